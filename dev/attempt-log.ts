@@ -1,0 +1,56 @@
+// How long each delivery took, read from the logs of the processes that delivered: the database forgets a claim when it is settled.
+
+import { existsSync, openSync, readdirSync, readSync, closeSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type AttemptLog = {
+  /** Seconds from the start of the delivery to its settling, or undefined while its line is not written. */
+  seconds(messageId: string): number | undefined;
+  forget(messageId: string): void;
+  /** Reads what was written since the last time. */
+  read(): void;
+};
+
+export function createAttemptLog(dir: string): AttemptLog {
+  const positions = new Map<string, { offset: number; rest: string }>();
+  const found = new Map<string, number>();
+
+  function readFile(path: string): void {
+    const position = positions.get(path) ?? { offset: 0, rest: '' };
+    const size = statSync(path).size;
+    if (size <= position.offset) return;
+    const buffer = Buffer.alloc(size - position.offset);
+    const file = openSync(path, 'r');
+    const count = readSync(file, buffer, 0, buffer.length, position.offset);
+    closeSync(file);
+    const lines = (position.rest + buffer.toString('utf8', 0, count)).split('\n');
+    positions.set(path, { offset: position.offset + count, rest: lines.pop() ?? '' });
+    for (const line of lines) remember(line);
+  }
+
+  function remember(line: string): void {
+    const attempt = delivered(line);
+    if (attempt) found.set(attempt.id, attempt.seconds);
+  }
+
+  return {
+    seconds: (id) => found.get(id),
+    forget: (id) => void found.delete(id),
+    read() {
+      if (!existsSync(dir)) return;
+      for (const name of readdirSync(dir)) if (name.endsWith('.log')) readFile(join(dir, name));
+    },
+  };
+}
+
+/** The line of a delivered attempt; the logs hold much else, and mail as plain text. */
+function delivered(line: string): { id: string; seconds: number } | undefined {
+  if (!line.startsWith('{') || !line.includes('"delivered"')) return undefined;
+  try {
+    const { id, messageId, seconds } = JSON.parse(line) as Record<string, unknown>;
+    const about = messageId ?? id;
+    return typeof about === 'string' && typeof seconds === 'number' ? { id: about, seconds } : undefined;
+  } catch {
+    return undefined; // a line of a mail that looks like JSON
+  }
+}

@@ -1,0 +1,36 @@
+// When to stop: Ctrl-C, SIGTERM, or the npm that started us is gone (it dies of a signal without handing it on, FACTS 24).
+
+export type Interrupt = {
+  readonly signal: AbortSignal;
+  /** Called on a second signal, when somebody will not wait. */
+  onHurry(body: () => void): void;
+  end(): void;
+};
+
+/** npm hands Ctrl-C on although the terminal sent it to us as well: the echo is not a second one. */
+const echoMs = 2_000;
+
+export function onInterrupt(): Interrupt {
+  const controller = new AbortController();
+  const parent = process.ppid;
+  let since = 0;
+  let hurry = (): void => undefined;
+  const stop = (): void => {
+    if (!controller.signal.aborted) since = performance.now();
+    else if (performance.now() - since > echoMs) hurry();
+    controller.abort(new Error('interrupted'));
+  };
+  const orphaned = setInterval(() => {
+    if (process.env['npm_lifecycle_event'] !== undefined && process.ppid !== parent) stop();
+  }, 500);
+  orphaned.unref();
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
+  return {
+    signal: controller.signal,
+    onHurry: (body) => void (hurry = body),
+    end() {
+      clearInterval(orphaned);
+      process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop);
+    },
+  };
+}

@@ -1,0 +1,25 @@
+// `waybill migrate`: the files of sql/ and of the application's sql/, each once.
+
+import type { Command } from 'commander';
+import { migrate, standardSources, type MigrationReport } from '../../db/migrate.ts';
+import { print, type Output } from '../print.ts';
+import { withDatabase } from '../session.ts';
+
+export function addMigrate(program: Command): void {
+  program
+    .command('migrate')
+    .description('apply the migrations that are not applied yet')
+    .option('--dry-run', 'only say which ones are pending')
+    .option('--json', 'the result as JSON')
+    .action(async (options: Output & { dryRun?: boolean }) => {
+      const report = await withDatabase(({ config, db }) =>
+        migrate(db, standardSources(config.app), { dryRun: options.dryRun ?? false }),
+      );
+      print(report, options, migrationLines);
+    });
+}
+
+export function migrationLines({ applied, pending }: MigrationReport): string[] {
+  const lines = [...applied.map((id) => `applied ${id}`), ...pending.map((id) => `pending ${id}`)];
+  return lines.length > 0 ? lines : ['nothing to apply'];
+}

@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+// The command line: `waybill COMMAND`.
+
+import { runCommand } from './program.ts';
+
+await runCommand(process.argv);

@@ -1,0 +1,37 @@
+// All commands in one program, and the life of one call: parse, run, turn what went wrong into a message and an exit code.
+
+import { Command } from 'commander';
+import { addFleet } from './commands/fleet.ts';
+import { addMigrate } from './commands/migrate.ts';
+import { addOutboxOperate } from './commands/outbox-operate.ts';
+import { addOutboxRead } from './commands/outbox-read.ts';
+import { addRelease } from './commands/release.ts';
+import { addRun } from './commands/run.ts';
+import { endingOf } from './exit.ts';
+import { say } from './print.ts';
+
+export function createProgram(): Command {
+  const program = new Command('waybill')
+    .description('A transactional outbox with a worker fleet, on Postgres and nothing else.')
+    .exitOverride() // commands inherit this, so it comes before them
+    .showHelpAfterError('(--help shows what there is)');
+  addRelease(program);
+  addMigrate(program);
+  addRun(program);
+  const outbox = program.command('outbox').description('look at messages and operate on them');
+  addOutboxRead(outbox);
+  addOutboxOperate(outbox);
+  addFleet(program);
+  return program;
+}
+
+/** Sets the exit code and lets the process end by itself: what was written to a pipe gets there. */
+export async function runCommand(argv: readonly string[]): Promise<void> {
+  try {
+    await createProgram().parseAsync([...argv]);
+  } catch (error) {
+    const { code, message } = endingOf(error);
+    if (message !== undefined) say(`waybill: ${message}`);
+    process.exitCode = code;
+  }
+}

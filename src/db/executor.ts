@@ -1,0 +1,28 @@
+// The one interface through which SQL runs. pg-boss's adapters for Drizzle, Kysely, Knex and Prisma have the same shape,
+// so that a message can be recorded in a transaction of any of them.
+
+export type SqlResult<Row> = { readonly rows: Row[] };
+
+/** Runs one statement. Values are numbered `$1 …` in the text. */
+export type Executor = {
+  executeSql<Row = Record<string, unknown>>(
+    text: string,
+    values?: readonly unknown[],
+  ): Promise<SqlResult<Row>>;
+};
+
+/** What a pg client or pool offers of itself. */
+export type PgLike = {
+  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+};
+
+/** Accepts an executor or a pg client (or pool) and gives an executor. */
+export function toExecutor(source: Executor | PgLike): Executor {
+  if ('executeSql' in source) return source;
+  return {
+    async executeSql<Row>(text: string, values: readonly unknown[] = []) {
+      const result = await source.query(text, [...values]);
+      return { rows: result.rows as Row[] };
+    },
+  };
+}

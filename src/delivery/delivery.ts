@@ -1,0 +1,16 @@
+// What delivering one message gives: how it ended, the policy for the next attempt, and the transaction that its handler wrote in.
+
+import type { LazyTransaction } from '../db/lazy.ts';
+import type { Backoff } from '../outbox/backoff.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { Outcome } from '../outbox/outcome.ts';
+
+export type Delivery = {
+  readonly outcome: Outcome;
+  readonly backoff: Backoff;
+  /** Still open: to be committed with the settlement, or rolled back. */
+  readonly work?: LazyTransaction | undefined;
+};
+
+/** Never rejects: a failure is an outcome. `signal` aborts when the delivery must end now. */
+export type Deliver = (message: ClaimedMessage, signal: AbortSignal) => Promise<Delivery>;

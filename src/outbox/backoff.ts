@@ -1,0 +1,33 @@
+// When a failed message is due again: exponential with full jitter, capped.
+// Full jitter after Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+
+import type { Milliseconds, Random } from '../ports.ts';
+
+export type Backoff = {
+  /** Ceiling of the first delay. */
+  readonly initial: Milliseconds;
+  /** What the ceiling grows by with each attempt. */
+  readonly factor: number;
+  /** Ceiling of every delay. */
+  readonly max: Milliseconds;
+};
+
+export const defaultBackoff: Backoff = { initial: 1_000, factor: 2, max: 3_600_000 };
+
+/** The longest that a far side's Retry-After is believed. */
+export const maxRetryAfter: Milliseconds = 24 * 3_600_000;
+
+/**
+ * @param attempt the attempt that just failed, 1 for the first
+ * @param retryAfter what the far side asked for; the delay is at least that, up to `maxRetryAfter`
+ */
+export function retryDelay(
+  backoff: Backoff,
+  attempt: number,
+  random: Random,
+  retryAfter: Milliseconds = 0,
+): Milliseconds {
+  const ceiling = Math.min(backoff.max, backoff.initial * backoff.factor ** (attempt - 1));
+  const asked = Math.min(Math.max(retryAfter, 0), maxRetryAfter);
+  return Math.round(asked + ceiling * random());
+}

@@ -1,0 +1,93 @@
+// The step *claim*: a worker takes the right to deliver. Status `sending`, a fresh token, a lease, attempts + 1 (invariant E).
+// It touches no indexed column of a relayed row, so the update is a HOT one.
+
+import type { ClaimedMessage, Kind } from './message.ts';
+import { guard } from './transitions.ts';
+
+const claimable = `${guard('claim')} and attempts < max_attempts and available_at <= now()`;
+
+// `= any(array(…))` and not a join: however many the planner expects, it goes through the primary key (a test holds the plans).
+const take = `
+  update waybill.outbox_messages m
+     set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
+         claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
+         relayed_at = coalesce(m.relayed_at, now())
+   where m.id = any(array(select id from due))
+  returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
+            m.delivery_key, m.request_id, m.traceparent, m.created_at`;
+
+/** The messages of a parcel: limit, lease in ms, worker, ids, queues or null, kinds or null. */
+export const claimIdsSql = `
+  with due as (
+    select id from waybill.outbox_messages
+     where id = any($4::uuid[]) and ${claimable}
+       and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
+     limit $1 for update skip locked)
+  ${take}`;
+
+/**
+ * `lane(queue, priority)`: every queue and priority in which something waits, found by stepping through the index
+ * (a loose scan): what it costs depends on the number of lanes, not of messages. Queues and priorities come in descending order.
+ */
+export const lanes = `
+  lane as (
+    (select queue, priority from waybill.outbox_messages
+      where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+    union all
+    select next.queue, next.priority from lane cross join lateral (
+      select w.queue, w.priority from waybill.outbox_messages w
+       where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+       order by w.queue desc, w.priority desc limit 1) next)`;
+
+/** Whatever is due, relayed or not, for a drain without a queue: limit, lease in ms, worker, queues or null, kinds or null. */
+export const claimDueSql = `
+  with recursive ${lanes},
+  waiting as (
+    select found.id, lane.priority, found.available_at
+      from lane cross join lateral (
+        select id, available_at from waybill.outbox_messages
+         where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+           and ${claimable} and ($5::text[] is null or kind = any($5))
+         order by available_at limit $1 for update skip locked) found
+     where $4::text[] is null or lane.queue = any($4)),
+  relayed as (
+    select id, priority, available_at from waybill.outbox_messages
+     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
+       and ${claimable} and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
+     limit $1 for update skip locked),
+  due as (
+    select id from (select * from waiting union all select * from relayed) both_
+     order by priority desc, available_at limit $1)
+  ${take}`;
+
+export type ClaimedRow = {
+  id: string;
+  kind: Kind;
+  name: string;
+  queue: string;
+  payload: unknown;
+  attempts: number;
+  max_attempts: number;
+  claim_token: string;
+  delivery_key: string | null;
+  request_id: string | null;
+  traceparent: string | null;
+  created_at: Date;
+};
+
+export function claimedMessage(row: ClaimedRow): ClaimedMessage {
+  return {
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    queue: row.queue,
+    payload: row.payload,
+    attempt: row.attempts,
+    maxAttempts: row.max_attempts,
+    claimToken: row.claim_token,
+    deliveryKey: row.delivery_key,
+    requestId: row.request_id,
+    traceparent: row.traceparent,
+    createdAt: row.created_at,
+  };
+}

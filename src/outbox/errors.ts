@@ -1,0 +1,20 @@
+// The error that callers see. Its code is stable and listed in docs/errors.md; its message says what happened and what to do.
+
+export class WaybillError extends Error {
+  override readonly name = 'WaybillError';
+  /** Stable, in snake case. */
+  readonly code: string;
+  /** Which parts of the input are wrong, when it is input. */
+  readonly issues: readonly { readonly path: string; readonly message: string }[];
+
+  constructor(
+    code: string,
+    message: string,
+    issues: readonly { readonly path: string; readonly message: string }[] = [],
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.code = code;
+    this.issues = issues;
+  }
+}

@@ -1,0 +1,126 @@
+// OutboxPort in memory, for tests of applications. It passes the same conformance suite as the one on Postgres.
+
+import { randomUUID } from 'node:crypto';
+import { checkMessage, type CheckedMessage, type ClaimedMessage, type Enqueued, type NewMessage, type Status } from './message.ts';
+import type { Settlement } from './outcome.ts';
+import type { ClaimRequest, OutboxPort, Settled } from './port.ts';
+import { newId } from './record.ts';
+import { isAllowed } from './transitions.ts';
+
+export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
+  readonly id: string;
+  readonly payload: unknown;
+  status: Status;
+  attempts: number;
+  availableAt: Date;
+  readonly createdAt: Date;
+  claimToken: string | null;
+  claimedBy: string | null;
+  claimedUntil: Date | null;
+  lastError: string | null;
+};
+
+export type MemoryOutbox = OutboxPort & { readonly messages: readonly MemoryMessage[] };
+
+/** @param now the clock of this outbox, in milliseconds since 1970; default: the system's */
+export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
+  const messages: MemoryMessage[] = [];
+
+  function add(checked: CheckedMessage): Enqueued {
+    const holder = messages.find((m) => holdsKeyOf(m, checked));
+    if (holder) return { id: holder.id, status: holder.status, duplicate: true };
+    const { json, availableAt, ...rest } = checked;
+    const createdAt = new Date(now());
+    const message: MemoryMessage = {
+      ...rest, id: newId(), payload: JSON.parse(json), status: 'pending', attempts: 0, createdAt,
+      availableAt: availableAt ?? createdAt, claimToken: null, claimedBy: null, claimedUntil: null, lastError: null,
+    };
+    messages.push(message);
+    return { id: message.id, status: 'pending', duplicate: false };
+  }
+
+  async function enqueue(message: NewMessage): Promise<Enqueued>;
+  async function enqueue(given: readonly NewMessage[]): Promise<Enqueued[]>;
+  async function enqueue(given: NewMessage | readonly NewMessage[]): Promise<Enqueued | Enqueued[]> {
+    if (!Array.isArray(given)) return add(checkMessage(given as NewMessage));
+    return (given as readonly NewMessage[]).map((m) => checkMessage(m)).map(add);
+  }
+
+  async function settle(settlements: readonly Settlement[]): Promise<Settled[]> {
+    const added = settlements.flatMap((s) => (s.to === 'delivered' ? s.then.map((m) => checkMessage({ ...m, parentId: s.id })) : []));
+    const settled = settlements.flatMap((settlement) => {
+      const message = messages.find((m) => m.id === settlement.id);
+      if (!message || message.claimToken !== settlement.claimToken || !isAllowed('deliver', message.status)) return [];
+      finish(message, settlement, now());
+      return [{ id: message.id, status: message.status, seconds: (now() - message.createdAt.getTime()) / 1000 }];
+    });
+    for (const child of added) if (settled.some((s) => s.id === child.parentId)) add(child);
+    return settled;
+  }
+
+  return {
+    messages,
+    enqueue,
+    settle,
+    async claimBatch(request) {
+      const due = messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency).slice(0, Math.max(0, request.limit));
+      return due.map((message) => claim(message, request, now()));
+    },
+    async markDelivered(id, claimToken, then = []) {
+      return (await settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
+    },
+    async markFailed(id, claimToken, error, options = {}) {
+      const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
+      const ended = permanent ? { to: 'dead' as const, error, ambiguous } : { to: 'failed' as const, error, delay, ambiguous };
+      return (await settle([{ id, claimToken, ...ended }])).length === 1;
+    },
+    async extend(claims, leaseMs) {
+      const held = messages.filter((m) => claims.some((c) => c.id === m.id && c.claimToken === m.claimToken));
+      for (const message of held) message.claimedUntil = new Date(now() + leaseMs);
+      return held.map((m) => m.id);
+    },
+  };
+}
+
+function holdsKeyOf(held: MemoryMessage, message: CheckedMessage): boolean {
+  if (message.deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled') return false;
+  return held.kind === message.kind && held.name === message.name && held.deliveryKey === message.deliveryKey;
+}
+
+function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
+  return (
+    isAllowed('claim', message.status) && message.attempts < message.maxAttempts && message.availableAt.getTime() <= now &&
+    (request.ids?.includes(message.id) ?? true) && (request.queues?.includes(message.queue) ?? true) &&
+    (request.kinds?.includes(message.kind) ?? true)
+  );
+}
+
+function byUrgency(a: MemoryMessage, b: MemoryMessage): number {
+  return b.priority - a.priority || a.availableAt.getTime() - b.availableAt.getTime();
+}
+
+function claim(message: MemoryMessage, request: ClaimRequest, now: number): ClaimedMessage {
+  message.status = 'sending';
+  message.attempts += 1;
+  message.claimToken = randomUUID();
+  message.claimedBy = request.workerId;
+  message.claimedUntil = new Date(now + request.leaseMs);
+  const { id, kind, name, queue, payload, maxAttempts, claimToken, createdAt } = message;
+  const { deliveryKey = null, requestId = null, traceparent = null } = message;
+  return { id, kind, name, queue, payload, attempt: message.attempts, maxAttempts, claimToken, deliveryKey, requestId, traceparent, createdAt };
+}
+
+function finish(message: MemoryMessage, settlement: Settlement, now: number): void {
+  message.claimToken = message.claimedBy = message.claimedUntil = null;
+  if ('error' in settlement && settlement.error !== null) message.lastError = settlement.error;
+  if (settlement.to === 'released') message.attempts -= 1;
+  message.status = endOf(message, settlement);
+  if (message.status === 'failed' || message.status === 'pending')
+    message.availableAt = new Date(now + ('delay' in settlement ? settlement.delay : 0));
+}
+
+function endOf(message: MemoryMessage, settlement: Settlement): Status {
+  if (settlement.to === 'released') return message.attempts === 0 ? 'pending' : 'failed';
+  if (settlement.to === 'failed' && message.attempts >= message.maxAttempts) return 'dead';
+  return settlement.to;
+}

@@ -1,0 +1,38 @@
+// How an attempt can end: a closed set. Delivery makes an Outcome, transitions.ts makes a Settlement of it, the port records that.
+
+import type { Milliseconds } from '../ports.ts';
+import type { NewMessage } from './message.ts';
+
+/**
+ * What went wrong, as a value.
+ * - `transient`: the next attempt may succeed; `retryAfter` is what the far side asked for, in milliseconds.
+ * - `permanent`: no retry can mend it.
+ * - `operator`: nobody's message is at fault (a wrong password, a revoked key): the queue is parked, the attempt given back.
+ * `ambiguous`: the far side may have accepted it; nobody knows.
+ */
+export type Failure = {
+  readonly type: 'transient' | 'permanent' | 'operator';
+  readonly message: string;
+  readonly retryAfter?: Milliseconds;
+  readonly ambiguous?: boolean;
+};
+
+export type Outcome =
+  | { readonly type: 'delivered'; /** Recorded in the settling statement. */ readonly then: readonly NewMessage[] }
+  | { readonly type: 'failure'; readonly failure: Failure }
+  /** Not this message's doing: a shutdown, or a worker that does not know its name. The attempt is given back. */
+  | { readonly type: 'released'; /** Kept as the last error, if any. */ readonly reason: string | null; readonly delay: Milliseconds };
+
+/** What is written, under the claim token. `then` are messages that exist if and only if this settlement was recorded. */
+export type Settlement = { readonly id: string; readonly claimToken: string } & (
+  | { readonly to: 'delivered'; readonly then: readonly NewMessage[] }
+  | { readonly to: 'failed'; readonly error: string; readonly delay: Milliseconds; readonly ambiguous: boolean }
+  | { readonly to: 'dead'; readonly error: string; readonly ambiguous: boolean }
+  | { readonly to: 'released'; readonly error: string | null; readonly delay: Milliseconds }
+);
+
+/** Error text that can be stored: well-formed, without U+0000, at most 4 KB. What breaks a payload must not break the failure's record too. */
+export function cleanError(text: string): string {
+  const clean = text.toWellFormed().replaceAll('\0', '\u2400');
+  return clean.length <= 4000 ? clean : `${clean.slice(0, 3999).toWellFormed()}…`;
+}

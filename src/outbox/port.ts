@@ -1,0 +1,45 @@
+// OutboxPort: what workers, drains and recorders need of an outbox. Postgres and memory implement it; one conformance suite holds both.
+
+import type { Milliseconds } from '../ports.ts';
+import type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './message.ts';
+import type { Settlement } from './outcome.ts';
+
+export type ClaimRequest = {
+  /** Messages at most. */
+  readonly limit: number;
+  readonly leaseMs: Milliseconds;
+  readonly workerId: string;
+  /** Only these; those that cannot be claimed are left out of the answer. Without it: whatever is due, relayed or not. */
+  readonly ids?: readonly string[] | undefined;
+  readonly queues?: readonly string[] | undefined;
+  readonly kinds?: readonly Kind[] | undefined;
+};
+
+export type Claim = { readonly id: string; readonly claimToken: string };
+
+/** A settlement that was recorded. `seconds` is from the record to now, by the database's clock. */
+export type Settled = { readonly id: string; readonly status: Status; readonly seconds: number };
+
+export type FailOptions = {
+  /** Due again after this; default: now. */
+  readonly delayMs?: Milliseconds | undefined;
+  /** No retry can mend it: dead at once. */
+  readonly permanent?: boolean | undefined;
+  readonly ambiguous?: boolean | undefined;
+};
+
+export type OutboxPort = {
+  /** Records one message in the executor's transaction. A delivery key that stands already records nothing and gives the first message's id. */
+  enqueue(message: NewMessage): Promise<Enqueued>;
+  enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
+  /** Takes due messages for this worker: `sending`, fresh token, lease, attempts + 1. */
+  claimBatch(request: ClaimRequest): Promise<ClaimedMessage[]>;
+  /** False when the token is stale: nothing was changed. */
+  markDelivered(id: string, claimToken: string, then?: readonly NewMessage[]): Promise<boolean>;
+  /** `failed` and due again later, or `dead` when it was permanent or the last attempt. False when the token is stale. */
+  markFailed(id: string, claimToken: string, error: string, options?: FailOptions): Promise<boolean>;
+  /** Records a batch in one statement. What is missing from the answer had a stale token (invariant C). */
+  settle(settlements: readonly Settlement[]): Promise<Settled[]>;
+  /** Renews leases. What is missing from the answer is no longer held. */
+  extend(claims: readonly Claim[], leaseMs: Milliseconds): Promise<string[]>;
+};

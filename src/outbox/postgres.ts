@@ -1,0 +1,70 @@
+// OutboxPort on Postgres. Each method is one statement, so it is atomic under any executor, inside a transaction or outside of one.
+// Keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
+
+import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
+import { claimDueSql, claimIdsSql, claimedMessage, type ClaimedRow } from './claim.ts';
+import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
+import type { Settlement } from './outcome.ts';
+import type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './port.ts';
+import { record } from './record.ts';
+import { extendSql, settleSql, settleValues } from './settle.ts';
+
+export type PostgresOutboxOptions = {
+  /** Largest payload in bytes of JSON; default 262,144. */
+  readonly maxPayloadBytes?: number;
+};
+
+/**
+ * The outbox on Postgres.
+ * @param source an executor, a pg client in a transaction, or a pg pool. To record atomically with business rows, give the
+ * client (or adapter) of that transaction.
+ */
+export function createPostgresOutbox(
+  source: Executor | PgLike,
+  options: PostgresOutboxOptions = {},
+): OutboxPort {
+  const db = toExecutor(source);
+  const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
+
+  async function enqueue(message: NewMessage): Promise<Enqueued>;
+  async function enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
+  async function enqueue(given: NewMessage | readonly NewMessage[]): Promise<Enqueued | Enqueued[]> {
+    const many = Array.isArray(given) ? (given as readonly NewMessage[]) : [given as NewMessage];
+    const recorded = await record(db, many.map((m) => checkMessage(m, maxBytes)));
+    return Array.isArray(given) ? recorded : recorded[0]!;
+  }
+
+  async function settle(settlements: readonly Settlement[]): Promise<Settled[]> {
+    if (settlements.length === 0) return [];
+    return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
+  }
+
+  return {
+    enqueue,
+    settle,
+    async claimBatch(request: ClaimRequest) {
+      if (request.limit < 1 || request.ids?.length === 0) return [];
+      const lease = [request.limit, request.leaseMs, request.workerId];
+      const only = [request.queues ?? null, request.kinds ?? null];
+      const { rows } = request.ids
+        ? await db.executeSql<ClaimedRow>(claimIdsSql, [...lease, request.ids, ...only])
+        : await db.executeSql<ClaimedRow>(claimDueSql, [...lease, ...only]);
+      return rows.map(claimedMessage);
+    },
+    async markDelivered(id, claimToken, then = []) {
+      return (await settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
+    },
+    async markFailed(id, claimToken, error, options: FailOptions = {}) {
+      const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
+      const settlement: Settlement = permanent
+        ? { id, claimToken, to: 'dead', error, ambiguous }
+        : { id, claimToken, to: 'failed', error, delay, ambiguous };
+      return (await settle([settlement])).length === 1;
+    },
+    async extend(claims: readonly Claim[], leaseMs) {
+      if (claims.length === 0) return [];
+      const values = [claims.map((c) => c.id), claims.map((c) => c.claimToken), leaseMs];
+      return (await db.executeSql<{ id: string }>(extendSql, values)).rows.map((r) => r.id);
+    },
+  };
+}

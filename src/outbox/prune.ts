@@ -1,0 +1,65 @@
+// The statements of retention: settled rows only, in small batches. Delivery keys outlive their rows, and what goes is counted in the ledger.
+
+import type { Executor } from '../db/executor.ts';
+
+/** `gone` → keys kept, ledger written, counts by status. */
+const keep = `
+  , keys as (
+    insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
+    select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
+    on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
+  counted as (
+    insert into waybill.outbox_ledger (kind, pruned_delivered, pruned_dead, pruned_cancelled)
+    select kind, count(*) filter (where status = 'delivered'), count(*) filter (where status = 'dead'),
+           count(*) filter (where status = 'cancelled') from gone group by kind)
+  select status, count(*)::int as n from gone group by status`;
+
+/**
+ * Ids are time-ordered, so the primary key is walked from its old end up to the first id that is too young;
+ * no index on `delivered_at`, which would cost each settling. Retentions in ms: delivered, cancelled; rows.
+ */
+export const pruneSettledSql = `
+  with gone as (
+    delete from waybill.outbox_messages where id in (
+      select id from waybill.outbox_messages
+       where id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
+         and (delivered_at < now() - $1 * interval '1 millisecond' or cancelled_at < now() - $2 * interval '1 millisecond')
+       order by id limit $3 for update skip locked)
+    returning id, kind, name, delivery_key, status)${keep}`;
+
+/** Retention in ms; rows. */
+export const pruneDeadSql = `
+  with gone as (
+    delete from waybill.outbox_messages where id in (
+      select id from waybill.outbox_messages
+       where dead_at is not null and dead_at < now() - $1 * interval '1 millisecond'
+       order by dead_at limit $2 for update skip locked)
+    returning id, kind, name, delivery_key, status)${keep}`;
+
+export type Pruned = { readonly status: string; readonly n: number };
+
+export type Retention = { readonly deliveredMs: number; readonly deadMs: number; readonly keyMs: number };
+
+/** One small batch of each sort. */
+export async function pruneBatch(db: Executor, retention: Retention, limit: number): Promise<Pruned[]> {
+  const settled = await db.executeSql<Pruned>(pruneSettledSql, [retention.deliveredMs, retention.deadMs, limit]);
+  const dead = await db.executeSql<Pruned>(pruneDeadSql, [retention.deadMs, limit]);
+  return [...settled.rows, ...dead.rows];
+}
+
+/** Keys past their retention, in ms; rows. */
+export const pruneKeysSql = `
+  delete from waybill.outbox_keys where (kind, name, delivery_key) in (
+    select kind, name, delivery_key from waybill.outbox_keys
+     where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)`;
+
+/** Folds the ledger's rows into one for each kind. The totals stay the same at every moment. */
+export const foldLedgerSql = `
+  with old as (delete from waybill.outbox_ledger returning *)
+  insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
+  select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind`;
+
+export async function pruneBooks(db: Executor, retention: Retention, limit: number): Promise<void> {
+  await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
+  await db.executeSql(foldLedgerSql);
+}

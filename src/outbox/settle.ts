@@ -1,0 +1,73 @@
+// The step *settle*: an attempt's end is written under its claim token; a stale token changes nothing (invariant C).
+// One statement applies a batch: the rows, the attempts that did not succeed, and the messages that a delivery adds.
+
+import { checkMessage } from './message.ts';
+import type { Settlement } from './outcome.ts';
+import { insertRows, newId, newRows, recordValues } from './record.ts';
+import { guard } from './transitions.ts';
+
+/** A retryable failure of the last attempt is the end: decided where attempts are counted. */
+const exhausted = `(g.ended = 'failed' and m.attempts >= m.max_attempts)`;
+const again = `(g.ended in ('failed', 'released') and not ${exhausted})`;
+
+export const settleSql = `
+  with g as (
+    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[])
+      as g(id, token, ended, error, delay_ms, ambiguous)),
+  settled as (
+    update waybill.outbox_messages m
+       set status = case when ${exhausted} then 'dead'
+                         when g.ended <> 'released' then g.ended
+                         when m.attempts <= 1 then 'pending' else 'failed' end,
+           attempts = m.attempts - case when g.ended = 'released' then 1 else 0 end,
+           claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
+           delivered_at = case when g.ended = 'delivered' then now() end,
+           dead_at = case when g.ended = 'dead' or ${exhausted} then now() end,
+           relayed_at = case when ${again} then null else m.relayed_at end,
+           available_at = case when ${again} then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
+           last_error = coalesce(g.error, m.last_error)
+      from g
+     where m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
+    returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds),
+  tried as (
+    insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
+    select o.id, o.attempts, o.claimed_at, o.claimed_by,
+           case when g.ambiguous and s.status <> 'dead' then 'ambiguous' when g.ended = 'released' then 'released'
+                when s.status = 'dead' then 'dead' else 'retried' end, g.error
+      from settled s join g on g.id = s.id join waybill.outbox_messages o on o.id = s.id
+     where g.ended <> 'delivered' and (g.ended <> 'released' or g.error is not null)),
+  added as (${insertRows(`${newRows(7)} join settled s on s.id = n.parent_id`)})
+  select id, status, seconds from settled`;
+
+/**
+ * The statement's values. Messages to add carry the settled message as their parent.
+ * @throws WaybillError when a message to add is not fit to be recorded
+ */
+export function settleValues(settlements: readonly Settlement[], maxPayloadBytes: number): unknown[] {
+  const sorted = settlements.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const added = sorted.flatMap((s) =>
+    s.to === 'delivered'
+      ? s.then.map((m) => ({ ...checkMessage({ ...m, parentId: s.id }, maxPayloadBytes), id: newId() }))
+      : [],
+  );
+  return [
+    sorted.map((s) => s.id),
+    sorted.map((s) => s.claimToken),
+    sorted.map((s) => s.to),
+    sorted.map((s) => ('error' in s ? s.error : null)),
+    sorted.map((s) => ('delay' in s ? s.delay : 0)),
+    sorted.map((s) => ('ambiguous' in s ? s.ambiguous : false)),
+    ...recordValues(added),
+  ];
+}
+
+/** Renews leases: ids, tokens, lease in ms. A row that is being settled this moment is passed over, so that the two never deadlock. */
+export const extendSql = `
+  with held as (
+    select m.id from unnest($1::uuid[], $2::uuid[]) as g(id, token)
+      join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
+     for update of m skip locked)
+  update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond'
+    from held where m.id = held.id
+  returning m.id`;
+

@@ -1,0 +1,71 @@
+// The states of a message and every legal change between them. This table is the only place that knows: the `where` clauses of the
+// statements, the memory port, the 409 of the admin API and the drawing in docs/states.md come from it (a test compares).
+
+import type { Random } from '../ports.ts';
+import { retryDelay, type Backoff } from './backoff.ts';
+import type { ClaimedMessage, Status } from './message.ts';
+import { cleanError, type Outcome, type Settlement } from './outcome.ts';
+
+/**
+ * - `claim`: a worker takes the right to deliver; attempts + 1 (invariant E)
+ * - `deliver`, `fail`, `kill`, `release`: settle, each under the claim token (invariant C)
+ * - `expire`: the sweep ends a lease that ran out; → `dead` when attempts are used up
+ * - `exhaust`: the sweep ends a waiting row that has no attempt left (edited by hand, or its limit was lowered)
+ * - `cancel`, `retry`: by a person
+ */
+export const transitions = {
+  claim: { from: ['pending', 'failed'], to: ['sending'] },
+  deliver: { from: ['sending'], to: ['delivered'] },
+  fail: { from: ['sending'], to: ['failed'] },
+  kill: { from: ['sending'], to: ['dead'] },
+  release: { from: ['sending'], to: ['pending', 'failed'] },
+  expire: { from: ['sending'], to: ['failed', 'dead'] },
+  exhaust: { from: ['pending', 'failed'], to: ['dead'] },
+  cancel: { from: ['pending', 'failed'], to: ['cancelled'] },
+  retry: { from: ['dead', 'cancelled'], to: ['pending'] },
+} as const satisfies Record<string, { from: readonly Status[]; to: readonly Status[] }>;
+
+export type Action = keyof typeof transitions;
+
+export function isAllowed(action: Action, from: Status): boolean {
+  return (transitions[action].from as readonly Status[]).includes(from);
+}
+
+/** `status in ('pending', 'failed')`: the guard of an action's statement. */
+export function guard(action: Action, column = 'status'): string {
+  return `${column} in (${transitions[action].from.map((s) => `'${s}'`).join(', ')})`;
+}
+
+/** Before a message that met an operator failure is tried again: the cause is outside of it and takes a person. */
+const operatorDelay = 30_000;
+
+/** How an attempt's end is written: outcome and retry policy → settlement. Total; every ending passes here. */
+export function settle(
+  message: Pick<ClaimedMessage, 'id' | 'claimToken' | 'attempt' | 'maxAttempts'>,
+  outcome: Outcome,
+  backoff: Backoff,
+  random: Random,
+): Settlement {
+  const { id, claimToken } = message;
+  switch (outcome.type) {
+    case 'delivered':
+      return { id, claimToken, to: 'delivered', then: outcome.then };
+    case 'released':
+      return { id, claimToken, to: 'released', error: outcome.reason, delay: outcome.delay };
+    case 'failure': {
+      const { type, retryAfter, ambiguous = false } = outcome.failure;
+      const error = cleanError(outcome.failure.message);
+      switch (type) {
+        case 'operator':
+          return { id, claimToken, to: 'released', error, delay: retryAfter ?? operatorDelay };
+        case 'permanent':
+          return { id, claimToken, to: 'dead', error, ambiguous };
+        case 'transient': {
+          if (message.attempt >= message.maxAttempts) return { id, claimToken, to: 'dead', error, ambiguous };
+          const delay = retryDelay(backoff, message.attempt, random, retryAfter);
+          return { id, claimToken, to: 'failed', error, delay, ambiguous };
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+// Due messages → parcels. A message with an attempt behind it travels alone, and one whose worker died gets a worker for itself
+// (invariant F); the others share, and a parcel grows with the backlog: one message while there is little to do, up to `limit` when there is much.
+
+import type { DueMessage } from '../outbox/due.ts';
+import type { Parcel } from '../queue/parcel.ts';
+
+export type PackOptions = {
+  /** Messages in a parcel at most. */
+  readonly limit: number;
+  /** Into how many parcels a backlog is cut before they grow: enough that each worker of a fleet finds one. */
+  readonly spread: number;
+};
+
+export function pack(due: readonly DueMessage[], { limit, spread }: PackOptions): Parcel[] {
+  const [alone, sound] = partition(due, (message) => message.attempts > 0);
+  const groups = Map.groupBy(sound, (message) => `${message.priority} ${message.queue}`);
+  const parcels = alone.map((message) => ({ ...parcelOf([message]), alone: message.expirations > 0 }));
+  for (const group of groups.values()) {
+    const size = Math.min(limit, Math.max(1, Math.ceil(group.length / spread)));
+    for (let at = 0; at < group.length; at += size) parcels.push(parcelOf(group.slice(at, at + size)));
+  }
+  return parcels;
+}
+
+function parcelOf(messages: readonly DueMessage[]): Parcel {
+  const { queue, priority } = messages[0]!;
+  return { queue, priority, ids: messages.map((message) => message.id) };
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))];
+}

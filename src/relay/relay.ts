@@ -1,0 +1,74 @@
+// The step *relay*: due rows → parcels → queue, in the transaction that stamps them (invariants A, B, F, I).
+// Any number of relays share the work by SKIP LOCKED. The queues are kept shallow: what exceeds a queue's high-water mark waits in the outbox.
+
+import type { Database } from '../db/pool.ts';
+import type { Events } from '../metrics/events.ts';
+import { takeDue, type DueMessage } from '../outbox/due.ts';
+import type { Clock, Milliseconds, Observe } from '../ports.ts';
+import type { ParcelQueue } from '../queue/boss.ts';
+import { healing } from './heal.ts';
+import { pack } from './pack.ts';
+
+export type RelayOptions = {
+  readonly db: Database;
+  readonly queue: ParcelQueue;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly observe: Observe;
+  readonly pollIntervalMs: Milliseconds;
+  /** Messages that wait in one pg-boss queue at most. */
+  readonly highWater?: number;
+  /** Messages of one queue in one transaction at most. */
+  readonly batch?: number;
+};
+
+const parcels = { limit: 250, spread: 16 };
+
+/** Losing a relay's commit repeats work and loses nothing, so it need not wait for the disk. */
+const begin = 'begin; set local synchronous_commit = off';
+
+/** Gives the relay's loop body: one batch, then the delay until the next. */
+export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
+  const { db, queue, events, clock, observe, pollIntervalMs, highWater = 5_000, batch = 2_000 } = options;
+  let room = new Map<string, number>();
+  let measuredAt = Number.NEGATIVE_INFINITY;
+  let patience = 10;
+
+  async function measureRoom(): Promise<void> {
+    const full = [...room.values()].some((messages) => messages <= 0);
+    if (!full && clock.now() - measuredAt < 1_000) return;
+    const depth = await queue.depth();
+    room = new Map([...depth].map(([name, messages]) => [name, Math.max(0, highWater - messages)]));
+    measuredAt = clock.now();
+  }
+
+  async function move(): Promise<DueMessage[]> {
+    return db.transaction(async (tx) => {
+      const due = await takeDue(tx, room, batch);
+      if (due.length > 0) await queue.send(tx, pack(due, parcels));
+      return due;
+    }, begin);
+  }
+
+  /** A full queue empties soon, or its workers are gone: look again at growing intervals. */
+  function delayAfter(moved: number): Milliseconds {
+    if (moved > 0) {
+      patience = 10;
+      return 0;
+    }
+    if (![...room.values()].some((messages) => messages <= 0)) return pollIntervalMs;
+    patience = Math.min(pollIntervalMs, patience * 2);
+    return patience;
+  }
+
+  return healing(queue, async function relayStep() {
+    await measureRoom();
+    const due = await move();
+    for (const [name, its] of Map.groupBy(due, (message) => message.queue)) {
+      room.set(name, (room.get(name) ?? highWater) - its.length);
+      events.relayed(name, its.length, pack(its, parcels).length, its.map((message) => message.lag));
+    }
+    observe('relayed', { messages: due.length });
+    return delayAfter(due.length);
+  });
+}

@@ -1,0 +1,90 @@
+// One attempt as a pipeline: hold the lease → deliver → settlement → recorded → told. What a handler wrote in its transaction commits
+// together with the settlement, or not at all: a worker that lost its lease leaves no trace in the database (invariant C).
+
+import type { Executor } from '../db/executor.ts';
+import type { Delivery, Deliver } from '../delivery/delivery.ts';
+import type { Events } from '../metrics/events.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { Outcome, Settlement } from '../outbox/outcome.ts';
+import type { OutboxPort, Settled } from '../outbox/port.ts';
+import { settle } from '../outbox/transitions.ts';
+import type { Clock, Milliseconds, Random } from '../ports.ts';
+import type { Held, Leases } from './lease.ts';
+import type { Settler } from './settler.ts';
+
+export type AttemptPorts = {
+  readonly leases: Leases;
+  readonly settler: Settler;
+  readonly deliver: Deliver;
+  readonly outboxOn: (tx: Executor) => OutboxPort;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Aborts when this worker must give back what it holds. */
+  readonly giveBack: AbortSignal;
+};
+
+/** @param since the process's time before the claim was sent */
+export async function attempt(message: ClaimedMessage, since: Milliseconds, ports: AttemptPorts): Promise<void> {
+  const { leases, events, clock } = ports;
+  const lease = leases.hold(message, since);
+  try {
+    if (!lease.isSafe()) return events.rejected({ id: message.id, queue: message.queue, reason: 'the lease ran out before the delivery began' });
+    const started = clock.now();
+    const delivery = await deliverOrGiveBack(message, lease, ports);
+    const settlement = settle(message, delivery.outcome, delivery.backoff, ports.random);
+    const settled = await recordEnd(settlement, delivery, ports);
+    report(message, settlement, settled, clock.now() - started, events);
+  } finally {
+    leases.drop(message);
+  }
+}
+
+async function deliverOrGiveBack(message: ClaimedMessage, lease: Held, ports: AttemptPorts): Promise<Delivery> {
+  const signal = AbortSignal.any([lease.signal, ports.giveBack]);
+  const delivery = await ports.deliver(message, signal);
+  if (!signal.aborted || delivery.outcome.type === 'delivered') return delivery;
+  // It failed because it was told to stop: not the message's doing.
+  const outcome: Outcome = { type: 'released', reason: null, delay: 0 };
+  return { ...delivery, outcome };
+}
+
+async function recordEnd(settlement: Settlement, { work }: Delivery, ports: AttemptPorts): Promise<Settled | undefined> {
+  if (!work?.begun()) return ports.settler.settle(settlement);
+  if (settlement.to !== 'delivered') {
+    await work.rollback();
+    return ports.settler.settle(settlement);
+  }
+  try {
+    const [settled] = await ports.outboxOn(work.tx).settle([settlement]);
+    await (settled ? work.commit() : work.rollback());
+    return settled;
+  } catch (error) {
+    await work.rollback().catch(() => undefined); // the error that counts is the first one
+    const { id, claimToken } = settlement;
+    const text = `the handler's transaction did not commit: ${(error as Error).message}`;
+    return ports.settler.settle({ id, claimToken, to: 'failed', error: text, delay: 1_000, ambiguous: true });
+  }
+}
+
+const outcomes = { delivered: 'delivered', failed: 'retried', dead: 'dead', released: 'released' } as const;
+
+function report(
+  message: ClaimedMessage,
+  settlement: Settlement,
+  settled: Settled | undefined,
+  ms: Milliseconds,
+  events: Events,
+): void {
+  const { id, queue } = message;
+  if (!settled) return events.rejected({ id, queue, reason: `the claim was not ours any more when it was to be ${settlement.to}` });
+  events.attempted({
+    message,
+    outcome: settled.status === 'dead' ? 'dead' : outcomes[settlement.to],
+    seconds: ms / 1000,
+    endToEndSeconds: settlement.to === 'delivered' ? settled.seconds : null,
+    error: 'error' in settlement ? settlement.error : null,
+    nextAttemptInMs: 'delay' in settlement && settled.status !== 'dead' ? settlement.delay : null,
+  });
+}
+

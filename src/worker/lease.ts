@@ -1,0 +1,66 @@
+// Leases of what this worker holds: renewed every third of their length, in one statement for all. An attempt whose lease is gone is
+// aborted, and one whose lease may be gone is not begun (invariants C and D): a process that stood still cannot trust what it held.
+
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
+
+export type Leases = {
+  /** Keeps the message's lease until `drop`. `since`: the process's time before the claim was sent. */
+  hold(message: ClaimedMessage, since: Milliseconds): Held;
+  drop(message: ClaimedMessage): void;
+  /** Renews everything; the body of the lease loop. */
+  renew(): Promise<Milliseconds>;
+};
+
+export type Held = {
+  /** Aborts when the lease is lost. */
+  readonly signal: AbortSignal;
+  /** False when the lease may have run out, measured from before its last renewal. */
+  isSafe(): boolean;
+};
+
+type Entry = { message: ClaimedMessage; until: Milliseconds; abort: AbortController };
+
+export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: Clock): Leases {
+  const entries = new Map<string, Entry>();
+  const interval = Math.max(50, leaseMs / 3);
+
+  function lose(entry: Entry): void {
+    entry.abort.abort(new LeaseLost(entry.message.id));
+  }
+
+  async function extend(): Promise<void> {
+    const before = clock.now();
+    const asked = [...entries.values()].filter((entry) => !entry.abort.signal.aborted);
+    const kept = new Set(await outbox.extend(asked.map((entry) => entry.message), leaseMs));
+    for (const entry of asked) {
+      if (kept.has(entry.message.id)) entry.until = before + leaseMs;
+      else if (entries.get(entry.message.claimToken) === entry) lose(entry); // else it was settled meanwhile
+    }
+  }
+
+  return {
+    hold(message, since) {
+      const entry: Entry = { message, until: since + leaseMs, abort: new AbortController() };
+      entries.set(message.claimToken, entry);
+      return { signal: entry.abort.signal, isSafe: () => !entry.abort.signal.aborted && clock.now() < entry.until };
+    },
+    drop: (message) => void entries.delete(message.claimToken),
+    async renew() {
+      try {
+        if (entries.size > 0) await extend();
+        return interval;
+      } finally {
+        for (const entry of entries.values()) if (clock.now() >= entry.until) lose(entry);
+      }
+    },
+  };
+}
+
+export class LeaseLost extends Error {
+  override readonly name = 'LeaseLost';
+  constructor(id: string) {
+    super(`the lease of message ${id} ran out while it was being delivered`);
+  }
+}

@@ -1,0 +1,70 @@
+// A worker as a part of a process: its loops, its listening, and how it ends: stop taking, finish what runs within the grace period,
+// give the rest back at once, unharmed.
+
+import type { Executor } from '../db/executor.ts';
+import type { Deliver } from '../delivery/delivery.ts';
+import { listen, parcelChannel } from '../outbox/nudge.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import type { Host } from '../process/host.ts';
+import { createWake, runLoop } from '../process/loop.ts';
+import type { Part } from '../process/run.ts';
+import type { ParcelQueue } from '../queue/boss.ts';
+import { createLeases } from './lease.ts';
+import { createSettler } from './settler.ts';
+import { createSlots } from './slots.ts';
+import { createWorker } from './worker.ts';
+
+export type WorkerPartOptions = {
+  readonly queues: readonly string[];
+  readonly queue: ParcelQueue;
+  readonly outboxOn: (db: Executor) => OutboxPort;
+  readonly deliver: Deliver;
+};
+
+/** Between the end of patience with what runs and the end of the process: for settling and for giving back. */
+const lastWords = 2_000;
+
+export function workerPart(host: Host, options: WorkerPartOptions): Part {
+  const { config, db, events, clock, random, observe, log } = host;
+  const { queue, outboxOn, deliver, queues } = options;
+  const wake = createWake();
+  const giveBack = new AbortController();
+  const outbox = outboxOn(db);
+  const leases = createLeases(outbox, config.leaseMs, clock);
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  const settler = createSettler({ outbox, pause, onRetry: (n, error) => events.settleRetried(n, error) });
+  const slots = createSlots(config.concurrency, wake, (error) => log.error({ err: error }, 'an attempt broke off'));
+  const worker = createWorker({
+    queues, slots, clock, observe,
+    pollIntervalMs: config.pollIntervalMs,
+    claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs },
+    attempts: { leases, settler, deliver, outboxOn, events, clock, random, giveBack: giveBack.signal },
+  });
+  Object.assign(host.counts, { slots: slots.size, busy: slots.busy, queues: [...queues] });
+
+  async function finish(): Promise<void> {
+    const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
+    const timer = setTimeout(() => giveBack.abort(), patience);
+    await slots.idle();
+    clearTimeout(timer);
+  }
+
+  return {
+    name: 'worker',
+    async run(signal) {
+      const running = new AbortController(); // outlives the signal: leases are renewed until nothing runs
+      const common = { onError: events.loopFailed, observe, progress: host.progress, clock };
+      const heard = ({ payload }: { payload: string }): void => {
+        worker.hint(payload);
+        wake.wake();
+      };
+      const listening = listen(db, [parcelChannel], heard, { signal, checkMs: 10_000, onError: (e) => events.loopFailed('listen', e) });
+      const renewing = runLoop({ name: 'lease', step: leases.renew }, { ...common, signal: running.signal });
+      await runLoop({ name: 'worker', step: worker.step, wake }, { ...common, signal });
+      await finish();
+      running.abort();
+      await Promise.all([listening, renewing]);
+      await queue.close();
+    },
+  };
+}

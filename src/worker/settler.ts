@@ -1,0 +1,81 @@
+// Settlements in batches. Each is written until the database has taken or refused it: an acknowledgement that is not retried
+// turns every short outage into duplicates (invariant D). One that breaks a batch is written alone.
+
+import { isUnreachable, sqlState } from '../db/transaction.ts';
+import type { Settlement } from '../outbox/outcome.ts';
+import type { OutboxPort, Settled } from '../outbox/port.ts';
+import { cleanError } from '../outbox/outcome.ts';
+import type { Milliseconds } from '../ports.ts';
+
+export type Settler = {
+  /** Resolves with what was recorded, or with undefined when the token was stale. */
+  settle(settlement: Settlement): Promise<Settled | undefined>;
+  /** Settlements that are not recorded yet. */
+  pending(): number;
+};
+
+type Waiting = { settlement: Settlement; resolve: (settled: Settled | undefined) => void };
+
+export type SettlerOptions = {
+  readonly outbox: OutboxPort;
+  readonly onRetry: (settlements: number, error: unknown) => void;
+  readonly pause: (ms: Milliseconds) => Promise<void>;
+};
+
+const batch = 500;
+
+export function createSettler({ outbox, onRetry, pause }: SettlerOptions): Settler {
+  const queue: Waiting[] = [];
+  let writing = 0;
+
+  async function drain(): Promise<void> {
+    writing++;
+    await Promise.resolve(); // what ends in the same turn goes into the same batch
+    while (queue.length > 0) await write(queue.splice(0, batch));
+    writing--;
+  }
+
+  async function write(batchOf: readonly Waiting[]): Promise<void> {
+    for (let delay = 50; ; delay = Math.min(1_000, delay * 2)) {
+      try {
+        const settled = await outbox.settle(batchOf.map((one) => one.settlement));
+        const byId = new Map(settled.map((one) => [one.id, one]));
+        for (const { settlement, resolve } of batchOf) resolve(byId.get(settlement.id));
+        return;
+      } catch (error) {
+        onRetry(batchOf.length, error);
+        if (!isPassing(error)) return apart(batchOf, error);
+        await pause(delay);
+      }
+    }
+  }
+
+  /** The database, or a check before it, refuses what stands in one of them. */
+  async function apart(batchOf: readonly Waiting[], error: unknown): Promise<void> {
+    if (batchOf.length > 1) {
+      for (const one of batchOf) await write([one]);
+      return;
+    }
+    const { settlement, resolve } = batchOf[0]!;
+    const { id, claimToken } = settlement;
+    if (settlement.to === 'dead') return resolve(undefined); // nothing simpler is left to write; the sweep ends the lease
+    const text = cleanError(`the end of the attempt could not be recorded: ${(error as Error).message}`);
+    await write([{ settlement: { id, claimToken, to: 'dead', error: text, ambiguous: true }, resolve }]);
+  }
+
+  return {
+    settle(settlement) {
+      const { promise, resolve } = Promise.withResolvers<Settled | undefined>();
+      queue.push({ settlement, resolve });
+      if (writing < 1) void drain();
+      return promise;
+    },
+    pending: () => queue.length + writing,
+  };
+}
+
+/** Deadlocks, serialisation failures, missing tables during a migration, timeouts: anything but a refusal of the data. */
+function isPassing(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === undefined ? isUnreachable(error) : !/^(22|23)/.test(state);
+}

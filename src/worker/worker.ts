@@ -1,0 +1,91 @@
+// A worker's loop: fetch parcels, claim what free slots can start, start it. Asked when a notification hints at work, when a slot
+// frees, and at the polling floor. A message whose earlier worker died runs with nothing beside it (invariant F).
+
+import type { Milliseconds, Clock, Observe } from '../ports.ts';
+import { fromBossQueue } from '../queue/parcel.ts';
+import { attempt, type AttemptPorts } from './attempt.ts';
+import { takeAndClaim, type ClaimPorts } from './claim.ts';
+import type { Slots } from './slots.ts';
+
+export type WorkerOptions = {
+  readonly queues: readonly string[];
+  readonly slots: Slots;
+  readonly claims: ClaimPorts;
+  readonly attempts: AttemptPorts;
+  readonly clock: Clock;
+  readonly observe: Observe;
+  readonly pollIntervalMs: Milliseconds;
+};
+
+export type Worker = {
+  step(): Promise<Milliseconds>;
+  /** A parcel may be in the pg-boss queue of this name; in any, when it is empty. */
+  hint(name: string): void;
+};
+
+type Source = { readonly queue: string; readonly alone: boolean };
+
+export function createWorker(options: WorkerOptions): Worker {
+  const { queues, slots, claims, attempts, clock, observe, pollIntervalMs } = options;
+  const hints = new Map<string, Source>();
+  const sizes = new Map<string, number>(); // messages in a parcel, lately, by queue
+  let polledAt = Number.NEGATIVE_INFINITY;
+  let aloneNext = true;
+  let reserved = false; // a message that wants the worker for itself is running
+
+  function hint(name: string): void {
+    if (name === '') polledAt = Number.NEGATIVE_INFINITY;
+    const source = fromBossQueue(name);
+    if (queues.includes(source.queue)) hints.set(name, source);
+  }
+
+  async function poll(): Promise<void> {
+    if (clock.now() - polledAt < pollIntervalMs) return;
+    polledAt = clock.now();
+    for (const source of await claims.queue.ready(queues)) hints.set(`${source.queue}${source.alone ? '/alone' : ''}`, source);
+  }
+
+  async function take(name: string, { queue, alone }: Source): Promise<void> {
+    const free = alone ? 1 : slots.free();
+    const parcels = alone ? 1 : Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1)));
+    hints.delete(name); // before the fetch: a notification during it counts
+    const since = clock.now();
+    const taken = await takeAndClaim(queue, alone, { parcels, free }, claims).catch((error: unknown) => {
+      hints.set(name, { queue, alone });
+      throw error;
+    });
+    if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
+    if (taken.parcels === parcels || taken.offered > free) hints.set(name, { queue, alone });
+    for (const message of taken.messages) slots.run(() => runReserving(alone, attempt(message, since, attempts)));
+    observe('claimed', { queue, messages: taken.messages.length });
+  }
+
+  async function runReserving(alone: boolean, running: Promise<void>): Promise<void> {
+    reserved ||= alone;
+    await running.finally(() => (reserved &&= !alone));
+  }
+
+  /** Ordinary parcels and those that want the worker for themselves take turns, so that neither starves. */
+  function choose(): [string, Source][] {
+    if (reserved) return [];
+    const [alone, shared] = [[...hints].filter(([, s]) => s.alone), [...hints].filter(([, s]) => !s.alone)];
+    if (alone.length > 0 && (aloneNext || shared.length === 0)) return slots.busy() === 0 ? [alone[0]!] : [];
+    return shared;
+  }
+
+  async function step(): Promise<Milliseconds> {
+    await poll();
+    const chosen = choose();
+    for (const [name, source] of chosen) {
+      if (slots.free() === 0 || reserved) break;
+      await take(name, source);
+      aloneNext = !source.alone;
+    }
+    const stuck = chosen.length === 0 || reserved || slots.free() === 0;
+    return stuck || hints.size === 0 ? untilPoll() : 0; // a slot that frees wakes the loop
+  }
+
+  const untilPoll = (): Milliseconds => Math.max(1, polledAt + pollIntervalMs - clock.now());
+
+  return { step, hint };
+}

@@ -1,0 +1,53 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { statements } from '../support/statements.ts';
+
+// 100,000 rows: most settled, some waiting, a few in flight. Autovacuum is off, so that statistics are as old as the test says.
+const rows = `
+  alter table waybill.outbox_messages set (autovacuum_enabled = off);
+  insert into waybill.outbox_messages
+    (id, kind, name, queue, payload, max_attempts, priority, status, attempts, relayed_at, delivered_at, dead_at, delivery_key,
+     claim_token, claimed_by, claimed_at, claimed_until, available_at)
+  select gen_random_uuid(), 'job', 'n' || i % 7, 'q' || i % 3, '{}', 5, i % 2,
+    s, case when s = 'pending' then 0 else 1 end,
+    case when s = 'pending' and i % 20 <> 0 then null else now() - interval '1 minute' end,
+    case when s = 'delivered' then now() end, case when s = 'dead' then now() end, 'k' || i,
+    case when s = 'sending' then gen_random_uuid() end, case when s = 'sending' then 'w' end,
+    case when s = 'sending' then now() end, case when s = 'sending' then now() + interval '1 minute' end,
+    now() + case when i % 11 = 0 then interval '1 day' else interval '0' end
+  from generate_series(1, 100000) i,
+    lateral (select case when i % 100 < 90 then 'delivered' when i % 100 < 97 then 'pending'
+                         when i % 100 = 98 and i % 10 = 8 then 'dead' else 'sending' end as s) x;`;
+
+type Node = { 'Node Type': string; 'Relation Name'?: string; 'Index Name'?: string; Plans?: Node[] };
+
+let database: TestDatabase;
+let ids: string[];
+
+beforeAll(async () => {
+  database = await testDatabase();
+  await database.db.executeSql(rows);
+  const sql = `select id from waybill.outbox_messages where status = 'sending' limit 25`;
+  ids = (await database.db.executeSql<{ id: string }>(sql)).rows.map((row) => row.id);
+});
+afterAll(() => database.end());
+
+async function nodesOf(sql: string, values: unknown[]): Promise<Node[]> {
+  const { rows: plan } = await database.db.executeSql<{ 'QUERY PLAN': [{ Plan: Node }] }>(`explain (format json) ${sql}`, values);
+  const all = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(all)];
+  return all(plan[0]!['QUERY PLAN'][0].Plan);
+}
+
+describe.each(['stale', 'current'])('I: plans with %s statistics', (statistics) => {
+  beforeAll(async () => {
+    if (statistics === 'current') await database.db.executeSql('analyze waybill.outbox_messages');
+  });
+
+  it.each(Object.entries(statements))('%s', async (_, { sql, values, uses }) => {
+    const nodes = await nodesOf(sql, values(ids));
+    const scans = nodes.filter((n) => n['Node Type'] === 'Seq Scan' && n['Relation Name'] === 'outbox_messages');
+    expect(scans, 'sequential scans of the outbox').toEqual([]);
+    const used = new Set(nodes.map((n) => n['Index Name']));
+    for (const index of uses) expect(used, 'indexes of the plan').toContain(index);
+  });
+});

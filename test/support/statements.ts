@@ -1,0 +1,45 @@
+// Every statement that runs against the outbox, with values to explain it with, and what its plan must and must not touch.
+
+import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
+import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
+import { foldLedgerSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
+import { holdersSql, newId, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { checkMessage } from '../../src/outbox/message.ts';
+
+export type Statement = {
+  readonly sql: string;
+  readonly values: (ids: readonly string[]) => unknown[];
+  /** Indexes that its plan must use. */
+  readonly uses: readonly string[];
+};
+
+const token = '00000000-0000-4000-8000-000000000000';
+const message = { ...checkMessage({ kind: 'job', name: 'n', queue: 'q', payload: {}, deliveryKey: 'k' }), id: newId() };
+const settlement = (id: string) => ({ id, claimToken: token, to: 'failed' as const, error: 'e', delay: 0, ambiguous: false });
+
+export const statements: Record<string, Statement> = {
+  record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
+  holders: { sql: holdersSql, values: () => [['job'], ['n'], ['k']], uses: ['outbox_delivery_key'] },
+  'claim by id': { sql: claimIdsSql, values: (ids) => [25, 15_000, 'w', ids, null, null], uses: ['outbox_messages_pkey'] },
+  'claim what is due': {
+    sql: claimDueSql,
+    values: () => [25, 15_000, 'w', null, null],
+    uses: ['outbox_waiting', 'outbox_in_flight', 'outbox_messages_pkey'],
+  },
+  settle: { sql: settleSql, values: (ids) => settleValues(ids.map(settlement), 1_000), uses: ['outbox_messages_pkey'] },
+  extend: { sql: extendSql, values: (ids) => [ids, ids.map(() => token), 15_000], uses: ['outbox_messages_pkey'] },
+  'take due': { sql: takeDueSql, values: () => [['jobs'], [100], 500], uses: ['outbox_waiting', 'outbox_messages_pkey'] },
+  'expire leases': { sql: expireSql, values: () => [500], uses: ['outbox_in_flight'] },
+  'kill exhausted': { sql: exhaustSql, values: () => [500], uses: ['outbox_in_flight'] },
+  'find suspects': { sql: suspectsSql, values: () => [10_000, 1_000], uses: ['outbox_in_flight'] },
+  unrelay: { sql: unrelaySql, values: (ids) => [ids, 10_000], uses: ['outbox_messages_pkey'] },
+  'prune settled': {
+    sql: pruneSettledSql,
+    values: () => [7 * 86_400_000, 30 * 86_400_000, 1_000],
+    uses: ['outbox_messages_pkey'],
+  },
+  'prune dead': { sql: pruneDeadSql, values: () => [30 * 86_400_000, 1_000], uses: ['outbox_dead'] },
+  'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },
+  'fold ledger': { sql: foldLedgerSql, values: () => [], uses: [] },
+};

@@ -1,0 +1,4 @@
+import { emailRole } from '../src/fleet/roles.ts';
+import { runProcess } from '../src/process/run.ts';
+
+await runProcess('email', async (host) => [await emailRole(host)]);

@@ -1,0 +1,4 @@
+import { relayRole } from '../src/fleet/roles.ts';
+import { runProcess } from '../src/process/run.ts';
+
+await runProcess('relay', async (host) => [await relayRole(host)]);
