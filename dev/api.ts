@@ -51,7 +51,7 @@ export function createApi(fleet: Fleet): Api {
       let cursor: string | null = null;
       do {
         const query = new URLSearchParams({ since: time.toISOString(), limit: '100', ...(cursor ? { cursor } : {}) });
-        const page = (await ask(`/admin/outbox?${query}`, fleet.adminKey)) as {
+        const page = (await ask(`/admin/outbox?${query.toString()}`, fleet.adminKey)) as {
           messages: MessageRow[];
           nextCursor: string | null;
         };

@@ -47,9 +47,8 @@ export function createAttemptLog(dir: string): AttemptLog {
 function delivered(line: string): { id: string; seconds: number } | undefined {
   if (!line.startsWith('{') || !line.includes('"delivered"')) return undefined;
   try {
-    const { id, messageId, seconds } = JSON.parse(line) as Record<string, unknown>;
-    const about = messageId ?? id;
-    return typeof about === 'string' && typeof seconds === 'number' ? { id: about, seconds } : undefined;
+    const { message, seconds } = JSON.parse(line) as Record<string, unknown>;
+    return typeof message === 'string' && typeof seconds === 'number' ? { id: message, seconds } : undefined;
   } catch {
     return undefined; // a line of a mail that looks like JSON
   }

@@ -42,7 +42,10 @@ async function restartOnChange(fleet: Fleet, signal: AbortSignal): Promise<void>
   const watchers = watched.map((dir) =>
     watch(join(PROJECT, dir), { recursive: true, signal }, (_, file) => changed.resolve(join(dir, file ?? ''))),
   );
-  const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined));
+  });
   for (;;) {
     const file = await Promise.race([changed.promise, aborted]);
     if (file === undefined) break;

@@ -42,7 +42,8 @@ export type PostgresOptions = {
 
 type Server = { readonly binaries: Binaries; readonly user: ServerUser; readonly dir: string; readonly log: string };
 
-const SUPERUSER = 'waybill';
+// Not "waybill": with the default search_path a role's own name is the first schema, and unqualified tables would land in ours.
+const SUPERUSER = 'postgres';
 const VERSION = '18';
 
 /** @throws with the end of the server's log when it does not come up */
@@ -137,9 +138,9 @@ async function initialize(server: Server): Promise<string> {
   return password;
 }
 
-/** A server that is just being stopped gets ten seconds; one that stays belongs to somebody who is using it. */
+/** A server that is just being stopped gets six seconds; one that stays belongs to somebody who is using it. */
 async function previousOwnerGone(dir: string): Promise<void> {
-  for (let waited = 0; waited < 10_000; waited += 50) {
+  for (let waited = 0; waited < 6_000; waited += 50) {
     const pid = postmasterPid(dir);
     if (pid === undefined || !isPostmasterOf(pid, dir)) return;
     await sleep(50);

@@ -3,15 +3,9 @@
 import { CommanderError } from 'commander';
 import { isMissingSchema, isUnreachable, sqlState } from '../db/transaction.ts';
 import { ConfigError } from '../process/config.ts';
+import { exitCodes } from '../process/run.ts';
 
-export const exitCodes = {
-  ok: 0,
-  failed: 1,
-  usage: 2,
-  findings: 3,
-  unreachable: 69,
-  configuration: 78,
-} as const;
+export { exitCodes };
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
@@ -31,7 +25,7 @@ export type Ending = { readonly code: ExitCode; readonly message?: string };
 export function endingOf(error: unknown): Ending {
   if (error instanceof CommanderError) return { code: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
   if (error instanceof UsageError) return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
-  if (error instanceof ConfigError) return { code: exitCodes.configuration, message: configurationMessage(error) };
+  if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
   const connection = connectionMessage(error);
   if (connection !== undefined) return { code: exitCodes.unreachable, message: connection };
   if (isMissingSchema(error))
@@ -39,11 +33,6 @@ export function endingOf(error: unknown): Ending {
   if (sqlState(error) === '42501')
     return { code: exitCodes.failed, message: `the database role lacks a privilege: ${messageOf(error)}; grant it, or use the owner's role` };
   return { code: exitCodes.failed, message: messageOf(error) };
-}
-
-function configurationMessage(error: ConfigError): string {
-  const lines = error.problems.map(({ variable, message }) => `  ${variable}: ${message}`);
-  return ['the configuration is wrong:', ...lines].join('\n');
 }
 
 /** One sentence for each way in which a database cannot be reached; undefined when that is not the trouble. */

@@ -19,7 +19,9 @@ export type DatabaseOptions = {
   readonly max: number;
   readonly applicationName: string;
   /** Longest that one statement may take. */
-  readonly statementTimeout?: Milliseconds;
+  readonly statementTimeoutMs?: Milliseconds;
+  /** Longest wait for a connection, a free one of the pool or a new one. */
+  readonly connectMs?: Milliseconds;
   /** Hears of connections that break while nobody uses them. */
   readonly onIdleError: (error: Error) => void;
 };
@@ -57,11 +59,11 @@ export function openDatabase(options: DatabaseOptions): Database {
 }
 
 function connectionSettings(options: DatabaseOptions): pg.ClientConfig {
-  const statement = options.statementTimeout ?? 10_000;
+  const statement = options.statementTimeoutMs ?? 10_000;
   return {
     connectionString: options.url,
     application_name: options.applicationName,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: options.connectMs ?? 5_000,
     query_timeout: statement + 2_000,
     statement_timeout: statement,
     lock_timeout: statement,

@@ -1,30 +1,88 @@
 // The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
 
-import { handlerContext } from '../action/context.ts';
-import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
 import type { Database } from '../db/pool.ts';
-import type { Job } from '../define/job.ts';
-import type { Listener } from '../define/listener.ts';
 import type { Registry } from '../define/registry.ts';
 import type { EmailPayload } from '../email/email.ts';
 import type { EmailProvider } from '../email/provider.ts';
-import type { Log } from '../metrics/log.ts';
-import { defaultBackoff, type Backoff } from '../outbox/backoff.ts';
+import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
 import type { Outcome } from '../outbox/outcome.ts';
-import type { Executor } from '../db/executor.ts';
-import type { OutboxPort } from '../outbox/port.ts';
 import type { Deliver, Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
+import { runHandler, type HandlerPorts } from './handler.ts';
 
-export type DeliverOptions = {
+export type DeliverOptions = HandlerPorts & {
   readonly db: Database;
   readonly registry: Registry;
-  readonly outboxOn: (db: Executor) => OutboxPort;
   readonly provider: EmailProvider;
-  readonly emailFrom: string | null;
-  readonly log: Log;
-  readonly onEmail: (provider: string, outcome: 'accepted' | 'transient' | 'permanent' | 'operator') => void;
+  /** Hears of each answer of the provider. */
+  readonly onEmail: (provider: string, outcome: string) => void;
 };
 
 const delivered = (then: readonly NewMessage[] = []): Outcome => ({ type: 'delivered', then });
+
+/** A worker of an older deploy meets what a newer one recorded: it gives it back, and the attempt does not count. */
+const unknownDelay = 15_000;
+
+export function createDeliver(options: DeliverOptions): Deliver {
+  const { registry } = options;
+  return async (message, signal) => {
+    switch (message.kind) {
+      case 'email':
+        return sendEmail(message, signal, options);
+      case 'event':
+        return fanOut(message, registry);
+      case 'listener': {
+        const listener = registry.listener(message.name);
+        if (!listener) return unknown(message);
+        const schema = listener.event.payload;
+        return runHandler({ ...listener, payload: schema, timeoutMs: null }, message, signal, options);
+      }
+      case 'job': {
+        const job = registry.job(message.name);
+        return job ? runHandler(job, message, signal, options) : unknown(message);
+      }
+      case 'action':
+        return unknown(message); // recorded by a version that delivers actions
+    }
+  };
+}
+
+function unknown(message: ClaimedMessage): Delivery {
+  const reason = `this worker knows no ${message.kind} called ${message.name}: an older deploy, or one that is not registered`;
+  return { outcome: { type: 'released', reason, delay: unknownDelay }, backoff: defaultBackoff };
+}
+
+/** One message for each listener, recorded in the statement that settles the event. */
+function fanOut(message: ClaimedMessage, registry: Registry): Delivery {
+  if (!registry.event(message.name)) return unknown(message);
+  const { payload, requestId, traceparent } = message;
+  const then = registry.listenersOf(message.name).map((listener): NewMessage => ({
+    kind: 'listener',
+    name: listener.name,
+    queue: listener.queue,
+    payload,
+    maxAttempts: listener.retry.maxAttempts,
+    requestId: requestId ?? undefined,
+    traceparent: traceparent ?? undefined,
+  }));
+  return { outcome: delivered(then), backoff: defaultBackoff };
+}
+
+async function sendEmail(message: ClaimedMessage, signal: AbortSignal, options: DeliverOptions): Promise<Delivery> {
+  const { provider, onEmail, log } = options;
+  const { backoff } = options.registry.emailRetry;
+  const email = message.payload as EmailPayload; // checked by prepareEmail when it was recorded
+  try {
+    const domain = email.from.address.split('@').at(-1);
+    const receipt = await provider.send(email, { messageId: `<${message.id}@${domain}>`, signal });
+    onEmail(provider.name, 'accepted');
+    if (receipt.rejected.length > 0)
+      log.warn({ message: message.id, rejected: receipt.rejected.length }, 'some recipients were refused for good, the others have the mail');
+    return { outcome: delivered(), backoff };
+  } catch (error) {
+    const failure = failureOf(error);
+    onEmail(provider.name, failure.ambiguous ? 'ambiguous' : failure.type);
+    return { outcome: { type: 'failure', failure }, backoff };
+  }
+}

@@ -10,6 +10,8 @@ export type Delivery = {
   readonly backoff: Backoff;
   /** Still open: to be committed with the settlement, or rolled back. */
   readonly work?: LazyTransaction | undefined;
+  /** Whether the handler recorded messages in it. */
+  readonly recorded?: boolean;
 };
 
 /** Never rejects: a failure is an outcome. `signal` aborts when the delivery must end now. */

@@ -1,11 +1,14 @@
 // pg-boss as a dispatcher: its job is a wake-up and nothing more. A job is taken and deleted in the claiming transaction, so none is
 // ever "active" afterwards: pg-boss's retries, expiry, dead letters, retention, maintenance and cron have nothing to do and are off.
 
-import { PgBoss, type BackendProfile, type IDatabase } from 'pg-boss';
+import { PgBoss, type ConstructorOptions } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { parcelChannel } from '../outbox/nudge.ts';
 import { bossQueue, fromBossQueue, idsOf, type Parcel } from './parcel.ts';
+
+type BackendProfile = NonNullable<ConstructorOptions['backend']>;
+type BossDatabase = NonNullable<ConstructorOptions['db']>;
 
 export type ParcelQueue = {
   /** Creates pg-boss's schema where it is missing, also after somebody dropped it. */
@@ -40,7 +43,7 @@ const yearInSeconds = 365 * 86_400;
 
 export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions): ParcelQueue {
   const shared = db === queueDb;
-  const here = (tx: Executor): IDatabase => asPgBoss(shared ? tx : queueDb);
+  const here = (tx: Executor): BossDatabase => asPgBoss(shared ? tx : queueDb);
   let started: Promise<PgBoss> | undefined;
   const known = new Set<string>();
 
@@ -136,6 +139,6 @@ function withAlone(queues: readonly string[]): string[] {
   return queues.flatMap((queue) => [bossQueue(queue, false), bossQueue(queue, true)]);
 }
 
-function asPgBoss(executor: Executor): IDatabase {
+function asPgBoss(executor: Executor): BossDatabase {
   return { executeSql: (text, values) => executor.executeSql(text, values) };
 }

@@ -27,7 +27,7 @@ export function relayPart(host: Host, queue: ParcelQueue): Part {
   return {
     name: 'relay',
     async run(signal) {
-      const common = { signal, onError: events.loopFailed, observe, progress, clock };
+      const common = { signal, onError: events.loopFailed, observe, progress };
       const onError = (error: unknown): void => events.loopFailed('listen', error);
       await Promise.all([
         listen(db, [outboxChannel], wake.wake, { signal, checkMs: 10_000, onError }),

@@ -22,6 +22,8 @@ export type AttemptPorts = {
   readonly random: Random;
   /** Aborts when this worker must give back what it holds. */
   readonly giveBack: AbortSignal;
+  /** Called when a settlement made new messages. */
+  readonly nudge: () => void;
 };
 
 /** @param since the process's time before the claim was sent */
@@ -34,6 +36,7 @@ export async function attempt(message: ClaimedMessage, since: Milliseconds, port
     const delivery = await deliverOrGiveBack(message, lease, ports);
     const settlement = settle(message, delivery.outcome, delivery.backoff, ports.random);
     const settled = await recordEnd(settlement, delivery, ports);
+    if (settled && settlement.to === 'delivered' && (settlement.then.length > 0 || delivery.recorded)) ports.nudge();
     report(message, settlement, settled, clock.now() - started, events);
   } finally {
     leases.drop(message);

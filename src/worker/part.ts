@@ -3,15 +3,16 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
-import { listen, parcelChannel } from '../outbox/nudge.ts';
+import { createNudge, listen, parcelChannel } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
+import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import type { Part } from '../process/run.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { createLeases } from './lease.ts';
 import { createSettler } from './settler.ts';
-import { createSlots } from './slots.ts';
+import { createSlots, type Slots } from './slots.ts';
 import { createWorker } from './worker.ts';
 
 export type WorkerPartOptions = {
@@ -30,6 +31,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const wake = createWake();
   const giveBack = new AbortController();
   const outbox = outboxOn(db);
+  const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const leases = createLeases(outbox, config.leaseMs, clock);
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const settler = createSettler({ outbox, pause, onRetry: (n, error) => events.settleRetried(n, error) });
@@ -38,9 +40,9 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     queues, slots, clock, observe,
     pollIntervalMs: config.pollIntervalMs,
     claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs },
-    attempts: { leases, settler, deliver, outboxOn, events, clock, random, giveBack: giveBack.signal },
+    attempts: { leases, settler, deliver, outboxOn, events, clock, random, giveBack: giveBack.signal, nudge },
   });
-  Object.assign(host.counts, { slots: slots.size, busy: slots.busy, queues: [...queues] });
+  addCounts(host.counts, slots, queues);
 
   async function finish(): Promise<void> {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
@@ -53,18 +55,26 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     name: 'worker',
     async run(signal) {
       const running = new AbortController(); // outlives the signal: leases are renewed until nothing runs
-      const common = { onError: events.loopFailed, observe, progress: host.progress, clock };
+      const common = { onError: events.loopFailed, observe, progress: host.progress };
       const heard = ({ payload }: { payload: string }): void => {
         worker.hint(payload);
         wake.wake();
       };
       const listening = listen(db, [parcelChannel], heard, { signal, checkMs: 10_000, onError: (e) => events.loopFailed('listen', e) });
-      const renewing = runLoop({ name: 'lease', step: leases.renew }, { ...common, signal: running.signal });
-      await runLoop({ name: 'worker', step: worker.step, wake }, { ...common, signal });
+      const renewing = runLoop({ name: `lease ${queues.join(' ')}`, step: leases.renew }, { ...common, signal: running.signal });
+      await runLoop({ name: `worker ${queues.join(' ')}`, step: worker.step, wake }, { ...common, signal });
       await finish();
       running.abort();
       await Promise.all([listening, renewing]);
       await queue.close();
     },
   };
+}
+
+/** A process may run several workers. */
+function addCounts(counts: Counts, slots: Slots, queues: readonly string[]): void {
+  const { busy } = counts;
+  counts.slots += slots.size;
+  counts.busy = () => busy() + slots.busy();
+  counts.queues.push(...queues);
 }

@@ -2,9 +2,10 @@
 
 import type { Command } from 'commander';
 import { migrate, standardSources } from '../../db/migrate.ts';
-import { installQueue } from '../../queue/install.ts';
-import { print, type Output } from '../print.ts';
-import { withDatabase } from '../session.ts';
+import { openDatabase } from '../../db/pool.ts';
+import { openQueue } from '../../queue/boss.ts';
+import { print, say, type Output } from '../print.ts';
+import { withDatabase, type Session } from '../session.ts';
 import { migrationLines } from './migrate.ts';
 
 export function addRelease(program: Command): void {
@@ -13,11 +14,23 @@ export function addRelease(program: Command): void {
     .description('prepare the database for this version: migrations and the queue')
     .option('--json', 'the result as JSON')
     .action(async (options: Output) => {
-      const report = await withDatabase(async ({ config, db }) => {
-        const migrations = await migrate(db, standardSources(config.app));
-        await installQueue(config);
+      const report = await withDatabase(async (session) => {
+        const migrations = await migrate(session.db, standardSources(session.config.app));
+        await installQueue(session);
         return { ...migrations, queue: 'installed' };
       });
       print(report, options, (done) => [...migrationLines(done), 'the queue is installed']);
     });
+}
+
+async function installQueue({ config, db }: Session): Promise<void> {
+  const onError = (error: Error): void => say(`the queue's database: ${error.message}`);
+  const common = { applicationName: 'waybill release', max: 2, onIdleError: onError };
+  const apart = config.queueDatabaseUrl !== config.databaseUrl;
+  const queueDb = apart ? openDatabase({ ...common, url: config.queueDatabaseUrl }) : db;
+  try {
+    await openQueue({ db, queueDb, backend: config.queueBackend, onError }).install();
+  } finally {
+    if (apart) await queueDb.end();
+  }
 }

@@ -1,0 +1,65 @@
+// An action: one call from outside, one transaction.
+
+import type { z } from 'zod';
+import type { ActionContext } from './context.ts';
+import type { Event } from './event.ts';
+import { checkArgumentsSchema, checkOptions, refuseDefinition } from './shape.ts';
+
+export const accessLevels = ['public', 'authenticated', 'system'] as const;
+export type Access = (typeof accessLevels)[number];
+
+export const httpMethods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+export type HttpRoute = { readonly method: (typeof httpMethods)[number]; readonly path: string };
+
+export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> = {
+  readonly kind: 'action';
+  readonly name: string;
+  readonly args: A;
+  readonly access: Access;
+  readonly result: R | undefined;
+  readonly safeToRetry: boolean;
+  readonly emits: readonly Event[];
+  readonly http: HttpRoute | undefined;
+  handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>>;
+};
+
+export type ActionOptions<A extends z.ZodType, R extends z.ZodType> = {
+  readonly name: string;
+  readonly args: A;
+  /** `system`: never over HTTP. */
+  readonly access: Access;
+  readonly result?: R;
+  /** It may be run again by itself after a serialisation failure, a deadlock or a lost connection. Each enqueue then needs a deliveryKey. */
+  readonly safeToRetry?: boolean;
+  /** The events that it may record. */
+  readonly emits?: readonly Event[];
+  /** A route of its own, such as `POST /orders` or `GET /orders/:orderId`. */
+  readonly http?: string;
+  handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>>;
+};
+
+const known = ['name', 'args', 'access', 'result', 'safeToRetry', 'emits', 'http', 'handler'];
+
+export function defineAction<A extends z.ZodType, R extends z.ZodType = z.ZodUnknown>(
+  options: ActionOptions<A, R>,
+): Action<A, R> {
+  const { name, args, access, result, safeToRetry = false, emits = [], handler } = options;
+  const what = `action ${name}`;
+  checkOptions(what, options, known);
+  checkArgumentsSchema(what, args);
+  if (!accessLevels.includes(access)) refuseDefinition(what, `access must be one of ${accessLevels.join(', ')}`);
+  if (emits.some((event) => event?.kind !== 'event')) refuseDefinition(what, 'emits must hold events made by defineEvent');
+  if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
+  const http = options.http === undefined ? undefined : routeOf(what, options.http);
+  if (http && access === 'system') refuseDefinition(what, 'access system is never over HTTP: leave http away');
+  return Object.freeze({
+    kind: 'action', name, args, access, result, safeToRetry, emits: Object.freeze([...emits]), http, handler,
+  });
+}
+
+function routeOf(what: string, text: string): HttpRoute {
+  const [, verb, path] = /^([A-Z]+) (\/(?:(?::?[A-Za-z0-9_.~-]+)\/?)*)$/.exec(text) ?? [];
+  const method = httpMethods.find((one) => one === verb);
+  if (method && path && (path === '/' || !path.endsWith('/'))) return Object.freeze({ method, path });
+  return refuseDefinition(what, `http must be a method and a path, such as 'POST /orders' or 'GET /orders/:orderId', not '${text}'`);
+}

@@ -1,0 +1,117 @@
+// The application: all definitions together. Doubles, dead references and malformed names come to light here, all at once,
+// so that they fail a build, never a worker at night.
+
+import { isName, isQueueName } from '../outbox/message.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { Log } from '../metrics/log.ts';
+import type { Action } from './action.ts';
+import type { Invoker } from './context.ts';
+import type { Event } from './event.ts';
+import type { Job } from './job.ts';
+import type { Listener } from './listener.ts';
+import { retryPolicy, type Retry, type RetryOptions } from './retry.ts';
+import { checkOptions } from './shape.ts';
+
+/** What is known of a request before its body is read. Header names are in lower case. */
+export type IncomingRequest = {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+};
+
+type Hooks = {
+  /** Says who calls, when it was not the API key. Null: nobody known. */
+  authenticate?(request: IncomingRequest): Promise<Invoker | null>;
+  /** Makes what handlers need, before the process takes work. */
+  setup?(around: { readonly log: Log }): Promise<void>;
+  /** Ends it, after the last handler. */
+  teardown?(): Promise<void>;
+};
+
+export type AppOptions = Hooks & {
+  readonly actions?: readonly Action[];
+  readonly events?: readonly Event[];
+  readonly listeners?: readonly Listener[];
+  readonly jobs?: readonly Job[];
+  readonly email?: { readonly retry?: RetryOptions };
+};
+
+export type App = Hooks & {
+  readonly kind: 'app';
+  readonly actions: readonly Action[];
+  readonly events: readonly Event[];
+  readonly listeners: readonly Listener[];
+  readonly jobs: readonly Job[];
+  readonly email: { readonly retry: Retry };
+};
+
+export function isApp(value: unknown): value is App {
+  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'app' && Object.isFrozen(value);
+}
+
+const known = ['actions', 'events', 'listeners', 'jobs', 'email', 'authenticate', 'setup', 'teardown'];
+
+/** @throws WaybillError `app_invalid` with every problem as an issue */
+export function defineApp(options: AppOptions): App {
+  checkOptions('application', options, known);
+  const { actions = [], events = [], listeners = [], jobs = [], email = {}, ...hooks } = options;
+  checkOptions('application: email', email, ['retry']);
+  const lists = { actions, events, listeners, jobs };
+  const problems = [...wrongKinds(lists), ...nameProblems(lists), ...routeDoubles(actions), ...deadReferences(lists)];
+  if (problems.length > 0) {
+    const issues = problems.map((message) => ({ path: '', message }));
+    throw new WaybillError('app_invalid', `the application is not right:\n${problems.map((p) => `  ${p}`).join('\n')}`, issues);
+  }
+  const retry = retryPolicy('application: email', email.retry);
+  return Object.freeze({
+    kind: 'app',
+    actions: Object.freeze([...actions]),
+    events: Object.freeze([...events]),
+    listeners: Object.freeze([...listeners]),
+    jobs: Object.freeze([...jobs]),
+    email: Object.freeze({ retry }),
+    ...hooks,
+  });
+}
+
+type Lists = Pick<App, 'actions' | 'events' | 'listeners' | 'jobs'>;
+
+function wrongKinds({ actions, events, listeners, jobs }: Lists): string[] {
+  const check = (list: readonly { kind?: string; name?: string }[], kind: string): string[] =>
+    list.flatMap((one, i) => (one?.kind === kind ? [] : [`${kind}s[${i}] is ${one?.kind ? `the ${one.kind} ${one.name}` : 'not made by a define function'}`]));
+  return [...check(actions, 'action'), ...check(events, 'event'), ...check(listeners, 'listener'), ...check(jobs, 'job')];
+}
+
+function nameProblems(lists: Lists): string[] {
+  const malformed = Object.values(lists).flat().flatMap((one) => (one && !isName(one.name)
+    ? [`${one.kind} ${JSON.stringify(one.name)}: a name has 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`] : []));
+  const queues = [...lists.listeners, ...lists.jobs].flatMap((one) => (one && !isQueueName(one.queue)
+    ? [`${one.kind} ${one.name}: the queue ${JSON.stringify(one.queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`] : []));
+  const doubles = Object.values(lists).flatMap((list) =>
+    repeated(list.map((one) => one?.name)).map((name) => `${list[0]?.kind} ${name} is there twice`));
+  return [...malformed, ...queues, ...doubles];
+}
+
+/** What the web process answers itself. */
+const reserved = /^\/(actions|admin|cron|livez|readyz|healthz|metrics|openapi\.json)(\/|$)/;
+
+/** `/orders/:id` and `/orders/:orderId` are the same route. */
+function routeDoubles(actions: readonly Action[]): string[] {
+  const routes = actions.flatMap((a) => (a?.http ? [`${a.http.method} ${a.http.path.replaceAll(/:[^/]+/g, ':_')}`] : []));
+  const taken = actions.filter((a) => a?.http && reserved.test(a.http.path));
+  return [
+    ...repeated(routes).map((route) => `the route ${route} is there twice`),
+    ...taken.map((a) => `action ${a.name}: the path ${a.http?.path} is one of Waybill's own`),
+  ];
+}
+
+function deadReferences({ actions, events, listeners }: Lists): string[] {
+  const missing = (event: Event): boolean => !events.includes(event);
+  const emitted = actions.flatMap((a) => (a?.emits ?? []).filter(missing).map((e) => `action ${a.name} emits ${e.name}, which is not among the events`));
+  const heard = listeners.filter((l) => l?.event && missing(l.event));
+  return [...emitted, ...heard.map((l) => `listener ${l.name} listens to ${l.event.name}, which is not among the events`)];
+}
+
+function repeated(values: readonly (string | undefined)[]): string[] {
+  return [...new Set(values.filter((value, i) => value !== undefined && values.indexOf(value) !== i))] as string[];
+}

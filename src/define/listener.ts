@@ -1,0 +1,34 @@
+// A listener: what one part of the application does when an event happened. Each has messages, attempts and a fate of its own.
+
+import type { z } from 'zod';
+import type { HandlerContext } from './context.ts';
+import { eventQueue, type Event } from './event.ts';
+import { retryPolicy, type Retry, type RetryOptions } from './retry.ts';
+import { checkOptions, refuseDefinition } from './shape.ts';
+
+export type Listener<S extends z.ZodType = z.ZodType> = {
+  readonly kind: 'listener';
+  readonly name: string;
+  readonly event: Event<S>;
+  readonly queue: string;
+  readonly retry: Retry;
+  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
+};
+
+export type ListenerOptions<S extends z.ZodType> = {
+  readonly name: string;
+  readonly event: Event<S>;
+  /** Default `events`. */
+  readonly queue?: string;
+  readonly retry?: RetryOptions;
+  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
+};
+
+export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>): Listener<S> {
+  const { name, event, handler, queue = eventQueue } = options;
+  const what = `listener ${name}`;
+  checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'handler']);
+  if (event?.kind !== 'event') refuseDefinition(what, 'event must be made by defineEvent');
+  if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
+  return Object.freeze({ kind: 'listener', name, event, queue, retry: retryPolicy(what, options.retry), handler });
+}

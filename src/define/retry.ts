@@ -1,0 +1,46 @@
+// How often a message is attempted, and how long it waits in between: the author's options → a policy.
+
+import { parseDuration } from '../duration.ts';
+import { defaultBackoff, type Backoff } from '../outbox/backoff.ts';
+import { defaultMaxAttempts } from '../outbox/message.ts';
+import type { Milliseconds } from '../ports.ts';
+import { checkOptions, refuseDefinition } from './shape.ts';
+
+/** Milliseconds, or a text such as `30s`, `5m`, `48h`. */
+export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+
+export type RetryOptions = {
+  /** 1 … 1000, default 10. */
+  readonly maxAttempts?: number;
+  readonly backoff?: {
+    /** Ceiling of the first delay. Default 1 s. */
+    readonly initial?: Duration;
+    /** What the ceiling grows by with each attempt: 1 … 100, default 2. */
+    readonly factor?: number;
+    /** Ceiling of every delay. Default 1 h. */
+    readonly max?: Duration;
+  };
+};
+
+export type Retry = { readonly maxAttempts: number; readonly backoff: Backoff };
+
+export function retryPolicy(what: string, options: RetryOptions = {}): Retry {
+  checkOptions(what, options, ['maxAttempts', 'backoff']);
+  const { maxAttempts = defaultMaxAttempts, backoff = {} } = options;
+  checkOptions(what, backoff, ['initial', 'factor', 'max']);
+  const factor = backoff.factor ?? defaultBackoff.factor;
+  const initial = milliseconds(what, 'retry.backoff.initial', backoff.initial ?? defaultBackoff.initial);
+  const max = milliseconds(what, 'retry.backoff.max', backoff.max ?? Math.max(initial, defaultBackoff.max));
+  if (!Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 1000)
+    refuseDefinition(what, 'retry.maxAttempts must be a whole number from 1 to 1000');
+  if (!(factor >= 1 && factor <= 100)) refuseDefinition(what, 'retry.backoff.factor must be a number from 1 to 100');
+  if (max < initial) refuseDefinition(what, 'retry.backoff.max must not be less than retry.backoff.initial');
+  return Object.freeze({ maxAttempts, backoff: Object.freeze({ initial, factor, max }) });
+}
+
+/** @throws WaybillError `definition_invalid` when it is no duration */
+export function milliseconds(what: string, option: string, value: Duration): Milliseconds {
+  const ms = typeof value === 'number' ? value : parseDuration(value);
+  if (ms !== undefined && Number.isFinite(ms) && ms > 0 && ms <= 365 * 86_400_000) return ms;
+  return refuseDefinition(what, `${option} must be a duration of at most a year: milliseconds, or a text such as '30s', '5m', '48h'`);
+}

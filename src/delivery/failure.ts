@@ -1,0 +1,71 @@
+// Whatever a delivery threw → a Failure. Handlers say with the two error classes here what a retry policy cannot know.
+
+import { z } from 'zod';
+import { parseDuration } from '../duration.ts';
+import { maskAddresses } from '../email/address.ts';
+import { decideEmail } from '../email/decide.ts';
+import { EmailError } from '../email/error.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { cleanError, type Failure } from '../outbox/outcome.ts';
+import type { Milliseconds } from '../ports.ts';
+
+/** No retry can mend it: the message is dead at once. */
+export class PermanentError extends Error {
+  override readonly name = 'PermanentError';
+}
+
+/** Try again, but not before the delay, whatever the retry policy says. */
+export class RetryAfter extends Error {
+  override readonly name = 'RetryAfter';
+  readonly delay: Milliseconds;
+
+  /** @param delay `'30s'`, `'5m'`, or milliseconds */
+  constructor(delay: string | Milliseconds, message = 'asked to be tried again later', options?: ErrorOptions) {
+    super(message, options);
+    const ms = typeof delay === 'number' ? delay : parseDuration(delay);
+    if (ms === undefined || !Number.isFinite(ms) || ms < 0)
+      throw new WaybillError('invalid_duration', `RetryAfter needs milliseconds or a duration such as '30s' or '5m', not ${JSON.stringify(delay)}`);
+    this.delay = ms;
+  }
+}
+
+/** Total: gives a Failure for any value, with a text that can be stored and holds no whole address. */
+export function failureOf(thrown: unknown): Failure {
+  const failure = judge(thrown);
+  return { ...failure, message: maskAddresses(cleanError(failure.message)) };
+}
+
+function judge(thrown: unknown): Failure {
+  if (thrown instanceof EmailError) return decideEmail(thrown);
+  if (thrown instanceof RetryAfter) return { type: 'transient', message: thrown.message, retryAfter: thrown.delay };
+  if (thrown instanceof PermanentError) return { type: 'permanent', message: textOf(thrown) };
+  if (thrown instanceof z.core.$ZodError) return { type: 'permanent', message: `not valid: ${issuesOf(thrown)}` };
+  if (thrown instanceof WaybillError) return { type: 'permanent', message: `${thrown.code}: ${thrown.message}` };
+  return { type: 'transient', message: textOf(thrown), ...(isAmbiguous(thrown) ? { ambiguous: true } : {}) };
+}
+
+function issuesOf({ issues }: z.core.$ZodError): string {
+  return issues.map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`)).join('; ');
+}
+
+/** An error of a handler says so with a property of this name. */
+function isAmbiguous(thrown: unknown): boolean {
+  return thrown instanceof Error && 'ambiguous' in thrown && thrown.ambiguous === true;
+}
+
+function textOf(thrown: unknown): string {
+  if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(textOf).join('; ') || thrown.name;
+  if (thrown instanceof Error) return thrown.message === '' ? thrown.name : thrown.message;
+  if (typeof thrown === 'string' && thrown !== '') return thrown;
+  return `threw ${describe(thrown)}, which is no Error`;
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'string') return 'an empty text';
+  if (typeof value !== 'object' || value === null) return String(value);
+  try {
+    return JSON.stringify(value) ?? 'an object';
+  } catch {
+    return 'an object that cannot be shown'; // a cycle, or a toJSON that throws: the failure is still to be recorded
+  }
+}

@@ -1,0 +1,74 @@
+// Handlers of jobs and listeners: checked payload, a transaction that begins when it is first used, a timeout, and an end in any case:
+// a handler that never returns does not keep its slot.
+
+import type { z } from 'zod';
+import { handlerContext } from '../action/context.ts';
+import type { Executor } from '../db/executor.ts';
+import { lazyTransaction } from '../db/lazy.ts';
+import type { Database } from '../db/pool.ts';
+import type { HandlerContext } from '../define/context.ts';
+import { decodePayload } from '../define/payload.ts';
+import type { Retry } from '../define/retry.ts';
+import type { Log } from '../metrics/log.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import type { Delivery } from './delivery.ts';
+import { failureOf } from './failure.ts';
+
+export type HandlerPorts = {
+  readonly db: Database;
+  readonly outboxOn: (tx: Executor) => OutboxPort;
+  readonly emailFrom: string | null;
+  readonly emailRetry: Retry;
+  readonly log: Log;
+};
+
+type Handled = {
+  readonly kind: string;
+  readonly name: string;
+  readonly payload: z.ZodType;
+  readonly retry: Retry;
+  readonly timeoutMs: number | null;
+  handler(ctx: HandlerContext, payload: unknown): Promise<void>;
+};
+
+export async function runHandler(
+  handled: Handled,
+  message: ClaimedMessage,
+  outer: AbortSignal,
+  { db, outboxOn, emailFrom, emailRetry, log }: HandlerPorts,
+): Promise<Delivery> {
+  const { backoff } = handled.retry;
+  const work = lazyTransaction(db);
+  const timeout = handled.timeoutMs === null ? [] : [AbortSignal.timeout(handled.timeoutMs)];
+  const signal = AbortSignal.any([outer, ...timeout]);
+  let recorded = false;
+  try {
+    const payload = await decodePayload(handled, message.payload);
+    const { id, name, requestId, attempt } = message;
+    const ctx = handlerContext(
+      {
+        tx: work.tx, outbox: outboxOn(work.tx), emailFrom, emailRetry, signal, emits: null,
+        caller: `${message.kind} ${name}`,
+        invoker: { type: 'system', source: 'outbox' },
+        log: log.child({ message: id, name, attempt }),
+        requestId: requestId ?? id,
+        onRecorded: () => (recorded = true),
+      },
+      message,
+    );
+    await Promise.race([handled.handler(ctx, payload), aborted(signal)]);
+    return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded };
+  } catch (error) {
+    return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work };
+  }
+}
+
+/** Rejects when the signal aborts. The handler may go on; its transaction will not commit. */
+function aborted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  return promise;
+}

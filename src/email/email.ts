@@ -1,0 +1,165 @@
+// The email: what callers give, what is stored of it, and every reason to refuse it at enqueue, while somebody can still mend it.
+
+import { z } from 'zod';
+import { nearest } from '../nearest.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { parseAddress, type Address, type AddressInput } from './address.ts';
+import { attachment, bodyText, headers, refuse, subject, type Attachment } from './parts.ts';
+
+type AddressesInput = AddressInput | readonly AddressInput[];
+
+/** What `ctx.email.enqueue` accepts, besides the options of every message. */
+export type EmailInput = {
+  readonly to: AddressesInput;
+  readonly cc?: AddressesInput | undefined;
+  readonly bcc?: AddressesInput | undefined;
+  /** WAYBILL_EMAIL_FROM if left out. */
+  readonly from?: AddressInput | undefined;
+  readonly replyTo?: AddressesInput | undefined;
+  readonly subject: string;
+  /** At least one of html and text. */
+  readonly html?: string | undefined;
+  readonly text?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  readonly attachments?: readonly Attachment[] | undefined;
+};
+
+/** What is stored: plain JSON, checked, with nothing left to parse. */
+export type EmailPayload = {
+  readonly from: Address;
+  readonly to: readonly Address[];
+  readonly cc?: readonly Address[];
+  readonly bcc?: readonly Address[];
+  readonly replyTo?: readonly Address[];
+  readonly subject: string;
+  readonly html?: string;
+  readonly text?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly attachments?: readonly Attachment[];
+};
+
+const MAX_RECIPIENTS = 100;
+
+const address = z.unknown().transform((value, ctx): Address => {
+  const parsed = parseAddress(value);
+  if ('address' in parsed) return parsed;
+  refuse(ctx, parsed);
+  return z.NEVER;
+});
+
+/** One or several. */
+const addresses = z.unknown().transform((value, ctx): Address[] => {
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return list.flatMap((item, index) => {
+    const parsed = parseAddress(item);
+    if ('address' in parsed) return [parsed];
+    const { code, message } = parsed;
+    ctx.addIssue({ code: 'custom', message, params: { code }, path: Array.isArray(value) ? [index] : [] });
+    return [];
+  });
+});
+
+const someone = z.unknown().superRefine((value, ctx) => {
+  const missing = value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
+  if (missing) refuse(ctx, { code: 'to_required', message: 'names nobody: an email needs at least one recipient' });
+});
+
+const shape = {
+  to: someone.pipe(addresses),
+  cc: addresses.optional(),
+  bcc: addresses.optional(),
+  from: address.optional(),
+  replyTo: addresses.optional(),
+  subject,
+  html: bodyText.optional(),
+  text: bodyText.optional(),
+  headers: headers.optional(),
+  attachments: z.array(attachment).optional(),
+};
+
+const emailSchema = z.strictObject(shape);
+
+/**
+ * What to store of an email.
+ * @param options.defaultFrom sender of emails that name none
+ * @throws WaybillError with the code of the first thing that is wrong, and an issue for each; docs/errors.md lists the codes
+ */
+export function prepareEmail(input: unknown, options: { readonly defaultFrom: string | null }): EmailPayload {
+  const parsed = emailSchema.safeParse(input, { reportInput: true });
+  if (!parsed.success) throw refusal(parsed.error.issues);
+  const { from, to, cc, bcc, replyTo, html, text, attachments, ...rest } = parsed.data;
+  if (!html && !text) throw new WaybillError('content_required', 'an email needs html or text that is not empty');
+  const recipients = distinct({ to, cc, bcc });
+  return JSON.parse(
+    JSON.stringify({
+      from: from ?? sender(options.defaultFrom),
+      ...recipients,
+      ...(replyTo?.length ? { replyTo } : {}),
+      ...rest,
+      html: html || undefined,
+      text: text || undefined,
+      attachments: attachments?.length ? attachments : undefined,
+    }),
+  ) as EmailPayload;
+}
+
+function sender(defaultFrom: string | null): Address {
+  if (defaultFrom === null)
+    throw new WaybillError('from_required', 'the email names no sender (from), and WAYBILL_EMAIL_FROM is not set', [
+      { path: 'from', message: 'is required when WAYBILL_EMAIL_FROM is not set' },
+    ]);
+  const parsed = parseAddress(defaultFrom);
+  if ('address' in parsed) return parsed;
+  throw new WaybillError(parsed.code, `WAYBILL_EMAIL_FROM: ${parsed.message}`);
+}
+
+type Recipients = { readonly to: Address[]; readonly cc: Address[] | undefined; readonly bcc: Address[] | undefined };
+
+/** Nobody gets an email twice: the first mention counts, and `to` comes before `cc` before `bcc`. */
+function distinct(lists: Recipients): { to: Address[]; cc?: Address[]; bcc?: Address[] } {
+  const seen = new Set<string>();
+  const unseen = (list: readonly Address[] = []) => list.filter(({ address: one }) => !seen.has(one) && seen.add(one));
+  const [to, cc, bcc] = [unseen(lists.to), unseen(lists.cc), unseen(lists.bcc)];
+  if (seen.size > MAX_RECIPIENTS)
+    throw new WaybillError('too_many_recipients', `the email has ${seen.size} recipients; at most ${MAX_RECIPIENTS} are allowed`);
+  return { to, ...(cc.length > 0 ? { cc } : {}), ...(bcc.length > 0 ? { bcc } : {}) };
+}
+
+type Issue = { readonly code: string; readonly path: string; readonly message: string };
+
+/** A field that we do not know comes first: it often explains the others (`too` for `to`). */
+function refusal(found: readonly z.core.$ZodIssue[]): WaybillError {
+  const issues = found.flatMap(explain);
+  const first = issues.find(({ code }) => code === 'unknown_field') ?? issues[0]!;
+  const message = `the email is not valid: ${first.path === '' ? '' : `${first.path}: `}${first.message}`;
+  return new WaybillError(first.code, message, issues.map(({ path, message: text }) => ({ path, message: text })));
+}
+
+function explain(issue: z.core.$ZodIssue): Issue[] {
+  const path = issue.path.reduce<string>((text, key) => text + (typeof key === 'number' ? `[${key}]` : `${text && '.'}${String(key)}`), '');
+  switch (issue.code) {
+    case 'custom':
+      return [{ code: (issue.params as { code: string }).code, path, message: issue.message }];
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => unknownField(path, key));
+    case 'invalid_key':
+      return issue.issues.flatMap(explain).map((inner) => ({ ...inner, path }));
+    case 'invalid_type':
+      if (path === 'subject' && issue.input === undefined) return [{ code: 'subject_required', path, message: 'is missing' }];
+      return [{ code: `must_be_${issue.expected}`, path, message: `must be ${article(issue.expected)}` }];
+    default:
+      return [{ code: 'invalid_email', path, message: issue.message }];
+  }
+}
+
+function unknownField(path: string, key: string): Issue {
+  const shown = key.toWellFormed().replaceAll('\0', '\u2400').slice(0, 80);
+  const known = path === '' ? Object.keys(shape) : Object.keys(attachment.shape);
+  const meant = nearest(shown, known);
+  const hint = meant ? `; was ${meant} meant?` : `; the fields are ${known.join(', ')}`;
+  return { code: 'unknown_field', path: path === '' ? shown : `${path}.${shown}`, message: `is no field of an email${hint}` };
+}
+
+function article(type: string): string {
+  return /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
+}

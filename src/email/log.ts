@@ -1,0 +1,62 @@
+// The provider `log`: accepts every email and shows it. In development that is the whole message, to be read; in production, where
+// it is nearly always a mistake, one line without content.
+
+import { maskAddresses, type Address } from './address.ts';
+import type { EmailPayload } from './email.ts';
+import type { EmailProvider, ProviderLog } from './provider.ts';
+
+export type LogProviderOptions = {
+  readonly production: boolean;
+  readonly log: ProviderLog;
+  /** Where the readable form goes; a log line would put all of it on one line. */
+  readonly print?: (text: string) => void;
+};
+
+export function createLogProvider({ production, log, print = toStdout }: LogProviderOptions): EmailProvider {
+  if (production) log.warn({ provider: 'log' }, 'emails are only logged, none is sent: set WAYBILL_EMAIL_PROVIDER=smtp and SMTP_URL');
+  return {
+    name: 'log',
+    async send(email, { messageId }) {
+      const accepted = recipients(email).map(({ address }) => address);
+      if (production) log.info({ messageId, recipients: accepted.map(maskAddresses) }, 'email accepted by the provider log');
+      else print(readable(email, messageId));
+      return { accepted, rejected: [], response: 'logged' };
+    },
+    async close() {},
+  };
+}
+
+function toStdout(text: string): void {
+  process.stdout.write(text);
+}
+
+function recipients({ to, cc = [], bcc = [] }: EmailPayload): Address[] {
+  return [...to, ...cc, ...bcc];
+}
+
+function readable(email: EmailPayload, messageId: string): string {
+  const fields: [string, string | undefined][] = [
+    ['From', shown([email.from])],
+    ['To', shown(email.to)],
+    ['Cc', email.cc && shown(email.cc)],
+    ['Bcc', email.bcc && shown(email.bcc)],
+    ['Reply-To', email.replyTo && shown(email.replyTo)],
+    ['Subject', email.subject],
+    ['Message-ID', messageId],
+    ...Object.entries(email.headers ?? {}),
+    ...(email.attachments ?? []).map(({ filename, content }): [string, string] => ['Attachment', `${filename} (${content.length} characters)`]),
+  ];
+  const head = fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
+  const bodies = [email.text, email.html].filter((body) => body !== undefined);
+  const text = [...head, ...bodies.flatMap((body) => ['', body])].join('\n');
+  return `${['', '── email ──', ...text.split(/\r\n|\r|\n/).map(visible)].join('\n│ ')}\n\n`;
+}
+
+/** A terminal must not obey what an email holds. */
+function visible(text: string): string {
+  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (char) => (char === '\t' ? char : '\u{FFFD}'));
+}
+
+function shown(list: readonly Address[]): string {
+  return list.map(({ name, address }) => (name === undefined ? address : `${name} <${address}>`)).join(', ');
+}

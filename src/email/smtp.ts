@@ -1,0 +1,105 @@
+// The provider `smtp`: a pool of connections. It never tries twice by itself and gives up before the lease could run out:
+// when to try again is the outbox's business.
+
+import { createTransport, type NodemailerError, type SendMailOptions } from 'nodemailer';
+import { WaybillError } from '../outbox/errors.ts';
+import type { Milliseconds } from '../ports.ts';
+import type { EmailPayload } from './email.ts';
+import { EmailError } from './error.ts';
+import type { EmailProvider, Receipt } from './provider.ts';
+
+/** How far the message of one send got. */
+type Progress = { sent: boolean };
+
+export type SmtpOptions = { readonly url: string; readonly leaseMs: Milliseconds };
+
+/** @param options.url smtp://user:password@host:port or smtps://…; in it, user and password are percent-encoded */
+export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider {
+  const transport = openTransport(url, leaseMs);
+  const running = new WeakMap<AbortSignal, Progress>();
+  // A reply that got lost after the final dot looks like a connection that never greeted (FACTS 18): so we watch the message leave.
+  transport.use('stream', (mail, done) => {
+    const progress = mail.data.signal && running.get(mail.data.signal);
+    mail.message.processFunc((stream) => stream.once('end', () => progress && (progress.sent = true)));
+    done();
+  });
+  return {
+    name: 'smtp',
+    async send(email, { messageId, signal: outer }) {
+      const signal = AbortSignal.any([outer]); // one of its own: sends may share theirs
+      const progress: Progress = { sent: false };
+      running.set(signal, progress);
+      try {
+        const { accepted, response, rejectedErrors = [] } = await transport.sendMail({ ...mailOf(email, messageId), signal });
+        return { accepted, response, rejected: rejectedErrors.map(refusedRecipient) };
+      } catch (error) {
+        throw emailError(error as NodemailerError, progress);
+      }
+    },
+    async close() {
+      transport.close({ force: true });
+    },
+  };
+}
+
+function openTransport(url: string, leaseMs: Milliseconds) {
+  const { protocol, hostname, port, username, password, search } = new URL(url);
+  // nodemailer would take any option from the query, `tls.rejectUnauthorized=false` too.
+  if (search !== '') throw new WaybillError('smtp_url_invalid', 'SMTP_URL must not have parameters (what follows the ?)');
+  const secure = protocol === 'smtps:';
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const patience = Math.floor(leaseMs / 3);
+  return createTransport({
+    pool: true,
+    host,
+    port: port === '' ? (secure ? 465 : 587) : Number(port),
+    secure,
+    // A password never goes over a network in clear; without one, STARTTLS is used if it is offered.
+    requireTLS: !secure && username !== '' && !isLoopback(host),
+    tls: { rejectUnauthorized: true },
+    ...(username === '' ? {} : { auth: { user: decodeURIComponent(username), pass: decodeURIComponent(password) } }),
+    maxRequeues: 0,
+    connectionTimeout: patience,
+    greetingTimeout: patience,
+    socketTimeout: patience,
+    dnsTimeout: patience,
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+/** Addresses go as objects and the envelope is ours: nothing is left for nodemailer to parse (FACTS 16). */
+function mailOf(email: EmailPayload, messageId: string): SendMailOptions {
+  const { from, to, cc = [], bcc = [], replyTo, subject, html, text, headers, attachments } = email;
+  const listed = (list: readonly { name?: string; address: string }[]) => list.map(({ name = '', address }) => ({ name, address }));
+  return {
+    from: listed([from])[0],
+    to: listed(to),
+    ...(cc.length > 0 ? { cc: listed(cc) } : {}),
+    ...(replyTo ? { replyTo: listed(replyTo) } : {}),
+    envelope: { from: from.address, to: [...to, ...cc, ...bcc].map(({ address }) => address) },
+    messageId,
+    subject,
+    ...(html === undefined ? {} : { html }),
+    ...(text === undefined ? {} : { text }),
+    ...(headers === undefined ? {} : { headers: { ...headers } }),
+    ...(attachments === undefined ? {} : { attachments: attachments.map((one) => ({ ...one })) }),
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  };
+}
+
+function refusedRecipient(error: NodemailerError): Receipt['rejected'][number] {
+  return { address: error.recipient ?? '', error: error.response ?? error.message };
+}
+
+function emailError(error: NodemailerError, { sent }: Progress): EmailError {
+  const { message, responseCode, command, code, originalCode } = error;
+  const phase = responseCode ? 'answered' : sent ? 'sent' : 'connect';
+  const facts = { provider: 'smtp', phase, code: originalCode ?? code, responseCode: responseCode || undefined, command } as const;
+  return new EmailError(message, facts, { cause: error });
+}

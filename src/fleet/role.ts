@@ -1,0 +1,47 @@
+// What roles share: the outbox and the queue as the configuration wants them, and the application around a part.
+
+import type { Executor } from '../db/executor.ts';
+import { openDatabase, type Database } from '../db/pool.ts';
+import type { App } from '../define/app.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import { createPostgresOutbox } from '../outbox/postgres.ts';
+import type { Config } from '../process/config.ts';
+import type { Host } from '../process/host.ts';
+import type { Part } from '../process/run.ts';
+import { openQueue, type ParcelQueue } from '../queue/boss.ts';
+
+export type Role = (host: Host) => Promise<Part>;
+
+export function outboxOf(config: Config): (db: Executor) => OutboxPort {
+  return (db) => createPostgresOutbox(db, { maxPayloadBytes: config.maxPayloadBytes });
+}
+
+export function queueOf(host: Host): ParcelQueue {
+  const { config, db, log, role } = host;
+  const onError = (error: Error): void => log.warn({ err: error }, 'pg-boss reports an error');
+  const apart = config.queueDatabaseUrl !== config.databaseUrl;
+  const queueDb: Database = apart
+    ? openDatabase({ url: config.queueDatabaseUrl, max: 4, applicationName: `waybill ${role} queue`, onIdleError: onError })
+    : db;
+  const queue = openQueue({ db, queueDb, backend: config.queueBackend, onError });
+  if (!apart) return queue;
+  return {
+    ...queue,
+    async close() {
+      await queue.close();
+      await queueDb.end();
+    },
+  };
+}
+
+/** `setup` before the part runs, `teardown` after it has drained. */
+export function withApp({ log }: Host, app: App, part: Part): Part {
+  return {
+    name: part.name,
+    async run(signal) {
+      await app.setup?.({ log });
+      await part.run(signal);
+      await app.teardown?.();
+    },
+  };
+}

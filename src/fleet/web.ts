@@ -1,0 +1,17 @@
+// The role *web*: actions over HTTP, the admin API, health and the fleet's metrics.
+
+import { createActionRunner } from '../action/run.ts';
+import { loadApp } from '../define/load.ts';
+import { createRegistry } from '../define/registry.ts';
+import { webPart } from '../http/part.ts';
+import { createNudge } from '../outbox/nudge.ts';
+import { outboxOf, withApp, type Role } from './role.ts';
+
+export const webRole: Role = async (host) => {
+  const { db, log, config } = host;
+  const app = await loadApp(config.app);
+  const registry = createRegistry(app);
+  const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
+  const runner = createActionRunner({ db, registry, log, nudge, outboxOn: outboxOf(config), emailFrom: config.emailFrom });
+  return withApp(host, app, webPart(host, { registry, runner, nudge }));
+};

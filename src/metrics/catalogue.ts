@@ -1,0 +1,39 @@
+// Every metric of a process: name, help, labels. Base units, no label without a bound.
+
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/** An objective is a bucket's edge. Seconds. */
+const endToEnd = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
+const delivery = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const lag = [0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300, 3600];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** Builds the metrics in a registry of their own. What is counted here, `fleet.ts` carries to the whole fleet's figures. */
+export function createMetrics({ version }: { readonly version: string }) {
+  const registry = new Registry();
+  const registers = [registry];
+  const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Counter({ name: `waybill_${name}`, help, labelNames, registers });
+  const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
+    new Histogram({ name: `waybill_${name}`, help, labelNames, buckets, registers });
+
+  const counted = {
+    relayMoved: counter('relay_moved_total', 'Messages that the relay put into a queue', ['queue']),
+    relayLag: histogram('relay_lag_seconds', 'From due to relayed', [], lag),
+    deliveries: counter('deliveries_total', 'Attempts that ended, by their end', ['kind', 'queue', 'outcome']),
+    deliverySeconds: histogram('delivery_seconds', 'From the start of an attempt to its recorded end', ['kind', 'outcome'], delivery),
+    endToEnd: histogram('end_to_end_seconds', 'From the record of a message to its delivery', ['kind'], endToEnd),
+    claimsExpired: counter('claims_expired_total', 'Leases that ran out: a worker died or stood still', ['queue']),
+    claimsRejected: counter('claims_rejected_total', 'Settlements that came with a stale claim token: each is a possible duplicate', ['queue']),
+    deadLetters: counter('dead_letters_total', 'Messages that ended dead', ['kind', 'queue']),
+    emailAttempts: counter('email_attempts_total', 'Emails handed to a provider, by its answer', ['provider', 'outcome']),
+    vanished: counter('parcels_vanished_messages_total', 'Messages whose parcel was gone from the queue, made due again', ['queue']),
+    pruned: counter('pruned_total', 'Settled messages removed after their retention', ['status']),
+    settleRetries: counter('settle_retries_total', 'Attempts to record a batch of settlements that failed and were repeated', []),
+    loopErrors: counter('loop_errors_total', 'Steps of a loop that failed', ['loop']),
+  };
+  new Gauge({ name: 'waybill_build_info', help: 'Version of this process', labelNames: ['version'], registers }).set({ version }, 1);
+  collectDefaultMetrics({ register: registry });
+  return { registry, ...counted, counted: Object.values(counted) };
+}

@@ -1,0 +1,95 @@
+// One function per business event: the log line and the metrics together, so that neither is forgotten.
+
+import type { Log } from './log.ts';
+import type { Metrics } from './catalogue.ts';
+
+/** The part of a message that may be told. */
+export type TellableMessage = {
+  readonly id: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly queue: string;
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly requestId: string | null;
+};
+
+export type AttemptEnd = {
+  readonly message: TellableMessage;
+  readonly outcome: 'delivered' | 'retried' | 'dead' | 'released';
+  readonly seconds: number;
+  readonly endToEndSeconds: number | null;
+  readonly error: string | null;
+  readonly nextAttemptInMs: number | null;
+};
+
+export type Events = ReturnType<typeof createEvents>;
+
+export function createEvents(log: Log, metrics: Metrics) {
+  return {
+    relayed(queue: string, messages: number, parcels: number, lagSeconds: readonly number[]): void {
+      metrics.relayMoved.inc({ queue }, messages);
+      for (const seconds of lagSeconds) metrics.relayLag.observe(seconds);
+      log.debug({ queue, messages, parcels }, 'relayed');
+    },
+
+    attempted(end: AttemptEnd): void {
+      const { message, outcome, seconds, endToEndSeconds, error, nextAttemptInMs } = end;
+      const { id, kind, name, queue, attempt, maxAttempts, requestId } = message;
+      metrics.deliveries.inc({ kind, queue, outcome });
+      metrics.deliverySeconds.observe({ kind, outcome }, seconds);
+      if (endToEndSeconds !== null) metrics.endToEnd.observe({ kind }, endToEndSeconds);
+      if (outcome === 'dead') metrics.deadLetters.inc({ kind, queue });
+      const facts = { message: id, kind, name, queue, attempt, maxAttempts, requestId, seconds: round(seconds) };
+      switch (outcome) {
+        case 'delivered':
+          return log.info({ ...facts, endToEndSeconds: round(endToEndSeconds ?? 0) }, 'delivered');
+        case 'retried':
+          return log.warn({ ...facts, error, nextAttemptInMs }, 'will be retried');
+        case 'dead':
+          return log.error({ ...facts, error }, 'dead: no retry will follow');
+        case 'released':
+          return log.info({ ...facts, error, nextAttemptInMs }, 'given back, the attempt does not count');
+      }
+    },
+
+    expired({ queue, kind, status }: { queue: string; kind: string; status: 'failed' | 'dead' }): void {
+      metrics.claimsExpired.inc({ queue });
+      if (status === 'dead') metrics.deadLetters.inc({ kind, queue });
+      log.warn({ queue, kind, status }, status === 'dead' ? 'a lease ran out, no attempt is left' : 'a lease ran out, due again');
+    },
+
+    rejected({ id, queue, reason }: { id: string; queue: string; reason: string }): void {
+      metrics.claimsRejected.inc({ queue });
+      log.warn({ message: id, queue, reason }, 'a stale claim was refused');
+    },
+
+    vanished(queue: string, messages: number): void {
+      metrics.vanished.inc({ queue }, messages);
+      log.warn({ queue, messages }, 'parcels were gone from the queue, their messages are due again');
+    },
+
+    pruned(status: string, messages: number): void {
+      metrics.pruned.inc({ status }, messages);
+      log.info({ status, messages }, 'pruned');
+    },
+
+    emailAttempted(provider: string, outcome: string): void {
+      metrics.emailAttempts.inc({ provider, outcome });
+    },
+
+    settleRetried(settlements: number, error: unknown): void {
+      metrics.settleRetries.inc();
+      log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
+    },
+
+    loopFailed(loop: string, error: unknown): void {
+      metrics.loopErrors.inc({ loop });
+      log.error({ loop, err: error }, `the ${loop} loop failed a step, backing off`);
+    },
+  };
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 10_000) / 10_000;
+}

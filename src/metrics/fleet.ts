@@ -1,0 +1,88 @@
+// The figures of the whole fleet, through Postgres: on a PaaS nobody can scrape the workers. Each process adds what it counted since
+// its last flush to rows that outlive it, so a sum never goes backwards; web reads the rows.
+
+import type { Executor } from '../db/executor.ts';
+import type { Clock } from '../ports.ts';
+import type { Metrics } from './catalogue.ts';
+import { fleetGauges } from './gauges.ts';
+import { counterText, gaugeText, type Sample } from './text.ts';
+
+export type FleetFigures = {
+  /** Adds what this process counted since the last flush. What could not be added is added next time. */
+  flush(): Promise<void>;
+  /** The fleet's figures in Prometheus's text format. Served from a short cache; when the database does not answer, the last ones, and it says so. */
+  render(): Promise<string>;
+};
+
+const cacheMs = 2_000;
+
+export const addSql = `
+  insert into waybill.counters (name, labels, value)
+  select name, labels, value from unnest($1::text[], $2::jsonb[], $3::float8[]) as c(name, labels, value) order by name, labels
+  on conflict (name, labels) do update set value = waybill.counters.value + excluded.value`;
+
+export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock): FleetFigures {
+  const flushed = new Map<string, number>();
+  let cached: { readonly at: number; readonly text: string } | undefined;
+  let flushing: Promise<void> = Promise.resolve();
+
+  async function addNew(): Promise<void> {
+    const fresh = (await samplesOf(metrics)).flatMap((sample) => {
+      const delta = sample.value - (flushed.get(keyOf(sample)) ?? 0);
+      return delta > 0 ? [{ ...sample, delta }] : [];
+    });
+    if (fresh.length === 0) return;
+    await db.executeSql(addSql, [
+      fresh.map((sample) => sample.name),
+      fresh.map((sample) => JSON.stringify(sample.labels)),
+      fresh.map((sample) => sample.delta),
+    ]);
+    for (const sample of fresh) flushed.set(keyOf(sample), sample.value);
+  }
+
+  async function read(): Promise<string> {
+    const { rows } = await db.executeSql<Sample>('select name, labels, value from waybill.counters order by name, labels');
+    const described = await metrics.registry.getMetricsAsJSON();
+    const counted = described.filter((metric) => metrics.counted.some((one) => nameOf(one) === metric.name));
+    return counterText(counted, rows) + (await fleetGauges(db));
+  }
+
+  return {
+    flush() {
+      flushing = flushing.catch(() => undefined).then(addNew); // one after the other: a delta is added once
+      return flushing;
+    },
+    async render() {
+      if (cached && clock.now() - cached.at < cacheMs) return cached.text + staleness(0);
+      try {
+        cached = { at: clock.now(), text: await read() };
+        return cached.text + staleness(0);
+      } catch {
+        return (cached?.text ?? '') + staleness(1); // the gauge tells; the scrape itself must not fail
+      }
+    },
+  };
+}
+
+function staleness(value: 0 | 1): string {
+  return gaugeText('waybill_scrape_stale', '1 when the database did not answer and these are the last figures', [{ labels: {}, value }]);
+}
+
+function nameOf(metric: object): string {
+  return (metric as { name: string }).name;
+}
+
+async function samplesOf(metrics: Metrics): Promise<Sample[]> {
+  const all = await Promise.all(metrics.counted.map((metric) => metric.get()));
+  return all.flatMap((metric) =>
+    metric.values.map((value) => ({
+      name: (value as { metricName?: string }).metricName ?? metric.name,
+      labels: value.labels as Record<string, string | number>,
+      value: value.value,
+    })),
+  );
+}
+
+function keyOf(sample: Sample): string {
+  return JSON.stringify([sample.name, Object.entries(sample.labels).toSorted(([a], [b]) => (a < b ? -1 : 1))]);
+}

@@ -1,0 +1,35 @@
+// pino: one JSON line per change of state. Payloads, bodies, keys and whole addresses never come here; what might be one is redacted.
+
+import { pino, type Logger } from 'pino';
+
+export type Log = Logger;
+
+const secrets = ['password', 'authorization', 'apiKey', 'adminKey', 'payload', 'html', 'text', 'claimToken', 'connectionString'];
+
+/** @param level of pino: trace, debug, info, warn, error, fatal, silent */
+export function createLog(options: { readonly level: string; readonly role: string; readonly process?: string }): Log {
+  const { level, role, process } = options;
+  return pino({
+    level,
+    base: { role, ...(process === undefined ? {} : { process }) },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: secrets.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
+    formatters: { level: (label) => ({ level: label }) },
+    serializers: { err: errorFacts },
+  });
+}
+
+/** Of an error only what says what happened: a driver's error carries its configuration, passwords included (FACTS 13). */
+export function errorFacts(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack } = error;
+  const code = (error as { code?: unknown }).code;
+  const cause = error.cause === undefined ? {} : { cause: errorFacts(error.cause) };
+  return { name, message, ...(typeof code === 'string' ? { code } : {}), ...cause, stack };
+}
+
+/** `ann@b.test` → `a***@b.test` */
+export function maskAddress(address: string): string {
+  const at = address.lastIndexOf('@');
+  return at < 1 ? '***' : `${address[0]}***${address.slice(at)}`;
+}

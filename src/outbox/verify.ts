@@ -1,0 +1,103 @@
+// The books against the rows: recorded = pending + sending + failed + delivered + dead + cancelled + pruned, for every kind
+// (DESIGN, promise 10); and what only an edit by hand can have caused. One statement, so one snapshot: it is right under load too.
+
+import type { Executor } from '../db/executor.ts';
+
+export type KindBooks = {
+  readonly kind: string;
+  /** Counted when they were recorded, apart from the rows. */
+  readonly recorded: number;
+  readonly pending: number;
+  readonly sending: number;
+  readonly failed: number;
+  readonly delivered: number;
+  readonly dead: number;
+  readonly cancelled: number;
+  readonly pruned: number;
+  /** 0 when they agree; below it rows vanished, above it rows came in without being counted. */
+  readonly difference: number;
+};
+
+export type Finding = {
+  readonly code: string;
+  readonly message: string;
+  readonly count: number;
+  /** At most ten. */
+  readonly ids: readonly string[];
+};
+
+export type Verification = { readonly ok: boolean; readonly kinds: readonly KindBooks[]; readonly findings: readonly Finding[] };
+
+/** What no statement of ours leaves behind, with the words for it. */
+const oddities: readonly { code: string; when: string; message: string }[] = [
+  {
+    code: 'attempts_exhausted',
+    when: `status in ('pending', 'failed') and attempts >= max_attempts`,
+    message: 'wait although no attempt is left; the sweep sets them to dead when they are relayed',
+  },
+  {
+    code: 'available_far_ahead',
+    when: `status in ('pending', 'failed') and available_at > now() + interval '10 years'`,
+    message: 'are due in more than ten years: set available_at, or cancel them',
+  },
+  {
+    code: 'lease_far_ahead',
+    when: `status = 'sending' and claimed_until > now() + interval '1 day'`,
+    message: 'have a lease of more than a day, so nobody takes them over: set claimed_until to now()',
+  },
+  {
+    code: 'unexplained_transition',
+    when: `(status = 'pending' and attempts > 0) or (status in ('failed', 'sending', 'delivered') and attempts = 0)`,
+    message: 'have a number of attempts that does not go with their state: the row was edited by hand',
+  },
+];
+
+const oddity = `case ${oddities.map(({ code, when }) => `when ${when} then '${code}'`).join(' ')} end`;
+
+export const verifySql = `
+  with rows_ as (
+    select kind, status, ${oddity} as oddity, count(*)::float8 as n, (array_agg(id order by id) filter (where ${oddity} is not null))[1:10] as ids
+      from waybill.outbox_messages group by kind, status, oddity),
+  books as (
+    select kind, sum(recorded)::float8 as recorded, sum(pruned_delivered + pruned_dead + pruned_cancelled)::float8 as pruned
+      from waybill.outbox_ledger group by kind),
+  kinds as (
+    select kind, coalesce(max(b.recorded), 0) as recorded, coalesce(max(b.pruned), 0) as pruned,
+           ${['pending', 'sending', 'failed', 'delivered', 'dead', 'cancelled']
+             .map((status) => `coalesce(sum(n) filter (where status = '${status}'), 0) as ${status}`)
+             .join(', ')}
+      from books b full join rows_ r using (kind) group by kind)
+  select coalesce((select jsonb_agg(k order by kind) from kinds k), '[]') as kinds,
+         coalesce((select jsonb_agg(jsonb_build_object('code', oddity, 'n', n, 'ids', ids)) from rows_ where oddity is not null), '[]') as odd`;
+
+type Row = {
+  kinds: Omit<KindBooks, 'difference'>[];
+  odd: { code: string; n: number; ids: string[] }[];
+};
+
+export async function verify(db: Executor): Promise<Verification> {
+  const { rows } = await db.executeSql<Row>(verifySql);
+  const { kinds = [], odd = [] } = rows[0] ?? {};
+  const booked = kinds.map((k) => {
+    const there = k.pending + k.sending + k.failed + k.delivered + k.dead + k.cancelled;
+    return { ...k, difference: there + k.pruned - k.recorded };
+  });
+  const findings = [...booked.flatMap(imbalance), ...oddities.flatMap((one) => found(one, odd))];
+  return { ok: findings.length === 0, kinds: booked, findings };
+}
+
+function imbalance({ kind, recorded, difference }: KindBooks): Finding[] {
+  if (difference === 0) return [];
+  const message =
+    difference < 0
+      ? `${-difference} of ${recorded} recorded messages of the kind ${kind} are gone without having been pruned`
+      : `${difference} messages of the kind ${kind} are there, or pruned, that were never counted as recorded`;
+  return [{ code: difference < 0 ? 'messages_missing' : 'messages_uncounted', message, count: Math.abs(difference), ids: [] }];
+}
+
+function found({ code, message }: (typeof oddities)[number], odd: Row['odd']): Finding[] {
+  const its = odd.filter((one) => one.code === code);
+  const count = its.reduce((sum, one) => sum + one.n, 0);
+  if (count === 0) return [];
+  return [{ code, message: `${count} messages ${message}`, count, ids: its.flatMap((one) => one.ids).slice(0, 10) }];
+}

@@ -1,0 +1,90 @@
+// The environment → Config, once, with every problem at once. It takes the environment as a value and touches nothing.
+
+import { nearest } from '../nearest.ts';
+import type { Milliseconds } from '../ports.ts';
+import { reader, type Problem } from './variables.ts';
+
+export const emailProviders = ['log', 'smtp'] as const;
+export const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+export type Config = {
+  readonly databaseUrl: string;
+  readonly queueDatabaseUrl: string;
+  readonly queueBackend: (typeof queueBackends)[number];
+  readonly app: string;
+  readonly port: number;
+  readonly metricsPort: number | null;
+  readonly apiKey: string | null;
+  readonly adminKey: string | null;
+  readonly metricsKey: string | null;
+  readonly emailProvider: (typeof emailProviders)[number];
+  readonly emailFrom: string | null;
+  readonly smtpUrl: string | null;
+  readonly concurrency: number;
+  readonly queues: readonly string[] | null;
+  readonly leaseMs: Milliseconds;
+  readonly pollIntervalMs: Milliseconds;
+  readonly maxPayloadBytes: number;
+  readonly deliveredRetentionMs: Milliseconds;
+  readonly deadRetentionMs: Milliseconds;
+  readonly keyRetentionMs: Milliseconds;
+  readonly shutdownGraceMs: Milliseconds;
+  readonly logLevel: string;
+  readonly production: boolean;
+};
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    const lines = problems.map(({ variable, message }) => `  ${variable}: ${message}`);
+    super(`The configuration is wrong:\n${lines.join('\n')}`);
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the variables of the documentation's table; an empty one counts as not set.
+ * @throws ConfigError with all that is wrong
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: Problem[] = [];
+  const read = reader(env, (variable, message) => void problems.push({ variable, message }));
+  const databaseUrl = read.postgresUrl('DATABASE_URL') ?? '';
+  if (databaseUrl === '' && !read.isSet('DATABASE_URL'))
+    problems.push({ variable: 'DATABASE_URL', message: 'is required: postgres://user:password@host:5432/database' });
+  const config: Config = {
+    databaseUrl,
+    queueDatabaseUrl: read.postgresUrl('QUEUE_DATABASE_URL') ?? databaseUrl,
+    queueBackend: read.choice('WAYBILL_QUEUE_BACKEND', queueBackends, 'postgres'),
+    app: read.text('WAYBILL_APP') ?? 'app/index.ts',
+    port: read.integer('PORT', 3000, 0, 65_535),
+    metricsPort: read.isSet('METRICS_PORT') ? read.integer('METRICS_PORT', 0, 0, 65_535) : null,
+    apiKey: read.key('WAYBILL_API_KEY'),
+    adminKey: read.key('WAYBILL_ADMIN_KEY'),
+    metricsKey: read.key('WAYBILL_METRICS_KEY'),
+    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, 'log', { resend: 'is not available in this version', inbox: 'is not available in this version' }),
+    emailFrom: read.text('WAYBILL_EMAIL_FROM') ?? null,
+    smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
+    concurrency: read.integer('WAYBILL_CONCURRENCY', 25, 1, 500),
+    queues: read.list('WAYBILL_QUEUES', /^[A-Za-z0-9._-]{1,100}$/, "names of letters, digits, '.', '_' or '-', with commas between them"),
+    leaseMs: read.duration('WAYBILL_LEASE', '15s', '1s', '1h'),
+    pollIntervalMs: read.duration('WAYBILL_POLL_INTERVAL', '1s', '50ms', '1m'),
+    maxPayloadBytes: read.integer('WAYBILL_MAX_PAYLOAD_BYTES', 262_144, 1_024, 10_485_760),
+    deliveredRetentionMs: read.duration('WAYBILL_DELIVERED_RETENTION', '7d', '1m', '3650d'),
+    deadRetentionMs: read.duration('WAYBILL_DEAD_RETENTION', '30d', '1m', '3650d'),
+    keyRetentionMs: read.duration('WAYBILL_KEY_RETENTION', '90d', '1m', '3650d'),
+    shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
+    logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
+    production: read.choice('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production',
+  };
+  if (config.emailProvider === 'smtp' && config.smtpUrl === null && !read.isSet('SMTP_URL'))
+    problems.push({ variable: 'SMTP_URL', message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587' });
+  read.unknown('WAYBILL_', (name, known) => {
+    const meant = nearest(name, known);
+    if (meant) problems.push({ variable: name, message: `is not known; was ${meant} meant?` });
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}

@@ -1,0 +1,81 @@
+// Is this process alive, and is it ready? The answers, and the small server that gives them for processes that are not web.
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type ServerResponse } from 'node:http';
+import type { Host } from './host.ts';
+
+export type Check = { readonly name: string; readonly ok: boolean; readonly detail?: string };
+export type Readiness = { readonly ready: boolean; readonly checks: readonly Check[] };
+
+/** A loop that has not finished a step for this long stands still. */
+const stallMs = 30_000;
+
+/** Database, loops, and not on the way out. `/livez` asks none of this. */
+export async function readiness(host: Host): Promise<Readiness> {
+  const stalled = host.progress.stalled(stallMs);
+  const checks: Check[] = [
+    { name: 'running', ok: !host.signal.aborted, ...(host.signal.aborted ? { detail: 'shutting down' } : {}) },
+    { name: 'loops', ok: stalled.length === 0, ...(stalled.length > 0 ? { detail: `stalled: ${stalled.join(', ')}` } : {}) },
+    await databaseCheck(host),
+  ];
+  return { ready: checks.every((check) => check.ok), checks };
+}
+
+async function databaseCheck({ db }: Host): Promise<Check> {
+  try {
+    await db.executeSql('select from waybill.outbox_messages limit 0');
+    return { name: 'database', ok: true };
+  } catch (error) {
+    const code = (error as { code?: unknown }).code;
+    const detail = code === '42P01' ? 'migrations are missing: run `waybill release`' : 'the database does not answer';
+    return { name: 'database', ok: false, detail };
+  }
+}
+
+/** Compares a bearer header with a key in constant time; true when there is no key. */
+export function isBearer(header: string | undefined, key: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${key}`));
+}
+
+/**
+ * Serves `/livez`, `/readyz` and `/metrics` of this one process.
+ * @returns the port that it listens on, and how to end it
+ */
+export async function serveHealth(host: Host, port: number): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const server = createServer((request, response) => {
+    answer(host, request.url ?? '/', request.headers.authorization, response).catch((error: unknown) => {
+      host.log.error({ err: error }, 'a health request failed');
+      response.destroy();
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, resolve);
+  });
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : port,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+async function answer(host: Host, url: string, authorization: string | undefined, response: ServerResponse): Promise<void> {
+  const path = url.split('?')[0];
+  if (path === '/livez') return send(response, 200, 'application/json', JSON.stringify({ ok: true }));
+  if (path === '/readyz') {
+    const state = await readiness(host);
+    return send(response, state.ready ? 200 : 503, 'application/json', JSON.stringify(state));
+  }
+  if (path !== '/metrics') return send(response, 404, 'text/plain', 'not found: /livez, /readyz, /metrics\n');
+  const key = host.config.metricsKey;
+  if (key !== null && !isBearer(authorization, key)) return send(response, 401, 'text/plain', 'WAYBILL_METRICS_KEY is asked for\n');
+  send(response, 200, host.metrics.registry.contentType, await host.metrics.registry.metrics());
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type }).end(body);
+}

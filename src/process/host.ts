@@ -1,0 +1,64 @@
+// What a process hands to its parts: everything they would otherwise reach for.
+
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { openDatabase, type Database } from '../db/pool.ts';
+import { createMetrics, type Metrics } from '../metrics/catalogue.ts';
+import { createEvents, type Events } from '../metrics/events.ts';
+import { createFleetFigures, type FleetFigures } from '../metrics/fleet.ts';
+import { createLog, type Log } from '../metrics/log.ts';
+import type { Clock, Observe, Random } from '../ports.ts';
+import type { Config } from './config.ts';
+import type { Counts } from './heartbeat.ts';
+import { createProgress, type Progress } from './loop.ts';
+
+export type Host = {
+  /** host:pid:random; the `claimed_by` of what this process holds. */
+  readonly id: string;
+  readonly role: string;
+  readonly version: string;
+  readonly config: Config;
+  readonly db: Database;
+  /** For the transactions of handlers: they may be long and many, and must not keep a claim from being renewed or settled. */
+  readonly handlers: Database;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly events: Events;
+  readonly fleet: FleetFigures;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly observe: Observe;
+  readonly progress: Progress;
+  /** Aborts when the process is to end. */
+  readonly signal: AbortSignal;
+  /** Filled in by the parts that deliver. */
+  readonly counts: Counts;
+};
+
+export const systemClock: Clock = { now: () => performance.now() };
+
+export function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** Builds a host; opens no connection yet. */
+export function createHost(role: string, config: Config, signal: AbortSignal, observe: Observe = () => undefined): Host {
+  const id = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
+  const log = createLog({ level: config.logLevel, role, process: id });
+  const metrics = createMetrics({ version: version() });
+  const clock = systemClock;
+  const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
+  const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError };
+  const db = openDatabase({ ...common, max: 8 });
+  const handlers = openDatabase({ ...common, max: Math.min(config.concurrency, 10), connectMs: 30_000, statementTimeoutMs: 60_000 });
+  return {
+    id, role, version: version(), config, db, handlers, log, metrics, clock, signal, observe,
+    events: createEvents(log, metrics),
+    fleet: createFleetFigures(db, metrics, clock),
+    random: Math.random,
+    progress: createProgress(clock),
+    counts: { slots: 0, busy: () => 0, queues: [] },
+  };
+}

@@ -1,0 +1,92 @@
+// One runner runs all loops. A loop's body is one step that returns its next delay; waiting can be interrupted; an error backs off.
+// Each loop stamps its progress, so that one that stands still is seen (DESIGN, promise 6).
+
+import type { Clock, Milliseconds, Observe } from '../ports.ts';
+
+/** Interrupts a loop's waiting. A wake-up that comes while nobody waits is kept for the next wait. */
+export type Wake = {
+  wake(): void;
+  wait(ms: Milliseconds, signal: AbortSignal): Promise<void>;
+};
+
+export function createWake(): Wake {
+  let woken = false;
+  let release: (() => void) | undefined;
+  return {
+    wake() {
+      woken = true;
+      release?.();
+    },
+    async wait(ms, signal) {
+      if (!woken && !signal.aborted) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, ms);
+          release = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+          signal.addEventListener('abort', release, { once: true });
+        });
+        if (release) signal.removeEventListener('abort', release);
+        release = undefined;
+      }
+      woken = false;
+    },
+  };
+}
+
+export type Loop = {
+  readonly name: string;
+  /** One step; gives the delay until the next. */
+  readonly step: () => Promise<Milliseconds>;
+  readonly wake?: Wake;
+};
+
+/** When each loop last finished a step. */
+export type Progress = {
+  stamp(loop: string): void;
+  forget(loop: string): void;
+  /** Loops whose last step ended longer ago than this. */
+  stalled(limit: Milliseconds): string[];
+};
+
+export function createProgress(clock: Clock): Progress {
+  const stamps = new Map<string, Milliseconds>();
+  return {
+    stamp: (loop) => void stamps.set(loop, clock.now()),
+    forget: (loop) => void stamps.delete(loop),
+    stalled: (limit) => [...stamps].filter(([, at]) => clock.now() - at > limit).map(([loop]) => loop),
+  };
+}
+
+export type LoopPorts = {
+  readonly signal: AbortSignal;
+  readonly onError: (loop: string, error: unknown) => void;
+  readonly observe: Observe;
+  readonly progress: Progress;
+};
+
+const firstPause = 250;
+const longestPause = 5_000;
+
+/** Runs the loop until the signal aborts; a step that has begun is finished. Never rejects. */
+export async function runLoop(loop: Loop, ports: LoopPorts): Promise<void> {
+  const { signal, onError, observe, progress } = ports;
+  const wake = loop.wake ?? createWake();
+  let pause = firstPause;
+  progress.stamp(loop.name);
+  while (!signal.aborted) {
+    try {
+      const delay = await loop.step();
+      pause = firstPause;
+      progress.stamp(loop.name);
+      if (delay > 0) await wake.wait(delay, signal);
+    } catch (error) {
+      onError(loop.name, error);
+      await createWake().wait(pause, signal); // not the loop's own: a storm of wake-ups must not become a storm of errors
+      pause = Math.min(longestPause, pause * 2);
+    }
+    observe('step', { loop: loop.name });
+  }
+  progress.forget(loop.name);
+}

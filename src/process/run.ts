@@ -1,0 +1,129 @@
+// The life of a process: configuration, database, parts; signals → AbortSignal; drain within the grace period; an exit code.
+
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isMissingSchema, isUnreachable } from '../db/transaction.ts';
+import { ConfigError, readConfig, type Config } from './config.ts';
+import { serveHealth } from './health.ts';
+import { beat, leave } from './heartbeat.ts';
+import { createHost, type Host } from './host.ts';
+import { runLoop } from './loop.ts';
+
+/** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
+export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
+
+export const exitCodes = { ok: 0, failed: 1, usage: 2, findings: 3, unreachable: 69, configuration: 78 } as const;
+
+const heartbeatMs = 2_000;
+/** How long a start waits for a database that is on its way up. */
+const patienceMs = 15_000;
+
+/** Runs the process to its end, and ends it. */
+export async function runProcess(role: string, compose: (host: Host) => Promise<readonly Part[]>): Promise<never> {
+  const stop = new AbortController();
+  const host = createHost(role, configOrExit(), stop.signal);
+  const { log, config } = host;
+  let signals = 0;
+  const onSignal = (name: string): void => {
+    signals++;
+    if (signals > 1) process.exit(exitCodes.failed); // whoever asks twice does not want to wait
+    log.info({ signal: name, graceMs: config.shutdownGraceMs }, 'stopping: finishing what runs');
+    stop.abort();
+    setTimeout(() => {
+      log.error('the grace period is over');
+      process.exit(exitCodes.failed);
+    }, config.shutdownGraceMs).unref();
+  };
+  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => onSignal(name));
+  leaveWithSupervisor(() => onSignal('supervisor gone'));
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+    process.on(event, (error: unknown) => {
+      log.fatal({ err: error }, event);
+      process.exit(exitCodes.failed);
+    });
+  const code = await live(host, compose).catch((error: unknown) => {
+    log.fatal({ err: error }, `cannot go on: ${(error as Error).message}`);
+    return isUnreachable(error) || isMissingSchema(error) ? exitCodes.unreachable : exitCodes.failed;
+  });
+  process.exit(code);
+}
+
+async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]>): Promise<number> {
+  const { config, log, db, fleet, signal } = host;
+  await reachDatabase(host);
+  const parts = await compose(host);
+  const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
+  log.info(
+    { version: host.version, node: process.version, parts: parts.map((part) => part.name), ...doing(host), healthPort: health?.port },
+    `${host.role}: started`,
+  );
+  const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
+  const beating = new AbortController();
+  const step = async (): Promise<number> => {
+    await beat(db, row, host.counts);
+    await fleet.flush();
+    return heartbeatMs;
+  };
+  const heart = runLoop({ name: 'heartbeat', step }, { ...host, signal: beating.signal, onError: host.events.loopFailed });
+  await runAll(parts, signal);
+  beating.abort();
+  await heart;
+  await fleet.flush();
+  await leave(db, host.id);
+  await health?.close();
+  await Promise.all([db.end(), host.handlers.end()]);
+  log.info(`${host.role}: stopped`);
+  return exitCodes.ok;
+}
+
+/** All parts, until the signal; one that fails or ends early ends the process. */
+async function runAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+  await Promise.all(
+    parts.map(async (part) => {
+      await part.run(signal);
+      if (!signal.aborted) throw new Error(`the part ${part.name} ended by itself`);
+    }),
+  );
+}
+
+function doing({ config, counts }: Host): object {
+  if (counts.slots === 0) return { poll: config.pollIntervalMs };
+  return { queues: counts.queues, slots: counts.slots, leaseMs: config.leaseMs, pollMs: config.pollIntervalMs };
+}
+
+async function reachDatabase({ db, log, clock, signal }: Host): Promise<void> {
+  const deadline = clock.now() + patienceMs;
+  for (;;) {
+    try {
+      await db.executeSql('select from waybill.processes limit 0');
+      return;
+    } catch (error) {
+      const passing = isUnreachable(error) || isMissingSchema(error);
+      if (!passing || clock.now() > deadline || signal.aborted) throw error;
+      log.warn(isMissingSchema(error) ? 'migrations are missing, waiting for `waybill release`' : 'the database does not answer yet');
+      await sleep(500);
+    }
+  }
+}
+
+function configOrExit(): Config {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(exitCodes.configuration);
+  }
+}
+
+/** Under a supervisor that dies without a word, nobody else would ever stop this process. */
+function leaveWithSupervisor(gone: () => void): void {
+  if (process.env['WAYBILL_SUPERVISED'] !== '1') return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    gone();
+  }, 500);
+  timer.unref();
+}

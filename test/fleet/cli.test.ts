@@ -1,0 +1,211 @@
+// The command line as its users see it: real processes, their exit codes, what stands on stdout and what on stderr.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { roleNames } from '../../src/cli/commands/run.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
+
+type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+let database: TestDatabase;
+let empty: TestDatabase;
+
+beforeAll(async () => {
+  database = await testDatabase();
+  empty = await testDatabase({ migrated: false });
+});
+afterAll(async () => {
+  await empty.end();
+  await database.end();
+});
+
+/** Runs `waybill` with nothing in its environment but this. */
+async function waybill(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
+    cwd: PROJECT,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>,
+  ]);
+  return { code, stdout, stderr };
+}
+
+const here = (): Record<string, string> => ({ DATABASE_URL: database.url });
+const nobody = 'postgres://u:geheim@127.0.0.1:1/none';
+
+describe('usage: exit code 2, a sentence that helps, nothing on stdout', () => {
+  test.each<[string, string[], RegExp]>([
+    ['no command', [], /Usage: waybill/],
+    ['unknown command', ['otubox'], /unknown command 'otubox'\n\(Did you mean outbox\?\)/],
+    ['group without a command', ['outbox'], /Usage: waybill outbox/],
+    ['unknown subcommand', ['outbox', 'lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
+    ['unknown option', ['outbox', 'list', '--sttaus', 'dead'], /unknown option '--sttaus'\n\(Did you mean --status\?\)/],
+    ['unknown status', ['outbox', 'list', '--status', 'ded'], /they are pending, sending.*was dead meant\?.*\(invalid_status\)/],
+    ['unknown kind', ['outbox', 'list', '--kind', 'mail'], /they are email, event, listener, job, action/],
+    ['limit 0', ['outbox', 'list', '--limit', '0'], /whole number from 1 to/],
+    ['limit -5', ['outbox', 'list', '--limit', '-5'], /whole number from 1 to/],
+    ['limit abc', ['outbox', 'list', '--limit', 'abc'], /whole number from 1 to/],
+    ['limit 1e9', ['outbox', 'list', '--limit', '1e9'], /whole number from 1 to/],
+    ['limit 1.5', ['outbox', 'list', '--limit', '1.5'], /whole number from 1 to/],
+    ['limit without a value', ['outbox', 'list', '--limit'], /argument missing/],
+    ['limit given twice', ['outbox', 'list', '--limit', '5', '--limit', '6'], /given twice/],
+    ['since in words', ['outbox', 'list', '--since', 'yesterday'], /ISO 8601/],
+    ['since without a zone', ['outbox', 'list', '--since', '2026-01-31T08:00:00'], /ISO 8601/],
+    ['since after until', ['outbox', 'list', '--since', '2026-02-03T08:00:00Z', '--until', '2026-02-02T08:00:00Z'], /empty_range/],
+    ['empty filter', ['outbox', 'list', '--name', ''], /empty/],
+    ['broken cursor', ['outbox', 'list', '--cursor', '%%%'], /cursor/],
+    ['too many arguments', ['outbox', 'stats', 'now'], /too many arguments/],
+    ['id that is no UUID', ['outbox', 'show', '42'], /"42" is no message id.*\(invalid_id\)/],
+    ['no id', ['outbox', 'show'], /missing required argument/],
+    ['retry of nothing', ['outbox', 'retry'], /filter.*\(filter_required\)/],
+    ['retry of nothing, confirmed', ['outbox', 'retry', '--yes'], /filter.*\(filter_required\)/],
+    ['bulk retry without --yes', ['outbox', 'retry', '--status', 'dead'], /--yes.*\(confirmation_required\)/],
+    ['retry of an id and a filter', ['outbox', 'retry', '0199c0de-0000-7000-8000-000000000000', '--status', 'dead'], /either/],
+    ['cancel of nothing', ['outbox', 'cancel'], /missing required argument/],
+    ['role that is none', ['run', 'relya'], /no role "relya", did you mean relay\?/],
+    ['no role', ['run'], /missing required argument/],
+  ])('%s', async (_, args, message) => {
+    const { code, stdout, stderr } = await waybill(args, here());
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe('configuration and database', () => {
+  test('no DATABASE_URL: 78, and the variable is named', async () => {
+    const { code, stderr } = await waybill(['outbox', 'stats']);
+    expect(code).toBe(78);
+    expect(stderr).toContain('DATABASE_URL');
+  });
+
+  test('several wrong values: 78, all in one message', async () => {
+    const { code, stderr } = await waybill(['release'], { DATABASE_URL: 'localhost:5432', WAYBILL_CONCURRENCY: 'ten', WAYBILL_LEASE: '1 minute' });
+    expect(code).toBe(78);
+    for (const name of ['DATABASE_URL', 'WAYBILL_CONCURRENCY', 'WAYBILL_LEASE']) expect(stderr).toContain(name);
+  });
+
+  test.each([['release'], ['migrate'], ['outbox stats'], ['outbox verify'], ['fleet']])(
+    '%s with a DATABASE_URL that leads nowhere: 69, one line, no password',
+    async (command) => {
+      const { code, stdout, stderr } = await waybill(command.split(' '), { DATABASE_URL: nobody });
+      expect({ code, stdout }).toEqual({ code: 69, stdout: '' });
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+      expect(stderr).toMatch(/nobody listens/);
+      expect(stderr).not.toContain('geheim');
+    },
+  );
+
+  test.each([
+    ['wrong password', (url: URL) => void (url.password = 'wrong'), /refused user or password/],
+    ['database that does not exist', (url: URL) => void (url.pathname = '/no_such_database'), /does not exist/],
+  ])('%s: 69', async (_, spoil, message) => {
+    const url = new URL(database.url);
+    spoil(url);
+    const { code, stderr } = await waybill(['outbox', 'stats'], { DATABASE_URL: url.href });
+    expect(code).toBe(69);
+    expect(stderr).toMatch(message);
+  });
+
+  test('a database without our schema: 1, and what to run', async () => {
+    const { code, stderr } = await waybill(['outbox', 'stats'], { DATABASE_URL: empty.url });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/waybill release/);
+  });
+});
+
+describe('migrate and release', () => {
+  test('a dry run names what is pending, release applies it and installs the queue, and again finds nothing', async () => {
+    const env = { DATABASE_URL: empty.url };
+    const pending = await waybill(['migrate', '--dry-run', '--json'], env);
+    expect(pending.code).toBe(0);
+    expect((JSON.parse(pending.stdout) as { pending: string[] }).pending).toContain('waybill/0001_outbox.sql');
+    const first = await waybill(['release', '--json'], env);
+    expect(first.code).toBe(0);
+    expect((JSON.parse(first.stdout) as { applied: string[] }).applied).toContain('waybill/0001_outbox.sql');
+    const again = await waybill(['release'], env);
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing to apply') as string });
+    const { rows } = await empty.db.executeSql(`select to_regnamespace('pgboss') is not null as there`);
+    expect(rows).toEqual([{ there: true }]);
+  });
+});
+
+describe('outbox', () => {
+  const unknown = '0199c0de-0000-7000-8000-000000000000';
+
+  async function record(name: string): Promise<string> {
+    const outbox = createPostgresOutbox(database.db);
+    const result = await outbox.enqueue({ kind: 'job', name, queue: 'jobs', payload: { a: 1 } });
+    return result.id;
+  }
+  const json = async (args: string[]): Promise<Record<string, unknown>> => {
+    const { code, stdout, stderr } = await waybill([...args, '--json'], here());
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    return JSON.parse(stdout) as Record<string, unknown>;
+  };
+
+  test('list, show, cancel, retry and stats of one message', async () => {
+    const id = await record('cli.one');
+    expect(await json(['outbox', 'list', '--name', 'cli.one'])).toMatchObject({ messages: [{ id, status: 'pending' }], nextCursor: null });
+    expect(await json(['outbox', 'show', id])).toMatchObject({ id, payload: { a: 1 }, attempts: [] });
+    expect(await json(['outbox', 'cancel', id])).toMatchObject({ messages: [{ id, status: 'cancelled' }] });
+    expect(await json(['outbox', 'retry', id])).toMatchObject({ messages: [{ id, status: 'pending' }] });
+    const { stdout } = await waybill(['outbox', 'list', '--name', 'cli.one'], here());
+    expect(stdout).toContain(id);
+    expect((await waybill(['outbox', 'stats'], here())).stdout).toContain('pending');
+  });
+
+  test('what is not there, or not allowed in its state: 1', async () => {
+    const missing = await waybill(['outbox', 'show', unknown], here());
+    expect(missing).toMatchObject({ code: 1, stdout: '' });
+    expect(missing.stderr).toContain(unknown);
+    const id = await record('cli.pending');
+    const refused = await waybill(['outbox', 'retry', id], here());
+    expect(refused).toMatchObject({ code: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/pending/);
+  });
+
+  test('bulk retry: a dry run counts and changes nothing, --yes does it', async () => {
+    const ids = [await record('cli.bulk'), await record('cli.bulk')];
+    await json(['outbox', 'cancel', ...ids]);
+    const filter = ['--status', 'cancelled', '--name', 'cli.bulk'];
+    expect(await json(['outbox', 'retry', ...filter, '--dry-run'])).toMatchObject({ matched: 2, retried: 0 });
+    expect(await json(['outbox', 'retry', ...filter, '--yes'])).toMatchObject({ matched: 2, retried: 2 });
+  });
+
+  test('verify: 0 while the ledger and the rows agree, 3 when a row was taken away', async () => {
+    const id = await record('cli.verify');
+    expect((await waybill(['outbox', 'verify'], here())).code).toBe(0);
+    await database.db.executeSql('delete from waybill.outbox_messages where id = $1', [id]);
+    const { code, stdout } = await waybill(['outbox', 'verify'], here());
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/job/);
+    // Leaves the books balanced for whatever comes after.
+    await database.db.executeSql(`insert into waybill.outbox_ledger (kind, recorded) values ('job', -1)`);
+  });
+});
+
+test('run knows the roles that there are', async () => {
+  const { roles } = await import('../../src/fleet/roles.ts');
+  expect([...roleNames].toSorted()).toEqual(Object.keys(roles).toSorted());
+});
+
+test('fleet: one line for each process', async () => {
+  await database.db.executeSql(
+    `insert into waybill.processes (id, role, host, pid, version, queues, slots) values ('h:1:x', 'jobs', 'h', 1, '0', '{jobs}', 25)`,
+  );
+  const { code, stdout } = await waybill(['fleet', '--json'], here());
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({ processes: [{ id: 'h:1:x', role: 'jobs', slots: 25 }] });
+  expect((await waybill(['fleet'], here())).stdout).toMatch(/jobs\s+h\s+1/);
+});

@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fleetWorld, type World } from '../support/fleet-world.ts';
+import { until } from '../support/wait.ts';
+
+let world: World;
+beforeEach(async () => {
+  world = await fleetWorld();
+});
+afterEach(() => world.end());
+
+const duplicates = (marks: ReadonlyMap<string, number>): number => [...marks.values()].reduce((sum, n) => sum + n - 1, 0);
+
+describe('a fleet whose members die', () => {
+  it('B, D: kill -9 of a worker in mid-delivery: every message is delivered, duplicates at most those in flight', async () => {
+    const { fleet } = world;
+    await fleet.start('relay');
+    const victim = await fleet.start('jobs');
+    const ids = await world.enqueue('work', { ms: 60 }, 300);
+    await until(async () => (await world.marks('work')).size > 40, { what: 'work under way' });
+    victim.kill('SIGKILL');
+    await victim.ended;
+    await fleet.start('jobs');
+    await world.quiet();
+    const marks = await world.marks('work');
+    expect([...marks.keys()].toSorted()).toEqual(ids.toSorted());
+    expect(duplicates(marks)).toBeLessThanOrEqual(25);
+    expect(await world.counts()).toEqual({ delivered: 300 });
+  });
+
+  it('C: a worker that was stopped past its lease cannot settle, and leaves nothing in the database', async () => {
+    const { fleet } = world;
+    await fleet.start('relay');
+    const sleeper = await fleet.start('jobs');
+    const [id] = await world.enqueue('stubborn', { ms: 500 });
+    await until(async () => (await world.marks('begin')).has(id!), { what: 'the delivery to begin' });
+    sleeper.kill('SIGSTOP');
+    await fleet.start('jobs');
+    await until(async () => (await world.counts()).delivered === 1, { what: 'the other worker to deliver' });
+    sleeper.kill('SIGCONT');
+    await until(async () => (await world.counter('waybill_claims_rejected_total')) >= 1, { what: 'the refusal to be counted' });
+    expect(await world.count('select count(*)::int as n from effects')).toBe(1);
+    const [row] = (await world.database.db.executeSql('select status, attempts from waybill.outbox_messages')).rows;
+    expect(row).toEqual({ status: 'delivered', attempts: 2 });
+    expect(await world.counter('waybill_claims_expired_total')).toBe(1);
+  });
+
+  it('B: drop schema pgboss cascade under load, then restart of the processes: nothing is lost', async () => {
+    const { fleet } = world;
+    const first = [await fleet.start('relay'), await fleet.start('jobs')];
+    const ids = await world.enqueue('work', { ms: 40 }, 400);
+    await until(async () => (await world.marks('work')).size > 30, { what: 'work under way' });
+    await world.database.db.executeSql('drop schema pgboss cascade');
+    await Promise.all(first.map((one) => one.stop()));
+    await fleet.start('relay');
+    await fleet.start('jobs');
+    await world.quiet();
+    expect(await world.counts()).toEqual({ delivered: 400 });
+    expect(new Set((await world.marks('work')).keys())).toEqual(new Set(ids));
+  });
+
+  it('B: the same without a restart: the relay heals the queue by itself', async () => {
+    const { fleet } = world;
+    await fleet.start('relay');
+    await fleet.start('jobs');
+    await world.enqueue('work', { ms: 20 }, 200);
+    await until(async () => (await world.marks('work')).size > 30, { what: 'work under way' });
+    await world.database.db.executeSql('drop schema pgboss cascade');
+    await world.quiet();
+    expect(await world.counts()).toEqual({ delivered: 200 });
+  });
+
+  it('D: SIGTERM of every process under load: no attempt is used up, nothing runs twice', async () => {
+    const { fleet } = world;
+    const first = [await fleet.start('relay'), await fleet.start('jobs'), await fleet.start('jobs')];
+    await world.enqueue('work', { ms: 100 }, 600);
+    await until(async () => (await world.marks('work')).size > 60, { what: 'work under way' });
+    const codes = await Promise.all(first.map((one) => one.stop()));
+    expect(codes).toEqual([0, 0, 0]);
+    const sending = `select count(*)::int as n from waybill.outbox_messages where status = 'sending'`;
+    expect(await world.count(sending)).toBe(0);
+    await fleet.start('relay');
+    await fleet.start('jobs');
+    await world.quiet();
+    expect(await world.count('select max(attempts) as n from waybill.outbox_messages')).toBe(1);
+    expect(duplicates(await world.marks('work'))).toBe(0);
+    expect(await world.counts()).toEqual({ delivered: 600 });
+  });
+
+  it('D: what outlasts the grace period is given back with its attempt', async () => {
+    const { fleet } = world;
+    await fleet.start('relay');
+    const worker = await fleet.start('jobs', { WAYBILL_SHUTDOWN_GRACE: '1s' });
+    const [id] = await world.enqueue('stubborn', { ms: 600_000 });
+    await until(async () => (await world.marks('begin')).has(id!), { what: 'the delivery to begin' });
+    expect(await worker.stop()).toBe(0);
+    const [row] = (await world.database.db.executeSql('select status, attempts from waybill.outbox_messages')).rows;
+    expect(row).toEqual({ status: 'pending', attempts: 0 });
+    await world.database.db.executeSql(`update waybill.outbox_messages set status = 'cancelled', cancelled_at = now()`);
+  });
+
+  it('E, F: a message whose handler ends the process dies after its attempts and takes no other with it', async () => {
+    const { fleet } = world;
+    await fleet.start('relay');
+    const [poison] = await world.enqueue('poison', {}, 1, { maxAttempts: 3 });
+    await world.enqueue('work', { ms: 30 }, 100, { maxAttempts: 3 });
+    let starts = 0;
+    const again = async (): Promise<void> => {
+      for (; starts < 6; starts++) {
+        const worker = await fleet.start('jobs');
+        if ((await Promise.race([worker.ended, world.quiet().then(() => 'quiet')])) === 'quiet') return;
+      }
+    };
+    await again();
+    expect(starts).toBe(3);
+    expect(await world.counts()).toEqual({ delivered: 100, dead: 1 });
+    expect(await world.marks('poison')).toEqual(new Map([[poison, 3]]));
+  });
+});
