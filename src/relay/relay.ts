@@ -44,7 +44,7 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
 
   async function move(): Promise<DueMessage[]> {
     return db.transaction(async (tx) => {
-      const due = await takeDue(tx, room, batch);
+      const due = await takeDue(tx, room, Math.min(batch, highWater));
       if (due.length > 0) await queue.send(tx, pack(due, parcels));
       return due;
     }, begin);

@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createMetrics } from '../../src/metrics/catalogue.ts';
+import { createEvents } from '../../src/metrics/events.ts';
+import { createLog } from '../../src/metrics/log.ts';
+import type { NewMessage } from '../../src/outbox/message.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { verify } from '../../src/outbox/verify.ts';
+import { openQueue, type ParcelQueue } from '../../src/queue/boss.ts';
+import { createPrune } from '../../src/relay/prune.ts';
+import { createRelay } from '../../src/relay/relay.ts';
+import { createSweep } from '../../src/relay/sweep.ts';
+import { takeAndClaim } from '../../src/worker/claim.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let queue: ParcelQueue;
+const metrics = createMetrics({ version: 'test' });
+const events = createEvents(createLog({ level: 'silent', role: 'test' }), metrics);
+const clock = { now: () => performance.now() };
+const observe = (): void => undefined;
+
+beforeAll(async () => {
+  database = await testDatabase();
+  queue = openQueue({ db: database.db, queueDb: database.db, backend: 'postgres', onError: () => undefined });
+  await queue.install();
+});
+afterAll(async () => {
+  await queue.close();
+  await database.end();
+});
+
+const jobs = (n: number, over: Partial<NewMessage> = {}): NewMessage[] =>
+  Array.from({ length: n }, () => ({ kind: 'job', name: 'noop', queue: 'jobs', payload: {}, ...over }));
+
+const relayOf = (highWater: number, batch = 2_000): (() => Promise<number>) =>
+  createRelay({ db: database.db, queue, events, clock, observe, pollIntervalMs: 1_000, highWater, batch });
+
+async function waiting(name = 'jobs'): Promise<number> {
+  const sql = `select count(*)::int as n from waybill.outbox_messages where relayed_at is null and queue = $1`;
+  return (await database.db.executeSql<{ n: number }>(sql, [name])).rows[0]!.n;
+}
+
+const claims = { get db() { return database.db; }, get queue() { return queue; }, outboxOn: createPostgresOutbox, workerId: 'w', leaseMs: 1 };
+
+describe('relay', () => {
+  it('keeps a queue at its high-water mark; the backlog waits in the outbox, and other queues are not held up', async () => {
+    const outbox = createPostgresOutbox(database.db);
+    await outbox.enqueue([...jobs(300), ...jobs(5, { queue: 'other' })]);
+    const relay = relayOf(100);
+    for (let i = 0; i < 5; i++) await relay();
+    expect(await queue.depth()).toEqual(new Map([['jobs', 100], ['other', 5]]));
+    expect(await waiting()).toBe(200);
+    await takeAndClaim('jobs', false, { parcels: 100, free: 60 }, { ...claims, leaseMs: 60_000 });
+    for (let i = 0; i < 3; i++) await relay();
+    expect((await queue.depth()).get('jobs')).toBe(100);
+    expect(await waiting()).toBe(140);
+  });
+
+  it('several relays at once put each message into one parcel', async () => {
+    await createPostgresOutbox(database.db).enqueue(jobs(1_000, { queue: 'many' }));
+    await Promise.all([1, 2, 3, 4].map(async () => {
+      const relay = relayOf(100_000, 90);
+      while ((await waiting('many')) > 0) await relay();
+    }));
+    expect((await queue.depth()).get('many')).toBe(1_000);
+    expect(await queue.waiting(['many'])).toHaveProperty('size', 1_000);
+  });
+
+  it('what is due later stays, and costs no parcel', async () => {
+    const tomorrow = new Date(Date.now() + 86_400_000);
+    await createPostgresOutbox(database.db).enqueue(jobs(3, { queue: 'later', availableAt: tomorrow }));
+    await relayOf(100_000)();
+    expect((await queue.depth()).get('later')).toBeUndefined();
+  });
+
+  it('F: after its lease ran out a message is relayed for a worker of its own', async () => {
+    await createPostgresOutbox(database.db).enqueue(jobs(4, { queue: 'poison' }));
+    await relayOf(100_000)();
+    const taken = await takeAndClaim('poison', false, { parcels: 10, free: 10 }, claims);
+    expect(taken.messages).toHaveLength(4);
+    const sweep = createSweep({ db: database.db, queue, events, observe, intervalMs: 1_000, nudge: () => undefined });
+    await sweep();
+    await relayOf(100_000)();
+    expect((await queue.ready(['poison'])).map((source) => source.alone)).toEqual([true]);
+    const alone = await takeAndClaim('poison', true, { parcels: 1, free: 1 }, { ...claims, leaseMs: 60_000 });
+    expect(alone.messages.map((message) => message.attempt)).toEqual([2]);
+  });
+
+  it('prunes what is settled and past its retention, keeps its keys, and the books still balance', async () => {
+    const { db } = database;
+    const outbox = createPostgresOutbox(db);
+    const [message] = await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' }));
+    const [claim] = await outbox.claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w', queues: ['pruned'] });
+    await outbox.markDelivered(claim!.id, claim!.claimToken);
+    const retention = { deliveredMs: 60_000, deadMs: 60_000, keyMs: 1e9 };
+    const prune = createPrune({ db, events, observe, retention });
+    await prune();
+    const there = async (): Promise<number> => (await db.executeSql('select from waybill.outbox_messages where id = $1', [message!.id])).rows.length;
+    expect(await there()).toBe(1);
+    await db.executeSql(`update waybill.outbox_messages set delivered_at = now() - interval '2 minutes' where id = $1`, [message!.id]);
+    const young = await createPrune({ db, events, observe, retention: { ...retention, deliveredMs: 0 } })();
+    expect(young).toBeGreaterThan(0);
+    expect(await there()).toBe(0);
+    expect((await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' })))[0]).toEqual({ id: message!.id, status: 'delivered', duplicate: true });
+    expect((await verify(db)).findings).toEqual([]);
+  });
+
+  it('verify tells of a row that somebody deleted', async () => {
+    const { db } = database;
+    await createPostgresOutbox(db).enqueue(jobs(1, { queue: 'deleted' }));
+    await db.executeSql(`delete from waybill.outbox_messages where queue = 'deleted'`);
+    expect((await verify(db)).findings).toMatchObject([{ code: 'messages_missing', count: 1 }]);
+  });
+});
