@@ -1,131 +1,152 @@
-// ctx: what a handler reads, writes and enqueues through. All of it happens on one transaction, so all of it commits or none does (invariant A).
+// ctx: what a handler is given. Whatever it enqueues is recorded in the handler's transaction, savepoints included (invariant A):
+// the same connection carries both.
 
 import type { z } from 'zod';
 import type { Transaction } from '../db/transaction.ts';
-import type { ActionContext, ContextDatabase, EmailMessage, EnqueueOptions, HandlerContext, Invoker, WithPayload } from '../define/context.ts';
-import type { Event } from '../define/event.ts';
-import { eventQueue } from '../define/event.ts';
+import type {
+  ActionContext, EmailMessage, EnqueueOptions, HandlerContext, Invoker, JobTarget, WithPayload,
+} from '../define/context.ts';
+import { eventQueue, type Event } from '../define/event.ts';
 import { encodePayload } from '../define/payload.ts';
+import { standardQueues, type Registry } from '../define/registry.ts';
 import { prepareEmail } from '../email/email.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { ClaimedMessage, Enqueued, NewMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { Retry } from '../define/retry.ts';
+import { contextDatabase } from './database.ts';
 
-export const emailQueue = 'email';
-
-export type ContextOptions = {
+export type ContextParts = {
   readonly tx: Transaction;
-  /** The outbox on that transaction. */
+  /** On that transaction. */
   readonly outbox: OutboxPort;
-  readonly emailFrom: string | null;
-  readonly emailRetry: Retry;
-  /** Who calls, for errors: `action orders.place`. */
+  /** Who runs, for errors: `action placeOrder`. */
   readonly caller: string;
-  /** The events that may be recorded; null: any. */
-  readonly emits: readonly Event[] | null;
   readonly invoker: Invoker;
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly requestId: string;
-  readonly parentId?: string;
-  /** Called when a message was recorded. */
-  readonly onRecorded: () => void;
+  readonly emailFrom: string | null;
+  /** The events that may be recorded; null: any. */
+  readonly emits: readonly Event[] | null;
+  /** With it, what the application does not know cannot be enqueued. */
+  readonly registry?: Registry;
+  readonly traceparent?: string | undefined;
+  readonly parentId?: string | undefined;
+  /** The caller may run twice by itself: what has no delivery key would be recorded twice. */
+  readonly keysRequired?: boolean;
+  /** Called when something was recorded: there is a reason to nudge. */
+  readonly onRecorded?: () => void;
+  /** False once the handler has ended. */
+  readonly isOpen?: () => boolean;
 };
 
-export function createContext(options: ContextOptions): ActionContext {
-  const { tx, invoker, signal, log, requestId } = options;
-  const enqueue = enqueueOn(options);
-  const recordMany = async <S extends z.ZodType>(event: Event<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]> => {
-    checkDeclared(options, event);
-    return enqueue(await Promise.all(all.map((one) => eventMessage(event, one))));
-  };
+export function createContext(parts: ContextParts): ActionContext {
+  const { tx, invoker, signal, log, requestId } = parts;
+  const check = (): void => checkOpen(parts);
+  const enqueue = enqueuer(parts, check);
   return {
-    db: databaseOn(tx),
-    email: { enqueue: emailOn(options) },
-    events: {
-      recordMany,
-      record: async (event, payload, how = {}) => first(await recordMany(event, [{ ...how, payload }])),
-    },
-    jobs: {
-      dispatch: async (job, payload, how = {}) => first(await enqueue([await jobMessage(job, { ...how, payload })])),
-      dispatchMany: async (job, all) => enqueue(await Promise.all(all.map((one) => jobMessage(job, one)))),
-    },
+    db: contextDatabase(tx, check),
+    email: { enqueue: emailEnqueuer(parts, enqueue) },
+    ...recorders(parts, enqueue),
     push: {
-      async enqueue() {
-        throw new WaybillError('push_not_available', 'push messages are not delivered yet: use ctx.email.enqueue');
+      enqueue: async () => {
+        throw new WaybillError('push_not_available', 'push messages are not delivered by this version; ctx.email.enqueue is');
       },
     },
-    invoker, signal, log, requestId,
+    invoker,
+    signal,
+    log,
+    requestId,
   };
 }
 
-/** The same for handlers of jobs and listeners, with the message that they work on. */
-export function handlerContext(options: ContextOptions, message: ClaimedMessage): HandlerContext {
-  const { id, attempt, maxAttempts, deliveryKey } = message;
-  return { ...createContext({ ...options, parentId: id }), message: { id, attempt, maxAttempts, deliveryKey } };
+/** For jobs and listeners. What they enqueue has their message as its parent. */
+export function handlerContext(parts: ContextParts, message: ClaimedMessage): HandlerContext {
+  const { id, attempt, maxAttempts, deliveryKey, traceparent } = message;
+  const ctx = createContext({ ...parts, parentId: id, traceparent: traceparent ?? undefined });
+  return { ...ctx, message: { id, attempt, maxAttempts, deliveryKey } };
 }
 
-function databaseOn(tx: Transaction): ContextDatabase {
-  return {
-    async query<Row>(sql: string, params?: readonly unknown[]) {
-      const { rows } = await tx.executeSql<Row>(sql, params);
-      return { rows, rowCount: rows.length };
-    },
-    transaction: (body) => tx.savepoint((inner) => body(databaseOn(inner))),
-    client: tx.client,
-  };
+function checkOpen({ signal, isOpen, caller }: ContextParts): void {
+  signal.throwIfAborted();
+  if (isOpen?.() === false)
+    throw new WaybillError('context_closed', `${caller} used its ctx after it had ended: a promise was not awaited`);
 }
 
-function enqueueOn({ outbox, requestId, parentId, onRecorded }: ContextOptions) {
-  return async (messages: readonly NewMessage[]): Promise<Enqueued[]> => {
-    const enqueued = await outbox.enqueue(messages.map((message) => ({ ...message, requestId, parentId })));
-    if (enqueued.length > 0) onRecorded();
+type Enqueue = (messages: readonly NewMessage[]) => Promise<Enqueued[]>;
+
+function enqueuer(parts: ContextParts, check: () => void): Enqueue {
+  const { outbox, requestId, traceparent, parentId, onRecorded, keysRequired, caller } = parts;
+  return async (messages) => {
+    check();
+    const keyless = keysRequired ? messages.find((message) => message.deliveryKey === undefined) : undefined;
+    if (keyless)
+      throw new WaybillError('delivery_key_required', `${caller} is safeToRetry, so whatever it enqueues needs a deliveryKey; the ${keyless.kind} ${keyless.name} has none`);
+    if (messages.length === 0) return [];
+    const enqueued = await outbox.enqueue(messages.map((message) => ({ ...message, requestId, traceparent, parentId })));
+    onRecorded?.();
     return enqueued;
   };
 }
 
-function emailOn(options: ContextOptions) {
-  const { emailFrom, emailRetry } = options;
-  const enqueue = enqueueOn(options);
-  const messageOf = (given: EmailMessage): NewMessage => {
-    const { deliveryKey, availableAt, priority, ...email } = given;
+function emailEnqueuer({ emailFrom, registry }: ContextParts, enqueue: Enqueue): ActionContext['email']['enqueue'] {
+  function message({ deliveryKey, availableAt, priority, ...email }: EmailMessage): NewMessage {
     const payload = prepareEmail(email, { defaultFrom: emailFrom });
-    return { kind: 'email', name: 'email', queue: emailQueue, payload, maxAttempts: emailRetry.maxAttempts, deliveryKey, availableAt, priority };
-  };
-  async function one(email: EmailMessage): Promise<Enqueued>;
-  async function one(emails: readonly EmailMessage[]): Promise<Enqueued[]>;
+    const maxAttempts = registry?.app.email.retry.maxAttempts;
+    return { kind: 'email', name: 'email', queue: standardQueues.email, payload, maxAttempts, deliveryKey, availableAt, priority };
+  }
+  async function many(emails: readonly EmailMessage[]): Promise<Enqueued[]> {
+    return enqueue(emails.map(message));
+  }
+  async function one(given: EmailMessage): Promise<Enqueued>;
+  async function one(given: readonly EmailMessage[]): Promise<Enqueued[]>;
   async function one(given: EmailMessage | readonly EmailMessage[]): Promise<Enqueued | Enqueued[]> {
-    if (Array.isArray(given)) return enqueue((given as readonly EmailMessage[]).map(messageOf));
-    return first(await enqueue([messageOf(given as EmailMessage)]));
+    if (Array.isArray(given)) return many(given as readonly EmailMessage[]);
+    return (await many([given as EmailMessage]))[0]!;
   }
   return one;
 }
 
-async function eventMessage<S extends z.ZodType>(event: Event<S>, { payload, ...how }: WithPayload<S>): Promise<NewMessage> {
-  return { kind: 'event', name: event.name, queue: eventQueue, payload: await encodePayload(event, payload), ...options(how) };
+function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, 'events' | 'jobs'> {
+  const { emits, registry, caller } = parts;
+  async function recordMany<S extends z.ZodType>(event: Event<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]> {
+    if (emits !== null && !emits.includes(event))
+      throw new WaybillError('event_not_declared', `${caller} recorded the event ${event.name}, which it does not declare: add it to its emits`);
+    if (registry && registry.event(event.name) !== event) unknown('event', event.name);
+    return enqueue(await messagesOf(event, { queue: eventQueue }, all));
+  }
+  async function dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]> {
+    if (registry && (registry.job(job.name) as JobTarget | undefined) !== (job as JobTarget)) unknown('job', job.name);
+    return enqueue(await messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts }, all));
+  }
+  return {
+    events: {
+      recordMany,
+      record: async (event, payload, options) => (await recordMany(event, [{ ...options, payload }]))[0]!,
+    },
+    jobs: {
+      dispatchMany,
+      dispatch: async (job, payload, options) => (await dispatchMany(job, [{ ...options, payload }]))[0]!,
+    },
+  };
 }
 
-type Target<S extends z.ZodType> = { kind: 'job'; name: string; payload: S; queue: string; retry: Retry };
-
-async function jobMessage<S extends z.ZodType>(job: Readonly<Target<S>>, { payload, ...how }: WithPayload<S>): Promise<NewMessage> {
-  const { name, queue, retry } = job;
-  return { kind: 'job', name, queue, payload: await encodePayload(job, payload), maxAttempts: retry.maxAttempts, ...options(how) };
+function unknown(kind: string, name: string): never {
+  throw new WaybillError(`unknown_${kind}`, `the application has no ${kind} ${name}: add it to ${kind}s in defineApp`);
 }
 
-/** Only what a caller may set: a queue or an attempt count in here would be a typing error. */
-function options({ deliveryKey, availableAt, priority, ...rest }: EnqueueOptions): EnqueueOptions {
-  const [unknown] = Object.keys(rest);
-  if (unknown) throw new WaybillError('unknown_option', `there is no option ${unknown}; there are deliveryKey, availableAt and priority`);
-  return { deliveryKey, availableAt, priority };
-}
+type Target<S extends z.ZodType> = { readonly kind: 'event' | 'job'; readonly name: string; readonly payload: S };
 
-function checkDeclared({ emits, caller }: ContextOptions, event: Event): void {
-  if (emits === null || emits.includes(event)) return;
-  throw new WaybillError('event_not_declared', `the ${caller} records the event ${event.name} but does not declare it: add it to its emits`);
-}
-
-function first(enqueued: readonly Enqueued[]): Enqueued {
-  return enqueued[0]!;
+async function messagesOf<S extends z.ZodType>(
+  target: Target<S>,
+  how: Pick<NewMessage, 'queue' | 'maxAttempts'>,
+  all: readonly (EnqueueOptions & { readonly payload: z.output<S> })[],
+): Promise<NewMessage[]> {
+  return Promise.all(
+    all.map(async ({ payload, deliveryKey, availableAt, priority }) => ({
+      ...how, kind: target.kind, name: target.name, deliveryKey, availableAt, priority,
+      payload: await encodePayload(target, payload),
+    })),
+  );
 }

@@ -2,6 +2,7 @@
 
 import { CommanderError } from 'commander';
 import { isMissingSchema, isUnreachable, sqlState } from '../db/transaction.ts';
+import { WaybillError } from '../outbox/errors.ts';
 import { ConfigError } from '../process/config.ts';
 import { exitCodes } from '../process/run.ts';
 
@@ -19,12 +20,17 @@ export class UsageError extends Error {
   }
 }
 
+/** What the engine refuses because the arguments are wrong, whatever is in the database. */
+const wrongInput = /^(invalid_.*|empty_range|filter_required)$/;
+
 /** `message` is undefined when it was shown already. */
 export type Ending = { readonly code: ExitCode; readonly message?: string };
 
 export function endingOf(error: unknown): Ending {
   if (error instanceof CommanderError) return { code: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
   if (error instanceof UsageError) return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
+  if (error instanceof WaybillError && wrongInput.test(error.code))
+    return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
   const connection = connectionMessage(error);
   if (connection !== undefined) return { code: exitCodes.unreachable, message: connection };

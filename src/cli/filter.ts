@@ -1,10 +1,8 @@
 // The filters of the admin API as options of a command.
 
 import type { Command } from 'commander';
-import { WaybillError } from '../outbox/errors.ts';
-import { parseFilter, type Filter } from '../outbox/filter.ts';
+import { parseFilter, type MessageFilter, type Paging } from '../outbox/filter.ts';
 import { kinds, statuses } from '../outbox/message.ts';
-import { UsageError } from './exit.ts';
 import { collect, single } from './options.ts';
 
 export type FilterOptions = {
@@ -26,19 +24,19 @@ export function addFilter(command: Command): Command {
     .option('--queue <queue>', 'queue', collect)
     .option('--delivery-key <key>', 'delivery key', collect)
     .option('--error-contains <text>', 'part of the last error', single)
-    .option('--since <time>', 'recorded at or after this time: ISO 8601 with its zone', single)
-    .option('--until <time>', 'recorded at or before this time', single);
+    .option('--since <time>', 'recorded at this time or later: ISO 8601 with its zone', single)
+    .option('--until <time>', 'recorded before this time', single);
 }
 
-type Paging = { readonly limit?: string; readonly cursor?: string };
+export function isFiltered(options: FilterOptions): boolean {
+  const { status, kind, name, queue, deliveryKey, errorContains, since, until } = options;
+  return [status, kind, name, queue, deliveryKey, errorContains, since, until].some((value) => value !== undefined);
+}
 
-/** @throws UsageError when a value does not fit */
-export function readFilter(options: FilterOptions & Paging): Filter {
+/** @throws WaybillError when a value does not fit */
+export function readFilter(
+  options: FilterOptions & { readonly limit?: string; readonly cursor?: string },
+): MessageFilter & Paging {
   const { status, kind, name, queue, deliveryKey, errorContains, since, until, limit, cursor } = options;
-  try {
-    return parseFilter({ status, kind, name, queue, deliveryKey, errorContains, since, until, limit, cursor });
-  } catch (error) {
-    if (error instanceof WaybillError) throw new UsageError(error.code, error.message);
-    throw error;
-  }
+  return parseFilter({ status, kind, name, queue, deliveryKey, errorContains, since, until, limit, cursor });
 }

@@ -3,13 +3,12 @@
 
 import { isName, isQueueName } from '../outbox/message.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import type { Log } from '../metrics/log.ts';
 import type { Action } from './action.ts';
 import type { Invoker } from './context.ts';
 import type { Event } from './event.ts';
 import type { Job } from './job.ts';
 import type { Listener } from './listener.ts';
-import { retryPolicy, type Retry, type RetryOptions } from './retry.ts';
+import { retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions } from './shape.ts';
 
 /** What is known of a request before its body is read. Header names are in lower case. */
@@ -23,7 +22,7 @@ type Hooks = {
   /** Says who calls, when it was not the API key. Null: nobody known. */
   authenticate?(request: IncomingRequest): Promise<Invoker | null>;
   /** Makes what handlers need, before the process takes work. */
-  setup?(around: { readonly log: Log }): Promise<void>;
+  setup?(): Promise<void>;
   /** Ends it, after the last handler. */
   teardown?(): Promise<void>;
 };
@@ -42,7 +41,7 @@ export type App = Hooks & {
   readonly events: readonly Event[];
   readonly listeners: readonly Listener[];
   readonly jobs: readonly Job[];
-  readonly email: { readonly retry: Retry };
+  readonly email: { readonly retry: RetryPolicy };
 };
 
 export function isApp(value: unknown): value is App {

@@ -6,7 +6,7 @@ import type { EmailInput } from '../email/email.ts';
 import type { Log } from '../metrics/log.ts';
 import type { Enqueued } from '../outbox/message.ts';
 import type { Event } from './event.ts';
-import type { Retry } from './retry.ts';
+import type { RetryPolicy } from './retry.ts';
 
 /** On whose behalf the work is done. */
 export type Invoker =
@@ -45,7 +45,7 @@ export type JobTarget<S extends z.ZodType = z.ZodType> = {
   readonly name: string;
   readonly payload: S;
   readonly queue: string;
-  readonly retry: Retry;
+  readonly retry: RetryPolicy;
 };
 
 export type EmailMessage = EmailInput & EnqueueOptions;

@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import type { HandlerContext } from './context.ts';
 import { eventQueue, type Event } from './event.ts';
-import { retryPolicy, type Retry, type RetryOptions } from './retry.ts';
+import { retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions, refuseDefinition } from './shape.ts';
 
 export type Listener<S extends z.ZodType = z.ZodType> = {
@@ -11,7 +11,7 @@ export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly name: string;
   readonly event: Event<S>;
   readonly queue: string;
-  readonly retry: Retry;
+  readonly retry: RetryPolicy;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
 };
 

@@ -1,41 +1,44 @@
-// (kind, name) → definition, for those who deliver and those who enqueue.
+// (kind, name) → definition, for those who deliver and those who enqueue; and the queues that they travel through.
 
-import type { Retry } from './retry.ts';
 import type { Action } from './action.ts';
 import type { App } from './app.ts';
 import { eventQueue, type Event } from './event.ts';
 import { jobQueue, type Job } from './job.ts';
 import type { Listener } from './listener.ts';
 
+/** Those that are there whatever the application names. */
+export const standardQueues = { email: 'email', events: eventQueue, jobs: jobQueue } as const;
+
 export type Registry = {
+  readonly app: App;
   action(name: string): Action | undefined;
   event(name: string): Event | undefined;
   job(name: string): Job | undefined;
   listener(name: string): Listener | undefined;
   /** In the order of the application. */
   listenersOf(event: string): readonly Listener[];
-  actions(): readonly Action[];
-  /** Every queue that a job or a listener names, and the two that are always there. */
-  queues(): readonly string[];
-  readonly emailRetry: Retry;
+  /** Where handlers wait: every queue that a job or a listener names, `events` and `jobs`. */
+  readonly queues: readonly string[];
 };
 
 export function createRegistry(app: App): Registry {
-  const byName = <T extends { readonly name: string }>(all: readonly T[]): Map<string, T> => new Map(all.map((one) => [one.name, one]));
   const actions = byName(app.actions);
   const events = byName(app.events);
   const jobs = byName(app.jobs);
   const listeners = byName(app.listeners);
   const listenersOf = Map.groupBy(app.listeners, (listener) => listener.event.name);
-  const queues = new Set([eventQueue, jobQueue, ...app.listeners.map((l) => l.queue), ...app.jobs.map((j) => j.queue)]);
+  const named = [...app.listeners, ...app.jobs].map(({ queue }) => queue);
   return {
+    app,
     action: (name) => actions.get(name),
     event: (name) => events.get(name),
     job: (name) => jobs.get(name),
     listener: (name) => listeners.get(name),
     listenersOf: (event) => listenersOf.get(event) ?? [],
-    actions: () => app.actions,
-    queues: () => [...queues],
-    emailRetry: app.email.retry,
+    queues: [...new Set([eventQueue, jobQueue, ...named])],
   };
+}
+
+function byName<T extends { readonly name: string }>(all: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(all.map((one) => [one.name, one]));
 }

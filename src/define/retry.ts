@@ -22,9 +22,9 @@ export type RetryOptions = {
   };
 };
 
-export type Retry = { readonly maxAttempts: number; readonly backoff: Backoff };
+export type RetryPolicy = { readonly maxAttempts: number; readonly backoff: Backoff };
 
-export function retryPolicy(what: string, options: RetryOptions = {}): Retry {
+export function retryPolicy(what: string, options: RetryOptions = {}): RetryPolicy {
   checkOptions(what, options, ['maxAttempts', 'backoff']);
   const { maxAttempts = defaultMaxAttempts, backoff = {} } = options;
   checkOptions(what, backoff, ['initial', 'factor', 'max']);

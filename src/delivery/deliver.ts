@@ -1,6 +1,5 @@
 // The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
 
-import type { Database } from '../db/pool.ts';
 import type { Registry } from '../define/registry.ts';
 import type { EmailPayload } from '../email/email.ts';
 import type { EmailProvider } from '../email/provider.ts';
@@ -12,8 +11,6 @@ import { failureOf } from './failure.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
 
 export type DeliverOptions = HandlerPorts & {
-  readonly db: Database;
-  readonly registry: Registry;
   readonly provider: EmailProvider;
   /** Hears of each answer of the provider. */
   readonly onEmail: (provider: string, outcome: string) => void;
@@ -71,7 +68,7 @@ function fanOut(message: ClaimedMessage, registry: Registry): Delivery {
 
 async function sendEmail(message: ClaimedMessage, signal: AbortSignal, options: DeliverOptions): Promise<Delivery> {
   const { provider, onEmail, log } = options;
-  const { backoff } = options.registry.emailRetry;
+  const { backoff } = options.registry.app.email.retry;
   const email = message.payload as EmailPayload; // checked by prepareEmail when it was recorded
   try {
     const domain = email.from.address.split('@').at(-1);

@@ -7,8 +7,9 @@ import type { Executor } from '../db/executor.ts';
 import { lazyTransaction } from '../db/lazy.ts';
 import type { Database } from '../db/pool.ts';
 import type { HandlerContext } from '../define/context.ts';
+import type { Registry } from '../define/registry.ts';
 import { decodePayload } from '../define/payload.ts';
-import type { Retry } from '../define/retry.ts';
+import type { RetryPolicy } from '../define/retry.ts';
 import type { Log } from '../metrics/log.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
@@ -19,7 +20,7 @@ export type HandlerPorts = {
   readonly db: Database;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly emailFrom: string | null;
-  readonly emailRetry: Retry;
+  readonly registry: Registry;
   readonly log: Log;
 };
 
@@ -27,7 +28,7 @@ type Handled = {
   readonly kind: string;
   readonly name: string;
   readonly payload: z.ZodType;
-  readonly retry: Retry;
+  readonly retry: RetryPolicy;
   readonly timeoutMs: number | null;
   handler(ctx: HandlerContext, payload: unknown): Promise<void>;
 };
@@ -36,31 +37,34 @@ export async function runHandler(
   handled: Handled,
   message: ClaimedMessage,
   outer: AbortSignal,
-  { db, outboxOn, emailFrom, emailRetry, log }: HandlerPorts,
+  { db, outboxOn, emailFrom, registry, log }: HandlerPorts,
 ): Promise<Delivery> {
   const { backoff } = handled.retry;
   const work = lazyTransaction(db);
   const timeout = handled.timeoutMs === null ? [] : [AbortSignal.timeout(handled.timeoutMs)];
   const signal = AbortSignal.any([outer, ...timeout]);
-  let recorded = false;
+  const state = { open: true, recorded: false };
   try {
     const payload = await decodePayload(handled, message.payload);
     const { id, name, requestId, attempt } = message;
     const ctx = handlerContext(
       {
-        tx: work.tx, outbox: outboxOn(work.tx), emailFrom, emailRetry, signal, emits: null,
+        tx: work.tx, outbox: outboxOn(work.tx), emailFrom, registry, signal, emits: null,
         caller: `${message.kind} ${name}`,
         invoker: { type: 'system', source: 'outbox' },
         log: log.child({ message: id, name, attempt }),
         requestId: requestId ?? id,
-        onRecorded: () => (recorded = true),
+        onRecorded: () => (state.recorded = true),
+        isOpen: () => state.open,
       },
       message,
     );
     await Promise.race([handled.handler(ctx, payload), aborted(signal)]);
-    return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded };
+    return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: state.recorded };
   } catch (error) {
     return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work };
+  } finally {
+    state.open = false; // a handler that goes on has no part in the transaction any more
   }
 }
 

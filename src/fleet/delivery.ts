@@ -1,8 +1,7 @@
 // The roles *email* and *jobs*: workers, each for its queues.
 
-import { emailQueue } from '../action/context.ts';
 import { loadApp } from '../define/load.ts';
-import { createRegistry } from '../define/registry.ts';
+import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import { createProvider } from '../email/provider.ts';
 import type { Host } from '../process/host.ts';
@@ -10,7 +9,7 @@ import type { Part } from '../process/run.ts';
 import { workerPart } from '../worker/part.ts';
 import { outboxOf, queueOf, withApp, type Role } from './role.ts';
 
-export const emailRole: Role = (host) => deliveryRole(host, () => [emailQueue]);
+export const emailRole: Role = (host) => deliveryRole(host, () => [standardQueues.email]);
 
 export const jobsRole: Role = (host) => deliveryRole(host, (queues) => queues);
 
@@ -18,15 +17,15 @@ async function deliveryRole(host: Host, own: (handled: readonly string[]) => rea
   const { config, log, events } = host;
   const app = await loadApp(config.app);
   const registry = createRegistry(app);
-  const standard = own(registry.queues());
+  const standard = own(registry.queues);
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;
   if (queues.length === 0) log.warn({ asked: config.queues, has: standard }, 'WAYBILL_QUEUES leaves this process no queue to work');
   const outboxOn = outboxOf(config);
   const provider = createProvider(config, log);
-  const handlers = { db: host.handlers, registry, provider, outboxOn, emailFrom: config.emailFrom, emailRetry: registry.emailRetry, log };
+  const handlers = { db: host.handlers, registry, provider, outboxOn, emailFrom: config.emailFrom, log };
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
   const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver });
-  return withApp(host, app, {
+  return withApp(app, {
     ...part,
     async run(signal) {
       await part.run(signal);

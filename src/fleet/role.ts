@@ -35,11 +35,11 @@ export function queueOf(host: Host): ParcelQueue {
 }
 
 /** `setup` before the part runs, `teardown` after it has drained. */
-export function withApp({ log }: Host, app: App, part: Part): Part {
+export function withApp(app: App, part: Part): Part {
   return {
     name: part.name,
     async run(signal) {
-      await app.setup?.({ log });
+      await app.setup?.();
       await part.run(signal);
       await app.teardown?.();
     },

@@ -13,5 +13,5 @@ export const webRole: Role = async (host) => {
   const registry = createRegistry(app);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const runner = createActionRunner({ db, registry, log, nudge, outboxOn: outboxOf(config), emailFrom: config.emailFrom });
-  return withApp(host, app, webPart(host, { registry, runner, nudge }));
+  return withApp(app, webPart(host, { registry, runner, nudge }));
 };

@@ -1,7 +1,9 @@
 // Which messages a person means: one filter for listing and for retrying in bulk. Only what was asked for goes into the statement,
 // so that Postgres can choose an index for it.
 
-import type { Kind, Status } from './message.ts';
+import { nearest } from '../nearest.ts';
+import { WaybillError } from './errors.ts';
+import { kinds, statuses, type Kind, type Status } from './message.ts';
 
 export type MessageFilter = {
   readonly status?: readonly Status[] | undefined;
@@ -16,6 +18,77 @@ export type MessageFilter = {
   /** Part of the last error, in upper or lower case. */
   readonly errorContains?: string | undefined;
 };
+
+export type Paging = { readonly limit?: number | undefined; readonly cursor?: string | undefined };
+
+export const defaultPageSize = 50;
+const maxPageSize = 500;
+
+type Texts = string | readonly string[] | undefined;
+type FilterTexts = { readonly [Part in keyof (MessageFilter & Paging)]: Texts };
+
+/**
+ * A filter as people write it, in a query or on a command line.
+ * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
+ */
+export function parseFilter(texts: FilterTexts): MessageFilter & Paging {
+  const since = time('since', texts.since);
+  const until = time('until', texts.until);
+  if (since && until && since >= until) throw new WaybillError('empty_range', 'since must be before until: nothing lies between them');
+  return {
+    status: known('status', statuses, texts.status),
+    kind: known('kind', kinds, texts.kind),
+    name: several('name', texts.name),
+    queue: several('queue', texts.queue),
+    deliveryKey: several('deliveryKey', texts.deliveryKey),
+    errorContains: single('errorContains', texts.errorContains),
+    since, until,
+    limit: pageSize(texts.limit),
+    cursor: single('cursor', texts.cursor),
+  };
+}
+
+function several(part: string, given: Texts): readonly string[] | undefined {
+  if (given === undefined) return undefined;
+  const all = typeof given === 'string' ? [given] : given;
+  if (all.some((one) => one === '' || one.includes('\0'))) throw new WaybillError('invalid_filter', `${part} is empty or holds U+0000`);
+  return all;
+}
+
+function single(part: string, given: Texts): string | undefined {
+  const all = several(part, given);
+  if (all && all.length > 1) throw new WaybillError('invalid_filter', `${part} may be given once`);
+  return all?.[0];
+}
+
+function known<T extends string>(part: 'status' | 'kind', words: readonly T[], given: Texts): readonly T[] | undefined {
+  return several(part, given)?.map((text) => {
+    const word = words.find((one) => one === text);
+    if (word !== undefined) return word;
+    const meant = nearest(text, words);
+    const hint = `${meant ? `did you mean ${meant}? ` : ''}There are ${words.join(', ')}`;
+    throw new WaybillError(`invalid_${part}`, `${JSON.stringify(text.slice(0, 80))} is no ${part}: ${hint}`);
+  });
+}
+
+/** ISO 8601 with its zone, on a day that the calendar has. */
+function time(part: string, given: Texts): Date | undefined {
+  const text = single(part, given);
+  if (text === undefined) return undefined;
+  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/.exec(text) ?? [];
+  const date = new Date(text);
+  const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate(); // of that month
+  if (year !== undefined && !Number.isNaN(date.getTime()) && Number(day) <= days) return date;
+  throw new WaybillError('invalid_time', `${part} must be a time in ISO 8601 with its zone, such as 2026-01-31T08:00:00Z`);
+}
+
+function pageSize(given: Texts): number | undefined {
+  const text = single('limit', given);
+  if (text === undefined) return undefined;
+  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= maxPageSize) return limit;
+  throw new WaybillError('invalid_limit', `limit must be a whole number from 1 to ${maxPageSize}`);
+}
 
 /** Conditions and their values; `conditions` are joined by `and`. */
 export type Where = { readonly conditions: string[]; readonly values: unknown[] };

@@ -9,7 +9,7 @@ import { checkId, notFound, viewColumns, type MessageView } from './read.ts';
 import { guard, isAllowed, type Action } from './transitions.ts';
 
 /** Attempts start again; their history and the last error are kept. */
-const renewed = `status = 'pending', attempts = 0, expirations = 0, dead_at = null, cancelled_at = null, relayed_at = null, available_at = now()`;
+const renewed = `status = 'pending', attempts = 0, dead_at = null, cancelled_at = null, relayed_at = null, available_at = now()`;
 
 /** A key that was pruned with its delivered message still holds. */
 const keyIsFree = `(m.delivery_key is null or not exists (
@@ -22,7 +22,7 @@ export const cancelSql = `update waybill.outbox_messages set status = 'cancelled
   where id = $1 and ${guard('cancel')} returning ${viewColumns}`;
 
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict`, `delivery_key_taken` */
-export async function retry(db: Executor, id: string): Promise<MessageView> {
+export async function retryMessage(db: Executor, id: string): Promise<MessageView> {
   checkId(id);
   try {
     const { rows } = await db.executeSql<MessageView>(retrySql, [id]);
@@ -34,7 +34,7 @@ export async function retry(db: Executor, id: string): Promise<MessageView> {
 }
 
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict` */
-export async function cancel(db: Executor, id: string): Promise<MessageView> {
+export async function cancelMessage(db: Executor, id: string): Promise<MessageView> {
   checkId(id);
   const { rows } = await db.executeSql<MessageView>(cancelSql, [id]);
   return rows[0] ?? refuse(db, 'cancel', id);
@@ -53,6 +53,13 @@ function keyTaken(id: string): never {
 
 export type BulkRetry = { readonly matched: number; readonly retried: number };
 
+export type BulkOptions = {
+  /** Only counts. */
+  readonly dryRun?: boolean;
+  /** Called after each batch with what was retried so far. */
+  readonly onProgress?: (retried: number) => void;
+};
+
 const batchSize = 500;
 
 /**
@@ -63,7 +70,7 @@ const batchSize = 500;
 export async function retryMany(
   db: Executor,
   given: MessageFilter,
-  { dryRun = false }: { readonly dryRun?: boolean } = {},
+  { dryRun = false, onProgress }: BulkOptions = {},
 ): Promise<BulkRetry> {
   if (!Object.values(given).some((part: unknown) => (Array.isArray(part) ? part.length > 0 : part !== undefined)))
     throw new WaybillError('filter_required', 'say which messages: a filter such as status, kind, name, queue, since or errorContains is needed');
@@ -75,6 +82,7 @@ export async function retryMany(
   for (let before: string | null = null; !dryRun; ) {
     const batch: Batch = await retryBatch(db, filter, before);
     retried += batch.retried;
+    onProgress?.(retried);
     if (batch.last === null) break;
     before = batch.last;
   }

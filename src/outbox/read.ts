@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from './errors.ts';
-import { whereOf, type MessageFilter } from './filter.ts';
+import { defaultPageSize, whereOf, type MessageFilter, type Paging } from './filter.ts';
 import type { Kind, Status } from './message.ts';
 
 /** A message as the admin API and the command line show it. */
@@ -48,17 +48,16 @@ export const viewColumns = `id, kind, name, queue, status, attempts as "attemptC
 
 export type Page = { readonly messages: MessageView[]; readonly nextCursor: string | null };
 
-export const maxPageSize = 500;
 
 /**
  * Newest first. Walks the primary key downwards from the cursor, so a page costs the same wherever it is.
  * @throws WaybillError `invalid_cursor`
  */
-export async function list(
+export async function listMessages(
   db: Executor,
-  filter: MessageFilter & { readonly limit?: number | undefined; readonly cursor?: string | undefined } = {},
+  filter: MessageFilter & Paging = {},
 ): Promise<Page> {
-  const { limit = 50, cursor } = filter;
+  const { limit = defaultPageSize, cursor } = filter;
   const { conditions, values } = whereOf(filter);
   if (cursor !== undefined) conditions.push(`id < $${values.push(idOfCursor(cursor))}::uuid`);
   const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
@@ -87,7 +86,7 @@ function idOfCursor(cursor: string): string {
 }
 
 /** @throws WaybillError `invalid_id`, `not_found` */
-export async function show(
+export async function showMessage(
   db: Executor,
   id: string,
 ): Promise<MessageView & { readonly payload: unknown; readonly attempts: AttemptView[] }> {

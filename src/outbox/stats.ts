@@ -3,20 +3,15 @@
 import type { Executor } from '../db/executor.ts';
 import { statuses, type Status } from './message.ts';
 
-export type QueueStats = {
-  readonly queue: string;
-  readonly pending: number;
-  readonly sending: number;
-  readonly failed: number;
-  /** Of the message that has been due for the longest; null when none is due. */
-  readonly oldestDueAgeSeconds: number | null;
-};
+type Live = 'pending' | 'sending' | 'failed';
 
 export type Stats = {
   readonly byStatus: Readonly<Record<Status, number>>;
   /** Live states only: what is settled belongs to no queue any more. */
-  readonly byQueue: readonly QueueStats[];
-  readonly oldestDueAgeSeconds: number | null;
+  readonly byQueue: Readonly<Record<string, Readonly<Record<Live, number>>>>;
+  /** How long the message that is due the longest has waited; null when none is due. */
+  readonly oldestDueSeconds: number | null;
+  readonly oldestDueSecondsByQueue: Readonly<Record<string, number>>;
 };
 
 /**
@@ -33,7 +28,7 @@ export const statsSql = `
   queues as (
     select queue, count(*) filter (where status = 'pending')::int as pending, count(*) filter (where status = 'sending')::int as sending,
            count(*) filter (where status = 'failed')::int as failed,
-           extract(epoch from now() - min(available_at) filter (where status <> 'sending' and available_at <= now()))::float8 as "oldestDueAgeSeconds"
+           extract(epoch from now() - min(available_at) filter (where status <> 'sending' and available_at <= now()))::float8 as "oldest"
       from live group by queue),
   books as (
     select coalesce(sum(recorded - pruned_delivered - pruned_dead - pruned_cancelled), 0)::int as kept from waybill.outbox_ledger),
@@ -43,19 +38,21 @@ export const statsSql = `
   select books.kept, settled.dead, settled.cancelled, coalesce((select jsonb_agg(q order by q.queue) from queues q), '[]') as queues
     from books, settled`;
 
-type Row = { kept: number; dead: number; cancelled: number; queues: QueueStats[] };
+type QueueRow = Record<Live, number> & { queue: string; oldest: number | null };
+type Row = { kept: number; dead: number; cancelled: number; queues: QueueRow[] };
 
-export async function stats(db: Executor): Promise<Stats> {
+export async function readStats(db: Executor): Promise<Stats> {
   const { rows } = await db.executeSql<Row>(statsSql);
   const { kept, dead, cancelled, queues } = rows[0]!;
-  const total = (status: 'pending' | 'sending' | 'failed'): number => queues.reduce((sum, queue) => sum + queue[status], 0);
+  const total = (status: Live): number => queues.reduce((sum, queue) => sum + queue[status], 0);
   const counted = { pending: total('pending'), sending: total('sending'), failed: total('failed'), dead, cancelled };
   const delivered = kept - Object.values(counted).reduce((sum, n) => sum + n, 0);
   const all: Record<Status, number> = { ...counted, delivered };
-  const ages = queues.flatMap((queue) => queue.oldestDueAgeSeconds ?? []);
+  const due = queues.flatMap(({ queue, oldest }) => (oldest === null ? [] : [[queue, oldest] as const]));
   return {
     byStatus: Object.fromEntries(statuses.map((status) => [status, all[status]])) as Record<Status, number>,
-    byQueue: queues,
-    oldestDueAgeSeconds: ages.length > 0 ? Math.max(...ages) : null,
+    byQueue: Object.fromEntries(queues.map(({ queue, pending, sending, failed }) => [queue, { pending, sending, failed }])),
+    oldestDueSeconds: due.length > 0 ? Math.max(...due.map(([, age]) => age)) : null,
+    oldestDueSecondsByQueue: Object.fromEntries(due),
   };
 }

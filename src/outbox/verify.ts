@@ -75,7 +75,7 @@ type Row = {
   odd: { code: string; n: number; ids: string[] }[];
 };
 
-export async function verify(db: Executor): Promise<Verification> {
+export async function verifyOutbox(db: Executor): Promise<Verification> {
   const { rows } = await db.executeSql<Row>(verifySql);
   const { kinds = [], odd = [] } = rows[0] ?? {};
   const booked = kinds.map((k) => {

@@ -1,6 +1,7 @@
 // The relay as a part of a process: relaying, sweeping and pruning, woken by the nudge.
 
-import { listen, outboxChannel } from '../outbox/nudge.ts';
+import { listen } from '../db/listen.ts';
+import { outboxChannel } from '../outbox/nudge.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import type { Part } from '../process/run.ts';

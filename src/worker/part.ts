@@ -3,7 +3,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
-import { createNudge, listen, parcelChannel } from '../outbox/nudge.ts';
+import { listen } from '../db/listen.ts';
+import { createNudge, parcelChannel } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';

@@ -4,7 +4,7 @@ import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { verify } from '../../src/outbox/verify.ts';
+import { verifyOutbox } from '../../src/outbox/verify.ts';
 import { openQueue, type ParcelQueue } from '../../src/queue/boss.ts';
 import { createPrune } from '../../src/relay/prune.ts';
 import { createRelay } from '../../src/relay/relay.ts';
@@ -102,13 +102,13 @@ describe('relay', () => {
     expect(young).toBeGreaterThan(0);
     expect(await there()).toBe(0);
     expect((await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' })))[0]).toEqual({ id: message!.id, status: 'delivered', duplicate: true });
-    expect((await verify(db)).findings).toEqual([]);
+    expect((await verifyOutbox(db)).findings).toEqual([]);
   });
 
   it('verify tells of a row that somebody deleted', async () => {
     const { db } = database;
     await createPostgresOutbox(db).enqueue(jobs(1, { queue: 'deleted' }));
     await db.executeSql(`delete from waybill.outbox_messages where queue = 'deleted'`);
-    expect((await verify(db)).findings).toMatchObject([{ code: 'messages_missing', count: 1 }]);
+    expect((await verifyOutbox(db)).findings).toMatchObject([{ code: 'messages_missing', count: 1 }]);
   });
 });

@@ -3,7 +3,7 @@
 import type { NewMessage, Status } from '../../src/outbox/message.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
-import { verify } from '../../src/outbox/verify.ts';
+import { verifyOutbox } from '../../src/outbox/verify.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
 import { testFleet, type TestFleet } from './fleet.ts';
 import { until } from './wait.ts';
@@ -62,7 +62,7 @@ export async function fleetWorld(env: Readonly<Record<string, string>> = {}): Pr
     counter: (name) => count(`select coalesce(sum(value), 0)::int as n from waybill.counters where name = $1`, [name]),
     async end() {
       await fleet.end();
-      const { findings } = await verify(db);
+      const { findings } = await verifyOutbox(db);
       await database.end();
       if (findings.length > 0) throw new Error(`the books do not balance: ${JSON.stringify(findings)}`);
     },

@@ -2,11 +2,11 @@
 
 import type { Command } from 'commander';
 import type { Executor } from '../../db/executor.ts';
-import { cancelMessage, retryMany, retryMessage, type Operated } from '../../outbox/operate.ts';
-import { showMessage, type MessageView } from '../../outbox/read.ts';
+import { WaybillError } from '../../outbox/errors.ts';
+import { cancelMessage, retryMany, retryMessage } from '../../outbox/operate.ts';
+import { checkId, type MessageView } from '../../outbox/read.ts';
 import { exitCodes, UsageError } from '../exit.ts';
-import { addFilter, readFilter, type FilterOptions } from '../filter.ts';
-import { messageId } from '../options.ts';
+import { addFilter, isFiltered, readFilter, type FilterOptions } from '../filter.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 import { messageLines } from './outbox-read.ts';
@@ -14,75 +14,61 @@ import { messageLines } from './outbox-read.ts';
 type RetryOptions = Output & FilterOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
 
 export function addOutboxOperate(outbox: Command): void {
-  const retry = outbox
+  const command = outbox
     .command('retry')
     .description('make dead or cancelled messages wait again')
     .argument('[id...]', 'ids; without them, a filter says which');
-  addFilter(retry)
+  addFilter(command)
     .option('--dry-run', 'only count what the filter matches')
     .option('--yes', 'really retry all that the filter matches')
     .option('--json', 'the result as JSON')
-    .action(async (ids: string[], options: RetryOptions) => {
-      if (ids.length > 0) return retryIds(ids, options);
-      await retryFiltered(options);
-    });
+    .action((ids: string[], options: RetryOptions) => (ids.length > 0 ? retryIds(ids, options) : retryFiltered(options)));
   outbox
     .command('cancel')
     .description('end messages that wait')
     .argument('<id...>', 'ids')
     .option('--json', 'the result as JSON')
-    .action((ids: string[], options: Output) => operate(ids, 'cancel', cancelMessage, options));
+    .action((ids: string[], options: Output) => operate(ids, cancelMessage, options));
 }
 
-const filters = ['status', 'kind', 'name', 'queue', 'deliveryKey', 'errorContains', 'since', 'until'] as const;
-const isFiltered = (options: FilterOptions): boolean => filters.some((name) => options[name] !== undefined);
-
 async function retryIds(ids: readonly string[], options: RetryOptions): Promise<void> {
-  if (isFiltered(options) || options.dryRun) throw new UsageError('ids_or_filter', 'give either ids or a filter');
-  await operate(ids, 'retry', retryMessage, options);
+  if (isFiltered(options) || options.dryRun)
+    throw new UsageError('ids_or_filter', 'give either ids or a filter');
+  await operate(ids, retryMessage, options);
 }
 
 async function retryFiltered(options: RetryOptions): Promise<void> {
-  if (!isFiltered(options)) throw new UsageError('filter_required', 'say which messages: ids, or a filter such as --status dead');
+  const { dryRun = false } = options;
+  if (!isFiltered(options))
+    throw new UsageError('filter_required', 'say which messages: ids, or a filter such as --status dead');
   const filter = readFilter(options);
-  if (!options.yes && !options.dryRun)
+  if (!options.yes && !dryRun)
     throw new UsageError('confirmation_required', 'this retries all that match: look with --dry-run, then confirm with --yes');
-  const onProgress = (retried: number): void => say(`${retried} so far`);
-  const result = await withDatabase(({ db }) =>
-    retryMany(db, filter, { dryRun: options.dryRun ?? false, ...(options.json ? {} : { onProgress }) }),
-  );
+  const onProgress = (retried: number): void => (options.json ? undefined : say(`${retried} so far`));
+  const result = await withDatabase(({ db }) => retryMany(db, filter, { dryRun, onProgress }));
   print(result, options, ({ matched, retried }) => [`${matched} matched, ${retried} wait again`]);
 }
 
-type Operation = (db: Executor, id: string) => Promise<Operated>;
-
 /** Does what can be done, says what cannot: exit code 1 when there is any of that. */
-async function operate(given: readonly string[], name: 'retry' | 'cancel', operation: Operation, options: Output): Promise<void> {
-  const ids = given.map(messageId);
+async function operate(
+  ids: readonly string[],
+  operation: (db: Executor, id: string) => Promise<MessageView>,
+  options: Output,
+): Promise<void> {
+  for (const id of ids) checkId(id); // all of them, before anything is done
   const messages: MessageView[] = [];
-  const refused = await withDatabase(async ({ db }) => {
-    const problems: string[] = [];
+  const refused: string[] = [];
+  await withDatabase(async ({ db }) => {
     for (const id of ids) {
-      const problem = problemOf(id, name, await operation(db, id));
-      if (problem !== undefined) problems.push(problem);
-      else messages.push(...(await seen(db, id)));
+      try {
+        messages.push(await operation(db, id));
+      } catch (error) {
+        if (!(error instanceof WaybillError)) throw error;
+        refused.push(error.message);
+      }
     }
-    return problems;
   });
   if (messages.length > 0) print({ messages }, options, () => messageLines(messages));
   for (const problem of refused) say(`waybill: ${problem}`);
   if (refused.length > 0) process.exitCode = exitCodes.failed;
-}
-
-async function seen(db: Executor, id: string): Promise<MessageView[]> {
-  const message = await showMessage(db, id);
-  return message ? [message] : []; // pruned this moment
-}
-
-function problemOf(id: string, name: 'retry' | 'cancel', operated: Operated): string | undefined {
-  if (operated === 'done') return undefined;
-  if (operated === 'not_found') return `there is no message ${id}`;
-  if (operated === 'key_taken') return `${id} cannot be retried: a newer message holds its delivery key`;
-  const allowed = name === 'retry' ? 'dead and cancelled messages can be retried' : 'messages that wait can be cancelled';
-  return `${id} is ${operated.notFrom}: only ${allowed}`;
 }

@@ -1,0 +1,65 @@
+// Actions over HTTP: POST /actions/:name, and the routes that actions name themselves. Who may not call is told so before a body is read.
+
+import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { ActionRunner, Call } from '../action/run.ts';
+import type { Action, HttpRoute } from '../define/action.ts';
+import type { Invoker } from '../define/context.ts';
+import type { Registry } from '../define/registry.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { Identify } from './auth.ts';
+import { inputReader, type Inputs } from './inputs.ts';
+
+export type ActionRoutes = { readonly registry: Registry; readonly runner: ActionRunner; readonly identify: Identify };
+
+export function addActions(server: FastifyInstance, { registry, runner, identify }: ActionRoutes): void {
+  const callers = new WeakMap<FastifyRequest, Invoker>();
+
+  function authorizing(nameOf: (request: FastifyRequest) => string) {
+    return async (request: FastifyRequest): Promise<void> => {
+      const invoker = await identify(request);
+      runner.authorize(nameOf(request), invoker);
+      callers.set(request, invoker);
+    };
+  }
+
+  const run = async (request: FastifyRequest, name: string, args: unknown): Promise<{ result: unknown }> => ({
+    result: await runner.run(name, args, callOf(request, callers.get(request) ?? { type: 'anonymous' })),
+  });
+
+  const named = (request: FastifyRequest): string => (request.params as { name: string }).name;
+  server.post('/actions/:name', {
+    onRequest: authorizing(named),
+    handler: (request) => run(request, named(request), request.body ?? emptyBody()),
+  });
+  for (const action of registry.app.actions)
+    if (action.http) addRoute(server, action, action.http, authorizing(() => action.name), run);
+}
+
+type Run = (request: FastifyRequest, name: string, args: unknown) => Promise<{ result: unknown }>;
+
+function addRoute(
+  server: FastifyInstance,
+  action: Action,
+  { method, path }: HttpRoute,
+  onRequest: (request: FastifyRequest) => Promise<void>,
+  run: Run,
+): void {
+  const read = inputReader(action);
+  const bodyExpected = method !== 'GET' && method !== 'DELETE' && !path.includes(':');
+  const handler: RouteHandlerMethod = (request) => {
+    const body = (request.body ?? (bodyExpected ? emptyBody() : {})) as Inputs['body'];
+    const { params, query } = request as { params: Inputs['params']; query: Inputs['query'] };
+    return run(request, action.name, read({ params, query, body }));
+  };
+  server.route({ method, url: path, onRequest, handler });
+}
+
+function emptyBody(): never {
+  throw new WaybillError('body_empty', 'the body is empty; a JSON object is expected, {} at least');
+}
+
+function callOf(request: FastifyRequest, invoker: Invoker): Call {
+  const { traceparent } = request.headers;
+  const isTrace = typeof traceparent === 'string' && /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent);
+  return { invoker, requestId: request.id, signal: request.signal, traceparent: isTrace ? traceparent : undefined };
+}

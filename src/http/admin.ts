@@ -1,0 +1,73 @@
+// The admin API: what operators see of messages and processes, and what they do to them. Closed without WAYBILL_ADMIN_KEY.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
+import type { Executor } from '../db/executor.ts';
+import { nearest } from '../nearest.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { parseFilter, type Filter } from '../outbox/filter.ts';
+import { cancelMessage, retryMany, retryMessage } from '../outbox/operate.ts';
+import { listMessages, showMessage } from '../outbox/read.ts';
+import { readStats } from '../outbox/stats.ts';
+import { fleet } from '../process/heartbeat.ts';
+import { checkAdminKey } from './auth.ts';
+
+export type AdminPorts = { readonly db: Executor; readonly adminKey: string | null; /** After each change. */ readonly nudge: () => void };
+
+type WithId = { Params: { id: string } };
+
+export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: AdminPorts): void {
+  async function nudged<T>(change: Promise<T>): Promise<T> {
+    const result = await change;
+    nudge();
+    return result;
+  }
+
+  async function routes(admin: FastifyInstance): Promise<void> {
+    admin.addHook('onRequest', async (request, reply) => {
+      checkAdminKey(request, adminKey);
+      void reply.header('cache-control', 'no-store');
+    });
+    admin.get('/outbox', (request) => listMessages(db, filterOf(request.query as Texts)));
+    admin.get('/outbox/stats', () => readStats(db));
+    admin.post('/outbox/retry', async (request) => {
+      const { dryRun, ...filter } = await bulkOf(request.body);
+      return nudged(retryMany(db, parseFilter(filter), { dryRun }));
+    });
+    admin.get<WithId>('/outbox/:id', (request) => showMessage(db, request.params.id));
+    admin.post<WithId>('/outbox/:id/retry', (request) => nudged(retryMessage(db, request.params.id)));
+    admin.post<WithId>('/outbox/:id/cancel', (request) => nudged(cancelMessage(db, request.params.id)));
+    admin.get('/fleet', async () => ({ processes: await fleet(db) }));
+  }
+
+  server.register(routes, { prefix: '/admin' });
+}
+
+type Texts = Readonly<Record<string, string | string[] | undefined>>;
+
+const parameters = ['status', 'kind', 'name', 'queue', 'deliveryKey', 'errorContains', 'since', 'until', 'limit', 'cursor'];
+
+/** @throws WaybillError: a misspelt filter that is ignored would show, or retry, everything */
+function filterOf(query: Texts): Filter {
+  for (const name of Object.keys(query)) {
+    if (parameters.includes(name)) continue;
+    const meant = nearest(name, parameters);
+    const hint = meant ? `did you mean ${meant}?` : `there are ${parameters.join(', ')}`;
+    throw new WaybillError('unknown_parameter', `there is no parameter ${JSON.stringify(name.slice(0, 80))}: ${hint}`);
+  }
+  return parseFilter(query);
+}
+
+const texts = z.union([z.string(), z.array(z.string())]).optional();
+const bulk = z.strictObject({
+  status: texts, kind: texts, name: texts, queue: texts, deliveryKey: texts,
+  since: z.string().optional(),
+  until: z.string().optional(),
+  errorContains: z.string().optional(),
+  dryRun: z.boolean().default(false),
+});
+
+async function bulkOf(body: unknown): Promise<z.output<typeof bulk>> {
+  return parseArguments({ name: 'bulk retry', args: bulk }, body ?? {});
+}

@@ -1,0 +1,35 @@
+// Who calls: the API key, the application's own authentication, or nobody known. And the key of /admin.
+
+import type { FastifyRequest } from 'fastify';
+import type { App } from '../define/app.ts';
+import type { Invoker } from '../define/context.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { isBearer } from '../process/health.ts';
+
+export type Identify = (request: FastifyRequest) => Promise<Invoker>;
+
+export function createIdentify(apiKey: string | null, app: App): Identify {
+  return async (request) => {
+    if (apiKey !== null && hasKey(request, apiKey)) return { type: 'user' };
+    const { method, headers } = request;
+    const path = request.url.split('?')[0] ?? '/';
+    return (await app.authenticate?.({ method, path, headers })) ?? { type: 'anonymous' };
+  };
+}
+
+/** @throws WaybillError `admin_closed`, `unauthorized` */
+export function checkAdminKey(request: FastifyRequest, adminKey: string | null): void {
+  if (adminKey === null) throw new WaybillError('admin_closed', 'the admin API is closed: set WAYBILL_ADMIN_KEY to open it');
+  if (!hasKey(request, adminKey)) throw new WaybillError('unauthorized', 'Authorization: Bearer, with the key of WAYBILL_ADMIN_KEY, is needed');
+}
+
+/** @throws WaybillError `unauthorized` */
+export function checkMetricsKey(request: FastifyRequest, metricsKey: string | null): void {
+  if (metricsKey !== null && !hasKey(request, metricsKey))
+    throw new WaybillError('unauthorized', 'Authorization: Bearer, with the key of WAYBILL_METRICS_KEY, is needed');
+}
+
+/** In constant time. The scheme's name is in upper or lower case (RFC 9110, section 11.1). */
+function hasKey({ headers }: FastifyRequest, key: string): boolean {
+  return isBearer(headers.authorization?.replace(/^bearer +/i, 'Bearer '), key);
+}

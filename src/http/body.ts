@@ -1,0 +1,87 @@
+// A body's bytes → a JSON object that can go through Postgres and back unchanged. Whatever cannot is refused with its path.
+
+import { WaybillError } from '../outbox/errors.ts';
+import { pathText } from '../define/payload.ts';
+
+const maxKeys = 10_000;
+const maxDepth = 50;
+
+/**
+ * @param contentType of the request
+ * @throws WaybillError `unsupported_media_type`, `body_empty`, `body_not_utf8`, `body_not_json`, `body_not_object`, and those of `checkJson`
+ */
+export function parseBody(bytes: Buffer, contentType: string | undefined): Record<string, unknown> {
+  checkMediaType(contentType);
+  if (bytes.length === 0) refuse('body_empty', 'the body is empty; a JSON object is expected, {} at least');
+  const value = parse(decode(bytes));
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    refuse('body_not_object', `the body must be a JSON object, not ${value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`}`);
+  checkJson(value);
+  return value as Record<string, unknown>;
+}
+
+function checkMediaType(contentType: string | undefined): void {
+  const [type = '', ...parameters] = (contentType ?? 'application/json').toLowerCase().split(';').map((part) => part.trim());
+  if (type !== 'application/json' && !/^application\/[a-z0-9.+-]+\+json$/.test(type))
+    refuse('unsupported_media_type', 'the body must be application/json');
+  const charset = parameters.find((part) => part.startsWith('charset='))?.slice(8).replaceAll('"', '');
+  if (charset !== undefined && !['utf-8', 'utf8', 'us-ascii'].includes(charset))
+    refuse('body_not_utf8', 'the body must be in UTF-8, without another charset');
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return refuse('body_not_utf8', 'the body is not valid UTF-8');
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // V8 quotes a piece of the text; the position is what helps, and a body may hold secrets.
+    const where = /at position \d+(?: \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ?? `at its end, position ${text.length}`;
+    return refuse('body_not_json', `the body is not valid JSON ${where}`);
+  }
+}
+
+/**
+ * What JSON.parse lets through and Postgres or arithmetic does not.
+ * @throws WaybillError `null_character`, `invalid_unicode`, `number_out_of_range`, `too_many_keys`, `too_deep`
+ */
+export function checkJson(root: unknown): void {
+  let keys = 0;
+  function check(value: unknown, path: readonly PropertyKey[]): void {
+    if (typeof value === 'string') return checkText(value, path);
+    if (typeof value === 'number') return checkNumber(value, path);
+    if (typeof value !== 'object' || value === null) return;
+    if (path.length === maxDepth) refuse('too_deep', `the body is nested more than ${maxDepth} deep`);
+    for (const [key, inner] of Object.entries(value)) {
+      keys += 1;
+      if (keys > maxKeys) refuse('too_many_keys', `the body has more than ${maxKeys} keys and elements`);
+      const at = [...path, Array.isArray(value) ? Number(key) : key];
+      checkText(key, at);
+      check(inner, at);
+    }
+  }
+  check(root, []);
+}
+
+function checkText(text: string, path: readonly PropertyKey[]): void {
+  if (text.includes('\0')) refuse('null_character', 'U+0000 cannot be stored', path);
+  if (!text.isWellFormed()) refuse('invalid_unicode', 'half of a surrogate pair is no character', path);
+}
+
+/** 1e400 has become Infinity by now, and a large whole number another one. */
+function checkNumber(value: number, path: readonly PropertyKey[]): void {
+  if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
+    refuse('number_out_of_range', 'the number cannot be kept exactly; send it as a string', path);
+}
+
+function refuse(code: string, message: string, path?: readonly PropertyKey[]): never {
+  if (path === undefined) throw new WaybillError(code, message);
+  const shown = pathText(path).toWellFormed().replaceAll('\0', '\u2400').slice(0, 200);
+  throw new WaybillError(code, `${shown}: ${message}`, [{ path: shown, message }]);
+}

@@ -1,0 +1,42 @@
+// The arguments of a routed action: from body, path and query. A text in path or query becomes the number or boolean that the
+// schema asks for.
+
+import { z } from 'zod';
+import type { Action } from '../define/action.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { checkJson } from './body.ts';
+
+type Texts = Readonly<Record<string, string | string[] | undefined>>;
+export type Inputs = { readonly params: Texts; readonly query: Texts; readonly body: Readonly<Record<string, unknown>> };
+type Types = Readonly<Record<string, string | undefined>>;
+
+/** Prepares the reading of an action's inputs. */
+export function inputReader(action: Action): (inputs: Inputs) => Record<string, unknown> {
+  const types = typesOf(action.args);
+  return ({ params, query, body }) => {
+    const texts = { ...valuesOf(query, types), ...valuesOf(params, types) };
+    for (const name of [...Object.keys(params), ...Object.keys(query)])
+      if (Object.hasOwn(body, name) || (Object.hasOwn(params, name) && Object.hasOwn(query, name)))
+        throw new WaybillError('argument_given_twice', `${name} is given twice: it may be in the path, the query or the body, once`);
+    checkJson(texts);
+    return { ...body, ...texts };
+  };
+}
+
+function typesOf(args: z.ZodType): Types {
+  const { properties = {} } = z.toJSONSchema(args, { io: 'input' });
+  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, typeof schema === 'object' ? schema.type : undefined]));
+}
+
+function valuesOf(texts: Texts, types: Types): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, valueOf(text, types[name])]));
+}
+
+/** What does not look like the type stays text, for the schema to refuse. */
+function valueOf(text: string | string[] | undefined, type: string | undefined): unknown {
+  if (type === 'array') return Array.isArray(text) ? text : [text];
+  if (typeof text !== 'string') return text;
+  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  if ((type === 'integer' || type === 'number') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  return text;
+}

@@ -1,0 +1,66 @@
+// GET /openapi.json: the actions as an OpenAPI 3.1 document, from their schemas. Actions of the system are not in it.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Action, HttpRoute } from '../define/action.ts';
+import type { Registry } from '../define/registry.ts';
+
+export function addOpenApi(server: FastifyInstance, registry: Registry, version: string): void {
+  const document = openApi(registry.app.actions, version);
+  server.get('/openapi.json', async () => document);
+}
+
+const problem = {
+  description: 'What went wrong',
+  content: {
+    'application/problem+json': {
+      schema: {
+        type: 'object',
+        required: ['type', 'title', 'status', 'detail', 'code', 'requestId'],
+        properties: {
+          type: { type: 'string' }, title: { type: 'string' }, status: { type: 'integer' }, detail: { type: 'string' },
+          code: { type: 'string' }, requestId: { type: 'string' },
+          errors: { type: 'array', items: { type: 'object', properties: { path: { type: 'string' }, message: { type: 'string' } } } },
+        },
+      },
+    },
+  },
+};
+
+export function openApi(actions: readonly Action[], version: string): object {
+  const open = actions.filter(({ access }) => access !== 'system');
+  const paths: Record<string, Record<string, object>> = {};
+  for (const action of open) {
+    const routes: HttpRoute[] = [{ method: 'POST', path: `/actions/${action.name}` }, ...(action.http ? [action.http] : [])];
+    for (const { method, path } of routes)
+      (paths[path.replaceAll(/:([^/]+)/g, '{$1}')] ??= {})[method.toLowerCase()] = operation(action, method, path);
+  }
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Waybill', version },
+    components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+    paths,
+  };
+}
+
+function operation(action: Action, method: string, path: string): object {
+  const { $schema: _, ...args } = z.toJSONSchema(action.args, { io: 'input' });
+  const result = action.result ? z.toJSONSchema(action.result, { io: 'input' }) : {};
+  const inPath = [...path.matchAll(/:([^/]+)/g)].map((match) => match[1] ?? '');
+  const { properties = {}, required = [] } = args;
+  const inQuery = method === 'GET' || method === 'DELETE' ? Object.keys(properties).filter((name) => !inPath.includes(name)) : [];
+  const parameter = (name: string, where: string) => ({
+    name, in: where, required: where === 'path' || required.includes(name), schema: properties[name] ?? {},
+  });
+  const parameters = [...inPath.map((name) => parameter(name, 'path')), ...inQuery.map((name) => parameter(name, 'query'))];
+  const others = Object.fromEntries(Object.entries(properties).filter(([name]) => !inPath.includes(name)));
+  const body = { ...args, properties: others, required: required.filter((name) => !inPath.includes(name)) };
+  const schema = { type: 'object', required: ['result'], properties: { result } };
+  return {
+    operationId: `${method.toLowerCase()}:${path}`,
+    ...(action.access === 'authenticated' ? { security: [{ key: [] }] } : {}),
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(inQuery.length > 0 || method === 'GET' ? {} : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
+    responses: { 200: { description: 'The result', content: { 'application/json': { schema } } }, default: problem },
+  };
+}

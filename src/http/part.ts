@@ -1,0 +1,32 @@
+// The web server as a part of a process: listens, and on the signal takes no more and answers what it has.
+
+import type { FastifyInstance } from 'fastify';
+import type { Host } from '../process/host.ts';
+import type { Part } from '../process/run.ts';
+import { createServer, type WebPorts } from './server.ts';
+
+export function webPart(host: Host, ports: WebPorts): Part {
+  return {
+    name: 'web',
+    async run(signal) {
+      const server = createServer(host, ports);
+      const address = await listen(server, host.config.port);
+      host.log.info({ address, admin: host.config.adminKey !== null, apiKey: host.config.apiKey !== null }, 'web: listening');
+      await new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        else signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+      await server.close();
+    },
+  };
+}
+
+/** All addresses, of both families where the machine has both. */
+async function listen(server: FastifyInstance, port: number): Promise<string> {
+  try {
+    return await server.listen({ port, host: '::' });
+  } catch (error) {
+    if (!['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return server.listen({ port, host: '0.0.0.0' });
+  }
+}

@@ -1,0 +1,92 @@
+// What goes wrong, as application/problem+json (RFC 9457): a stable code, words that help, never SQL, never a stack.
+
+import { STATUS_CODES } from 'node:http';
+import type { FastifyError } from 'fastify';
+import { isMissingSchema, isUnreachable, sqlState } from '../db/transaction.ts';
+import { WaybillError } from '../outbox/errors.ts';
+
+/** Bytes that a body may have. */
+export const bodyLimit = 1_048_576;
+
+export type Problem = {
+  readonly status: number;
+  readonly code: string;
+  readonly detail: string;
+  readonly errors?: readonly { readonly path: string; readonly message: string }[];
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** Errors of ours that are not the caller's fault with a 400. */
+const statusOf: Readonly<Record<string, number>> = {
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  unknown_action: 404,
+  method_not_allowed: 405,
+  state_conflict: 409,
+  delivery_key_taken: 409,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  unsupported_content_encoding: 415,
+  // The application's own mistakes
+  context_closed: 500,
+  event_not_declared: 500,
+  from_required: 500,
+  payload_invalid: 500,
+  result_invalid: 500,
+  unknown_event: 500,
+  unknown_job: 500,
+  push_not_available: 501,
+  admin_closed: 503,
+  delivery_key_contended: 503,
+};
+
+const again = { 'retry-after': '1' };
+
+export function problemOf(error: unknown): Problem {
+  if (error instanceof WaybillError) return ofOurs(error);
+  if (isUnreachable(firstOf(error)))
+    return { status: 503, code: 'database_unavailable', detail: 'the database does not answer; try again in a moment', headers: again };
+  if (isMissingSchema(error) && (error as Error).message.includes('waybill.'))
+    return { status: 503, code: 'schema_missing', detail: 'migrations are missing: run `waybill release`' };
+  if (['40001', '40P01', '55P03', '57014'].includes(sqlState(error) ?? ''))
+    return { status: 503, code: 'database_busy', detail: 'the database had to give this call up in favour of others; try again', headers: again };
+  return ofFramework(error) ?? { status: 500, code: 'internal_error', detail: 'something went wrong here; the request id leads to it in the log' };
+}
+
+function ofOurs({ code, message: detail, issues }: WaybillError): Problem {
+  const status = statusOf[code] ?? 400;
+  return {
+    status, code, detail,
+    ...(issues.length > 0 ? { errors: issues } : {}),
+    ...(status === 401 ? { headers: { 'www-authenticate': 'Bearer' } } : {}),
+    ...(status === 413 || status === 415 ? { headers: { connection: 'close' } } : {}), // the rest of the body is not waited for
+  };
+}
+
+function ofFramework(error: unknown): Problem | undefined {
+  const { code, statusCode } = error as Partial<FastifyError>;
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return ofOurs(new WaybillError('body_too_large', `the body may have ${bodyLimit} bytes at most`));
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return ofOurs(new WaybillError('unsupported_media_type', 'the body must be application/json'));
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return { status: 400, code: 'content_length_wrong', detail: 'the body has another length than Content-Length says' };
+    case 'FST_ERR_BAD_URL':
+      return { status: 400, code: 'invalid_url', detail: 'the path cannot be decoded' };
+    default:
+      if (!code?.startsWith('FST_') || statusCode === undefined || statusCode >= 500) return undefined;
+      return { status: statusCode, code: 'bad_request', detail: 'the request cannot be understood' };
+  }
+}
+
+/** A host with several addresses fails with one error for each of them. */
+function firstOf(error: unknown): unknown {
+  return error instanceof AggregateError ? error.errors[0] : error;
+}
+
+export function problemBody({ status, code, detail, errors }: Problem, requestId: string): string {
+  const body = { type: `urn:waybill:problem:${code}`, title: STATUS_CODES[status], status, detail, code, requestId };
+  return JSON.stringify(errors ? { ...body, errors } : body);
+}

@@ -1,0 +1,99 @@
+// The web server: routes put together, request ids, every error as a problem. It opens no port by itself.
+
+import { randomUUID } from 'node:crypto';
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { ActionRunner } from '../action/run.ts';
+import type { Registry } from '../define/registry.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { Host } from '../process/host.ts';
+import { addActions } from './actions.ts';
+import { addAdmin } from './admin.ts';
+import { createIdentify } from './auth.ts';
+import { parseBody } from './body.ts';
+import { addHealth } from './health.ts';
+import { addOpenApi } from './openapi.ts';
+import { bodyLimit, problemBody, problemOf } from './problems.ts';
+
+export type WebPorts = { readonly registry: Registry; readonly runner: ActionRunner; readonly nudge: () => void };
+
+export function createServer(host: Host, { registry, runner, nudge }: WebPorts): FastifyInstance {
+  const { config, db } = host;
+  const server = fastify({
+    bodyLimit,
+    requestTimeout: 30_000, // for the request to arrive, not for the answer
+    forceCloseConnections: 'idle',
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply, host),
+  });
+  server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, host));
+  readBodies(server);
+  logRequests(server, host);
+  answerUnknown(server);
+  addHealth(server, host);
+  addOpenApi(server, registry, host.version);
+  addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
+  addAdmin(server, { db, adminKey: config.adminKey, nudge });
+  return server;
+}
+
+/** The caller's id if it is a sane one: it goes into the log and into every message that the request records. */
+function requestIdOf(given: string | string[] | undefined): string {
+  return typeof given === 'string' && /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID();
+}
+
+function readBodies(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      // An empty body is for the route to judge: some need none.
+      done(null, body.length === 0 ? undefined : parseBody(body as Buffer, request.headers['content-type']));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  server.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    const encoding = request.headers['content-encoding'] ?? 'identity';
+    if (encoding.toLowerCase() !== 'identity')
+      throw new WaybillError('unsupported_content_encoding', 'compressed bodies are not accepted: send it without Content-Encoding');
+  });
+}
+
+function logRequests(server: FastifyInstance, { log }: Host): void {
+  server.addHook('onResponse', async (request, reply) => {
+    const facts = {
+      requestId: request.id, method: request.method, route: request.routeOptions.url ?? null,
+      status: reply.statusCode, ms: Math.round(reply.elapsedTime),
+    };
+    if (request.method === 'GET' || request.method === 'HEAD') log.debug(facts, 'answered');
+    else log.info(facts, 'answered');
+  });
+}
+
+/** 405 when the path is known with another method, else 404. */
+function answerUnknown(server: FastifyInstance): void {
+  const routes: { readonly methods: readonly string[]; readonly path: RegExp }[] = [];
+  server.addHook('onRoute', ({ method, url }) => {
+    const path = new RegExp(`^${url.replaceAll('.', '\\.').replaceAll(/:[^/]+/g, '[^/]+')}$`);
+    routes.push({ methods: [method].flat(), path });
+  });
+  server.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0] ?? '/';
+    const allowed = new Set(routes.flatMap((route) => (route.path.test(path) ? route.methods : [])));
+    if (allowed.size === 0) throw new WaybillError('not_found', 'there is nothing at this path');
+    void reply.header('allow', [...allowed].join(', '));
+    throw new WaybillError('method_not_allowed', `this path takes ${[...allowed].join(', ')}`);
+  });
+}
+
+function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, { log }: Host): FastifyReply {
+  const problem = problemOf(error);
+  const facts = { err: error, requestId: request.id, method: request.method, route: request.routeOptions?.url ?? null };
+  if (problem.status >= 500 && !(error instanceof WaybillError && problem.status === 503)) log.error(facts, `${problem.status} ${problem.code}`);
+  return reply
+    .code(problem.status)
+    .headers(problem.headers ?? {})
+    .header('x-request-id', request.id)
+    .type('application/problem+json; charset=utf-8')
+    .send(problemBody(problem, request.id));
+}
