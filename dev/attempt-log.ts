@@ -1,11 +1,14 @@
-// How long each delivery took, read from the logs of the processes that delivered: the database forgets a claim when it is settled.
+// When each delivery began and ended, read from the logs of the processes that delivered: the database forgets a claim when it is settled.
 
 import { existsSync, openSync, readdirSync, readSync, closeSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** Milliseconds after the message was recorded. */
+export type Attempt = { readonly claimedMs: number; readonly deliveredMs: number };
+
 export type AttemptLog = {
-  /** Seconds from the start of the delivery to its settling, or undefined while its line is not written. */
-  seconds(messageId: string): number | undefined;
+  /** Undefined while the line is not written. */
+  attempt(messageId: string): Attempt | undefined;
   forget(messageId: string): void;
   /** Reads what was written since the last time. */
   read(): void;
@@ -13,7 +16,7 @@ export type AttemptLog = {
 
 export function createAttemptLog(dir: string): AttemptLog {
   const positions = new Map<string, { offset: number; rest: string }>();
-  const found = new Map<string, number>();
+  const found = new Map<string, Attempt>();
 
   function readFile(path: string): void {
     const position = positions.get(path) ?? { offset: 0, rest: '' };
@@ -30,11 +33,11 @@ export function createAttemptLog(dir: string): AttemptLog {
 
   function remember(line: string): void {
     const attempt = delivered(line);
-    if (attempt) found.set(attempt.id, attempt.seconds);
+    if (attempt) found.set(attempt.id, attempt);
   }
 
   return {
-    seconds: (id) => found.get(id),
+    attempt: (id) => found.get(id),
     forget: (id) => void found.delete(id),
     read() {
       if (!existsSync(dir)) return;
@@ -44,11 +47,13 @@ export function createAttemptLog(dir: string): AttemptLog {
 }
 
 /** The line of a delivered attempt; the logs hold much else, and mail as plain text. */
-function delivered(line: string): { id: string; seconds: number } | undefined {
-  if (!line.startsWith('{') || !line.includes('"delivered"')) return undefined;
+function delivered(line: string): (Attempt & { id: string }) | undefined {
+  if (!line.startsWith('{') || !line.includes('"endToEndSeconds"')) return undefined;
   try {
-    const { message, seconds } = JSON.parse(line) as Record<string, unknown>;
-    return typeof message === 'string' && typeof seconds === 'number' ? { id: message, seconds } : undefined;
+    const { message, seconds, endToEndSeconds } = JSON.parse(line) as Record<string, unknown>;
+    if (typeof message !== 'string' || typeof seconds !== 'number' || typeof endToEndSeconds !== 'number') return undefined;
+    const deliveredMs = Math.round(endToEndSeconds * 1000);
+    return { id: message, claimedMs: Math.max(0, deliveredMs - Math.round(seconds * 1000)), deliveredMs };
   } catch {
     return undefined; // a line of a mail that looks like JSON
   }

@@ -49,8 +49,7 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
     if (settled && !relayedAt.has(row.id)) relayedAt.set(row.id, row.relayedAt ?? (await api.message(row.id)).relayedAt ?? null);
     const after = (time: string | null | undefined): number | null =>
       time == null ? null : Date.parse(time) - Date.parse(row.createdAt);
-    const seconds = attempts.seconds(row.id);
-    const deliveredMs = after(row.deliveredAt);
+    const attempt = settled ? attempts.attempt(row.id) : undefined;
     return {
       id: row.id,
       kind: row.kind,
@@ -59,8 +58,8 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
       attempts: row.attemptCount,
       lastError: row.lastError,
       relayedMs: after(relayedAt.get(row.id) ?? row.relayedAt),
-      claimedMs: deliveredMs === null || seconds === undefined ? null : Math.max(0, Math.round(deliveredMs - seconds * 1000)),
-      deliveredMs,
+      claimedMs: attempt?.claimedMs ?? null,
+      deliveredMs: attempt?.deliveredMs ?? after(row.deliveredAt),
     };
   }
 

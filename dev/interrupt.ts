@@ -1,5 +1,7 @@
 // When to stop: Ctrl-C, SIGTERM, or the npm that started us is gone (it dies of a signal without handing it on, FACTS 24).
 
+import { existsSync, readFileSync } from 'node:fs';
+
 export type Interrupt = {
   readonly signal: AbortSignal;
   /** Called on a second signal, when somebody will not wait. */
@@ -12,7 +14,7 @@ const echoMs = 2_000;
 
 export function onInterrupt(): Interrupt {
   const controller = new AbortController();
-  const parent = process.ppid;
+  const parents = ancestors();
   let since = 0;
   let hurry = (): void => undefined;
   const stop = (): void => {
@@ -21,7 +23,7 @@ export function onInterrupt(): Interrupt {
     controller.abort(new Error('interrupted'));
   };
   const orphaned = setInterval(() => {
-    if (process.env['npm_lifecycle_event'] !== undefined && process.ppid !== parent) stop();
+    if (process.env['npm_lifecycle_event'] !== undefined && ancestors() !== parents) stop();
   }, 500);
   orphaned.unref();
   process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop);
@@ -33,4 +35,11 @@ export function onInterrupt(): Interrupt {
       process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop);
     },
   };
+}
+
+/** Our parent and its parent: between npm and us there may be a shell, which stays when npm is killed. */
+function ancestors(): string {
+  const status = `/proc/${process.ppid}/status`;
+  const above = existsSync(status) ? /^PPid:\s+(\d+)/m.exec(readFileSync(status, 'utf8'))?.[1] : undefined;
+  return `${process.ppid} ${above ?? ''}`;
 }

@@ -39,7 +39,7 @@ function liveView(output: NodeJS.WriteStream): View {
   let last: readonly string[] = [];
   const show = (lines: readonly string[]): void => {
     // A line that wraps would spoil the count of those to draw over.
-    const cut = lines.map((line) => line.slice(0, Math.max(20, output.columns - 1)));
+    const cut = lines.map((line) => line.slice(0, Math.max(20, (output.columns || 80) - 1)));
     output.write(`${clear()}${cut.map((line) => `${line}\n`).join('')}`);
     drawn = cut.length;
     last = lines;
@@ -53,7 +53,10 @@ function liveView(output: NodeJS.WriteStream): View {
     placed: () => undefined,
     finished: () => undefined,
     draw: (orders) => show(tableOf(orders)),
-    end: () => void (drawn = 0),
+    end() {
+      drawn = 0; // what stands there stays
+      last = [];
+    },
   };
 }
 

@@ -1,10 +1,6 @@
 // The provider: where emails are handed over. Each says in one error form how far it got, so that one table can decide.
 
-import { WaybillError } from '../outbox/errors.ts';
-import type { Milliseconds } from '../ports.ts';
 import type { EmailPayload } from './email.ts';
-import { createLogProvider } from './log.ts';
-import { createSmtpProvider } from './smtp.ts';
 
 export type Receipt = {
   readonly accepted: readonly string[];
@@ -27,17 +23,3 @@ export type EmailProvider = {
 };
 
 export type ProviderLog = { info(facts: object, message: string): void; warn(facts: object, message: string): void };
-
-export type ProviderOptions = {
-  readonly emailProvider: 'log' | 'smtp';
-  readonly smtpUrl: string | null;
-  readonly leaseMs: Milliseconds;
-  readonly production: boolean;
-};
-
-export function createProvider(options: ProviderOptions, log: ProviderLog): EmailProvider {
-  const { emailProvider, smtpUrl, leaseMs, production } = options;
-  if (emailProvider === 'log') return createLogProvider({ production, log });
-  if (smtpUrl === null) throw new WaybillError('smtp_url_required', 'the provider smtp needs SMTP_URL: smtp://user:password@host:587');
-  return createSmtpProvider({ url: smtpUrl, leaseMs });
-}

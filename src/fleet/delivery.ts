@@ -3,7 +3,7 @@
 import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
-import { createProvider } from '../email/provider.ts';
+import { createProvider } from '../email/choose.ts';
 import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
 import { workerPart } from '../worker/part.ts';

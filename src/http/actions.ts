@@ -1,6 +1,6 @@
 // Actions over HTTP: POST /actions/:name, and the routes that actions name themselves. Who may not call is told so before a body is read.
 
-import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
 import type { ActionRunner, Call } from '../action/run.ts';
 import type { Action, HttpRoute } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
@@ -22,20 +22,20 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
     };
   }
 
-  const run = async (request: FastifyRequest, name: string, args: unknown): Promise<{ result: unknown }> => ({
-    result: await runner.run(name, args, callOf(request, callers.get(request) ?? { type: 'anonymous' })),
+  const run: Run = async (request, reply, name, args) => ({
+    result: await runner.run(name, args, callOf(request, reply, callers.get(request) ?? { type: 'anonymous' })),
   });
 
   const named = (request: FastifyRequest): string => (request.params as { name: string }).name;
   server.post('/actions/:name', {
     onRequest: authorizing(named),
-    handler: (request) => run(request, named(request), request.body ?? emptyBody()),
+    handler: (request, reply) => run(request, reply, named(request), request.body ?? emptyBody()),
   });
   for (const action of registry.app.actions)
     if (action.http) addRoute(server, action, action.http, authorizing(() => action.name), run);
 }
 
-type Run = (request: FastifyRequest, name: string, args: unknown) => Promise<{ result: unknown }>;
+type Run = (request: FastifyRequest, reply: FastifyReply, name: string, args: unknown) => Promise<{ result: unknown }>;
 
 function addRoute(
   server: FastifyInstance,
@@ -46,10 +46,10 @@ function addRoute(
 ): void {
   const read = inputReader(action);
   const bodyExpected = method !== 'GET' && method !== 'DELETE' && !path.includes(':');
-  const handler: RouteHandlerMethod = (request) => {
+  const handler: RouteHandlerMethod = (request, reply) => {
     const body = (request.body ?? (bodyExpected ? emptyBody() : {})) as Inputs['body'];
     const { params, query } = request as { params: Inputs['params']; query: Inputs['query'] };
-    return run(request, action.name, read({ params, query, body }));
+    return run(request, reply, action.name, read({ params, query, body }));
   };
   server.route({ method, url: path, onRequest, handler });
 }
@@ -58,8 +58,15 @@ function emptyBody(): never {
   throw new WaybillError('body_empty', 'the body is empty; a JSON object is expected, {} at least');
 }
 
-function callOf(request: FastifyRequest, invoker: Invoker): Call {
+function callOf(request: FastifyRequest, reply: FastifyReply, invoker: Invoker): Call {
   const { traceparent } = request.headers;
   const isTrace = typeof traceparent === 'string' && /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent);
-  return { invoker, requestId: request.id, signal: request.signal, traceparent: isTrace ? traceparent : undefined };
+  return { invoker, requestId: request.id, signal: hungUp(reply), traceparent: isTrace ? traceparent : undefined };
+}
+
+/** Aborts when the caller is gone before the answer. Not `request.signal`, which aborts as soon as the body was read. */
+function hungUp({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  raw.once('close', () => raw.writableFinished || gone.abort());
+  return gone.signal;
 }

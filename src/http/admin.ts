@@ -6,7 +6,7 @@ import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { parseFilter, type Filter } from '../outbox/filter.ts';
+import { parseFilter, type MessageFilter, type Paging } from '../outbox/filter.ts';
 import { cancelMessage, retryMany, retryMessage } from '../outbox/operate.ts';
 import { listMessages, showMessage } from '../outbox/read.ts';
 import { readStats } from '../outbox/stats.ts';
@@ -49,7 +49,7 @@ type Texts = Readonly<Record<string, string | string[] | undefined>>;
 const parameters = ['status', 'kind', 'name', 'queue', 'deliveryKey', 'errorContains', 'since', 'until', 'limit', 'cursor'];
 
 /** @throws WaybillError: a misspelt filter that is ignored would show, or retry, everything */
-function filterOf(query: Texts): Filter {
+function filterOf(query: Texts): MessageFilter & Paging {
   for (const name of Object.keys(query)) {
     if (parameters.includes(name)) continue;
     const meant = nearest(name, parameters);

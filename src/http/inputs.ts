@@ -25,7 +25,7 @@ export function inputReader(action: Action): (inputs: Inputs) => Record<string, 
 
 function typesOf(args: z.ZodType): Types {
   const { properties = {} } = z.toJSONSchema(args, { io: 'input' });
-  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, typeof schema === 'object' ? schema.type : undefined]));
+  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, typeof schema === 'object' ? [schema.type].flat()[0] : undefined]));
 }
 
 function valuesOf(texts: Texts, types: Types): Record<string, unknown> {

@@ -66,6 +66,7 @@ function ofOurs({ code, message: detail, issues }: WaybillError): Problem {
 
 function ofFramework(error: unknown): Problem | undefined {
   const { code, statusCode } = error as Partial<FastifyError>;
+  if (typeof code !== 'string') return undefined; // a DOMException's is a number
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return ofOurs(new WaybillError('body_too_large', `the body may have ${bodyLimit} bytes at most`));
@@ -76,7 +77,7 @@ function ofFramework(error: unknown): Problem | undefined {
     case 'FST_ERR_BAD_URL':
       return { status: 400, code: 'invalid_url', detail: 'the path cannot be decoded' };
     default:
-      if (!code?.startsWith('FST_') || statusCode === undefined || statusCode >= 500) return undefined;
+      if (!code.startsWith('FST_') || statusCode === undefined || statusCode >= 500) return undefined;
       return { status: statusCode, code: 'bad_request', detail: 'the request cannot be understood' };
   }
 }
