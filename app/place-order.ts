@@ -20,14 +20,19 @@ export const placeOrder = defineAction({
   emits: [orderPlaced],
   async handler(ctx, { customerEmail, items }) {
     const orderId = randomUUID();
-    const totalCents = items.reduce((sum, { quantity, unitPriceCents }) => sum + quantity * unitPriceCents, 0);
-    await ctx.db.query('insert into orders (id, customer_email, items, total_cents) values ($1, $2, $3, $4)', [
-      orderId,
-      customerEmail,
-      JSON.stringify(items),
-      totalCents,
-    ]);
-    await ctx.email.enqueue({ ...receipt(orderId, items, totalCents), to: customerEmail, deliveryKey: `receipt-${orderId}` });
+    const totalCents = items.reduce(
+      (sum, { quantity, unitPriceCents }) => sum + quantity * unitPriceCents,
+      0,
+    );
+    await ctx.db.query(
+      'insert into orders (id, customer_email, items, total_cents) values ($1, $2, $3, $4)',
+      [orderId, customerEmail, JSON.stringify(items), totalCents],
+    );
+    await ctx.email.enqueue({
+      ...receipt(orderId, items, totalCents),
+      to: customerEmail,
+      deliveryKey: `receipt-${orderId}`,
+    });
     await ctx.events.record(orderPlaced, { orderId, customerEmail, totalCents });
     await ctx.jobs.dispatch(countOrder, { orderId, customerEmail, totalCents });
     return { orderId };

@@ -3,7 +3,9 @@
 type Item = { readonly sku: string; readonly quantity: number; readonly unitPriceCents: number };
 
 export function receipt(orderId: string, items: readonly Item[], totalCents: number) {
-  const lines = items.map(({ sku, quantity, unitPriceCents }) => `${quantity} × ${sku}: ${euros(quantity * unitPriceCents)}`);
+  const lines = items.map(
+    ({ sku, quantity, unitPriceCents }) => `${quantity} × ${sku}: ${euros(quantity * unitPriceCents)}`,
+  );
   const list = lines.map((line) => `<li>${escapeHtml(line)}</li>`).join('');
   return {
     from: { name: 'Orders', address: 'orders@shop.example' },
@@ -18,5 +20,9 @@ function euros(cents: number): string {
 }
 
 function escapeHtml(text: string): string {
-  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
 }

@@ -4,7 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createPostgresOutbox } from '../src/outbox/postgres.ts';
 import type { BenchWorld } from './world.ts';
 
-export type Drain = { readonly messages: number; readonly rounds: readonly number[]; readonly perSecond: number };
+export type Drain = {
+  readonly messages: number;
+  readonly rounds: readonly number[];
+  readonly perSecond: number;
+};
 
 export async function drain({ db, start }: BenchWorld, messages = 20_000, rounds = 3): Promise<Drain> {
   await start('relay');
@@ -14,7 +18,15 @@ export async function drain({ db, start }: BenchWorld, messages = 20_000, rounds
   for (let round = 0; round < rounds; round++) {
     const tomorrow = new Date(Date.now() + 86_400_000);
     for (let i = 0; i < messages; i += 1_000)
-      await outbox.enqueue(Array.from({ length: 1_000 }, () => ({ kind: 'job' as const, name: 'noop', queue: 'jobs', payload: {}, availableAt: tomorrow })));
+      await outbox.enqueue(
+        Array.from({ length: 1_000 }, () => ({
+          kind: 'job' as const,
+          name: 'noop',
+          queue: 'jobs',
+          payload: {},
+          availableAt: tomorrow,
+        })),
+      );
     const open = `select count(*)::int as n from waybill.outbox_messages where delivered_at is null`;
     const began = performance.now();
     await db.executeSql(`update waybill.outbox_messages set available_at = now() where delivered_at is null`);
@@ -24,5 +36,9 @@ export async function drain({ db, start }: BenchWorld, messages = 20_000, rounds
     rates.push(messages / ((performance.now() - released) / 1000));
     void began;
   }
-  return { messages, rounds: rates, perSecond: rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)]! };
+  return {
+    messages,
+    rounds: rates,
+    perSecond: rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)]!,
+  };
 }

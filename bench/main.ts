@@ -23,4 +23,6 @@ for (const [name, run] of Object.entries(parts)) {
   }
 }
 if (process.argv.includes('--json')) console.log(JSON.stringify(results));
-else for (const [name, { rounds: _, ...figures }] of Object.entries(results) as [string, { rounds?: unknown }][]) console.log(name, figures);
+else
+  for (const [name, { rounds: _, ...figures }] of Object.entries(results) as [string, { rounds?: unknown }][])
+    console.log(name, figures);

@@ -16,16 +16,30 @@ export type BenchWorld = {
 
 export async function benchWorld(): Promise<BenchWorld> {
   const server = await startPostgres({ persistent: false });
-  const db = openDatabase({ url: server.url(), max: 8, applicationName: 'bench', onIdleError: () => undefined });
+  const db = openDatabase({
+    url: server.url(),
+    max: 8,
+    applicationName: 'bench',
+    onIdleError: () => undefined,
+  });
   await migrate(db, standardSources('bench/app.ts'));
   await db.executeSql('create table began (message_id uuid, ms float8)');
   const children: ChildProcess[] = [];
   return {
     db,
     async start(role) {
-      const env = { ...process.env, DATABASE_URL: server.url(), WAYBILL_APP: 'bench/app.ts', LOG_LEVEL: 'info' };
+      const env = {
+        ...process.env,
+        DATABASE_URL: server.url(),
+        WAYBILL_APP: 'bench/app.ts',
+        LOG_LEVEL: 'info',
+      };
       const cwd = fileURLToPath(new URL('..', import.meta.url));
-      const child = spawn(process.execPath, ['--import', 'tsx', `workers/${role}.ts`], { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = spawn(process.execPath, ['--import', 'tsx', `workers/${role}.ts`], {
+        cwd,
+        env,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       children.push(child);
       const lines = createInterface({ input: child.stdout });
       await new Promise<void>((resolve, reject) => {
@@ -35,7 +49,11 @@ export async function benchWorld(): Promise<BenchWorld> {
       child.removeAllListeners('exit');
     },
     async end() {
-      await Promise.all(children.map((child) => new Promise((resolve) => (child.once('close', resolve), child.kill('SIGTERM')))));
+      await Promise.all(
+        children.map(
+          (child) => new Promise((resolve) => (child.once('close', resolve), child.kill('SIGTERM'))),
+        ),
+      );
       await db.end();
       await server.end();
     },

@@ -50,7 +50,11 @@ export function createApi(fleet: Fleet): Api {
       const found: MessageRow[] = [];
       let cursor: string | null = null;
       do {
-        const query = new URLSearchParams({ since: time.toISOString(), limit: '100', ...(cursor ? { cursor } : {}) });
+        const query = new URLSearchParams({
+          since: time.toISOString(),
+          limit: '100',
+          ...(cursor ? { cursor } : {}),
+        });
         const page = (await ask(`/admin/outbox?${query.toString()}`, fleet.adminKey)) as {
           messages: MessageRow[];
           nextCursor: string | null;

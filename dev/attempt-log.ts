@@ -51,7 +51,8 @@ function delivered(line: string): (Attempt & { id: string }) | undefined {
   if (!line.startsWith('{') || !line.includes('"endToEndSeconds"')) return undefined;
   try {
     const { message, seconds, endToEndSeconds } = JSON.parse(line) as Record<string, unknown>;
-    if (typeof message !== 'string' || typeof seconds !== 'number' || typeof endToEndSeconds !== 'number') return undefined;
+    if (typeof message !== 'string' || typeof seconds !== 'number' || typeof endToEndSeconds !== 'number')
+      return undefined;
     const deliveredMs = Math.round(endToEndSeconds * 1000);
     return { id: message, claimedMs: Math.max(0, deliveredMs - Math.round(seconds * 1000)), deliveredMs };
   } catch {

@@ -36,7 +36,6 @@ async function main(): Promise<number> {
       showAddresses(fleet, view);
       return await playOrders(fleet, plan, view, interrupt.signal);
     } finally {
-      view.end();
       view.say('stopping …');
       await fleet.stop();
       view.say('stopped: no process is left');
@@ -63,7 +62,8 @@ function readPlan(): Plan | undefined {
 function showAddresses(fleet: Fleet, view: View): void {
   view.say(`API      ${fleet.api}/orders   (Authorization: Bearer ${fleet.apiKey})`);
   view.say(`admin    ${fleet.api}/admin/outbox   (Authorization: Bearer ${fleet.adminKey})`);
-  for (const { role, url } of fleet.metrics) view.say(`metrics  ${url}   (${role === 'web' ? 'the whole fleet' : role})`);
+  for (const { role, url } of fleet.metrics)
+    view.say(`metrics  ${url}   (${role === 'web' ? 'the whole fleet' : role})`);
   view.say(`logs     ${fleet.logDir}`);
 }
 
@@ -79,6 +79,7 @@ async function playOrders(fleet: Fleet, plan: Plan, view: View, signal: AbortSig
   while (isOpen() && performance.now() < deadline && !signal.aborted) await sleep(20);
   looking.abort();
   await looks;
+  view.end();
   view.say(summary(follower.orders()));
   if (plan.orders === Infinity) return 0;
   const open = openOrders(follower.orders());
@@ -86,7 +87,13 @@ async function playOrders(fleet: Fleet, plan: Plan, view: View, signal: AbortSig
   return open.length === 0 && follower.orders().length === plan.orders ? 0 : 1;
 }
 
-async function placeOrders(api: Api, follower: Follower, plan: Plan, view: View, signal: AbortSignal): Promise<void> {
+async function placeOrders(
+  api: Api,
+  follower: Follower,
+  plan: Plan,
+  view: View,
+  signal: AbortSignal,
+): Promise<void> {
   for (let number = 1; number <= plan.orders && !signal.aborted; number++) {
     const placedAt = new Date();
     const started = performance.now();

@@ -40,7 +40,9 @@ async function main(): Promise<number> {
 async function restartOnChange(fleet: Fleet, signal: AbortSignal): Promise<void> {
   let changed = Promise.withResolvers<string>();
   const watchers = watched.map((dir) =>
-    watch(join(PROJECT, dir), { recursive: true, signal }, (_, file) => changed.resolve(join(dir, file ?? ''))),
+    watch(join(PROJECT, dir), { recursive: true, signal }, (_, file) =>
+      changed.resolve(join(dir, file ?? '')),
+    ),
   );
   const aborted = new Promise<undefined>((resolve) => {
     if (signal.aborted) resolve(undefined);

@@ -50,7 +50,9 @@ export async function startFleet({ say, signal }: FleetOptions): Promise<Fleet> 
   };
   try {
     const env = sharedEnvironment(database.url);
-    const roles = await Promise.all(lines.filter(({ name }) => name !== 'release').map((line) => toRole(line, env)));
+    const roles = await Promise.all(
+      lines.filter(({ name }) => name !== 'release').map((line) => toRole(line, env)),
+    );
     const release = lines.find(({ name }) => name === 'release');
     const start = async (): Promise<void> => {
       if (release) await runRelease(supervisor, release, env);
@@ -123,7 +125,7 @@ async function runRelease(supervisor: Supervisor, line: ProcessLine, env: Enviro
 async function ready({ line, url }: Role, supervisor: Supervisor, signal: AbortSignal): Promise<void> {
   const deadline = Date.now() + 30_000;
   const before = supervisor.failures(line.name);
-  for (let last = 'no answer'; ; ) {
+  for (let last = 'no answer'; ;) {
     try {
       const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) });
       if (response.ok) return;
@@ -133,7 +135,9 @@ async function ready({ line, url }: Role, supervisor: Supervisor, signal: AbortS
     }
     signal.throwIfAborted();
     if (Date.now() > deadline || supervisor.failures(line.name) > before)
-      throw new Error(`${line.name} did not become ready (${last}); the end of its log:\n${supervisor.tail(line.name)}`);
+      throw new Error(
+        `${line.name} did not become ready (${last}); the end of its log:\n${supervisor.tail(line.name)}`,
+      );
     await sleep(50);
   }
 }

@@ -46,7 +46,8 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
 
   async function wayOf(row: MessageRow): Promise<Way> {
     const settled = row.status === 'delivered';
-    if (settled && !relayedAt.has(row.id)) relayedAt.set(row.id, row.relayedAt ?? (await api.message(row.id)).relayedAt ?? null);
+    if (settled && !relayedAt.has(row.id))
+      relayedAt.set(row.id, row.relayedAt ?? (await api.message(row.id)).relayedAt ?? null);
     const after = (time: string | null | undefined): number | null =>
       time == null ? null : Date.parse(time) - Date.parse(row.createdAt);
     const attempt = settled ? attempts.attempt(row.id) : undefined;
@@ -99,14 +100,22 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
 function messagesOf(orderId: string, rows: readonly MessageRow[]): MessageRow[] {
   const receipt = rows.find((row) => row.kind === 'email' && row.deliveryKey === `receipt-${orderId}`);
   if (receipt === undefined) return [];
-  const direct = rows.filter((row) => row.id === receipt.id || (row.requestId !== null && row.requestId === receipt.requestId));
+  const direct = rows.filter(
+    (row) => row.id === receipt.id || (row.requestId !== null && row.requestId === receipt.requestId),
+  );
   const ids = new Set(direct.map((row) => row.id));
-  return [...direct, ...rows.filter((row) => !ids.has(row.id) && row.parentId !== null && ids.has(row.parentId))];
+  return [
+    ...direct,
+    ...rows.filter((row) => !ids.has(row.id) && row.parentId !== null && ids.has(row.parentId)),
+  ];
 }
 
 /** The listeners' messages are recorded in the transaction that settles the event, so they are here when it is delivered. */
 function isComplete(ways: readonly Way[]): boolean {
-  return Object.keys(parts).every((kind) => ways.some((way) => way.kind === kind)) && ways.every((way) => way.status === 'delivered');
+  return (
+    Object.keys(parts).every((kind) => ways.some((way) => way.kind === kind)) &&
+    ways.every((way) => way.status === 'delivered')
+  );
 }
 
 /** What an order still waits for, in words. */
@@ -114,7 +123,9 @@ export function missing(order: FollowedOrder): string[] {
   const waiting = order.ways.filter((way) => way.status !== 'delivered');
   const absent = Object.entries(parts).filter(([kind]) => !order.ways.some((way) => way.kind === kind));
   return [
-    ...waiting.map((way) => `${way.kind} ${way.name} is ${way.status}${way.lastError ? ` (${way.lastError})` : ''}`),
+    ...waiting.map(
+      (way) => `${way.kind} ${way.name} is ${way.status}${way.lastError ? ` (${way.lastError})` : ''}`,
+    ),
     ...absent.map(([, word]) => `no ${word} was recorded yet`),
   ];
 }

@@ -10,12 +10,18 @@ const shelf = [
 
 export type OrderBody = {
   readonly customerEmail: string;
-  readonly items: readonly { readonly sku: string; readonly quantity: number; readonly unitPriceCents: number }[];
+  readonly items: readonly {
+    readonly sku: string;
+    readonly quantity: number;
+    readonly unitPriceCents: number;
+  }[];
 };
 
 export function orderBody(number: number): OrderBody {
   const count = 1 + (number % 3);
-  const items = Array.from({ length: count }, (_, i) => shelf[(number + i) % shelf.length]).filter((item) => item !== undefined);
+  const items = Array.from({ length: count }, (_, i) => shelf[(number + i) % shelf.length]).filter(
+    (item) => item !== undefined,
+  );
   return {
     customerEmail: `${customers[number % customers.length]}@customers.example`,
     items: items.map((item, i) => ({ ...item, quantity: 1 + ((number + i) % 4) })),

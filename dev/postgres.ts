@@ -3,7 +3,17 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chownSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
@@ -40,7 +50,12 @@ export type PostgresOptions = {
   readonly persistent?: boolean;
 };
 
-type Server = { readonly binaries: Binaries; readonly user: ServerUser; readonly dir: string; readonly log: string };
+type Server = {
+  readonly binaries: Binaries;
+  readonly user: ServerUser;
+  readonly dir: string;
+  readonly log: string;
+};
 
 // Not "waybill": with the default search_path a role's own name is the first schema, and unqualified tables would land in ours.
 const SUPERUSER = 'postgres';
@@ -50,7 +65,8 @@ const VERSION = '18';
 export async function startPostgres(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
   const persistent = options.persistent ?? true;
   const user = serverUser();
-  const dir = options.dir ?? dataFolder(persistent ? 'postgres' : `postgres-${randomBytes(4).toString('hex')}`, user);
+  const dir =
+    options.dir ?? dataFolder(persistent ? 'postgres' : `postgres-${randomBytes(4).toString('hex')}`, user);
   const server: Server = { binaries: findBinaries(user), user, dir, log: `${dir}.log` };
   const files = [dir, halfDone(dir), server.log, passwordFile(dir)];
   const watchdog = startWatchdog({ signal: 'INT', remove: persistent ? [] : files });
@@ -111,7 +127,9 @@ async function prepareData(server: Server): Promise<string> {
   if (!existsSync(dir)) return initialize(server);
   const version = existsSync(`${dir}/PG_VERSION`) ? readFileSync(`${dir}/PG_VERSION`, 'utf8').trim() : 'none';
   if (version !== VERSION || !existsSync(passwordFile(dir)))
-    throw new Error(`${dir} is no data directory of ours for Postgres ${VERSION} (found: ${version}): remove it to start afresh`);
+    throw new Error(
+      `${dir} is no data directory of ours for Postgres ${VERSION} (found: ${version}): remove it to start afresh`,
+    );
   await previousOwnerGone(dir);
   return readFileSync(passwordFile(dir), 'utf8').trim();
 }
@@ -127,12 +145,24 @@ async function initialize(server: Server): Promise<string> {
   writeFileSync(secret, `${password}\n`, { mode: 0o600 });
   if (server.user) for (const path of [half, secret]) chownSync(path, server.user.uid, server.user.gid);
   // `C`: every machine has that locale. Without sync: what a crash of the machine takes now is made again.
-  const flags = ['-D', half, '-U', SUPERUSER, `--pwfile=${secret}`, '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C', '--no-sync'];
+  const flags = [
+    '-D',
+    half,
+    '-U',
+    SUPERUSER,
+    `--pwfile=${secret}`,
+    '--auth=scram-sha-256',
+    '--encoding=UTF8',
+    '--locale=C',
+    '--no-sync',
+  ];
   try {
     await promisify(execFile)(server.binaries.initdb, flags, { ...server.user, cwd: '/' });
   } catch (cause) {
     rmSync(half, { recursive: true, force: true });
-    throw new Error(`initdb failed: ${(cause as { stderr?: string }).stderr || (cause as Error).message}`, { cause });
+    throw new Error(`initdb failed: ${(cause as { stderr?: string }).stderr || (cause as Error).message}`, {
+      cause,
+    });
   }
   renameSync(half, server.dir);
   return password;
@@ -145,7 +175,9 @@ async function previousOwnerGone(dir: string): Promise<void> {
     if (pid === undefined || !isPostmasterOf(pid, dir)) return;
     await sleep(50);
   }
-  throw new Error(`a Postgres (process ${postmasterPid(dir)}) runs on ${dir} already: end the demo that uses it`);
+  throw new Error(
+    `a Postgres (process ${postmasterPid(dir)}) runs on ${dir} already: end the demo that uses it`,
+  );
 }
 
 function postmasterPid(dir: string): number | undefined {
@@ -164,7 +196,12 @@ function isPostmasterOf(pid: number, dir: string): boolean {
   }
 }
 
-function launch(server: Server, port: number, settings: Readonly<Record<string, string>>, watchdog: Watchdog): ChildProcess {
+function launch(
+  server: Server,
+  port: number,
+  settings: Readonly<Record<string, string>>,
+  watchdog: Watchdog,
+): ChildProcess {
   const all = {
     port: String(port),
     listen_addresses: '127.0.0.1',
@@ -174,12 +211,16 @@ function launch(server: Server, port: number, settings: Readonly<Record<string, 
   };
   const log = openSync(server.log, 'w', 0o644);
   // A session of its own: Ctrl-C goes to a whole group, and the database must be the last to leave.
-  const child = spawn(server.binaries.postgres, ['-D', server.dir, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])], {
-    ...server.user,
-    cwd: '/',
-    stdio: ['ignore', log, log],
-    detached: true,
-  });
+  const child = spawn(
+    server.binaries.postgres,
+    ['-D', server.dir, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
+    {
+      ...server.user,
+      cwd: '/',
+      stdio: ['ignore', log, log],
+      detached: true,
+    },
+  );
   closeSync(log);
   const { pid } = child;
   if (pid !== undefined) {

@@ -52,7 +52,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   function launch(line: ProcessLine, env: Environment): ChildProcess {
     const log = openSync(logFile(line.name), 'a');
     // A session of its own: Ctrl-C in a terminal reaches us alone, and we end the processes in order.
-    const child = spawn(line.command, line.args, { cwd, env: { ...env }, stdio: ['ignore', log, log], detached: true });
+    const child = spawn(line.command, line.args, {
+      cwd,
+      env: { ...env },
+      stdio: ['ignore', log, log],
+      detached: true,
+    });
     closeSync(log);
     children.set(child, line.name);
     const { pid } = child;

@@ -26,7 +26,9 @@ function plainView(output: NodeJS.WritableStream): View {
     placed: (order) => say(`${label(order)} committed, answered in ${Math.round(order.answerMs)} ms`),
     finished(order) {
       for (const way of sorted(order.ways))
-        say(`${label(order)} ${word(way).padEnd(8)} relayed ${ms(way.relayedMs)} → claimed ${ms(way.claimedMs)} → delivered ${ms(way.deliveredMs)}`);
+        say(
+          `${label(order)} ${word(way).padEnd(8)} relayed ${ms(way.relayedMs)} → claimed ${ms(way.claimedMs)} → delivered ${ms(way.deliveredMs)}`,
+        );
     },
     draw: () => undefined,
     end: () => undefined,
@@ -61,24 +63,38 @@ function liveView(output: NodeJS.WriteStream): View {
 }
 
 function tableOf(orders: readonly FollowedOrder[]): string[] {
-  const head = ['order      answer', ...Object.values(parts).map((name) => name.padEnd(columnWidth))].join('  ');
+  const head = ['order      answer', ...Object.values(parts).map((name) => name.padEnd(columnWidth))].join(
+    '  ',
+  );
   const rows = orders.slice(-rowsShown).map((order) => {
-    const cells = Object.keys(parts).map((kind) => cell(order.ways.find((way) => way.kind === kind)).padEnd(columnWidth));
+    const cells = Object.keys(parts).map((kind) =>
+      cell(order.ways.find((way) => way.kind === kind)).padEnd(columnWidth),
+    );
     return `#${String(order.number).padEnd(5)} ${`${Math.round(order.answerMs)} ms`.padStart(9)}   ${cells.join('  ')}`;
   });
-  return ['', head, ...rows, '', summary(orders), 'relayed → claimed → delivered, in milliseconds after the commit · Ctrl-C stops everything'];
+  return [
+    '',
+    head,
+    ...rows,
+    '',
+    summary(orders),
+    'relayed → claimed → delivered, in milliseconds after the commit · Ctrl-C stops everything',
+  ];
 }
 
 function cell(way: Way | undefined): string {
   if (way === undefined) return '·';
-  if (way.status !== 'delivered') return way.lastError ? `${way.status}: ${way.lastError}`.slice(0, columnWidth) : way.status;
+  if (way.status !== 'delivered')
+    return way.lastError ? `${way.status}: ${way.lastError}`.slice(0, columnWidth) : way.status;
   return `${way.relayedMs ?? '–'} → ${way.claimedMs ?? '–'} → ${way.deliveredMs ?? '–'}`;
 }
 
 /** Totals and the median way of a receipt. */
 export function summary(orders: readonly FollowedOrder[]): string {
   const done = orders.filter((order) => order.done);
-  const receipts = done.flatMap((order) => order.ways.filter((way) => way.kind === 'email').map((way) => way.deliveredMs ?? 0));
+  const receipts = done.flatMap((order) =>
+    order.ways.filter((way) => way.kind === 'email').map((way) => way.deliveredMs ?? 0),
+  );
   const median = receipts.toSorted((a, b) => a - b)[Math.floor(receipts.length / 2)];
   const messages = done.reduce((sum, order) => sum + order.ways.length, 0);
   const middle = median === undefined ? '' : `, receipts after ${median} ms in the median`;
@@ -87,11 +103,14 @@ export function summary(orders: readonly FollowedOrder[]): string {
 
 /** Which orders are not complete, and why. */
 export function openOrders(orders: readonly FollowedOrder[]): string[] {
-  return orders.filter((order) => !order.done).map((order) => `${label(order)}: ${missing(order).join('; ')}`);
+  return orders
+    .filter((order) => !order.done)
+    .map((order) => `${label(order)}: ${missing(order).join('; ')}`);
 }
 
 const label = (order: FollowedOrder): string => `order #${order.number} ${order.orderId.slice(-8)}`;
 const word = (way: Way): string => (way.kind in parts ? parts[way.kind as keyof typeof parts] : way.kind);
 const ms = (value: number | null): string => (value === null ? '–' : `+${value} ms`);
 const order = Object.keys(parts);
-const sorted = (ways: readonly Way[]): Way[] => ways.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+const sorted = (ways: readonly Way[]): Way[] =>
+  ways.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));

@@ -42,11 +42,15 @@ rm -rf -- "$@"
 
 export function startWatchdog(options: WatchdogOptions): Watchdog {
   // A session of its own: Ctrl-C in a terminal goes to the whole group, and this one must stay.
-  const child = spawn('/bin/sh', ['-c', SCRIPT, 'waybill-watchdog', options.signal, ...(options.remove ?? [])], {
-    stdio: ['pipe', 'ignore', 'ignore'],
-    detached: true,
-    cwd: '/',
-  });
+  const child = spawn(
+    '/bin/sh',
+    ['-c', SCRIPT, 'waybill-watchdog', options.signal, ...(options.remove ?? [])],
+    {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+      cwd: '/',
+    },
+  );
   const ended = once(child, 'exit');
   child.unref();
   const { stdin } = child;

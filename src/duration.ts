@@ -2,7 +2,13 @@
 
 import type { Milliseconds } from './ports.ts';
 
-const units: Readonly<Record<string, Milliseconds>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const units: Readonly<Record<string, Milliseconds>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** Undefined when the text is no duration. */
 export function parseDuration(text: string): Milliseconds | undefined {

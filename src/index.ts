@@ -2,7 +2,13 @@
 
 export { defineAction, type Access, type Action } from './define/action.ts';
 export { defineApp, type App } from './define/app.ts';
-export type { ActionContext, ContextDatabase, EnqueueOptions, HandlerContext, Invoker } from './define/context.ts';
+export type {
+  ActionContext,
+  ContextDatabase,
+  EnqueueOptions,
+  HandlerContext,
+  Invoker,
+} from './define/context.ts';
 export { defineEvent, type Event } from './define/event.ts';
 export { defineJob, type Job } from './define/job.ts';
 export { defineListener, type Listener } from './define/listener.ts';

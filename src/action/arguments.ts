@@ -8,15 +8,26 @@ import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
 
 /** @throws WaybillError `invalid_arguments` with every issue and its path */
-export async function parseArguments<A extends z.ZodType>(action: Pick<Action<A>, 'name' | 'args'>, given: unknown): Promise<z.output<A>> {
+export async function parseArguments<A extends z.ZodType>(
+  action: Pick<Action<A>, 'name' | 'args'>,
+  given: unknown,
+): Promise<z.output<A>> {
   const strange = unknownFields(action.args, given, []);
   const parsed = await action.args.safeParseAsync(given);
   if (parsed.success && strange.length === 0) return parsed.data;
   const unrecognised = (issue: Issue): boolean => issue.code === 'unrecognized_keys'; // told by `strange`, with a hint
-  const wrong = parsed.success ? [] : issuesOf(parsed.error).filter((issue) => strange.length === 0 || !unrecognised(issue));
+  const wrong = parsed.success
+    ? []
+    : issuesOf(parsed.error).filter((issue) => strange.length === 0 || !unrecognised(issue));
   const issues = [...strange, ...wrong];
-  const summary = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  throw new WaybillError('invalid_arguments', `the arguments of ${action.name} are not right: ${summary}`, issues);
+  const summary = issues
+    .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+    .join('; ');
+  throw new WaybillError(
+    'invalid_arguments',
+    `the arguments of ${action.name} are not right: ${summary}`,
+    issues,
+  );
 }
 
 function unknownFields(schema: z.core.$ZodType, value: unknown, path: readonly PropertyKey[]): Issue[] {
@@ -25,7 +36,9 @@ function unknownFields(schema: z.core.$ZodType, value: unknown, path: readonly P
     case 'object':
       return isRecord(value) ? ofObject(def, value, path) : [];
     case 'array':
-      return Array.isArray(value) ? value.flatMap((one, i) => unknownFields(def.element, one, [...path, i])) : [];
+      return Array.isArray(value)
+        ? value.flatMap((one, i) => unknownFields(def.element, one, [...path, i]))
+        : [];
     case 'optional':
     case 'nullable':
     case 'nonoptional':
@@ -41,7 +54,11 @@ function unknownFields(schema: z.core.$ZodType, value: unknown, path: readonly P
   }
 }
 
-function ofObject(def: z.core.$ZodObjectDef, value: Record<string, unknown>, path: readonly PropertyKey[]): Issue[] {
+function ofObject(
+  def: z.core.$ZodObjectDef,
+  value: Record<string, unknown>,
+  path: readonly PropertyKey[],
+): Issue[] {
   const loose = def.catchall !== undefined && def.catchall._zod.def.type !== 'never';
   const known = Object.keys(def.shape);
   return Object.entries(value).flatMap(([key, inner]) => {
@@ -50,7 +67,13 @@ function ofObject(def: z.core.$ZodObjectDef, value: Record<string, unknown>, pat
     if (loose) return [];
     const meant = nearest(key, known);
     const hint = meant ? `did you mean ${meant}?` : `the fields are ${known.join(', ')}`;
-    return [{ path: pathText([...path, key.slice(0, 80)]), message: `unknown field; ${hint}`, code: 'unknown_field' }];
+    return [
+      {
+        path: pathText([...path, key.slice(0, 80)]),
+        message: `unknown field; ${hint}`,
+        code: 'unknown_field',
+      },
+    ];
   });
 }
 

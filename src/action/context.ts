@@ -4,7 +4,13 @@
 import type { z } from 'zod';
 import type { Transaction } from '../db/transaction.ts';
 import type {
-  ActionContext, EmailMessage, EnqueueOptions, HandlerContext, Invoker, JobTarget, WithPayload,
+  ActionContext,
+  EmailMessage,
+  EnqueueOptions,
+  HandlerContext,
+  Invoker,
+  JobTarget,
+  WithPayload,
 } from '../define/context.ts';
 import { eventQueue, type Event } from '../define/event.ts';
 import { encodePayload } from '../define/payload.ts';
@@ -51,7 +57,10 @@ export function createContext(parts: ContextParts): ActionContext {
     ...recorders(parts, enqueue),
     push: {
       enqueue: async () => {
-        throw new WaybillError('push_not_available', 'push messages are not delivered by this version; ctx.email.enqueue is');
+        throw new WaybillError(
+          'push_not_available',
+          'push messages are not delivered by this version; ctx.email.enqueue is',
+        );
       },
     },
     invoker,
@@ -71,7 +80,10 @@ export function handlerContext(parts: ContextParts, message: ClaimedMessage): Ha
 function checkOpen({ signal, isOpen, caller }: ContextParts): void {
   signal.throwIfAborted();
   if (isOpen?.() === false)
-    throw new WaybillError('context_closed', `${caller} used its ctx after it had ended: a promise was not awaited`);
+    throw new WaybillError(
+      'context_closed',
+      `${caller} used its ctx after it had ended: a promise was not awaited`,
+    );
 }
 
 type Enqueue = (messages: readonly NewMessage[]) => Promise<Enqueued[]>;
@@ -82,19 +94,36 @@ function enqueuer(parts: ContextParts, check: () => void): Enqueue {
     check();
     const keyless = keysRequired ? messages.find((message) => message.deliveryKey === undefined) : undefined;
     if (keyless)
-      throw new WaybillError('delivery_key_required', `${caller} is safeToRetry, so whatever it enqueues needs a deliveryKey; the ${keyless.kind} ${keyless.name} has none`);
+      throw new WaybillError(
+        'delivery_key_required',
+        `${caller} is safeToRetry, so whatever it enqueues needs a deliveryKey; the ${keyless.kind} ${keyless.name} has none`,
+      );
     if (messages.length === 0) return [];
-    const enqueued = await outbox.enqueue(messages.map((message) => ({ ...message, requestId, traceparent, parentId })));
+    const enqueued = await outbox.enqueue(
+      messages.map((message) => ({ ...message, requestId, traceparent, parentId })),
+    );
     onRecorded?.();
     return enqueued;
   };
 }
 
-function emailEnqueuer({ emailFrom, registry }: ContextParts, enqueue: Enqueue): ActionContext['email']['enqueue'] {
+function emailEnqueuer(
+  { emailFrom, registry }: ContextParts,
+  enqueue: Enqueue,
+): ActionContext['email']['enqueue'] {
   function message({ deliveryKey, availableAt, priority, ...email }: EmailMessage): NewMessage {
     const payload = prepareEmail(email, { defaultFrom: emailFrom });
     const maxAttempts = registry?.app.email.retry.maxAttempts;
-    return { kind: 'email', name: 'email', queue: standardQueues.email, payload, maxAttempts, deliveryKey, availableAt, priority };
+    return {
+      kind: 'email',
+      name: 'email',
+      queue: standardQueues.email,
+      payload,
+      maxAttempts,
+      deliveryKey,
+      availableAt,
+      priority,
+    };
   }
   async function many(emails: readonly EmailMessage[]): Promise<Enqueued[]> {
     return enqueue(emails.map(message));
@@ -110,14 +139,24 @@ function emailEnqueuer({ emailFrom, registry }: ContextParts, enqueue: Enqueue):
 
 function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, 'events' | 'jobs'> {
   const { emits, registry, caller } = parts;
-  async function recordMany<S extends z.ZodType>(event: Event<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]> {
+  async function recordMany<S extends z.ZodType>(
+    event: Event<S>,
+    all: readonly WithPayload<S>[],
+  ): Promise<Enqueued[]> {
     if (emits !== null && !emits.includes(event))
-      throw new WaybillError('event_not_declared', `${caller} recorded the event ${event.name}, which it does not declare: add it to its emits`);
+      throw new WaybillError(
+        'event_not_declared',
+        `${caller} recorded the event ${event.name}, which it does not declare: add it to its emits`,
+      );
     if (registry && registry.event(event.name) !== event) unknown('event', event.name);
     return enqueue(await messagesOf(event, { queue: eventQueue }, all));
   }
-  async function dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]> {
-    if (registry && (registry.job(job.name) as JobTarget | undefined) !== (job as JobTarget)) unknown('job', job.name);
+  async function dispatchMany<S extends z.ZodType>(
+    job: JobTarget<S>,
+    all: readonly WithPayload<S>[],
+  ): Promise<Enqueued[]> {
+    if (registry && (registry.job(job.name) as JobTarget | undefined) !== (job as JobTarget))
+      unknown('job', job.name);
     return enqueue(await messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts }, all));
   }
   return {
@@ -133,10 +172,17 @@ function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, '
 }
 
 function unknown(kind: string, name: string): never {
-  throw new WaybillError(`unknown_${kind}`, `the application has no ${kind} ${name}: add it to ${kind}s in defineApp`);
+  throw new WaybillError(
+    `unknown_${kind}`,
+    `the application has no ${kind} ${name}: add it to ${kind}s in defineApp`,
+  );
 }
 
-type Target<S extends z.ZodType> = { readonly kind: 'event' | 'job'; readonly name: string; readonly payload: S };
+type Target<S extends z.ZodType> = {
+  readonly kind: 'event' | 'job';
+  readonly name: string;
+  readonly payload: S;
+};
 
 async function messagesOf<S extends z.ZodType>(
   target: Target<S>,
@@ -145,7 +191,12 @@ async function messagesOf<S extends z.ZodType>(
 ): Promise<NewMessage[]> {
   return Promise.all(
     all.map(async ({ payload, deliveryKey, availableAt, priority }) => ({
-      ...how, kind: target.kind, name: target.name, deliveryKey, availableAt, priority,
+      ...how,
+      kind: target.kind,
+      name: target.name,
+      deliveryKey,
+      availableAt,
+      priority,
       payload: await encodePayload(target, payload),
     })),
   );

@@ -16,7 +16,10 @@ export function contextDatabase(tx: Transaction, check: () => void): ContextData
     async query<Row>(sql: string, params: readonly unknown[] = []) {
       check();
       const result = (await tx.client.query(sql, [...params])) as { rows: Row[]; rowCount?: number | null };
-      return { rows: result.rows, rowCount: result.rowCount ?? result.rows.length } satisfies QueryResult<Row>;
+      return {
+        rows: result.rows,
+        rowCount: result.rowCount ?? result.rows.length,
+      } satisfies QueryResult<Row>;
     },
     async transaction(body) {
       check();

@@ -51,7 +51,10 @@ export function createActionRunner(ports: ActionPorts): ActionRunner {
   function authorize(name: string, invoker: Invoker): Action {
     const action = registry.action(name) ?? unknownAction(name, registry);
     if (action.access === 'authenticated' && invoker.type === 'anonymous')
-      throw new WaybillError('unauthorized', `${name} needs a caller who is known: Authorization: Bearer, with the key of WAYBILL_API_KEY`);
+      throw new WaybillError(
+        'unauthorized',
+        `${name} needs a caller who is known: Authorization: Bearer, with the key of WAYBILL_API_KEY`,
+      );
     if (action.access === 'system' && invoker.type !== 'system')
       throw new WaybillError('forbidden', `${name} is for the system alone`);
     return action;
@@ -81,7 +84,13 @@ async function runOnce(action: Action, args: unknown, call: Call, ports: ActionP
   try {
     const result = await db.transaction(async (tx) => {
       const ctx = createContext({
-        tx, registry, emailFrom, invoker, requestId, traceparent, signal,
+        tx,
+        registry,
+        emailFrom,
+        invoker,
+        requestId,
+        traceparent,
+        signal,
         caller: `action ${action.name}`,
         outbox: outboxOn(tx),
         log: ports.log.child({ action: action.name, requestId }),
@@ -104,9 +113,15 @@ async function runOnce(action: Action, args: unknown, call: Call, ports: ActionP
 
 /** Inside the transaction: a result that cannot be told undoes what it tells of. */
 async function encodeResult(action: Action, result: unknown): Promise<unknown> {
-  const encoded = action.result ? await z.safeEncodeAsync(action.result, result) : { success: true as const, data: result };
+  const encoded = action.result
+    ? await z.safeEncodeAsync(action.result, result)
+    : { success: true as const, data: result };
   if (!encoded.success)
-    throw new WaybillError('result_invalid', `the result of ${action.name} does not fit its schema`, issuesOf(encoded.error));
+    throw new WaybillError(
+      'result_invalid',
+      `the result of ${action.name} does not fit its schema`,
+      issuesOf(encoded.error),
+    );
   JSON.stringify(encoded.data); // throws on what JSON cannot carry
   return encoded.data ?? null;
 }
@@ -120,5 +135,8 @@ function unknownAction(name: string, registry: Registry): never {
   const known = registry.app.actions.filter(({ access }) => access !== 'system').map((action) => action.name);
   const meant = nearest(name, known);
   const shown = JSON.stringify(name.slice(0, 80));
-  throw new WaybillError('unknown_action', `there is no action ${shown}${meant ? `, did you mean ${meant}?` : ''}`);
+  throw new WaybillError(
+    'unknown_action',
+    `there is no action ${shown}${meant ? `, did you mean ${meant}?` : ''}`,
+  );
 }

@@ -28,16 +28,23 @@ export type Ending = { readonly code: ExitCode; readonly message?: string };
 
 export function endingOf(error: unknown): Ending {
   if (error instanceof CommanderError) return { code: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
-  if (error instanceof UsageError) return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
+  if (error instanceof UsageError)
+    return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
   if (error instanceof WaybillError && wrongInput.test(error.code))
     return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
   const connection = connectionMessage(error);
   if (connection !== undefined) return { code: exitCodes.unreachable, message: connection };
   if (isMissingSchema(error))
-    return { code: exitCodes.failed, message: 'the database has no schema of this version yet: run `waybill release`' };
+    return {
+      code: exitCodes.failed,
+      message: 'the database has no schema of this version yet: run `waybill release`',
+    };
   if (sqlState(error) === '42501')
-    return { code: exitCodes.failed, message: `the database role lacks a privilege: ${messageOf(error)}; grant it, or use the owner's role` };
+    return {
+      code: exitCodes.failed,
+      message: `the database role lacks a privilege: ${messageOf(error)}; grant it, or use the owner's role`,
+    };
   return { code: exitCodes.failed, message: messageOf(error) };
 }
 
@@ -46,7 +53,8 @@ export function connectionMessage(error: unknown): string | undefined {
   const state = sqlState(error);
   if (state === '28P01' || state === '28000') return 'the database refused user or password of DATABASE_URL';
   if (state === '3D000') return `the database that DATABASE_URL names does not exist: ${messageOf(error)}`;
-  if (state?.startsWith('53')) return 'the database has no connection left: lower WAYBILL_CONCURRENCY or the number of processes';
+  if (state?.startsWith('53'))
+    return 'the database has no connection left: lower WAYBILL_CONCURRENCY or the number of processes';
   if (state === '57P03') return 'the database is starting up or shutting down: try again in a moment';
   const code = (first(error) as { code?: unknown } | null)?.code;
   if (code === 'ENOTFOUND') return 'the host in DATABASE_URL is unknown (ENOTFOUND)';

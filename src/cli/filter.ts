@@ -30,7 +30,9 @@ export function addFilter(command: Command): Command {
 
 export function isFiltered(options: FilterOptions): boolean {
   const { status, kind, name, queue, deliveryKey, errorContains, since, until } = options;
-  return [status, kind, name, queue, deliveryKey, errorContains, since, until].some((value) => value !== undefined);
+  return [status, kind, name, queue, deliveryKey, errorContains, since, until].some(
+    (value) => value !== undefined,
+  );
 }
 
 /** @throws WaybillError when a value does not fit */

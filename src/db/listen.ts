@@ -15,7 +15,11 @@ export async function listen(
   db: Database,
   channels: readonly string[],
   heard: (notification: Notification) => void,
-  options: { readonly signal: AbortSignal; readonly checkMs: number; readonly onError: (error: unknown) => void },
+  options: {
+    readonly signal: AbortSignal;
+    readonly checkMs: number;
+    readonly onError: (error: unknown) => void;
+  },
 ): Promise<void> {
   while (!options.signal.aborted) {
     try {

@@ -67,9 +67,14 @@ async function applyNext(db: Database, files: readonly File[]): Promise<string |
     try {
       await tx.executeSql(next.text);
     } catch (error) {
-      throw new MigrationError('migration_failed', `${next.id}: ${(error as Error).message}`, { cause: error });
+      throw new MigrationError('migration_failed', `${next.id}: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
-    await tx.executeSql(`insert into waybill.migrations (id, checksum) values ($1, $2)`, [next.id, next.checksum]);
+    await tx.executeSql(`insert into waybill.migrations (id, checksum) values ($1, $2)`, [
+      next.id,
+      next.checksum,
+    ]);
     return next.id;
   });
 }
@@ -79,7 +84,9 @@ async function appliedFiles(db: Executor): Promise<Map<string, string>> {
     `select to_regclass('waybill.migrations') is not null as there`,
   );
   if (!there[0]?.there) return new Map();
-  const { rows } = await db.executeSql<{ id: string; checksum: string }>(`select id, checksum from waybill.migrations`);
+  const { rows } = await db.executeSql<{ id: string; checksum: string }>(
+    `select id, checksum from waybill.migrations`,
+  );
   return new Map(rows.map((row) => [row.id, row.checksum]));
 }
 
@@ -104,10 +111,15 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>)
 }
 
 function readSource(source: MigrationSource): File[] {
-  const names = readdirSync(source.dir).filter((name) => name.endsWith('.sql')).toSorted();
+  const names = readdirSync(source.dir)
+    .filter((name) => name.endsWith('.sql'))
+    .toSorted();
   return names.map((name) => {
     if (!/^\d{4}_[a-z0-9_]+\.sql$/.test(name))
-      throw new MigrationError('migration_name', `${join(source.dir, name)}: a migration is called NNNN_name.sql`);
+      throw new MigrationError(
+        'migration_name',
+        `${join(source.dir, name)}: a migration is called NNNN_name.sql`,
+      );
     const text = readFileSync(join(source.dir, name), 'utf8').replaceAll('\r\n', '\n');
     return { id: `${source.name}/${name}`, text, checksum: createHash('sha256').update(text).digest('hex') };
   });

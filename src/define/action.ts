@@ -47,13 +47,24 @@ export function defineAction<A extends z.ZodType, R extends z.ZodType = z.ZodUnk
   const what = `action ${name}`;
   checkOptions(what, options, known);
   checkArgumentsSchema(what, args);
-  if (!accessLevels.includes(access)) refuseDefinition(what, `access must be one of ${accessLevels.join(', ')}`);
-  if (emits.some((event) => event?.kind !== 'event')) refuseDefinition(what, 'emits must hold events made by defineEvent');
+  if (!accessLevels.includes(access))
+    refuseDefinition(what, `access must be one of ${accessLevels.join(', ')}`);
+  if (emits.some((event) => event?.kind !== 'event'))
+    refuseDefinition(what, 'emits must hold events made by defineEvent');
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
   const http = options.http === undefined ? undefined : routeOf(what, options.http);
-  if (http && access === 'system') refuseDefinition(what, 'access system is never over HTTP: leave http away');
+  if (http && access === 'system')
+    refuseDefinition(what, 'access system is never over HTTP: leave http away');
   return Object.freeze({
-    kind: 'action', name, args, access, result, safeToRetry, emits: Object.freeze([...emits]), http, handler,
+    kind: 'action',
+    name,
+    args,
+    access,
+    result,
+    safeToRetry,
+    emits: Object.freeze([...emits]),
+    http,
+    handler,
   });
 }
 
@@ -61,5 +72,8 @@ function routeOf(what: string, text: string): HttpRoute {
   const [, verb, path] = /^([A-Z]+) (\/(?:(?::?[A-Za-z0-9_.~-]+)\/?)*)$/.exec(text) ?? [];
   const method = httpMethods.find((one) => one === verb);
   if (method && path && (path === '/' || !path.endsWith('/'))) return Object.freeze({ method, path });
-  return refuseDefinition(what, `http must be a method and a path, such as 'POST /orders' or 'GET /orders/:orderId', not '${text}'`);
+  return refuseDefinition(
+    what,
+    `http must be a method and a path, such as 'POST /orders' or 'GET /orders/:orderId', not '${text}'`,
+  );
 }

@@ -45,7 +45,12 @@ export type App = Hooks & {
 };
 
 export function isApp(value: unknown): value is App {
-  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'app' && Object.isFrozen(value);
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value as { kind?: unknown }).kind === 'app' &&
+    Object.isFrozen(value)
+  );
 }
 
 const known = ['actions', 'events', 'listeners', 'jobs', 'email', 'authenticate', 'setup', 'teardown'];
@@ -56,10 +61,19 @@ export function defineApp(options: AppOptions): App {
   const { actions = [], events = [], listeners = [], jobs = [], email = {}, ...hooks } = options;
   checkOptions('application: email', email, ['retry']);
   const lists = { actions, events, listeners, jobs };
-  const problems = [...wrongKinds(lists), ...nameProblems(lists), ...routeDoubles(actions), ...deadReferences(lists)];
+  const problems = [
+    ...wrongKinds(lists),
+    ...nameProblems(lists),
+    ...routeDoubles(actions),
+    ...deadReferences(lists),
+  ];
   if (problems.length > 0) {
     const issues = problems.map((message) => ({ path: '', message }));
-    throw new WaybillError('app_invalid', `the application is not right:\n${problems.map((p) => `  ${p}`).join('\n')}`, issues);
+    throw new WaybillError(
+      'app_invalid',
+      `the application is not right:\n${problems.map((p) => `  ${p}`).join('\n')}`,
+      issues,
+    );
   }
   const retry = retryPolicy('application: email', email.retry);
   return Object.freeze({
@@ -77,17 +91,41 @@ type Lists = Pick<App, 'actions' | 'events' | 'listeners' | 'jobs'>;
 
 function wrongKinds({ actions, events, listeners, jobs }: Lists): string[] {
   const check = (list: readonly { kind?: string; name?: string }[], kind: string): string[] =>
-    list.flatMap((one, i) => (one?.kind === kind ? [] : [`${kind}s[${i}] is ${one?.kind ? `the ${one.kind} ${one.name}` : 'not made by a define function'}`]));
-  return [...check(actions, 'action'), ...check(events, 'event'), ...check(listeners, 'listener'), ...check(jobs, 'job')];
+    list.flatMap((one, i) =>
+      one?.kind === kind
+        ? []
+        : [
+            `${kind}s[${i}] is ${one?.kind ? `the ${one.kind} ${one.name}` : 'not made by a define function'}`,
+          ],
+    );
+  return [
+    ...check(actions, 'action'),
+    ...check(events, 'event'),
+    ...check(listeners, 'listener'),
+    ...check(jobs, 'job'),
+  ];
 }
 
 function nameProblems(lists: Lists): string[] {
-  const malformed = Object.values(lists).flat().flatMap((one) => (one && !isName(one.name)
-    ? [`${one.kind} ${JSON.stringify(one.name)}: a name has 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`] : []));
-  const queues = [...lists.listeners, ...lists.jobs].flatMap((one) => (one && !isQueueName(one.queue)
-    ? [`${one.kind} ${one.name}: the queue ${JSON.stringify(one.queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`] : []));
+  const malformed = Object.values(lists)
+    .flat()
+    .flatMap((one) =>
+      one && !isName(one.name)
+        ? [
+            `${one.kind} ${JSON.stringify(one.name)}: a name has 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`,
+          ]
+        : [],
+    );
+  const queues = [...lists.listeners, ...lists.jobs].flatMap((one) =>
+    one && !isQueueName(one.queue)
+      ? [
+          `${one.kind} ${one.name}: the queue ${JSON.stringify(one.queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`,
+        ]
+      : [],
+  );
   const doubles = Object.values(lists).flatMap((list) =>
-    repeated(list.map((one) => one?.name)).map((name) => `${list[0]?.kind} ${name} is there twice`));
+    repeated(list.map((one) => one?.name)).map((name) => `${list[0]?.kind} ${name} is there twice`),
+  );
   return [...malformed, ...queues, ...doubles];
 }
 
@@ -96,7 +134,9 @@ const reserved = /^\/(actions|admin|cron|livez|readyz|healthz|metrics|openapi\.j
 
 /** `/orders/:id` and `/orders/:orderId` are the same route. */
 function routeDoubles(actions: readonly Action[]): string[] {
-  const routes = actions.flatMap((a) => (a?.http ? [`${a.http.method} ${a.http.path.replaceAll(/:[^/]+/g, ':_')}`] : []));
+  const routes = actions.flatMap((a) =>
+    a?.http ? [`${a.http.method} ${a.http.path.replaceAll(/:[^/]+/g, ':_')}`] : [],
+  );
   const taken = actions.filter((a) => a?.http && reserved.test(a.http.path));
   return [
     ...repeated(routes).map((route) => `the route ${route} is there twice`),
@@ -106,11 +146,20 @@ function routeDoubles(actions: readonly Action[]): string[] {
 
 function deadReferences({ actions, events, listeners }: Lists): string[] {
   const missing = (event: Event): boolean => !events.includes(event);
-  const emitted = actions.flatMap((a) => (a?.emits ?? []).filter(missing).map((e) => `action ${a.name} emits ${e.name}, which is not among the events`));
+  const emitted = actions.flatMap((a) =>
+    (a?.emits ?? [])
+      .filter(missing)
+      .map((e) => `action ${a.name} emits ${e.name}, which is not among the events`),
+  );
   const heard = listeners.filter((l) => l?.event && missing(l.event));
-  return [...emitted, ...heard.map((l) => `listener ${l.name} listens to ${l.event.name}, which is not among the events`)];
+  return [
+    ...emitted,
+    ...heard.map((l) => `listener ${l.name} listens to ${l.event.name}, which is not among the events`),
+  ];
 }
 
 function repeated(values: readonly (string | undefined)[]): string[] {
-  return [...new Set(values.filter((value, i) => value !== undefined && values.indexOf(value) !== i))] as string[];
+  return [
+    ...new Set(values.filter((value, i) => value !== undefined && values.indexOf(value) !== i)),
+  ] as string[];
 }

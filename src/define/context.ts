@@ -58,11 +58,19 @@ export type ActionContext = {
     enqueue(emails: readonly EmailMessage[]): Promise<Enqueued[]>;
   };
   readonly events: {
-    record<S extends z.ZodType>(event: Event<S>, payload: z.output<S>, options?: EnqueueOptions): Promise<Enqueued>;
+    record<S extends z.ZodType>(
+      event: Event<S>,
+      payload: z.output<S>,
+      options?: EnqueueOptions,
+    ): Promise<Enqueued>;
     recordMany<S extends z.ZodType>(event: Event<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]>;
   };
   readonly jobs: {
-    dispatch<S extends z.ZodType>(job: JobTarget<S>, payload: z.output<S>, options?: EnqueueOptions): Promise<Enqueued>;
+    dispatch<S extends z.ZodType>(
+      job: JobTarget<S>,
+      payload: z.output<S>,
+      options?: EnqueueOptions,
+    ): Promise<Enqueued>;
     dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]>;
   };
   /** Not available: throws an error that names `ctx.email.enqueue`. */

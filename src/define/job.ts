@@ -32,5 +32,13 @@ export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
   checkPayloadSchema(what, payload);
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
   const timeoutMs = milliseconds(what, 'timeout', options.timeout ?? '15m');
-  return Object.freeze({ kind: 'job', name, payload, queue, retry: retryPolicy(what, options.retry), timeoutMs, handler });
+  return Object.freeze({
+    kind: 'job',
+    name,
+    payload,
+    queue,
+    retry: retryPolicy(what, options.retry),
+    timeoutMs,
+    handler,
+  });
 }

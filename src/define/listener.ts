@@ -30,5 +30,12 @@ export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>)
   checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'handler']);
   if (event?.kind !== 'event') refuseDefinition(what, 'event must be made by defineEvent');
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
-  return Object.freeze({ kind: 'listener', name, event, queue, retry: retryPolicy(what, options.retry), handler });
+  return Object.freeze({
+    kind: 'listener',
+    name,
+    event,
+    queue,
+    retry: retryPolicy(what, options.retry),
+    handler,
+  });
 }

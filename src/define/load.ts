@@ -13,9 +13,15 @@ import { isApp, type App } from './app.ts';
 export async function loadApp(path: string): Promise<App> {
   const file = resolve(path);
   if (!existsSync(file))
-    throw new WaybillError('app_not_found', `WAYBILL_APP: there is no file ${path}; set it to the module that exports your application`);
+    throw new WaybillError(
+      'app_not_found',
+      `WAYBILL_APP: there is no file ${path}; set it to the module that exports your application`,
+    );
   const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
   if (!isApp(module.default))
-    throw new WaybillError('app_not_defined', `WAYBILL_APP: the default export of ${path} is not made by defineApp`);
+    throw new WaybillError(
+      'app_not_defined',
+      `WAYBILL_APP: the default export of ${path} is not made by defineApp`,
+    );
   return module.default;
 }

@@ -6,14 +6,20 @@ import { WaybillError } from '../outbox/errors.ts';
 type WithPayload<S extends z.ZodType> = { readonly kind: string; readonly name: string; readonly payload: S };
 
 /** @throws WaybillError `payload_invalid` */
-export async function encodePayload<S extends z.ZodType>(of: WithPayload<S>, value: z.output<S>): Promise<unknown> {
+export async function encodePayload<S extends z.ZodType>(
+  of: WithPayload<S>,
+  value: z.output<S>,
+): Promise<unknown> {
   const result = await z.safeEncodeAsync(of.payload, value);
   if (result.success) return result.data;
   throw invalid(of, result.error);
 }
 
 /** @throws WaybillError `payload_invalid`: no retry can mend it */
-export async function decodePayload<S extends z.ZodType>(of: WithPayload<S>, json: unknown): Promise<z.output<S>> {
+export async function decodePayload<S extends z.ZodType>(
+  of: WithPayload<S>,
+  json: unknown,
+): Promise<z.output<S>> {
   const result = await z.safeDecodeAsync(of.payload, json as z.input<S>);
   if (result.success) return result.data;
   throw invalid(of, result.error);
@@ -22,7 +28,11 @@ export async function decodePayload<S extends z.ZodType>(of: WithPayload<S>, jso
 function invalid({ kind, name }: WithPayload<z.ZodType>, error: z.core.$ZodError): WaybillError {
   const issues = issuesOf(error);
   const first = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  return new WaybillError('payload_invalid', `the payload of the ${kind} ${name} does not fit its schema: ${first}`, issues);
+  return new WaybillError(
+    'payload_invalid',
+    `the payload of the ${kind} ${name} does not fit its schema: ${first}`,
+    issues,
+  );
 }
 
 export type Issue = { readonly path: string; readonly message: string; readonly code?: string };

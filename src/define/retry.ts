@@ -33,7 +33,8 @@ export function retryPolicy(what: string, options: RetryOptions = {}): RetryPoli
   const max = milliseconds(what, 'retry.backoff.max', backoff.max ?? Math.max(initial, defaultBackoff.max));
   if (!Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 1000)
     refuseDefinition(what, 'retry.maxAttempts must be a whole number from 1 to 1000');
-  if (!(factor >= 1 && factor <= 100)) refuseDefinition(what, 'retry.backoff.factor must be a number from 1 to 100');
+  if (!(factor >= 1 && factor <= 100))
+    refuseDefinition(what, 'retry.backoff.factor must be a number from 1 to 100');
   if (max < initial) refuseDefinition(what, 'retry.backoff.max must not be less than retry.backoff.initial');
   return Object.freeze({ maxAttempts, backoff: Object.freeze({ initial, factor, max }) });
 }
@@ -42,5 +43,8 @@ export function retryPolicy(what: string, options: RetryOptions = {}): RetryPoli
 export function milliseconds(what: string, option: string, value: Duration): Milliseconds {
   const ms = typeof value === 'number' ? value : parseDuration(value);
   if (ms !== undefined && Number.isFinite(ms) && ms > 0 && ms <= 365 * 86_400_000) return ms;
-  return refuseDefinition(what, `${option} must be a duration of at most a year: milliseconds, or a text such as '30s', '5m', '48h'`);
+  return refuseDefinition(
+    what,
+    `${option} must be a duration of at most a year: milliseconds, or a text such as '30s', '5m', '48h'`,
+  );
 }

@@ -14,7 +14,10 @@ export function checkOptions(what: string, given: object, known: readonly string
   for (const option of Object.keys(given)) {
     if (known.includes(option)) continue;
     const meant = nearest(option, known);
-    refuseDefinition(what, `there is no option ${option}${meant ? `, was ${meant} meant?` : `; there are ${known.join(', ')}`}`);
+    refuseDefinition(
+      what,
+      `there is no option ${option}${meant ? `, was ${meant} meant?` : `; there are ${known.join(', ')}`}`,
+    );
   }
 }
 
@@ -25,7 +28,11 @@ export function checkOptions(what: string, given: object, known: readonly string
 export function checkPayloadSchema(what: string, schema: unknown): void {
   if (!(schema instanceof z.ZodType)) refuseDefinition(what, 'payload must be a zod schema');
   const oneWay = checkJsonSide(what, 'payload', schema);
-  if (oneWay) refuseDefinition(what, 'payload has a transform that cannot be undone: use z.codec with a decode and an encode');
+  if (oneWay)
+    refuseDefinition(
+      what,
+      'payload has a transform that cannot be undone: use z.codec with a decode and an encode',
+    );
 }
 
 export function checkArgumentsSchema(what: string, schema: unknown): void {
@@ -41,11 +48,15 @@ function checkJsonSide(what: string, option: string, schema: z.ZodType): boolean
       io: 'input',
       override({ zodSchema }) {
         const { def } = zodSchema._zod;
-        if (def.type === 'pipe' && [def.in, def.out].some((side) => side._zod.def.type === 'transform')) oneWay = true;
+        if (def.type === 'pipe' && [def.in, def.out].some((side) => side._zod.def.type === 'transform'))
+          oneWay = true;
       },
     });
   } catch (error) {
-    refuseDefinition(what, `${option} holds what JSON cannot carry (${(error as Error).message}); a z.codec can turn it into text`);
+    refuseDefinition(
+      what,
+      `${option} holds what JSON cannot carry (${(error as Error).message}); a z.codec can turn it into text`,
+    );
   }
   return oneWay;
 }

@@ -66,7 +66,11 @@ function fanOut(message: ClaimedMessage, registry: Registry): Delivery {
   return { outcome: delivered(then), backoff: defaultBackoff };
 }
 
-async function sendEmail(message: ClaimedMessage, signal: AbortSignal, options: DeliverOptions): Promise<Delivery> {
+async function sendEmail(
+  message: ClaimedMessage,
+  signal: AbortSignal,
+  options: DeliverOptions,
+): Promise<Delivery> {
   const { provider, onEmail, log } = options;
   const { backoff } = options.registry.app.email.retry;
   const email = message.payload as EmailPayload; // checked by prepareEmail when it was recorded
@@ -75,7 +79,10 @@ async function sendEmail(message: ClaimedMessage, signal: AbortSignal, options: 
     const receipt = await provider.send(email, { messageId: `<${message.id}@${domain}>`, signal });
     onEmail(provider.name, 'accepted');
     if (receipt.rejected.length > 0)
-      log.warn({ message: message.id, rejected: receipt.rejected.length }, 'some recipients were refused for good, the others have the mail');
+      log.warn(
+        { message: message.id, rejected: receipt.rejected.length },
+        'some recipients were refused for good, the others have the mail',
+      );
     return { outcome: delivered(), backoff };
   } catch (error) {
     const failure = failureOf(error);

@@ -20,11 +20,18 @@ export class RetryAfter extends Error {
   readonly delay: Milliseconds;
 
   /** @param delay `'30s'`, `'5m'`, or milliseconds */
-  constructor(delay: string | Milliseconds, message = 'asked to be tried again later', options?: ErrorOptions) {
+  constructor(
+    delay: string | Milliseconds,
+    message = 'asked to be tried again later',
+    options?: ErrorOptions,
+  ) {
     super(message, options);
     const ms = typeof delay === 'number' ? delay : parseDuration(delay);
     if (ms === undefined || !Number.isFinite(ms) || ms < 0)
-      throw new WaybillError('invalid_duration', `RetryAfter needs milliseconds or a duration such as '30s' or '5m', not ${JSON.stringify(delay)}`);
+      throw new WaybillError(
+        'invalid_duration',
+        `RetryAfter needs milliseconds or a duration such as '30s' or '5m', not ${JSON.stringify(delay)}`,
+      );
     this.delay = ms;
   }
 }
@@ -37,15 +44,20 @@ export function failureOf(thrown: unknown): Failure {
 
 function judge(thrown: unknown): Failure {
   if (thrown instanceof EmailError) return decideEmail(thrown);
-  if (thrown instanceof RetryAfter) return { type: 'transient', message: thrown.message, retryAfter: thrown.delay };
+  if (thrown instanceof RetryAfter)
+    return { type: 'transient', message: thrown.message, retryAfter: thrown.delay };
   if (thrown instanceof PermanentError) return { type: 'permanent', message: textOf(thrown) };
-  if (thrown instanceof z.core.$ZodError) return { type: 'permanent', message: `not valid: ${issuesOf(thrown)}` };
-  if (thrown instanceof WaybillError) return { type: 'permanent', message: `${thrown.code}: ${thrown.message}` };
+  if (thrown instanceof z.core.$ZodError)
+    return { type: 'permanent', message: `not valid: ${issuesOf(thrown)}` };
+  if (thrown instanceof WaybillError)
+    return { type: 'permanent', message: `${thrown.code}: ${thrown.message}` };
   return { type: 'transient', message: textOf(thrown), ...(isAmbiguous(thrown) ? { ambiguous: true } : {}) };
 }
 
 function issuesOf({ issues }: z.core.$ZodError): string {
-  return issues.map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`)).join('; ');
+  return issues
+    .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`))
+    .join('; ');
 }
 
 /** An error of a handler says so with a property of this name. */
@@ -54,7 +66,8 @@ function isAmbiguous(thrown: unknown): boolean {
 }
 
 function textOf(thrown: unknown): string {
-  if (thrown instanceof AggregateError && thrown.message === '') return thrown.errors.map(textOf).join('; ') || thrown.name;
+  if (thrown instanceof AggregateError && thrown.message === '')
+    return thrown.errors.map(textOf).join('; ') || thrown.name;
   if (thrown instanceof Error) return thrown.message === '' ? thrown.name : thrown.message;
   if (typeof thrown === 'string' && thrown !== '') return thrown;
   return `threw ${describe(thrown)}, which is no Error`;

@@ -49,7 +49,12 @@ export async function runHandler(
     const { id, name, requestId, attempt } = message;
     const ctx = handlerContext(
       {
-        tx: work.tx, outbox: outboxOn(work.tx), emailFrom, registry, signal, emits: null,
+        tx: work.tx,
+        outbox: outboxOn(work.tx),
+        emailFrom,
+        registry,
+        signal,
+        emits: null,
         caller: `${message.kind} ${name}`,
         invoker: { type: 'system', source: 'outbox' },
         log: log.child({ message: id, name, attempt }),

@@ -53,21 +53,27 @@ function withName(name: string | undefined, address: string): Address {
 }
 
 function rejectControls(text: string): void {
-  if (/\p{Cc}/u.test(text)) throw new AddressError('control_character', 'an address holds a control character or a line break');
+  if (/\p{Cc}/u.test(text))
+    throw new AddressError('control_character', 'an address holds a control character or a line break');
 }
 
 function bareAddress(text: string): string {
   rejectControls(text);
-  if (text.startsWith('"')) throw new AddressError('quoted_local_part_not_allowed', 'quoted local parts are not accepted');
-  if (/^[^@]*:.*;?\s*$/.test(text)) throw new AddressError('address_group_not_allowed', 'a group is no address: name its members');
-  if (/[,;]/.test(text)) throw new AddressError('one_address_per_string', 'one address in each text: use a list for several');
+  if (text.startsWith('"'))
+    throw new AddressError('quoted_local_part_not_allowed', 'quoted local parts are not accepted');
+  if (/^[^@]*:.*;?\s*$/.test(text))
+    throw new AddressError('address_group_not_allowed', 'a group is no address: name its members');
+  if (/[,;]/.test(text))
+    throw new AddressError('one_address_per_string', 'one address in each text: use a list for several');
   const at = text.lastIndexOf('@');
   const [local, domain] = [text.slice(0, at), text.slice(at + 1)];
   if (at < 1 || domain === '') invalid();
-  if (/[^\x20-\x7e]/.test(local)) throw new AddressError('smtputf8_not_supported', 'the part before the @ must be ASCII');
+  if (/[^\x20-\x7e]/.test(local))
+    throw new AddressError('smtputf8_not_supported', 'the part before the @ must be ASCII');
   const ascii = domainToASCII(domain).toLowerCase();
   const labels = ascii.split('.');
-  if (!atext.test(local) || local.length > 64 || labels.length < 2 || !labels.every((one) => label.test(one))) invalid();
+  if (!atext.test(local) || local.length > 64 || labels.length < 2 || !labels.every((one) => label.test(one)))
+    invalid();
   if (/^\d+$/.test(labels.at(-1)!)) invalid();
   const address = `${local}@${ascii}`;
   if (address.length > 254) invalid();

@@ -16,6 +16,10 @@ export type ProviderOptions = {
 export function createProvider(options: ProviderOptions, log: ProviderLog): EmailProvider {
   const { emailProvider, smtpUrl, leaseMs, production } = options;
   if (emailProvider === 'log') return createLogProvider({ production, log });
-  if (smtpUrl === null) throw new WaybillError('smtp_url_required', 'the provider smtp needs SMTP_URL: smtp://user:password@host:587');
+  if (smtpUrl === null)
+    throw new WaybillError(
+      'smtp_url_required',
+      'the provider smtp needs SMTP_URL: smtp://user:password@host:587',
+    );
   return createSmtpProvider({ url: smtpUrl, leaseMs });
 }

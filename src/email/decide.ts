@@ -3,13 +3,20 @@
 import type { Failure } from '../outbox/outcome.ts';
 import type { EmailError } from './error.ts';
 
-type Row = { readonly fits: (error: EmailError) => boolean; readonly type: Failure['type']; readonly why: string };
+type Row = {
+  readonly fits: (error: EmailError) => boolean;
+  readonly type: Failure['type'];
+  readonly why: string;
+};
 
 const reply =
   (...codes: readonly number[]) =>
   ({ responseCode }: EmailError): boolean =>
     responseCode !== undefined && codes.includes(responseCode);
-const replies = (first: number) => ({ responseCode }: EmailError) => responseCode !== undefined && Math.floor(responseCode / 100) === first;
+const replies =
+  (first: number) =>
+  ({ responseCode }: EmailError) =>
+    responseCode !== undefined && Math.floor(responseCode / 100) === first;
 const code =
   (...codes: readonly string[]) =>
   (error: EmailError): boolean =>
@@ -24,7 +31,9 @@ const both =
     rules.every((rule) => rule(error));
 
 const certificate = ({ code: text = '' }: EmailError): boolean =>
-  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|ETLS$|EREQUIRETLS$)/.test(text);
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|ETLS$|EREQUIRETLS$)/.test(
+    text,
+  );
 
 const table: readonly Row[] = [
   // RFC 5321, 3.8 and 4.2.3: 421, the service is closing; may come as the reply to any command.
@@ -36,25 +45,49 @@ const table: readonly Row[] = [
   // RFC 4954, 6: 432 password transition needed, 530 authentication required (RFC 3207, 4: STARTTLS first),
   // 534 mechanism too weak, 535 credentials invalid, 538 encryption required (RFC 2554, 6).
   { fits: reply(432, 530, 534, 535, 538), type: 'operator', why: 'the server does not accept our login' },
-  { fits: code('EAUTH', 'ENOAUTH', 'EOAUTH2'), type: 'operator', why: 'the server does not accept our login' },
+  {
+    fits: code('EAUTH', 'ENOAUTH', 'EOAUTH2'),
+    type: 'operator',
+    why: 'the server does not accept our login',
+  },
   // RFC 8314, 5.2 and RFC 6125, 6.6: what cannot be verified is not trusted; RFC 3207, 4: STARTTLS was refused.
   { fits: certificate, type: 'operator', why: 'no trusted encryption with the server' },
   // RFC 5321, 5.1: a host that does not exist is a permanent error. The host is configuration; EAI_AGAIN is another code.
   { fits: code('ENOTFOUND', 'ECONFIG'), type: 'operator', why: 'SMTP_URL names no host that exists' },
   // RFC 5321, 3.1 and RFC 7504, 3: 554, 521 or another 5yz as the greeting. No message has been mentioned yet.
-  { fits: both(replies(5), to('CONN', 'EHLO', 'HELO', 'LHLO')), type: 'operator', why: 'the server does not talk to us' },
+  {
+    fits: both(replies(5), to('CONN', 'EHLO', 'HELO', 'LHLO')),
+    type: 'operator',
+    why: 'the server does not talk to us',
+  },
   // RFC 5321, 4.5.3.1.10: 552 to RCPT is an old way of saying 452, too many recipients.
-  { fits: both(reply(552), to('RCPT TO')), type: 'transient', why: 'the server wants fewer recipients at a time' },
+  {
+    fits: both(reply(552), to('RCPT TO')),
+    type: 'transient',
+    why: 'the server wants fewer recipients at a time',
+  },
   // RFC 5321, 4.2.1: 4yz, transient negative completion: the sender should try again.
   { fits: replies(4), type: 'transient', why: 'the server asks to try again' },
   // RFC 5321, 4.2.1: 5yz, permanent negative completion: the sender should not repeat it.
   { fits: replies(5), type: 'permanent', why: 'the server refuses the message' },
   // RFC 1870, 6.1: the server said at EHLO how much it takes. Nodemailer compares, so there is no reply.
-  { fits: both(code('EMESSAGE'), to('MAIL FROM')), type: 'permanent', why: 'the message is larger than the server takes' },
+  {
+    fits: both(code('EMESSAGE'), to('MAIL FROM')),
+    type: 'permanent',
+    why: 'the message is larger than the server takes',
+  },
   // Refused by nodemailer before anything was sent: the message itself cannot be written.
-  { fits: both(code('EENVELOPE', 'EMESSAGE', 'EFILEACCESS', 'EURLACCESS', 'EMAXRECIPIENTS'), to('API')), type: 'permanent', why: 'the message cannot be sent' },
+  {
+    fits: both(code('EENVELOPE', 'EMESSAGE', 'EFILEACCESS', 'EURLACCESS', 'EMAXRECIPIENTS'), to('API')),
+    type: 'permanent',
+    why: 'the message cannot be sent',
+  },
   // RFC 5321, 4.5.3.2.6 and 6.1: the message went out and the reply got lost. It may have been accepted; repeating it may double it.
-  { fits: ({ phase }) => phase === 'sent', type: 'transient', why: 'the connection was lost after the message, before its reply' },
+  {
+    fits: ({ phase }) => phase === 'sent',
+    type: 'transient',
+    why: 'the connection was lost after the message, before its reply',
+  },
   // RFC 5321, 4.5.4.1: everything before (ECONNREFUSED, ETIMEDOUT, ECONNRESET, EAI_AGAIN, an abort): the sender tries again later.
   { fits: () => true, type: 'transient', why: 'the message did not reach the server' },
 ];

@@ -60,8 +60,10 @@ const addresses = z.unknown().transform((value, ctx): Address[] => {
 });
 
 const someone = z.unknown().superRefine((value, ctx) => {
-  const missing = value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
-  if (missing) refuse(ctx, { code: 'to_required', message: 'names nobody: an email needs at least one recipient' });
+  const missing =
+    value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
+  if (missing)
+    refuse(ctx, { code: 'to_required', message: 'names nobody: an email needs at least one recipient' });
 });
 
 const shape = {
@@ -88,7 +90,8 @@ export function prepareEmail(input: unknown, options: { readonly defaultFrom: st
   const parsed = emailSchema.safeParse(input, { reportInput: true });
   if (!parsed.success) throw refusal(parsed.error.issues);
   const { from, to, cc, bcc, replyTo, html, text, attachments, ...rest } = parsed.data;
-  if (!html && !text) throw new WaybillError('content_required', 'an email needs html or text that is not empty');
+  if (!html && !text)
+    throw new WaybillError('content_required', 'an email needs html or text that is not empty');
   const recipients = distinct({ to, cc, bcc });
   return JSON.parse(
     JSON.stringify({
@@ -105,23 +108,33 @@ export function prepareEmail(input: unknown, options: { readonly defaultFrom: st
 
 function sender(defaultFrom: string | null): Address {
   if (defaultFrom === null)
-    throw new WaybillError('from_required', 'the email names no sender (from), and WAYBILL_EMAIL_FROM is not set', [
-      { path: 'from', message: 'is required when WAYBILL_EMAIL_FROM is not set' },
-    ]);
+    throw new WaybillError(
+      'from_required',
+      'the email names no sender (from), and WAYBILL_EMAIL_FROM is not set',
+      [{ path: 'from', message: 'is required when WAYBILL_EMAIL_FROM is not set' }],
+    );
   const parsed = parseAddress(defaultFrom);
   if ('address' in parsed) return parsed;
   throw new WaybillError(parsed.code, `WAYBILL_EMAIL_FROM: ${parsed.message}`);
 }
 
-type Recipients = { readonly to: Address[]; readonly cc: Address[] | undefined; readonly bcc: Address[] | undefined };
+type Recipients = {
+  readonly to: Address[];
+  readonly cc: Address[] | undefined;
+  readonly bcc: Address[] | undefined;
+};
 
 /** Nobody gets an email twice: the first mention counts, and `to` comes before `cc` before `bcc`. */
 function distinct(lists: Recipients): { to: Address[]; cc?: Address[]; bcc?: Address[] } {
   const seen = new Set<string>();
-  const unseen = (list: readonly Address[] = []) => list.filter(({ address: one }) => !seen.has(one) && seen.add(one));
+  const unseen = (list: readonly Address[] = []) =>
+    list.filter(({ address: one }) => !seen.has(one) && seen.add(one));
   const [to, cc, bcc] = [unseen(lists.to), unseen(lists.cc), unseen(lists.bcc)];
   if (seen.size > MAX_RECIPIENTS)
-    throw new WaybillError('too_many_recipients', `the email has ${seen.size} recipients; at most ${MAX_RECIPIENTS} are allowed`);
+    throw new WaybillError(
+      'too_many_recipients',
+      `the email has ${seen.size} recipients; at most ${MAX_RECIPIENTS} are allowed`,
+    );
   return { to, ...(cc.length > 0 ? { cc } : {}), ...(bcc.length > 0 ? { bcc } : {}) };
 }
 
@@ -132,11 +145,18 @@ function refusal(found: readonly z.core.$ZodIssue[]): WaybillError {
   const issues = found.flatMap(explain);
   const first = issues.find(({ code }) => code === 'unknown_field') ?? issues[0]!;
   const message = `the email is not valid: ${first.path === '' ? '' : `${first.path}: `}${first.message}`;
-  return new WaybillError(first.code, message, issues.map(({ path, message: text }) => ({ path, message: text })));
+  return new WaybillError(
+    first.code,
+    message,
+    issues.map(({ path, message: text }) => ({ path, message: text })),
+  );
 }
 
 function explain(issue: z.core.$ZodIssue): Issue[] {
-  const path = issue.path.reduce<string>((text, key) => text + (typeof key === 'number' ? `[${key}]` : `${text && '.'}${String(key)}`), '');
+  const path = issue.path.reduce<string>(
+    (text, key) => text + (typeof key === 'number' ? `[${key}]` : `${text && '.'}${String(key)}`),
+    '',
+  );
   switch (issue.code) {
     case 'custom':
       return [{ code: (issue.params as { code: string }).code, path, message: issue.message }];
@@ -145,7 +165,8 @@ function explain(issue: z.core.$ZodIssue): Issue[] {
     case 'invalid_key':
       return issue.issues.flatMap(explain).map((inner) => ({ ...inner, path }));
     case 'invalid_type':
-      if (path === 'subject' && issue.input === undefined) return [{ code: 'subject_required', path, message: 'is missing' }];
+      if (path === 'subject' && issue.input === undefined)
+        return [{ code: 'subject_required', path, message: 'is missing' }];
       return [{ code: `must_be_${issue.expected}`, path, message: `must be ${article(issue.expected)}` }];
     default:
       return [{ code: 'invalid_email', path, message: issue.message }];
@@ -157,7 +178,11 @@ function unknownField(path: string, key: string): Issue {
   const known = path === '' ? Object.keys(shape) : Object.keys(attachment.shape);
   const meant = nearest(shown, known);
   const hint = meant ? `; was ${meant} meant?` : `; the fields are ${known.join(', ')}`;
-  return { code: 'unknown_field', path: path === '' ? shown : `${path}.${shown}`, message: `is no field of an email${hint}` };
+  return {
+    code: 'unknown_field',
+    path: path === '' ? shown : `${path}.${shown}`,
+    message: `is no field of an email${hint}`,
+  };
 }
 
 function article(type: string): string {

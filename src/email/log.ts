@@ -13,12 +13,20 @@ export type LogProviderOptions = {
 };
 
 export function createLogProvider({ production, log, print = toStdout }: LogProviderOptions): EmailProvider {
-  if (production) log.warn({ provider: 'log' }, 'emails are only logged, none is sent: set WAYBILL_EMAIL_PROVIDER=smtp and SMTP_URL');
+  if (production)
+    log.warn(
+      { provider: 'log' },
+      'emails are only logged, none is sent: set WAYBILL_EMAIL_PROVIDER=smtp and SMTP_URL',
+    );
   return {
     name: 'log',
     async send(email, { messageId }) {
       const accepted = recipients(email).map(({ address }) => address);
-      if (production) log.info({ messageId, recipients: accepted.map(maskAddresses) }, 'email accepted by the provider log');
+      if (production)
+        log.info(
+          { messageId, recipients: accepted.map(maskAddresses) },
+          'email accepted by the provider log',
+        );
       else print(readable(email, messageId));
       return { accepted, rejected: [], response: 'logged' };
     },
@@ -44,7 +52,10 @@ function readable(email: EmailPayload, messageId: string): string {
     ['Subject', email.subject],
     ['Message-ID', messageId],
     ...Object.entries(email.headers ?? {}),
-    ...(email.attachments ?? []).map(({ filename, content }): [string, string] => ['Attachment', `${filename} (${content.length} characters)`]),
+    ...(email.attachments ?? []).map(({ filename, content }): [string, string] => [
+      'Attachment',
+      `${filename} (${content.length} characters)`,
+    ]),
   ];
   const head = fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
   const bodies = [email.text, email.html].filter((body) => body !== undefined);

@@ -21,7 +21,9 @@ declare module 'nodemailer' {
   /** A mail on its way through the plugins. */
   export type MailMessage = {
     readonly data: SendMailOptions;
-    readonly message: { processFunc(process: (stream: NodeJS.ReadableStream) => NodeJS.ReadableStream): void };
+    readonly message: {
+      processFunc(process: (stream: NodeJS.ReadableStream) => NodeJS.ReadableStream): void;
+    };
   };
 
   export type Transporter = {

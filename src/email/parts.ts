@@ -27,7 +27,10 @@ export const line = z.string().superRefine((text, ctx) => {
 export const subject = line.superRefine((text, ctx) => {
   if (text.trim() === '') refuse(ctx, { code: 'subject_required', message: 'must not be empty' });
   if (text.length > MAX_SUBJECT)
-    refuse(ctx, { code: 'subject_too_long', message: `has ${text.length} characters; at most ${MAX_SUBJECT} are allowed` });
+    refuse(ctx, {
+      code: 'subject_too_long',
+      message: `has ${text.length} characters; at most ${MAX_SUBJECT} are allowed`,
+    });
 });
 
 /** Fields that the email's own properties, or the machines on the way, decide. */
@@ -36,14 +39,23 @@ const structural =
 
 const headerName = z.string().superRefine((name, ctx) => {
   if (!/^[A-Za-z0-9-]{1,76}$/.test(name))
-    refuse(ctx, { code: 'header_not_allowed', message: 'a header name has 1 to 76 letters, digits and hyphens' });
+    refuse(ctx, {
+      code: 'header_not_allowed',
+      message: 'a header name has 1 to 76 letters, digits and hyphens',
+    });
   else if (structural.test(name))
-    refuse(ctx, { code: 'header_not_allowed', message: `the header ${name} is not free: it follows from the email itself` });
+    refuse(ctx, {
+      code: 'header_not_allowed',
+      message: `the header ${name} is not free: it follows from the email itself`,
+    });
 });
 
 const headerValue = line.superRefine((value, ctx) => {
   if (value.length > MAX_HEADER)
-    refuse(ctx, { code: 'header_too_long', message: `has ${value.length} characters; at most ${MAX_HEADER} are allowed` });
+    refuse(ctx, {
+      code: 'header_too_long',
+      message: `has ${value.length} characters; at most ${MAX_HEADER} are allowed`,
+    });
 });
 
 export const headers = z.record(headerName, headerValue);
@@ -55,19 +67,26 @@ const contentType = new RegExp(`^${token}/${token}(?:; ?${token}=${token})*$`);
 export const attachment = z
   .strictObject({
     filename: line.superRefine((name, ctx) => {
-      if (name.length === 0 || name.length > 255) refuse(ctx, { code: 'filename_invalid', message: 'must have 1 to 255 characters' });
+      if (name.length === 0 || name.length > 255)
+        refuse(ctx, { code: 'filename_invalid', message: 'must have 1 to 255 characters' });
     }),
     content: bodyText,
     encoding: z.enum(['utf8', 'base64']).optional(),
     contentType: line
       .superRefine((type, ctx) => {
-        if (!contentType.test(type)) refuse(ctx, { code: 'content_type_invalid', message: "must look like 'application/pdf'" });
+        if (!contentType.test(type))
+          refuse(ctx, { code: 'content_type_invalid', message: "must look like 'application/pdf'" });
       })
       .optional(),
   })
   .superRefine(({ content, encoding }, ctx) => {
     if (encoding === 'base64' && !/^[A-Za-z0-9+/\r\n]*={0,2}\s*$/.test(content))
-      ctx.addIssue({ code: 'custom', path: ['content'], message: 'is not base64', params: { code: 'invalid_base64' } });
+      ctx.addIssue({
+        code: 'custom',
+        path: ['content'],
+        message: 'is not base64',
+        params: { code: 'invalid_base64' },
+      });
   });
 
 export type Attachment = {

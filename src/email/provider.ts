@@ -17,9 +17,15 @@ export type EmailProvider = {
    * @param about.messageId becomes the Message-ID, the same for every attempt, so that receivers can tell a repetition
    * @throws EmailError
    */
-  send(email: EmailPayload, about: { readonly messageId: string; readonly signal: AbortSignal }): Promise<Receipt>;
+  send(
+    email: EmailPayload,
+    about: { readonly messageId: string; readonly signal: AbortSignal },
+  ): Promise<Receipt>;
   /** Ends what is open; running sends fail. */
   close(): Promise<void>;
 };
 
-export type ProviderLog = { info(facts: object, message: string): void; warn(facts: object, message: string): void };
+export type ProviderLog = {
+  info(facts: object, message: string): void;
+  warn(facts: object, message: string): void;
+};

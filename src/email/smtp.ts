@@ -30,7 +30,11 @@ export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider
       const progress: Progress = { sent: false };
       running.set(signal, progress);
       try {
-        const { accepted, response, rejectedErrors = [] } = await transport.sendMail({ ...mailOf(email, messageId), signal });
+        const {
+          accepted,
+          response,
+          rejectedErrors = [],
+        } = await transport.sendMail({ ...mailOf(email, messageId), signal });
         return { accepted, response, rejected: rejectedErrors.map(refusedRecipient) };
       } catch (error) {
         throw emailError(error as NodemailerError, progress);
@@ -45,7 +49,8 @@ export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider
 function openTransport(url: string, leaseMs: Milliseconds) {
   const { protocol, hostname, port, username, password, search } = new URL(url);
   // nodemailer would take any option from the query, `tls.rejectUnauthorized=false` too.
-  if (search !== '') throw new WaybillError('smtp_url_invalid', 'SMTP_URL must not have parameters (what follows the ?)');
+  if (search !== '')
+    throw new WaybillError('smtp_url_invalid', 'SMTP_URL must not have parameters (what follows the ?)');
   const secure = protocol === 'smtps:';
   const host = hostname.replace(/^\[|\]$/g, '');
   const patience = Math.floor(leaseMs / 3);
@@ -57,7 +62,9 @@ function openTransport(url: string, leaseMs: Milliseconds) {
     // A password never goes over a network in clear; without one, STARTTLS is used if it is offered.
     requireTLS: !secure && username !== '' && !isLoopback(host),
     tls: { rejectUnauthorized: true },
-    ...(username === '' ? {} : { auth: { user: decodeURIComponent(username), pass: decodeURIComponent(password) } }),
+    ...(username === ''
+      ? {}
+      : { auth: { user: decodeURIComponent(username), pass: decodeURIComponent(password) } }),
     maxRequeues: 0,
     connectionTimeout: patience,
     greetingTimeout: patience,
@@ -75,7 +82,8 @@ function isLoopback(host: string): boolean {
 /** Addresses go as objects and the envelope is ours: nothing is left for nodemailer to parse (FACTS 16). */
 function mailOf(email: EmailPayload, messageId: string): SendMailOptions {
   const { from, to, cc = [], bcc = [], replyTo, subject, html, text, headers, attachments } = email;
-  const listed = (list: readonly { name?: string; address: string }[]) => list.map(({ name = '', address }) => ({ name, address }));
+  const listed = (list: readonly { name?: string; address: string }[]) =>
+    list.map(({ name = '', address }) => ({ name, address }));
   return {
     from: listed([from])[0],
     to: listed(to),
@@ -100,6 +108,12 @@ function refusedRecipient(error: NodemailerError): Receipt['rejected'][number] {
 function emailError(error: NodemailerError, { sent }: Progress): EmailError {
   const { message, responseCode, command, code, originalCode } = error;
   const phase = responseCode ? 'answered' : sent ? 'sent' : 'connect';
-  const facts = { provider: 'smtp', phase, code: originalCode ?? code, responseCode: responseCode || undefined, command } as const;
+  const facts = {
+    provider: 'smtp',
+    phase,
+    code: originalCode ?? code,
+    responseCode: responseCode || undefined,
+    command,
+  } as const;
   return new EmailError(message, facts, { cause: error });
 }

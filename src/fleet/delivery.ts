@@ -13,13 +13,17 @@ export const emailRole: Role = (host) => deliveryRole(host, () => [standardQueue
 
 export const jobsRole: Role = (host) => deliveryRole(host, (queues) => queues);
 
-async function deliveryRole(host: Host, own: (handled: readonly string[]) => readonly string[]): Promise<Part> {
+async function deliveryRole(
+  host: Host,
+  own: (handled: readonly string[]) => readonly string[],
+): Promise<Part> {
   const { config, log, events } = host;
   const app = await loadApp(config.app);
   const registry = createRegistry(app);
   const standard = own(registry.queues);
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;
-  if (queues.length === 0) log.warn({ asked: config.queues, has: standard }, 'WAYBILL_QUEUES leaves this process no queue to work');
+  if (queues.length === 0)
+    log.warn({ asked: config.queues, has: standard }, 'WAYBILL_QUEUES leaves this process no queue to work');
   const outboxOn = outboxOf(config);
   const provider = createProvider(config, log);
   const handlers = { db: host.handlers, registry, provider, outboxOn, emailFrom: config.emailFrom, log };

@@ -21,7 +21,12 @@ export function queueOf(host: Host): ParcelQueue {
   const onError = (error: Error): void => log.warn({ err: error }, 'pg-boss reports an error');
   const apart = config.queueDatabaseUrl !== config.databaseUrl;
   const queueDb: Database = apart
-    ? openDatabase({ url: config.queueDatabaseUrl, max: 4, applicationName: `waybill ${role} queue`, onIdleError: onError })
+    ? openDatabase({
+        url: config.queueDatabaseUrl,
+        max: 4,
+        applicationName: `waybill ${role} queue`,
+        onIdleError: onError,
+      })
     : db;
   const queue = openQueue({ db, queueDb, backend: config.queueBackend, onError });
   if (!apart) return queue;

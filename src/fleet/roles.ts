@@ -5,4 +5,9 @@ import { relayRole } from './relay.ts';
 import type { Role } from './role.ts';
 import { webRole } from './web.ts';
 
-export const roles: Readonly<Record<string, Role>> = { web: webRole, relay: relayRole, email: emailRole, jobs: jobsRole };
+export const roles: Readonly<Record<string, Role>> = {
+  web: webRole,
+  relay: relayRole,
+  email: emailRole,
+  jobs: jobsRole,
+};

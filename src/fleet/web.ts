@@ -12,6 +12,13 @@ export const webRole: Role = async (host) => {
   const app = await loadApp(config.app);
   const registry = createRegistry(app);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
-  const runner = createActionRunner({ db, registry, log, nudge, outboxOn: outboxOf(config), emailFrom: config.emailFrom });
+  const runner = createActionRunner({
+    db,
+    registry,
+    log,
+    nudge,
+    outboxOn: outboxOf(config),
+    emailFrom: config.emailFrom,
+  });
   return withApp(app, webPart(host, { registry, runner, nudge }));
 };

@@ -9,7 +9,11 @@ import { WaybillError } from '../outbox/errors.ts';
 import type { Identify } from './auth.ts';
 import { inputReader, type Inputs } from './inputs.ts';
 
-export type ActionRoutes = { readonly registry: Registry; readonly runner: ActionRunner; readonly identify: Identify };
+export type ActionRoutes = {
+  readonly registry: Registry;
+  readonly runner: ActionRunner;
+  readonly identify: Identify;
+};
 
 export function addActions(server: FastifyInstance, { registry, runner, identify }: ActionRoutes): void {
   const callers = new WeakMap<FastifyRequest, Invoker>();
@@ -23,7 +27,11 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
   }
 
   const run: Run = async (request, reply, name, args) => ({
-    result: await runner.run(name, args, callOf(request, reply, callers.get(request) ?? { type: 'anonymous' })),
+    result: await runner.run(
+      name,
+      args,
+      callOf(request, reply, callers.get(request) ?? { type: 'anonymous' }),
+    ),
   });
 
   const named = (request: FastifyRequest): string => (request.params as { name: string }).name;
@@ -32,10 +40,22 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
     handler: (request, reply) => run(request, reply, named(request), request.body ?? emptyBody()),
   });
   for (const action of registry.app.actions)
-    if (action.http) addRoute(server, action, action.http, authorizing(() => action.name), run);
+    if (action.http)
+      addRoute(
+        server,
+        action,
+        action.http,
+        authorizing(() => action.name),
+        run,
+      );
 }
 
-type Run = (request: FastifyRequest, reply: FastifyReply, name: string, args: unknown) => Promise<{ result: unknown }>;
+type Run = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  name: string,
+  args: unknown,
+) => Promise<{ result: unknown }>;
 
 function addRoute(
   server: FastifyInstance,
@@ -60,8 +80,15 @@ function emptyBody(): never {
 
 function callOf(request: FastifyRequest, reply: FastifyReply, invoker: Invoker): Call {
   const { traceparent } = request.headers;
-  const isTrace = typeof traceparent === 'string' && /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent);
-  return { invoker, requestId: request.id, signal: hungUp(reply), traceparent: isTrace ? traceparent : undefined };
+  const isTrace =
+    typeof traceparent === 'string' &&
+    /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent);
+  return {
+    invoker,
+    requestId: request.id,
+    signal: hungUp(reply),
+    traceparent: isTrace ? traceparent : undefined,
+  };
 }
 
 /** Aborts when the caller is gone before the answer. Not `request.signal`, which aborts as soon as the body was read. */

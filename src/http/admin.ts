@@ -13,7 +13,11 @@ import { readStats } from '../outbox/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { checkAdminKey } from './auth.ts';
 
-export type AdminPorts = { readonly db: Executor; readonly adminKey: string | null; /** After each change. */ readonly nudge: () => void };
+export type AdminPorts = {
+  readonly db: Executor;
+  readonly adminKey: string | null;
+  /** After each change. */ readonly nudge: () => void;
+};
 
 type WithId = { Params: { id: string } };
 
@@ -46,7 +50,18 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: Admin
 
 type Texts = Readonly<Record<string, string | string[] | undefined>>;
 
-const parameters = ['status', 'kind', 'name', 'queue', 'deliveryKey', 'errorContains', 'since', 'until', 'limit', 'cursor'];
+const parameters = [
+  'status',
+  'kind',
+  'name',
+  'queue',
+  'deliveryKey',
+  'errorContains',
+  'since',
+  'until',
+  'limit',
+  'cursor',
+];
 
 /** @throws WaybillError: a misspelt filter that is ignored would show, or retry, everything */
 function filterOf(query: Texts): MessageFilter & Paging {
@@ -54,14 +69,21 @@ function filterOf(query: Texts): MessageFilter & Paging {
     if (parameters.includes(name)) continue;
     const meant = nearest(name, parameters);
     const hint = meant ? `did you mean ${meant}?` : `there are ${parameters.join(', ')}`;
-    throw new WaybillError('unknown_parameter', `there is no parameter ${JSON.stringify(name.slice(0, 80))}: ${hint}`);
+    throw new WaybillError(
+      'unknown_parameter',
+      `there is no parameter ${JSON.stringify(name.slice(0, 80))}: ${hint}`,
+    );
   }
   return parseFilter(query);
 }
 
 const texts = z.union([z.string(), z.array(z.string())]).optional();
 const bulk = z.strictObject({
-  status: texts, kind: texts, name: texts, queue: texts, deliveryKey: texts,
+  status: texts,
+  kind: texts,
+  name: texts,
+  queue: texts,
+  deliveryKey: texts,
   since: z.string().optional(),
   until: z.string().optional(),
   errorContains: z.string().optional(),

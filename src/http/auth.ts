@@ -19,14 +19,22 @@ export function createIdentify(apiKey: string | null, app: App): Identify {
 
 /** @throws WaybillError `admin_closed`, `unauthorized` */
 export function checkAdminKey(request: FastifyRequest, adminKey: string | null): void {
-  if (adminKey === null) throw new WaybillError('admin_closed', 'the admin API is closed: set WAYBILL_ADMIN_KEY to open it');
-  if (!hasKey(request, adminKey)) throw new WaybillError('unauthorized', 'Authorization: Bearer, with the key of WAYBILL_ADMIN_KEY, is needed');
+  if (adminKey === null)
+    throw new WaybillError('admin_closed', 'the admin API is closed: set WAYBILL_ADMIN_KEY to open it');
+  if (!hasKey(request, adminKey))
+    throw new WaybillError(
+      'unauthorized',
+      'Authorization: Bearer, with the key of WAYBILL_ADMIN_KEY, is needed',
+    );
 }
 
 /** @throws WaybillError `unauthorized` */
 export function checkMetricsKey(request: FastifyRequest, metricsKey: string | null): void {
   if (metricsKey !== null && !hasKey(request, metricsKey))
-    throw new WaybillError('unauthorized', 'Authorization: Bearer, with the key of WAYBILL_METRICS_KEY, is needed');
+    throw new WaybillError(
+      'unauthorized',
+      'Authorization: Bearer, with the key of WAYBILL_METRICS_KEY, is needed',
+    );
 }
 
 /** In constant time. The scheme's name is in upper or lower case (RFC 9110, section 11.1). */

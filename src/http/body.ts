@@ -15,16 +15,25 @@ export function parseBody(bytes: Buffer, contentType: string | undefined): Recor
   if (bytes.length === 0) refuse('body_empty', 'the body is empty; a JSON object is expected, {} at least');
   const value = parse(decode(bytes));
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    refuse('body_not_object', `the body must be a JSON object, not ${value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`}`);
+    refuse(
+      'body_not_object',
+      `the body must be a JSON object, not ${value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`}`,
+    );
   checkJson(value);
   return value as Record<string, unknown>;
 }
 
 function checkMediaType(contentType: string | undefined): void {
-  const [type = '', ...parameters] = (contentType ?? 'application/json').toLowerCase().split(';').map((part) => part.trim());
+  const [type = '', ...parameters] = (contentType ?? 'application/json')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim());
   if (type !== 'application/json' && !/^application\/[a-z0-9.+-]+\+json$/.test(type))
     refuse('unsupported_media_type', 'the body must be application/json');
-  const charset = parameters.find((part) => part.startsWith('charset='))?.slice(8).replaceAll('"', '');
+  const charset = parameters
+    .find((part) => part.startsWith('charset='))
+    ?.slice(8)
+    .replaceAll('"', '');
   if (charset !== undefined && !['utf-8', 'utf8', 'us-ascii'].includes(charset))
     refuse('body_not_utf8', 'the body must be in UTF-8, without another charset');
 }
@@ -42,7 +51,9 @@ function parse(text: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     // V8 quotes a piece of the text; the position is what helps, and a body may hold secrets.
-    const where = /at position \d+(?: \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ?? `at its end, position ${text.length}`;
+    const where =
+      /at position \d+(?: \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ??
+      `at its end, position ${text.length}`;
     return refuse('body_not_json', `the body is not valid JSON ${where}`);
   }
 }

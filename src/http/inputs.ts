@@ -7,7 +7,11 @@ import { WaybillError } from '../outbox/errors.ts';
 import { checkJson } from './body.ts';
 
 type Texts = Readonly<Record<string, string | string[] | undefined>>;
-export type Inputs = { readonly params: Texts; readonly query: Texts; readonly body: Readonly<Record<string, unknown>> };
+export type Inputs = {
+  readonly params: Texts;
+  readonly query: Texts;
+  readonly body: Readonly<Record<string, unknown>>;
+};
 type Types = Readonly<Record<string, string | undefined>>;
 
 /** Prepares the reading of an action's inputs. */
@@ -17,7 +21,10 @@ export function inputReader(action: Action): (inputs: Inputs) => Record<string, 
     const texts = { ...valuesOf(query, types), ...valuesOf(params, types) };
     for (const name of [...Object.keys(params), ...Object.keys(query)])
       if (Object.hasOwn(body, name) || (Object.hasOwn(params, name) && Object.hasOwn(query, name)))
-        throw new WaybillError('argument_given_twice', `${name} is given twice: it may be in the path, the query or the body, once`);
+        throw new WaybillError(
+          'argument_given_twice',
+          `${name} is given twice: it may be in the path, the query or the body, once`,
+        );
     checkJson(texts);
     return { ...body, ...texts };
   };
@@ -25,7 +32,12 @@ export function inputReader(action: Action): (inputs: Inputs) => Record<string, 
 
 function typesOf(args: z.ZodType): Types {
   const { properties = {} } = z.toJSONSchema(args, { io: 'input' });
-  return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, typeof schema === 'object' ? [schema.type].flat()[0] : undefined]));
+  return Object.fromEntries(
+    Object.entries(properties).map(([name, schema]) => [
+      name,
+      typeof schema === 'object' ? [schema.type].flat()[0] : undefined,
+    ]),
+  );
 }
 
 function valuesOf(texts: Texts, types: Types): Record<string, unknown> {

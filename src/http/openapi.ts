@@ -18,9 +18,16 @@ const problem = {
         type: 'object',
         required: ['type', 'title', 'status', 'detail', 'code', 'requestId'],
         properties: {
-          type: { type: 'string' }, title: { type: 'string' }, status: { type: 'integer' }, detail: { type: 'string' },
-          code: { type: 'string' }, requestId: { type: 'string' },
-          errors: { type: 'array', items: { type: 'object', properties: { path: { type: 'string' }, message: { type: 'string' } } } },
+          type: { type: 'string' },
+          title: { type: 'string' },
+          status: { type: 'integer' },
+          detail: { type: 'string' },
+          code: { type: 'string' },
+          requestId: { type: 'string' },
+          errors: {
+            type: 'array',
+            items: { type: 'object', properties: { path: { type: 'string' }, message: { type: 'string' } } },
+          },
         },
       },
     },
@@ -31,9 +38,16 @@ export function openApi(actions: readonly Action[], version: string): object {
   const open = actions.filter(({ access }) => access !== 'system');
   const paths: Record<string, Record<string, object>> = {};
   for (const action of open) {
-    const routes: HttpRoute[] = [{ method: 'POST', path: `/actions/${action.name}` }, ...(action.http ? [action.http] : [])];
+    const routes: HttpRoute[] = [
+      { method: 'POST', path: `/actions/${action.name}` },
+      ...(action.http ? [action.http] : []),
+    ];
     for (const { method, path } of routes)
-      (paths[path.replaceAll(/:([^/]+)/g, '{$1}')] ??= {})[method.toLowerCase()] = operation(action, method, path);
+      (paths[path.replaceAll(/:([^/]+)/g, '{$1}')] ??= {})[method.toLowerCase()] = operation(
+        action,
+        method,
+        path,
+      );
   }
   return {
     openapi: '3.1.0',
@@ -48,11 +62,20 @@ function operation(action: Action, method: string, path: string): object {
   const result = action.result ? z.toJSONSchema(action.result, { io: 'input' }) : {};
   const inPath = [...path.matchAll(/:([^/]+)/g)].map((match) => match[1] ?? '');
   const { properties = {}, required = [] } = args;
-  const inQuery = method === 'GET' || method === 'DELETE' ? Object.keys(properties).filter((name) => !inPath.includes(name)) : [];
+  const inQuery =
+    method === 'GET' || method === 'DELETE'
+      ? Object.keys(properties).filter((name) => !inPath.includes(name))
+      : [];
   const parameter = (name: string, where: string) => ({
-    name, in: where, required: where === 'path' || required.includes(name), schema: properties[name] ?? {},
+    name,
+    in: where,
+    required: where === 'path' || required.includes(name),
+    schema: properties[name] ?? {},
   });
-  const parameters = [...inPath.map((name) => parameter(name, 'path')), ...inQuery.map((name) => parameter(name, 'query'))];
+  const parameters = [
+    ...inPath.map((name) => parameter(name, 'path')),
+    ...inQuery.map((name) => parameter(name, 'query')),
+  ];
   const others = Object.fromEntries(Object.entries(properties).filter(([name]) => !inPath.includes(name)));
   const body = { ...args, properties: others, required: required.filter((name) => !inPath.includes(name)) };
   const schema = { type: 'object', required: ['result'], properties: { result } };
@@ -60,7 +83,12 @@ function operation(action: Action, method: string, path: string): object {
     operationId: `${method.toLowerCase()}:${path}`,
     ...(action.access === 'authenticated' ? { security: [{ key: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
-    ...(inQuery.length > 0 || method === 'GET' ? {} : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
-    responses: { 200: { description: 'The result', content: { 'application/json': { schema } } }, default: problem },
+    ...(inQuery.length > 0 || method === 'GET'
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
+    responses: {
+      200: { description: 'The result', content: { 'application/json': { schema } } },
+      default: problem,
+    },
   };
 }

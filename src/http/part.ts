@@ -11,7 +11,10 @@ export function webPart(host: Host, ports: WebPorts): Part {
     async run(signal) {
       const server = createServer(host, ports);
       const address = await listen(server, host.config.port);
-      host.log.info({ address, admin: host.config.adminKey !== null, apiKey: host.config.apiKey !== null }, 'web: listening');
+      host.log.info(
+        { address, admin: host.config.adminKey !== null, apiKey: host.config.apiKey !== null },
+        'web: listening',
+      );
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         else signal.addEventListener('abort', () => resolve(), { once: true });

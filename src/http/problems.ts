@@ -46,18 +46,36 @@ const again = { 'retry-after': '1' };
 export function problemOf(error: unknown): Problem {
   if (error instanceof WaybillError) return ofOurs(error);
   if (isUnreachable(firstOf(error)))
-    return { status: 503, code: 'database_unavailable', detail: 'the database does not answer; try again in a moment', headers: again };
+    return {
+      status: 503,
+      code: 'database_unavailable',
+      detail: 'the database does not answer; try again in a moment',
+      headers: again,
+    };
   if (isMissingSchema(error) && (error as Error).message.includes('waybill.'))
     return { status: 503, code: 'schema_missing', detail: 'migrations are missing: run `waybill release`' };
   if (['40001', '40P01', '55P03', '57014'].includes(sqlState(error) ?? ''))
-    return { status: 503, code: 'database_busy', detail: 'the database had to give this call up in favour of others; try again', headers: again };
-  return ofFramework(error) ?? { status: 500, code: 'internal_error', detail: 'something went wrong here; the request id leads to it in the log' };
+    return {
+      status: 503,
+      code: 'database_busy',
+      detail: 'the database had to give this call up in favour of others; try again',
+      headers: again,
+    };
+  return (
+    ofFramework(error) ?? {
+      status: 500,
+      code: 'internal_error',
+      detail: 'something went wrong here; the request id leads to it in the log',
+    }
+  );
 }
 
 function ofOurs({ code, message: detail, issues }: WaybillError): Problem {
   const status = statusOf[code] ?? 400;
   return {
-    status, code, detail,
+    status,
+    code,
+    detail,
     ...(issues.length > 0 ? { errors: issues } : {}),
     ...(status === 401 ? { headers: { 'www-authenticate': 'Bearer' } } : {}),
     ...(status === 413 || status === 415 ? { headers: { connection: 'close' } } : {}), // the rest of the body is not waited for
@@ -73,7 +91,11 @@ function ofFramework(error: unknown): Problem | undefined {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return ofOurs(new WaybillError('unsupported_media_type', 'the body must be application/json'));
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-      return { status: 400, code: 'content_length_wrong', detail: 'the body has another length than Content-Length says' };
+      return {
+        status: 400,
+        code: 'content_length_wrong',
+        detail: 'the body has another length than Content-Length says',
+      };
     case 'FST_ERR_BAD_URL':
       return { status: 400, code: 'invalid_url', detail: 'the path cannot be decoded' };
     default:
@@ -88,6 +110,13 @@ function firstOf(error: unknown): unknown {
 }
 
 export function problemBody({ status, code, detail, errors }: Problem, requestId: string): string {
-  const body = { type: `urn:waybill:problem:${code}`, title: STATUS_CODES[status], status, detail, code, requestId };
+  const body = {
+    type: `urn:waybill:problem:${code}`,
+    title: STATUS_CODES[status],
+    status,
+    detail,
+    code,
+    requestId,
+  };
   return JSON.stringify(errors ? { ...body, errors } : body);
 }

@@ -14,7 +14,11 @@ import { addHealth } from './health.ts';
 import { addOpenApi } from './openapi.ts';
 import { bodyLimit, problemBody, problemOf } from './problems.ts';
 
-export type WebPorts = { readonly registry: Registry; readonly runner: ActionRunner; readonly nudge: () => void };
+export type WebPorts = {
+  readonly registry: Registry;
+  readonly runner: ActionRunner;
+  readonly nudge: () => void;
+};
 
 export function createServer(host: Host, { registry, runner, nudge }: WebPorts): FastifyInstance {
   const { config, db } = host;
@@ -55,15 +59,21 @@ function readBodies(server: FastifyInstance): void {
     void reply.header('x-request-id', request.id);
     const encoding = request.headers['content-encoding'] ?? 'identity';
     if (encoding.toLowerCase() !== 'identity')
-      throw new WaybillError('unsupported_content_encoding', 'compressed bodies are not accepted: send it without Content-Encoding');
+      throw new WaybillError(
+        'unsupported_content_encoding',
+        'compressed bodies are not accepted: send it without Content-Encoding',
+      );
   });
 }
 
 function logRequests(server: FastifyInstance, { log }: Host): void {
   server.addHook('onResponse', async (request, reply) => {
     const facts = {
-      requestId: request.id, method: request.method, route: request.routeOptions.url ?? null,
-      status: reply.statusCode, ms: Math.round(reply.elapsedTime),
+      requestId: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? null,
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
     };
     if (request.method === 'GET' || request.method === 'HEAD') log.debug(facts, 'answered');
     else log.info(facts, 'answered');
@@ -86,10 +96,21 @@ function answerUnknown(server: FastifyInstance): void {
   });
 }
 
-function sendProblem(error: unknown, request: FastifyRequest, reply: FastifyReply, { log }: Host): FastifyReply {
+function sendProblem(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { log }: Host,
+): FastifyReply {
   const problem = problemOf(error);
-  const facts = { err: error, requestId: request.id, method: request.method, route: request.routeOptions?.url ?? null };
-  if (problem.status >= 500 && !(error instanceof WaybillError && problem.status === 503)) log.error(facts, `${problem.status} ${problem.code}`);
+  const facts = {
+    err: error,
+    requestId: request.id,
+    method: request.method,
+    route: request.routeOptions?.url ?? null,
+  };
+  if (problem.status >= 500 && !(error instanceof WaybillError && problem.status === 503))
+    log.error(facts, `${problem.status} ${problem.code}`);
   return reply
     .code(problem.status)
     .headers(problem.headers ?? {})

@@ -21,19 +21,55 @@ export function createMetrics({ version }: { readonly version: string }) {
   const counted = {
     relayMoved: counter('relay_moved_total', 'Messages that the relay put into a queue', ['queue']),
     relayLag: histogram('relay_lag_seconds', 'From due to relayed', [], lag),
-    deliveries: counter('deliveries_total', 'Attempts that ended, by their end', ['kind', 'queue', 'outcome']),
-    deliverySeconds: histogram('delivery_seconds', 'From the start of an attempt to its recorded end', ['kind', 'outcome'], delivery),
-    endToEnd: histogram('end_to_end_seconds', 'From the record of a message to its delivery', ['kind'], endToEnd),
-    claimsExpired: counter('claims_expired_total', 'Leases that ran out: a worker died or stood still', ['queue']),
-    claimsRejected: counter('claims_rejected_total', 'Settlements that came with a stale claim token: each is a possible duplicate', ['queue']),
+    deliveries: counter('deliveries_total', 'Attempts that ended, by their end', [
+      'kind',
+      'queue',
+      'outcome',
+    ]),
+    deliverySeconds: histogram(
+      'delivery_seconds',
+      'From the start of an attempt to its recorded end',
+      ['kind', 'outcome'],
+      delivery,
+    ),
+    endToEnd: histogram(
+      'end_to_end_seconds',
+      'From the record of a message to its delivery',
+      ['kind'],
+      endToEnd,
+    ),
+    claimsExpired: counter('claims_expired_total', 'Leases that ran out: a worker died or stood still', [
+      'queue',
+    ]),
+    claimsRejected: counter(
+      'claims_rejected_total',
+      'Settlements that came with a stale claim token: each is a possible duplicate',
+      ['queue'],
+    ),
     deadLetters: counter('dead_letters_total', 'Messages that ended dead', ['kind', 'queue']),
-    emailAttempts: counter('email_attempts_total', 'Emails handed to a provider, by its answer', ['provider', 'outcome']),
-    vanished: counter('parcels_vanished_messages_total', 'Messages whose parcel was gone from the queue, made due again', ['queue']),
+    emailAttempts: counter('email_attempts_total', 'Emails handed to a provider, by its answer', [
+      'provider',
+      'outcome',
+    ]),
+    vanished: counter(
+      'parcels_vanished_messages_total',
+      'Messages whose parcel was gone from the queue, made due again',
+      ['queue'],
+    ),
     pruned: counter('pruned_total', 'Settled messages removed after their retention', ['status']),
-    settleRetries: counter('settle_retries_total', 'Attempts to record a batch of settlements that failed and were repeated', []),
+    settleRetries: counter(
+      'settle_retries_total',
+      'Attempts to record a batch of settlements that failed and were repeated',
+      [],
+    ),
     loopErrors: counter('loop_errors_total', 'Steps of a loop that failed', ['loop']),
   };
-  new Gauge({ name: 'waybill_build_info', help: 'Version of this process', labelNames: ['version'], registers }).set({ version }, 1);
+  new Gauge({
+    name: 'waybill_build_info',
+    help: 'Version of this process',
+    labelNames: ['version'],
+    registers,
+  }).set({ version }, 1);
   collectDefaultMetrics({ register: registry });
   return { registry, ...counted, counted: Object.values(counted) };
 }

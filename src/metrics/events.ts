@@ -40,7 +40,16 @@ export function createEvents(log: Log, metrics: Metrics) {
       metrics.deliverySeconds.observe({ kind, outcome }, seconds);
       if (endToEndSeconds !== null) metrics.endToEnd.observe({ kind }, endToEndSeconds);
       if (outcome === 'dead') metrics.deadLetters.inc({ kind, queue });
-      const facts = { message: id, kind, name, queue, attempt, maxAttempts, requestId, seconds: round(seconds) };
+      const facts = {
+        message: id,
+        kind,
+        name,
+        queue,
+        attempt,
+        maxAttempts,
+        requestId,
+        seconds: round(seconds),
+      };
       switch (outcome) {
         case 'delivered':
           return log.info({ ...facts, endToEndSeconds: round(endToEndSeconds ?? 0) }, 'delivered');
@@ -56,7 +65,10 @@ export function createEvents(log: Log, metrics: Metrics) {
     expired({ queue, kind, status }: { queue: string; kind: string; status: 'failed' | 'dead' }): void {
       metrics.claimsExpired.inc({ queue });
       if (status === 'dead') metrics.deadLetters.inc({ kind, queue });
-      log.warn({ queue, kind, status }, status === 'dead' ? 'a lease ran out, no attempt is left' : 'a lease ran out, due again');
+      log.warn(
+        { queue, kind, status },
+        status === 'dead' ? 'a lease ran out, no attempt is left' : 'a lease ran out, due again',
+      );
     },
 
     rejected({ id, queue, reason }: { id: string; queue: string; reason: string }): void {

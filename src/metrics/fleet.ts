@@ -41,7 +41,9 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
   }
 
   async function read(): Promise<string> {
-    const { rows } = await db.executeSql<Sample>('select name, labels, value from waybill.counters order by name, labels');
+    const { rows } = await db.executeSql<Sample>(
+      'select name, labels, value from waybill.counters order by name, labels',
+    );
     const described = await metrics.registry.getMetricsAsJSON();
     const counted = described.filter((metric) => metrics.counted.some((one) => nameOf(one) === metric.name));
     return counterText(counted, rows) + (await fleetGauges(db));
@@ -65,7 +67,11 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
 }
 
 function staleness(value: 0 | 1): string {
-  return gaugeText('waybill_scrape_stale', '1 when the database did not answer and these are the last figures', [{ labels: {}, value }]);
+  return gaugeText(
+    'waybill_scrape_stale',
+    '1 when the database did not answer and these are the last figures',
+    [{ labels: {}, value }],
+  );
 }
 
 function nameOf(metric: object): string {
@@ -84,5 +90,8 @@ async function samplesOf(metrics: Metrics): Promise<Sample[]> {
 }
 
 function keyOf(sample: Sample): string {
-  return JSON.stringify([sample.name, Object.entries(sample.labels).toSorted(([a], [b]) => (a < b ? -1 : 1))]);
+  return JSON.stringify([
+    sample.name,
+    Object.entries(sample.labels).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  ]);
 }

@@ -41,5 +41,7 @@ export async function fleetGauges(db: Executor): Promise<string> {
     ['busy', 'worker_busy_slots', 'Deliveries that they run now'],
     ['versions', 'build_info', 'Versions that run'],
   ];
-  return told.map(([key, name, help, type]) => gaugeText(`waybill_${name}`, help, row?.[key] ?? [], type)).join('');
+  return told
+    .map(([key, name, help, type]) => gaugeText(`waybill_${name}`, help, row?.[key] ?? [], type))
+    .join('');
 }

@@ -4,10 +4,24 @@ import { pino, type Logger } from 'pino';
 
 export type Log = Logger;
 
-const secrets = ['password', 'authorization', 'apiKey', 'adminKey', 'payload', 'html', 'text', 'claimToken', 'connectionString'];
+const secrets = [
+  'password',
+  'authorization',
+  'apiKey',
+  'adminKey',
+  'payload',
+  'html',
+  'text',
+  'claimToken',
+  'connectionString',
+];
 
 /** @param level of pino: trace, debug, info, warn, error, fatal, silent */
-export function createLog(options: { readonly level: string; readonly role: string; readonly process?: string }): Log {
+export function createLog(options: {
+  readonly level: string;
+  readonly role: string;
+  readonly process?: string;
+}): Log {
   const { level, role, process } = options;
   return pino({
     level,

@@ -19,7 +19,12 @@ export function counterText(described: readonly Described[], samples: readonly S
     .join('');
 }
 
-export function gaugeText(name: string, help: string, samples: readonly Omit<Sample, 'name'>[], type = 'gauge'): string {
+export function gaugeText(
+  name: string,
+  help: string,
+  samples: readonly Omit<Sample, 'name'>[],
+  type = 'gauge',
+): string {
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.map((sample) => line({ name, ...sample })).join('')}`;
 }
 

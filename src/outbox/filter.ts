@@ -21,20 +21,24 @@ export type MessageFilter = {
 
 export type Paging = { readonly limit?: number | undefined; readonly cursor?: string | undefined };
 
+/** Which messages, and which page of them. */
+export type Filter = MessageFilter & Paging;
+
 export const defaultPageSize = 50;
 const maxPageSize = 500;
 
 type Texts = string | readonly string[] | undefined;
-type FilterTexts = { readonly [Part in keyof (MessageFilter & Paging)]: Texts };
+type FilterTexts = { readonly [Part in keyof Filter]?: Texts };
 
 /**
  * A filter as people write it, in a query or on a command line.
  * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
  */
-export function parseFilter(texts: FilterTexts): MessageFilter & Paging {
+export function parseFilter(texts: FilterTexts): Filter {
   const since = time('since', texts.since);
   const until = time('until', texts.until);
-  if (since && until && since >= until) throw new WaybillError('empty_range', 'since must be before until: nothing lies between them');
+  if (since && until && since >= until)
+    throw new WaybillError('empty_range', 'since must be before until: nothing lies between them');
   return {
     status: known('status', statuses, texts.status),
     kind: known('kind', kinds, texts.kind),
@@ -42,7 +46,8 @@ export function parseFilter(texts: FilterTexts): MessageFilter & Paging {
     queue: several('queue', texts.queue),
     deliveryKey: several('deliveryKey', texts.deliveryKey),
     errorContains: single('errorContains', texts.errorContains),
-    since, until,
+    since,
+    until,
     limit: pageSize(texts.limit),
     cursor: single('cursor', texts.cursor),
   };
@@ -51,7 +56,8 @@ export function parseFilter(texts: FilterTexts): MessageFilter & Paging {
 function several(part: string, given: Texts): readonly string[] | undefined {
   if (given === undefined) return undefined;
   const all = typeof given === 'string' ? [given] : given;
-  if (all.some((one) => one === '' || one.includes('\0'))) throw new WaybillError('invalid_filter', `${part} is empty or holds U+0000`);
+  if (all.some((one) => one === '' || one.includes('\0')))
+    throw new WaybillError('invalid_filter', `${part} is empty or holds U+0000`);
   return all;
 }
 
@@ -61,7 +67,11 @@ function single(part: string, given: Texts): string | undefined {
   return all?.[0];
 }
 
-function known<T extends string>(part: 'status' | 'kind', words: readonly T[], given: Texts): readonly T[] | undefined {
+function known<T extends string>(
+  part: 'status' | 'kind',
+  words: readonly T[],
+  given: Texts,
+): readonly T[] | undefined {
   return several(part, given)?.map((text) => {
     const word = words.find((one) => one === text);
     if (word !== undefined) return word;
@@ -75,11 +85,15 @@ function known<T extends string>(part: 'status' | 'kind', words: readonly T[], g
 function time(part: string, given: Texts): Date | undefined {
   const text = single(part, given);
   if (text === undefined) return undefined;
-  const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/.exec(text) ?? [];
+  const [, year, month, day] =
+    /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/.exec(text) ?? [];
   const date = new Date(text);
   const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate(); // of that month
   if (year !== undefined && !Number.isNaN(date.getTime()) && Number(day) <= days) return date;
-  throw new WaybillError('invalid_time', `${part} must be a time in ISO 8601 with its zone, such as 2026-01-31T08:00:00Z`);
+  throw new WaybillError(
+    'invalid_time',
+    `${part} must be a time in ISO 8601 with its zone, such as 2026-01-31T08:00:00Z`,
+  );
 }
 
 function pageSize(given: Texts): number | undefined {
@@ -93,7 +107,13 @@ function pageSize(given: Texts): number | undefined {
 /** Conditions and their values; `conditions` are joined by `and`. */
 export type Where = { readonly conditions: string[]; readonly values: unknown[] };
 
-const columns = { status: 'status', kind: 'kind', name: 'name', queue: 'queue', deliveryKey: 'delivery_key' } as const;
+const columns = {
+  status: 'status',
+  kind: 'kind',
+  name: 'name',
+  queue: 'queue',
+  deliveryKey: 'delivery_key',
+} as const;
 
 /** Ids carry the clock of the process that recorded them, which may be wrong by so much. */
 const clockMarginMs = 86_400_000;
@@ -114,7 +134,8 @@ export function whereOf(filter: MessageFilter): Where {
     add((v) => `id >= ${v}::uuid`, firstIdAt(since.getTime() - clockMarginMs)); // where the walk through the primary key may end
   }
   if (until) add((v) => `created_at < ${v}::timestamptz`, until);
-  if (errorContains !== undefined) add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
+  if (errorContains !== undefined)
+    add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
   where.conditions.push(...partialIndex(filter.status ?? []));
   return where;
 }

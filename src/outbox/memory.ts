@@ -1,7 +1,14 @@
 // OutboxPort in memory, for tests of applications. It passes the same conformance suite as the one on Postgres.
 
 import { randomUUID } from 'node:crypto';
-import { checkMessage, type CheckedMessage, type ClaimedMessage, type Enqueued, type NewMessage, type Status } from './message.ts';
+import {
+  checkMessage,
+  type CheckedMessage,
+  type ClaimedMessage,
+  type Enqueued,
+  type NewMessage,
+  type Status,
+} from './message.ts';
 import type { Settlement } from './outcome.ts';
 import type { ClaimRequest, OutboxPort, Settled } from './port.ts';
 import { newId } from './record.ts';
@@ -32,8 +39,17 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     const { json, availableAt, ...rest } = checked;
     const createdAt = new Date(now());
     const message: MemoryMessage = {
-      ...rest, id: newId(), payload: JSON.parse(json), status: 'pending', attempts: 0, createdAt,
-      availableAt: availableAt ?? createdAt, claimToken: null, claimedBy: null, claimedUntil: null, lastError: null,
+      ...rest,
+      id: newId(),
+      payload: JSON.parse(json),
+      status: 'pending',
+      attempts: 0,
+      createdAt,
+      availableAt: availableAt ?? createdAt,
+      claimToken: null,
+      claimedBy: null,
+      claimedUntil: null,
+      lastError: null,
     };
     messages.push(message);
     return { id: message.id, status: 'pending', duplicate: false };
@@ -47,12 +63,17 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   }
 
   async function settle(settlements: readonly Settlement[]): Promise<Settled[]> {
-    const added = settlements.flatMap((s) => (s.to === 'delivered' ? s.then.map((m) => checkMessage({ ...m, parentId: s.id })) : []));
+    const added = settlements.flatMap((s) =>
+      s.to === 'delivered' ? s.then.map((m) => checkMessage({ ...m, parentId: s.id })) : [],
+    );
     const settled = settlements.flatMap((settlement) => {
       const message = messages.find((m) => m.id === settlement.id);
-      if (!message || message.claimToken !== settlement.claimToken || !isAllowed('deliver', message.status)) return [];
+      if (!message || message.claimToken !== settlement.claimToken || !isAllowed('deliver', message.status))
+        return [];
       finish(message, settlement, now());
-      return [{ id: message.id, status: message.status, seconds: (now() - message.createdAt.getTime()) / 1000 }];
+      return [
+        { id: message.id, status: message.status, seconds: (now() - message.createdAt.getTime()) / 1000 },
+      ];
     });
     for (const child of added) if (settled.some((s) => s.id === child.parentId)) add(child);
     return settled;
@@ -63,7 +84,10 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     enqueue,
     settle,
     async claimBatch(request) {
-      const due = messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency).slice(0, Math.max(0, request.limit));
+      const due = messages
+        .filter((m) => isClaimable(m, request, now()))
+        .toSorted(byUrgency)
+        .slice(0, Math.max(0, request.limit));
       return due.map((message) => claim(message, request, now()));
     },
     async markDelivered(id, claimToken, then = []) {
@@ -71,7 +95,9 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     },
     async markFailed(id, claimToken, error, options = {}) {
       const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
-      const ended = permanent ? { to: 'dead' as const, error, ambiguous } : { to: 'failed' as const, error, delay, ambiguous };
+      const ended = permanent
+        ? { to: 'dead' as const, error, ambiguous }
+        : { to: 'failed' as const, error, delay, ambiguous };
       return (await settle([{ id, claimToken, ...ended }])).length === 1;
     },
     async extend(claims, leaseMs) {
@@ -83,14 +109,18 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
 }
 
 function holdsKeyOf(held: MemoryMessage, message: CheckedMessage): boolean {
-  if (message.deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled') return false;
+  if (message.deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled')
+    return false;
   return held.kind === message.kind && held.name === message.name && held.deliveryKey === message.deliveryKey;
 }
 
 function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
   return (
-    isAllowed('claim', message.status) && message.attempts < message.maxAttempts && message.availableAt.getTime() <= now &&
-    (request.ids?.includes(message.id) ?? true) && (request.queues?.includes(message.queue) ?? true) &&
+    isAllowed('claim', message.status) &&
+    message.attempts < message.maxAttempts &&
+    message.availableAt.getTime() <= now &&
+    (request.ids?.includes(message.id) ?? true) &&
+    (request.queues?.includes(message.queue) ?? true) &&
     (request.kinds?.includes(message.kind) ?? true)
   );
 }
@@ -107,7 +137,20 @@ function claim(message: MemoryMessage, request: ClaimRequest, now: number): Clai
   message.claimedUntil = new Date(now + request.leaseMs);
   const { id, kind, name, queue, payload, maxAttempts, claimToken, createdAt } = message;
   const { deliveryKey = null, requestId = null, traceparent = null } = message;
-  return { id, kind, name, queue, payload, attempt: message.attempts, maxAttempts, claimToken, deliveryKey, requestId, traceparent, createdAt };
+  return {
+    id,
+    kind,
+    name,
+    queue,
+    payload,
+    attempt: message.attempts,
+    maxAttempts,
+    claimToken,
+    deliveryKey,
+    requestId,
+    traceparent,
+    createdAt,
+  };
 }
 
 function finish(message: MemoryMessage, settlement: Settlement, now: number): void {

@@ -61,19 +61,24 @@ export type CheckedMessage = Required<
  * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
  * `priority_invalid`, `invalid_time`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`
  */
-export function checkMessage(
-  message: NewMessage,
-  maxPayloadBytes = defaultMaxPayloadBytes,
-): CheckedMessage {
+export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
   const { kind, name, queue, availableAt, deliveryKey } = message;
   const { maxAttempts = defaultMaxAttempts, priority = 0 } = message;
-  if (!kinds.includes(kind)) refuse('unknown_kind', `${quote(kind)} is no kind of message; the kinds are ${kinds.join(', ')}`);
-  if (!isName(name)) refuse('name_invalid', `the name ${quote(name)} must have 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`);
-  if (!isQueueName(queue)) refuse('queue_invalid', `the queue ${quote(queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`);
+  if (!kinds.includes(kind))
+    refuse('unknown_kind', `${quote(kind)} is no kind of message; the kinds are ${kinds.join(', ')}`);
+  if (!isName(name))
+    refuse(
+      'name_invalid',
+      `the name ${quote(name)} must have 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`,
+    );
+  if (!isQueueName(queue))
+    refuse('queue_invalid', `the queue ${quote(queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`);
   if (deliveryKey !== undefined && !isDeliveryKey(deliveryKey))
     refuse('delivery_key_invalid', 'a deliveryKey has 1 to 255 printable characters');
-  if (!inRange(maxAttempts, 1, 1000)) refuse('max_attempts_invalid', 'maxAttempts must be a whole number from 1 to 1000');
-  if (!inRange(priority, -1000, 1000)) refuse('priority_invalid', 'priority must be a whole number from -1000 to 1000');
+  if (!inRange(maxAttempts, 1, 1000))
+    refuse('max_attempts_invalid', 'maxAttempts must be a whole number from 1 to 1000');
+  if (!inRange(priority, -1000, 1000))
+    refuse('priority_invalid', 'priority must be a whole number from -1000 to 1000');
   if (availableAt !== undefined && !isDueTime(availableAt))
     refuse('invalid_time', 'availableAt must be a valid Date between the years 1970 and 9999');
   const { payload: _, ...rest } = message;
@@ -108,7 +113,10 @@ function payloadJson(payload: unknown, maxBytes: number): string {
   if (/\\u(0000|d[89a-f])/.test(json)) checkText(payload, '$');
   const bytes = Buffer.byteLength(json);
   if (bytes > maxBytes)
-    refuse('payload_too_large', `the payload has ${bytes} bytes; at most ${maxBytes} are allowed (WAYBILL_MAX_PAYLOAD_BYTES)`);
+    refuse(
+      'payload_too_large',
+      `the payload has ${bytes} bytes; at most ${maxBytes} are allowed (WAYBILL_MAX_PAYLOAD_BYTES)`,
+    );
   return json;
 }
 
@@ -125,7 +133,8 @@ function stringify(payload: unknown): string {
 function checkText(value: unknown, path: string): void {
   if (typeof value === 'string') {
     if (value.includes('\0')) refuse('null_character', `${path} holds U+0000, which Postgres cannot store`);
-    if (!value.isWellFormed()) refuse('invalid_unicode', `${path} holds half of a surrogate pair, which is no character`);
+    if (!value.isWellFormed())
+      refuse('invalid_unicode', `${path} holds half of a surrogate pair, which is no character`);
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, inner] of Object.entries(value)) {
       checkText(key, `${path} (a key)`);

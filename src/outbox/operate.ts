@@ -41,14 +41,23 @@ export async function cancelMessage(db: Executor, id: string): Promise<MessageVi
 }
 
 async function refuse(db: Executor, action: Action, id: string): Promise<never> {
-  const { rows } = await db.executeSql<{ status: Status }>('select status from waybill.outbox_messages where id = $1', [id]);
+  const { rows } = await db.executeSql<{ status: Status }>(
+    'select status from waybill.outbox_messages where id = $1',
+    [id],
+  );
   const status = rows[0]?.status ?? notFound(id);
   if (isAllowed(action, status)) keyTaken(id);
-  throw new WaybillError('state_conflict', `the message ${id} is ${status}: ${action} is not possible in this state`);
+  throw new WaybillError(
+    'state_conflict',
+    `the message ${id} is ${status}: ${action} is not possible in this state`,
+  );
 }
 
 function keyTaken(id: string): never {
-  throw new WaybillError('delivery_key_taken', `a newer message with the delivery key of ${id} stands: this one cannot be retried beside it`);
+  throw new WaybillError(
+    'delivery_key_taken',
+    `a newer message with the delivery key of ${id} stands: this one cannot be retried beside it`,
+  );
 }
 
 export type BulkRetry = { readonly matched: number; readonly retried: number };
@@ -72,14 +81,25 @@ export async function retryMany(
   given: MessageFilter,
   { dryRun = false, onProgress }: BulkOptions = {},
 ): Promise<BulkRetry> {
-  if (!Object.values(given).some((part: unknown) => (Array.isArray(part) ? part.length > 0 : part !== undefined)))
-    throw new WaybillError('filter_required', 'say which messages: a filter such as status, kind, name, queue, since or errorContains is needed');
+  if (
+    !Object.values(given).some((part: unknown) =>
+      Array.isArray(part) ? part.length > 0 : part !== undefined,
+    )
+  )
+    throw new WaybillError(
+      'filter_required',
+      'say which messages: a filter such as status, kind, name, queue, since or errorContains is needed',
+    );
   const impossible = given.status?.find((status) => !isAllowed('retry', status));
-  if (impossible) throw new WaybillError('invalid_status', `${impossible} messages cannot be retried, only dead and cancelled ones`);
+  if (impossible)
+    throw new WaybillError(
+      'invalid_status',
+      `${impossible} messages cannot be retried, only dead and cancelled ones`,
+    );
   const filter: MessageFilter = { ...given, status: given.status?.length ? given.status : ['dead'] };
   const matched = await count(db, filter);
   let retried = 0;
-  for (let before: string | null = null; !dryRun; ) {
+  for (let before: string | null = null; !dryRun;) {
     const batch: Batch = await retryBatch(db, filter, before);
     retried += batch.retried;
     onProgress?.(retried);

@@ -18,15 +18,27 @@ export type Failure = {
 };
 
 export type Outcome =
-  | { readonly type: 'delivered'; /** Recorded in the settling statement. */ readonly then: readonly NewMessage[] }
+  | {
+      readonly type: 'delivered';
+      /** Recorded in the settling statement. */ readonly then: readonly NewMessage[];
+    }
   | { readonly type: 'failure'; readonly failure: Failure }
   /** Not this message's doing: a shutdown, or a worker that does not know its name. The attempt is given back. */
-  | { readonly type: 'released'; /** Kept as the last error, if any. */ readonly reason: string | null; readonly delay: Milliseconds };
+  | {
+      readonly type: 'released';
+      /** Kept as the last error, if any. */ readonly reason: string | null;
+      readonly delay: Milliseconds;
+    };
 
 /** What is written, under the claim token. `then` are messages that exist if and only if this settlement was recorded. */
 export type Settlement = { readonly id: string; readonly claimToken: string } & (
   | { readonly to: 'delivered'; readonly then: readonly NewMessage[] }
-  | { readonly to: 'failed'; readonly error: string; readonly delay: Milliseconds; readonly ambiguous: boolean }
+  | {
+      readonly to: 'failed';
+      readonly error: string;
+      readonly delay: Milliseconds;
+      readonly ambiguous: boolean;
+    }
   | { readonly to: 'dead'; readonly error: string; readonly ambiguous: boolean }
   | { readonly to: 'released'; readonly error: string | null; readonly delay: Milliseconds }
 );

@@ -30,7 +30,10 @@ export function createPostgresOutbox(
   async function enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
   async function enqueue(given: NewMessage | readonly NewMessage[]): Promise<Enqueued | Enqueued[]> {
     const many = Array.isArray(given) ? (given as readonly NewMessage[]) : [given as NewMessage];
-    const recorded = await record(db, many.map((m) => checkMessage(m, maxBytes)));
+    const recorded = await record(
+      db,
+      many.map((m) => checkMessage(m, maxBytes)),
+    );
     return Array.isArray(given) ? recorded : recorded[0]!;
   }
 

@@ -42,7 +42,11 @@ export type Retention = { readonly deliveredMs: number; readonly deadMs: number;
 
 /** One small batch of each sort. */
 export async function pruneBatch(db: Executor, retention: Retention, limit: number): Promise<Pruned[]> {
-  const settled = await db.executeSql<Pruned>(pruneSettledSql, [retention.deliveredMs, retention.deadMs, limit]);
+  const settled = await db.executeSql<Pruned>(pruneSettledSql, [
+    retention.deliveredMs,
+    retention.deadMs,
+    limit,
+  ]);
   const dead = await db.executeSql<Pruned>(pruneDeadSql, [retention.deadMs, limit]);
   return [...settled.rows, ...dead.rows];
 }

@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from './errors.ts';
-import { defaultPageSize, whereOf, type MessageFilter, type Paging } from './filter.ts';
+import { defaultPageSize, whereOf, type Filter } from './filter.ts';
 import type { Kind, Status } from './message.ts';
 
 /** A message as the admin API and the command line show it. */
@@ -48,15 +48,11 @@ export const viewColumns = `id, kind, name, queue, status, attempts as "attemptC
 
 export type Page = { readonly messages: MessageView[]; readonly nextCursor: string | null };
 
-
 /**
  * Newest first. Walks the primary key downwards from the cursor, so a page costs the same wherever it is.
  * @throws WaybillError `invalid_cursor`
  */
-export async function listMessages(
-  db: Executor,
-  filter: MessageFilter & Paging = {},
-): Promise<Page> {
+export async function listMessages(db: Executor, filter: Filter = {}): Promise<Page> {
   const { limit = defaultPageSize, cursor } = filter;
   const { conditions, values } = whereOf(filter);
   if (cursor !== undefined) conditions.push(`id < $${values.push(idOfCursor(cursor))}::uuid`);
@@ -82,7 +78,10 @@ function cursorAfter(id: string): string {
 function idOfCursor(cursor: string): string {
   const [, id = ''] = /^before:(.*)$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
   if (isMessageId(id) && cursorAfter(id) === cursor) return id;
-  throw new WaybillError('invalid_cursor', 'the cursor is not one that this list gave out: take nextCursor as it is, or leave it away');
+  throw new WaybillError(
+    'invalid_cursor',
+    'the cursor is not one that this list gave out: take nextCursor as it is, or leave it away',
+  );
 }
 
 /** @throws WaybillError `invalid_id`, `not_found` */
@@ -96,24 +95,47 @@ export async function showMessage(
                                           'worker', a.worker, 'outcome', a.outcome, 'error', a.error) order by a.id)
         from waybill.outbox_attempts a where a.message_id = m.id), '[]') as attempts
     from waybill.outbox_messages m where id = $1`;
-  type Row = MessageView & { payload: unknown; attempts: (Omit<AttemptView, 'startedAt' | 'finishedAt'> & { startedAt: string; finishedAt: string })[] };
+  type Row = MessageView & {
+    payload: unknown;
+    attempts: (Omit<AttemptView, 'startedAt' | 'finishedAt'> & { startedAt: string; finishedAt: string })[];
+  };
   const { rows } = await db.executeSql<Row>(sql, [id]);
   const row = rows[0] ?? notFound(id);
-  const kept = row.attempts.map((a) => ({ ...a, startedAt: new Date(a.startedAt), finishedAt: new Date(a.finishedAt) }));
+  const kept = row.attempts.map((a) => ({
+    ...a,
+    startedAt: new Date(a.startedAt),
+    finishedAt: new Date(a.finishedAt),
+  }));
   return { ...row, attempts: [...kept, ...delivering(row)] };
 }
 
 /** The attempt that delivered leaves no row of its own. */
 function delivering({ status, attemptCount, deliveredAt }: MessageView): AttemptView[] {
   if (status !== 'delivered') return [];
-  return [{ attempt: attemptCount, startedAt: null, finishedAt: deliveredAt, worker: null, outcome: 'delivered', error: null }];
+  return [
+    {
+      attempt: attemptCount,
+      startedAt: null,
+      finishedAt: deliveredAt,
+      worker: null,
+      outcome: 'delivered',
+      error: null,
+    },
+  ];
 }
 
 /** @throws WaybillError `invalid_id` */
 export function checkId(id: string): void {
-  if (!isMessageId(id)) throw new WaybillError('invalid_id', `${JSON.stringify(id.slice(0, 80))} is no message id: an id is a UUID`);
+  if (!isMessageId(id))
+    throw new WaybillError(
+      'invalid_id',
+      `${JSON.stringify(id.slice(0, 80))} is no message id: an id is a UUID`,
+    );
 }
 
 export function notFound(id: string): never {
-  throw new WaybillError('not_found', `there is no message ${id}; it may have been pruned after its retention`);
+  throw new WaybillError(
+    'not_found',
+    `there is no message ${id}; it may have been pruned after its retention`,
+  );
 }

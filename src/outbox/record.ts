@@ -9,7 +9,20 @@ const columns = `id, kind, name, queue, payload, max_attempts, priority, availab
 
 /** `n(…)`: the rows to record, from the arrays that `recordValues` makes, numbered from `$first`. */
 export function newRows(first: number): string {
-  const types = ['uuid', 'text', 'text', 'text', 'jsonb', 'int', 'int', 'timestamptz', 'text', 'uuid', 'text', 'text'];
+  const types = [
+    'uuid',
+    'text',
+    'text',
+    'text',
+    'jsonb',
+    'int',
+    'int',
+    'timestamptz',
+    'text',
+    'uuid',
+    'text',
+    'text',
+  ];
   return `unnest(${types.map((type, i) => `$${first + i}::${type}[]`).join(', ')}) as n(${columns})`;
 }
 
@@ -64,7 +77,11 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
   const answers = new Map<string, Enqueued>();
   // A holder may die or be cancelled between the two statements; then the next round records the message.
   for (let round = 0; answers.size < rows.length; round++) {
-    if (round === 3) throw new WaybillError('delivery_key_contended', 'the delivery key changed hands three times while the message was being recorded; try again');
+    if (round === 3)
+      throw new WaybillError(
+        'delivery_key_contended',
+        'the delivery key changed hands three times while the message was being recorded; try again',
+      );
     const open = rows.filter((row) => !answers.has(row.id));
     const { rows: fresh } = await db.executeSql<{ id: string }>(recordSql, recordValues(open));
     for (const { id } of fresh) answers.set(id, { id, status: 'pending', duplicate: false });

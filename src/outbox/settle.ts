@@ -70,4 +70,3 @@ export const extendSql = `
   update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond'
     from held where m.id = held.id
   returning m.id`;
-

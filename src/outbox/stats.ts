@@ -45,13 +45,21 @@ export async function readStats(db: Executor): Promise<Stats> {
   const { rows } = await db.executeSql<Row>(statsSql);
   const { kept, dead, cancelled, queues } = rows[0]!;
   const total = (status: Live): number => queues.reduce((sum, queue) => sum + queue[status], 0);
-  const counted = { pending: total('pending'), sending: total('sending'), failed: total('failed'), dead, cancelled };
+  const counted = {
+    pending: total('pending'),
+    sending: total('sending'),
+    failed: total('failed'),
+    dead,
+    cancelled,
+  };
   const delivered = kept - Object.values(counted).reduce((sum, n) => sum + n, 0);
   const all: Record<Status, number> = { ...counted, delivered };
   const due = queues.flatMap(({ queue, oldest }) => (oldest === null ? [] : [[queue, oldest] as const]));
   return {
     byStatus: Object.fromEntries(statuses.map((status) => [status, all[status]])) as Record<Status, number>,
-    byQueue: Object.fromEntries(queues.map(({ queue, pending, sending, failed }) => [queue, { pending, sending, failed }])),
+    byQueue: Object.fromEntries(
+      queues.map(({ queue, pending, sending, failed }) => [queue, { pending, sending, failed }]),
+    ),
     oldestDueSeconds: due.length > 0 ? Math.max(...due.map(([, age]) => age)) : null,
     oldestDueSecondsByQueue: Object.fromEntries(due),
   };

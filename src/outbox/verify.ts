@@ -26,7 +26,11 @@ export type Finding = {
   readonly ids: readonly string[];
 };
 
-export type Verification = { readonly ok: boolean; readonly kinds: readonly KindBooks[]; readonly findings: readonly Finding[] };
+export type Verification = {
+  readonly ok: boolean;
+  readonly kinds: readonly KindBooks[];
+  readonly findings: readonly Finding[];
+};
 
 /** What no statement of ours leaves behind, with the words for it. */
 const oddities: readonly { code: string; when: string; message: string }[] = [
@@ -92,12 +96,21 @@ function imbalance({ kind, recorded, difference }: KindBooks): Finding[] {
     difference < 0
       ? `${-difference} of ${recorded} recorded messages of the kind ${kind} are gone without having been pruned`
       : `${difference} messages of the kind ${kind} are there, or pruned, that were never counted as recorded`;
-  return [{ code: difference < 0 ? 'messages_missing' : 'messages_uncounted', message, count: Math.abs(difference), ids: [] }];
+  return [
+    {
+      code: difference < 0 ? 'messages_missing' : 'messages_uncounted',
+      message,
+      count: Math.abs(difference),
+      ids: [],
+    },
+  ];
 }
 
 function found({ code, message }: (typeof oddities)[number], odd: Row['odd']): Finding[] {
   const its = odd.filter((one) => one.code === code);
   const count = its.reduce((sum, one) => sum + one.n, 0);
   if (count === 0) return [];
-  return [{ code, message: `${count} messages ${message}`, count, ids: its.flatMap((one) => one.ids).slice(0, 10) }];
+  return [
+    { code, message: `${count} messages ${message}`, count, ids: its.flatMap((one) => one.ids).slice(0, 10) },
+  ];
 }

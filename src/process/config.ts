@@ -53,7 +53,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const read = reader(env, (variable, message) => void problems.push({ variable, message }));
   const databaseUrl = read.postgresUrl('DATABASE_URL') ?? '';
   if (databaseUrl === '' && !read.isSet('DATABASE_URL'))
-    problems.push({ variable: 'DATABASE_URL', message: 'is required: postgres://user:password@host:5432/database' });
+    problems.push({
+      variable: 'DATABASE_URL',
+      message: 'is required: postgres://user:password@host:5432/database',
+    });
   const config: Config = {
     databaseUrl,
     queueDatabaseUrl: read.postgresUrl('QUEUE_DATABASE_URL') ?? databaseUrl,
@@ -64,11 +67,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     apiKey: read.key('WAYBILL_API_KEY'),
     adminKey: read.key('WAYBILL_ADMIN_KEY'),
     metricsKey: read.key('WAYBILL_METRICS_KEY'),
-    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, 'log', { resend: 'is not available in this version', inbox: 'is not available in this version' }),
+    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, 'log', {
+      resend: 'is not available in this version',
+      inbox: 'is not available in this version',
+    }),
     emailFrom: read.text('WAYBILL_EMAIL_FROM') ?? null,
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
     concurrency: read.integer('WAYBILL_CONCURRENCY', 25, 1, 500),
-    queues: read.list('WAYBILL_QUEUES', /^[A-Za-z0-9._-]{1,100}$/, "names of letters, digits, '.', '_' or '-', with commas between them"),
+    queues: read.list(
+      'WAYBILL_QUEUES',
+      /^[A-Za-z0-9._-]{1,100}$/,
+      "names of letters, digits, '.', '_' or '-', with commas between them",
+    ),
     leaseMs: read.duration('WAYBILL_LEASE', '15s', '1s', '1h'),
     pollIntervalMs: read.duration('WAYBILL_POLL_INTERVAL', '1s', '50ms', '1m'),
     maxPayloadBytes: read.integer('WAYBILL_MAX_PAYLOAD_BYTES', 262_144, 1_024, 10_485_760),
@@ -77,10 +87,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     keyRetentionMs: read.duration('WAYBILL_KEY_RETENTION', '90d', '1m', '3650d'),
     shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
-    production: read.choice('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production',
+    production:
+      read.choice('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production',
   };
   if (config.emailProvider === 'smtp' && config.smtpUrl === null && !read.isSet('SMTP_URL'))
-    problems.push({ variable: 'SMTP_URL', message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587' });
+    problems.push({
+      variable: 'SMTP_URL',
+      message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587',
+    });
   read.unknown('WAYBILL_', (name, known) => {
     const meant = nearest(name, known);
     if (meant) problems.push({ variable: name, message: `is not known; was ${meant} meant?` });

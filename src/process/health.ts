@@ -14,8 +14,16 @@ const stallMs = 30_000;
 export async function readiness(host: Host): Promise<Readiness> {
   const stalled = host.progress.stalled(stallMs);
   const checks: Check[] = [
-    { name: 'running', ok: !host.signal.aborted, ...(host.signal.aborted ? { detail: 'shutting down' } : {}) },
-    { name: 'loops', ok: stalled.length === 0, ...(stalled.length > 0 ? { detail: `stalled: ${stalled.join(', ')}` } : {}) },
+    {
+      name: 'running',
+      ok: !host.signal.aborted,
+      ...(host.signal.aborted ? { detail: 'shutting down' } : {}),
+    },
+    {
+      name: 'loops',
+      ok: stalled.length === 0,
+      ...(stalled.length > 0 ? { detail: `stalled: ${stalled.join(', ')}` } : {}),
+    },
     await databaseCheck(host),
   ];
   return { ready: checks.every((check) => check.ok), checks };
@@ -27,7 +35,8 @@ async function databaseCheck({ db }: Host): Promise<Check> {
     return { name: 'database', ok: true };
   } catch (error) {
     const code = (error as { code?: unknown }).code;
-    const detail = code === '42P01' ? 'migrations are missing: run `waybill release`' : 'the database does not answer';
+    const detail =
+      code === '42P01' ? 'migrations are missing: run `waybill release`' : 'the database does not answer';
     return { name: 'database', ok: false, detail };
   }
 }
@@ -42,7 +51,10 @@ export function isBearer(header: string | undefined, key: string): boolean {
  * Serves `/livez`, `/readyz` and `/metrics` of this one process.
  * @returns the port that it listens on, and how to end it
  */
-export async function serveHealth(host: Host, port: number): Promise<{ readonly port: number; close(): Promise<void> }> {
+export async function serveHealth(
+  host: Host,
+  port: number,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer((request, response) => {
     answer(host, request.url ?? '/', request.headers.authorization, response).catch((error: unknown) => {
       host.log.error({ err: error }, 'a health request failed');
@@ -63,7 +75,12 @@ export async function serveHealth(host: Host, port: number): Promise<{ readonly 
   };
 }
 
-async function answer(host: Host, url: string, authorization: string | undefined, response: ServerResponse): Promise<void> {
+async function answer(
+  host: Host,
+  url: string,
+  authorization: string | undefined,
+  response: ServerResponse,
+): Promise<void> {
   const path = url.split('?')[0];
   if (path === '/livez') return send(response, 200, 'application/json', JSON.stringify({ ok: true }));
   if (path === '/readyz') {
@@ -72,7 +89,8 @@ async function answer(host: Host, url: string, authorization: string | undefined
   }
   if (path !== '/metrics') return send(response, 404, 'text/plain', 'not found: /livez, /readyz, /metrics\n');
   const key = host.config.metricsKey;
-  if (key !== null && !isBearer(authorization, key)) return send(response, 401, 'text/plain', 'WAYBILL_METRICS_KEY is asked for\n');
+  if (key !== null && !isBearer(authorization, key))
+    return send(response, 401, 'text/plain', 'WAYBILL_METRICS_KEY is asked for\n');
   send(response, 200, host.metrics.registry.contentType, await host.metrics.registry.metrics());
 }
 

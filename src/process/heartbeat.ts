@@ -27,7 +27,16 @@ export const beatSql = `
 const forgottenMs: Milliseconds = 3_600_000;
 
 export async function beat(db: Executor, row: ProcessRow, counts: Counts): Promise<void> {
-  const values = [row.id, row.role, row.host, row.pid, row.version, counts.queues, counts.slots, counts.busy()];
+  const values = [
+    row.id,
+    row.role,
+    row.host,
+    row.pid,
+    row.version,
+    counts.queues,
+    counts.slots,
+    counts.busy(),
+  ];
   await db.executeSql(beatSql, values);
 }
 

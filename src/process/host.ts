@@ -44,7 +44,12 @@ export function version(): string {
 }
 
 /** Builds a host; opens no connection yet. */
-export function createHost(role: string, config: Config, signal: AbortSignal, observe: Observe = () => undefined): Host {
+export function createHost(
+  role: string,
+  config: Config,
+  signal: AbortSignal,
+  observe: Observe = () => undefined,
+): Host {
   const id = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
   const log = createLog({ level: config.logLevel, role, process: id });
   const metrics = createMetrics({ version: version() });
@@ -52,9 +57,24 @@ export function createHost(role: string, config: Config, signal: AbortSignal, ob
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
   const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError };
   const db = openDatabase({ ...common, max: 8 });
-  const handlers = openDatabase({ ...common, max: Math.min(config.concurrency, 10), connectMs: 30_000, statementTimeoutMs: 60_000 });
+  const handlers = openDatabase({
+    ...common,
+    max: Math.min(config.concurrency, 10),
+    connectMs: 30_000,
+    statementTimeoutMs: 60_000,
+  });
   return {
-    id, role, version: version(), config, db, handlers, log, metrics, clock, signal, observe,
+    id,
+    role,
+    version: version(),
+    config,
+    db,
+    handlers,
+    log,
+    metrics,
+    clock,
+    signal,
+    observe,
     events: createEvents(log, metrics),
     fleet: createFleetFigures(db, metrics, clock),
     random: Math.random,

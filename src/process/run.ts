@@ -12,14 +12,24 @@ import { runLoop } from './loop.ts';
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
 export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
 
-export const exitCodes = { ok: 0, failed: 1, usage: 2, findings: 3, unreachable: 69, configuration: 78 } as const;
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  findings: 3,
+  unreachable: 69,
+  configuration: 78,
+} as const;
 
 const heartbeatMs = 2_000;
 /** How long a start waits for a database that is on its way up. */
 const patienceMs = 15_000;
 
 /** Runs the process to its end, and ends it. */
-export async function runProcess(role: string, compose: (host: Host) => Promise<readonly Part[]>): Promise<never> {
+export async function runProcess(
+  role: string,
+  compose: (host: Host) => Promise<readonly Part[]>,
+): Promise<never> {
   const stop = new AbortController();
   const host = createHost(role, configOrExit(), stop.signal);
   const { log, config } = host;
@@ -54,7 +64,13 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
   const parts = await compose(host);
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
   log.info(
-    { version: host.version, node: process.version, parts: parts.map((part) => part.name), ...doing(host), healthPort: health?.port },
+    {
+      version: host.version,
+      node: process.version,
+      parts: parts.map((part) => part.name),
+      ...doing(host),
+      healthPort: health?.port,
+    },
     `${host.role}: started`,
   );
   const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
@@ -64,7 +80,10 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
     await fleet.flush();
     return heartbeatMs;
   };
-  const heart = runLoop({ name: 'heartbeat', step }, { ...host, signal: beating.signal, onError: host.events.loopFailed });
+  const heart = runLoop(
+    { name: 'heartbeat', step },
+    { ...host, signal: beating.signal, onError: host.events.loopFailed },
+  );
   await runAll(parts, signal);
   beating.abort();
   await heart;
@@ -88,7 +107,12 @@ async function runAll(parts: readonly Part[], signal: AbortSignal): Promise<void
 
 function doing({ config, counts }: Host): object {
   if (counts.slots === 0) return { poll: config.pollIntervalMs };
-  return { queues: counts.queues, slots: counts.slots, leaseMs: config.leaseMs, pollMs: config.pollIntervalMs };
+  return {
+    queues: counts.queues,
+    slots: counts.slots,
+    leaseMs: config.leaseMs,
+    pollMs: config.pollIntervalMs,
+  };
 }
 
 async function reachDatabase({ db, log, clock, signal }: Host): Promise<void> {
@@ -100,7 +124,11 @@ async function reachDatabase({ db, log, clock, signal }: Host): Promise<void> {
     } catch (error) {
       const passing = isUnreachable(error) || isMissingSchema(error);
       if (!passing || clock.now() > deadline || signal.aborted) throw error;
-      log.warn(isMissingSchema(error) ? 'migrations are missing, waiting for `waybill release`' : 'the database does not answer yet');
+      log.warn(
+        isMissingSchema(error)
+          ? 'migrations are missing, waiting for `waybill release`'
+          : 'the database does not answer yet',
+      );
       await sleep(500);
     }
   }

@@ -10,9 +10,7 @@ export type Problem = { readonly variable: string; readonly message: string };
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Reserved for what a later version reads; a deployment may set them already. */
-const reserved = [
-  'WAYBILL_CRON_SECRET', 'WAYBILL_EMAIL_RATE', 'WAYBILL_EMAIL_ALLOW', 'WAYBILL_SUPERVISED',
-];
+const reserved = ['WAYBILL_CRON_SECRET', 'WAYBILL_EMAIL_RATE', 'WAYBILL_EMAIL_ALLOW', 'WAYBILL_SUPERVISED'];
 
 export function reader(env: Env, report: (variable: string, message: string) => void) {
   const asked = new Set<string>(reserved);
@@ -27,8 +25,10 @@ export function reader(env: Env, report: (variable: string, message: string) => 
   function text(name: string): string | undefined {
     const value = raw(name);
     if (value === undefined) return undefined;
-    if (/^(["']).*\1$/s.test(value)) report(name, 'has quotes around it that belong to a shell, not to the value: remove them');
-    else if (/[\r\n]/.test(value)) report(name, 'holds a line break (a file with Windows line ends?): remove it');
+    if (/^(["']).*\1$/s.test(value))
+      report(name, 'has quotes around it that belong to a shell, not to the value: remove them');
+    else if (/[\r\n]/.test(value))
+      report(name, 'holds a line break (a file with Windows line ends?): remove it');
     else if (value.trim() !== value) report(name, 'has spaces around it: remove them');
     else return value;
     return undefined;
@@ -50,13 +50,21 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return parseDuration(fallback)!;
   }
 
-  function choice<T extends string>(name: string, allowed: readonly T[], fallback: T, refused: Readonly<Record<string, string>> = {}): T {
+  function choice<T extends string>(
+    name: string,
+    allowed: readonly T[],
+    fallback: T,
+    refused: Readonly<Record<string, string>> = {},
+  ): T {
     const value = text(name);
     if (value === undefined) return fallback;
     const found = allowed.find((one) => one === value);
     if (found !== undefined) return found;
     const meant = nearest(value, allowed);
-    report(name, refused[value] ?? `must be one of ${allowed.join(', ')}${meant ? `; was ${meant} meant?` : ''}`);
+    report(
+      name,
+      refused[value] ?? `must be one of ${allowed.join(', ')}${meant ? `; was ${meant} meant?` : ''}`,
+    );
     return fallback;
   }
 
@@ -64,7 +72,8 @@ export function reader(env: Env, report: (variable: string, message: string) => 
   function key(name: string): string | null {
     const value = text(name);
     if (value === undefined) return null;
-    if (!/^[\x21-\x7e]{16,256}$/.test(value)) report(name, 'must have 16 to 256 printable characters without spaces');
+    if (!/^[\x21-\x7e]{16,256}$/.test(value))
+      report(name, 'must have 16 to 256 printable characters without spaces');
     return value;
   }
 
@@ -81,21 +90,30 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     if (value === undefined) return undefined;
     const parsed = URL.canParse(value) ? new URL(value) : undefined;
     if (!parsed || !protocols.includes(parsed.protocol)) report(name, `must be a URL like ${example}`);
-    else if (parsed.hostname === '' && !parsed.searchParams.has('host')) report(name, `names no host; it must be like ${example}`);
+    else if (parsed.hostname === '' && !parsed.searchParams.has('host'))
+      report(name, `names no host; it must be like ${example}`);
     else if (parsed.port === '0') report(name, 'names port 0');
-    else if (parsed.username !== '' && parsed.password === '' && protocols.includes('smtp:')) report(name, 'has a user but no password');
+    else if (parsed.username !== '' && parsed.password === '' && protocols.includes('smtp:'))
+      report(name, 'has a user but no password');
     else return value;
     return undefined;
   }
 
   return {
     isSet: (name: string) => raw(name) !== undefined,
-    text, integer, duration, choice, key, list,
-    postgresUrl: (name: string) => url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),
+    text,
+    integer,
+    duration,
+    choice,
+    key,
+    list,
+    postgresUrl: (name: string) =>
+      url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),
     smtpUrl: (name: string) => url(name, ['smtp:', 'smtps:'], 'smtp://user:password@host:587'),
     /** Variables with this prefix that nobody asked for. */
     unknown(prefix: string, each: (name: string, known: string[]) => void): void {
-      for (const name of Object.keys(env)) if (name.startsWith(prefix) && !asked.has(name)) each(name, [...asked]);
+      for (const name of Object.keys(env))
+        if (name.startsWith(prefix) && !asked.has(name)) each(name, [...asked]);
     },
   };
 }

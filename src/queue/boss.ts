@@ -89,7 +89,12 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
       const takeIn = async (at: Executor): Promise<Parcel[]> => {
         const options = { batchSize: count, includeMetadata: true as const, db: asPgBoss(at) };
         const jobs = await pgBoss.fetch<unknown>(name, options);
-        if (jobs.length > 0) await pgBoss.deleteJob(name, jobs.map(({ id, retryCount }) => ({ id, retryCount })), { db: asPgBoss(at) });
+        if (jobs.length > 0)
+          await pgBoss.deleteJob(
+            name,
+            jobs.map(({ id, retryCount }) => ({ id, retryCount })),
+            { db: asPgBoss(at) },
+          );
         return jobs.map((job) => ({ queue, alone, priority: job.priority, ids: idsOf(job.data) }));
       };
       return shared ? takeIn(tx) : queueDb.transaction(takeIn);
@@ -97,7 +102,9 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
     async ready(queues) {
       const sql = `select name from unnest($1::text[]) as q(name)
         where exists (select from pgboss.job j where j.name = q.name and j.state = 'created')`;
-      return (await queueDb.executeSql<{ name: string }>(sql, [withAlone(queues)])).rows.map((row) => fromBossQueue(row.name));
+      return (await queueDb.executeSql<{ name: string }>(sql, [withAlone(queues)])).rows.map((row) =>
+        fromBossQueue(row.name),
+      );
     },
     async depth() {
       const sql = `select name, sum(jsonb_array_length(data -> 'ids'))::int as messages
@@ -128,8 +135,14 @@ async function start(
   onError: (error: Error) => void,
 ): Promise<PgBoss> {
   const pgBoss = new PgBoss({
-    db: asPgBoss(queueDb), backend, migrate, createSchema: migrate,
-    supervise: false, schedule: false, monitorVacuum: false, reindex: false,
+    db: asPgBoss(queueDb),
+    backend,
+    migrate,
+    createSchema: migrate,
+    supervise: false,
+    schedule: false,
+    monitorVacuum: false,
+    reindex: false,
   });
   pgBoss.on('error', onError);
   return pgBoss.start();

@@ -14,7 +14,10 @@ export type PackOptions = {
 export function pack(due: readonly DueMessage[], { limit, spread }: PackOptions): Parcel[] {
   const [alone, sound] = partition(due, (message) => message.attempts > 0);
   const groups = Map.groupBy(sound, (message) => `${message.priority} ${message.queue}`);
-  const parcels: Parcel[] = alone.map((message) => ({ ...parcelOf([message]), alone: message.expirations > 0 }));
+  const parcels: Parcel[] = alone.map((message) => ({
+    ...parcelOf([message]),
+    alone: message.expirations > 0,
+  }));
   for (const group of groups.values()) {
     const size = Math.min(limit, Math.max(1, Math.ceil(group.length / spread)));
     for (let at = 0; at < group.length; at += size) parcels.push(parcelOf(group.slice(at, at + size)));

@@ -66,7 +66,12 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     const due = await move();
     for (const [name, its] of Map.groupBy(due, (message) => message.queue)) {
       room.set(name, (room.get(name) ?? highWater) - its.length);
-      events.relayed(name, its.length, pack(its, parcels).length, its.map((message) => message.lag));
+      events.relayed(
+        name,
+        its.length,
+        pack(its, parcels).length,
+        its.map((message) => message.lag),
+      );
     }
     observe('relayed', { messages: due.length });
     return delayAfter(due.length);

@@ -27,23 +27,37 @@ export type AttemptPorts = {
 };
 
 /** @param since the process's time before the claim was sent */
-export async function attempt(message: ClaimedMessage, since: Milliseconds, ports: AttemptPorts): Promise<void> {
+export async function attempt(
+  message: ClaimedMessage,
+  since: Milliseconds,
+  ports: AttemptPorts,
+): Promise<void> {
   const { leases, events, clock } = ports;
   const lease = leases.hold(message, since);
   try {
-    if (!lease.isSafe()) return events.rejected({ id: message.id, queue: message.queue, reason: 'the lease ran out before the delivery began' });
+    if (!lease.isSafe())
+      return events.rejected({
+        id: message.id,
+        queue: message.queue,
+        reason: 'the lease ran out before the delivery began',
+      });
     const started = clock.now();
     const delivery = await deliverOrGiveBack(message, lease, ports);
     const settlement = settle(message, delivery.outcome, delivery.backoff, ports.random);
     const settled = await recordEnd(settlement, delivery, ports);
-    if (settled && settlement.to === 'delivered' && (settlement.then.length > 0 || delivery.recorded)) ports.nudge();
+    if (settled && settlement.to === 'delivered' && (settlement.then.length > 0 || delivery.recorded))
+      ports.nudge();
     report(message, settlement, settled, clock.now() - started, events);
   } finally {
     leases.drop(message);
   }
 }
 
-async function deliverOrGiveBack(message: ClaimedMessage, lease: Held, ports: AttemptPorts): Promise<Delivery> {
+async function deliverOrGiveBack(
+  message: ClaimedMessage,
+  lease: Held,
+  ports: AttemptPorts,
+): Promise<Delivery> {
   const signal = AbortSignal.any([lease.signal, ports.giveBack]);
   const delivery = await ports.deliver(message, signal);
   if (!signal.aborted || delivery.outcome.type === 'delivered') return delivery;
@@ -52,7 +66,11 @@ async function deliverOrGiveBack(message: ClaimedMessage, lease: Held, ports: At
   return { ...delivery, outcome };
 }
 
-async function recordEnd(settlement: Settlement, { work }: Delivery, ports: AttemptPorts): Promise<Settled | undefined> {
+async function recordEnd(
+  settlement: Settlement,
+  { work }: Delivery,
+  ports: AttemptPorts,
+): Promise<Settled | undefined> {
   if (!work?.begun()) return ports.settler.settle(settlement);
   if (settlement.to !== 'delivered') {
     await work.rollback();
@@ -80,7 +98,12 @@ function report(
   events: Events,
 ): void {
   const { id, queue } = message;
-  if (!settled) return events.rejected({ id, queue, reason: `the claim was not ours any more when it was to be ${settlement.to}` });
+  if (!settled)
+    return events.rejected({
+      id,
+      queue,
+      reason: `the claim was not ours any more when it was to be ${settlement.to}`,
+    });
   events.attempted({
     message,
     outcome: settled.status === 'dead' ? 'dead' : outcomes[settlement.to],
@@ -90,4 +113,3 @@ function report(
     nextAttemptInMs: 'delay' in settlement && settled.status !== 'dead' ? settlement.delay : null,
   });
 }
-

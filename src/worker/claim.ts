@@ -36,7 +36,12 @@ export async function takeAndClaim(
     const parcels = await queue.take(tx, name, alone, want.parcels);
     const ids = parcels.flatMap((parcel) => parcel.ids);
     if (ids.length === 0) return { messages: [], offered: 0, parcels: parcels.length };
-    const messages = await outboxOn(tx).claimBatch({ ids: ids.slice(0, want.free), limit: want.free, leaseMs, workerId });
+    const messages = await outboxOn(tx).claimBatch({
+      ids: ids.slice(0, want.free),
+      limit: want.free,
+      leaseMs,
+      workerId,
+    });
     const left = remainder(parcels, want.free);
     if (left.length > 0) await queue.send(tx, left);
     return { messages, offered: ids.length, parcels: parcels.length };

@@ -33,7 +33,12 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
   async function extend(): Promise<void> {
     const before = clock.now();
     const asked = [...entries.values()].filter((entry) => !entry.abort.signal.aborted);
-    const kept = new Set(await outbox.extend(asked.map((entry) => entry.message), leaseMs));
+    const kept = new Set(
+      await outbox.extend(
+        asked.map((entry) => entry.message),
+        leaseMs,
+      ),
+    );
     for (const entry of asked) {
       if (kept.has(entry.message.id)) entry.until = before + leaseMs;
       else if (entries.get(entry.message.claimToken) === entry) lose(entry); // else it was settled meanwhile
@@ -44,7 +49,10 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
     hold(message, since) {
       const entry: Entry = { message, until: since + leaseMs, abort: new AbortController() };
       entries.set(message.claimToken, entry);
-      return { signal: entry.abort.signal, isSafe: () => !entry.abort.signal.aborted && clock.now() < entry.until };
+      return {
+        signal: entry.abort.signal,
+        isSafe: () => !entry.abort.signal.aborted && clock.now() < entry.until,
+      };
     },
     drop: (message) => void entries.delete(message.claimToken),
     async renew() {

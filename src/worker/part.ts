@@ -36,9 +36,14 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const leases = createLeases(outbox, config.leaseMs, clock);
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const settler = createSettler({ outbox, pause, onRetry: (n, error) => events.settleRetried(n, error) });
-  const slots = createSlots(config.concurrency, wake, (error) => log.error({ err: error }, 'an attempt broke off'));
+  const slots = createSlots(config.concurrency, wake, (error) =>
+    log.error({ err: error }, 'an attempt broke off'),
+  );
   const worker = createWorker({
-    queues, slots, clock, observe,
+    queues,
+    slots,
+    clock,
+    observe,
     pollIntervalMs: config.pollIntervalMs,
     claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs },
     attempts: { leases, settler, deliver, outboxOn, events, clock, random, giveBack: giveBack.signal, nudge },
@@ -61,8 +66,15 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
         worker.hint(payload);
         wake.wake();
       };
-      const listening = listen(db, [parcelChannel], heard, { signal, checkMs: 10_000, onError: (e) => events.loopFailed('listen', e) });
-      const renewing = runLoop({ name: `lease ${queues.join(' ')}`, step: leases.renew }, { ...common, signal: running.signal });
+      const listening = listen(db, [parcelChannel], heard, {
+        signal,
+        checkMs: 10_000,
+        onError: (e) => events.loopFailed('listen', e),
+      });
+      const renewing = runLoop(
+        { name: `lease ${queues.join(' ')}`, step: leases.renew },
+        { ...common, signal: running.signal },
+      );
       await runLoop({ name: `worker ${queues.join(' ')}`, step: worker.step, wake }, { ...common, signal });
       await finish();
       running.abort();

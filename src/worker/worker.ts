@@ -42,7 +42,8 @@ export function createWorker(options: WorkerOptions): Worker {
   async function poll(): Promise<void> {
     if (clock.now() - polledAt < pollIntervalMs) return;
     polledAt = clock.now();
-    for (const source of await claims.queue.ready(queues)) hints.set(`${source.queue}${source.alone ? '/alone' : ''}`, source);
+    for (const source of await claims.queue.ready(queues))
+      hints.set(`${source.queue}${source.alone ? '/alone' : ''}`, source);
   }
 
   async function take(name: string, { queue, alone }: Source): Promise<void> {
@@ -56,7 +57,8 @@ export function createWorker(options: WorkerOptions): Worker {
     });
     if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
     if (taken.parcels === parcels || taken.offered > free) hints.set(name, { queue, alone });
-    for (const message of taken.messages) slots.run(() => runReserving(alone, attempt(message, since, attempts)));
+    for (const message of taken.messages)
+      slots.run(() => runReserving(alone, attempt(message, since, attempts)));
     observe('claimed', { queue, messages: taken.messages.length });
   }
 

@@ -30,7 +30,10 @@ outboxPortSuite('Postgres', async () => {
       return (await db.executeSql<Seen>(sql, [id])).rows[0]!;
     },
     async cancel(id) {
-      await db.executeSql(`update waybill.outbox_messages set status = 'cancelled', cancelled_at = now() where id = $1`, [id]);
+      await db.executeSql(
+        `update waybill.outbox_messages set status = 'cancelled', cancelled_at = now() where id = $1`,
+        [id],
+      );
     },
   };
 });

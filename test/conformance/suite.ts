@@ -22,7 +22,14 @@ let serial = 0;
 /** A message in a queue of its own, so that tests do not claim one another's. */
 function fresh(over: Partial<NewMessage> = {}): NewMessage {
   serial++;
-  return { kind: 'job', name: 'suite.job', queue: `q${serial}`, payload: { n: serial }, maxAttempts: 3, ...over };
+  return {
+    kind: 'job',
+    name: 'suite.job',
+    queue: `q${serial}`,
+    payload: { n: serial },
+    maxAttempts: 3,
+    ...over,
+  };
 }
 
 export function outboxPortSuite(name: string, make: () => Promise<Harness>): void {
@@ -148,7 +155,15 @@ function claimTests(h: () => Harness, enqueue: Enqueue, claim: ClaimFn, claimed:
     expect(await h().port.claimBatch({ ...request, ids: [anyToken] })).toEqual([]);
     expect(await h().port.claimBatch({ ...request, queues: [queue], kinds: ['email'] })).toEqual([]);
     const [message] = await h().port.claimBatch({ ...request, ids: [id] });
-    expect(message).toMatchObject({ id, kind: 'job', name: 'suite.job', queue, attempt: 1, maxAttempts: 3, deliveryKey: null });
+    expect(message).toMatchObject({
+      id,
+      kind: 'job',
+      name: 'suite.job',
+      queue,
+      attempt: 1,
+      maxAttempts: 3,
+      deliveryKey: null,
+    });
   });
 
   it('C: only the holder extends', async () => {
@@ -182,7 +197,13 @@ function settleTests(h: () => Harness, claim: ClaimFn, claimed: Claimed): void {
 
   it('a released message has its attempt back', async () => {
     const one = await claimed();
-    const back: Settlement = { id: one.id, claimToken: one.claimToken, to: 'released', error: null, delay: 0 };
+    const back: Settlement = {
+      id: one.id,
+      claimToken: one.claimToken,
+      to: 'released',
+      error: null,
+      delay: 0,
+    };
     await h().port.settle([back]);
     expect(await h().see(one.id)).toMatchObject({ status: 'pending', attempts: 0, lastError: null });
     expect(await claim(one.queue)).toHaveLength(1);
@@ -229,9 +250,14 @@ function transitionTests(h: () => Harness, enqueue: Enqueue, claim: ClaimFn, cla
   const act: Partial<Record<Action, (c: Claim & { queue: string }) => Promise<unknown[]>>> = {
     claim: (c) => claim(c.queue),
     deliver: (c) => h().port.settle([{ id: c.id, claimToken: c.claimToken, to: 'delivered', then: [] }]),
-    fail: (c) => h().port.settle([{ id: c.id, claimToken: c.claimToken, to: 'failed', error: 'e', delay: 0, ambiguous: false }]),
-    kill: (c) => h().port.settle([{ id: c.id, claimToken: c.claimToken, to: 'dead', error: 'e', ambiguous: false }]),
-    release: (c) => h().port.settle([{ id: c.id, claimToken: c.claimToken, to: 'released', error: null, delay: 0 }]),
+    fail: (c) =>
+      h().port.settle([
+        { id: c.id, claimToken: c.claimToken, to: 'failed', error: 'e', delay: 0, ambiguous: false },
+      ]),
+    kill: (c) =>
+      h().port.settle([{ id: c.id, claimToken: c.claimToken, to: 'dead', error: 'e', ambiguous: false }]),
+    release: (c) =>
+      h().port.settle([{ id: c.id, claimToken: c.claimToken, to: 'released', error: null, delay: 0 }]),
   };
 
   for (const [action, run] of Object.entries(act) as [Action, NonNullable<(typeof act)[Action]>][])

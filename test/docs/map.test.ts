@@ -8,15 +8,26 @@ import { describe, expect, it } from 'vitest';
 const src = fileURLToPath(new URL('../../src/', import.meta.url));
 const map = readFileSync(join(src, 'README.md'), 'utf8');
 
-type Folder = { readonly name: string; readonly imports: string[]; readonly packages: string[]; readonly files: string[] };
+type Folder = {
+  readonly name: string;
+  readonly imports: string[];
+  readonly packages: string[];
+  readonly files: string[];
+};
 
 const quoted = (text: string): string[] => [...text.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
-const filesIn = (section: string): string[] => [...section.matchAll(/^- `([^`]+)`:/gm)].map((match) => match[1]!);
+const filesIn = (section: string): string[] =>
+  [...section.matchAll(/^- `([^`]+)`:/gm)].map((match) => match[1]!);
 
 const [, ...sections] = map.split(/^## /m);
 const folders: Folder[] = sections.slice(0, -1).map((section) => {
   const [, imports = '', packages = ''] = /^Imports: (.*); packages: (.*)\.$/m.exec(section) ?? [];
-  return { name: quoted(section)[0]!.replace('/', ''), imports: quoted(imports), packages: quoted(packages), files: filesIn(section) };
+  return {
+    name: quoted(section)[0]!.replace('/', ''),
+    imports: quoted(imports),
+    packages: quoted(packages),
+    files: filesIn(section),
+  };
 });
 const beside = filesIn(sections.at(-1)!);
 const shared = ['ports.ts', 'nearest.ts', 'duration.ts'];
@@ -42,7 +53,10 @@ function objection(folder: Folder, file: string, target: string): string | undef
   const path = normalize(join(folder.name, dirname(file), target));
   if (shared.includes(path)) return undefined;
   const [top, ...rest] = path.split('/');
-  if (top !== folder.name) return folder.imports.includes(top!) && rest.length > 0 ? undefined : `${folder.name} may not import ${path}`;
+  if (top !== folder.name)
+    return folder.imports.includes(top!) && rest.length > 0
+      ? undefined
+      : `${folder.name} may not import ${path}`;
   const above = folder.files.slice(0, folder.files.indexOf(file));
   return above.includes(rest.join('/')) ? undefined : `${path} is not above ${file}`;
 }
@@ -50,14 +64,19 @@ function objection(folder: Folder, file: string, target: string): string | undef
 describe('the map of src/', () => {
   it('names every folder, and folders import only what stands before them', () => {
     const names = folders.map((folder) => folder.name);
-    const there = readdirSync(src, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    const there = readdirSync(src, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
     expect(names.toSorted()).toEqual(there.toSorted());
     for (const folder of folders)
-      for (const target of folder.imports) expect(names.slice(0, names.indexOf(folder.name)), folder.name).toContain(target);
+      for (const target of folder.imports)
+        expect(names.slice(0, names.indexOf(folder.name)), folder.name).toContain(target);
   });
 
   it('names every file beside the folders', () => {
-    const there = readdirSync(src, { withFileTypes: true }).filter((entry) => entry.isFile() && entry.name.endsWith('.ts'));
+    const there = readdirSync(src, { withFileTypes: true }).filter(
+      (entry) => entry.isFile() && entry.name.endsWith('.ts'),
+    );
     expect(beside.toSorted()).toEqual(there.map((entry) => entry.name).toSorted());
   });
 
@@ -70,8 +89,15 @@ describe('the map of src/', () => {
   });
 
   it('a package has one home', () => {
-    const homes = Map.groupBy(folders.flatMap((folder) => folder.packages.map((name) => ({ name, folder: folder.name }))), (one) => one.name);
-    for (const [name, its] of homes) expect(its.map((one) => one.folder), name).toHaveLength(1);
+    const homes = Map.groupBy(
+      folders.flatMap((folder) => folder.packages.map((name) => ({ name, folder: folder.name }))),
+      (one) => one.name,
+    );
+    for (const [name, its] of homes)
+      expect(
+        its.map((one) => one.folder),
+        name,
+      ).toHaveLength(1);
   });
 
   it('one message can be followed in at most 13 files and 1,300 lines', () => {

@@ -5,6 +5,8 @@ import { transitions } from '../../src/outbox/transitions.ts';
 it('docs/states.md tells the table of transitions, no more and no less', () => {
   const page = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');
   const rows = [...page.matchAll(/^\| (\w+) \| ([\w, ]+) \| ([\w, ]+) \|/gm)].slice(1);
-  const told = Object.fromEntries(rows.map(([, action, from, to]) => [action, { from: from!.split(', '), to: to!.split(', ') }]));
+  const told = Object.fromEntries(
+    rows.map(([, action, from, to]) => [action, { from: from!.split(', '), to: to!.split(', ') }]),
+  );
   expect(told).toEqual(transitions);
 });

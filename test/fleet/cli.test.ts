@@ -49,8 +49,16 @@ describe('usage: exit code 2, a sentence that helps, nothing on stdout', () => {
     ['unknown command', ['otubox'], /unknown command 'otubox'\n\(Did you mean outbox\?\)/],
     ['group without a command', ['outbox'], /Usage: waybill outbox/],
     ['unknown subcommand', ['outbox', 'lst'], /unknown command 'lst'\n\(Did you mean list\?\)/],
-    ['unknown option', ['outbox', 'list', '--sttaus', 'dead'], /unknown option '--sttaus'\n\(Did you mean --status\?\)/],
-    ['unknown status', ['outbox', 'list', '--status', 'ded'], /did you mean dead\? There are pending, sending.*\(invalid_status\)/],
+    [
+      'unknown option',
+      ['outbox', 'list', '--sttaus', 'dead'],
+      /unknown option '--sttaus'\n\(Did you mean --status\?\)/,
+    ],
+    [
+      'unknown status',
+      ['outbox', 'list', '--status', 'ded'],
+      /did you mean dead\? There are pending, sending.*\(invalid_status\)/,
+    ],
     ['unknown kind', ['outbox', 'list', '--kind', 'mail'], /There are email, event, listener, job, action/],
     ['limit 0', ['outbox', 'list', '--limit', '0'], /whole number from 1 to/],
     ['limit -5', ['outbox', 'list', '--limit', '-5'], /whole number from 1 to/],
@@ -62,7 +70,11 @@ describe('usage: exit code 2, a sentence that helps, nothing on stdout', () => {
     ['since in words', ['outbox', 'list', '--since', 'yesterday'], /ISO 8601/],
     ['since without a zone', ['outbox', 'list', '--since', '2026-01-31T08:00:00'], /ISO 8601/],
     ['since on a day that is none', ['outbox', 'list', '--since', '2026-02-30T08:00:00Z'], /ISO 8601/],
-    ['since after until', ['outbox', 'list', '--since', '2026-02-03T08:00:00Z', '--until', '2026-02-02T08:00:00Z'], /empty_range/],
+    [
+      'since after until',
+      ['outbox', 'list', '--since', '2026-02-03T08:00:00Z', '--until', '2026-02-02T08:00:00Z'],
+      /empty_range/,
+    ],
     ['empty filter', ['outbox', 'list', '--name', ''], /empty/],
     ['broken cursor', ['outbox', 'list', '--cursor', '%%%'], /cursor/],
     ['too many arguments', ['outbox', 'stats', 'now'], /too many arguments/],
@@ -71,7 +83,11 @@ describe('usage: exit code 2, a sentence that helps, nothing on stdout', () => {
     ['retry of nothing', ['outbox', 'retry'], /filter.*\(filter_required\)/],
     ['retry of nothing, confirmed', ['outbox', 'retry', '--yes'], /filter.*\(filter_required\)/],
     ['bulk retry without --yes', ['outbox', 'retry', '--status', 'dead'], /--yes.*\(confirmation_required\)/],
-    ['retry of an id and a filter', ['outbox', 'retry', '0199c0de-0000-7000-8000-000000000000', '--status', 'dead'], /either/],
+    [
+      'retry of an id and a filter',
+      ['outbox', 'retry', '0199c0de-0000-7000-8000-000000000000', '--status', 'dead'],
+      /either/,
+    ],
     ['cancel of nothing', ['outbox', 'cancel'], /missing required argument/],
     ['role that is none', ['run', 'relya'], /no role "relya", did you mean relay\?/],
     ['no role', ['run'], /missing required argument/],
@@ -91,9 +107,14 @@ describe('configuration and database', () => {
   });
 
   test('several wrong values: 78, all in one message', async () => {
-    const { code, stderr } = await waybill(['release'], { DATABASE_URL: 'localhost:5432', WAYBILL_CONCURRENCY: 'ten', WAYBILL_LEASE: '1 minute' });
+    const { code, stderr } = await waybill(['release'], {
+      DATABASE_URL: 'localhost:5432',
+      WAYBILL_CONCURRENCY: 'ten',
+      WAYBILL_LEASE: '1 minute',
+    });
     expect(code).toBe(78);
-    for (const name of ['DATABASE_URL', 'WAYBILL_CONCURRENCY', 'WAYBILL_LEASE']) expect(stderr).toContain(name);
+    for (const name of ['DATABASE_URL', 'WAYBILL_CONCURRENCY', 'WAYBILL_LEASE'])
+      expect(stderr).toContain(name);
   });
 
   test.each([['release'], ['migrate'], ['outbox stats'], ['outbox verify'], ['fleet']])(
@@ -109,7 +130,11 @@ describe('configuration and database', () => {
 
   test.each([
     ['wrong password', (url: URL) => void (url.password = 'wrong'), /refused user or password/],
-    ['database that does not exist', (url: URL) => void (url.pathname = '/no_such_database'), /does not exist/],
+    [
+      'database that does not exist',
+      (url: URL) => void (url.pathname = '/no_such_database'),
+      /does not exist/,
+    ],
   ])('%s: 69', async (_, spoil, message) => {
     const url = new URL(database.url);
     spoil(url);
@@ -130,7 +155,9 @@ describe('migrate and release', () => {
     const env = { DATABASE_URL: empty.url };
     const pending = await waybill(['migrate', '--dry-run', '--json'], env);
     expect(pending.code).toBe(0);
-    expect((JSON.parse(pending.stdout) as { pending: string[] }).pending).toContain('waybill/0001_outbox.sql');
+    expect((JSON.parse(pending.stdout) as { pending: string[] }).pending).toContain(
+      'waybill/0001_outbox.sql',
+    );
     const first = await waybill(['release', '--json'], env);
     expect(first.code).toBe(0);
     expect((JSON.parse(first.stdout) as { applied: string[] }).applied).toContain('waybill/0001_outbox.sql');
@@ -157,7 +184,10 @@ describe('outbox', () => {
 
   test('list, show, cancel, retry and stats of one message', async () => {
     const id = await record('cli.one');
-    expect(await json(['outbox', 'list', '--name', 'cli.one'])).toMatchObject({ messages: [{ id, status: 'pending' }], nextCursor: null });
+    expect(await json(['outbox', 'list', '--name', 'cli.one'])).toMatchObject({
+      messages: [{ id, status: 'pending' }],
+      nextCursor: null,
+    });
     expect(await json(['outbox', 'show', id])).toMatchObject({ id, payload: { a: 1 }, attempts: [] });
     expect(await json(['outbox', 'cancel', id])).toMatchObject({ messages: [{ id, status: 'cancelled' }] });
     expect(await json(['outbox', 'retry', id])).toMatchObject({ messages: [{ id, status: 'pending' }] });

@@ -31,7 +31,12 @@ describe('delivery', () => {
     await expect(
       db.transaction(async (tx) => {
         const { createPostgresOutbox } = await import('../../src/outbox/postgres.ts');
-        await createPostgresOutbox(tx).enqueue({ kind: 'job', name: 'work', queue: 'jobs', payload: { ms: 0 } });
+        await createPostgresOutbox(tx).enqueue({
+          kind: 'job',
+          name: 'work',
+          queue: 'jobs',
+          payload: { ms: 0 },
+        });
         throw new Error('the business said no');
       }),
     ).rejects.toThrow('the business said no');
@@ -40,7 +45,11 @@ describe('delivery', () => {
 
   it('a handler that fails is tried again after a backoff, and what it wrote is undone', async () => {
     const [id] = await world.enqueue('flaky', { failures: 2 });
-    expect(await settled(id!)).toMatchObject({ status: 'delivered', attempts: 3, last_error: 'no luck in attempt 2' });
+    expect(await settled(id!)).toMatchObject({
+      status: 'delivered',
+      attempts: 3,
+      last_error: 'no luck in attempt 2',
+    });
     expect(await world.count('select count(*)::int as n from effects where message_id = $1', [id])).toBe(1);
     const kept = 'select count(*)::int as n from waybill.outbox_attempts where message_id = $1';
     expect(await world.count(kept, [id])).toBe(2);
@@ -48,7 +57,11 @@ describe('delivery', () => {
 
   it('the last failure is the end, with its reason', async () => {
     const [id] = await world.enqueue('flaky', { failures: 9 }, 1, { maxAttempts: 2 });
-    expect(await settled(id!)).toMatchObject({ status: 'dead', attempts: 2, last_error: 'no luck in attempt 2' });
+    expect(await settled(id!)).toMatchObject({
+      status: 'dead',
+      attempts: 2,
+      last_error: 'no luck in attempt 2',
+    });
     expect(await world.count('select count(*)::int as n from effects where message_id = $1', [id])).toBe(0);
   });
 
@@ -78,25 +91,35 @@ describe('delivery', () => {
     });
     expect(now).toMatchObject({ status: 'pending', attempts: 0 });
     expect(now.last_error).toContain('from-a-newer-deploy');
-    await world.database.db.executeSql(`update waybill.outbox_messages set status = 'cancelled', cancelled_at = now() where id = $1`, [id]);
+    await world.database.db.executeSql(
+      `update waybill.outbox_messages set status = 'cancelled', cancelled_at = now() where id = $1`,
+      [id],
+    );
   });
 
   it('a parcel whose job is deleted under it is found missing and relayed again', async () => {
     const held = await world.enqueue('work', { ms: 1_500 }, 25); // every slot is taken
     await until(async () => (await world.counts()).sending === 25, { what: 'a full worker' });
     const [id] = await world.enqueue('work', { ms: 0 });
-    const deleted = async (): Promise<number> => (await world.database.db.executeSql(`delete from pgboss.job where name = 'jobs' returning id`)).rows.length;
+    const deleted = async (): Promise<number> =>
+      (await world.database.db.executeSql(`delete from pgboss.job where name = 'jobs' returning id`)).rows
+        .length;
     await until(async () => (await deleted()) === 1, { what: 'the job of the parcel' });
     expect(await settled(id!)).toMatchObject({ status: 'delivered', attempts: 1 });
     await Promise.all(held.map(settled));
-    await until(async () => (await world.counter('waybill_parcels_vanished_messages_total')) === 1, { what: 'the count' });
+    await until(async () => (await world.counter('waybill_parcels_vanished_messages_total')) === 1, {
+      what: 'the count',
+    });
   });
 
   it('more urgent messages overtake a backlog', async () => {
     const backlog = await world.enqueue('work', { ms: 20 }, 1_500);
     const [urgent] = await world.enqueue('work', { ms: 0 }, 1, { priority: 10 });
     await settled(urgent!);
-    const done = await world.count(`select count(*)::int as n from waybill.outbox_messages where status = 'delivered' and id = any($1)`, [backlog]);
+    const done = await world.count(
+      `select count(*)::int as n from waybill.outbox_messages where status = 'delivered' and id = any($1)`,
+      [backlog],
+    );
     expect(done).toBeLessThan(1_500);
     await Promise.all([settled(backlog.at(-1)!), world.quiet()]);
   });

@@ -20,7 +20,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const script = (name: string, code: string): ProcessLine => ({ name, command: process.execPath, args: ['-e', code] });
+const script = (name: string, code: string): ProcessLine => ({
+  name,
+  command: process.execPath,
+  args: ['-e', code],
+});
 const supervise = (said: string[], graceMs = 5_000): Supervisor =>
   createSupervisor({ cwd: dir, logDir: join(dir, 'log'), graceMs, say: (line) => void said.push(line) });
 
@@ -34,8 +38,12 @@ describe('supervisor', () => {
     const supervisor = supervise(said, 500);
     supervisor.start(script('good', stays), process.env);
     supervisor.start(script('deaf', deaf), process.env);
-    const [good] = await until(() => pids(supervisor.tail('good')).length > 0 && pids(supervisor.tail('good')));
-    const [bad] = await until(() => pids(supervisor.tail('deaf')).length > 0 && pids(supervisor.tail('deaf')));
+    const [good] = await until(
+      () => pids(supervisor.tail('good')).length > 0 && pids(supervisor.tail('good')),
+    );
+    const [bad] = await until(
+      () => pids(supervisor.tail('deaf')).length > 0 && pids(supervisor.tail('deaf')),
+    );
     await supervisor.end();
     expect(supervisor.tail('good')).toContain('asked');
     expect(said).toEqual(['deaf did not end within 500 ms: killed']);
@@ -63,7 +71,9 @@ describe('supervisor', () => {
       import { createSupervisor } from '${new URL('../../dev/supervisor.ts', import.meta.url).href}';
       const supervisor = createSupervisor({ cwd: '/', logDir: ${JSON.stringify(join(dir, 'killed'))}, graceMs: 1000, say: console.log });
       supervisor.start({ name: 'child', command: process.execPath, args: ['-e', ${JSON.stringify(stays)}] }, process.env);`;
-    const parent = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], { cwd: PROJECT });
+    const parent = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+      cwd: PROJECT,
+    });
     const log = join(dir, 'killed', 'child.log');
     const [child = 0] = await until(() => {
       const found = pids(readFileSync(log, 'utf8'));
@@ -84,12 +94,16 @@ describe('Procfile', () => {
 
   test('the one of this project starts Node directly, so that SIGTERM arrives', () => {
     const lines = readProcfile(join(PROJECT, 'Procfile'));
-    expect(lines.map((line) => line.name)).toEqual(expect.arrayContaining(['release', 'web', 'relay', 'email', 'jobs']));
+    expect(lines.map((line) => line.name)).toEqual(
+      expect.arrayContaining(['release', 'web', 'relay', 'email', 'jobs']),
+    );
     for (const line of lines) expect(line.command).toBe(process.execPath);
   });
 
   test('comments and empty lines are passed over', () => {
-    expect(read('# the fleet\n\nweb: run it fast\r\n')).toEqual([{ name: 'web', command: 'run', args: ['it', 'fast'] }]);
+    expect(read('# the fleet\n\nweb: run it fast\r\n')).toEqual([
+      { name: 'web', command: 'run', args: ['it', 'fast'] },
+    ]);
   });
 
   test.each([

@@ -35,7 +35,10 @@ describe('migrate', () => {
   test('applies each file once, in order', async () => {
     file('0002_second.sql', 'alter table one add b int');
     file('0001_first.sql', 'create table one (a int)');
-    expect(await migrate(database.db, [source])).toEqual({ applied: ['test/0001_first.sql', 'test/0002_second.sql'], pending: [] });
+    expect(await migrate(database.db, [source])).toEqual({
+      applied: ['test/0001_first.sql', 'test/0002_second.sql'],
+      pending: [],
+    });
     expect(await migrate(database.db, [source])).toEqual({ applied: [], pending: [] });
     file('0003_third.sql', 'create table three (a int)');
     expect(await migrate(database.db, [source])).toEqual({ applied: ['test/0003_third.sql'], pending: [] });
@@ -44,7 +47,10 @@ describe('migrate', () => {
 
   test('a dry run says what is pending and touches nothing', async () => {
     file('0001_first.sql', 'create table one (a int)');
-    expect(await migrate(database.db, [source], { dryRun: true })).toEqual({ applied: [], pending: ['test/0001_first.sql'] });
+    expect(await migrate(database.db, [source], { dryRun: true })).toEqual({
+      applied: [],
+      pending: ['test/0001_first.sql'],
+    });
     expect(await tables()).toEqual([]);
     const { rows } = await database.db.executeSql(`select to_regnamespace('waybill') as schema`);
     expect(rows).toEqual([{ schema: null }]);
@@ -54,7 +60,10 @@ describe('migrate', () => {
     file('0001_first.sql', 'create table one (a int); select pg_sleep(0.05)');
     file('0002_second.sql', 'create table two (a int); select pg_sleep(0.05)');
     const reports = await Promise.all([1, 2, 3].map(() => migrate(database.db, [source])));
-    expect(reports.flatMap((report) => report.applied).toSorted()).toEqual(['test/0001_first.sql', 'test/0002_second.sql']);
+    expect(reports.flatMap((report) => report.applied).toSorted()).toEqual([
+      'test/0001_first.sql',
+      'test/0002_second.sql',
+    ]);
     expect(await tables()).toEqual(['one', 'two']);
   });
 
@@ -63,7 +72,10 @@ describe('migrate', () => {
     await migrate(database.db, [source]);
     file('0001_first.sql', 'create table one (a bigint)');
     file('0002_second.sql', 'create table two (a int)');
-    const refused = { code: 'migration_changed', message: expect.stringContaining('test/0001_first.sql') as string };
+    const refused = {
+      code: 'migration_changed',
+      message: expect.stringContaining('test/0001_first.sql') as string,
+    };
     await expect(migrate(database.db, [source])).rejects.toMatchObject(refused);
     await expect(migrate(database.db, [source], { dryRun: true })).rejects.toMatchObject(refused);
     expect(await tables()).toEqual(['one']);

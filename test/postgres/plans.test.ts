@@ -33,7 +33,10 @@ beforeAll(async () => {
 afterAll(() => database.end());
 
 async function nodesOf(sql: string, values: unknown[]): Promise<Node[]> {
-  const { rows: plan } = await database.db.executeSql<{ 'QUERY PLAN': [{ Plan: Node }] }>(`explain (format json) ${sql}`, values);
+  const { rows: plan } = await database.db.executeSql<{ 'QUERY PLAN': [{ Plan: Node }] }>(
+    `explain (format json) ${sql}`,
+    values,
+  );
   const all = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(all)];
   return all(plan[0]!['QUERY PLAN'][0].Plan);
 }
@@ -45,7 +48,9 @@ describe.each(['stale', 'current'])('I: plans with %s statistics', (statistics) 
 
   it.each(Object.entries(statements))('%s', async (_, { sql, values, uses }) => {
     const nodes = await nodesOf(sql, values(ids));
-    const scans = nodes.filter((n) => n['Node Type'] === 'Seq Scan' && n['Relation Name'] === 'outbox_messages');
+    const scans = nodes.filter(
+      (n) => n['Node Type'] === 'Seq Scan' && n['Relation Name'] === 'outbox_messages',
+    );
     expect(scans, 'sequential scans of the outbox').toEqual([]);
     const used = new Set(nodes.map((n) => n['Index Name']));
     for (const index of uses) expect(used, 'indexes of the plan').toContain(index);

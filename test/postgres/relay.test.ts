@@ -40,7 +40,17 @@ async function waiting(name = 'jobs'): Promise<number> {
   return (await database.db.executeSql<{ n: number }>(sql, [name])).rows[0]!.n;
 }
 
-const claims = { get db() { return database.db; }, get queue() { return queue; }, outboxOn: createPostgresOutbox, workerId: 'w', leaseMs: 1 };
+const claims = {
+  get db() {
+    return database.db;
+  },
+  get queue() {
+    return queue;
+  },
+  outboxOn: createPostgresOutbox,
+  workerId: 'w',
+  leaseMs: 1,
+};
 
 describe('relay', () => {
   it('keeps a queue at its high-water mark; the backlog waits in the outbox, and other queues are not held up', async () => {
@@ -48,7 +58,12 @@ describe('relay', () => {
     await outbox.enqueue([...jobs(300), ...jobs(5, { queue: 'other' })]);
     const relay = relayOf(100);
     for (let i = 0; i < 5; i++) await relay();
-    expect(await queue.depth()).toEqual(new Map([['jobs', 100], ['other', 5]]));
+    expect(await queue.depth()).toEqual(
+      new Map([
+        ['jobs', 100],
+        ['other', 5],
+      ]),
+    );
     expect(await waiting()).toBe(200);
     await takeAndClaim('jobs', false, { parcels: 100, free: 60 }, { ...claims, leaseMs: 60_000 });
     for (let i = 0; i < 3; i++) await relay();
@@ -58,10 +73,12 @@ describe('relay', () => {
 
   it('several relays at once put each message into one parcel', async () => {
     await createPostgresOutbox(database.db).enqueue(jobs(1_000, { queue: 'many' }));
-    await Promise.all([1, 2, 3, 4].map(async () => {
-      const relay = relayOf(100_000, 90);
-      while ((await waiting('many')) > 0) await relay();
-    }));
+    await Promise.all(
+      [1, 2, 3, 4].map(async () => {
+        const relay = relayOf(100_000, 90);
+        while ((await waiting('many')) > 0) await relay();
+      }),
+    );
     expect((await queue.depth()).get('many')).toBe(1_000);
     expect(await queue.waiting(['many'])).toHaveProperty('size', 1_000);
   });
@@ -78,7 +95,14 @@ describe('relay', () => {
     await relayOf(100_000)();
     const taken = await takeAndClaim('poison', false, { parcels: 10, free: 10 }, claims);
     expect(taken.messages).toHaveLength(4);
-    const sweep = createSweep({ db: database.db, queue, events, observe, intervalMs: 1_000, nudge: () => undefined });
+    const sweep = createSweep({
+      db: database.db,
+      queue,
+      events,
+      observe,
+      intervalMs: 1_000,
+      nudge: () => undefined,
+    });
     await sweep();
     await relayOf(100_000)();
     expect((await queue.ready(['poison'])).map((source) => source.alone)).toEqual([true]);
@@ -95,13 +119,21 @@ describe('relay', () => {
     const retention = { deliveredMs: 60_000, deadMs: 60_000, keyMs: 1e9 };
     const prune = createPrune({ db, events, observe, retention });
     await prune();
-    const there = async (): Promise<number> => (await db.executeSql('select from waybill.outbox_messages where id = $1', [message!.id])).rows.length;
+    const there = async (): Promise<number> =>
+      (await db.executeSql('select from waybill.outbox_messages where id = $1', [message!.id])).rows.length;
     expect(await there()).toBe(1);
-    await db.executeSql(`update waybill.outbox_messages set delivered_at = now() - interval '2 minutes' where id = $1`, [message!.id]);
+    await db.executeSql(
+      `update waybill.outbox_messages set delivered_at = now() - interval '2 minutes' where id = $1`,
+      [message!.id],
+    );
     const young = await createPrune({ db, events, observe, retention: { ...retention, deliveredMs: 0 } })();
     expect(young).toBeGreaterThan(0);
     expect(await there()).toBe(0);
-    expect((await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' })))[0]).toEqual({ id: message!.id, status: 'delivered', duplicate: true });
+    expect((await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' })))[0]).toEqual({
+      id: message!.id,
+      status: 'delivered',
+      duplicate: true,
+    });
     expect((await verifyOutbox(db)).findings).toEqual([]);
   });
 

@@ -13,7 +13,10 @@ const message: fc.Arbitrary<DueMessage> = fc.record({
   lag: fc.constant(0),
 });
 const due = fc.uniqueArray(message, { selector: (m) => m.id, maxLength: 300 });
-const options = fc.record({ limit: fc.integer({ min: 1, max: 50 }), spread: fc.integer({ min: 1, max: 20 }) });
+const options = fc.record({
+  limit: fc.integer({ min: 1, max: 50 }),
+  spread: fc.integer({ min: 1, max: 20 }),
+});
 
 describe('pack', () => {
   it('puts every message into exactly one parcel of its queue and priority', () => {
@@ -23,7 +26,8 @@ describe('pack', () => {
         expect(parcels.flatMap((p) => p.ids).toSorted()).toEqual(messages.map((m) => m.id).toSorted());
         const byId = new Map(messages.map((m) => [m.id, m]));
         for (const parcel of parcels)
-          for (const id of parcel.ids) expect(byId.get(id)).toMatchObject({ queue: parcel.queue, priority: parcel.priority });
+          for (const id of parcel.ids)
+            expect(byId.get(id)).toMatchObject({ queue: parcel.queue, priority: parcel.priority });
       }),
     );
   });
@@ -43,8 +47,16 @@ describe('pack', () => {
 
   it('a parcel grows with the backlog, up to its limit', () => {
     const backlog = (n: number): DueMessage[] =>
-      Array.from({ length: n }, (_, i) => ({ id: String(i), queue: 'q', priority: 0, attempts: 0, expirations: 0, lag: 0 }));
-    const largest = (n: number): number => Math.max(...pack(backlog(n), { limit: 50, spread: 10 }).map((p) => p.ids.length));
+      Array.from({ length: n }, (_, i) => ({
+        id: String(i),
+        queue: 'q',
+        priority: 0,
+        attempts: 0,
+        expirations: 0,
+        lag: 0,
+      }));
+    const largest = (n: number): number =>
+      Math.max(...pack(backlog(n), { limit: 50, spread: 10 }).map((p) => p.ids.length));
     expect([1, 10, 11, 100, 500, 5_000].map(largest)).toEqual([1, 1, 2, 10, 50, 50]);
   });
 

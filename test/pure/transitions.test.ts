@@ -16,8 +16,16 @@ describe('settle', () => {
     ['delivered', { type: 'delivered', then: [] }, { to: 'delivered', then: [] }],
     ['released', { type: 'released', reason: null, delay: 0 }, { to: 'released', error: null, delay: 0 }],
     ['transient', failure('transient'), { to: 'failed', error: 'why', delay: 1_000, ambiguous: false }],
-    ['ambiguous', failure('transient', { ambiguous: true }), { to: 'failed', error: 'why', delay: 1_000, ambiguous: true }],
-    ['Retry-After', failure('transient', { retryAfter: 7_000 }), { to: 'failed', error: 'why', delay: 8_000, ambiguous: false }],
+    [
+      'ambiguous',
+      failure('transient', { ambiguous: true }),
+      { to: 'failed', error: 'why', delay: 1_000, ambiguous: true },
+    ],
+    [
+      'Retry-After',
+      failure('transient', { retryAfter: 7_000 }),
+      { to: 'failed', error: 'why', delay: 8_000, ambiguous: false },
+    ],
     ['permanent', failure('permanent'), { to: 'dead', error: 'why', ambiguous: false }],
     ['operator', failure('operator'), { to: 'released', error: 'why', delay: 30_000 }],
   ])('%s', (_, outcome, expected) => {
@@ -26,19 +34,27 @@ describe('settle', () => {
 
   it('a transient failure of the last attempt is the end', () => {
     const last = { ...message, attempt: 5 };
-    expect(settle(last, failure('transient'), backoff, () => 0.5)).toMatchObject({ to: 'dead', error: 'why' });
+    expect(settle(last, failure('transient'), backoff, () => 0.5)).toMatchObject({
+      to: 'dead',
+      error: 'why',
+    });
   });
 });
 
 describe('retryDelay', () => {
   it('stays between what was asked for and the ceiling above it', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1000 }), fc.double({ min: 0, max: 0.999, noNaN: true }), fc.integer(), (attempt, r, asked) => {
-        const delay = retryDelay(backoff, attempt, () => r, asked);
-        const floor = Math.min(Math.max(asked, 0), maxRetryAfter);
-        expect(delay).toBeGreaterThanOrEqual(floor);
-        expect(delay).toBeLessThanOrEqual(floor + backoff.max);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 1000 }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        fc.integer(),
+        (attempt, r, asked) => {
+          const delay = retryDelay(backoff, attempt, () => r, asked);
+          const floor = Math.min(Math.max(asked, 0), maxRetryAfter);
+          expect(delay).toBeGreaterThanOrEqual(floor);
+          expect(delay).toBeLessThanOrEqual(floor + backoff.max);
+        },
+      ),
     );
   });
 

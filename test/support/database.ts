@@ -56,7 +56,10 @@ async function leftBehind(server: string, name: string): Promise<string[]> {
     return rows.map((row) => String(row['line']));
   };
   try {
-    await until(async () => (await sessions()).length === 0, { timeoutMs: 3_000, what: 'closed connections' });
+    await until(async () => (await sessions()).length === 0, {
+      timeoutMs: 3_000,
+      what: 'closed connections',
+    });
     return [];
   } catch {
     return sessions();

@@ -9,7 +9,12 @@ const pool = new pg.Pool({ connectionString: process.env['DATABASE_URL'], max: 5
 pool.on('error', () => undefined); // tests stop the server; a mark that cannot be left fails its own query
 
 async function mark(id: string, attempt: number, what: string): Promise<void> {
-  await pool.query('insert into marks (message_id, attempt, what, pid) values ($1, $2, $3, $4)', [id, attempt, what, process.pid]);
+  await pool.query('insert into marks (message_id, attempt, what, pid) values ($1, $2, $3, $4)', [
+    id,
+    attempt,
+    what,
+    process.pid,
+  ]);
 }
 
 /** Works for `ms`, then leaves its mark. */
@@ -54,7 +59,11 @@ const flaky = defineJob({
 });
 
 const happened = defineEvent({ name: 'happened', payload: z.object({ n: z.number() }) });
-const one = defineListener({ name: 'one', event: happened, handler: (ctx) => mark(ctx.message.id, ctx.message.attempt, 'one') });
+const one = defineListener({
+  name: 'one',
+  event: happened,
+  handler: (ctx) => mark(ctx.message.id, ctx.message.attempt, 'one'),
+});
 const two = defineListener({
   name: 'two',
   event: happened,

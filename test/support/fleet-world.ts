@@ -34,7 +34,11 @@ export async function fleetWorld(env: Readonly<Record<string, string>> = {}): Pr
   await db.executeSql(marksTables);
   const outbox = createPostgresOutbox(db);
   const fleet = testFleet({
-    DATABASE_URL: database.url, WAYBILL_APP: 'test/support/fleet-app.ts', WAYBILL_LEASE: '2s', WAYBILL_POLL_INTERVAL: '200ms', ...env,
+    DATABASE_URL: database.url,
+    WAYBILL_APP: 'test/support/fleet-app.ts',
+    WAYBILL_LEASE: '2s',
+    WAYBILL_POLL_INTERVAL: '200ms',
+    ...env,
   });
 
   async function count(sql: string, values: unknown[] = []): Promise<number> {
@@ -42,7 +46,10 @@ export async function fleetWorld(env: Readonly<Record<string, string>> = {}): Pr
   }
 
   return {
-    database, outbox, fleet, count,
+    database,
+    outbox,
+    fleet,
+    count,
     async enqueue(name, payload, n = 1, over = {}) {
       const message = { kind: 'job' as const, name, queue: 'jobs', payload, ...over };
       return (await outbox.enqueue(Array.from({ length: n }, () => message))).map((one) => one.id);
@@ -52,14 +59,19 @@ export async function fleetWorld(env: Readonly<Record<string, string>> = {}): Pr
       await until(async () => (await count(live)) === 0, { timeoutMs, what: 'a quiet outbox' });
     },
     async counts() {
-      const { rows } = await db.executeSql<{ status: Status; n: number }>(`select status, count(*)::int as n from waybill.outbox_messages group by 1`);
+      const { rows } = await db.executeSql<{ status: Status; n: number }>(
+        `select status, count(*)::int as n from waybill.outbox_messages group by 1`,
+      );
       return Object.fromEntries(rows.map((row) => [row.status, row.n]));
     },
     async marks(what) {
       const sql = `select message_id as id, count(*)::int as n from marks where what = $1 group by 1`;
-      return new Map((await db.executeSql<{ id: string; n: number }>(sql, [what])).rows.map((row) => [row.id, row.n]));
+      return new Map(
+        (await db.executeSql<{ id: string; n: number }>(sql, [what])).rows.map((row) => [row.id, row.n]),
+      );
     },
-    counter: (name) => count(`select coalesce(sum(value), 0)::int as n from waybill.counters where name = $1`, [name]),
+    counter: (name) =>
+      count(`select coalesce(sum(value), 0)::int as n from waybill.counters where name = $1`, [name]),
     async end() {
       await fleet.end();
       const { findings } = await verifyOutbox(db);

@@ -49,13 +49,19 @@ export function testFleet(env: Readonly<Record<string, string>>): TestFleet {
 
 function launch(role: Role, env: Readonly<Record<string, string>>): Running {
   const clean = { PATH: process.env['PATH'], HOME: process.env['HOME'], LOG_LEVEL: 'info', ...env };
-  const child = spawn(process.execPath, ['--import', 'tsx', `workers/${role}.ts`], { cwd: root, env: clean, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['--import', 'tsx', `workers/${role}.ts`], {
+    cwd: root,
+    env: clean,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   const lines: Record<string, unknown>[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(parsed(line)));
   createInterface({ input: child.stderr }).on('line', (line) => lines.push({ stderr: line }));
   const ended = endOf(child);
   return {
-    role, lines, ended,
+    role,
+    lines,
+    ended,
     pid: child.pid!,
     kill: (signal) => void child.kill(signal),
     async stop() {

@@ -15,21 +15,47 @@ export type Statement = {
 };
 
 const token = '00000000-0000-4000-8000-000000000000';
-const message = { ...checkMessage({ kind: 'job', name: 'n', queue: 'q', payload: {}, deliveryKey: 'k' }), id: newId() };
-const settlement = (id: string) => ({ id, claimToken: token, to: 'failed' as const, error: 'e', delay: 0, ambiguous: false });
+const message = {
+  ...checkMessage({ kind: 'job', name: 'n', queue: 'q', payload: {}, deliveryKey: 'k' }),
+  id: newId(),
+};
+const settlement = (id: string) => ({
+  id,
+  claimToken: token,
+  to: 'failed' as const,
+  error: 'e',
+  delay: 0,
+  ambiguous: false,
+});
 
 export const statements: Record<string, Statement> = {
   record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
   holders: { sql: holdersSql, values: () => [['job'], ['n'], ['k']], uses: ['outbox_delivery_key'] },
-  'claim by id': { sql: claimIdsSql, values: (ids) => [25, 15_000, 'w', ids, null, null], uses: ['outbox_messages_pkey'] },
+  'claim by id': {
+    sql: claimIdsSql,
+    values: (ids) => [25, 15_000, 'w', ids, null, null],
+    uses: ['outbox_messages_pkey'],
+  },
   'claim what is due': {
     sql: claimDueSql,
     values: () => [25, 15_000, 'w', null, null],
     uses: ['outbox_waiting', 'outbox_in_flight', 'outbox_messages_pkey'],
   },
-  settle: { sql: settleSql, values: (ids) => settleValues(ids.map(settlement), 1_000), uses: ['outbox_messages_pkey'] },
-  extend: { sql: extendSql, values: (ids) => [ids, ids.map(() => token), 15_000], uses: ['outbox_messages_pkey'] },
-  'take due': { sql: takeDueSql, values: () => [['jobs'], [100], 500], uses: ['outbox_waiting', 'outbox_messages_pkey'] },
+  settle: {
+    sql: settleSql,
+    values: (ids) => settleValues(ids.map(settlement), 1_000),
+    uses: ['outbox_messages_pkey'],
+  },
+  extend: {
+    sql: extendSql,
+    values: (ids) => [ids, ids.map(() => token), 15_000],
+    uses: ['outbox_messages_pkey'],
+  },
+  'take due': {
+    sql: takeDueSql,
+    values: () => [['jobs'], [100], 500],
+    uses: ['outbox_waiting', 'outbox_messages_pkey'],
+  },
   'expire leases': { sql: expireSql, values: () => [500], uses: ['outbox_in_flight'] },
   'kill exhausted': { sql: exhaustSql, values: () => [500], uses: ['outbox_in_flight'] },
   'find suspects': { sql: suspectsSql, values: () => [10_000, 1_000], uses: ['outbox_in_flight'] },

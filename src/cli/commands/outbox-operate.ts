@@ -22,7 +22,9 @@ export function addOutboxOperate(outbox: Command): void {
     .option('--dry-run', 'only count what the filter matches')
     .option('--yes', 'really retry all that the filter matches')
     .option('--json', 'the result as JSON')
-    .action((ids: string[], options: RetryOptions) => (ids.length > 0 ? retryIds(ids, options) : retryFiltered(options)));
+    .action((ids: string[], options: RetryOptions) =>
+      ids.length > 0 ? retryIds(ids, options) : retryFiltered(options),
+    );
   outbox
     .command('cancel')
     .description('end messages that wait')
@@ -43,7 +45,10 @@ async function retryFiltered(options: RetryOptions): Promise<void> {
     throw new UsageError('filter_required', 'say which messages: ids, or a filter such as --status dead');
   const filter = readFilter(options);
   if (!options.yes && !dryRun)
-    throw new UsageError('confirmation_required', 'this retries all that match: look with --dry-run, then confirm with --yes');
+    throw new UsageError(
+      'confirmation_required',
+      'this retries all that match: look with --dry-run, then confirm with --yes',
+    );
   const onProgress = (retried: number): void => (options.json ? undefined : say(`${retried} so far`));
   const result = await withDatabase(({ db }) => retryMany(db, filter, { dryRun, onProgress }));
   print(result, options, ({ matched, retried }) => [`${matched} matched, ${retried} wait again`]);

@@ -28,7 +28,9 @@ export function addOutboxRead(outbox: Command): void {
     .command('stats')
     .description('how many messages there are, by status and by queue')
     .option('--json', 'the result as JSON')
-    .action(async (options: Output) => print(await withDatabase(({ db }) => readStats(db)), options, statsLines));
+    .action(async (options: Output) =>
+      print(await withDatabase(({ db }) => readStats(db)), options, statsLines),
+    );
   outbox
     .command('verify')
     .description('prove that every recorded message is accounted for; exit code 3 when not')
@@ -47,9 +49,14 @@ async function show(id: string, options: Output): Promise<void> {
   const message = await withDatabase(({ db }) => showMessage(db, id));
   const { payload, attempts, ...facts } = message;
   print(message, options, () => [
-    ...table([], Object.entries(facts).map(([name, value]) => [name, text(value)])).slice(1),
+    ...table(
+      [],
+      Object.entries(facts).map(([name, value]) => [name, text(value)]),
+    ).slice(1),
     `payload  ${JSON.stringify(payload, null, 2)}`,
-    ...attempts.map((a) => `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd()),
+    ...attempts.map((a) =>
+      `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd(),
+    ),
   ]);
 }
 
@@ -63,15 +70,35 @@ export function messageLines(messages: readonly MessageView[]): string[] {
   if (messages.length === 0) return ['no message'];
   return table(
     ['ID', 'KIND', 'NAME', 'QUEUE', 'STATUS', 'ATTEMPTS', 'CREATED', 'LAST ERROR'],
-    messages.map((m) => [m.id, m.kind, m.name, m.queue, m.status, `${m.attemptCount}/${m.maxAttempts}`, text(m.createdAt), short(m.lastError)]),
+    messages.map((m) => [
+      m.id,
+      m.kind,
+      m.name,
+      m.queue,
+      m.status,
+      `${m.attemptCount}/${m.maxAttempts}`,
+      text(m.createdAt),
+      short(m.lastError),
+    ]),
   );
 }
 
 function statsLines({ byStatus, byQueue, oldestDueSeconds }: Stats): string[] {
-  const rows = Object.entries(byQueue).map(([queue, n]) => [queue, String(n.pending), String(n.sending), String(n.failed)]);
-  const oldest = oldestDueSeconds === null ? 'nothing is due' : `the oldest due message waits since ${oldestDueSeconds.toFixed(1)} s`;
+  const rows = Object.entries(byQueue).map(([queue, n]) => [
+    queue,
+    String(n.pending),
+    String(n.sending),
+    String(n.failed),
+  ]);
+  const oldest =
+    oldestDueSeconds === null
+      ? 'nothing is due'
+      : `the oldest due message waits since ${oldestDueSeconds.toFixed(1)} s`;
   return [
-    ...table(['STATUS', 'MESSAGES'], Object.entries(byStatus).map(([status, count]) => [status, String(count)])),
+    ...table(
+      ['STATUS', 'MESSAGES'],
+      Object.entries(byStatus).map(([status, count]) => [status, String(count)]),
+    ),
     '',
     ...table(['QUEUE', 'PENDING', 'SENDING', 'FAILED'], rows),
     oldest,
@@ -79,10 +106,25 @@ function statsLines({ byStatus, byQueue, oldestDueSeconds }: Stats): string[] {
 }
 
 function verificationLines({ ok, kinds, findings }: Verification): string[] {
-  const columns = ['recorded', 'pending', 'sending', 'failed', 'delivered', 'dead', 'cancelled', 'pruned', 'difference'] as const;
+  const columns = [
+    'recorded',
+    'pending',
+    'sending',
+    'failed',
+    'delivered',
+    'dead',
+    'cancelled',
+    'pruned',
+    'difference',
+  ] as const;
   const rows = kinds.map((kind) => [kind.kind, ...columns.map((column) => String(kind[column]))]);
-  const found = findings.map(({ code, message, ids }) => `${code}: ${message}${ids.length > 0 ? ` (${ids.join(', ')})` : ''}`);
-  return [...table(['KIND', ...columns], rows), ...(ok ? ['every recorded message is accounted for'] : found)];
+  const found = findings.map(
+    ({ code, message, ids }) => `${code}: ${message}${ids.length > 0 ? ` (${ids.join(', ')})` : ''}`,
+  );
+  return [
+    ...table(['KIND', ...columns], rows),
+    ...(ok ? ['every recorded message is accounted for'] : found),
+  ];
 }
 
 function text(value: Date | string | number | null): string {

@@ -26,5 +26,8 @@ function checkRole(name: string): void {
   const known: readonly string[] = roleNames;
   if (known.includes(name)) return;
   const near = nearest(name, known);
-  throw new UsageError('unknown_role', `no role "${name}"${near ? `, did you mean ${near}?` : ''} There are: ${known.join(', ')}`);
+  throw new UsageError(
+    'unknown_role',
+    `no role "${name}"${near ? `, did you mean ${near}?` : ''} There are: ${known.join(', ')}`,
+  );
 }

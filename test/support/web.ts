@@ -1,0 +1,56 @@
+// The web server of an application on a test database, with the engine's own parts around it.
+
+import type { FastifyInstance } from 'fastify';
+import { createActionRunner, type ActionRunner } from '../../src/action/run.ts';
+import type { App } from '../../src/define/app.ts';
+import { createRegistry } from '../../src/define/registry.ts';
+import { createServer } from '../../src/http/server.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { readConfig } from '../../src/process/config.ts';
+import { createHost, type Host } from '../../src/process/host.ts';
+
+export const apiKey = 'api-key-of-the-tests';
+export const adminKey = 'admin-key-of-the-tests';
+
+export type TestWeb = {
+  readonly server: FastifyInstance;
+  readonly host: Host;
+  readonly runner: ActionRunner;
+  /** How often the relay would have been nudged. */
+  nudges(): number;
+  end(): Promise<void>;
+};
+
+export function testWeb(
+  app: App,
+  databaseUrl: string,
+  env: Record<string, string | undefined> = {},
+): TestWeb {
+  const config = readConfig({
+    DATABASE_URL: databaseUrl,
+    WAYBILL_API_KEY: apiKey,
+    WAYBILL_ADMIN_KEY: adminKey,
+    WAYBILL_EMAIL_FROM: 'shop@example.test',
+    LOG_LEVEL: 'silent',
+    ...env,
+  });
+  const host = createHost('web', config, new AbortController().signal);
+  const { db, log } = host;
+  let nudges = 0;
+  const nudge = (): void => void (nudges += 1);
+  const registry = createRegistry(app);
+  const outboxOn = (executor: Parameters<typeof createPostgresOutbox>[0]) =>
+    createPostgresOutbox(executor, { maxPayloadBytes: config.maxPayloadBytes });
+  const runner = createActionRunner({ db, registry, log, nudge, outboxOn, emailFrom: config.emailFrom });
+  const server = createServer(host, { registry, runner, nudge });
+  return {
+    server,
+    host,
+    runner,
+    nudges: () => nudges,
+    async end() {
+      await server.close();
+      await db.end();
+    },
+  };
+}
