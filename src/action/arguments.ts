@@ -1,7 +1,7 @@
 // The arguments of an action: checked by its schema, and nothing in them that it does not know. A misspelt field is an error,
 // not silence, also where the author wrote z.object and not z.strictObject; z.looseObject lets everything in.
 
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Action } from '../define/action.ts';
 import { issuesOf, pathText, type Issue } from '../define/payload.ts';
 import { nearest } from '../nearest.ts';

@@ -27,7 +27,7 @@ export function createServer(host: Host, { registry, runner, nudge }: WebPorts):
     requestTimeout: 30_000, // for the request to arrive, not for the answer
     forceCloseConnections: 'idle',
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
-    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply, host),
+    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply, host),
   });
   server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, host));
   readBodies(server);
