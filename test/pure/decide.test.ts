@@ -1,0 +1,63 @@
+// A test for each line of the table that says what an email error means.
+
+import { expect, test } from 'vitest';
+import { decideEmail } from '../../src/email/decide.ts';
+import { EmailError, type EmailFacts } from '../../src/email/error.ts';
+
+type Facts = Partial<Omit<EmailFacts, 'provider'>>;
+
+function decide(facts: Facts) {
+  return decideEmail(new EmailError('what was said', { provider: 'smtp', phase: facts.responseCode ? 'answered' : 'connect', ...facts }));
+}
+
+const lines: readonly [title: string, type: string, facts: Facts][] = [
+  ['421 to RCPT', 'transient', { responseCode: 421, code: 'ECONNECTION', command: 'CONN' }],
+  ['421 to a login', 'transient', { responseCode: 421, code: 'EAUTH', command: 'AUTH PLAIN' }],
+  ['503', 'transient', { responseCode: 503, code: 'EENVELOPE', command: 'MAIL FROM' }],
+  ['454 to a login', 'transient', { responseCode: 454, code: 'EAUTH', command: 'AUTH PLAIN' }],
+  ['454 to STARTTLS', 'transient', { responseCode: 454, code: 'ETLS', command: 'STARTTLS' }],
+  ['432', 'operator', { responseCode: 432, code: 'EAUTH', command: 'AUTH PLAIN' }],
+  ['530 to MAIL', 'operator', { responseCode: 530, code: 'EENVELOPE', command: 'MAIL FROM' }],
+  ['534', 'operator', { responseCode: 534, code: 'EAUTH', command: 'AUTH PLAIN' }],
+  ['535', 'operator', { responseCode: 535, code: 'EAUTH', command: 'AUTH PLAIN' }],
+  ['538', 'operator', { responseCode: 538, code: 'EAUTH', command: 'AUTH PLAIN' }],
+  ['a login that failed without a code', 'operator', { code: 'EAUTH', command: 'API' }],
+  ['no credentials', 'operator', { code: 'ENOAUTH', command: 'API' }],
+  ['a certificate that ran out', 'operator', { code: 'CERT_HAS_EXPIRED', command: 'CONN' }],
+  ['a certificate signed by itself', 'operator', { code: 'DEPTH_ZERO_SELF_SIGNED_CERT', command: 'CONN' }],
+  ['a certificate of another host', 'operator', { code: 'ERR_TLS_CERT_ALTNAME_INVALID', command: 'CONN' }],
+  ['an unknown authority', 'operator', { code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', command: 'CONN' }],
+  ['no TLS at all', 'operator', { code: 'ERR_SSL_WRONG_VERSION_NUMBER', command: 'CONN' }],
+  ['STARTTLS refused', 'operator', { responseCode: 502, code: 'ETLS', command: 'STARTTLS' }],
+  ['an unknown host', 'operator', { code: 'ENOTFOUND', command: 'CONN' }],
+  ['554 as the greeting', 'operator', { responseCode: 554, code: 'EPROTOCOL', command: 'CONN' }],
+  ['550 to EHLO', 'operator', { responseCode: 550, code: 'EPROTOCOL', command: 'EHLO' }],
+  ['552 to RCPT', 'transient', { responseCode: 552, code: 'EENVELOPE', command: 'RCPT TO' }],
+  ['552 to DATA', 'permanent', { responseCode: 552, code: 'EMESSAGE', command: 'DATA' }],
+  ['451 to MAIL', 'transient', { responseCode: 451, code: 'EENVELOPE', command: 'MAIL FROM' }],
+  ['450 to RCPT', 'transient', { responseCode: 450, code: 'EENVELOPE', command: 'RCPT TO' }],
+  ['452 to DATA', 'transient', { responseCode: 452, code: 'EMESSAGE', command: 'DATA' }],
+  ['451 as the greeting', 'transient', { responseCode: 451, code: 'EPROTOCOL', command: 'CONN' }],
+  ['550 to MAIL', 'permanent', { responseCode: 550, code: 'EENVELOPE', command: 'MAIL FROM' }],
+  ['550 to RCPT', 'permanent', { responseCode: 550, code: 'EENVELOPE', command: 'RCPT TO' }],
+  ['554 to DATA', 'permanent', { responseCode: 554, code: 'EMESSAGE', command: 'DATA' }],
+  ['larger than SIZE', 'permanent', { code: 'EMESSAGE', command: 'MAIL FROM' }],
+  ['no envelope', 'permanent', { code: 'EENVELOPE', command: 'API' }],
+  ['connection refused', 'transient', { code: 'ECONNREFUSED', command: 'CONN' }],
+  ['a timeout', 'transient', { code: 'ETIMEDOUT', command: 'CONN' }],
+  ['a name server that does not answer', 'transient', { code: 'EAI_AGAIN', command: 'CONN' }],
+  ['a reset', 'transient', { code: 'ECONNRESET', command: 'CONN' }],
+  ['lost before the message', 'transient', { code: 'ECONNECTION', command: 'CONN' }],
+  ['an abort', 'transient', { code: 'EABORT' }],
+  ['nothing known', 'transient', {}],
+];
+
+test.each(lines)('%s: %s', (_, type, facts) => {
+  const failure = decide(facts);
+  expect(failure).toMatchObject({ type, message: expect.stringMatching(/^smtp: .+: what was said$/) });
+  expect(failure.ambiguous).toBeUndefined();
+});
+
+test.each(['ECONNECTION', 'ECONNRESET', 'ETIMEDOUT', 'EABORT'])('lost after the message (%s): transient and ambiguous', (code) => {
+  expect(decide({ phase: 'sent', code })).toMatchObject({ type: 'transient', ambiguous: true });
+});
