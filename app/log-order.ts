@@ -5,6 +5,6 @@ export const logOrder = defineListener({
   name: 'order-log',
   event: orderPlaced,
   async handler(ctx, { orderId }) {
-    await ctx.db.query('insert into order_log (order_id) values ($1)', [orderId]);
+    await ctx.db.query('insert into order_log (order_id) values ($1) on conflict do nothing', [orderId]);
   },
 });

@@ -62,6 +62,9 @@ create index outbox_in_flight on waybill.outbox_messages (relayed_at)
 -- The operator's: dead letters, newest first; also what the pruner walks.
 create index outbox_dead on waybill.outbox_messages (dead_at) where dead_at is not null;
 
+-- Cancelled ones, for counting and pruning.
+create index outbox_cancelled on waybill.outbox_messages (cancelled_at) where cancelled_at is not null;
+
 -- A delivery key stands once. Dead and cancelled messages give theirs back, so that a cause can be mended and the message enqueued anew.
 create unique index outbox_delivery_key on waybill.outbox_messages (kind, name, delivery_key)
   where delivery_key is not null and dead_at is null and cancelled_at is null;

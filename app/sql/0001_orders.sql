@@ -21,6 +21,6 @@ create table counted_orders (
 
 -- What the listener writes.
 create table order_log (
-  order_id  uuid        not null,
+  order_id  uuid        primary key,
   placed_at timestamptz not null default now()
 );

@@ -13,7 +13,10 @@ export type Executor = {
 
 /** What a pg client or pool offers of itself. */
 export type PgLike = {
-  query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
+  query(
+    text: string,
+    values?: unknown[],
+  ): Promise<{ rows: unknown[]; /** Of the tag, such as `COMMIT`. */ command?: string }>;
 };
 
 /** Accepts an executor or a pg client (or pool) and gives an executor. */
@@ -21,8 +24,25 @@ export function toExecutor(source: Executor | PgLike): Executor {
   if ('executeSql' in source) return source;
   return {
     async executeSql<Row>(text: string, values: readonly unknown[] = []) {
-      const result = await source.query(text, [...values]);
+      const result = await marking(source.query(text, [...values]));
       return { rows: result.rows as Row[] };
     },
   };
+}
+
+const mark = Symbol('waybill: thrown by the database client');
+
+/** Marks what the database client throws: a handler's own ECONNREFUSED looks just like the database's. */
+export async function marking<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && Object.isExtensible(error))
+      Object.defineProperty(error, mark, { value: true });
+    throw error;
+  }
+}
+
+export function isFromDatabase(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && mark in error;
 }

@@ -42,7 +42,6 @@ export function lazyTransaction(db: Database): LazyTransaction {
       ...executor,
       client,
       savepoint: async (body) => (await open()).savepoint(body),
-      commitWith: async (last) => (await open()).commitWith(last),
     },
     begun: () => opened !== undefined,
     async commit() {

@@ -2,8 +2,8 @@
 
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
-import { toExecutor, type Executor } from './executor.ts';
-import { inTransaction, type Transaction } from './transaction.ts';
+import { marking, toExecutor, type Executor } from './executor.ts';
+import { inTransaction, isUnreachable, type Transaction } from './transaction.ts';
 
 export type Database = Executor & {
   /** Runs `body` in a transaction of its own connection; commits when it resolves, rolls back when it throws. */
@@ -34,7 +34,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     ...toExecutor(pool),
     async transaction(body, begin) {
-      const client = await pool.connect();
+      const client = await marking(pool.connect());
       let broken: Error | undefined;
       const onError = (error: Error): void => void (broken = error);
       client.on('error', onError); // pg takes its own listener away while a client is out of the pool
@@ -42,7 +42,7 @@ export function openDatabase(options: DatabaseOptions): Database {
         return await inTransaction(client, body, begin);
       } catch (error) {
         // Whatever state the connection is in after a failure, the next user gets a clean one.
-        if (!isPlainSqlError(error)) broken ??= error as Error;
+        if (isUnreachable(error)) broken ??= error as Error;
         throw error;
       } finally {
         client.off('error', onError);
@@ -71,14 +71,4 @@ function connectionSettings(options: DatabaseOptions): pg.ClientConfig {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   };
-}
-
-/** The server answered with an error: the connection itself is sound, and the rollback has cleaned it. */
-function isPlainSqlError(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return typeof code !== 'string' || !/^(57P|08|E[A-Z])/.test(code) ? !isTimeout(error) : false;
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && /timeout|terminated/i.test(error.message);
 }

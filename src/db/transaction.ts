@@ -1,13 +1,11 @@
 // begin, commit, rollback, savepoints; and which errors of Postgres mean what.
 
 import type { Executor, PgLike } from './executor.ts';
-import { toExecutor } from './executor.ts';
+import { isFromDatabase, marking, toExecutor } from './executor.ts';
 
 export type Transaction = Executor & {
   /** The pg client of the transaction, for a query builder that is to join it. */
   readonly client: PgLike;
-  /** Commits now, with `last` as a final statement in the same round trip; the transaction is over after it. */
-  commitWith(last: string): Promise<void>;
   /** A savepoint: undone alone when `body` throws. */
   savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T>;
 };
@@ -18,15 +16,29 @@ export async function inTransaction<T>(
   body: (tx: Transaction) => Promise<T>,
   begin = 'begin',
 ): Promise<T> {
-  await client.query(begin);
-  const state = { open: true };
+  await marking(client.query(begin));
   try {
-    const result = await body(joined(client, state, 1));
-    if (state.open) await client.query('commit');
+    const result = await body(joined(client, 1));
+    await commit(client);
     return result;
   } catch (error) {
-    if (state.open) await rollBack(client);
+    await rollBack(client);
     throw error;
+  }
+}
+
+/** After an error that the body caught, Postgres answers `commit` with ROLLBACK and no error: nothing was committed, and the caller must know. */
+async function commit(client: PgLike): Promise<void> {
+  const { command } = await marking(client.query('commit'));
+  if (command === 'ROLLBACK') throw new TransactionRolledBack();
+}
+
+export class TransactionRolledBack extends Error {
+  override readonly name = 'TransactionRolledBack';
+  constructor() {
+    super(
+      'nothing was committed: a statement of the transaction had failed, and its error was caught. Put what may fail into ctx.db.transaction, a savepoint',
+    );
   }
 }
 
@@ -38,19 +50,15 @@ async function rollBack(client: PgLike): Promise<void> {
   }
 }
 
-function joined(client: PgLike, state: { open: boolean }, depth: number): Transaction {
+function joined(client: PgLike, depth: number): Transaction {
   return {
     ...toExecutor(client),
     client,
-    async commitWith(last) {
-      state.open = false;
-      await client.query(`${last};commit`);
-    },
     async savepoint(body) {
       const name = `waybill_${depth}`;
       await client.query(`savepoint ${name}`);
       try {
-        const result = await body(joined(client, state, depth + 1));
+        const result = await body(joined(client, depth + 1));
         await client.query(`release savepoint ${name}`);
         return result;
       } catch (error) {
@@ -71,9 +79,7 @@ export function sqlState(error: unknown): string | undefined {
 export function isUnreachable(error: unknown): boolean {
   const state = sqlState(error);
   if (state !== undefined) return /^(08|57P0|53)/.test(state);
-  const code = (error as { code?: unknown } | null)?.code;
-  if (typeof code === 'string') return /^E(CONN|HOST|NET|TIMEDOUT|PIPE|AI_AGAIN|NOTFOUND)/.test(code);
-  return error instanceof Error && /timeout|terminated|Connection/i.test(error.message);
+  return isFromDatabase(error); // without a SQLSTATE the server did not answer: a socket's error, or one of pg's timeouts
 }
 
 /** The relation or schema is not there: migrations have not run, or somebody dropped it. */

@@ -39,7 +39,7 @@ export class RetryAfter extends Error {
 /** Total: gives a Failure for any value, with a text that can be stored and holds no whole address. */
 export function failureOf(thrown: unknown): Failure {
   const failure = judge(thrown);
-  return { ...failure, message: maskAddresses(cleanError(failure.message)) };
+  return { ...failure, message: cleanError(maskAddresses(failure.message)) };
 }
 
 function judge(thrown: unknown): Failure {

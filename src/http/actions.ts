@@ -91,9 +91,13 @@ function callOf(request: FastifyRequest, reply: FastifyReply, invoker: Invoker):
   };
 }
 
+function callerGone(): WaybillError {
+  return new WaybillError('caller_gone', 'the caller hung up before the answer');
+}
+
 /** Aborts when the caller is gone before the answer. Not `request.signal`, which aborts as soon as the body was read. */
 function hungUp({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController();
-  raw.once('close', () => raw.writableFinished || gone.abort());
+  raw.once('close', () => raw.writableFinished || gone.abort(callerGone()));
   return gone.signal;
 }

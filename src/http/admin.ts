@@ -36,8 +36,8 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: Admin
     admin.get('/outbox', (request) => listMessages(db, filterOf(request.query as Texts)));
     admin.get('/outbox/stats', () => readStats(db));
     admin.post('/outbox/retry', async (request) => {
-      const { dryRun, ...filter } = await bulkOf(request.body);
-      return nudged(retryMany(db, parseFilter(filter), { dryRun }));
+      const { dryRun, all, ...filter } = await bulkOf(request.body);
+      return nudged(retryMany(db, parseFilter(all ? { status: 'dead', ...filter } : filter), { dryRun }));
     });
     admin.get<WithId>('/outbox/:id', (request) => showMessage(db, request.params.id));
     admin.post<WithId>('/outbox/:id/retry', (request) => nudged(retryMessage(db, request.params.id)));
@@ -87,6 +87,8 @@ const bulk = z.strictObject({
   since: z.string().optional(),
   until: z.string().optional(),
   errorContains: z.string().optional(),
+  /** Every dead message: said on purpose, not by forgetting the filter. */
+  all: z.boolean().default(false),
   dryRun: z.boolean().default(false),
 });
 

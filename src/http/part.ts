@@ -11,17 +11,23 @@ export function webPart(host: Host, ports: WebPorts): Part {
     async run(signal) {
       const server = createServer(host, ports);
       const address = await listen(server, host.config.port);
-      host.log.info(
-        { address, admin: host.config.adminKey !== null, apiKey: host.config.apiKey !== null },
-        'web: listening',
-      );
+      const { adminKey, apiKey } = host.config;
+      const open = { admin: adminKey !== null, authenticated: apiKey !== null };
+      host.log.info({ address, open }, 'web: listening');
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve();
         else signal.addEventListener('abort', () => resolve(), { once: true });
       });
-      await server.close();
+      await close(server);
     },
   };
+}
+
+/** A connection that answers its last request meanwhile becomes idle after the others were closed, and would stay. */
+async function close(server: FastifyInstance): Promise<void> {
+  const timer = setInterval(() => server.server.closeIdleConnections(), 100);
+  await server.close();
+  clearInterval(timer);
 }
 
 /** All addresses, of both families where the machine has both. */

@@ -1,6 +1,8 @@
 // What goes wrong, as application/problem+json (RFC 9457): a stable code, words that help, never SQL, never a stack.
 
+import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
 import { isMissingSchema, isUnreachable, sqlState } from '../db/transaction.ts';
 import { WaybillError } from '../outbox/errors.ts';
@@ -28,6 +30,7 @@ const statusOf: Readonly<Record<string, number>> = {
   body_too_large: 413,
   unsupported_media_type: 415,
   unsupported_content_encoding: 415,
+  caller_gone: 499, // for the log alone: nobody is there to be told
   // The application's own mistakes
   context_closed: 500,
   event_not_declared: 500,
@@ -96,6 +99,8 @@ function ofFramework(error: unknown): Problem | undefined {
         code: 'content_length_wrong',
         detail: 'the body has another length than Content-Length says',
       };
+    case 'FST_ERR_MAX_PARAM_LENGTH':
+      return { status: 414, code: 'path_too_long', detail: 'a part of the path is too long' };
     case 'FST_ERR_BAD_URL':
       return { status: 400, code: 'invalid_url', detail: 'the path cannot be decoded' };
     default:
@@ -119,4 +124,28 @@ export function problemBody({ status, code, detail, errors }: Problem, requestId
     requestId,
   };
   return JSON.stringify(errors ? { ...body, errors } : body);
+}
+
+/** What Node's parser refuses never becomes a request: the answer goes to the socket itself, and the connection ends. */
+export function refuseUnparsed(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const problem = unparsed(error.code);
+  const id = randomUUID();
+  const body = problemBody(problem, id);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nconnection: close\r\nx-request-id: ${id}\r\n` +
+      `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+function unparsed(code: string | undefined): Problem {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return {
+      status: 431,
+      code: 'headers_too_large',
+      detail: 'the headers are larger than this server takes',
+    };
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return { status: 408, code: 'request_timeout', detail: 'the request did not arrive in time' };
+  return { status: 400, code: 'bad_request', detail: 'this is not a request of HTTP/1.1' };
 }

@@ -12,7 +12,7 @@ import { createIdentify } from './auth.ts';
 import { parseBody } from './body.ts';
 import { addHealth } from './health.ts';
 import { addOpenApi } from './openapi.ts';
-import { bodyLimit, problemBody, problemOf } from './problems.ts';
+import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
 
 export type WebPorts = {
   readonly registry: Registry;
@@ -26,12 +26,15 @@ export function createServer(host: Host, { registry, runner, nudge }: WebPorts):
     bodyLimit,
     requestTimeout: 30_000, // for the request to arrive, not for the answer
     forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 2_000 }, // a name of 200 letters, percent-encoded
+    clientErrorHandler: refuseUnparsed,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply, host),
   });
   server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, host));
   readBodies(server);
   logRequests(server, host);
+  sayGoodbye(server, host);
   answerUnknown(server);
   addHealth(server, host);
   addOpenApi(server, registry, host.version);
@@ -66,7 +69,23 @@ function readBodies(server: FastifyInstance): void {
   });
 }
 
+function sayGoodbye(server: FastifyInstance, { signal }: Host): void {
+  // On the way out, whoever keeps a connection open is told to come back over another one.
+  server.addHook('onSend', async (_, reply) => {
+    if (signal.aborted) void reply.header('connection', 'close');
+  });
+}
+
 function logRequests(server: FastifyInstance, { log }: Host): void {
+  server.addHook('onRequest', async ({ id: requestId, method, routeOptions }, { raw }) => {
+    raw.once('close', () => {
+      if (raw.writableFinished) return;
+      log.info(
+        { requestId, method, route: routeOptions.url ?? null },
+        'the caller hung up before the answer',
+      );
+    });
+  });
   server.addHook('onResponse', async (request, reply) => {
     const facts = {
       requestId: request.id,

@@ -451,10 +451,22 @@ describe('POST /admin/outbox/retry', () => {
     expect((await list('?status=pending&deliveryKey=k')).messages.map(({ id }) => id)).toEqual([newest]);
   });
 
+  it('all: every dead message, said on purpose', async () => {
+    await recordEnded('dead', { name: 'a' });
+    await recordEnded('dead', { name: 'b' });
+    await ask('POST', `/outbox/${await record({ name: 'c' })}/cancel`);
+    expect(await ask('POST', '/outbox/retry', { all: true })).toEqual({
+      status: 200,
+      body: { matched: 2, retried: 2 },
+    });
+    expect((await list('?status=cancelled')).messages).toHaveLength(1);
+  });
+
   it.each<[unknown, string]>([
     [{}, 'filter_required'],
     [undefined, 'filter_required'],
     [{ dryRun: true }, 'filter_required'],
+    [{ all: false }, 'filter_required'],
     [{ status: [] }, 'filter_required'],
     [{ status: 'ded' }, 'invalid_status'],
     [{ status: 'delivered' }, 'invalid_status'],

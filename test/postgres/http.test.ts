@@ -4,10 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import orders from '../../app/index.ts';
 import { defineAction } from '../../src/define/action.ts';
+import { freePort } from '../../dev/free-port.ts';
 import { defineApp } from '../../src/define/app.ts';
+import { webPart } from '../../src/http/part.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/wait.ts';
 import { apiKey, testWeb, type TestWeb } from '../support/web.ts';
 
+let slowRuns = 0;
 const handler = async (_: unknown, args: unknown): Promise<unknown> => args;
 const app = defineApp({
   events: orders.events,
@@ -51,6 +55,15 @@ const app = defineApp({
       args: z.object({}),
       access: 'public',
       handler: async (ctx) => [ctx.invoker, ctx.requestId],
+    }),
+    defineAction({
+      name: 'slow',
+      args: z.object({}),
+      access: 'public',
+      handler: async (ctx) => {
+        slowRuns += 1;
+        await ctx.db.query('select pg_sleep(0.2)');
+      },
     }),
     defineAction({ name: 'inner', args: z.object({}), access: 'system', handler }),
   ],
@@ -430,6 +443,28 @@ describe('around it', () => {
     await once(socket, 'close');
     expect(answer).toMatch(/^HTTP\/1\.1 413 /);
     expect(answer).toContain('body_too_large');
+  });
+
+  it('on the signal it answers what it has, closes the connections that stay open, and ends', async () => {
+    const port = await freePort();
+    const leaving = testWeb(app, database.url, { PORT: String(port) });
+    const stop = new AbortController();
+    const { registry, runner } = leaving;
+    const running = webPart(
+      { ...leaving.host, signal: stop.signal },
+      { registry, runner, nudge: () => undefined },
+    ).run(stop.signal);
+    const url = `http://127.0.0.1:${port}`;
+    await until(async () => (await fetch(`${url}/livez`)).ok, { what: 'a port that answers' });
+    const answer = fetch(`${url}/actions/slow`, { method: 'POST', headers: authorized, body: '{}' });
+    await until(() => slowRuns > 0, { what: 'the start of the action' });
+    stop.abort();
+    const { status, headers } = await answer;
+    expect([status, headers.get('connection')]).toEqual([200, 'close']);
+    const started = performance.now();
+    await running;
+    expect(performance.now() - started).toBeLessThan(2_000);
+    await leaving.end();
   });
 
   it('two lengths of one body are refused by the parser', async () => {

@@ -7,7 +7,13 @@ import { EmailError, type EmailFacts } from '../../src/email/error.ts';
 type Facts = Partial<Omit<EmailFacts, 'provider'>>;
 
 function decide(facts: Facts) {
-  return decideEmail(new EmailError('what was said', { provider: 'smtp', phase: facts.responseCode ? 'answered' : 'connect', ...facts }));
+  return decideEmail(
+    new EmailError('what was said', {
+      provider: 'smtp',
+      phase: facts.responseCode ? 'answered' : 'connect',
+      ...facts,
+    }),
+  );
 }
 
 const lines: readonly [title: string, type: string, facts: Facts][] = [
@@ -58,6 +64,9 @@ test.each(lines)('%s: %s', (_, type, facts) => {
   expect(failure.ambiguous).toBeUndefined();
 });
 
-test.each(['ECONNECTION', 'ECONNRESET', 'ETIMEDOUT', 'EABORT'])('lost after the message (%s): transient and ambiguous', (code) => {
-  expect(decide({ phase: 'sent', code })).toMatchObject({ type: 'transient', ambiguous: true });
-});
+test.each(['ECONNECTION', 'ECONNRESET', 'ETIMEDOUT', 'EABORT'])(
+  'lost after the message (%s): transient and ambiguous',
+  (code) => {
+    expect(decide({ phase: 'sent', code })).toMatchObject({ type: 'transient', ambiguous: true });
+  },
+);

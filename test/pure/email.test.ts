@@ -33,8 +33,18 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
   ['an empty address in a list', 'invalid_address', 'to[1]', { ...good, to: ['a@b.test', ''] }],
   ['two addresses in one text', 'one_address_per_string', 'to', { ...good, to: 'b@y.test, evil@z.test' }],
   ['two addresses with a semicolon', 'one_address_per_string', 'to', { ...good, to: 'b@y.test;evil@z.test' }],
-  ['two named addresses in one text', 'one_address_per_string', 'to', { ...good, to: 'Ann <a@b.test>, Bob <b@b.test>' }],
-  ['two addresses in an object', 'one_address_per_string', 'to', { ...good, to: { address: 'b@y.test,evil@z.test' } }],
+  [
+    'two named addresses in one text',
+    'one_address_per_string',
+    'to',
+    { ...good, to: 'Ann <a@b.test>, Bob <b@b.test>' },
+  ],
+  [
+    'two addresses in an object',
+    'one_address_per_string',
+    'to',
+    { ...good, to: { address: 'b@y.test,evil@z.test' } },
+  ],
   ['a group', 'address_group_not_allowed', 'to', { ...good, to: 'grp: a@x.test, b@y.test;' }],
   ['an empty group', 'address_group_not_allowed', 'to', { ...good, to: 'undisclosed-recipients:;' }],
   ['no @', 'invalid_address', 'to', { ...good, to: 'bob' }],
@@ -52,16 +62,36 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
   ['a local part of 65', 'invalid_address', 'to', { ...good, to: `${'a'.repeat(65)}@b.test` }],
   ['a label of 64', 'invalid_address', 'to', { ...good, to: `a@${'b'.repeat(64)}.test` }],
   ['255 in all', 'invalid_address', 'to', { ...good, to: `a@${`${'b'.repeat(50)}.`.repeat(5)}test` }],
-  ['a quoted local part', 'quoted_local_part_not_allowed', 'to', { ...good, to: '"evil@z.test x"@internal.test' }],
+  [
+    'a quoted local part',
+    'quoted_local_part_not_allowed',
+    'to',
+    { ...good, to: '"evil@z.test x"@internal.test' },
+  ],
   ['a local part that is not ASCII', 'smtputf8_not_supported', 'to', { ...good, to: 'jõgeva@b.test' }],
   ['CRLF in an address', 'control_character', 'to', { ...good, to: 'b@y.test\r\nBcc: evil@z.test' }],
-  ['CRLF in a name', 'control_character', 'to', { ...good, to: { name: 'Ann\r\nBcc: evil@z.test', address: 'a@b.test' } }],
+  [
+    'CRLF in a name',
+    'control_character',
+    'to',
+    { ...good, to: { name: 'Ann\r\nBcc: evil@z.test', address: 'a@b.test' } },
+  ],
   ['CRLF at the end', 'control_character', 'to', { ...good, to: 'b@y.test\r\n' }],
-  ['half a surrogate pair in a name', 'invalid_unicode', 'to', { ...good, to: { name: '\ud800', address: 'a@b.test' } }],
+  [
+    'half a surrogate pair in a name',
+    'invalid_unicode',
+    'to',
+    { ...good, to: { name: '\ud800', address: 'a@b.test' } },
+  ],
   ['another field in an address', 'unknown_field', 'to', { ...good, to: { address: 'a@b.test', group: [] } }],
   ['a number as name', 'invalid_address', 'to', { ...good, to: { name: 5, address: 'a@b.test' } }],
   ['101 recipients', 'too_many_recipients', '', { ...good, to: many(101) }],
-  ['101 recipients over three fields', 'too_many_recipients', '', { ...good, to: 'x@y.test', cc: many(99), bcc: 'z@y.test' }],
+  [
+    '101 recipients over three fields',
+    'too_many_recipients',
+    '',
+    { ...good, to: 'x@y.test', cc: many(99), bcc: 'z@y.test' },
+  ],
   ['a bad cc', 'invalid_address', 'cc[0]', { ...good, cc: ['bob'] }],
   ['two senders', 'one_address_per_string', 'from', { ...good, from: 'a@b.test, c@d.test' }],
   ['CRLF in from', 'control_character', 'from', { ...good, from: 'a@b.test\r\nX: y' }],
@@ -85,15 +115,60 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
   ['envelope', 'unknown_field', 'envelope', { ...good, envelope: { to: 'evil@z.test' } }],
   ['an option of the message', 'unknown_field', 'deliveryKey', { ...good, deliveryKey: 'k' }],
   ['a structural header', 'header_not_allowed', 'headers.bcc', { ...good, headers: { bcc: 'evil@z.test' } }],
-  ['a content header', 'header_not_allowed', 'headers.Content-Type', { ...good, headers: { 'Content-Type': 'text/html' } }],
-  ['CRLF in a header name', 'header_not_allowed', 'headers.X\r\nBcc', { ...good, headers: { 'X\r\nBcc': 'evil@z.test' } }],
-  ['CRLF in a header value', 'control_character', 'headers.X-A', { ...good, headers: { 'X-A': 'a\r\nBcc: evil@z.test' } }],
-  ['a header value that is no text', 'must_be_string', 'headers.X-A', { ...good, headers: { 'X-A': { prepared: true, value: 'a\r\nb' } } }],
-  ['an attachment by path', 'unknown_field', 'attachments[0].path', { ...good, attachments: [{ filename: 'a', content: '', path: '/etc/passwd' }] }],
-  ['an attachment by URL', 'must_be_string', 'attachments[0].content', { ...good, attachments: [{ filename: 'a', content: { href: 'http://x' } }] }],
-  ['CRLF in a file name', 'control_character', 'attachments[0].filename', { ...good, attachments: [{ filename: 'a\r\nb', content: '' }] }],
-  ['CRLF in a content type', 'control_character', 'attachments[0].contentType', { ...good, attachments: [{ filename: 'a', content: '', contentType: 'a/b\r\nX: y' }] }],
-  ['no base64', 'invalid_base64', 'attachments[0].content', { ...good, attachments: [{ filename: 'a', content: '!', encoding: 'base64' }] }],
+  [
+    'a content header',
+    'header_not_allowed',
+    'headers.Content-Type',
+    { ...good, headers: { 'Content-Type': 'text/html' } },
+  ],
+  [
+    'CRLF in a header name',
+    'header_not_allowed',
+    'headers.X\r\nBcc',
+    { ...good, headers: { 'X\r\nBcc': 'evil@z.test' } },
+  ],
+  [
+    'CRLF in a header value',
+    'control_character',
+    'headers.X-A',
+    { ...good, headers: { 'X-A': 'a\r\nBcc: evil@z.test' } },
+  ],
+  [
+    'a header value that is no text',
+    'must_be_string',
+    'headers.X-A',
+    { ...good, headers: { 'X-A': { prepared: true, value: 'a\r\nb' } } },
+  ],
+  [
+    'an attachment by path',
+    'unknown_field',
+    'attachments[0].path',
+    { ...good, attachments: [{ filename: 'a', content: '', path: '/etc/passwd' }] },
+  ],
+  [
+    'an attachment by URL',
+    'must_be_string',
+    'attachments[0].content',
+    { ...good, attachments: [{ filename: 'a', content: { href: 'http://x' } }] },
+  ],
+  [
+    'CRLF in a file name',
+    'control_character',
+    'attachments[0].filename',
+    { ...good, attachments: [{ filename: 'a\r\nb', content: '' }] },
+  ],
+  [
+    'CRLF in a content type',
+    'control_character',
+    'attachments[0].contentType',
+    { ...good, attachments: [{ filename: 'a', content: '', contentType: 'a/b\r\nX: y' }] },
+  ],
+  [
+    'no base64',
+    'invalid_base64',
+    'attachments[0].content',
+    { ...good, attachments: [{ filename: 'a', content: '!', encoding: 'base64' }] },
+  ],
 ];
 
 describe('refused', () => {
@@ -117,16 +192,26 @@ describe('refused', () => {
 
   test('no sender anywhere, or a default that is none', () => {
     expect(refusal(good, null).code).toBe('from_required');
-    expect(refusal(good, 'shop')).toMatchObject({ code: 'invalid_address', message: expect.stringContaining('WAYBILL_EMAIL_FROM') });
+    expect(refusal(good, 'shop')).toMatchObject({
+      code: 'invalid_address',
+      message: expect.stringContaining('WAYBILL_EMAIL_FROM'),
+    });
   });
 });
 
 describe('accepted', () => {
   test('the three forms of an address, with the default sender', () => {
-    const email = prepareEmail({ ...good, to: ['a@b.test', 'Ann <ann@B.Test>', { name: 'Bo "B", Jr', address: 'bo@b.test' }] }, options);
+    const email = prepareEmail(
+      { ...good, to: ['a@b.test', 'Ann <ann@B.Test>', { name: 'Bo "B", Jr', address: 'bo@b.test' }] },
+      options,
+    );
     expect(email).toEqual({
       from: { name: 'Shop', address: 'shop@shop.test' },
-      to: [{ address: 'a@b.test' }, { name: 'Ann', address: 'ann@b.test' }, { name: 'Bo "B", Jr', address: 'bo@b.test' }],
+      to: [
+        { address: 'a@b.test' },
+        { name: 'Ann', address: 'ann@b.test' },
+        { name: 'Bo "B", Jr', address: 'bo@b.test' },
+      ],
       subject: 'Hello',
       text: 'Hi',
     });
@@ -144,24 +229,41 @@ describe('accepted', () => {
   });
 
   test('nobody gets it twice', () => {
-    const email = prepareEmail({ ...good, to: ['a@b.test', 'A <a@B.test>'], cc: ['a@b.test', 'c@b.test'], bcc: 'c@b.test' }, options);
+    const email = prepareEmail(
+      { ...good, to: ['a@b.test', 'A <a@B.test>'], cc: ['a@b.test', 'c@b.test'], bcc: 'c@b.test' },
+      options,
+    );
     expect(email).toMatchObject({ to: [{ address: 'a@b.test' }], cc: [{ address: 'c@b.test' }] });
     expect(email).not.toHaveProperty('bcc');
   });
 
   test('limits are inclusive', () => {
     const domain = `${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(57)}.test`;
-    const email = prepareEmail({ ...good, to: [`${'a'.repeat(64)}@b.test`, `a@${domain}`, ...many(98)], subject: 'x'.repeat(998) }, options);
+    const email = prepareEmail(
+      { ...good, to: [`${'a'.repeat(64)}@b.test`, `a@${domain}`, ...many(98)], subject: 'x'.repeat(998) },
+      options,
+    );
     expect(email.to).toHaveLength(100);
   });
 
   test('everything together is plain JSON', () => {
     const full = {
-      ...good, html: '<p>Hi</p>', from: 'me@b.test', replyTo: 'r@b.test', headers: { 'X-Order': '7' },
-      attachments: [{ filename: 'a.txt', content: 'aGk=', encoding: 'base64', contentType: 'text/plain; charset=utf-8' }],
+      ...good,
+      html: '<p>Hi</p>',
+      from: 'me@b.test',
+      replyTo: 'r@b.test',
+      headers: { 'X-Order': '7' },
+      attachments: [
+        { filename: 'a.txt', content: 'aGk=', encoding: 'base64', contentType: 'text/plain; charset=utf-8' },
+      ],
     };
     const email = prepareEmail(full, options);
-    expect(email).toEqual({ ...full, to: [{ address: 'ann@b.test' }], from: { address: 'me@b.test' }, replyTo: [{ address: 'r@b.test' }] });
+    expect(email).toEqual({
+      ...full,
+      to: [{ address: 'ann@b.test' }],
+      from: { address: 'me@b.test' },
+      replyTo: [{ address: 'r@b.test' }],
+    });
     expect(JSON.parse(JSON.stringify(email))).toEqual(email);
   });
 });
@@ -169,17 +271,47 @@ describe('accepted', () => {
 describe('no accepted input leaves a line break in a header field', () => {
   const nasty = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 20 }),
-    fc.string({ unit: fc.constantFrom('a', '@', 'b.test', '<', '>', '"', ',', ';', ':', ' ', '\r', '\n', '\r\n', '\\', '\u2028', '\u0085'), maxLength: 12 }),
+    fc.string({
+      unit: fc.constantFrom(
+        'a',
+        '@',
+        'b.test',
+        '<',
+        '>',
+        '"',
+        ',',
+        ';',
+        ':',
+        ' ',
+        '\r',
+        '\n',
+        '\r\n',
+        '\\',
+        '\u2028',
+        '\u0085',
+      ),
+      maxLength: 12,
+    }),
   );
-  const address = fc.oneof(fc.constant('a@b.test'), nasty, nasty.map((text) => `${text} <a@b.test>`), nasty.map((text) => `a@b.test${text}`));
+  const address = fc.oneof(
+    fc.constant('a@b.test'),
+    nasty,
+    nasty.map((text) => `${text} <a@b.test>`),
+    nasty.map((text) => `a@b.test${text}`),
+  );
   const input = fc.record(
     {
-      to: fc.oneof(address, fc.array(fc.oneof(address, fc.record({ name: nasty, address })), { maxLength: 3 })),
+      to: fc.oneof(
+        address,
+        fc.array(fc.oneof(address, fc.record({ name: nasty, address })), { maxLength: 3 }),
+      ),
       replyTo: fc.record({ name: nasty, address }),
       from: address,
       subject: nasty,
       text: nasty,
-      headers: fc.dictionary(fc.oneof(nasty, fc.constantFrom('X-A', 'List-Unsubscribe')), nasty, { maxKeys: 2 }),
+      headers: fc.dictionary(fc.oneof(nasty, fc.constantFrom('X-A', 'List-Unsubscribe')), nasty, {
+        maxKeys: 2,
+      }),
       attachments: fc.array(fc.record({ filename: nasty, content: nasty }), { maxLength: 1 }),
     },
     { requiredKeys: ['to', 'subject', 'text'] },
@@ -200,7 +332,8 @@ describe('no accepted input leaves a line break in a header field', () => {
         const { text: _, html: __, attachments = [], ...rest } = email;
         const fields = JSON.stringify([rest, attachments.map(({ filename }) => filename)]);
         expect(fields).not.toMatch(/\\[nrt]|\\u00[01]|[\u007f-\u009f\u2028\u2029]/);
-        for (const { address: one } of [...email.to, email.from]) expect(one).toMatch(/^[^\s@<>",;:]+@[a-z0-9.-]+$/);
+        for (const { address: one } of [...email.to, email.from])
+          expect(one).toMatch(/^[^\s@<>",;:]+@[a-z0-9.-]+$/);
       }),
       { numRuns: 3000 },
     );
@@ -221,10 +354,9 @@ describe('maskAddresses', () => {
     ['no address @ all', 'no address @ all'],
   ])('%s', (text, masked) => expect(maskAddresses(text)).toBe(masked));
 
-  test('a long text without an address takes no time', () => {
-    const start = performance.now();
-    maskAddresses('x'.repeat(1_000_000));
-    maskAddresses('"'.repeat(1_000_000));
-    expect(performance.now() - start).toBeLessThan(1_000);
+  // With a pattern that starts anew at each letter, these run into the test's timeout.
+  test.each(['x', '"', "'", 'x"'])('a long text of %s without an address is read once', (text) => {
+    const long = text.repeat(1_000_000);
+    expect(maskAddresses(long)).toBe(long);
   });
 });

@@ -13,27 +13,58 @@ cyclic['self'] = cyclic;
 test.each([
   ['an error', new Error('no luck'), { type: 'transient', message: 'no luck' }],
   ['an error without words', new TypeError(''), { type: 'transient', message: 'TypeError' }],
-  ['several', new AggregateError([new Error('one'), new Error('two')]), { type: 'transient', message: 'one; two' }],
+  [
+    'several',
+    new AggregateError([new Error('one'), new Error('two')]),
+    { type: 'transient', message: 'one; two' },
+  ],
   ['a text', 'no luck', { type: 'transient', message: 'no luck' }],
   ['nothing', undefined, { type: 'transient', message: 'threw undefined, which is no Error' }],
   ['null', null, { type: 'transient', message: 'threw null, which is no Error' }],
   ['an object', { a: 1 }, { type: 'transient', message: 'threw {"a":1}, which is no Error' }],
-  ['a cycle', cyclic, { type: 'transient', message: 'threw an object that cannot be shown, which is no Error' }],
+  [
+    'a cycle',
+    cyclic,
+    { type: 'transient', message: 'threw an object that cannot be shown, which is no Error' },
+  ],
   ['a permanent one', new PermanentError('gone'), { type: 'permanent', message: 'gone' }],
-  ['a wish in words', new RetryAfter('30s', 'busy'), { type: 'transient', message: 'busy', retryAfter: 30_000 }],
-  ['a wish in milliseconds', new RetryAfter(1500), { type: 'transient', message: 'asked to be tried again later', retryAfter: 1500 }],
-  ['one of ours', new WaybillError('to_required', 'to is missing'), { type: 'permanent', message: 'to_required: to is missing' }],
-  ['an ambiguous one', Object.assign(new Error('lost'), { ambiguous: true }), { type: 'transient', message: 'lost', ambiguous: true }],
+  [
+    'a wish in words',
+    new RetryAfter('30s', 'busy'),
+    { type: 'transient', message: 'busy', retryAfter: 30_000 },
+  ],
+  [
+    'a wish in milliseconds',
+    new RetryAfter(1500),
+    { type: 'transient', message: 'asked to be tried again later', retryAfter: 1500 },
+  ],
+  [
+    'one of ours',
+    new WaybillError('to_required', 'to is missing'),
+    { type: 'permanent', message: 'to_required: to is missing' },
+  ],
+  [
+    'an ambiguous one',
+    Object.assign(new Error('lost'), { ambiguous: true }),
+    { type: 'transient', message: 'lost', ambiguous: true },
+  ],
 ])('%s', (_, thrown, failure) => expect(failureOf(thrown)).toEqual(failure));
 
 test('a payload that does not fit is permanent, and the path is told', () => {
   const { error } = z.object({ order: z.object({ id: z.string() }) }).safeParse({ order: { id: 5 } });
-  expect(failureOf(error)).toMatchObject({ type: 'permanent', message: expect.stringContaining('order.id: ') });
+  expect(failureOf(error)).toMatchObject({
+    type: 'permanent',
+    message: expect.stringContaining('order.id: '),
+  });
 });
 
 test('an email error goes through its table', () => {
   const error = new EmailError('lost', { provider: 'smtp', phase: 'sent', code: 'ECONNECTION' });
-  expect(failureOf(error)).toMatchObject({ type: 'transient', ambiguous: true, message: expect.stringMatching(/^smtp: /) });
+  expect(failureOf(error)).toMatchObject({
+    type: 'transient',
+    ambiguous: true,
+    message: expect.stringMatching(/^smtp: /),
+  });
 });
 
 test.each(['30', 'soon', '', -1, Number.NaN, Infinity])('RetryAfter(%o) is refused', (delay) => {
@@ -42,9 +73,9 @@ test.each(['30', 'soon', '', -1, Number.NaN, Infinity])('RetryAfter(%o) is refus
 
 test('the text can be stored and names nobody', () => {
   expect(failureOf(new Error('550 <ann@b.test> \0 \ud800')).message).toBe('550 <a***@b.test> \u2400 \ufffd');
-  const long = failureOf(new Error(`${'x'.repeat(3_990)} ann@b.test`)).message;
-  expect(long).not.toContain('ann@');
-  expect(long.length).toBeLessThanOrEqual(4_010);
+  const long = failureOf(new Error('a@b.test '.repeat(1_000))).message;
+  expect(long).not.toMatch(/\ba@/);
+  expect(long.length).toBeLessThanOrEqual(4_000);
 });
 
 test('anything at all gives a failure', () => {

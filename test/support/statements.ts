@@ -1,7 +1,8 @@
-// Every statement that runs against the outbox, with values to explain it with, and what its plan must and must not touch.
+// Every statement that loops and callers run against the outbox (stats and verify are asked by people, and count), with values to explain it with, and what its plan must and must not touch.
 
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
+import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
 import { foldLedgerSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
 import { holdersSql, newId, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
@@ -66,6 +67,8 @@ export const statements: Record<string, Statement> = {
     uses: ['outbox_messages_pkey'],
   },
   'prune dead': { sql: pruneDeadSql, values: () => [30 * 86_400_000, 1_000], uses: ['outbox_dead'] },
+  retry: { sql: retrySql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
+  cancel: { sql: cancelSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },
   'fold ledger': { sql: foldLedgerSql, values: () => [], uses: [] },
 };

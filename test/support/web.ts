@@ -3,7 +3,7 @@
 import type { FastifyInstance } from 'fastify';
 import { createActionRunner, type ActionRunner } from '../../src/action/run.ts';
 import type { App } from '../../src/define/app.ts';
-import { createRegistry } from '../../src/define/registry.ts';
+import { createRegistry, type Registry } from '../../src/define/registry.ts';
 import { createServer } from '../../src/http/server.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { readConfig } from '../../src/process/config.ts';
@@ -15,6 +15,7 @@ export const adminKey = 'admin-key-of-the-tests';
 export type TestWeb = {
   readonly server: FastifyInstance;
   readonly host: Host;
+  readonly registry: Registry;
   readonly runner: ActionRunner;
   /** How often the relay would have been nudged. */
   nudges(): number;
@@ -46,6 +47,7 @@ export function testWeb(
   return {
     server,
     host,
+    registry,
     runner,
     nudges: () => nudges,
     async end() {

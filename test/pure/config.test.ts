@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../../src/process/config.ts';
+
+const good = { DATABASE_URL: 'postgres://u:p@localhost:5432/db' };
+
+function problems(env: Record<string, string | undefined>): Record<string, string> {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return Object.fromEntries(error.problems.map(({ variable, message }) => [variable, message]));
+  }
+  return {};
+}
+
+describe('readConfig', () => {
+  it('has a default for everything but DATABASE_URL', () => {
+    expect(readConfig(good)).toMatchObject({
+      queueDatabaseUrl: good.DATABASE_URL,
+      app: 'app/index.ts',
+      port: 3000,
+      metricsPort: null,
+      adminKey: null,
+      emailProvider: 'log',
+      concurrency: 25,
+      queues: null,
+      leaseMs: 15_000,
+      pollIntervalMs: 1_000,
+      maxPayloadBytes: 262_144,
+      deliveredRetentionMs: 7 * 86_400_000,
+      deadRetentionMs: 30 * 86_400_000,
+      keyRetentionMs: 90 * 86_400_000,
+      shutdownGraceMs: 20_000,
+      logLevel: 'info',
+      production: false,
+    });
+  });
+
+  it('takes an empty variable as one that is not set', () => {
+    expect(readConfig({ ...good, WAYBILL_ADMIN_KEY: '', PORT: '' })).toMatchObject({
+      adminKey: null,
+      port: 3000,
+    });
+  });
+
+  it('tells all that is wrong at once, and nothing of a secret', () => {
+    const secret = 'too short';
+    const told = problems({
+      PORT: '3000abc',
+      WAYBILL_CONCURRENCY: '0',
+      WAYBILL_ADMIN_KEY: secret,
+      LOG_LEVEL: 'verbose',
+    });
+    expect(Object.keys(told).toSorted()).toEqual([
+      'DATABASE_URL',
+      'LOG_LEVEL',
+      'PORT',
+      'WAYBILL_ADMIN_KEY',
+      'WAYBILL_CONCURRENCY',
+    ]);
+    expect(JSON.stringify(told)).not.toContain(secret);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ['DATABASE_URL', 'not a url', /must be a URL like postgres:/],
+    ['DATABASE_URL', 'mysql://u:p@h/db', /must be a URL like postgres:/],
+    ['DATABASE_URL', '"postgres://u:p@h/db"', /quotes/],
+    ['DATABASE_URL', 'postgres://u:p@h/db\r', /line break/],
+    ['DATABASE_URL', 'postgres:///db', /names no host/],
+    ['WAYBILL_CONCURRENCY', '-1', /whole number from 1 to 500/],
+    ['WAYBILL_CONCURRENCY', '1.5', /whole number/],
+    ['WAYBILL_CONCURRENCY', '1e3', /whole number/],
+    ['WAYBILL_CONCURRENCY', '0x10', /whole number/],
+    ['WAYBILL_CONCURRENCY', 'Infinity', /whole number/],
+    ['WAYBILL_CONCURRENCY', '10 ', /spaces around/],
+    ['WAYBILL_LEASE', '15', /duration from 1s to 1h/],
+    ['WAYBILL_LEASE', '0s', /duration/],
+    ['WAYBILL_LEASE', '2d', /duration/],
+    ['WAYBILL_POLL_INTERVAL', '0ms', /duration/],
+    ['PORT', '65536', /0 to 65535/],
+    ['WAYBILL_EMAIL_PROVIDER', 'sendgird', /one of log, smtp/],
+    ['WAYBILL_EMAIL_PROVIDER', 'smpt', /was smtp meant/],
+    ['WAYBILL_EMAIL_PROVIDER', 'resend', /not available in this version/],
+    ['WAYBILL_QUEUE_BACKEND', 'mysql', /one of postgres/],
+    ['LOG_LEVEL', 'verbose', /one of trace/],
+    ['NODE_ENV', 'prod', /one of production/],
+    ['WAYBILL_QUEUES', 'a,,b', /names of letters/],
+    ['SMTP_URL', 'smtp://h:0', /port 0/],
+    ['SMTP_URL', 'smtp://user@h:25', /no password/],
+    ['WAYBILL_ADMIN_KEY', 'with a space in it 123', /without spaces/],
+    ['WAYBILL_CONCURENCY', '5', /was WAYBILL_CONCURRENCY meant/],
+  ])('refuses %s=%j', (variable, value, message) => {
+    expect(problems({ ...good, [variable]: value })[variable]).toMatch(message);
+  });
+
+  it('asks for SMTP_URL when the provider is smtp', () => {
+    expect(problems({ ...good, WAYBILL_EMAIL_PROVIDER: 'smtp' })).toHaveProperty('SMTP_URL');
+  });
+});
