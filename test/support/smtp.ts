@@ -17,7 +17,8 @@ export type Reply = number | 'drop' | 'hang' | undefined;
 
 export type Stage = 'connect' | 'mail' | 'rcpt' | 'data';
 
-export type Answer = (stage: Stage, about: string) => Reply;
+/** A promise: the server answers when it resolves. */
+export type Answer = (stage: Stage, about: string) => Reply | Promise<Reply>;
 
 export type SmtpServer = { readonly url: string; readonly mails: Mail[]; close(): Promise<void> };
 
@@ -29,8 +30,12 @@ export async function startSmtp(
   const mails: Mail[] = [];
   const sockets = new Set<Socket>();
   const drop = () => sockets.forEach((socket) => socket.destroy());
-  const reply = (stage: Stage, about: string, done: (error?: Error | null) => void) => {
+  const reply = (stage: Stage, about: string, done: (error?: Error | null) => void): void => {
     const code = answer(stage, about);
+    if (code instanceof Promise) code.then((later) => say(later, stage, done), done);
+    else say(code, stage, done);
+  };
+  const say = (code: Reply, stage: Stage, done: (error?: Error | null) => void): void => {
     if (code === 'drop') drop();
     else if (code !== 'hang')
       done(code === undefined ? null : Object.assign(new Error(`no ${stage}`), { responseCode: code }));
