@@ -37,8 +37,19 @@ afterAll(async () => {
 });
 
 function message(to: string): NewMessage {
-  const email = { from: 'shop@waybill.test', to, subject: 'Receipt', text: 'Thank you', html: '<p>Thank you</p>' };
-  return { kind: 'email', name: 'email', queue: 'email', payload: prepareEmail(email, { defaultFrom: null }) };
+  const email = {
+    from: 'shop@waybill.test',
+    to,
+    subject: 'Receipt',
+    text: 'Thank you',
+    html: '<p>Thank you</p>',
+  };
+  return {
+    kind: 'email',
+    name: 'email',
+    queue: 'email',
+    payload: prepareEmail(email, { defaultFrom: null }),
+  };
 }
 
 async function enqueue(to: string): Promise<string> {
@@ -102,7 +113,8 @@ describe('email', () => {
     const ids = await enqueueMany(4);
     await until(() => ids.every((id) => mailsOf(id).length > 0), { what: 'the mails to be accepted' });
     await postgres.start();
-    for (const row of await Promise.all(ids.map(settled))) expect(row).toMatchObject({ status: 'delivered', attempts: 1 });
+    for (const row of await Promise.all(ids.map(settled)))
+      expect(row).toMatchObject({ status: 'delivered', attempts: 1 });
     expect(ids.map((id) => mailsOf(id).length)).toEqual(ids.map(() => 1));
   });
 });
