@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { defineAction } from '../src/index.ts';
+import { defineAction, isEmailAddress } from '../src/index.ts';
 import { countOrder } from './count-order.ts';
 import { orderPlaced } from './order-placed.ts';
 import { receipt } from './receipt.ts';
@@ -16,7 +16,7 @@ export const placeOrder = defineAction({
   name: 'orders.place',
   access: 'authenticated',
   http: 'POST /orders',
-  args: z.strictObject({ customerEmail: z.email().max(254), items: z.array(item).min(1).max(100) }),
+  args: z.strictObject({ customerEmail: z.string().refine(isEmailAddress, 'must be an e-mail address'), items: z.array(item).min(1).max(100) }),
   emits: [orderPlaced],
   async handler(ctx, { customerEmail, items }) {
     const orderId = randomUUID();

@@ -13,6 +13,7 @@ export { defineEvent, type Event } from './define/event.ts';
 export { defineJob, type Job } from './define/job.ts';
 export { defineListener, type Listener } from './define/listener.ts';
 export { PermanentError, RetryAfter } from './delivery/failure.ts';
+export { isEmailAddress } from './email/address.ts';
 export type { EmailInput } from './email/email.ts';
 export type { Executor, PgLike } from './db/executor.ts';
 export { WaybillError } from './outbox/errors.ts';

@@ -100,3 +100,9 @@ export function maskAddresses(text: string): string {
 }
 
 const word = /(?<![^\s<>"(),;:@])('*)([^\s<>"'(),;:@])[^\s<>"(),;:@]*@([\p{L}\p{N}.-]+)/gu;
+
+/** Whether a text is one bare address that mail can be sent to. For the schemas of applications. */
+export function isEmailAddress(text: string): boolean {
+  const parsed = parseAddress(text);
+  return 'address' in parsed && parsed.name === undefined;
+}
