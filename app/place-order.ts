@@ -16,7 +16,10 @@ export const placeOrder = defineAction({
   name: 'orders.place',
   access: 'authenticated',
   http: 'POST /orders',
-  args: z.strictObject({ customerEmail: z.string().refine(isEmailAddress, 'must be an e-mail address'), items: z.array(item).min(1).max(100) }),
+  args: z.strictObject({
+    customerEmail: z.string().refine(isEmailAddress, 'must be an e-mail address'),
+    items: z.array(item).min(1).max(100),
+  }),
   emits: [orderPlaced],
   async handler(ctx, { customerEmail, items }) {
     const orderId = randomUUID();

@@ -29,17 +29,35 @@ export type DatabaseOptions = {
 /** Opens nothing yet; the first statement does. */
 export function openDatabase(options: DatabaseOptions): Database {
   const settings = connectionSettings(options);
-  const pool = new pg.Pool({ ...settings, max: options.max, idleTimeoutMillis: 60_000 });
-  pool.on('error', options.onIdleError);
+  const limits = serverLimits(options);
+  let guarded = true; // the server itself holds every statement to the limits
+  let pool = openPool({ ...settings, ...limits }, options);
+
+  /** A pooler such as pgbouncer refuses limits at connect; then transactions carry them, and single statements have pg's own timeout. */
+  async function onPool<T>(use: (current: pg.Pool) => Promise<T>): Promise<T> {
+    const used = pool;
+    try {
+      return await marking(use(used));
+    } catch (error) {
+      if (!refusesLimits(error)) throw error;
+      if (used === pool) {
+        guarded = false;
+        pool = openPool(settings, options);
+        void used.end();
+      }
+      return marking(use(pool));
+    }
+  }
+
   return {
-    ...toExecutor(pool),
-    async transaction(body, begin) {
-      const client = await marking(pool.connect());
+    ...toExecutor({ query: (text, values) => onPool((current) => current.query(text, values)) }),
+    async transaction(body, begin = 'begin') {
+      const client = await onPool((current) => current.connect());
       let broken: Error | undefined;
       const onError = (error: Error): void => void (broken = error);
       client.on('error', onError); // pg takes its own listener away while a client is out of the pool
       try {
-        return await inTransaction(client, body, begin);
+        return await inTransaction(client, body, guarded ? begin : `${begin}; ${localLimits(limits)}`);
       } catch (error) {
         // Whatever state the connection is in after a failure, the next user gets a clean one.
         if (isUnreachable(error)) broken ??= error as Error;
@@ -58,17 +76,40 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
+function openPool(settings: pg.PoolConfig, { max, onIdleError }: DatabaseOptions): pg.Pool {
+  const pool = new pg.Pool({ ...settings, max, idleTimeoutMillis: 60_000 });
+  pool.on('error', onIdleError);
+  return pool;
+}
+
+const defaultStatementTimeout: Milliseconds = 10_000;
+
 function connectionSettings(options: DatabaseOptions): pg.ClientConfig {
-  const statement = options.statementTimeoutMs ?? 10_000;
   return {
     connectionString: options.url,
     application_name: options.applicationName,
     connectionTimeoutMillis: options.connectMs ?? 5_000,
-    query_timeout: statement + 2_000,
-    statement_timeout: statement,
-    lock_timeout: statement,
-    idle_in_transaction_session_timeout: 30_000,
+    query_timeout: (options.statementTimeoutMs ?? defaultStatementTimeout) + 2_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   };
+}
+
+function serverLimits({ statementTimeoutMs = defaultStatementTimeout }: DatabaseOptions) {
+  return {
+    statement_timeout: statementTimeoutMs,
+    lock_timeout: statementTimeoutMs,
+    idle_in_transaction_session_timeout: 30_000,
+  };
+}
+
+function localLimits(limits: ReturnType<typeof serverLimits>): string {
+  return Object.entries(limits)
+    .map(([name, ms]) => `set local ${name} = ${ms}`)
+    .join('; ');
+}
+
+/** pgbouncer's words (its option `ignore_startup_parameters`). */
+function refusesLimits(error: unknown): boolean {
+  return error instanceof Error && error.message.includes('unsupported startup parameter');
 }

@@ -1,0 +1,233 @@
+-- record
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+  select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::int[], $7::int[], $8::timestamptz[], $9::text[], $10::uuid[], $11::text[], $12::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+where n.delivery_key is null or not exists (
+  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
+on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
+returning id;
+
+-- holders
+select m.id, m.status, m.kind, m.name, m.delivery_key
+  from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
+  join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
+ where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
+union all
+select k.message_id, 'delivered', k.kind, k.name, k.delivery_key
+  from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
+  join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key;
+
+-- claim by id
+with due as (
+  select id from waybill.outbox_messages
+   where id = any($4::uuid[]) and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now()
+     and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
+   limit $1 for update skip locked)
+update waybill.outbox_messages m
+   set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
+       claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
+       relayed_at = coalesce(m.relayed_at, now())
+ where m.id = any(array(select id from due))
+returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
+          m.delivery_key, m.request_id, m.traceparent, m.created_at;
+
+-- claim what is due
+with recursive
+lane as (
+  (select queue, priority from waybill.outbox_messages
+    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from lane cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     order by w.queue desc, w.priority desc limit 1) next),
+waiting as (
+  select found.id, lane.priority, found.available_at
+    from lane cross join lateral (
+      select id, available_at from waybill.outbox_messages
+       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+         and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($5::text[] is null or kind = any($5))
+       order by available_at limit $1 for update skip locked) found
+   where $4::text[] is null or lane.queue = any($4)),
+relayed as (
+  select id, priority, available_at from waybill.outbox_messages
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
+     and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
+   limit $1 for update skip locked),
+due as (
+  select id from (select * from waiting union all select * from relayed) both_
+   order by priority desc, available_at limit $1)
+update waybill.outbox_messages m
+   set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
+       claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
+       relayed_at = coalesce(m.relayed_at, now())
+ where m.id = any(array(select id from due))
+returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
+          m.delivery_key, m.request_id, m.traceparent, m.created_at;
+
+-- settle
+with g as (
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[])
+    as g(id, token, ended, error, delay_ms, ambiguous)),
+settled as (
+  update waybill.outbox_messages m
+     set status = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'dead'
+                       when g.ended <> 'released' then g.ended
+                       when m.attempts <= 1 then 'pending' else 'failed' end,
+         attempts = m.attempts - case when g.ended = 'released' then 1 else 0 end,
+         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
+         delivered_at = case when g.ended = 'delivered' then now() end,
+         dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end,
+         relayed_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
+         available_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
+         last_error = coalesce(g.error, m.last_error)
+    from g
+   where m.id = g.id and m.claim_token = g.token and m.status in ('sending')
+  returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds),
+tried as (
+  insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
+  select o.id, o.attempts, o.claimed_at, o.claimed_by,
+         case when g.ambiguous and s.status <> 'dead' then 'ambiguous' when g.ended = 'released' then 'released'
+              when s.status = 'dead' then 'dead' else 'retried' end, g.error
+    from settled s join g on g.id = s.id join waybill.outbox_messages o on o.id = s.id
+   where g.ended <> 'delivered' and (g.ended <> 'released' or g.error is not null)),
+added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+  select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($7::uuid[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::int[], $13::int[], $14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id)
+select id, status, seconds from settled;
+
+-- extend
+with held as (
+  select m.id from unnest($1::uuid[], $2::uuid[]) as g(id, token)
+    join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
+   for update of m skip locked)
+update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond'
+  from held where m.id = held.id
+returning m.id;
+
+-- take due
+with recursive
+lane as (
+  (select queue, priority from waybill.outbox_messages
+    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from lane cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     order by w.queue desc, w.priority desc limit 1) next),
+found as (
+  select w.id, lane.queue, row_number() over (partition by lane.queue order by lane.priority desc, w.available_at) as place
+    from lane cross join lateral (
+      select id, available_at from waybill.outbox_messages
+       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+         and available_at <= now()
+       order by available_at limit least($3, coalesce(($2::int[])[array_position($1::text[], lane.queue)], $3))
+       for update skip locked) w),
+due as (
+  select id from found
+   where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
+update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from due))
+returning m.id, m.queue, m.priority, m.attempts, m.expirations,
+          extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+
+-- expire leases
+with lapsed as (
+  select id, attempts, claimed_at, claimed_by, attempts >= max_attempts as last from waybill.outbox_messages
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('sending') and claimed_until < now()
+   limit $1 for update skip locked),
+expired as (
+  update waybill.outbox_messages m
+     set status = case when lapsed.last then 'dead' else 'failed' end,
+         dead_at = case when lapsed.last then now() end,
+         relayed_at = case when lapsed.last then m.relayed_at end,
+         available_at = case when lapsed.last then m.available_at else now() end,
+         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1,
+         last_error = 'the lease ran out: the worker ' || lapsed.claimed_by || ' died or stood still'
+    from lapsed where m.id = lapsed.id
+  returning m.id, m.queue, m.kind, m.status, m.last_error),
+tried as (
+  insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
+  select e.id, l.attempts, l.claimed_at, l.claimed_by, 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
+select queue, kind, status from expired;
+
+-- kill exhausted
+update waybill.outbox_messages
+   set status = 'dead', dead_at = now(), last_error = 'attempts_exhausted: the row waited with no attempt left'
+ where id in (select id from waybill.outbox_messages
+               where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('pending', 'failed') and attempts >= max_attempts
+               limit $1 for update skip locked)
+returning queue, kind, status;
+
+-- find suspects
+select id, queue, relayed_at as "relayedAt" from waybill.outbox_messages
+where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and relayed_at < now() - $1 * interval '1 millisecond' and status in ('pending', 'failed')
+order by relayed_at limit $2;
+
+-- unrelay
+update waybill.outbox_messages m set relayed_at = null
+ where m.id in (select o.id from waybill.outbox_messages o
+                 where o.id = any($1::uuid[]) and o.relayed_at < now() - $2 * interval '1 millisecond'
+                   and o.status in ('pending', 'failed') for update skip locked)
+returning m.queue;
+
+-- prune settled
+with gone as (
+  delete from waybill.outbox_messages where id in (
+    select id from waybill.outbox_messages
+     where id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
+       and (delivered_at < now() - $1 * interval '1 millisecond' or cancelled_at < now() - $2 * interval '1 millisecond')
+     order by id limit $3 for update skip locked)
+  returning id, kind, name, delivery_key, status)
+, keys as (
+  insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
+  select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
+  on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
+counted as (
+  insert into waybill.outbox_ledger (kind, pruned_delivered, pruned_dead, pruned_cancelled)
+  select kind, count(*) filter (where status = 'delivered'), count(*) filter (where status = 'dead'),
+         count(*) filter (where status = 'cancelled') from gone group by kind)
+select status, count(*)::int as n from gone group by status;
+
+-- prune dead
+with gone as (
+  delete from waybill.outbox_messages where id in (
+    select id from waybill.outbox_messages
+     where dead_at is not null and dead_at < now() - $1 * interval '1 millisecond'
+     order by dead_at limit $2 for update skip locked)
+  returning id, kind, name, delivery_key, status)
+, keys as (
+  insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
+  select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
+  on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
+counted as (
+  insert into waybill.outbox_ledger (kind, pruned_delivered, pruned_dead, pruned_cancelled)
+  select kind, count(*) filter (where status = 'delivered'), count(*) filter (where status = 'dead'),
+         count(*) filter (where status = 'cancelled') from gone group by kind)
+select status, count(*)::int as n from gone group by status;
+
+-- retry
+update waybill.outbox_messages m set status = 'pending', attempts = 0, dead_at = null, cancelled_at = null, relayed_at = null, available_at = now()
+where id = $1 and status in ('dead', 'cancelled') and (m.delivery_key is null or not exists (
+select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+last_error as "lastError", delivery_key as "deliveryKey", priority, created_at as "createdAt", available_at as "availableAt",
+relayed_at as "relayedAt", claimed_by as "claimedBy", claimed_until as "claimedUntil", delivered_at as "deliveredAt",
+dead_at as "deadAt", cancelled_at as "cancelledAt", request_id as "requestId", split_part(traceparent, '-', 2) as "traceId",
+parent_id as "parentId";
+
+-- cancel
+update waybill.outbox_messages set status = 'cancelled', cancelled_at = now()
+where id = $1 and status in ('pending', 'failed') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+last_error as "lastError", delivery_key as "deliveryKey", priority, created_at as "createdAt", available_at as "availableAt",
+relayed_at as "relayedAt", claimed_by as "claimedBy", claimed_until as "claimedUntil", delivered_at as "deliveredAt",
+dead_at as "deadAt", cancelled_at as "cancelledAt", request_id as "requestId", split_part(traceparent, '-', 2) as "traceId",
+parent_id as "parentId";
+
+-- prune keys
+delete from waybill.outbox_keys where (kind, name, delivery_key) in (
+select kind, name, delivery_key from waybill.outbox_keys
+ where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked);
+
+-- fold ledger
+with old as (delete from waybill.outbox_ledger returning *)
+insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
+select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind;
