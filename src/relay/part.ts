@@ -14,9 +14,9 @@ import { createSweep } from './sweep.ts';
 const sweepIntervalMs = 1_000;
 
 export function relayPart(host: Host, queue: ParcelQueue): Part {
-  const { config, db, events, clock, observe, progress } = host;
+  const { config, db, events, observe, progress } = host;
   const wake = createWake();
-  const relay = createRelay({ db, queue, events, clock, observe, pollIntervalMs: config.pollIntervalMs });
+  const relay = createRelay({ db, queue, events, observe, pollIntervalMs: config.pollIntervalMs });
   const sweep = createSweep({ db, queue, events, observe, intervalMs: sweepIntervalMs, nudge: wake.wake });
   const retention = {
     deliveredMs: config.deliveredRetentionMs,

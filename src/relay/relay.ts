@@ -4,7 +4,7 @@
 import type { Database } from '../db/pool.ts';
 import type { Events } from '../metrics/events.ts';
 import { takeDue, type DueMessage } from '../outbox/due.ts';
-import type { Clock, Milliseconds, Observe } from '../ports.ts';
+import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { healing } from './heal.ts';
 import { pack } from './pack.ts';
@@ -13,7 +13,6 @@ export type RelayOptions = {
   readonly db: Database;
   readonly queue: ParcelQueue;
   readonly events: Events;
-  readonly clock: Clock;
   readonly observe: Observe;
   readonly pollIntervalMs: Milliseconds;
   /** Messages that wait in one pg-boss queue at most. */
@@ -29,17 +28,18 @@ const begin = 'begin; set local synchronous_commit = off';
 
 /** Gives the relay's loop body: one batch, then the delay until the next. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
-  const { db, queue, events, clock, observe, pollIntervalMs, highWater = 5_000, batch = 2_000 } = options;
+  const { db, queue, events, observe, pollIntervalMs, highWater = 5_000, batch = 2_000 } = options;
   let room = new Map<string, number>();
-  let measuredAt = Number.NEGATIVE_INFINITY;
+  let movedSince = highWater; // messages since the last measurement; nothing is known yet
   let patience = 10;
 
+  /** Workers only make room and other relays only take it, so what was measured holds for a while; a trickle asks nothing. */
   async function measureRoom(): Promise<void> {
     const full = [...room.values()].some((messages) => messages <= 0);
-    if (!full && clock.now() - measuredAt < 1_000) return;
+    if (!full && movedSince < highWater / 4) return;
     const depth = await queue.depth();
     room = new Map([...depth].map(([name, messages]) => [name, Math.max(0, highWater - messages)]));
-    measuredAt = clock.now();
+    movedSince = 0;
   }
 
   async function move(): Promise<DueMessage[]> {
@@ -65,6 +65,7 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     await measureRoom();
     const due = await move();
     for (const [name, its] of Map.groupBy(due, (message) => message.queue)) {
+      movedSince += its.length;
       room.set(name, (room.get(name) ?? highWater) - its.length);
       events.relayed(
         name,

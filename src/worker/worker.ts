@@ -40,7 +40,9 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   async function poll(): Promise<void> {
-    if (clock.now() - polledAt < pollIntervalMs) return;
+    // A hint is taken at once; only when hints never end, the poll comes in between.
+    const patience = hints.size === 0 ? pollIntervalMs : 5 * pollIntervalMs;
+    if (clock.now() - polledAt < patience) return;
     polledAt = clock.now();
     for (const source of await claims.queue.ready(queues))
       hints.set(`${source.queue}${source.alone ? '/alone' : ''}`, source);

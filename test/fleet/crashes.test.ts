@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
-import { until } from '../support/wait.ts';
+import { dropQueue, until } from '../support/wait.ts';
 
 let world: World;
 beforeEach(async () => {
@@ -55,7 +55,7 @@ describe('a fleet whose members die', () => {
     const first = [await fleet.start('relay'), await fleet.start('jobs')];
     const ids = await world.enqueue('work', { ms: 40 }, 400);
     await until(async () => (await world.marks('work')).size > 30, { what: 'work under way' });
-    await world.database.db.executeSql('drop schema pgboss cascade');
+    await dropQueue(world.database.db);
     await Promise.all(first.map((one) => one.stop()));
     await fleet.start('relay');
     await fleet.start('jobs');
@@ -70,7 +70,7 @@ describe('a fleet whose members die', () => {
     await fleet.start('jobs');
     await world.enqueue('work', { ms: 20 }, 200);
     await until(async () => (await world.marks('work')).size > 30, { what: 'work under way' });
-    await world.database.db.executeSql('drop schema pgboss cascade');
+    await dropQueue(world.database.db);
     await world.quiet();
     expect(await world.counts()).toEqual({ delivered: 200 });
   });

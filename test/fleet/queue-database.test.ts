@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
-import { until } from '../support/wait.ts';
+import { dropQueue, until } from '../support/wait.ts';
 
 // pg-boss in a database of its own: relaying is at least once, and the claim makes it harmless.
 let world: World;
@@ -31,7 +31,7 @@ it('B: with QUEUE_DATABASE_URL everything is delivered once, and the application
 it('B: the same when the queue database loses everything in mid-flight', async () => {
   await world.enqueue('work', { ms: 20 }, 200);
   await until(async () => (await world.marks('work')).size > 320, { what: 'work under way' });
-  await queue.db.executeSql('drop schema pgboss cascade');
+  await dropQueue(queue.db);
   await world.quiet();
   expect(await world.counts()).toEqual({ delivered: 500 });
 });

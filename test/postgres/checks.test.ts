@@ -50,9 +50,15 @@ describe('one delivery key, two transactions at once', () => {
       if (end === 'rollback') throw new Error('no');
       return id;
     });
-    await until(async () => (await db.executeSql('select 1 from pg_stat_activity where state = $1', ['idle in transaction'])).rows.length > 0);
+    await until(
+      async () =>
+        (await db.executeSql('select 1 from pg_stat_activity where state = $1', ['idle in transaction'])).rows
+          .length > 0,
+    );
     const two = createPostgresOutbox(db).enqueue(keyed(key));
-    await until(async () => (await db.executeSql<{ n: number }>(waiting)).rows[0]!.n === 1, { what: 'the second to wait' });
+    await until(async () => (await db.executeSql<{ n: number }>(waiting)).rows[0]!.n === 1, {
+      what: 'the second to wait',
+    });
     first.resolve();
     return { first: await one.catch(() => undefined), second: await two };
   }

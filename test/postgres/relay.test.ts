@@ -16,7 +16,6 @@ let database: TestDatabase;
 let queue: ParcelQueue;
 const metrics = createMetrics({ version: 'test' });
 const events = createEvents(createLog({ level: 'silent', role: 'test' }), metrics);
-const clock = { now: () => performance.now() };
 const observe = (): void => undefined;
 
 beforeAll(async () => {
@@ -33,7 +32,7 @@ const jobs = (n: number, over: Partial<NewMessage> = {}): NewMessage[] =>
   Array.from({ length: n }, () => ({ kind: 'job', name: 'noop', queue: 'jobs', payload: {}, ...over }));
 
 const relayOf = (highWater: number, batch = 2_000): (() => Promise<number>) =>
-  createRelay({ db: database.db, queue, events, clock, observe, pollIntervalMs: 1_000, highWater, batch });
+  createRelay({ db: database.db, queue, events, observe, pollIntervalMs: 1_000, highWater, batch });
 
 async function waiting(name = 'jobs'): Promise<number> {
   const sql = `select count(*)::int as n from waybill.outbox_messages where relayed_at is null and queue = $1`;

@@ -1,6 +1,7 @@
 // Waiting for a condition instead of for time.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Executor } from '../../src/db/executor.ts';
 
 export type UntilOptions = {
   /** Default 20 s. */
@@ -33,4 +34,9 @@ export async function until<T>(
   }
   const seen = last instanceof Error ? last.message : JSON.stringify(last);
   throw new Error(`waited ${timeout} ms for ${options.what ?? 'a condition'}; last seen: ${seen}`);
+}
+
+/** Drops pg-boss's schema under load: again, when the drop is the one that a deadlock ends. */
+export async function dropQueue(db: Executor): Promise<void> {
+  await until(() => db.executeSql('drop schema pgboss cascade'), { what: 'the schema to be dropped' });
 }
