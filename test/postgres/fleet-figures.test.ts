@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../src/db/pool.ts';
+import { createMetrics } from '../../src/metrics/catalogue.ts';
+import { createFleetFigures } from '../../src/metrics/fleet.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { beat } from '../../src/process/heartbeat.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+beforeAll(async () => {
+  database = await testDatabase();
+});
+afterAll(() => database.end());
+
+let now = 0;
+const clock = { now: () => (now += 10_000) }; // every look is past the cache
+
+function member(db = database.db) {
+  const metrics = createMetrics({ version: '1.2.3' });
+  return { metrics, figures: createFleetFigures(db, metrics, clock) };
+}
+
+function samples(text: string): Map<string, number> {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => [
+      line.slice(0, line.lastIndexOf(' ')),
+      Number(line.slice(line.lastIndexOf(' ') + 1)),
+    ]),
+  );
+}
+
+describe('the figures of the fleet', () => {
+  it('add up over processes and flushes, and outlive the processes', async () => {
+    const [one, two] = [member(), member()];
+    one.metrics.relayMoved.inc({ queue: 'jobs' }, 3);
+    two.metrics.relayMoved.inc({ queue: 'jobs' }, 4);
+    await Promise.all([one.figures.flush(), two.figures.flush()]);
+    await one.figures.flush(); // nothing new
+    one.metrics.relayMoved.inc({ queue: 'jobs' }, 1);
+    await one.figures.flush();
+    expect(samples(await member().figures.render()).get('waybill_relay_moved_total{queue="jobs"}')).toBe(8);
+  });
+
+  it('are valid text: a HELP and a TYPE for each metric, buckets that never fall, labels escaped', async () => {
+    const { metrics, figures } = member();
+    for (const seconds of [0.003, 0.2, 0.2, 7_000]) metrics.endToEnd.observe({ kind: 'job' }, seconds);
+    metrics.claimsRejected.inc({ queue: 'a"b\\c' });
+    await figures.flush();
+    const text = await figures.render();
+    const named = (word: string): string[] =>
+      [...text.matchAll(new RegExp(`^# ${word} (\\w+)`, 'gm'))].map((m) => m[1]!);
+    expect(named('HELP')).toEqual(named('TYPE'));
+    expect(new Set(named('TYPE')).size).toBe(named('TYPE').length);
+    const buckets = [...samples(text)].filter(([name]) =>
+      name.startsWith('waybill_end_to_end_seconds_bucket'),
+    );
+    const values = buckets.map(([, value]) => value);
+    expect(values).toEqual(values.toSorted((a, b) => a - b));
+    expect(values.at(-1)).toBe(4);
+    expect(text).toContain('waybill_claims_rejected_total{queue="a\\"b\\\\c"} 1');
+  });
+
+  it('tell of what waits and of who lives', async () => {
+    const { db } = database;
+    await createPostgresOutbox(db).enqueue({ kind: 'job', name: 'n', queue: 'jobs', payload: {} });
+    const row = { id: 'p', role: 'jobs', host: 'h', pid: 1, version: '9.9.9' };
+    await beat(db, row, { slots: 25, busy: () => 3, queues: ['jobs', 'events'] });
+    const seen = samples(await member().figures.render());
+    expect(seen.get('waybill_outbox_messages{kind="job",status="pending"}')).toBe(1);
+    expect(seen.get('waybill_outbox_recorded_total{kind="job"}')).toBe(1);
+    expect(seen.get('waybill_processes{role="jobs"}')).toBe(1);
+    expect(seen.get('waybill_worker_slots{queue="events"}')).toBe(25);
+    expect(seen.get('waybill_worker_busy_slots{queue="jobs"}')).toBe(3);
+    expect(seen.get('waybill_build_info{version="9.9.9"}')).toBe(1);
+    expect(seen.get('waybill_outbox_oldest_due_seconds{queue="jobs"}')).toBeGreaterThanOrEqual(0);
+    expect(seen.get('waybill_scrape_stale')).toBe(0);
+  });
+
+  it('stay when the database is away, and say so; what could not be flushed is flushed later', async () => {
+    const db = openDatabase({
+      url: database.url,
+      max: 1,
+      applicationName: 'away',
+      onIdleError: () => undefined,
+    });
+    let away = false;
+    const flaky = {
+      executeSql: <Row>(sql: string, values?: readonly unknown[]) =>
+        away ? Promise.reject(new Error('away')) : db.executeSql<Row>(sql, values),
+    };
+    const metrics = createMetrics({ version: 'x' });
+    const figures = createFleetFigures(flaky, metrics, clock);
+    const before = samples(await figures.render());
+    away = true;
+    metrics.pruned.inc({ status: 'dead' }, 2);
+    await expect(figures.flush()).rejects.toThrow('away');
+    const stale = samples(await figures.render());
+    expect(stale.get('waybill_scrape_stale')).toBe(1);
+    expect(stale.get('waybill_processes{role="jobs"}')).toBe(before.get('waybill_processes{role="jobs"}'));
+    away = false;
+    await figures.flush();
+    expect(samples(await figures.render()).get('waybill_pruned_total{status="dead"}')).toBe(2);
+    await db.end();
+  });
+});
