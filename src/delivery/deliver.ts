@@ -1,7 +1,8 @@
 // The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
 
 import type { Registry } from '../define/registry.ts';
-import type { EmailPayload } from '../email/email.ts';
+import { maskAddresses } from '../email/address.ts';
+import { prepareEmail } from '../email/email.ts';
 import type { EmailProvider } from '../email/provider.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
@@ -73,16 +74,19 @@ async function sendEmail(
 ): Promise<Delivery> {
   const { provider, onEmail, log } = options;
   const { backoff } = options.registry.app.email.retry;
-  const email = message.payload as EmailPayload; // checked by prepareEmail when it was recorded
   try {
+    // Again, as when it was recorded: a row may have been written by SQL, or edited by hand.
+    const email = prepareEmail(message.payload, { defaultFrom: options.emailFrom });
     const domain = email.from.address.split('@').at(-1);
     const receipt = await provider.send(email, { messageId: `<${message.id}@${domain}>`, signal });
     onEmail(provider.name, 'accepted');
-    if (receipt.rejected.length > 0)
+    if (receipt.rejected.length > 0) {
+      const refused = receipt.rejected.map(({ address, error }) => maskAddresses(`${address}: ${error}`));
       log.warn(
-        { message: message.id, rejected: receipt.rejected.length },
-        'some recipients were refused for good, the others have the mail',
+        { message: message.id, refused },
+        'some recipients were refused, the others have the mail: it is not sent again',
       );
+    }
     return { outcome: delivered(), backoff };
   } catch (error) {
     const failure = failureOf(error);

@@ -38,9 +38,17 @@ export class RetryAfter extends Error {
 
 /** Total: gives a Failure for any value, with a text that can be stored and holds no whole address. */
 export function failureOf(thrown: unknown): Failure {
-  const failure = judge(thrown);
-  return { ...failure, message: cleanError(maskAddresses(failure.message)) };
+  try {
+    const failure = judge(thrown);
+    return { ...failure, message: cleanError(maskAddresses(failure.message)) };
+  } catch {
+    // A getter that throws, errors that hold each other: the failure is still to be recorded, or the lease would have to run out.
+    return { type: 'transient', message: 'threw something that cannot be shown' };
+  }
 }
+
+/** Says nothing about the message: the same one may pass the next time. */
+const passing = ['delivery_key_contended'];
 
 function judge(thrown: unknown): Failure {
   if (thrown instanceof EmailError) return decideEmail(thrown);
@@ -50,7 +58,10 @@ function judge(thrown: unknown): Failure {
   if (thrown instanceof z.core.$ZodError)
     return { type: 'permanent', message: `not valid: ${issuesOf(thrown)}` };
   if (thrown instanceof WaybillError)
-    return { type: 'permanent', message: `${thrown.code}: ${thrown.message}` };
+    return {
+      type: passing.includes(thrown.code) ? 'transient' : 'permanent',
+      message: `${thrown.code}: ${thrown.message}`,
+    };
   return { type: 'transient', message: textOf(thrown), ...(isAmbiguous(thrown) ? { ambiguous: true } : {}) };
 }
 
@@ -68,7 +79,11 @@ function isAmbiguous(thrown: unknown): boolean {
 function textOf(thrown: unknown): string {
   if (thrown instanceof AggregateError && thrown.message === '')
     return thrown.errors.map(textOf).join('; ') || thrown.name;
-  if (thrown instanceof Error) return thrown.message === '' ? thrown.name : thrown.message;
+  if (thrown instanceof Error) {
+    const message: unknown = thrown.message; // whoever threw it may have put anything there
+    if (typeof message !== 'string') return `${thrown.name}: ${describe(message)}`;
+    return message === '' ? thrown.name : message;
+  }
   if (typeof thrown === 'string' && thrown !== '') return thrown;
   return `threw ${describe(thrown)}, which is no Error`;
 }

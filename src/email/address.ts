@@ -22,6 +22,7 @@ class AddressError extends Error {
 const atext = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/; // RFC 5322 section 3.2.3, dot-atom
 /** A display name and an address; more is an attempt at something else. */
 const maxMailbox = 600;
+const maxName = 256;
 const label = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 
 /**
@@ -58,6 +59,11 @@ function takeApart(input: string): Address {
 function withName(name: string | undefined, address: string): Address {
   if (name === undefined || name === '') return { address };
   rejectControls(name);
+  if (name.length > maxName)
+    throw new AddressError(
+      'invalid_address',
+      `the name has ${name.length} characters; at most ${maxName} are allowed`,
+    );
   return { name, address };
 }
 

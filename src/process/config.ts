@@ -71,7 +71,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       resend: 'is not available in this version',
       inbox: 'is not available in this version',
     }),
-    emailFrom: read.text('WAYBILL_EMAIL_FROM') ?? null,
+    emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
     concurrency: read.integer('WAYBILL_CONCURRENCY', 25, 1, 500),
     queues: read.list(

@@ -77,6 +77,15 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return value;
   }
 
+  /** `a@b.test` or `Ann <a@b.test>`; each email is checked further when it is enqueued. */
+  function sender(name: string): string | null {
+    const value = text(name);
+    if (value === undefined) return null;
+    if (!/^(?:[^<>@\r\n]*<[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+)$/.test(value))
+      report(name, 'must be an address such as orders@shop.example or Orders <orders@shop.example>');
+    return value;
+  }
+
   function list(name: string, each: RegExp, rule: string): readonly string[] | null {
     const value = text(name);
     if (value === undefined) return null;
@@ -95,6 +104,10 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     else if (parsed.port === '0') report(name, 'names port 0');
     else if (parsed.username !== '' && parsed.password === '' && protocols.includes('smtp:'))
       report(name, 'has a user but no password');
+    else if (protocols.includes('smtp:') && parsed.search !== '')
+      report(name, 'must not have parameters (what follows the ?)');
+    else if (!isDecodable(parsed.username + parsed.password))
+      report(name, 'has a % in user or password that must be written %25');
     else return value;
     return undefined;
   }
@@ -106,6 +119,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     duration,
     choice,
     key,
+    sender,
     list,
     postgresUrl: (name: string) =>
       url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),
@@ -116,4 +130,8 @@ export function reader(env: Env, report: (variable: string, message: string) => 
         if (name.startsWith(prefix) && !asked.has(name)) each(name, [...asked]);
     },
   };
+}
+
+function isDecodable(text: string): boolean {
+  return !/%(?![0-9A-Fa-f]{2})/.test(text);
 }

@@ -60,7 +60,9 @@ async function deliverOrGiveBack(
 ): Promise<Delivery> {
   const signal = AbortSignal.any([lease.signal, ports.giveBack]);
   const delivery = await ports.deliver(message, signal);
-  if (!signal.aborted || delivery.outcome.type === 'delivered') return delivery;
+  const { outcome: end } = delivery;
+  const ambiguous = end.type === 'failure' && end.failure.ambiguous === true; // a possible duplicate stays on record
+  if (!signal.aborted || end.type === 'delivered' || ambiguous) return delivery;
   // It failed because it was told to stop: not the message's doing.
   const outcome: Outcome = { type: 'released', reason: null, delay: 0 };
   return { ...delivery, outcome };

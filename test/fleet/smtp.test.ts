@@ -186,6 +186,17 @@ describe('lost', () => {
     expect(failure.ambiguous).toBeUndefined();
   });
 
+  test('a server that takes half a lease to answer has not lost the message', async () => {
+    const smtp = await server({
+      answer: async (stage) => {
+        if (stage === 'data') await new Promise((done) => setTimeout(done, 1_500));
+        return undefined;
+      },
+    });
+    await send(provider(smtp.url, 3_000));
+    expect(smtp.mails).toHaveLength(1);
+  });
+
   test('no greeting: before the lease runs out', async () => {
     const smtp = await server({ answer: at('connect', 'hang') });
     const start = performance.now();
@@ -278,6 +289,12 @@ describe('nothing gets past the check', () => {
     expect(mail!.headerLines.filter((line) => /^bcc:/i.test(line))).toEqual([]);
     expect(mail!.parsed.to).toHaveLength(1);
     expect(mail!.parsed.to![0]).toMatchObject({ address: 'ann@b.test' });
+  });
+
+  test('a password with a bare % is told, not thrown as it comes', () => {
+    expect(() => provider('smtp://me:100%@mail.test')).toThrow(
+      expect.objectContaining({ code: 'smtp_url_invalid' }),
+    );
   });
 
   test('parameters of SMTP_URL cannot switch the verification off', () => {

@@ -87,6 +87,9 @@ describe('readConfig', () => {
     ['WAYBILL_QUEUES', 'a,,b', /names of letters/],
     ['SMTP_URL', 'smtp://h:0', /port 0/],
     ['SMTP_URL', 'smtp://user@h:25', /no password/],
+    ['SMTP_URL', 'smtp://h:25?tls.rejectUnauthorized=false', /parameters/],
+    ['SMTP_URL', 'smtp://u:50%off@h:25', /%25/],
+    ['WAYBILL_EMAIL_FROM', 'shop', /must be an address/],
     ['WAYBILL_ADMIN_KEY', 'with a space in it 123', /without spaces/],
     ['WAYBILL_CONCURENCY', '5', /was WAYBILL_CONCURRENCY meant/],
   ])('refuses %s=%j', (variable, value, message) => {

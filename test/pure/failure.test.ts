@@ -44,11 +44,48 @@ test.each([
     { type: 'permanent', message: 'to_required: to is missing' },
   ],
   [
+    'one of ours that passes by itself',
+    new WaybillError('delivery_key_contended', 'try again'),
+    { type: 'transient', message: 'delivery_key_contended: try again' },
+  ],
+  [
+    'an error whose message is no text',
+    Object.assign(new Error('x'), { message: { a: 1 } }),
+    { type: 'transient', message: 'Error: {"a":1}' },
+  ],
+  [
+    'an error without a message',
+    Object.assign(new Error('x'), { message: undefined }),
+    { type: 'transient', message: 'Error: undefined' },
+  ],
+  [
     'an ambiguous one',
     Object.assign(new Error('lost'), { ambiguous: true }),
     { type: 'transient', message: 'lost', ambiguous: true },
   ],
 ])('%s', (_, thrown, failure) => expect(failureOf(thrown)).toEqual(failure));
+
+test.each([
+  [
+    'a getter that throws',
+    () =>
+      Object.defineProperty(new Error('x'), 'message', {
+        get() {
+          throw new Error('no');
+        },
+      }),
+  ],
+  [
+    'errors that hold each other',
+    () => {
+      const outer = new AggregateError([], '');
+      outer.errors.push(outer);
+      return outer;
+    },
+  ],
+])('%s does not keep the failure from being recorded', (_, make) => {
+  expect(failureOf(make())).toEqual({ type: 'transient', message: 'threw something that cannot be shown' });
+});
 
 test('a payload that does not fit is permanent, and the path is told', () => {
   const { error } = z.object({ order: z.object({ id: z.string() }) }).safeParse({ order: { id: 5 } });

@@ -45,7 +45,9 @@ export async function startSmtp(
     envelope: Mail['envelope'],
     done: (error?: Error | null) => void,
   ): Promise<void> {
-    const mail = await mailOf(await read(stream), envelope).catch((error: Error) => error);
+    const mail = await read(stream)
+      .then((raw) => mailOf(raw, envelope))
+      .catch((error: Error) => error); // also a client that left in the middle
     if (mail instanceof Error) return done(mail); // answered like one that the server refuses
     reply('data', mail.messageId, (error) => {
       if (!error) mails.push(mail);
