@@ -57,6 +57,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       variable: 'DATABASE_URL',
       message: 'is required: postgres://user:password@host:5432/database',
     });
+  const production =
+    read.choice('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production';
+  const keyLength = production ? 32 : 1;
   const config: Config = {
     databaseUrl,
     queueDatabaseUrl: read.postgresUrl('QUEUE_DATABASE_URL') ?? databaseUrl,
@@ -64,9 +67,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     app: read.text('WAYBILL_APP') ?? 'app/index.ts',
     port: read.integer('PORT', 3000, 0, 65_535),
     metricsPort: read.isSet('METRICS_PORT') ? read.integer('METRICS_PORT', 0, 0, 65_535) : null,
-    apiKey: read.key('WAYBILL_API_KEY'),
-    adminKey: read.key('WAYBILL_ADMIN_KEY'),
-    metricsKey: read.key('WAYBILL_METRICS_KEY'),
+    apiKey: read.key('WAYBILL_API_KEY', keyLength),
+    adminKey: read.key('WAYBILL_ADMIN_KEY', keyLength),
+    metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
     emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, 'log', {
       resend: 'is not available in this version',
       inbox: 'is not available in this version',
@@ -87,8 +90,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     keyRetentionMs: read.duration('WAYBILL_KEY_RETENTION', '90d', '1m', '3650d'),
     shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
-    production:
-      read.choice('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production',
+    production,
   };
   if (config.emailProvider === 'smtp' && config.smtpUrl === null && !read.isSet('SMTP_URL'))
     problems.push({

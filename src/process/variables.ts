@@ -68,12 +68,12 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return fallback;
   }
 
-  /** A bearer key: at least 16 printable characters without spaces. It is never repeated in a message. */
-  function key(name: string): string | null {
+  /** A bearer key of printable characters without spaces; in production long enough not to be guessed. It is never repeated in a message. */
+  function key(name: string, least: number): string | null {
     const value = text(name);
     if (value === undefined) return null;
-    if (!/^[\x21-\x7e]{16,256}$/.test(value))
-      report(name, 'must have 16 to 256 printable characters without spaces');
+    if (!/^[\x21-\x7e]{1,256}$/.test(value) || value.length < least)
+      report(name, `must have ${least} to 256 printable characters without spaces`);
     return value;
   }
 

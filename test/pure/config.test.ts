@@ -44,7 +44,7 @@ describe('readConfig', () => {
   });
 
   it('tells all that is wrong at once, and nothing of a secret', () => {
-    const secret = 'too short';
+    const secret = 'with spaces';
     const told = problems({
       PORT: '3000abc',
       WAYBILL_CONCURRENCY: '0',
@@ -94,6 +94,13 @@ describe('readConfig', () => {
     ['WAYBILL_CONCURENCY', '5', /was WAYBILL_CONCURRENCY meant/],
   ])('refuses %s=%j', (variable, value, message) => {
     expect(problems({ ...good, [variable]: value })[variable]).toMatch(message);
+  });
+
+  it('asks for long keys in production alone', () => {
+    const env = { ...good, WAYBILL_ADMIN_KEY: 'short-key' };
+    expect(readConfig(env).adminKey).toBe('short-key');
+    expect(problems({ ...env, NODE_ENV: 'production' })['WAYBILL_ADMIN_KEY']).toMatch(/32 to 256/);
+    expect(problems({ ...env, NODE_ENV: 'production', WAYBILL_ADMIN_KEY: 'k'.repeat(32) })).toEqual({});
   });
 
   it('asks for SMTP_URL when the provider is smtp', () => {
