@@ -41,8 +41,14 @@ export async function runHandler(
 ): Promise<Delivery> {
   const { backoff } = handled.retry;
   const work = lazyTransaction(db);
-  const timeout = handled.timeoutMs === null ? [] : [AbortSignal.timeout(handled.timeoutMs)];
-  const signal = AbortSignal.any([outer, ...timeout]);
+  const late = new AbortController();
+  const timer =
+    handled.timeoutMs === null
+      ? undefined
+      : setTimeout(() => late.abort(new TimedOut(handled.timeoutMs!)), handled.timeoutMs);
+  const signal = AbortSignal.any([outer, late.signal]);
+  const cut = aborted(signal);
+  cut.promise.catch(() => undefined); // told through the race; before it begins, nobody listens yet
   const state = { open: true, recorded: false };
   try {
     const payload = await decodePayload(handled, message.payload);
@@ -64,20 +70,34 @@ export async function runHandler(
       },
       message,
     );
-    await Promise.race([handled.handler(ctx, payload), aborted(signal)]);
+    await Promise.race([handled.handler(ctx, payload), cut.promise]);
     return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: state.recorded };
   } catch (error) {
     return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work };
   } finally {
+    cut.stop();
+    clearTimeout(timer); // not AbortSignal.timeout, whose timer would hold all of this until it fires
     state.open = false; // a handler that goes on has no part in the transaction any more
   }
 }
 
-/** Rejects when the signal aborts. The handler may go on; its transaction will not commit. */
-function aborted(signal: AbortSignal): Promise<never> {
+type Aborted = { readonly promise: Promise<never>; stop(): void };
+
+/**
+ * Rejects when the signal aborts. The handler may go on; its transaction will not commit.
+ * `stop` takes the listener away: Node keeps a composed signal alive for as long as one listens to it.
+ */
+function aborted(signal: AbortSignal): Aborted {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort, { once: true });
-  return promise;
+  return { promise, stop: () => signal.removeEventListener('abort', onAbort) };
+}
+
+class TimedOut extends Error {
+  override readonly name = 'TimedOut';
+  constructor(ms: number) {
+    super(`the handler took longer than its timeout of ${ms} ms`);
+  }
 }

@@ -26,9 +26,10 @@ export type AttemptEnd = {
 export type Events = ReturnType<typeof createEvents>;
 
 export function createEvents(log: Log, metrics: Metrics) {
+  const label = bounded(100);
   return {
     relayed(queue: string, messages: number, parcels: number, lagSeconds: readonly number[]): void {
-      metrics.relayMoved.inc({ queue }, messages);
+      metrics.relayMoved.inc({ queue: label(queue) }, messages);
       for (const seconds of lagSeconds) metrics.relayLag.observe(seconds);
       log.debug({ queue, messages, parcels }, 'relayed');
     },
@@ -36,10 +37,10 @@ export function createEvents(log: Log, metrics: Metrics) {
     attempted(end: AttemptEnd): void {
       const { message, outcome, seconds, endToEndSeconds, error, nextAttemptInMs } = end;
       const { id, kind, name, queue, attempt, maxAttempts, requestId } = message;
-      metrics.deliveries.inc({ kind, queue, outcome });
+      metrics.deliveries.inc({ kind, queue: label(queue), outcome });
       metrics.deliverySeconds.observe({ kind, outcome }, seconds);
       if (endToEndSeconds !== null) metrics.endToEnd.observe({ kind }, endToEndSeconds);
-      if (outcome === 'dead') metrics.deadLetters.inc({ kind, queue });
+      if (outcome === 'dead') metrics.deadLetters.inc({ kind, queue: label(queue) });
       const facts = {
         message: id,
         kind,
@@ -63,8 +64,8 @@ export function createEvents(log: Log, metrics: Metrics) {
     },
 
     expired({ queue, kind, status }: { queue: string; kind: string; status: 'failed' | 'dead' }): void {
-      metrics.claimsExpired.inc({ queue });
-      if (status === 'dead') metrics.deadLetters.inc({ kind, queue });
+      metrics.claimsExpired.inc({ queue: label(queue) });
+      if (status === 'dead') metrics.deadLetters.inc({ kind, queue: label(queue) });
       log.warn(
         { queue, kind, status },
         status === 'dead' ? 'a lease ran out, no attempt is left' : 'a lease ran out, due again',
@@ -72,12 +73,12 @@ export function createEvents(log: Log, metrics: Metrics) {
     },
 
     rejected({ id, queue, reason }: { id: string; queue: string; reason: string }): void {
-      metrics.claimsRejected.inc({ queue });
+      metrics.claimsRejected.inc({ queue: label(queue) });
       log.warn({ message: id, queue, reason }, 'a stale claim was refused');
     },
 
     vanished(queue: string, messages: number): void {
-      metrics.vanished.inc({ queue }, messages);
+      metrics.vanished.inc({ queue: label(queue) }, messages);
       log.warn({ queue, messages }, 'parcels were gone from the queue, their messages are due again');
     },
 
@@ -99,6 +100,15 @@ export function createEvents(log: Log, metrics: Metrics) {
       metrics.loopErrors.inc({ loop });
       log.error({ loop, err: error }, `the ${loop} loop failed a step, backing off`);
     },
+  };
+}
+
+/** A row's queue may be any text that SQL put there; the first few names are told apart, the rest share one label. */
+function bounded(most: number): (name: string) => string {
+  const known = new Set<string>();
+  return (name) => {
+    if (known.size < most) known.add(name);
+    return known.has(name) ? name : 'other';
   };
 }
 

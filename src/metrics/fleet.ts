@@ -2,7 +2,7 @@
 // its last flush to rows that outlive it, so a sum never goes backwards; web reads the rows.
 
 import type { Executor } from '../db/executor.ts';
-import type { Clock } from '../ports.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
 import type { Metrics } from './catalogue.ts';
 import { fleetGauges } from './gauges.ts';
 import { counterText, gaugeText, type Sample } from './text.ts';
@@ -14,7 +14,9 @@ export type FleetFigures = {
   render(): Promise<string>;
 };
 
-const cacheMs = 2_000;
+const cacheMs: Milliseconds = 2_000;
+/** Prometheus itself waits 10 s: a database that hangs must not take the last figures away as well. */
+const patienceMs: Milliseconds = 4_000;
 
 export const addSql = `
   insert into waybill.counters (name, labels, value)
@@ -24,6 +26,7 @@ export const addSql = `
 export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock): FleetFigures {
   const flushed = new Map<string, number>();
   let cached: { readonly at: number; readonly text: string } | undefined;
+  let reading: Promise<string> | undefined;
   let flushing: Promise<void> = Promise.resolve();
 
   async function addNew(): Promise<void> {
@@ -49,6 +52,19 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     return counterText(counted, rows) + (await fleetGauges(db));
   }
 
+  /** Scrapes that come meanwhile share the reading: a slow database is asked once. */
+  function readShared(): Promise<string> {
+    reading ??= read()
+      .then((text) => {
+        cached = { at: clock.now(), text };
+        return text;
+      })
+      .finally(() => {
+        reading = undefined;
+      });
+    return reading;
+  }
+
   return {
     flush() {
       flushing = flushing.catch(() => undefined).then(addNew); // one after the other: a delta is added once
@@ -57,13 +73,18 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     async render() {
       if (cached && clock.now() - cached.at < cacheMs) return cached.text + staleness(0);
       try {
-        cached = { at: clock.now(), text: await read() };
-        return cached.text + staleness(0);
+        return (await within(patienceMs, readShared())) + staleness(0);
       } catch {
         return (cached?.text ?? '') + staleness(1); // the gauge tells; the scrape itself must not fail
       }
     },
   };
+}
+
+function within<T>(ms: Milliseconds, answer: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+  return Promise.race([answer, promise]).finally(() => clearTimeout(timer));
 }
 
 function staleness(value: 0 | 1): string {

@@ -17,7 +17,7 @@ export const gaugesSql = `
        from (select kind, status, count(*) as n from live group by kind, status) x) as messages,
     (select json_agg(json_build_object('labels', json_build_object('queue', queue), 'value', age))
        from (select queue, extract(epoch from now() - min(available_at)) as age from live
-              where available_at <= now() and status <> 'sending' group by queue) x) as oldest,
+              where available_at <= now() and status <> 'sending' group by queue order by age desc limit 100) x) as oldest,
     (select json_agg(json_build_object('labels', json_build_object('kind', kind), 'value', n))
        from (select kind, sum(recorded) as n from waybill.outbox_ledger group by kind) x) as recorded,
     (select json_agg(json_build_object('labels', json_build_object('role', role), 'value', n))

@@ -41,9 +41,3 @@ export function errorFacts(error: unknown): Record<string, unknown> {
   const cause = error.cause === undefined ? {} : { cause: errorFacts(error.cause) };
   return { name, message, ...(typeof code === 'string' ? { code } : {}), ...cause, stack };
 }
-
-/** `ann@b.test` → `a***@b.test` */
-export function maskAddress(address: string): string {
-  const at = address.lastIndexOf('@');
-  return at < 1 ? '***' : `${address[0]}***${address.slice(at)}`;
-}

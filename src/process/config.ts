@@ -92,15 +92,41 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
     production,
   };
-  if (config.emailProvider === 'smtp' && config.smtpUrl === null && !read.isSet('SMTP_URL'))
-    problems.push({
-      variable: 'SMTP_URL',
-      message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587',
-    });
+  checkReserved(read, keyLength);
+  problems.push(...contradictions(config, read.isSet('SMTP_URL'), problems));
   read.unknown('WAYBILL_', (name, known) => {
     const meant = nearest(name, known);
     if (meant) problems.push({ variable: name, message: `is not known; was ${meant} meant?` });
   });
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+/** What a later version reads; a deployment may set it already, and hears of its mistakes already. */
+function checkReserved(read: ReturnType<typeof reader>, keyLength: number): void {
+  read.key('WAYBILL_CRON_SECRET', keyLength);
+  read.rate('WAYBILL_EMAIL_RATE');
+  read.list(
+    'WAYBILL_EMAIL_ALLOW',
+    /^(?:[^\s@<>]*@)?[^\s@<>]+$/,
+    'addresses or domains, with commas between them',
+  );
+}
+
+/** What is right alone and wrong together. A variable that is wrong by itself is not reported twice. */
+function contradictions(config: Config, smtpUrlSet: boolean, found: readonly Problem[]): Problem[] {
+  const { emailProvider, pollIntervalMs, leaseMs } = config;
+  const isWrong = (variable: string): boolean => found.some((problem) => problem.variable === variable);
+  const problems: Problem[] = [];
+  if (emailProvider === 'smtp' && !smtpUrlSet)
+    problems.push({
+      variable: 'SMTP_URL',
+      message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587',
+    });
+  if (pollIntervalMs > leaseMs && !isWrong('WAYBILL_POLL_INTERVAL') && !isWrong('WAYBILL_LEASE'))
+    problems.push({
+      variable: 'WAYBILL_POLL_INTERVAL',
+      message: `is ${pollIntervalMs} ms, longer than WAYBILL_LEASE with ${leaseMs} ms: it must not be`,
+    });
+  return problems;
 }

@@ -7,7 +7,7 @@ import type { Host } from './host.ts';
 export type Check = { readonly name: string; readonly ok: boolean; readonly detail?: string };
 export type Readiness = { readonly ready: boolean; readonly checks: readonly Check[] };
 
-/** A loop that has not finished a step for this long stands still. */
+/** A loop whose next step is overdue by this much stands still. */
 const stallMs = 30_000;
 
 /** Database, loops, and not on the way out. `/livez` asks none of this. */

@@ -42,20 +42,21 @@ export type Loop = {
   readonly wake?: Wake;
 };
 
-/** When each loop last finished a step. */
+/** When each loop last finished a step, and when it wants its next. */
 export type Progress = {
-  stamp(loop: string): void;
+  /** @param delay how long the loop means to wait: a wait that was asked for is no stall */
+  stamp(loop: string, delay?: Milliseconds): void;
   forget(loop: string): void;
-  /** Loops whose last step ended longer ago than this. */
+  /** Loops whose next step is overdue by more than this. */
   stalled(limit: Milliseconds): string[];
 };
 
 export function createProgress(clock: Clock): Progress {
-  const stamps = new Map<string, Milliseconds>();
+  const due = new Map<string, Milliseconds>();
   return {
-    stamp: (loop) => void stamps.set(loop, clock.now()),
-    forget: (loop) => void stamps.delete(loop),
-    stalled: (limit) => [...stamps].filter(([, at]) => clock.now() - at > limit).map(([loop]) => loop),
+    stamp: (loop, delay = 0) => void due.set(loop, clock.now() + Math.max(0, delay)),
+    forget: (loop) => void due.delete(loop),
+    stalled: (limit) => [...due].filter(([, at]) => clock.now() - at > limit).map(([loop]) => loop),
   };
 }
 
@@ -79,8 +80,11 @@ export async function runLoop(loop: Loop, ports: LoopPorts): Promise<void> {
     try {
       const delay = await loop.step();
       pause = firstPause;
-      progress.stamp(loop.name);
-      if (delay > 0) await wake.wait(delay, signal);
+      progress.stamp(loop.name, delay);
+      if (delay > 0) {
+        await wake.wait(delay, signal);
+        progress.stamp(loop.name); // woken early: the step that follows has the usual time, not what was left of the wait
+      }
     } catch (error) {
       onError(loop.name, error);
       await createWake().wait(pause, signal); // not the loop's own: a storm of wake-ups must not become a storm of errors

@@ -34,18 +34,22 @@ export async function runProcess(
   const host = createHost(role, configOrExit(), stop.signal);
   const { log, config } = host;
   let signals = 0;
-  const onSignal = (name: string): void => {
-    signals++;
-    if (signals > 1) process.exit(exitCodes.failed); // whoever asks twice does not want to wait
-    log.info({ signal: name, graceMs: config.shutdownGraceMs }, 'stopping: finishing what runs');
+  const drain = (reason: string): void => {
+    if (stop.signal.aborted) return;
+    log.info({ signal: reason, graceMs: config.shutdownGraceMs }, 'stopping: finishing what runs');
     stop.abort();
     setTimeout(() => {
       log.error('the grace period is over');
       process.exit(exitCodes.failed);
     }, config.shutdownGraceMs).unref();
   };
-  for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => onSignal(name));
-  leaveWithSupervisor(() => onSignal('supervisor gone'));
+  for (const name of ['SIGTERM', 'SIGINT'] as const)
+    process.on(name, () => {
+      signals++;
+      if (signals > 1) process.exit(exitCodes.failed); // whoever asks twice does not want to wait
+      drain(name);
+    });
+  leaveWithSupervisor(() => drain('supervisor gone')); // no signal: its watchdog's SIGTERM is the first that comes
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event);

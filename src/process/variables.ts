@@ -9,11 +9,11 @@ export type Problem = { readonly variable: string; readonly message: string };
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Reserved for what a later version reads; a deployment may set them already. */
-const reserved = ['WAYBILL_CRON_SECRET', 'WAYBILL_EMAIL_RATE', 'WAYBILL_EMAIL_ALLOW', 'WAYBILL_SUPERVISED'];
+/** Set by a supervisor, not by a person. */
+const internal = ['WAYBILL_SUPERVISED'];
 
 export function reader(env: Env, report: (variable: string, message: string) => void) {
-  const asked = new Set<string>(reserved);
+  const asked = new Set<string>(internal);
 
   function raw(name: string): string | undefined {
     asked.add(name);
@@ -86,6 +86,15 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return value;
   }
 
+  /** A number above 0, with a fraction or without. */
+  function rate(name: string): number | null {
+    const value = text(name);
+    if (value === undefined) return null;
+    const number = /^\d{1,9}(\.\d{1,6})?$/.test(value) ? Number(value) : 0;
+    if (number <= 0) report(name, 'must be a number above 0, such as 10 or 0.5');
+    return number;
+  }
+
   function list(name: string, each: RegExp, rule: string): readonly string[] | null {
     const value = text(name);
     if (value === undefined) return null;
@@ -106,6 +115,8 @@ export function reader(env: Env, report: (variable: string, message: string) => 
       report(name, 'has a user but no password');
     else if (protocols.includes('smtp:') && parsed.search !== '')
       report(name, 'must not have parameters (what follows the ?)');
+    else if (parsed.protocol === 'smtps:' && parsed.port === '587')
+      report(name, 'has smtps:// with port 587, which begins in plain text: write smtp://, or port 465');
     else if (!isDecodable(parsed.username + parsed.password))
       report(name, 'has a % in user or password that must be written %25');
     else return value;
@@ -120,6 +131,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     choice,
     key,
     sender,
+    rate,
     list,
     postgresUrl: (name: string) =>
       url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),

@@ -20,8 +20,6 @@ export type AttemptPorts = {
   readonly events: Events;
   readonly clock: Clock;
   readonly random: Random;
-  /** Aborts when this worker must give back what it holds. */
-  readonly giveBack: AbortSignal;
   /** Called when a settlement made new messages. */
   readonly nudge: () => void;
 };
@@ -58,7 +56,7 @@ async function deliverOrGiveBack(
   lease: Held,
   ports: AttemptPorts,
 ): Promise<Delivery> {
-  const signal = AbortSignal.any([lease.signal, ports.giveBack]);
+  const { signal } = lease;
   const delivery = await ports.deliver(message, signal);
   const { outcome: end } = delivery;
   const ambiguous = end.type === 'failure' && end.failure.ambiguous === true; // a possible duplicate stays on record

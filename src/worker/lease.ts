@@ -9,12 +9,14 @@ export type Leases = {
   /** Keeps the message's lease until `drop`. `since`: the process's time before the claim was sent. */
   hold(message: ClaimedMessage, since: Milliseconds): Held;
   drop(message: ClaimedMessage): void;
+  /** Aborts every attempt that is under way: the worker gives back what it holds. */
+  giveBack(): void;
   /** Renews everything; the body of the lease loop. */
   renew(): Promise<Milliseconds>;
 };
 
 export type Held = {
-  /** Aborts when the lease is lost. */
+  /** Aborts when the lease is lost or given back. */
   readonly signal: AbortSignal;
   /** False when the lease may have run out, measured from before its last renewal. */
   isSafe(): boolean;
@@ -54,6 +56,9 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
         isSafe: () => !entry.abort.signal.aborted && clock.now() < entry.until,
       };
     },
+    giveBack() {
+      for (const entry of entries.values()) entry.abort.abort(new GivenBack());
+    },
     drop: (message) => void entries.delete(message.claimToken),
     async renew() {
       try {
@@ -66,9 +71,16 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
   };
 }
 
-export class LeaseLost extends Error {
+class LeaseLost extends Error {
   override readonly name = 'LeaseLost';
   constructor(id: string) {
     super(`the lease of message ${id} ran out while it was being delivered`);
+  }
+}
+
+class GivenBack extends Error {
+  override readonly name = 'GivenBack';
+  constructor() {
+    super('the worker is shutting down and gives back what it holds');
   }
 }

@@ -30,7 +30,6 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const { config, db, events, clock, random, observe, log } = host;
   const { queue, outboxOn, deliver, queues } = options;
   const wake = createWake();
-  const giveBack = new AbortController();
   const outbox = outboxOn(db);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const leases = createLeases(outbox, config.leaseMs, clock);
@@ -46,13 +45,13 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     observe,
     pollIntervalMs: config.pollIntervalMs,
     claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs },
-    attempts: { leases, settler, deliver, outboxOn, events, clock, random, giveBack: giveBack.signal, nudge },
+    attempts: { leases, settler, deliver, outboxOn, events, clock, random, nudge },
   });
   addCounts(host.counts, slots, queues);
 
   async function finish(): Promise<void> {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
-    const timer = setTimeout(() => giveBack.abort(), patience);
+    const timer = setTimeout(() => leases.giveBack(), patience);
     await slots.idle();
     clearTimeout(timer);
   }

@@ -4,31 +4,41 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 
 const src = fileURLToPath(new URL('../../src/', import.meta.url));
+const texts = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => readFileSync(join(src, file), 'utf8'));
 
+const thrown = String.raw`(?:\b(?:WaybillError|AddressError|UsageError|MigrationError|refuse)\(\s*|\bcode: )`;
 /** Codes as they stand in the sources: thrown, refused with, or in the value of a problem or a finding. */
 const patterns = [
-  /(?:WaybillError|AddressError|UsageError|MigrationError)\(\s*'([a-z_]+)'/g,
-  /\brefuse\(\s*'([a-z_]+)'/g,
-  /\bcode: (?:[^,'\n]*\? )?'([a-z_]+)'(?: : '([a-z_]+)')?/g,
+  new RegExp(`${thrown}'([a-z][a-z0-9_]*)'`, 'g'),
+  /\bcode: [^,'\n]*\? '([a-z][a-z0-9_]*)' : '([a-z][a-z0-9_]*)'/g,
 ];
 /** zod's word for a check of one's own, which carries our code beside it. */
 const foreign = ['custom'];
-/** Made of parts: `unknown_${kind}`, `invalid_${part}`. */
-const composed = ['unknown_event', 'unknown_job', 'invalid_status'];
+/** Codes made of parts, by the text that makes them. */
+const composed: Readonly<Record<string, readonly string[]>> = {
+  'unknown_${kind}': ['unknown_event', 'unknown_job'],
+  'invalid_${part}': ['invalid_status', 'invalid_kind'],
+  'must_be_${issue.expected}': ['must_be_string', 'must_be_object', 'must_be_array', 'must_be_record'],
+};
 
-function codesOfSources(): string[] {
-  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) =>
-    file.endsWith('.ts'),
-  );
-  const texts = files.map((file) => readFileSync(join(src, file), 'utf8'));
-  const found = texts.flatMap((text) =>
-    patterns.flatMap((p) => [...text.matchAll(p)].flatMap(([, ...codes]) => codes.filter(Boolean))),
-  );
-  return [...new Set([...found, ...composed])].filter((code) => !foreign.includes(code)).toSorted();
+function matchesOf(pattern: RegExp): string[] {
+  return texts.flatMap((text) => [...text.matchAll(pattern)].flatMap(([, ...codes]) => codes));
 }
 
-it('docs/errors.md names every error code, and no other', () => {
+function codesOfSources(): string[] {
+  const found = new Set([...patterns.flatMap(matchesOf), ...Object.values(composed).flat()]);
+  return [...found].filter((code) => !foreign.includes(code)).toSorted();
+}
+
+it('docs/errors.md names every error code once, and no other', () => {
   const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
-  const named = [...page.matchAll(/^\| `([a-z_]+)`/gm)].map((match) => match[1]!);
+  const named = [...page.matchAll(/^\| `([^`]+)`/gm)].map((match) => match[1]!);
   expect(named.toSorted()).toEqual(codesOfSources());
+});
+
+it('codes made of parts are those known here', () => {
+  const made = matchesOf(new RegExp(`${thrown}\`([^\`]*)\``, 'g'));
+  expect(made.toSorted()).toEqual(Object.keys(composed).toSorted());
 });

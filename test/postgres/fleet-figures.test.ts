@@ -30,6 +30,23 @@ function samples(text: string): Map<string, number> {
   );
 }
 
+/** Prometheus's text format 0.0.4, a line of it. */
+const wellFormed =
+  /^(?:# HELP \w+ .+|# TYPE \w+ (?:counter|gauge|histogram)|\w+(?:\{\w+="(?:[^"\\]|\\["\\n])*"(?:,\w+="(?:[^"\\]|\\["\\n])*")*\})? [0-9.e+-]+)$/;
+
+/** Samples that do not stand under the TYPE of their metric. */
+function strays(text: string): string[] {
+  let metric = '';
+  return text
+    .trimEnd()
+    .split('\n')
+    .filter((line) => {
+      metric = /^# TYPE (\w+)/.exec(line)?.[1] ?? metric;
+      const name = /^\w+/.exec(line)?.[0];
+      return name !== undefined && name.replace(/_(?:bucket|sum|count)$/, '') !== metric && name !== metric;
+    });
+}
+
 describe('the figures of the fleet', () => {
   it('add up over processes and flushes, and outlive the processes', async () => {
     const [one, two] = [member(), member()];
@@ -52,12 +69,19 @@ describe('the figures of the fleet', () => {
       [...text.matchAll(new RegExp(`^# ${word} (\\w+)`, 'gm'))].map((m) => m[1]!);
     expect(named('HELP')).toEqual(named('TYPE'));
     expect(new Set(named('TYPE')).size).toBe(named('TYPE').length);
+    for (const line of text.trimEnd().split('\n')) expect(line).toMatch(wellFormed);
+    expect(strays(text)).toEqual([]);
     const buckets = [...samples(text)].filter(([name]) =>
       name.startsWith('waybill_end_to_end_seconds_bucket'),
     );
     const values = buckets.map(([, value]) => value);
     expect(values).toEqual(values.toSorted((a, b) => a - b));
     expect(values.at(-1)).toBe(4);
+    const edges = buckets.map(([name]) => Number(/le="([^"]+)"/.exec(name)![1]!.replace('+Inf', 'Infinity')));
+    expect(edges).toEqual(edges.toSorted((a, b) => a - b));
+    expect(edges.at(-1)).toBe(Infinity);
+    expect(samples(text).get('waybill_end_to_end_seconds_count{kind="job"}')).toBe(4);
+    expect(samples(text).get('waybill_end_to_end_seconds_sum{kind="job"}')).toBeCloseTo(7_000.403);
     expect(text).toContain('waybill_claims_rejected_total{queue="a\\"b\\\\c"} 1');
   });
 
@@ -101,6 +125,18 @@ describe('the figures of the fleet', () => {
     away = false;
     await figures.flush();
     expect(samples(await figures.render()).get('waybill_pruned_total{status="dead"}')).toBe(2);
+    await db.end();
+  });
+
+  it('do not fail with a database that never answered', async () => {
+    const db = openDatabase({
+      url: 'postgres://nobody@127.0.0.1:1/none',
+      max: 1,
+      applicationName: 'nowhere',
+      onIdleError: () => undefined,
+    });
+    const { figures } = member(db);
+    expect([...samples(await figures.render())]).toEqual([['waybill_scrape_stale', 1]]);
     await db.end();
   });
 });

@@ -87,10 +87,16 @@ describe('readConfig', () => {
     ['WAYBILL_QUEUES', 'a,,b', /names of letters/],
     ['SMTP_URL', 'smtp://h:0', /port 0/],
     ['SMTP_URL', 'smtp://user@h:25', /no password/],
+    ['SMTP_URL', 'smtps://u:p@h:587', /port 465/],
     ['SMTP_URL', 'smtp://h:25?tls.rejectUnauthorized=false', /parameters/],
     ['SMTP_URL', 'smtp://u:50%off@h:25', /%25/],
     ['WAYBILL_EMAIL_FROM', 'shop', /must be an address/],
     ['WAYBILL_ADMIN_KEY', 'with a space in it 123', /without spaces/],
+    ['WAYBILL_EMAIL_PROVIDER', 'inbox', /not available in this version/],
+    ['WAYBILL_CRON_SECRET', 'with a space', /without spaces/],
+    ['WAYBILL_EMAIL_RATE', 'fast', /number above 0/],
+    ['WAYBILL_EMAIL_RATE', '0', /number above 0/],
+    ['WAYBILL_EMAIL_ALLOW', 'a@b.test,,', /addresses or domains/],
     ['WAYBILL_CONCURENCY', '5', /was WAYBILL_CONCURRENCY meant/],
   ])('refuses %s=%j', (variable, value, message) => {
     expect(problems({ ...good, [variable]: value })[variable]).toMatch(message);
@@ -101,6 +107,23 @@ describe('readConfig', () => {
     expect(readConfig(env).adminKey).toBe('short-key');
     expect(problems({ ...env, NODE_ENV: 'production' })['WAYBILL_ADMIN_KEY']).toMatch(/32 to 256/);
     expect(problems({ ...env, NODE_ENV: 'production', WAYBILL_ADMIN_KEY: 'k'.repeat(32) })).toEqual({});
+  });
+
+  it.each([
+    ['WAYBILL_CRON_SECRET', 'k'.repeat(32)],
+    ['WAYBILL_EMAIL_RATE', '0.5'],
+    ['WAYBILL_EMAIL_ALLOW', 'ann@b.test, example.test'],
+  ])('takes %s=%s, which a later version reads', (variable, value) => {
+    expect(problems({ ...good, NODE_ENV: 'production', [variable]: value })).toEqual({});
+  });
+
+  it('wants a poll interval that fits into the lease, and names both', () => {
+    const both = { ...good, WAYBILL_POLL_INTERVAL: '30s', WAYBILL_LEASE: '10s' };
+    expect(problems(both)).toEqual({
+      WAYBILL_POLL_INTERVAL: expect.stringMatching(/30000 ms.*WAYBILL_LEASE with 10000 ms/) as string,
+    });
+    expect(problems({ ...both, WAYBILL_LEASE: '30s' })).toEqual({});
+    expect(Object.keys(problems({ ...both, WAYBILL_LEASE: 'long' }))).toEqual(['WAYBILL_LEASE']);
   });
 
   it('asks for SMTP_URL when the provider is smtp', () => {

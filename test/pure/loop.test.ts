@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { createProgress, createWake, runLoop } from '../../src/process/loop.ts';
 
 const clock = { now: () => 0 };
@@ -57,6 +57,36 @@ describe('runLoop', () => {
 });
 
 describe('Progress', () => {
+  it('takes a wait that a loop asked for as no stall, and a step that hangs as one', async () => {
+    let now = 0;
+    const progress = createProgress({ now: () => now });
+    const stop = new AbortController();
+    const wake = createWake();
+    const hangs = Promise.withResolvers<number>();
+    let steps = 0;
+    const step = (): Promise<number> => (++steps === 1 ? Promise.resolve(60_000) : hangs.promise);
+    const running = runLoop({ name: 'rare', step, wake }, ports(stop, { progress }));
+    await vi.waitFor(() => expect(steps).toBe(1));
+    now = 60_000;
+    expect(progress.stalled(30_000)).toEqual([]);
+    wake.wake();
+    await vi.waitFor(() => expect(steps).toBe(2));
+    now = 91_000;
+    expect(progress.stalled(30_000)).toEqual(['rare']);
+    stop.abort();
+    hangs.resolve(0);
+    await running;
+  });
+
+  it('gives a step that was woken early no more time than any other', () => {
+    let now = 0;
+    const progress = createProgress({ now: () => now });
+    progress.stamp('rare', 60_000);
+    progress.stamp('rare');
+    now = 31_000;
+    expect(progress.stalled(30_000)).toEqual(['rare']);
+  });
+
   it('names the loops that stand still', () => {
     let now = 0;
     const progress = createProgress({ now: () => now });

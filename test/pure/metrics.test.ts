@@ -1,0 +1,177 @@
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Executor } from '../../src/db/executor.ts';
+import { createMetrics } from '../../src/metrics/catalogue.ts';
+import { createEvents, type AttemptEnd } from '../../src/metrics/events.ts';
+import { createFleetFigures } from '../../src/metrics/fleet.ts';
+import { errorFacts } from '../../src/metrics/log.ts';
+
+function told() {
+  const lines: Record<string, unknown>[] = [];
+  const stream = new Writable({
+    write: (chunk: Buffer, _, done) => {
+      lines.push(JSON.parse(chunk.toString()) as Record<string, unknown>);
+      done();
+    },
+  });
+  const metrics = createMetrics({ version: '1.2.3' });
+  const events = createEvents(pino({ level: 'debug' }, stream), metrics);
+  return { lines, metrics, events, text: () => metrics.registry.metrics() };
+}
+
+const message = {
+  id: 'm',
+  kind: 'job',
+  name: 'n',
+  queue: 'jobs',
+  attempt: 2,
+  maxAttempts: 5,
+  requestId: 'r',
+};
+const end = (outcome: AttemptEnd['outcome']): AttemptEnd => ({
+  message,
+  outcome,
+  seconds: 0.2,
+  endToEndSeconds: outcome === 'delivered' ? 1.5 : null,
+  error: outcome === 'delivered' ? null : 'refused',
+  nextAttemptInMs: outcome === 'retried' ? 700 : null,
+});
+
+describe('the catalogue', () => {
+  it('has the metrics of a process that dashboards rely on, each with its labels', async () => {
+    const { metrics } = told();
+    const labels = metrics.counted.map(
+      (metric) => metric as unknown as { name: string; labelNames: string[] },
+    );
+    expect(Object.fromEntries(labels.map((metric) => [metric.name, metric.labelNames]))).toMatchObject({
+      waybill_relay_moved_total: ['queue'],
+      waybill_relay_lag_seconds: [],
+      waybill_deliveries_total: ['kind', 'queue', 'outcome'],
+      waybill_delivery_seconds: ['kind', 'outcome'],
+      waybill_end_to_end_seconds: ['kind'],
+      waybill_claims_expired_total: ['queue'],
+      waybill_claims_rejected_total: ['queue'],
+      waybill_dead_letters_total: ['kind', 'queue'],
+      waybill_email_attempts_total: ['provider', 'outcome'],
+      waybill_pruned_total: ['status'],
+    });
+    expect(await metrics.registry.metrics()).toContain('waybill_build_info{version="1.2.3"} 1');
+  });
+
+  it('is a registry of its own each time', async () => {
+    const [one, two] = [told(), told()];
+    one.metrics.pruned.inc({ status: 'dead' });
+    expect(await two.text()).not.toContain('waybill_pruned_total{status="dead"}');
+  });
+});
+
+describe('an event', () => {
+  it.each([
+    ['delivered', 'info'],
+    ['retried', 'warn'],
+    ['dead', 'error'],
+    ['released', 'info'],
+  ] as const)('attempted: %s counts and is told as %s', async (outcome, level) => {
+    const { events, lines, text } = told();
+    events.attempted(end(outcome));
+    const figures = await text();
+    expect(figures).toContain(`waybill_deliveries_total{kind="job",queue="jobs",outcome="${outcome}"} 1`);
+    expect(figures).toContain(`waybill_delivery_seconds_count{kind="job",outcome="${outcome}"} 1`);
+    const endToEnd = figures.includes('waybill_end_to_end_seconds_count{kind="job"} 1');
+    expect(endToEnd).toBe(outcome === 'delivered');
+    const dead = figures.includes('waybill_dead_letters_total{kind="job",queue="jobs"} 1');
+    expect(dead).toBe(outcome === 'dead');
+    expect(lines).toMatchObject([
+      {
+        level: pino.levels.values[level],
+        message: 'm',
+        name: 'n',
+        attempt: 2,
+        maxAttempts: 5,
+        requestId: 'r',
+      },
+    ]);
+  });
+
+  it('of a lease that ran out counts a dead letter only when no attempt is left', async () => {
+    const { events, text } = told();
+    events.expired({ queue: 'jobs', kind: 'job', status: 'failed' });
+    expect(await text()).not.toContain('waybill_dead_letters_total{');
+    events.expired({ queue: 'jobs', kind: 'job', status: 'dead' });
+    expect(await text()).toContain('waybill_claims_expired_total{queue="jobs"} 2');
+    expect(await text()).toContain('waybill_dead_letters_total{kind="job",queue="jobs"} 1');
+  });
+
+  it('of the relay and of stale claims counts by queue', async () => {
+    const { events, text } = told();
+    events.relayed('jobs', 3, 1, [0.002, 0.2, 7]);
+    events.rejected({ id: 'm', queue: 'jobs', reason: 'stale' });
+    events.vanished('jobs', 4);
+    const figures = await text();
+    expect(figures).toContain('waybill_relay_moved_total{queue="jobs"} 3');
+    expect(figures).toContain('waybill_relay_lag_seconds_count 3');
+    expect(figures).toContain('waybill_claims_rejected_total{queue="jobs"} 1');
+    expect(figures).toContain('waybill_parcels_vanished_messages_total{queue="jobs"} 4');
+  });
+
+  it('makes no series without end of queues that rows may name', async () => {
+    const { events, metrics } = told();
+    for (let i = 0; i < 300; i++) events.relayed(`tenant-${i}`, 1, 1, []);
+    events.relayed('tenant-0', 1, 1, []);
+    const { values } = await metrics.relayMoved.get();
+    const count = (queue: string) => values.find(({ labels }) => labels.queue === queue)?.value;
+    expect([values.length, count('tenant-0'), count('other')]).toEqual([101, 2, 200]);
+  });
+
+  it('of a failed step tells the error without what its properties hold', () => {
+    const error = Object.assign(new Error('no'), { code: '28P01', config: { password: 'secret' } });
+    expect(errorFacts(error)).toMatchObject({ name: 'Error', message: 'no', code: '28P01' });
+    expect(JSON.stringify(errorFacts(error))).not.toContain('secret');
+    expect(errorFacts('a text')).toEqual({ message: 'a text' });
+  });
+});
+
+describe('the figures of the fleet', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  /** A database that answers, or never does. */
+  function database() {
+    const state = { hangs: false, asked: 0 };
+    const never = new Promise<never>(() => undefined);
+    const db: Executor = {
+      executeSql: () => {
+        state.asked += 1;
+        return state.hangs ? never : Promise.resolve({ rows: [] });
+      },
+    };
+    return { state, db };
+  }
+
+  it('are the last ones within a scrape’s patience when the database hangs', async () => {
+    vi.useFakeTimers();
+    let now = 0;
+    const { state, db } = database();
+    const figures = createFleetFigures(db, createMetrics({ version: 'x' }), { now: () => now });
+    const before = await figures.render();
+    expect(before).toContain('waybill_scrape_stale 0');
+    state.hangs = true;
+    now = 10_000;
+    const scrape = figures.render();
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await scrape).toBe(before.replace('waybill_scrape_stale 0', 'waybill_scrape_stale 1'));
+  });
+
+  it('ask once for all who ask at the same time, and not again at once', async () => {
+    const { state, db } = database();
+    const figures = createFleetFigures(db, createMetrics({ version: 'x' }), { now: () => 0 });
+    await figures.render();
+    const once = state.asked;
+    await figures.render();
+    expect(state.asked).toBe(once);
+    const others = database();
+    const fresh = createFleetFigures(others.db, createMetrics({ version: 'x' }), { now: () => 0 });
+    await Promise.all([fresh.render(), fresh.render(), fresh.render()]);
+    expect(others.state.asked).toBe(once);
+  });
+});
