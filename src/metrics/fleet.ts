@@ -32,7 +32,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
   async function addNew(): Promise<void> {
     const fresh = (await samplesOf(metrics)).flatMap((sample) => {
       const delta = sample.value - (flushed.get(keyOf(sample)) ?? 0);
-      return delta > 0 ? [{ ...sample, delta }] : [];
+      return delta > 0 || !flushed.has(keyOf(sample)) ? [{ ...sample, delta }] : [];
     });
     if (fresh.length === 0) return;
     await db.executeSql(addSql, [
