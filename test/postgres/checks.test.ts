@@ -52,8 +52,12 @@ describe('one delivery key, two transactions at once', () => {
     });
     await until(
       async () =>
-        (await db.executeSql('select 1 from pg_stat_activity where state = $1', ['idle in transaction'])).rows
-          .length > 0,
+        (
+          await db.executeSql(
+            'select 1 from pg_stat_activity where datname = current_database() and state = $1',
+            ['idle in transaction'],
+          )
+        ).rows.length > 0,
     );
     const two = createPostgresOutbox(db).enqueue(keyed(key));
     await until(async () => (await db.executeSql<{ n: number }>(waiting)).rows[0]!.n === 1, {
