@@ -22,6 +22,7 @@ with due as (
   select id from waybill.outbox_messages
    where id = any($4::uuid[]) and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now()
      and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
+     and ($7::boolean is null or (expirations > 0) = $7)
    limit $1 for update skip locked)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
@@ -46,13 +47,14 @@ waiting as (
     from lane cross join lateral (
       select id, available_at from waybill.outbox_messages
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($5::text[] is null or kind = any($5))
+         and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($5::text[] is null or kind = any($5)) and ($6::boolean is null or (expirations > 0) = $6)
        order by available_at limit $1 for update skip locked) found
    where $4::text[] is null or lane.queue = any($4)),
 relayed as (
   select id, priority, available_at from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
      and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
+     and ($6::boolean is null or (expirations > 0) = $6)
    limit $1 for update skip locked),
 due as (
   select id from (select * from waiting union all select * from relayed) both_
@@ -64,6 +66,9 @@ update waybill.outbox_messages m
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, m.created_at;
+
+-- jobs among
+select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2);
 
 -- settle
 with g as (
@@ -144,11 +149,12 @@ expired as (
          claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1,
          last_error = 'the lease ran out: the worker ' || lapsed.claimed_by || ' died or stood still'
     from lapsed where m.id = lapsed.id
-  returning m.id, m.queue, m.kind, m.status, m.last_error),
+  returning m.*),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
   select e.id, l.attempts, l.claimed_at, l.claimed_by, 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
-select queue, kind, status from expired;
+select id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
+  request_id as "requestId", traceparent, last_error as error from expired;
 
 -- kill exhausted
 update waybill.outbox_messages
@@ -156,7 +162,8 @@ update waybill.outbox_messages
  where id in (select id from waybill.outbox_messages
                where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('pending', 'failed') and attempts >= max_attempts
                limit $1 for update skip locked)
-returning queue, kind, status;
+returning id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
+  request_id as "requestId", traceparent, last_error as error;
 
 -- find suspects
 select id, queue, relayed_at as "relayedAt" from waybill.outbox_messages
@@ -226,6 +233,33 @@ parent_id as "parentId";
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (
 select kind, name, delivery_key from waybill.outbox_keys
  where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked);
+
+-- lock key
+select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as free;
+
+-- take key
+insert into waybill.outbox_idempotency as k (scope, key, fingerprint) values ($1, $2, $3)
+on conflict (scope, key) do update set fingerprint = excluded.fingerprint, answer = null, created_at = excluded.created_at
+  where k.created_at < clock_timestamp() - $4::float8 * interval '1 millisecond'
+returning key;
+
+-- kept answer
+select fingerprint, answer from waybill.outbox_idempotency where scope = $1 and key = $2;
+
+-- keep answer
+update waybill.outbox_idempotency set answer = $3 where scope = $1 and key = $2;
+
+-- prune answers
+with asked as (
+  select scope, key from waybill.outbox_idempotency
+   where fingerprint is not null and created_at < clock_timestamp() - $1::float8 * interval '1 millisecond'
+   limit $3 for update skip locked),
+handled as (
+  select scope, key from waybill.outbox_idempotency
+   where fingerprint is null and created_at < clock_timestamp() - $2::float8 * interval '1 millisecond'
+   limit $3 for update skip locked)
+delete from waybill.outbox_idempotency
+ where (scope, key) in (select scope, key from asked union all select scope, key from handled);
 
 -- fold ledger
 with old as (delete from waybill.outbox_ledger returning *)

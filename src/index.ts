@@ -1,5 +1,6 @@
 // What users import.
 
+export { idempotent, type Json } from './action/idempotent.ts';
 export { defineAction, type Access, type Action } from './define/action.ts';
 export { defineApp, type App } from './define/app.ts';
 export type {
@@ -12,12 +13,31 @@ export type {
 export { defineEvent, type Event } from './define/event.ts';
 export { defineJob, type Job } from './define/job.ts';
 export { defineListener, type Listener } from './define/listener.ts';
+export {
+  createOutboxEventRecorder,
+  createOutboxJobDispatcher,
+  enqueueEmail,
+  enqueueJob,
+} from './define/recorder.ts';
+export { defineOutboxRegistry, type Registry } from './define/registry.ts';
 export { PermanentError, RetryAfter } from './delivery/failure.ts';
+export { drainOutbox, type DrainReport } from './drain/drain.ts';
+export type {
+  DeadLetteredEvent,
+  DeliveredEvent,
+  DrainedMessage,
+  DrainInstrumentation,
+  RetriedEvent,
+} from './drain/instrumentation.ts';
+export type { DrainOptions } from './drain/options.ts';
 export { isEmailAddress } from './email/address.ts';
 export type { EmailInput } from './email/email.ts';
+export type { EmailProvider, Receipt } from './email/provider.ts';
+export { createOutboxDrainRoute, type DrainRouteOptions, type FetchHandler } from './http/drain.ts';
 export type { Executor, PgLike } from './db/executor.ts';
 export { WaybillError } from './outbox/errors.ts';
 export { createMemoryOutbox, type MemoryMessage, type MemoryOutbox } from './outbox/memory.ts';
 export type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './outbox/message.ts';
 export type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './outbox/port.ts';
 export { createPostgresOutbox, type PostgresOutboxOptions } from './outbox/postgres.ts';
+export { createPostgresOutboxSetupStatements } from './outbox/table.ts';

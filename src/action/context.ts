@@ -3,19 +3,18 @@
 
 import type { z } from 'zod';
 import type { Transaction } from '../db/transaction.ts';
-import type {
-  ActionContext,
-  EmailMessage,
-  EnqueueOptions,
-  HandlerContext,
-  Invoker,
-  JobTarget,
-  WithPayload,
+import {
+  onceKey,
+  type ActionContext,
+  type EmailMessage,
+  type HandlerContext,
+  type Invoker,
+  type JobTarget,
+  type WithPayload,
 } from '../define/context.ts';
-import { eventQueue, type Event } from '../define/event.ts';
-import { encodePayload } from '../define/payload.ts';
-import { standardQueues, type Registry } from '../define/registry.ts';
-import { prepareEmail } from '../email/email.ts';
+import type { Event } from '../define/event.ts';
+import { emailMessage, eventMessages, jobMessages } from '../define/messages.ts';
+import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { ClaimedMessage, Enqueued, NewMessage } from '../outbox/message.ts';
@@ -52,6 +51,11 @@ export function createContext(parts: ContextParts): ActionContext {
   const check = (): void => checkOpen(parts);
   const enqueue = enqueuer(parts, check);
   return {
+    async [onceKey](key, make) {
+      check();
+      const { answer } = await parts.outbox.once({ scope: parts.caller, key }, make);
+      return answer;
+    },
     db: contextDatabase(tx, check),
     email: { enqueue: emailEnqueuer(parts, enqueue) },
     ...recorders(parts, enqueue),
@@ -111,22 +115,9 @@ function emailEnqueuer(
   { emailFrom, registry }: ContextParts,
   enqueue: Enqueue,
 ): ActionContext['email']['enqueue'] {
-  function message({ deliveryKey, availableAt, priority, ...email }: EmailMessage): NewMessage {
-    const payload = prepareEmail(email, { defaultFrom: emailFrom });
-    const maxAttempts = registry?.app.email.retry.maxAttempts;
-    return {
-      kind: 'email',
-      name: 'email',
-      queue: standardQueues.email,
-      payload,
-      maxAttempts,
-      deliveryKey,
-      availableAt,
-      priority,
-    };
-  }
+  const defaults = { from: emailFrom, maxAttempts: registry?.app.email.retry.maxAttempts };
   async function many(emails: readonly EmailMessage[]): Promise<Enqueued[]> {
-    return enqueue(emails.map(message));
+    return enqueue(emails.map((email) => emailMessage(email, defaults)));
   }
   async function one(given: EmailMessage): Promise<Enqueued>;
   async function one(given: readonly EmailMessage[]): Promise<Enqueued[]>;
@@ -149,7 +140,7 @@ function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, '
         `${caller} recorded the event ${event.name}, which it does not declare: add it to its emits`,
       );
     if (registry && registry.event(event.name) !== event) unknown('event', event.name);
-    return enqueue(await messagesOf(event, { queue: eventQueue }, all));
+    return enqueue(await eventMessages(event, all));
   }
   async function dispatchMany<S extends z.ZodType>(
     job: JobTarget<S>,
@@ -157,7 +148,7 @@ function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, '
   ): Promise<Enqueued[]> {
     if (registry && (registry.job(job.name) as JobTarget | undefined) !== (job as JobTarget))
       unknown('job', job.name);
-    return enqueue(await messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts }, all));
+    return enqueue(await jobMessages(job, all));
   }
   return {
     events: {
@@ -175,29 +166,5 @@ function unknown(kind: string, name: string): never {
   throw new WaybillError(
     `unknown_${kind}`,
     `the application has no ${kind} ${name}: add it to ${kind}s in defineApp`,
-  );
-}
-
-type Target<S extends z.ZodType> = {
-  readonly kind: 'event' | 'job';
-  readonly name: string;
-  readonly payload: S;
-};
-
-async function messagesOf<S extends z.ZodType>(
-  target: Target<S>,
-  how: Pick<NewMessage, 'queue' | 'maxAttempts'>,
-  all: readonly (EnqueueOptions & { readonly payload: z.output<S> })[],
-): Promise<NewMessage[]> {
-  return Promise.all(
-    all.map(async ({ payload, deliveryKey, availableAt, priority }) => ({
-      ...how,
-      kind: target.kind,
-      name: target.name,
-      deliveryKey,
-      availableAt,
-      priority,
-      payload: await encodePayload(target, payload),
-    })),
   );
 }

@@ -1,5 +1,6 @@
 // An action is one transaction: begin, handler, commit, nudge (invariant A). Repeated by itself only when it says that it may be.
 
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
@@ -11,7 +12,9 @@ import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { answersKeptMs, type Once } from '../outbox/once.ts';
 import type { OutboxPort } from '../outbox/port.ts';
+import type { Milliseconds, Random } from '../ports.ts';
 import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
 
@@ -23,6 +26,7 @@ export type ActionPorts = {
   readonly log: Log;
   /** Called after a commit that recorded something. */
   readonly nudge: () => void;
+  readonly random?: Random;
 };
 
 export type Call = {
@@ -30,6 +34,14 @@ export type Call = {
   readonly requestId: string;
   readonly signal?: AbortSignal | undefined;
   readonly traceparent?: string | undefined;
+  /** A repeat with the same key, caller and arguments gives the first result. Kept for a day. */
+  readonly idempotencyKey?: string | undefined;
+};
+
+export type Answer = {
+  readonly result: unknown;
+  /** The result of an earlier call with the same idempotency key: nothing was done. */
+  readonly repeated: boolean;
 };
 
 export type ActionRunner = {
@@ -38,6 +50,8 @@ export type ActionRunner = {
    * @throws WaybillError `unknown_action`, `unauthorized`, `forbidden`, `invalid_arguments`, and what the handler throws
    */
   run(name: string, args: unknown, call: Call): Promise<unknown>;
+  /** The same, for callers who want to know more of it. @throws also WaybillError `idempotency_key_running`, `idempotency_key_reused` */
+  call(name: string, args: unknown, call: Call): Promise<Answer>;
   /** @throws WaybillError `unknown_action`, `unauthorized`, `forbidden` */
   authorize(name: string, invoker: Invoker): Action;
 };
@@ -46,7 +60,7 @@ export type ActionRunner = {
 const maxRuns = 3;
 
 export function createActionRunner(ports: ActionPorts): ActionRunner {
-  const { registry, log } = ports;
+  const { registry, log, random = Math.random } = ports;
 
   function authorize(name: string, invoker: Invoker): Action {
     const action = registry.action(name) ?? unknownAction(name, registry);
@@ -60,29 +74,41 @@ export function createActionRunner(ports: ActionPorts): ActionRunner {
     return action;
   }
 
+  async function answer(name: string, given: unknown, call: Call): Promise<Answer> {
+    const action = authorize(name, call.invoker);
+    const args = await parseArguments(action, given);
+    for (let runs = 1; ; runs++) {
+      try {
+        return await runOnce(action, { args, given }, call, ports);
+      } catch (error) {
+        if (!action.safeToRetry || runs === maxRuns || !isPassing(error)) throw error;
+        log.warn({ err: error, action: name, runs, requestId: call.requestId }, 'an action is run again');
+        await pause(20 * 4 ** (runs - 1) * (0.5 + random()));
+      }
+    }
+  }
+
   return {
     authorize,
-    async run(name, given, call) {
-      const action = authorize(name, call.invoker);
-      const args = await parseArguments(action, given);
-      for (let runs = 1; ; runs++) {
-        try {
-          return await runOnce(action, args, call, ports);
-        } catch (error) {
-          if (!action.safeToRetry || runs === maxRuns || !isPassing(error)) throw error;
-          log.warn({ err: error, action: name, runs, requestId: call.requestId }, 'an action is run again');
-        }
-      }
-    },
+    call: answer,
+    run: async (name, given, call) => (await answer(name, given, call)).result,
   };
 }
 
-async function runOnce(action: Action, args: unknown, call: Call, ports: ActionPorts): Promise<unknown> {
+type Arguments = { readonly args: unknown; /** As they came. */ readonly given: unknown };
+
+async function runOnce(
+  action: Action,
+  { args, given }: Arguments,
+  call: Call,
+  ports: ActionPorts,
+): Promise<Answer> {
   const { db, registry, emailFrom, outboxOn, nudge } = ports;
   const { invoker, requestId, traceparent, signal = new AbortController().signal } = call;
   const state = { open: true, recorded: false };
   try {
-    const result = await db.transaction(async (tx) => {
+    const answer = await db.transaction(async (tx) => {
+      const outbox = outboxOn(tx);
       const ctx = createContext({
         tx,
         registry,
@@ -92,24 +118,58 @@ async function runOnce(action: Action, args: unknown, call: Call, ports: ActionP
         traceparent,
         signal,
         caller: `action ${action.name}`,
-        outbox: outboxOn(tx),
+        outbox,
         log: ports.log.child({ action: action.name, requestId }),
         emits: action.emits,
         keysRequired: action.safeToRetry,
         onRecorded: () => (state.recorded = true),
         isOpen: () => state.open,
       });
-      const encoded = await encodeResult(action, await action.handler(ctx, args));
+      const run = async (): Promise<unknown> => encodeResult(action, await action.handler(ctx, args));
+      const once = onceOf(action, given, call);
+      const { answer: result, repeated } = once
+        ? await outbox.once(once, run)
+        : { answer: await run(), repeated: false };
       state.open = false; // before the commit: a statement that comes later belongs to nobody
       signal.throwIfAborted();
-      return encoded;
+      return { result, repeated };
     });
     if (state.recorded) nudge();
-    return result;
+    return answer;
   } finally {
     state.open = false;
   }
 }
+
+/** Keys belong to their caller: nobody reads another one's answer by guessing a key. */
+function onceOf({ name }: Action, given: unknown, { idempotencyKey, invoker }: Call): Once | undefined {
+  if (idempotencyKey === undefined) return undefined;
+  return {
+    scope: `call ${name} ${callerOf(invoker)}`,
+    key: idempotencyKey,
+    fingerprint: digest(given),
+    maxAgeMs: answersKeptMs,
+    noWait: true,
+  };
+}
+
+function callerOf(invoker: Invoker): string {
+  if (invoker.type !== 'user') return invoker.type;
+  return `user ${invoker.id ?? (invoker.claims ? digest(invoker.claims['sub'] ?? invoker.claims) : '')}`;
+}
+
+/** The same for the same JSON, whatever the order of its keys. */
+function digest(value: unknown): string {
+  const sorted = (_: string, inner: unknown): unknown =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner;
+  return createHash('sha256')
+    .update(JSON.stringify(value, sorted) ?? '')
+    .digest('hex');
+}
+
+const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Inside the transaction: a result that cannot be told undoes what it tells of. */
 async function encodeResult(action: Action, result: unknown): Promise<unknown> {

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { addFleet } from './commands/fleet.ts';
 import { addMigrate } from './commands/migrate.ts';
+import { addOutboxDrain } from './commands/outbox-drain.ts';
 import { addOutboxOperate } from './commands/outbox-operate.ts';
 import { addOutboxRead } from './commands/outbox-read.ts';
 import { addRelease } from './commands/release.ts';
@@ -21,6 +22,7 @@ export function createProgram(): Command {
   const outbox = program.command('outbox').description('look at messages and operate on them');
   addOutboxRead(outbox);
   addOutboxOperate(outbox);
+  addOutboxDrain(outbox);
   addFleet(program);
   return program;
 }

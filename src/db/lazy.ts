@@ -1,8 +1,7 @@
 // A transaction that begins with its first statement. A handler that needs no database holds no connection.
 
 import type { Executor, PgLike } from './executor.ts';
-import type { Database } from './pool.ts';
-import type { Transaction } from './transaction.ts';
+import type { Transaction, Transactions } from './transaction.ts';
 
 export type LazyTransaction = {
   readonly tx: Transaction;
@@ -18,7 +17,7 @@ class RolledBack extends Error {
   override readonly name = 'RolledBack';
 }
 
-export function lazyTransaction(db: Database): LazyTransaction {
+export function lazyTransaction(db: Transactions): LazyTransaction {
   let opened: Promise<Transaction> | undefined;
   let finished: Promise<void> | undefined;
   const end = Promise.withResolvers<void>();

@@ -3,15 +3,14 @@
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { marking, toExecutor, type Executor } from './executor.ts';
-import { inTransaction, isUnreachable, type Transaction } from './transaction.ts';
+import { inTransaction, isUnreachable, type Transaction, type Transactions } from './transaction.ts';
 
-export type Database = Executor & {
-  /** Runs `body` in a transaction of its own connection; commits when it resolves, rolls back when it throws. */
-  transaction<T>(body: (tx: Transaction) => Promise<T>, begin?: string): Promise<T>;
-  /** A connection outside the pool, for LISTEN. The caller ends it. */
-  connect(): Promise<pg.Client>;
-  end(): Promise<void>;
-};
+export type Database = Executor &
+  Transactions & {
+    /** A connection outside the pool, for LISTEN. The caller ends it. */
+    connect(): Promise<pg.Client>;
+    end(): Promise<void>;
+  };
 
 export type DatabaseOptions = {
   readonly url: string;
@@ -53,19 +52,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     ...toExecutor({ query: (text, values) => onPool((current) => current.query(text, values)) }),
     async transaction(body, begin = 'begin') {
       const client = await onPool((current) => current.connect());
-      let broken: Error | undefined;
-      const onError = (error: Error): void => void (broken = error);
-      client.on('error', onError); // pg takes its own listener away while a client is out of the pool
-      try {
-        return await inTransaction(client, body, guarded ? begin : `${begin}; ${localLimits(limits)}`);
-      } catch (error) {
-        // Whatever state the connection is in after a failure, the next user gets a clean one.
-        if (isUnreachable(error)) broken ??= error as Error;
-        throw error;
-      } finally {
-        client.off('error', onError);
-        client.release(broken);
-      }
+      return onClient(client, body, guarded ? begin : `${begin}; ${localLimits(limits)}`);
     },
     async connect() {
       const client = new pg.Client(settings);
@@ -74,6 +61,35 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
     end: () => pool.end(),
   };
+}
+
+/** What is needed of a pool that is the application's own. */
+export type PgPool = Pick<pg.Pool, 'connect'>;
+
+export function transactionsOf(pool: PgPool): Transactions {
+  return {
+    transaction: async (body, begin = 'begin') => onClient(await marking(pool.connect()), body, begin),
+  };
+}
+
+async function onClient<T>(
+  client: pg.PoolClient,
+  body: (tx: Transaction) => Promise<T>,
+  begin: string,
+): Promise<T> {
+  let broken: Error | undefined;
+  const onError = (error: Error): void => void (broken = error);
+  client.on('error', onError); // pg takes its own listener away while a client is out of the pool
+  try {
+    return await inTransaction(client, body, begin);
+  } catch (error) {
+    // Whatever state the connection is in after a failure, the next user gets a clean one.
+    if (isUnreachable(error)) broken ??= error as Error;
+    throw error;
+  } finally {
+    client.off('error', onError);
+    client.release(broken);
+  }
 }
 
 function openPool(settings: pg.PoolConfig, { max, onIdleError }: DatabaseOptions): pg.Pool {

@@ -10,6 +10,12 @@ export type Transaction = Executor & {
   savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T>;
 };
 
+/** Whatever can run a transaction on a connection of its own. */
+export type Transactions = {
+  /** Commits when `body` resolves, rolls back when it throws. `begin` may carry settings, in the same round trip. */
+  transaction<T>(body: (tx: Transaction) => Promise<T>, begin?: string): Promise<T>;
+};
+
 /** Runs `body` between begin and commit on one connection. `begin` may carry settings, in the same round trip. */
 export async function inTransaction<T>(
   client: PgLike,

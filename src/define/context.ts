@@ -51,7 +51,12 @@ export type JobTarget<S extends z.ZodType = z.ZodType> = {
 export type EmailMessage = EmailInput & EnqueueOptions;
 export type WithPayload<S extends z.ZodType> = EnqueueOptions & { readonly payload: z.output<S> };
 
+/** Where `idempotent` finds what it needs of a context. */
+export const onceKey: unique symbol = Symbol('waybill: once');
+
 export type ActionContext = {
+  /** For `idempotent(ctx, key, fn)`. */
+  readonly [onceKey]: (key: string, make: () => Promise<unknown>) => Promise<unknown>;
   readonly db: ContextDatabase;
   readonly email: {
     enqueue(email: EmailMessage): Promise<Enqueued>;

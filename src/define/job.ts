@@ -9,6 +9,8 @@ import { checkOptions, checkPayloadSchema, refuseDefinition } from './shape.ts';
 export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   /** One attempt's; then it counts as failed. */
   readonly timeoutMs: Milliseconds;
+  /** Handlers at a time in one process; undefined: as many as it has slots. */
+  readonly concurrency: number | undefined;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
 };
 
@@ -20,17 +22,21 @@ export type JobOptions<S extends z.ZodType> = {
   readonly retry?: RetryOptions;
   /** Of one attempt; default 15m. */
   readonly timeout?: Duration;
+  /** Handlers at a time in one process: 1 … 500; default: as many as it has slots. */
+  readonly concurrency?: number;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
 };
 
 export const jobQueue = 'jobs';
 
 export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
-  const { name, payload, handler, queue = jobQueue } = options;
+  const { name, payload, handler, queue = jobQueue, concurrency } = options;
   const what = `job ${name}`;
-  checkOptions(what, options, ['name', 'payload', 'queue', 'retry', 'timeout', 'handler']);
+  checkOptions(what, options, ['name', 'payload', 'queue', 'retry', 'timeout', 'concurrency', 'handler']);
   checkPayloadSchema(what, payload);
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
+  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 500))
+    refuseDefinition(what, 'concurrency must be a whole number from 1 to 500');
   const timeoutMs = milliseconds(what, 'timeout', options.timeout ?? '15m');
   return Object.freeze({
     kind: 'job',
@@ -39,6 +45,7 @@ export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
     queue,
     retry: retryPolicy(what, options.retry),
     timeoutMs,
+    concurrency,
     handler,
   });
 }

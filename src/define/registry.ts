@@ -1,13 +1,14 @@
 // (kind, name) → definition, for those who deliver and those who enqueue; and the queues that they travel through.
 
 import type { Action } from './action.ts';
-import type { App } from './app.ts';
+import { defineApp, type App, type AppOptions } from './app.ts';
 import { eventQueue, type Event } from './event.ts';
 import { jobQueue, type Job } from './job.ts';
 import type { Listener } from './listener.ts';
+import { emailQueue } from './messages.ts';
 
 /** Those that are there whatever the application names. */
-export const standardQueues = { email: 'email', events: eventQueue, jobs: jobQueue } as const;
+export const standardQueues = { email: emailQueue, events: eventQueue, jobs: jobQueue } as const;
 
 export type Registry = {
   readonly app: App;
@@ -20,6 +21,16 @@ export type Registry = {
   /** Where handlers wait: every queue that a job or a listener names, `events` and `jobs`. */
   readonly queues: readonly string[];
 };
+
+/**
+ * The definitions of an application that has its own framework: what a drain can deliver.
+ * @throws WaybillError `app_invalid` with every problem as an issue
+ */
+export function defineOutboxRegistry(
+  definitions: Pick<AppOptions, 'actions' | 'events' | 'listeners' | 'jobs' | 'email'>,
+): Registry {
+  return createRegistry(defineApp(definitions));
+}
 
 export function createRegistry(app: App): Registry {
   const actions = byName(app.actions);

@@ -12,7 +12,8 @@ import { failureOf } from './failure.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
 
 export type DeliverOptions = HandlerPorts & {
-  readonly provider: EmailProvider;
+  /** Null: emails are left for somebody who has one. */
+  readonly provider: EmailProvider | null;
   /** Hears of each answer of the provider. */
   readonly onEmail: (provider: string, outcome: string) => void;
 };
@@ -27,7 +28,9 @@ export function createDeliver(options: DeliverOptions): Deliver {
   return async (message, signal) => {
     switch (message.kind) {
       case 'email':
-        return sendEmail(message, signal, options);
+        return options.provider
+          ? sendEmail(message, options.provider, signal, options)
+          : givenBack('this worker has no email provider');
       case 'event':
         return fanOut(message, registry);
       case 'listener': {
@@ -47,7 +50,12 @@ export function createDeliver(options: DeliverOptions): Deliver {
 }
 
 function unknown(message: ClaimedMessage): Delivery {
-  const reason = `this worker knows no ${message.kind} called ${message.name}: an older deploy, or one that is not registered`;
+  return givenBack(
+    `this worker knows no ${message.kind} called ${message.name}: an older deploy, or one that is not registered`,
+  );
+}
+
+function givenBack(reason: string): Delivery {
   return { outcome: { type: 'released', reason, delay: unknownDelay }, backoff: defaultBackoff };
 }
 
@@ -69,10 +77,11 @@ function fanOut(message: ClaimedMessage, registry: Registry): Delivery {
 
 async function sendEmail(
   message: ClaimedMessage,
+  provider: EmailProvider,
   signal: AbortSignal,
   options: DeliverOptions,
 ): Promise<Delivery> {
-  const { provider, onEmail, log } = options;
+  const { onEmail, log } = options;
   const { backoff } = options.registry.app.email.retry;
   try {
     // Again, as when it was recorded: a row may have been written by SQL, or edited by hand.
@@ -91,6 +100,6 @@ async function sendEmail(
   } catch (error) {
     const failure = failureOf(error);
     onEmail(provider.name, failure.ambiguous ? 'ambiguous' : failure.type);
-    return { outcome: { type: 'failure', failure }, backoff };
+    return { outcome: { type: 'failure', failure }, backoff, thrown: error };
   }
 }

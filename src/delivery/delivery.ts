@@ -4,6 +4,7 @@ import type { LazyTransaction } from '../db/lazy.ts';
 import type { Backoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Outcome } from '../outbox/outcome.ts';
+import type { Milliseconds } from '../ports.ts';
 
 export type Delivery = {
   readonly outcome: Outcome;
@@ -12,6 +13,10 @@ export type Delivery = {
   readonly work?: LazyTransaction | undefined;
   /** Whether the handler recorded messages in it. */
   readonly recorded?: boolean;
+  /** What made it fail, as it was thrown: never stored, never logged. */
+  readonly thrown?: unknown;
+  /** Instead of the backoff, exactly. */
+  readonly retryDelay?: Milliseconds | undefined;
 };
 
 /** Never rejects: a failure is an outcome. `signal` aborts when the delivery must end now. */

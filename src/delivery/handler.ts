@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { handlerContext } from '../action/context.ts';
 import type { Executor } from '../db/executor.ts';
 import { lazyTransaction } from '../db/lazy.ts';
-import type { Database } from '../db/pool.ts';
+import type { Transactions } from '../db/transaction.ts';
 import type { HandlerContext } from '../define/context.ts';
 import type { Registry } from '../define/registry.ts';
 import { decodePayload } from '../define/payload.ts';
@@ -17,7 +17,7 @@ import type { Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
 
 export type HandlerPorts = {
-  readonly db: Database;
+  readonly db: Transactions;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly emailFrom: string | null;
   readonly registry: Registry;
@@ -73,7 +73,7 @@ export async function runHandler(
     await Promise.race([handled.handler(ctx, payload), cut.promise]);
     return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: state.recorded };
   } catch (error) {
-    return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work };
+    return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work, thrown: error };
   } finally {
     cut.stop();
     clearTimeout(timer); // not AbortSignal.timeout, whose timer would hold all of this until it fires

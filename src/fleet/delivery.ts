@@ -6,6 +6,7 @@ import { createDeliver } from '../delivery/deliver.ts';
 import { createProvider } from '../email/choose.ts';
 import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
+import { createLimits } from '../worker/limits.ts';
 import { workerPart } from '../worker/part.ts';
 import { outboxOf, queueOf, withApp, type Role } from './role.ts';
 
@@ -28,7 +29,8 @@ async function deliveryRole(
   const provider = createProvider(config, log);
   const handlers = { db: host.handlers, registry, provider, outboxOn, emailFrom: config.emailFrom, log };
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
-  const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver });
+  const limits = createLimits(registry);
+  const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits });
   return withApp(app, {
     ...part,
     async run(signal) {

@@ -3,8 +3,11 @@
 import { createActionRunner } from '../action/run.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry } from '../define/registry.ts';
+import { drainOutbox } from '../drain/drain.ts';
+import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webPart } from '../http/part.ts';
 import { createNudge } from '../outbox/nudge.ts';
+import { configuredDrain } from './drain.ts';
 import { outboxOf, withApp, type Role } from './role.ts';
 
 export const webRole: Role = async (host) => {
@@ -20,5 +23,21 @@ export const webRole: Role = async (host) => {
     outboxOn: outboxOf(config),
     emailFrom: config.emailFrom,
   });
-  return withApp(app, webPart(host, { registry, runner, nudge }));
+  const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
+  const drain = createOutboxDrainRoute(
+    {
+      ...draining.options,
+      secret: config.cronSecret,
+      onError: (error) => log.error({ err: error }, 'the drain failed'),
+    },
+    (options) => drainOutbox(options, host.events),
+  );
+  const part = webPart(host, { registry, runner, nudge, drain });
+  return withApp(app, {
+    ...part,
+    async run(signal) {
+      await part.run(signal);
+      await draining.close();
+    },
+  });
 };

@@ -6,6 +6,7 @@ import type { Action, HttpRoute } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import type { Registry } from '../define/registry.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { isDeliveryKey, isTraceparent } from '../outbox/message.ts';
 import type { Identify } from './auth.ts';
 import { inputReader, type Inputs } from './inputs.ts';
 
@@ -26,13 +27,12 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
     };
   }
 
-  const run: Run = async (request, reply, name, args) => ({
-    result: await runner.run(
-      name,
-      args,
-      callOf(request, reply, callers.get(request) ?? { type: 'anonymous' }),
-    ),
-  });
+  const run: Run = async (request, reply, name, args) => {
+    const call = callOf(request, reply, callers.get(request) ?? { type: 'anonymous' });
+    const { result, repeated } = await runner.call(name, args, call);
+    if (repeated) void reply.header('idempotency-replayed', 'true');
+    return { result };
+  };
 
   const named = (request: FastifyRequest): string => (request.params as { name: string }).name;
   server.post('/actions/:name', {
@@ -80,15 +80,23 @@ function emptyBody(): never {
 
 function callOf(request: FastifyRequest, reply: FastifyReply, invoker: Invoker): Call {
   const { traceparent } = request.headers;
-  const isTrace =
-    typeof traceparent === 'string' &&
-    /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent);
   return {
     invoker,
     requestId: request.id,
+    idempotencyKey: idempotencyKeyOf(request),
     signal: hungUp(reply),
-    traceparent: isTrace ? traceparent : undefined,
+    traceparent: isTraceparent(traceparent) ? traceparent : undefined,
   };
+}
+
+/** @throws WaybillError `idempotency_key_invalid` */
+function idempotencyKeyOf({ headers }: FastifyRequest): string | undefined {
+  const key = headers['idempotency-key'];
+  if (key === undefined || isDeliveryKey(key)) return key;
+  throw new WaybillError(
+    'idempotency_key_invalid',
+    'Idempotency-Key must be given once and have 1 to 255 printable characters',
+  );
 }
 
 function callerGone(): WaybillError {

@@ -27,20 +27,25 @@ const statusOf: Readonly<Record<string, number>> = {
   method_not_allowed: 405,
   state_conflict: 409,
   delivery_key_taken: 409,
+  idempotency_key_running: 409,
   body_too_large: 413,
   unsupported_media_type: 415,
   unsupported_content_encoding: 415,
+  idempotency_key_reused: 422,
   caller_gone: 499, // for the log alone: nobody is there to be told
   // The application's own mistakes
   context_closed: 500,
+  drain_without_database: 500,
   event_not_declared: 500,
   from_required: 500,
+  invalid_duration: 500,
   payload_invalid: 500,
   result_invalid: 500,
   unknown_event: 500,
   unknown_job: 500,
   push_not_available: 501,
   admin_closed: 503,
+  drain_closed: 503,
   delivery_key_contended: 503,
 };
 

@@ -10,6 +10,7 @@ import { addActions } from './actions.ts';
 import { addAdmin } from './admin.ts';
 import { createIdentify } from './auth.ts';
 import { parseBody } from './body.ts';
+import { addDrain, type FetchHandler } from './drain.ts';
 import { addHealth } from './health.ts';
 import { addOpenApi } from './openapi.ts';
 import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
@@ -18,9 +19,10 @@ export type WebPorts = {
   readonly registry: Registry;
   readonly runner: ActionRunner;
   readonly nudge: () => void;
+  readonly drain: FetchHandler;
 };
 
-export function createServer(host: Host, { registry, runner, nudge }: WebPorts): FastifyInstance {
+export function createServer(host: Host, { registry, runner, nudge, drain }: WebPorts): FastifyInstance {
   const { config, db } = host;
   const server = fastify({
     bodyLimit,
@@ -39,6 +41,7 @@ export function createServer(host: Host, { registry, runner, nudge }: WebPorts):
   addHealth(server, host);
   addOpenApi(server, registry, host.version);
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
+  addDrain(server, drain);
   addAdmin(server, { db, adminKey: config.adminKey, nudge });
   return server;
 }

@@ -11,7 +11,9 @@ export type TellableMessage = {
   readonly queue: string;
   readonly attempt: number;
   readonly maxAttempts: number;
+  readonly deliveryKey: string | null;
   readonly requestId: string | null;
+  readonly traceparent: string | null;
 };
 
 export type AttemptEnd = {

@@ -1,6 +1,6 @@
 // pino: one JSON line per change of state. Payloads, bodies, keys and whole addresses never come here; what might be one is redacted.
 
-import { pino, type Logger } from 'pino';
+import { pino, type Logger, type LoggerOptions } from 'pino';
 
 export type Log = Logger;
 
@@ -16,21 +16,26 @@ const secrets = [
   'connectionString',
 ];
 
-/** @param level of pino: trace, debug, info, warn, error, fatal, silent */
+/**
+ * @param options.level of pino: trace, debug, info, warn, error, fatal, silent
+ * @param options.destination a file descriptor: 1 is stdout, the default; 2 is stderr, for commands whose result goes to stdout
+ */
 export function createLog(options: {
   readonly level: string;
   readonly role: string;
   readonly process?: string;
+  readonly destination?: 1 | 2;
 }): Log {
-  const { level, role, process } = options;
-  return pino({
+  const { level, role, process, destination = 1 } = options;
+  const facts: LoggerOptions = {
     level,
     base: { role, ...(process === undefined ? {} : { process }) },
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths: secrets.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: errorFacts },
-  });
+  };
+  return destination === 1 ? pino(facts) : pino(facts, pino.destination(destination));
 }
 
 /** Of an error only what says what happened: a driver's error carries its configuration, passwords included (FACTS 13). */

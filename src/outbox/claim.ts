@@ -1,6 +1,7 @@
 // The step *claim*: a worker takes the right to deliver. Status `sending`, a fresh token, a lease, attempts + 1 (invariant E).
 // It touches no indexed column of a relayed row, so the update is a HOT one.
 
+import type { Executor } from '../db/executor.ts';
 import type { ClaimedMessage, Kind } from './message.ts';
 import { guard } from './transitions.ts';
 
@@ -16,14 +17,33 @@ const take = `
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
             m.delivery_key, m.request_id, m.traceparent, m.created_at`;
 
-/** The messages of a parcel: limit, lease in ms, worker, ids, queues or null, kinds or null. */
+/** Limit to those whose earlier lease ran out, or to the others. */
+const ofExpired = (parameter: string): string =>
+  `(${parameter}::boolean is null or (expirations > 0) = ${parameter})`;
+
+/** The messages of a parcel: limit, lease in ms, worker, ids, queues or null, kinds or null, expired or null. */
 export const claimIdsSql = `
   with due as (
     select id from waybill.outbox_messages
      where id = any($4::uuid[]) and ${claimable}
        and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
+       and ${ofExpired('$7')}
      limit $1 for update skip locked)
   ${take}`;
+
+/** Which of these messages are of these jobs: ids, names. */
+export const jobsAmongSql = `
+  select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2)`;
+
+/** Gives the job's name for each message that is of one of them. */
+export async function jobsAmong(
+  tx: Executor,
+  ids: readonly string[],
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  const { rows } = await tx.executeSql<{ id: string; name: string }>(jobsAmongSql, [ids, names]);
+  return new Map(rows.map(({ id, name }) => [id, name]));
+}
 
 /**
  * `lane(queue, priority)`: every queue and priority in which something waits, found by stepping through the index
@@ -39,7 +59,7 @@ export const lanes = `
        where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
        order by w.queue desc, w.priority desc limit 1) next)`;
 
-/** Whatever is due, relayed or not, for a drain without a queue: limit, lease in ms, worker, queues or null, kinds or null. */
+/** Whatever is due, relayed or not, for a drain without a queue: limit, lease in ms, worker, queues or null, kinds or null, expired or null. */
 export const claimDueSql = `
   with recursive ${lanes},
   waiting as (
@@ -47,13 +67,14 @@ export const claimDueSql = `
       from lane cross join lateral (
         select id, available_at from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-           and ${claimable} and ($5::text[] is null or kind = any($5))
+           and ${claimable} and ($5::text[] is null or kind = any($5)) and ${ofExpired('$6')}
          order by available_at limit $1 for update skip locked) found
      where $4::text[] is null or lane.queue = any($4)),
   relayed as (
     select id, priority, available_at from waybill.outbox_messages
      where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
        and ${claimable} and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
+       and ${ofExpired('$6')}
      limit $1 for update skip locked),
   due as (
     select id from (select * from waiting union all select * from relayed) both_

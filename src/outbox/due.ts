@@ -3,6 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { lanes } from './claim.ts';
+import type { Expired } from './port.ts';
 import { guard } from './transitions.ts';
 
 export type DueMessage = {
@@ -47,9 +48,10 @@ export async function takeDue(
   return (await tx.executeSql<DueMessage>(takeDueSql, values)).rows;
 }
 
-export type Expired = { readonly queue: string; readonly kind: string; readonly status: 'failed' | 'dead' };
-
 const inFlight = `relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null`;
+
+const ended = `id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
+    request_id as "requestId", traceparent, last_error as error`;
 
 /** Leases that ran out: due again at once, or dead when no attempt is left (invariants B and E). */
 export const expireSql = `
@@ -66,11 +68,11 @@ export const expireSql = `
            claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1,
            last_error = 'the lease ran out: the worker ' || lapsed.claimed_by || ' died or stood still'
       from lapsed where m.id = lapsed.id
-    returning m.id, m.queue, m.kind, m.status, m.last_error),
+    returning m.*),
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
     select e.id, l.attempts, l.claimed_at, l.claimed_by, 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
-  select queue, kind, status from expired`;
+  select ${ended} from expired`;
 
 export async function expireLeases(db: Executor, limit: number): Promise<Expired[]> {
   return (await db.executeSql<Expired>(expireSql, [limit])).rows;
@@ -83,7 +85,7 @@ export const exhaustSql = `
    where id in (select id from waybill.outbox_messages
                  where ${inFlight} and ${guard('exhaust')} and attempts >= max_attempts
                  limit $1 for update skip locked)
-  returning queue, kind, status`;
+  returning ${ended}`;
 
 export async function killExhausted(db: Executor, limit: number): Promise<Expired[]> {
   return (await db.executeSql<Expired>(exhaustSql, [limit])).rows;

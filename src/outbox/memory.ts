@@ -9,8 +9,9 @@ import {
   type NewMessage,
   type Status,
 } from './message.ts';
+import { keyRunning, repeated, type Kept, type Once } from './once.ts';
 import type { Settlement } from './outcome.ts';
-import type { ClaimRequest, OutboxPort, Settled } from './port.ts';
+import type { ClaimRequest, Expired, OutboxPort, Settled } from './port.ts';
 import { newId } from './record.ts';
 import { isAllowed } from './transitions.ts';
 
@@ -19,6 +20,8 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   readonly payload: unknown;
   status: Status;
   attempts: number;
+  /** Attempts that ended with their lease. */
+  expirations: number;
   availableAt: Date;
   readonly createdAt: Date;
   claimToken: string | null;
@@ -32,6 +35,8 @@ export type MemoryOutbox = OutboxPort & { readonly messages: readonly MemoryMess
 /** @param now the clock of this outbox, in milliseconds since 1970; default: the system's */
 export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   const messages: MemoryMessage[] = [];
+  const keys = new Map<string, Kept & { readonly at: number }>();
+  const running = new Map<string, Promise<unknown>>();
 
   function add(checked: CheckedMessage): Enqueued {
     const holder = messages.find((m) => holdsKeyOf(m, checked));
@@ -44,6 +49,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       payload: JSON.parse(json),
       status: 'pending',
       attempts: 0,
+      expirations: 0,
       createdAt,
       availableAt: availableAt ?? createdAt,
       claimToken: null,
@@ -79,10 +85,30 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     return settled;
   }
 
-  return {
+  async function once(about: Once, make: () => Promise<unknown>): ReturnType<OutboxPort['once']> {
+    const id = JSON.stringify([about.scope, about.key]);
+    const kept = keys.get(id);
+    if (kept && now() - kept.at <= (about.maxAgeMs ?? Number.POSITIVE_INFINITY)) return repeated(kept, about);
+    const first = running.get(id);
+    if (first) {
+      if (about.noWait) throw keyRunning();
+      await first.catch(() => undefined); // its caller hears of it; then the key is free
+      return once(about, make);
+    }
+    const making = make().finally(() => running.delete(id));
+    running.set(id, making);
+    const answer = await making;
+    const text = JSON.stringify(answer) ?? 'null';
+    keys.set(id, { fingerprint: about.fingerprint ?? null, answer: text, at: now() });
+    return { answer, repeated: false };
+  }
+
+  const outbox: MemoryOutbox = {
     messages,
     enqueue,
     settle,
+    once,
+    on: () => outbox,
     async claimBatch(request) {
       const due = messages
         .filter((m) => isClaimable(m, request, now()))
@@ -105,7 +131,14 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       for (const message of held) message.claimedUntil = new Date(now() + leaseMs);
       return held.map((m) => m.id);
     },
+    async expire(limit) {
+      const lapsed = messages.filter(
+        (m) => isAllowed('expire', m.status) && m.claimedUntil!.getTime() < now(),
+      );
+      return lapsed.slice(0, limit).map((message) => expire(message, now()));
+    },
   };
+  return outbox;
 }
 
 function holdsKeyOf(held: MemoryMessage, message: CheckedMessage): boolean {
@@ -121,7 +154,8 @@ function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number)
     message.availableAt.getTime() <= now &&
     (request.ids?.includes(message.id) ?? true) &&
     (request.queues?.includes(message.queue) ?? true) &&
-    (request.kinds?.includes(message.kind) ?? true)
+    (request.kinds?.includes(message.kind) ?? true) &&
+    (request.expired === undefined || request.expired === message.expirations > 0)
   );
 }
 
@@ -151,6 +185,19 @@ function claim(message: MemoryMessage, request: ClaimRequest, now: number): Clai
     traceparent,
     createdAt,
   };
+}
+
+function expire(message: MemoryMessage, now: number): Expired {
+  const error = `the lease ran out: the worker ${message.claimedBy} died or stood still`;
+  const status = message.attempts >= message.maxAttempts ? 'dead' : 'failed';
+  const availableAt = status === 'dead' ? message.availableAt : new Date(now);
+  const free = { claimToken: null, claimedBy: null, claimedUntil: null };
+  Object.assign(message, { ...free, status, availableAt, lastError: error });
+  message.expirations += 1;
+  const { id, kind, name, queue, attempts, maxAttempts } = message;
+  const { deliveryKey = null, requestId = null, traceparent = null } = message;
+  const about = { id, kind, name, queue, attempts, maxAttempts, deliveryKey, requestId, traceparent };
+  return { ...about, status, error };
 }
 
 function finish(message: MemoryMessage, settlement: Settlement, now: number): void {

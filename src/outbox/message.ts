@@ -59,7 +59,7 @@ export type CheckedMessage = Required<
  * Checks a message against everything the table would refuse, and says what is wrong and where.
  * @param maxPayloadBytes limit of the payload's JSON, in bytes of UTF-8
  * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
- * `priority_invalid`, `invalid_time`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`
+ * `priority_invalid`, `invalid_time`, `request_id_invalid`, `traceparent_invalid`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
   const { kind, name, queue, availableAt, deliveryKey } = message;
@@ -81,8 +81,26 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
     refuse('priority_invalid', 'priority must be a whole number from -1000 to 1000');
   if (availableAt !== undefined && !isDueTime(availableAt))
     refuse('invalid_time', 'availableAt must be a valid Date between the years 1970 and 9999');
+  checkOrigin(message);
   const { payload: _, ...rest } = message;
   return { ...rest, maxAttempts, priority, json: payloadJson(message.payload, maxPayloadBytes) };
+}
+
+function checkOrigin({ requestId, traceparent }: NewMessage): void {
+  if (requestId !== undefined && !(isDeliveryKey(requestId) && requestId.length <= 200))
+    refuse('request_id_invalid', 'a requestId has 1 to 200 printable characters');
+  if (traceparent !== undefined && !isTraceparent(traceparent))
+    refuse(
+      'traceparent_invalid',
+      'a traceparent looks like 00-<32 hex digits>-<16 hex digits>-<2 hex digits>',
+    );
+}
+
+/** W3C Trace Context, version 00. */
+export function isTraceparent(value: unknown): value is string {
+  return (
+    typeof value === 'string' && /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(value)
+  );
 }
 
 export function isName(value: unknown): value is string {
@@ -94,7 +112,8 @@ export function isQueueName(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9._-]{1,100}$/.test(value);
 }
 
-function isDeliveryKey(value: unknown): boolean {
+/** Of delivery keys and of idempotency keys. */
+export function isDeliveryKey(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 255 && /^[^\p{C}]+$/u.test(value);
 }
 

@@ -2,7 +2,9 @@
 
 import type { Milliseconds } from '../ports.ts';
 import type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './message.ts';
+import type { Once, Answered } from './once.ts';
 import type { Settlement } from './outcome.ts';
+import type { Executor, PgLike } from '../db/executor.ts';
 
 export type ClaimRequest = {
   /** Messages at most. */
@@ -13,12 +15,29 @@ export type ClaimRequest = {
   readonly ids?: readonly string[] | undefined;
   readonly queues?: readonly string[] | undefined;
   readonly kinds?: readonly Kind[] | undefined;
+  /** True: only those whose earlier lease ran out, false: only the others. One that killed its worker wants to run alone (invariant F). */
+  readonly expired?: boolean | undefined;
 };
 
 export type Claim = { readonly id: string; readonly claimToken: string };
 
 /** A settlement that was recorded. `seconds` is from the record to now, by the database's clock. */
 export type Settled = { readonly id: string; readonly status: Status; readonly seconds: number };
+
+/** A message whose lease ran out, and what became of it. */
+export type Expired = {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly name: string;
+  readonly queue: string;
+  readonly status: 'failed' | 'dead';
+  readonly attempts: number;
+  readonly maxAttempts: number;
+  readonly deliveryKey: string | null;
+  readonly requestId: string | null;
+  readonly traceparent: string | null;
+  readonly error: string;
+};
 
 export type FailOptions = {
   /** Due again after this; default: now. */
@@ -42,4 +61,14 @@ export type OutboxPort = {
   settle(settlements: readonly Settlement[]): Promise<Settled[]>;
   /** Renews leases. What is missing from the answer is no longer held. */
   extend(claims: readonly Claim[], leaseMs: Milliseconds): Promise<string[]>;
+  /** Ends leases that ran out, at most `limit`: due again at once, or dead when no attempt is left (invariants B and E). */
+  expire(limit: number): Promise<Expired[]>;
+  /**
+   * Runs `make` once for each scope and key, and keeps its answer (JSON); afterwards gives the kept one. Key, answer and what `make` writes
+   * commit together when the outbox is on a transaction. A second caller waits for a first that is still running, unless told otherwise.
+   * @throws WaybillError `idempotency_key_running`, `idempotency_key_reused`
+   */
+  once(about: Once, make: () => Promise<unknown>): Promise<Answered>;
+  /** The same outbox in another transaction. */
+  on(source: Executor | PgLike): OutboxPort;
 };

@@ -3,13 +3,16 @@
 
 import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
 import { claimDueSql, claimIdsSql, claimedMessage, type ClaimedRow } from './claim.ts';
+import { expireSql } from './due.ts';
 import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
+import { onceOn } from './once.ts';
 import type { Settlement } from './outcome.ts';
-import type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './port.ts';
+import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
 import { record } from './record.ts';
 import { extendSql, settleSql, settleValues } from './settle.ts';
+import { tableNamed, type TableOptions } from './table.ts';
 
-export type PostgresOutboxOptions = {
+export type PostgresOutboxOptions = TableOptions & {
   /** Largest payload in bytes of JSON; default 262,144. */
   readonly maxPayloadBytes?: number;
 };
@@ -17,13 +20,14 @@ export type PostgresOutboxOptions = {
 /**
  * The outbox on Postgres.
  * @param source an executor, a pg client in a transaction, or a pg pool. To record atomically with business rows, give the
- * client (or adapter) of that transaction.
+ * client (or adapter) of that transaction. Outside of one each call commits by itself, which is right for claiming and settling.
+ * @throws WaybillError `table_name_invalid`
  */
 export function createPostgresOutbox(
   source: Executor | PgLike,
   options: PostgresOutboxOptions = {},
 ): OutboxPort {
-  const db = toExecutor(source);
+  const db = named(toExecutor(source), options);
   const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
 
   async function enqueue(message: NewMessage): Promise<Enqueued>;
@@ -48,7 +52,7 @@ export function createPostgresOutbox(
     async claimBatch(request: ClaimRequest) {
       if (request.limit < 1 || request.ids?.length === 0) return [];
       const lease = [request.limit, request.leaseMs, request.workerId];
-      const only = [request.queues ?? null, request.kinds ?? null];
+      const only = [request.queues ?? null, request.kinds ?? null, request.expired ?? null];
       const { rows } = request.ids
         ? await db.executeSql<ClaimedRow>(claimIdsSql, [...lease, request.ids, ...only])
         : await db.executeSql<ClaimedRow>(claimDueSql, [...lease, ...only]);
@@ -69,5 +73,16 @@ export function createPostgresOutbox(
       const values = [claims.map((c) => c.id), claims.map((c) => c.claimToken), leaseMs];
       return (await db.executeSql<{ id: string }>(extendSql, values)).rows.map((r) => r.id);
     },
+    async expire(limit) {
+      return (await db.executeSql<Expired>(expireSql, [limit])).rows;
+    },
+    once: (about, make) => onceOn(db, about, make),
+    on: (other) => createPostgresOutbox(other, options),
   };
+}
+
+function named(db: Executor, { tableName }: TableOptions): Executor {
+  if (tableName === undefined) return db;
+  const sqlFor = tableNamed(tableName);
+  return { executeSql: (text, values) => db.executeSql(sqlFor(text), values) };
 }

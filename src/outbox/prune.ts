@@ -1,6 +1,7 @@
 // The statements of retention: settled rows only, in small batches. Delivery keys outlive their rows, and what goes is counted in the ledger.
 
 import type { Executor } from '../db/executor.ts';
+import { answersKeptMs, pruneAnswersSql } from './once.ts';
 
 /** `gone` → keys kept, ledger written, counts by status. */
 const keep = `
@@ -65,5 +66,6 @@ export const foldLedgerSql = `
 
 export async function pruneBooks(db: Executor, retention: Retention, limit: number): Promise<void> {
   await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
+  await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
   await db.executeSql(foldLedgerSql);
 }

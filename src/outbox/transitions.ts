@@ -1,7 +1,7 @@
 // The states of a message and every legal change between them. This table is the only place that knows: the `where` clauses of the
 // statements, the memory port, the 409 of the admin API and the drawing in docs/states.md come from it (a test compares).
 
-import type { Random } from '../ports.ts';
+import type { Milliseconds, Random } from '../ports.ts';
 import { retryDelay, type Backoff } from './backoff.ts';
 import type { ClaimedMessage, Status } from './message.ts';
 import { cleanError, type Outcome, type Settlement } from './outcome.ts';
@@ -39,12 +39,16 @@ export function guard(action: Action, column = 'status'): string {
 /** Before a message that met an operator failure is tried again: the cause is outside of it and takes a person. */
 const operatorDelay = 30_000;
 
-/** How an attempt's end is written: outcome and retry policy → settlement. Total; every ending passes here. */
+/**
+ * How an attempt's end is written: outcome and retry policy → settlement. Total; every ending passes here.
+ * @param exactly the delay of a retry, when it is not left to the policy
+ */
 export function settle(
   message: Pick<ClaimedMessage, 'id' | 'claimToken' | 'attempt' | 'maxAttempts'>,
   outcome: Outcome,
   backoff: Backoff,
   random: Random,
+  exactly?: Milliseconds,
 ): Settlement {
   const { id, claimToken } = message;
   switch (outcome.type) {
@@ -62,7 +66,7 @@ export function settle(
           return { id, claimToken, to: 'dead', error, ambiguous };
         case 'transient': {
           if (message.attempt >= message.maxAttempts) return { id, claimToken, to: 'dead', error, ambiguous };
-          const delay = retryDelay(backoff, message.attempt, random, retryAfter);
+          const delay = exactly ?? retryDelay(backoff, message.attempt, random, retryAfter);
           return { id, claimToken, to: 'failed', error, delay, ambiguous };
         }
       }

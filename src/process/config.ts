@@ -18,6 +18,7 @@ export type Config = {
   readonly apiKey: string | null;
   readonly adminKey: string | null;
   readonly metricsKey: string | null;
+  readonly cronSecret: string | null;
   readonly emailProvider: (typeof emailProviders)[number];
   readonly emailFrom: string | null;
   readonly smtpUrl: string | null;
@@ -70,6 +71,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     apiKey: read.key('WAYBILL_API_KEY', keyLength),
     adminKey: read.key('WAYBILL_ADMIN_KEY', keyLength),
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
+    cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
     emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, 'log', {
       resend: 'is not available in this version',
       inbox: 'is not available in this version',
@@ -92,7 +94,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
     production,
   };
-  checkReserved(read, keyLength);
+  checkReserved(read);
   problems.push(...contradictions(config, read.isSet('SMTP_URL'), problems));
   read.unknown('WAYBILL_', (name, known) => {
     const meant = nearest(name, known);
@@ -103,8 +105,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 }
 
 /** What a later version reads; a deployment may set it already, and hears of its mistakes already. */
-function checkReserved(read: ReturnType<typeof reader>, keyLength: number): void {
-  read.key('WAYBILL_CRON_SECRET', keyLength);
+function checkReserved(read: ReturnType<typeof reader>): void {
   read.rate('WAYBILL_EMAIL_RATE');
   read.list(
     'WAYBILL_EMAIL_ALLOW',

@@ -12,12 +12,15 @@ import type { Clock, Milliseconds, Random } from '../ports.ts';
 import type { Held, Leases } from './lease.ts';
 import type { Settler } from './settler.ts';
 
+/** Who hears how attempts ended. */
+export type AttemptEvents = Pick<Events, 'attempted' | 'rejected'>;
+
 export type AttemptPorts = {
   readonly leases: Leases;
   readonly settler: Settler;
   readonly deliver: Deliver;
   readonly outboxOn: (tx: Executor) => OutboxPort;
-  readonly events: Events;
+  readonly events: AttemptEvents;
   readonly clock: Clock;
   readonly random: Random;
   /** Called when a settlement made new messages. */
@@ -41,7 +44,7 @@ export async function attempt(
       });
     const started = clock.now();
     const delivery = await deliverOrGiveBack(message, lease, ports);
-    const settlement = settle(message, delivery.outcome, delivery.backoff, ports.random);
+    const settlement = settle(message, delivery.outcome, delivery.backoff, ports.random, delivery.retryDelay);
     const settled = await recordEnd(settlement, delivery, ports);
     if (settled && settlement.to === 'delivered' && (settlement.then.length > 0 || delivery.recorded))
       ports.nudge();
@@ -73,7 +76,7 @@ async function recordEnd(
 ): Promise<Settled | undefined> {
   if (!work?.begun()) return ports.settler.settle(settlement);
   if (settlement.to !== 'delivered') {
-    await work.rollback();
+    await work.rollback().catch(() => undefined); // it never began, or its connection is gone: nothing is left of it either way
     return ports.settler.settle(settlement);
   }
   try {
@@ -95,7 +98,7 @@ function report(
   settlement: Settlement,
   settled: Settled | undefined,
   ms: Milliseconds,
-  events: Events,
+  events: AttemptEvents,
 ): void {
   const { id, queue } = message;
   if (!settled)

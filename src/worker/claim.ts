@@ -3,6 +3,7 @@
 
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
+import { jobsAmong } from '../outbox/claim.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -22,40 +23,62 @@ export type Taken = {
   /** Messages that were in the parcels, for the size of the next fetch. */
   readonly offered: number;
   readonly parcels: number;
+  /** Messages that went back because their job runs as often as it may. */
+  readonly heldBack: number;
+};
+
+export type Wanted = {
+  readonly parcels: number;
+  /** Messages that can start. */
+  readonly free: number;
+  /** Jobs with a limit, and how many of each may start. */
+  readonly room?: ReadonlyMap<string, number> | undefined;
 };
 
 /** Takes up to `parcels` parcels of one queue and claims at most `free` of their messages. */
 export async function takeAndClaim(
   name: string,
   alone: boolean,
-  want: { readonly parcels: number; readonly free: number },
+  want: Wanted,
   ports: ClaimPorts,
 ): Promise<Taken> {
   const { db, queue, outboxOn, workerId, leaseMs } = ports;
   return db.transaction(async (tx) => {
     const parcels = await queue.take(tx, name, alone, want.parcels);
-    const ids = parcels.flatMap((parcel) => parcel.ids);
-    if (ids.length === 0) return { messages: [], offered: 0, parcels: parcels.length };
-    const messages = await outboxOn(tx).claimBatch({
-      ids: ids.slice(0, want.free),
-      limit: want.free,
-      leaseMs,
-      workerId,
-    });
-    const left = remainder(parcels, want.free);
+    const offered = parcels.flatMap((parcel) => parcel.ids);
+    if (offered.length === 0) return { messages: [], offered: 0, parcels: parcels.length, heldBack: 0 };
+    const jobs = want.room ? await jobsAmong(tx, offered, [...want.room.keys()]) : new Map<string, string>();
+    const { ids, heldBack } = startable(offered, want, jobs);
+    const messages = await outboxOn(tx).claimBatch({ ids, limit: want.free, leaseMs, workerId });
+    const left = remainder(parcels, new Set(ids));
     if (left.length > 0) await queue.send(tx, left);
-    return { messages, offered: ids.length, parcels: parcels.length };
+    return { messages, offered: offered.length, parcels: parcels.length, heldBack };
   });
 }
 
-/** What is left of parcels after their first `count` messages were taken. */
-export function remainder(parcels: readonly Parcel[], count: number): Parcel[] {
-  const left: Parcel[] = [];
-  let skip = count;
-  for (const parcel of parcels) {
-    const ids = parcel.ids.slice(skip);
-    skip = Math.max(0, skip - parcel.ids.length);
-    if (ids.length > 0) left.push({ ...parcel, ids });
+/** The first `free` messages whose jobs have room. `jobs`: message → job, for jobs with a limit. */
+export function startable(
+  offered: readonly string[],
+  { free, room = new Map() }: Wanted,
+  jobs: ReadonlyMap<string, string>,
+): { ids: string[]; heldBack: number } {
+  const left = new Map(room);
+  const ids: string[] = [];
+  let heldBack = 0;
+  for (const id of offered) {
+    if (ids.length === free) break;
+    const job = jobs.get(id);
+    const places = job === undefined ? Number.POSITIVE_INFINITY : (left.get(job) ?? 0);
+    if (places > 0) ids.push(id);
+    else heldBack += 1;
+    if (job !== undefined && places > 0) left.set(job, places - 1);
   }
-  return left;
+  return { ids, heldBack };
+}
+
+/** What is left of parcels without these messages. */
+export function remainder(parcels: readonly Parcel[], taken: ReadonlySet<string>): Parcel[] {
+  return parcels
+    .map((parcel) => ({ ...parcel, ids: parcel.ids.filter((id) => !taken.has(id)) }))
+    .filter((parcel) => parcel.ids.length > 0);
 }

@@ -12,6 +12,7 @@ import { createWake, runLoop } from '../process/loop.ts';
 import type { Part } from '../process/run.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { createLeases } from './lease.ts';
+import type { Limits } from './limits.ts';
 import { createSettler } from './settler.ts';
 import { createSlots, type Slots } from './slots.ts';
 import { createWorker } from './worker.ts';
@@ -21,6 +22,7 @@ export type WorkerPartOptions = {
   readonly queue: ParcelQueue;
   readonly outboxOn: (db: Executor) => OutboxPort;
   readonly deliver: Deliver;
+  readonly limits: Limits;
 };
 
 /** Between the end of patience with what runs and the end of the process: for settling and for giving back. */
@@ -28,7 +30,7 @@ const lastWords = 2_000;
 
 export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const { config, db, events, clock, random, observe, log } = host;
-  const { queue, outboxOn, deliver, queues } = options;
+  const { queue, outboxOn, deliver, queues, limits } = options;
   const wake = createWake();
   const outbox = outboxOn(db);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
@@ -41,6 +43,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const worker = createWorker({
     queues,
     slots,
+    limits,
     clock,
     observe,
     pollIntervalMs: config.pollIntervalMs,

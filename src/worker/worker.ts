@@ -1,10 +1,12 @@
 // A worker's loop: fetch parcels, claim what free slots can start, start it. Asked when a notification hints at work, when a slot
 // frees, and at the polling floor. A message whose earlier worker died runs with nothing beside it (invariant F).
 
+import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Milliseconds, Clock, Observe } from '../ports.ts';
 import { fromBossQueue } from '../queue/parcel.ts';
 import { attempt, type AttemptPorts } from './attempt.ts';
 import { takeAndClaim, type ClaimPorts } from './claim.ts';
+import type { Limits } from './limits.ts';
 import type { Slots } from './slots.ts';
 
 export type WorkerOptions = {
@@ -12,6 +14,7 @@ export type WorkerOptions = {
   readonly slots: Slots;
   readonly claims: ClaimPorts;
   readonly attempts: AttemptPorts;
+  readonly limits: Limits;
   readonly clock: Clock;
   readonly observe: Observe;
   readonly pollIntervalMs: Milliseconds;
@@ -26,10 +29,12 @@ export type Worker = {
 type Source = { readonly queue: string; readonly alone: boolean };
 
 export function createWorker(options: WorkerOptions): Worker {
-  const { queues, slots, claims, attempts, clock, observe, pollIntervalMs } = options;
+  const { queues, slots, claims, attempts, limits, clock, observe, pollIntervalMs } = options;
   const hints = new Map<string, Source>();
+  const full = new Map<string, Source>(); // all that was found there waits for a job that runs as often as it may
   const sizes = new Map<string, number>(); // messages in a parcel, lately, by queue
   let polledAt = Number.NEGATIVE_INFINITY;
+  let fruitless = 0; // takes since the last poll that only found jobs without room
   let aloneNext = true;
   let reserved = false; // a message that wants the worker for itself is running
 
@@ -44,6 +49,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const patience = hints.size === 0 ? pollIntervalMs : 5 * pollIntervalMs;
     if (clock.now() - polledAt < patience) return;
     polledAt = clock.now();
+    fruitless = 0;
     for (const source of await claims.queue.ready(queues))
       hints.set(`${source.queue}${source.alone ? '/alone' : ''}`, source);
   }
@@ -53,15 +59,25 @@ export function createWorker(options: WorkerOptions): Worker {
     const parcels = alone ? 1 : Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1)));
     hints.delete(name); // before the fetch: a notification during it counts
     const since = clock.now();
-    const taken = await takeAndClaim(queue, alone, { parcels, free }, claims).catch((error: unknown) => {
+    const want = { parcels, free, room: limits.room(queue) };
+    const taken = await takeAndClaim(queue, alone, want, claims).catch((error: unknown) => {
       hints.set(name, { queue, alone });
       throw error;
     });
     if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
-    if (taken.parcels === parcels || taken.offered > free) hints.set(name, { queue, alone });
-    for (const message of taken.messages)
-      slots.run(() => runReserving(alone, attempt(message, since, attempts)));
+    const nothing = taken.heldBack > 0 && taken.messages.length === 0;
+    // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.
+    if (nothing && (taken.parcels < parcels || ++fruitless > 8)) full.set(name, { queue, alone });
+    else if (taken.parcels === parcels || taken.offered > free) hints.set(name, { queue, alone });
+    for (const message of taken.messages) slots.run(() => runReserving(alone, run(message, since)));
     observe('claimed', { queue, messages: taken.messages.length });
+  }
+
+  async function run(message: ClaimedMessage, since: Milliseconds): Promise<void> {
+    limits.started(message);
+    await attempt(message, since, attempts).finally(() => limits.ended(message));
+    for (const [name, source] of full) hints.set(name, source); // the slot that frees now wakes the loop
+    full.clear();
   }
 
   async function runReserving(alone: boolean, running: Promise<void>): Promise<void> {

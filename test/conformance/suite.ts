@@ -59,6 +59,8 @@ export function outboxPortSuite(name: string, make: () => Promise<Harness>): voi
     recordTests(() => h, enqueue, claim);
     claimTests(() => h, enqueue, claim, claimed);
     settleTests(() => h, claim, claimed);
+    expiryTests(() => h, claim, enqueue);
+    onceTests(() => h);
     transitionTests(() => h, enqueue, claim, claimed);
   });
 }
@@ -224,6 +226,69 @@ function settleTests(h: () => Harness, claim: ClaimFn, claimed: Claimed): void {
     const settled = await h().port.settle([{ ...one, to: 'delivered', then: [] }, stale]);
     expect(settled.map((s) => [s.id, s.status])).toEqual([[one.id, 'delivered']]);
     expect(await h().port.settle([])).toEqual([]);
+  });
+}
+
+function expiryTests(h: () => Harness, claim: ClaimFn, enqueue: Enqueue): void {
+  /** Claims with a lease that is over at once, and waits until it was ended. */
+  async function lapse(queue: string) {
+    await claim(queue, 1, 1);
+    const ended = [];
+    while (ended.length === 0) ended.push(...(await h().port.expire(100)).filter((e) => e.queue === queue));
+    return ended[0]!;
+  }
+
+  it('B: a lease that ran out makes the message due again, and the attempt counts', async () => {
+    const { id, queue } = await enqueue({ requestId: 'r-1' });
+    expect(await lapse(queue)).toMatchObject({
+      id,
+      kind: 'job',
+      status: 'failed',
+      attempts: 1,
+      maxAttempts: 3,
+      requestId: 'r-1',
+    });
+    const [again] = await claim(queue);
+    expect(again).toMatchObject({ id, attempt: 2 });
+    expect(await h().port.expire(100)).toEqual([]);
+  });
+
+  it('E: a lease that ran out in the last attempt is the end', async () => {
+    const { id, queue } = await enqueue({ maxAttempts: 1 });
+    expect(await lapse(queue)).toMatchObject({ id, status: 'dead', attempts: 1 });
+    expect(await h().see(id)).toMatchObject({ status: 'dead', attempts: 1 });
+    expect(await claim(queue)).toEqual([]);
+  });
+
+  it('F: what a worker died with can be claimed apart from the rest', async () => {
+    const { id, queue } = await enqueue();
+    await lapse(queue);
+    const fine = await h().port.enqueue(fresh({ queue }));
+    const request = { limit: 5, leaseMs: 60_000, workerId: 'suite', queues: [queue] };
+    expect((await h().port.claimBatch({ ...request, expired: false })).map((m) => m.id)).toEqual([fine.id]);
+    expect((await h().port.claimBatch({ ...request, expired: true })).map((m) => m.id)).toEqual([id]);
+  });
+}
+
+function onceTests(h: () => Harness): void {
+  it('does something once for each scope and key, and keeps the answer', async () => {
+    const key = `k${++serial}`;
+    let runs = 0;
+    const make = async (): Promise<unknown> => ({ run: ++runs, text: 'a\0b' });
+    const first = { run: 1, text: 'a\0b' };
+    expect(await h().port.once({ scope: 's', key }, make)).toEqual({ answer: first, repeated: false });
+    expect(await h().port.once({ scope: 's', key }, make)).toEqual({ answer: first, repeated: true });
+    expect((await h().port.once({ scope: 't', key }, make)).repeated).toBe(false);
+    expect(runs).toBe(2);
+  });
+
+  it('the same key with another fingerprint is a mistake; an old key is none', async () => {
+    const about = { scope: 's', key: `k${++serial}`, fingerprint: 'a' };
+    await h().port.once(about, async () => 1);
+    const other = h().port.once({ ...about, fingerprint: 'b' }, async () => 2);
+    await expect(other).rejects.toMatchObject({ code: 'idempotency_key_reused' });
+    const later = await h().port.once({ ...about, fingerprint: 'b', maxAgeMs: -1 }, async () => 3);
+    expect(later).toEqual({ answer: 3, repeated: false });
   });
 }
 

@@ -34,7 +34,9 @@ const shared = ['ports.ts', 'nearest.ts', 'duration.ts'];
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(src, file), 'utf8').replaceAll(/^\s*\/\/.*$/gm, '');
-  return [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
+  return [...text.matchAll(/^(?:import|export)[^;]*?\bfrom '([^']+)'|\bimport\('([^']+)'\)/gm)].map(
+    (match) => (match[1] ?? match[2])!,
+  );
 }
 
 function onDisk(folder: string): string[] {

@@ -65,6 +65,24 @@ describe('delivery', () => {
     expect(await world.count('select count(*)::int as n from effects where message_id = $1', [id])).toBe(0);
   });
 
+  it("a job's concurrency holds in a process, and the job does not keep its neighbours from running", async () => {
+    await world.enqueue('narrow', { ms: 100 }, 20);
+    const others = await world.enqueue('work', { ms: 0 }, 5);
+    await world.quiet();
+    const marks = `select what, extract(epoch from at)::float8 as at, message_id as id from marks where what like 'narrow%' or message_id = any($1) order by at`;
+    const { rows } = await world.database.db.executeSql<{ what: string; id: string }>(marks, [others]);
+    let [running, most] = [0, 0];
+    for (const { what } of rows) {
+      if (what === 'narrow begins') most = Math.max(most, ++running);
+      if (what === 'narrow ends') running -= 1;
+    }
+    expect(most).toBe(2);
+    expect(rows.filter(({ what }) => what === 'narrow ends')).toHaveLength(20);
+    const lastNarrow = rows.findLastIndex(({ what }) => what === 'narrow ends');
+    const lastOther = rows.findLastIndex(({ id }) => others.includes(id));
+    expect(lastOther).toBeLessThan(lastNarrow);
+  });
+
   it('an event becomes one message for each listener; one that fails is tried again alone', async () => {
     const [id] = await world.enqueue('happened', { n: 1 }, 1, { kind: 'event', queue: 'events' });
     await settled(id!);

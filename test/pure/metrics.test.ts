@@ -27,7 +27,9 @@ const message = {
   queue: 'jobs',
   attempt: 2,
   maxAttempts: 5,
+  deliveryKey: null,
   requestId: 'r',
+  traceparent: null,
 };
 const end = (outcome: AttemptEnd['outcome']): AttemptEnd => ({
   message,

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DueMessage } from '../../src/outbox/due.ts';
 import { pack } from '../../src/relay/pack.ts';
-import { remainder } from '../../src/worker/claim.ts';
+import { remainder, startable } from '../../src/worker/claim.ts';
 
 const message: fc.Arbitrary<DueMessage> = fc.record({
   id: fc.uuid(),
@@ -62,12 +62,46 @@ describe('pack', () => {
 
   it('what a worker cannot start goes back whole, in order', () => {
     fc.assert(
-      fc.property(due, options, fc.nat(310), (messages, how, taken) => {
+      fc.property(due, options, fc.nat(310), (messages, how, free) => {
         const parcels = pack(messages, how);
-        const left = remainder(parcels, taken);
-        expect(left.flatMap((p) => p.ids)).toEqual(parcels.flatMap((p) => p.ids).slice(taken));
+        const offered = parcels.flatMap((p) => p.ids);
+        const { ids, heldBack } = startable(offered, { parcels: 1, free }, new Map());
+        const left = remainder(parcels, new Set(ids));
+        expect([...ids, ...left.flatMap((p) => p.ids)]).toEqual(offered);
+        expect(ids).toHaveLength(Math.min(free, offered.length));
+        expect(heldBack).toBe(0);
         expect(left.every((p) => p.ids.length > 0)).toBe(true);
       }),
+    );
+  });
+
+  it('of a job with a limit no more starts than has room, and its neighbours take the places', () => {
+    const jobs = fc.array(fc.constantFrom('a', 'b', undefined), { maxLength: 60 });
+    fc.assert(
+      fc.property(
+        jobs,
+        fc.nat(70),
+        fc.integer({ min: -2, max: 9 }),
+        fc.nat(9),
+        (names, free, roomA, roomB) => {
+          const offered = names.map((_, i) => String(i));
+          const jobOf = new Map(names.flatMap((name, i) => (name === undefined ? [] : [[String(i), name]])));
+          const room = new Map([
+            ['a', roomA],
+            ['b', roomB],
+          ]);
+          const { ids } = startable(offered, { parcels: 1, free, room }, jobOf);
+          const of = (name: string | undefined, all: readonly string[]) =>
+            all.filter((id) => jobOf.get(id) === name).length;
+          const startableAtAll =
+            of(undefined, offered) +
+            Math.min(Math.max(0, roomA), of('a', offered)) +
+            Math.min(roomB, of('b', offered));
+          expect(of('a', ids)).toBeLessThanOrEqual(Math.max(0, roomA));
+          expect(of('b', ids)).toBeLessThanOrEqual(roomB);
+          expect(ids).toHaveLength(Math.min(free, startableAtAll));
+        },
+      ),
     );
   });
 });

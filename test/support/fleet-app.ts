@@ -58,6 +58,18 @@ const flaky = defineJob({
   },
 });
 
+/** Two at a time in each process, in the queue of all the others. */
+const narrow = defineJob({
+  name: 'narrow',
+  payload: z.object({ ms: z.number() }),
+  concurrency: 2,
+  async handler(ctx, { ms }) {
+    await mark(ctx.message.id, ctx.message.attempt, 'narrow begins');
+    await sleep(ms);
+    await mark(ctx.message.id, ctx.message.attempt, 'narrow ends');
+  },
+});
+
 const happened = defineEvent({ name: 'happened', payload: z.object({ n: z.number() }) });
 const one = defineListener({
   name: 'one',
@@ -75,7 +87,7 @@ const two = defineListener({
 });
 
 export default defineApp({
-  jobs: [work, stubborn, poison, flaky],
+  jobs: [work, stubborn, poison, flaky, narrow],
   events: [happened],
   listeners: [one, two],
   teardown: () => pool.end(),

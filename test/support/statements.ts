@@ -1,9 +1,16 @@
 // Every statement that loops and callers run against the outbox (stats and verify are asked by people, and count), with values to explain it with, and what its plan must and must not touch.
 
-import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
+import { claimDueSql, claimIdsSql, jobsAmongSql } from '../../src/outbox/claim.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
 import { foldLedgerSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
+import {
+  keepAnswerSql,
+  keptAnswerSql,
+  lockKeySql,
+  pruneAnswersSql,
+  takeKeySql,
+} from '../../src/outbox/once.ts';
 import { holdersSql, newId, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
@@ -34,13 +41,18 @@ export const statements: Record<string, Statement> = {
   holders: { sql: holdersSql, values: () => [['job'], ['n'], ['k']], uses: ['outbox_delivery_key'] },
   'claim by id': {
     sql: claimIdsSql,
-    values: (ids) => [25, 15_000, 'w', ids, null, null],
+    values: (ids) => [25, 15_000, 'w', ids, null, null, null],
     uses: ['outbox_messages_pkey'],
   },
   'claim what is due': {
     sql: claimDueSql,
-    values: () => [25, 15_000, 'w', null, null],
+    values: () => [25, 15_000, 'w', null, null, null],
     uses: ['outbox_waiting', 'outbox_in_flight', 'outbox_messages_pkey'],
+  },
+  'jobs among': {
+    sql: jobsAmongSql,
+    values: (ids) => [ids, ['n1']],
+    uses: ['outbox_messages_pkey'],
   },
   settle: {
     sql: settleSql,
@@ -70,5 +82,10 @@ export const statements: Record<string, Statement> = {
   retry: { sql: retrySql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   cancel: { sql: cancelSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },
+  'lock key': { sql: lockKeySql, values: () => ['k'], uses: [] },
+  'take key': { sql: takeKeySql, values: () => ['s', 'k', null, null], uses: [] },
+  'kept answer': { sql: keptAnswerSql, values: () => ['s', 'k'], uses: [] },
+  'keep answer': { sql: keepAnswerSql, values: () => ['s', 'k', '1'], uses: [] },
+  'prune answers': { sql: pruneAnswersSql, values: () => [1, 1, 1_000], uses: [] },
   'fold ledger': { sql: foldLedgerSql, values: () => [], uses: [] },
 };

@@ -4,6 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { createActionRunner, type ActionRunner } from '../../src/action/run.ts';
 import type { App } from '../../src/define/app.ts';
 import { createRegistry, type Registry } from '../../src/define/registry.ts';
+import { configuredDrain } from '../../src/fleet/drain.ts';
+import { createOutboxDrainRoute, type FetchHandler } from '../../src/http/drain.ts';
 import { createServer } from '../../src/http/server.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { readConfig } from '../../src/process/config.ts';
@@ -17,6 +19,7 @@ export type TestWeb = {
   readonly host: Host;
   readonly registry: Registry;
   readonly runner: ActionRunner;
+  readonly drain: FetchHandler;
   /** How often the relay would have been nudged. */
   nudges(): number;
   end(): Promise<void>;
@@ -43,15 +46,20 @@ export function testWeb(
   const outboxOn = (executor: Parameters<typeof createPostgresOutbox>[0]) =>
     createPostgresOutbox(executor, { maxPayloadBytes: config.maxPayloadBytes });
   const runner = createActionRunner({ db, registry, log, nudge, outboxOn, emailFrom: config.emailFrom });
-  const server = createServer(host, { registry, runner, nudge });
+  const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
+  const drain = createOutboxDrainRoute({ ...draining.options, secret: config.cronSecret });
+  const server = createServer(host, { registry, runner, nudge, drain });
   return {
     server,
     host,
     registry,
     runner,
+    drain,
     nudges: () => nudges,
     async end() {
       await server.close();
+      await draining.close();
+      await host.handlers.end();
       await db.end();
     },
   };

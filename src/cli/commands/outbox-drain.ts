@@ -1,0 +1,99 @@
+// `waybill outbox drain`: deliver what is due from here, without a relay, a queue and workers. It may run beside them.
+
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Command } from 'commander';
+import { openDatabase } from '../../db/pool.ts';
+import { loadApp } from '../../define/load.ts';
+import { drainOutbox, type DrainReport } from '../../drain/drain.ts';
+import { configuredDrain } from '../../fleet/drain.ts';
+import { createLog } from '../../metrics/log.ts';
+import { UsageError } from '../exit.ts';
+import { single } from '../options.ts';
+import { print, say, type Output } from '../print.ts';
+import { withDatabase, type Session } from '../session.ts';
+
+type Options = Output & { readonly batchSize?: string; readonly untilEmpty?: boolean };
+
+export function addOutboxDrain(outbox: Command): void {
+  outbox
+    .command('drain')
+    .description('deliver what is due from here, without relay and workers')
+    .option('--batch-size <count>', 'messages of one batch, 1 to 10000 (default: 100)', single)
+    .option('--until-empty', 'batch after batch, until nothing is due')
+    .option('--json', 'the result as JSON')
+    .action(drain);
+}
+
+async function drain(options: Options): Promise<void> {
+  const batchSize = batchSizeOf(options.batchSize);
+  const report = await withDatabase((session) => drainSession(session, batchSize, options));
+  print(report, options, ({ claimed, delivered, retried, dead, released }) => [
+    `${claimed} claimed: ${delivered} delivered, ${retried} will be retried, ${dead} dead, ${released} given back`,
+  ]);
+}
+
+function batchSizeOf(text = '100'): number {
+  const size = Number(text);
+  if (/^[0-9]{1,6}$/.test(text) && size >= 1 && size <= 10_000) return size;
+  throw new UsageError('invalid_batch_size', '--batch-size must be a whole number from 1 to 10000');
+}
+
+async function drainSession({ config, db }: Session, batchSize: number, options: Options) {
+  const app = await loadApp(config.app);
+  const log = createLog({ level: config.logLevel, role: 'drain', destination: 2 });
+  const workerId = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
+  const onIdleError = (error: Error): void => say(`a connection to the database broke: ${error.message}`);
+  const { databaseUrl: url, concurrency } = config;
+  const handlers = openDatabase({
+    url,
+    onIdleError,
+    applicationName: 'waybill drain',
+    max: Math.min(concurrency, 10),
+    statementTimeoutMs: 60_000,
+  });
+  const { signal, stop } = interrupted();
+  const draining = configuredDrain(app, { config, db, handlers, log, workerId });
+  try {
+    await app.setup?.();
+    return await batches({ ...draining.options, batchSize, signal }, options);
+  } finally {
+    stop();
+    await draining.close();
+    await app.teardown?.();
+    await handlers.end();
+  }
+}
+
+/** One batch, or all there are. */
+async function batches(
+  drainOptions: Parameters<typeof drainOutbox>[0],
+  { untilEmpty, json }: Options,
+): Promise<DrainReport> {
+  let total: DrainReport = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
+  for (;;) {
+    const batch = await drainOutbox(drainOptions);
+    total = {
+      claimed: total.claimed + batch.claimed,
+      delivered: total.delivered + batch.delivered,
+      retried: total.retried + batch.retried,
+      dead: total.dead + batch.dead,
+      released: total.released + batch.released,
+    };
+    const over = !untilEmpty || batch.claimed === 0 || drainOptions.signal?.aborted;
+    if (over) return total;
+    if (!json) say(`${total.claimed} so far`);
+  }
+}
+
+/** Ctrl-C and SIGTERM give back what runs. */
+function interrupted(): { readonly signal: AbortSignal; stop(): void } {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort();
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const name of signals) process.once(name, abort);
+  return {
+    signal: controller.signal,
+    stop: () => signals.forEach((name) => process.off(name, abort)),
+  };
+}

@@ -1,0 +1,80 @@
+// Recording without actions: typed functions around an outbox, for applications with a framework and a query builder of their own.
+// Give them the outbox of the transaction that writes the business rows (invariant A).
+
+import type { z } from 'zod';
+import type { Enqueued, NewMessage } from '../outbox/message.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import type { ActionContext, EmailMessage, EnqueueOptions, JobTarget } from './context.ts';
+import { emailMessage, eventMessages, jobMessages } from './messages.ts';
+import { checkOptions } from './shape.ts';
+
+/** What recording needs of an outbox. */
+export type Recording = Pick<OutboxPort, 'enqueue'>;
+
+/** Where a message comes from; both appear in the admin API and in the logs of its delivery. */
+export type Origin = {
+  /** At most 200 characters. */
+  readonly requestId?: string | undefined;
+  /** W3C Trace Context, `00-…`. */
+  readonly traceparent?: string | undefined;
+};
+
+/** @throws WaybillError `payload_invalid` when the payload does not fit the event's schema */
+export function createOutboxEventRecorder(outbox: Recording, origin: Origin = {}): ActionContext['events'] {
+  checkOptions('createOutboxEventRecorder', origin, ['requestId', 'traceparent']);
+  const recordMany: ActionContext['events']['recordMany'] = async (event, all) =>
+    enqueue(outbox, await eventMessages(event, all), origin);
+  return {
+    recordMany,
+    record: async (event, payload, options) => (await recordMany(event, [{ ...options, payload }]))[0]!,
+  };
+}
+
+/** @throws WaybillError `payload_invalid` when the payload does not fit the job's schema */
+export function createOutboxJobDispatcher(outbox: Recording, origin: Origin = {}): ActionContext['jobs'] {
+  checkOptions('createOutboxJobDispatcher', origin, ['requestId', 'traceparent']);
+  const dispatchMany: ActionContext['jobs']['dispatchMany'] = async (job, all) =>
+    enqueue(outbox, await jobMessages(job, all), origin);
+  return {
+    dispatchMany,
+    dispatch: async (job, payload, options) => (await dispatchMany(job, [{ ...options, payload }]))[0]!,
+  };
+}
+
+const enqueueOptions = ['deliveryKey', 'availableAt', 'priority', 'requestId', 'traceparent'];
+
+/** Records one job. @throws WaybillError `payload_invalid` when the payload does not fit the job's schema */
+export async function enqueueJob<S extends z.ZodType>(
+  outbox: Recording,
+  job: JobTarget<S>,
+  payload: z.output<S>,
+  options: EnqueueOptions & Origin = {},
+): Promise<Enqueued> {
+  checkOptions(`enqueueJob ${job.name}`, options, enqueueOptions);
+  const { requestId, traceparent, ...how } = options;
+  const messages = await jobMessages(job, [{ ...how, payload }]);
+  return (await enqueue(outbox, messages, { requestId, traceparent }))[0]!;
+}
+
+/**
+ * Records one email, checked and rendered now.
+ * @param options.from the sender when the email names none
+ * @throws WaybillError with what is wrong with the email, see docs/errors.md
+ */
+export async function enqueueEmail(
+  outbox: Recording,
+  email: EmailMessage,
+  options: Origin & { readonly from?: string | undefined } = {},
+): Promise<Enqueued> {
+  checkOptions('enqueueEmail', options, ['from', 'requestId', 'traceparent']);
+  const { from, ...origin } = options;
+  return (await enqueue(outbox, [emailMessage(email, { from: from ?? null })], origin))[0]!;
+}
+
+async function enqueue(
+  outbox: Recording,
+  messages: readonly NewMessage[],
+  { requestId, traceparent }: Origin,
+): Promise<Enqueued[]> {
+  return outbox.enqueue(messages.map((message) => ({ ...message, requestId, traceparent })));
+}

@@ -1,0 +1,204 @@
+// drainOutbox: one bounded batch, claimed and delivered in this process without a queue. It may run beside a relay and beside other
+// drains: claim tokens keep them apart (invariant C). It ends lapsed leases itself (B), so it needs no fleet, and what killed its
+// worker before runs alone (F).
+
+import { randomBytes, randomUUID } from 'node:crypto';
+import { transactionsOf } from '../db/pool.ts';
+import type { Transactions } from '../db/transaction.ts';
+import { standardQueues } from '../define/registry.ts';
+import { createDeliver } from '../delivery/deliver.ts';
+import type { Deliver } from '../delivery/delivery.ts';
+import { createLog, type Log } from '../metrics/log.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { Kind } from '../outbox/message.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
+import { createProgress, runLoop } from '../process/loop.ts';
+import { attempt, type AttemptEvents, type AttemptPorts } from '../worker/attempt.ts';
+import { createLeases, type Leases } from '../worker/lease.ts';
+import { createSettler } from '../worker/settler.ts';
+import { gated } from './gate.ts';
+import { tellEnd, tellExpired, type Telling } from './instrumentation.ts';
+import { checkedBounds, type DrainOptions } from './options.ts';
+
+export type DrainReport = {
+  readonly claimed: number;
+  readonly delivered: number;
+  readonly retried: number;
+  readonly dead: number;
+  /** Given back without an attempt: aborted, or not known here. */
+  readonly released: number;
+};
+
+const clock: Clock = { now: () => performance.now() };
+
+/**
+ * Delivers what is due, once.
+ * @param heard hears of each attempt too: the metrics and logs of a process
+ * @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option); errors of the database pass through
+ */
+export async function drainOutbox(options: DrainOptions, heard?: AttemptEvents): Promise<DrainReport> {
+  const { batchSize, concurrency, leaseMs } = checkedBounds(options);
+  const { outbox, signal } = options;
+  const tally = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
+  const log = options.log ?? createLog({ level: 'warn', role: 'drain' });
+  const telling = tellingOf(options);
+  const leases = createLeases(outbox, leaseMs, clock);
+  const events = counting(tally, telling, log, heard);
+  const ports = attemptPorts(options, { leases, events, log });
+  const giveBack = (): void => leases.giveBack();
+  signal?.addEventListener('abort', giveBack, { once: true });
+  const running = new AbortController();
+  const renewing = runLoop(
+    { name: 'lease', step: leases.renew },
+    {
+      signal: running.signal,
+      observe: () => undefined,
+      progress: createProgress(clock),
+      onError: (_, error) => log.warn({ err: error }, 'leases could not be renewed, trying again'),
+    },
+  );
+  try {
+    for (const expired of await outbox.expire(batchSize)) {
+      if (expired.status === 'dead') tally.dead += 1;
+      quietly(log, () => tellExpired(expired, telling));
+    }
+    for (const expired of [false, true]) {
+      const width = expired ? 1 : concurrency;
+      await claimAndRun(
+        { ...claimOf(options, leaseMs), expired },
+        { width, batchSize, tally, signal, ports },
+      );
+    }
+    return tally;
+  } finally {
+    signal?.removeEventListener('abort', giveBack);
+    running.abort();
+    await renewing;
+  }
+}
+
+type Tally = { -readonly [K in keyof DrainReport]: number };
+type Claiming = Omit<Parameters<OutboxPort['claimBatch']>[0], 'limit'>;
+type Running = {
+  readonly width: number;
+  readonly batchSize: number;
+  readonly tally: Tally;
+  readonly signal: AbortSignal | undefined;
+  readonly ports: DrainPorts;
+};
+
+/** Claims only what it can start. */
+async function claimAndRun(claiming: Claiming, { width, batchSize, tally, signal, ports }: Running) {
+  const running = new Set<Promise<void>>();
+  const failed: unknown[] = [];
+  while (tally.claimed < batchSize && !signal?.aborted && failed.length === 0) {
+    const limit = Math.min(width - running.size, batchSize - tally.claimed);
+    const since = clock.now();
+    const messages = await ports.outbox.claimBatch({ ...claiming, limit });
+    tally.claimed += messages.length;
+    for (const message of messages) {
+      const one: Promise<void> = attempt(message, since, ports)
+        .catch((error: unknown) => void failed.push(error))
+        .finally(() => running.delete(one));
+      running.add(one);
+    }
+    if (signal?.aborted) ports.giveBack(); // it aborted while they were being claimed
+    if (messages.length === 0) break;
+    if (running.size >= width) await Promise.race(running);
+  }
+  await Promise.all(running);
+  if (failed.length > 0) throw failed[0];
+}
+
+function claimOf({ registry, email, workerId }: DrainOptions, leaseMs: Milliseconds): Claiming {
+  const kinds: Kind[] = ['event', 'listener', 'job', ...(email ? (['email'] as const) : [])];
+  const queues = [...registry.queues, ...(email ? [standardQueues.email] : [])];
+  return { leaseMs, kinds, queues, workerId: workerId ?? `drain:${process.pid}` };
+}
+
+type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; giveBack(): void };
+
+function attemptPorts(
+  options: DrainOptions,
+  { leases, events, log }: { leases: Leases; events: AttemptEvents; log: Log },
+): DrainPorts {
+  const { outbox, registry, email, pool = noDatabase } = options;
+  const db = 'transaction' in pool ? pool : transactionsOf(pool);
+  const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
+  const emailFrom = email?.from ?? null;
+  const provider = email?.provider ?? null;
+  const handlers = { db, outboxOn, registry, emailFrom, provider, log, onEmail: () => undefined };
+  const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  const onRetry = (settlements: number, error: unknown): void =>
+    log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
+  const deliver = retrying(gated(createDeliver(handlers), registry), options, log);
+  return {
+    outbox,
+    leases,
+    giveBack: leases.giveBack,
+    events,
+    deliver,
+    outboxOn,
+    clock,
+    random: Math.random,
+    nudge: () => undefined,
+    settler: createSettler({ outbox, pause, onRetry }),
+  };
+}
+
+const noDatabase: Transactions = {
+  transaction: async () => {
+    throw new WaybillError(
+      'drain_without_database',
+      'a handler uses ctx.db or enqueues, and this drain has no database for it: give drainOutbox a pool',
+    );
+  },
+};
+
+function retrying(deliver: Deliver, { retryDelayMs }: DrainOptions, log: Log): Deliver {
+  if (!retryDelayMs) return deliver;
+  return async (message, signal) => {
+    const delivery = await deliver(message, signal);
+    const { outcome, thrown } = delivery;
+    if (outcome.type !== 'failure' || outcome.failure.type !== 'transient') return delivery;
+    const asked = quietly(log, () => retryDelayMs({ message, error: thrown }));
+    if (asked !== undefined && !(Number.isFinite(asked) && asked >= 0))
+      log.error({ message: message.id }, 'retryDelayMs gave no number of milliseconds: the policy decides');
+    const usable = asked !== undefined && Number.isFinite(asked) && asked >= 0;
+    return usable ? { ...delivery, retryDelay: Math.round(asked) } : delivery;
+  };
+}
+
+function tellingOf({ instrumentation = {}, requestId, traceId }: DrainOptions): Telling {
+  return {
+    instrumentation,
+    requestId: requestId ?? randomUUID(),
+    traceId: traceId ?? randomBytes(16).toString('hex'),
+    today: Date.now,
+  };
+}
+
+function counting(tally: Tally, telling: Telling, log: Log, heard?: AttemptEvents): AttemptEvents {
+  return {
+    attempted(end) {
+      tally[end.outcome] += 1;
+      heard?.attempted(end);
+      quietly(log, () => tellEnd(end, telling));
+    },
+    rejected(claim) {
+      if (heard) heard.rejected(claim);
+      else log.warn({ message: claim.id, reason: claim.reason }, 'a stale claim was refused');
+    },
+  };
+}
+
+/** The application's own code is told; what it throws must not stop the delivery of others. */
+function quietly<T>(log: Log, tell: () => T): T | undefined {
+  try {
+    return tell();
+  } catch (error) {
+    log.error({ err: error }, 'a function given to drainOutbox threw');
+    return undefined;
+  }
+}

@@ -1,0 +1,94 @@
+// Who is told how each message of a drain ended. What is told holds no payload and no whole address.
+
+import type { AttemptEnd, TellableMessage } from '../metrics/events.ts';
+import type { Expired } from '../outbox/port.ts';
+import type { Milliseconds } from '../ports.ts';
+
+export type DrainedMessage = {
+  readonly id: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly queue: string;
+  /** 1 for the first. */
+  readonly attemptCount: number;
+  readonly maxAttempts: number;
+  readonly deliveryKey: string | null;
+  /** Of the request that recorded the message. */
+  readonly requestId: string | null;
+  /** Of the trace that recorded it. */
+  readonly traceId: string | null;
+};
+
+type Told = {
+  readonly message: DrainedMessage;
+  /** The drain's own. */
+  readonly requestId: string;
+  /** The drain's own. */
+  readonly traceId: string;
+};
+
+export type DeliveredEvent = Told & { readonly durationMs: Milliseconds };
+export type RetriedEvent = Told & {
+  readonly durationMs: Milliseconds;
+  /** Addresses are masked. */
+  readonly error: string;
+  readonly nextAttemptInMs: Milliseconds;
+  readonly nextAttemptAt: Date;
+};
+export type DeadLetteredEvent = Told & {
+  /** Addresses are masked. */
+  readonly error: string;
+};
+
+export type DrainInstrumentation = {
+  delivered?(event: DeliveredEvent): void;
+  /** It will be retried. */
+  retried?(event: RetriedEvent): void;
+  /** No retry will follow. */
+  deadLettered?(event: DeadLetteredEvent): void;
+};
+
+export type Telling = {
+  readonly instrumentation: DrainInstrumentation;
+  readonly requestId: string;
+  readonly traceId: string;
+  /** The calendar's time, in milliseconds since 1970. */
+  readonly today: () => Milliseconds;
+};
+
+export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Telling): void {
+  const told = { message: drained(end.message), ...ids };
+  const durationMs = end.seconds * 1000;
+  const error = end.error ?? '';
+  const nextAttemptInMs = end.nextAttemptInMs ?? 0;
+  switch (end.outcome) {
+    case 'delivered':
+      return instrumentation.delivered?.({ ...told, durationMs });
+    case 'retried': {
+      const nextAttemptAt = new Date(today() + nextAttemptInMs);
+      return instrumentation.retried?.({ ...told, durationMs, error, nextAttemptInMs, nextAttemptAt });
+    }
+    case 'dead':
+      return instrumentation.deadLettered?.({ ...told, error });
+    case 'released':
+      return; // the attempt does not count: nothing happened to the message
+  }
+}
+
+/** A worker died with the message, and that was its last attempt. */
+export function tellExpired(expired: Expired, { instrumentation, requestId, traceId }: Telling): void {
+  const { status, error, attempts, ...message } = expired;
+  if (status !== 'dead') return;
+  instrumentation.deadLettered?.({
+    message: drained({ ...message, attempt: attempts }),
+    requestId,
+    traceId,
+    error,
+  });
+}
+
+function drained(message: TellableMessage): DrainedMessage {
+  const { id, kind, name, queue, attempt, maxAttempts, deliveryKey, requestId, traceparent } = message;
+  const traceId = traceparent?.split('-')[1] ?? null;
+  return { id, kind, name, queue, attemptCount: attempt, maxAttempts, deliveryKey, requestId, traceId };
+}

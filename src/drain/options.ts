@@ -1,0 +1,82 @@
+// What a drain is given, and its bounds.
+
+import type { PgPool } from '../db/pool.ts';
+import type { Transactions } from '../db/transaction.ts';
+import type { Registry } from '../define/registry.ts';
+import { checkOptions } from '../define/shape.ts';
+import type { EmailProvider } from '../email/provider.ts';
+import type { Log } from '../metrics/log.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import type { Milliseconds } from '../ports.ts';
+import type { DrainInstrumentation } from './instrumentation.ts';
+
+export type DrainOptions = {
+  /** On a pool, not on one transaction: claims and ends of attempts commit by themselves. */
+  readonly outbox: OutboxPort;
+  readonly registry: Registry;
+  /** Messages at most: 1 … 10,000, default 100. */
+  readonly batchSize?: number | undefined;
+  /** Deliveries at a time: 1 … 500, default 10. */
+  readonly concurrency?: number | undefined;
+  /** For the transactions of handlers (`ctx.db`). Without it, a handler that needs one fails. */
+  readonly pool?: PgPool | Transactions | undefined;
+  /** Without it, emails are left for somebody else. */
+  readonly email?: { readonly provider: EmailProvider; readonly from?: string | undefined } | undefined;
+  /** Of a claim; renewed every third of it while the handler runs. Default 15,000 ms. */
+  readonly leaseMs?: Milliseconds | undefined;
+  /** The delay of a retry, exactly, in ms; undefined: the retry policy's. */
+  retryDelayMs?(failed: {
+    readonly message: ClaimedMessage;
+    readonly error: unknown;
+  }): Milliseconds | undefined;
+  readonly instrumentation?: DrainInstrumentation | undefined;
+  /** When it aborts, nothing more is claimed and what runs is given back, unharmed. */
+  readonly signal?: AbortSignal | undefined;
+  /** Of the drain, told with each event; default: made up. */
+  readonly requestId?: string | undefined;
+  readonly traceId?: string | undefined;
+  readonly workerId?: string | undefined;
+  readonly log?: Log | undefined;
+};
+
+export const drainOptionNames = [
+  'outbox',
+  'registry',
+  'batchSize',
+  'concurrency',
+  'pool',
+  'email',
+  'leaseMs',
+  'retryDelayMs',
+  'instrumentation',
+  'signal',
+  'requestId',
+  'traceId',
+  'workerId',
+  'log',
+];
+
+export type DrainBounds = {
+  readonly batchSize: number;
+  readonly concurrency: number;
+  readonly leaseMs: Milliseconds;
+};
+
+/** @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option) */
+export function checkedBounds(options: DrainOptions): DrainBounds {
+  checkOptions('drainOutbox', options, drainOptionNames);
+  const { batchSize = 100, concurrency = 10, leaseMs = 15_000 } = options;
+  const inRange = (name: string, value: number, low: number, high: number): void => {
+    if (Number.isInteger(value) && value >= low && value <= high) return;
+    throw new WaybillError(
+      'drain_options_invalid',
+      `drainOutbox: ${name} must be a whole number from ${low} to ${high}`,
+    );
+  };
+  inRange('batchSize', batchSize, 1, 10_000);
+  inRange('concurrency', concurrency, 1, 500);
+  inRange('leaseMs', leaseMs, 100, 3_600_000);
+  return { batchSize, concurrency, leaseMs };
+}

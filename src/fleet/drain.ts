@@ -1,0 +1,43 @@
+// A drain as the configuration wants it: for web's route and for the command.
+
+import type { Database } from '../db/pool.ts';
+import type { App } from '../define/app.ts';
+import { createRegistry } from '../define/registry.ts';
+import type { DrainOptions } from '../drain/options.ts';
+import { createProvider } from '../email/choose.ts';
+import type { Log } from '../metrics/log.ts';
+import type { Config } from '../process/config.ts';
+import { outboxOf } from './role.ts';
+
+export type ConfiguredDrain = {
+  readonly options: DrainOptions;
+  /** Ends what the email provider holds open. */
+  close(): Promise<void>;
+};
+
+export type DrainPorts = {
+  readonly config: Config;
+  readonly db: Database;
+  /** For the transactions of handlers. */
+  readonly handlers: Database;
+  readonly log: Log;
+  readonly workerId: string;
+};
+
+export function configuredDrain(
+  app: App,
+  { config, db, handlers, log, workerId }: DrainPorts,
+): ConfiguredDrain {
+  const provider = createProvider(config, log);
+  const options: DrainOptions = {
+    log,
+    workerId,
+    pool: handlers,
+    outbox: outboxOf(config)(db),
+    registry: createRegistry(app),
+    leaseMs: config.leaseMs,
+    concurrency: Math.min(config.concurrency, 10),
+    email: { provider, from: config.emailFrom ?? undefined },
+  };
+  return { options, close: () => provider.close() };
+}

@@ -1,0 +1,108 @@
+// The drain over HTTP, for platforms that call an address by schedule: one bounded batch for each call. A fetch-style handler,
+// so that any framework can serve it; web serves it at /cron/outbox/drain.
+
+import { randomUUID } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import { checkOptions } from '../define/shape.ts';
+import { drainOptionNames, type DrainOptions } from '../drain/options.ts';
+import { drainOutbox, type DrainReport } from '../drain/drain.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { Milliseconds } from '../ports.ts';
+import { isBearer } from '../process/health.ts';
+import { problemBody, problemOf } from './problems.ts';
+
+export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId'> & {
+  /** What callers send as `Authorization: Bearer …`. Null or empty: the route is closed and answers 503. */
+  readonly secret: string | null | undefined;
+  /** The largest batch that a caller may ask for with `?batchSize=`: 1 … 10,000, default 1,000. `batchSize` is the default of each call. */
+  readonly maxBatchSize?: number | undefined;
+  /** Then nothing more is claimed, and what still runs is given back. Default 25,000 ms, below the usual limit of a platform. */
+  readonly timeLimitMs?: Milliseconds | undefined;
+  /** Hears of what the caller is not told: an error of the database, a bug. Default: a log line on stdout. */
+  onError?(error: unknown): void;
+};
+
+export type FetchHandler = (request: Request) => Promise<Response>;
+
+/** @throws WaybillError `definition_invalid` when an option is unknown */
+export function createOutboxDrainRoute(
+  options: DrainRouteOptions,
+  drain: (options: DrainOptions) => Promise<DrainReport> = drainOutbox,
+): FetchHandler {
+  const own = ['secret', 'maxBatchSize', 'timeLimitMs', 'onError'];
+  checkOptions('createOutboxDrainRoute', options, [...own, ...drainOptionNames]);
+  const { secret, maxBatchSize = 1_000, timeLimitMs = 25_000, onError, ...drainOptions } = options;
+  return async (request) => {
+    const requestId = request.headers.get('x-request-id') ?? randomUUID();
+    try {
+      checkRequest(request, secret);
+      const batchSize = batchSizeOf(
+        request,
+        drainOptions.batchSize ?? Math.min(100, maxBatchSize),
+        maxBatchSize,
+      );
+      const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeLimitMs)]);
+      return Response.json(await drain({ ...drainOptions, batchSize, signal, requestId }), {
+        headers: noStore,
+      });
+    } catch (error) {
+      if (!(error instanceof WaybillError)) onError?.(error);
+      const problem = problemOf(error);
+      const type = { 'content-type': 'application/problem+json; charset=utf-8', 'x-request-id': requestId };
+      const headers = { ...noStore, ...problem.headers, ...type };
+      return new Response(problemBody(problem, requestId), { status: problem.status, headers });
+    }
+  };
+}
+
+const noStore = { 'cache-control': 'no-store' };
+
+/** @throws WaybillError `method_not_allowed`, `drain_closed`, `unauthorized` */
+function checkRequest({ method, headers }: Request, secret: string | null | undefined): void {
+  if (method !== 'GET' && method !== 'POST')
+    throw new WaybillError('method_not_allowed', 'this path takes GET, POST');
+  if (!secret)
+    throw new WaybillError('drain_closed', 'the drain route is closed: set WAYBILL_CRON_SECRET to open it');
+  const authorization = headers.get('authorization')?.replace(/^bearer +/i, 'Bearer ');
+  if (!isBearer(authorization, secret))
+    throw new WaybillError(
+      'unauthorized',
+      'Authorization: Bearer, with the key of WAYBILL_CRON_SECRET, is needed',
+    );
+}
+
+/** @throws WaybillError `invalid_batch_size` */
+function batchSizeOf({ url }: Request, standard: number, most: number): number {
+  const given = new URL(url).searchParams.getAll('batchSize');
+  if (given.length === 0) return standard;
+  const size = Number(given[0]);
+  if (given.length === 1 && /^[0-9]{1,9}$/.test(given[0]!) && size >= 1 && size <= most) return size;
+  throw new WaybillError('invalid_batch_size', `batchSize must be a whole number from 1 to ${most}`);
+}
+
+/** Where the drain of web is found. */
+export const drainPath = '/cron/outbox/drain';
+
+/** Serves a fetch-style handler. */
+export function addDrain(server: FastifyInstance, handler: FetchHandler): void {
+  server.route({
+    method: ['GET', 'POST'],
+    url: drainPath,
+    async handler({ method, url, headers, id }, reply) {
+      const gone = new AbortController();
+      reply.raw.once('close', () => reply.raw.writableFinished || gone.abort());
+      const authorization =
+        headers.authorization === undefined ? {} : { authorization: headers.authorization };
+      const request = new Request(new URL(url, 'http://localhost'), {
+        method,
+        signal: gone.signal,
+        headers: { ...authorization, 'x-request-id': id },
+      });
+      const response = await handler(request);
+      return reply
+        .code(response.status)
+        .headers(Object.fromEntries(response.headers))
+        .send(Buffer.from(await response.arrayBuffer()));
+    },
+  });
+}

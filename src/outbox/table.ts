@@ -1,0 +1,95 @@
+// The outbox under a table name of the user's own. The statements are written for `waybill.outbox_messages`; another name is put into
+// their text, validated and quoted. Beside the table stand three more, named after it: `…_attempts`, `…_keys`, `…_ledger`.
+
+import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { WaybillError } from './errors.ts';
+
+export type TableOptions = {
+  /**
+   * `name` or `schema.name`; default `waybill.outbox_messages`. Each part has 1 to 40 lower-case letters, digits or underscores
+   * and begins with a letter; the schema must exist.
+   */
+  readonly tableName?: string | undefined;
+};
+
+/** What turns the text of a statement into the one for this table. */
+export type Named = (sql: string) => string;
+
+/** @throws WaybillError `table_name_invalid` */
+export function tableNamed(tableName: string | undefined): Named {
+  if (tableName === undefined) return (sql) => sql;
+  const { schema, table } = parse(tableName);
+  const quoted = (name: string): string => (schema === undefined ? `"${name}"` : `"${schema}"."${name}"`);
+  return (sql) =>
+    sql
+      .replaceAll('waybill.outbox_messages', quoted(table))
+      .replaceAll(/waybill\.outbox_(\w+)/g, (_, rest: string) => quoted(`${table}_${rest}`));
+}
+
+function parse(tableName: string): { readonly schema?: string | undefined; readonly table: string } {
+  const parts = tableName.split('.');
+  const [schema, table] = parts.length === 1 ? [undefined, parts[0]!] : [parts[0]!, parts[1]!];
+  const wellFormed = parts.length <= 2 && parts.every((part) => /^[a-z][a-z0-9_]{0,39}$/.test(part));
+  if (!wellFormed || schema?.startsWith('pg_') || schema === 'information_schema')
+    throw new WaybillError(
+      'table_name_invalid',
+      `the table name ${JSON.stringify(tableName).slice(0, 100)} must be name or schema.name, each of 1 to 40 lower-case letters, digits or underscores, beginning with a letter, and not in a schema of Postgres itself`,
+    );
+  return { schema, table };
+}
+
+/** The engine's migrations that make an outbox without a fleet. */
+const files = ['0001_outbox.sql', '0002_attempts.sql', '0004_idempotency.sql'];
+
+/**
+ * The statements that make an outbox, one command each, for a migration of the application's own. Running them again changes nothing.
+ * Under the standard name they are the engine's own migrations, and `waybill migrate` goes on from there.
+ * @throws WaybillError `table_name_invalid`
+ */
+export function createPostgresOutboxSetupStatements({ tableName }: TableOptions = {}): string[] {
+  const named = tableNamed(tableName);
+  const sources = files.map((file) => {
+    const text = readFileSync(new URL(`../../sql/${file}`, import.meta.url), 'utf8').replaceAll('\r\n', '\n');
+    return { id: `waybill/${file}`, text };
+  });
+  const made = sources.flatMap(({ text }) => commands(text)).map(repeatable);
+  if (tableName === undefined) return [...made, migrationsTable, ...sources.map(applied)];
+  const { table } = parse(tableName);
+  return made
+    .filter((command) => !command.startsWith('create schema'))
+    .map((command) => named(ownNames(command, table)));
+}
+
+/** Indexes and constraints are named `outbox_…` without a schema; a second outbox in the same schema needs names of its own. */
+function ownNames(command: string, table: string): string {
+  return command.replaceAll(/(?<![.\w])outbox_(\w+)/g, (_, rest: string) => `"${table}_${rest}"`);
+}
+
+function repeatable(command: string): string {
+  return command
+    .replace(/^create (schema|table|index|unique index) (?!if not exists)/, 'create $1 if not exists ')
+    .replace(/^create (function|trigger) /, 'create or replace $1 ');
+}
+
+const migrationsTable = `create table if not exists waybill.migrations (
+  id text primary key, checksum text not null, applied_at timestamptz not null default now())`;
+
+/** So that `waybill migrate` knows what is there (src/db/migrate.ts). */
+function applied({ id, text }: { readonly id: string; readonly text: string }): string {
+  const checksum = createHash('sha256').update(text).digest('hex');
+  return `insert into waybill.migrations (id, checksum) values ('${id}', '${checksum}') on conflict do nothing`;
+}
+
+/** A file of ours → its commands: comments, texts in quotes and bodies in `$$` may hold semicolons. */
+function commands(text: string): string[] {
+  const tokens = text.match(/--[^\n]*|'(?:[^']|'')*'|\$\$[\s\S]*?\$\$|;|[^;'$-]+|[-$]/g) ?? [];
+  const all = [''];
+  for (const token of tokens) {
+    if (token === ';') all.push('');
+    else if (!token.startsWith('--')) all[all.length - 1] += token;
+  }
+  return all
+    .map((command) => command.trim().replaceAll(/[ \t]+\n/g, '\n'))
+    .filter((command) => command !== '');
+}

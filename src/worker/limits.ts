@@ -1,0 +1,32 @@
+// How many handlers of one job run in this process: a job's `concurrency`. What has no room is not claimed; it stays for later or for
+// another process.
+
+import type { Registry } from '../define/registry.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+
+export type Limits = {
+  /** The jobs of this queue that have a limit, and how many of each may start now; undefined when there is none. */
+  room(queue: string): ReadonlyMap<string, number> | undefined;
+  started(message: ClaimedMessage): void;
+  ended(message: ClaimedMessage): void;
+};
+
+export function createLimits(registry: Registry): Limits {
+  const limited = registry.app.jobs.filter((job) => job.concurrency !== undefined);
+  const byQueue = Map.groupBy(limited, (job) => job.queue);
+  const running = new Map<string, number>();
+
+  function change(message: ClaimedMessage, by: 1 | -1): void {
+    if (message.kind !== 'job') return;
+    running.set(message.name, (running.get(message.name) ?? 0) + by);
+  }
+
+  return {
+    room(queue) {
+      const jobs = byQueue.get(queue);
+      return jobs && new Map(jobs.map((job) => [job.name, job.concurrency! - (running.get(job.name) ?? 0)]));
+    },
+    started: (message) => change(message, 1),
+    ended: (message) => change(message, -1),
+  };
+}

@@ -1,0 +1,382 @@
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineEvent } from '../../src/define/event.ts';
+import { defineJob } from '../../src/define/job.ts';
+import { defineListener } from '../../src/define/listener.ts';
+import {
+  createOutboxEventRecorder,
+  createOutboxJobDispatcher,
+  enqueueEmail,
+  enqueueJob,
+} from '../../src/define/recorder.ts';
+import { defineOutboxRegistry } from '../../src/define/registry.ts';
+import type { HandlerContext } from '../../src/define/context.ts';
+import { drainOutbox } from '../../src/drain/drain.ts';
+import type { DrainOptions } from '../../src/drain/options.ts';
+import { createOutboxDrainRoute } from '../../src/http/drain.ts';
+import type { EmailProvider } from '../../src/email/provider.ts';
+import { createMemoryOutbox } from '../../src/outbox/memory.ts';
+import { createPostgresOutbox, type PostgresOutboxOptions } from '../../src/outbox/postgres.ts';
+import type { OutboxPort } from '../../src/outbox/port.ts';
+import { createPostgresOutboxSetupStatements } from '../../src/outbox/table.ts';
+import { PermanentError, RetryAfter } from '../../src/delivery/failure.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let script: (ctx: HandlerContext, n: number) => Promise<void>;
+const job = defineJob({
+  name: 'job',
+  payload: z.object({ n: z.number() }),
+  retry: { maxAttempts: 3, backoff: { initial: 1, max: 1 } },
+  handler: (ctx, { n }) => script(ctx, n),
+});
+const narrow = defineJob({
+  ...pick(job),
+  name: 'narrow',
+  concurrency: 2,
+  handler: (ctx, { n }) => script(ctx, n),
+});
+const happened = defineEvent({ name: 'happened', payload: z.object({ n: z.number() }) });
+const heard: string[] = [];
+const listener = (name: string) =>
+  defineListener({ name, event: happened, handler: async () => void heard.push(name) });
+const registry = defineOutboxRegistry({
+  jobs: [job, narrow],
+  events: [happened],
+  listeners: [listener('one'), listener('two')],
+});
+
+function pick({ payload }: typeof job) {
+  return { payload };
+}
+
+let database: TestDatabase;
+let pool: pg.Pool;
+beforeAll(async () => {
+  database = await testDatabase();
+  pool = new pg.Pool({ connectionString: database.url, max: 12 });
+  await pool.query('create table effects (n int)');
+  for (const statement of createPostgresOutboxSetupStatements({ tableName: 'own' }))
+    await pool.query(statement);
+});
+beforeEach(async () => {
+  heard.length = 0;
+  script = async () => undefined;
+  await pool.query('truncate waybill.outbox_messages, own, effects cascade');
+});
+afterAll(async () => {
+  await pool.end();
+  await database.end();
+});
+
+const outbox = (options?: PostgresOutboxOptions): OutboxPort => createPostgresOutbox(pool, options);
+const drain = (options: Partial<DrainOptions> = {}) =>
+  drainOutbox({ outbox: outbox(), registry, pool, ...options });
+const dispatch = async (count: number, name = job, to = outbox()) =>
+  createOutboxJobDispatcher(to).dispatchMany(
+    name,
+    Array.from({ length: count }, (_, n) => ({ payload: { n } })),
+  );
+const effects = async (): Promise<number> => (await pool.query('select from effects')).rowCount ?? 0;
+const statuses = async (): Promise<string[]> =>
+  (await pool.query<{ status: string }>('select status from waybill.outbox_messages order by id')).rows.map(
+    (r) => r.status,
+  );
+const none = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
+
+describe('drainOutbox', () => {
+  it('delivers one bounded batch, and what handlers wrote commits with its end', async () => {
+    await dispatch(7);
+    script = async (ctx, n) => void (await ctx.db.query('insert into effects values ($1)', [n]));
+    expect(await drain({ batchSize: 5, concurrency: 2 })).toEqual({ ...none, claimed: 5, delivered: 5 });
+    expect(await effects()).toBe(5);
+    expect(await drain({ batchSize: 5 })).toEqual({ ...none, claimed: 2, delivered: 2 });
+    expect(await drain()).toEqual(none);
+  });
+
+  it('an event becomes a message for each listener, delivered by the next drain', async () => {
+    await createOutboxEventRecorder(outbox()).record(happened, { n: 1 });
+    expect(await drain({ batchSize: 1 })).toMatchObject({ delivered: 1 });
+    expect(await drain()).toMatchObject({ delivered: 2 });
+    expect(heard.toSorted()).toEqual(['one', 'two']);
+  });
+
+  it('a handler may enqueue, and what it enqueued is gone when it fails', async () => {
+    await dispatch(1);
+    script = async (ctx, n) => {
+      if (n < 10) await ctx.jobs.dispatch(job, { n: 10 });
+      if (ctx.message.attempt === 1) throw new Error('not yet');
+    };
+    expect(await drain()).toMatchObject({ claimed: 1, retried: 1 });
+    expect(await statuses()).toEqual(['failed']);
+  });
+
+  it('retryDelayMs decides when, with the error as it was thrown; without an answer the policy does', async () => {
+    class Busy extends Error {}
+    await dispatch(2);
+    script = async (_, n) => {
+      throw n === 0 ? new Busy() : new Error('other');
+    };
+    const retryDelayMs: DrainOptions['retryDelayMs'] = ({ message, error }) =>
+      error instanceof Busy && message.attempt === 1 ? 3_600_000 : undefined;
+    expect(await drain({ retryDelayMs, batchSize: 2 })).toMatchObject({ retried: 2 });
+    const due = `select (payload ->> 'n')::int as n, round(extract(epoch from available_at - now()) / 600)::int as hours6 from waybill.outbox_messages order by n`;
+    expect((await pool.query(due)).rows).toEqual([
+      { n: 0, hours6: 6 },
+      { n: 1, hours6: 0 },
+    ]);
+  });
+
+  it('instrumentation hears how each ended, with attempts and an error without addresses', async () => {
+    const told: unknown[] = [];
+    const tell = (what: string) => (event: object) => void told.push([what, event]);
+    const instrumentation = {
+      delivered: tell('delivered'),
+      retried: tell('retried'),
+      deadLettered: tell('dead'),
+    };
+    const traceparent = '00-11111111111111111111111111111111-2222222222222222-01';
+    await enqueueJob(outbox(), job, { n: 0 }, { requestId: 'req', traceparent, deliveryKey: 'k' });
+    script = async () => {
+      throw new Error('ann@customers.test said no');
+    };
+    const ids = { requestId: 'drain-1', traceId: '3'.repeat(32) };
+    await drain({ instrumentation, ...ids, batchSize: 1 });
+    script = async () => {
+      throw new PermanentError('never');
+    };
+    await pool.query('update waybill.outbox_messages set available_at = now()');
+    await drain({ instrumentation, ...ids, batchSize: 1 });
+    await dispatch(1);
+    script = async () => undefined;
+    await drain({ instrumentation, ...ids });
+    const message = {
+      kind: 'job',
+      name: 'job',
+      queue: 'jobs',
+      attemptCount: 1,
+      maxAttempts: 3,
+      deliveryKey: 'k',
+      requestId: 'req',
+      traceId: '1'.repeat(32),
+    };
+    expect(told).toMatchObject([
+      [
+        'retried',
+        { ...ids, message, error: 'a***@customers.test said no', nextAttemptAt: expect.any(Date) as Date },
+      ],
+      ['dead', { ...ids, message: { ...message, attemptCount: 2 }, error: 'never' }],
+      [
+        'delivered',
+        { ...ids, message: { attemptCount: 1, requestId: null }, durationMs: expect.any(Number) as number },
+      ],
+    ]);
+    expect(JSON.stringify(told)).not.toContain('ann@');
+  });
+
+  it('instrumentation that throws stops nobody', async () => {
+    await dispatch(3);
+    const instrumentation = {
+      delivered() {
+        throw new Error('the metrics are down');
+      },
+    };
+    const { createLog } = await import('../../src/metrics/log.ts');
+    const log = createLog({ level: 'silent', role: 'test' });
+    expect(await drain({ instrumentation, log })).toMatchObject({ delivered: 3 });
+  });
+
+  it('RetryAfter and the signal: what must stop is given back, unharmed', async () => {
+    await dispatch(1);
+    script = async () => {
+      throw new RetryAfter('1h');
+    };
+    expect(await drain()).toMatchObject({ retried: 1 });
+    await pool.query('truncate waybill.outbox_messages cascade');
+    await dispatch(1);
+    const stop = new AbortController();
+    script = async (ctx) => {
+      stop.abort();
+      await new Promise((_, reject) =>
+        ctx.signal.addEventListener('abort', () => reject(new Error('stopped'))),
+      );
+    };
+    const report = await drain({ signal: stop.signal });
+    expect(report).toMatchObject({ delivered: 0, retried: 0, released: report.claimed });
+    const { rows } = await pool.query('select status, attempts from waybill.outbox_messages');
+    expect(rows).toEqual([{ status: 'pending', attempts: 0 }]);
+    expect(await drain({ signal: stop.signal })).toEqual(none);
+  });
+
+  it('B, E: what a dead drain held is found, and dead when no attempt is left', async () => {
+    const told: unknown[] = [];
+    await dispatch(2);
+    await outbox().claimBatch({ limit: 2, leaseMs: 1, workerId: 'gone' });
+    await pool.query(`update waybill.outbox_messages set max_attempts = 1 where payload ->> 'n' = '0'`);
+    const instrumentation = { deadLettered: (event: object) => void told.push(event) };
+    expect(await drain({ instrumentation })).toEqual({ ...none, claimed: 1, delivered: 1, dead: 1 });
+    expect(told).toMatchObject([
+      { message: { name: 'job', attemptCount: 1 }, error: expect.stringContaining('gone') as string },
+    ]);
+  });
+
+  it('F: what killed its worker before runs with nothing beside it', async () => {
+    await dispatch(2);
+    await outbox().claimBatch({ limit: 2, leaseMs: 1, workerId: 'gone' });
+    await dispatch(6);
+    let [running, most, together] = [0, 0, 0];
+    script = async (ctx) => {
+      running += 1;
+      if (ctx.message.attempt > 1) together = Math.max(together, running);
+      most = Math.max(most, running);
+      await ctx.db.query('select pg_sleep(0.02)');
+      running -= 1;
+    };
+    expect(await drain()).toMatchObject({ delivered: 8 });
+    expect([together, most]).toEqual([1, 6]);
+  });
+
+  it("a job's concurrency holds within the drain", async () => {
+    await dispatch(6, narrow);
+    let [running, most] = [0, 0];
+    script = async (ctx) => {
+      most = Math.max(most, ++running);
+      await ctx.db.query('select pg_sleep(0.01)');
+      running -= 1;
+    };
+    expect(await drain()).toMatchObject({ delivered: 6 });
+    expect(most).toBe(2);
+  });
+
+  it('C: several drains at once deliver each message once', async () => {
+    await dispatch(200);
+    script = async (ctx, n) => void (await ctx.db.query('insert into effects values ($1)', [n]));
+    const small = new pg.Pool({ connectionString: database.url, max: 12 });
+    const reports = await Promise.all(
+      [1, 2, 3, 4].map(() => drain({ pool: small, concurrency: 3, batchSize: 200 })),
+    );
+    await small.end();
+    expect(reports.reduce((sum, report) => sum + report.delivered, 0)).toBe(200);
+    const { rows } = await pool.query(
+      'select count(*)::int as all, count(distinct n)::int as different from effects',
+    );
+    expect(rows).toEqual([{ all: 200, different: 200 }]);
+  });
+
+  it('emails are left alone without a provider, and sent with one', async () => {
+    const sent: unknown[] = [];
+    const provider: EmailProvider = {
+      name: 'test',
+      send: async (email, { messageId }) => {
+        sent.push([email.to, messageId]);
+        return { accepted: ['ann@customers.test'], rejected: [], response: 'ok' };
+      },
+      close: async () => undefined,
+    };
+    const email = { to: 'ann@customers.test', subject: 'Hello', text: 'Hello' };
+    await expect(enqueueEmail(outbox(), email)).rejects.toMatchObject({ code: 'from_required' });
+    const { id } = await enqueueEmail(outbox(), email, { from: 'shop@example.test' });
+    expect(await drain()).toEqual(none);
+    expect(await drain({ email: { provider } })).toMatchObject({ delivered: 1 });
+    expect(sent).toEqual([[[{ address: 'ann@customers.test' }], `<${id}@example.test>`]]);
+  });
+
+  it("works on a table of the user's own, and on an outbox in memory", async () => {
+    const own = outbox({ tableName: 'own' });
+    await dispatch(3, job, own);
+    script = async (ctx, n) => void (await ctx.db.query('insert into effects values ($1)', [n]));
+    expect(await drain()).toEqual(none);
+    expect(await drain({ outbox: own })).toMatchObject({ delivered: 3 });
+    expect(await effects()).toBe(3);
+    const memory = createMemoryOutbox();
+    await dispatch(2, job, memory);
+    script = async (ctx, n) => void (n === 0 && (await ctx.jobs.dispatch(job, { n: 5 })));
+    const reports = [
+      await drainOutbox({ outbox: memory, registry }),
+      await drainOutbox({ outbox: memory, registry }),
+    ];
+    expect(reports.reduce((sum, { delivered }) => sum + delivered, 0)).toBe(3);
+    expect(memory.messages.map((m) => m.status)).toEqual(['delivered', 'delivered', 'delivered']);
+  });
+
+  it('a handler that needs a database and has none fails with what to do', async () => {
+    await dispatch(1);
+    script = async (ctx) => void (await ctx.db.query('select 1'));
+    expect(await drainOutbox({ outbox: outbox(), registry })).toMatchObject({ dead: 1 });
+    const { rows } = await pool.query('select last_error from waybill.outbox_messages');
+    expect(rows[0]).toEqual({ last_error: expect.stringContaining('give drainOutbox a pool') as string });
+  });
+
+  it.each([
+    [{ batchSize: 0 }, 'drain_options_invalid'],
+    [{ batchSize: 1e9 }, 'drain_options_invalid'],
+    [{ concurrency: 1.5 }, 'drain_options_invalid'],
+    [{ leaseMs: -1 }, 'drain_options_invalid'],
+    [{ bachSize: 5 }, 'definition_invalid'],
+  ])('%j is refused', async (options, code) => {
+    await expect(drain(options as Partial<DrainOptions>)).rejects.toMatchObject({ code });
+  });
+});
+
+describe('createOutboxDrainRoute', () => {
+  const route = (over = {}) =>
+    createOutboxDrainRoute({ outbox: outbox(), registry, pool, secret: 'geheim', ...over });
+  const ask = async (
+    handler: ReturnType<typeof route>,
+    query = '',
+    init: { method?: string; headers?: Record<string, string> } = {},
+  ) => {
+    const headers = { authorization: 'Bearer geheim', ...init.headers };
+    const response = await handler(new Request(`https://shop.test/drain${query}`, { ...init, headers }));
+    return {
+      status: response.status,
+      body: (await response.json()) as Record<string, unknown>,
+      headers: response.headers,
+    };
+  };
+
+  it('drains one bounded batch', async () => {
+    await dispatch(5);
+    expect(await ask(route(), '?batchSize=3')).toMatchObject({
+      status: 200,
+      body: { claimed: 3, delivered: 3, retried: 0, dead: 0 },
+    });
+    expect(await ask(route(), '', { method: 'POST' })).toMatchObject({ status: 200, body: { claimed: 2 } });
+  });
+
+  it('is bounded in time: what still runs then is given back', async () => {
+    await dispatch(1);
+    script = () => new Promise(() => undefined);
+    expect(await ask(route({ timeLimitMs: 50 }))).toMatchObject({
+      status: 200,
+      body: { claimed: 1, released: 1 },
+    });
+  });
+
+  it.each([
+    ['the wrong key', {}, '', { headers: { authorization: 'Bearer falsch' } }, 401, 'unauthorized'],
+    ['no key', {}, '', { headers: { authorization: '' } }, 401, 'unauthorized'],
+    ['no secret', { secret: null }, '', {}, 503, 'drain_closed'],
+    ['an empty secret', { secret: '' }, '', { headers: { authorization: 'Bearer ' } }, 503, 'drain_closed'],
+    ['another method', {}, '', { method: 'PUT' }, 405, 'method_not_allowed'],
+    ['no number', {}, '?batchSize=many', {}, 400, 'invalid_batch_size'],
+    ['zero', {}, '?batchSize=0', {}, 400, 'invalid_batch_size'],
+    ['too many', { maxBatchSize: 10 }, '?batchSize=11', {}, 400, 'invalid_batch_size'],
+    ['twice', {}, '?batchSize=1&batchSize=2', {}, 400, 'invalid_batch_size'],
+  ])('%s', async (_, over, query, init, status, code) => {
+    await dispatch(1);
+    const answer = await ask(route(over), query, init);
+    expect([answer.status, answer.body['code']]).toEqual([status, code]);
+    expect(answer.headers.get('content-type')).toContain('application/problem+json');
+    expect(await statuses()).toEqual(['pending']);
+  });
+
+  it('an error of the database is told to the application, not to the caller', async () => {
+    const errors: unknown[] = [];
+    const lost = createPostgresOutbox(pool, { tableName: 'not_there' });
+    const answer = await ask(route({ outbox: lost, onError: (error: unknown) => errors.push(error) }));
+    expect(answer.status).toBe(500);
+    expect(JSON.stringify(answer.body)).not.toContain('not_there');
+    expect(errors).toHaveLength(1);
+  });
+});

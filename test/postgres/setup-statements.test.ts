@@ -1,0 +1,86 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrate, standardSources } from '../../src/db/migrate.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutboxSetupStatements, tableNamed } from '../../src/outbox/table.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let pool: pg.Pool;
+beforeAll(async () => {
+  database = await testDatabase({ migrated: false });
+  pool = new pg.Pool({ connectionString: database.url, max: 3 });
+  await pool.query('create schema shop');
+});
+afterAll(async () => {
+  await pool.end();
+  await database.end();
+});
+
+async function setUp(tableName?: string): Promise<void> {
+  // With values, so that pg takes the protocol that allows one command at a time.
+  for (const statement of createPostgresOutboxSetupStatements({ tableName }))
+    await pool.query({ text: statement, values: [] });
+}
+
+const message = { kind: 'job', name: 'n', queue: 'jobs', payload: { a: 1 } } as const;
+
+describe.each(['mail_outbox', 'shop.messages', undefined])('the outbox in the table %s', (tableName) => {
+  it('is made by the statements, and made again without harm', async () => {
+    await setUp(tableName);
+    await setUp(tableName);
+    const outbox = createPostgresOutbox(pool, { tableName });
+    const { id } = await outbox.enqueue({ ...message, deliveryKey: 'k' });
+    expect(await outbox.enqueue({ ...message, deliveryKey: 'k' })).toEqual({
+      id,
+      status: 'pending',
+      duplicate: true,
+    });
+    const [claimed] = await outbox.claimBatch({ limit: 5, leaseMs: 60_000, workerId: 'w' });
+    expect(claimed).toMatchObject({ id, payload: { a: 1 } });
+    expect(await outbox.markFailed(id, claimed!.claimToken, 'no')).toBe(true);
+    const [again] = await outbox.claimBatch({ limit: 5, leaseMs: 60_000, workerId: 'w', ids: [id] });
+    expect(await outbox.extend([again!], 60_000)).toEqual([id]);
+    expect(await outbox.markDelivered(id, again!.claimToken, [message])).toBe(true);
+    expect(await outbox.expire(10)).toEqual([]);
+    expect((await outbox.once({ scope: 's', key: 'k' }, async () => 1)).repeated).toBe(false);
+    const named = tableNamed(tableName);
+    const { rows } = await pool.query(named('select recorded::int from waybill.outbox_ledger order by 1'));
+    expect(rows).toEqual([{ recorded: 1 }, { recorded: 1 }]);
+  });
+});
+
+it('three outboxes in one database do not see one another', async () => {
+  const count = async (tableName?: string): Promise<unknown> =>
+    (await pool.query(tableNamed(tableName)('select count(*)::int as n from waybill.outbox_messages')))
+      .rows[0];
+  expect(await Promise.all(['mail_outbox', 'shop.messages', undefined].map(count))).toEqual([
+    { n: 2 },
+    { n: 2 },
+    { n: 2 },
+  ]);
+});
+
+it('`waybill migrate` goes on from the statements of the standard name', async () => {
+  const { applied } = await migrate(database.db, standardSources('nowhere/index.ts'));
+  expect(applied).not.toContain('waybill/0001_outbox.sql');
+  expect(applied).toContain('waybill/0003_fleet.sql');
+});
+
+it.each([
+  `Robert'); drop table students; --`,
+  '1abc',
+  'Messages',
+  'a.b.c',
+  '',
+  '.a',
+  'x'.repeat(41),
+  'pg_catalog.messages',
+  'information_schema.messages',
+  'a"b',
+  'a b',
+])('the table name %j is refused', (tableName) => {
+  const code = 'table_name_invalid';
+  expect(() => createPostgresOutboxSetupStatements({ tableName })).toThrow(expect.objectContaining({ code }));
+  expect(() => createPostgresOutbox(pool, { tableName })).toThrow(expect.objectContaining({ code }));
+});
