@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  resolve: { tsconfigPaths: true }, // `waybill` is src/index.ts here, without a build
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global.ts'],

@@ -17,6 +17,7 @@ export async function loadApp(path: string): Promise<App> {
       'app_not_found',
       `WAYBILL_APP: there is no file ${path}; set it to the module that exports your application`,
     );
+  if (/\.[cm]?tsx?$/.test(file) && !import.meta.url.endsWith('.ts')) await import('./typescript.ts');
   const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
   if (!isApp(module.default))
     throw new WaybillError(

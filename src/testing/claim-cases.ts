@@ -1,0 +1,59 @@
+// What every OutboxPort must do when messages are claimed and their leases extended.
+
+import assert from 'node:assert/strict';
+import { foreignToken, outboxCase, type OutboxCase } from './outbox-case.ts';
+
+export const claimCases: readonly OutboxCase[] = [
+  outboxCase('E: an attempt counts when it is claimed', async ({ claimed, see }) => {
+    const { id } = await claimed();
+    const { status, attempts } = await see(id);
+    assert.deepEqual({ status, attempts }, { status: 'sending', attempts: 1 });
+  }),
+
+  outboxCase('C: two claims never hold the same message', async ({ enqueue, claim }) => {
+    const { queue } = await enqueue();
+    const both = await Promise.all([claim(queue), claim(queue)]);
+    assert.equal(both.flat().length, 1);
+  }),
+
+  outboxCase(
+    'claims no more than the limit, the most urgent first, and nothing that is not due',
+    async ({ port, fresh, enqueue, claim }) => {
+      const { queue } = await enqueue({ priority: -5 });
+      await port.enqueue([
+        fresh({ queue, priority: 7, payload: 'urgent' }),
+        fresh({ queue, priority: 9, availableAt: new Date(Date.now() + 3_600_000) }),
+      ]);
+      const first = await claim(queue, 1);
+      assert.deepEqual(
+        first.map((m) => m.payload),
+        ['urgent'],
+      );
+      assert.equal((await claim(queue)).length, 1);
+      assert.deepEqual(await claim(queue), []);
+      assert.deepEqual(await claim(queue, 0), []);
+    },
+  ),
+
+  outboxCase('claims by id, kind and queue', async ({ port, enqueue }) => {
+    const { id, queue } = await enqueue();
+    const request = { limit: 5, leaseMs: 60_000, workerId: 'suite' };
+    assert.deepEqual(await port.claimBatch({ ...request, ids: [] }), []);
+    assert.deepEqual(await port.claimBatch({ ...request, ids: [foreignToken] }), []);
+    assert.deepEqual(await port.claimBatch({ ...request, queues: [queue], kinds: ['email'] }), []);
+    const [message] = await port.claimBatch({ ...request, ids: [id] });
+    const { kind, name, attempt, maxAttempts, deliveryKey, createdAt } = message!;
+    assert.deepEqual(
+      { id: message!.id, kind, name, queue: message!.queue, attempt, maxAttempts, deliveryKey },
+      { id, kind: 'job', name: 'suite.job', queue, attempt: 1, maxAttempts: 3, deliveryKey: null },
+    );
+    assert.ok(createdAt instanceof Date && !Number.isNaN(createdAt.getTime()), 'createdAt is a Date');
+  }),
+
+  outboxCase('C: only the holder extends', async ({ port, claimed }) => {
+    const { id, claimToken } = await claimed();
+    assert.deepEqual(await port.extend([{ id, claimToken }], 60_000), [id]);
+    assert.deepEqual(await port.extend([{ id, claimToken: foreignToken }], 60_000), []);
+    assert.deepEqual(await port.extend([], 60_000), []);
+  }),
+];

@@ -1,0 +1,78 @@
+// What every OutboxPort must do with leases that ran out, and with keys under which something is done once.
+
+import assert from 'node:assert/strict';
+import type { Expired } from '../outbox/port.ts';
+import { outboxCase, type Bench, type OutboxCase } from './outbox-case.ts';
+
+/** Claims with a lease that is over at once, and asks until it was ended. */
+async function lapse({ port }: Bench, queue: string): Promise<Expired> {
+  await port.claimBatch({ limit: 1, leaseMs: 1, workerId: 'suite', queues: [queue] });
+  for (;;) {
+    const ended = (await port.expire(1_000)).find((one) => one.queue === queue);
+    if (ended) return ended;
+  }
+}
+
+export const expiryCases: readonly OutboxCase[] = [
+  outboxCase('B: a lease that ran out makes the message due again, and the attempt counts', async (bench) => {
+    const { id, queue } = await bench.enqueue({ requestId: 'r-1' });
+    const { status, attempts, maxAttempts, requestId, ...rest } = await lapse(bench, queue);
+    assert.deepEqual(
+      { id: rest.id, kind: rest.kind, status, attempts, maxAttempts, requestId },
+      { id, kind: 'job', status: 'failed', attempts: 1, maxAttempts: 3, requestId: 'r-1' },
+    );
+    const [again] = await bench.claim(queue);
+    assert.deepEqual([again?.id, again?.attempt], [id, 2]);
+    assert.ok(!(await bench.port.expire(1_000)).some((one) => one.id === id));
+  }),
+
+  outboxCase('E: a lease that ran out in the last attempt is the end', async (bench) => {
+    const { id, queue } = await bench.enqueue({ maxAttempts: 1 });
+    assert.equal((await lapse(bench, queue)).status, 'dead');
+    const { status, attempts } = await bench.see(id);
+    assert.deepEqual([status, attempts], ['dead', 1]);
+    assert.deepEqual(await bench.claim(queue), []);
+  }),
+
+  outboxCase('F: what a worker died with can be claimed apart from the rest', async (bench) => {
+    const { id, queue } = await bench.enqueue();
+    await lapse(bench, queue);
+    const fine = await bench.enqueue({ queue });
+    const request = { limit: 5, leaseMs: 60_000, workerId: 'suite', queues: [queue] };
+    const others = await bench.port.claimBatch({ ...request, expired: false });
+    assert.deepEqual(
+      others.map((m) => m.id),
+      [fine.id],
+    );
+    const expired = await bench.port.claimBatch({ ...request, expired: true });
+    assert.deepEqual(
+      expired.map((m) => m.id),
+      [id],
+    );
+  }),
+];
+
+export const onceCases: readonly OutboxCase[] = [
+  outboxCase('does something once for each scope and key, and keeps the answer', async ({ port, key }) => {
+    const about = { scope: 's', key: key() };
+    let runs = 0;
+    const make = async (): Promise<unknown> => ({ run: ++runs, text: 'a\0b' });
+    const answer = { run: 1, text: 'a\0b' };
+    assert.deepEqual(await port.once(about, make), { answer, repeated: false });
+    assert.deepEqual(await port.once(about, make), { answer, repeated: true });
+    assert.equal((await port.once({ ...about, scope: 't' }, make)).repeated, false);
+    assert.equal(runs, 2);
+  }),
+
+  outboxCase(
+    'the same key with another fingerprint is a mistake; an old key is none',
+    async ({ port, key }) => {
+      const about = { scope: 's', key: key(), fingerprint: 'a' };
+      await port.once(about, async () => 1);
+      const other = port.once({ ...about, fingerprint: 'b' }, async () => 2);
+      await assert.rejects(other, { code: 'idempotency_key_reused' });
+      const later = await port.once({ ...about, fingerprint: 'b', maxAgeMs: -1 }, async () => 3);
+      assert.deepEqual(later, { answer: 3, repeated: false });
+    },
+  ),
+];

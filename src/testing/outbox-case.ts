@@ -1,0 +1,81 @@
+// A case of the conformance suite for OutboxPort: a sentence and its proof, for any test runner. What each implementation hands over,
+// and what the cases do with it.
+
+import assert from 'node:assert/strict';
+import type { ClaimedMessage, Enqueued, NewMessage, Status } from '../outbox/message.ts';
+import type { Claim, OutboxPort } from '../outbox/port.ts';
+import { newId } from '../outbox/record.ts';
+
+/** What stands in the store. */
+export type SeenMessage = {
+  readonly status: Status;
+  readonly attempts: number;
+  readonly lastError: string | null;
+};
+
+/** An implementation, and what a port has no method for. */
+export type OutboxHarness = {
+  readonly port: OutboxPort;
+  see(id: string): Promise<SeenMessage>;
+  /** Ends a waiting message by hand. */
+  cancel(id: string): Promise<void>;
+};
+
+export type OutboxCase = {
+  readonly name: string;
+  /** Rejects with an AssertionError when the port does something else. May run beside other cases, and more than once on the same store. */
+  run(harness: OutboxHarness): Promise<void>;
+};
+
+export type Held = Claim & { readonly queue: string };
+
+/** What a case is told with. */
+export type Bench = OutboxHarness & {
+  /** A message in a queue of its own, so that cases do not claim one another's. */
+  fresh(over?: Partial<NewMessage>): NewMessage;
+  /** A delivery key that no other run has used. */
+  key(): string;
+  enqueue(over?: Partial<NewMessage>): Promise<Enqueued & { readonly queue: string }>;
+  claim(queue: string, limit?: number): Promise<ClaimedMessage[]>;
+  claimed(over?: Partial<NewMessage>): Promise<Held>;
+};
+
+/** A claim token that nobody holds. */
+export const foreignToken = '00000000-0000-4000-8000-000000000000';
+
+export function outboxCase(name: string, body: (bench: Bench) => Promise<void>): OutboxCase {
+  return { name, run: (harness) => body(benchOf(harness)) };
+}
+
+function benchOf(harness: OutboxHarness): Bench {
+  const { port } = harness;
+
+  function fresh(over: Partial<NewMessage> = {}): NewMessage {
+    return {
+      kind: 'job',
+      name: 'suite.job',
+      queue: `q-${newId()}`,
+      payload: { n: 1 },
+      maxAttempts: 3,
+      ...over,
+    };
+  }
+
+  async function enqueue(over?: Partial<NewMessage>): Promise<Enqueued & { queue: string }> {
+    const message = fresh(over);
+    return { ...(await port.enqueue(message)), queue: message.queue };
+  }
+
+  async function claim(queue: string, limit = 10): Promise<ClaimedMessage[]> {
+    return port.claimBatch({ limit, leaseMs: 60_000, workerId: 'suite', queues: [queue] });
+  }
+
+  async function claimed(over?: Partial<NewMessage>): Promise<Held> {
+    const { id, queue } = await enqueue(over);
+    const [message] = await claim(queue);
+    assert.equal(message?.id, id);
+    return { id, queue, claimToken: message!.claimToken };
+  }
+
+  return { ...harness, fresh, enqueue, claim, claimed, key: () => `key-${newId()}` };
+}

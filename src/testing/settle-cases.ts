@@ -1,0 +1,70 @@
+// What every OutboxPort must do when an attempt ends.
+
+import assert from 'node:assert/strict';
+import type { Settlement } from '../outbox/outcome.ts';
+import { foreignToken, outboxCase, type OutboxCase } from './outbox-case.ts';
+
+export const settleCases: readonly OutboxCase[] = [
+  outboxCase('C: a stale token settles nothing', async ({ port, claimed, claim, see }) => {
+    const first = await claimed();
+    await port.markFailed(first.id, first.claimToken, 'again');
+    const [second] = await claim(first.queue);
+    assert.equal(await port.markDelivered(first.id, first.claimToken), false);
+    assert.equal(await port.markFailed(first.id, first.claimToken, 'late'), false);
+    assert.deepEqual(await see(first.id), { status: 'sending', attempts: 2, lastError: 'again' });
+    assert.equal(await port.markDelivered(first.id, second!.claimToken), true);
+  }),
+
+  outboxCase(
+    'a failed message is due after its delay; the last attempt ends it',
+    async ({ port, claimed, claim, see }) => {
+      const one = await claimed({ maxAttempts: 2 });
+      await port.markFailed(one.id, one.claimToken, 'later', { delayMs: 3_600_000 });
+      assert.deepEqual(await see(one.id), { status: 'failed', attempts: 1, lastError: 'later' });
+      assert.deepEqual(await claim(one.queue), []);
+      const two = await claimed({ maxAttempts: 1 });
+      await port.markFailed(two.id, two.claimToken, 'over');
+      assert.deepEqual(await see(two.id), { status: 'dead', attempts: 1, lastError: 'over' });
+    },
+  ),
+
+  outboxCase('a released message has its attempt back', async ({ port, claimed, claim, see }) => {
+    const { id, claimToken, queue } = await claimed();
+    await port.settle([{ id, claimToken, to: 'released', error: null, delay: 0 }]);
+    assert.deepEqual(await see(id), { status: 'pending', attempts: 0, lastError: null });
+    assert.equal((await claim(queue)).length, 1);
+  }),
+
+  outboxCase(
+    'a delivery adds its messages if and only if it was recorded',
+    async ({ port, claimed, claim, fresh }) => {
+      const event = await claimed({ kind: 'event' });
+      const child = fresh({ kind: 'listener' });
+      assert.equal(await port.markDelivered(event.id, foreignToken, [child]), false);
+      assert.deepEqual(await claim(child.queue), []);
+      assert.equal(await port.markDelivered(event.id, event.claimToken, [child]), true);
+      assert.equal((await claim(child.queue)).length, 1);
+    },
+  ),
+
+  outboxCase(
+    'a batch settles what it may and leaves the rest out of the answer',
+    async ({ port, claimed }) => {
+      const [one, two] = [await claimed(), await claimed()];
+      const stale: Settlement = {
+        id: two.id,
+        claimToken: foreignToken,
+        to: 'dead',
+        error: 'x',
+        ambiguous: false,
+      };
+      const { id, claimToken } = one;
+      const settled = await port.settle([{ id, claimToken, to: 'delivered', then: [] }, stale]);
+      assert.deepEqual(
+        settled.map((s) => [s.id, s.status]),
+        [[id, 'delivered']],
+      );
+      assert.deepEqual(await port.settle([]), []);
+    },
+  ),
+];

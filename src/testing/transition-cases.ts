@@ -1,0 +1,62 @@
+// Every pair of state and action, as the table of transitions has it: allowed, or refused and without a trace.
+
+import assert from 'node:assert/strict';
+import type { Status } from '../outbox/message.ts';
+import type { Claim } from '../outbox/port.ts';
+import { isAllowed, transitions, type Action } from '../outbox/transitions.ts';
+import { foreignToken, outboxCase, type Bench, type Held, type OutboxCase } from './outbox-case.ts';
+
+/** How a message gets into each state. */
+const reach: Readonly<Record<Status, (bench: Bench) => Promise<Held>>> = {
+  pending: async ({ enqueue }) => ({ ...(await enqueue()), claimToken: foreignToken }),
+  sending: ({ claimed }) => claimed(),
+  failed: (bench) => end(bench, (c) => bench.port.markFailed(c.id, c.claimToken, 'no')),
+  delivered: (bench) => end(bench, (c) => bench.port.markDelivered(c.id, c.claimToken)),
+  dead: (bench) => end(bench, (c) => bench.port.markFailed(c.id, c.claimToken, 'no', { permanent: true })),
+  async cancelled({ enqueue, cancel }) {
+    const message = await enqueue();
+    await cancel(message.id);
+    return { ...message, claimToken: foreignToken };
+  },
+};
+
+async function end({ claimed }: Bench, how: (claim: Claim) => Promise<boolean>): Promise<Held> {
+  const one = await claimed();
+  assert.equal(await how(one), true);
+  return one;
+}
+
+/** What a port can do to one message; the answer names the message when it was done. */
+const act: Partial<Record<Action, (bench: Bench, held: Held) => Promise<readonly unknown[]>>> = {
+  claim: ({ claim }, { queue }) => claim(queue),
+  deliver: ({ port }, { id, claimToken }) => port.settle([{ id, claimToken, to: 'delivered', then: [] }]),
+  fail: ({ port }, { id, claimToken }) =>
+    port.settle([{ id, claimToken, to: 'failed', error: 'e', delay: 0, ambiguous: false }]),
+  kill: ({ port }, { id, claimToken }) =>
+    port.settle([{ id, claimToken, to: 'dead', error: 'e', ambiguous: false }]),
+  release: ({ port }, { id, claimToken }) =>
+    port.settle([{ id, claimToken, to: 'released', error: null, delay: 0 }]),
+};
+
+const actions = Object.keys(act) as Action[];
+const states = Object.keys(reach) as Status[];
+
+export const transitionCases: readonly OutboxCase[] = actions.flatMap((action) =>
+  states.map((status) => {
+    const allowed = isAllowed(action, status);
+    return outboxCase(`${action} from ${status} is ${allowed ? 'allowed' : 'refused'}`, async (bench) => {
+      const message = await reach[status](bench);
+      const before = await bench.see(message.id);
+      const done = await act[action]!(bench, message);
+      const after = await bench.see(message.id);
+      if (allowed) {
+        assert.equal(done.length, 1);
+        const to: readonly Status[] = transitions[action].to;
+        assert.ok(to.includes(after.status), `it is ${after.status} now`);
+      } else {
+        assert.deepEqual(done, []);
+        assert.deepEqual(after, before);
+      }
+    });
+  }),
+);

@@ -1,0 +1,21 @@
+// The outbox on Postgres, as the conformance suite wants it: through any executor.
+
+import type { Executor } from '../../src/db/executor.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import type { OutboxHarness, SeenMessage } from '../../src/testing/outbox-case.ts';
+
+export function postgresHarness(db: Executor): OutboxHarness {
+  return {
+    port: createPostgresOutbox(db),
+    async see(id) {
+      const sql = `select status, attempts, last_error as "lastError" from waybill.outbox_messages where id = $1`;
+      return (await db.executeSql<SeenMessage>(sql, [id])).rows[0]!;
+    },
+    async cancel(id) {
+      await db.executeSql(
+        `update waybill.outbox_messages set status = 'cancelled', cancelled_at = now() where id = $1`,
+        [id],
+      );
+    },
+  };
+}
