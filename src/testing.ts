@@ -1,4 +1,17 @@
 // What users' tests import: `waybill/testing`.
 
+export { startTestFleet, type TestFleet, type TestFleetOptions } from './testing/fleet.ts';
 export type { OutboxCase, OutboxHarness, SeenMessage } from './testing/outbox-case.ts';
 export { outboxPortCases } from './testing/outbox-cases.ts';
+export { runAction, type RunActionOptions } from './testing/run-action.ts';
+export {
+  startFakeSmtpServer,
+  type FakeMail,
+  type FakeSmtpOptions,
+  type FakeSmtpServer,
+  type MailAddress,
+  type MailAttachment,
+  type SmtpAnswer,
+  type SmtpReply,
+  type SmtpStage,
+} from './testing/smtp.ts';

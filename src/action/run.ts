@@ -19,8 +19,10 @@ import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
 
 export type ActionPorts = {
-  readonly db: Database;
+  readonly db: Pick<Database, 'transaction'>;
   readonly registry: Registry;
+  /** The action is without its application: the events and jobs that it enqueues are not looked up. */
+  readonly alone?: boolean | undefined;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly emailFrom: string | null;
   readonly log: Log;
@@ -111,7 +113,7 @@ async function runOnce(
       const outbox = outboxOn(tx);
       const ctx = createContext({
         tx,
-        registry,
+        ...(ports.alone ? {} : { registry }),
         emailFrom,
         invoker,
         requestId,

@@ -39,14 +39,7 @@ export function queueOf(host: Host): ParcelQueue {
   };
 }
 
-/** `setup` before the part runs, `teardown` after it has drained. */
+/** A part that needs the application: its `setup` comes before, its `teardown` after all parts of the process that share it. */
 export function withApp(app: App, part: Part): Part {
-  return {
-    name: part.name,
-    async run(signal) {
-      await app.setup?.();
-      await part.run(signal);
-      await app.teardown?.();
-    },
-  };
+  return { ...part, life: app };
 }

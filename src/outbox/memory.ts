@@ -9,7 +9,7 @@ import {
   type NewMessage,
   type Status,
 } from './message.ts';
-import { keyRunning, repeated, type Kept, type Once } from './once.ts';
+import { createMemoryKeys } from './memory-keys.ts';
 import type { Settlement } from './outcome.ts';
 import type { ClaimRequest, Expired, OutboxPort, Settled } from './port.ts';
 import { newId } from './record.ts';
@@ -30,16 +30,28 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   lastError: string | null;
 };
 
-export type MemoryOutbox = OutboxPort & { readonly messages: readonly MemoryMessage[] };
+export type MemoryOutbox = OutboxPort & {
+  readonly messages: readonly MemoryMessage[];
+  /** A transaction on it, for actions without Postgres (invariant A). */
+  begin(): MemoryTransaction;
+};
+
+export type MemoryTransaction = {
+  /** What it records is among the messages from the commit on. */
+  readonly outbox: OutboxPort;
+  /** What was recorded in `body` is gone when it throws. */
+  savepoint<T>(body: () => Promise<T>): Promise<T>;
+  commit(): void;
+};
 
 /** @param now the clock of this outbox, in milliseconds since 1970; default: the system's */
 export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   const messages: MemoryMessage[] = [];
-  const keys = new Map<string, Kept & { readonly at: number }>();
-  const running = new Map<string, Promise<unknown>>();
+  const keys = createMemoryKeys(now);
 
-  function add(checked: CheckedMessage): Enqueued {
-    const holder = messages.find((m) => holdsKeyOf(m, checked));
+  /** @param into what is not committed yet, if it goes there first */
+  function add(checked: CheckedMessage, into = messages): Enqueued {
+    const holder = [...messages, ...into].find((m) => holdsKeyOf(m, checked));
     if (holder) return { id: holder.id, status: holder.status, duplicate: true };
     const { json, availableAt, ...rest } = checked;
     const createdAt = new Date(now());
@@ -57,15 +69,42 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       claimedUntil: null,
       lastError: null,
     };
-    messages.push(message);
+    into.push(message);
     return { id: message.id, status: 'pending', duplicate: false };
   }
 
-  async function enqueue(message: NewMessage): Promise<Enqueued>;
-  async function enqueue(given: readonly NewMessage[]): Promise<Enqueued[]>;
-  async function enqueue(given: NewMessage | readonly NewMessage[]): Promise<Enqueued | Enqueued[]> {
-    if (!Array.isArray(given)) return add(checkMessage(given as NewMessage));
-    return (given as readonly NewMessage[]).map((m) => checkMessage(m)).map(add);
+  function enqueueInto(into: MemoryMessage[]): OutboxPort['enqueue'] {
+    async function enqueue(message: NewMessage): Promise<Enqueued>;
+    async function enqueue(given: readonly NewMessage[]): Promise<Enqueued[]>;
+    async function enqueue(given: NewMessage | readonly NewMessage[]): Promise<Enqueued | Enqueued[]> {
+      if (!Array.isArray(given)) return add(checkMessage(given as NewMessage), into);
+      return (given as readonly NewMessage[]).map((m) => checkMessage(m)).map((m) => add(m, into));
+    }
+    return enqueue;
+  }
+
+  function begin(): MemoryTransaction {
+    const staged: MemoryMessage[] = [];
+    const stagedKeys = keys.begin();
+    return {
+      outbox: { ...outbox, enqueue: enqueueInto(staged), once: stagedKeys.once },
+      async savepoint(body) {
+        const before = staged.length;
+        const takeBack = stagedKeys.savepoint();
+        try {
+          return await body();
+        } catch (error) {
+          staged.length = before;
+          takeBack();
+          throw error;
+        }
+      },
+      commit() {
+        // Of two transactions with one delivery key, the first to commit has it.
+        messages.push(...staged.filter((m) => !messages.some((held) => holdsKeyOf(held, m))));
+        stagedKeys.commit();
+      },
+    };
   }
 
   async function settle(settlements: readonly Settlement[]): Promise<Settled[]> {
@@ -85,29 +124,12 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     return settled;
   }
 
-  async function once(about: Once, make: () => Promise<unknown>): ReturnType<OutboxPort['once']> {
-    const id = JSON.stringify([about.scope, about.key]);
-    const kept = keys.get(id);
-    if (kept && now() - kept.at <= (about.maxAgeMs ?? Number.POSITIVE_INFINITY)) return repeated(kept, about);
-    const first = running.get(id);
-    if (first) {
-      if (about.noWait) throw keyRunning();
-      await first.catch(() => undefined); // its caller hears of it; then the key is free
-      return once(about, make);
-    }
-    const making = make().finally(() => running.delete(id));
-    running.set(id, making);
-    const answer = await making;
-    const text = JSON.stringify(answer) ?? 'null';
-    keys.set(id, { fingerprint: about.fingerprint ?? null, answer: text, at: now() });
-    return { answer, repeated: false };
-  }
-
   const outbox: MemoryOutbox = {
     messages,
-    enqueue,
+    enqueue: enqueueInto(messages),
+    begin,
     settle,
-    once,
+    once: keys.once,
     on: () => outbox,
     async claimBatch(request) {
       const due = messages
@@ -141,7 +163,9 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   return outbox;
 }
 
-function holdsKeyOf(held: MemoryMessage, message: CheckedMessage): boolean {
+type Keyed = Pick<MemoryMessage, 'kind' | 'name' | 'deliveryKey'>;
+
+function holdsKeyOf(held: MemoryMessage, message: Keyed): boolean {
   if (message.deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled')
     return false;
   return held.kind === message.kind && held.name === message.name && held.deliveryKey === message.deliveryKey;

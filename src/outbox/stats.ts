@@ -1,6 +1,7 @@
 // How many messages are in which state, by queue, and how long the oldest due one has waited.
 
 import type { Executor } from '../db/executor.ts';
+import type { Milliseconds } from '../ports.ts';
 import { statuses, type Status } from './message.ts';
 
 type Live = 'pending' | 'sending' | 'failed';
@@ -63,4 +64,41 @@ export async function readStats(db: Executor): Promise<Stats> {
     oldestDueSeconds: due.length > 0 ? Math.max(...due.map(([, age]) => age)) : null,
     oldestDueSecondsByQueue: Object.fromEntries(due),
   };
+}
+
+/** A message that is not settled yet. */
+export type Unsettled = {
+  readonly id: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly status: Live;
+  readonly attempts: number;
+  readonly lastError: string | null;
+};
+
+/** What waits, or is due within so many milliseconds, or is being delivered: ten of them. */
+export const unsettledSql = `
+  with live as (
+    select id, kind, name, status, attempts, last_error, available_at from waybill.outbox_messages
+     where relayed_at is null and cancelled_at is null and delivered_at is null and dead_at is null
+    union all
+    select id, kind, name, status, attempts, last_error, available_at from waybill.outbox_messages
+     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null)
+  select id, kind, name, status, attempts, last_error as "lastError" from live
+   where status = 'sending' or available_at <= now() + $1 * interval '1 millisecond' limit 10`;
+
+export async function readUnsettled(db: Executor, withinMs: Milliseconds): Promise<Unsettled[]> {
+  return (await db.executeSql<Unsettled>(unsettledSql, [withinMs])).rows;
+}
+
+/** Counts the rows themselves, every one: for the databases of tests. */
+export async function countStatuses(db: Executor): Promise<Record<Status, number>> {
+  const { rows } = await db.executeSql<{ status: Status; messages: number }>(
+    'select status, count(*)::int as messages from waybill.outbox_messages group by status',
+  );
+  const counted = new Map(rows.map(({ status, messages }) => [status, messages]));
+  return Object.fromEntries(statuses.map((status) => [status, counted.get(status) ?? 0])) as Record<
+    Status,
+    number
+  >;
 }

@@ -9,8 +9,11 @@ import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { runLoop } from './loop.ts';
 
+/** What parts stand on. Parts that name the same object share it. */
+export type Life = { setup?(): Promise<void>; teardown?(): Promise<void> };
+
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
-export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
+export type Part = { readonly name: string; readonly life?: Life; run(signal: AbortSignal): Promise<void> };
 
 export const exitCodes = {
   ok: 0,
@@ -99,14 +102,17 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
   return exitCodes.ok;
 }
 
-/** All parts, until the signal; one that fails or ends early ends the process. */
+/** All parts, until the signal; one that fails or ends early ends the process. What they stand on is there before the first, until after the last. */
 async function runAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {
+  const lives = new Set(parts.flatMap(({ life }) => life ?? []));
+  for (const life of lives) await life.setup?.();
   await Promise.all(
     parts.map(async (part) => {
       await part.run(signal);
       if (!signal.aborted) throw new Error(`the part ${part.name} ended by itself`);
     }),
   );
+  for (const life of lives) await life.teardown?.();
 }
 
 function doing({ config, counts }: Host): object {

@@ -1,4 +1,4 @@
-// Every statement that loops and callers run against the outbox (stats and verify are asked by people, and count), with values to explain it with, and what its plan must and must not touch.
+// Every statement that loops and callers run against the outbox (stats and verify are asked by people, what is unsettled by tests, and they count), with values to explain it with, and what its plan must and must not touch.
 
 import { claimDueSql, claimIdsSql, jobsAmongSql } from '../../src/outbox/claim.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';

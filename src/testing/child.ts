@@ -1,0 +1,59 @@
+// A process of the fleet as a child of the test: what it says, how it ends, and that it does.
+
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+export type Child = {
+  readonly pid: number | undefined;
+  /** Resolves with the exit code, or the signal that ended it, when all it said was read. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  hasEnded(): boolean;
+  /** The last lines that it wrote, of both streams. */
+  lastWords(): string;
+  kill(signal: NodeJS.Signals): void;
+};
+
+const keptLines = 40;
+
+/** Starts `waybill` with these arguments. The child leaves when this process is gone. */
+export function startChild(args: readonly string[], env: NodeJS.ProcessEnv): Child {
+  const child = spawn(process.execPath, [...commandLine(), ...args], {
+    env: { ...env, WAYBILL_SUPERVISED: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const lines: string[] = [];
+  const keep = (line: string): void => {
+    lines.push(line);
+    if (lines.length > keptLines) lines.shift();
+  };
+  createInterface({ input: child.stdout }).on('line', keep);
+  createInterface({ input: child.stderr }).on('line', keep);
+  let over = false;
+  const ended = new Promise<number | NodeJS.Signals>((resolve) => {
+    const end = (how: number | NodeJS.Signals): void => {
+      over = true;
+      resolve(how);
+    };
+    child.once('error', (error) => {
+      keep(error.message);
+      end(-1);
+    });
+    child.once('close', (code, signal) => end(code ?? signal ?? -1));
+  });
+  return {
+    pid: child.pid,
+    ended,
+    hasEnded: () => over,
+    lastWords: () => lines.join('\n'),
+    kill: (signal) => void child.kill(signal),
+  };
+}
+
+/** The command line beside this file: compiled, or a source that needs tsx. */
+function commandLine(): string[] {
+  if (!import.meta.url.endsWith('.ts')) return [fileURLToPath(new URL('../cli/main.js', import.meta.url))];
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  return [`--import=${tsx}`, fileURLToPath(new URL('../cli/main.ts', import.meta.url))];
+}

@@ -1,0 +1,74 @@
+// An action without Postgres, for tests of use cases: the checks, the context and the transaction are the engine's own
+// (src/action/run.ts), on an outbox in memory.
+
+import type { z } from 'zod';
+import { createActionRunner } from '../action/run.ts';
+import type { PgLike } from '../db/executor.ts';
+import type { Access, Action } from '../define/action.ts';
+import { defineApp, type App } from '../define/app.ts';
+import type { Invoker } from '../define/context.ts';
+import { createRegistry } from '../define/registry.ts';
+import { checkOptions } from '../define/shape.ts';
+import { createLog } from '../metrics/log.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { MemoryOutbox } from '../outbox/memory.ts';
+import { newId } from '../outbox/record.ts';
+import { handlerDatabase } from './handler-database.ts';
+
+export type RunActionOptions = {
+  /** From createMemoryOutbox: what the action enqueued is in its `messages`, and nothing of it when the action failed. */
+  readonly outbox: MemoryOutbox;
+  /**
+   * What answers `ctx.db.query` and `ctx.db.client.query`: a fake, or a pg client. Only what the handler asks reaches it: no begin, no
+   * commit, no savepoint. Without it, a query throws.
+   */
+  readonly db?: PgLike;
+  /** Default: the least whom the action's access lets in. */
+  readonly invoker?: Invoker;
+  /** With it, events and jobs that the application does not have cannot be enqueued; without it, any can. */
+  readonly app?: App;
+  /** The sender of emails that name none, as WAYBILL_EMAIL_FROM; default `sender@example.test`. */
+  readonly emailFrom?: string;
+  /** `ctx.signal`. */
+  readonly signal?: AbortSignal;
+};
+
+const known = ['outbox', 'db', 'invoker', 'app', 'emailFrom', 'signal'];
+
+const letIn: Readonly<Record<Access, Invoker>> = {
+  public: { type: 'anonymous' },
+  authenticated: { type: 'user' },
+  system: { type: 'system', source: 'outbox' },
+};
+
+/**
+ * Runs the action as its caller over HTTP would have it run, and gives the result, encoded by the result schema if there is one.
+ * @throws WaybillError as in production: `unauthorized`, `forbidden`, `invalid_arguments`, `result_invalid`, `event_not_declared`,
+ * `delivery_key_required` …; `test_database_missing` or `test_database_invalid`; and what the handler throws
+ */
+export async function runAction<A extends z.ZodType, R extends z.ZodType>(
+  action: Action<A, R>,
+  args: z.input<A>,
+  options: RunActionOptions,
+): Promise<z.input<R>> {
+  checkOptions('runAction', options, known);
+  const { outbox, db, app, invoker = letIn[action.access], signal } = options;
+  const { emailFrom = 'sender@example.test' } = options;
+  const one = action as unknown as Action;
+  if (app && !app.actions.includes(one))
+    throw new WaybillError(
+      'unknown_action',
+      `the application has no action ${action.name}: add it to actions in defineApp`,
+    );
+  const { outboxOn, transaction } = handlerDatabase(outbox, db);
+  const runner = createActionRunner({
+    db: { transaction },
+    outboxOn,
+    emailFrom,
+    registry: createRegistry(app ?? defineApp({ actions: [one], events: [...new Set(action.emits)] })),
+    alone: app === undefined,
+    log: createLog({ level: 'silent', role: 'test' }),
+    nudge: () => undefined,
+  });
+  return (await runner.run(action.name, args, { invoker, signal, requestId: newId() })) as z.input<R>;
+}

@@ -1,0 +1,176 @@
+// A fake mail server for tests: it listens on a free port of this machine, keeps what it accepts, parsed, and answers what a test
+// wants it to. It stands on the packages smtp-server and postal-mime, which an application adds for its tests.
+
+import type { AddressInfo, Socket } from 'node:net';
+import type { SMTPServer, SMTPServerOptions } from 'smtp-server';
+import { WaybillError } from '../outbox/errors.ts';
+
+export type MailAddress = { readonly name: string; readonly address?: string | undefined };
+
+export type MailAttachment = {
+  readonly filename: string | null;
+  readonly mimeType: string;
+  readonly content: ArrayBuffer | Uint8Array | string;
+};
+
+export type FakeMail = {
+  readonly envelope: { readonly from: string; readonly to: readonly string[] };
+  readonly messageId: string;
+  /** As it came, folded lines joined: one entry a field. */
+  readonly headerLines: readonly string[];
+  readonly parsed: {
+    readonly from?: MailAddress | undefined;
+    readonly to?: readonly MailAddress[] | undefined;
+    readonly cc?: readonly MailAddress[] | undefined;
+    readonly replyTo?: readonly MailAddress[] | undefined;
+    readonly subject?: string | undefined;
+    readonly html?: string | undefined;
+    readonly text?: string | undefined;
+    readonly attachments: readonly MailAttachment[];
+  };
+};
+
+/** Undefined accepts; a number is the reply's code; `drop` closes the connection without a reply; `hang` never replies. */
+export type SmtpReply = number | 'drop' | 'hang' | undefined;
+
+export type SmtpStage = 'connect' | 'mail' | 'rcpt' | 'data';
+
+/** `about`: the client's address, the sender, the recipient, or the message id. With a promise, the server answers when it resolves. */
+export type SmtpAnswer = (stage: SmtpStage, about: string) => SmtpReply | Promise<SmtpReply>;
+
+export type FakeSmtpServer = {
+  /** For `SMTP_URL`. */
+  readonly url: string;
+  /** What was accepted, in the order in which it came. */
+  readonly mails: FakeMail[];
+  close(): Promise<void>;
+};
+
+export type FakeSmtpOptions = {
+  readonly answer?: SmtpAnswer;
+  /** The only login that is accepted; without it, none is offered. */
+  readonly auth?: { readonly user: string; readonly pass: string };
+};
+
+type Done = (error?: Error | null) => void;
+type Login = FakeSmtpOptions['auth'];
+
+/** @throws WaybillError `package_missing` without smtp-server or postal-mime */
+export async function startFakeSmtpServer(options: FakeSmtpOptions = {}): Promise<FakeSmtpServer> {
+  const { answer = () => undefined, auth } = options;
+  const [{ SMTPServer: Server }, { default: PostalMime }] = await packages();
+  const mails: FakeMail[] = [];
+  const sockets = new Set<Socket>();
+  const drop = (): void => sockets.forEach((socket) => socket.destroy());
+  const reply = replier(answer, drop);
+
+  async function keep(
+    stream: AsyncIterable<Uint8Array>,
+    envelope: FakeMail['envelope'],
+    done: Done,
+  ): Promise<void> {
+    const raw = await read(stream);
+    const mail = mailOf(raw, await PostalMime.parse(raw), envelope);
+    reply('data', mail.messageId, (error) => {
+      if (!error) mails.push(mail);
+      done(error);
+    });
+  }
+
+  // A client that left in the middle is answered like one that the server refuses.
+  const server = new Server(settings(auth, reply, (...mail) => void keep(...mail).catch(mail[2])));
+  server.on('error', () => undefined); // a connection that a test cut
+  server.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  const port = await listen(server);
+  const login = auth ? `${encodeURIComponent(auth.user)}:${encodeURIComponent(auth.pass)}@` : '';
+  return {
+    url: `smtp://${login}127.0.0.1:${port}`,
+    mails,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        drop();
+      }),
+  };
+}
+
+async function packages() {
+  try {
+    return await Promise.all([import('smtp-server'), import('postal-mime')]);
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new WaybillError(
+      'package_missing',
+      'the fake SMTP server needs two more packages: npm install --save-dev smtp-server postal-mime',
+      [],
+      { cause: error },
+    );
+  }
+}
+
+type Reply = (stage: SmtpStage, about: string, done: Done) => void;
+
+function replier(answer: SmtpAnswer, drop: () => void): Reply {
+  const say = (code: SmtpReply, stage: SmtpStage, done: Done): void => {
+    if (code === 'drop') drop();
+    else if (code !== 'hang')
+      done(code === undefined ? null : Object.assign(new Error(`no ${stage}`), { responseCode: code }));
+  };
+  return (stage, about, done) => {
+    const code = answer(stage, about);
+    if (code instanceof Promise) code.then((later) => say(later, stage, done), done);
+    else say(code, stage, done);
+  };
+}
+
+function settings(
+  auth: Login,
+  reply: Reply,
+  keep: (stream: AsyncIterable<Uint8Array>, envelope: FakeMail['envelope'], done: Done) => void,
+): SMTPServerOptions {
+  return {
+    onConnect: (session, done) => reply('connect', session.remoteAddress, done),
+    onMailFrom: ({ address }, _, done) => reply('mail', address, done),
+    onRcptTo: ({ address }, _, done) => reply('rcpt', address, done),
+    onData(stream, { envelope: { mailFrom, rcptTo } }, done) {
+      const from = mailFrom === false ? '' : mailFrom.address;
+      keep(stream, { from, to: rcptTo.map(({ address }) => address) }, done);
+    },
+    onAuth: ({ username, password }, _, done) =>
+      username === auth?.user && password === auth?.pass
+        ? done(null, { user: username })
+        : done(new Error('Invalid username or password')),
+    hideSTARTTLS: true,
+    disabledCommands: auth ? ['STARTTLS'] : ['STARTTLS', 'AUTH'],
+    authOptional: !auth,
+    allowInsecureAuth: true,
+    disableReverseLookup: true,
+    closeTimeout: 10,
+    logger: false,
+  };
+}
+
+function listen(server: SMTPServer): Promise<number> {
+  return new Promise((resolve) => {
+    const listener = server.listen(0, '127.0.0.1', () => resolve((listener.address() as AddressInfo).port));
+  });
+}
+
+async function read(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function mailOf(
+  raw: Buffer,
+  parsed: FakeMail['parsed'] & { readonly messageId?: string },
+  envelope: FakeMail['envelope'],
+): FakeMail {
+  const head = raw.toString('latin1').split('\r\n\r\n')[0]!;
+  const headerLines = head.replaceAll(/\r\n[ \t]+/g, ' ').split('\r\n');
+  return { envelope, messageId: parsed.messageId ?? '', headerLines, parsed };
+}
