@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { defineApp, defineJob } from '../src/index.ts';
 
-const noop = defineJob({ name: 'noop', payload: z.object({}), handler: async () => undefined });
+export const noop = defineJob({ name: 'noop', payload: z.object({}), handler: async () => undefined });
 
 const tell = defineJob({
   name: 'tell',

@@ -1,10 +1,11 @@
-// npm run bench -- [drain|latency] [--json]
+// npm run bench -- [drain|latency|record] [--json]
 
 import { drain } from './drain.ts';
 import { latency } from './latency.ts';
+import { record } from './record.ts';
 import { benchWorld, type BenchWorld } from './world.ts';
 
-const parts: Readonly<Record<string, (world: BenchWorld) => Promise<object>>> = { latency, drain };
+const parts: Readonly<Record<string, (world: BenchWorld) => Promise<object>>> = { latency, drain, record };
 
 const asked = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const unknown = asked.find((name) => !(name in parts));

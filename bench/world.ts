@@ -9,6 +9,7 @@ import { openDatabase, type Database } from '../src/db/pool.ts';
 
 export type BenchWorld = {
   readonly db: Database;
+  readonly url: string;
   /** Starts a process of the fleet; resolves when it runs. */
   start(role: 'relay' | 'jobs'): Promise<void>;
   end(): Promise<void>;
@@ -27,6 +28,7 @@ export async function benchWorld(): Promise<BenchWorld> {
   const children: ChildProcess[] = [];
   return {
     db,
+    url: server.url(),
     async start(role) {
       const env = {
         ...process.env,

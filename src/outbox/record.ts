@@ -5,25 +5,26 @@ import type { Executor } from '../db/executor.ts';
 import { WaybillError } from './errors.ts';
 import type { CheckedMessage, Enqueued, Status } from './message.ts';
 
-const columns = `id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent`;
+const types = {
+  id: 'uuid',
+  kind: 'text',
+  name: 'text',
+  queue: 'text',
+  payload: 'jsonb',
+  max_attempts: 'int',
+  priority: 'int',
+  available_at: 'timestamptz',
+  delivery_key: 'text',
+  parent_id: 'uuid',
+  request_id: 'text',
+  traceparent: 'text',
+};
+const columns = Object.keys(types).join(', ');
 
 /** `n(…)`: the rows to record, from the arrays that `recordValues` makes, numbered from `$first`. */
 export function newRows(first: number): string {
-  const types = [
-    'uuid',
-    'text',
-    'text',
-    'text',
-    'jsonb',
-    'int',
-    'int',
-    'timestamptz',
-    'text',
-    'uuid',
-    'text',
-    'text',
-  ];
-  return `unnest(${types.map((type, i) => `$${first + i}::${type}[]`).join(', ')}) as n(${columns})`;
+  const arrays = Object.values(types).map((type, i) => `$${first + i}::${type}[]`);
+  return `unnest(${arrays.join(', ')}) as n(${columns})`;
 }
 
 /** `insert … select` of those rows; a message without availableAt is due at once, by the database's clock (invariant H). */
@@ -35,10 +36,16 @@ export function insertRows(from: string): string {
 
 const free = `dead_at is null and cancelled_at is null`;
 
+/** No pruned message holds the key. */
+const isFree = (column: (name: string) => string): string => `not exists (
+    select from waybill.outbox_keys k
+     where k.kind = ${column('kind')} and k.name = ${column('name')} and k.delivery_key = ${column('delivery_key')})`;
+
+const unlessHeld = `on conflict (kind, name, delivery_key) where delivery_key is not null and ${free} do nothing`;
+
 export const recordSql = `${insertRows(newRows(1))}
-  where n.delivery_key is null or not exists (
-    select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
-  on conflict (kind, name, delivery_key) where delivery_key is not null and ${free} do nothing
+  where n.delivery_key is null or ${isFree((name) => `n.${name}`)}
+  ${unlessHeld}
   returning id`;
 
 export const holdersSql = `
@@ -51,8 +58,8 @@ export const holdersSql = `
     from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
     join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key`;
 
-export function recordValues(messages: readonly (CheckedMessage & { readonly id: string })[]): unknown[] {
-  const column = <T>(of: (m: CheckedMessage & { readonly id: string }) => T): T[] => messages.map(of);
+export function recordValues(messages: readonly NewRow[]): unknown[] {
+  const column = <T>(of: (m: NewRow) => T): T[] => messages.map(of);
   return [
     column((m) => m.id),
     column((m) => m.kind),
@@ -69,6 +76,40 @@ export function recordValues(messages: readonly (CheckedMessage & { readonly id:
   ];
 }
 
+type NewRow = CheckedMessage & { readonly id: string };
+
+/**
+ * One message alone, with the columns that it has: what a transaction pays for an enqueue is mostly the planning of its statement, and
+ * half of what the statement for many would cost (docs/performance.md).
+ */
+export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
+  const given = Object.entries({
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    queue: row.queue,
+    payload: row.json,
+    max_attempts: row.maxAttempts,
+    priority: row.priority === 0 ? undefined : row.priority,
+    available_at: row.availableAt,
+    delivery_key: row.deliveryKey,
+    parent_id: row.parentId,
+    request_id: row.requestId,
+    traceparent: row.traceparent,
+  }).filter(([, value]) => value !== undefined);
+  const names = given.map(([name]) => name);
+  const into = `insert into waybill.outbox_messages (${names.join(', ')})`;
+  const parameter = (name: string): string => `$${names.indexOf(name) + 1}`;
+  const values = given.map(([, value]) => value);
+  if (row.deliveryKey === undefined)
+    return { sql: `${into} values (${names.map(parameter).join(', ')})`, values };
+  const typed = names.map((name) => `${parameter(name)}::${types[name as keyof typeof types]}`);
+  return {
+    sql: `${into} select ${typed.join(', ')} where ${isFree(parameter)} ${unlessHeld} returning id`,
+    values,
+  };
+}
+
 export const newId = (): string => v7();
 
 /** Records what no standing delivery key forbids; gives an answer for each message, in their order. */
@@ -83,12 +124,20 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
         'the delivery key changed hands three times while the message was being recorded; try again',
       );
     const open = rows.filter((row) => !answers.has(row.id));
-    const { rows: fresh } = await db.executeSql<{ id: string }>(recordSql, recordValues(open));
-    for (const { id } of fresh) answers.set(id, { id, status: 'pending', duplicate: false });
+    for (const id of await insert(db, open)) answers.set(id, { id, status: 'pending', duplicate: false });
     const held = open.filter((row) => !answers.has(row.id));
     if (held.length > 0) await answerHeld(db, held, answers);
   }
   return rows.map((row) => answers.get(row.id)!);
+}
+
+/** Gives the ids of those that no standing key kept out. */
+async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> {
+  const [only] = open;
+  const { sql, values } =
+    only && open.length === 1 ? recordOne(only) : { sql: recordSql, values: recordValues(open) };
+  const { rows } = await db.executeSql<{ id: string }>(sql, values);
+  return only && open.length === 1 && only.deliveryKey === undefined ? [only.id] : rows.map(({ id }) => id);
 }
 
 type Holder = { id: string; status: Status; kind: string; name: string; delivery_key: string };

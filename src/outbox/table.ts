@@ -40,7 +40,7 @@ function parse(tableName: string): { readonly schema?: string | undefined; reado
 }
 
 /** The engine's migrations that make an outbox without a fleet. */
-const files = ['0001_outbox.sql', '0002_attempts.sql', '0004_idempotency.sql'];
+const files = ['0001_outbox.sql', '0002_attempts.sql', '0004_idempotency.sql', '0009_recording.sql'];
 
 /**
  * The statements that make an outbox, one command each, for a migration of the application's own. Running them again changes nothing.

@@ -11,7 +11,7 @@ import {
   pruneAnswersSql,
   takeKeySql,
 } from '../../src/outbox/once.ts';
-import { holdersSql, newId, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { holdersSql, newId, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
@@ -27,6 +27,11 @@ const message = {
   ...checkMessage({ kind: 'job', name: 'n', queue: 'q', payload: {}, deliveryKey: 'k' }),
   id: newId(),
 };
+const keyless = { ...message, deliveryKey: undefined };
+function statementOf(row: typeof message | typeof keyless): Pick<Statement, 'sql' | 'values'> {
+  const { sql, values } = recordOne(row);
+  return { sql, values: () => values };
+}
 const settlement = (id: string) => ({
   id,
   claimToken: token,
@@ -37,6 +42,8 @@ const settlement = (id: string) => ({
 });
 
 export const statements: Record<string, Statement> = {
+  'record one': { ...statementOf(keyless), uses: [] },
+  'record one with a key': { ...statementOf(message), uses: [] },
   record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
   holders: { sql: holdersSql, values: () => [['job'], ['n'], ['k']], uses: ['outbox_delivery_key'] },
   'claim by id': {
