@@ -1,7 +1,7 @@
 // A handler's view of its transaction: queries, nested transactions as savepoints, the client for a query builder.
 // It ends with the handler: whoever goes on afterwards would write into somebody else's transaction.
 
-import type { PgLike } from '../db/executor.ts';
+import { marking, type PgLike } from '../db/executor.ts';
 import type { Transaction } from '../db/transaction.ts';
 import type { ContextDatabase, QueryResult } from '../define/context.ts';
 
@@ -15,7 +15,10 @@ export function contextDatabase(tx: Transaction, check: () => void): ContextData
   return {
     async query<Row>(sql: string, params: readonly unknown[] = []) {
       check();
-      const result = (await tx.client.query(sql, [...params])) as { rows: Row[]; rowCount?: number | null };
+      const result = (await marking(tx.client.query(sql, [...params]))) as {
+        rows: Row[];
+        rowCount?: number | null;
+      };
       return {
         rows: result.rows,
         rowCount: result.rowCount ?? result.rows.length,

@@ -21,7 +21,9 @@ export type PgLike = {
 
 /** Accepts an executor or a pg client (or pool) and gives an executor. */
 export function toExecutor(source: Executor | PgLike): Executor {
-  if ('executeSql' in source) return source;
+  if ('executeSql' in source) {
+    return { executeSql: (text, values) => marking(source.executeSql(text, values)) };
+  }
   return {
     async executeSql<Row>(text: string, values: readonly unknown[] = []) {
       const result = await marking(source.query(text, [...values]));
@@ -43,6 +45,11 @@ export async function marking<T>(asked: Promise<T>): Promise<T> {
   }
 }
 
+/** Also when a query builder wrapped it in an error of its own. */
 export function isFromDatabase(error: unknown): boolean {
+  return isMarked(error) || (error instanceof Error && isMarked(error.cause));
+}
+
+function isMarked(error: unknown): boolean {
   return typeof error === 'object' && error !== null && mark in error;
 }

@@ -75,10 +75,21 @@ function joined(client: PgLike, depth: number): Transaction {
   };
 }
 
-/** Five characters that Postgres gives an error (documentation, appendix A), or undefined. */
+/** Classes of SQLSTATE begin with a digit, or are one of four: Node's EPIPE is none. */
+const states = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
+
+/**
+ * Five characters that Postgres gives an error (documentation, appendix A), or undefined. A query builder may have wrapped the driver's
+ * error in one of its own, without a code.
+ */
 export function sqlState(error: unknown): string | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+  const { code, cause } = factsOf(error);
+  const given = code ?? factsOf(cause).code;
+  return typeof given === 'string' && states.test(given) ? given : undefined;
+}
+
+function factsOf(error: unknown): { readonly code?: unknown; readonly cause?: unknown } {
+  return typeof error === 'object' && error !== null ? error : {};
 }
 
 /** The database cannot be reached or is not taking work: nothing is wrong with the statement. */

@@ -93,7 +93,8 @@ export type ClaimedRow = {
   delivery_key: string | null;
   request_id: string | null;
   traceparent: string | null;
-  created_at: Date;
+  /** A text where a query builder turns the driver's dates off, as Drizzle does. */
+  created_at: Date | string;
 };
 
 export function claimedMessage(row: ClaimedRow): ClaimedMessage {
@@ -109,6 +110,6 @@ export function claimedMessage(row: ClaimedRow): ClaimedMessage {
     deliveryKey: row.delivery_key,
     requestId: row.request_id,
     traceparent: row.traceparent,
-    createdAt: row.created_at,
+    createdAt: new Date(row.created_at),
   };
 }
