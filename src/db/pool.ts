@@ -3,7 +3,14 @@
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { marking, toExecutor, type Executor } from './executor.ts';
-import { inTransaction, isUnreachable, type Transaction, type Transactions } from './transaction.ts';
+import {
+  inTransaction,
+  isUnreachable,
+  type PgPool,
+  type PgPoolClient,
+  type Transaction,
+  type Transactions,
+} from './transaction.ts';
 
 export type Database = Executor &
   Transactions & {
@@ -63,9 +70,6 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-/** What is needed of a pool that is the application's own. */
-export type PgPool = Pick<pg.Pool, 'connect'>;
-
 export function transactionsOf(pool: PgPool): Transactions {
   return {
     transaction: async (body, begin = 'begin') => onClient(await marking(pool.connect()), body, begin),
@@ -73,7 +77,7 @@ export function transactionsOf(pool: PgPool): Transactions {
 }
 
 async function onClient<T>(
-  client: pg.PoolClient,
+  client: PgPoolClient,
   body: (tx: Transaction) => Promise<T>,
   begin: string,
 ): Promise<T> {

@@ -10,6 +10,15 @@ export type Transaction = Executor & {
   savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T>;
 };
 
+/** What is needed of a pg pool that is the application's own. Not pg's own types: an application without @types/pg has types all the same. */
+export type PgPool = { connect(): Promise<PgPoolClient> };
+
+export type PgPoolClient = PgLike & {
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  off(event: 'error', listener: (error: Error) => void): unknown;
+  release(error?: Error): void;
+};
+
 /** Whatever can run a transaction on a connection of its own. */
 export type Transactions = {
   /** Commits when `body` resolves, rolls back when it throws. `begin` may carry settings, in the same round trip. */

@@ -1,7 +1,6 @@
 // What a drain is given, and its bounds.
 
-import type { PgPool } from '../db/pool.ts';
-import type { Transactions } from '../db/transaction.ts';
+import type { PgPool, Transactions } from '../db/transaction.ts';
 import type { Registry } from '../define/registry.ts';
 import { checkOptions } from '../define/shape.ts';
 import type { EmailProvider } from '../email/provider.ts';

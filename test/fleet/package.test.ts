@@ -16,7 +16,7 @@ let project: Consumer;
 let database: TestDatabase;
 beforeAll(async () => {
   [project, database] = await Promise.all([
-    installPackage(['pg', 'zod', '@types/pg', '@types/node']),
+    installPackage(['pg', 'zod', '@types/node']),
     testDatabase({ migrated: false }),
   ]);
 }, 400_000);
@@ -134,10 +134,10 @@ describe('its command line', () => {
 
 const typed = `
 import { z } from 'zod';
-import type { Pool } from 'pg';
 import {
-  createMemoryOutbox, createPostgresOutbox, defineAction, defineApp, defineEvent, defineJob, WaybillError,
-  type ActionContext, type Executor, type OutboxPort,
+  createMemoryOutbox, createPostgresOutbox, createOutboxDrainRoute, defineAction, defineApp, defineEvent, defineJob,
+  defineOutboxRegistry, drainOutbox, WaybillError,
+  type ActionContext, type DrainOptions, type Executor, type OutboxPort, type PgLike,
 } from 'waybill';
 import { outboxPortCases, runAction, startFakeSmtpServer, startTestFleet, type OutboxHarness } from 'waybill/testing';
 
@@ -165,17 +165,21 @@ const ship = defineAction({
 });
 export default defineApp({ actions: [ship], events: [shipped], jobs: [pack] });
 
-export async function use(pool: Pool, executor: Executor, harness: OutboxHarness): Promise<string> {
+export async function use(pool: PgLike & DrainOptions['pool'], executor: Executor, harness: OutboxHarness): Promise<string> {
   const outboxes: OutboxPort[] = [createPostgresOutbox(pool), createPostgresOutbox(executor)];
   const outbox = createMemoryOutbox();
   const { id } = await runAction(ship, { parcels: 2 }, { outbox, db: pool });
   // @ts-expect-error an argument is missing
   await runAction(ship, {}, { outbox });
+  const registry = defineOutboxRegistry({ events: [shipped], jobs: [pack] });
+  const { delivered } = await drainOutbox({ outbox: createPostgresOutbox(pool), registry, pool, batchSize: 10 });
+  const route: (request: Request) => Promise<Response> = createOutboxDrainRoute({ secret: 's', outbox, registry });
+  await route(new Request('http://shop.test/drain'));
   for (const { name, run } of outboxPortCases) await run(harness).catch((error: WaybillError) => name + error.code);
   await using fleet = await startTestFleet({ databaseUrl: '', app: 'app/index.ts' });
   const { dead } = await fleet.settled();
   const smtp = await startFakeSmtpServer();
-  return id.toUpperCase() + dead.toFixed() + outboxes.length + (smtp.mails[0]?.parsed.subject ?? '');
+  return id.toUpperCase() + delivered + dead.toFixed() + outboxes.length + (smtp.mails[0]?.parsed.subject ?? '');
 }
 `;
 
