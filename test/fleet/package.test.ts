@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresOutbox } from '../../src/index.ts';
 import { installPackage, type Consumer } from '../support/consumer.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { documentationPages } from '../support/examples.ts';
 import { until } from '../support/wait.ts';
 
 // What a user of the package does with it, in an empty ESM project outside of this repository.
@@ -26,6 +27,17 @@ afterAll(async () => {
 });
 
 describe('the package', () => {
+  it("runs the README's library example as it stands", async () => {
+    const { examples } = documentationPages().find(({ name }) => name === 'README.md')!;
+    const at = examples.findIndex(({ file }) => file === 'library.ts');
+    const [example, output] = examples.slice(at, at + 2);
+    project.write('library.mjs', example!.code);
+    const fresh = await testDatabase({ migrated: false });
+    const ran = await project.run('node', ['library.mjs'], { DATABASE_URL: fresh.url });
+    await fresh.end();
+    expect(ran).toEqual({ code: 0, stdout: output!.code, stderr: '' });
+  });
+
   it('holds the compiled sources with their types, the migrations, and nothing else', () => {
     const sources = globSync('**/*.ts', { cwd: join(root, 'src') }).map((file) => file.replace(/\.ts$/, ''));
     const compiled = sources.flatMap((file) => [`dist/${file}.d.ts`, `dist/${file}.js`]);
