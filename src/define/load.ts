@@ -19,10 +19,11 @@ export async function loadApp(path: string): Promise<App> {
     );
   if (/\.[cm]?tsx?$/.test(file) && !import.meta.url.endsWith('.ts')) await import('./typescript.ts');
   const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
-  if (!isApp(module.default))
+  const app = isApp(module.default) ? module.default : (module.default as typeof module | undefined)?.default; // of CommonJS, all exports are the default
+  if (!isApp(app))
     throw new WaybillError(
       'app_not_defined',
       `WAYBILL_APP: the default export of ${path} is not made by defineApp`,
     );
-  return module.default;
+  return app;
 }

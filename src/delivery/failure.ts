@@ -52,17 +52,22 @@ const passing = ['delivery_key_contended'];
 
 function judge(thrown: unknown): Failure {
   if (thrown instanceof EmailError) return decideEmail(thrown);
-  if (thrown instanceof RetryAfter)
+  if (isOne(thrown, RetryAfter))
     return { type: 'transient', message: thrown.message, retryAfter: thrown.delay };
-  if (thrown instanceof PermanentError) return { type: 'permanent', message: textOf(thrown) };
+  if (isOne(thrown, PermanentError)) return { type: 'permanent', message: textOf(thrown) };
   if (thrown instanceof z.core.$ZodError)
     return { type: 'permanent', message: `not valid: ${issuesOf(thrown)}` };
-  if (thrown instanceof WaybillError)
+  if (isOne(thrown, WaybillError))
     return {
       type: passing.includes(thrown.code) ? 'transient' : 'permanent',
       message: `${thrown.code}: ${thrown.message}`,
     };
   return { type: 'transient', message: textOf(thrown), ...(isAmbiguous(thrown) ? { ambiguous: true } : {}) };
+}
+
+/** Also of another copy of this package: an application in CommonJS has one. */
+function isOne<E extends Error>(thrown: unknown, kind: abstract new (...args: never[]) => E): thrown is E {
+  return thrown instanceof kind || (thrown instanceof Error && thrown.name === kind.name);
 }
 
 function issuesOf({ issues }: z.core.$ZodError): string {

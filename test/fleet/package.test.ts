@@ -129,7 +129,7 @@ describe('its command line', () => {
         const ended = await database.db.executeSql<{ id: string }>(sql, ['delivered', 'dead']);
         return ended.rows.length === 2 && ended.rows;
       },
-      { what: `two ended messages; the processes said ${said.join('')}` },
+      { timeoutMs: 45_000, what: `two ended messages; the processes said ${said.join('')}` },
     );
     running.kill('SIGTERM');
     expect(await exit, said.join('')).toEqual([0, null]);
@@ -142,7 +142,64 @@ describe('its command line', () => {
     const found = await database.db.executeSql('select colour, decorated from seen');
     expect(found.rows).toEqual([{ colour: 'GREEN', decorated: 'by a decorator' }]);
   });
+
+  it('drains with an application in TypeScript that is CommonJS', async () => {
+    project.write('common/package.json', '{ "type": "commonjs" }');
+    project.write('common/colour.ts', application['app/colour.ts']);
+    project.write('common/index.ts', common);
+    const outbox = createPostgresOutbox(database.db);
+    const { id } = await outbox.enqueue({ kind: 'job', name: 'refuse', queue: 'jobs', payload: {} });
+    const env = { DATABASE_URL: database.url, WAYBILL_APP: 'common/index.ts' };
+    const drained = await project.run(
+      'npx',
+      ['waybill', 'outbox', 'drain', '--batch-size', '10', '--json'],
+      env,
+    );
+    expect(JSON.parse(drained.stdout || drained.stderr)).toMatchObject({ claimed: 1, dead: 1 });
+    const sql = 'select last_error as error from waybill.outbox_messages where id = $1';
+    expect((await database.db.executeSql(sql, [id])).rows).toEqual([{ error: 'no RED' }]);
+  });
+
+  it('startTestFleet delivers with the compiled package', async () => {
+    project.write('fleet.mjs', fleeting);
+    const ran = await project.run('node', ['fleet.mjs'], { DATABASE_URL: database.url });
+    expect(ran).toMatchObject({ code: 0, stdout: '1 more\n' });
+  });
 });
+
+const common = `
+import { defineApp, defineJob, PermanentError } from 'waybill';
+import { z } from 'zod';
+import { Colour } from './colour';
+export default defineApp({
+  jobs: [
+    defineJob({
+      name: 'refuse',
+      payload: z.object({}),
+      handler: async () => {
+        throw new PermanentError('no ' + Colour.Red);
+      },
+    }),
+  ],
+});
+`;
+
+const fleeting = `
+import pg from 'pg';
+import { createPostgresOutbox } from 'waybill';
+import { startTestFleet } from 'waybill/testing';
+
+const databaseUrl = process.env.DATABASE_URL;
+const fleet = await startTestFleet({ databaseUrl, app: 'app/index.ts' });
+const before = await fleet.settled();
+const pool = new pg.Pool({ connectionString: databaseUrl });
+const message = { kind: 'job', name: 'look', queue: 'jobs', payload: { colour: 'green' } };
+await createPostgresOutbox(pool).enqueue(message);
+const after = await fleet.settled();
+console.log(after.delivered - before.delivered + ' more');
+await fleet.close();
+await pool.end();
+`;
 
 const typed = `
 import { z } from 'zod';
