@@ -1,7 +1,6 @@
 // The step *claim*: a worker takes the right to deliver. Status `sending`, a fresh token, a lease, attempts + 1 (invariant E).
 // It touches no indexed column of a relayed row, so the update is a HOT one.
 
-import type { Executor } from '../db/executor.ts';
 import type { ClaimedMessage, Kind } from './message.ts';
 import { guard } from './transitions.ts';
 
@@ -30,20 +29,6 @@ export const claimIdsSql = `
        and ${ofExpired('$7')}
      limit $1 for update skip locked)
   ${take}`;
-
-/** Which of these messages are of these jobs: ids, names. */
-export const jobsAmongSql = `
-  select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2)`;
-
-/** Gives the job's name for each message that is of one of them. */
-export async function jobsAmong(
-  tx: Executor,
-  ids: readonly string[],
-  names: readonly string[],
-): Promise<Map<string, string>> {
-  const { rows } = await tx.executeSql<{ id: string; name: string }>(jobsAmongSql, [ids, names]);
-  return new Map(rows.map(({ id, name }) => [id, name]));
-}
 
 /**
  * `lane(queue, priority)`: every queue and priority in which something waits, found by stepping through the index

@@ -3,7 +3,8 @@
 import { v7 } from 'uuid';
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from './errors.ts';
-import type { CheckedMessage, Enqueued, Status } from './message.ts';
+import { standing } from './holder.ts';
+import type { CheckedMessage, Enqueued } from './message.ts';
 
 const types = {
   id: 'uuid',
@@ -48,15 +49,7 @@ export const recordSql = `${insertRows(newRows(1))}
   ${unlessHeld}
   returning id`;
 
-export const holdersSql = `
-  select m.id, m.status, m.kind, m.name, m.delivery_key
-    from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
-    join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
-   where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
-  union all
-  select k.message_id, 'delivered', k.kind, k.name, k.delivery_key
-    from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
-    join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key`;
+type NewRow = CheckedMessage & { readonly id: string };
 
 export function recordValues(messages: readonly NewRow[]): unknown[] {
   const column = <T>(of: (m: NewRow) => T): T[] => messages.map(of);
@@ -75,8 +68,6 @@ export function recordValues(messages: readonly NewRow[]): unknown[] {
     column((m) => m.traceparent ?? null),
   ];
 }
-
-type NewRow = CheckedMessage & { readonly id: string };
 
 /**
  * One message alone, with the columns that it has: what a transaction pays for an enqueue is mostly the planning of its statement, and
@@ -126,7 +117,7 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
     const open = rows.filter((row) => !answers.has(row.id));
     for (const id of await insert(db, open)) answers.set(id, { id, status: 'pending', duplicate: false });
     const held = open.filter((row) => !answers.has(row.id));
-    if (held.length > 0) await answerHeld(db, held, answers);
+    if (held.length > 0) for (const [id, answer] of await standing(db, held)) answers.set(id, answer);
   }
   return rows.map((row) => answers.get(row.id)!);
 }
@@ -138,21 +129,4 @@ async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> 
     only && open.length === 1 ? recordOne(only) : { sql: recordSql, values: recordValues(open) };
   const { rows } = await db.executeSql<{ id: string }>(sql, values);
   return only && open.length === 1 && only.deliveryKey === undefined ? [only.id] : rows.map(({ id }) => id);
-}
-
-type Holder = { id: string; status: Status; kind: string; name: string; delivery_key: string };
-
-async function answerHeld(
-  db: Executor,
-  held: readonly (CheckedMessage & { id: string })[],
-  answers: Map<string, Enqueued>,
-): Promise<void> {
-  const keyOf = (kind: string, name: string, key: string): string => JSON.stringify([kind, name, key]);
-  const values = [held.map((m) => m.kind), held.map((m) => m.name), held.map((m) => m.deliveryKey)];
-  const { rows } = await db.executeSql<Holder>(holdersSql, values);
-  const holders = new Map(rows.map((row) => [keyOf(row.kind, row.name, row.delivery_key), row]));
-  for (const message of held) {
-    const holder = holders.get(keyOf(message.kind, message.name, message.deliveryKey!));
-    if (holder) answers.set(message.id, { id: holder.id, status: holder.status, duplicate: true });
-  }
 }

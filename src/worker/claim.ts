@@ -3,12 +3,13 @@
 
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
-import { jobsAmong } from '../outbox/claim.ts';
+import { jobsAmong } from '../outbox/jobs-among.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import type { Parcel } from '../queue/parcel.ts';
+import { startable, type Wanted } from './limits.ts';
 
 export type ClaimPorts = {
   readonly db: Database;
@@ -25,14 +26,6 @@ export type Taken = {
   readonly parcels: number;
   /** Messages that went back because their job runs as often as it may. */
   readonly heldBack: number;
-};
-
-export type Wanted = {
-  readonly parcels: number;
-  /** Messages that can start. */
-  readonly free: number;
-  /** Jobs with a limit, and how many of each may start. */
-  readonly room?: ReadonlyMap<string, number> | undefined;
 };
 
 /** Takes up to `parcels` parcels of one queue and claims at most `free` of their messages. */
@@ -54,26 +47,6 @@ export async function takeAndClaim(
     if (left.length > 0) await queue.send(tx, left);
     return { messages, offered: offered.length, parcels: parcels.length, heldBack };
   });
-}
-
-/** The first `free` messages whose jobs have room. `jobs`: message → job, for jobs with a limit. */
-export function startable(
-  offered: readonly string[],
-  { free, room = new Map() }: Wanted,
-  jobs: ReadonlyMap<string, string>,
-): { ids: string[]; heldBack: number } {
-  const left = new Map(room);
-  const ids: string[] = [];
-  let heldBack = 0;
-  for (const id of offered) {
-    if (ids.length === free) break;
-    const job = jobs.get(id);
-    const places = job === undefined ? Number.POSITIVE_INFINITY : (left.get(job) ?? 0);
-    if (places > 0) ids.push(id);
-    else heldBack += 1;
-    if (job !== undefined && places > 0) left.set(job, places - 1);
-  }
-  return { ids, heldBack };
 }
 
 /** What is left of parcels without these messages. */

@@ -30,3 +30,31 @@ export function createLimits(registry: Registry): Limits {
     ended: (message) => change(message, -1),
   };
 }
+
+export type Wanted = {
+  readonly parcels: number;
+  /** Messages that can start. */
+  readonly free: number;
+  /** Jobs with a limit, and how many of each may start. */
+  readonly room?: ReadonlyMap<string, number> | undefined;
+};
+
+/** The first `free` messages whose jobs have room. `jobs`: message → job, for jobs with a limit. */
+export function startable(
+  offered: readonly string[],
+  { free, room = new Map() }: Wanted,
+  jobs: ReadonlyMap<string, string>,
+): { ids: string[]; heldBack: number } {
+  const left = new Map(room);
+  const ids: string[] = [];
+  let heldBack = 0;
+  for (const id of offered) {
+    if (ids.length === free) break;
+    const job = jobs.get(id);
+    const places = job === undefined ? Number.POSITIVE_INFINITY : (left.get(job) ?? 0);
+    if (places > 0) ids.push(id);
+    else heldBack += 1;
+    if (job !== undefined && places > 0) left.set(job, places - 1);
+  }
+  return { ids, heldBack };
+}

@@ -107,7 +107,7 @@ describe('drainOutbox', () => {
       if (n < 10) await ctx.jobs.dispatch(job, { n: 10 });
       if (ctx.message.attempt === 1) throw new Error('not yet');
     };
-    expect(await drain()).toMatchObject({ claimed: 1, retried: 1 });
+    expect(await drain({ batchSize: 1 })).toMatchObject({ claimed: 1, retried: 1 });
     expect(await statuses()).toEqual(['failed']);
   });
 

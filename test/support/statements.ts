@@ -1,7 +1,9 @@
 // Every statement that loops and callers run against the outbox (stats and verify are asked by people, what is unsettled by tests, and they count), with values to explain it with, and what its plan must and must not touch.
 
-import { claimDueSql, claimIdsSql, jobsAmongSql } from '../../src/outbox/claim.ts';
+import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
+import { holdersSql } from '../../src/outbox/holder.ts';
+import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
 import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
 import { foldLedgerSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
 import {
@@ -11,7 +13,7 @@ import {
   pruneAnswersSql,
   takeKeySql,
 } from '../../src/outbox/once.ts';
-import { holdersSql, newId, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { newId, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
