@@ -23,7 +23,7 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>>;
 };
 
-export type ActionOptions<A extends z.ZodType, R extends z.ZodType> = {
+export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends readonly Event[]> = {
   readonly name: string;
   readonly args: A;
   /** `system`: never over HTTP. */
@@ -31,18 +31,20 @@ export type ActionOptions<A extends z.ZodType, R extends z.ZodType> = {
   readonly result?: R;
   /** It may be run again by itself after a serialisation failure, a deadlock or a lost connection. Each enqueue then needs a deliveryKey. */
   readonly safeToRetry?: boolean;
-  /** The events that it may record. */
-  readonly emits?: readonly Event[];
+  /** The events that it may record; another one is a type error, and an error when it is recorded. */
+  readonly emits?: E;
   /** A route of its own, such as `POST /orders` or `GET /orders/:orderId`. */
   readonly http?: string;
-  handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>>;
+  handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>>;
 };
 
 const known = ['name', 'args', 'access', 'result', 'safeToRetry', 'emits', 'http', 'handler'];
 
-export function defineAction<A extends z.ZodType, R extends z.ZodType = z.ZodUnknown>(
-  options: ActionOptions<A, R>,
-): Action<A, R> {
+export function defineAction<
+  A extends z.ZodType,
+  R extends z.ZodType = z.ZodUnknown,
+  const E extends readonly Event[] = readonly [],
+>(options: ActionOptions<A, R, E>): Action<A, R> {
   const { name, args, access, result, safeToRetry = false, emits = [], handler } = options;
   const what = `action ${name}`;
   checkOptions(what, options, known);

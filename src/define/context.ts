@@ -54,7 +54,14 @@ export type WithPayload<S extends z.ZodType> = EnqueueOptions & { readonly paylo
 /** Where `idempotent` finds what it needs of a context. */
 export const onceKey: unique symbol = Symbol('waybill: once');
 
-export type ActionContext = {
+/** Recording events: those of the union `E`. */
+export type EventRecorder<E extends Event = Event> = {
+  record<T extends E>(event: T, payload: z.output<T['payload']>, options?: EnqueueOptions): Promise<Enqueued>;
+  recordMany<T extends E>(event: T, all: readonly WithPayload<T['payload']>[]): Promise<Enqueued[]>;
+};
+
+/** `E`: the events that may be recorded, those of an action's `emits`. */
+export type ActionContext<E extends Event = Event> = {
   /** For `idempotent(ctx, key, fn)`. */
   readonly [onceKey]: (key: string, make: () => Promise<unknown>) => Promise<unknown>;
   readonly db: ContextDatabase;
@@ -62,14 +69,7 @@ export type ActionContext = {
     enqueue(email: EmailMessage): Promise<Enqueued>;
     enqueue(emails: readonly EmailMessage[]): Promise<Enqueued[]>;
   };
-  readonly events: {
-    record<S extends z.ZodType>(
-      event: Event<S>,
-      payload: z.output<S>,
-      options?: EnqueueOptions,
-    ): Promise<Enqueued>;
-    recordMany<S extends z.ZodType>(event: Event<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]>;
-  };
+  readonly events: EventRecorder<E>;
   readonly jobs: {
     dispatch<S extends z.ZodType>(
       job: JobTarget<S>,

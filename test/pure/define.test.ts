@@ -3,7 +3,8 @@ import { z } from 'zod';
 import app from '../../app/index.ts';
 import { defineAction, type ActionOptions } from '../../src/define/action.ts';
 import { defineApp, isApp, type AppOptions } from '../../src/define/app.ts';
-import { defineEvent } from '../../src/define/event.ts';
+import type { ActionContext } from '../../src/define/context.ts';
+import { defineEvent, type Event } from '../../src/define/event.ts';
 import { defineJob } from '../../src/define/job.ts';
 import { defineListener } from '../../src/define/listener.ts';
 import { decodePayload, encodePayload } from '../../src/define/payload.ts';
@@ -14,10 +15,11 @@ const nothing = async (): Promise<void> => undefined;
 const payload = z.object({ id: z.string() });
 const event = defineEvent({ name: 'thing.happened', payload });
 const other = defineEvent({ name: 'other.happened', payload });
-const action = (given: Partial<ActionOptions<z.ZodType, z.ZodType>> = {}) =>
+const action = (given: Partial<ActionOptions<z.ZodType, z.ZodType, readonly Event[]>> = {}) =>
   defineAction({ name: 'act', args: z.object({}), access: 'public', handler: async () => null, ...given });
 const job = (name = 'work', queue = 'jobs') => defineJob({ name, payload, queue, handler: nothing });
-const listener = (name = 'hear', to = event) => defineListener({ name, event: to, handler: nothing });
+const listener = (name = 'hear', to: Event<typeof payload> = event) =>
+  defineListener({ name, event: to, handler: nothing });
 
 function problemsOf(options: AppOptions): string[] {
   try {
@@ -148,6 +150,48 @@ describe('definitions', () => {
       },
     });
     expect(dated.name).toBe('dated');
+  });
+
+  it('an event that emits lacks, a handler that is missing and a result that does not fit are type errors', () => {
+    const common = { args: z.object({}), access: 'public' } as const;
+    defineAction({
+      ...common,
+      name: 'emits',
+      emits: [event],
+      async handler(ctx) {
+        await ctx.events.record(event, { id: '1' });
+        // @ts-expect-error its payload is the same, but emits lacks it
+        await ctx.events.record(other, { id: '1' });
+        // @ts-expect-error of many, too
+        await ctx.events.recordMany(other, [{ payload: { id: '1' } }]);
+      },
+    });
+    // @ts-expect-error without emits there is no event to record
+    defineAction({ ...common, name: 'silent', handler: (ctx) => ctx.events.record(event, { id: '1' }) });
+    defineAction({
+      ...common,
+      name: 'result',
+      result: z.object({ n: z.number() }),
+      // @ts-expect-error the result does not fit its schema
+      handler: async () => ({ n: 'one' }),
+    });
+    const incomplete = [
+      // @ts-expect-error the handler is missing
+      (): unknown => defineAction({ ...common, name: 'none' }),
+      // @ts-expect-error the handler is missing
+      (): unknown => defineJob({ name: 'none', payload }),
+      // @ts-expect-error the handler is missing
+      (): unknown => defineListener({ name: 'none', event }),
+      // @ts-expect-error there is no such option
+      (): unknown => defineJob({ name: 'more', payload, handler: nothing, attempts: 3 }),
+    ];
+    for (const define of incomplete) expect(define).toThrow(WaybillError);
+    // @ts-expect-error the payload of a job is typed
+    const wrong = (ctx: ActionContext): unknown => ctx.jobs.dispatch(job(), { id: 1 });
+    const misspelt = (ctx: ActionContext): unknown =>
+      // @ts-expect-error and so are the options
+      ctx.jobs.dispatch(job(), { id: '1' }, { deliverykey: 'k' });
+    expect([wrong, misspelt]).toHaveLength(2);
   });
 });
 
