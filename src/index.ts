@@ -10,6 +10,8 @@ export type {
   HandlerContext,
   Invoker,
 } from './define/context.ts';
+export { defineCron, type Cron } from './define/cron.ts';
+export type { CronJobOptions } from './define/cron-job.ts';
 export { defineEvent, type Event } from './define/event.ts';
 export { defineJob, type Job } from './define/job.ts';
 export { defineListener, type Listener } from './define/listener.ts';

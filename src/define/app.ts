@@ -5,6 +5,8 @@ import { isName, isQueueName } from '../outbox/message.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Action } from './action.ts';
 import type { Invoker } from './context.ts';
+import type { CronJob } from './cron-job.ts';
+import { cronProblems, type Cron } from './cron.ts';
 import type { Event } from './event.ts';
 import type { Job } from './job.ts';
 import type { Listener } from './listener.ts';
@@ -32,6 +34,7 @@ export type AppOptions = Hooks & {
   readonly events?: readonly Event[];
   readonly listeners?: readonly Listener[];
   readonly jobs?: readonly Job[];
+  readonly cron?: Cron | readonly Cron[];
   readonly email?: { readonly retry?: RetryOptions };
 };
 
@@ -41,6 +44,8 @@ export type App = Hooks & {
   readonly events: readonly Event[];
   readonly listeners: readonly Listener[];
   readonly jobs: readonly Job[];
+  /** In the order of the definitions. */
+  readonly cron: { readonly jobs: readonly CronJob[]; readonly notices: readonly string[] };
   readonly email: { readonly retry: RetryPolicy };
 };
 
@@ -53,12 +58,23 @@ export function isApp(value: unknown): value is App {
   );
 }
 
-const known = ['actions', 'events', 'listeners', 'jobs', 'email', 'authenticate', 'setup', 'teardown'];
+const known = [
+  'actions',
+  'events',
+  'listeners',
+  'jobs',
+  'cron',
+  'email',
+  'authenticate',
+  'setup',
+  'teardown',
+];
 
 /** @throws WaybillError `app_invalid` with every problem as an issue */
 export function defineApp(options: AppOptions): App {
   checkOptions('application', options, known);
-  const { actions = [], events = [], listeners = [], jobs = [], email = {}, ...hooks } = options;
+  const { actions = [], events = [], listeners = [], jobs = [], cron = [], email = {}, ...hooks } = options;
+  const crons = [cron].flat();
   checkOptions('application: email', email, ['retry']);
   const lists = { actions, events, listeners, jobs };
   const problems = [
@@ -66,6 +82,7 @@ export function defineApp(options: AppOptions): App {
     ...nameProblems(lists),
     ...routeDoubles(actions),
     ...deadReferences(lists),
+    ...cronProblems(crons, actions),
   ];
   if (problems.length > 0) {
     const issues = problems.map((message) => ({ path: '', message }));
@@ -82,6 +99,10 @@ export function defineApp(options: AppOptions): App {
     events: Object.freeze([...events]),
     listeners: Object.freeze([...listeners]),
     jobs: Object.freeze([...jobs]),
+    cron: Object.freeze({
+      jobs: Object.freeze(crons.flatMap((one) => one.jobs)),
+      notices: Object.freeze(crons.flatMap((one) => one.notices)),
+    }),
     email: Object.freeze({ retry }),
     ...hooks,
   });

@@ -15,8 +15,13 @@ export type Invoker =
   | {
       readonly type: 'system';
       readonly source: 'outbox' | 'cron' | 'admin';
+      /** Of cron, also by hand: the tick's own time. */
       readonly scheduledAt?: Date;
       readonly dispatchedAt?: Date;
+      /** The first and the last tick of the catch-up that this one is part of. */
+      readonly catchUpWindow?: { readonly from: Date; readonly to: Date };
+      /** Missed ticks before this one that did not run. */
+      readonly skippedTicks?: number;
     };
 
 export type QueryResult<Row> = { readonly rows: Row[]; readonly rowCount: number };

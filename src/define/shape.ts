@@ -11,14 +11,18 @@ export function refuseDefinition(what: string, problem: string): never {
 
 /** Unknown options are typing errors: they would be ignored in silence. */
 export function checkOptions(what: string, given: object, known: readonly string[]): void {
-  for (const option of Object.keys(given)) {
-    if (known.includes(option)) continue;
-    const meant = nearest(option, known);
-    refuseDefinition(
-      what,
-      `there is no option ${option}${meant ? `, was ${meant} meant?` : `; there are ${known.join(', ')}`}`,
-    );
-  }
+  const [first] = unknownOptions(given, known);
+  if (first !== undefined) refuseDefinition(what, first);
+}
+
+/** A sentence for each option that is not known. */
+export function unknownOptions(given: object, known: readonly string[]): string[] {
+  return Object.keys(given)
+    .filter((option) => !known.includes(option))
+    .map((option) => {
+      const meant = nearest(option, known);
+      return `there is no option ${option}${meant ? `, was ${meant} meant?` : `; there are ${known.join(', ')}`}`;
+    });
 }
 
 /**

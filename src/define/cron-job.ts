@@ -1,0 +1,167 @@
+// A job of cron as its author writes it, what the manifest holds of it, and everything that can be wrong with it alone.
+
+import type { z } from 'zod';
+import { parseDuration } from '../duration.ts';
+import { nearest } from '../nearest.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { checkMessage, isName } from '../outbox/message.ts';
+import type { Milliseconds } from '../ports.ts';
+import type { Action } from './action.ts';
+import { jobQueue } from './job.ts';
+import type { Duration } from './retry.ts';
+import { readSchedule } from './schedule.ts';
+import { unknownOptions } from './shape.ts';
+import { zoneProblem } from './zone.ts';
+
+export const missedTickPolicies = ['latest', 'all'] as const;
+export const overlaps = ['allow', 'skip'] as const;
+
+/** What the manifest holds of a job: plain data, complete. */
+export type CronJob = {
+  readonly name: string;
+  readonly schedule: string;
+  readonly timeZone: string;
+  readonly action: string;
+  readonly args: unknown;
+  readonly missedTickPolicy: (typeof missedTickPolicies)[number];
+  readonly maxCatchUpTicks: number;
+  readonly maxCatchUpAgeMs: Milliseconds;
+  readonly overlap: (typeof overlaps)[number];
+};
+
+export type CronJobOptions<A extends Action | string = Action | string> = {
+  /** Unique in the application. */
+  readonly name: string;
+  /** Five fields: minute, hour, day of month, month, day of week. */
+  readonly schedule: string;
+  /** Of the application, or its name. */
+  readonly action: A;
+  /** As a caller would give them: JSON. */
+  readonly args?: A extends Action<infer S> ? z.input<S> : unknown;
+  /** A name of the IANA database, default UTC. */
+  readonly timeZone?: string;
+  /** Which of several ticks that were missed run: the newest (default), or all of them. */
+  readonly missedTickPolicy?: (typeof missedTickPolicies)[number];
+  /** With `all`: runs at most, 1 … 10,000, default 1,000. Older ticks are dropped and counted. */
+  readonly maxCatchUpTicks?: number;
+  /** With `all`: how old a tick may be that still runs, 1s … 365d, default 7d. */
+  readonly maxCatchUpAge?: Duration;
+  /** `skip`: a tick does not run while an earlier run of the job is still going. Default `allow`. */
+  readonly overlap?: (typeof overlaps)[number];
+};
+
+const known = [
+  'name',
+  'schedule',
+  'action',
+  'args',
+  'timeZone',
+  'missedTickPolicy',
+  'maxCatchUpTicks',
+  'maxCatchUpAge',
+  'overlap',
+];
+const defaults = { maxCatchUpTicks: 1_000, maxCatchUpAge: '7d' } as const;
+const mostTicks = 10_000;
+
+export type Problem = { readonly option: string; readonly message: string };
+export type JobRead = { readonly problems: readonly Problem[]; readonly notice: string | null };
+
+/** What is wrong with a job, all of it; `notice` is what is allowed but may not be meant. */
+export function readJob(job: CronJobOptions): JobRead {
+  if (typeof job !== 'object' || job === null)
+    return { problems: [{ option: '', message: 'a job is an object of options' }], notice: null };
+  const schedule = readSchedule(job.schedule);
+  const zone = job.timeZone === undefined ? undefined : zoneProblem(job.timeZone);
+  const checks: readonly (readonly [string, string | undefined])[] = [
+    ...unknownOptions(job, known).map((message) => ['', message] as const),
+    ['name', isName(job.name) ? undefined : `a name has 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`],
+    ['schedule', 'problem' in schedule ? schedule.problem : undefined],
+    ['timeZone', zone],
+    ['action', actionProblem(job.action)],
+    ['args', jsonProblem(job.args)],
+    ['missedTickPolicy', wordProblem(job.missedTickPolicy, missedTickPolicies)],
+    ['overlap', wordProblem(job.overlap, overlaps)],
+    ...boundProblems(job),
+  ];
+  return {
+    problems: checks.flatMap(([option, message]) => (message === undefined ? [] : [{ option, message }])),
+    notice: 'notice' in schedule ? schedule.notice : null,
+  };
+}
+
+function actionProblem(action: unknown): string | undefined {
+  const isAction = (action as Partial<Action> | null | undefined)?.kind === 'action';
+  return isAction || isName(action) ? undefined : 'must be made by defineAction, or the name of an action';
+}
+
+/** The arguments travel as the payload of a message: whatever that refuses is refused now. */
+function jsonProblem(args: unknown): string | undefined {
+  try {
+    checkMessage({ kind: 'action', name: 'args', queue: jobQueue, payload: args ?? {} });
+    return undefined;
+  } catch (error) {
+    if (error instanceof WaybillError) return error.message;
+    throw error;
+  }
+}
+
+function wordProblem(given: unknown, words: readonly string[]): string | undefined {
+  if (given === undefined || words.includes(given as string)) return undefined;
+  const meant = typeof given === 'string' ? nearest(given, words) : undefined;
+  return `must be ${words.join(' or ')}, not ${JSON.stringify(given)}${meant ? `; was ${meant} meant?` : ''}`;
+}
+
+function boundProblems({
+  missedTickPolicy = 'latest',
+  maxCatchUpTicks,
+  maxCatchUpAge,
+  overlap,
+}: CronJobOptions) {
+  const problems: (readonly [string, string | undefined])[] = [];
+  const whole = Number.isInteger(maxCatchUpTicks) && maxCatchUpTicks! >= 1 && maxCatchUpTicks! <= mostTicks;
+  if (maxCatchUpTicks !== undefined && !whole)
+    problems.push(['maxCatchUpTicks', `must be a whole number from 1 to ${mostTicks}`]);
+  if (maxCatchUpAge !== undefined && ageOf(maxCatchUpAge) === undefined)
+    problems.push(['maxCatchUpAge', `must be a duration with its unit from 1s to 365d, such as '48h'`]);
+  if (missedTickPolicy !== 'all' && (maxCatchUpTicks !== undefined || maxCatchUpAge !== undefined))
+    problems.push([
+      'missedTickPolicy',
+      `must be 'all' for maxCatchUpTicks and maxCatchUpAge to mean anything`,
+    ]);
+  if (missedTickPolicy === 'all' && overlap === 'skip')
+    problems.push([
+      'overlap',
+      `'skip' would skip all but the first of the ticks that missedTickPolicy 'all' runs: take one of the two`,
+    ]);
+  return problems;
+}
+
+function ageOf(age: Duration): Milliseconds | undefined {
+  const ms = typeof age === 'number' ? age : typeof age === 'string' ? parseDuration(age) : undefined;
+  return ms !== undefined && Number.isFinite(ms) && ms >= 1_000 && ms <= 365 * 86_400_000 ? ms : undefined;
+}
+
+/** Of a job without problems. Every default is filled in: two manifests are the same if and only if their jobs do the same. */
+export function toJob(options: CronJobOptions): CronJob {
+  const {
+    name,
+    action,
+    args = {},
+    timeZone = 'UTC',
+    missedTickPolicy = 'latest',
+    overlap = 'allow',
+  } = options;
+  const { maxCatchUpTicks = defaults.maxCatchUpTicks, maxCatchUpAge = defaults.maxCatchUpAge } = options;
+  return Object.freeze({
+    name,
+    timeZone,
+    missedTickPolicy,
+    maxCatchUpTicks,
+    overlap,
+    schedule: options.schedule.trim(),
+    action: typeof action === 'string' ? action : action.name,
+    args: JSON.parse(JSON.stringify(args)) as unknown,
+    maxCatchUpAgeMs: ageOf(maxCatchUpAge)!,
+  });
+}
