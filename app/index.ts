@@ -5,10 +5,12 @@ import { countOrder } from './count-order.ts';
 import { logOrder } from './log-order.ts';
 import { orderPlaced } from './order-placed.ts';
 import { placeOrder } from './place-order.ts';
+import { sales, sumDay } from './sum-day.ts';
 
 export default defineApp({
-  actions: [placeOrder],
+  actions: [placeOrder, sumDay],
   events: [orderPlaced],
   listeners: [logOrder],
   jobs: [countOrder],
+  cron: sales,
 });

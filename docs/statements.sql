@@ -274,3 +274,121 @@ delete from waybill.outbox_idempotency
 with old as (delete from waybill.outbox_ledger returning *)
 insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
 select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind;
+
+-- cron: stage
+insert into waybill.cron_manifests as m (hash, jobs) values ($1, $2)
+on conflict (hash) do update set staged_at = now(), status = case when m.status = 'active' then 'active' else 'staged' end
+returning status;
+
+-- cron: report
+with seen as (
+  insert into waybill.cron_loaded as l (process, manifest, delivers) values ($1, $2, $3)
+  on conflict (process) do update set manifest = excluded.manifest, delivers = l.delivers or excluded.delivers, seen_at = now()),
+forgotten as (delete from waybill.cron_loaded where seen_at < now() - interval '1 hour' and process <> $1),
+ready as (update waybill.cron_manifests set status = 'ready', ready_at = now() where hash = $2 and status = 'staged')
+select hash, status from waybill.cron_manifests
+ where hash = $2 or hash in (select manifest from waybill.cron_loaded where seen_at > now() - $4 * interval '1 millisecond')
+ order by staged_at desc;
+
+-- cron: schedule jobs
+with n as (select * from unnest($1::text[], $2::jsonb[], $3::timestamptz[]) as n(name, definition, next_at)),
+gone as (delete from waybill.cron_jobs j where not exists (select from n where n.name = j.name))
+insert into waybill.cron_jobs as j (name, manifest, definition, cursor_at, next_at)
+select n.name, $4, n.definition, $5, n.next_at from n
+on conflict (name) do update
+   set manifest = excluded.manifest, definition = excluded.definition,
+       cursor_at = case when j.definition ->> 'schedule' = excluded.definition ->> 'schedule' and j.definition ->> 'timeZone' = excluded.definition ->> 'timeZone' then j.cursor_at else excluded.cursor_at end,
+       next_at = case when j.definition ->> 'schedule' = excluded.definition ->> 'schedule' and j.definition ->> 'timeZone' = excluded.definition ->> 'timeZone' then j.next_at else excluded.next_at end;
+
+-- cron: next due
+select (extract(epoch from min(next_at) - coalesce($1::timestamptz, now())) * 1000)::float8 as ms from waybill.cron_jobs;
+
+-- cron: take due jobs
+with due as (
+  select name, manifest, definition, cursor_at from waybill.cron_jobs where next_at <= coalesce($2::timestamptz, now())
+   order by next_at limit $1 for update skip locked)
+select name, manifest, definition, cursor_at as "cursorAt", coalesce($2::timestamptz, now()) as now,
+       definition ->> 'overlap' = 'skip' and exists (
+         select from waybill.cron_runs r where r.name = due.name and r.status = 'dispatched') as busy
+  from due;
+
+-- cron: record runs
+with t as (
+  select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::int[], $8::timestamptz[],
+                       $9::timestamptz[], $10::text[], $11::uuid[])
+    as t(id, name, action, source, scheduled_at, reason, skipped_ticks, catch_up_from, catch_up_to, manifest, message_id)),
+recorded as (
+  insert into waybill.cron_runs (id, name, action, source, scheduled_at, dispatched_at, status, finished_at, reason, skipped_ticks,
+                                 catch_up_from, catch_up_to, manifest, message_id)
+  select id, name, action, source, scheduled_at, coalesce($12::timestamptz, now()),
+         case when reason is null then 'dispatched' else 'skipped' end,
+         case when reason is not null then coalesce($12::timestamptz, now()) end,
+         reason, skipped_ticks, catch_up_from, catch_up_to, manifest, message_id from t
+  on conflict (name, scheduled_at) where source = 'cron' do nothing
+  returning id, message_id),
+messages as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+  select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($13::uuid[], $14::text[], $15::text[], $16::text[], $17::jsonb[], $18::int[], $19::int[], $20::timestamptz[], $21::text[], $22::uuid[], $23::text[], $24::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join recorded r on r.message_id = n.id)
+select id from recorded;
+
+-- cron: move on
+update waybill.cron_jobs j set cursor_at = coalesce(n.cursor_at, j.cursor_at), next_at = n.next_at
+from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as n(name, cursor_at, next_at) where j.name = n.name;
+
+-- cron: find tick
+select id, manifest, source, scheduled_at as "scheduledAt", dispatched_at as "dispatchedAt", catch_up_from as "catchUpFrom",
+     catch_up_to as "catchUpTo", skipped_ticks as "skippedTicks"
+from waybill.cron_runs where message_id = $1;
+
+-- cron: succeed
+update waybill.cron_runs set status = 'succeeded', finished_at = clock_timestamp(), result = $2::jsonb
+where id = $1 and status = 'dispatched';
+
+-- cron: skip stale
+with stale as (
+  select message_id from waybill.cron_runs r
+   where status = 'dispatched' and dispatched_at < now() - $1 * interval '1 millisecond'
+     and exists (select from waybill.cron_loaded l where l.delivers and l.seen_at > now() - $2 * interval '1 millisecond')
+     and not exists (select from waybill.cron_loaded l
+                      where l.delivers and l.manifest = r.manifest and l.seen_at > now() - $1 * interval '1 millisecond')
+   limit $3),
+cancelled as (
+  update waybill.outbox_messages m
+     set status = 'cancelled', cancelled_at = now(), last_error = 'stale_manifest: no worker has the manifest of this tick'
+   where m.id = any(array(select message_id from stale)) and m.status in ('pending', 'failed')
+  returning m.id)
+update waybill.cron_runs set status = 'skipped', reason = 'stale_manifest', finished_at = now()
+ where message_id = any(array(select id from cancelled)) and status = 'dispatched'
+returning id;
+
+-- cron: end orphans
+with orphans as (
+  select r.id, case when not exists (select from waybill.cron_jobs j where j.name = r.name) then 'unknown_job'
+                    when r.scheduled_at > now() + interval '1 day' then 'future_tick' end as reason
+    from waybill.cron_runs r
+   where r.status = 'dispatched' and r.dispatched_at < now() - interval '1 minute'
+     and not exists (select from waybill.outbox_messages m where m.id = r.message_id)
+   limit $1 for update skip locked)
+update waybill.cron_runs r
+   set status = case when o.reason is null then 'failed' else 'skipped' end, reason = o.reason, finished_at = now(),
+       error = case when o.reason is null then 'message_missing: the message of this run is gone' end
+  from orphans o where r.id = o.id
+returning r.id;
+
+-- cron: bring back
+update waybill.cron_jobs set cursor_at = now(), next_at = now() where cursor_at > now() + interval '1 day';
+
+-- cron: tell
+with told as (
+  update waybill.cron_runs set told = true where id in (
+    select id from waybill.cron_runs where not told and status <> 'dispatched' order by id limit $1 for update skip locked)
+  returning name, status)
+select name, status, count(*)::int as n from told group by name, status;
+
+-- cron: prune runs
+delete from waybill.cron_runs where id in (
+  select id from waybill.cron_runs
+   where id < (lpad(to_hex((extract(epoch from now()) * 1000 - $1::float8)::bigint), 12, '0') || repeat('0', 20))::uuid
+     and finished_at < now() - $1 * interval '1 millisecond'
+   order by id limit $2 for update skip locked)
+returning id;

@@ -1,10 +1,9 @@
 // An action is one transaction: begin, handler, commit, nudge (invariant A). Repeated by itself only when it says that it may be.
 
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { isUnreachable, sqlState } from '../db/transaction.ts';
+import { isUnreachable, sqlState, type Transaction } from '../db/transaction.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import { issuesOf } from '../define/payload.ts';
@@ -12,11 +11,11 @@ import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { answersKeptMs, type Once } from '../outbox/once.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds, Random } from '../ports.ts';
 import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
+import { onceOf } from './idempotency.ts';
 
 export type ActionPorts = {
   readonly db: Pick<Database, 'transaction'>;
@@ -105,70 +104,62 @@ async function runOnce(
   call: Call,
   ports: ActionPorts,
 ): Promise<Answer> {
-  const { db, registry, emailFrom, outboxOn, nudge } = ports;
-  const { invoker, requestId, traceparent, signal = new AbortController().signal } = call;
+  const { signal } = call;
+  const { recorded, ...answer } = await ports.db.transaction(async (tx) => {
+    const about = onceOf(action, given, call);
+    const state = { recorded: false };
+    const run = async (): Promise<unknown> => {
+      const { result, recorded: some } = await performAction(action, args, call, { ...ports, tx });
+      state.recorded = some;
+      return result;
+    };
+    const { answer: result, repeated } = about
+      ? await ports.outboxOn(tx).once(about, run)
+      : { answer: await run(), repeated: false };
+    signal?.throwIfAborted();
+    return { result, repeated, recorded: state.recorded };
+  });
+  if (recorded) ports.nudge();
+  return answer;
+}
+
+export type Performed = { readonly result: unknown; readonly recorded: boolean };
+
+/** Runs the handler in a transaction that somebody else commits. Gives the encoded result, and whether messages were recorded. */
+export async function performAction(
+  action: Action,
+  args: unknown,
+  call: Call & { readonly parentId?: string },
+  on: Pick<ActionPorts, 'registry' | 'alone' | 'emailFrom' | 'log' | 'outboxOn'> & {
+    readonly tx: Transaction;
+  },
+): Promise<Performed> {
+  const { tx, registry, emailFrom, outboxOn, log } = on;
+  const { invoker, requestId, traceparent, parentId, signal = new AbortController().signal } = call;
   const state = { open: true, recorded: false };
   try {
-    const answer = await db.transaction(async (tx) => {
-      const outbox = outboxOn(tx);
-      const ctx = createContext({
-        tx,
-        ...(ports.alone ? {} : { registry }),
-        emailFrom,
-        invoker,
-        requestId,
-        traceparent,
-        signal,
-        caller: `action ${action.name}`,
-        outbox,
-        log: ports.log.child({ action: action.name, requestId }),
-        emits: action.emits,
-        keysRequired: action.safeToRetry,
-        onRecorded: () => (state.recorded = true),
-        isOpen: () => state.open,
-      });
-      const run = async (): Promise<unknown> => encodeResult(action, await action.handler(ctx, args));
-      const once = onceOf(action, given, call);
-      const { answer: result, repeated } = once
-        ? await outbox.once(once, run)
-        : { answer: await run(), repeated: false };
-      state.open = false; // before the commit: a statement that comes later belongs to nobody
-      signal.throwIfAborted();
-      return { result, repeated };
+    const ctx = createContext({
+      tx,
+      ...(on.alone ? {} : { registry }),
+      emailFrom,
+      invoker,
+      requestId,
+      traceparent,
+      parentId,
+      signal,
+      caller: `action ${action.name}`,
+      outbox: outboxOn(tx),
+      log: log.child({ action: action.name, requestId }),
+      emits: action.emits,
+      keysRequired: action.safeToRetry,
+      onRecorded: () => (state.recorded = true),
+      isOpen: () => state.open,
     });
-    if (state.recorded) nudge();
-    return answer;
+    const result = await encodeResult(action, await action.handler(ctx, args));
+    return { result, recorded: state.recorded };
   } finally {
-    state.open = false;
+    state.open = false; // before the commit: a statement that comes later belongs to nobody
   }
-}
-
-/** Keys belong to their caller: nobody reads another one's answer by guessing a key. */
-function onceOf({ name }: Action, given: unknown, { idempotencyKey, invoker }: Call): Once | undefined {
-  if (idempotencyKey === undefined) return undefined;
-  return {
-    scope: `call ${name} ${callerOf(invoker)}`,
-    key: idempotencyKey,
-    fingerprint: digest(given),
-    maxAgeMs: answersKeptMs,
-    noWait: true,
-  };
-}
-
-function callerOf(invoker: Invoker): string {
-  if (invoker.type !== 'user') return invoker.type;
-  return `user ${invoker.id ?? (invoker.claims ? digest(invoker.claims['sub'] ?? invoker.claims) : '')}`;
-}
-
-/** The same for the same JSON, whatever the order of its keys. */
-function digest(value: unknown): string {
-  const sorted = (_: string, inner: unknown): unknown =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner;
-  return createHash('sha256')
-    .update(JSON.stringify(value, sorted) ?? '')
-    .digest('hex');
 }
 
 const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -20,6 +20,16 @@ export class UsageError extends Error {
   }
 }
 
+/** Another machine did not do what was asked of it: exit code 1, or 69 when it could not be reached. */
+export class RemoteError extends Error {
+  override readonly name = 'RemoteError';
+  readonly code: string;
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
 /** What the engine refuses because the arguments are wrong, whatever is in the database. */
 const wrongInput = /^(invalid_.*|empty_range|filter_required)$/;
 
@@ -30,6 +40,10 @@ export function endingOf(error: unknown): Ending {
   if (error instanceof CommanderError) return { code: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
   if (error instanceof UsageError)
     return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
+  if (error instanceof RemoteError) {
+    const code = error.code === 'unreachable' ? exitCodes.unreachable : exitCodes.failed;
+    return { code, message: `${error.message} (${error.code})` };
+  }
   if (error instanceof WaybillError && wrongInput.test(error.code))
     return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };

@@ -1,6 +1,8 @@
 // All commands in one program, and the life of one call: parse, run, turn what went wrong into a message and an exit code.
 
 import { Command } from 'commander';
+import { addCronRun } from './commands/cron-run.ts';
+import { addCronLook } from './commands/cron.ts';
 import { addFleet } from './commands/fleet.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addOutboxDrain } from './commands/outbox-drain.ts';
@@ -23,6 +25,9 @@ export function createProgram(): Command {
   addOutboxRead(outbox);
   addOutboxOperate(outbox);
   addOutboxDrain(outbox);
+  const cron = program.command('cron').description('look at scheduled jobs and run them');
+  addCronLook(cron);
+  addCronRun(cron);
   addFleet(program);
   return program;
 }

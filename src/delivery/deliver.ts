@@ -1,5 +1,6 @@
 // The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
 
+import { manifestOf } from '../cron/manifest.ts';
 import type { Registry } from '../define/registry.ts';
 import { maskAddresses } from '../email/address.ts';
 import { prepareEmail } from '../email/email.ts';
@@ -7,6 +8,7 @@ import type { EmailProvider } from '../email/provider.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
 import type { Outcome } from '../outbox/outcome.ts';
+import { runAction } from './action.ts';
 import type { Deliver, Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
@@ -25,6 +27,7 @@ const unknownDelay = 15_000;
 
 export function createDeliver(options: DeliverOptions): Deliver {
   const { registry } = options;
+  const manifest = manifestOf(registry.app).hash;
   return async (message, signal) => {
     switch (message.kind) {
       case 'email':
@@ -43,8 +46,10 @@ export function createDeliver(options: DeliverOptions): Deliver {
         const job = registry.job(message.name);
         return job ? runHandler(job, message, signal, options) : unknown(message);
       }
-      case 'action':
-        return unknown(message); // recorded by a version that delivers actions
+      case 'action': {
+        const action = registry.action(message.name);
+        return runAction(action, message, signal, { ...options, manifest }, () => unknown(message));
+      }
     }
   };
 }

@@ -17,6 +17,8 @@ export type Delivery = {
   readonly thrown?: unknown;
   /** Instead of the backoff, exactly. */
   readonly retryDelay?: Milliseconds | undefined;
+  /** It is not to run again when its transaction does not commit. */
+  readonly once?: boolean;
 };
 
 /** Never rejects: a failure is an outcome. `signal` aborts when the delivery must end now. */

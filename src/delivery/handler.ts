@@ -87,7 +87,7 @@ type Aborted = { readonly promise: Promise<never>; stop(): void };
  * Rejects when the signal aborts. The handler may go on; its transaction will not commit.
  * `stop` takes the listener away: Node keeps a composed signal alive for as long as one listens to it.
  */
-function aborted(signal: AbortSignal): Aborted {
+export function aborted(signal: AbortSignal): Aborted {
   const { promise, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
   if (signal.aborted) onAbort();

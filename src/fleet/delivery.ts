@@ -1,5 +1,7 @@
 // The roles *email* and *jobs*: workers, each for its queues.
 
+import { manifestOf } from '../cron/manifest.ts';
+import { withManifest } from '../cron/part.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
@@ -31,11 +33,12 @@ async function deliveryRole(
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
   const limits = createLimits(registry);
   const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits });
-  return withApp(app, {
+  const whole = withApp(app, {
     ...part,
     async run(signal) {
       await part.run(signal);
       await provider.close();
     },
   });
+  return withManifest(host, manifestOf(app), queues.includes(standardQueues.jobs), whole);
 }

@@ -3,6 +3,7 @@
 import { emailRole, jobsRole } from './delivery.ts';
 import { relayRole } from './relay.ts';
 import type { Role } from './role.ts';
+import { schedulerRole } from './scheduler.ts';
 import { webRole } from './web.ts';
 
 export const roles: Readonly<Record<string, Role>> = {
@@ -10,4 +11,5 @@ export const roles: Readonly<Record<string, Role>> = {
   relay: relayRole,
   email: emailRole,
   jobs: jobsRole,
+  scheduler: schedulerRole,
 };

@@ -1,6 +1,8 @@
 // The role *web*: actions over HTTP, the admin API, health and the fleet's metrics.
 
 import { createActionRunner } from '../action/run.ts';
+import { manifestOf } from '../cron/manifest.ts';
+import { withManifest } from '../cron/part.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry } from '../define/registry.ts';
 import { drainOutbox } from '../drain/drain.ts';
@@ -33,11 +35,12 @@ export const webRole: Role = async (host) => {
     (options) => drainOutbox(options, host.events),
   );
   const part = webPart(host, { registry, runner, nudge, drain });
-  return withApp(app, {
+  const whole = withApp(app, {
     ...part,
     async run(signal) {
       await part.run(signal);
       await draining.close();
     },
   });
+  return withManifest(host, manifestOf(app), false, whole);
 };

@@ -3,7 +3,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
-import type { Executor } from '../db/executor.ts';
+import type { Database } from '../db/pool.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { parseFilter, type MessageFilter, type Paging } from '../outbox/filter.ts';
@@ -12,9 +12,10 @@ import { listMessages, showMessage } from '../outbox/read.ts';
 import { readStats } from '../outbox/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { checkAdminKey } from './auth.ts';
+import { addCron } from './cron.ts';
 
 export type AdminPorts = {
-  readonly db: Executor;
+  readonly db: Database;
   readonly adminKey: string | null;
   /** After each change. */ readonly nudge: () => void;
 };
@@ -43,6 +44,7 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: Admin
     admin.post<WithId>('/outbox/:id/retry', (request) => nudged(retryMessage(db, request.params.id)));
     admin.post<WithId>('/outbox/:id/cancel', (request) => nudged(cancelMessage(db, request.params.id)));
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));
+    addCron(admin, { db, nudge });
   }
 
   server.register(routes, { prefix: '/admin' });

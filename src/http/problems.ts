@@ -24,6 +24,7 @@ const statusOf: Readonly<Record<string, number>> = {
   forbidden: 403,
   not_found: 404,
   unknown_action: 404,
+  unknown_cron_job: 404,
   method_not_allowed: 405,
   state_conflict: 409,
   delivery_key_taken: 409,

@@ -6,6 +6,8 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 const endToEnd = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 const delivery = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const lag = [0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300, 3600];
+/** Few edges, for there is a series of them for each job. */
+const cronLag = [0.05, 0.25, 1, 5, 60, 3600];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -62,6 +64,12 @@ export function createMetrics({ version }: { readonly version: string }) {
       'Attempts to record a batch of settlements that failed and were repeated',
       [],
     ),
+    cronTicks: counter(
+      'cron_ticks_total',
+      'Ticks of cron: dispatched, and by their end succeeded, failed or skipped (missed ones that never ran among them)',
+      ['job', 'result'],
+    ),
+    cronLag: histogram('cron_lag_seconds', "From a tick's time to its dispatch", ['job'], cronLag),
     loopErrors: counter('loop_errors_total', 'Steps of a loop that failed', ['loop']),
   };
   new Gauge({

@@ -25,10 +25,22 @@ export type AttemptEnd = {
   readonly nextAttemptInMs: number | null;
 };
 
+/** The part of a run that may be told. */
+export type TellableRun = {
+  readonly id: string;
+  readonly name: string;
+  readonly action: string;
+  readonly source: 'cron' | 'admin';
+  readonly scheduledAt: number;
+  readonly skipped: string | null;
+  readonly skippedTicks: number;
+};
+
 export type Events = ReturnType<typeof createEvents>;
 
 export function createEvents(log: Log, metrics: Metrics) {
   const label = bounded(100);
+  const jobLabel = bounded(100);
   return {
     relayed(queue: string, messages: number, parcels: number, lagSeconds: readonly number[]): void {
       metrics.relayMoved.inc({ queue: label(queue) }, messages);
@@ -96,6 +108,30 @@ export function createEvents(log: Log, metrics: Metrics) {
     settleRetried(settlements: number, error: unknown): void {
       metrics.settleRetries.inc();
       log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
+    },
+
+    cronDispatched(run: TellableRun, lagSeconds: number): void {
+      const { id, name, action, source, skipped, skippedTicks } = run;
+      const job = jobLabel(name);
+      if (skippedTicks > 0) metrics.cronTicks.inc({ job, result: 'skipped' }, skippedTicks);
+      const facts = { run: id, job: name, scheduledAt: new Date(run.scheduledAt), skippedTicks };
+      if (skipped !== null) return log.warn({ ...facts, reason: skipped }, 'a tick is skipped');
+      metrics.cronTicks.inc({ job, result: 'dispatched' });
+      if (source === 'cron') metrics.cronLag.observe({ job }, Math.max(0, lagSeconds));
+      log.info({ ...facts, action, source, lagSeconds: round(lagSeconds) }, 'a tick is dispatched');
+    },
+
+    cronEnded(name: string, result: string, runs: number): void {
+      metrics.cronTicks.inc({ job: jobLabel(name), result }, runs);
+      log.debug({ job: name, result, runs }, 'runs have ended');
+    },
+
+    cronUnplanned(name: string, error: unknown): void {
+      log.error({ job: name, err: error }, 'a cron job cannot be scheduled and is put off; the others go on');
+    },
+
+    cronManifest(manifest: string, what: string): void {
+      log.info({ manifest }, what);
     },
 
     loopFailed(loop: string, error: unknown): void {

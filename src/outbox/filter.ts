@@ -82,7 +82,7 @@ function known<T extends string>(
 }
 
 /** ISO 8601 with its zone, on a day that the calendar has. */
-function time(part: string, given: Texts): Date | undefined {
+export function time(part: string, given: Texts): Date | undefined {
   const text = single(part, given);
   if (text === undefined) return undefined;
   const [, year, month, day] =

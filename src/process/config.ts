@@ -30,6 +30,7 @@ export type Config = {
   readonly deliveredRetentionMs: Milliseconds;
   readonly deadRetentionMs: Milliseconds;
   readonly keyRetentionMs: Milliseconds;
+  readonly cronRetentionMs: Milliseconds;
   readonly shutdownGraceMs: Milliseconds;
   readonly logLevel: string;
   readonly production: boolean;
@@ -90,6 +91,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     deliveredRetentionMs: read.duration('WAYBILL_DELIVERED_RETENTION', '7d', '1m', '3650d'),
     deadRetentionMs: read.duration('WAYBILL_DEAD_RETENTION', '30d', '1m', '3650d'),
     keyRetentionMs: read.duration('WAYBILL_KEY_RETENTION', '90d', '1m', '3650d'),
+    cronRetentionMs: read.duration('WAYBILL_CRON_RETENTION', '30d', '1m', '3650d'),
     shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
     production,

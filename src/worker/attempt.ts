@@ -71,7 +71,7 @@ async function deliverOrGiveBack(
 
 async function recordEnd(
   settlement: Settlement,
-  { work }: Delivery,
+  { work, once = false }: Delivery,
   ports: AttemptPorts,
 ): Promise<Settled | undefined> {
   if (!work?.begun()) return ports.settler.settle(settlement);
@@ -87,7 +87,8 @@ async function recordEnd(
     await work.rollback().catch(() => undefined); // the error that counts is the first one
     const { id, claimToken } = settlement;
     const text = `the handler's transaction did not commit: ${(error as Error).message}`;
-    return ports.settler.settle({ id, claimToken, to: 'failed', error: text, delay: 1_000, ambiguous: true });
+    const end = once ? ({ to: 'dead' } as const) : ({ to: 'failed', delay: 1_000 } as const);
+    return ports.settler.settle({ id, claimToken, error: text, ambiguous: true, ...end });
   }
 }
 

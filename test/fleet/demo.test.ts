@@ -10,7 +10,7 @@ import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
-const roles = ['email', 'jobs', 'relay', 'web'];
+const roles = ['email', 'jobs', 'relay', 'scheduler', 'web'];
 
 let database: TestDatabase;
 beforeEach(async () => {
@@ -32,7 +32,7 @@ function running(): Promise<number[]> {
       );
       return rows.length === roles.length && rows.map((row) => row.pid);
     },
-    { what: 'four processes', timeoutMs: 40_000 },
+    { what: 'a process for each role', timeoutMs: 40_000 },
   );
 }
 
@@ -57,7 +57,7 @@ describe('demo', () => {
       ).toHaveLength(20);
     expect(stdout).toMatch(/^API {6}http:\S+\/orders/m);
     expect(stdout).toMatch(/^admin {4}http:\S+\/admin\/outbox .*Bearer \S{16,}/m);
-    expect(stdout.match(/^metrics {2}http/gm)).toHaveLength(4);
+    expect(stdout.match(/^metrics {2}http/gm)).toHaveLength(roles.length);
     expect((await database.db.executeSql('select from waybill.processes')).rows).toEqual([]);
   });
 

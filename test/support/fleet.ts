@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { until } from './wait.ts';
 
-export type Role = 'web' | 'relay' | 'email' | 'jobs' | 'all';
+export type Role = 'web' | 'relay' | 'email' | 'jobs' | 'scheduler' | 'all';
 
 export type Running = {
   readonly role: Role;

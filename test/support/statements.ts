@@ -1,5 +1,10 @@
 // Every statement that loops and callers run against the outbox (stats and verify are asked by people, what is unsettled by tests, and they count), with values to explain it with, and what its plan must and must not touch.
 
+import { reportSql, scheduleJobsSql } from '../../src/cron/activation.ts';
+import { stageSql } from '../../src/cron/manifest.ts';
+import { findTickSql, recordRunsSql, succeedSql } from '../../src/cron/runs.ts';
+import { moveOnSql, nextDueSql, takeDueJobsSql } from '../../src/cron/scheduler.ts';
+import { bringBackSql, endOrphansSql, pruneRunsSql, skipStaleSql, tellSql } from '../../src/cron/sweep.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
@@ -97,4 +102,38 @@ export const statements: Record<string, Statement> = {
   'keep answer': { sql: keepAnswerSql, values: () => ['s', 'k', '1'], uses: [] },
   'prune answers': { sql: pruneAnswersSql, values: () => [1, 1, 1_000], uses: [] },
   'fold ledger': { sql: foldLedgerSql, values: () => [], uses: [] },
+  'cron: stage': { sql: stageSql, values: () => ['hash', '[]'], uses: [] },
+  'cron: report': { sql: reportSql, values: () => ['process', 'hash', true, 30_000], uses: [] },
+  'cron: schedule jobs': {
+    sql: scheduleJobsSql,
+    values: () => [['n'], ['{}'], [new Date(0)], 'hash', new Date(0)],
+    uses: [],
+  },
+  'cron: next due': { sql: nextDueSql, values: () => [null], uses: ['cron_jobs_next'] },
+  'cron: take due jobs': {
+    sql: takeDueJobsSql,
+    values: () => [100, null],
+    uses: ['cron_jobs_next', 'cron_runs_going'],
+  },
+  'cron: record runs': {
+    sql: recordRunsSql,
+    values: () => [...Array.from({ length: 11 }, () => []), null, ...recordValues([message])],
+    uses: [],
+  },
+  'cron: move on': {
+    sql: moveOnSql,
+    values: () => [['n1'], [null], [new Date(0)]],
+    uses: ['cron_jobs_pkey'],
+  },
+  'cron: find tick': { sql: findTickSql, values: ([id]) => [id], uses: ['cron_runs_message'] },
+  'cron: succeed': { sql: succeedSql, values: ([id]) => [id, null], uses: ['cron_runs_pkey'] },
+  'cron: skip stale': { sql: skipStaleSql, values: () => [60_000, 30_000, 500], uses: ['cron_runs_going'] },
+  'cron: end orphans': {
+    sql: endOrphansSql,
+    values: () => [500],
+    uses: ['cron_runs_going', 'outbox_messages_pkey'],
+  },
+  'cron: bring back': { sql: bringBackSql, values: () => [], uses: [] },
+  'cron: tell': { sql: tellSql, values: () => [500], uses: ['cron_runs_untold'] },
+  'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
 };

@@ -1,8 +1,11 @@
-// `waybill release`: what a deployment does before its processes start. Migrations, then the queue's own schema.
+// `waybill release`: what a deployment does before its processes start. Migrations, then the queue's own schema, then the cron manifest.
+// The application is loaded first: what is wrong with it is found before anything is changed.
 
 import type { Command } from 'commander';
+import { manifestOf, stageManifest } from '../../cron/manifest.ts';
 import { migrate, standardSources } from '../../db/migrate.ts';
 import { openDatabase } from '../../db/pool.ts';
+import { loadApp } from '../../define/load.ts';
 import { openQueue } from '../../queue/boss.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase, type Session } from '../session.ts';
@@ -15,12 +18,27 @@ export function addRelease(program: Command): void {
     .option('--json', 'the result as JSON')
     .action(async (options: Output) => {
       const report = await withDatabase(async (session) => {
+        const app = await loadApp(session.config.app);
+        for (const notice of app.cron.notices) say(notice);
+        const manifest = manifestOf(app);
         const migrations = await migrate(session.db, standardSources(session.config.app));
         await installQueue(session);
-        return { ...migrations, queue: 'installed' };
+        const status = await stageManifest(session.db, manifest);
+        const cron = { manifestVersion: manifest.hash, jobs: manifest.jobs.length, status };
+        return { ...migrations, queue: 'installed', cron };
       });
-      print(report, options, (done) => [...migrationLines(done), 'the queue is installed']);
+      print(report, options, (done) => [
+        ...migrationLines(done),
+        'the queue is installed',
+        `the cron manifest ${done.cron.manifestVersion} with ${done.cron.jobs} jobs is ${done.cron.status}`,
+      ]);
+      leaveLater();
     });
+}
+
+/** What the application's modules left running must not hold up a deployment: the process ends by itself, or after this. */
+function leaveLater(): void {
+  setTimeout(() => process.exit(process.exitCode ?? 0), 2_000).unref();
 }
 
 async function installQueue({ config, db }: Session): Promise<void> {

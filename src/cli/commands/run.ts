@@ -6,7 +6,7 @@ import { runProcess } from '../../process/run.ts';
 import { UsageError } from '../exit.ts';
 
 /** The roles of fleet/roles.ts (a test compares); their code is loaded only when one is run. */
-export const roleNames = ['web', 'relay', 'email', 'jobs'] as const;
+export const roleNames = ['web', 'relay', 'email', 'jobs', 'scheduler'] as const;
 
 export function addRun(program: Command): void {
   program

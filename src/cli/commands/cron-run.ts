@@ -1,0 +1,103 @@
+// `waybill cron run NAME`: a run by hand, straight into the database, or over HTTP when the project is somewhere else.
+
+import type { Command } from 'commander';
+import { readScheduledAt, runByHand } from '../../cron/manual.ts';
+import type { RunView } from '../../cron/history.ts';
+import { outboxChannel } from '../../outbox/nudge.ts';
+import { RemoteError, UsageError } from '../exit.ts';
+import { single } from '../options.ts';
+import { print, type Output } from '../print.ts';
+import { withDatabase } from '../session.ts';
+
+type Options = Output & { readonly scheduledAt?: string; readonly projectUrl?: string };
+
+export function addCronRun(cron: Command): void {
+  cron
+    .command('run')
+    .description('run a job now; asked for twice, it runs twice')
+    .argument('<name>', 'name of a job')
+    .option(
+      '--scheduled-at <time>',
+      'the tick to stand for: milliseconds since 1970, or ISO 8601 (default: now)',
+      single,
+    )
+    .option('--project-url <url>', 'over HTTP, with the key of WAYBILL_ADMIN_KEY', single)
+    .option('--json', 'the result as JSON')
+    .action(async (name: string, { scheduledAt, projectUrl, ...options }: Options) => {
+      const at = scheduledAt === undefined ? null : readScheduledAt(scheduledAt);
+      const run = projectUrl === undefined ? await runHere(name, at) : await runThere(projectUrl, name, at);
+      print(run, options, ({ id, messageId }) => [`run ${id} is dispatched as message ${messageId}`]);
+    });
+}
+
+async function runHere(name: string, at: number | null): Promise<Pick<RunView, 'id' | 'messageId'>> {
+  return withDatabase(async ({ db }) => {
+    const run = await runByHand(db, name, at);
+    await db.executeSql(`notify ${outboxChannel}`);
+    return run;
+  });
+}
+
+async function runThere(
+  url: string,
+  name: string,
+  at: number | null,
+): Promise<Pick<RunView, 'id' | 'messageId'>> {
+  const base = projectUrl(url);
+  const key = process.env['WAYBILL_ADMIN_KEY'];
+  if (!key)
+    throw new RemoteError(
+      'unauthorized',
+      'set WAYBILL_ADMIN_KEY to the key of the project: it is sent as the bearer key',
+    );
+  const response = await ask(
+    new URL(`admin/cron/${encodeURIComponent(name)}/run`, base),
+    key,
+    at === null ? {} : { scheduledAt: at },
+  );
+  const body = (await response.json().catch(() => null)) as Record<string, unknown> | null;
+  if (response.ok && typeof body?.['id'] === 'string') return body as Pick<RunView, 'id' | 'messageId'>;
+  if (body === null || typeof body['code'] !== 'string')
+    throw new RemoteError(
+      'not_waybill',
+      `${base.origin} answered ${response.status} as no web process of a project does`,
+    );
+  const { code, detail } = body;
+  const hint = response.status === 401 ? ' (WAYBILL_ADMIN_KEY here and there must be the same)' : '';
+  throw new RemoteError(code, `${base.origin} answered ${response.status}: ${String(detail)}${hint}`);
+}
+
+/** @throws UsageError `invalid_url` */
+function projectUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text.endsWith('/') ? text : `${text}/`) : undefined;
+  const isFit =
+    url !== undefined &&
+    /^https?:$/.test(url.protocol) &&
+    url.username === '' &&
+    url.search === '' &&
+    url.hash === '';
+  if (isFit) return url;
+  throw new UsageError(
+    'invalid_url',
+    `--project-url must be like https://shop.example or http://localhost:3000, not ${JSON.stringify(text.slice(0, 80))}`,
+  );
+}
+
+async function ask(url: URL, key: string, body: object): Promise<Response> {
+  try {
+    return await fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      redirect: 'error', // a key goes to the host that was named, and to no other
+      signal: AbortSignal.timeout(15_000),
+    });
+  } catch (error) {
+    const { cause, message } = error as Error & { cause?: { code?: string; message?: string } };
+    throw new RemoteError(
+      'unreachable',
+      `${url.origin} cannot be reached: ${cause?.code ?? cause?.message ?? message}`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,110 @@
+// `waybill cron list|runs|preview`: looking at what is scheduled, what ran, and what a catch-up would do.
+
+import type { Command } from 'commander';
+import { listRuns, parseRunFilter, type RunView } from '../../cron/history.ts';
+import { readCron, type CronView } from '../../cron/overview.ts';
+import { previewCron, type Preview } from '../../cron/preview.ts';
+import { runStatuses } from '../../cron/runs.ts';
+import { createZones } from '../../cron/zones.ts';
+import { parseFilter } from '../../outbox/filter.ts';
+import { collect, single } from '../options.ts';
+import { print, say, short, table, type Output } from '../print.ts';
+import { withDatabase } from '../session.ts';
+
+type RunsOptions = Output & {
+  readonly name?: readonly string[];
+  readonly status?: readonly string[];
+  readonly limit?: string;
+  readonly cursor?: string;
+};
+
+type PreviewOptions = Output & { readonly from?: string; readonly to?: string };
+
+export function addCronLook(cron: Command): void {
+  cron
+    .command('list')
+    .description('the jobs that are scheduled, with their next ticks and last runs')
+    .option('--json', 'the result as JSON')
+    .action(async (options: Output) =>
+      print(await withDatabase(({ db }) => readCron(db, createZones())), options, cronLines),
+    );
+  cron
+    .command('runs')
+    .description('runs, newest first')
+    .option('--name <job>', 'name of a job (may repeat)', collect)
+    .option('--status <status>', `${runStatuses.join(', ')} (may repeat)`, collect)
+    .option('--limit <count>', 'runs at most, 1 to 500 (default: 50)', single)
+    .option('--cursor <cursor>', 'where the page before ended', single)
+    .option('--json', 'the result as JSON')
+    .action(runs);
+  cron
+    .command('preview')
+    .description('which ticks a catch-up would run, and which it would skip')
+    .argument('<name>', 'name of a job')
+    .option(
+      '--from <time>',
+      'as if ticks were dealt with up to here (default: where the scheduler is)',
+      single,
+    )
+    .option('--to <time>', 'as if it were this time (default: now)', single)
+    .option('--json', 'the result as JSON')
+    .action(preview);
+}
+
+async function runs({ name, status, limit, cursor, ...options }: RunsOptions): Promise<void> {
+  const filter = parseRunFilter({ name, status, limit, cursor });
+  const page = await withDatabase(({ db }) => listRuns(db, filter));
+  print(page, options, (found) => runLines(found.runs));
+  if (page.nextCursor !== null && !options.json) say(`there are more: --cursor ${page.nextCursor}`);
+}
+
+async function preview(name: string, { from, to, ...options }: PreviewOptions): Promise<void> {
+  const span = { from: parseFilter({ since: from }).since, to: parseFilter({ until: to }).until };
+  print(await withDatabase(({ db }) => previewCron(db, createZones(), name, span)), options, previewLines);
+}
+
+function cronLines({ manifests, jobs }: CronView): string[] {
+  const versions = manifests.map(
+    ({ version, status, jobs: n }) => `manifest ${version}: ${status}, ${n} jobs`,
+  );
+  if (jobs.length === 0) return [...versions, 'no job is scheduled'];
+  const rows = jobs.map((job) => [
+    job.name,
+    job.schedule,
+    job.words,
+    job.action,
+    job.nextTicks[0]?.toISOString() ?? '–',
+    job.lastRun === null ? '–' : `${job.lastRun.status} ${job.lastRun.scheduledAt.toISOString()}`,
+  ]);
+  return [...table(['NAME', 'SCHEDULE', 'IN WORDS', 'ACTION', 'NEXT', 'LAST RUN'], rows), ...versions];
+}
+
+export function runLines(found: readonly RunView[]): string[] {
+  if (found.length === 0) return ['no run'];
+  const rows = found.map((run) => [
+    run.name,
+    run.scheduledAt.toISOString(),
+    run.source,
+    run.status,
+    run.dispatchedAt.toISOString(),
+    run.finishedAt?.toISOString() ?? '–',
+    String(run.skippedTicks),
+    short(run.reason ?? run.error),
+  ]);
+  return table(['JOB', 'TICK', 'SOURCE', 'STATUS', 'DISPATCHED', 'FINISHED', 'SKIPPED', 'REASON'], rows);
+}
+
+function previewLines(plan: Preview): string[] {
+  const iso = (times: readonly Date[]): string[] => times.map((time) => `  ${time.toISOString()}`);
+  const more = plan.skipped - plan.skippedTicks.length;
+  return [
+    `${plan.name}: ${plan.schedule} ${plan.timeZone}, policy ${plan.missedTickPolicy}`,
+    `after ${plan.from.toISOString()} up to ${plan.to.toISOString()} ${plan.due} ticks come due`,
+    `${plan.runs.length} run`,
+    ...iso(plan.runs.map((run) => run.scheduledAt)),
+    `${plan.skipped} are skipped`,
+    ...(more > 0 ? [`  ${more} older ones, and`] : []),
+    ...iso(plan.skippedTicks),
+    `next: ${plan.nextTick.toISOString()}`,
+  ];
+}

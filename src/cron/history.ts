@@ -1,0 +1,109 @@
+// What people are shown of runs: a list with filters and a cursor, newest first.
+
+import type { Executor } from '../db/executor.ts';
+import { nearest } from '../nearest.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { defaultPageSize, parseFilter } from '../outbox/filter.ts';
+import { isMessageId } from '../outbox/read.ts';
+import { runStatuses, type RunStatus } from './runs.ts';
+
+/** A run as the admin API and the command line show it. */
+export type RunView = {
+  readonly id: string;
+  readonly name: string;
+  readonly action: string;
+  readonly scheduledAt: Date;
+  readonly dispatchedAt: Date;
+  readonly finishedAt: Date | null;
+  readonly source: 'cron' | 'admin';
+  readonly status: RunStatus;
+  /** Why it was skipped: `overlap`, `too_old`, `stale_manifest`, `cancelled`, `unknown_job`, `future_tick`. */
+  readonly reason: string | null;
+  readonly skippedTicks: number;
+  readonly catchUpWindow: { readonly from: Date; readonly to: Date } | null;
+  readonly manifestVersion: string;
+  readonly messageId: string | null;
+  readonly result: unknown;
+  readonly error: string | null;
+};
+
+export type RunPage = { readonly runs: RunView[]; readonly nextCursor: string | null };
+
+export const runColumns = `id, name, action, scheduled_at as "scheduledAt", dispatched_at as "dispatchedAt", finished_at as "finishedAt",
+  source, status, reason, skipped_ticks as "skippedTicks", catch_up_from as "from", catch_up_to as "to",
+  manifest as "manifestVersion", message_id as "messageId", result, error`;
+
+export type RunRow = Omit<RunView, 'catchUpWindow'> & {
+  readonly from: Date | null;
+  readonly to: Date | null;
+};
+
+export function runView({ from, to, result, error, ...row }: RunRow): RunView {
+  return { ...row, catchUpWindow: from && to ? { from, to } : null, result, error };
+}
+
+export type RunFilter = {
+  readonly name?: readonly string[] | undefined;
+  readonly status?: readonly RunStatus[] | undefined;
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+};
+
+type Texts = string | readonly string[] | undefined;
+
+/**
+ * A filter as people write it, in a query or on a command line.
+ * @throws WaybillError `invalid_status`, `invalid_limit`, `invalid_filter`
+ */
+export function parseRunFilter({
+  status,
+  ...texts
+}: Readonly<Partial<Record<'name' | 'status' | 'limit' | 'cursor', Texts>>>): RunFilter {
+  const { name, limit, cursor } = parseFilter(texts);
+  const given = status === undefined ? undefined : [status].flat();
+  return { name, limit, cursor, status: given?.map(statusOf) };
+}
+
+function statusOf(text: string): RunStatus {
+  const word = runStatuses.find((one) => one === text);
+  if (word !== undefined) return word;
+  const meant = nearest(text, runStatuses);
+  const hint = `${meant ? `did you mean ${meant}? ` : ''}There are ${runStatuses.join(', ')}`;
+  throw new WaybillError(
+    'invalid_status',
+    `${JSON.stringify(text.slice(0, 80))} is no status of a run: ${hint}`,
+  );
+}
+
+/**
+ * Walks the primary key downwards, or a job's own index.
+ * @throws WaybillError `invalid_cursor`
+ */
+export async function listRuns(db: Executor, filter: RunFilter = {}): Promise<RunPage> {
+  const { name, status, limit = defaultPageSize, cursor } = filter;
+  const values: unknown[] = [];
+  const conditions: string[] = [];
+  if (name !== undefined) conditions.push(`name = any($${values.push(name)}::text[])`);
+  if (status !== undefined) conditions.push(`status = any($${values.push(status)}::text[])`);
+  if (cursor !== undefined) conditions.push(`id < $${values.push(idOfCursor(cursor))}::uuid`);
+  const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
+  // One more than asked for tells whether there is a next page.
+  const sql = `select ${runColumns} from waybill.cron_runs ${where} order by id desc limit $${values.push(limit + 1)}`;
+  const { rows } = await db.executeSql<RunRow>(sql, values);
+  const runs = rows.slice(0, limit).map(runView);
+  const last = runs.at(-1);
+  return { runs, nextCursor: rows.length > limit && last ? cursorAfter(last.id) : null };
+}
+
+function cursorAfter(id: string): string {
+  return Buffer.from(`runs before:${id}`).toString('base64url');
+}
+
+function idOfCursor(cursor: string): string {
+  const [, id = ''] = /^runs before:(.*)$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  if (isMessageId(id) && cursorAfter(id) === cursor) return id;
+  throw new WaybillError(
+    'invalid_cursor',
+    'the cursor is not one that this list gave out: take nextCursor as it is, or leave it away',
+  );
+}

@@ -1,0 +1,51 @@
+// A run by hand: the same way as a tick, because a person asked; as often as one asks.
+
+import type { Database } from '../db/pool.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { time } from '../outbox/filter.ts';
+import { runColumns, runView, type RunRow, type RunView } from './history.ts';
+import { findJob } from './overview.ts';
+import { prepareRun, recordRuns } from './runs.ts';
+import type { Instant } from './zones.ts';
+
+/**
+ * @param scheduledAt the tick that it is to stand for; now when it is null
+ * @throws WaybillError `unknown_cron_job`
+ */
+export async function runByHand(db: Database, name: string, scheduledAt: Instant | null): Promise<RunView> {
+  return db.transaction(async (tx) => {
+    const { definition, manifest, now } = await findJob(tx, name);
+    const run = prepareRun({
+      name: definition.name,
+      action: definition.action,
+      args: definition.args,
+      manifest,
+      source: 'admin',
+      scheduledAt: scheduledAt ?? now.getTime(),
+      skippedTicks: 0,
+      catchUpWindow: null,
+      skipped: null,
+    });
+    await recordRuns(tx, [run], null);
+    const sql = `select ${runColumns} from waybill.cron_runs where id = $1`;
+    return runView((await tx.executeSql<RunRow>(sql, [run.id])).rows[0]!);
+  });
+}
+
+const earliest = Date.UTC(2000, 0, 1);
+const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+const rule =
+  'scheduledAt must be milliseconds since 1970, or a time in ISO 8601 with its zone, from the year 2000 on';
+
+/**
+ * A tick's time as people write it: milliseconds since 1970, in digits or as a number, or ISO 8601.
+ * @throws WaybillError `invalid_time`
+ */
+export function readScheduledAt(given: number | string): Instant {
+  const isNumber = typeof given === 'number' || /^-?\d+$/.test(given);
+  const instant = isNumber ? Number(given) : time('scheduledAt', given)!.getTime();
+  if (Number.isInteger(instant) && instant >= earliest && instant <= latest) return instant;
+  const seconds = instant * 1_000 >= earliest && instant * 1_000 <= latest;
+  const hint = seconds ? `; ${given} looks like seconds: ${instant * 1_000} are its milliseconds` : '';
+  throw new WaybillError('invalid_time', `${rule}${hint}`);
+}

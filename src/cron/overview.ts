@@ -1,0 +1,95 @@
+// What people are shown of jobs: what is scheduled now, when it runs next, and how its last run went.
+
+import type { Executor } from '../db/executor.ts';
+import type { CronJob } from '../define/cron-job.ts';
+import { readSchedule } from '../define/schedule.ts';
+import { nearest } from '../nearest.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { runColumns, runView, type RunRow, type RunView } from './history.ts';
+import { listManifests, type ManifestView } from './manifest.ts';
+import { nextTicks, type Timetable } from './ticks.ts';
+import { wordsOf } from './words.ts';
+import type { Zones } from './zones.ts';
+
+export type JobView = Omit<CronJob, 'args'> & {
+  readonly words: string;
+  /** The next five. */
+  readonly nextTicks: readonly Date[];
+  readonly lastRun: RunView | null;
+};
+
+export type CronView = { readonly manifests: readonly ManifestView[]; readonly jobs: readonly JobView[] };
+
+/** A job that is scheduled now. */
+export type ScheduledJob = {
+  readonly name: string;
+  readonly manifest: string;
+  readonly definition: CronJob;
+  readonly cursorAt: Date;
+  readonly now: Date;
+};
+
+const jobColumns = `name, manifest, definition, cursor_at as "cursorAt", now() as now`;
+const shownTicks = 5;
+/** Jobs between two looks at what else the process has to do. */
+const slice = 200;
+
+export async function readCron(db: Executor, zones: Zones): Promise<CronView> {
+  const manifests = await listManifests(db);
+  const { rows: jobs } = await db.executeSql<ScheduledJob>(
+    `select ${jobColumns} from waybill.cron_jobs order by name`,
+  );
+  const { rows: runs } = await db.executeSql<RunRow>(`
+    select r.* from waybill.cron_jobs j cross join lateral (
+      select ${runColumns} from waybill.cron_runs where name = j.name order by id desc limit 1) r`);
+  const lastRuns = new Map(runs.map((row) => [row.name, runView(row)]));
+  const views: JobView[] = [];
+  for (const [i, job] of jobs.entries()) {
+    if (i % slice === slice - 1) await new Promise((resolve) => setImmediate(resolve));
+    views.push(viewOf(job, lastRuns.get(job.name) ?? null, zones));
+  }
+  return { manifests, jobs: views };
+}
+
+function viewOf({ definition, now }: ScheduledJob, lastRun: RunView | null, zones: Zones): JobView {
+  const { args: _, ...job } = definition;
+  try {
+    const timetable = timetableOf(definition, zones);
+    const ticks = nextTicks(timetable, now.getTime(), shownTicks).map((tick) => new Date(tick));
+    return { ...job, words: wordsOf(timetable.schedule, job.timeZone), nextTicks: ticks, lastRun };
+  } catch (error) {
+    return { ...job, words: (error as Error).message, nextTicks: [], lastRun }; // a row that was edited must not hide the others
+  }
+}
+
+/** @throws Error when the row was edited into something that is no schedule */
+export function timetableOf({ name, schedule, timeZone }: CronJob, zones: Zones): Timetable {
+  const read = readSchedule(schedule);
+  if ('problem' in read) throw new Error(`cron job ${name}: ${read.problem}`);
+  return { schedule: read.schedule, zone: zones(timeZone) };
+}
+
+/** @throws WaybillError `unknown_cron_job` */
+export async function findJob(db: Executor, name: string): Promise<ScheduledJob> {
+  const { rows } = await db.executeSql<ScheduledJob>(
+    `select ${jobColumns} from waybill.cron_jobs where name = $1`,
+    [name.replaceAll('\0', '')],
+  );
+  return rows[0] ?? unknownJob(db, name);
+}
+
+async function unknownJob(db: Executor, name: string): Promise<never> {
+  const { rows } = await db.executeSql<{ name: string }>('select name from waybill.cron_jobs order by name');
+  const names = rows.map((row) => row.name);
+  const meant = nearest(name.slice(0, 200), names);
+  const shown = names.slice(0, 20).join(', ');
+  const hint = meant
+    ? `was ${meant} meant?`
+    : names.length === 0
+      ? 'none is, as long as no process has loaded a released manifest'
+      : `there are ${shown}`;
+  throw new WaybillError(
+    'unknown_cron_job',
+    `no cron job ${JSON.stringify(name.slice(0, 80))} is scheduled: ${hint}`,
+  );
+}

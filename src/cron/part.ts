@@ -1,0 +1,77 @@
+// Cron as parts of processes: the scheduler with its sweep, and, in every process that has loaded the application, the report that it has.
+
+import { listen } from '../db/listen.ts';
+import { createNudge } from '../outbox/nudge.ts';
+import type { Milliseconds } from '../ports.ts';
+import type { Host } from '../process/host.ts';
+import { createWake, runLoop } from '../process/loop.ts';
+import type { Part } from '../process/run.ts';
+import { activate, cronChannel, report } from './activation.ts';
+import type { Manifest } from './manifest.ts';
+import { createScheduler } from './scheduler.ts';
+import { createCronSweep } from './sweep.ts';
+import { createZones } from './zones.ts';
+
+export function schedulerPart(host: Host): Part {
+  const { config, db, events, observe, progress, log } = host;
+  const wake = createWake();
+  const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
+  const scheduler = createScheduler({ db, events, observe, nudge, zones: createZones() });
+  const sweep = createCronSweep({ db, events, observe, retentionMs: config.cronRetentionMs });
+
+  return {
+    name: 'scheduler',
+    async run(signal) {
+      const common = { signal, onError: events.loopFailed, observe, progress };
+      const onError = (error: unknown): void => events.loopFailed('listen', error);
+      await Promise.all([
+        listen(db, [cronChannel], wake.wake, { signal, checkMs: 10_000, onError }),
+        runLoop({ name: 'scheduler', step: () => scheduler(), wake }, common),
+        runLoop({ name: 'cron sweep', step: sweep }, common),
+      ]);
+    },
+  };
+}
+
+/** Several times within the time after which a process counts as gone. */
+const reportInterval: Milliseconds = 5_000;
+
+/**
+ * The part, and beside it the report that this process has loaded the manifest; when it is the one to be active, it makes it so.
+ * @param delivers whether ticks run in this process
+ */
+export function withManifest(host: Host, manifest: Manifest, delivers: boolean, part: Part): Part {
+  const { db, events, observe, progress, log, id } = host;
+  const zones = createZones();
+  let warned = false;
+
+  async function step(): Promise<Milliseconds> {
+    const { staged, elected } = await report(db, manifest, { process: id, delivers });
+    if (!staged && !warned)
+      log.warn(
+        { manifest: manifest.hash },
+        'these cron jobs are not released and not scheduled: run `waybill release`',
+      );
+    warned = !staged;
+    if (elected && (await activate(db, manifest, zones)))
+      events.cronManifest(manifest.hash, 'the cron manifest of this process is active now');
+    return reportInterval;
+  }
+
+  return {
+    name: part.name,
+    async run(signal) {
+      const ended = new AbortController();
+      const reporting = runLoop(
+        { name: `manifest of ${part.name}`, step },
+        { signal: AbortSignal.any([signal, ended.signal]), observe, progress, onError: events.loopFailed },
+      );
+      try {
+        await part.run(signal);
+      } finally {
+        ended.abort();
+        await reporting;
+      }
+    },
+  };
+}

@@ -1,0 +1,72 @@
+// What a catch-up would do, before it happens: the scheduler's own plan, shown instead of carried out.
+
+import type { Executor } from '../db/executor.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { planTicks } from './catchup.ts';
+import { findJob, timetableOf } from './overview.ts';
+import { newestTicks } from './ticks.ts';
+import type { Instant, Zones } from './zones.ts';
+
+export type Preview = {
+  readonly name: string;
+  readonly schedule: string;
+  readonly timeZone: string;
+  readonly missedTickPolicy: string;
+  /** After this moment … */
+  readonly from: Date;
+  /** … and up to this one. */
+  readonly to: Date;
+  /** How many ticks come due in between: those that run and those that are skipped. */
+  readonly due: number;
+  readonly runs: readonly { readonly scheduledAt: Date; readonly skippedTicks: number }[];
+  readonly catchUpWindow: { readonly from: Date; readonly to: Date } | null;
+  readonly skipped: number;
+  /** The newest of the skipped ones. */
+  readonly skippedTicks: readonly Date[];
+  readonly nextTick: Date;
+};
+
+const shownSkips = 100;
+
+/**
+ * @param span its parts default to the last tick that was dealt with, and to now
+ * @throws WaybillError `unknown_cron_job`, `empty_range`
+ */
+export async function previewCron(
+  db: Executor,
+  zones: Zones,
+  name: string,
+  span: { readonly from?: Date | undefined; readonly to?: Date | undefined } = {},
+): Promise<Preview> {
+  const { definition, cursorAt, now } = await findJob(db, name);
+  const { from = cursorAt, to = now } = span;
+  if (from > to)
+    throw new WaybillError('empty_range', 'from must not be after to: nothing lies between them');
+  const timetable = timetableOf(definition, zones);
+  const plan = planTicks(timetable, definition, from.getTime(), to.getTime());
+  const runs = new Set(plan.runs.map((run) => run.scheduledAt));
+  const newest = newestTicks(
+    timetable,
+    { after: from.getTime(), upTo: to.getTime() },
+    runs.size + shownSkips,
+  );
+  const window = plan.runs[0]?.catchUpWindow ?? null;
+  const dates = (instants: readonly Instant[]): Date[] => instants.map((instant) => new Date(instant));
+  return {
+    name: definition.name,
+    schedule: definition.schedule,
+    timeZone: definition.timeZone,
+    missedTickPolicy: definition.missedTickPolicy,
+    from,
+    to,
+    due: plan.due,
+    runs: plan.runs.map(({ scheduledAt, skippedTicks }) => ({
+      scheduledAt: new Date(scheduledAt),
+      skippedTicks,
+    })),
+    catchUpWindow: window && { from: new Date(window.from), to: new Date(window.to) },
+    skipped: plan.due - runs.size,
+    skippedTicks: dates(newest.filter((tick) => !runs.has(tick)).slice(-shownSkips)),
+    nextTick: new Date(plan.next),
+  };
+}

@@ -1,0 +1,135 @@
+// Runs: what became of each tick. A row is written with its message, ends with it, and stands for exactly one tick (invariant G: the index
+// on name and time).
+
+import type { Executor } from '../db/executor.ts';
+import { jobQueue } from '../define/job.ts';
+import { checkMessage, type CheckedMessage } from '../outbox/message.ts';
+import { insertRows, newId, newRows, recordValues } from '../outbox/record.ts';
+import type { CatchUpWindow } from './catchup.ts';
+import type { Instant } from './zones.ts';
+
+export const runStatuses = ['dispatched', 'succeeded', 'failed', 'skipped'] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+export type NewRun = {
+  readonly name: string;
+  readonly action: string;
+  readonly args: unknown;
+  readonly manifest: string;
+  readonly source: 'cron' | 'admin';
+  readonly scheduledAt: Instant;
+  readonly skippedTicks: number;
+  readonly catchUpWindow: CatchUpWindow | null;
+  /** It does not run, and this is why. Null: it is dispatched. */
+  readonly skipped: 'overlap' | 'too_old' | null;
+};
+
+/** Ticks that have a row already are passed over, and their messages with them. The last values are the rows of the messages. */
+export const recordRunsSql = `
+  with t as (
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::int[], $8::timestamptz[],
+                         $9::timestamptz[], $10::text[], $11::uuid[])
+      as t(id, name, action, source, scheduled_at, reason, skipped_ticks, catch_up_from, catch_up_to, manifest, message_id)),
+  recorded as (
+    insert into waybill.cron_runs (id, name, action, source, scheduled_at, dispatched_at, status, finished_at, reason, skipped_ticks,
+                                   catch_up_from, catch_up_to, manifest, message_id)
+    select id, name, action, source, scheduled_at, coalesce($12::timestamptz, now()),
+           case when reason is null then 'dispatched' else 'skipped' end,
+           case when reason is not null then coalesce($12::timestamptz, now()) end,
+           reason, skipped_ticks, catch_up_from, catch_up_to, manifest, message_id from t
+    on conflict (name, scheduled_at) where source = 'cron' do nothing
+    returning id, message_id),
+  messages as (${insertRows(`${newRows(13)} join recorded r on r.message_id = n.id`)})
+  select id from recorded`;
+
+/** A run with its id and, unless it is skipped, the message that carries it out. */
+export type PreparedRun = NewRun & {
+  readonly id: string;
+  readonly message: (CheckedMessage & { readonly id: string }) | null;
+};
+
+/**
+ * The payload of the message is the action's arguments and nothing else: what the tick is, its run says.
+ * @throws WaybillError when the arguments cannot be a payload
+ */
+export function prepareRun(run: NewRun): PreparedRun {
+  const id = newId();
+  if (run.skipped !== null) return { ...run, id, message: null };
+  const message = {
+    kind: 'action',
+    name: run.action,
+    queue: jobQueue,
+    payload: run.args,
+    requestId: id,
+  } as const;
+  return { ...run, id, message: { ...checkMessage(message), id: newId() } };
+}
+
+/**
+ * Records runs and their messages, in the transaction.
+ * @param at the time that counts as now; the database's when it is null
+ * @returns the ids of those that were recorded: a tick that has its row already is left out
+ */
+export async function recordRuns(
+  tx: Executor,
+  runs: readonly PreparedRun[],
+  at: Date | null,
+): Promise<Set<string>> {
+  if (runs.length === 0) return new Set();
+  const column = <T>(of: (run: PreparedRun) => T): T[] => runs.map(of);
+  const time = (instant: Instant | undefined): Date | null =>
+    instant === undefined ? null : new Date(instant);
+  const values = [
+    column((run) => run.id),
+    column((run) => run.name),
+    column((run) => run.action),
+    column((run) => run.source),
+    column((run) => time(run.scheduledAt)),
+    column((run) => run.skipped),
+    column((run) => run.skippedTicks),
+    column((run) => time(run.catchUpWindow?.from)),
+    column((run) => time(run.catchUpWindow?.to)),
+    column((run) => run.manifest),
+    column((run) => run.message?.id ?? null),
+    at,
+    ...recordValues(runs.flatMap((run) => run.message ?? [])),
+  ];
+  const { rows } = await tx.executeSql<{ id: string }>(recordRunsSql, values);
+  return new Set(rows.map((row) => row.id));
+}
+
+/** What a worker needs to know of the tick that a message carries out. */
+export type Tick = {
+  readonly id: string;
+  readonly manifest: string;
+  readonly source: 'cron' | 'admin';
+  readonly scheduledAt: Date;
+  readonly dispatchedAt: Date;
+  readonly catchUpFrom: Date | null;
+  readonly catchUpTo: Date | null;
+  readonly skippedTicks: number;
+};
+
+export const findTickSql = `
+  select id, manifest, source, scheduled_at as "scheduledAt", dispatched_at as "dispatchedAt", catch_up_from as "catchUpFrom",
+         catch_up_to as "catchUpTo", skipped_ticks as "skippedTicks"
+    from waybill.cron_runs where message_id = $1`;
+
+/** Undefined for a message that cron did not record. */
+export async function findTick(db: Executor, messageId: string): Promise<Tick | undefined> {
+  return (await db.executeSql<Tick>(findTickSql, [messageId])).rows[0];
+}
+
+export const succeedSql = `
+  update waybill.cron_runs set status = 'succeeded', finished_at = clock_timestamp(), result = $2::jsonb
+   where id = $1 and status = 'dispatched'`;
+
+/** The largest result that is kept, in bytes of JSON. */
+const maxResultBytes = 4_096;
+
+/** The run's good end, in the transaction of the action and of the settlement. */
+export async function succeed(tx: Executor, runId: string, result: unknown): Promise<void> {
+  const json = JSON.stringify(result) ?? 'null';
+  const kept = Buffer.byteLength(json) <= maxResultBytes && !/\\u(0000|d[89a-f])/.test(json); // jsonb holds neither
+  await tx.executeSql(succeedSql, [runId, kept ? json : null]);
+}

@@ -1,0 +1,153 @@
+// The scheduler: jobs whose next tick is due → runs and their messages, in the transaction that moves the jobs on. Whoever locks a job's row
+// deals with it, so any number of schedulers share the work, and one that dies has done all or nothing (invariants A, G, H).
+
+import type { Executor } from '../db/executor.ts';
+import type { Database } from '../db/pool.ts';
+import type { CronJob } from '../define/cron-job.ts';
+import { readSchedule } from '../define/schedule.ts';
+import type { Events } from '../metrics/events.ts';
+import type { Milliseconds, Observe } from '../ports.ts';
+import { planTicks, type Plan, type PlannedTick } from './catchup.ts';
+import { prepareRun, recordRuns, type NewRun, type PreparedRun } from './runs.ts';
+import type { Zones } from './zones.ts';
+
+export type SchedulerPorts = {
+  readonly db: Database;
+  readonly zones: Zones;
+  readonly events: Events;
+  readonly observe: Observe;
+  /** After a commit that recorded messages. */
+  readonly nudge: () => void;
+};
+
+/** Jobs, and runs of theirs, in one transaction; a catch-up of one job is never cut. */
+const batch = 100;
+const mostRuns = 2_000;
+/** A notification about other jobs may be lost, and a clock may jump: not longer than this. */
+const longestSleep: Milliseconds = 5_000;
+/** What is due is locked by another scheduler; it may die. */
+const whileLocked: Milliseconds = 100;
+/** A job that cannot be planned (its row was edited) is left alone for so long. */
+const putOffMs: Milliseconds = 300_000;
+
+export const nextDueSql = `
+  select (extract(epoch from min(next_at) - coalesce($1::timestamptz, now())) * 1000)::float8 as ms from waybill.cron_jobs`;
+
+/** Jobs that are due: at most so many, now. Whether an earlier run still goes is asked for those that want to know. */
+export const takeDueJobsSql = `
+  with due as (
+    select name, manifest, definition, cursor_at from waybill.cron_jobs where next_at <= coalesce($2::timestamptz, now())
+     order by next_at limit $1 for update skip locked)
+  select name, manifest, definition, cursor_at as "cursorAt", coalesce($2::timestamptz, now()) as now,
+         definition ->> 'overlap' = 'skip' and exists (
+           select from waybill.cron_runs r where r.name = due.name and r.status = 'dispatched') as busy
+    from due`;
+
+/** Names, cursors (null: as it was), next ticks. */
+export const moveOnSql = `
+  update waybill.cron_jobs j set cursor_at = coalesce(n.cursor_at, j.cursor_at), next_at = n.next_at
+    from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as n(name, cursor_at, next_at) where j.name = n.name`;
+
+type DueJob = {
+  readonly name: string;
+  readonly manifest: string;
+  readonly definition: CronJob;
+  readonly cursorAt: Date;
+  readonly now: Date;
+  readonly busy: boolean;
+};
+
+/** Gives the scheduler's loop body. `at` counts as now; the database's time when it is not given. */
+export function createScheduler(ports: SchedulerPorts): (at?: Date | null) => Promise<Milliseconds> {
+  const { db, events, observe, nudge } = ports;
+  return async function schedulerStep(at = null) {
+    const wait = await untilNextTick(db, at);
+    if (wait > 0) return Math.min(Math.ceil(wait), longestSleep);
+    const done = await db.transaction((tx) => dispatchDue(tx, at, ports));
+    for (const { run, lagSeconds } of done.runs) events.cronDispatched(run, lagSeconds);
+    if (done.runs.some(({ run }) => run.skipped === null)) nudge();
+    observe('scheduled', { jobs: done.jobs, runs: done.runs.length });
+    return done.jobs === 0 ? whileLocked : 0;
+  };
+}
+
+async function untilNextTick(db: Executor, at: Date | null): Promise<Milliseconds> {
+  const { rows } = await db.executeSql<{ ms: number | null }>(nextDueSql, [at]);
+  return rows[0]?.ms ?? longestSleep;
+}
+
+type Dispatched = {
+  readonly jobs: number;
+  readonly runs: readonly { readonly run: PreparedRun; readonly lagSeconds: number }[];
+};
+
+async function dispatchDue(tx: Executor, at: Date | null, ports: SchedulerPorts): Promise<Dispatched> {
+  const { rows } = await tx.executeSql<DueJob>(takeDueJobsSql, [batch, at]);
+  if (rows.length === 0) return { jobs: 0, runs: [] };
+  const planned: Planned[] = [];
+  let count = 0;
+  for (const job of rows) {
+    if (count >= mostRuns) break; // the rest stays due
+    const plan = planOf(job, ports);
+    count += plan.runs.length;
+    planned.push(plan);
+  }
+  const runs = planned.flatMap((plan) => plan.runs);
+  const recorded = await recordRuns(tx, runs, at);
+  await moveOn(tx, planned);
+  const now = rows[0]!.now.getTime();
+  const told = runs.filter((run) => recorded.has(run.id));
+  return {
+    jobs: planned.length,
+    runs: told.map((run) => ({ run, lagSeconds: (now - run.scheduledAt) / 1_000 })),
+  };
+}
+
+type Planned = {
+  readonly name: string;
+  readonly runs: readonly PreparedRun[];
+  /** Ticks up to here are dealt with; null: as before. */
+  readonly cursor: Date | null;
+  readonly next: Date;
+};
+
+/** A row that cannot be understood is put off, and the others go on. */
+function planOf(job: DueJob, { zones, events }: SchedulerPorts): Planned {
+  const { name, definition } = job;
+  const [cursor, now] = [job.cursorAt.getTime(), job.now.getTime()];
+  try {
+    const read = readSchedule(definition.schedule);
+    if ('problem' in read) throw new Error(read.problem);
+    const timetable = { schedule: read.schedule, zone: zones(definition.timeZone) };
+    const plan = planTicks(timetable, definition, cursor, now);
+    const runs = runsOf(job, plan).map(prepareRun);
+    return { name, runs, cursor: new Date(Math.max(cursor, now)), next: new Date(plan.next) };
+  } catch (error) {
+    events.cronUnplanned(name, error);
+    return { name, runs: [], cursor: null, next: new Date(now + putOffMs) };
+  }
+}
+
+function runsOf({ name, manifest, definition, busy }: DueJob, { runs, tooOld }: Plan): NewRun[] {
+  const { action, args } = definition;
+  const of = (tick: PlannedTick, skipped: NewRun['skipped']): NewRun => ({
+    ...tick,
+    name,
+    action,
+    args,
+    manifest,
+    skipped,
+    source: 'cron',
+  });
+  const dropped = tooOld === null ? [] : [of(tooOld, 'too_old')];
+  return [...dropped, ...runs.map((tick) => of(tick, busy ? 'overlap' : null))];
+}
+
+async function moveOn(tx: Executor, planned: readonly Planned[]): Promise<void> {
+  const columns = [
+    planned.map((one) => one.name),
+    planned.map((one) => one.cursor),
+    planned.map((one) => one.next),
+  ];
+  await tx.executeSql(moveOnSql, columns);
+}

@@ -1,0 +1,95 @@
+// Actions that a message carries out: ticks of cron, and what SQL recorded. As over HTTP: one transaction, and repeated by itself only when
+// the action is safeToRetry. The run's end commits with the action and with the settlement, or none of the three does.
+
+import { parseArguments } from '../action/arguments.ts';
+import { performAction } from '../action/run.ts';
+import { findTick, succeed, type Tick } from '../cron/runs.ts';
+import { lazyTransaction } from '../db/lazy.ts';
+import type { Action } from '../define/action.ts';
+import type { Invoker } from '../define/context.ts';
+import { defaultBackoff } from '../outbox/backoff.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { Failure } from '../outbox/outcome.ts';
+import type { Delivery } from './delivery.ts';
+import { failureOf, RetryAfter } from './failure.ts';
+import { aborted, type HandlerPorts } from './handler.ts';
+
+export type ActionDeliveryPorts = HandlerPorts & {
+  /** Hash of the manifest that this process has loaded. */
+  readonly manifest: string;
+};
+
+/** For another worker to take it. */
+const returnDelay = 5_000;
+
+/** @param unknown what to give when the application has no such action */
+export async function runAction(
+  action: Action | undefined,
+  message: ClaimedMessage,
+  signal: AbortSignal,
+  ports: ActionDeliveryPorts,
+  unknown: () => Delivery,
+): Promise<Delivery> {
+  const work = lazyTransaction(ports.db);
+  const cut = aborted(signal);
+  cut.promise.catch(() => undefined); // told through the race; before it begins, nobody listens yet
+  const state = { begun: false };
+  try {
+    const tick = await findTick(work.tx, message.id);
+    if (tick !== undefined && tick.manifest !== ports.manifest) return { ...returned(tick, ports), work };
+    if (action === undefined) return { ...unknown(), work };
+    const args = await parseArguments(action, message.payload);
+    state.begun = true;
+    const { id, requestId, traceparent } = message;
+    const call = {
+      signal,
+      parentId: id,
+      requestId: requestId ?? id,
+      traceparent: traceparent ?? undefined,
+      invoker: invokerOf(tick),
+    };
+    const run = async (): Promise<boolean> => {
+      const { result, recorded } = await performAction(action, args, call, { ...ports, tx: work.tx });
+      signal.throwIfAborted(); // the transaction is not ours any more
+      if (tick !== undefined) await succeed(work.tx, tick.id, result);
+      return recorded;
+    };
+    const recorded = await Promise.race([run(), cut.promise]);
+    const outcome = { type: 'delivered', then: [] } as const;
+    return { outcome, backoff: defaultBackoff, work, recorded, once: !action.safeToRetry };
+  } catch (error) {
+    const failure = failureOf(error);
+    const again = !state.begun || action?.safeToRetry === true || error instanceof RetryAfter;
+    return {
+      outcome: { type: 'failure', failure: again ? failure : final(failure) },
+      backoff: defaultBackoff,
+      work,
+    };
+  } finally {
+    cut.stop();
+  }
+}
+
+/** What an author did not call safeToRetry is not run twice because of an error, whatever it was. */
+function final(failure: Failure): Failure {
+  return { ...failure, type: 'permanent' };
+}
+
+function returned({ manifest }: Tick, ports: ActionDeliveryPorts): Delivery {
+  const reason = `stale_manifest: the tick is of the cron manifest ${manifest}, this worker has ${ports.manifest}`;
+  return { outcome: { type: 'released', reason, delay: returnDelay }, backoff: defaultBackoff };
+}
+
+function invokerOf(tick: Tick | undefined): Invoker {
+  if (tick === undefined) return { type: 'system', source: 'outbox' };
+  const { source, scheduledAt, dispatchedAt, catchUpFrom: from, catchUpTo: to, skippedTicks } = tick;
+  const isCatchUp = (from !== null && to !== null) || skippedTicks > 0;
+  return {
+    type: 'system',
+    source,
+    scheduledAt,
+    dispatchedAt,
+    ...(from !== null && to !== null ? { catchUpWindow: { from, to } } : {}),
+    ...(isCatchUp ? { skippedTicks } : {}),
+  };
+}

@@ -1,0 +1,40 @@
+// /admin/cron: what is scheduled, what ran, and a run by hand.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
+import { listRuns, parseRunFilter } from '../cron/history.ts';
+import { readScheduledAt, runByHand } from '../cron/manual.ts';
+import { readCron } from '../cron/overview.ts';
+import { createZones } from '../cron/zones.ts';
+import type { Database } from '../db/pool.ts';
+
+type CronPorts = {
+  readonly db: Database;
+  /** After each run by hand. */ readonly nudge: () => void;
+};
+
+/** As arguments, so that a misspelt one is an error with a hint: it would be ignored, and show everything. */
+const texts = z.union([z.string(), z.array(z.string())]).optional();
+const filter = z.strictObject({ name: texts, status: texts, limit: texts, cursor: texts });
+
+const order = z.strictObject({ scheduledAt: z.union([z.number(), z.string()]).optional() });
+
+export function addCron(admin: FastifyInstance, { db, nudge }: CronPorts): void {
+  const zones = createZones();
+  admin.get('/cron', () => readCron(db, zones));
+  admin.get('/cron/runs', async (request) => {
+    const query = await parseArguments({ name: 'runs', args: filter }, { ...(request.query as object) });
+    return listRuns(db, parseRunFilter(query));
+  });
+  admin.post<{ Params: { name: string } }>('/cron/:name/run', async (request) => {
+    const { scheduledAt } = await parseArguments({ name: 'run', args: order }, request.body ?? {});
+    const run = await runByHand(
+      db,
+      request.params.name,
+      scheduledAt === undefined ? null : readScheduledAt(scheduledAt),
+    );
+    nudge();
+    return run;
+  });
+}
