@@ -63,12 +63,14 @@ describe('demo', () => {
 
   test.each(['SIGINT', 'SIGTERM'] as const)('%s stops everything in order', async (signal) => {
     const child = demo();
-    const said = text(child.stdout);
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const pids = await running();
+    await until(() => said.includes('logs '), { what: 'the fleet to be ready' }); // before that, it only gives up its start
     child.kill(signal);
     const [code] = (await once(child, 'close')) as [number];
     expect(code).toBe(0);
-    expect(await said).toContain('stopped: no process is left');
+    expect(said).toContain('stopped: no process is left');
     expect(pids.filter(isAlive)).toEqual([]);
     // Each one left by itself: a process that was killed cannot take its row away.
     expect((await database.db.executeSql('select from waybill.processes')).rows).toEqual([]);
