@@ -5,6 +5,7 @@ import type { CronJob } from '../define/cron-job.ts';
 import { readSchedule } from '../define/schedule.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { isName } from '../outbox/message.ts';
 import { runColumns, runView, type RunRow, type RunView } from './history.ts';
 import { listManifests, type ManifestView } from './manifest.ts';
 import { nextTicks, type Timetable } from './ticks.ts';
@@ -71,10 +72,9 @@ export function timetableOf({ name, schedule, timeZone }: CronJob, zones: Zones)
 
 /** @throws WaybillError `unknown_cron_job` */
 export async function findJob(db: Executor, name: string): Promise<ScheduledJob> {
-  const { rows } = await db.executeSql<ScheduledJob>(
-    `select ${jobColumns} from waybill.cron_jobs where name = $1`,
-    [name.replaceAll('\0', '')],
-  );
+  if (!isName(name)) return unknownJob(db, name);
+  const sql = `select ${jobColumns} from waybill.cron_jobs where name = $1`;
+  const { rows } = await db.executeSql<ScheduledJob>(sql, [name]);
   return rows[0] ?? unknownJob(db, name);
 }
 

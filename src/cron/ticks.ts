@@ -17,31 +17,35 @@ const minuteMs = 60_000;
 const horizonDays = 9 * 366;
 
 export function nextTick(timetable: Timetable, after: Instant): Instant {
+  const { schedule, zone } = timetable;
   const first = firstDay(timetable, after);
+  let best = Infinity;
   for (let day = first; day < first + horizonDays; day = nextDay(timetable, day)) {
-    if (timetable.zone.isSteady(day)) {
-      const tick = nextOfSteadyDay(timetable, day, after);
-      if (tick !== undefined) return tick;
-      continue;
-    }
-    // A tick that was put off by a gap may come after one of the next day.
-    const ticks = [day, day + 1].flatMap((one) => ticksOfDay(timetable, one)).filter((tick) => tick > after);
-    if (ticks.length > 0) return Math.min(...ticks);
+    // A tick that a gap put off may come after one of the next day: that one is looked at as well.
+    if (best < Infinity && day * dayMs - zone.offsetsAround(day).most >= best) break;
+    if (isOn(schedule, day)) best = Math.min(best, nextOfDay(timetable, day, after, best));
   }
-  throw new Error(`${timetable.schedule.expression} has no tick within nine years`);
+  if (best === Infinity) throw new Error(`${schedule.expression} has no tick within nine years`);
+  return best;
 }
 
-/** The scheduler asks for each job at each tick: no list of a day's minutes is made for it. */
-function nextOfSteadyDay({ schedule, zone }: Timetable, day: number, after: Instant): Instant | undefined {
-  if (!isOn(schedule, day)) return undefined;
-  const midnight = day * dayMs - zone.offsetAt(day * dayMs);
-  const since = after - midnight;
+/** The first tick of a day after the instant, if it comes before `best`. What cannot be it by any offset of the zone is not looked at. */
+function nextOfDay({ schedule, zone }: Timetable, day: number, after: Instant, best: Instant): Instant {
+  const { least, most } = zone.offsetsAround(day);
+  let found = best;
   for (const hour of schedule.hours) {
-    if ((hour + 1) * hourMs <= since) continue;
-    const minute = schedule.minutes.find((one) => hour * hourMs + one * minuteMs > since);
-    if (minute !== undefined) return midnight + hour * hourMs + minute * minuteMs;
+    const start = day * dayMs + hour * hourMs;
+    if (start + hourMs - least <= after) continue;
+    if (start - most >= found) break;
+    for (const minute of schedule.minutes) {
+      const wall = start + minute * minuteMs;
+      if (wall - least <= after) continue;
+      if (wall - most >= found) break;
+      const tick = least === most ? wall - most : zone.instantOf(wall);
+      if (tick > after && tick < found) found = tick;
+    }
   }
-  return undefined;
+  return found;
 }
 
 export function nextTicks(timetable: Timetable, after: Instant, count: number): Instant[] {
@@ -70,7 +74,7 @@ export function countTicks(timetable: Timetable, span: Span): number {
   const apart = new Set<Instant>();
   let count = 0;
   for (let day = first; day <= last; day = nextDay(timetable, day)) {
-    const whole = day > first + 1 && day < last && zone.isSteady(day);
+    const whole = day > first + 1 && day < last && isSteady(zone, day);
     if (whole) count += isOn(schedule, day) ? schedule.hours.length * schedule.minutes.length : 0;
     else for (const tick of ticksOfDay(timetable, day)) if (isIn(span, tick)) apart.add(tick);
   }
@@ -100,12 +104,18 @@ function isOn(schedule: Schedule, day: number): boolean {
   return fallsOn(schedule, date.getUTCMonth() + 1, date.getUTCDate(), date.getUTCDay());
 }
 
+/** Whether no clock is changed around this day. */
+function isSteady(zone: Zone, day: number): boolean {
+  const { least, most } = zone.offsetsAround(day);
+  return least === most;
+}
+
 function ticksOfDay({ schedule, zone }: Timetable, day: number): Instant[] {
   if (!isOn(schedule, day)) return [];
   const walls = schedule.hours.flatMap((hour) =>
     schedule.minutes.map((minute) => day * dayMs + hour * hourMs + minute * minuteMs),
   );
-  if (!zone.isSteady(day)) return walls.map(zone.instantOf);
+  if (!isSteady(zone, day)) return walls.map(zone.instantOf);
   const offset = zone.offsetAt(day * dayMs);
   return walls.map((wall) => wall - offset);
 }

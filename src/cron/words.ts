@@ -47,7 +47,9 @@ function months({ months: of }: Schedule): string[] {
 /** `0, 15, 30, 45` of 60 → 15; undefined when the values are not the multiples of one number. */
 function stepOf(values: readonly number[], of: number): number | undefined {
   const step = of / values.length;
-  return Number.isInteger(step) && values.every((value, i) => value === i * step) ? step : undefined;
+  return values.length > 1 && Number.isInteger(step) && values.every((value, i) => value === i * step)
+    ? step
+    : undefined;
 }
 
 /** `1, 2, 3, 5` → `1 to 3 and 5` */

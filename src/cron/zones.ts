@@ -9,8 +9,8 @@ export type WallTime = number;
 
 export type Zone = {
   offsetAt(instant: Instant): Milliseconds;
-  /** Whether the clocks are not changed around this day (counted from 1970, local), two days on both sides included. */
-  isSteady(day: number): boolean;
+  /** The least and the greatest offset around this day (counted from 1970, local), two days on both sides included. */
+  offsetsAround(day: number): { readonly least: Milliseconds; readonly most: Milliseconds };
   /**
    * A reading that the clock shows twice means the first time. One that it never shows means the moment at which it would have been shown,
    * had the clock not been put forward (RFC 5545, section 3.3.5): 02:30 in a gap from 02:00 to 03:00 is 03:30.
@@ -22,7 +22,7 @@ export type Zone = {
 export type Zones = (name: string) => Zone;
 
 export const dayMs: Milliseconds = 86_400_000;
-/** Offsets that are kept: some years of days. */
+/** Days whose offsets are kept: some years. */
 const kept = 5_000;
 
 export function createZones(): Zones {
@@ -34,31 +34,61 @@ export function createZones(): Zones {
   };
 }
 
-function openZone(offsetAt: (instant: Instant) => Milliseconds): Zone {
-  const atDay = new Map<number, Milliseconds>();
+/** A day of UTC: the offset at its beginning and at its end, and when the one gives way to the other. */
+type Day = { readonly before: Milliseconds; readonly after: Milliseconds; readonly change: Instant };
 
-  function offsetAtDay(day: number): Milliseconds {
-    const known = atDay.get(day);
+/** @param ask the offset at an instant; dear, so that it is asked once for a day, and some times more on the day of a change */
+function openZone(ask: (instant: Instant) => Milliseconds): Zone {
+  const days = new Map<number, Day>();
+
+  function dayAt(index: number): Day {
+    const known = days.get(index);
     if (known !== undefined) return known;
-    if (atDay.size >= kept) atDay.clear();
-    const offset = offsetAt(day * dayMs);
-    atDay.set(day, offset);
-    return offset;
+    if (days.size >= kept) days.clear();
+    const [start, end] = [index * dayMs, (index + 1) * dayMs];
+    const before = days.get(index - 1)?.after ?? ask(start);
+    const after = ask(end);
+    const day = { before, after, change: before === after ? end : findChange(ask, start, end) };
+    days.set(index, day);
+    return day;
   }
 
-  const offsetsAround = (day: number): Set<Milliseconds> =>
-    new Set([-2, -1, 0, 1, 2, 3].map((distance) => offsetAtDay(day + distance)));
+  function offsetAt(instant: Instant): Milliseconds {
+    const { before, after, change } = dayAt(Math.floor(instant / dayMs));
+    return instant < change ? before : after;
+  }
 
   return {
     offsetAt,
-    isSteady: (day) => offsetsAround(day).size === 1,
+    offsetsAround(day) {
+      let [least, most] = [Infinity, -Infinity];
+      for (let index = day - 2; index <= day + 2; index++) {
+        const { before, after } = dayAt(index);
+        least = Math.min(least, before, after);
+        most = Math.max(most, before, after);
+      }
+      return { least, most };
+    },
     instantOf(wall) {
-      const candidates = [...offsetsAround(Math.floor(wall / dayMs))].map((offset) => wall - offset);
+      const offsets = new Set([offsetAt(wall - dayMs), offsetAt(wall), offsetAt(wall + dayMs)]);
+      const candidates = [...offsets].map((offset) => wall - offset);
       const shown = candidates.filter((instant) => instant + offsetAt(instant) === wall);
       if (shown.length > 0) return Math.min(...shown);
       return wall - offsetAt(Math.min(...candidates)); // the earliest lies before the gap: what was in force there
     },
   };
+}
+
+/** Clocks are changed on a full second. */
+function findChange(ask: (instant: Instant) => Milliseconds, start: Instant, end: Instant): Instant {
+  const before = ask(start);
+  let [low, high] = [start / 1_000, end / 1_000];
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (ask(middle * 1_000) === before) low = middle;
+    else high = middle;
+  }
+  return high * 1_000;
 }
 
 function offsetsOf(timeZone: string): (instant: Instant) => Milliseconds {
