@@ -64,6 +64,7 @@ export async function runAction(
       outcome: { type: 'failure', failure: again ? failure : final(failure) },
       backoff: defaultBackoff,
       work,
+      thrown: error,
     };
   } finally {
     cut.stop();

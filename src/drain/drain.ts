@@ -112,7 +112,8 @@ async function claimAndRun(claiming: Claiming, { width, batchSize, tally, signal
 }
 
 function claimOf({ registry, email, workerId }: DrainOptions, leaseMs: Milliseconds): Claiming {
-  const kinds: Kind[] = ['event', 'listener', 'job', ...(email ? (['email'] as const) : [])];
+  const actions = registry.app.actions.length > 0 ? (['action'] as const) : [];
+  const kinds: Kind[] = ['event', 'listener', 'job', ...actions, ...(email ? (['email'] as const) : [])];
   const queues = [...registry.queues, ...(email ? [standardQueues.email] : [])];
   return { leaseMs, kinds, queues, workerId: workerId ?? `drain:${process.pid}` };
 }
