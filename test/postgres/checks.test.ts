@@ -44,21 +44,15 @@ describe('one delivery key, two transactions at once', () => {
   async function second(key: string, end: 'commit' | 'rollback') {
     const { db } = database;
     const first = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
     const one = db.transaction(async (tx) => {
       const { id } = await createPostgresOutbox(tx).enqueue(keyed(key));
+      held.resolve(); // not before: it would be seen in its transaction, and not yet with the key
       await first.promise;
       if (end === 'rollback') throw new Error('no');
       return id;
     });
-    await until(
-      async () =>
-        (
-          await db.executeSql(
-            'select 1 from pg_stat_activity where datname = current_database() and state = $1',
-            ['idle in transaction'],
-          )
-        ).rows.length > 0,
-    );
+    await held.promise;
     const two = createPostgresOutbox(db).enqueue(keyed(key));
     await until(async () => (await db.executeSql<{ n: number }>(waiting)).rows[0]!.n === 1, {
       what: 'the second to wait',
