@@ -16,6 +16,7 @@ import type { Milliseconds, Random } from '../ports.ts';
 import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
 import { onceOf } from './idempotency.ts';
+import { createPatience, TimedOut } from './patience.ts';
 
 export type ActionPorts = {
   readonly db: Pick<Database, 'transaction'>;
@@ -28,6 +29,8 @@ export type ActionPorts = {
   /** Called after a commit that recorded something. */
   readonly nudge: () => void;
   readonly random?: Random;
+  /** Aborts when actions that run must end: the process does. */
+  readonly signal?: AbortSignal;
 };
 
 export type Call = {
@@ -104,23 +107,38 @@ async function runOnce(
   call: Call,
   ports: ActionPorts,
 ): Promise<Answer> {
-  const { signal } = call;
-  const { recorded, ...answer } = await ports.db.transaction(async (tx) => {
+  const timeout = { ms: action.timeoutMs, what: `the action ${action.name}` };
+  const patience = createPatience([call.signal, ports.signal], timeout);
+  const { signal } = patience;
+  const within = { ...call, signal };
+  const work = ports.db.transaction(async (tx) => {
     const about = onceOf(action, given, call);
     const state = { recorded: false };
     const run = async (): Promise<unknown> => {
-      const { result, recorded: some } = await performAction(action, args, call, { ...ports, tx });
+      const { result, recorded: some } = await patience.race(
+        performAction(action, args, within, { ...ports, tx }),
+      );
       state.recorded = some;
       return result;
     };
     const { answer: result, repeated } = about
       ? await ports.outboxOn(tx).once(about, run)
       : { answer: await run(), repeated: false };
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     return { result, repeated, recorded: state.recorded };
   });
-  if (recorded) ports.nudge();
-  return answer;
+  try {
+    const { recorded, ...answer } = await work;
+    if (recorded) ports.nudge();
+    return answer;
+  } catch (error) {
+    if (!(error instanceof TimedOut)) throw error;
+    throw new WaybillError('action_timeout', `${error.message}; nothing of it was kept`, [], {
+      cause: error,
+    });
+  } finally {
+    patience.stop();
+  }
 }
 
 export type Performed = { readonly result: unknown; readonly recorded: boolean };

@@ -2,7 +2,9 @@
 
 import type { z } from 'zod';
 import type { ActionContext } from './context.ts';
+import type { Milliseconds } from '../ports.ts';
 import type { Event } from './event.ts';
+import { milliseconds, type Duration } from './retry.ts';
 import { checkArgumentsSchema, checkOptions, refuseDefinition } from './shape.ts';
 
 export const accessLevels = ['public', 'authenticated', 'system'] as const;
@@ -20,6 +22,8 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   readonly safeToRetry: boolean;
   readonly emits: readonly Event[];
   readonly http: HttpRoute | undefined;
+  /** Of one run, its transaction included. */
+  readonly timeoutMs: Milliseconds;
   handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>>;
 };
 
@@ -35,10 +39,12 @@ export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends re
   readonly emits?: E;
   /** A route of its own, such as `POST /orders` or `GET /orders/:orderId`. */
   readonly http?: string;
+  /** Of one run; default 30s. Then its signal aborts, its transaction is rolled back and the caller is told. */
+  readonly timeout?: Duration;
   handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>>;
 };
 
-const known = ['name', 'args', 'access', 'result', 'safeToRetry', 'emits', 'http', 'handler'];
+const known = ['name', 'args', 'access', 'result', 'safeToRetry', 'emits', 'http', 'timeout', 'handler'];
 
 export function defineAction<
   A extends z.ZodType,
@@ -54,6 +60,7 @@ export function defineAction<
   if (emits.some((event) => event?.kind !== 'event'))
     refuseDefinition(what, 'emits must hold events made by defineEvent');
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
+  const timeoutMs = milliseconds(what, 'timeout', options.timeout ?? '30s');
   const http = options.http === undefined ? undefined : routeOf(what, options.http);
   if (http && access === 'system')
     refuseDefinition(what, 'access system is never over HTTP: leave http away');
@@ -66,6 +73,7 @@ export function defineAction<
     safeToRetry,
     emits: Object.freeze([...emits]),
     http,
+    timeoutMs,
     handler,
   });
 }

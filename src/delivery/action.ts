@@ -2,6 +2,7 @@
 // the action is safeToRetry. The run's end commits with the action and with the settlement, or none of the three does.
 
 import { parseArguments } from '../action/arguments.ts';
+import { createPatience } from '../action/patience.ts';
 import { performAction } from '../action/run.ts';
 import { findTick, succeed, type Tick } from '../cron/runs.ts';
 import { lazyTransaction } from '../db/lazy.ts';
@@ -12,7 +13,7 @@ import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Failure } from '../outbox/outcome.ts';
 import type { Delivery } from './delivery.ts';
 import { failureOf, RetryAfter } from './failure.ts';
-import { aborted, type HandlerPorts } from './handler.ts';
+import type { HandlerPorts } from './handler.ts';
 
 export type ActionDeliveryPorts = HandlerPorts & {
   /** Hash of the manifest that this process has loaded. */
@@ -26,13 +27,14 @@ const returnDelay = 5_000;
 export async function runAction(
   action: Action | undefined,
   message: ClaimedMessage,
-  signal: AbortSignal,
+  outer: AbortSignal,
   ports: ActionDeliveryPorts,
   unknown: () => Delivery,
 ): Promise<Delivery> {
   const work = lazyTransaction(ports.db);
-  const cut = aborted(signal);
-  cut.promise.catch(() => undefined); // told through the race; before it begins, nobody listens yet
+  const timeout = action && { ms: action.timeoutMs, what: `the action ${action.name}` };
+  const patience = createPatience([outer], timeout ?? null);
+  const { signal } = patience;
   const state = { begun: false };
   try {
     const tick = await findTick(work.tx, message.id);
@@ -54,7 +56,7 @@ export async function runAction(
       if (tick !== undefined) await succeed(work.tx, tick.id, result);
       return recorded;
     };
-    const recorded = await Promise.race([run(), cut.promise]);
+    const recorded = await patience.race(run());
     const outcome = { type: 'delivered', then: [] } as const;
     return { outcome, backoff: defaultBackoff, work, recorded, once: !action.safeToRetry };
   } catch (error) {
@@ -67,7 +69,7 @@ export async function runAction(
       thrown: error,
     };
   } finally {
-    cut.stop();
+    patience.stop();
   }
 }
 

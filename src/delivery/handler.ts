@@ -3,6 +3,7 @@
 
 import type { z } from 'zod';
 import { handlerContext } from '../action/context.ts';
+import { createPatience } from '../action/patience.ts';
 import type { Executor } from '../db/executor.ts';
 import { lazyTransaction } from '../db/lazy.ts';
 import type { Transactions } from '../db/transaction.ts';
@@ -41,14 +42,10 @@ export async function runHandler(
 ): Promise<Delivery> {
   const { backoff } = handled.retry;
   const work = lazyTransaction(db);
-  const late = new AbortController();
-  const timer =
-    handled.timeoutMs === null
-      ? undefined
-      : setTimeout(() => late.abort(new TimedOut(handled.timeoutMs!)), handled.timeoutMs);
-  const signal = AbortSignal.any([outer, late.signal]);
-  const cut = aborted(signal);
-  cut.promise.catch(() => undefined); // told through the race; before it begins, nobody listens yet
+  const { timeoutMs } = handled;
+  const timeout = timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' };
+  const patience = createPatience([outer], timeout);
+  const { signal } = patience;
   const state = { open: true, recorded: false };
   try {
     const payload = await decodePayload(handled, message.payload);
@@ -70,34 +67,12 @@ export async function runHandler(
       },
       message,
     );
-    await Promise.race([handled.handler(ctx, payload), cut.promise]);
+    await patience.race(handled.handler(ctx, payload));
     return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: state.recorded };
   } catch (error) {
     return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work, thrown: error };
   } finally {
-    cut.stop();
-    clearTimeout(timer); // not AbortSignal.timeout, whose timer would hold all of this until it fires
+    patience.stop();
     state.open = false; // a handler that goes on has no part in the transaction any more
-  }
-}
-
-type Aborted = { readonly promise: Promise<never>; stop(): void };
-
-/**
- * Rejects when the signal aborts. The handler may go on; its transaction will not commit.
- * `stop` takes the listener away: Node keeps a composed signal alive for as long as one listens to it.
- */
-export function aborted(signal: AbortSignal): Aborted {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  if (signal.aborted) onAbort();
-  else signal.addEventListener('abort', onAbort, { once: true });
-  return { promise, stop: () => signal.removeEventListener('abort', onAbort) };
-}
-
-class TimedOut extends Error {
-  override readonly name = 'TimedOut';
-  constructor(ms: number) {
-    super(`the handler took longer than its timeout of ${ms} ms`);
   }
 }

@@ -8,6 +8,7 @@ import { createRegistry } from '../define/registry.ts';
 import { drainOutbox } from '../drain/drain.ts';
 import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webPart } from '../http/part.ts';
+import { WaybillError } from '../outbox/errors.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { configuredDrain } from './drain.ts';
 import { outboxOf, withApp, type Role } from './role.ts';
@@ -17,7 +18,13 @@ export const webRole: Role = async (host) => {
   const app = await loadApp(config.app);
   const registry = createRegistry(app);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
+  const ending = new AbortController();
+  const giveUp = (): void =>
+    ending.abort(
+      new WaybillError('shutting_down', 'this process is shutting down: nothing of the call was kept'),
+    );
   const runner = createActionRunner({
+    signal: ending.signal,
     db,
     registry,
     log,
@@ -34,7 +41,7 @@ export const webRole: Role = async (host) => {
     },
     (options) => drainOutbox(options, host.events),
   );
-  const part = webPart(host, { registry, runner, nudge, drain });
+  const part = webPart(host, { registry, runner, nudge, drain, giveUp });
   const whole = withApp(app, {
     ...part,
     async run(signal) {

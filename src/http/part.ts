@@ -1,9 +1,13 @@
 // The web server as a part of a process: listens, and on the signal takes no more and answers what it has.
 
 import type { FastifyInstance } from 'fastify';
+import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
 import { createServer, type WebPorts } from './server.ts';
+
+/** Between the end of patience with what runs and the end of the process: for rolling back and for answering. */
+const lastWords: Milliseconds = 2_000;
 
 export function webPart(host: Host, ports: WebPorts): Part {
   return {
@@ -18,7 +22,11 @@ export function webPart(host: Host, ports: WebPorts): Part {
         if (signal.aborted) resolve();
         else signal.addEventListener('abort', () => resolve(), { once: true });
       });
+      const { shutdownGraceMs } = host.config;
+      const patience = Math.max(shutdownGraceMs - lastWords, shutdownGraceMs / 2);
+      const timer = setTimeout(ports.giveUp, patience);
       await close(server);
+      clearTimeout(timer);
     },
   };
 }

@@ -45,8 +45,10 @@ const statusOf: Readonly<Record<string, number>> = {
   unknown_event: 500,
   unknown_job: 500,
   push_not_available: 501,
+  action_timeout: 503,
   admin_closed: 503,
   drain_closed: 503,
+  shutting_down: 503,
   delivery_key_contended: 503,
 };
 

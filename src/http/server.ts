@@ -20,6 +20,8 @@ export type WebPorts = {
   readonly runner: ActionRunner;
   readonly nudge: () => void;
   readonly drain: FetchHandler;
+  /** Called at the end of patience: actions that still run end. */
+  readonly giveUp: () => void;
 };
 
 export function createServer(host: Host, { registry, runner, nudge, drain }: WebPorts): FastifyInstance {

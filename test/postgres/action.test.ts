@@ -38,6 +38,13 @@ const scripted = (name: string, safeToRetry = false) =>
     emits: [declared],
     handler: (ctx) => script(ctx),
   });
+const brief = defineAction({
+  name: 'brief',
+  args,
+  access: 'public',
+  timeout: 50,
+  handler: (ctx) => script(ctx),
+});
 const told = defineAction({
   name: 'told',
   args,
@@ -58,7 +65,7 @@ const failingOrder = defineAction({
 });
 
 const app = defineApp({
-  actions: [scripted('do'), scripted('again', true), told, placeOrder, failingOrder],
+  actions: [scripted('do'), scripted('again', true), brief, told, placeOrder, failingOrder],
   events: [declared, undeclared, ...orders.events],
   jobs: [job, ...orders.jobs],
 });
@@ -285,5 +292,48 @@ describe('safeToRetry', () => {
     const once = failing(1);
     await expect(run('do', once.body)).rejects.toMatchObject({ code: '40001' });
     expect(once.runs()).toBe(1);
+  });
+});
+
+describe('the end of patience', () => {
+  const never = (): Promise<never> => new Promise(() => undefined);
+
+  it('A: an action that takes longer than its timeout is rolled back, and its signal fires', async () => {
+    let signal: AbortSignal | undefined;
+    const running = run('brief', async (ctx) => {
+      signal = ctx.signal;
+      await ctx.email.enqueue(email);
+      await never();
+    });
+    await expect(running).rejects.toMatchObject({ code: 'action_timeout' });
+    expect(signal?.aborted).toBe(true);
+    expect(await messages()).toEqual([]);
+  });
+
+  it('an action that has gone over its time can do nothing any more', async () => {
+    const late = Promise.withResolvers<unknown>();
+    const running = run('brief', async (ctx) => {
+      await new Promise((resolve) => ctx.signal.addEventListener('abort', resolve));
+      await ctx.email.enqueue(email).catch(late.resolve);
+    });
+    await expect(running).rejects.toMatchObject({ code: 'action_timeout' });
+    expect(await late.promise).toMatchObject({ name: 'TimedOut' });
+    expect(await messages()).toEqual([]);
+  });
+
+  it('on shutdown the signal fires, and what had not committed is not there', async () => {
+    const leaving = testWeb(app, database.url);
+    const begun = Promise.withResolvers<void>();
+    script = async (ctx) => {
+      await ctx.email.enqueue(email);
+      begun.resolve();
+      await never();
+    };
+    const running = leaving.runner.run('do', {}, call);
+    await begun.promise;
+    leaving.giveUp();
+    await expect(running).rejects.toMatchObject({ code: 'shutting_down' });
+    expect(await messages()).toEqual([]);
+    await leaving.end();
   });
 });

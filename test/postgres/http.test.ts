@@ -449,10 +449,10 @@ describe('around it', () => {
     const port = await freePort();
     const leaving = testWeb(app, database.url, { PORT: String(port) });
     const stop = new AbortController();
-    const { registry, runner, drain } = leaving;
+    const { registry, runner, drain, giveUp } = leaving;
     const running = webPart(
       { ...leaving.host, signal: stop.signal },
-      { registry, runner, drain, nudge: () => undefined },
+      { registry, runner, drain, giveUp, nudge: () => undefined },
     ).run(stop.signal);
     const url = `http://127.0.0.1:${port}`;
     await until(async () => (await fetch(`${url}/livez`)).ok, { what: 'a port that answers' });

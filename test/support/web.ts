@@ -7,6 +7,7 @@ import { createRegistry, type Registry } from '../../src/define/registry.ts';
 import { configuredDrain } from '../../src/fleet/drain.ts';
 import { createOutboxDrainRoute, type FetchHandler } from '../../src/http/drain.ts';
 import { createServer } from '../../src/http/server.ts';
+import { WaybillError } from '../../src/outbox/errors.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { readConfig } from '../../src/process/config.ts';
 import { createHost, type Host } from '../../src/process/host.ts';
@@ -20,6 +21,8 @@ export type TestWeb = {
   readonly registry: Registry;
   readonly runner: ActionRunner;
   readonly drain: FetchHandler;
+  /** Ends the actions that run, as at the end of patience. */
+  giveUp(): void;
   /** How often the relay would have been nudged. */
   nudges(): number;
   end(): Promise<void>;
@@ -45,16 +48,27 @@ export function testWeb(
   const registry = createRegistry(app);
   const outboxOn = (executor: Parameters<typeof createPostgresOutbox>[0]) =>
     createPostgresOutbox(executor, { maxPayloadBytes: config.maxPayloadBytes });
-  const runner = createActionRunner({ db, registry, log, nudge, outboxOn, emailFrom: config.emailFrom });
+  const ending = new AbortController();
+  const giveUp = (): void => ending.abort(new WaybillError('shutting_down', 'this process is shutting down'));
+  const runner = createActionRunner({
+    signal: ending.signal,
+    db,
+    registry,
+    log,
+    nudge,
+    outboxOn,
+    emailFrom: config.emailFrom,
+  });
   const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
   const drain = createOutboxDrainRoute({ ...draining.options, secret: config.cronSecret });
-  const server = createServer(host, { registry, runner, nudge, drain });
+  const server = createServer(host, { registry, runner, nudge, drain, giveUp });
   return {
     server,
     host,
     registry,
     runner,
     drain,
+    giveUp,
     nudges: () => nudges,
     async end() {
       await server.close();

@@ -1,0 +1,54 @@
+// The end of patience with a handler: its signal aborts, and whoever waits for it goes on. One that never returns holds nobody.
+
+import type { Milliseconds } from '../ports.ts';
+
+export type Patience = {
+  /** The handler's `ctx.signal`. */
+  readonly signal: AbortSignal;
+  /** Gives what the work gives; rejects with the signal's reason when it aborts before. The work may go on; nobody waits for it. */
+  race<T>(work: Promise<T>): Promise<T>;
+  /** Takes timer and listeners away: signals that live as long as the process must not keep what has ended. */
+  stop(): void;
+};
+
+export type Timeout = { readonly ms: Milliseconds; readonly what: string };
+
+/**
+ * @param outer any of them ends it
+ * @param timeout and so does the time, counted from now
+ */
+export function createPatience(
+  outer: readonly (AbortSignal | undefined)[],
+  timeout: Timeout | null,
+): Patience {
+  const own = new AbortController();
+  const { promise: cut, reject } = Promise.withResolvers<never>();
+  cut.catch(() => undefined); // told through the race; before it begins, nobody listens yet
+  const end = (reason: unknown): void => {
+    own.abort(reason);
+    reject(reason);
+  };
+  const signals = outer.filter((signal) => signal !== undefined);
+  const listeners = signals.map((signal) => ({ signal, onAbort: () => end(signal.reason) }));
+  for (const { signal, onAbort } of listeners) {
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  }
+  // Not AbortSignal.timeout and .any: Node keeps those alive until they fire.
+  const timer = timeout ? setTimeout(() => end(new TimedOut(timeout)), timeout.ms) : undefined;
+  return {
+    signal: own.signal,
+    race: (work) => Promise.race([work, cut]),
+    stop() {
+      clearTimeout(timer);
+      for (const { signal, onAbort } of listeners) signal.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
+export class TimedOut extends Error {
+  override readonly name = 'TimedOut';
+  constructor({ ms, what }: Timeout) {
+    super(`${what} took longer than its timeout of ${ms} ms`);
+  }
+}
