@@ -1,7 +1,7 @@
 // What the benchmarks' workers run: jobs that do nothing, or tell when they began.
 
 import { z } from 'zod';
-import { defineApp, defineJob } from '../src/index.ts';
+import { defineAction, defineApp, defineCron, defineJob } from '../src/index.ts';
 
 export const noop = defineJob({ name: 'noop', payload: z.object({}), handler: async () => undefined });
 
@@ -14,4 +14,13 @@ const tell = defineJob({
   },
 });
 
-export default defineApp({ jobs: [noop, tell] });
+export const noopAction = defineAction({
+  name: 'noop',
+  access: 'system',
+  args: z.object({}),
+  handler: async () => null,
+});
+
+const minutely = defineCron({ jobs: [{ name: 'minutely', schedule: '* * * * *', action: noopAction }] });
+
+export default defineApp({ actions: [noopAction], jobs: [noop, tell], cron: minutely });

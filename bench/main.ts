@@ -1,11 +1,17 @@
-// npm run bench -- [drain|latency|record] [--json]
+// npm run bench -- [latency|drain|record|cron] [--json]
 
+import { cron } from './cron.ts';
 import { drain } from './drain.ts';
 import { latency } from './latency.ts';
 import { record } from './record.ts';
 import { benchWorld, type BenchWorld } from './world.ts';
 
-const parts: Readonly<Record<string, (world: BenchWorld) => Promise<object>>> = { latency, drain, record };
+const parts: Readonly<Record<string, (world: BenchWorld) => Promise<object>>> = {
+  latency,
+  drain,
+  record,
+  cron,
+};
 
 const asked = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const unknown = asked.find((name) => !(name in parts));

@@ -11,7 +11,7 @@ export type BenchWorld = {
   readonly db: Database;
   readonly url: string;
   /** Starts a process of the fleet; resolves when it runs. */
-  start(role: 'relay' | 'jobs'): Promise<void>;
+  start(role: 'relay' | 'jobs' | 'scheduler'): Promise<void>;
   end(): Promise<void>;
 };
 

@@ -39,7 +39,8 @@ export async function previewCron(
   span: { readonly from?: Date | undefined; readonly to?: Date | undefined } = {},
 ): Promise<Preview> {
   const { definition, cursorAt, now } = await findJob(db, name);
-  const { from = cursorAt, to = now } = span;
+  const { from = cursorAt } = span;
+  const { to = from > now && span.from === undefined ? from : now } = span; // a clock that was put back: nothing is due
   if (from > to)
     throw new WaybillError('empty_range', 'from must not be after to: nothing lies between them');
   const timetable = timetableOf(definition, zones);

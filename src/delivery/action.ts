@@ -6,6 +6,7 @@ import { createPatience } from '../action/patience.ts';
 import { performAction } from '../action/run.ts';
 import { findTick, succeed, type Tick } from '../cron/runs.ts';
 import { lazyTransaction } from '../db/lazy.ts';
+import type { Transaction } from '../db/transaction.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
@@ -21,7 +22,7 @@ export type ActionDeliveryPorts = HandlerPorts & {
 };
 
 /** For another worker to take it. */
-const returnDelay = 5_000;
+const returnDelay = 1_000;
 
 /** @param unknown what to give when the application has no such action */
 export async function runAction(
@@ -32,45 +33,61 @@ export async function runAction(
   unknown: () => Delivery,
 ): Promise<Delivery> {
   const work = lazyTransaction(ports.db);
+  const backoff = defaultBackoff;
   const timeout = action && { ms: action.timeoutMs, what: `the action ${action.name}` };
   const patience = createPatience([outer], timeout ?? null);
   const { signal } = patience;
-  const state = { begun: false };
+  let begun = false;
   try {
     const tick = await findTick(work.tx, message.id);
     if (tick !== undefined && tick.manifest !== ports.manifest) return { ...returned(tick, ports), work };
     if (action === undefined) return { ...unknown(), work };
     const args = await parseArguments(action, message.payload);
-    state.begun = true;
-    const { id, requestId, traceparent } = message;
-    const call = {
-      signal,
-      parentId: id,
-      requestId: requestId ?? id,
-      traceparent: traceparent ?? undefined,
-      invoker: invokerOf(tick),
-    };
-    const run = async (): Promise<boolean> => {
-      const { result, recorded } = await performAction(action, args, call, { ...ports, tx: work.tx });
-      signal.throwIfAborted(); // the transaction is not ours any more
-      if (tick !== undefined) await succeed(work.tx, tick.id, result);
-      return recorded;
-    };
-    const recorded = await patience.race(run());
-    const outcome = { type: 'delivered', then: [] } as const;
-    return { outcome, backoff: defaultBackoff, work, recorded, once: !action.safeToRetry };
+    begun = true;
+    const running = perform(action, args, { message, tick, signal, tx: work.tx }, ports);
+    const recorded = await patience.race(running);
+    return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded, once: !action.safeToRetry };
   } catch (error) {
     const failure = failureOf(error);
-    const again = !state.begun || action?.safeToRetry === true || error instanceof RetryAfter;
+    const again = !begun || action?.safeToRetry === true || error instanceof RetryAfter;
     return {
       outcome: { type: 'failure', failure: again ? failure : final(failure) },
-      backoff: defaultBackoff,
+      backoff,
       work,
       thrown: error,
     };
   } finally {
     patience.stop();
   }
+}
+
+/** What belongs to one delivery. */
+type OfDelivery = {
+  readonly message: ClaimedMessage;
+  readonly tick: Tick | undefined;
+  readonly signal: AbortSignal;
+  readonly tx: Transaction;
+};
+
+/** The handler, and the good end of its run. Gives whether messages were recorded. */
+async function perform(
+  action: Action,
+  args: unknown,
+  { message, tick, signal, tx }: OfDelivery,
+  ports: ActionDeliveryPorts,
+): Promise<boolean> {
+  const { id, requestId, traceparent } = message;
+  const call = {
+    signal,
+    parentId: id,
+    requestId: requestId ?? id,
+    traceparent: traceparent ?? undefined,
+    invoker: invokerOf(tick),
+  };
+  const { result, recorded } = await performAction(action, args, call, { ...ports, tx });
+  signal.throwIfAborted(); // the transaction is not ours any more
+  if (tick !== undefined) await succeed(tx, tick.id, result);
+  return recorded;
 }
 
 /** What an author did not call safeToRetry is not run twice because of an error, whatever it was. */
