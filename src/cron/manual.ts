@@ -34,8 +34,8 @@ export async function runByHand(db: Database, name: string, scheduledAt: Instant
 
 const earliest = Date.UTC(2000, 0, 1);
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
-const rule =
-  'scheduledAt must be milliseconds since 1970, or a time in ISO 8601 with its zone, from the year 2000 on';
+const isTick = (instant: number): boolean =>
+  Number.isInteger(instant) && instant >= earliest && instant <= latest;
 
 /**
  * A tick's time as people write it: milliseconds since 1970, in digits or as a number, or ISO 8601.
@@ -43,9 +43,20 @@ const rule =
  */
 export function readScheduledAt(given: number | string): Instant {
   const isNumber = typeof given === 'number' || /^-?\d+$/.test(given);
-  const instant = isNumber ? Number(given) : time('scheduledAt', given)!.getTime();
-  if (Number.isInteger(instant) && instant >= earliest && instant <= latest) return instant;
-  const seconds = instant * 1_000 >= earliest && instant * 1_000 <= latest;
+  const instant = isNumber ? Number(given) : isoInstant(given);
+  if (isTick(instant)) return instant;
+  const seconds = isNumber && isTick(instant * 1_000);
   const hint = seconds ? `; ${given} looks like seconds: ${instant * 1_000} are its milliseconds` : '';
-  throw new WaybillError('invalid_time', `${rule}${hint}`);
+  throw new WaybillError(
+    'invalid_time',
+    `scheduledAt must be milliseconds since 1970, or a time in ISO 8601 with its zone, from the year 2000 on${hint}`,
+  );
+}
+
+function isoInstant(text: string): number {
+  try {
+    return time('scheduledAt', text)?.getTime() ?? Number.NaN;
+  } catch {
+    return Number.NaN; // what is said of it is said above, with the milliseconds
+  }
 }

@@ -66,7 +66,7 @@ export const pruneRunsSql = `
      order by id limit $2 for update skip locked)
   returning id`;
 
-const pruneManifestsSql = `
+export const pruneManifestsSql = `
   delete from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
      and hash not in (select manifest from waybill.cron_loaded)`;
 

@@ -52,6 +52,8 @@ describe('usage: exit code 2, a sentence that helps, nothing on stdout', () => {
     ['cron run hourly --scheduled-at -1', /milliseconds since 1970/],
     ['cron run hourly --scheduled-at 99999999999999999', /milliseconds since 1970/],
     ['cron run hourly --scheduled-at 2026-02-30T00:00:00Z', /ISO 8601/],
+    ['cron run hourly --scheduled-at 2026-02-30', /milliseconds since 1970, or a time in ISO 8601/],
+    ['cron run hourly --scheduled-at 0', /from the year 2000 on/],
     ['cron run hourly --project-url localhost:3000', /\(invalid_url\)/],
     ['cron run hourly --project-url ftp://x', /\(invalid_url\)/],
     ['cron runs --status ded', /There are dispatched, succeeded, failed, skipped/],

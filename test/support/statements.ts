@@ -4,7 +4,14 @@ import { reportSql, scheduleJobsSql } from '../../src/cron/activation.ts';
 import { stageSql } from '../../src/cron/manifest.ts';
 import { findTickSql, recordRunsSql, succeedSql } from '../../src/cron/runs.ts';
 import { moveOnSql, nextDueSql, takeDueJobsSql } from '../../src/cron/scheduler.ts';
-import { bringBackSql, endOrphansSql, pruneRunsSql, skipStaleSql, tellSql } from '../../src/cron/sweep.ts';
+import {
+  bringBackSql,
+  endOrphansSql,
+  pruneManifestsSql,
+  pruneRunsSql,
+  skipStaleSql,
+  tellSql,
+} from '../../src/cron/sweep.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
@@ -135,5 +142,6 @@ export const statements: Record<string, Statement> = {
   },
   'cron: bring back': { sql: bringBackSql, values: () => [], uses: [] },
   'cron: tell': { sql: tellSql, values: () => [500], uses: ['cron_runs_untold'] },
+  'cron: prune manifests': { sql: pruneManifestsSql, values: () => [30 * 86_400_000], uses: [] },
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
 };
