@@ -385,6 +385,10 @@ with told as (
   returning name, status)
 select name, status, count(*)::int as n from told group by name, status;
 
+-- cron: prune manifests
+delete from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
+and hash not in (select manifest from waybill.cron_loaded);
+
 -- cron: prune runs
 delete from waybill.cron_runs where id in (
   select id from waybill.cron_runs
