@@ -57,6 +57,8 @@ describe('the catalogue', () => {
       waybill_dead_letters_total: ['kind', 'queue'],
       waybill_email_attempts_total: ['provider', 'outcome'],
       waybill_pruned_total: ['status'],
+      waybill_cron_ticks_total: ['job', 'result'],
+      waybill_cron_lag_seconds: ['job'],
     });
     expect(await metrics.registry.metrics()).toContain('waybill_build_info{version="1.2.3"} 1');
   });
