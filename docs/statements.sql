@@ -29,7 +29,7 @@ select k.message_id, 'delivered', k.kind, k.name, k.delivery_key
 -- claim by id
 with due as (
   select id from waybill.outbox_messages
-   where id = any($4::uuid[]) and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now()
+   where id = any($4::uuid[]) and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now())))
      and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
      and ($7::boolean is null or (expirations > 0) = $7)
    limit $1 for update skip locked)
@@ -39,7 +39,7 @@ update waybill.outbox_messages m
        relayed_at = coalesce(m.relayed_at, now())
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at;
+          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
 
 -- claim what is due
 with recursive
@@ -58,11 +58,11 @@ waiting as (
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
          and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($5::text[] is null or kind = any($5)) and ($6::boolean is null or (expirations > 0) = $6)
        order by available_at limit $1 for update skip locked) found
-   where $4::text[] is null or lane.queue = any($4)),
+   where ($4::text[] is null or lane.queue = any($4)) and lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
 relayed as (
   select id, priority, available_at from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
-     and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
+     and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now()))) and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
      and ($6::boolean is null or (expirations > 0) = $6)
    limit $1 for update skip locked),
 due as (
@@ -74,7 +74,7 @@ update waybill.outbox_messages m
        relayed_at = coalesce(m.relayed_at, now())
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at;
+          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
 
 -- jobs among
 select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2);
@@ -136,13 +136,22 @@ found as (
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
          and available_at <= now()
        order by available_at limit least($3, coalesce(($2::int[])[array_position($1::text[], lane.queue)], $3))
-       for update skip locked) w),
+       for update skip locked) w
+   where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
 due as (
   select id from found
    where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
 update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from due))
 returning m.id, m.queue, m.priority, m.attempts, m.expirations,
           extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+
+-- give back
+with back as (
+  update waybill.outbox_messages m set relayed_at = null
+   where m.id = any(array(select o.id from waybill.outbox_messages o
+                           where o.id = any($1::uuid[]) and o.relayed_at is not null and o.status in ('pending', 'failed')
+                           for update skip locked)))
+select exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now())) as closed;
 
 -- expire leases
 with lapsed as (
@@ -396,3 +405,131 @@ delete from waybill.cron_runs where id in (
      and finished_at < now() - $1 * interval '1 millisecond'
    order by id limit $2 for update skip locked)
 returning id;
+
+-- known queues
+with recursive
+lane as (
+  (select queue, priority from waybill.outbox_messages
+    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from lane cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     order by w.queue desc, w.priority desc limit 1) next), 
+known as (
+  select name from waybill.queues union select queue from lane
+  union select queue from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null) select name from known order by name;
+
+-- register queues
+insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing;
+
+-- pause
+insert into waybill.queues as q (name, paused_at, paused_by, paused_reason) values ($1, now(), $2, $3)
+on conflict (name) do update
+   set paused_at = coalesce(q.paused_at, now()), paused_by = excluded.paused_by, paused_reason = excluded.paused_reason;
+
+-- resume
+with resumed as (
+  update waybill.queues
+     set paused_at = null, paused_by = null, paused_reason = null, held_at = null, held_until = null, held_reason = null,
+         reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
+         parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null
+   where name = $1 returning name)
+select name, pg_notify('waybill_outbox', '') from resumed;
+
+-- park
+insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms)
+values ($1, now(), $3, $2, now() + 5000 * interval '1 millisecond', 5000)
+on conflict (name) do update
+   set parked_at = excluded.parked_at, parked_by = excluded.parked_by, parked_reason = excluded.parked_reason, probes = 0, probe_message = null, probe_until = null,
+       probe_ms = case when q.reopened_at > now() - interval '2 minutes' then least(60000, 2 * coalesce(q.probe_ms, 2500)) else 5000 end,
+       probe_at = now() + case when q.reopened_at > now() - interval '2 minutes' then least(60000, 2 * coalesce(q.probe_ms, 2500)) else 5000 end * interval '1 millisecond'
+ where q.parked_at is null
+   and not exists (select from waybill.outbox_messages m where m.id = $4 and m.claimed_at < q.reopened_at)
+returning name;
+
+-- hold
+insert into waybill.queues as q (name, held_at, held_until, held_reason) values ($1, now(), now() + $2 * interval '1 millisecond', $3)
+on conflict (name) do update
+   set held_at = case when q.held_until > now() then q.held_at else now() end,
+       held_until = greatest(q.held_until, excluded.held_until), held_reason = excluded.held_reason
+returning held_at = now() as fresh;
+
+-- probes due
+select from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true limit 1;
+
+-- start probes
+with recursive
+lane as (
+  (select queue, priority from waybill.outbox_messages
+    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from lane cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     order by w.queue desc, w.priority desc limit 1) next),
+ready as (
+  select name from waybill.queues q
+   where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true
+     and not exists (select from waybill.outbox_messages m
+                      where m.id = q.probe_message and m.status = 'sending' and m.claimed_until > now())
+     for update skip locked),
+chosen as (
+  select distinct on (lane.queue) lane.queue, w.id
+    from ready join lane on lane.queue = ready.name cross join lateral (
+      select id from waybill.outbox_messages
+       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+         and available_at <= now() and attempts < max_attempts
+       order by available_at limit 1 for update skip locked) w
+   order by lane.queue, lane.priority desc),
+entitled as (
+  update waybill.queues q set probe_message = chosen.id, probe_until = now() + interval '10 seconds' from chosen where q.name = chosen.queue)
+update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
+returning m.id, m.queue, m.priority, m.attempts, m.expirations,
+          extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+
+-- probe failed
+update waybill.queues q
+   set probes = probes + 1, probe_ms = least(60000, 2 * coalesce(q.probe_ms, 2500)), probe_at = now() + least(60000, 2 * coalesce(q.probe_ms, 2500)) * interval '1 millisecond', parked_reason = $3, probe_message = null, probe_until = null
+ where name = $1 and parked_at is not null and probe_message = $2
+returning probe_ms as "nextMs";
+
+-- probe given back
+update waybill.queues set probe_at = now(), probe_message = null, probe_until = null
+where name = $1 and parked_at is not null and probe_message = $2;
+
+-- reopen
+with reopened as (
+  update waybill.queues set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), probe_message = null, probe_until = null
+   where name = $1 and parked_at is not null and probe_message = $2
+  returning name)
+select name, pg_notify('waybill_outbox', '') from reopened;
+
+-- set rate
+with told as (
+  insert into waybill.queues (name, rate) values ($1, $2) on conflict (name) do update set rate = excluded.rate)
+insert into waybill.queue_permits (queue, n) select $1, n from generate_series(1, $3::int) n
+on conflict do nothing;
+
+-- lock permits
+with clock as materialized (select coalesce($5::timestamptz, clock_timestamp()) as at),
+last as materialized (select max(slot_at) as slot_at from waybill.queue_permits where queue = $1 and n <= $2)
+select p.n, (extract(epoch from p.free_at - clock.at) * 1000)::float8 as "freeIn", (extract(epoch from last.slot_at - clock.at) * 1000)::float8 as "lastIn", clock.at::text as at
+  from waybill.queue_permits p cross join clock cross join last
+ where p.queue = $1 and p.n <= $2 and p.free_at <= clock.at + $3 * interval '1 millisecond'
+ order by p.free_at, p.n limit $4 for update of p skip locked;
+
+-- next permit
+select (extract(epoch from min(least(free_at, slot_at + $3 * interval '1 millisecond')) - clock_timestamp()) * 1000)::float8 as ms
+from waybill.queue_permits where queue = $1 and n <= $2;
+
+-- book permits
+update waybill.queue_permits p
+   set slot_at = $4::timestamptz + b.ms * interval '1 millisecond', free_at = $4::timestamptz + (b.ms + $5) * interval '1 millisecond'
+  from unnest($2::int[], $3::float8[]) as b(n, ms) where p.queue = $1 and p.n = b.n
+returning p.n, p.slot_at::text as "slotAt";
+
+-- return permits
+update waybill.queue_permits p set free_at = p.slot_at + r.ms * interval '1 millisecond'
+ from unnest($2::int[], $3::timestamptz[], $4::float8[]) as r(n, slot_at, ms)
+where p.queue = $1 and p.n = r.n and p.slot_at = r.slot_at;

@@ -8,6 +8,7 @@ import { addMigrate } from './commands/migrate.ts';
 import { addOutboxDrain } from './commands/outbox-drain.ts';
 import { addOutboxOperate } from './commands/outbox-operate.ts';
 import { addOutboxRead } from './commands/outbox-read.ts';
+import { addQueues } from './commands/queues.ts';
 import { addRelease } from './commands/release.ts';
 import { addRun } from './commands/run.ts';
 import { endingOf } from './exit.ts';
@@ -28,6 +29,7 @@ export function createProgram(): Command {
   const cron = program.command('cron').description('look at scheduled jobs and run them');
   addCronLook(cron);
   addCronRun(cron);
+  addQueues(program);
   addFleet(program);
   return program;
 }

@@ -14,8 +14,10 @@ import type { Kind } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import { createProgress, runLoop } from '../process/loop.ts';
-import { attempt, type AttemptEvents, type AttemptPorts } from '../worker/attempt.ts';
+import { attempt, type AttemptPorts } from '../worker/attempt.ts';
+import type { Gatekeeper } from '../worker/gatekeeper.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
+import type { AttemptEvents } from '../worker/report.ts';
 import { createSettler } from '../worker/settler.ts';
 import { gated } from './gate.ts';
 import { tellEnd, tellExpired, type Telling } from './instrumentation.ts';
@@ -30,22 +32,31 @@ export type DrainReport = {
   readonly released: number;
 };
 
+export type DrainingProcess = {
+  readonly events?: AttemptEvents | undefined;
+  readonly gatekeeper?: Gatekeeper | undefined;
+};
+
 const clock: Clock = { now: () => performance.now() };
 
 /**
  * Delivers what is due, once.
- * @param heard hears of each attempt too: the metrics and logs of a process
+ * @param process what a process of the fleet adds: its metrics and logs, and the right to close a queue for all
  * @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option); errors of the database pass through
  */
-export async function drainOutbox(options: DrainOptions, heard?: AttemptEvents): Promise<DrainReport> {
+export async function drainOutbox(
+  options: DrainOptions,
+  process: DrainingProcess = {},
+): Promise<DrainReport> {
   const { batchSize, concurrency, leaseMs } = checkedBounds(options);
   const { outbox, signal } = options;
   const tally = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
   const log = options.log ?? createLog({ level: 'warn', role: 'drain' });
   const telling = tellingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
-  const events = counting(tally, telling, log, heard);
-  const ports = attemptPorts(options, { leases, events, log });
+  const events = counting(tally, telling, log, process.events);
+  const { gatekeeper = noFleet } = process;
+  const ports = attemptPorts(options, { leases, events, log, gatekeeper });
   const giveBack = (): void => leases.giveBack();
   signal?.addEventListener('abort', giveBack, { once: true });
   const running = new AbortController();
@@ -118,12 +129,19 @@ function claimOf({ registry, email, workerId }: DrainOptions, leaseMs: Milliseco
   return { leaseMs, kinds, queues, workerId: workerId ?? `drain:${process.pid}` };
 }
 
+type Around = {
+  readonly leases: Leases;
+  readonly events: AttemptEvents;
+  readonly log: Log;
+  readonly gatekeeper: Gatekeeper;
+};
+
+/** Without a fleet there is nobody to close a queue for: a message that met an operator failure waits a while by itself. */
+const noFleet: Gatekeeper = { judge: async (_message, _outcome, settlement) => settlement };
+
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; giveBack(): void };
 
-function attemptPorts(
-  options: DrainOptions,
-  { leases, events, log }: { leases: Leases; events: AttemptEvents; log: Log },
-): DrainPorts {
+function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }: Around): DrainPorts {
   const { outbox, registry, email, pool = noDatabase } = options;
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
@@ -137,6 +155,7 @@ function attemptPorts(
   return {
     outbox,
     leases,
+    gatekeeper,
     giveBack: leases.giveBack,
     events,
     deliver,

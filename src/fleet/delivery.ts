@@ -6,6 +6,8 @@ import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import { createProvider } from '../email/choose.ts';
+import { registerQueues } from '../outbox/queues.ts';
+import { planRate, setRate, type RatePlan } from '../outbox/rate.ts';
 import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
 import { createLimits } from '../worker/limits.ts';
@@ -27,12 +29,14 @@ async function deliveryRole(
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;
   if (queues.length === 0)
     log.warn({ asked: config.queues, has: standard }, 'WAYBILL_QUEUES leaves this process no queue to work');
+  await registerQueues(host.db, queues);
+  const rates = await ratesOf(host, queues);
   const outboxOn = outboxOf(config);
   const provider = createProvider(config, log);
   const handlers = { db: host.handlers, registry, provider, outboxOn, emailFrom: config.emailFrom, log };
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
   const limits = createLimits(registry);
-  const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits });
+  const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
   const whole = withApp(app, {
     ...part,
     async run(signal) {
@@ -41,4 +45,15 @@ async function deliveryRole(
     },
   });
   return withManifest(host, manifestOf(app), queues.includes(standardQueues.jobs), whole);
+}
+
+/** What the configuration says, written where the fleet sees it. */
+async function ratesOf(
+  { config, db }: Host,
+  queues: readonly string[],
+): Promise<ReadonlyMap<string, RatePlan>> {
+  const { email } = standardQueues;
+  if (!queues.includes(email)) return new Map();
+  await setRate(db, email, config.emailRate);
+  return new Map(config.emailRate === null ? [] : [[email, planRate(config.emailRate)]]);
 }

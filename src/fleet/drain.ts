@@ -37,7 +37,8 @@ export function configuredDrain(
     registry: createRegistry(app),
     leaseMs: config.leaseMs,
     concurrency: Math.min(config.concurrency, 10),
-    email: { provider, from: config.emailFrom ?? undefined },
+    // A rate is a matter of the fleet's workers, who book their turns when they claim.
+    email: config.emailRate === null ? { provider, from: config.emailFrom ?? undefined } : undefined,
   };
   return { options, close: () => provider.close() };
 }

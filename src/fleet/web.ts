@@ -10,6 +10,7 @@ import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webPart } from '../http/part.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { createNudge } from '../outbox/nudge.ts';
+import { createGatekeeper } from '../worker/gatekeeper.ts';
 import { configuredDrain } from './drain.ts';
 import { outboxOf, withApp, type Role } from './role.ts';
 
@@ -33,13 +34,14 @@ export const webRole: Role = async (host) => {
     emailFrom: config.emailFrom,
   });
   const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
+  const gatekeeper = createGatekeeper({ db, events: host.events, workerId: host.id });
   const drain = createOutboxDrainRoute(
     {
       ...draining.options,
       secret: config.cronSecret,
       onError: (error) => log.error({ err: error }, 'the drain failed'),
     },
-    (options) => drainOutbox(options, host.events),
+    (options) => drainOutbox(options, { events: host.events, gatekeeper }),
   );
   const part = webPart(host, { registry, runner, nudge, drain, giveUp });
   const whole = withApp(app, {

@@ -13,6 +13,7 @@ import { readStats } from '../outbox/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { checkAdminKey } from './auth.ts';
 import { addCron } from './cron.ts';
+import { addQueues } from './queues.ts';
 
 export type AdminPorts = {
   readonly db: Database;
@@ -43,6 +44,7 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: Admin
     admin.get<WithId>('/outbox/:id', (request) => showMessage(db, request.params.id));
     admin.post<WithId>('/outbox/:id/retry', (request) => nudged(retryMessage(db, request.params.id)));
     admin.post<WithId>('/outbox/:id/cancel', (request) => nudged(cancelMessage(db, request.params.id)));
+    addQueues(admin, db);
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));
     addCron(admin, { db, nudge });
   }

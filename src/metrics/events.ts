@@ -105,6 +105,38 @@ export function createEvents(log: Log, metrics: Metrics) {
       metrics.emailAttempts.inc({ provider, outcome });
     },
 
+    /** The one line of a parking that is worth an alert: told by the process that parked, not for each message. */
+    parked(queue: string, reason: string): void {
+      metrics.parkings.inc({ queue: label(queue) });
+      log.error(
+        { queue, reason },
+        'the queue is parked for the whole fleet: an operator has to mend something',
+      );
+    },
+
+    probed(queue: string, outcome: 'failed' | 'answered', facts: { reason?: string; nextMs?: number }): void {
+      metrics.probes.inc({ queue: label(queue), outcome });
+      log.info(
+        { queue, ...facts },
+        outcome === 'failed'
+          ? 'a probe failed, the queue stays parked'
+          : 'a probe was answered, the queue is open',
+      );
+    },
+
+    held(queue: string, reason: string, ms: number): void {
+      metrics.holds.inc({ queue: label(queue) });
+      log.warn({ queue, reason, ms }, 'the far side asked everybody to wait: the queue is held');
+    },
+
+    gateFailed(queue: string, error: unknown): void {
+      metrics.loopErrors.inc({ loop: 'gate' });
+      log.error(
+        { queue, err: error },
+        'the queue could not be told how an attempt ended; the next one tells it',
+      );
+    },
+
     settleRetried(settlements: number, error: unknown): void {
       metrics.settleRetries.inc();
       log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');

@@ -1,6 +1,7 @@
 // The step *claim*: a worker takes the right to deliver. Status `sending`, a fresh token, a lease, attempts + 1 (invariant E).
 // It touches no indexed column of a relayed row, so the update is a HOT one.
 
+import { isOpen, mayGo, probes } from './gate.ts';
 import type { ClaimedMessage, Kind } from './message.ts';
 import { guard } from './transitions.ts';
 
@@ -14,7 +15,7 @@ const take = `
          relayed_at = coalesce(m.relayed_at, now())
    where m.id = any(array(select id from due))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-            m.delivery_key, m.request_id, m.traceparent, m.created_at`;
+            m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(${probes}) as probe`;
 
 /** Limit to those whose earlier lease ran out, or to the others. */
 const ofExpired = (parameter: string): string =>
@@ -24,7 +25,7 @@ const ofExpired = (parameter: string): string =>
 export const claimIdsSql = `
   with due as (
     select id from waybill.outbox_messages
-     where id = any($4::uuid[]) and ${claimable}
+     where id = any($4::uuid[]) and ${claimable} and ${mayGo}
        and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
        and ${ofExpired('$7')}
      limit $1 for update skip locked)
@@ -54,11 +55,11 @@ export const claimDueSql = `
          where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
            and ${claimable} and ($5::text[] is null or kind = any($5)) and ${ofExpired('$6')}
          order by available_at limit $1 for update skip locked) found
-     where $4::text[] is null or lane.queue = any($4)),
+     where ($4::text[] is null or lane.queue = any($4)) and ${isOpen('lane.queue')}),
   relayed as (
     select id, priority, available_at from waybill.outbox_messages
      where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
-       and ${claimable} and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
+       and ${claimable} and ${mayGo} and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
        and ${ofExpired('$6')}
      limit $1 for update skip locked),
   due as (
@@ -80,6 +81,7 @@ export type ClaimedRow = {
   traceparent: string | null;
   /** A text where a query builder turns the driver's dates off, as Drizzle does. */
   created_at: Date | string;
+  probe: boolean;
 };
 
 export function claimedMessage(row: ClaimedRow): ClaimedMessage {
@@ -96,5 +98,6 @@ export function claimedMessage(row: ClaimedRow): ClaimedMessage {
     requestId: row.request_id,
     traceparent: row.traceparent,
     createdAt: new Date(row.created_at),
+    probe: row.probe,
   };
 }

@@ -4,6 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import { lanes } from './claim.ts';
 import type { Expired } from './port.ts';
+import { isOpen } from './gate.ts';
 import { guard } from './transitions.ts';
 
 export type DueMessage = {
@@ -18,7 +19,7 @@ export type DueMessage = {
 };
 
 /**
- * Takes due messages and stamps them, best first: by queue, up to `room` of each. Rows of `closed` queues stay.
+ * Takes due messages and stamps them, best first: by queue, up to `room` of each. Rows of closed queues stay.
  * Part of the relay's transaction: what cannot be put into the queue afterwards is not stamped.
  */
 export const takeDueSql = `
@@ -30,7 +31,8 @@ export const takeDueSql = `
          where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
            and available_at <= now()
          order by available_at limit least($3, coalesce(($2::int[])[array_position($1::text[], lane.queue)], $3))
-         for update skip locked) w),
+         for update skip locked) w
+     where ${isOpen('lane.queue')}),
   due as (
     select id from found
      where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))

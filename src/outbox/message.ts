@@ -42,6 +42,8 @@ export type ClaimedMessage = {
   readonly requestId: string | null;
   readonly traceparent: string | null;
   readonly createdAt: Date;
+  /** It tries on behalf of its parked queue whether the far side works again. */
+  readonly probe?: boolean;
 };
 
 export type Enqueued = { readonly id: string; readonly status: Status; readonly duplicate: boolean };

@@ -5,7 +5,8 @@ import type { NewMessage } from './message.ts';
 
 /**
  * What went wrong, as a value.
- * - `transient`: the next attempt may succeed; `retryAfter` is what the far side asked for, in milliseconds.
+ * - `transient`: the next attempt may succeed; `retryAfter` is what the far side asked for, in milliseconds. With `holdsQueue` it asked
+ *   everybody: the whole queue waits, and the attempt is given back, for it says nothing about the message.
  * - `permanent`: no retry can mend it.
  * - `operator`: nobody's message is at fault (a wrong password, a revoked key): the queue is parked, the attempt given back.
  * `ambiguous`: the far side may have accepted it; nobody knows.
@@ -14,6 +15,7 @@ export type Failure = {
   readonly type: 'transient' | 'permanent' | 'operator';
   readonly message: string;
   readonly retryAfter?: Milliseconds;
+  readonly holdsQueue?: true;
   readonly ambiguous?: boolean;
 };
 

@@ -1,5 +1,5 @@
 // The outbox under a table name of the user's own. The statements are written for `waybill.outbox_messages`; another name is put into
-// their text, validated and quoted. Beside the table stand three more, named after it: `…_attempts`, `…_keys`, `…_ledger`.
+// their text, validated and quoted. Beside the table stand others, named after it: `…_attempts`, `…_keys`, `…_ledger` and so on.
 
 import { readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
@@ -24,7 +24,7 @@ export function tableNamed(tableName: string | undefined): Named {
   return (sql) =>
     sql
       .replaceAll('waybill.outbox_messages', quoted(table))
-      .replaceAll(/waybill\.outbox_(\w+)/g, (_, rest: string) => quoted(`${table}_${rest}`));
+      .replaceAll(/waybill\.(?:outbox_)?(\w+)/g, (_, rest: string) => quoted(`${table}_${rest}`));
 }
 
 function parse(tableName: string): { readonly schema?: string | undefined; readonly table: string } {
@@ -40,7 +40,13 @@ function parse(tableName: string): { readonly schema?: string | undefined; reado
 }
 
 /** The engine's migrations that make an outbox without a fleet. */
-const files = ['0001_outbox.sql', '0002_attempts.sql', '0004_idempotency.sql', '0009_recording.sql'];
+const files = [
+  '0001_outbox.sql',
+  '0002_attempts.sql',
+  '0004_idempotency.sql',
+  '0007_queues.sql',
+  '0009_recording.sql',
+];
 
 /**
  * The statements that make an outbox, one command each, for a migration of the application's own. Running them again changes nothing.

@@ -2,9 +2,9 @@
 // statements, the memory port, the 409 of the admin API and the drawing in docs/states.md come from it (a test compares).
 
 import type { Milliseconds, Random } from '../ports.ts';
-import { retryDelay, type Backoff } from './backoff.ts';
+import { maxRetryAfter, retryDelay, type Backoff } from './backoff.ts';
 import type { ClaimedMessage, Status } from './message.ts';
-import { cleanError, type Outcome, type Settlement } from './outcome.ts';
+import { cleanError, type Failure, type Outcome, type Settlement } from './outcome.ts';
 
 /**
  * - `claim`: a worker takes the right to deliver; attempts + 1 (invariant E)
@@ -36,8 +36,12 @@ export function guard(action: Action, column = 'status'): string {
   return `${column} in (${transitions[action].from.map((s) => `'${s}'`).join(', ')})`;
 }
 
-/** Before a message that met an operator failure is tried again: the cause is outside of it and takes a person. */
+/** Before a message that met an operator failure is tried again, where no queue can be parked for it. */
 const operatorDelay = 30_000;
+
+/** How long the far side wants no message at all. Without a time of its own, long enough not to be asked for ever. */
+export const holdDelay = ({ retryAfter = 5_000 }: Failure): Milliseconds =>
+  Math.min(Math.max(retryAfter, 0), maxRetryAfter);
 
 /**
  * How an attempt's end is written: outcome and retry policy → settlement. Total; every ending passes here.
@@ -65,6 +69,8 @@ export function settle(
         case 'permanent':
           return { id, claimToken, to: 'dead', error, ambiguous };
         case 'transient': {
+          if (outcome.failure.holdsQueue)
+            return { id, claimToken, to: 'released', error, delay: holdDelay(outcome.failure) };
           if (message.attempt >= message.maxAttempts) return { id, claimToken, to: 'dead', error, ambiguous };
           const delay = exactly ?? retryDelay(backoff, message.attempt, random, retryAfter);
           return { id, claimToken, to: 'failed', error, delay, ambiguous };

@@ -22,6 +22,8 @@ export type Config = {
   readonly emailProvider: (typeof emailProviders)[number];
   readonly emailFrom: string | null;
   readonly smtpUrl: string | null;
+  /** Messages per second over the whole fleet. */
+  readonly emailRate: number | null;
   readonly concurrency: number;
   readonly queues: readonly string[] | null;
   readonly leaseMs: Milliseconds;
@@ -79,6 +81,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     }),
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
+    emailRate: read.rate('WAYBILL_EMAIL_RATE'),
     concurrency: read.integer('WAYBILL_CONCURRENCY', 25, 1, 500),
     queues: read.list(
       'WAYBILL_QUEUES',
@@ -108,7 +111,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 
 /** What a later version reads; a deployment may set it already, and hears of its mistakes already. */
 function checkReserved(read: ReturnType<typeof reader>): void {
-  read.rate('WAYBILL_EMAIL_RATE');
   read.list(
     'WAYBILL_EMAIL_ALLOW',
     /^(?:[^\s@<>]*@)?[^\s@<>]+$/,

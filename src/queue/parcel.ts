@@ -29,3 +29,14 @@ export function idsOf(data: unknown): readonly string[] {
 }
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+export function idsIn(parcels: readonly Parcel[]): string[] {
+  return parcels.flatMap((parcel) => parcel.ids);
+}
+
+/** What is left of parcels without these messages. */
+export function remainder(parcels: readonly Parcel[], taken: ReadonlySet<string>): Parcel[] {
+  return parcels
+    .map((parcel) => ({ ...parcel, ids: parcel.ids.filter((id) => !taken.has(id)) }))
+    .filter((parcel) => parcel.ids.length > 0);
+}

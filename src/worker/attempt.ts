@@ -3,20 +3,21 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
-import type { Events } from '../metrics/events.ts';
+import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
-import type { Outcome, Settlement } from '../outbox/outcome.ts';
+import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { settle } from '../outbox/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
+import type { Gatekeeper } from './gatekeeper.ts';
 import type { Held, Leases } from './lease.ts';
+import { report, type AttemptEvents } from './report.ts';
 import type { Settler } from './settler.ts';
-
-/** Who hears how attempts ended. */
-export type AttemptEvents = Pick<Events, 'attempted' | 'rejected'>;
+import type { Turn } from './turn.ts';
 
 export type AttemptPorts = {
   readonly leases: Leases;
+  readonly gatekeeper: Gatekeeper;
   readonly settler: Settler;
   readonly deliver: Deliver;
   readonly outboxOn: (tx: Executor) => OutboxPort;
@@ -32,19 +33,22 @@ export async function attempt(
   message: ClaimedMessage,
   since: Milliseconds,
   ports: AttemptPorts,
+  turn?: Turn,
 ): Promise<void> {
   const { leases, events, clock } = ports;
   const lease = leases.hold(message, since);
   try {
-    if (!lease.isSafe())
+    const came = turn ? await turn.come(lease.signal) : true;
+    if (came && !lease.isSafe())
       return events.rejected({
         id: message.id,
         queue: message.queue,
         reason: 'the lease ran out before the delivery began',
       });
     const started = clock.now();
-    const delivery = await deliverOrGiveBack(message, lease, ports);
-    const settlement = settle(message, delivery.outcome, delivery.backoff, ports.random, delivery.retryDelay);
+    const delivery = came ? await deliverOrGiveBack(message, lease, ports, turn) : givenBack;
+    const end = settle(message, delivery.outcome, delivery.backoff, ports.random, delivery.retryDelay);
+    const settlement = await ports.gatekeeper.judge(message, delivery.outcome, end);
     const settled = await recordEnd(settlement, delivery, ports);
     if (settled && settlement.to === 'delivered' && (settlement.then.length > 0 || delivery.recorded))
       ports.nudge();
@@ -54,19 +58,25 @@ export async function attempt(
   }
 }
 
+const givenBack: Delivery = {
+  outcome: { type: 'released', reason: null, delay: 0 },
+  backoff: defaultBackoff,
+};
+
 async function deliverOrGiveBack(
   message: ClaimedMessage,
   lease: Held,
   ports: AttemptPorts,
+  turn: Turn | undefined,
 ): Promise<Delivery> {
   const { signal } = lease;
-  const delivery = await ports.deliver(message, signal);
+  const handover = ports.deliver(message, signal);
+  const delivery = await (turn?.spend(handover) ?? handover);
   const { outcome: end } = delivery;
   const ambiguous = end.type === 'failure' && end.failure.ambiguous === true; // a possible duplicate stays on record
   if (!signal.aborted || end.type === 'delivered' || ambiguous) return delivery;
   // It failed because it was told to stop: not the message's doing.
-  const outcome: Outcome = { type: 'released', reason: null, delay: 0 };
-  return { ...delivery, outcome };
+  return { ...delivery, outcome: givenBack.outcome };
 }
 
 async function recordEnd(
@@ -90,30 +100,4 @@ async function recordEnd(
     const end = once ? ({ to: 'dead' } as const) : ({ to: 'failed', delay: 1_000 } as const);
     return ports.settler.settle({ id, claimToken, error: text, ambiguous: true, ...end });
   }
-}
-
-const outcomes = { delivered: 'delivered', failed: 'retried', dead: 'dead', released: 'released' } as const;
-
-function report(
-  message: ClaimedMessage,
-  settlement: Settlement,
-  settled: Settled | undefined,
-  ms: Milliseconds,
-  events: AttemptEvents,
-): void {
-  const { id, queue } = message;
-  if (!settled)
-    return events.rejected({
-      id,
-      queue,
-      reason: `the claim was not ours any more when it was to be ${settlement.to}`,
-    });
-  events.attempted({
-    message,
-    outcome: settled.status === 'dead' ? 'dead' : outcomes[settlement.to],
-    seconds: ms / 1000,
-    endToEndSeconds: settlement.to === 'delivered' ? settled.seconds : null,
-    error: 'error' in settlement ? settlement.error : null,
-    nextAttemptInMs: 'delay' in settlement && settled.status !== 'dead' ? settlement.delay : null,
-  });
 }

@@ -5,10 +5,12 @@ import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
 import { jobsAmong } from '../outbox/jobs-among.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
+import { giveBack } from '../outbox/gate.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import type { Parcel } from '../queue/parcel.ts';
+import { idsIn, remainder } from '../queue/parcel.ts';
+import type { Turn, Turns } from './turn.ts';
 import { startable, type Wanted } from './limits.ts';
 
 export type ClaimPorts = {
@@ -17,10 +19,18 @@ export type ClaimPorts = {
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly workerId: string;
   readonly leaseMs: Milliseconds;
+  /** Of queues with a rate. */
+  readonly turns?: ReadonlyMap<string, Turns>;
 };
 
 export type Taken = {
   readonly messages: readonly ClaimedMessage[];
+  /** One for each message, when the queue has a rate. */
+  readonly turns: readonly Turn[];
+  /** The queue may have more that can be claimed now … */
+  readonly more: boolean;
+  /** … after this time. */
+  readonly restMs: Milliseconds;
   /** Messages that were in the parcels, for the size of the next fetch. */
   readonly offered: number;
   readonly parcels: number;
@@ -35,23 +45,43 @@ export async function takeAndClaim(
   want: Wanted,
   ports: ClaimPorts,
 ): Promise<Taken> {
-  const { db, queue, outboxOn, workerId, leaseMs } = ports;
+  const { db, queue, outboxOn, workerId, leaseMs, turns } = ports;
   return db.transaction(async (tx) => {
-    const parcels = await queue.take(tx, name, alone, want.parcels);
-    const offered = parcels.flatMap((parcel) => parcel.ids);
-    if (offered.length === 0) return { messages: [], offered: 0, parcels: parcels.length, heldBack: 0 };
+    const booking = await turns?.get(name)?.(tx, want.free);
+    const free = booking?.count ?? want.free;
+    const none = {
+      messages: [],
+      turns: [],
+      offered: 0,
+      parcels: 0,
+      heldBack: 0,
+      restMs: booking?.restMs ?? 0,
+    };
+    if (free === 0) return { ...none, more: true };
+    const count = Math.min(want.parcels, free);
+    const parcels = await queue.take(tx, name, alone, count);
+    const offered = idsIn(parcels);
+    if (offered.length === 0) return { ...none, parcels: parcels.length, more: parcels.length === count };
     const jobs = want.room ? await jobsAmong(tx, offered, [...want.room.keys()]) : new Map<string, string>();
-    const { ids, heldBack } = startable(offered, want, jobs);
-    const messages = await outboxOn(tx).claimBatch({ ids, limit: want.free, leaseMs, workerId });
+    const { ids, heldBack } = startable(offered, { ...want, free }, jobs);
+    const messages = await outboxOn(tx).claimBatch({ ids, limit: free, leaseMs, workerId });
     const left = remainder(parcels, new Set(ids));
-    if (left.length > 0) await queue.send(tx, left);
-    return { messages, offered: offered.length, parcels: parcels.length, heldBack };
+    const claimed = new Set(messages.map(({ id }) => id));
+    const missed = ids.filter((id) => !claimed.has(id));
+    const closed = missed.length > 0 && (await giveBack(tx, name, missed));
+    if (closed) await giveBack(tx, name, idsIn(left));
+    else if (left.length > 0) await queue.send(tx, left);
+    // Of a closed queue no more than one fetch for each poll: a hold is over soon, and then the parcels are wanted where they are.
+    const more = !closed && (parcels.length === count || left.length > 0);
+    const booked = (await booking?.book(messages.length)) ?? [];
+    return {
+      ...none,
+      messages,
+      turns: booked,
+      offered: offered.length,
+      parcels: parcels.length,
+      more,
+      heldBack,
+    };
   });
-}
-
-/** What is left of parcels without these messages. */
-export function remainder(parcels: readonly Parcel[], taken: ReadonlySet<string>): Parcel[] {
-  return parcels
-    .map((parcel) => ({ ...parcel, ids: parcel.ids.filter((id) => !taken.has(id)) }))
-    .filter((parcel) => parcel.ids.length > 0);
 }

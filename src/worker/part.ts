@@ -6,15 +6,18 @@ import type { Deliver } from '../delivery/delivery.ts';
 import { listen } from '../db/listen.ts';
 import { createNudge, parcelChannel } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
+import type { RatePlan } from '../outbox/rate.ts';
 import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import type { Part } from '../process/run.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
+import { createGatekeeper } from './gatekeeper.ts';
 import { createLeases } from './lease.ts';
 import type { Limits } from './limits.ts';
 import { createSettler } from './settler.ts';
 import { createSlots, type Slots } from './slots.ts';
+import { createTurns } from './turn.ts';
 import { createWorker } from './worker.ts';
 
 export type WorkerPartOptions = {
@@ -23,6 +26,8 @@ export type WorkerPartOptions = {
   readonly outboxOn: (db: Executor) => OutboxPort;
   readonly deliver: Deliver;
   readonly limits: Limits;
+  /** Of queues that have a rate. */
+  readonly rates?: ReadonlyMap<string, RatePlan>;
 };
 
 /** Between the end of patience with what runs and the end of the process: for settling and for giving back. */
@@ -30,13 +35,16 @@ const lastWords = 2_000;
 
 export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const { config, db, events, clock, random, observe, log } = host;
-  const { queue, outboxOn, deliver, queues, limits } = options;
+  const { queue, outboxOn, deliver, queues, limits, rates = new Map<string, RatePlan>() } = options;
   const wake = createWake();
   const outbox = outboxOn(db);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const leases = createLeases(outbox, config.leaseMs, clock);
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const settler = createSettler({ outbox, pause, onRetry: (n, error) => events.settleRetried(n, error) });
+  const gatekeeper = createGatekeeper({ db, events, workerId: host.id });
+  const turnPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
+  const turns = new Map([...rates].map(([name, plan]) => [name, createTurns(name, plan, turnPorts)]));
   const slots = createSlots(config.concurrency, wake, (error) =>
     log.error({ err: error }, 'an attempt broke off'),
   );
@@ -47,8 +55,8 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     clock,
     observe,
     pollIntervalMs: config.pollIntervalMs,
-    claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs },
-    attempts: { leases, settler, deliver, outboxOn, events, clock, random, nudge },
+    claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs, turns },
+    attempts: { leases, gatekeeper, settler, deliver, outboxOn, events, clock, random, nudge },
   });
   addCounts(host.counts, slots, queues);
 

@@ -8,6 +8,7 @@ import { attempt, type AttemptPorts } from './attempt.ts';
 import { takeAndClaim, type ClaimPorts } from './claim.ts';
 import type { Limits } from './limits.ts';
 import type { Slots } from './slots.ts';
+import type { Turn } from './turn.ts';
 
 export type WorkerOptions = {
   readonly queues: readonly string[];
@@ -33,6 +34,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const hints = new Map<string, Source>();
   const full = new Map<string, Source>(); // all that was found there waits for a job that runs as often as it may
   const sizes = new Map<string, number>(); // messages in a parcel, lately, by queue
+  const rests = new Map<string, number>(); // when a queue with a rate is worth asking again
   let polledAt = Number.NEGATIVE_INFINITY;
   let fruitless = 0; // takes since the last poll that only found jobs without room
   let aloneNext = true;
@@ -68,14 +70,16 @@ export function createWorker(options: WorkerOptions): Worker {
     const nothing = taken.heldBack > 0 && taken.messages.length === 0;
     // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.
     if (nothing && (taken.parcels < parcels || ++fruitless > 8)) full.set(name, { queue, alone });
-    else if (taken.parcels === parcels || taken.offered > free) hints.set(name, { queue, alone });
-    for (const message of taken.messages) slots.run(() => runReserving(alone, run(message, since)));
+    else if (taken.more) hints.set(name, { queue, alone });
+    rests.set(queue, clock.now() + taken.restMs);
+    for (const [i, message] of taken.messages.entries())
+      slots.run(() => runReserving(alone, run(message, since, taken.turns[i])));
     observe('claimed', { queue, messages: taken.messages.length });
   }
 
-  async function run(message: ClaimedMessage, since: Milliseconds): Promise<void> {
+  async function run(message: ClaimedMessage, since: Milliseconds, turn: Turn | undefined): Promise<void> {
     limits.started(message);
-    await attempt(message, since, attempts).finally(() => limits.ended(message));
+    await attempt(message, since, attempts, turn).finally(() => limits.ended(message));
     for (const [name, source] of full) hints.set(name, source); // the slot that frees now wakes the loop
     full.clear();
   }
@@ -88,7 +92,9 @@ export function createWorker(options: WorkerOptions): Worker {
   /** Ordinary parcels and those that want the worker for themselves take turns, so that neither starves. */
   function choose(): [string, Source][] {
     if (reserved) return [];
-    const [alone, shared] = [[...hints].filter(([, s]) => s.alone), [...hints].filter(([, s]) => !s.alone)];
+    const now = clock.now();
+    const ready = [...hints].filter(([, { queue }]) => (rests.get(queue) ?? 0) <= now);
+    const [alone, shared] = [ready.filter(([, s]) => s.alone), ready.filter(([, s]) => !s.alone)];
     if (alone.length > 0 && (aloneNext || shared.length === 0)) return slots.busy() === 0 ? [alone[0]!] : [];
     return shared;
   }
@@ -102,10 +108,14 @@ export function createWorker(options: WorkerOptions): Worker {
       aloneNext = !source.alone;
     }
     const stuck = chosen.length === 0 || reserved || slots.free() === 0;
-    return stuck || hints.size === 0 ? untilPoll() : 0; // a slot that frees wakes the loop
+    return stuck || hints.size === 0 ? untilNext() : 0; // a slot that frees wakes the loop
   }
 
-  const untilPoll = (): Milliseconds => Math.max(1, polledAt + pollIntervalMs - clock.now());
+  function untilNext(): Milliseconds {
+    const now = clock.now();
+    const rested = [...hints.values()].map(({ queue }) => rests.get(queue) ?? 0).filter((at) => at > now);
+    return Math.max(1, Math.ceil(Math.min(polledAt + pollIntervalMs, ...rested) - now));
+  }
 
   return { step, hint };
 }

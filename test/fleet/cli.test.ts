@@ -240,3 +240,37 @@ test('fleet: one line for each process', async () => {
   expect(JSON.parse(stdout)).toMatchObject({ processes: [{ id: 'h:1:x', role: 'jobs', slots: 25 }] });
   expect((await waybill(['fleet'], here())).stdout).toMatch(/jobs\s+h\s+1/);
 });
+
+describe('queues', () => {
+  test('are listed, paused and resumed, as a table and as JSON', async () => {
+    const paused = await waybill(
+      ['queues', 'pause', 'email', '--reason', 'the printer burns', '--json'],
+      here(),
+    );
+    expect(paused).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(paused.stdout)).toMatchObject({
+      name: 'email',
+      state: 'paused',
+      reason: 'the printer burns',
+      by: expect.stringMatching(/^.+@.+$/) as string,
+    });
+    const listed = JSON.parse((await waybill(['queues', 'list', '--json'], here())).stdout) as {
+      queues: { name: string; state: string }[];
+    };
+    expect(listed.queues.find(({ name }) => name === 'email')?.state).toBe('paused');
+    expect((await waybill(['queues', 'list'], here())).stdout).toMatch(
+      /^email +paused .* the printer burns$/m,
+    );
+    const { code, stdout } = await waybill(['queues', 'resume', 'email'], here());
+    expect([code, /^email +open /m.test(stdout)]).toEqual([0, true]);
+  });
+
+  test('an unknown one: exit code 1, the nearest is named', async () => {
+    const { code, stdout, stderr } = await waybill(['queues', 'pause', 'emial'], here());
+    expect([code, stdout, stderr]).toEqual([
+      1,
+      '',
+      'waybill: there is no queue "emial": did you mean email?\n',
+    ]);
+  });
+});

@@ -556,3 +556,59 @@ describe('verify', () => {
     });
   });
 });
+
+describe('queues', () => {
+  type Queue = Record<string, unknown> & { name: string };
+  const queues = async (): Promise<Queue[]> => (await ask<{ queues: Queue[] }>('GET', '/queues')).body.queues;
+
+  it('are listed with what holds them back and how much waits in them', async () => {
+    await record();
+    await record({ queue: 'reports' });
+    const all = await queues();
+    expect(all.map(({ name }) => name)).toEqual(['email', 'events', 'jobs', 'reports']);
+    expect(all.find(({ name }) => name === 'jobs')).toEqual({
+      name: 'jobs',
+      state: 'open',
+      also: [],
+      reason: null,
+      since: null,
+      until: null,
+      by: null,
+      probe: null,
+      waiting: 1,
+      ready: 0,
+      inFlight: 0,
+      rate: null,
+    });
+  });
+
+  it('are paused with a reason and resumed; the relay is told at once', async () => {
+    const paused = await ask('POST', '/queues/jobs/pause', { reason: 'the printer burns', by: 'ann' });
+    expect(paused).toMatchObject({
+      status: 200,
+      body: { name: 'jobs', state: 'paused', reason: 'the printer burns', by: 'ann' },
+    });
+    expect((await queues()).find(({ name }) => name === 'jobs')).toEqual(paused.body);
+    expect(await ask('POST', '/queues/jobs/resume')).toMatchObject({ status: 200, body: { state: 'open' } });
+    expect(await ask('POST', '/queues/jobs/pause')).toMatchObject({
+      body: { reason: null, by: 'admin API' },
+    });
+    expect(await ask('POST', '/queues/jobs/resume', {})).toMatchObject({ body: { state: 'open' } });
+  });
+
+  it.each<[string, string, unknown, number, string]>([
+    ['an unknown queue', '/queues/jbos/pause', { reason: 'r' }, 404, 'did you mean jobs?'],
+    ['an unknown queue to resume', '/queues/nothing-like-it/resume', undefined, 404, 'there are email'],
+    ['a misspelt field', '/queues/jobs/pause', { raeson: 'r' }, 400, 'reason'],
+    ['a reason that is no text', '/queues/jobs/pause', { reason: 5 }, 400, 'reason'],
+    ['an empty reason', '/queues/jobs/pause', { reason: '' }, 400, 'reason'],
+    ['a reason without an end', '/queues/jobs/pause', { reason: 'r'.repeat(501) }, 400, 'reason'],
+    ['U+0000 in the reason', '/queues/jobs/pause', { reason: 'a\0b' }, 400, 'U+0000'],
+    ['U+0000 in the name', '/queues/jo%00bs/pause', { reason: 'r' }, 404, 'there is no queue'],
+  ])('%s is refused', async (_, url, body, status, word) => {
+    const refused = await ask<{ detail: string }>('POST', url, body);
+    expect(refused.status).toBe(status);
+    expect(refused.body.detail).toContain(word);
+    expect((await queues()).every(({ state }) => state === 'open')).toBe(true);
+  });
+});

@@ -2,7 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/pool.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createFleetFigures } from '../../src/metrics/fleet.ts';
+import { hold, park } from '../../src/outbox/park.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { pauseQueue, registerQueues } from '../../src/outbox/queues.ts';
+import { newId } from '../../src/outbox/record.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -99,6 +102,22 @@ describe('the figures of the fleet', () => {
     expect(seen.get('waybill_build_info{version="9.9.9"}')).toBe(1);
     expect(seen.get('waybill_outbox_oldest_due_seconds{queue="jobs"}')).toBeGreaterThanOrEqual(0);
     expect(seen.get('waybill_scrape_stale')).toBe(0);
+  });
+
+  it('say 0 for queues that are open and 1 for those that are closed', async () => {
+    const { db } = database;
+    await registerQueues(db, ['reports']);
+    await pauseQueue(db, 'reports', { by: 'ann', reason: null });
+    await hold(db, 'events', 60_000, 'too many requests');
+    await park(db, 'email', { reason: 'wrong password', worker: 'w', message: newId() });
+    const seen = samples(await member().figures.render());
+    const closed = (state: string) =>
+      ['email', 'events', 'jobs', 'reports'].map((queue) =>
+        seen.get(`waybill_queue_${state}{queue="${queue}"}`),
+      );
+    expect(closed('parked')).toEqual([1, 0, 0, 0]);
+    expect(closed('held')).toEqual([0, 1, 0, 0]);
+    expect(closed('paused')).toEqual([0, 0, 0, 1]);
   });
 
   it('stay when the database is away, and say so; what could not be flushed is flushed later', async () => {

@@ -27,6 +27,21 @@ describe('settle', () => {
       { to: 'failed', error: 'why', delay: 8_000, ambiguous: false },
     ],
     ['permanent', failure('permanent'), { to: 'dead', error: 'why', ambiguous: false }],
+    [
+      'everybody is to wait',
+      failure('transient', { holdsQueue: true, retryAfter: 7_000 }),
+      { to: 'released', error: 'why', delay: 7_000 },
+    ],
+    [
+      'everybody is to wait, nobody knows how long',
+      failure('transient', { holdsQueue: true }),
+      { to: 'released', error: 'why', delay: 5_000 },
+    ],
+    [
+      'everybody is to wait for a year',
+      failure('transient', { holdsQueue: true, retryAfter: 3e10 }),
+      { to: 'released', error: 'why', delay: maxRetryAfter },
+    ],
     ['operator', failure('operator'), { to: 'released', error: 'why', delay: 30_000 }],
   ])('%s', (_, outcome, expected) => {
     expect(settle(message, outcome, backoff, () => 0.5)).toEqual({ id: 'm', claimToken: 't', ...expected });

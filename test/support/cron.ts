@@ -9,14 +9,10 @@ import { createZones } from '../../src/cron/zones.ts';
 import type { Database } from '../../src/db/pool.ts';
 import type { App } from '../../src/define/app.ts';
 import { createRegistry } from '../../src/define/registry.ts';
-import { createDeliver } from '../../src/delivery/deliver.ts';
+import { drainOutbox } from '../../src/drain/drain.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { systemClock } from '../../src/process/host.ts';
-import { attempt } from '../../src/worker/attempt.ts';
-import { createLeases } from '../../src/worker/lease.ts';
-import { createSettler } from '../../src/worker/settler.ts';
 
 export const at = (text: string): Date => new Date(text);
 
@@ -76,42 +72,13 @@ export function cronWorld(db: Database) {
     },
     /** A worker of this application takes what is due, once. */
     async work(app: App): Promise<void> {
-      const outboxOn = createPostgresOutbox;
-      const outbox = outboxOn(db);
-      const settler = createSettler({ outbox, onRetry: () => undefined, pause: async () => undefined });
-      const provider = {
-        name: 'none',
-        send: () => Promise.reject(new Error('no mail here')),
-        close: async () => undefined,
-      };
-      const registry = createRegistry(app);
-      const deliver = createDeliver({
-        db,
-        registry,
-        outboxOn,
+      await drainOutbox({
+        outbox: createPostgresOutbox(db),
+        registry: createRegistry(app),
+        pool: db,
         log,
-        provider,
-        emailFrom: null,
-        onEmail: () => undefined,
+        concurrency: 1,
       });
-      const leases = createLeases(outbox, 15_000, systemClock);
-      const ports = {
-        leases,
-        settler,
-        deliver,
-        outboxOn,
-        events,
-        nudge,
-        clock: systemClock,
-        random: () => 0,
-      };
-      const claimed = await outbox.claimBatch({
-        limit: 100,
-        leaseMs: 15_000,
-        workerId: 'test',
-        queues: ['jobs'],
-      });
-      await Promise.all(claimed.map((message) => attempt(message, systemClock.now(), ports)));
     },
   };
 }

@@ -16,7 +16,18 @@ import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
+import { giveBackSql } from '../../src/outbox/gate.ts';
 import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
+import {
+  holdSql,
+  parkSql,
+  probeFailedSql,
+  probeGivenBackSql,
+  probesDueSql,
+  reopenSql,
+  startProbesSql,
+} from '../../src/outbox/park.ts';
+import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/outbox/queues.ts';
 import { foldLedgerSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
 import {
   keepAnswerSql,
@@ -26,6 +37,13 @@ import {
   takeKeySql,
 } from '../../src/outbox/once.ts';
 import { newId, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
+import {
+  bookPermitsSql,
+  lockPermitsSql,
+  nextPermitSql,
+  returnPermitsSql,
+  setRateSql,
+} from '../../src/outbox/rate.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
@@ -90,6 +108,11 @@ export const statements: Record<string, Statement> = {
     values: () => [['jobs'], [100], 500],
     uses: ['outbox_waiting', 'outbox_messages_pkey'],
   },
+  'give back': {
+    sql: giveBackSql,
+    values: (ids) => [ids, 'jobs'],
+    uses: ['outbox_messages_pkey'],
+  },
   'expire leases': { sql: expireSql, values: () => [500], uses: ['outbox_in_flight'] },
   'kill exhausted': { sql: exhaustSql, values: () => [500], uses: ['outbox_in_flight'] },
   'find suspects': { sql: suspectsSql, values: () => [10_000, 1_000], uses: ['outbox_in_flight'] },
@@ -144,4 +167,36 @@ export const statements: Record<string, Statement> = {
   'cron: tell': { sql: tellSql, values: () => [500], uses: ['cron_runs_untold'] },
   'cron: prune manifests': { sql: pruneManifestsSql, values: () => [30 * 86_400_000], uses: [] },
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
+  'known queues': { sql: knownQueuesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  'register queues': { sql: registerQueuesSql, values: () => [['jobs']], uses: [] },
+  pause: { sql: pauseSql, values: () => ['jobs', 'somebody', 'a reason'], uses: [] },
+  resume: { sql: resumeSql, values: () => ['jobs'], uses: [] },
+  park: {
+    sql: parkSql,
+    values: ([id]) => ['jobs', 'a reason', 'w', id],
+    uses: ['outbox_messages_pkey'],
+  },
+  hold: { sql: holdSql, values: () => ['jobs', 1_000, 'a reason'], uses: [] },
+  'probes due': { sql: probesDueSql, values: () => [], uses: [] },
+  'start probes': {
+    sql: startProbesSql,
+    values: () => [],
+    uses: ['outbox_waiting', 'outbox_messages_pkey'],
+  },
+  'probe failed': { sql: probeFailedSql, values: ([id]) => ['jobs', id, 'a reason'], uses: [] },
+  'probe given back': { sql: probeGivenBackSql, values: ([id]) => ['jobs', id], uses: [] },
+  reopen: { sql: reopenSql, values: ([id]) => ['jobs', id], uses: [] },
+  'set rate': { sql: setRateSql, values: () => ['email', 10, 10], uses: [] },
+  'lock permits': { sql: lockPermitsSql, values: () => ['email', 10, 400, 4, null], uses: [] },
+  'next permit': { sql: nextPermitSql, values: () => ['email', 10, 400], uses: [] },
+  'book permits': {
+    sql: bookPermitsSql,
+    values: () => ['email', [1, 2], [0, 100], '2026-01-01T00:00:00Z', 6_040],
+    uses: [],
+  },
+  'return permits': {
+    sql: returnPermitsSql,
+    values: () => ['email', [1], ['2026-01-01T00:00:00Z'], [1_040]],
+    uses: [],
+  },
 };

@@ -5,9 +5,13 @@ import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { openDatabase } from '../../db/pool.ts';
 import { loadApp } from '../../define/load.ts';
-import { drainOutbox, type DrainReport } from '../../drain/drain.ts';
+import { drainOutbox, type DrainingProcess, type DrainReport } from '../../drain/drain.ts';
 import { configuredDrain } from '../../fleet/drain.ts';
+import { createMetrics } from '../../metrics/catalogue.ts';
+import { createEvents } from '../../metrics/events.ts';
 import { createLog } from '../../metrics/log.ts';
+import { version } from '../../process/host.ts';
+import { createGatekeeper } from '../../worker/gatekeeper.ts';
 import { UsageError } from '../exit.ts';
 import { single } from '../options.ts';
 import { print, say, type Output } from '../print.ts';
@@ -53,10 +57,12 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
     statementTimeoutMs: 60_000,
   });
   const { signal, stop } = interrupted();
+  const events = createEvents(log, createMetrics({ version: version() }));
+  const gatekeeper = createGatekeeper({ db, events, workerId });
   const draining = configuredDrain(app, { config, db, handlers, log, workerId });
   try {
     await app.setup?.();
-    return await batches({ ...draining.options, batchSize, signal }, options);
+    return await batches({ ...draining.options, batchSize, signal }, { events, gatekeeper }, options);
   } finally {
     stop();
     await draining.close();
@@ -68,11 +74,12 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
 /** One batch, or all there are. */
 async function batches(
   drainOptions: Parameters<typeof drainOutbox>[0],
+  process: DrainingProcess,
   { untilEmpty, json }: Options,
 ): Promise<DrainReport> {
   let total: DrainReport = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
   for (;;) {
-    const batch = await drainOutbox(drainOptions);
+    const batch = await drainOutbox(drainOptions, process);
     total = {
       claimed: total.claimed + batch.claimed,
       delivered: total.delivered + batch.delivered,

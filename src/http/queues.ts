@@ -1,0 +1,27 @@
+// The admin API of queues: what holds each of them back, pause and resume.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
+import type { Executor } from '../db/executor.ts';
+import { listQueues, pauseQueue, resumeQueue } from '../outbox/queues.ts';
+
+type WithName = { Params: { name: string } };
+
+const line = z.string().min(1).max(500);
+
+const pause = z.strictObject({
+  /** For those who find it paused. */
+  reason: line.nullish(),
+  /** Who pauses it: the key alone does not tell. */
+  by: line.optional(),
+});
+
+export function addQueues(admin: FastifyInstance, db: Executor): void {
+  admin.get('/queues', async () => ({ queues: await listQueues(db) }));
+  admin.post<WithName>('/queues/:name/pause', async (request) => {
+    const { reason, by } = await parseArguments({ name: 'pause', args: pause }, request.body ?? {});
+    return pauseQueue(db, request.params.name, { reason: reason ?? null, by: by ?? 'admin API' });
+  });
+  admin.post<WithName>('/queues/:name/resume', (request) => resumeQueue(db, request.params.name));
+}

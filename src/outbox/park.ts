@@ -1,0 +1,140 @@
+// A queue that the system itself closes: parked by an operator failure until a probe finds the far side in order again, held for the
+// time that the far side named. The row decides: of many workers that fail at once, one parks; of all processes, one probes.
+
+import type { Executor } from '../db/executor.ts';
+import type { Milliseconds } from '../ports.ts';
+import { lanes } from './claim.ts';
+import type { DueMessage } from './due.ts';
+import { isParkedOnly } from './gate.ts';
+import { outboxChannel } from './nudge.ts';
+
+/** Between probes: 5 s, then twice as long each time, up to a minute. */
+const firstProbe = 5_000;
+const longestInterval = 60_000;
+/** Parked again so soon after it was reopened, it goes on with the interval that it had. */
+const relapse = `interval '2 minutes'`;
+/** The probe's parcel is fetched within this, or another message becomes the probe. A claimed one holds its right by its lease. */
+const right = `interval '10 seconds'`;
+
+const longer = `least(${longestInterval}, 2 * coalesce(q.probe_ms, ${firstProbe / 2}))`;
+const after = (ms: string): string => `now() + ${ms} * interval '1 millisecond'`;
+const noProbe = 'probe_message = null, probe_until = null';
+
+/** Reasons are shown beside one another, not kept for ever: a line of them is enough. */
+const reasonLength = 500;
+
+/**
+ * Queue, reason, worker, message. Answers with a row if this call parked it: not when it is parked already, nor on the word of an attempt
+ * that was claimed before the queue was reopened.
+ */
+export const parkSql = `
+  insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms)
+  values ($1, now(), $3, $2, ${after(String(firstProbe))}, ${firstProbe})
+  on conflict (name) do update
+     set parked_at = excluded.parked_at, parked_by = excluded.parked_by, parked_reason = excluded.parked_reason, probes = 0, ${noProbe},
+         probe_ms = case when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end,
+         probe_at = ${after(`case when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end`)}
+   where q.parked_at is null
+     and not exists (select from waybill.outbox_messages m where m.id = $4 and m.claimed_at < q.reopened_at)
+  returning name`;
+
+export async function park(
+  db: Executor,
+  queue: string,
+  about: { readonly reason: string; readonly worker: string; readonly message: string },
+): Promise<boolean> {
+  const values = [queue, about.reason.slice(0, reasonLength).toWellFormed(), about.worker, about.message];
+  return (await db.executeSql(parkSql, values)).rows.length > 0;
+}
+
+/** The probe failed like those before it: queue, message, reason. */
+export const probeFailedSql = `
+  update waybill.queues q
+     set probes = probes + 1, probe_ms = ${longer}, probe_at = ${after(longer)}, parked_reason = $3, ${noProbe}
+   where name = $1 and parked_at is not null and probe_message = $2
+  returning probe_ms as "nextMs"`;
+
+/** @returns milliseconds until the next one; undefined when the queue was reopened meanwhile */
+export async function probeFailed(
+  db: Executor,
+  queue: string,
+  message: string,
+  reason: string,
+): Promise<Milliseconds | undefined> {
+  const values = [queue, message, reason.slice(0, reasonLength).toWellFormed()];
+  return (await db.executeSql<{ nextMs: Milliseconds }>(probeFailedSql, values)).rows[0]?.nextMs;
+}
+
+/** The probe told nothing, its worker is shutting down: another one may begin at once. */
+export const probeGivenBackSql = `
+  update waybill.queues set probe_at = now(), ${noProbe}
+   where name = $1 and parked_at is not null and probe_message = $2`;
+
+export async function giveBackProbe(db: Executor, queue: string, message: string): Promise<void> {
+  await db.executeSql(probeGivenBackSql, [queue, message]);
+}
+
+/** The far side answered the probe as it answers any message; the relays are told at once. */
+export const reopenSql = `
+  with reopened as (
+    update waybill.queues set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), ${noProbe}
+     where name = $1 and parked_at is not null and probe_message = $2
+    returning name)
+  select name, pg_notify('${outboxChannel}', '') from reopened`;
+
+/** @returns whether this call reopened it */
+export async function reopen(db: Executor, queue: string, message: string): Promise<boolean> {
+  return (await db.executeSql(reopenSql, [queue, message])).rows.length > 0;
+}
+
+/** Queue, milliseconds, reason. A hold is made longer, never shorter. */
+export const holdSql = `
+  insert into waybill.queues as q (name, held_at, held_until, held_reason) values ($1, now(), ${after('$2')}, $3)
+  on conflict (name) do update
+     set held_at = case when q.held_until > now() then q.held_at else now() end,
+         held_until = greatest(q.held_until, excluded.held_until), held_reason = excluded.held_reason
+  returning held_at = now() as fresh`;
+
+/** @returns whether the queue was not held before */
+export async function hold(db: Executor, queue: string, ms: Milliseconds, reason: string): Promise<boolean> {
+  const values = [queue, ms, reason.slice(0, reasonLength).toWellFormed()];
+  return (await db.executeSql<{ fresh: boolean }>(holdSql, values)).rows[0]?.fresh ?? false;
+}
+
+export const probesDueSql = `
+  select from waybill.queues where ${isParkedOnly} and probe_at <= now() and (probe_until > now()) is not true limit 1`;
+
+/** Whether it is time for the probe of a parked queue: one cheap question for what is nearly always no. */
+export async function areProbesDue(db: Executor): Promise<boolean> {
+  return (await db.executeSql(probesDueSql)).rows.length > 0;
+}
+
+/**
+ * Gives, for each parked queue whose time has come and where nobody has the right to be the probe, that right to its most urgent due
+ * message, and stamps it as relayed. Part of the relay's transaction.
+ */
+export const startProbesSql = `
+  with recursive ${lanes},
+  ready as (
+    select name from waybill.queues q
+     where ${isParkedOnly} and probe_at <= now() and (probe_until > now()) is not true
+       and not exists (select from waybill.outbox_messages m
+                        where m.id = q.probe_message and m.status = 'sending' and m.claimed_until > now())
+       for update skip locked),
+  chosen as (
+    select distinct on (lane.queue) lane.queue, w.id
+      from ready join lane on lane.queue = ready.name cross join lateral (
+        select id from waybill.outbox_messages
+         where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+           and available_at <= now() and attempts < max_attempts
+         order by available_at limit 1 for update skip locked) w
+     order by lane.queue, lane.priority desc),
+  entitled as (
+    update waybill.queues q set probe_message = chosen.id, probe_until = now() + ${right} from chosen where q.name = chosen.queue)
+  update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
+  returning m.id, m.queue, m.priority, m.attempts, m.expirations,
+            extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
+
+export async function startProbes(tx: Executor): Promise<DueMessage[]> {
+  return (await tx.executeSql<DueMessage>(startProbesSql)).rows;
+}

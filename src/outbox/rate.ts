@@ -1,0 +1,170 @@
+// A queue's rate over the whole fleet. A rate of 10 a second is 10 permits in Postgres; each is good for one delivery, and then not for a
+// second: so no second, whichever way it is cut, sees more than 10. Permits are booked a little ahead, in the transaction that claims the
+// messages, each for a slot of its own, and its worker gives it back with the time that it was late. One that a crash took along becomes
+// free by itself. All times are the database's (invariant H): `at` is the moment it answered, the rest are milliseconds from there.
+
+import type { Executor } from '../db/executor.ts';
+import type { Milliseconds } from '../ports.ts';
+
+export type RatePlan = {
+  readonly permits: number;
+  /** In any span of this length no more than `permits` deliveries. A second, or a little more where the rate is no whole number. */
+  readonly windowMs: Milliseconds;
+  /** By how much a delivery may be later than its slot at no cost: reckoned with beforehand, with 4 % of the rate. */
+  readonly marginMs: Milliseconds;
+  /** How far ahead slots are booked: far enough that none passes unused, near enough that a message does not wait long for its own. */
+  readonly horizonMs: Milliseconds;
+};
+
+/** Above this many a second the window shrinks instead. */
+const mostPermits = 1_000;
+const margin: Milliseconds = 40;
+const horizon: Milliseconds = 400;
+
+/** What a worker has from the slot of a permit on to give it back. After that it is taken to be dead. */
+export const graceMs: Milliseconds = 5_000;
+
+/** @param perSecond above 0, with a fraction or without */
+export function planRate(perSecond: number): RatePlan {
+  const permits = Math.min(mostPermits, Math.ceil(perSecond));
+  const windowMs = (permits / perSecond) * 1_000;
+  const share = Math.min(1, windowMs / 1_000);
+  return { permits, windowMs, marginMs: margin * share, horizonMs: horizon * share };
+}
+
+const cycle = ({ windowMs, marginMs }: RatePlan): Milliseconds => windowMs + marginMs;
+
+/** How many permits one claim may ask for. */
+export function mostAtOnce(plan: RatePlan): number {
+  return Math.max(1, Math.floor((plan.horizonMs * plan.permits) / cycle(plan)));
+}
+
+export type FreePermit = { readonly n: number; readonly freeIn: Milliseconds };
+export type Slot = { readonly n: number; readonly wait: Milliseconds };
+
+/**
+ * A permit that comes free is used then, also a little later. One that nobody needed for a while stands in line behind the last slot that
+ * was booked, so that a burst of work after an idle time is spread evenly.
+ * @param free the longest free first
+ * @param lastIn when the last booked slot is
+ */
+export function assignSlots(free: readonly FreePermit[], lastIn: Milliseconds, plan: RatePlan): Slot[] {
+  const spacing = cycle(plan) / plan.permits;
+  let last = lastIn;
+  const slots = free.map(({ n, freeIn }) => {
+    if (freeIn > -cycle(plan) / 8) return { n, wait: Math.max(0, freeIn) };
+    last = Math.max(0, last + spacing);
+    return { n, wait: last };
+  });
+  return slots.filter(({ wait }) => wait <= plan.horizonMs).toSorted((a, b) => a.wait - b.wait);
+}
+
+const after = (ms: string): string => `${ms} * interval '1 millisecond'`;
+const until = (time: string): string => `(extract(epoch from ${time} - clock.at) * 1000)::float8`;
+
+/** Queue, permits, horizon in ms, limit; a test's clock or null. Workers that book at the same time get different ones and do not wait. */
+export const lockPermitsSql = `
+  with clock as materialized (select coalesce($5::timestamptz, clock_timestamp()) as at),
+  last as materialized (select max(slot_at) as slot_at from waybill.queue_permits where queue = $1 and n <= $2)
+  select p.n, ${until('p.free_at')} as "freeIn", ${until('last.slot_at')} as "lastIn", clock.at::text as at
+    from waybill.queue_permits p cross join clock cross join last
+   where p.queue = $1 and p.n <= $2 and p.free_at <= clock.at + ${after('$3')}
+   order by p.free_at, p.n limit $4 for update of p skip locked`;
+
+/** Queue, permits, ms to their slots, the time these are counted from, ms from a slot to the permit's return if nobody gives it back. */
+export const bookPermitsSql = `
+  update waybill.queue_permits p
+     set slot_at = $4::timestamptz + ${after('b.ms')}, free_at = $4::timestamptz + ${after('(b.ms + $5)')}
+    from unnest($2::int[], $3::float8[]) as b(n, ms) where p.queue = $1 and p.n = b.n
+  returning p.n, p.slot_at::text as "slotAt"`;
+
+/** Queue, permits, their slots, ms from there until they are free. Whoever is too late for it finds another slot and changes nothing. */
+export const returnPermitsSql = `
+  update waybill.queue_permits p set free_at = p.slot_at + ${after('r.ms')}
+    from unnest($2::int[], $3::timestamptz[], $4::float8[]) as r(n, slot_at, ms)
+   where p.queue = $1 and p.n = r.n and p.slot_at = r.slot_at`;
+
+/** Queue, permits, ms from a slot until the permit can be booked again if it is given back in time. */
+export const nextPermitSql = `
+  select (extract(epoch from min(least(free_at, slot_at + ${after('$3')})) - clock_timestamp()) * 1000)::float8 as ms
+    from waybill.queue_permits where queue = $1 and n <= $2`;
+
+/** @returns milliseconds until another permit can be booked; 0 or less: one can be, unless others are at it */
+export async function nextPermitIn(db: Executor, queue: string, plan: RatePlan): Promise<Milliseconds> {
+  const values = [queue, plan.permits, cycle(plan) - plan.horizonMs];
+  return (await db.executeSql<{ ms: Milliseconds | null }>(nextPermitSql, values)).rows[0]?.ms ?? 0;
+}
+
+/** Queue, rate or null, permits. Of processes that were told different rates, people are shown the one that started last. */
+export const setRateSql = `
+  with told as (
+    insert into waybill.queues (name, rate) values ($1, $2) on conflict (name) do update set rate = excluded.rate)
+  insert into waybill.queue_permits (queue, n) select $1, n from generate_series(1, $3::int) n
+  on conflict do nothing`;
+
+export async function setRate(db: Executor, queue: string, perSecond: number | null): Promise<void> {
+  await db.executeSql(setRateSql, [queue, perSecond, perSecond === null ? 0 : planRate(perSecond).permits]);
+}
+
+/** A booked permit. Only who knows its slot can give it back. */
+export type Permit = Slot & { readonly slotAt: string };
+
+export type Locked = {
+  /** How many there are for the asker; in order of their slots. */
+  readonly slots: readonly Slot[];
+  /** Fewer than were asked for: others are using them. */
+  readonly scarce: boolean;
+  /** Takes the first `count` of them; the others are free for others when the transaction ends. */
+  book(count: number): Promise<Permit[]>;
+};
+
+/** @param now a test's clock */
+export async function lockPermits(
+  tx: Executor,
+  queue: string,
+  plan: RatePlan,
+  want: number,
+  now: Date | null = null,
+): Promise<Locked> {
+  type Row = FreePermit & { readonly lastIn: Milliseconds; readonly at: string };
+  const limit = Math.min(want, mostAtOnce(plan));
+  const { rows } = await tx.executeSql<Row>(lockPermitsSql, [
+    queue,
+    plan.permits,
+    plan.horizonMs,
+    limit,
+    now,
+  ]);
+  const [first] = rows;
+  const slots = first ? assignSlots(rows, first.lastIn, plan) : [];
+  async function book(count: number): Promise<Permit[]> {
+    const taken = slots.slice(0, count);
+    if (taken.length === 0) return [];
+    const [ns, waits] = [taken.map(({ n }) => n), taken.map(({ wait }) => wait)];
+    const values = [queue, ns, waits, first?.at, cycle(plan) + graceMs];
+    const booked = await tx.executeSql<{ n: number; slotAt: string }>(bookPermitsSql, values);
+    const slotsAt = new Map(booked.rows.map(({ n, slotAt }) => [n, slotAt]));
+    return taken.map((slot) => ({ ...slot, slotAt: slotsAt.get(slot.n)! }));
+  }
+  return { slots, scarce: slots.length < limit, book };
+}
+
+/** How a permit was used: so much later than its slot, or not at all. */
+export type Return = { readonly permit: Permit; readonly late: Milliseconds | null };
+
+export async function returnPermits(
+  db: Executor,
+  queue: string,
+  plan: RatePlan,
+  returns: readonly Return[],
+): Promise<void> {
+  const freeAfter = (late: Milliseconds | null): Milliseconds =>
+    late === null ? 0 : plan.windowMs + Math.max(plan.marginMs, late);
+  const permits = returns.map(({ permit }) => permit);
+  await db.executeSql(returnPermitsSql, [
+    queue,
+    permits.map(({ n }) => n),
+    permits.map(({ slotAt }) => slotAt),
+    returns.map(({ late }) => freeAfter(late)),
+  ]);
+}

@@ -1,0 +1,36 @@
+// A parked queue is probed: one message of it at a time, over the whole fleet, is relayed although the queue is closed.
+
+import type { Database } from '../db/pool.ts';
+import { areProbesDue, startProbes } from '../outbox/park.ts';
+import type { Milliseconds, Observe } from '../ports.ts';
+import type { ParcelQueue } from '../queue/boss.ts';
+import { healing } from './heal.ts';
+import { pack } from './pack.ts';
+
+export type ProbeOptions = {
+  readonly db: Database;
+  readonly queue: ParcelQueue;
+  readonly observe: Observe;
+  readonly intervalMs: Milliseconds;
+};
+
+/** Before all that was relayed when the queue was parked; messages go up to 1000. */
+const first = 10_000;
+
+export function createProbe({ db, queue, observe, intervalMs }: ProbeOptions): () => Promise<Milliseconds> {
+  return healing(queue, async function probeStep() {
+    if (!(await areProbesDue(db))) return intervalMs;
+    const probes = await db.transaction(async (tx) => {
+      const started = await startProbes(tx);
+      const parcels = pack(started, { limit: 1, spread: 1 });
+      if (started.length > 0)
+        await queue.send(
+          tx,
+          parcels.map((parcel) => ({ ...parcel, priority: first })),
+        );
+      return started;
+    });
+    observe('probing', { queues: probes.map((probe) => probe.queue) });
+    return intervalMs;
+  });
+}

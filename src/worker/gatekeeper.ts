@@ -1,0 +1,58 @@
+// What an attempt's end means for its queue: an operator failure parks it, a far side that asks everybody to wait holds it, and what a
+// probe met decides whether it stays parked. Told before the end is settled: a message that is due again finds its queue closed already.
+
+import type { Executor } from '../db/executor.ts';
+import type { Events } from '../metrics/events.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import { cleanError, type Failure, type Outcome, type Settlement } from '../outbox/outcome.ts';
+import { giveBackProbe, hold, park, probeFailed, reopen } from '../outbox/park.ts';
+import { holdDelay } from '../outbox/transitions.ts';
+
+export type Gatekeeper = {
+  /** The settlement as it is to be written. Never rejects: a queue that could not be told is told by the next failure. */
+  judge(message: ClaimedMessage, outcome: Outcome, settlement: Settlement): Promise<Settlement>;
+};
+
+export type GatekeeperPorts = {
+  readonly db: Executor;
+  readonly events: Events;
+  readonly workerId: string;
+};
+
+export function createGatekeeper({ db, events, workerId }: GatekeeperPorts): Gatekeeper {
+  async function met(message: ClaimedMessage, failure: Failure): Promise<void> {
+    const { id, queue, probe } = message;
+    const reason = cleanError(failure.message);
+    if (probe) {
+      const nextMs = await probeFailed(db, queue, id, reason);
+      if (nextMs !== undefined) events.probed(queue, 'failed', { reason, nextMs });
+    } else if (await park(db, queue, { reason, worker: workerId, message: id })) events.parked(queue, reason);
+  }
+
+  async function answered({ id, queue, probe }: ClaimedMessage, failure: Failure | undefined): Promise<void> {
+    if (probe && (await reopen(db, queue, id))) events.probed(queue, 'answered', {});
+    if (!failure?.holdsQueue) return;
+    const ms = holdDelay(failure);
+    const reason = cleanError(failure.message);
+    if (await hold(db, queue, ms, reason)) events.held(queue, reason, ms);
+  }
+
+  return {
+    async judge(message, outcome, settlement) {
+      const failure = outcome.type === 'failure' ? outcome.failure : undefined;
+      const closes = failure?.type === 'operator' || failure?.holdsQueue === true;
+      if (!closes && !message.probe) return settlement;
+      try {
+        if (failure?.type === 'operator') await met(message, failure);
+        else if (outcome.type === 'released') await giveBackProbe(db, message.queue, message.id);
+        else await answered(message, failure);
+      } catch (error) {
+        events.gateFailed(message.queue, error);
+        return settlement; // with its own delay
+      }
+      if (!closes || settlement.to !== 'released') return settlement;
+      // The queue waits now, not the message; and a far side that is down for a weekend leaves no row for each probe.
+      return { ...settlement, delay: 0, error: message.probe ? null : settlement.error };
+    },
+  };
+}

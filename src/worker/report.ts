@@ -1,0 +1,36 @@
+// How an attempt ended, as it is told: to the metrics and the log of a process, to the instrumentation of a drain.
+
+import type { Events } from '../metrics/events.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { Settlement } from '../outbox/outcome.ts';
+import type { Settled } from '../outbox/port.ts';
+import type { Milliseconds } from '../ports.ts';
+
+/** Who hears how attempts ended. */
+export type AttemptEvents = Pick<Events, 'attempted' | 'rejected'>;
+
+const outcomes = { delivered: 'delivered', failed: 'retried', dead: 'dead', released: 'released' } as const;
+
+export function report(
+  message: ClaimedMessage,
+  settlement: Settlement,
+  settled: Settled | undefined,
+  ms: Milliseconds,
+  events: AttemptEvents,
+): void {
+  const { id, queue } = message;
+  if (!settled)
+    return events.rejected({
+      id,
+      queue,
+      reason: `the claim was not ours any more when it was to be ${settlement.to}`,
+    });
+  events.attempted({
+    message,
+    outcome: settled.status === 'dead' ? 'dead' : outcomes[settlement.to],
+    seconds: ms / 1000,
+    endToEndSeconds: settlement.to === 'delivered' ? settled.seconds : null,
+    error: 'error' in settlement ? settlement.error : null,
+    nextAttemptInMs: 'delay' in settlement && settled.status !== 'dead' ? settlement.delay : null,
+  });
+}

@@ -1,0 +1,142 @@
+// A message's turn in a queue with a rate: it waits for its slot and gives the permit back with the time that it was late. What counts is
+// when the far side sees a message. Where it can answer quickly, that is before its answer; where it cannot, only the start is known, and
+// the way from there is taken to vary by no more than `unseen`.
+
+import type { Executor } from '../db/executor.ts';
+import {
+  graceMs,
+  lockPermits,
+  nextPermitIn,
+  returnPermits,
+  type Permit,
+  type RatePlan,
+  type Return,
+} from '../outbox/rate.ts';
+import type { Clock, Milliseconds, Random } from '../ports.ts';
+
+export type Turn = {
+  /** Resolves when the slot is there. False: it was missed, or the signal aborted. */
+  come(signal: AbortSignal): Promise<boolean>;
+  /** Around the handover. */
+  spend<T>(handover: Promise<T>): Promise<T>;
+};
+
+export type Booking = {
+  readonly count: number;
+  /** Not before this is it worth asking again: there were fewer than were asked for. */
+  readonly restMs: Milliseconds;
+  /** Keeps the first `count`. */
+  book(count: number): Promise<readonly Turn[]>;
+};
+
+/** Gives turns of one queue, in the transaction that claims. */
+export type Turns = (tx: Executor, want: number) => Promise<Booking>;
+
+export type TurnPorts = {
+  readonly db: Executor;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Hears of permits that could not be given back; they become free by themselves. */
+  readonly onError: (error: unknown) => void;
+};
+
+const unseen: Milliseconds = 30;
+/** So long is an answer waited for, of a far side that can answer within `unseen`. */
+const patience: Milliseconds = 500;
+/** Later than this a slot is missed: the permit must be back before its grace is over. */
+const missed: Milliseconds = graceMs - patience - 1_000;
+
+export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Turns {
+  const { clock, random } = ports;
+  const giveBack = createReturns(queue, plan, ports);
+  let least: Milliseconds = Number.POSITIVE_INFINITY; // that a handover took lately
+  let handovers = 0;
+  let trip: Milliseconds = Number.POSITIVE_INFINITY; // the shortest to the database and back
+
+  /** The first handovers open connections and tell little. */
+  const isQuick = (): boolean => least <= unseen || handovers < 20;
+
+  function turnOf(permit: Permit, slot: Milliseconds, notBefore: Milliseconds): Turn {
+    return {
+      async come(signal) {
+        for (let ms = notBefore - clock.now(); ms > 0 && !signal.aborted; ms = notBefore - clock.now())
+          await pause(ms, signal);
+        const came = !signal.aborted && clock.now() - slot <= missed;
+        if (!came) giveBack({ permit, late: null });
+        return came;
+      },
+      async spend(handover) {
+        const began = clock.now();
+        const seen = settledWithin(isQuick() ? patience : unseen, handover);
+        void seen.then(() => giveBack({ permit, late: clock.now() - slot }));
+        try {
+          return await handover;
+        } finally {
+          const took = clock.now() - began;
+          least = Math.min(took, least * 1.05);
+          handovers++;
+        }
+      },
+    };
+  }
+
+  /** At random, so that the workers of a fleet do not all come back at once; often enough that somebody books every slot in time. */
+  async function rest(tx: Executor, got: number): Promise<Milliseconds> {
+    const usually = (plan.horizonMs * (1 + random())) / 4;
+    return got > 0 ? usually : Math.max(usually, await nextPermitIn(tx, queue, plan));
+  }
+
+  return async (tx, want) => {
+    const before = clock.now();
+    const { slots, scarce, book } = await lockPermits(tx, queue, plan, want);
+    const after = clock.now();
+    trip = Math.min(trip, after - before);
+    // The database looked at its clock somewhere between the two. A turn never comes early, and counts as late from the earliest.
+    const [slot, notBefore] = [before + trip, after];
+    return {
+      count: slots.length,
+      restMs: scarce ? await rest(tx, slots.length) : 0,
+      book: async (count) =>
+        (await book(count)).map((permit) => turnOf(permit, slot + permit.wait, notBefore + permit.wait)),
+    };
+  };
+}
+
+/** Gives permits back in batches: those that come while a statement is under way go with the next. */
+function createReturns(queue: string, plan: RatePlan, { db, onError }: TurnPorts): (one: Return) => void {
+  let waiting: Return[] = [];
+  let running = false;
+  async function send(): Promise<void> {
+    running = true;
+    while (waiting.length > 0) {
+      const batch = waiting;
+      waiting = [];
+      await returnPermits(db, queue, plan, batch).catch(onError);
+    }
+    running = false;
+  }
+  return (one) => {
+    waiting.push(one);
+    if (!running) void send();
+  };
+}
+
+/** Resolves when the time is over or the promise is settled, whichever comes first. */
+async function settledWithin(ms: Milliseconds, promise: Promise<unknown>): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, ms);
+  await Promise.race([Promise.allSettled([promise]), over.promise]);
+  clearTimeout(timer);
+}
+
+function pause(ms: Milliseconds, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, Math.ceil(ms));
+    signal.addEventListener('abort', done);
+  });
+}

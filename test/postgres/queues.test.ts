@@ -1,0 +1,383 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createMetrics } from '../../src/metrics/catalogue.ts';
+import { createEvents } from '../../src/metrics/events.ts';
+import type { Log } from '../../src/metrics/log.ts';
+import type { ClaimedMessage, NewMessage } from '../../src/outbox/message.ts';
+import type { Failure, Settlement } from '../../src/outbox/outcome.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { listQueues, pauseQueue, registerQueues, resumeQueue } from '../../src/outbox/queues.ts';
+import { defaultBackoff } from '../../src/outbox/backoff.ts';
+import { settle } from '../../src/outbox/transitions.ts';
+import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { openQueue, type ParcelQueue } from '../../src/queue/boss.ts';
+import { createProbe } from '../../src/relay/probe.ts';
+import { createRelay } from '../../src/relay/relay.ts';
+import { takeAndClaim } from '../../src/worker/claim.ts';
+import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let queue: ParcelQueue;
+const metrics = createMetrics({ version: 'test' });
+type Line = Record<string, unknown> & { readonly level: string };
+const lines: Line[] = [];
+const told = (level: string) => (facts: object, msg: string) => void lines.push({ level, msg, ...facts });
+const log = { debug: told('debug'), info: told('info'), warn: told('warn'), error: told('error') };
+const alerts = () => lines.filter(({ level }) => level === 'warn' || level === 'error');
+const events = createEvents(log as unknown as Log, metrics);
+const observe = (): void => undefined;
+
+beforeAll(async () => {
+  database = await testDatabase();
+  queue = openQueue({ db: database.db, queueDb: database.db, backend: 'postgres', onError: () => undefined });
+  await queue.install();
+});
+afterAll(async () => {
+  expect((await verifyOutbox(database.db)).findings).toEqual([]);
+  await queue.close();
+  await database.end();
+});
+
+let name = '';
+let serial = 0;
+beforeEach(async () => {
+  lines.length = 0;
+  name = `queue${serial++}`;
+  await registerQueues(database.db, [name]);
+});
+
+const enqueue = async (n: number, over: Partial<NewMessage> = {}): Promise<string[]> => {
+  const message = { kind: 'job' as const, name: 'noop', queue: name, payload: {}, ...over };
+  const outbox = createPostgresOutbox(database.db);
+  return (await outbox.enqueue(Array.from({ length: n }, () => message))).map(({ id }) => id);
+};
+const relay = async (): Promise<void> => {
+  const step = createRelay({ db: database.db, queue, events, observe, pollIntervalMs: 1_000 });
+  while ((await step()) === 0);
+};
+const probe = async (): Promise<unknown> =>
+  createProbe({ db: database.db, queue, observe, intervalMs: 1_000 })();
+const take = (free = 10, worker = 'w') =>
+  takeAndClaim(
+    name,
+    false,
+    { parcels: 100, free },
+    {
+      db: database.db,
+      queue,
+      outboxOn: createPostgresOutbox,
+      workerId: worker,
+      leaseMs: 60_000,
+    },
+  );
+const view = async (of = name) => (await listQueues(database.db)).find((one) => one.name === of)!;
+
+type Row = { status: string; attempts: number; relayed: boolean; due: boolean; last_error: string | null };
+const rows = async (): Promise<Row[]> =>
+  (
+    await database.db.executeSql<Row>(
+      `select status, attempts, relayed_at is not null as relayed, available_at <= now() as due, last_error
+         from waybill.outbox_messages where queue = $1 order by id`,
+      [name],
+    )
+  ).rows;
+const sql = (text: string): Promise<unknown> => database.db.executeSql(text, [name]);
+
+/** The end of an attempt as a worker writes it. */
+async function end(message: ClaimedMessage, failure: Failure | null, worker = 'w'): Promise<void> {
+  const gatekeeper = createGatekeeper({ db: database.db, events, workerId: worker });
+  const outcome = failure ? { type: 'failure' as const, failure } : { type: 'delivered' as const, then: [] };
+  const planned: Settlement = settle(message, outcome, defaultBackoff, () => 0.5);
+  const settlement = await gatekeeper.judge(message, outcome, planned);
+  await createPostgresOutbox(database.db).settle([settlement]);
+}
+const operator: Failure = { type: 'operator', message: 'wrong password' };
+
+describe('paused', () => {
+  it('a fetched parcel is given back unharmed, nothing is relayed, other queues go on; after resume all is claimed', async () => {
+    await enqueue(40);
+    await relay();
+    await pauseQueue(database.db, name, { by: 'ann', reason: 'the printer burns' });
+    const paused = await take(40);
+    expect(paused).toMatchObject({ messages: [], more: false });
+    expect(await rows()).toEqual(
+      Array.from({ length: 40 }, () => ({
+        status: 'pending',
+        attempts: 0,
+        relayed: false,
+        due: true,
+        last_error: null,
+      })),
+    );
+    await relay();
+    expect(await take()).toMatchObject({ messages: [], parcels: 0 });
+    const open = name;
+    name = `${open}-other`;
+    await enqueue(1);
+    await relay();
+    expect((await take()).messages).toHaveLength(1);
+    name = open;
+    await resumeQueue(database.db, name);
+    await relay();
+    const { messages } = await take(40);
+    expect(messages).toHaveLength(40);
+    for (const message of messages) await end(message, null);
+  });
+
+  it('holds from the next claim on, also for what is claimed without a queue', async () => {
+    await enqueue(3);
+    const outbox = createPostgresOutbox(database.db);
+    const claim = () => outbox.claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w', queues: [name] });
+    const [running] = await claim();
+    await pauseQueue(database.db, name, { by: 'ann', reason: null });
+    expect(await claim()).toEqual([]);
+    await relay();
+    await sql(`update waybill.outbox_messages set relayed_at = now() where queue = $1`); // a parcel that somebody has
+    expect(await claim()).toEqual([]);
+    await end(running!, null); // what runs finishes
+    await resumeQueue(database.db, name);
+    expect(await claim()).toHaveLength(1);
+  });
+
+  it('is seen with reason, person and time; a second pause renews the reason and keeps the time', async () => {
+    await enqueue(2);
+    const first = await pauseQueue(database.db, name, { by: 'ann', reason: 'one' });
+    expect(first).toMatchObject({ name, state: 'paused', also: [], by: 'ann', reason: 'one', until: null });
+    expect(first).toMatchObject({ waiting: 2, ready: 0, inFlight: 0, rate: null, probe: null });
+    const second = await pauseQueue(database.db, name, { by: 'bob', reason: 'two' });
+    expect(second).toMatchObject({ by: 'bob', reason: 'two', since: first.since });
+    expect(await resumeQueue(database.db, name)).toMatchObject({ state: 'open', reason: null, since: null });
+    expect(await resumeQueue(database.db, name)).toMatchObject({ state: 'open' });
+  });
+
+  it('an unknown queue is refused with the nearest; a queue is known by what waits in it', async () => {
+    const about = { by: 'ann', reason: null };
+    await expect(pauseQueue(database.db, 'emial', about)).rejects.toMatchObject({
+      code: 'unknown_queue',
+      message: 'there is no queue "emial": did you mean email?',
+    });
+    await expect(resumeQueue(database.db, 'emial')).rejects.toMatchObject({ code: 'unknown_queue' });
+    name = `${name}-new`;
+    await enqueue(1);
+    expect((await pauseQueue(database.db, name, about)).state).toBe('paused');
+  });
+});
+
+describe('parked', () => {
+  it('of many that fail at once one parks: one alert, attempts given back, nothing dead', async () => {
+    const before = (await metrics.parkings.get()).values.length;
+    await enqueue(20, { maxAttempts: 1 });
+    await relay();
+    const { messages } = await take(20);
+    await Promise.all(messages.map((message, i) => end(message, operator, `w${i}`)));
+    expect(alerts()).toMatchObject([
+      {
+        level: 'error',
+        msg: expect.stringContaining('parked') as string,
+        queue: name,
+        reason: 'wrong password',
+      },
+    ]);
+    expect((await metrics.parkings.get()).values.length).toBe(before + 1);
+    expect(await rows()).toEqual(
+      Array.from({ length: 20 }, () => ({
+        status: 'pending',
+        attempts: 0,
+        relayed: false,
+        due: true,
+        last_error: 'wrong password',
+      })),
+    );
+    expect(await view()).toMatchObject({ state: 'parked', reason: 'wrong password', waiting: 20 });
+  });
+
+  it('one message probes at a time, however many relays there are; the others wait', async () => {
+    await parked(5);
+    await Promise.all(Array.from({ length: 6 }, probe));
+    expect((await rows()).filter((row) => row.relayed)).toEqual([]); // not yet time
+    await sql(`update waybill.queues set probe_at = now() where name = $1`);
+    await Promise.all(Array.from({ length: 6 }, probe));
+    expect((await rows()).filter((row) => row.relayed)).toHaveLength(1);
+    const { messages } = await take();
+    expect(messages.map((message) => message.probe)).toEqual([true]);
+    await Promise.all(Array.from({ length: 6 }, probe));
+    expect(await take()).toMatchObject({ messages: [] });
+    expect((await view()).probe).toMatchObject({ failed: 0, messageId: messages[0]!.id });
+  });
+
+  it('a probe that fails like the first is given back without a trace, and the next one comes later', async () => {
+    await parked(3);
+    const waits: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      const message = await probing();
+      await end(message, { ...operator, message: `still wrong ${i}` });
+      const { rows: found } = await database.db.executeSql<{ wait: number }>(
+        `select round(extract(epoch from probe_at - now()))::int as wait from waybill.queues where name = $1`,
+        [name],
+      );
+      waits.push(found[0]!.wait);
+    }
+    expect(waits).toEqual([10, 20, 40, 60, 60, 60]);
+    expect(await view()).toMatchObject({ state: 'parked', reason: 'still wrong 5', probe: { failed: 6 } });
+    expect(new Set((await rows()).map((row) => `${row.status} ${row.attempts}`))).toEqual(
+      new Set(['pending 0']),
+    );
+    const { rows: kept } = await database.db.executeSql<{ n: number }>(
+      `select count(*)::int as n from waybill.outbox_attempts a join waybill.outbox_messages m on m.id = a.message_id where queue = $1`,
+      [name],
+    );
+    expect(kept[0]!.n).toBe(3); // those that were under way when it was parked
+  });
+
+  it.each<[string, Failure | null, string]>([
+    ['delivered', null, 'delivered'],
+    ['a transient failure', { type: 'transient', message: 'busy' }, 'failed'],
+    ['a permanent failure', { type: 'permanent', message: 'no such user' }, 'dead'],
+  ])('a probe that the far side answered opens the queue: %s', async (_, failure, status) => {
+    await parked(3);
+    await end(await probing(), failure);
+    expect(await view()).toMatchObject({ state: 'open', probe: null });
+    expect((await rows()).filter((row) => row.status === status)).toHaveLength(1);
+    await relay();
+    expect((await take()).messages).toHaveLength(2);
+  });
+
+  it('the right to probe ends with the lease of a worker that died, and after 10 s without one', async () => {
+    await parked(3);
+    const lost = await probing();
+    await sql(`update waybill.queues set probe_until = now() where name = $1`);
+    await probe();
+    expect((await rows()).filter((row) => row.relayed)).toHaveLength(1); // its worker still has it
+    await database.db.executeSql(`update waybill.outbox_messages set claimed_until = now() where id = $1`, [
+      lost.id,
+    ]);
+    await probe();
+    const { messages } = await take();
+    expect(messages.map((message) => [message.probe, message.id === lost.id])).toEqual([[true, false]]);
+    expect(
+      await createPostgresOutbox(database.db).settle([released(lost), released(messages[0]!)]),
+    ).toHaveLength(2);
+  });
+
+  it('a probe that a shutdown gave back lets the next one begin at once', async () => {
+    await parked(2);
+    const message = await probing();
+    const gatekeeper = createGatekeeper({ db: database.db, events, workerId: 'w' });
+    await gatekeeper.judge(message, { type: 'released', reason: null, delay: 0 }, released(message));
+    await createPostgresOutbox(database.db).settle([released(message)]);
+    await probe();
+    const { messages } = await take();
+    expect(messages.map((one) => one.probe)).toEqual([true]);
+    await end(messages[0]!, null);
+  });
+
+  it('what failed before the queue was reopened parks it no more; a relapse goes on with the longer interval', async () => {
+    await enqueue(3);
+    await relay();
+    const [first, late, ...more] = (await take()).messages;
+    await end(first!, operator);
+    await end(await probing(), operator); // 10 s
+    await end(await probing(), null);
+    await end(late!, operator);
+    expect((await view()).state).toBe('open');
+    for (const message of more) await end(message, null);
+    await relay();
+    for (const message of (await take()).messages) await end(message, operator);
+    expect((await view()).state).toBe('parked');
+    const { rows: found } = await database.db.executeSql<{ probe_ms: number }>(
+      'select probe_ms from waybill.queues where name = $1',
+      [name],
+    );
+    expect(found[0]!.probe_ms).toBe(20_000);
+    expect(await resumeQueue(database.db, name)).toMatchObject({ state: 'open', probe: null });
+  });
+
+  it('paused as well, it is not probed', async () => {
+    await parked(1);
+    await sql(`update waybill.queues set probe_at = now() where name = $1`);
+    await pauseQueue(database.db, name, { by: 'ann', reason: null });
+    expect(await view()).toMatchObject({ state: 'paused', also: ['parked'] });
+    await probe();
+    expect((await rows()).filter((row) => row.relayed)).toEqual([]);
+  });
+});
+
+describe('held', () => {
+  const held = (retryAfter: number): Failure => ({
+    type: 'transient',
+    message: 'too many requests',
+    retryAfter,
+    holdsQueue: true,
+  });
+
+  it('the whole queue waits for the time that the far side named; attempts are given back', async () => {
+    await enqueue(5, { maxAttempts: 1 });
+    await relay();
+    const { messages } = await take(3);
+    const later = new Date(Date.now() + 3_500_000);
+    await end(messages[0]!, held(3_600_000));
+    await end(messages[1]!, held(1_000)); // made longer, never shorter
+    await end(messages[2]!, null);
+    const seen = await view();
+    expect(seen).toMatchObject({ state: 'held', reason: 'too many requests', waiting: 2, ready: 2 });
+    expect(seen.until!.getTime()).toBeGreaterThan(later.getTime());
+    expect(alerts()).toHaveLength(1);
+    await relay();
+    expect(await take()).toMatchObject({ messages: [], more: false });
+    expect((await rows()).filter((row) => row.status === 'pending' && row.attempts === 0)).toHaveLength(4);
+    await probe();
+    expect((await rows()).filter((row) => row.relayed && row.status === 'pending')).toEqual([]);
+    await sql(`update waybill.queues set held_until = now() where name = $1`);
+    expect(await view()).toMatchObject({ state: 'open', until: null });
+    await relay();
+    expect((await take()).messages).toHaveLength(4);
+  });
+
+  it('a probe that is asked to wait was answered: not parked any more, but held', async () => {
+    await parked(2);
+    await end(await probing(), held(60_000));
+    expect(await view()).toMatchObject({ state: 'held', also: [] });
+    await resumeQueue(database.db, name);
+    expect((await view()).state).toBe('open');
+  });
+});
+
+it('the database that cannot be told leaves the message with its own delay, and says so', async () => {
+  await enqueue(1);
+  await relay();
+  const [message] = (await take()).messages;
+  const away = { executeSql: () => Promise.reject(new Error('away')) };
+  const gatekeeper = createGatekeeper({ db: away, events, workerId: 'w' });
+  const outcome = { type: 'failure' as const, failure: operator };
+  const planned = settle(message!, outcome, defaultBackoff, () => 0);
+  expect(await gatekeeper.judge(message!, outcome, planned)).toEqual(planned);
+  expect(planned).toMatchObject({ to: 'released', delay: 30_000 });
+  expect(alerts()).toMatchObject([{ level: 'error', queue: name }]);
+  await end(message!, null);
+});
+
+const released = ({ id, claimToken }: ClaimedMessage): Settlement => ({
+  id,
+  claimToken,
+  to: 'released',
+  error: null,
+  delay: 0,
+});
+
+/** A parked queue in which `n` messages wait. */
+async function parked(n: number): Promise<void> {
+  await enqueue(n);
+  await relay();
+  const { messages } = await take(n);
+  for (const message of messages) await end(message, operator);
+  expect((await view()).state).toBe('parked');
+}
+
+/** The next probe, claimed. */
+async function probing(): Promise<ClaimedMessage> {
+  await sql(`update waybill.queues set probe_at = now() where name = $1`);
+  await probe();
+  const { messages } = await take();
+  expect(messages.map((message) => message.probe)).toEqual([true]);
+  return messages[0]!;
+}
