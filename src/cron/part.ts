@@ -47,7 +47,7 @@ export function withManifest(host: Host, manifest: Manifest, delivers: boolean, 
 
   async function step(): Promise<Milliseconds> {
     const { staged, elected } = await report(db, manifest, { process: id, delivers });
-    if (!staged && !warned)
+    if (!staged && !warned && manifest.jobs.length > 0)
       log.warn(
         { manifest: manifest.hash },
         'these cron jobs are not released and not scheduled: run `waybill release`',

@@ -39,12 +39,9 @@ export async function attempt(
   const lease = leases.hold(message, since);
   try {
     const came = turn ? await turn.come(lease.signal) : true;
-    if (came && !lease.isSafe())
-      return events.rejected({
-        id: message.id,
-        queue: message.queue,
-        reason: 'the lease ran out before the delivery began',
-      });
+    const { id, queue } = message;
+    const reason = 'the lease ran out before the delivery began';
+    if (came && !lease.isSafe()) return events.rejected({ id, queue, reason });
     const started = clock.now();
     const delivery = came ? await deliverOrGiveBack(message, lease, ports, turn) : givenBack;
     const end = settle(message, delivery.outcome, delivery.backoff, ports.random, delivery.retryDelay);
