@@ -2,17 +2,14 @@
 insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts) values ($1, $2, $3, $4, $5, $6);
 
 -- record one with a key
-insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, delivery_key) select $1::uuid, $2::text, $3::text, $4::text, $5::jsonb, $6::int, $7::text where not exists (
-select from waybill.outbox_keys k
- where k.kind = $2 and k.name = $3 and k.delivery_key = $7) on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing returning id;
+select $1::uuid as id where waybill.outbox_record($1::uuid, $2::text, $3::text, $4::text, $5::jsonb, $6::int, $7::int, $8::timestamptz, $9::text, $10::uuid, $11::text, $12::text);
 
 -- record
 insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
          n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::int[], $7::int[], $8::timestamptz[], $9::text[], $10::uuid[], $11::text[], $12::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
 where n.delivery_key is null or not exists (
-  select from waybill.outbox_keys k
-   where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
+  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
 returning id;
 

@@ -35,18 +35,10 @@ export function insertRows(from: string): string {
            n.delivery_key, n.parent_id, n.request_id, n.traceparent from ${from}`;
 }
 
-const free = `dead_at is null and cancelled_at is null`;
-
-/** No pruned message holds the key. */
-const isFree = (column: (name: string) => string): string => `not exists (
-    select from waybill.outbox_keys k
-     where k.kind = ${column('kind')} and k.name = ${column('name')} and k.delivery_key = ${column('delivery_key')})`;
-
-const unlessHeld = `on conflict (kind, name, delivery_key) where delivery_key is not null and ${free} do nothing`;
-
 export const recordSql = `${insertRows(newRows(1))}
-  where n.delivery_key is null or ${isFree((name) => `n.${name}`)}
-  ${unlessHeld}
+  where n.delivery_key is null or not exists (
+    select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
+  on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
   returning id`;
 
 type NewRow = CheckedMessage & { readonly id: string };
@@ -71,33 +63,41 @@ export function recordValues(messages: readonly NewRow[]): unknown[] {
 
 /**
  * One message alone, with the columns that it has: what a transaction pays for an enqueue is mostly the planning of its statement, and
- * half of what the statement for many would cost (docs/performance.md).
+ * half of what the statement for many would cost (npm run bench -- record). With a key, the plan is kept by a function.
  */
 export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
-  const given = Object.entries({
+  const given = Object.entries(rowValues(row));
+  if (row.deliveryKey !== undefined) {
+    const parameters = given.map(([name], i) => `$${i + 1}::${types[name as keyof typeof types]}`);
+    return {
+      sql: `select $1::uuid as id where waybill.outbox_record(${parameters.join(', ')})`,
+      values: given.map(([, value]) => value ?? null),
+    };
+  }
+  const columnsOf = given.filter(([, value]) => value !== undefined);
+  const names = columnsOf.map(([name]) => name).join(', ');
+  const parameters = columnsOf.map((_, i) => `$${i + 1}`).join(', ');
+  return {
+    sql: `insert into waybill.outbox_messages (${names}) values (${parameters})`,
+    values: columnsOf.map(([, value]) => value),
+  };
+}
+
+function rowValues(row: NewRow): Readonly<Record<keyof typeof types, unknown>> {
+  const priority = row.priority === 0 && row.deliveryKey === undefined ? undefined : row.priority;
+  return {
     id: row.id,
     kind: row.kind,
     name: row.name,
     queue: row.queue,
     payload: row.json,
     max_attempts: row.maxAttempts,
-    priority: row.priority === 0 ? undefined : row.priority,
+    priority,
     available_at: row.availableAt,
     delivery_key: row.deliveryKey,
     parent_id: row.parentId,
     request_id: row.requestId,
     traceparent: row.traceparent,
-  }).filter(([, value]) => value !== undefined);
-  const names = given.map(([name]) => name);
-  const into = `insert into waybill.outbox_messages (${names.join(', ')})`;
-  const parameter = (name: string): string => `$${names.indexOf(name) + 1}`;
-  const values = given.map(([, value]) => value);
-  if (row.deliveryKey === undefined)
-    return { sql: `${into} values (${names.map(parameter).join(', ')})`, values };
-  const typed = names.map((name) => `${parameter(name)}::${types[name as keyof typeof types]}`);
-  return {
-    sql: `${into} select ${typed.join(', ')} where ${isFree(parameter)} ${unlessHeld} returning id`,
-    values,
   };
 }
 
