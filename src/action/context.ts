@@ -6,20 +6,20 @@ import type { Transaction } from '../db/transaction.ts';
 import {
   onceKey,
   type ActionContext,
-  type EmailMessage,
   type HandlerContext,
   type Invoker,
   type JobTarget,
   type WithPayload,
 } from '../define/context.ts';
 import type { Event } from '../define/event.ts';
-import { emailMessage, eventMessages, jobMessages } from '../define/messages.ts';
+import { eventMessages, jobMessages } from '../define/messages.ts';
 import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import type { ClaimedMessage, Enqueued, NewMessage } from '../outbox/message.ts';
+import type { ClaimedMessage, Enqueued } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
+import { emailEnqueuer, type Enqueue } from './email.ts';
 
 export type ContextParts = {
   readonly tx: Transaction;
@@ -47,7 +47,7 @@ export type ContextParts = {
 };
 
 export function createContext(parts: ContextParts): ActionContext {
-  const { tx, invoker, signal, log, requestId } = parts;
+  const { tx, invoker, signal, log, requestId, emailFrom, registry } = parts;
   const check = (): void => checkOpen(parts);
   const enqueue = enqueuer(parts, check);
   return {
@@ -57,7 +57,12 @@ export function createContext(parts: ContextParts): ActionContext {
       return answer;
     },
     db: contextDatabase(tx, check),
-    email: { enqueue: emailEnqueuer(parts, enqueue) },
+    email: {
+      enqueue: emailEnqueuer(
+        { from: emailFrom, maxAttempts: registry?.app.email.retry.maxAttempts },
+        enqueue,
+      ),
+    },
     ...recorders(parts, enqueue),
     push: {
       enqueue: async () => {
@@ -90,8 +95,6 @@ function checkOpen({ signal, isOpen, caller }: ContextParts): void {
     );
 }
 
-type Enqueue = (messages: readonly NewMessage[]) => Promise<Enqueued[]>;
-
 function enqueuer(parts: ContextParts, check: () => void): Enqueue {
   const { outbox, requestId, traceparent, parentId, onRecorded, keysRequired, caller } = parts;
   return async (messages) => {
@@ -111,25 +114,8 @@ function enqueuer(parts: ContextParts, check: () => void): Enqueue {
   };
 }
 
-function emailEnqueuer(
-  { emailFrom, registry }: ContextParts,
-  enqueue: Enqueue,
-): ActionContext['email']['enqueue'] {
-  const defaults = { from: emailFrom, maxAttempts: registry?.app.email.retry.maxAttempts };
-  async function many(emails: readonly EmailMessage[]): Promise<Enqueued[]> {
-    return enqueue(emails.map((email) => emailMessage(email, defaults)));
-  }
-  async function one(given: EmailMessage): Promise<Enqueued>;
-  async function one(given: readonly EmailMessage[]): Promise<Enqueued[]>;
-  async function one(given: EmailMessage | readonly EmailMessage[]): Promise<Enqueued | Enqueued[]> {
-    if (Array.isArray(given)) return many(given as readonly EmailMessage[]);
-    return (await many([given as EmailMessage]))[0]!;
-  }
-  return one;
-}
-
 function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, 'events' | 'jobs'> {
-  const { emits, registry, caller } = parts;
+  const { emits, registry, caller, outbox } = parts;
   async function recordMany<S extends z.ZodType>(
     event: Event<S>,
     all: readonly WithPayload<S>[],
@@ -156,6 +142,10 @@ function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, '
       record: async (event, payload, options) => (await recordMany(event, [{ ...options, payload }]))[0]!,
     },
     jobs: {
+      async cancel(id) {
+        checkOpen(parts);
+        return outbox.cancel(id);
+      },
       dispatchMany,
       dispatch: async (job, payload, options) => (await dispatchMany(job, [{ ...options, payload }]))[0]!,
     },

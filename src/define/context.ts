@@ -82,6 +82,8 @@ export type ActionContext<E extends Event = Event> = {
       options?: EnqueueOptions,
     ): Promise<Enqueued>;
     dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]>;
+    /** Ends a message that waits, when the transaction commits. False when it runs already, has ended, or is not there. */
+    cancel(id: string): Promise<boolean>;
   };
   /** Not available: throws an error that names `ctx.email.enqueue`. */
   readonly push: { enqueue(...anything: readonly unknown[]): Promise<never> };

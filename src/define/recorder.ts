@@ -9,7 +9,7 @@ import { emailMessage, eventMessages, jobMessages } from './messages.ts';
 import { checkOptions } from './shape.ts';
 
 /** What recording needs of an outbox. */
-export type Recording = Pick<OutboxPort, 'enqueue'>;
+export type Recording = Pick<OutboxPort, 'enqueue' | 'cancel'>;
 
 /** Where a message comes from; both appear in the admin API and in the logs of its delivery. */
 export type Origin = {
@@ -37,6 +37,7 @@ export function createOutboxJobDispatcher(outbox: Recording, origin: Origin = {}
     enqueue(outbox, await jobMessages(job, all), origin);
   return {
     dispatchMany,
+    cancel: (id) => outbox.cancel(id),
     dispatch: async (job, payload, options) => (await dispatchMany(job, [{ ...options, payload }]))[0]!,
   };
 }

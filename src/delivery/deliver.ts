@@ -1,7 +1,6 @@
 // The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
 
 import { manifestOf } from '../cron/manifest.ts';
-import type { Registry } from '../define/registry.ts';
 import { maskAddresses } from '../email/address.ts';
 import { prepareEmail } from '../email/email.ts';
 import type { EmailProvider } from '../email/provider.ts';
@@ -35,7 +34,7 @@ export function createDeliver(options: DeliverOptions): Deliver {
           ? sendEmail(message, options.provider, signal, options)
           : givenBack('this worker has no email provider');
       case 'event':
-        return fanOut(message, registry);
+        return fanOut(message, options);
       case 'listener': {
         const listener = registry.listener(message.name);
         if (!listener) return unknown(message);
@@ -65,7 +64,7 @@ function givenBack(reason: string): Delivery {
 }
 
 /** One message for each listener, recorded in the statement that settles the event. */
-function fanOut(message: ClaimedMessage, registry: Registry): Delivery {
+function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Delivery {
   if (!registry.event(message.name)) return unknown(message);
   const { payload, requestId, traceparent } = message;
   const then = registry.listenersOf(message.name).map((listener): NewMessage => ({
@@ -77,6 +76,11 @@ function fanOut(message: ClaimedMessage, registry: Registry): Delivery {
     requestId: requestId ?? undefined,
     traceparent: traceparent ?? undefined,
   }));
+  if (then.length === 0)
+    log.info(
+      { message: message.id, name: message.name },
+      'nobody listens to this event: it is delivered to nobody',
+    );
   return { outcome: delivered(then), backoff: defaultBackoff };
 }
 

@@ -86,15 +86,22 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   function begin(): MemoryTransaction {
     const staged: MemoryMessage[] = [];
     const stagedKeys = keys.begin();
+    const cancelled: MemoryMessage[] = [];
+    async function cancel(id: string): Promise<boolean> {
+      const message = waiting(id, [...messages, ...staged]);
+      if (!message || cancelled.includes(message)) return false;
+      cancelled.push(message);
+      return true;
+    }
     return {
-      outbox: { ...outbox, enqueue: enqueueInto(staged), once: stagedKeys.once },
+      outbox: { ...outbox, enqueue: enqueueInto(staged), once: stagedKeys.once, cancel },
       async savepoint(body) {
-        const before = staged.length;
+        const before = [staged.length, cancelled.length] as const;
         const takeBack = stagedKeys.savepoint();
         try {
           return await body();
         } catch (error) {
-          staged.length = before;
+          [staged.length, cancelled.length] = before;
           takeBack();
           throw error;
         }
@@ -102,6 +109,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       commit() {
         // Of two transactions with one delivery key, the first to commit has it.
         messages.push(...staged.filter((m) => !messages.some((held) => holdsKeyOf(held, m))));
+        for (const message of cancelled) message.status = 'cancelled';
         stagedKeys.commit();
       },
     };
@@ -130,6 +138,11 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     begin,
     settle,
     once: keys.once,
+    async cancel(id) {
+      const message = waiting(id, messages);
+      if (message) message.status = 'cancelled';
+      return message !== undefined;
+    },
     on: () => outbox,
     async claimBatch(request) {
       const due = messages
@@ -164,6 +177,10 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
 }
 
 type Keyed = Pick<MemoryMessage, 'kind' | 'name' | 'deliveryKey'>;
+
+function waiting(id: string, among: readonly MemoryMessage[]): MemoryMessage | undefined {
+  return among.find((message) => message.id === id && isAllowed('cancel', message.status));
+}
 
 function holdsKeyOf(held: MemoryMessage, message: Keyed): boolean {
   if (message.deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled')

@@ -69,6 +69,8 @@ export type OutboxPort = {
    * @throws WaybillError `idempotency_key_running`, `idempotency_key_reused`
    */
   once(about: Once, make: () => Promise<unknown>): Promise<Answered>;
+  /** Ends a message that waits, in the executor's transaction. False when it does not wait, or is not there: nothing was changed. */
+  cancel(id: string): Promise<boolean>;
   /** The same outbox in another transaction. */
   on(source: Executor | PgLike): OutboxPort;
 };

@@ -6,8 +6,10 @@ import { claimDueSql, claimIdsSql, claimedMessage, type ClaimedRow } from './cla
 import { expireSql } from './due.ts';
 import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
 import { onceOn } from './once.ts';
+import { cancelSql } from './operate.ts';
 import type { Settlement } from './outcome.ts';
 import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
+import { checkId } from './read.ts';
 import { record } from './record.ts';
 import { extendSql, settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
@@ -75,6 +77,10 @@ export function createPostgresOutbox(
     },
     async expire(limit) {
       return (await db.executeSql<Expired>(expireSql, [limit])).rows;
+    },
+    async cancel(id) {
+      checkId(id);
+      return (await db.executeSql(cancelSql, [id])).rows.length === 1;
     },
     once: (about, make) => onceOn(db, about, make),
     on: (other) => createPostgresOutbox(other, options),

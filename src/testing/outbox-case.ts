@@ -17,8 +17,6 @@ export type SeenMessage = {
 export type OutboxHarness = {
   readonly port: OutboxPort;
   see(id: string): Promise<SeenMessage>;
-  /** Ends a waiting message by hand. */
-  cancel(id: string): Promise<void>;
 };
 
 export type OutboxCase = {

@@ -61,12 +61,12 @@ export const recordCases: readonly OutboxCase[] = [
 
   outboxCase(
     'a dead or cancelled holder does not swallow the next message',
-    async ({ port, claimed, enqueue, cancel, key }) => {
+    async ({ port, claimed, enqueue, key }) => {
       const [dies, stops] = [key(), key()];
       const dead = await claimed({ deliveryKey: dies });
       await port.markFailed(dead.id, dead.claimToken, 'no', { permanent: true });
       assert.equal((await enqueue({ deliveryKey: dies })).duplicate, false);
-      await cancel((await enqueue({ deliveryKey: stops })).id);
+      await port.cancel((await enqueue({ deliveryKey: stops })).id);
       assert.equal((await enqueue({ deliveryKey: stops })).duplicate, false);
     },
   ),

@@ -13,9 +13,9 @@ const reach: Readonly<Record<Status, (bench: Bench) => Promise<Held>>> = {
   failed: (bench) => end(bench, (c) => bench.port.markFailed(c.id, c.claimToken, 'no')),
   delivered: (bench) => end(bench, (c) => bench.port.markDelivered(c.id, c.claimToken)),
   dead: (bench) => end(bench, (c) => bench.port.markFailed(c.id, c.claimToken, 'no', { permanent: true })),
-  async cancelled({ enqueue, cancel }) {
+  async cancelled({ enqueue, port }) {
     const message = await enqueue();
-    await cancel(message.id);
+    assert.equal(await port.cancel(message.id), true);
     return { ...message, claimToken: foreignToken };
   },
 };
@@ -36,6 +36,7 @@ const act: Partial<Record<Action, (bench: Bench, held: Held) => Promise<readonly
     port.settle([{ id, claimToken, to: 'dead', error: 'e', ambiguous: false }]),
   release: ({ port }, { id, claimToken }) =>
     port.settle([{ id, claimToken, to: 'released', error: null, delay: 0 }]),
+  cancel: async ({ port }, { id }) => ((await port.cancel(id)) ? [id] : []),
 };
 
 const actions = Object.keys(act) as Action[];

@@ -19,7 +19,6 @@ function memoryHarness(wrong: (right: OutboxPort) => Partial<OutboxPort> = () =>
       const { status, attempts, lastError } = find(id);
       return { status, attempts, lastError };
     },
-    cancel: async (id) => void (find(id).status = 'cancelled'),
   };
 }
 

@@ -295,6 +295,26 @@ describe('safeToRetry', () => {
   });
 });
 
+describe('cancel', () => {
+  it('A: ends a waiting message with the transaction that made it needless, or not at all', async () => {
+    const { id } = (await run('do', (ctx) => ctx.jobs.dispatch(job, { at: new Date(0) }))) as { id: string };
+    const failing = run('do', async (ctx) => {
+      expect(await ctx.jobs.cancel(id)).toBe(true);
+      throw new Error('not needless after all');
+    });
+    await expect(failing).rejects.toThrow('not needless');
+    expect((await messages())[0]).toMatchObject({ status: 'pending' });
+    expect(await run('do', async (ctx) => [await ctx.jobs.cancel(id), await ctx.jobs.cancel(id)])).toEqual([
+      true,
+      false,
+    ]);
+    expect((await messages())[0]).toMatchObject({ status: 'cancelled' });
+    await expect(run('do', (ctx) => ctx.jobs.cancel('nonsense'))).rejects.toMatchObject({
+      code: 'invalid_id',
+    });
+  });
+});
+
 describe('the end of patience', () => {
   const never = (): Promise<never> => new Promise(() => undefined);
 

@@ -11,11 +11,5 @@ export function postgresHarness(db: Executor): OutboxHarness {
       const sql = `select status, attempts, last_error as "lastError" from waybill.outbox_messages where id = $1`;
       return (await db.executeSql<SeenMessage>(sql, [id])).rows[0]!;
     },
-    async cancel(id) {
-      await db.executeSql(
-        `update waybill.outbox_messages set status = 'cancelled', cancelled_at = now() where id = $1`,
-        [id],
-      );
-    },
   };
 }
