@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   resolve: { tsconfigPaths: true }, // `waybill` is src/index.ts here, without a build
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/**/*.test.ts', 'app/**/*.test.ts'], // `waybill make` writes tests beside what they test
     globalSetup: ['test/support/global.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,

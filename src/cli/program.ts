@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { addCronRun } from './commands/cron-run.ts';
 import { addCronLook } from './commands/cron.ts';
 import { addFleet } from './commands/fleet.ts';
+import { addMake } from './commands/make.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addOutboxDrain } from './commands/outbox-drain.ts';
 import { addOutboxOperate } from './commands/outbox-operate.ts';
@@ -31,6 +32,7 @@ export function createProgram(): Command {
   addCronRun(cron);
   addQueues(program);
   addFleet(program);
+  addMake(program);
   return program;
 }
 

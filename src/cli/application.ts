@@ -1,0 +1,98 @@
+// The application's folder as the commands of scaffolding see it: its module, its sources, and how files are written there.
+
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, posix, relative, resolve, sep } from 'node:path';
+import { WaybillError } from '../outbox/errors.ts';
+import { readSource, type Source } from '../scaffold/source.ts';
+
+export type Application = {
+  /** Of the module, from the working directory. */
+  readonly file: string;
+  readonly folder: string;
+  readonly text: string;
+};
+
+/** @throws WaybillError `app_not_found` */
+export function readApplication(env: Readonly<Record<string, string | undefined>>): Application {
+  const file = env['WAYBILL_APP'] || 'app/index.ts';
+  if (!existsSync(file) || !statSync(file).isFile())
+    throw new WaybillError(
+      'app_not_found',
+      `WAYBILL_APP: there is no file ${file}; set it to the module that exports your application, or run \`waybill init\``,
+    );
+  return { file, folder: dirname(file), text: readFileSync(file, 'utf8') };
+}
+
+export type Sources = {
+  readonly sources: readonly Source[];
+  /** Those that are no TypeScript. */
+  readonly broken: readonly { readonly file: string; readonly message: string }[];
+};
+
+/** The TypeScript files of the folder and those below it, without tests, declarations and packages. */
+export function readSources(folder: string): Sources {
+  const sources: Source[] = [];
+  const broken: { file: string; message: string }[] = [];
+  for (const file of filesBelow(folder)) {
+    try {
+      sources.push(readSource(file, readFileSync(file, 'utf8')));
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      broken.push({ file, message: error.message });
+    }
+  }
+  return { sources, broken };
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return /^(node_modules$|\.)/.test(entry.name) ? [] : filesBelow(path);
+      return /\.[cm]?tsx?$/.test(entry.name) && !/\.(test|spec|d)\.[cm]?tsx?$/.test(entry.name) ? [path] : [];
+    });
+}
+
+/** How `module` names another source in an import, with the ending that it gives its neighbours. */
+export function importPath(module: string, file: string, ending: string): string {
+  const path = relative(dirname(resolve(module)), resolve(file))
+    .split(sep)
+    .join('/');
+  const bare = posix.join(posix.dirname(path), basename(path).replace(/\.[cm]?tsx?$/, ''));
+  return `${bare.startsWith('.') ? '' : './'}${bare}${ending}`;
+}
+
+/** What a module without neighbours is to end their paths with: `.ts` only where the project's tsconfig.json says so. */
+export function usualEnding(): string {
+  if (!existsSync('tsconfig.json')) return '.js';
+  const allowed = /^\s*"(allowImportingTsExtensions|rewriteRelativeImportExtensions)"\s*:\s*true/m;
+  return allowed.test(readFileSync('tsconfig.json', 'utf8')) ? '.ts' : '.js';
+}
+
+/** Made new: a file that is there already is never overwritten. @throws WaybillError `file_exists` */
+export function writeNew(files: readonly { readonly path: string; readonly text: string }[]): void {
+  const made: string[] = [];
+  try {
+    for (const { path, text } of files) {
+      writeFileSync(path, text, { flag: 'wx' });
+      made.push(path);
+    }
+  } catch (error) {
+    for (const path of made) rmSync(path);
+    throw (error as { code?: unknown }).code === 'EEXIST'
+      ? fileExists((error as { path?: string }).path ?? '')
+      : error;
+  }
+}
+
+export function fileExists(path: string): WaybillError {
+  return new WaybillError('file_exists', `${path} is there already; nothing was written`);
+}
+
+/** The old text or the new one, whatever happens in between. */
+export function replaceFile(path: string, text: string): void {
+  const beside = `${path}.${process.pid}.new`;
+  writeFileSync(beside, text, { flag: 'wx', mode: statSync(path).mode });
+  renameSync(beside, path);
+}
