@@ -227,6 +227,27 @@ counted as (
          count(*) filter (where status = 'cancelled') from gone group by kind)
 select status, count(*)::int as n from gone group by status;
 
+-- waiting names
+with recursive
+lane as (
+  (select queue, priority from waybill.outbox_messages
+    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from lane cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     order by w.queue desc, w.priority desc limit 1) next),
+seen as (
+  (select w.kind, w.name from lane cross join lateral (
+     select kind, name from waybill.outbox_messages
+      where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+      order by available_at limit $1) w)
+  union all
+  (select kind, name from waybill.outbox_messages
+    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
+    order by relayed_at limit $1))
+select kind, name, count(*)::int as messages from seen group by kind, name order by kind, name;
+
 -- retry
 update waybill.outbox_messages m set status = 'pending', attempts = 0, dead_at = null, cancelled_at = null, relayed_at = null, available_at = now()
 where id = $1 and status in ('dead', 'cancelled') and (m.delivery_key is null or not exists (

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { addCronRun } from './commands/cron-run.ts';
 import { addCronLook } from './commands/cron.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addFleet } from './commands/fleet.ts';
 import { addMake } from './commands/make.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -33,6 +34,7 @@ export function createProgram(): Command {
   addQueues(program);
   addFleet(program);
   addMake(program);
+  addDoctor(program);
   return program;
 }
 

@@ -8,8 +8,8 @@ import { readSource, textOf, valueOf, type Import, type Node, type Source } from
 
 export type Property = 'actions' | 'events' | 'listeners' | 'jobs' | 'cron';
 
-/** What is to be listed: `name` as `from` exports it. */
-export type Entry = { readonly property: Property; readonly name: string; readonly from: string };
+/** What is to be listed: `name` as `from` exports it, or, without `from`, a constant of the module itself. */
+export type Entry = { readonly property: Property; readonly name: string; readonly from: string | null };
 
 export type AppModule = {
   readonly source: Source;
@@ -53,7 +53,9 @@ export function register(
 
 /** What a person writes when we cannot. */
 function byHand(entries: readonly Entry[]): string {
-  const imports = entries.map(({ name, from }) => `  import { ${name} } from '${from}';`);
+  const imports = entries.flatMap(({ name, from }) =>
+    from === null ? [] : [`  import { ${name} } from '${from}';`],
+  );
   const listed = entries.map(({ property, name }) => `  in defineApp: ${property}: [ …, ${name}]`);
   return [...imports, ...listed].join('\n');
 }
@@ -64,10 +66,23 @@ function registerOne(
   crons: readonly string[],
 ): string {
   const there = importsOf(source).find((one) => one.from === from && one.imported === name && !one.typeOnly);
-  const local = there?.local ?? freeName(source, name);
+  const local = from === null ? name : (there?.local ?? freeName(source, name));
   const edits = listEdits({ source, options, crons }, property, local);
-  if (there === undefined) edits.unshift(importEdit(source, name, local, from));
+  if (from !== null && there === undefined) edits.unshift(importEdit(source, name, local, from));
   return edited(source.text, edits);
+}
+
+/** What the module lists, by the names under which it comes in; those of its own constants have no `from`. */
+export function listedIn({ source, options }: AppModule, property: Property): Omit<Entry, 'property'>[] {
+  const written = child(propertyOf(options, property), 'value');
+  const value = valueOf(source, written);
+  const elements = value?.type === 'ArrayExpression' ? children(value, 'elements') : [written];
+  return elements.flatMap((element): Omit<Entry, 'property'>[] => {
+    const local = nameOf(bare(element ?? undefined));
+    const found = importsOf(source).find((one) => one.local === local);
+    if (found) return [{ name: found.imported, from: found.from }];
+    return local === undefined ? [] : [{ name: local, from: null }];
+  });
 }
 
 type Listing = Pick<AppModule, 'source' | 'options'> & { readonly crons: readonly string[] };

@@ -45,6 +45,7 @@ import {
   setRateSql,
 } from '../../src/outbox/rate.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { waitingNamesSql } from '../../src/outbox/waiting.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
 export type Statement = {
@@ -123,6 +124,11 @@ export const statements: Record<string, Statement> = {
     uses: ['outbox_messages_pkey'],
   },
   'prune dead': { sql: pruneDeadSql, values: () => [30 * 86_400_000, 1_000], uses: ['outbox_dead'] },
+  'waiting names': {
+    sql: waitingNamesSql,
+    values: () => [1_000],
+    uses: ['outbox_waiting', 'outbox_in_flight'],
+  },
   retry: { sql: retrySql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   cancel: { sql: cancelSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },

@@ -37,7 +37,7 @@ export function addRelease(program: Command): void {
 }
 
 /** What the application's modules left running must not hold up a deployment: the process ends by itself, or after this. */
-function leaveLater(): void {
+export function leaveLater(): void {
   setTimeout(() => process.exit(process.exitCode ?? 0), 2_000).unref();
 }
 

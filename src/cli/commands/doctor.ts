@@ -1,0 +1,183 @@
+// `waybill doctor [--fix]`: what is wrong, or may be, with sources, configuration and database. `--fix` edits sources alone; what is left
+// afterwards is asked of a fresh process, because this one has the application's old modules.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { text as textOf } from 'node:stream/consumers';
+import type { Command } from 'commander';
+import type { App } from '../../define/app.ts';
+import { loadApp } from '../../define/load.ts';
+import { WaybillError } from '../../outbox/errors.ts';
+import { ConfigError, readConfig, type Config } from '../../process/config.ts';
+import { definitionsOf } from '../../scaffold/definitions.ts';
+import { edited } from '../../scaffold/edit.ts';
+import type { Finding } from '../../scaffold/finding.ts';
+import { inspect, inspectApp, type SourceFinding } from '../../scaffold/inspection.ts';
+import { endingOf, readModule, register, type AppModule } from '../../scaffold/module.ts';
+import { importPath, readApplication, readSources, replaceFile } from '../application.ts';
+import { usualEnding, type Application, type Sources } from '../application.ts';
+import { exitCodes } from '../exit.ts';
+import { inspectConfig, inspectDatabase } from '../inspection.ts';
+import { print, type Output } from '../print.ts';
+import { leaveLater } from './release.ts';
+
+type Options = Output & { readonly fix?: boolean };
+type Report = { readonly fixed: readonly string[]; readonly findings: readonly Finding[] };
+
+export function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('find what is wrong with sources, configuration and database')
+    .option('--fix', 'register definitions and declare events in the sources, where that can be done')
+    .option('--json', 'the result as JSON')
+    .action(async (options: Options) => {
+      const report = await (options.fix ? fix() : diagnose());
+      print(report, options, lines);
+      if (report.findings.some(({ severity }) => severity === 'problem'))
+        process.exitCode = exitCodes.findings;
+      leaveLater();
+    });
+}
+
+type Seen = {
+  readonly at: Application;
+  readonly read: Sources;
+  readonly module: AppModule | null;
+  readonly app: App | null;
+  readonly inSources: readonly SourceFinding[];
+  readonly others: readonly Finding[];
+};
+
+async function diagnose(): Promise<Report> {
+  const { app, inSources, others } = await look();
+  const configured = configuration();
+  const around = Array.isArray(configured)
+    ? configured
+    : [...inspectConfig(configured), ...(await inspectDatabase(configured, app))];
+  return { fixed: [], findings: [...inSources.map(({ finding }) => finding), ...others, ...around] };
+}
+
+/** The sources and the application that they make. */
+async function look(): Promise<Seen> {
+  const at = readApplication(process.env);
+  const read = readSources(at.folder);
+  const others: Finding[] = read.broken.map(({ file, message }) => ({
+    code: 'source_unreadable',
+    severity: 'problem',
+    message,
+    file,
+  }));
+  const app = await loadApp(at.file).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    const message = `the application does not load: ${why}`;
+    others.push({ code: 'app_not_loaded', severity: 'problem', message, file: at.file });
+    return null;
+  });
+  const module = moduleOf(at);
+  const ending = module ? endingOf(module, usualEnding()) : '';
+  const pathTo = (file: string): string => importPath(at.file, file, ending);
+  const inSources = inspect({ file: at.file, sources: read.sources, module, app, pathTo });
+  return { at, read, module, app, inSources, others: [...others, ...(app ? inspectApp(app) : [])] };
+}
+
+function moduleOf({ file, text }: Application): AppModule | null {
+  try {
+    return readModule(file, text);
+  } catch (error) {
+    if (error instanceof WaybillError) return null; // what it means for a finding is said when it is to be fixed
+    throw error;
+  }
+}
+
+function configuration(): Config | Finding[] {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map(({ variable, message }) => ({
+      code: 'configuration_wrong',
+      severity: 'problem',
+      message: `${variable} ${message}`,
+    }));
+  }
+}
+
+async function fix(): Promise<Report> {
+  const seen = await look();
+  const before = new Map<string, string>();
+  const change = (file: string, make: (text: string) => string): void => {
+    const text = readFileSync(file, 'utf8');
+    const made = make(text);
+    if (made === text) return;
+    if (!before.has(file)) before.set(file, text);
+    replaceFile(file, made);
+  };
+  const declared = declareEvents(seen.inSources, change);
+  const { fixed, refused } = registerAll(seen, change);
+  const after = await afresh();
+  const broke = seen.app && after.findings.find(({ code }) => code === 'app_not_loaded');
+  if (!broke) return { fixed: [...declared, ...fixed], findings: [...refused, ...after.findings] };
+  for (const [file, text] of before) replaceFile(file, text);
+  const message = `nothing was changed, for with the fixes ${broke.message}`;
+  const undone: Finding = { code: 'fix_undone', severity: 'problem', message };
+  return { fixed: [], findings: [undone, ...(await afresh()).findings] };
+}
+
+type Change = (file: string, make: (text: string) => string) => void;
+
+/** All edits of a file at once: their places are those of the text that was read. */
+function declareEvents(found: readonly SourceFinding[], change: Change): string[] {
+  const declaring = found.flatMap(({ finding, repair }) =>
+    repair && 'edits' in repair ? [{ ...repair, mended: mended(finding) }] : [],
+  );
+  for (const [file, ofFile] of Map.groupBy(declaring, (one) => one.file)) {
+    const edits = ofFile.flatMap((one) => one.edits);
+    change(file, (text) => edited(text, edits));
+  }
+  return declaring.map((one) => one.mended);
+}
+
+/** One after the other: each is read from the text that the one before it left. */
+function registerAll(seen: Seen, change: Change): { fixed: string[]; refused: Finding[] } {
+  const fixed: string[] = [];
+  const refused: Finding[] = [];
+  const { file } = seen.at;
+  for (const { finding, repair } of seen.inSources) {
+    if (repair === null || !('entry' in repair)) continue;
+    try {
+      change(file, (text) => register(file, text, [repair.entry], cronsOf(seen)));
+      fixed.push(mended(finding));
+    } catch (error) {
+      if (!(error instanceof WaybillError)) throw error;
+      refused.push({ code: 'fix_refused', severity: 'problem', message: error.message, file });
+    }
+  }
+  return { fixed, refused };
+}
+
+function mended({ message, file }: Finding): string {
+  return `mended: ${file}: ${message}`;
+}
+
+function cronsOf({ read }: Seen): string[] {
+  return read.sources
+    .flatMap(definitionsOf)
+    .flatMap(({ kind, variable }) => (kind === 'cron' && variable ? [variable] : []));
+}
+
+async function afresh(): Promise<Report> {
+  const args = [...process.execArgv, process.argv[1] ?? '', 'doctor', '--json'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [stdout] = await Promise.all([textOf(child.stdout), once(child, 'close')]);
+  return JSON.parse(stdout) as Report;
+}
+
+function lines({ fixed, findings }: Report): string[] {
+  const place = ({ file, line }: Finding): string => (file ? `${file}${line ? `:${line}` : ''}: ` : '');
+  const shown = findings.flatMap((one) => [
+    `${one.severity}: ${place(one)}${one.message} (${one.code})`,
+    ...(one.fix ? [`  ${one.fix}`] : []),
+  ]);
+  return [...fixed, ...(shown.length > 0 ? shown : ['nothing is wrong'])];
+}

@@ -1,0 +1,162 @@
+// The inspection of what is around the sources: the configuration, the database, what waits in it, and who works.
+
+import { migrate, MigrationError, standardSources } from '../db/migrate.ts';
+import { openDatabase, type Database } from '../db/pool.ts';
+import { isMissingSchema } from '../db/transaction.ts';
+import type { App } from '../define/app.ts';
+import { createRegistry } from '../define/registry.ts';
+import { readWaitingNames, type WaitingName } from '../outbox/waiting.ts';
+import type { Config } from '../process/config.ts';
+import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
+import type { Finding } from '../scaffold/finding.ts';
+import { connectionMessage } from './exit.ts';
+
+export function inspectConfig(config: Config): Finding[] {
+  const keys = [
+    ['WAYBILL_API_KEY', config.apiKey, 'actions with access authenticated refuse every caller'],
+    ['WAYBILL_ADMIN_KEY', config.adminKey, 'the admin API refuses every caller'],
+  ] as const;
+  const missing = config.production ? keys.filter(([, key]) => key === null) : [];
+  return [
+    ...missing.map(([name, , effect]) => ({
+      code: 'key_missing',
+      severity: 'warning' as const,
+      message: `${name} is not set in production: ${effect}`,
+      fix: `set ${name} to at least 32 random characters`,
+    })),
+    ...sslFindings(config.databaseUrl),
+  ];
+}
+
+function sslFindings(url: string): Finding[] {
+  const { searchParams } = new URL(url);
+  const mode = searchParams.get('sslmode');
+  if (mode === 'no-verify')
+    return [
+      {
+        code: 'certificate_unchecked',
+        severity: 'warning',
+        message:
+          'sslmode=no-verify: the connection is encrypted, but whoever answers is taken for the database',
+        fix: 'sslmode=verify-full with sslrootcert, where the provider publishes its certificate',
+      },
+    ];
+  if (mode !== 'require' || searchParams.get('uselibpqcompat') === 'true') return [];
+  return [
+    {
+      code: 'sslmode_strict',
+      severity: 'warning',
+      message:
+        'sslmode=require: here it means verify-full, so a certificate that the provider signed itself is refused',
+      fix: 'sslmode=verify-full says what happens; uselibpqcompat=true&sslmode=require encrypts without checking, as psql does',
+    },
+  ];
+}
+
+/** An unreachable database is one finding. */
+export async function inspectDatabase(config: Config, app: App | null): Promise<Finding[]> {
+  const db = openDatabase({
+    url: config.databaseUrl,
+    max: 2,
+    applicationName: 'waybill doctor',
+    onIdleError: () => undefined, // the statement that follows fails, and says why
+  });
+  try {
+    const old = await serverFindings(db);
+    const pending = await migrationFindings(db, config.app);
+    return [...old, ...pending, ...(await unlessMissing(() => liveFindings(db, config, app)))];
+  } catch (error) {
+    const why = connectionMessage(error);
+    if (why !== undefined) return [{ code: 'database_unreachable', severity: 'problem', message: why }];
+    return [{ code: 'database_failed', severity: 'problem', message: (error as Error).message }];
+  } finally {
+    await db.end();
+  }
+}
+
+/** Without the schema there is nothing to look at, which the migrations have said. */
+async function unlessMissing(look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    if (isMissingSchema(error)) return [];
+    throw error;
+  }
+}
+
+async function serverFindings(db: Database): Promise<Finding[]> {
+  const sql = `select current_setting('server_version_num')::int as number, current_setting('server_version') as version`;
+  const { number, version } = (await db.executeSql<{ number: number; version: string }>(sql)).rows[0]!;
+  if (number >= 140_000) return [];
+  const message = `the database is Postgres ${version}; Waybill needs 14 or later`;
+  return [{ code: 'postgres_too_old', severity: 'problem', message }];
+}
+
+async function migrationFindings(db: Database, app: string): Promise<Finding[]> {
+  try {
+    const { pending } = await migrate(db, standardSources(app), { dryRun: true });
+    if (pending.length === 0) return [];
+    const message = `${pending.length} migrations are not applied: ${pending.join(', ')}`;
+    return [{ code: 'migrations_pending', severity: 'problem', message, fix: 'run `waybill release`' }];
+  } catch (error) {
+    if (!(error instanceof MigrationError)) throw error;
+    return [{ code: 'migrations_wrong', severity: 'problem', message: `${error.message} (${error.code})` }];
+  }
+}
+
+async function liveFindings(db: Database, config: Config, app: App | null): Promise<Finding[]> {
+  const waiting = app ? unknownMessages(app, await readWaitingNames(db)) : [];
+  const running = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 30);
+  const connections = await connectionFindings(db, config, running.length);
+  return [...waiting, ...connections, ...(app ? unworkedQueues(app, running) : [])];
+}
+
+export function unknownMessages(app: App, waiting: readonly WaitingName[]): Finding[] {
+  const registry = createRegistry(app);
+  const known = ({ kind, name }: WaitingName): boolean =>
+    kind === 'email' || registry[kind](name) !== undefined;
+  return waiting
+    .filter((one) => !known(one))
+    .map(({ kind, name, messages }) => ({
+      code: 'message_unknown',
+      severity: 'problem',
+      message: `at least ${messages} of ${kind} ${name} wait in the outbox, which the application does not know`,
+      fix: `register ${kind} ${name} again, or look: \`waybill outbox list --kind ${kind} --name ${name}\``,
+    }));
+}
+
+/** Processes that a Procfile of ours starts, when none runs yet. */
+const usualProcesses = 5;
+
+/** A process has up to 8 connections of its own, and one for each handler up to ten. */
+async function connectionFindings(
+  db: Database,
+  { concurrency }: Config,
+  running: number,
+): Promise<Finding[]> {
+  const sql = `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as free`;
+  const free = (await db.executeSql<{ free: number }>(sql)).rows[0]!.free;
+  const processes = running || usualProcesses;
+  const each = 8 + Math.min(concurrency, 10);
+  if (processes * each <= free) return [];
+  return [
+    {
+      code: 'connections_scarce',
+      severity: 'warning',
+      message: `${processes} processes may open ${each} connections each, ${processes * each} in all; the database has ${free}`,
+      fix: 'fewer processes, a lower WAYBILL_CONCURRENCY, PgBouncer, or a higher max_connections',
+    },
+  ];
+}
+
+export function unworkedQueues(app: App, running: readonly Pick<ProcessSeen, 'queues'>[]): Finding[] {
+  const named = Map.groupBy([...app.jobs, ...app.listeners], ({ queue }) => queue);
+  return [...named]
+    .filter(([queue]) => !running.some(({ queues }) => queues.includes(queue)))
+    .map(([queue, all]) => ({
+      code: 'queue_unworked',
+      severity: 'warning',
+      message: `${running.length === 0 ? 'no process runs, so nobody' : 'no running process'} works the queue ${queue} of ${all.map(({ kind, name }) => `${kind} ${name}`).join(', ')}`,
+      fix: `start \`waybill run jobs\`, with ${queue} in WAYBILL_QUEUES if that is set`,
+    }));
+}
