@@ -2,7 +2,7 @@
 
 import { CommanderError } from 'commander';
 import { isMissingSchema, isUnreachable, sqlState } from '../db/transaction.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { isWaybillError } from '../outbox/errors.ts';
 import { ConfigError } from '../process/config.ts';
 import { exitCodes } from '../process/run.ts';
 
@@ -44,8 +44,9 @@ export function endingOf(error: unknown): Ending {
     const code = error.code === 'unreachable' ? exitCodes.unreachable : exitCodes.failed;
     return { code, message: `${error.message} (${error.code})` };
   }
-  if (error instanceof WaybillError && wrongInput.test(error.code))
+  if (isWaybillError(error) && wrongInput.test(error.code))
     return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
+  if (isWaybillError(error)) return { code: exitCodes.failed, message: `${error.message} (${error.code})` };
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
   const connection = connectionMessage(error);
   if (connection !== undefined) return { code: exitCodes.unreachable, message: connection };

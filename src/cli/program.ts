@@ -1,9 +1,12 @@
 // All commands in one program, and the life of one call: parse, run, turn what went wrong into a message and an exit code.
 
 import { Command } from 'commander';
+import { addCheck } from './commands/check.ts';
 import { addCronRun } from './commands/cron-run.ts';
 import { addCronLook } from './commands/cron.ts';
+import { addDev } from './commands/dev.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addEnv } from './commands/env.ts';
 import { addFleet } from './commands/fleet.ts';
 import { addMake } from './commands/make.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -13,10 +16,12 @@ import { addOutboxRead } from './commands/outbox-read.ts';
 import { addQueues } from './commands/queues.ts';
 import { addRelease } from './commands/release.ts';
 import { addRun } from './commands/run.ts';
+import { loadEnvFile } from './env-loading.ts';
 import { endingOf } from './exit.ts';
 import { say } from './print.ts';
 
-export function createProgram(): Command {
+/** @param fromFile the variables that a .env file gave this process */
+export function createProgram(fromFile: ReadonlySet<string> = new Set()): Command {
   const program = new Command('waybill')
     .description('A transactional outbox with a worker fleet, on Postgres and nothing else.')
     .exitOverride() // commands inherit this, so it comes before them
@@ -35,13 +40,16 @@ export function createProgram(): Command {
   addFleet(program);
   addMake(program);
   addDoctor(program);
+  addCheck(program);
+  addEnv(program, fromFile);
+  addDev(program);
   return program;
 }
 
 /** Sets the exit code and lets the process end by itself: what was written to a pipe gets there. */
 export async function runCommand(argv: readonly string[]): Promise<void> {
   try {
-    await createProgram().parseAsync([...argv]);
+    await createProgram(loadEnvFile(process.env)).parseAsync([...argv]);
   } catch (error) {
     const { code, message } = endingOf(error);
     if (message !== undefined) say(`waybill: ${message}`);

@@ -18,3 +18,11 @@ export class WaybillError extends Error {
     this.issues = issues;
   }
 }
+
+/** Also of another copy of this module: an application in CommonJS loads its own. */
+export function isWaybillError(error: unknown): error is WaybillError {
+  return (
+    error instanceof WaybillError ||
+    (error instanceof Error && error.name === 'WaybillError' && 'code' in error)
+  );
+}

@@ -34,8 +34,12 @@ export function addOutboxOperate(outbox: Command): void {
 }
 
 async function retryIds(ids: readonly string[], options: RetryOptions): Promise<void> {
-  if (isFiltered(options) || options.dryRun)
-    throw new UsageError('ids_or_filter', 'give either ids or a filter');
+  if (isFiltered(options)) throw new UsageError('ids_or_filter', 'give either ids or a filter');
+  if (options.dryRun)
+    throw new UsageError(
+      'ids_or_filter',
+      '--dry-run is for a filter: `outbox show ID` says whether a message can be retried',
+    );
   await operate(ids, retryMessage, options);
 }
 

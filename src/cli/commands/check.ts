@@ -1,0 +1,102 @@
+// `waybill check`: the application and the configuration, without a database. For a build step.
+
+import type { Command } from 'commander';
+import type { App } from '../../define/app.ts';
+import { loadApp } from '../../define/load.ts';
+import { isWaybillError } from '../../outbox/errors.ts';
+import { ConfigError, readConfig } from '../../process/config.ts';
+import type { Finding } from '../../scaffold/finding.ts';
+import { exitCodes } from '../exit.ts';
+import { print, type Output } from '../print.ts';
+import { leaveLater } from './release.ts';
+
+type Report = {
+  readonly ok: boolean;
+  /** Definitions by sort; null when the application could not be loaded. */
+  readonly counts: Readonly<Record<string, number>> | null;
+  readonly findings: readonly Finding[];
+};
+
+export function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description(
+      'check application and configuration without a database, for a build step; exit code 3 on a problem',
+    )
+    .option('--json', 'the result as JSON')
+    .action(async (options: Output) => {
+      const report = await check();
+      print(report, options, lines);
+      if (!report.ok) process.exitCode = exitCodes.findings;
+      leaveLater();
+    });
+}
+
+async function check(): Promise<Report> {
+  const configured = configuration();
+  const loaded = await application();
+  const app = 'app' in loaded ? loaded.app : null;
+  const findings = [...configured, ...('findings' in loaded ? loaded.findings : warnings(loaded.app))];
+  return {
+    ok: !findings.some(({ severity }) => severity === 'problem'),
+    counts: app && counts(app),
+    findings,
+  };
+}
+
+/** A build has no database: its address may be missing, whatever else is wrong is told. */
+function configuration(): Finding[] {
+  try {
+    readConfig({ DATABASE_URL: 'postgres://nobody@localhost/none', ...process.env });
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map(({ variable, message }) => ({
+      code: 'configuration_wrong',
+      severity: 'problem',
+      message: `${variable} ${message}`,
+    }));
+  }
+}
+
+async function application(): Promise<{ app: App } | { findings: Finding[] }> {
+  try {
+    return { app: await loadApp(process.env['WAYBILL_APP'] || 'app/index.ts') };
+  } catch (error) {
+    const code = isWaybillError(error) ? error.code : 'app_failed';
+    const told = isWaybillError(error) && error.issues.length > 0 ? error.issues : [error as Error];
+    return { findings: told.map(({ message }) => ({ code, severity: 'problem', message: String(message) })) };
+  }
+}
+
+function warnings(app: App): Finding[] {
+  const heard = new Set(app.listeners.map(({ event }) => event.name));
+  const unheard = app.events.filter(({ name }) => !heard.has(name));
+  return [
+    ...unheard.map(({ name }) => warning('event_unheard', `nobody listens to the event ${name}`)),
+    ...app.cron.notices.map((notice) => warning('cron_notice', notice)),
+  ];
+}
+
+function warning(code: string, message: string): Finding {
+  return { code, severity: 'warning', message };
+}
+
+function counts({ actions, events, listeners, jobs, cron }: App): Record<string, number> {
+  return {
+    actions: actions.length,
+    events: events.length,
+    listeners: listeners.length,
+    jobs: jobs.length,
+    cronJobs: cron.jobs.length,
+  };
+}
+
+function lines({ ok, counts: counted, findings }: Report): string[] {
+  const all =
+    counted && Object.entries(counted).map(([what, n]) => `${n} ${what === 'cronJobs' ? 'cron jobs' : what}`);
+  return [
+    ...findings.map(({ severity, message, code }) => `${severity}: ${message} (${code})`),
+    ...(ok && all ? [`the application is right: ${all.join(', ')}`] : []),
+  ];
+}

@@ -1,0 +1,73 @@
+// `waybill dev`: the whole fleet in one process, started again when a file of the application changes.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { watch } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { readConfig } from '../../process/config.ts';
+import { exitCodes } from '../exit.ts';
+import { say } from '../print.ts';
+import { roleNames } from './run.ts';
+
+/** Editors save in several steps, and several files at once. */
+const settleMs = 200;
+
+export function addDev(program: Command): void {
+  program
+    .command('dev')
+    .description('run the whole fleet here, and again when a file of the application changes, until Ctrl-C')
+    .action(dev);
+}
+
+async function dev(): Promise<void> {
+  const { app, port } = readConfig(process.env); // a wrong configuration ends it here, with every problem
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  const folder = dirname(resolve(app));
+  for (;;) {
+    const changed = change(folder, stop.signal);
+    const fleet = (await succeeds(['release'], stop.signal)) ? start(['run', ...roleNames]) : undefined;
+    if (fleet) say(`the fleet runs; web listens on port ${port}; a change in ${folder} starts it again`);
+    else if (!stop.signal.aborted) say('waiting for a change …');
+    await changed;
+    await end(fleet);
+    if (stop.signal.aborted) return;
+    say('changed: starting again');
+  }
+}
+
+/** This very command line, as another process. */
+function start(command: readonly string[]): ChildProcess {
+  const args = [...process.execArgv, process.argv[1]!, ...command];
+  return spawn(process.execPath, args, { stdio: 'inherit' });
+}
+
+async function succeeds(command: readonly string[], signal: AbortSignal): Promise<boolean> {
+  const child = start(command);
+  const [code] = (await once(child, 'close')) as [number | null];
+  return code === exitCodes.ok && !signal.aborted;
+}
+
+/** Its parts finish what they have; a child that Ctrl-C of the same terminal reached is on its way already. */
+async function end(child: ChildProcess | undefined): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const closed = once(child, 'close');
+  child.kill('SIGTERM');
+  await closed;
+}
+
+/** Resolves when a file in the folder has changed and no other follows at once, or when the signal aborts. */
+async function change(folder: string, signal: AbortSignal): Promise<void> {
+  const { promise, resolve: done } = Promise.withResolvers<void>();
+  let timer: NodeJS.Timeout | undefined;
+  const watcher = watch(folder, { recursive: true }, () => {
+    clearTimeout(timer);
+    timer = setTimeout(done, settleMs);
+  });
+  signal.addEventListener('abort', () => done(), { once: true });
+  if (signal.aborted) done();
+  await promise;
+  clearTimeout(timer);
+  watcher.close();
+}

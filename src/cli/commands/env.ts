@@ -1,0 +1,131 @@
+// `waybill env list|set|unset|check`: the variables of the configuration, and a .env file for development.
+
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { nearest } from '../../nearest.ts';
+import { shown, variables, type Variable } from '../../process/catalogue.ts';
+import { ConfigError, readConfig } from '../../process/config.ts';
+import { namesIn, withoutVariable, withVariable } from '../env-file.ts';
+import { exitCodes, UsageError } from '../exit.ts';
+import { single } from '../options.ts';
+import { print, table, type Output } from '../print.ts';
+
+type FileOptions = Output & { readonly file?: string };
+
+/** @param fromFile the variables that a .env file gave this process */
+export function addEnv(program: Command, fromFile: ReadonlySet<string>): void {
+  const env = program.command('env').description('look at the configuration, and edit a .env file');
+  env
+    .command('list')
+    .description('every variable with its value, where it comes from, and what it means')
+    .option('--json', 'the result as JSON')
+    .action((options: Output) => list(options, fromFile));
+  env
+    .command('check')
+    .description('all that is wrong with the configuration; exit code 78 when anything is')
+    .option('--json', 'the result as JSON')
+    .action(check);
+  withFile(env.command('set').description('set a variable in a .env file, once its value was checked'))
+    .argument('<name>')
+    .argument('<value>')
+    .action(set);
+  withFile(env.command('unset').description('take a variable out of a .env file'))
+    .argument('<name>')
+    .action(unset);
+}
+
+function withFile(command: Command): Command {
+  return command
+    .option('--file <path>', 'the file (default: .env)', single)
+    .option('--json', 'the result as JSON');
+}
+
+function list(options: Output, fromFile: ReadonlySet<string>): void {
+  const all = variables.map((variable) => {
+    const value = process.env[variable.name] || null;
+    const source = value === null ? 'default' : fromFile.has(variable.name) ? '.env' : 'environment';
+    return {
+      name: variable.name,
+      value: value === null ? variable.default : shown(variable, value),
+      source,
+      default: variable.default,
+      meaning: variable.meaning,
+    };
+  });
+  print({ variables: all }, options, () =>
+    table(
+      ['variable', 'value', 'from', 'meaning'],
+      all.map(({ name, value, source, meaning }) => [name, value ?? '–', source, meaning]),
+    ),
+  );
+}
+
+function check(options: Output): void {
+  const problems = problemsOf(process.env);
+  print({ ok: problems.length === 0, problems }, options, () =>
+    problems.length === 0
+      ? ['the configuration is right']
+      : problems.map(({ variable, message }) => `${variable}: ${message}`),
+  );
+  if (problems.length > 0) process.exitCode = exitCodes.configuration;
+}
+
+function problemsOf(env: NodeJS.ProcessEnv): ConfigError['problems'] {
+  try {
+    readConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+}
+
+function set(name: string, value: string, { file = '.env', ...options }: FileOptions): void {
+  const variable = known(name);
+  // By itself, with what else it needs in place: what is wrong between variables is for `env check`.
+  const alone = { DATABASE_URL: 'postgres://nobody@localhost/none', [name]: value };
+  const [problem] = problemsOf(alone).filter((one) => one.variable === name);
+  if (problem) throw new UsageError('invalid_value', `${name} ${problem.message}`);
+  if (value === '')
+    throw new UsageError('invalid_value', `${name}: the value is empty; take it out with env unset`);
+  if (/[\r\n]/.test(value)) throw new UsageError('invalid_value', `${name} holds a line break`);
+  replace(file, withVariable(read(file), name, value));
+  const result = { name, value: shown(variable, value), file };
+  print(result, options, () => [`${name}=${result.value} in ${file}`]);
+}
+
+function unset(name: string, { file = '.env', ...options }: FileOptions): void {
+  known(name);
+  const text = read(file);
+  const removed = namesIn(text).includes(name);
+  if (removed) replace(file, withoutVariable(text, name));
+  print({ name, file, removed }, options, () => [
+    removed ? `${name} is out of ${file}` : `${name} is not in ${file}`,
+  ]);
+}
+
+function known(name: string): Variable {
+  const variable = variables.find((one) => one.name === name);
+  if (variable) return variable;
+  const meant = nearest(
+    name,
+    variables.map((one) => one.name),
+  );
+  throw new UsageError(
+    'unknown_variable',
+    `there is no variable ${name}${meant ? `, did you mean ${meant}?` : ''}`,
+  );
+}
+
+function read(file: string): string {
+  return existsSync(file) ? readFileSync(file, 'utf8') : '';
+}
+
+/** Whoever reads the file sees the old one or the new one whole. A new one is for its owner alone: it will hold keys. */
+function replace(file: string, text: string): void {
+  const mode = existsSync(file) ? statSync(file).mode : 0o600;
+  const fresh = `${file}.${randomBytes(4).toString('hex')}`;
+  writeFileSync(fresh, text, { mode });
+  renameSync(fresh, file);
+}

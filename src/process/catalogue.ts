@@ -1,0 +1,129 @@
+// Every variable of the configuration, as people are told of it. The reader (config.ts) knows the rules; a test holds the two, and
+// docs/configuration.md, against one another.
+
+export type Variable = {
+  readonly name: string;
+  /** As a person would write it; null: there is none. */
+  readonly default: string | null;
+  readonly meaning: string;
+  /** Never shown: a key, or a URL with a password in it. */
+  readonly secret?: 'key' | 'url';
+};
+
+export const variables: readonly Variable[] = [
+  { name: 'DATABASE_URL', default: null, secret: 'url', meaning: "the application's Postgres; required" },
+  {
+    name: 'QUEUE_DATABASE_URL',
+    default: null,
+    secret: 'url',
+    meaning: "pg-boss's Postgres, when it is another one",
+  },
+  {
+    name: 'WAYBILL_QUEUE_BACKEND',
+    default: 'postgres',
+    meaning: "pg-boss's backend: postgres, cockroachdb, yugabytedb, citus",
+  },
+  {
+    name: 'WAYBILL_APP',
+    default: 'app/index.ts',
+    meaning: 'module whose default export is the application, from defineApp',
+  },
+  { name: 'PORT', default: '3000', meaning: "web's port; 0 is any free one" },
+  { name: 'METRICS_PORT', default: null, meaning: 'health and metrics of the other processes' },
+  {
+    name: 'WAYBILL_API_KEY',
+    default: null,
+    secret: 'key',
+    meaning: 'bearer key that makes a caller authenticated',
+  },
+  {
+    name: 'WAYBILL_ADMIN_KEY',
+    default: null,
+    secret: 'key',
+    meaning: 'bearer key of /admin; without it /admin answers 503',
+  },
+  {
+    name: 'WAYBILL_CRON_SECRET',
+    default: null,
+    secret: 'key',
+    meaning: 'bearer key of the drain route; without it that route answers 503',
+  },
+  {
+    name: 'WAYBILL_METRICS_KEY',
+    default: null,
+    secret: 'key',
+    meaning: 'bearer key of /metrics, when it is to be closed',
+  },
+  {
+    name: 'WAYBILL_EMAIL_PROVIDER',
+    default: 'log',
+    meaning: 'log (prints the mail; in production one redacted line) or smtp',
+  },
+  {
+    name: 'WAYBILL_EMAIL_FROM',
+    default: null,
+    meaning: 'default sender; a mail without from is refused at enqueue when neither is there',
+  },
+  {
+    name: 'SMTP_URL',
+    default: null,
+    secret: 'url',
+    meaning: 'smtp://user:pass@host:port or smtps://…; required for smtp',
+  },
+  {
+    name: 'WAYBILL_EMAIL_RATE',
+    default: null,
+    meaning: 'messages per second over the whole fleet; the same for every email worker',
+  },
+  {
+    name: 'WAYBILL_EMAIL_ALLOW',
+    default: null,
+    meaning: 'recipients or domains that mail may go to outside production',
+  },
+  {
+    name: 'WAYBILL_CONCURRENCY',
+    default: '25',
+    meaning: 'messages that one worker process delivers at a time, 1 to 500',
+  },
+  {
+    name: 'WAYBILL_QUEUES',
+    default: null,
+    meaning: 'queues to work, with commas between them; default: by process',
+  },
+  {
+    name: 'WAYBILL_LEASE',
+    default: '15s',
+    meaning: "length of a claim's lease; renewed every third of it while the handler runs",
+  },
+  {
+    name: 'WAYBILL_POLL_INTERVAL',
+    default: '1s',
+    meaning: 'the floor when no nudge arrives; not longer than the lease',
+  },
+  { name: 'WAYBILL_MAX_PAYLOAD_BYTES', default: '262144', meaning: 'larger payloads are refused at enqueue' },
+  { name: 'WAYBILL_DELIVERED_RETENTION', default: '7d', meaning: 'when delivered rows are pruned' },
+  { name: 'WAYBILL_DEAD_RETENTION', default: '30d', meaning: 'when dead and cancelled rows are pruned' },
+  {
+    name: 'WAYBILL_KEY_RETENTION',
+    default: '90d',
+    meaning: 'how long a delivery key holds after its row was pruned',
+  },
+  { name: 'WAYBILL_CRON_RETENTION', default: '30d', meaning: 'when runs of cron that have ended are pruned' },
+  {
+    name: 'WAYBILL_SHUTDOWN_GRACE',
+    default: '20s',
+    meaning: "from SIGTERM to the end; less than the platform's own",
+  },
+  { name: 'LOG_LEVEL', default: 'info', meaning: "pino's levels" },
+  { name: 'NODE_ENV', default: 'development', meaning: 'production, development or test' },
+];
+
+/** What may be shown of a value: nothing of a key, a URL without its password. */
+export function shown({ secret }: Variable, value: string): string {
+  if (secret === undefined) return value;
+  if (secret === 'key') return '(set)';
+  if (!URL.canParse(value)) return '(set)';
+  const url = new URL(value);
+  if (url.password !== '') url.password = '***';
+  return url.href;
+}
