@@ -22,7 +22,7 @@ const margin: Milliseconds = 40;
 const horizon: Milliseconds = 400;
 
 /** What a worker has from the slot of a permit on to give it back. After that it is taken to be dead. */
-export const graceMs: Milliseconds = 5_000;
+export const graceMs: Milliseconds = 6_000;
 
 /** @param perSecond above 0, with a fraction or without */
 export function planRate(perSecond: number): RatePlan {

@@ -41,8 +41,10 @@ export type TurnPorts = {
 };
 
 const unseen: Milliseconds = 30;
+/** Measurements before their least is believed. */
+const enough = 20;
 /** So long is an answer waited for, of a far side that can answer within `unseen`. */
-const patience: Milliseconds = 500;
+const patience: Milliseconds = 2_000;
 /** Later than this a slot is missed: the permit must be back before its grace is over. */
 const missed: Milliseconds = graceMs - patience - 1_000;
 
@@ -51,10 +53,11 @@ export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Tu
   const giveBack = createReturns(queue, plan, ports);
   let least: Milliseconds = Number.POSITIVE_INFINITY; // that a handover took lately
   let handovers = 0;
+  let bookings = 0;
   let trip: Milliseconds = Number.POSITIVE_INFINITY; // the shortest to the database and back
 
-  /** The first handovers open connections and tell little. */
-  const isQuick = (): boolean => least <= unseen || handovers < 20;
+  /** The first ones open connections and tell little. */
+  const isQuick = (): boolean => least <= unseen || handovers < enough;
 
   function turnOf(permit: Permit, slot: Milliseconds, notBefore: Milliseconds): Turn {
     return {
@@ -73,7 +76,7 @@ export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Tu
           return await handover;
         } finally {
           const took = clock.now() - began;
-          least = Math.min(took, least * 1.05);
+          least = Math.min(took, least * 1.005);
           handovers++;
         }
       },
@@ -91,8 +94,10 @@ export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Tu
     const { slots, scarce, book } = await lockPermits(tx, queue, plan, want);
     const after = clock.now();
     trip = Math.min(trip, after - before);
-    // The database looked at its clock somewhere between the two. A turn never comes early, and counts as late from the earliest.
-    const [slot, notBefore] = [before + trip, after];
+    bookings++;
+    // The database looked at its clock somewhere between the two: a turn comes after the latest, and counts as late from the earliest
+    // moment that this can have been.
+    const [slot, notBefore] = [before + (bookings < enough ? 0 : trip / 2), after];
     return {
       count: slots.length,
       restMs: scarce ? await rest(tx, slots.length) : 0,

@@ -57,7 +57,7 @@ it('WAYBILL_EMAIL_RATE is not exceeded at the far side in any second, with sever
   const spans = arrivals.slice(rate).map((at, i) => at - arrivals[i]!); // from each mail to the one `rate` mails later
   expect(Math.min(...spans)).toBeGreaterThanOrEqual(1_000 - blind);
   const seconds = (arrivals.at(-1)! - arrivals[0]!) / 1_000;
-  expect((count - 1) / seconds).toBeGreaterThan(0.8 * rate); // 95 % under a clock of its own: test/postgres/rate.test.ts
+  expect((count - 1) / seconds).toBeGreaterThan(0.6 * rate); // 95 % under a clock of its own: test/postgres/rate.test.ts
   expect(await world.count('select max(attempts)::int as n from waybill.outbox_messages')).toBe(1);
   const shown = (await listQueues(world.database.db)).find(({ name }) => name === 'email');
   expect(shown).toMatchObject({ rate, state: 'open', waiting: 0, inFlight: 0 });

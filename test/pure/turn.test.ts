@@ -48,7 +48,7 @@ describe('a turn', () => {
   it('is missed when the process stood still until its permit may be somebody else’s', async () => {
     const { first, back } = world([0]);
     const [one, other] = [await first(), await first()];
-    vi.advanceTimersByTime(3_500);
+    vi.advanceTimersByTime(3_000);
     expect(await one.come(open)).toBe(true);
     vi.advanceTimersByTime(1);
     expect(await other.come(open)).toBe(false);
@@ -69,7 +69,7 @@ describe('a turn', () => {
     [40, 1_040],
     [60, 1_060],
     [450, 1_450],
-    [600, 1_500], // longer than anybody waits for the answer of one that is usually quick
+    [2_500, 3_000], // longer than anybody waits for the answer of one that is usually quick
   ])('after an answer in %d ms its permit is free %d ms after its slot', async (ms, free) => {
     const { first, back } = world([0]);
     const quick = (await first()).spend(takes(5));

@@ -197,7 +197,7 @@ export const statements: Record<string, Statement> = {
   'next permit': { sql: nextPermitSql, values: () => ['email', 10, 400], uses: [] },
   'book permits': {
     sql: bookPermitsSql,
-    values: () => ['email', [1, 2], [0, 100], '2026-01-01T00:00:00Z', 6_040],
+    values: () => ['email', [1, 2], [0, 100], '2026-01-01T00:00:00Z', 7_040],
     uses: [],
   },
   'return permits': {
