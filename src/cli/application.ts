@@ -64,10 +64,12 @@ export function importPath(module: string, file: string, ending: string): string
 }
 
 /** What a module without neighbours is to end their paths with: `.ts` only where the project's tsconfig.json says so. */
-export function usualEnding(): string {
-  if (!existsSync('tsconfig.json')) return '.js';
-  const allowed = /^\s*"(allowImportingTsExtensions|rewriteRelativeImportExtensions)"\s*:\s*true/m;
-  return allowed.test(readFileSync('tsconfig.json', 'utf8')) ? '.ts' : '.js';
+export function usualEnding(dir = '.'): string {
+  const path = join(dir, 'tsconfig.json');
+  if (!existsSync(path)) return '.js';
+  const allowed =
+    /^(?!\s*\/\/).*"(?:allowImportingTsExtensions|rewriteRelativeImportExtensions)"\s*:\s*true/m;
+  return allowed.test(readFileSync(path, 'utf8')) ? '.ts' : '.js';
 }
 
 /** Made new: a file that is there already is never overwritten. @throws WaybillError `file_exists` */

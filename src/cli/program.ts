@@ -8,6 +8,7 @@ import { addDev } from './commands/dev.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEnv } from './commands/env.ts';
 import { addFleet } from './commands/fleet.ts';
+import { addInit } from './commands/init.ts';
 import { addMake } from './commands/make.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addOutboxDrain } from './commands/outbox-drain.ts';
@@ -38,6 +39,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   addCronRun(cron);
   addQueues(program);
   addFleet(program);
+  addInit(program);
   addMake(program);
   addDoctor(program);
   addCheck(program);

@@ -1,0 +1,112 @@
+// `waybill init [DIR]`: what a project needs to use Waybill, put beside what it has. Nothing is overwritten; a second run has nothing to do.
+
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Command } from 'commander';
+import { addLines, addScripts, emptyModule, environmentLines, exampleFiles } from '../../scaffold/setup.ts';
+import { procfileLines, type Added, type NewFile } from '../../scaffold/setup.ts';
+import { replaceFile, usualEnding, writeNew } from '../application.ts';
+import { UsageError } from '../exit.ts';
+import { print, type Output } from '../print.ts';
+
+type Options = Output & { readonly dryRun?: boolean };
+
+/** What was done, or is to be done, to one file. */
+type Step = {
+  readonly path: string;
+  readonly did: 'made' | 'added' | 'already there';
+  /** The names that were added. */
+  readonly what: readonly string[];
+  readonly text: string;
+};
+
+export function addInit(program: Command): void {
+  program
+    .command('init')
+    .description('put what Waybill needs into a project that exists')
+    .argument('[dir]', 'the folder of its package.json', '.')
+    .option('--dry-run', 'only say what would be done')
+    .option('--json', 'the result as JSON')
+    .action(init);
+}
+
+function init(dir: string, options: Options): void {
+  const manifest = readManifest(dir);
+  const steps = [
+    ...applicationSteps(dir),
+    appended(dir, 'Procfile', (text) => addLines(text, procfileLines)),
+    appended(dir, '.env.example', (text) => addLines(text, environmentLines)),
+    appended(dir, 'package.json', () => addScripts(manifest)),
+  ];
+  if (!options.dryRun) for (const step of steps) carryOut(step);
+  const nothing = steps.every(({ did }) => did === 'already there');
+  const next = nextSteps(manifest);
+  const report = {
+    dryRun: options.dryRun === true,
+    steps: steps.map(({ path, did, what }) => ({ path, did, what })),
+    next,
+  };
+  const would = options.dryRun ? 'would be ' : '';
+  print(report, options, () => [
+    ...report.steps.map(({ path, did, what }) =>
+      did === 'already there'
+        ? `already there: ${path}`
+        : `${would}${did}: ${path}${what.length > 0 ? ` (${what.join(', ')})` : ''}`,
+    ),
+    ...(nothing ? ['there is nothing to do'] : next.map((one) => `next: ${one}`)),
+  ]);
+}
+
+function readManifest(dir: string): string {
+  const path = join(dir, 'package.json');
+  if (!existsSync(path))
+    throw new UsageError(
+      'package_json_missing',
+      `there is no ${path}: run \`npm init\` first, or name the project's folder`,
+    );
+  const text = readFileSync(path, 'utf8');
+  addScripts(text); // what is wrong with it is found before anything is written
+  return text;
+}
+
+/** The example comes with the module or not at all: in an application that exists it would be in the way. */
+function applicationSteps(dir: string): Step[] {
+  const module = join(dir, process.env['WAYBILL_APP'] || 'app/index.ts');
+  if (existsSync(module)) return [{ path: module, did: 'already there', what: [], text: '' }];
+  const name = basename(module);
+  const example = exampleFiles(name, usualEnding(dir));
+  const taken = example.some((file) => existsSync(join(dirname(module), file.name)));
+  return (taken ? [emptyModule(name)] : example).map((file: NewFile) => {
+    return { path: join(dirname(module), file.name), did: 'made', what: [], text: file.text };
+  });
+}
+
+function appended(dir: string, name: string, add: (text: string) => Added): Step {
+  const path = join(dir, name);
+  const there = existsSync(path);
+  const { text, added } = add(there ? readFileSync(path, 'utf8') : '');
+  if (!there) return { path, did: 'made', what: added, text };
+  return { path, did: added.length > 0 ? 'added' : 'already there', what: added, text };
+}
+
+function carryOut({ path, did, text }: Step): void {
+  if (did === 'already there') return;
+  mkdirSync(dirname(path), { recursive: true });
+  if (did === 'made') writeNew([{ path, text }]);
+  else replaceFile(path, text);
+}
+
+function nextSteps(manifest: string): string[] {
+  const { dependencies, devDependencies } = JSON.parse(manifest) as Partial<
+    Record<'dependencies' | 'devDependencies', Record<string, string>>
+  >;
+  const there = { ...devDependencies, ...dependencies };
+  const missing = (names: readonly string[]): string[] => names.filter((name) => !Object.hasOwn(there, name));
+  const install = missing(['waybill', 'zod']);
+  const forTests = missing(['vitest']);
+  return [
+    ...(install.length > 0 ? [`npm install ${install.join(' ')}`] : []),
+    ...(forTests.length > 0 ? [`npm install --save-dev ${forTests.join(' ')}`] : []),
+    'set DATABASE_URL, then `npx waybill release` and `npx waybill run web relay email jobs scheduler`',
+  ];
+}
