@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { definitionsOf, undeclaredEvents } from '../../src/scaffold/definitions.ts';
 import { edited } from '../../src/scaffold/edit.ts';
-import { endingOf, readModule, register, type Entry } from '../../src/scaffold/module.ts';
+import { inspect } from '../../src/scaffold/inspection.ts';
+import { endingOf, listedIn, readModule, register, type Entry } from '../../src/scaffold/module.ts';
 import { namingOf } from '../../src/scaffold/naming.ts';
 import { readSource } from '../../src/scaffold/source.ts';
 
@@ -105,6 +107,30 @@ export default app({ jobs: [a] })
     expect(registered(types)).toContain(`import { late as late2 } from './late.ts';`);
   });
 
+  it('lists one more and loses no character, however the array is laid out', () => {
+    const gap = fc.constantFrom('', ' ', '\n', '\n    ', ' /* ], */ ', ' // ], [\n', '\r\n\t');
+    const layout = fc.record({
+      gaps: fc.array(fc.tuple(gap, gap), { maxLength: 5 }),
+      comma: fc.boolean(),
+      last: gap,
+    });
+    fc.assert(
+      fc.property(layout, ({ gaps, comma, last }) => {
+        const elements = gaps.map(([before, after], i) => `${before}a${i}${after}`).join(',');
+        const list = `[${elements}${comma && gaps.length > 0 ? ',' : ''}${last}]`;
+        const text = `${imports}\nexport default defineApp({ jobs: ${list} });\n`;
+        const made = registered(text);
+        const names = listedIn(readModule('x.ts', made), 'jobs').map(({ name }) => name);
+        expect(names).toEqual([...gaps.map((_, i) => `a${i}`), 'late']);
+        let at = 0; // every character of the old text is in the new one, in its order
+        for (const character of text) {
+          at = made.indexOf(character, at) + 1;
+          expect(at, JSON.stringify(made)).toBeGreaterThan(0);
+        }
+      }),
+    );
+  });
+
   const tick: Entry = { property: 'cron', name: 'tick', from: './tick.ts' };
   it.each<[string, string, string]>([
     ['none', '{}', '{ cron: [tick] }'],
@@ -189,6 +215,44 @@ const e = defineEvent({ name: 'e' }); export { e };
       ['job', '', null, false, 8],
       ['event', 'e', 'e', true, 9],
     ]);
+  });
+});
+
+describe('what is not registered, when the application does not load', () => {
+  const inspected = (text: string, other: string) => {
+    const module = readModule('app/index.ts', text);
+    const sources = [module.source, readSource('app/other.ts', other)];
+    return inspect({ file: 'app/index.ts', sources, module, app: null, pathTo: () => './other.js' });
+  };
+  const other = `import { defineJob } from 'waybill';\nexport const a = defineJob({ name: computed });\nexport const b = defineJob({ name: 'b' });\n`;
+
+  it('is what the module does not list, under whatever name it comes in', () => {
+    const text = `import { defineApp } from 'waybill';\nimport { a as first } from './other.ts';\nexport default defineApp({ jobs: [first] });\n`;
+    expect(inspected(text, other)).toMatchObject([
+      {
+        finding: { code: 'definition_unregistered', message: 'job b is defined but not registered', line: 3 },
+        repair: { entry: { property: 'jobs', name: 'b', from: './other.js' } },
+      },
+    ]);
+  });
+
+  it('may be a constant of the module itself, which needs no import', () => {
+    const text = `import { defineApp, defineJob } from 'waybill';\nconst own = defineJob({ name: 'own' });\nexport default defineApp({});\n`;
+    const [found] = inspected(text, '');
+    expect(found?.repair).toEqual({ entry: { property: 'jobs', name: 'own', from: null } });
+    const mended = registered(text, { property: 'jobs', name: 'own', from: null });
+    expect(mended).toBe(text.replace('{}', '{ jobs: [own] }'));
+    expect(inspected(mended, '')).toEqual([]);
+  });
+
+  it('is nothing of which nobody can tell', () => {
+    const text = `import { defineApp, defineJob } from 'waybill';\nexport default defineApp({ jobs: [defineJob({ name: 'x' })] });\n`;
+    expect(
+      inspected(
+        text,
+        `import { defineJob } from 'waybill';\nexport const make = (name: string) => defineJob({ name });\n`,
+      ),
+    ).toEqual([]);
   });
 });
 
