@@ -160,6 +160,21 @@ describe('its command line', () => {
     expect((await database.db.executeSql(sql, [id])).rows).toEqual([{ error: 'no RED' }]);
   });
 
+  it('init, make and doctor --fix work from the package', async () => {
+    const env = { DATABASE_URL: database.url, WAYBILL_APP: 'shop/index.ts' };
+    const waybill = (...args: string[]) => project.run('npx', ['waybill', ...args], env);
+    expect(await waybill('init')).toMatchObject({ code: 0 });
+    expect(await waybill('make', 'job', 'pack')).toMatchObject({ code: 0 });
+    const pack = `import { defineJob } from 'waybill';\nimport { z } from 'zod';\nexport const late = defineJob({ name: 'late', payload: z.object({}), async handler() {} });\n`;
+    project.write('shop/late.ts', pack);
+    expect(await waybill('doctor')).toMatchObject({ code: 3 });
+    const fixed = await waybill('doctor', '--fix', '--json');
+    expect(JSON.parse(fixed.stdout || fixed.stderr)).toMatchObject({
+      fixed: ['mended: shop/late.ts: job late is defined but not registered'],
+    });
+    expect(fixed.stdout).not.toContain('definition_unregistered');
+  });
+
   it('startTestFleet delivers with the compiled package', async () => {
     project.write('fleet.mjs', fleeting);
     const ran = await project.run('node', ['fleet.mjs'], { DATABASE_URL: database.url });
