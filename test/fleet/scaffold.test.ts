@@ -183,6 +183,30 @@ describe('doctor', () => {
     }
   });
 
+  it('tells of queues that nobody works, of events that nobody hears, and of more processes than connections', async () => {
+    const jobs = `['jobs', 'slow'].map((queue) => defineJob({ name: queue, queue, payload: z.object({}), async handler() {} }))`;
+    const heard = `defineEvent({ name: 'unheard', payload: z.object({}) })`;
+    project = createProject({
+      'app/index.ts': `import { z } from 'zod';\nimport { defineApp, defineEvent, defineJob } from 'waybill';\nexport default defineApp({ events: [${heard}], jobs: ${jobs} });\n`,
+    });
+    const other = await testDatabase();
+    try {
+      await other.db
+        .executeSql(`insert into waybill.processes (id, role, host, pid, version, queues, heartbeat_at)
+        select 'p' || i, 'jobs', 'h', i, '1', '{jobs}'::text[], now() from generate_series(1, 1000) i
+        union all select 'gone', 'jobs', 'h', 1, '1', '{slow}'::text[], now() - interval '1 hour'`);
+      const { code, stdout } = await project.waybill(['doctor', '--json'], { DATABASE_URL: other.url });
+      expect({ code, codes: codesOf(stdout) }).toEqual({
+        code: 0,
+        codes: ['event_unheard', 'connections_scarce', 'queue_unworked'],
+      });
+      expect(stdout).toMatch(/1000 processes may open 18 connections each, 18000 in all/);
+      expect(stdout).toMatch(/no running process works the queue slow of job slow"/);
+    } finally {
+      await other.end();
+    }
+  });
+
   it('an empty database, sslmode and a broken source: each has its finding', async () => {
     project = createProject({ 'app/index.ts': index, 'app/broken.ts': 'export const = 1;\n' });
     const empty = await testDatabase({ migrated: false });
