@@ -270,7 +270,7 @@ describe('queues', () => {
     expect([code, stdout, stderr]).toEqual([
       1,
       '',
-      'waybill: there is no queue "emial": did you mean email?\n',
+      'waybill: there is no queue "emial": did you mean email? (unknown_queue)\n',
     ]);
   });
 });
