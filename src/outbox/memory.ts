@@ -1,34 +1,12 @@
 // OutboxPort in memory, for tests of applications. It passes the same conformance suite as the one on Postgres.
 
-import { randomUUID } from 'node:crypto';
-import {
-  checkMessage,
-  type CheckedMessage,
-  type ClaimedMessage,
-  type Enqueued,
-  type NewMessage,
-  type Status,
-} from './message.ts';
 import { createMemoryKeys } from './memory-keys.ts';
+import { byUrgency, claim, expire, finish, isClaimable, type MemoryMessage } from './memory-message.ts';
+import { checkMessage, type CheckedMessage, type Enqueued, type NewMessage } from './message.ts';
 import type { Settlement } from './outcome.ts';
-import type { ClaimRequest, Expired, OutboxPort, Settled } from './port.ts';
+import type { OutboxPort, Settled } from './port.ts';
 import { newId } from './record.ts';
 import { isAllowed } from './transitions.ts';
-
-export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
-  readonly id: string;
-  readonly payload: unknown;
-  status: Status;
-  attempts: number;
-  /** Attempts that ended with their lease. */
-  expirations: number;
-  availableAt: Date;
-  readonly createdAt: Date;
-  claimToken: string | null;
-  claimedBy: string | null;
-  claimedUntil: Date | null;
-  lastError: string | null;
-};
 
 export type MemoryOutbox = OutboxPort & {
   readonly messages: readonly MemoryMessage[];
@@ -186,72 +164,4 @@ function holdsKeyOf(held: MemoryMessage, message: Keyed): boolean {
   if (message.deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled')
     return false;
   return held.kind === message.kind && held.name === message.name && held.deliveryKey === message.deliveryKey;
-}
-
-function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
-  return (
-    isAllowed('claim', message.status) &&
-    message.attempts < message.maxAttempts &&
-    message.availableAt.getTime() <= now &&
-    (request.ids?.includes(message.id) ?? true) &&
-    (request.queues?.includes(message.queue) ?? true) &&
-    (request.kinds?.includes(message.kind) ?? true) &&
-    (request.expired === undefined || request.expired === message.expirations > 0)
-  );
-}
-
-function byUrgency(a: MemoryMessage, b: MemoryMessage): number {
-  return b.priority - a.priority || a.availableAt.getTime() - b.availableAt.getTime();
-}
-
-function claim(message: MemoryMessage, request: ClaimRequest, now: number): ClaimedMessage {
-  message.status = 'sending';
-  message.attempts += 1;
-  message.claimToken = randomUUID();
-  message.claimedBy = request.workerId;
-  message.claimedUntil = new Date(now + request.leaseMs);
-  const { id, kind, name, queue, payload, maxAttempts, claimToken, createdAt } = message;
-  const { deliveryKey = null, requestId = null, traceparent = null } = message;
-  return {
-    id,
-    kind,
-    name,
-    queue,
-    payload,
-    attempt: message.attempts,
-    maxAttempts,
-    claimToken,
-    deliveryKey,
-    requestId,
-    traceparent,
-    createdAt,
-  };
-}
-
-function expire(message: MemoryMessage, now: number): Expired {
-  const error = `the lease ran out: the worker ${message.claimedBy} died or stood still`;
-  const status = message.attempts >= message.maxAttempts ? 'dead' : 'failed';
-  const availableAt = status === 'dead' ? message.availableAt : new Date(now);
-  const free = { claimToken: null, claimedBy: null, claimedUntil: null };
-  Object.assign(message, { ...free, status, availableAt, lastError: error });
-  message.expirations += 1;
-  const { id, kind, name, queue, attempts, maxAttempts } = message;
-  const { deliveryKey = null, requestId = null, traceparent = null } = message;
-  const about = { id, kind, name, queue, attempts, maxAttempts, deliveryKey, requestId, traceparent };
-  return { ...about, status, error };
-}
-
-function finish(message: MemoryMessage, settlement: Settlement, now: number): void {
-  message.claimToken = message.claimedBy = message.claimedUntil = null;
-  if ('error' in settlement && settlement.error !== null) message.lastError = settlement.error;
-  if (settlement.to === 'released') message.attempts -= 1;
-  message.status = endOf(message, settlement);
-  if (message.status === 'failed' || message.status === 'pending')
-    message.availableAt = new Date(now + ('delay' in settlement ? settlement.delay : 0));
-}
-
-function endOf(message: MemoryMessage, settlement: Settlement): Status {
-  if (settlement.to === 'released') return message.attempts === 0 ? 'pending' : 'failed';
-  if (settlement.to === 'failed' && message.attempts >= message.maxAttempts) return 'dead';
-  return settlement.to;
 }

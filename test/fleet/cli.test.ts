@@ -1,17 +1,10 @@
 // The command line as its users see it: real processes, their exit codes, what stands on stdout and what on stderr.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { roleNames } from '../../src/cli/commands/run.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { waybill } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-
-const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
-
-type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
 let database: TestDatabase;
 let empty: TestDatabase;
@@ -24,21 +17,6 @@ afterAll(async () => {
   await empty.end();
   await database.end();
 });
-
-/** Runs `waybill` with nothing in its environment but this. */
-async function waybill(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
-    cwd: PROJECT,
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close') as Promise<[number | null]>,
-  ]);
-  return { code, stdout, stderr };
-}
 
 const here = (): Record<string, string> => ({ DATABASE_URL: database.url });
 const nobody = 'postgres://u:geheim@127.0.0.1:1/none';

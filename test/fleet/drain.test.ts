@@ -1,13 +1,8 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../dev/free-port.ts';
+import { waybill } from '../support/command.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import { until } from '../support/wait.ts';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 let world: World;
 beforeAll(async () => {
@@ -15,21 +10,12 @@ beforeAll(async () => {
 });
 afterAll(() => world.end());
 
-type Ended = { readonly code: number | null; readonly report: Record<string, number> };
-
-async function drain(...args: readonly string[]): Promise<Ended> {
-  const command = ['--import', 'tsx', 'src/cli/main.ts', 'outbox', 'drain', '--json', ...args];
-  const env = {
-    PATH: process.env['PATH'],
+async function drain(...args: readonly string[]) {
+  const { code, stdout } = await waybill(['outbox', 'drain', '--json', ...args], {
     DATABASE_URL: world.database.url,
     WAYBILL_APP: 'test/support/fleet-app.ts',
     LOG_LEVEL: 'silent',
-  };
-  const child = spawn(process.execPath, command, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const [stdout, [code]] = await Promise.all([
-    text(child.stdout),
-    once(child, 'close') as Promise<[number | null]>,
-  ]);
+  });
   return { code, report: JSON.parse(stdout) as Record<string, number> };
 }
 

@@ -5,38 +5,22 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../dev/free-port.ts';
+import { waybill as runWaybill, waybillCommand, type Ended } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const command = ['--import', 'tsx', join(root, 'src/cli/main.ts')];
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'waybill-env-'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
-
-async function waybill(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  // tsx is found from the repository: its path is given, not its name.
-  const tsx = fileURLToPath(import.meta.resolve('tsx'));
-  const child = spawn(process.execPath, ['--import', tsx, ...command.slice(2), ...args], {
-    cwd: folder,
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const [stdout, stderr, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, 'close') as Promise<[number | null]>,
-  ]);
-  return { code, stdout, stderr };
-}
+const waybill = (args: readonly string[], env: Record<string, string> = {}): Promise<Ended> =>
+  runWaybill(args, env, folder);
 
 function application(name: string, body: string): string {
   const file = join(folder, `${name}.ts`);
@@ -161,8 +145,7 @@ describe('dev', () => {
         `import { defineApp } from '${root}src/index.ts';\nconsole.error('version ${text}');\nexport default defineApp({});\n`,
       );
     app('one');
-    const tsx = fileURLToPath(import.meta.resolve('tsx'));
-    const child = spawn(process.execPath, ['--import', tsx, ...command.slice(2), 'dev'], {
+    const child = spawn(process.execPath, [...waybillCommand, 'dev'], {
       cwd: home,
       env: {
         PATH: process.env['PATH'],

@@ -9,9 +9,21 @@ export type Ended = { readonly code: number | null; readonly stdout: string; rea
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
-export async function waybill(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], {
-    cwd: project,
+/** For `node`: `waybill`, from whatever folder. tsx is given by its path, because from elsewhere its name is not found. */
+export const waybillCommand = [
+  '--import',
+  fileURLToPath(import.meta.resolve('tsx')),
+  `${project}src/cli/main.ts`,
+] as const;
+
+/** @param cwd default: the repository */
+export async function waybill(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  cwd = project,
+): Promise<Ended> {
+  const child = spawn(process.execPath, [...waybillCommand, ...args], {
+    cwd,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,7 +1,6 @@
 // A project of a user, in a folder of its own inside the repository, so that its packages are found; and the command line run in it.
 
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -12,10 +11,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Ended } from './command.ts';
+import { waybill, type Ended } from './command.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -70,18 +68,6 @@ export function createProject(files: Readonly<Record<string, string>> = {}): Pro
     check: () => bin('node_modules/typescript/bin/tsc', ['-p', dir, '--pretty', 'false']),
     test: () => bin('node_modules/vitest/vitest.mjs', ['run', '--root', dir]),
     remove: () => rmSync(dir, { recursive: true, force: true }),
-    async waybill(args, env = {}) {
-      const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'src/cli/main.ts'), ...args], {
-        cwd: dir,
-        env: { PATH: process.env['PATH'], ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      const [stdout, stderr, [code]] = await Promise.all([
-        text(child.stdout),
-        text(child.stderr),
-        once(child, 'close') as Promise<[number | null]>,
-      ]);
-      return { code, stdout, stderr };
-    },
+    waybill: (args, env = {}) => waybill(args, env, dir),
   };
 }
