@@ -298,9 +298,13 @@ delete from waybill.outbox_idempotency
  where (scope, key) in (select scope, key from asked union all select scope, key from handled);
 
 -- fold ledger
-with old as (delete from waybill.outbox_ledger returning *)
-insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
-select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind;
+with old as (
+  delete from waybill.outbox_ledger where ctid = any(array(
+    select ctid from waybill.outbox_ledger limit $1 for update skip locked)) returning *),
+folded as (
+  insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
+  select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind)
+select count(*)::int as n from old;
 
 -- cron: stage
 insert into waybill.cron_manifests as m (hash, jobs) values ($1, $2)

@@ -1,18 +1,39 @@
--- Counting what is recorded, at less cost: nearly always the messages of one statement are of one kind, and then nothing needs grouping.
+-- Recording at less cost. What one enqueue adds to a transaction was measured (npm run bench -- record): of 135 µs on the server the
+-- counting took 50, because a transition table is made for each statement, and eight CHECKs 33, because each is read anew for each statement.
 
 create or replace function waybill.outbox_count_recorded() returns trigger language plpgsql as $$
-declare
-  first_kind text;
-  last_kind text;
-  n bigint;
 begin
-  select min(kind), max(kind), count(*) into first_kind, last_kind, n from recorded;
-  if first_kind = last_kind then
-    insert into waybill.outbox_ledger (kind, recorded) values (first_kind, n);
-  elsif n > 0 then
-    insert into waybill.outbox_ledger (kind, recorded) select kind, count(*) from recorded group by kind;
-  end if;
+  insert into waybill.outbox_ledger (kind, recorded) values (new.kind, 1);
   return null;
+end
+$$;
+
+drop trigger if exists outbox_recorded on waybill.outbox_messages;
+
+create trigger outbox_recorded after insert on waybill.outbox_messages
+  for each row execute function waybill.outbox_count_recorded();
+
+-- The same rules in fewer words.
+do $$
+begin
+  if exists (select from pg_constraint where conrelid = 'waybill.outbox_messages'::regclass and conname like '%\_state') then
+    return;
+  end if;
+  alter table waybill.outbox_messages
+    drop constraint if exists outbox_kind, drop constraint if exists outbox_status, drop constraint if exists outbox_attempts,
+    drop constraint if exists outbox_times, drop constraint if exists outbox_claim, drop constraint if exists outbox_delivered,
+    drop constraint if exists outbox_dead, drop constraint if exists outbox_cancelled,
+    add constraint outbox_values check (
+      kind = any ('{email,event,listener,job,action}') and max_attempts >= 1 and attempts >= 0 and attempts <= max_attempts
+      and expirations >= 0 and isfinite(available_at) and isfinite(created_at)),
+    -- The times tell the state: at most one end; a sending row has token, owner and deadline, no other row has any of them.
+    add constraint outbox_state check (
+      num_nonnulls(claim_token, claimed_by, claimed_at, claimed_until) = case status when 'sending' then 4 else 0 end
+      and num_nonnulls(delivered_at, dead_at, cancelled_at) <= 1
+      and status = case when delivered_at is not null then 'delivered' when dead_at is not null then 'dead'
+                        when cancelled_at is not null then 'cancelled'
+                        when claim_token is not null and relayed_at is not null and isfinite(claimed_until) then 'sending'
+                        when status = 'failed' then 'failed' else 'pending' end);
 end
 $$;
 

@@ -58,14 +58,23 @@ export const pruneKeysSql = `
     select kind, name, delivery_key from waybill.outbox_keys
      where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)`;
 
-/** Folds the ledger's rows into one for each kind. The totals stay the same at every moment. */
+/** Folds some of the ledger's rows into one for each kind: at most so many. The totals stay the same at every moment. */
 export const foldLedgerSql = `
-  with old as (delete from waybill.outbox_ledger returning *)
-  insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
-  select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind`;
+  with old as (
+    delete from waybill.outbox_ledger where ctid = any(array(
+      select ctid from waybill.outbox_ledger limit $1 for update skip locked)) returning *),
+  folded as (
+    insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
+    select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind)
+  select count(*)::int as n from old`;
 
-export async function pruneBooks(db: Executor, retention: Retention, limit: number): Promise<void> {
+/** Bounds the time of one statement; each message recorded is a row of the ledger. */
+const foldLimit = 100_000;
+
+/** @returns whether the ledger may hold more to fold */
+export async function pruneBooks(db: Executor, retention: Retention, limit: number): Promise<boolean> {
   await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
   await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
-  await db.executeSql(foldLedgerSql);
+  const { rows } = await db.executeSql<{ n: number }>(foldLedgerSql, [foldLimit]);
+  return (rows[0]?.n ?? 0) >= foldLimit;
 }

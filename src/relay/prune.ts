@@ -21,9 +21,9 @@ export function createPrune({ db, events, observe, retention }: PruneOptions): (
   return async function pruneStep() {
     const pruned = await pruneBatch(db, retention, batch);
     for (const { status, n } of pruned) events.pruned(status, n);
-    const more = pruned.reduce((sum, { n }) => sum + n, 0) >= batch;
-    if (!more) await pruneBooks(db, retention, batch);
+    const full = pruned.reduce((sum, { n }) => sum + n, 0) >= batch;
+    const unfolded = await pruneBooks(db, retention, batch);
     observe('pruned', { rows: pruned });
-    return more ? breath : idle;
+    return full || unfolded ? breath : idle;
   };
 }

@@ -137,7 +137,7 @@ export const statements: Record<string, Statement> = {
   'kept answer': { sql: keptAnswerSql, values: () => ['s', 'k'], uses: [] },
   'keep answer': { sql: keepAnswerSql, values: () => ['s', 'k', '1'], uses: [] },
   'prune answers': { sql: pruneAnswersSql, values: () => [1, 1, 1_000], uses: [] },
-  'fold ledger': { sql: foldLedgerSql, values: () => [], uses: [] },
+  'fold ledger': { sql: foldLedgerSql, values: () => [100_000], uses: [] },
   'cron: stage': { sql: stageSql, values: () => ['hash', '[]'], uses: [] },
   'cron: report': { sql: reportSql, values: () => ['process', 'hash', true, 30_000], uses: [] },
   'cron: schedule jobs': {
