@@ -35,6 +35,8 @@ export type DrainReport = {
 export type DrainingProcess = {
   readonly events?: AttemptEvents | undefined;
   readonly gatekeeper?: Gatekeeper | undefined;
+  /** Gives parked queues their probes: where no relay runs, nobody else does. */
+  startProbes?(): Promise<unknown>;
 };
 
 const clock: Clock = { now: () => performance.now() };
@@ -70,6 +72,7 @@ export async function drainOutbox(
     },
   );
   try {
+    await process.startProbes?.();
     for (const expired of await outbox.expire(batchSize)) {
       if (expired.status === 'dead') tally.dead += 1;
       quietly(log, () => tellExpired(expired, telling));

@@ -9,6 +9,7 @@ import { drainOutbox } from '../drain/drain.ts';
 import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webPart } from '../http/part.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { startProbes } from '../outbox/park.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { createGatekeeper } from '../worker/gatekeeper.ts';
 import { configuredDrain } from './drain.ts';
@@ -41,7 +42,8 @@ export const webRole: Role = async (host) => {
       secret: config.cronSecret,
       onError: (error) => log.error({ err: error }, 'the drain failed'),
     },
-    (options) => drainOutbox(options, { events: host.events, gatekeeper }),
+    (options) =>
+      drainOutbox(options, { events: host.events, gatekeeper, startProbes: () => startProbes(db) }),
   );
   const part = webPart(host, { registry, runner, nudge, drain, giveUp });
   const whole = withApp(app, {

@@ -13,8 +13,14 @@ import {
 import { defineOutboxRegistry } from '../../src/define/registry.ts';
 import type { HandlerContext } from '../../src/define/context.ts';
 import { drainOutbox } from '../../src/drain/drain.ts';
+import { createMetrics } from '../../src/metrics/catalogue.ts';
+import { createEvents } from '../../src/metrics/events.ts';
+import { createLog } from '../../src/metrics/log.ts';
+import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
 import type { DrainOptions } from '../../src/drain/options.ts';
 import { createOutboxDrainRoute } from '../../src/http/drain.ts';
+import { EmailError } from '../../src/email/error.ts';
+import { startProbes } from '../../src/outbox/park.ts';
 import type { EmailProvider } from '../../src/email/provider.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 import { createPostgresOutbox, type PostgresOutboxOptions } from '../../src/outbox/postgres.ts';
@@ -181,7 +187,6 @@ describe('drainOutbox', () => {
         throw new Error('the metrics are down');
       },
     };
-    const { createLog } = await import('../../src/metrics/log.ts');
     const log = createLog({ level: 'silent', role: 'test' });
     expect(await drain({ instrumentation, log })).toMatchObject({ delivered: 3 });
   });
@@ -279,6 +284,36 @@ describe('drainOutbox', () => {
     expect(await drain()).toEqual(none);
     expect(await drain({ email: { provider } })).toMatchObject({ delivered: 1 });
     expect(sent).toEqual([[[{ address: 'ann@customers.test' }], `<${id}@example.test>`]]);
+  });
+
+  it('without a relay a drain gives a parked queue its probe, and reopens it', async () => {
+    const db = database.db;
+    const log = createLog({ level: 'silent', role: 'test' });
+    const events = createEvents(log, createMetrics({ version: 'test' }));
+    const gatekeeper = createGatekeeper({ db, events, workerId: 'w' });
+    let mended = false;
+    const provider: EmailProvider = {
+      name: 'test',
+      send: async () => {
+        if (!mended)
+          throw new EmailError('wrong password', { provider: 'test', phase: 'answered', code: 'EAUTH' });
+        return { accepted: [], rejected: [], response: 'ok' };
+      },
+      close: async () => undefined,
+    };
+    const process = { gatekeeper, startProbes: () => startProbes(db) };
+    const run = () =>
+      drainOutbox({ outbox: outbox(), registry, log, email: { provider, from: 'a@b.test' } }, process);
+    for (const subject of ['one', 'two'])
+      await enqueueEmail(outbox(), { to: 'ann@customers.test', subject, text: 't', from: 'a@b.test' });
+    await run();
+    expect(await statuses()).toEqual(['pending', 'pending']);
+    mended = true;
+    expect(await run()).toEqual(none); // parked, and not yet time for a probe
+    await pool.query(`update waybill.queues set probe_at = now() where name = 'email'`);
+    await run();
+    await run();
+    expect(await statuses()).toEqual(['delivered', 'delivered']);
   });
 
   it("works on a table of the user's own, and on an outbox in memory", async () => {

@@ -7,6 +7,7 @@ import { openDatabase } from '../../db/pool.ts';
 import { loadApp } from '../../define/load.ts';
 import { drainOutbox, type DrainingProcess, type DrainReport } from '../../drain/drain.ts';
 import { configuredDrain } from '../../fleet/drain.ts';
+import { startProbes } from '../../outbox/park.ts';
 import { createMetrics } from '../../metrics/catalogue.ts';
 import { createEvents } from '../../metrics/events.ts';
 import { createLog } from '../../metrics/log.ts';
@@ -62,7 +63,11 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
   const draining = configuredDrain(app, { config, db, handlers, log, workerId });
   try {
     await app.setup?.();
-    return await batches({ ...draining.options, batchSize, signal }, { events, gatekeeper }, options);
+    return await batches(
+      { ...draining.options, batchSize, signal },
+      { events, gatekeeper, startProbes: () => startProbes(db) },
+      options,
+    );
   } finally {
     stop();
     await draining.close();
