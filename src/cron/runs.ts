@@ -4,7 +4,8 @@
 import type { Executor } from '../db/executor.ts';
 import { jobQueue } from '../define/job.ts';
 import { checkMessage, type CheckedMessage } from '../outbox/message.ts';
-import { insertRows, newId, newRows, recordValues } from '../outbox/record.ts';
+import { newId } from '../outbox/id.ts';
+import { insertRows, newRows, recordValues } from '../outbox/record.ts';
 import type { CatchUpWindow } from './catchup.ts';
 import type { Instant } from './zones.ts';
 

@@ -61,15 +61,12 @@ async function messagesOf<S extends z.ZodType>(
   how: Pick<NewMessage, 'queue' | 'maxAttempts'>,
   all: readonly (EnqueueOptions & { readonly payload: z.output<S> })[],
 ): Promise<NewMessage[]> {
-  return Promise.all(
-    all.map(async ({ payload, deliveryKey, availableAt, priority }) => ({
-      ...how,
-      kind: target.kind,
-      name: target.name,
-      deliveryKey,
-      availableAt,
-      priority,
-      payload: await encodePayload(target, payload),
-    })),
-  );
+  const { kind, name } = target;
+  const { queue, maxAttempts } = how;
+  const messages: NewMessage[] = [];
+  for (const { payload: given, deliveryKey, availableAt, priority } of all) {
+    const payload = await encodePayload(target, given);
+    messages.push({ kind, name, queue, payload, maxAttempts, deliveryKey, availableAt, priority });
+  }
+  return messages;
 }

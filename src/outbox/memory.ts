@@ -5,7 +5,7 @@ import { byUrgency, claim, expire, finish, isClaimable, type MemoryMessage } fro
 import { checkMessage, type CheckedMessage, type Enqueued, type NewMessage } from './message.ts';
 import type { Settlement } from './outcome.ts';
 import type { OutboxPort, Settled } from './port.ts';
-import { newId } from './record.ts';
+import { newId } from './id.ts';
 import { isAllowed } from './transitions.ts';
 
 export type MemoryOutbox = OutboxPort & {

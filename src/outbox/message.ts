@@ -84,8 +84,10 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
   if (availableAt !== undefined && !isDueTime(availableAt))
     refuse('invalid_time', 'availableAt must be a valid Date between the years 1970 and 9999');
   checkOrigin(message);
-  const { payload: _, ...rest } = message;
-  return { ...rest, maxAttempts, priority, json: payloadJson(message.payload, maxPayloadBytes) };
+  const { parentId, requestId, traceparent } = message;
+  const json = payloadJson(message.payload, maxPayloadBytes);
+  const origin = { parentId, requestId, traceparent };
+  return { kind, name, queue, json, maxAttempts, priority, availableAt, deliveryKey, ...origin };
 }
 
 function checkOrigin({ requestId, traceparent }: NewMessage): void {

@@ -1,9 +1,9 @@
 // The step *record*: messages become rows in the caller's transaction (invariant A). One statement for one as for many.
 
-import { v7 } from 'uuid';
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from './errors.ts';
 import { standing } from './holder.ts';
+import { newId } from './id.ts';
 import type { CheckedMessage, Enqueued } from './message.ts';
 
 const types = {
@@ -43,22 +43,28 @@ export const recordSql = `${insertRows(newRows(1))}
 
 type NewRow = CheckedMessage & { readonly id: string };
 
-export function recordValues(messages: readonly NewRow[]): unknown[] {
-  const column = <T>(of: (m: NewRow) => T): T[] => messages.map(of);
+/** In the order of `types`. */
+function rowValues(row: NewRow): unknown[] {
   return [
-    column((m) => m.id),
-    column((m) => m.kind),
-    column((m) => m.name),
-    column((m) => m.queue),
-    column((m) => m.json),
-    column((m) => m.maxAttempts),
-    column((m) => m.priority),
-    column((m) => m.availableAt ?? null),
-    column((m) => m.deliveryKey ?? null),
-    column((m) => m.parentId ?? null),
-    column((m) => m.requestId ?? null),
-    column((m) => m.traceparent ?? null),
+    row.id,
+    row.kind,
+    row.name,
+    row.queue,
+    row.json,
+    row.maxAttempts,
+    row.priority,
+    row.availableAt ?? null,
+    row.deliveryKey ?? null,
+    row.parentId ?? null,
+    row.requestId ?? null,
+    row.traceparent ?? null,
   ];
+}
+
+/** An array for each column. */
+export function recordValues(messages: readonly NewRow[]): unknown[][] {
+  const rows = messages.map(rowValues);
+  return Object.keys(types).map((_, i) => rows.map((values) => values[i]));
 }
 
 /**
@@ -66,45 +72,34 @@ export function recordValues(messages: readonly NewRow[]): unknown[] {
  * half of what the statement for many would cost (npm run bench -- record). With a key, the plan is kept by a function.
  */
 export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
-  const given = Object.entries(rowValues(row));
-  if (row.deliveryKey !== undefined) {
-    const parameters = given.map(([name], i) => `$${i + 1}::${types[name as keyof typeof types]}`);
-    return {
-      sql: `select $1::uuid as id where waybill.outbox_record(${parameters.join(', ')})`,
-      values: given.map(([, value]) => value ?? null),
-    };
-  }
-  const columnsOf = given.filter(([, value]) => value !== undefined);
-  const names = columnsOf.map(([name]) => name).join(', ');
-  const parameters = columnsOf.map((_, i) => `$${i + 1}`).join(', ');
-  return {
-    sql: `insert into waybill.outbox_messages (${names}) values (${parameters})`,
-    values: columnsOf.map(([, value]) => value),
-  };
+  return row.deliveryKey === undefined ? insertOne(row) : { sql: recordKeyedSql, values: rowValues(row) };
 }
 
-function rowValues(row: NewRow): Readonly<Record<keyof typeof types, unknown>> {
-  const priority = row.priority === 0 && row.deliveryKey === undefined ? undefined : row.priority;
-  return {
-    id: row.id,
-    kind: row.kind,
-    name: row.name,
-    queue: row.queue,
-    payload: row.json,
-    max_attempts: row.maxAttempts,
-    priority,
-    available_at: row.availableAt,
-    delivery_key: row.deliveryKey,
-    parent_id: row.parentId,
-    request_id: row.requestId,
-    traceparent: row.traceparent,
-  };
-}
+const recordKeyedSql = `select $1::uuid as id where waybill.outbox_record(${Object.values(types)
+  .map((type, i) => `$${i + 1}::${type}`)
+  .join(', ')})`;
 
-export const newId = (): string => v7();
+function insertOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
+  let names = 'id, kind, name, queue, payload, max_attempts';
+  let parameters = '$1, $2, $3, $4, $5, $6';
+  const values: unknown[] = [row.id, row.kind, row.name, row.queue, row.json, row.maxAttempts];
+  const add = (name: keyof typeof types, value: unknown): void => {
+    if (value === undefined) return;
+    names += `, ${name}`;
+    parameters += `, $${values.push(value)}`;
+  };
+  if (row.priority !== 0) add('priority', row.priority);
+  add('available_at', row.availableAt);
+  add('parent_id', row.parentId);
+  add('request_id', row.requestId);
+  add('traceparent', row.traceparent);
+  return { sql: `insert into waybill.outbox_messages (${names}) values (${parameters})`, values };
+}
 
 /** Records what no standing delivery key forbids; gives an answer for each message, in their order. */
 export async function record(db: Executor, messages: readonly CheckedMessage[]): Promise<Enqueued[]> {
+  const [only] = messages;
+  if (only && messages.length === 1 && only.deliveryKey === undefined) return [await recordFree(db, only)];
   const rows = messages.map((message) => ({ ...message, id: newId() }));
   const answers = new Map<string, Enqueued>();
   // A holder may die or be cancelled between the two statements; then the next round records the message.
@@ -122,11 +117,19 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
   return rows.map((row) => answers.get(row.id)!);
 }
 
+/** One message that no key can keep out. */
+async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueued> {
+  const id = newId();
+  const { sql, values } = recordOne({ ...message, id });
+  await db.executeSql(sql, values);
+  return { id, status: 'pending', duplicate: false };
+}
+
 /** Gives the ids of those that no standing key kept out. */
 async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> {
   const [only] = open;
   const { sql, values } =
     only && open.length === 1 ? recordOne(only) : { sql: recordSql, values: recordValues(open) };
   const { rows } = await db.executeSql<{ id: string }>(sql, values);
-  return only && open.length === 1 && only.deliveryKey === undefined ? [only.id] : rows.map(({ id }) => id);
+  return rows.map(({ id }) => id);
 }

@@ -3,7 +3,8 @@
 
 import { checkMessage } from './message.ts';
 import type { Settlement } from './outcome.ts';
-import { insertRows, newId, newRows, recordValues } from './record.ts';
+import { newId } from './id.ts';
+import { insertRows, newRows, recordValues } from './record.ts';
 import { guard } from './transitions.ts';
 
 /** A retryable failure of the last attempt is the end: decided where attempts are counted. */

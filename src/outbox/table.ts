@@ -46,6 +46,7 @@ const files = [
   '0004_idempotency.sql',
   '0007_queues.sql',
   '0009_recording.sql',
+  '0010_rules.sql',
 ];
 
 /**

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import type { ClaimedMessage, Enqueued, NewMessage, Status } from '../outbox/message.ts';
 import type { Claim, OutboxPort } from '../outbox/port.ts';
-import { newId } from '../outbox/record.ts';
+import { newId } from '../outbox/id.ts';
 
 /** What stands in the store. */
 export type SeenMessage = {

@@ -12,7 +12,7 @@ import { checkOptions } from '../define/shape.ts';
 import { createLog } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { MemoryOutbox } from '../outbox/memory.ts';
-import { newId } from '../outbox/record.ts';
+import { newId } from '../outbox/id.ts';
 import { handlerDatabase } from './handler-database.ts';
 
 export type RunActionOptions = {

@@ -5,7 +5,7 @@ import { createFleetFigures } from '../../src/metrics/fleet.ts';
 import { hold, park } from '../../src/outbox/park.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { pauseQueue, registerQueues } from '../../src/outbox/queues.ts';
-import { newId } from '../../src/outbox/record.ts';
+import { newId } from '../../src/outbox/id.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

@@ -36,7 +36,8 @@ import {
   pruneAnswersSql,
   takeKeySql,
 } from '../../src/outbox/once.ts';
-import { newId, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { newId } from '../../src/outbox/id.ts';
+import { recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import {
   bookPermitsSql,
   lockPermitsSql,
