@@ -104,8 +104,21 @@ tried as (
    where g.ended <> 'delivered' and (g.ended <> 'released' or g.error is not null)),
 added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($7::uuid[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::int[], $13::int[], $14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($7::uuid[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::int[], $13::int[], $14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
+noted as (
+  insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
+  select r.message_id, r.type, r.recipient, r.detail, r.reference
+    from jsonb_to_recordset($19::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
 select id, status, seconds from settled;
+
+-- note a report
+insert into waybill.outbox_notes (message_id, type, recipient, detail, reference, source)
+select id, $3, $4, $5, $1, $6 from (
+  select id, 1 as rank from waybill.outbox_messages where id = $2::uuid
+  union all (select message_id, 2 from waybill.outbox_notes where reference = $1 order by id limit 1)
+) found order by rank limit 1
+on conflict (source) where source is not null do nothing
+returning message_id as id;
 
 -- extend
 with held as (

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { CheckedMessage, ClaimedMessage, Status } from './message.ts';
-import type { Settlement } from './outcome.ts';
+import type { Note, Settlement } from './outcome.ts';
 import type { ClaimRequest, Expired } from './port.ts';
 import { isAllowed } from './transitions.ts';
 
@@ -19,6 +19,8 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   claimedBy: string | null;
   claimedUntil: Date | null;
   lastError: string | null;
+  /** What its delivery noted for its timeline. */
+  notes: readonly Note[];
 };
 
 export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
@@ -79,6 +81,7 @@ export function finish(message: MemoryMessage, settlement: Settlement, now: numb
   if ('error' in settlement && settlement.error !== null) message.lastError = settlement.error;
   if (settlement.to === 'released') message.attempts -= 1;
   message.status = endOf(message, settlement);
+  if (settlement.to === 'delivered') message.notes = settlement.notes ?? [];
   if (message.status === 'failed' || message.status === 'pending')
     message.availableAt = new Date(now + ('delay' in settlement ? settlement.delay : 0));
 }

@@ -46,6 +46,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       claimedBy: null,
       claimedUntil: null,
       lastError: null,
+      notes: [],
     };
     into.push(message);
     return { id: message.id, status: 'pending', duplicate: false };

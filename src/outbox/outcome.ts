@@ -19,10 +19,25 @@ export type Failure = {
   readonly ambiguous?: boolean;
 };
 
+/** What is known of a delivered message beside that it was delivered, for its timeline. */
+export type Note = {
+  /** What happened, in one word: `accepted`, `refused`, `deferred`, `suppressed`, `withheld`, `bounced`, `complained`, … */
+  readonly type: string;
+  /** Whom it concerns. */
+  readonly recipient?: string | undefined;
+  /** What the far side said. */
+  readonly detail?: string | undefined;
+  /** The far side's own name for what it took. */
+  readonly reference?: string | undefined;
+};
+
 export type Outcome =
   | {
       readonly type: 'delivered';
-      /** Recorded in the settling statement. */ readonly then: readonly NewMessage[];
+      /** Recorded in the settling statement. */
+      readonly then: readonly NewMessage[];
+      /** For the message's timeline, likewise. */
+      readonly notes?: readonly Note[];
     }
   | { readonly type: 'failure'; readonly failure: Failure }
   /** Not this message's doing: a shutdown, or a worker that does not know its name. The attempt is given back. */
@@ -34,7 +49,7 @@ export type Outcome =
 
 /** What is written, under the claim token. `then` are messages that exist if and only if this settlement was recorded. */
 export type Settlement = { readonly id: string; readonly claimToken: string } & (
-  | { readonly to: 'delivered'; readonly then: readonly NewMessage[] }
+  | { readonly to: 'delivered'; readonly then: readonly NewMessage[]; readonly notes?: readonly Note[] }
   | {
       readonly to: 'failed';
       readonly error: string;

@@ -4,6 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { WaybillError } from './errors.ts';
 import { defaultPageSize, whereOf, type Filter } from './filter.ts';
 import type { Kind, Status } from './message.ts';
+import type { NoteView } from './note.ts';
 
 /** A message as the admin API and the command line show it. */
 export type MessageView = {
@@ -84,21 +85,30 @@ function idOfCursor(cursor: string): string {
   );
 }
 
+export type WholeMessage = MessageView & {
+  readonly payload: unknown;
+  readonly attempts: AttemptView[];
+  /** What its delivery, and reports of it later, noted; oldest first. */
+  readonly notes: NoteView[];
+};
+
+/** What JSON makes of it. */
+type Told<T> = { readonly [K in keyof T]: T[K] extends Date | null ? string : T[K] };
+
+const attemptsOf = `select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'finishedAt', a.finished_at,
+    'worker', a.worker, 'outcome', a.outcome, 'error', a.error) order by a.id)
+  from waybill.outbox_attempts a where a.message_id = m.id`;
+
+const notesOf = `select jsonb_agg(jsonb_build_object('at', n.at, 'type', n.type, 'recipient', n.recipient, 'detail', n.detail,
+    'reference', n.reference) order by n.id)
+  from waybill.outbox_notes n where n.message_id = m.id`;
+
 /** @throws WaybillError `invalid_id`, `not_found` */
-export async function showMessage(
-  db: Executor,
-  id: string,
-): Promise<MessageView & { readonly payload: unknown; readonly attempts: AttemptView[] }> {
+export async function showMessage(db: Executor, id: string): Promise<WholeMessage> {
   checkId(id);
-  const sql = `select ${viewColumns}, payload, coalesce((
-      select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'finishedAt', a.finished_at,
-                                          'worker', a.worker, 'outcome', a.outcome, 'error', a.error) order by a.id)
-        from waybill.outbox_attempts a where a.message_id = m.id), '[]') as attempts
+  const sql = `select ${viewColumns}, payload, coalesce((${attemptsOf}), '[]') as attempts, coalesce((${notesOf}), '[]') as notes
     from waybill.outbox_messages m where id = $1`;
-  type Row = MessageView & {
-    payload: unknown;
-    attempts: (Omit<AttemptView, 'startedAt' | 'finishedAt'> & { startedAt: string; finishedAt: string })[];
-  };
+  type Row = MessageView & { payload: unknown; attempts: Told<AttemptView>[]; notes: Told<NoteView>[] };
   const { rows } = await db.executeSql<Row>(sql, [id]);
   const row = rows[0] ?? notFound(id);
   const kept = row.attempts.map((a) => ({
@@ -106,7 +116,8 @@ export async function showMessage(
     startedAt: new Date(a.startedAt),
     finishedAt: new Date(a.finishedAt),
   }));
-  return { ...row, attempts: [...kept, ...delivering(row)] };
+  const notes = row.notes.map((note) => ({ ...note, at: new Date(note.at) }));
+  return { ...row, attempts: [...kept, ...delivering(row)], notes };
 }
 
 /** The attempt that delivered leaves no row of its own. */

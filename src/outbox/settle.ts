@@ -1,7 +1,8 @@
 // The step *settle*: an attempt's end is written under its claim token; a stale token changes nothing (invariant C).
-// One statement applies a batch: the rows, the attempts that did not succeed, and the messages that a delivery adds.
+// One statement applies a batch: the rows, the attempts that did not succeed, and the messages and notes that a delivery adds.
 
 import { checkMessage } from './message.ts';
+import { noteRows, noteRowsOf } from './note.ts';
 import type { Settlement } from './outcome.ts';
 import { newId } from './id.ts';
 import { insertRows, newRows, recordValues } from './record.ts';
@@ -37,7 +38,11 @@ export const settleSql = `
                 when s.status = 'dead' then 'dead' else 'retried' end, g.error
       from settled s join g on g.id = s.id join waybill.outbox_messages o on o.id = s.id
      where g.ended <> 'delivered' and (g.ended <> 'released' or g.error is not null)),
-  added as (${insertRows(`${newRows(7)} join settled s on s.id = n.parent_id`)})
+  added as (${insertRows(`${newRows(7)} join settled s on s.id = n.parent_id`)}),
+  noted as (
+    insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
+    select r.message_id, r.type, r.recipient, r.detail, r.reference
+      from ${noteRows('$19')} join settled s on s.id = r.message_id)
   select id, status, seconds from settled`;
 
 /**
@@ -59,6 +64,7 @@ export function settleValues(settlements: readonly Settlement[], maxPayloadBytes
     sorted.map((s) => ('delay' in s ? s.delay : 0)),
     sorted.map((s) => ('ambiguous' in s ? s.ambiguous : false)),
     ...recordValues(added),
+    JSON.stringify(sorted.flatMap(noteRowsOf)),
   ];
 }
 

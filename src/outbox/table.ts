@@ -47,6 +47,7 @@ const files = [
   '0007_queues.sql',
   '0009_recording.sql',
   '0010_rules.sql',
+  '0011_notes.sql',
 ];
 
 /**

@@ -57,7 +57,7 @@ export function settle(
   const { id, claimToken } = message;
   switch (outcome.type) {
     case 'delivered':
-      return { id, claimToken, to: 'delivered', then: outcome.then };
+      return { id, claimToken, to: 'delivered', then: outcome.then, notes: outcome.notes ?? [] };
     case 'released':
       return { id, claimToken, to: 'released', error: outcome.reason, delay: outcome.delay };
     case 'failure': {

@@ -37,6 +37,7 @@ import {
   takeKeySql,
 } from '../../src/outbox/once.ts';
 import { newId } from '../../src/outbox/id.ts';
+import { reportSql as noteReportSql } from '../../src/outbox/note.ts';
 import { recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import {
   bookPermitsSql,
@@ -99,6 +100,11 @@ export const statements: Record<string, Statement> = {
     sql: settleSql,
     values: (ids) => settleValues(ids.map(settlement), 1_000),
     uses: ['outbox_messages_pkey'],
+  },
+  'note a report': {
+    sql: noteReportSql,
+    values: ([id]) => ['reference', id, 'bounced', 'a@b.test', 'mailbox full', 'event'],
+    uses: ['outbox_messages_pkey', 'outbox_notes_reference'],
   },
   extend: {
     sql: extendSql,

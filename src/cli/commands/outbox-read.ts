@@ -20,7 +20,7 @@ export function addOutboxRead(outbox: Command): void {
     .action(list);
   outbox
     .command('show')
-    .description('one message, with its payload and its attempts')
+    .description('one message, with its payload, its attempts and its timeline')
     .argument('<id>', 'id of the message')
     .option('--json', 'the result as JSON')
     .action(show);
@@ -47,7 +47,7 @@ async function list(options: ListOptions): Promise<void> {
 
 async function show(id: string, options: Output): Promise<void> {
   const message = await withDatabase(({ db }) => showMessage(db, id));
-  const { payload, attempts, ...facts } = message;
+  const { payload, attempts, notes, ...facts } = message;
   print(message, options, () => [
     ...table(
       [],
@@ -57,6 +57,7 @@ async function show(id: string, options: Output): Promise<void> {
     ...attempts.map((a) =>
       `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd(),
     ),
+    ...notes.map((n) => `${text(n.at)} ${[n.type, n.recipient, n.detail].filter(Boolean).join(' ')}`),
   ]);
 }
 

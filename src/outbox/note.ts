@@ -1,0 +1,59 @@
+// Notes of the timeline of a message. Deliveries write them in the statement that settles; reports that come later (a bounce) find their message by the reference that the far side gave, or by its id.
+
+import type { Executor } from '../db/executor.ts';
+import { cleanError, type Note, type Settlement } from './outcome.ts';
+
+export type NoteView = {
+  readonly at: Date;
+  readonly type: string;
+  readonly recipient: string | null;
+  readonly detail: string | null;
+  readonly reference: string | null;
+};
+
+/** A note of a message's as JSON that Postgres can hold. */
+function noteRow(id: string, { type, recipient, detail, reference }: Note): Record<string, unknown> {
+  return {
+    message_id: id,
+    type,
+    recipient: recipient === undefined ? null : cleanError(recipient),
+    detail: detail === undefined ? null : cleanError(detail),
+    reference: reference === undefined ? null : cleanError(reference).slice(0, 200),
+  };
+}
+
+/** What a settlement notes. */
+export function noteRowsOf(settlement: Settlement): Record<string, unknown>[] {
+  if (settlement.to !== 'delivered') return [];
+  return (settlement.notes ?? []).map((note) => noteRow(settlement.id, note));
+}
+
+/** `(…)`: rows of `noteRowsOf` in the parameter, as a recordset. */
+export const noteRows = (parameter: string): string =>
+  `jsonb_to_recordset(${parameter}::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text)`;
+
+/** Values: reference, message id or null, type, recipient, detail, source. The id counts when such a message exists. */
+export const reportSql = `
+  insert into waybill.outbox_notes (message_id, type, recipient, detail, reference, source)
+  select id, $3, $4, $5, $1, $6 from (
+    select id, 1 as rank from waybill.outbox_messages where id = $2::uuid
+    union all (select message_id, 2 from waybill.outbox_notes where reference = $1 order by id limit 1)
+  ) found order by rank limit 1
+  on conflict (source) where source is not null do nothing
+  returning message_id as id`;
+
+export type Report = Note & {
+  readonly reference: string;
+  /** The message, when the report names it. */
+  readonly messageId: string | null;
+  /** The report's own name: told twice, it is noted once. */
+  readonly source: string;
+};
+
+/** Notes what the far side reports later. False when it is of no message of ours, or noted already. */
+export async function noteReport(db: Executor, report: Report): Promise<boolean> {
+  const { reference, messageId, source } = report;
+  const row = noteRow('', report);
+  const values = [reference, messageId, row['type'], row['recipient'], row['detail'], source];
+  return (await db.executeSql(reportSql, values)).rows.length === 1;
+}
