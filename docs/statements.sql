@@ -111,6 +111,21 @@ noted as (
     from jsonb_to_recordset($19::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
 select id, status, seconds from settled;
 
+-- suppressed
+select address, reason from waybill.email_suppressions where address = any($1::text[]);
+
+-- suppress
+insert into waybill.email_suppressions (address, reason) values ($1, $2)
+on conflict (address) do nothing returning address;
+
+-- unsuppress
+delete from waybill.email_suppressions where address = $1 returning address;
+
+-- suppressions
+select address, reason, since from waybill.email_suppressions
+where ($1::text is null or address > $1) and ($2::text is null or position($2 in address) > 0)
+order by address limit $3;
+
 -- note a report
 insert into waybill.outbox_notes (message_id, type, recipient, detail, reference, source)
 select id, $3, $4, $5, $1, $6 from (

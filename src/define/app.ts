@@ -2,6 +2,7 @@
 // so that they fail a build, never a worker at night.
 
 import { isName, isQueueName } from '../outbox/message.ts';
+import type { EmailProvider } from '../email/provider.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Action } from './action.ts';
 import type { Invoker } from './context.ts';
@@ -35,7 +36,11 @@ export type AppOptions = Hooks & {
   readonly listeners?: readonly Listener[];
   readonly jobs?: readonly Job[];
   readonly cron?: Cron | readonly Cron[];
-  readonly email?: { readonly retry?: RetryOptions };
+  readonly email?: {
+    readonly retry?: RetryOptions;
+    /** Used where WAYBILL_EMAIL_PROVIDER is not set. */
+    readonly provider?: EmailProvider;
+  };
 };
 
 export type App = Hooks & {
@@ -46,7 +51,7 @@ export type App = Hooks & {
   readonly jobs: readonly Job[];
   /** In the order of the definitions. */
   readonly cron: { readonly jobs: readonly CronJob[]; readonly notices: readonly string[] };
-  readonly email: { readonly retry: RetryPolicy };
+  readonly email: { readonly retry: RetryPolicy; readonly provider?: EmailProvider };
 };
 
 export function isApp(value: unknown): value is App {
@@ -75,7 +80,7 @@ export function defineApp(options: AppOptions): App {
   checkOptions('application', options, known);
   const { actions = [], events = [], listeners = [], jobs = [], cron = [], email = {}, ...hooks } = options;
   const crons = [cron].flat();
-  checkOptions('application: email', email, ['retry']);
+  checkOptions('application: email', email, ['retry', 'provider']);
   const lists = { actions, events, listeners, jobs };
   const problems = [
     ...wrongKinds(lists),
@@ -83,6 +88,7 @@ export function defineApp(options: AppOptions): App {
     ...routeDoubles(actions),
     ...deadReferences(lists),
     ...cronProblems(crons, actions),
+    ...providerProblems(email.provider),
   ];
   if (problems.length > 0) {
     const issues = problems.map((message) => ({ path: '', message }));
@@ -103,9 +109,20 @@ export function defineApp(options: AppOptions): App {
       jobs: Object.freeze(crons.flatMap((one) => one.jobs)),
       notices: Object.freeze(crons.flatMap((one) => one.notices)),
     }),
-    email: Object.freeze({ retry }),
+    email: Object.freeze({ retry, ...(email.provider && { provider: email.provider }) }),
     ...hooks,
   });
+}
+
+function providerProblems(provider: EmailProvider | undefined): string[] {
+  if (provider === undefined) return [];
+  const { name, idempotent, send } = provider as Partial<EmailProvider>;
+  const right = typeof name === 'string' && /^[a-z][a-z0-9_-]{0,39}$/.test(name);
+  return [
+    ...(right ? [] : ["email.provider.name must have 1 to 40 lower-case letters, digits, '_' or '-'"]),
+    ...(typeof idempotent === 'boolean' ? [] : ['email.provider.idempotent must be true or false']),
+    ...(typeof send === 'function' ? [] : ['email.provider.send must be a function']),
+  ];
 }
 
 type Lists = Pick<App, 'actions' | 'events' | 'listeners' | 'jobs'>;
@@ -151,7 +168,7 @@ function nameProblems(lists: Lists): string[] {
 }
 
 /** What the web process answers itself. */
-const reserved = /^\/(actions|admin|cron|livez|readyz|healthz|metrics|openapi\.json)(\/|$)/;
+const reserved = /^\/(actions|admin|cron|livez|readyz|healthz|metrics|inbox|webhooks|openapi\.json)(\/|$)/;
 
 /** `/orders/:id` and `/orders/:orderId` are the same route. */
 function routeDoubles(actions: readonly Action[]): string[] {

@@ -1,21 +1,18 @@
 // The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
 
 import { manifestOf } from '../cron/manifest.ts';
-import { maskAddresses } from '../email/address.ts';
-import { prepareEmail } from '../email/email.ts';
-import type { EmailProvider } from '../email/provider.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
 import type { Outcome } from '../outbox/outcome.ts';
 import { runAction } from './action.ts';
 import type { Deliver, Delivery } from './delivery.ts';
-import { failureOf } from './failure.ts';
+import { deliverEmail, type Mailing } from './email.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
 
 export type DeliverOptions = HandlerPorts & {
   /** Null: emails are left for somebody who has one. */
-  readonly provider: EmailProvider | null;
-  /** Hears of each answer of the provider. */
+  readonly mailing: Mailing | null;
+  /** Hears of each answer of the email provider. */
   readonly onEmail: (provider: string, outcome: string) => void;
 };
 
@@ -25,13 +22,14 @@ const delivered = (then: readonly NewMessage[] = []): Outcome => ({ type: 'deliv
 const unknownDelay = 15_000;
 
 export function createDeliver(options: DeliverOptions): Deliver {
-  const { registry } = options;
+  const { registry, mailing, emailFrom, onEmail, log } = options;
+  const { backoff } = registry.app.email.retry;
   const manifest = manifestOf(registry.app).hash;
   return async (message, signal) => {
     switch (message.kind) {
       case 'email':
-        return options.provider
-          ? sendEmail(message, options.provider, signal, options)
+        return mailing
+          ? deliverEmail(message, signal, { mailing, emailFrom, backoff, onEmail, log })
           : givenBack('this worker has no email provider');
       case 'event':
         return fanOut(message, options);
@@ -82,33 +80,4 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
       'nobody listens to this event: it is delivered to nobody',
     );
   return { outcome: delivered(then), backoff: defaultBackoff };
-}
-
-async function sendEmail(
-  message: ClaimedMessage,
-  provider: EmailProvider,
-  signal: AbortSignal,
-  options: DeliverOptions,
-): Promise<Delivery> {
-  const { onEmail, log } = options;
-  const { backoff } = options.registry.app.email.retry;
-  try {
-    // Again, as when it was recorded: a row may have been written by SQL, or edited by hand.
-    const email = prepareEmail(message.payload, { defaultFrom: options.emailFrom });
-    const domain = email.from.address.split('@').at(-1);
-    const receipt = await provider.send(email, { messageId: `<${message.id}@${domain}>`, signal });
-    onEmail(provider.name, 'accepted');
-    if (receipt.rejected.length > 0) {
-      const refused = receipt.rejected.map(({ address, error }) => maskAddresses(`${address}: ${error}`));
-      log.warn(
-        { message: message.id, refused },
-        'some recipients were refused, the others have the mail: it is not sent again',
-      );
-    }
-    return { outcome: delivered(), backoff };
-  } catch (error) {
-    const failure = failureOf(error);
-    onEmail(provider.name, failure.ambiguous ? 'ambiguous' : failure.type);
-    return { outcome: { type: 'failure', failure }, backoff, thrown: error };
-  }
 }

@@ -51,7 +51,7 @@ export function failureOf(thrown: unknown): Failure {
 const passing = ['delivery_key_contended'];
 
 function judge(thrown: unknown): Failure {
-  if (thrown instanceof EmailError) return decideEmail(thrown);
+  if (isOne(thrown, EmailError)) return decideEmail(thrown);
   if (isOne(thrown, RetryAfter))
     return { type: 'transient', message: thrown.message, retryAfter: thrown.delay };
   if (isOne(thrown, PermanentError)) return { type: 'permanent', message: textOf(thrown) };

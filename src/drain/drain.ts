@@ -8,6 +8,7 @@ import type { Transactions } from '../db/transaction.ts';
 import { standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import type { Deliver } from '../delivery/delivery.ts';
+import type { Suppressed } from '../email/suppression.ts';
 import { createLog, type Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Kind } from '../outbox/message.ts';
@@ -21,7 +22,7 @@ import type { AttemptEvents } from '../worker/report.ts';
 import { createSettler } from '../worker/settler.ts';
 import { gated } from './gate.ts';
 import { tellEnd, tellExpired, type Telling } from './instrumentation.ts';
-import { checkedBounds, type DrainOptions } from './options.ts';
+import { checkedBounds, type DrainEmail, type DrainOptions } from './options.ts';
 
 export type DrainReport = {
   readonly claimed: number;
@@ -149,8 +150,8 @@ function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const emailFrom = email?.from ?? null;
-  const provider = email?.provider ?? null;
-  const handlers = { db, outboxOn, registry, emailFrom, provider, log, onEmail: () => undefined };
+  const mailing = email ? { allowed: anybody, suppressed: nobody, ...given(email) } : null;
+  const handlers = { db, outboxOn, registry, emailFrom, mailing, log, onEmail: () => undefined };
   const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
@@ -168,6 +169,14 @@ function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }
     nudge: () => undefined,
     settler: createSettler({ outbox, pause, onRetry }),
   };
+}
+
+const anybody = (): boolean => true;
+const nobody: Suppressed = async () => new Map();
+
+/** Without what was left out. */
+function given({ provider, allowed, suppressed }: DrainEmail) {
+  return { provider, ...(allowed && { allowed }), ...(suppressed && { suppressed }) };
 }
 
 const noDatabase: Transactions = {

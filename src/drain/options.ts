@@ -3,13 +3,25 @@
 import type { PgPool, Transactions } from '../db/transaction.ts';
 import type { Registry } from '../define/registry.ts';
 import { checkOptions } from '../define/shape.ts';
+import type { Guard } from '../email/guard.ts';
 import type { EmailProvider } from '../email/provider.ts';
+import type { Suppressed } from '../email/suppression.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { DrainInstrumentation } from './instrumentation.ts';
+
+export type DrainEmail = {
+  readonly provider: EmailProvider;
+  /** The sender of emails without one. */
+  readonly from?: string | undefined;
+  /** Whom mail may go to; default: everybody. */
+  readonly allowed?: Guard | undefined;
+  /** Whom no mail goes to any more, of some addresses, and why; default: nobody is on such a list. */
+  readonly suppressed?: Suppressed | undefined;
+};
 
 export type DrainOptions = {
   /** On a pool, not on one transaction: claims and ends of attempts commit by themselves. */
@@ -22,7 +34,7 @@ export type DrainOptions = {
   /** For the transactions of handlers (`ctx.db`). Without it, a handler that needs one fails. */
   readonly pool?: PgPool | Transactions | undefined;
   /** Without it, emails are left for somebody else. */
-  readonly email?: { readonly provider: EmailProvider; readonly from?: string | undefined } | undefined;
+  readonly email?: DrainEmail | undefined;
   /** Of a claim; renewed every third of it while the handler runs. Default 15,000 ms. */
   readonly leaseMs?: Milliseconds | undefined;
   /** The delay of a retry, exactly, in ms; undefined: the retry policy's. */

@@ -1,4 +1,5 @@
 // What an email error means: one table, read from the top, the first row that fits. Nothing else in the project judges replies of servers.
+// docs/email.md shows it to users.
 
 import type { Failure } from '../outbox/outcome.ts';
 import type { EmailError } from './error.ts';
@@ -7,6 +8,8 @@ type Row = {
   readonly fits: (error: EmailError) => boolean;
   readonly type: Failure['type'];
   readonly why: string;
+  /** It asked everybody to wait, not this message alone. */
+  readonly holdsQueue?: true;
 };
 
 const reply =
@@ -25,6 +28,14 @@ const to =
   (...commands: readonly string[]) =>
   ({ command }: EmailError): boolean =>
     command !== undefined && commands.includes(command);
+const status =
+  (...codes: readonly number[]) =>
+  ({ status: answered }: EmailError): boolean =>
+    answered !== undefined && codes.includes(answered);
+const statuses =
+  (first: number) =>
+  ({ status: answered }: EmailError) =>
+    answered !== undefined && Math.floor(answered / 100) === first;
 const both =
   (...rules: readonly Row['fits'][]) =>
   (error: EmailError): boolean =>
@@ -35,7 +46,31 @@ const certificate = ({ code: text = '' }: EmailError): boolean =>
     text,
   );
 
-const table: readonly Row[] = [
+/** Answers over HTTP: RFC 9110, section 15, and resend.com/docs/api-reference/errors. */
+const http: readonly Row[] = [
+  {
+    fits: both(statuses(4), code('daily_quota_exceeded', 'monthly_quota_exceeded')),
+    type: 'operator',
+    why: "the provider's quota is used up",
+  },
+  { fits: status(401, 402, 403), type: 'operator', why: 'the provider does not accept our key' },
+  { fits: status(404, 405), type: 'operator', why: "the provider's address does not take emails" },
+  { fits: statuses(3), type: 'operator', why: "the provider's address points elsewhere" },
+  { fits: status(429), type: 'transient', holdsQueue: true, why: 'the provider wants fewer requests' },
+  // The key is the message's own: an earlier attempt was taken, with other contents.
+  {
+    fits: both(status(409), code('invalid_idempotent_request')),
+    type: 'permanent',
+    why: 'the provider took this message before, with other contents',
+  },
+  { fits: status(409), type: 'transient', why: 'an earlier attempt is still under way at the provider' },
+  { fits: status(408, 425), type: 'transient', why: 'the provider asks to try again' },
+  { fits: statuses(4), type: 'permanent', why: 'the provider refuses the message' },
+  { fits: statuses(5), type: 'transient', why: 'the provider fails at present' },
+  { fits: code('EANSWER'), type: 'transient', why: "the provider's answer cannot be read" },
+];
+
+const smtp: readonly Row[] = [
   // RFC 5321, 3.8 and 4.2.3: 421, the service is closing; may come as the reply to any command.
   { fits: reply(421), type: 'transient', why: 'the server is closing its service' },
   // RFC 5321, 4.2.3: 503, bad sequence of commands. Says something about the session, not about the message.
@@ -53,7 +88,7 @@ const table: readonly Row[] = [
   // RFC 8314, 5.2 and RFC 6125, 6.6: what cannot be verified is not trusted; RFC 3207, 4: STARTTLS was refused.
   { fits: certificate, type: 'operator', why: 'no trusted encryption with the server' },
   // RFC 5321, 5.1: a host that does not exist is a permanent error. The host is configuration; EAI_AGAIN is another code.
-  { fits: code('ENOTFOUND', 'ECONFIG'), type: 'operator', why: 'SMTP_URL names no host that exists' },
+  { fits: code('ENOTFOUND', 'ECONFIG'), type: 'operator', why: "the provider's host does not exist" },
   // RFC 5321, 3.1 and RFC 7504, 3: 554, 521 or another 5yz as the greeting. No message has been mentioned yet.
   {
     fits: both(replies(5), to('CONN', 'EHLO', 'HELO', 'LHLO')),
@@ -92,9 +127,17 @@ const table: readonly Row[] = [
   { fits: () => true, type: 'transient', why: 'the message did not reach the server' },
 ];
 
+const table: readonly Row[] = [...http, ...smtp];
+
 /** Total: every error has a row. The text may hold addresses and whatever the server said; failureOf cleans it. */
 export function decideEmail(error: EmailError): Failure {
-  const { type, why } = table.find(({ fits }) => fits(error))!;
-  const message = `${error.provider}: ${why}: ${error.message}`;
-  return error.phase === 'sent' ? { type, message, ambiguous: true } : { type, message };
+  const { type, why, holdsQueue } = table.find(({ fits }) => fits(error))!;
+  const { retryAfter } = error;
+  return {
+    type,
+    message: `${error.provider}: ${why}: ${error.message}`,
+    ...(retryAfter !== undefined && type === 'transient' && { retryAfter }),
+    ...(holdsQueue && { holdsQueue }),
+    ...(error.phase === 'sent' && { ambiguous: true }),
+  };
 }

@@ -4,7 +4,10 @@ import { z } from 'zod';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { parseAddress, type Address, type AddressInput } from './address.ts';
-import { attachment, bodyText, headers, refuse, subject, type Attachment } from './parts.ts';
+import { attachment, bodyText, headers, refuse, subject, unsubscribeUrl, type Attachment } from './parts.ts';
+import { plainText } from './plain.ts';
+
+export type Stream = 'transactional' | 'broadcast';
 
 type AddressesInput = AddressInput | readonly AddressInput[];
 
@@ -17,11 +20,15 @@ export type EmailInput = {
   readonly from?: AddressInput | undefined;
   readonly replyTo?: AddressesInput | undefined;
   readonly subject: string;
-  /** At least one of html and text. */
+  /** At least one of html and text. A missing text is derived from the html. */
   readonly html?: string | undefined;
   readonly text?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly attachments?: readonly Attachment[] | undefined;
+  /** `broadcast`: the same for many, who can unsubscribe; needs `unsubscribeUrl`. Default: `transactional`. */
+  readonly stream?: Stream | undefined;
+  /** Where one POST unsubscribes the recipient: https, RFC 8058. */
+  readonly unsubscribeUrl?: string | undefined;
 };
 
 /** What is stored: plain JSON, checked, with nothing left to parse. */
@@ -36,6 +43,8 @@ export type EmailPayload = {
   readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly attachments?: readonly Attachment[];
+  readonly stream?: Stream;
+  readonly unsubscribeUrl?: string;
 };
 
 const MAX_RECIPIENTS = 100;
@@ -77,6 +86,8 @@ const shape = {
   text: bodyText.optional(),
   headers: headers.optional(),
   attachments: z.array(attachment).optional(),
+  stream: z.enum(['transactional', 'broadcast']).optional(),
+  unsubscribeUrl: unsubscribeUrl.optional(),
 };
 
 const emailSchema = z.strictObject(shape);
@@ -92,6 +103,7 @@ export function prepareEmail(input: unknown, options: { readonly defaultFrom: st
   const { from, to, cc, bcc, replyTo, html, text, attachments, ...rest } = parsed.data;
   if (!html && !text)
     throw new WaybillError('content_required', 'an email needs html or text that is not empty');
+  checkUnsubscribe(rest);
   const recipients = distinct({ to, cc, bcc });
   return JSON.parse(
     JSON.stringify({
@@ -100,10 +112,60 @@ export function prepareEmail(input: unknown, options: { readonly defaultFrom: st
       ...(replyTo?.length ? { replyTo } : {}),
       ...rest,
       html: html || undefined,
-      text: text || undefined,
+      text: text || plainText(html ?? ''),
       attachments: attachments?.length ? attachments : undefined,
     }),
   ) as EmailPayload;
+}
+
+/** A part of the email of another message: those of its recipients that its far side refused for the time being. */
+const followUp = z.strictObject({
+  /** The message whose email it is. */
+  of: z.uuid(),
+  recipients: z.array(z.string()).min(1),
+});
+
+export type FollowUp = z.output<typeof followUp>;
+
+/**
+ * What was stored, checked again: a row may have been written by SQL, or edited by hand.
+ * @throws WaybillError, ZodError
+ */
+export function readEmail(
+  payload: unknown,
+  options: { readonly defaultFrom: string | null },
+): { readonly email: EmailPayload; readonly only?: FollowUp } {
+  if (typeof payload !== 'object' || payload === null || !('only' in payload))
+    return { email: prepareEmail(payload, options) };
+  const { only, ...email } = payload;
+  return { email: prepareEmail(email, options), only: followUp.parse(only) };
+}
+
+const unsubscribing = /^list-unsubscribe(-post)?$/i;
+
+function checkUnsubscribe(email: Pick<EmailInput, 'stream' | 'unsubscribeUrl' | 'headers'>): void {
+  if (email.stream === 'broadcast' && email.unsubscribeUrl === undefined)
+    throw new WaybillError(
+      'unsubscribe_url_required',
+      'a broadcast needs unsubscribeUrl: the address where one POST unsubscribes its recipient (RFC 8058)',
+      [{ path: 'unsubscribeUrl', message: 'is required when stream is broadcast' }],
+    );
+  const own = Object.keys(email.headers ?? {}).find((name) => unsubscribing.test(name));
+  if (own !== undefined && email.unsubscribeUrl !== undefined)
+    throw new WaybillError(
+      'header_not_allowed',
+      `the header ${own} follows from unsubscribeUrl: leave one away`,
+      [{ path: `headers.${own}`, message: 'follows from unsubscribeUrl' }],
+    );
+}
+
+/** The header fields of the email's own, and those of RFC 8058, section 3.1. */
+export function headerFields({
+  headers: own = {},
+  unsubscribeUrl: url,
+}: EmailPayload): Record<string, string> {
+  if (url === undefined) return { ...own };
+  return { ...own, 'List-Unsubscribe': `<${url}>`, 'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click' };
 }
 
 function sender(defaultFrom: string | null): Address {

@@ -1,17 +1,23 @@
 // The email error: how far a handover got, and what stopped it. It holds facts only; decide.ts judges them.
 
+import type { Milliseconds } from '../ports.ts';
+
 /** `connect`: the message had not gone out. `sent`: all of it had, and no answer came. `answered`: the far side said no. */
 export type Phase = 'connect' | 'sent' | 'answered';
 
 export type EmailFacts = {
   readonly provider: string;
   readonly phase: Phase;
-  /** Of Node (`ECONNREFUSED`) or of nodemailer (`EAUTH`); the more exact one. */
+  /** Of Node (`ECONNREFUSED`), of nodemailer (`EAUTH`) or of the far side (`daily_quota_exceeded`); the more exact one. */
   readonly code?: string | undefined;
   /** Of the reply, such as 550. */
   readonly responseCode?: number | undefined;
   /** What was answered, such as `RCPT TO`. */
   readonly command?: string | undefined;
+  /** Of the answer, for a far side that speaks HTTP. */
+  readonly status?: number | undefined;
+  /** When the far side wants to be asked again, in milliseconds. */
+  readonly retryAfter?: Milliseconds | undefined;
 };
 
 export class EmailError extends Error {
@@ -21,6 +27,8 @@ export class EmailError extends Error {
   readonly code: string | undefined;
   readonly responseCode: number | undefined;
   readonly command: string | undefined;
+  readonly status: number | undefined;
+  readonly retryAfter: Milliseconds | undefined;
 
   constructor(message: string, facts: EmailFacts, options?: ErrorOptions) {
     super(message, options);
@@ -29,5 +37,7 @@ export class EmailError extends Error {
     this.code = facts.code;
     this.responseCode = facts.responseCode;
     this.command = facts.command;
+    this.status = facts.status;
+    this.retryAfter = facts.retryAfter;
   }
 }

@@ -2,7 +2,7 @@
 // it is nearly always a mistake, one line without content.
 
 import { maskAddresses, type Address } from './address.ts';
-import type { EmailPayload } from './email.ts';
+import { headerFields, type EmailPayload } from './email.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
 
 export type LogProviderOptions = {
@@ -20,8 +20,8 @@ export function createLogProvider({ production, log, print = toStdout }: LogProv
     );
   return {
     name: 'log',
-    async send(email, { messageId }) {
-      const accepted = recipients(email).map(({ address }) => address);
+    idempotent: false,
+    async send(email, { messageId, recipients: accepted }) {
       if (production)
         log.info(
           { messageId, recipients: accepted.map(maskAddresses) },
@@ -30,16 +30,11 @@ export function createLogProvider({ production, log, print = toStdout }: LogProv
       else print(readable(email, messageId));
       return { accepted, rejected: [], response: 'logged' };
     },
-    async close() {},
   };
 }
 
 function toStdout(text: string): void {
   process.stdout.write(text);
-}
-
-function recipients({ to, cc = [], bcc = [] }: EmailPayload): Address[] {
-  return [...to, ...cc, ...bcc];
 }
 
 function readable(email: EmailPayload, messageId: string): string {
@@ -51,7 +46,7 @@ function readable(email: EmailPayload, messageId: string): string {
     ['Reply-To', email.replyTo && shown(email.replyTo)],
     ['Subject', email.subject],
     ['Message-ID', messageId],
-    ...Object.entries(email.headers ?? {}),
+    ...Object.entries(headerFields(email)),
     ...(email.attachments ?? []).map(({ filename, content }): [string, string] => [
       'Attachment',
       `${filename} (${content.length} characters)`,

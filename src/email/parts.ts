@@ -60,6 +60,23 @@ const headerValue = line.superRefine((value, ctx) => {
 
 export const headers = z.record(headerName, headerValue);
 
+/** RFC 8058, section 3.1: an HTTPS URI. It stands between `<` and `>` in a header. */
+export const unsubscribeUrl = line.transform((text, ctx): string => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (
+    url?.protocol === 'https:' &&
+    url.username === '' &&
+    url.href.length <= 2000 &&
+    !/[<>\s,]/.test(url.href)
+  )
+    return url.href;
+  refuse(ctx, {
+    code: 'unsubscribe_url_invalid',
+    message: 'must be a URL like https://shop.example/unsubscribe?id=7, of at most 2000 characters',
+  });
+  return z.NEVER;
+});
+
 const token = "[A-Za-z0-9!#$&'*+.^_`|~-]{1,127}";
 const contentType = new RegExp(`^${token}/${token}(?:; ?${token}=${token})*$`);
 

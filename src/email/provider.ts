@@ -1,28 +1,51 @@
 // The provider: where emails are handed over. Each says in one error form how far it got, so that one table can decide.
+// An application may bring its own: `defineApp({ email: { provider } })`.
 
 import type { EmailPayload } from './email.ts';
 
 export type Receipt = {
   readonly accepted: readonly string[];
-  /** Recipients refused while others were accepted. */
-  readonly rejected: readonly { readonly address: string; readonly error: string }[];
+  /** Recipients refused while others were accepted. The temporarily refused are tried again, alone. */
+  readonly rejected: readonly {
+    readonly address: string;
+    readonly error: string;
+    readonly temporary?: boolean;
+  }[];
   /** What the far side said. */
   readonly response: string;
+  /** The far side's own name for what it took; its later reports use it. */
+  readonly reference?: string;
+};
+
+export type Handover = {
+  /** Becomes the Message-ID, the same for every attempt, so that receivers can tell a repetition. */
+  readonly messageId: string;
+  /** The same for every attempt. A far side that knows it already does not send again. */
+  readonly idempotencyKey: string;
+  /** Becomes the Date: when the message was recorded. */
+  readonly date: Date;
+  /** Whom this handover is for: those of `to`, `cc` and `bcc` that are to get it now. Never empty. */
+  readonly recipients: readonly string[];
+  /** Aborts when it must end now. */
+  readonly signal: AbortSignal;
 };
 
 export type EmailProvider = {
   readonly name: string;
+  /** Whether a repeated idempotencyKey sends nothing twice: then a lost answer is no possible duplicate. */
+  readonly idempotent: boolean;
   /**
    * Hands one email over.
-   * @param about.messageId becomes the Message-ID, the same for every attempt, so that receivers can tell a repetition
    * @throws EmailError
    */
-  send(
-    email: EmailPayload,
-    about: { readonly messageId: string; readonly signal: AbortSignal },
-  ): Promise<Receipt>;
+  send(email: EmailPayload, about: Handover): Promise<Receipt>;
+  /**
+   * Proves that the far side lets us in, and sends nothing.
+   * @throws EmailError
+   */
+  verify?(signal: AbortSignal): Promise<void>;
   /** Ends what is open; running sends fail. */
-  close(): Promise<void>;
+  close?(): Promise<void>;
 };
 
 export type ProviderLog = {

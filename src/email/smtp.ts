@@ -4,9 +4,9 @@
 import { createTransport, type NodemailerError, type SendMailOptions } from 'nodemailer';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Milliseconds } from '../ports.ts';
-import type { EmailPayload } from './email.ts';
+import { headerFields, type EmailPayload } from './email.ts';
 import { EmailError } from './error.ts';
-import type { EmailProvider, Receipt } from './provider.ts';
+import type { EmailProvider, Handover, Receipt } from './provider.ts';
 
 /** How far the message of one send got. */
 type Progress = { sent: boolean };
@@ -25,8 +25,9 @@ export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider
   });
   return {
     name: 'smtp',
-    async send(email, { messageId, signal: outer }) {
-      const signal = AbortSignal.any([outer]); // one of its own: sends may share theirs
+    idempotent: false,
+    async send(email, about) {
+      const signal = AbortSignal.any([about.signal]); // one of its own: sends may share theirs
       const progress: Progress = { sent: false };
       running.set(signal, progress);
       try {
@@ -34,11 +35,16 @@ export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider
           accepted,
           response,
           rejectedErrors = [],
-        } = await transport.sendMail({ ...mailOf(email, messageId), signal });
+        } = await transport.sendMail({ ...mailOf(email, about), signal });
         return { accepted, response, rejected: rejectedErrors.map(refusedRecipient) };
       } catch (error) {
         throw emailError(error as NodemailerError, progress);
       }
+    },
+    async verify() {
+      await transport.verify().catch((error: NodemailerError) => {
+        throw emailError(error, { sent: false });
+      });
     },
     async close() {
       transport.close({ force: true });
@@ -91,9 +97,11 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
+type SmtpMail = SendMailOptions & { readonly baseBoundary: string };
+
 /** Addresses go as objects and the envelope is ours: nothing is left for nodemailer to parse (FACTS 16). */
-function mailOf(email: EmailPayload, messageId: string): SendMailOptions {
-  const { from, to, cc = [], bcc = [], replyTo, subject, html, text, headers, attachments } = email;
+function mailOf(email: EmailPayload, { messageId, date, recipients, idempotencyKey }: Handover): SmtpMail {
+  const { from, to, cc = [], replyTo, subject, html, text, attachments } = email;
   const listed = (list: readonly { name?: string; address: string }[]) =>
     list.map(({ name = '', address }) => ({ name, address }));
   return {
@@ -101,12 +109,14 @@ function mailOf(email: EmailPayload, messageId: string): SendMailOptions {
     to: listed(to),
     ...(cc.length > 0 ? { cc: listed(cc) } : {}),
     ...(replyTo ? { replyTo: listed(replyTo) } : {}),
-    envelope: { from: from.address, to: [...to, ...cc, ...bcc].map(({ address }) => address) },
+    envelope: { from: from.address, to: [...recipients] },
     messageId,
+    date,
+    baseBoundary: idempotencyKey, // nodemailer's own is random, and every attempt is to send the same bytes
     subject,
     ...(html === undefined ? {} : { html }),
     ...(text === undefined ? {} : { text }),
-    ...(headers === undefined ? {} : { headers: { ...headers } }),
+    headers: headerFields(email),
     ...(attachments === undefined ? {} : { attachments: attachments.map((one) => ({ ...one })) }),
     disableFileAccess: true,
     disableUrlAccess: true,
@@ -114,7 +124,13 @@ function mailOf(email: EmailPayload, messageId: string): SendMailOptions {
 }
 
 function refusedRecipient(error: NodemailerError): Receipt['rejected'][number] {
-  return { address: error.recipient ?? '', error: error.response ?? error.message };
+  const { recipient = '', response, message, responseCode = 0 } = error;
+  return { address: recipient, error: response ?? message, temporary: isTemporary(responseCode) };
+}
+
+/** RFC 5321, section 4.2.1; 552 to RCPT is an old way of saying 452 (section 4.5.3.1.10). */
+function isTemporary(responseCode: number): boolean {
+  return Math.floor(responseCode / 100) === 4 || responseCode === 552;
 }
 
 function emailError(error: NodemailerError, { sent }: Progress): EmailError {

@@ -5,13 +5,13 @@ import { withManifest } from '../cron/part.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
-import { createProvider } from '../email/choose.ts';
 import { registerQueues } from '../outbox/queues.ts';
 import { planRate, setRate, type RatePlan } from '../outbox/rate.ts';
 import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
 import { createLimits } from '../worker/limits.ts';
 import { workerPart } from '../worker/part.ts';
+import { configuredMailing } from './mailing.ts';
 import { outboxOf, queueOf, withApp, type Role } from './role.ts';
 
 export const emailRole: Role = (host) => deliveryRole(host, () => [standardQueues.email]);
@@ -32,8 +32,8 @@ async function deliveryRole(
   await registerQueues(host.db, queues);
   const rates = await ratesOf(host, queues);
   const outboxOn = outboxOf(config);
-  const provider = createProvider(config, log);
-  const handlers = { db: host.handlers, registry, provider, outboxOn, emailFrom: config.emailFrom, log };
+  const mailing = configuredMailing(app, config, host.db, log);
+  const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
   const limits = createLimits(registry);
   const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
@@ -41,7 +41,7 @@ async function deliveryRole(
     ...part,
     async run(signal) {
       await part.run(signal);
-      await provider.close();
+      await mailing.close();
     },
   });
   return withManifest(host, manifestOf(app), queues.includes(standardQueues.jobs), whole);

@@ -4,9 +4,9 @@ import type { Database } from '../db/pool.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
 import type { DrainOptions } from '../drain/options.ts';
-import { createProvider } from '../email/choose.ts';
 import type { Log } from '../metrics/log.ts';
 import type { Config } from '../process/config.ts';
+import { configuredMailing } from './mailing.ts';
 import { outboxOf } from './role.ts';
 
 export type ConfiguredDrain = {
@@ -28,7 +28,7 @@ export function configuredDrain(
   app: App,
   { config, db, handlers, log, workerId }: DrainPorts,
 ): ConfiguredDrain {
-  const provider = createProvider(config, log);
+  const mailing = configuredMailing(app, config, db, log);
   const options: DrainOptions = {
     log,
     workerId,
@@ -38,7 +38,7 @@ export function configuredDrain(
     leaseMs: config.leaseMs,
     concurrency: Math.min(config.concurrency, 10),
     // A rate is a matter of the fleet's workers, who book their turns when they claim.
-    email: config.emailRate === null ? { provider, from: config.emailFrom ?? undefined } : undefined,
+    email: config.emailRate === null ? { ...mailing, from: config.emailFrom ?? undefined } : undefined,
   };
-  return { options, close: () => provider.close() };
+  return { options, close: mailing.close };
 }

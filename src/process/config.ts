@@ -19,11 +19,14 @@ export type Config = {
   readonly adminKey: string | null;
   readonly metricsKey: string | null;
   readonly cronSecret: string | null;
-  readonly emailProvider: (typeof emailProviders)[number];
+  /** Null: not set; the application's own, or `log`. */
+  readonly emailProvider: (typeof emailProviders)[number] | null;
   readonly emailFrom: string | null;
   readonly smtpUrl: string | null;
   /** Messages per second over the whole fleet. */
   readonly emailRate: number | null;
+  /** Whom mail may go to outside production; null: everybody. */
+  readonly emailAllow: readonly string[] | null;
   readonly concurrency: number;
   readonly queues: readonly string[] | null;
   readonly leaseMs: Milliseconds;
@@ -75,13 +78,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     adminKey: read.key('WAYBILL_ADMIN_KEY', keyLength),
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
     cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
-    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, 'log', {
+    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null, {
       resend: 'is not available in this version',
       inbox: 'is not available in this version',
     }),
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
     emailRate: read.rate('WAYBILL_EMAIL_RATE'),
+    emailAllow: read.list(
+      'WAYBILL_EMAIL_ALLOW',
+      /^(?:[^\s@<>]*@)?[^\s@<>]+$/,
+      'addresses or domains, with commas between them',
+    ),
     concurrency: read.integer('WAYBILL_CONCURRENCY', 25, 1, 500),
     queues: read.list(
       'WAYBILL_QUEUES',
@@ -99,7 +107,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
     production,
   };
-  checkReserved(read);
   problems.push(...contradictions(config, read.isSet('SMTP_URL'), problems));
   read.unknown('WAYBILL_', (name, known) => {
     const meant = nearest(name, known);
@@ -107,15 +114,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   });
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
-}
-
-/** What a later version reads; a deployment may set it already, and hears of its mistakes already. */
-function checkReserved(read: ReturnType<typeof reader>): void {
-  read.list(
-    'WAYBILL_EMAIL_ALLOW',
-    /^(?:[^\s@<>]*@)?[^\s@<>]+$/,
-    'addresses or domains, with commas between them',
-  );
 }
 
 /** What is right alone and wrong together. A variable that is wrong by itself is not reported twice. */
@@ -127,6 +125,11 @@ function contradictions(config: Config, smtpUrlSet: boolean, found: readonly Pro
     problems.push({
       variable: 'SMTP_URL',
       message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587',
+    });
+  if (config.production && config.emailAllow !== null)
+    problems.push({
+      variable: 'WAYBILL_EMAIL_ALLOW',
+      message: 'is not for production, where it would keep mail from its recipients: unset it',
     });
   if (pollIntervalMs > leaseMs && !isWrong('WAYBILL_POLL_INTERVAL') && !isWrong('WAYBILL_LEASE'))
     problems.push({

@@ -50,12 +50,12 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return parseDuration(fallback)!;
   }
 
-  function choice<T extends string>(
+  function choice<T extends string, F extends T | null>(
     name: string,
     allowed: readonly T[],
-    fallback: T,
+    fallback: F,
     refused: Readonly<Record<string, string>> = {},
-  ): T {
+  ): T | F {
     const value = text(name);
     if (value === undefined) return fallback;
     const found = allowed.find((one) => one === value);

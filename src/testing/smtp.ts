@@ -18,6 +18,8 @@ export type FakeMail = {
   readonly messageId: string;
   /** As it came, folded lines joined: one entry a field. */
   readonly headerLines: readonly string[];
+  /** All of it, as it came. */
+  readonly source: string;
   readonly parsed: {
     readonly from?: MailAddress | undefined;
     readonly to?: readonly MailAddress[] | undefined;
@@ -172,5 +174,5 @@ function mailOf(
 ): FakeMail {
   const head = raw.toString('latin1').split('\r\n\r\n')[0]!;
   const headerLines = head.replaceAll(/\r\n[ \t]+/g, ' ').split('\r\n');
-  return { envelope, messageId: parsed.messageId ?? '', headerLines, parsed };
+  return { envelope, messageId: parsed.messageId ?? '', headerLines, source: raw.toString('latin1'), parsed };
 }

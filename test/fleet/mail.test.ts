@@ -4,7 +4,9 @@ import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { prepareEmail } from '../../src/email/email.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
+import { suppress, unsuppress } from '../../src/email/suppression.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { showMessage } from '../../src/outbox/read.ts';
 import { testFleet, type TestFleet } from '../support/fleet.ts';
 import { startSmtp, type Answer, type SmtpServer } from '../support/smtp.ts';
 import { until } from '../support/wait.ts';
@@ -36,7 +38,7 @@ afterAll(async () => {
   await postgres.end();
 });
 
-function message(to: string): NewMessage {
+function message(to: string | readonly string[]): NewMessage {
   const email = {
     from: 'shop@waybill.test',
     to,
@@ -52,7 +54,7 @@ function message(to: string): NewMessage {
   };
 }
 
-async function enqueue(to: string): Promise<string> {
+async function enqueue(to: string | readonly string[]): Promise<string> {
   return (await createPostgresOutbox(db).enqueue(message(to))).id;
 }
 
@@ -100,6 +102,48 @@ describe('email', () => {
     const id = await enqueue('later@b.test');
     expect(await settled(id)).toMatchObject({ status: 'delivered', attempts: 2 });
     expect(mailsOf(id)).toHaveLength(1);
+  });
+
+  it('of three, who is accepted has it once, who is refused for now gets it later, and the timeline tells', async () => {
+    let refusals = 2; // at once with the others, and once more alone
+    reply = (stage, about) => {
+      if (stage !== 'rcpt') return undefined;
+      if (about.startsWith('gone')) return 550;
+      return about.startsWith('grey') && refusals-- > 0 ? 451 : undefined;
+    };
+    const id = await enqueue(['ann@b.test', 'gone@b.test', 'grey@b.test']);
+    expect(await settled(id)).toMatchObject({ status: 'delivered', attempts: 1 });
+    const children = 'select id from waybill.outbox_messages where parent_id = $1';
+    const [child, ...more] = (await db.executeSql<{ id: string }>(children, [id])).rows;
+    expect(more).toEqual([]);
+    expect(await settled(child!.id)).toMatchObject({ status: 'delivered', attempts: 2 });
+    expect(mailsOf(id).map(({ envelope }) => envelope.to)).toEqual([['ann@b.test'], ['grey@b.test']]);
+    const { notes } = await showMessage(db, id);
+    expect(notes.map(({ type, recipient }) => [type, recipient])).toEqual([
+      ['accepted', null],
+      ['refused', 'gone@b.test'],
+      ['deferred', 'grey@b.test'],
+    ]);
+  });
+
+  it('who is on the suppression list gets nothing, and that is no error', async () => {
+    reply = () => undefined;
+    await suppress(db, 'Bounced@b.test', 'bounced');
+    const [alone, beside] = [
+      await enqueue('bounced@b.test'),
+      await enqueue(['ann@b.test', 'bounced@B.test']),
+    ];
+    expect(await settled(alone)).toMatchObject({ status: 'delivered', last_error: null });
+    expect(await settled(beside)).toMatchObject({ status: 'delivered', last_error: null });
+    expect(mailsOf(alone)).toEqual([]);
+    expect(mailsOf(beside).map(({ envelope }) => envelope.to)).toEqual([['ann@b.test']]);
+    expect((await showMessage(db, alone)).notes).toMatchObject([
+      { type: 'suppressed', recipient: 'bounced@b.test', detail: 'bounced' },
+    ]);
+    expect(await unsuppress(db, 'bounced@b.test')).toBe(true);
+    const again = await enqueue('bounced@b.test');
+    await settled(again);
+    expect(mailsOf(again)).toHaveLength(1);
   });
 
   it('D: Postgres crashes between a delivery and its settling and is back within the lease: nothing is sent twice', async () => {

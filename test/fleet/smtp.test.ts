@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { failureOf } from '../../src/delivery/failure.ts';
 import { createProvider } from '../../src/email/choose.ts';
-import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
-import type { EmailProvider } from '../../src/email/provider.ts';
+import { prepareEmail, type EmailInput, type EmailPayload } from '../../src/email/email.ts';
+import type { EmailProvider, Handover } from '../../src/email/provider.ts';
 import type { Failure } from '../../src/outbox/outcome.ts';
 import { startSmtp, type Answer, type Reply, type SmtpServer, type Stage } from '../support/smtp.ts';
 
@@ -24,15 +24,22 @@ async function server(options: Parameters<typeof startSmtp>[0] = {}): Promise<Sm
 
 function provider(smtpUrl: string, leaseMs = 6_000): EmailProvider {
   const made = createProvider({ emailProvider: 'smtp', smtpUrl, leaseMs, production: true }, silent);
-  open.push(made);
+  open.push({ close: async () => made.close?.() });
   return made;
 }
 
 const input: EmailInput = { from: 'Shop <shop@shop.test>', to: 'ann@b.test', subject: 'Hello', text: 'Hi' };
-const about = (signal = new AbortController().signal) => ({ messageId: '<m1@shop.test>', signal });
+const about = (email: EmailPayload, signal = new AbortController().signal): Handover => ({
+  messageId: '<m1@shop.test>',
+  idempotencyKey: '01900000-0000-7000-8000-000000000001',
+  date: new Date('2026-01-01T00:00:00Z'),
+  recipients: [...email.to, ...(email.cc ?? []), ...(email.bcc ?? [])].map(({ address }) => address),
+  signal,
+});
 
 function send(to: EmailProvider, email: Partial<EmailInput> = {}, signal?: AbortSignal) {
-  return to.send(prepareEmail({ ...input, ...email }, { defaultFrom: null }), about(signal));
+  const prepared = prepareEmail({ ...input, ...email }, { defaultFrom: null });
+  return to.send(prepared, about(prepared, signal));
 }
 
 async function failing(
@@ -103,6 +110,31 @@ describe('accepted', () => {
     );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(54);
     expect(smtp.mails).toHaveLength(54);
+  });
+
+  test('D: every attempt sends the same bytes', async () => {
+    const smtp = await server();
+    const email = {
+      html: '<p>Tea</p>',
+      attachments: [{ filename: 'a.txt', content: 'a' }],
+      unsubscribeUrl: 'https://b.test/u',
+    };
+    await send(provider(smtp.url), email);
+    await send(provider(smtp.url), email);
+    const [first, second] = smtp.mails;
+    expect(second!.source).toBe(first!.source);
+    expect(first!.headerLines).toContain('Date: Thu, 01 Jan 2026 00:00:00 +0000');
+    expect(first!.headerLines).toContain('List-Unsubscribe: <https://b.test/u>');
+    expect(first!.headerLines).toContain('List-Unsubscribe-Post: List-Unsubscribe=One-Click');
+    expect(first!.parsed.text?.trim()).toBe('Hi');
+  });
+
+  test('it goes to those of the handover alone, whatever the fields show', async () => {
+    const smtp = await server();
+    const email = prepareEmail({ ...input, to: ['ann@b.test', 'bob@b.test'] }, { defaultFrom: null });
+    await provider(smtp.url).send(email, { ...about(email), recipients: ['bob@b.test'] });
+    expect(smtp.mails[0]!.envelope.to).toEqual(['bob@b.test']);
+    expect(smtp.mails[0]!.parsed.to?.map(({ address }) => address)).toEqual(['ann@b.test', 'bob@b.test']);
   });
 
   test('one of two recipients is refused: the other has it, and the receipt says so', async () => {
@@ -260,7 +292,7 @@ describe('ended by us', () => {
     const to = provider(smtp.url, 60_000);
     const running = failing(to);
     await new Promise((done) => setTimeout(done, 200));
-    await to.close();
+    await to.close?.();
     expect(await running).toMatchObject({ type: 'transient' });
   });
 });

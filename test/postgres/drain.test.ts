@@ -272,6 +272,7 @@ describe('drainOutbox', () => {
     const sent: unknown[] = [];
     const provider: EmailProvider = {
       name: 'test',
+      idempotent: false,
       send: async (email, { messageId }) => {
         sent.push([email.to, messageId]);
         return { accepted: ['ann@customers.test'], rejected: [], response: 'ok' };
@@ -294,6 +295,7 @@ describe('drainOutbox', () => {
     let mended = false;
     const provider: EmailProvider = {
       name: 'test',
+      idempotent: false,
       send: async () => {
         if (!mended)
           throw new EmailError('wrong password', { provider: 'test', phase: 'answered', code: 'EAUTH' });

@@ -21,7 +21,8 @@ describe('readConfig', () => {
       port: 3000,
       metricsPort: null,
       adminKey: null,
-      emailProvider: 'log',
+      emailProvider: null,
+      emailAllow: null,
       concurrency: 25,
       queues: null,
       leaseMs: 15_000,
@@ -109,11 +110,18 @@ describe('readConfig', () => {
     expect(problems({ ...env, NODE_ENV: 'production', WAYBILL_ADMIN_KEY: 'k'.repeat(32) })).toEqual({});
   });
 
+  it('keeps the guard of recipients out of production', () => {
+    const env = { ...good, WAYBILL_EMAIL_ALLOW: 'ann@b.test, example.test' };
+    expect(readConfig(env).emailAllow).toEqual(['ann@b.test', 'example.test']);
+    expect(problems({ ...env, NODE_ENV: 'production' })).toEqual({
+      WAYBILL_EMAIL_ALLOW: expect.stringMatching(/not for production/),
+    });
+  });
+
   it.each([
     ['WAYBILL_CRON_SECRET', 'k'.repeat(32)],
     ['WAYBILL_EMAIL_RATE', '0.5'],
-    ['WAYBILL_EMAIL_ALLOW', 'ann@b.test, example.test'],
-  ])('takes %s=%s, which a later version reads', (variable, value) => {
+  ])('takes %s=%s', (variable, value) => {
     expect(problems({ ...good, NODE_ENV: 'production', [variable]: value })).toEqual({});
   });
 

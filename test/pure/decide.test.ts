@@ -56,6 +56,30 @@ const lines: readonly [title: string, type: string, facts: Facts][] = [
   ['lost before the message', 'transient', { code: 'ECONNECTION', command: 'CONN' }],
   ['an abort', 'transient', { code: 'EABORT' }],
   ['nothing known', 'transient', {}],
+  ['HTTP 301', 'operator', { status: 301 }],
+  ['HTTP 400', 'permanent', { status: 400, code: 'validation_error' }],
+  ['HTTP 401', 'operator', { status: 401, code: 'missing_api_key' }],
+  ['HTTP 402', 'operator', { status: 402 }],
+  ['HTTP 403', 'operator', { status: 403, code: 'invalid_api_key' }],
+  ['HTTP 404', 'operator', { status: 404 }],
+  ['HTTP 405', 'operator', { status: 405 }],
+  ['HTTP 408', 'transient', { status: 408 }],
+  [
+    'HTTP 409, another attempt under way',
+    'transient',
+    { status: 409, code: 'concurrent_idempotent_requests' },
+  ],
+  ['HTTP 409, other contents', 'permanent', { status: 409, code: 'invalid_idempotent_request' }],
+  ['HTTP 413', 'permanent', { status: 413 }],
+  ['HTTP 422', 'permanent', { status: 422, code: 'invalid_attachment' }],
+  ['HTTP 425', 'transient', { status: 425 }],
+  ['HTTP 429', 'transient', { status: 429, code: 'rate_limit_exceeded' }],
+  ['a used up daily quota', 'operator', { status: 429, code: 'daily_quota_exceeded' }],
+  ['a used up monthly quota', 'operator', { status: 429, code: 'monthly_quota_exceeded' }],
+  ['HTTP 451', 'permanent', { status: 451, code: 'security_error' }],
+  ['HTTP 500', 'transient', { status: 500 }],
+  ['HTTP 503', 'transient', { status: 503 }],
+  ['an answer in HTML', 'transient', { status: 200, code: 'EANSWER' }],
 ];
 
 test.each(lines)('%s: %s', (_, type, facts) => {
@@ -70,3 +94,10 @@ test.each(['ECONNECTION', 'ECONNRESET', 'ETIMEDOUT', 'EABORT'])(
     expect(decide({ phase: 'sent', code })).toMatchObject({ type: 'transient', ambiguous: true });
   },
 );
+
+test('429 holds the whole queue for as long as the provider says, and nothing else does', () => {
+  expect(decide({ status: 429, retryAfter: 7_000 })).toMatchObject({ holdsQueue: true, retryAfter: 7_000 });
+  expect(decide({ status: 503, retryAfter: 7_000 })).toMatchObject({ retryAfter: 7_000 });
+  expect(decide({ status: 503, retryAfter: 7_000 }).holdsQueue).toBeUndefined();
+  expect(decide({ status: 401, retryAfter: 7_000 }).retryAfter).toBeUndefined();
+});

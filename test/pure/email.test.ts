@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { maskAddresses, parseAddress } from '../../src/email/address.ts';
-import { prepareEmail } from '../../src/email/email.ts';
+import { headerFields, prepareEmail } from '../../src/email/email.ts';
 import { WaybillError } from '../../src/outbox/errors.ts';
 
 const good = { to: 'ann@b.test', subject: 'Hello', text: 'Hi' };
@@ -117,6 +117,49 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
   ['an option of the message', 'unknown_field', 'deliveryKey', { ...good, deliveryKey: 'k' }],
   ['a structural header', 'header_not_allowed', 'headers.bcc', { ...good, headers: { bcc: 'evil@z.test' } }],
   [
+    'a broadcast without a way out',
+    'unsubscribe_url_required',
+    'unsubscribeUrl',
+    { ...good, stream: 'broadcast' },
+  ],
+  ['an unknown stream', 'invalid_email', 'stream', { ...good, stream: 'spam' }],
+  [
+    'unsubscribing by http',
+    'unsubscribe_url_invalid',
+    'unsubscribeUrl',
+    { ...good, unsubscribeUrl: 'http://b.test/u' },
+  ],
+  [
+    'unsubscribing by mail',
+    'unsubscribe_url_invalid',
+    'unsubscribeUrl',
+    { ...good, unsubscribeUrl: 'mailto:u@b.test' },
+  ],
+  [
+    'a password in unsubscribeUrl',
+    'unsubscribe_url_invalid',
+    'unsubscribeUrl',
+    { ...good, unsubscribeUrl: 'https://a:b@b.test/u' },
+  ],
+  [
+    'CRLF in unsubscribeUrl',
+    'control_character',
+    'unsubscribeUrl',
+    { ...good, unsubscribeUrl: 'https://b.test/u\r\nBcc: evil@z.test' },
+  ],
+  [
+    'two ways out',
+    'header_not_allowed',
+    'headers.list-unsubscribe',
+    { ...good, unsubscribeUrl: 'https://b.test/u', headers: { 'list-unsubscribe': '<https://c.test>' } },
+  ],
+  [
+    'a part of another message, which only a delivery makes',
+    'unknown_field',
+    'only',
+    { ...good, only: { of: '01900000-0000-7000-8000-000000000001', recipients: ['x@y.test'] } },
+  ],
+  [
     'a content header',
     'header_not_allowed',
     'headers.Content-Type',
@@ -171,6 +214,46 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
     { ...good, attachments: [{ filename: 'a', content: '!', encoding: 'base64' }] },
   ],
 ];
+
+describe('what is derived', () => {
+  const prepared = (input: object) => prepareEmail({ to: good.to, subject: 's', ...input }, options);
+
+  test('a text from html alone, and the same when it is prepared again', () => {
+    const html =
+      '<style>p{color:red}</style><h1>Danke</h1><p>Tea &amp; <a href="https://s.test/o">order</a><img src=x></p>';
+    const email = prepared({ html });
+    expect(email.text).toBe('Danke\n\nTea & order [https://s.test/o]');
+    expect(prepareEmail(email, options)).toEqual(email);
+    expect(prepared({ html, text: 'own' }).text).toBe('own');
+    expect(prepared({ html: '<img src="x">' })).not.toHaveProperty('text');
+  });
+
+  test('the rows of a table are lines, and its cells stand apart', () => {
+    const html =
+      '<table><tr><th>Tea</th><th>2</th></tr><tr><td>Cup &lt;3</td><td>1</td></tr></table><p>Bye</p>';
+    expect(prepared({ html }).text).toBe('Tea 2\nCup <3 1\n\nBye');
+  });
+
+  test('twenty thousand nested elements do not break it', () => {
+    expect(prepared({ html: `${'<b>'.repeat(20_000)}deep` }).html).toContain('deep');
+  });
+
+  test('the two fields of RFC 8058 from unsubscribeUrl', () => {
+    const email = prepared({
+      text: 't',
+      stream: 'broadcast',
+      unsubscribeUrl: 'https://b.test/ü?id=7',
+      headers: { 'X-A': '1' },
+    });
+    expect(headerFields(email)).toEqual({
+      'X-A': '1',
+      'List-Unsubscribe': '<https://b.test/%C3%BC?id=7>',
+      'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
+    });
+    expect(prepareEmail(email, options)).toEqual(email);
+    expect(headerFields(prepared({ text: 't' }))).toEqual({});
+  });
+});
 
 describe('refused', () => {
   test.each(refused)('%s: %s', (_, code, path, input) => {

@@ -13,7 +13,12 @@ const failure = (type: 'transient' | 'permanent' | 'operator', rest: object = {}
 
 describe('settle', () => {
   it.each<[string, Outcome, object]>([
-    ['delivered', { type: 'delivered', then: [] }, { to: 'delivered', then: [] }],
+    ['delivered', { type: 'delivered', then: [] }, { to: 'delivered', then: [], notes: [] }],
+    [
+      'delivered with notes',
+      { type: 'delivered', then: [], notes: [{ type: 'accepted' }] },
+      { to: 'delivered', then: [], notes: [{ type: 'accepted' }] },
+    ],
     ['released', { type: 'released', reason: null, delay: 0 }, { to: 'released', error: null, delay: 0 }],
     ['transient', failure('transient'), { to: 'failed', error: 'why', delay: 1_000, ambiguous: false }],
     [

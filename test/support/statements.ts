@@ -13,6 +13,7 @@ import {
   tellSql,
 } from '../../src/cron/sweep.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
+import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
@@ -100,6 +101,14 @@ export const statements: Record<string, Statement> = {
     sql: settleSql,
     values: (ids) => settleValues(ids.map(settlement), 1_000),
     uses: ['outbox_messages_pkey'],
+  },
+  suppressed: { sql: suppressedSql, values: () => [['a@b.test']], uses: ['email_suppressions_pkey'] },
+  suppress: { sql: suppressSql, values: () => ['a@b.test', 'bounced'], uses: [] },
+  unsuppress: { sql: unsuppressSql, values: () => ['a@b.test'], uses: ['email_suppressions_pkey'] },
+  suppressions: {
+    sql: suppressionsSql,
+    values: () => [null, null, 101],
+    uses: ['email_suppressions_pkey'],
   },
   'note a report': {
     sql: noteReportSql,

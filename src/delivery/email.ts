@@ -1,0 +1,146 @@
+// One email to its provider, and what became of each recipient. Nobody who has the mail gets it again: who was refused for the time being
+// becomes a message of his own, recorded in the statement that settles this one.
+
+import { maskAddresses } from '../email/address.ts';
+import { readEmail, type EmailPayload, type FollowUp } from '../email/email.ts';
+import type { Guard } from '../email/guard.ts';
+import type { EmailProvider, Receipt } from '../email/provider.ts';
+import type { Suppressed } from '../email/suppression.ts';
+import type { Log } from '../metrics/log.ts';
+import type { Backoff } from '../outbox/backoff.ts';
+import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
+import type { Note, Outcome } from '../outbox/outcome.ts';
+import type { Milliseconds } from '../ports.ts';
+import type { Delivery } from './delivery.ts';
+import { failureOf } from './failure.ts';
+
+/** How mail goes out of this process. */
+export type Mailing = {
+  readonly provider: EmailProvider;
+  /** Whom mail may go to. */
+  readonly allowed: Guard;
+  readonly suppressed: Suppressed;
+};
+
+export type EmailPorts = {
+  readonly mailing: Mailing;
+  readonly emailFrom: string | null;
+  readonly backoff: Backoff;
+  /** Hears of each answer of the provider, and of mail that went nowhere. */
+  readonly onEmail: (provider: string, outcome: string) => void;
+  readonly log: Pick<Log, 'warn'>;
+};
+
+/** The list could not be read: the database's failure, not the message's. */
+const listDelay: Milliseconds = 1_000;
+
+export async function deliverEmail(
+  message: ClaimedMessage,
+  signal: AbortSignal,
+  ports: EmailPorts,
+): Promise<Delivery> {
+  const { mailing, emailFrom, backoff, onEmail } = ports;
+  const { provider } = mailing;
+  try {
+    const { email, only } = readEmail(message.payload, { defaultFrom: emailFrom });
+    const chosen = await choose(only?.recipients ?? everybody(email), mailing);
+    if (!chosen) return { outcome: listUnread, backoff };
+    const { recipients, notes } = chosen;
+    if (recipients.length === 0) {
+      onEmail(provider.name, notes[0]?.type ?? 'suppressed');
+      return { outcome: { type: 'delivered', then: [], notes }, backoff };
+    }
+    const receipt = await provider.send(email, {
+      messageId: messageIdOf(only?.of ?? message.id, email),
+      idempotencyKey: message.id,
+      date: message.createdAt,
+      recipients,
+      signal,
+    });
+    onEmail(provider.name, 'accepted');
+    return { outcome: accepted(message, receipt, notes, { only, log: ports.log }), backoff };
+  } catch (error) {
+    const { ambiguous = false, ...failure } = failureOf(error);
+    const doubtful = ambiguous && !provider.idempotent;
+    onEmail(provider.name, doubtful ? 'ambiguous' : failure.type);
+    const outcome: Outcome = { type: 'failure', failure: doubtful ? { ...failure, ambiguous } : failure };
+    return { outcome, backoff, thrown: error };
+  }
+}
+
+const listUnread: Outcome = {
+  type: 'released',
+  reason: 'the suppression list could not be read',
+  delay: listDelay,
+};
+
+function everybody({ to, cc = [], bcc = [] }: EmailPayload): string[] {
+  return [...to, ...cc, ...bcc].map(({ address }) => address);
+}
+
+function messageIdOf(id: string, { from }: EmailPayload): string {
+  return `<${id}@${from.address.split('@').at(-1)}>`;
+}
+
+type Chosen = { readonly recipients: readonly string[]; readonly notes: readonly Note[] };
+
+/** Whom it goes to now, and a note for each that it does not go to. Undefined: not to be known at present. */
+async function choose(
+  asked: readonly string[],
+  { allowed, suppressed }: Mailing,
+): Promise<Chosen | undefined> {
+  const withheld = asked.filter((address) => !allowed(address));
+  const permitted = asked.filter(allowed);
+  const list = await suppressed(permitted).catch(() => undefined);
+  if (list === undefined) return undefined;
+  const detail = 'WAYBILL_EMAIL_ALLOW does not name it: not sent';
+  return {
+    recipients: permitted.filter((address) => !list.has(address)),
+    notes: [
+      ...withheld.map((recipient): Note => ({ type: 'withheld', recipient, detail })),
+      ...[...list].map(([recipient, reason]): Note => ({ type: 'suppressed', recipient, detail: reason })),
+    ],
+  };
+}
+
+function accepted(
+  message: ClaimedMessage,
+  { rejected, response, reference }: Receipt,
+  notes: readonly Note[],
+  { only, log }: { readonly only: FollowUp | undefined; readonly log: Pick<Log, 'warn'> },
+): Outcome {
+  const told: Note[] = rejected.map(({ address, error, temporary }) => ({
+    type: temporary ? 'deferred' : 'refused',
+    recipient: address,
+    detail: maskAddresses(error),
+  }));
+  if (told.length > 0) {
+    const recipients = told.map(
+      ({ type, recipient = '', detail }) => `${type} ${maskAddresses(recipient)}: ${detail}`,
+    );
+    log.warn({ message: message.id, recipients }, 'some recipients were refused; the others have the mail');
+  }
+  const later = rejected.filter(({ temporary }) => temporary).map(({ address }) => address);
+  return {
+    type: 'delivered',
+    then: later.length === 0 ? [] : [laterMessage(message, later, only)],
+    notes: [{ type: 'accepted', detail: maskAddresses(response), reference }, ...told, ...notes],
+  };
+}
+
+function laterMessage(
+  message: ClaimedMessage,
+  recipients: readonly string[],
+  only: FollowUp | undefined,
+): NewMessage {
+  const { kind, name, queue, maxAttempts, requestId, traceparent } = message;
+  return {
+    kind,
+    name,
+    queue,
+    maxAttempts,
+    payload: { ...(message.payload as object), only: { of: only?.of ?? message.id, recipients } },
+    requestId: requestId ?? undefined,
+    traceparent: traceparent ?? undefined,
+  };
+}

@@ -1,0 +1,94 @@
+// The suppression list: addresses that no mail goes to any more. It is consulted at delivery; to be on it is an outcome, not an error.
+
+import type { Executor } from '../db/executor.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { cleanError } from '../outbox/outcome.ts';
+import { parseAddress } from './address.ts';
+
+export type Suppression = { readonly address: string; readonly reason: string; readonly since: Date };
+
+/** Which of the addresses are on the list → why. */
+export type Suppressed = (addresses: readonly string[]) => Promise<ReadonlyMap<string, string>>;
+
+/** Addresses are compared without regard to case: mailboxes that differ in it alone are not met in practice (RFC 5321, section 2.4). */
+export const suppressedSql = `select address, reason from waybill.email_suppressions where address = any($1::text[])`;
+
+/** What is asked in the same turn goes into one statement: a worker begins what it claimed together. */
+export function createSuppressed(db: Executor): Suppressed {
+  let asked = new Set<string>();
+  let answer: Promise<ReadonlyMap<string, string>> | undefined;
+
+  async function ask(): Promise<ReadonlyMap<string, string>> {
+    await Promise.resolve();
+    const addresses = [...asked];
+    asked = new Set();
+    answer = undefined;
+    const { rows } = await db.executeSql<{ address: string; reason: string }>(suppressedSql, [addresses]);
+    return new Map(rows.map(({ address, reason }) => [address, reason]));
+  }
+
+  return async (addresses) => {
+    for (const address of addresses) asked.add(address.toLowerCase());
+    const found = await (answer ??= ask());
+    return new Map(
+      addresses.flatMap((address) => {
+        const reason = found.get(address.toLowerCase());
+        return reason === undefined ? [] : [[address, reason] as const];
+      }),
+    );
+  };
+}
+
+export const suppressSql = `
+  insert into waybill.email_suppressions (address, reason) values ($1, $2)
+  on conflict (address) do nothing returning address`;
+
+/**
+ * Adds an address. One that is there keeps its reason.
+ * @returns whether it is new
+ * @throws WaybillError with what is wrong with the address
+ */
+export async function suppress(db: Executor, address: string, reason: string): Promise<boolean> {
+  const values = [bare(address), cleanError(reason).slice(0, 500)];
+  return (await db.executeSql(suppressSql, values)).rows.length === 1;
+}
+
+export const unsuppressSql = `delete from waybill.email_suppressions where address = $1 returning address`;
+
+/**
+ * Takes an address off the list.
+ * @returns whether it was there
+ * @throws WaybillError with what is wrong with the address
+ */
+export async function unsuppress(db: Executor, address: string): Promise<boolean> {
+  return (await db.executeSql(unsuppressSql, [bare(address)])).rows.length === 1;
+}
+
+export const suppressionsSql = `
+  select address, reason, since from waybill.email_suppressions
+   where ($1::text is null or address > $1) and ($2::text is null or position($2 in address) > 0)
+   order by address limit $3`;
+
+export type SuppressionPage = { readonly suppressions: Suppression[]; readonly nextCursor: string | null };
+
+/** By address. The cursor is the last address of the page before. */
+export async function listSuppressions(
+  db: Executor,
+  query: {
+    readonly limit?: number;
+    readonly cursor?: string | undefined;
+    readonly contains?: string | undefined;
+  } = {},
+): Promise<SuppressionPage> {
+  const { limit = 100, cursor = null, contains } = query;
+  const values = [cursor, contains?.toLowerCase() ?? null, limit + 1];
+  const { rows } = await db.executeSql<Suppression>(suppressionsSql, values);
+  const suppressions = rows.slice(0, limit);
+  return { suppressions, nextCursor: rows.length > limit ? (suppressions.at(-1)?.address ?? null) : null };
+}
+
+function bare(text: string): string {
+  const parsed = parseAddress(text);
+  if (!('address' in parsed)) throw new WaybillError(parsed.code, parsed.message);
+  return parsed.address.toLowerCase();
+}
