@@ -41,7 +41,8 @@ export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider
         throw emailError(error as NodemailerError, progress);
       }
     },
-    async verify() {
+    async verify(signal) {
+      signal.addEventListener('abort', () => transport.close({ force: true }), { once: true });
       await transport.verify().catch((error: NodemailerError) => {
         throw emailError(error, { sent: false });
       });

@@ -14,6 +14,7 @@ import { fleet } from '../process/heartbeat.ts';
 import { checkAdminKey } from './auth.ts';
 import { addCron } from './cron.ts';
 import { addQueues } from './queues.ts';
+import { addSuppressions } from './suppressions.ts';
 
 export type AdminPorts = {
   readonly db: Database;
@@ -45,6 +46,7 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: Admin
     admin.post<WithId>('/outbox/:id/retry', (request) => nudged(retryMessage(db, request.params.id)));
     admin.post<WithId>('/outbox/:id/cancel', (request) => nudged(cancelMessage(db, request.params.id)));
     addQueues(admin, db);
+    addSuppressions(admin, db);
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));
     addCron(admin, { db, nudge });
   }

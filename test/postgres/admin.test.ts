@@ -612,3 +612,44 @@ describe('queues', () => {
     expect((await queues()).every(({ state }) => state === 'open')).toBe(true);
   });
 });
+
+describe('/admin/suppressions', () => {
+  type Page = {
+    suppressions: { address: string; reason: string; since: string }[];
+    nextCursor: string | null;
+  };
+
+  it('adds, lists page by page and removes', async () => {
+    for (const address of ['Ann@B.test', 'bob@b.test', 'carl@c.test'])
+      expect(await ask('POST', '/suppressions', { address, reason: 'asked' })).toMatchObject({
+        body: { added: true },
+      });
+    expect(await ask('POST', '/suppressions', { address: 'ann@b.test' })).toMatchObject({
+      body: { added: false },
+    });
+    const first = (await ask<Page>('GET', '/suppressions?limit=2')).body;
+    expect(first.suppressions.map(({ address, reason }) => [address, reason])).toEqual([
+      ['ann@b.test', 'asked'],
+      ['bob@b.test', 'asked'],
+    ]);
+    const second = (await ask<Page>('GET', `/suppressions?limit=2&cursor=${first.nextCursor}`)).body;
+    expect(second).toMatchObject({ suppressions: [{ address: 'carl@c.test' }], nextCursor: null });
+    expect((await ask<Page>('GET', '/suppressions?contains=B.TEST')).body.suppressions).toHaveLength(2);
+    expect(await ask('DELETE', '/suppressions/ANN%40b.test')).toMatchObject({
+      status: 200,
+      body: { removed: true },
+    });
+    expect(await ask('DELETE', '/suppressions/ann%40b.test')).toMatchObject({ status: 404 });
+  });
+
+  it.each([
+    ['POST', '/suppressions', { address: 'ann' }, 400],
+    ['POST', '/suppressions', { address: 'ann@b.test\r\nx' }, 400],
+    ['POST', '/suppressions', { adress: 'ann@b.test' }, 400],
+    ['GET', '/suppressions?limit=0', undefined, 400],
+    ['GET', '/suppressions?limt=5', undefined, 400],
+    ['DELETE', '/suppressions/ann', undefined, 400],
+  ])('%s %s %j: %i', async (method, url, body, status) => {
+    expect((await ask(method, url, body)).status).toBe(status);
+  });
+});

@@ -19,6 +19,7 @@ import { importPath, readApplication, readSources, replaceFile } from '../applic
 import { usualEnding, type Application, type Sources } from '../application.ts';
 import { exitCodes } from '../exit.ts';
 import { inspectConfig, inspectDatabase } from '../inspection.ts';
+import { inspectMail } from '../mail-inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
@@ -54,7 +55,11 @@ async function diagnose(): Promise<Report> {
   const configured = configuration();
   const around = Array.isArray(configured)
     ? configured
-    : [...inspectConfig(configured), ...(await inspectDatabase(configured, app))];
+    : [
+        ...inspectConfig(configured),
+        ...(await inspectDatabase(configured, app)),
+        ...(await inspectMail(configured, app)),
+      ];
   return { fixed: [], findings: [...inSources.map(({ finding }) => finding), ...others, ...around] };
 }
 

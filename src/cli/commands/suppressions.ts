@@ -1,0 +1,65 @@
+// `waybill suppressions list|add|remove`: whom no mail goes to any more.
+
+import type { Command } from 'commander';
+import { listSuppressions, suppress, unsuppress } from '../../email/suppression.ts';
+import { WaybillError } from '../../outbox/errors.ts';
+import { UsageError } from '../exit.ts';
+import { single } from '../options.ts';
+import { print, say, short, table, type Output } from '../print.ts';
+import { withDatabase } from '../session.ts';
+
+type ListOptions = Output & { readonly contains?: string; readonly limit?: string; readonly cursor?: string };
+
+export function addSuppressions(program: Command): void {
+  const suppressions = program
+    .command('suppressions')
+    .description('see and change the list of addresses that no mail goes to any more');
+  suppressions
+    .command('list')
+    .description('the addresses, why and since when')
+    .option('--contains <text>', 'only addresses that contain this', single)
+    .option('--limit <count>', 'addresses at most, 1 to 500 (default: 100)', single)
+    .option('--cursor <cursor>', 'where the page before ended', single)
+    .option('--json', 'the result as JSON')
+    .action(list);
+  suppressions
+    .command('add')
+    .description('no mail goes to this address any more')
+    .argument('<address>', 'address of the form name@domain.tld')
+    .option('--reason <text>', 'why (default: added by an operator)', single)
+    .option('--json', 'the result as JSON')
+    .action(async (address: string, options: Output & { readonly reason?: string }) => {
+      const { reason = 'added by an operator' } = options;
+      const added = await withDatabase(({ db }) => suppress(db, address, reason));
+      print({ address, added }, options, () => [
+        added ? `${address} is on the list` : `${address} was on it already`,
+      ]);
+    });
+  suppressions
+    .command('remove')
+    .description('mail may go to this address again')
+    .argument('<address>', 'address of the form name@domain.tld')
+    .option('--json', 'the result as JSON')
+    .action(async (address: string, options: Output) => {
+      const removed = await withDatabase(({ db }) => unsuppress(db, address));
+      if (!removed) throw new WaybillError('not_found', `${address} is not on the suppression list`);
+      print({ address, removed }, options, () => [`mail may go to ${address} again`]);
+    });
+}
+
+async function list(options: ListOptions): Promise<void> {
+  const limit = Number(options.limit ?? '100');
+  if (!Number.isInteger(limit) || limit < 1 || limit > 500)
+    throw new UsageError('invalid_limit', '--limit must be a whole number from 1 to 500');
+  const { contains, cursor } = options;
+  const page = await withDatabase(({ db }) => listSuppressions(db, { limit, cursor, contains }));
+  print(page, options, ({ suppressions }) =>
+    suppressions.length === 0
+      ? ['no address']
+      : table(
+          ['ADDRESS', 'SINCE', 'REASON'],
+          suppressions.map(({ address, since, reason }) => [address, since.toISOString(), short(reason)]),
+        ),
+  );
+  if (page.nextCursor !== null && !options.json) say(`there are more: --cursor ${page.nextCursor}`);
+}

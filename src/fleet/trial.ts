@@ -1,0 +1,119 @@
+// The trial of the email path: one real mail, recorded, delivered and settled like every other, and what the far side answered. The fleet
+// delivers it; where none works, this process does.
+
+import type { Database } from '../db/pool.ts';
+import type { App } from '../define/app.ts';
+import { emailMessage, emailQueue } from '../define/messages.ts';
+import { drainOutbox } from '../drain/drain.ts';
+import type { Log } from '../metrics/log.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { createNudge } from '../outbox/nudge.ts';
+import { cancelMessage } from '../outbox/operate.ts';
+import { showMessage, type WholeMessage } from '../outbox/read.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
+import type { Config } from '../process/config.ts';
+import { fleet } from '../process/heartbeat.ts';
+import { configuredDrain } from './drain.ts';
+import { outboxOf } from './role.ts';
+
+export type Trial = {
+  readonly id: string;
+  /** Who delivered it. */
+  readonly by: 'fleet' | 'this process';
+  readonly sent: boolean;
+  /** The provider's answer, or why it was not sent. */
+  readonly answer: string;
+  readonly seconds: number;
+};
+
+export type TrialPorts = {
+  readonly config: Config;
+  readonly app: App;
+  readonly db: Database;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly pause: (ms: Milliseconds) => Promise<void>;
+  readonly timeoutMs: Milliseconds;
+};
+
+/**
+ * @throws WaybillError with what is wrong with the address, `from_required`, `email_not_worked` (nobody may send it), `email_test_timeout`
+ */
+export async function tryEmail(to: string, ports: TrialPorts): Promise<Trial> {
+  const { config, app, db, clock } = ports;
+  const by = await whoDelivers(db);
+  if (by === 'this process' && config.emailRate !== null)
+    throw new WaybillError(
+      'email_not_worked',
+      'no relay and email worker run, and with WAYBILL_EMAIL_RATE only workers send: start them and try again',
+    );
+  const { maxAttempts } = app.email.retry;
+  const message = emailMessage({ to, ...content, priority: 1000 }, { from: config.emailFrom, maxAttempts });
+  const started = clock.now();
+  const { id } = await outboxOf(config)(db).enqueue(message);
+  if (by === 'fleet')
+    createNudge(db, () => undefined)(); // the relay polls too
+  else await deliverHere(id, ports);
+  const ended = await firstEnd(id, ports);
+  if (ended.status === 'pending' || ended.status === 'failed')
+    await cancelMessage(db, id).catch(() => undefined); // it runs again
+  return { id, by, ...answerOf(ended), seconds: (clock.now() - started) / 1000 };
+}
+
+const content = {
+  subject: 'A test of Waybill',
+  text: 'This mail took the path of every other: recorded, relayed, claimed, delivered, settled.\n',
+};
+
+async function whoDelivers(db: Database): Promise<Trial['by']> {
+  const alive = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 10);
+  const relays = alive.some(({ role }) => role === 'relay' || role === 'all');
+  return relays && alive.some(({ queues }) => queues.includes(emailQueue)) ? 'fleet' : 'this process';
+}
+
+/** A drain that claims this message and no other. */
+async function deliverHere(id: string, { config, app, db, log }: TrialPorts): Promise<void> {
+  const { options, close } = configuredDrain(app, {
+    config,
+    db,
+    handlers: db,
+    log,
+    workerId: `test:${process.pid}`,
+  });
+  const { outbox } = options;
+  const only: typeof outbox = {
+    ...outbox,
+    claimBatch: (request) => outbox.claimBatch({ ...request, ids: [id] }),
+  };
+  try {
+    await drainOutbox({ ...options, outbox: only, batchSize: 1 });
+  } finally {
+    await close();
+  }
+}
+
+async function firstEnd(id: string, { db, clock, pause, timeoutMs }: TrialPorts): Promise<WholeMessage> {
+  const deadline = clock.now() + timeoutMs;
+  for (;;) {
+    const message = await showMessage(db, id);
+    if (message.attempts.length > 0 || message.status === 'dead') return message;
+    if (clock.now() > deadline) {
+      await cancelMessage(db, id).catch(() => undefined); // it runs at this moment
+      throw new WaybillError(
+        'email_test_timeout',
+        `nobody delivered the message ${id} within ${timeoutMs / 1000} s: look at \`waybill queues list\` and \`waybill fleet\``,
+      );
+    }
+    await pause(200);
+  }
+}
+
+function answerOf({ status, notes, attempts, lastError }: WholeMessage): Pick<Trial, 'sent' | 'answer'> {
+  const [first] = notes;
+  if (status !== 'delivered') return { sent: false, answer: attempts.at(-1)?.error ?? lastError ?? status };
+  const answer = first ? [first.detail, first.reference].filter(Boolean).join(' ') : '';
+  return {
+    sent: first?.type === 'accepted',
+    answer: first?.type === 'accepted' ? answer : `${first?.type}: ${answer}`,
+  };
+}

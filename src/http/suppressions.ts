@@ -1,0 +1,38 @@
+// The admin API of the suppression list: whom no mail goes to any more.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
+import type { Executor } from '../db/executor.ts';
+import { listSuppressions, suppress, unsuppress } from '../email/suppression.ts';
+import { WaybillError } from '../outbox/errors.ts';
+
+const page = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+  cursor: z.string().max(320).optional(),
+  /** Part of an address. */
+  contains: z.string().min(1).max(320).optional(),
+});
+
+const entry = z.strictObject({
+  address: z.string().max(320),
+  reason: z.string().min(1).max(500).default('added by an operator'),
+});
+
+type WithAddress = { Params: { address: string } };
+
+export function addSuppressions(admin: FastifyInstance, db: Executor): void {
+  admin.get('/suppressions', async (request) =>
+    listSuppressions(db, await parseArguments({ name: 'suppressions', args: page }, request.query)),
+  );
+  admin.post('/suppressions', async (request) => {
+    const { address, reason } = await parseArguments({ name: 'suppress', args: entry }, request.body ?? {});
+    return { address, added: await suppress(db, address, reason) };
+  });
+  admin.delete<WithAddress>('/suppressions/:address', async (request) => {
+    const { address } = request.params;
+    if (!(await unsuppress(db, address)))
+      throw new WaybillError('not_found', 'this address is not on the suppression list');
+    return { address, removed: true };
+  });
+}
