@@ -1,7 +1,8 @@
-// npm run bench -- [latency|drain|record|cron] [--json]
+// npm run bench -- [latency|drain|record|cron|email] [--json]
 
 import { cron } from './cron.ts';
 import { drain } from './drain.ts';
+import { email } from './email.ts';
 import { latency } from './latency.ts';
 import { record } from './record.ts';
 import { benchWorld, type BenchWorld } from './world.ts';
@@ -11,6 +12,7 @@ const parts: Readonly<Record<string, (world: BenchWorld) => Promise<object>>> = 
   drain,
   record,
   cron,
+  email,
 };
 
 const asked = process.argv.slice(2).filter((word) => !word.startsWith('--'));

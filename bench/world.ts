@@ -11,7 +11,7 @@ export type BenchWorld = {
   readonly db: Database;
   readonly url: string;
   /** Starts a process of the fleet; resolves when it runs. */
-  start(role: 'relay' | 'jobs' | 'scheduler'): Promise<void>;
+  start(role: 'relay' | 'jobs' | 'email' | 'scheduler', env?: Readonly<Record<string, string>>): Promise<void>;
   end(): Promise<void>;
 };
 
@@ -29,12 +29,13 @@ export async function benchWorld(): Promise<BenchWorld> {
   return {
     db,
     url: server.url(),
-    async start(role) {
+    async start(role, more = {}) {
       const env = {
         ...process.env,
         DATABASE_URL: server.url(),
         WAYBILL_APP: 'bench/app.ts',
         LOG_LEVEL: 'info',
+        ...more,
       };
       const cwd = fileURLToPath(new URL('..', import.meta.url));
       const child = spawn(process.execPath, ['--import', 'tsx', `workers/${role}.ts`], {

@@ -11,6 +11,9 @@ import type { EmailProvider, Handover, Receipt } from './provider.ts';
 /** How far the message of one send got. */
 type Progress = { sent: boolean };
 
+/** Open to the server at most, of one process. */
+export const poolConnections = 5;
+
 export type SmtpOptions = { readonly url: string; readonly leaseMs: Milliseconds };
 
 /** @param options.url smtp://user:password@host:port or smtps://…; in it, user and password are percent-encoded */
@@ -66,6 +69,7 @@ function openTransport(url: string, leaseMs: Milliseconds) {
   const replyPatience = Math.floor((leaseMs * 3) / 4);
   return createTransport({
     pool: true,
+    maxConnections: poolConnections,
     host,
     port: port === '' ? (secure ? 465 : 587) : Number(port),
     secure,
