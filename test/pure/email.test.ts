@@ -4,7 +4,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { maskAddresses, parseAddress } from '../../src/email/address.ts';
 import { headerFields, prepareEmail } from '../../src/email/email.ts';
+import { emailMessage } from '../../src/define/messages.ts';
 import { WaybillError } from '../../src/outbox/errors.ts';
+import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 
 const good = { to: 'ann@b.test', subject: 'Hello', text: 'Hi' };
 const options = { defaultFrom: 'Shop <shop@shop.test>' };
@@ -86,6 +88,7 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
   ['another field in an address', 'unknown_field', 'to', { ...good, to: { address: 'a@b.test', group: [] } }],
   ['a name of 257', 'invalid_address', 'to', { ...good, to: { name: 'n'.repeat(257), address: 'a@b.test' } }],
   ['a number as name', 'invalid_address', 'to', { ...good, to: { name: 5, address: 'a@b.test' } }],
+  ['10,000 recipients', 'too_many_recipients', '', { ...good, to: many(10_000) }],
   ['101 recipients', 'too_many_recipients', '', { ...good, to: many(101) }],
   [
     '101 recipients over three fields',
@@ -165,6 +168,8 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
     'headers.Content-Type',
     { ...good, headers: { 'Content-Type': 'text/html' } },
   ],
+  ['a colon in a header name', 'header_not_allowed', 'headers.X: y', { ...good, headers: { 'X: y': '1' } }],
+  ['a space in a header name', 'header_not_allowed', 'headers.X y', { ...good, headers: { 'X y': '1' } }],
   [
     'CRLF in a header name',
     'header_not_allowed',
@@ -214,6 +219,16 @@ const refused: readonly [title: string, code: string, path: string, input: unkno
     { ...good, attachments: [{ filename: 'a', content: '!', encoding: 'base64' }] },
   ],
 ];
+
+test('html of 5 MB is too large, whatever is derived from it', async () => {
+  const { payload, ...message } = emailMessage(
+    { ...good, html: `<p>${'tea '.repeat(1_250_000)}</p>` },
+    { from: options.defaultFrom },
+  );
+  await expect(createMemoryOutbox().enqueue({ ...message, payload })).rejects.toMatchObject({
+    code: 'payload_too_large',
+  });
+});
 
 describe('what is derived', () => {
   const prepared = (input: object) => prepareEmail({ to: good.to, subject: 's', ...input }, options);
