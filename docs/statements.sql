@@ -167,7 +167,7 @@ due as (
   select id from found
    where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
 update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from due))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations,
+returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
           extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- give back

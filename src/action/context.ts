@@ -20,6 +20,7 @@ import type { ClaimedMessage, Enqueued } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
 import { emailEnqueuer, type Enqueue } from './email.ts';
+import { tracedCreate } from '../trace/message.ts';
 
 export type ContextParts = {
   readonly tx: Transaction;
@@ -106,8 +107,9 @@ function enqueuer(parts: ContextParts, check: () => void): Enqueue {
         `${caller} is safeToRetry, so whatever it enqueues needs a deliveryKey; the ${keyless.kind} ${keyless.name} has none`,
       );
     if (messages.length === 0) return [];
-    const enqueued = await outbox.enqueue(
+    const enqueued = await tracedCreate(
       messages.map((message) => ({ ...message, requestId, traceparent, parentId })),
+      (traced) => outbox.enqueue(traced),
     );
     onRecorded?.();
     return enqueued;

@@ -17,6 +17,7 @@ import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
 import { onceOf } from './idempotency.ts';
 import { createPatience, TimedOut } from './patience.ts';
+import { currentTraceparent, traceIdOf } from '../trace/trace.ts';
 
 export type ActionPorts = {
   readonly db: Pick<Database, 'transaction'>;
@@ -167,7 +168,11 @@ export async function performAction(
       signal,
       caller: `action ${action.name}`,
       outbox: outboxOn(tx),
-      log: log.child({ action: action.name, requestId }),
+      log: log.child({
+        action: action.name,
+        requestId,
+        traceId: traceIdOf(currentTraceparent() ?? traceparent),
+      }),
       emits: action.emits,
       keysRequired: action.safeToRetry,
       onRecorded: () => (state.recorded = true),

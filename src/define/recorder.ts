@@ -7,6 +7,7 @@ import type { OutboxPort } from '../outbox/port.ts';
 import type { ActionContext, EmailMessage, EnqueueOptions, JobTarget } from './context.ts';
 import { emailMessage, eventMessages, jobMessages } from './messages.ts';
 import { checkOptions } from './shape.ts';
+import { tracedCreate } from '../trace/message.ts';
 
 /** What recording needs of an outbox. */
 export type Recording = Pick<OutboxPort, 'enqueue' | 'cancel'>;
@@ -77,5 +78,8 @@ async function enqueue(
   messages: readonly NewMessage[],
   { requestId, traceparent }: Origin,
 ): Promise<Enqueued[]> {
-  return outbox.enqueue(messages.map((message) => ({ ...message, requestId, traceparent })));
+  return tracedCreate(
+    messages.map((message) => ({ ...message, requestId, traceparent })),
+    (traced) => outbox.enqueue(traced),
+  );
 }

@@ -8,6 +8,8 @@ import { runAction } from './action.ts';
 import type { Deliver, Delivery } from './delivery.ts';
 import { deliverEmail, type Mailing } from './email.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
+import { tracedProcess } from '../trace/message.ts';
+import { currentTraceparent } from '../trace/trace.ts';
 
 export type DeliverOptions = HandlerPorts & {
   /** Null: emails are left for somebody who has one. */
@@ -25,7 +27,9 @@ export function createDeliver(options: DeliverOptions): Deliver {
   const { registry, mailing, emailFrom, onEmail, log } = options;
   const { backoff } = registry.app.email.retry;
   const manifest = manifestOf(registry.app).hash;
-  return async (message, signal) => {
+  return (message, signal) => tracedProcess(message, () => deliver(message, signal), failed);
+
+  async function deliver(message: ClaimedMessage, signal: AbortSignal): Promise<Delivery> {
     switch (message.kind) {
       case 'email':
         return mailing
@@ -48,7 +52,12 @@ export function createDeliver(options: DeliverOptions): Deliver {
         return runAction(action, message, signal, { ...options, manifest }, () => unknown(message));
       }
     }
-  };
+  }
+}
+
+/** The type of the failure, for its span. */
+function failed({ outcome }: Delivery): string | undefined {
+  return outcome.type === 'failure' ? outcome.failure.type : undefined;
 }
 
 function unknown(message: ClaimedMessage): Delivery {
@@ -72,7 +81,7 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
     payload,
     maxAttempts: listener.retry.maxAttempts,
     requestId: requestId ?? undefined,
-    traceparent: traceparent ?? undefined,
+    traceparent: currentTraceparent() ?? traceparent ?? undefined,
   }));
   if (then.length === 0)
     log.info(

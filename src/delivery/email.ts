@@ -11,6 +11,7 @@ import type { Backoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
 import type { Note, Outcome } from '../outbox/outcome.ts';
 import type { Milliseconds } from '../ports.ts';
+import { currentTraceparent } from '../trace/trace.ts';
 import type { Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
 
@@ -141,6 +142,6 @@ function laterMessage(
     maxAttempts,
     payload: { ...(message.payload as object), only: { of: only?.of ?? message.id, recipients } },
     requestId: requestId ?? undefined,
-    traceparent: traceparent ?? undefined,
+    traceparent: currentTraceparent() ?? traceparent ?? undefined,
   };
 }

@@ -14,6 +14,7 @@ import type { RetryPolicy } from '../define/retry.ts';
 import type { Log } from '../metrics/log.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
+import { traceIdOf } from '../trace/trace.ts';
 import type { Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
 
@@ -60,7 +61,7 @@ export async function runHandler(
         emits: null,
         caller: `${message.kind} ${name}`,
         invoker: { type: 'system', source: 'outbox' },
-        log: log.child({ message: id, name, attempt }),
+        log: log.child({ message: id, name, attempt, traceId: traceIdOf(message.traceparent) }),
         requestId: requestId ?? id,
         onRecorded: () => (state.recorded = true),
         isOpen: () => state.open,

@@ -9,6 +9,7 @@ import { WaybillError } from '../outbox/errors.ts';
 import { isDeliveryKey, isTraceparent } from '../outbox/message.ts';
 import type { Identify } from './auth.ts';
 import { inputReader, type Inputs } from './inputs.ts';
+import { tracedRequest } from '../trace/message.ts';
 
 export type ActionRoutes = {
   readonly registry: Registry;
@@ -29,7 +30,11 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
 
   const run: Run = async (request, reply, name, args) => {
     const call = callOf(request, reply, callers.get(request) ?? { type: 'anonymous' });
-    const { result, repeated } = await runner.call(name, args, call);
+    const { method, routeOptions } = request;
+    const { result, repeated } = await tracedRequest(
+      { method, route: routeOptions.url ?? '', traceparent: call.traceparent },
+      () => runner.call(name, args, call),
+    );
     if (repeated) void reply.header('idempotency-replayed', 'true');
     return { result };
   };

@@ -2,6 +2,7 @@
 
 import type { Log } from './log.ts';
 import type { Metrics } from './catalogue.ts';
+import { traceIdOf } from '../trace/trace.ts';
 
 /** The part of a message that may be told. */
 export type TellableMessage = {
@@ -50,7 +51,7 @@ export function createEvents(log: Log, metrics: Metrics) {
 
     attempted(end: AttemptEnd): void {
       const { message, outcome, seconds, endToEndSeconds, error, nextAttemptInMs } = end;
-      const { id, kind, name, queue, attempt, maxAttempts, requestId } = message;
+      const { id, kind, name, queue, attempt, maxAttempts, requestId, traceparent } = message;
       metrics.deliveries.inc({ kind, queue: label(queue), outcome });
       metrics.deliverySeconds.observe({ kind, outcome }, seconds);
       if (endToEndSeconds !== null) metrics.endToEnd.observe({ kind }, endToEndSeconds);
@@ -63,6 +64,7 @@ export function createEvents(log: Log, metrics: Metrics) {
         attempt,
         maxAttempts,
         requestId,
+        traceId: traceIdOf(traceparent),
         seconds: round(seconds),
       };
       switch (outcome) {

@@ -14,6 +14,7 @@ export type DueMessage = {
   readonly attempts: number;
   /** Attempts that ended with their lease. */
   readonly expirations: number;
+  readonly traceparent: string | null;
   /** Seconds since it became due. */
   readonly lag: number;
 };
@@ -37,7 +38,7 @@ export const takeDueSql = `
     select id from found
      where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
   update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from due))
-  returning m.id, m.queue, m.priority, m.attempts, m.expirations,
+  returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
             extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
 
 /** @param room messages that each queue may still take; queues that are not named take up to `limit`, which bounds every queue */

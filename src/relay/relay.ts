@@ -8,6 +8,7 @@ import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { healing } from './heal.ts';
 import { pack } from './pack.ts';
+import { traceSent } from '../trace/message.ts';
 
 export type RelayOptions = {
   readonly db: Database;
@@ -64,15 +65,12 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
   return healing(queue, async function relayStep() {
     await measureRoom();
     const due = await move();
+    traceSent(due);
     for (const [name, its] of Map.groupBy(due, (message) => message.queue)) {
       movedSince += its.length;
       room.set(name, (room.get(name) ?? highWater) - its.length);
-      events.relayed(
-        name,
-        its.length,
-        pack(its, parcels).length,
-        its.map((message) => message.lag),
-      );
+      const lags = its.map((message) => message.lag);
+      events.relayed(name, its.length, pack(its, parcels).length, lags);
     }
     observe('relayed', { messages: due.length });
     return delayAfter(due.length);

@@ -11,6 +11,7 @@ const message: fc.Arbitrary<DueMessage> = fc.record({
   priority: fc.integer({ min: -1, max: 1 }),
   attempts: fc.integer({ min: 0, max: 2 }),
   expirations: fc.constantFrom(0, 0, 1),
+  traceparent: fc.constant(null),
   lag: fc.constant(0),
 });
 const due = fc.uniqueArray(message, { selector: (m) => m.id, maxLength: 300 });
@@ -54,6 +55,7 @@ describe('pack', () => {
         priority: 0,
         attempts: 0,
         expirations: 0,
+        traceparent: null,
         lag: 0,
       }));
     const largest = (n: number): number =>

@@ -1,0 +1,105 @@
+// The spans of a message on its way: created where it is recorded, sent by the relay, processed by a worker.
+
+import type { Span } from '@opentelemetry/api';
+import { continued, currentTraceparent, fail, inSpan, spanOf } from './trace.ts';
+
+type Traced = { readonly queue: string; readonly traceparent?: string | undefined };
+
+const attributes = (operation: 'create' | 'send' | 'process', type: string, queue: string) => ({
+  'messaging.system': 'waybill',
+  'messaging.operation.name': operation,
+  'messaging.operation.type': type,
+  'messaging.destination.name': queue,
+});
+
+/** Records messages in a span `create`, which becomes their trace context; where nothing is traced, they keep the one they have. */
+export async function tracedCreate<M extends Traced, R extends { readonly id: string }>(
+  messages: readonly M[],
+  record: (messages: readonly M[]) => Promise<R[]>,
+): Promise<R[]> {
+  const [first] = messages;
+  if (!first) return record(messages);
+  const queue = messages.every((message) => message.queue === first.queue) ? first.queue : 'several';
+  const count = messages.length > 1 ? { 'messaging.batch.message_count': messages.length } : {};
+  const about = {
+    name: `create ${queue}`,
+    kind: 'PRODUCER' as const,
+    attributes: { ...attributes('create', 'create', queue), ...count },
+  };
+  return continued(
+    currentTraceparent() === undefined ? first.traceparent : undefined,
+    about,
+    async (span) => {
+      const traceparent = currentTraceparent();
+      const recorded = await record(
+        traceparent ? messages.map((message) => ({ ...message, traceparent })) : messages,
+      );
+      if (recorded.length === 1) span.setAttribute('messaging.message.id', recorded[0]!.id);
+      return recorded;
+    },
+  );
+}
+
+export type Sent = { readonly id: string; readonly queue: string; readonly traceparent: string | null };
+
+/** The relay has moved them: from when they were due until now. */
+export function traceSent(messages: readonly (Sent & { readonly lag: number })[]): void {
+  for (const { id, queue, traceparent, lag } of messages)
+    if (traceparent !== null)
+      spanOf(
+        traceparent,
+        {
+          name: `send ${queue}`,
+          kind: 'CLIENT',
+          attributes: { ...attributes('send', 'send', queue), 'messaging.message.id': id },
+        },
+        lag,
+      );
+}
+
+export type Processed = Sent & {
+  readonly kind: string;
+  readonly name: string;
+  readonly attempt: number;
+};
+
+/** Delivers in a span `process`. @param errorOf what the span is marked with, if the delivery failed */
+export async function tracedProcess<T>(
+  message: Processed,
+  deliver: () => Promise<T>,
+  errorOf: (delivery: T) => string | undefined,
+): Promise<T> {
+  const { id, queue, kind, name, attempt, traceparent } = message;
+  const about = {
+    name: `process ${queue}`,
+    kind: 'CONSUMER' as const,
+    attributes: {
+      ...attributes('process', 'process', queue),
+      'messaging.message.id': id,
+      'waybill.kind': kind,
+      'waybill.name': name,
+      'waybill.attempt': attempt,
+    },
+  };
+  return continued(traceparent, about, async (span: Span) => {
+    const delivery = await deliver();
+    const error = errorOf(delivery);
+    if (error !== undefined) fail(span, error);
+    return delivery;
+  });
+}
+
+/** An action in a span `POST /orders`, below that of the caller's traceparent; where something traces the server already, below that. */
+export async function tracedRequest<T>(
+  request: { readonly method: string; readonly route: string; readonly traceparent: string | undefined },
+  body: () => Promise<T>,
+): Promise<T> {
+  const { method, route, traceparent } = request;
+  const inside = currentTraceparent() !== undefined;
+  const about = {
+    name: `${method} ${route}`,
+    kind: inside ? ('INTERNAL' as const) : ('SERVER' as const),
+    attributes: { 'http.request.method': method, 'http.route': route },
+  };
+  return inside ? inSpan(about, body) : continued(traceparent, about, body);
+}
