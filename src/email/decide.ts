@@ -43,10 +43,12 @@ const both =
   (error: EmailError): boolean =>
     rules.every((rule) => rule(error));
 
-const certificate = ({ code: text = '' }: EmailError): boolean =>
+/** Of Node's TLS: what the far side showed is not trusted, or is no TLS. */
+export const isCertificateCode = (text = ''): boolean =>
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|ETLS$|EREQUIRETLS$)/.test(
     text,
   );
+const certificate = ({ code: text }: EmailError): boolean => isCertificateCode(text);
 
 /** Answers over HTTP: RFC 9110, section 15, and resend.com/docs/api-reference/errors. */
 const http: readonly Row[] = [

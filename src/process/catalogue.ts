@@ -57,7 +57,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'WAYBILL_EMAIL_PROVIDER',
     default: 'log',
-    meaning: 'log (prints the mail; in production one redacted line) or smtp',
+    meaning: 'log (prints the mail; in production one redacted line), smtp or resend',
   },
   {
     name: 'WAYBILL_EMAIL_FROM',
@@ -69,6 +69,18 @@ export const variables: readonly Variable[] = [
     default: null,
     secret: 'url',
     meaning: 'smtp://user:pass@host:port or smtps://…; required for smtp',
+  },
+  { name: 'RESEND_API_KEY', default: null, secret: 'key', meaning: 'key of Resend; required for resend' },
+  {
+    name: 'RESEND_BASE_URL',
+    default: null,
+    meaning: 'where its API is, if not at https://api.resend.com; http:// on this machine alone',
+  },
+  {
+    name: 'RESEND_WEBHOOK_SECRET',
+    default: null,
+    secret: 'key',
+    meaning: 'whsec_…: how Resend signs its reports; without it /webhooks/resend answers 503',
   },
   {
     name: 'WAYBILL_EMAIL_RATE',

@@ -4,7 +4,7 @@ import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { reader, type Problem } from './variables.ts';
 
-export const emailProviders = ['log', 'smtp'] as const;
+export const emailProviders = ['log', 'smtp', 'resend'] as const;
 export const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -23,6 +23,10 @@ export type Config = {
   readonly emailProvider: (typeof emailProviders)[number] | null;
   readonly emailFrom: string | null;
   readonly smtpUrl: string | null;
+  readonly resendApiKey: string | null;
+  /** Without a slash at its end. */
+  readonly resendBaseUrl: string;
+  readonly resendWebhookSecret: string | null;
   /** Messages per second over the whole fleet. */
   readonly emailRate: number | null;
   /** Whom mail may go to outside production; null: everybody. */
@@ -79,11 +83,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
     cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
     emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null, {
-      resend: 'is not available in this version',
       inbox: 'is not available in this version',
     }),
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
+    resendApiKey: read.key('RESEND_API_KEY', 1),
+    resendBaseUrl: read.webUrl('RESEND_BASE_URL') ?? 'https://api.resend.com',
+    resendWebhookSecret: read.signingSecret('RESEND_WEBHOOK_SECRET'),
     emailRate: read.rate('WAYBILL_EMAIL_RATE'),
     emailAllow: read.list(
       'WAYBILL_EMAIL_ALLOW',
@@ -125,6 +131,11 @@ function contradictions(config: Config, smtpUrlSet: boolean, found: readonly Pro
     problems.push({
       variable: 'SMTP_URL',
       message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587',
+    });
+  if (emailProvider === 'resend' && config.resendApiKey === null && !isWrong('RESEND_API_KEY'))
+    problems.push({
+      variable: 'RESEND_API_KEY',
+      message: 'is required when WAYBILL_EMAIL_PROVIDER is resend',
     });
   if (config.production && config.emailAllow !== null)
     problems.push({

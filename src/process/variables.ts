@@ -123,6 +123,31 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return undefined;
   }
 
+  /** The address of an HTTP API; in clear on this machine alone. */
+  function webUrl(name: string): string | undefined {
+    const value = text(name);
+    if (value === undefined) return undefined;
+    const parsed = URL.canParse(value) ? new URL(value) : undefined;
+    if (!parsed || !['https:', 'http:'].includes(parsed.protocol))
+      report(name, 'must be a URL like https://api.example.com');
+    else if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname))
+      report(name, 'must begin with https://: the key would go over the network in clear');
+    else if (parsed.username + parsed.password + parsed.search + parsed.hash !== '')
+      report(name, 'must have no user, password or parameters');
+    else if (parsed.port === '0') report(name, 'names port 0');
+    else return parsed.href.replace(/\/+$/, '');
+    return undefined;
+  }
+
+  /** As Standard Webhooks writes it. It is never repeated in a message. */
+  function signingSecret(name: string): string | null {
+    const value = text(name);
+    if (value === undefined) return null;
+    if (/^whsec_(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(value)) return value;
+    report(name, 'must be whsec_ and base64, as the page of the webhook shows it');
+    return null;
+  }
+
   return {
     isSet: (name: string) => raw(name) !== undefined,
     text,
@@ -133,6 +158,8 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     sender,
     rate,
     list,
+    webUrl,
+    signingSecret,
     postgresUrl: (name: string) =>
       url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),
     smtpUrl: (name: string) => url(name, ['smtp:', 'smtps:'], 'smtp://user:password@host:587'),
@@ -146,4 +173,8 @@ export function reader(env: Env, report: (variable: string, message: string) => 
 
 function isDecodable(text: string): boolean {
   return !/%(?![0-9A-Fa-f]{2})/.test(text);
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

@@ -9,6 +9,7 @@ import type { EmailProvider, Handover } from '../../src/email/provider.ts';
 import type { Failure } from '../../src/outbox/outcome.ts';
 import { startSmtp, type Answer, type Reply, type SmtpServer, type Stage } from '../support/smtp.ts';
 
+const resend = { resendApiKey: null, resendBaseUrl: '' };
 const silent = { info: () => undefined, warn: () => undefined };
 const open: { close(): Promise<void> }[] = [];
 
@@ -23,7 +24,10 @@ async function server(options: Parameters<typeof startSmtp>[0] = {}): Promise<Sm
 }
 
 function provider(smtpUrl: string, leaseMs = 6_000): EmailProvider {
-  const made = createProvider({ emailProvider: 'smtp', smtpUrl, leaseMs, production: true }, silent);
+  const made = createProvider(
+    { ...resend, emailProvider: 'smtp', smtpUrl, leaseMs, production: true },
+    silent,
+  );
   open.push({ close: async () => made.close?.() });
   return made;
 }

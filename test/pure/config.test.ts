@@ -22,6 +22,9 @@ describe('readConfig', () => {
       metricsPort: null,
       adminKey: null,
       emailProvider: null,
+      resendApiKey: null,
+      resendBaseUrl: 'https://api.resend.com',
+      resendWebhookSecret: null,
       emailAllow: null,
       concurrency: 25,
       queues: null,
@@ -81,7 +84,6 @@ describe('readConfig', () => {
     ['PORT', '65536', /0 to 65535/],
     ['WAYBILL_EMAIL_PROVIDER', 'sendgird', /one of log, smtp/],
     ['WAYBILL_EMAIL_PROVIDER', 'smpt', /was smtp meant/],
-    ['WAYBILL_EMAIL_PROVIDER', 'resend', /not available in this version/],
     ['WAYBILL_QUEUE_BACKEND', 'mysql', /one of postgres/],
     ['LOG_LEVEL', 'verbose', /one of trace/],
     ['NODE_ENV', 'prod', /one of production/],
@@ -91,6 +93,15 @@ describe('readConfig', () => {
     ['SMTP_URL', 'smtps://u:p@h:587', /port 465/],
     ['SMTP_URL', 'smtp://h:25?tls.rejectUnauthorized=false', /parameters/],
     ['SMTP_URL', 'smtp://u:50%off@h:25', /%25/],
+    ['RESEND_API_KEY', 're_with a space', /without spaces/],
+    ['RESEND_BASE_URL', 'api.resend.com', /a URL like https:/],
+    ['RESEND_BASE_URL', 'http://api.resend.com', /must begin with https:/],
+    ['RESEND_BASE_URL', 'http://127.0.0.1.evil.test', /must begin with https:/],
+    ['RESEND_BASE_URL', 'https://me:pass@api.resend.com', /no user/],
+    ['RESEND_BASE_URL', 'https://api.resend.com?a=1', /parameters/],
+    ['RESEND_WEBHOOK_SECRET', 'c2VjcmV0', /whsec_/],
+    ['RESEND_WEBHOOK_SECRET', 'whsec_not base64', /whsec_/],
+    ['RESEND_WEBHOOK_SECRET', 'whsec_', /whsec_/],
     ['WAYBILL_EMAIL_FROM', 'shop', /must be an address/],
     ['WAYBILL_ADMIN_KEY', 'with a space in it 123', /without spaces/],
     ['WAYBILL_EMAIL_PROVIDER', 'inbox', /not available in this version/],
@@ -121,6 +132,8 @@ describe('readConfig', () => {
   it.each([
     ['WAYBILL_CRON_SECRET', 'k'.repeat(32)],
     ['WAYBILL_EMAIL_RATE', '0.5'],
+    ['RESEND_BASE_URL', 'http://[::1]:3000/api/'],
+    ['RESEND_WEBHOOK_SECRET', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
   ])('takes %s=%s', (variable, value) => {
     expect(problems({ ...good, NODE_ENV: 'production', [variable]: value })).toEqual({});
   });
@@ -136,5 +149,20 @@ describe('readConfig', () => {
 
   it('asks for SMTP_URL when the provider is smtp', () => {
     expect(problems({ ...good, WAYBILL_EMAIL_PROVIDER: 'smtp' })).toHaveProperty('SMTP_URL');
+  });
+
+  it('asks for RESEND_API_KEY when the provider is resend, once', () => {
+    const env = { ...good, WAYBILL_EMAIL_PROVIDER: 'resend' };
+    expect(problems(env)).toEqual({ RESEND_API_KEY: expect.stringMatching(/is required/) as string });
+    expect(problems({ ...env, RESEND_API_KEY: ' re_1' })).toEqual({
+      RESEND_API_KEY: expect.stringMatching(/spaces around/) as string,
+    });
+    expect(
+      readConfig({ ...env, RESEND_API_KEY: 're_1', RESEND_BASE_URL: 'http://localhost:1/' }),
+    ).toMatchObject({
+      emailProvider: 'resend',
+      resendApiKey: 're_1',
+      resendBaseUrl: 'http://localhost:1',
+    });
   });
 });

@@ -1,0 +1,122 @@
+// A stand-in of Resend's API: it keeps idempotency keys as Resend does (resend.com/docs/dashboard/emails/idempotency-keys), remembers what it
+// accepted, and answers what a test wants it to.
+
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+/** `drop` closes the connection without an answer; `hang` never answers. */
+export type Reply =
+  | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown }
+  | 'drop'
+  | 'hang';
+
+/** What happens instead of the usual; with `accept`, the email was accepted before. */
+export type Deviation = { readonly accept?: boolean; readonly say: Reply };
+
+export type ResendEmail = {
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tags: readonly { readonly name: string; readonly value: string }[];
+} & Readonly<Record<string, unknown>>;
+
+export type Accepted = { readonly id: string; readonly key: string | undefined; readonly email: ResendEmail };
+
+export type ResendServer = {
+  /** For RESEND_BASE_URL. */
+  readonly url: string;
+  /** Each acceptance, in the order in which it came. */
+  readonly accepted: Accepted[];
+  /** Requests that were answered from the first acceptance under their key. */
+  repeats(): number;
+  close(): Promise<void>;
+};
+
+export type ResendOptions = {
+  /** The only key that is accepted. Default `re_test`. */
+  readonly apiKey?: string;
+  /** Asked once for each request that no kept key answers. With a promise, the request is under way until it resolves. */
+  readonly answer?: (email: ResendEmail) => Deviation | undefined | Promise<Deviation | undefined>;
+  /** What `GET /domains` answers. */
+  readonly domains?: Reply;
+  readonly tls?: { readonly key: string; readonly cert: string };
+};
+
+type Kept = { readonly body: string; id?: string };
+
+export async function startResend(options: ResendOptions = {}): Promise<ResendServer> {
+  const { apiKey = 're_test', answer = () => undefined, tls } = options;
+  const accepted: Accepted[] = [];
+  const kept = new Map<string, Kept>();
+  let repeats = 0;
+
+  function known(key: string, body: string): Reply | undefined {
+    const entry = kept.get(key);
+    if (entry === undefined) return undefined;
+    if (entry.body !== body) return problem(409, 'invalid_idempotent_request');
+    if (entry.id === undefined) return problem(409, 'concurrent_idempotent_requests');
+    repeats += 1;
+    return { status: 200, body: { id: entry.id } };
+  }
+
+  async function take(key: string | undefined, body: string): Promise<Reply> {
+    const repeated = key === undefined ? undefined : known(key, body);
+    if (repeated !== undefined) return repeated;
+    const entry: Kept = { body };
+    if (key !== undefined) kept.set(key, entry);
+    const email = JSON.parse(body) as ResendEmail;
+    const { accept = false, say } = (await answer(email)) ?? { accept: true, say: undefined };
+    if (!accept && key !== undefined) kept.delete(key);
+    if (!accept) return say!;
+    const id = (entry.id = randomUUID());
+    accepted.push({ id, key, email });
+    return say ?? { status: 200, body: { id } };
+  }
+
+  async function reply(request: IncomingMessage): Promise<Reply> {
+    const { method, url, headers } = request;
+    const body = await text(request);
+    if (headers.authorization === undefined) return problem(401, 'missing_api_key');
+    if (headers.authorization !== `Bearer ${apiKey}`) return problem(403, 'invalid_api_key');
+    if (method === 'GET' && url === '/domains')
+      return options.domains ?? { status: 200, body: { object: 'list', data: [] } };
+    if (method !== 'POST' || url !== '/emails') return problem(404, 'not_found');
+    return take(headers['idempotency-key'] as string | undefined, body);
+  }
+
+  const listener = (request: IncomingMessage, response: ServerResponse): void =>
+    // A client that went away in the middle of its request hears nothing.
+    void reply(request).then(
+      (what) => send(response, what),
+      () => response.destroy(),
+    );
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    accepted,
+    repeats: () => repeats,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+export function problem(statusCode: number, name: string, message = `said because of ${name}`): Reply {
+  return { status: statusCode, body: { statusCode, name, message } };
+}
+
+function send(response: ServerResponse, what: Reply): void {
+  if (what === 'hang') return;
+  if (what === 'drop') return void response.destroy();
+  const { status, headers = {}, body = '' } = what;
+  const isText = typeof body === 'string';
+  response
+    .writeHead(status, { 'content-type': isText ? 'text/html' : 'application/json', ...headers })
+    .end(isText ? body : JSON.stringify(body));
+}
