@@ -21,6 +21,7 @@ export type Problem = {
 /** Errors of ours that are not the caller's fault with a 400. */
 const statusOf: Readonly<Record<string, number>> = {
   unauthorized: 401,
+  webhook_signature_invalid: 401,
   forbidden: 403,
   not_found: 404,
   unknown_action: 404,
@@ -49,6 +50,7 @@ const statusOf: Readonly<Record<string, number>> = {
   action_timeout: 503,
   admin_closed: 503,
   drain_closed: 503,
+  webhook_closed: 503,
   shutting_down: 503,
   delivery_key_contended: 503,
 };

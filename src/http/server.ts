@@ -14,6 +14,7 @@ import { addDrain, type FetchHandler } from './drain.ts';
 import { addHealth } from './health.ts';
 import { addOpenApi } from './openapi.ts';
 import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
+import { addWebhooks } from './webhooks.ts';
 
 export type WebPorts = {
   readonly registry: Registry;
@@ -45,6 +46,7 @@ export function createServer(host: Host, { registry, runner, nudge, drain }: Web
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
   addAdmin(server, { db, adminKey: config.adminKey, nudge });
+  addWebhooks(server, host);
   return server;
 }
 

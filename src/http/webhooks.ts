@@ -1,0 +1,65 @@
+// POST /webhooks/resend: what Resend reports of emails that it took. Only what it signed is believed, and only for five minutes
+// (Standard Webhooks; Svix, which signs for Resend, names the headers otherwise).
+
+import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { Webhook } from 'standardwebhooks';
+import { parseResendReport, recordReport } from '../email/resend-report.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import type { Host } from '../process/host.ts';
+
+/** Bytes of a report; Resend's have a few thousand. */
+const reportLimit = 262_144;
+
+export function addWebhooks(server: FastifyInstance, { db, log, config }: Host): void {
+  const { resendWebhookSecret: secret } = config;
+
+  async function routes(webhooks: FastifyInstance): Promise<void> {
+    webhooks.removeAllContentTypeParsers(); // the signature is one of the bytes, whatever they are
+    webhooks.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body));
+    webhooks.addHook('onRequest', async () => {
+      if (secret === null)
+        throw new WaybillError(
+          'webhook_closed',
+          'this webhook is closed: set RESEND_WEBHOOK_SECRET to open it',
+        );
+    });
+    webhooks.post('/resend', async (request) => {
+      const body = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
+      const source = verifiedId(body, request.headers, secret!);
+      const report = parseResendReport(body.toString(), source);
+      if (report === undefined) return { noted: false };
+      const noted = await recordReport(db, report);
+      const { type, messageId: message, suppress } = report;
+      log.info({ provider: 'resend', type, message, suppress, noted }, 'the provider reported on an email');
+      return { noted };
+    });
+  }
+
+  server.register(routes, { prefix: '/webhooks' });
+}
+
+/**
+ * @returns the id of the webhook, the same when it is told again
+ * @throws WaybillError `body_too_large`, `webhook_signature_invalid`
+ */
+function verifiedId(body: Buffer, headers: IncomingHttpHeaders, secret: string): string {
+  if (body.length > reportLimit)
+    throw new WaybillError('body_too_large', `a report may have ${reportLimit} bytes at most`);
+  const prefix = headers['svix-id'] === undefined ? 'webhook' : 'svix';
+  const signed = Object.fromEntries(
+    ['id', 'timestamp', 'signature'].map((part) => [
+      `webhook-${part}`,
+      String(headers[`${prefix}-${part}`] ?? ''),
+    ]),
+  );
+  try {
+    new Webhook(secret).verify(body, signed, { jsonParse: false });
+  } catch {
+    throw new WaybillError(
+      'webhook_signature_invalid',
+      'the signature does not fit the body and RESEND_WEBHOOK_SECRET, or is older than five minutes',
+    );
+  }
+  return signed['webhook-id']!;
+}
