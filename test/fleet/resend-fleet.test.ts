@@ -71,7 +71,7 @@ it('D: what is accepted is what was committed, each once, through errors, lost a
     await until(() => resend.accepted.length > after, { what: `${after} acceptances`, timeoutMs: 40_000 });
     victim!.kill('SIGKILL');
     await victim!.ended;
-    await fleet.start('email', workerEnv);
+    workers.push(await fleet.start('email', workerEnv));
   }
   await world.quiet(50_000);
   expect(await world.counts()).toEqual({ delivered: count });
@@ -81,4 +81,5 @@ it('D: what is accepted is what was committed, each once, through errors, lost a
   expect(resend.repeats()).toBeGreaterThan(100); // acceptances of which the worker heard at a later attempt
   const ambiguous = `select count(*)::int as n from waybill.outbox_attempts where outcome = 'ambiguous'`;
   expect(await world.count(ambiguous)).toBe(0);
+  expect(await Promise.all(workers.slice(-2).map((worker) => worker.stop()))).toEqual([0, 0]);
 }, 120_000);

@@ -51,6 +51,7 @@ const lines: readonly [title: string, type: string, facts: Facts][] = [
   ['no envelope', 'permanent', { code: 'EENVELOPE', command: 'API' }],
   ['connection refused', 'transient', { code: 'ECONNREFUSED', command: 'CONN' }],
   ['a timeout', 'transient', { code: 'ETIMEDOUT', command: 'CONN' }],
+  ['a connection that fetch waited for in vain', 'transient', { code: 'UND_ERR_CONNECT_TIMEOUT' }],
   ['a name server that does not answer', 'transient', { code: 'EAI_AGAIN', command: 'CONN' }],
   ['a reset', 'transient', { code: 'ECONNRESET', command: 'CONN' }],
   ['lost before the message', 'transient', { code: 'ECONNECTION', command: 'CONN' }],
