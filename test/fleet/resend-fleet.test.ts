@@ -16,13 +16,13 @@ const met = new Map<string, number>();
 
 /** Which requests of every thousand meet what; the rest is accepted and answered. */
 const deviations: readonly [name: string, every: number, at: number, deviation: Deviation][] = [
-  ['a rate limit', 500, 99, rateLimit()],
+  ['a rate limit', 800, 99, rateLimit()],
   ['an error', 20, 7, { say: problem(500, 'internal_server_error') }],
   ['HTML', 100, 50, { say: { status: 502, body: '<html>' } }],
   ['closed', 50, 21, { say: 'drop' }],
   ['accepted, then an error', 40, 13, { accept: true, say: problem(500, 'internal_server_error') }],
   ['accepted, then closed', 40, 31, { accept: true, say: 'drop' }],
-  ['accepted, then no answer in time', 50, 42, { accept: true, say: 'hang' }],
+  ['accepted, then no answer in time', 100, 42, { accept: true, say: 'hang' }],
 ];
 
 function rateLimit(): Deviation {
@@ -73,7 +73,7 @@ it('D: what is accepted is what was committed, each once, through errors, lost a
     await victim!.ended;
     workers.push(await fleet.start('email', workerEnv));
   }
-  await world.quiet(50_000);
+  await world.quiet(80_000);
   expect(await world.counts()).toEqual({ delivered: count });
   const tags = resend.accepted.map(({ email }) => email.tags[0]!.value);
   expect(tags.toSorted()).toEqual(ids.toSorted());
@@ -82,4 +82,4 @@ it('D: what is accepted is what was committed, each once, through errors, lost a
   const ambiguous = `select count(*)::int as n from waybill.outbox_attempts where outcome = 'ambiguous'`;
   expect(await world.count(ambiguous)).toBe(0);
   expect(await Promise.all(workers.slice(-2).map((worker) => worker.stop()))).toEqual([0, 0]);
-}, 120_000);
+}, 180_000);
