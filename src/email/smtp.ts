@@ -1,12 +1,12 @@
 // The provider `smtp`: a pool of connections. It never tries twice by itself and gives up before the lease could run out:
 // when to try again is the outbox's business.
 
-import { createTransport, type NodemailerError, type SendMailOptions } from 'nodemailer';
+import { createTransport, type NodemailerError } from 'nodemailer';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Milliseconds } from '../ports.ts';
-import { headerFields, type EmailPayload } from './email.ts';
 import { EmailError } from './error.ts';
-import type { EmailProvider, Handover, Receipt } from './provider.ts';
+import { mailOf } from './mime.ts';
+import type { EmailProvider, Receipt } from './provider.ts';
 
 /** How far the message of one send got. */
 type Progress = { sent: boolean };
@@ -100,32 +100,6 @@ function decoded(part: string): string {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
-}
-
-type SmtpMail = SendMailOptions & { readonly baseBoundary: string };
-
-/** Addresses go as objects and the envelope is ours: nothing is left for nodemailer to parse (FACTS 16). */
-function mailOf(email: EmailPayload, { messageId, date, recipients, idempotencyKey }: Handover): SmtpMail {
-  const { from, to, cc = [], replyTo, subject, html, text, attachments } = email;
-  const listed = (list: readonly { name?: string; address: string }[]) =>
-    list.map(({ name = '', address }) => ({ name, address }));
-  return {
-    from: listed([from])[0],
-    to: listed(to),
-    ...(cc.length > 0 ? { cc: listed(cc) } : {}),
-    ...(replyTo ? { replyTo: listed(replyTo) } : {}),
-    envelope: { from: from.address, to: [...recipients] },
-    messageId,
-    date,
-    baseBoundary: idempotencyKey, // nodemailer's own is random, and every attempt is to send the same bytes
-    subject,
-    ...(html === undefined ? {} : { html }),
-    ...(text === undefined ? {} : { text }),
-    headers: headerFields(email),
-    ...(attachments === undefined ? {} : { attachments: attachments.map((one) => ({ ...one })) }),
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  };
 }
 
 function refusedRecipient(error: NodemailerError): Receipt['rejected'][number] {
