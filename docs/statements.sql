@@ -111,6 +111,37 @@ noted as (
     from jsonb_to_recordset($19::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
 select id, status, seconds from settled;
 
+-- store in the inbox
+insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
+values ($1, $2, $3, $4, $5, $6, $7) on conflict (message_id) do nothing;
+
+-- emails of the inbox
+select message_id as id, sender as "from", recipients, subject, stored_at as "storedAt", octet_length(source) as bytes, number::text as cursor from waybill.inbox_emails
+where number < coalesce($1::bigint, 9223372036854775807)
+  and ($2::text is null or position(lower($2) in lower(subject)) > 0
+       or position(lower($2) in lower(array_to_string(recipients, ' '))) > 0)
+order by number desc limit $3;
+
+-- email of the inbox
+select message_id as id, sender as "from", recipients, subject, stored_at as "storedAt", octet_length(source) as bytes, html, text, substring(source for position('\x0d0a0d0a'::bytea in source) - 1) as head,
+ coalesce((select jsonb_agg(jsonb_build_object('index', a.position - 1, 'filename', a.value -> 'filename',
+                                               'contentType', a.value -> 'contentType') order by a.position)
+             from jsonb_array_elements(m.payload -> 'attachments') with ordinality a (value, position)), '[]') as attachments
+ from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
+where message_id = $1;
+
+-- source in the inbox
+select source from waybill.inbox_emails where message_id = $1;
+
+-- attachment in the inbox
+select m.payload -> 'attachments' -> $2::int as attachment
+ from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
+where message_id = $1;
+
+-- empty the inbox
+with gone as (delete from waybill.inbox_emails returning 1)
+select count(*)::int as deleted from gone;
+
 -- suppressed
 select address, reason from waybill.email_suppressions where address = any($1::text[]);
 

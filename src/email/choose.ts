@@ -1,7 +1,9 @@
 // The provider that the configuration names, else the application's own, else `log`.
 
+import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { createInboxProvider } from './inbox.ts';
 import { createLogProvider } from './log.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
 import { createResendProvider } from './resend.ts';
@@ -9,7 +11,7 @@ import { createSmtpProvider } from './smtp.ts';
 
 export type ProviderOptions = {
   /** Null: not set. */
-  readonly emailProvider: 'log' | 'smtp' | 'resend' | null;
+  readonly emailProvider: 'log' | 'smtp' | 'resend' | 'inbox' | null;
   readonly smtpUrl: string | null;
   readonly resendApiKey: string | null;
   readonly resendBaseUrl: string;
@@ -17,10 +19,16 @@ export type ProviderOptions = {
   readonly production: boolean;
 };
 
+export type ProviderPorts = {
+  readonly log: ProviderLog;
+  /** Where the inbox is. */
+  readonly db: Executor;
+};
+
 /** @param own the application's provider */
 export function createProvider(
   { emailProvider, smtpUrl, resendApiKey, resendBaseUrl, leaseMs, production }: ProviderOptions,
-  log: ProviderLog,
+  { log, db }: ProviderPorts,
   own?: EmailProvider,
 ): EmailProvider {
   switch (emailProvider) {
@@ -28,6 +36,8 @@ export function createProvider(
       return own ?? createLogProvider({ production, log });
     case 'log':
       return createLogProvider({ production, log });
+    case 'inbox':
+      return createInboxProvider({ db, production, log });
     case 'smtp':
       if (smtpUrl === null)
         throw new WaybillError(

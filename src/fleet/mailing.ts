@@ -20,7 +20,7 @@ export function configuredMailing(
   db: Executor,
   log: ProviderLog,
 ): ConfiguredMailing {
-  const provider = createProvider(config, log, app.email.provider);
+  const provider = createProvider(config, { log, db }, app.email.provider);
   return {
     provider,
     allowed: createGuard(config.emailAllow),

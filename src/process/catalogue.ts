@@ -57,7 +57,8 @@ export const variables: readonly Variable[] = [
   {
     name: 'WAYBILL_EMAIL_PROVIDER',
     default: 'log',
-    meaning: 'log (prints the mail; in production one redacted line), smtp or resend',
+    meaning:
+      'log (prints the mail; in production one redacted line), smtp, resend or inbox (stores it, to be read at /inbox)',
   },
   {
     name: 'WAYBILL_EMAIL_FROM',

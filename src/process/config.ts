@@ -4,7 +4,7 @@ import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { reader, type Problem } from './variables.ts';
 
-export const emailProviders = ['log', 'smtp', 'resend'] as const;
+export const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
 export const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -82,9 +82,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     adminKey: read.key('WAYBILL_ADMIN_KEY', keyLength),
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
     cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
-    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null, {
-      inbox: 'is not available in this version',
-    }),
+    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null),
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
     resendApiKey: read.key('RESEND_API_KEY', 1),

@@ -11,6 +11,7 @@ import { startSmtp, type Answer, type Reply, type SmtpServer, type Stage } from 
 
 const resend = { resendApiKey: null, resendBaseUrl: '' };
 const silent = { info: () => undefined, warn: () => undefined };
+const noDatabase = { executeSql: () => Promise.reject(new Error('the provider smtp needs no database')) };
 const open: { close(): Promise<void> }[] = [];
 
 afterEach(async () => {
@@ -26,7 +27,7 @@ async function server(options: Parameters<typeof startSmtp>[0] = {}): Promise<Sm
 function provider(smtpUrl: string, leaseMs = 6_000): EmailProvider {
   const made = createProvider(
     { ...resend, emailProvider: 'smtp', smtpUrl, leaseMs, production: true },
-    silent,
+    { log: silent, db: noDatabase },
   );
   open.push({ close: async () => made.close?.() });
   return made;

@@ -40,6 +40,11 @@ describe('readConfig', () => {
     });
   });
 
+  it.each(['log', 'smtp', 'inbox'] as const)('knows the provider %s', (name) => {
+    const env = { ...good, WAYBILL_EMAIL_PROVIDER: name, SMTP_URL: 'smtp://mail.test' };
+    expect(readConfig(env).emailProvider).toBe(name);
+  });
+
   it('takes an empty variable as one that is not set', () => {
     expect(readConfig({ ...good, WAYBILL_ADMIN_KEY: '', PORT: '' })).toMatchObject({
       adminKey: null,
@@ -104,7 +109,6 @@ describe('readConfig', () => {
     ['RESEND_WEBHOOK_SECRET', 'whsec_', /whsec_/],
     ['WAYBILL_EMAIL_FROM', 'shop', /must be an address/],
     ['WAYBILL_ADMIN_KEY', 'with a space in it 123', /without spaces/],
-    ['WAYBILL_EMAIL_PROVIDER', 'inbox', /not available in this version/],
     ['WAYBILL_CRON_SECRET', 'with a space', /without spaces/],
     ['WAYBILL_EMAIL_RATE', 'fast', /number above 0/],
     ['WAYBILL_EMAIL_RATE', '0', /number above 0/],

@@ -13,6 +13,14 @@ import {
   tellSql,
 } from '../../src/cron/sweep.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
+import { storeEmailSql } from '../../src/email/inbox.ts';
+import {
+  emailAttachmentSql,
+  emailSourceSql,
+  emptyInboxSql,
+  listEmailsSql,
+  showEmailSql,
+} from '../../src/email/mailbox.ts';
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
@@ -102,6 +110,24 @@ export const statements: Record<string, Statement> = {
     values: (ids) => settleValues(ids.map(settlement), 1_000),
     uses: ['outbox_messages_pkey'],
   },
+  'store in the inbox': {
+    sql: storeEmailSql,
+    values: ([id]) => [id, 'a@b.test', ['c@b.test'], 's', null, 't', Buffer.from('s')],
+    uses: [],
+  },
+  'emails of the inbox': { sql: listEmailsSql, values: () => [null, 'a', 51], uses: ['inbox_number'] },
+  'email of the inbox': {
+    sql: showEmailSql,
+    values: ([id]) => [id],
+    uses: ['inbox_emails_pkey', 'outbox_messages_pkey'],
+  },
+  'source in the inbox': { sql: emailSourceSql, values: ([id]) => [id], uses: ['inbox_emails_pkey'] },
+  'attachment in the inbox': {
+    sql: emailAttachmentSql,
+    values: ([id]) => [id, 0],
+    uses: ['inbox_emails_pkey', 'outbox_messages_pkey'],
+  },
+  'empty the inbox': { sql: emptyInboxSql, values: () => [], uses: [] },
   suppressed: { sql: suppressedSql, values: () => [['a@b.test']], uses: ['email_suppressions_pkey'] },
   suppress: { sql: suppressSql, values: () => ['a@b.test', 'bounced'], uses: [] },
   unsuppress: { sql: unsuppressSql, values: () => ['a@b.test'], uses: ['email_suppressions_pkey'] },

@@ -1,0 +1,139 @@
+// The mailbox: what the provider `inbox` stored, as it is read: a list with a search and a cursor, one mail with its attachments.
+
+import type { Executor } from '../db/executor.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { checkId } from '../outbox/read.ts';
+import { attachment as attachmentSchema } from './parts.ts';
+
+export type StoredLine = {
+  /** Of its message. */
+  readonly id: string;
+  /** Of the envelope, as the recipients are. */
+  readonly from: string;
+  readonly recipients: readonly string[];
+  readonly subject: string;
+  readonly storedAt: Date;
+  /** Of its source. */
+  readonly bytes: number;
+};
+
+export type StoredAttachment = {
+  readonly index: number;
+  readonly filename: string;
+  /** What the email says of it; null: left to its filename. */
+  readonly contentType: string | null;
+};
+
+export type StoredEmail = StoredLine & {
+  readonly html: string | null;
+  readonly text: string | null;
+  /** As they go out: encoded, with folded lines joined, in their order. */
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly attachments: readonly StoredAttachment[];
+};
+
+export type StoredPage = { readonly mails: readonly StoredLine[]; readonly nextCursor: string | null };
+
+const lineColumns = `message_id as id, sender as "from", recipients, subject, stored_at as "storedAt", octet_length(source) as bytes`;
+
+/** The number of the last mail of the page before, search text, rows. The bodies stay where they are. */
+export const listEmailsSql = `
+  select ${lineColumns}, number::text as cursor from waybill.inbox_emails
+   where number < coalesce($1::bigint, 9223372036854775807)
+     and ($2::text is null or position(lower($2) in lower(subject)) > 0
+          or position(lower($2) in lower(array_to_string(recipients, ' '))) > 0)
+   order by number desc limit $3`;
+
+export type MailboxQuery = {
+  /** Part of a recipient or of the subject, in upper or lower case. */
+  readonly search?: string | undefined;
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+};
+
+/**
+ * Newest first.
+ * @throws WaybillError `invalid_cursor`
+ */
+export async function listEmails(db: Executor, query: MailboxQuery = {}): Promise<StoredPage> {
+  const { search, limit = 50, cursor } = query;
+  if (cursor !== undefined && !/^\d{1,18}$/.test(cursor))
+    throw new WaybillError('invalid_cursor', 'the cursor is not one that this list gave out');
+  const values = [cursor ?? null, search ?? null, limit + 1];
+  const { rows } = await db.executeSql<StoredLine & { cursor: string }>(listEmailsSql, values);
+  const page = rows.slice(0, limit);
+  const nextCursor = rows.length > limit ? (page.at(-1)?.cursor ?? null) : null;
+  const mails = page.map(({ id, from, recipients, subject, storedAt, bytes }) => {
+    return { id, from, recipients, subject, storedAt, bytes };
+  });
+  return { mails, nextCursor };
+}
+
+export const showEmailSql = `
+  select ${lineColumns}, html, text, substring(source for position('\\x0d0a0d0a'::bytea in source) - 1) as head,
+    coalesce((select jsonb_agg(jsonb_build_object('index', a.position - 1, 'filename', a.value -> 'filename',
+                                                  'contentType', a.value -> 'contentType') order by a.position)
+                from jsonb_array_elements(m.payload -> 'attachments') with ordinality a (value, position)), '[]') as attachments
+    from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
+   where message_id = $1`;
+
+/** @throws WaybillError `invalid_id`, `not_found` */
+export async function showEmail(db: Executor, id: string): Promise<StoredEmail> {
+  type Row = Omit<StoredEmail, 'headers'> & { readonly head: Buffer };
+  const { head, ...email } = await one<Row>(db, showEmailSql, [id]);
+  return { ...email, headers: headersOf(head.toString()) };
+}
+
+export const emailSourceSql = `select source from waybill.inbox_emails where message_id = $1`;
+
+/** @throws WaybillError `invalid_id`, `not_found` */
+export async function readSource(db: Executor, id: string): Promise<Buffer> {
+  return (await one<{ source: Buffer }>(db, emailSourceSql, [id])).source;
+}
+
+export const emailAttachmentSql = `
+  select m.payload -> 'attachments' -> $2::int as attachment
+    from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
+   where message_id = $1`;
+
+/** @throws WaybillError `invalid_id`, `not_found` */
+export async function readAttachment(
+  db: Executor,
+  id: string,
+  index: number,
+): Promise<{ readonly filename: string; readonly content: Buffer }> {
+  const row = await one<{ attachment: unknown }>(db, emailAttachmentSql, [id, index]);
+  if (row.attachment === null)
+    throw new WaybillError('not_found', 'the mail has no attachment of this number');
+  const { filename, content, encoding } = attachmentSchema.parse(row.attachment);
+  return { filename, content: Buffer.from(content, encoding ?? 'utf8') };
+}
+
+export const emptyInboxSql = `
+  with gone as (delete from waybill.inbox_emails returning 1)
+  select count(*)::int as deleted from gone`;
+
+/**
+ * Takes every mail out of the inbox; their messages stay.
+ * @returns how many there were
+ */
+export async function emptyInbox(db: Executor): Promise<number> {
+  return (await db.executeSql<{ deleted: number }>(emptyInboxSql)).rows[0]!.deleted;
+}
+
+async function one<Row>(db: Executor, sql: string, values: readonly [string, ...unknown[]]): Promise<Row> {
+  checkId(values[0]);
+  const [row] = (await db.executeSql<Row>(sql, values)).rows;
+  if (row) return row;
+  throw new WaybillError('not_found', 'there is no such mail in the inbox');
+}
+
+function headersOf(head: string): StoredEmail['headers'] {
+  return head
+    .replaceAll(/\r\n(?=[ \t])/g, '')
+    .split('\r\n')
+    .map((line) => {
+      const colon = line.indexOf(':');
+      return { name: line.slice(0, colon), value: line.slice(colon + 1).trim() };
+    });
+}
