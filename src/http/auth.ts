@@ -28,6 +28,31 @@ export function checkAdminKey(request: FastifyRequest, adminKey: string | null):
     );
 }
 
+/**
+ * The admin key, also as the password of any name: that is what a browser can be asked for.
+ * @throws WaybillError `inbox_closed`, `unauthorized`
+ */
+export function checkInboxKey(request: FastifyRequest, adminKey: string | null): void {
+  if (adminKey === null)
+    throw new WaybillError(
+      'inbox_closed',
+      'the inbox is closed in production: set WAYBILL_ADMIN_KEY to open it',
+    );
+  if (!hasKey(request, adminKey) && !isBearer(`Bearer ${passwordOf(request)}`, adminKey))
+    throw new WaybillError(
+      'unauthorized',
+      'the key of WAYBILL_ADMIN_KEY is needed, as a bearer or as a password',
+    );
+}
+
+/** RFC 7617, section 2. */
+function passwordOf({ headers: { authorization = '' } }: FastifyRequest): string {
+  const [, pair = ''] = /^basic +([A-Za-z0-9+/=]+)$/i.exec(authorization) ?? [];
+  return Buffer.from(pair, 'base64')
+    .toString()
+    .replace(/^[^:]*:?/, '');
+}
+
 /** @throws WaybillError `unauthorized` */
 export function checkMetricsKey(request: FastifyRequest, metricsKey: string | null): void {
   if (metricsKey !== null && !hasKey(request, metricsKey))

@@ -12,6 +12,7 @@ import { createIdentify } from './auth.ts';
 import { parseBody } from './body.ts';
 import { addDrain, type FetchHandler } from './drain.ts';
 import { addHealth } from './health.ts';
+import { addInbox } from './inbox.ts';
 import { addOpenApi } from './openapi.ts';
 import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
 import { addWebhooks } from './webhooks.ts';
@@ -45,6 +46,7 @@ export function createServer(host: Host, { registry, runner, nudge, drain }: Web
   addOpenApi(server, registry, host.version);
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
+  addInbox(server, { db, config });
   addAdmin(server, { db, adminKey: config.adminKey, nudge });
   addWebhooks(server, host);
   return server;

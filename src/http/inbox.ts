@@ -1,0 +1,141 @@
+// /inbox: the development inbox, for people as pages and for tests as JSON. It is there when WAYBILL_EMAIL_PROVIDER is inbox; in
+// production it needs the admin key.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
+import type { Executor } from '../db/executor.ts';
+import { emptyInbox, listEmails, readAttachment, readSource, showEmail } from '../email/mailbox.ts';
+import { listPage } from '../inbox/list.ts';
+import { mailPage } from '../inbox/mail.ts';
+import { mailPolicy, pagePolicy } from '../inbox/page.ts';
+import { WaybillError } from '../outbox/errors.ts';
+import { parseFilter } from '../outbox/filter.ts';
+import type { Config } from '../process/config.ts';
+import { checkInboxKey } from './auth.ts';
+
+type WithId = { Params: { id: string } };
+type WithIndex = { Params: { id: string; index: string } };
+
+export type InboxPorts = {
+  readonly db: Executor;
+  readonly config: Pick<Config, 'emailProvider' | 'production' | 'adminKey'>;
+};
+
+export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): void {
+  async function routes(inbox: FastifyInstance): Promise<void> {
+    guard(inbox, config);
+    inbox.get('', async (request, reply) => {
+      const { search = '', ...paging } = await queryOf(request.query as object);
+      const found = await listEmails(db, { search: search || undefined, ...paging });
+      if (wantsJson(request)) return found;
+      return sendPage(reply, listPage({ ...found, search, later: paging.cursor !== undefined }));
+    });
+    inbox.post('/empty', async (request, reply) => {
+      checkOrigin(request);
+      const deleted = await emptyInbox(db);
+      return wantsJson(request) ? { deleted } : reply.redirect('/inbox', 303);
+    });
+    inbox.get<WithId>('/:id', async (request, reply) => {
+      const mail = await showEmail(db, request.params.id);
+      return wantsJson(request) ? mail : sendPage(reply, mailPage(mail));
+    });
+    inbox.get<WithId>('/:id/html', async ({ params: { id } }, reply) => {
+      const { html } = await showEmail(db, id);
+      if (html === null) throw new WaybillError('not_found', 'the mail has no html');
+      return sendPage(reply.headers({ ...inert, 'x-dns-prefetch-control': 'off' }), html);
+    });
+    inbox.get<WithId>('/:id/source', async ({ params: { id } }, reply) => {
+      const source = await readSource(db, id);
+      return reply.headers(inert).type('text/plain; charset=utf-8').send(source);
+    });
+    inbox.get<WithIndex>('/:id/attachments/:index', async ({ params: { id, index } }, reply) => {
+      const { filename, content } = await readAttachment(db, id, indexOf(index));
+      return reply.headers({ ...inert, ...asFile(filename) }).send(content);
+    });
+  }
+  server.register(routes, { prefix: '/inbox' });
+}
+
+/** Of everything that was not written here. */
+const inert = { 'content-security-policy': mailPolicy, 'referrer-policy': 'no-referrer' };
+
+const always = {
+  'content-security-policy': pagePolicy,
+  'x-content-type-options': 'nosniff',
+  // Not `no-referrer`: then a browser would not say where the form that empties the inbox stands.
+  'referrer-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-store',
+  vary: 'accept',
+};
+
+function guard(inbox: FastifyInstance, { emailProvider, production, adminKey }: InboxPorts['config']): void {
+  inbox.addHook('onRequest', async (request, reply) => {
+    if (emailProvider !== 'inbox')
+      throw new WaybillError('inbox_off', 'there is no inbox here: WAYBILL_EMAIL_PROVIDER=inbox makes one');
+    void reply.headers(always);
+    if (production) checkInboxKey(request, adminKey);
+  });
+  inbox.addHook('onSend', async (_, reply) => {
+    // A browser asks for the key as a password.
+    if (reply.statusCode === 401)
+      void reply.header('www-authenticate', ['Basic realm="inbox", charset="UTF-8"', 'Bearer']);
+  });
+}
+
+/** Who takes any type, as a browser's address line and curl do, gets a page. */
+function wantsJson({ headers: { accept = '' } }: FastifyRequest): boolean {
+  return accept.includes('application/json') && !accept.includes('text/html');
+}
+
+function sendPage(reply: FastifyReply, text: string): FastifyReply {
+  return reply.type('text/html; charset=utf-8').send(text);
+}
+
+const query = z.strictObject({
+  search: z
+    .string()
+    .max(1_000)
+    .regex(/^[^\0]*$/, 'must not hold U+0000')
+    .optional(),
+  limit: z.string().optional(),
+  cursor: z.string().optional(),
+});
+
+async function queryOf(given: object) {
+  const { search, ...paging } = await parseArguments({ name: 'inbox', args: query }, { ...given });
+  const { limit, cursor } = parseFilter(paging);
+  return { search, limit, cursor };
+}
+
+/**
+ * What changes something must come from a page of ours: a browser sends the key along with everybody's forms.
+ * @throws WaybillError `cross_site`
+ */
+function checkOrigin({ headers }: FastifyRequest): void {
+  const { host, origin, 'sec-fetch-site': site } = headers;
+  const ours = site === undefined ? origin === undefined || hostOf(origin) === host : site === 'same-origin';
+  if (!ours) throw new WaybillError('cross_site', 'this must come from the page of the inbox itself');
+}
+
+function hostOf(origin: string): string | null {
+  return URL.canParse(origin) ? new URL(origin).host : null;
+}
+
+function indexOf(text: string): number {
+  if (/^\d{1,4}$/.test(text)) return Number(text);
+  throw new WaybillError('not_found', 'the mail has no attachment of this number');
+}
+
+/** Saved, never shown, whatever it says that it is. RFC 8187 for the name. */
+function asFile(filename: string): Record<string, string> {
+  const name = encodeURIComponent(filename.toWellFormed()).replaceAll(
+    /['()*]/g,
+    (c) => `%${c.charCodeAt(0).toString(16)}`,
+  );
+  return {
+    'content-type': 'application/octet-stream',
+    'content-disposition': `attachment; filename*=UTF-8''${name}`,
+  };
+}
