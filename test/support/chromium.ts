@@ -6,6 +6,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { until } from './wait.ts';
 
 const binary = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome']
   .map((name) => `/usr/bin/${name}`)
@@ -31,13 +32,14 @@ type Answer = {
   id?: number;
   method?: string;
   sessionId?: string;
+  params?: { name?: string; frameId: string; loaderId: string };
   result?: object;
   error?: { message: string };
 };
 type Wire = {
   send(method: string, params: object, sessionId?: string): Promise<Record<string, unknown>>;
-  /** Resolves at the next event of this name. */
-  next(method: string, sessionId: string): Promise<void>;
+  /** Hears of each document that has loaded in a tab, frames included: its frame, and an id of its own. */
+  onLoad(sessionId: string, listener: (frame: string, document: string) => void): void;
   end(): void;
 };
 
@@ -85,13 +87,13 @@ async function connect(address: string): Promise<Wire> {
   });
   let last = 0;
   const asked = new Map<number, (answer: Answer) => void>();
-  const awaited = new Map<string, () => void>();
+  const listeners = new Map<string, (frame: string, document: string) => void>();
   socket.addEventListener('message', ({ data }) => {
     const answer = JSON.parse(String(data)) as Answer;
     if (answer.id !== undefined) return asked.get(answer.id)?.(answer);
-    const name = `${answer.sessionId} ${answer.method}`;
-    awaited.get(name)?.();
-    awaited.delete(name);
+    const { method, params, sessionId = '' } = answer;
+    if (method === 'Page.lifecycleEvent' && params?.name === 'load')
+      listeners.get(sessionId)?.(params.frameId, params.loaderId);
   });
   return {
     send: (method, params, sessionId) =>
@@ -104,8 +106,7 @@ async function connect(address: string): Promise<Wire> {
         });
         socket.send(JSON.stringify({ id, method, params, sessionId }));
       }),
-    next: (method, sessionId) =>
-      new Promise((resolve) => awaited.set(`${sessionId} ${method}`, () => resolve())),
+    onLoad: (sessionId, listener) => void listeners.set(sessionId, listener),
     end: () => socket.close(),
   };
 }
@@ -115,7 +116,10 @@ async function openTab(wire: Wire): Promise<Tab> {
   const attached = await wire.send('Target.attachToTarget', { targetId, flatten: true });
   const session = attached['sessionId'] as string;
   const send = (method: string, params: object = {}) => wire.send(method, params, session);
+  const loaded = new Set<string>();
+  wire.onLoad(session, (frame, document) => frame === targetId && loaded.add(document));
   await send('Page.enable');
+  await send('Page.setLifecycleEventsEnabled', { enabled: true });
 
   async function value<T>(expression: string): Promise<T> {
     const answer = await send('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true });
@@ -130,15 +134,14 @@ async function openTab(wire: Wire): Promise<Tab> {
     send,
     value,
     async open(url) {
-      const loaded = wire.next('Page.loadEventFired', session);
-      const { errorText } = await send('Page.navigate', { url });
-      if (errorText !== undefined) throw new Error(`${url}: ${String(errorText)}`);
-      await loaded;
+      const { loaderId, errorText } = await send('Page.navigate', { url });
+      if (errorText !== undefined) throw new Error(`${url}: ${JSON.stringify(errorText)}`);
+      await until(() => loaded.has(loaderId as string), { what: `the load of ${url}` });
     },
     async follow(expression) {
-      const loaded = wire.next('Page.loadEventFired', session);
+      const { size } = loaded; // of a document that is there, all is there
       await value(expression);
-      await loaded;
+      await until(() => loaded.size > size, { what: 'the next page' });
     },
     async pixels(colour) {
       const { data } = await send('Page.captureScreenshot', { format: 'png' });
