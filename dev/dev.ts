@@ -17,11 +17,12 @@ const say = (line: string): void => console.log(line);
 async function main(): Promise<number> {
   const interrupt = onInterrupt();
   try {
-    const fleet = await startFleet({ say, signal: interrupt.signal });
+    const fleet = await startFleet({ say, emailProvider: 'inbox', signal: interrupt.signal });
     interrupt.onHurry(fleet.kill);
     try {
       say(`API ${fleet.api}   key ${fleet.apiKey}`);
       say(`admin ${fleet.api}/admin/outbox   key ${fleet.adminKey}`);
+      if (fleet.inbox !== null) say(`mails ${fleet.inbox}`);
       say(`logs ${fleet.logDir}   database ${fleet.databaseUrl}`);
       await restartOnChange(fleet, interrupt.signal);
     } finally {

@@ -14,6 +14,8 @@ export type Fleet = {
   readonly api: string;
   readonly apiKey: string;
   readonly adminKey: string;
+  /** Where the mails are read; null when the provider is another one. */
+  readonly inbox: string | null;
   readonly databaseUrl: string;
   /** Where the processes write their logs, one file each. */
   readonly logDir: string;
@@ -29,6 +31,8 @@ export type Fleet = {
 
 export type FleetOptions = {
   readonly say: (line: string) => void;
+  /** Unless WAYBILL_EMAIL_PROVIDER names one. */
+  readonly emailProvider: 'log' | 'inbox';
   /** Aborted: the start is given up, and what ran already is stopped. */
   readonly signal: AbortSignal;
 };
@@ -39,7 +43,7 @@ const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const graceMs = 15_000;
 
 /** @throws with the end of the log of the process that did not come up */
-export async function startFleet({ say, signal }: FleetOptions): Promise<Fleet> {
+export async function startFleet({ say, emailProvider, signal }: FleetOptions): Promise<Fleet> {
   const lines = readProcfile(join(PROJECT, 'Procfile'));
   const database = await openServer();
   const logDir = join(PROJECT, '.waybill', 'log');
@@ -49,7 +53,7 @@ export async function startFleet({ say, signal }: FleetOptions): Promise<Fleet> 
     await database.end();
   };
   try {
-    const env = sharedEnvironment(database.url);
+    const env = sharedEnvironment(database.url, emailProvider);
     const roles = await Promise.all(
       lines.filter(({ name }) => name !== 'release').map((line) => toRole(line, env)),
     );
@@ -61,10 +65,12 @@ export async function startFleet({ say, signal }: FleetOptions): Promise<Fleet> 
       await Promise.all(roles.map((role) => ready(role, supervisor, signal)));
     };
     await start();
+    const api = roles.find(({ line }) => line.name === 'web')?.url ?? '';
     return {
-      api: roles.find(({ line }) => line.name === 'web')?.url ?? '',
+      api,
       apiKey: env['WAYBILL_API_KEY'] ?? '',
       adminKey: env['WAYBILL_ADMIN_KEY'] ?? '',
+      inbox: env['WAYBILL_EMAIL_PROVIDER'] === 'inbox' ? `${api}/inbox` : null,
       databaseUrl: database.url,
       logDir,
       metrics: roles.map(({ line, url }) => ({ role: line.name, url: `${url}/metrics` })),
@@ -96,10 +102,10 @@ async function openServer(): Promise<{ url: string; end: () => Promise<void> }> 
   return { url: postgres.url('waybill'), end: postgres.end };
 }
 
-function sharedEnvironment(databaseUrl: string): Environment {
+function sharedEnvironment(databaseUrl: string, emailProvider: string): Environment {
   const key = (name: string): string => process.env[name] ?? randomBytes(24).toString('base64url');
   return {
-    WAYBILL_EMAIL_PROVIDER: 'log',
+    WAYBILL_EMAIL_PROVIDER: emailProvider,
     WAYBILL_EMAIL_FROM: 'orders@shop.example',
     WAYBILL_SHUTDOWN_GRACE: `${graceMs / 1000}s`,
     ...process.env,
