@@ -23,7 +23,11 @@ export type EmailBench = {
 
 const sink = '/usr/sbin/smtp-sink';
 
-export async function email({ db, start }: BenchWorld, messages = 10_000, rounds = 3): Promise<EmailBench | object> {
+export async function email(
+  { db, start }: BenchWorld,
+  messages = 10_000,
+  rounds = 3,
+): Promise<EmailBench | object> {
   if (!existsSync(sink)) return { skipped: `${sink} is not installed: apt-get install postfix` };
   const port = await freePort();
   const child = spawn(sink, ['-4', `127.0.0.1:${port}`, '500'], {
@@ -38,7 +42,10 @@ export async function email({ db, start }: BenchWorld, messages = 10_000, rounds
     const all: { waybill: number; barePool: number }[] = [];
     for (let round = 0; round < rounds; round++)
       all.push({ barePool: await barePool(url, messages), waybill: await throughOutbox(db, messages) });
-    const [waybillPerSecond, barePoolPerSecond] = [median(all.map((r) => r.waybill)), median(all.map((r) => r.barePool))];
+    const [waybillPerSecond, barePoolPerSecond] = [
+      median(all.map((r) => r.waybill)),
+      median(all.map((r) => r.barePool)),
+    ];
     return {
       messages,
       rounds: all,

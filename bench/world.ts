@@ -11,7 +11,10 @@ export type BenchWorld = {
   readonly db: Database;
   readonly url: string;
   /** Starts a process of the fleet; resolves when it runs. */
-  start(role: 'relay' | 'jobs' | 'email' | 'scheduler', env?: Readonly<Record<string, string>>): Promise<void>;
+  start(
+    role: 'relay' | 'jobs' | 'email' | 'scheduler',
+    env?: Readonly<Record<string, string>>,
+  ): Promise<void>;
   end(): Promise<void>;
 };
 

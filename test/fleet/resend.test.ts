@@ -12,6 +12,7 @@ import type { Failure } from '../../src/outbox/outcome.ts';
 import { otherCertificate } from '../support/other-certificate.ts';
 import { problem, startResend, type Deviation, type Reply, type ResendServer } from '../support/resend.ts';
 
+const noDatabase = { executeSql: () => Promise.reject(new Error('the provider resend needs no database')) };
 const silent = { info: () => undefined, warn: () => undefined };
 const open: { close(): Promise<void> }[] = [];
 
@@ -27,7 +28,10 @@ async function server(options: Parameters<typeof startResend>[0] = {}): Promise<
 
 function provider(resendBaseUrl: string, { leaseMs = 60_000, resendApiKey = 're_test' } = {}): EmailProvider {
   const options = { emailProvider: 'resend', smtpUrl: null, production: true } as const;
-  const made = createProvider({ ...options, resendApiKey, resendBaseUrl, leaseMs }, silent);
+  const made = createProvider(
+    { ...options, resendApiKey, resendBaseUrl, leaseMs },
+    { log: silent, db: noDatabase },
+  );
   open.push({ close: async () => made.close?.() });
   return made;
 }
