@@ -101,7 +101,7 @@ async function placeOrders(
       const { orderId } = await api.placeOrder(orderBody(number));
       const order = { number, orderId, placedAt, answerMs: performance.now() - started };
       follower.add(order);
-      view.placed({ ...order, ways: [], done: false });
+      view.placed({ ...order, ways: [], done: false, stepsSince: 0 });
     } catch (error) {
       view.say(`order #${number} was not taken: ${(error as Error).message}`);
     }

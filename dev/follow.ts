@@ -25,6 +25,8 @@ export type FollowedOrder = {
   ways: readonly Way[];
   /** Everything that the order set off is delivered. */
   done: boolean;
+  /** Steps since it was delivered: the log lines that tell when it was claimed come a moment later. */
+  stepsSince: number;
 };
 
 export type Follower = {
@@ -36,6 +38,9 @@ export type Follower = {
 
 /** What an order sets off, by kind, with the word for it that people are shown. */
 export const parts = { email: 'receipt', event: 'event', listener: 'listener', job: 'job' } as const;
+
+/** Steps that are waited for a log line. */
+const patience = 20;
 
 /** How many finished orders are kept for the view. */
 const kept = 1_000;
@@ -74,7 +79,7 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
   }
 
   return {
-    add: (order) => void orders.push({ ...order, ways: [], done: false }),
+    add: (order) => void orders.push({ ...order, ways: [], done: false, stepsSince: 0 }),
     orders: () => orders,
     async step() {
       const open = orders.filter((order) => !order.done);
@@ -87,7 +92,7 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
       for (const order of open) {
         const its = messagesOf(order.orderId, rows);
         order.ways = await Promise.all(its.map(wayOf));
-        order.done = isComplete(order.ways);
+        order.done = isComplete(order.ways) && (isTold(order.ways) || order.stepsSince++ >= patience);
         if (order.done) finished.push(order);
       }
       forgetOld();
@@ -128,4 +133,8 @@ export function missing(order: FollowedOrder): string[] {
     ),
     ...absent.map(([, word]) => `no ${word} was recorded yet`),
   ];
+}
+
+function isTold(ways: readonly Way[]): boolean {
+  return ways.every((way) => way.claimedMs !== null);
 }

@@ -142,6 +142,37 @@ where message_id = $1;
 with gone as (delete from waybill.inbox_emails returning 1)
 select count(*)::int as deleted from gone;
 
+-- tell dead letters
+with fresh as (insert into waybill.notices_told (key)
+  select 'dead:' || id || ':' || extract(epoch from dead_at) from waybill.outbox_messages m
+   where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1
+     and not exists (select from waybill.notices_told where key = 'dead:' || m.id || ':' || extract(epoch from m.dead_at))
+   order by dead_at limit $2 on conflict do nothing returning key)
+select kind, name, queue, count(*)::int as count, max(last_error) as "lastError", (array_agg(id::text order by id))[1:5] as ids
+  from waybill.outbox_messages where id = any(array(select split_part(key, ':', 2)::uuid from fresh))
+ group by kind, name, queue order by count desc limit 50;
+
+-- tell parked queues
+with fresh as (insert into waybill.notices_told (key)
+  select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues
+   where parked_at is not null order by name on conflict do nothing returning key)
+select name as queue, parked_at as since, parked_reason as reason from waybill.queues
+ where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
+ order by name;
+
+-- tell skipped ticks
+with fresh as (insert into waybill.notices_told (key)
+  select 'skipped:' || id from (
+    select id, status, skipped_ticks, dispatched_at from waybill.cron_runs order by id desc limit $1) r
+   where dispatched_at > now() - interval '1 hour' and (status = 'skipped' or skipped_ticks > 0) on conflict do nothing returning key)
+select name as job, sum(skipped_ticks + case when status = 'skipped' then 1 else 0 end)::int as count, max(reason) as reason
+  from waybill.cron_runs where id = any(array(select substr(key, 9)::uuid from fresh))
+ group by name order by count desc limit 50;
+
+-- forget what was told
+delete from waybill.notices_told where told_at < now() - interval '1 day'
+and key not in (select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null);
+
 -- suppressed
 select address, reason from waybill.email_suppressions where address = any($1::text[]);
 

@@ -5,6 +5,7 @@ import { withManifest } from '../cron/part.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
+import { withNotices } from '../notice/job.ts';
 import { registerQueues } from '../outbox/queues.ts';
 import { planRate, setRate, type RatePlan } from '../outbox/rate.ts';
 import type { Host } from '../process/host.ts';
@@ -24,7 +25,7 @@ async function deliveryRole(
 ): Promise<Part> {
   const { config, log, events } = host;
   const app = await loadApp(config.app);
-  const registry = createRegistry(app);
+  const registry = createRegistry(withNotices(app, config.notice));
   const standard = own(registry.queues);
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;
   if (queues.length === 0)

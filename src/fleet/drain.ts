@@ -5,6 +5,7 @@ import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
 import type { DrainOptions } from '../drain/options.ts';
 import type { Log } from '../metrics/log.ts';
+import { withNotices } from '../notice/job.ts';
 import type { Config } from '../process/config.ts';
 import { configuredMailing } from './mailing.ts';
 import { outboxOf } from './role.ts';
@@ -34,7 +35,7 @@ export function configuredDrain(
     workerId,
     pool: handlers,
     outbox: outboxOf(config)(db),
-    registry: createRegistry(app),
+    registry: createRegistry(withNotices(app, config.notice)),
     leaseMs: config.leaseMs,
     concurrency: Math.min(config.concurrency, 10),
     // A rate is a matter of the fleet's workers, who book their turns when they claim.

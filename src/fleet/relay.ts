@@ -1,10 +1,26 @@
-// The role *relay*: due messages into the queue, the sweep, the pruning.
+// The role *relay*: due messages into the queue, the sweep, the pruning, and the watch for what operators are told.
 
+import { createWatch } from '../notice/watch.ts';
+import { createNudge } from '../outbox/nudge.ts';
+import { runLoop } from '../process/loop.ts';
+import type { Host } from '../process/host.ts';
 import { relayPart } from '../relay/part.ts';
-import { queueOf, type Role } from './role.ts';
+import { outboxOf, queueOf, type Role } from './role.ts';
 
 export const relayRole: Role = async (host) => {
   const queue = queueOf(host);
   await queue.install();
-  return relayPart(host, queue);
+  const part = relayPart(host, queue);
+  if (host.config.notice === null) return part;
+  return {
+    ...part,
+    run: async (signal) => void (await Promise.all([part.run(signal), watch(host, signal)])),
+  };
 };
+
+function watch(host: Host, signal: AbortSignal): Promise<void> {
+  const { config, db, events, observe, progress, log } = host;
+  const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
+  const step = createWatch({ db, outboxOn: outboxOf(config), nudge });
+  return runLoop({ name: 'notices', step }, { signal, onError: events.loopFailed, observe, progress });
+}

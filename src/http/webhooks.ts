@@ -1,12 +1,11 @@
-// POST /webhooks/resend: what Resend reports of emails that it took. Only what it signed is believed, and only for five minutes
-// (Standard Webhooks; Svix, which signs for Resend, names the headers otherwise).
+// POST /webhooks/resend: what Resend reports of emails that it took. Only what it signed is believed, and only for five minutes.
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { Webhook } from 'standardwebhooks';
 import { parseResendReport, recordReport } from '../email/resend-report.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Host } from '../process/host.ts';
+import { verifiedId } from '../webhook/signature.ts';
 
 /** Bytes of a report; Resend's have a few thousand. */
 const reportLimit = 262_144;
@@ -26,7 +25,7 @@ export function addWebhooks(server: FastifyInstance, { db, log, config }: Host):
     });
     webhooks.post('/resend', async (request) => {
       const body = (request.body as Buffer | undefined) ?? Buffer.alloc(0);
-      const source = verifiedId(body, request.headers, secret!);
+      const source = checkedId(body, request.headers, secret!);
       const report = parseResendReport(body.toString(), source);
       if (report === undefined) return { noted: false };
       const noted = await recordReport(db, report);
@@ -39,27 +38,14 @@ export function addWebhooks(server: FastifyInstance, { db, log, config }: Host):
   server.register(routes, { prefix: '/webhooks' });
 }
 
-/**
- * @returns the id of the webhook, the same when it is told again
- * @throws WaybillError `body_too_large`, `webhook_signature_invalid`
- */
-function verifiedId(body: Buffer, headers: IncomingHttpHeaders, secret: string): string {
+/** @throws WaybillError `body_too_large`, `webhook_signature_invalid` */
+function checkedId(body: Buffer, headers: IncomingHttpHeaders, secret: string): string {
   if (body.length > reportLimit)
     throw new WaybillError('body_too_large', `a report may have ${reportLimit} bytes at most`);
-  const prefix = headers['svix-id'] === undefined ? 'webhook' : 'svix';
-  const signed = Object.fromEntries(
-    ['id', 'timestamp', 'signature'].map((part) => [
-      `webhook-${part}`,
-      String(headers[`${prefix}-${part}`] ?? ''),
-    ]),
+  const id = verifiedId(body, headers, secret);
+  if (id !== undefined) return id;
+  throw new WaybillError(
+    'webhook_signature_invalid',
+    'the signature does not fit the body and RESEND_WEBHOOK_SECRET, or is older than five minutes',
   );
-  try {
-    new Webhook(secret).verify(body, signed, { jsonParse: false });
-  } catch {
-    throw new WaybillError(
-      'webhook_signature_invalid',
-      'the signature does not fit the body and RESEND_WEBHOOK_SECRET, or is older than five minutes',
-    );
-  }
-  return signed['webhook-id']!;
 }

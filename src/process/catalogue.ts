@@ -84,6 +84,17 @@ export const variables: readonly Variable[] = [
     meaning: 'whsec_…: how Resend signs its reports; without it /webhooks/resend answers 503',
   },
   {
+    name: 'WAYBILL_NOTICE_URL',
+    default: null,
+    meaning: 'webhook that hears of dead letters, parked queues, skipped ticks and books that differ',
+  },
+  {
+    name: 'WAYBILL_NOTICE_SECRET',
+    default: null,
+    secret: 'key',
+    meaning: 'whsec_…: signs these notices (Standard Webhooks); required with WAYBILL_NOTICE_URL',
+  },
+  {
     name: 'WAYBILL_EMAIL_RATE',
     default: null,
     meaning: 'messages per second over the whole fleet; the same for every email worker',

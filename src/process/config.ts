@@ -27,6 +27,8 @@ export type Config = {
   /** Without a slash at its end. */
   readonly resendBaseUrl: string;
   readonly resendWebhookSecret: string | null;
+  /** Whom notices for operators go to; null: nobody. */
+  readonly notice: { readonly url: string; readonly secret: string } | null;
   /** Messages per second over the whole fleet. */
   readonly emailRate: number | null;
   /** Whom mail may go to outside production; null: everybody. */
@@ -88,6 +90,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     resendApiKey: read.key('RESEND_API_KEY', 1),
     resendBaseUrl: read.webUrl('RESEND_BASE_URL') ?? 'https://api.resend.com',
     resendWebhookSecret: read.signingSecret('RESEND_WEBHOOK_SECRET'),
+    notice: noticeOf(read),
     emailRate: read.rate('WAYBILL_EMAIL_RATE'),
     emailAllow: read.list(
       'WAYBILL_EMAIL_ALLOW',
@@ -111,7 +114,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
     production,
   };
-  problems.push(...contradictions(config, read.isSet('SMTP_URL'), problems));
+  problems.push(...contradictions(config, read.isSet, problems));
   read.unknown('WAYBILL_', (name, known) => {
     const meant = nearest(name, known);
     if (meant) problems.push({ variable: name, message: `is not known; was ${meant} meant?` });
@@ -120,12 +123,25 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return config;
 }
 
+/** Both or neither: an address without a secret would be told what nobody can believe. */
+function noticeOf(read: ReturnType<typeof reader>): Config['notice'] {
+  const url = read.webUrl('WAYBILL_NOTICE_URL');
+  const secret = read.signingSecret('WAYBILL_NOTICE_SECRET');
+  return url !== undefined && secret !== null ? { url, secret } : null;
+}
+
 /** What is right alone and wrong together. A variable that is wrong by itself is not reported twice. */
-function contradictions(config: Config, smtpUrlSet: boolean, found: readonly Problem[]): Problem[] {
+const noticePair = ['WAYBILL_NOTICE_URL', 'WAYBILL_NOTICE_SECRET'];
+
+function contradictions(
+  config: Config,
+  isSet: (variable: string) => boolean,
+  found: readonly Problem[],
+): Problem[] {
   const { emailProvider, pollIntervalMs, leaseMs } = config;
   const isWrong = (variable: string): boolean => found.some((problem) => problem.variable === variable);
   const problems: Problem[] = [];
-  if (emailProvider === 'smtp' && !smtpUrlSet)
+  if (emailProvider === 'smtp' && !isSet('SMTP_URL'))
     problems.push({
       variable: 'SMTP_URL',
       message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587',
@@ -135,6 +151,9 @@ function contradictions(config: Config, smtpUrlSet: boolean, found: readonly Pro
       variable: 'RESEND_API_KEY',
       message: 'is required when WAYBILL_EMAIL_PROVIDER is resend',
     });
+  for (const [one, other] of [noticePair, noticePair.toReversed()] as const)
+    if (isSet(one!) && !isSet(other!))
+      problems.push({ variable: other!, message: `is required when ${one} is set` });
   if (config.production && config.emailAllow !== null)
     problems.push({
       variable: 'WAYBILL_EMAIL_ALLOW',

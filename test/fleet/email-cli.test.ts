@@ -158,8 +158,12 @@ describe('suppressions', () => {
       suppressions: [],
       nextCursor: null,
     });
-    expect((await run('remove', 'ann@b.test')).code).toBe(0);
-    expect(await run('remove', 'ann@b.test')).toMatchObject({
+  });
+
+  test('remove, and what cannot be removed or added', async () => {
+    await run('add', 'bob@b.test');
+    expect((await run('remove', 'Bob@b.test')).code).toBe(0);
+    expect(await run('remove', 'bob@b.test')).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/not_found/),
     });

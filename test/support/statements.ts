@@ -22,6 +22,7 @@ import {
   showEmailSql,
 } from '../../src/email/mailbox.ts';
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
+import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
@@ -128,6 +129,10 @@ export const statements: Record<string, Statement> = {
     uses: ['inbox_emails_pkey', 'outbox_messages_pkey'],
   },
   'empty the inbox': { sql: emptyInboxSql, values: () => [], uses: [] },
+  'tell dead letters': { sql: deadSql, values: () => ['waybill:notice', 100], uses: ['outbox_dead'] },
+  'tell parked queues': { sql: parkedSql, values: () => [], uses: [] },
+  'tell skipped ticks': { sql: skippedSql, values: () => [100], uses: ['cron_runs_pkey'] },
+  'forget what was told': { sql: forgetSql, values: () => [], uses: [] },
   suppressed: { sql: suppressedSql, values: () => [['a@b.test']], uses: ['email_suppressions_pkey'] },
   suppress: { sql: suppressSql, values: () => ['a@b.test', 'bounced'], uses: [] },
   unsuppress: { sql: unsuppressSql, values: () => ['a@b.test'], uses: ['email_suppressions_pkey'] },

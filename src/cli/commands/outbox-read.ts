@@ -1,6 +1,8 @@
 // `waybill outbox list|show|stats|verify`: looking at messages.
 
 import type { Command } from 'commander';
+import { outboxOf } from '../../fleet/role.ts';
+import { tellVerification } from '../../notice/watch.ts';
 import { listMessages, showMessage, type MessageView } from '../../outbox/read.ts';
 import { readStats, type Stats } from '../../outbox/stats.ts';
 import { verifyOutbox, type Verification } from '../../outbox/verify.ts';
@@ -62,7 +64,11 @@ async function show(id: string, options: Output): Promise<void> {
 }
 
 async function verify(options: Output): Promise<void> {
-  const result = await withDatabase(({ db }) => verifyOutbox(db));
+  const result = await withDatabase(async ({ db, config }) => {
+    const found = await verifyOutbox(db);
+    if (config.notice !== null) await tellVerification(outboxOf(config)(db), found);
+    return found;
+  });
   print(result, options, verificationLines);
   if (!result.ok) process.exitCode = exitCodes.findings;
 }

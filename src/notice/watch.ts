@@ -1,0 +1,113 @@
+// The watch for what operators are to be told: dead letters, parked queues, skipped ticks of the last hour. What is found is marked as
+// told and its notice recorded in one transaction, so that of any number of watching processes one tells it, once.
+
+import type { Database } from '../db/pool.ts';
+import type { Executor } from '../db/executor.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import type { Verification } from '../outbox/verify.ts';
+import type { Milliseconds } from '../ports.ts';
+import { noticeJobName } from './job.ts';
+import type { Notice, NoticeOf } from './notice.ts';
+
+const interval: Milliseconds = 10_000;
+/** Of one notice; the rest is told by the next. */
+const limit = 10_000;
+
+/** Marks what is new of `found`, which has a key for each row. */
+const tell = (found: string): string =>
+  `insert into waybill.notices_told (key) ${found} on conflict do nothing returning key`;
+
+/** Values: the name of the job that tells, rows. Dead once more after a retry is news once more. */
+export const deadSql = `
+  with fresh as (${tell(`
+    select 'dead:' || id || ':' || extract(epoch from dead_at) from waybill.outbox_messages m
+     where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1
+       and not exists (select from waybill.notices_told where key = 'dead:' || m.id || ':' || extract(epoch from m.dead_at))
+     order by dead_at limit $2`)})
+  select kind, name, queue, count(*)::int as count, max(last_error) as "lastError", (array_agg(id::text order by id))[1:5] as ids
+    from waybill.outbox_messages where id = any(array(select split_part(key, ':', 2)::uuid from fresh))
+   group by kind, name, queue order by count desc limit 50`;
+
+export const parkedSql = `
+  with fresh as (${tell(`
+    select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues
+     where parked_at is not null order by name`)})
+  select name as queue, parked_at as since, parked_reason as reason from waybill.queues
+   where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
+   order by name`;
+
+/** Ids of runs are time-ordered: the newest are the end of the primary key, however many there are. Values: rows. */
+export const skippedSql = `
+  with fresh as (${tell(`
+    select 'skipped:' || id from (
+      select id, status, skipped_ticks, dispatched_at from waybill.cron_runs order by id desc limit $1) r
+     where dispatched_at > now() - interval '1 hour' and (status = 'skipped' or skipped_ticks > 0)`)})
+  select name as job, sum(skipped_ticks + case when status = 'skipped' then 1 else 0 end)::int as count, max(reason) as reason
+    from waybill.cron_runs where id = any(array(select substr(key, 9)::uuid from fresh))
+   group by name order by count desc limit 50`;
+
+/** Told longer ago than anything is looked for. */
+export const forgetSql = `delete from waybill.notices_told where told_at < now() - interval '1 day'
+  and key not in (select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null)`;
+
+export type WatchPorts = {
+  readonly db: Database;
+  readonly outboxOn: (db: Executor) => OutboxPort;
+  /** After notices were recorded. */
+  readonly nudge: () => void;
+};
+
+/** Gives the loop body of the watch. */
+export function createWatch({ db, outboxOn, nudge }: WatchPorts): () => Promise<Milliseconds> {
+  return async function watchStep() {
+    const told = await db.transaction(async (tx) => {
+      await tx.executeSql(forgetSql);
+      return record(outboxOn(tx), await news(tx));
+    });
+    if (told > 0) nudge();
+    return interval;
+  };
+}
+
+async function news(tx: Executor): Promise<Notice[]> {
+  type Dead = NoticeOf<'waybill.dead_letters'>['groups'];
+  type Skipped = NoticeOf<'waybill.ticks_skipped'>['jobs'];
+  type Parked = { queue: string; since: Date; reason: string | null };
+  const groups = (await tx.executeSql<Dead[number]>(deadSql, [noticeJobName, limit])).rows;
+  const parked = (await tx.executeSql<Parked>(parkedSql)).rows;
+  const jobs = (await tx.executeSql<Skipped[number]>(skippedSql, [limit])).rows;
+  const sum = (all: readonly { count: number }[]): number =>
+    all.reduce((total, { count }) => total + count, 0);
+  const queues = parked.map((one) => ({ ...one, since: one.since.toISOString() }));
+  return [
+    ...(groups.length > 0
+      ? [{ type: 'waybill.dead_letters' as const, data: { count: sum(groups), groups } }]
+      : []),
+    ...(queues.length > 0 ? [{ type: 'waybill.queue_parked' as const, data: { queues } }] : []),
+    ...(jobs.length > 0
+      ? [{ type: 'waybill.ticks_skipped' as const, data: { count: sum(jobs), jobs } }]
+      : []),
+  ];
+}
+
+/** What `verify` found. */
+export async function tellVerification(
+  outbox: OutboxPort,
+  { kinds, findings, ok }: Verification,
+): Promise<void> {
+  if (ok) return;
+  const data: NoticeOf<'waybill.books_differ'> = {
+    kinds: kinds
+      .filter(({ difference }) => difference !== 0)
+      .map(({ kind, difference }) => ({ kind, difference })),
+    findings: findings.map(({ code, message, count }) => ({ code, message, count })),
+  };
+  await record(outbox, [{ type: 'waybill.books_differ', data }]);
+}
+
+async function record(outbox: OutboxPort, notices: readonly Notice[]): Promise<number> {
+  if (notices.length === 0) return 0;
+  const message = { kind: 'job', name: noticeJobName, queue: 'jobs', maxAttempts: 12 } as const;
+  await outbox.enqueue(notices.map((payload) => ({ ...message, payload })));
+  return notices.length;
+}
