@@ -1,44 +1,50 @@
-// How fast a backlog is worked off: committed no-op jobs, one relay, one worker, separate processes, beside the bare SQL of the same steps.
+// How fast a backlog is worked off: committed no-op messages, one worker process of each contender (and one relay of ours).
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { createPostgresOutbox } from '../src/outbox/postgres.ts';
-import type { BenchWorld } from './world.ts';
+import { startPostgres } from '../dev/postgres.ts';
+import { alternate, median, summary, type Summary } from './rounds.ts';
+import type { Contender } from './peers/contender.ts';
+import { pgBossAlone } from './peers/pg-boss.ts';
+import { waybill } from './peers/waybill.ts';
+import pg from 'pg';
 
 export type Drain = {
   readonly messages: number;
-  readonly rounds: readonly number[];
-  readonly perSecond: number;
+  /** Messages a second. */
+  readonly perSecond: Readonly<Record<string, Summary>>;
+  /** Median of the rounds' ratios of us to each peer. */
+  readonly ratios: Readonly<Record<string, number>>;
+  readonly ratioToFastestPeer: number;
 };
 
-export async function drain({ db, start }: BenchWorld, messages = 20_000, rounds = 3): Promise<Drain> {
-  await start('relay');
-  await start('jobs');
-  const outbox = createPostgresOutbox(db);
-  const rates: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const tomorrow = new Date(Date.now() + 86_400_000);
-    for (let i = 0; i < messages; i += 1_000)
-      await outbox.enqueue(
-        Array.from({ length: 1_000 }, () => ({
-          kind: 'job' as const,
-          name: 'noop',
-          queue: 'jobs',
-          payload: {},
-          availableAt: tomorrow,
-        })),
-      );
-    const open = `select count(*)::int as n from waybill.outbox_messages where delivered_at is null`;
-    const began = performance.now();
-    await db.executeSql(`update waybill.outbox_messages set available_at = now() where delivered_at is null`);
-    await db.executeSql('notify waybill_outbox');
-    const released = performance.now();
-    while ((await db.executeSql<{ n: number }>(open)).rows[0]!.n > 0) await sleep(100);
-    rates.push(messages / ((performance.now() - released) / 1000));
-    void began;
+export async function drain(messages = 50_000, rounds = 5): Promise<Drain> {
+  const server = await startPostgres({ persistent: false });
+  const contenders: Contender[] = [];
+  try {
+    for (const [name, make] of Object.entries({ waybill, pgboss: pgBossAlone })) {
+      const admin = new pg.Client({ connectionString: server.url() });
+      await admin.connect();
+      await admin.query(`create database bench_${name}`);
+      await admin.end();
+      contenders.push(await make(server.url(`bench_${name}`)));
+    }
+    const measured = await alternate(contenders, rounds, async (contender) => {
+      await contender.fill(messages);
+      return messages / ((await contender.drain(messages)) / 1000);
+    });
+    const [ours, ...peers] = contenders.map((one) => ({ name: one.name, rounds: measured.get(one)! }));
+    const ratios = peers.map(({ name, rounds: its }) => [
+      name,
+      median(ours!.rounds.map((rate, i) => rate / its[i]!)),
+    ]);
+    const perSecond = [ours!, ...peers].map(({ name, rounds: its }) => [name, summary(its)]);
+    return {
+      messages,
+      perSecond: Object.fromEntries(perSecond) as Drain['perSecond'],
+      ratios: Object.fromEntries(ratios) as Drain['ratios'],
+      ratioToFastestPeer: Math.min(...ratios.map(([, ratio]) => ratio as number)),
+    };
+  } finally {
+    for (const contender of contenders) await contender.end();
+    await server.end();
   }
-  return {
-    messages,
-    rounds: rates,
-    perSecond: rates.toSorted((a, b) => a - b)[Math.floor(rates.length / 2)]!,
-  };
 }

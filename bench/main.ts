@@ -9,7 +9,7 @@ import { benchWorld, type BenchWorld } from './world.ts';
 
 const parts: Readonly<Record<string, (world: BenchWorld) => Promise<object>>> = {
   latency,
-  drain,
+  drain: () => drain(),
   record,
   cron,
   email,

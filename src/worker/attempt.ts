@@ -13,6 +13,7 @@ import type { Gatekeeper } from './gatekeeper.ts';
 import type { Held, Leases } from './lease.ts';
 import { report, type AttemptEvents } from './report.ts';
 import type { Settler } from './settler.ts';
+import type { Slot } from './slots.ts';
 import type { Turn } from './turn.ts';
 
 export type AttemptPorts = {
@@ -28,12 +29,15 @@ export type AttemptPorts = {
   readonly nudge: () => void;
 };
 
+/** Where an attempt takes place: its turn in a queue with a rate, and the slot that it may leave before its end is recorded. */
+export type Place = { readonly turn?: Turn | undefined; readonly slot?: Slot };
+
 /** @param since the process's time before the claim was sent */
 export async function attempt(
   message: ClaimedMessage,
   since: Milliseconds,
   ports: AttemptPorts,
-  turn?: Turn,
+  { turn, slot }: Place = {},
 ): Promise<void> {
   const { leases, events, clock } = ports;
   const lease = leases.hold(message, since);
@@ -44,6 +48,7 @@ export async function attempt(
     if (came && !lease.isSafe()) return events.rejected({ id, queue, reason });
     const started = clock.now();
     const delivery = came ? await deliverOrGiveBack(message, lease, ports, turn) : givenBack;
+    if (delivery.work?.begun() !== true) slot?.leave();
     const end = settle(message, delivery.outcome, delivery.backoff, ports.random, delivery.retryDelay);
     const settlement = await ports.gatekeeper.judge(message, delivery.outcome, end);
     const settled = await recordEnd(settlement, delivery, ports);
@@ -55,7 +60,8 @@ export async function attempt(
   }
 }
 
-const givenBack: Delivery = {
+/** The attempt does not count. */
+export const givenBack: Delivery = {
   outcome: { type: 'released', reason: null, delay: 0 },
   backoff: defaultBackoff,
 };

@@ -15,6 +15,7 @@ import type { ParcelQueue } from '../queue/boss.ts';
 import { createGatekeeper } from './gatekeeper.ts';
 import { createLeases } from './lease.ts';
 import type { Limits } from './limits.ts';
+import { createPace } from './pace.ts';
 import { createSettler } from './settler.ts';
 import { createSlots, type Slots } from './slots.ts';
 import { createTurns } from './turn.ts';
@@ -45,12 +46,13 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const gatekeeper = createGatekeeper({ db, events, workerId: host.id });
   const turnPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
   const turns = new Map([...rates].map(([name, plan]) => [name, createTurns(name, plan, turnPorts)]));
-  const slots = createSlots(config.concurrency, wake, (error) =>
-    log.error({ err: error }, 'an attempt broke off'),
-  );
+  const pace = createPace(config.concurrency, config.leaseMs);
+  const onError = (error: unknown): void => log.error({ err: error }, 'an attempt broke off');
+  const slots = createSlots(config.concurrency, { pace, wake, clock, onError });
   const worker = createWorker({
     queues,
     slots,
+    pace,
     limits,
     clock,
     observe,
@@ -63,6 +65,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   async function finish(): Promise<void> {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
     const timer = setTimeout(() => leases.giveBack(), patience);
+    slots.close();
     await slots.idle();
     clearTimeout(timer);
   }

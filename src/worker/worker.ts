@@ -3,16 +3,19 @@
 
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Milliseconds, Clock, Observe } from '../ports.ts';
-import { fromBossQueue } from '../queue/parcel.ts';
 import { attempt, type AttemptPorts } from './attempt.ts';
 import { takeAndClaim, type ClaimPorts } from './claim.ts';
+import { giveBack } from './give-back.ts';
 import type { Limits } from './limits.ts';
-import type { Slots } from './slots.ts';
+import type { Pace } from './pace.ts';
+import type { Slot, Slots } from './slots.ts';
+import { createSources, type Source } from './sources.ts';
 import type { Turn } from './turn.ts';
 
 export type WorkerOptions = {
   readonly queues: readonly string[];
   readonly slots: Slots;
+  readonly pace: Pace;
   readonly claims: ClaimPorts;
   readonly attempts: AttemptPorts;
   readonly limits: Limits;
@@ -23,99 +26,97 @@ export type WorkerOptions = {
 
 export type Worker = {
   step(): Promise<Milliseconds>;
-  /** A parcel may be in the pg-boss queue of this name; in any, when it is empty. */
+  /** The name of a queue of pg-boss; when it is empty, any may hold parcels. */
   hint(name: string): void;
 };
 
-type Source = { readonly queue: string; readonly alone: boolean };
+/** What was claimed ahead and found no slot in this time goes back: another worker may have one. */
+const patience: Milliseconds = 150;
 
 export function createWorker(options: WorkerOptions): Worker {
-  const { queues, slots, claims, attempts, limits, clock, observe, pollIntervalMs } = options;
-  const hints = new Map<string, Source>();
-  const full = new Map<string, Source>(); // all that was found there waits for a job that runs as often as it may
+  const { queues, slots, pace, claims, attempts, limits, clock, observe, pollIntervalMs } = options;
+  const sources = createSources(queues);
   const sizes = new Map<string, number>(); // messages in a parcel, lately, by queue
-  const rests = new Map<string, number>(); // when a queue with a rate is worth asking again
   let polledAt = Number.NEGATIVE_INFINITY;
   let fruitless = 0; // takes since the last poll that only found jobs without room
   let aloneNext = true;
   let reserved = false; // a message that wants the worker for itself is running
 
-  function hint(name: string): void {
-    if (name === '') polledAt = Number.NEGATIVE_INFINITY;
-    const source = fromBossQueue(name);
-    if (queues.includes(source.queue)) hints.set(name, source);
-  }
-
   async function poll(): Promise<void> {
     // A hint is taken at once; only when hints never end, the poll comes in between.
-    const patience = hints.size === 0 ? pollIntervalMs : 5 * pollIntervalMs;
-    if (clock.now() - polledAt < patience) return;
+    const after = sources.isEmpty() ? pollIntervalMs : 5 * pollIntervalMs;
+    if (clock.now() - polledAt < after) return;
     polledAt = clock.now();
     fruitless = 0;
-    for (const source of await claims.queue.ready(queues))
-      hints.set(`${source.queue}${source.alone ? '/alone' : ''}`, source);
+    for (const source of await claims.queue.ready(queues)) sources.add(source);
   }
 
-  async function take(name: string, { queue, alone }: Source): Promise<void> {
-    const free = alone ? 1 : slots.free();
+  async function take(source: Source): Promise<void> {
+    const { queue, alone } = source;
+    const free = alone ? 1 : claims.turns?.has(queue) ? slots.free() : slots.room();
+    if (free === 0) return;
     const parcels = alone ? 1 : Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1)));
-    hints.delete(name); // before the fetch: a notification during it counts
+    sources.remove(source); // before the fetch: a notification during it counts
     const since = clock.now();
     const want = { parcels, free, room: limits.room(queue) };
     const taken = await takeAndClaim(queue, alone, want, claims).catch((error: unknown) => {
-      hints.set(name, { queue, alone });
+      sources.add(source);
       throw error;
     });
     if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
     const nothing = taken.heldBack > 0 && taken.messages.length === 0;
     // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.
-    if (nothing && (taken.parcels < parcels || ++fruitless > 8)) full.set(name, { queue, alone });
-    else if (taken.more) hints.set(name, { queue, alone });
-    rests.set(queue, clock.now() + taken.restMs);
-    for (const [i, message] of taken.messages.entries())
-      slots.run(() => runReserving(alone, run(message, since, taken.turns[i])));
+    if (nothing && (taken.parcels < parcels || ++fruitless > 8)) sources.setFull(source);
+    else if (taken.more) sources.add(source);
+    sources.rest(queue, clock.now() + taken.restMs);
+    pace.claimed(clock.now() - since);
+    for (const [i, message] of taken.messages.entries()) start(message, alone, since, taken.turns[i]);
     observe('claimed', { queue, messages: taken.messages.length });
   }
 
-  async function run(message: ClaimedMessage, since: Milliseconds, turn: Turn | undefined): Promise<void> {
+  function start(message: ClaimedMessage, alone: boolean, since: Milliseconds, turn: Turn | undefined): void {
     limits.started(message);
-    await attempt(message, since, attempts, turn).finally(() => limits.ended(message));
-    for (const [name, source] of full) hints.set(name, source); // the slot that frees now wakes the loop
-    full.clear();
-  }
-
-  async function runReserving(alone: boolean, running: Promise<void>): Promise<void> {
     reserved ||= alone;
-    await running.finally(() => (reserved &&= !alone));
+    const ended = (): void => {
+      limits.ended(message);
+      reserved &&= !alone;
+      sources.revive(); // the slot that frees now wakes the loop
+    };
+    slots.run({
+      run: (slot: Slot) => attempt(message, since, attempts, { turn, slot }).finally(ended),
+      giveBack: () => giveBack(message, attempts, turn).finally(ended),
+    });
   }
 
   /** Ordinary parcels and those that want the worker for themselves take turns, so that neither starves. */
-  function choose(): [string, Source][] {
+  function choose(): Source[] {
     if (reserved) return [];
-    const now = clock.now();
-    const ready = [...hints].filter(([, { queue }]) => (rests.get(queue) ?? 0) <= now);
-    const [alone, shared] = [ready.filter(([, s]) => s.alone), ready.filter(([, s]) => !s.alone)];
+    const ready = sources.ready(clock.now());
+    const [alone, shared] = [ready.filter((source) => source.alone), ready.filter((source) => !source.alone)];
     if (alone.length > 0 && (aloneNext || shared.length === 0)) return slots.busy() === 0 ? [alone[0]!] : [];
     return shared;
   }
 
   async function step(): Promise<Milliseconds> {
+    const look = slots.shed(patience);
     await poll();
     const chosen = choose();
-    for (const [name, source] of chosen) {
-      if (slots.free() === 0 || reserved) break;
-      await take(name, source);
+    for (const source of chosen) {
+      if (slots.room() === 0 || reserved) break;
+      await take(source);
       aloneNext = !source.alone;
     }
-    const stuck = chosen.length === 0 || reserved || slots.free() === 0;
-    return stuck || hints.size === 0 ? untilNext() : 0; // a slot that frees wakes the loop
+    const stuck = chosen.length === 0 || reserved || slots.room() === 0;
+    return stuck || sources.isEmpty() ? Math.min(look, untilNext()) : 0; // a slot that frees wakes the loop
   }
 
   function untilNext(): Milliseconds {
     const now = clock.now();
-    const rested = [...hints.values()].map(({ queue }) => rests.get(queue) ?? 0).filter((at) => at > now);
-    return Math.max(1, Math.ceil(Math.min(polledAt + pollIntervalMs, ...rested) - now));
+    return Math.max(1, Math.ceil(Math.min(polledAt + pollIntervalMs, sources.nextAt(now)) - now));
   }
 
-  return { step, hint };
+  return {
+    step,
+    hint: (name) => (name === '' ? (polledAt = Number.NEGATIVE_INFINITY) : sources.add(name)),
+  };
 }

@@ -1,0 +1,16 @@
+// What was claimed and has not begun is given back: its attempt does not count, and it is due again at once.
+
+import type { ClaimedMessage } from '../outbox/message.ts';
+import { settle } from '../outbox/transitions.ts';
+import { givenBack, type AttemptPorts } from './attempt.ts';
+import { report } from './report.ts';
+import type { Turn } from './turn.ts';
+
+export async function giveBack(message: ClaimedMessage, ports: AttemptPorts, turn?: Turn): Promise<void> {
+  await turn?.come(AbortSignal.abort());
+  const { outcome, backoff } = givenBack;
+  const settlement = settle(message, outcome, backoff, ports.random);
+  const settled = await ports.settler.settle(settlement);
+  ports.nudge();
+  report(message, settlement, settled, 0, ports.events);
+}
