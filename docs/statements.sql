@@ -224,13 +224,55 @@ found as (
          and available_at <= now()
        order by available_at limit least($3, coalesce(($2::int[])[array_position($1::text[], lane.queue)], $3))
        for update skip locked) w
-   where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
+   where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+     and not exists (select from unnest($4::text[], $5::int[]) as o(queue, priority)
+                      where o.queue = lane.queue and o.priority = lane.priority)),
 due as (
   select id from found
    where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
 update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from due))
 returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
           extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+
+-- due lanes
+with recursive
+lane as (
+  (select queue, priority from waybill.outbox_messages
+    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from lane cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     order by w.queue desc, w.priority desc limit 1) next)
+select lane.queue, lane.priority, n.due
+  from lane cross join lateral (
+    select count(*)::int as due from (
+      select from waybill.outbox_messages where relayed_at is null and cancelled_at is null and available_at <= now() and queue = lane.queue and priority = lane.priority
+       order by available_at limit $1) w) n
+ where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())));
+
+-- claim of a lane
+with
+next as (
+  select id, attempts from waybill.outbox_messages
+   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+   order by available_at limit $1 for update skip locked)
+update waybill.outbox_messages m
+   set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
+       claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now()
+ where m.id = any(array(select id from next where attempts = 0)) and m.status in ('pending', 'failed') and m.attempts < m.max_attempts
+returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
+          m.delivery_key, m.request_id, m.traceparent, m.created_at, false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+
+-- relay of a lane
+with
+next as (
+  select id, attempts from waybill.outbox_messages
+   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+   order by available_at limit $1 for update skip locked)
+update waybill.outbox_messages m set relayed_at = now()
+ where m.id = any(array(select id from next where attempts > 0 or not $4))
+returning m.id, m.queue, m.priority, m.attempts, m.expirations, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- give back
 with back as (

@@ -20,7 +20,7 @@ export type DueMessage = {
 };
 
 /**
- * Takes due messages and stamps them, best first: by queue, up to `room` of each. Rows of closed queues stay.
+ * Takes due messages and stamps them, best first: by queue, up to `room` of each. Rows of closed queues and of the lanes named stay.
  * Part of the relay's transaction: what cannot be put into the queue afterwards is not stamped.
  */
 export const takeDueSql = `
@@ -33,7 +33,9 @@ export const takeDueSql = `
            and available_at <= now()
          order by available_at limit least($3, coalesce(($2::int[])[array_position($1::text[], lane.queue)], $3))
          for update skip locked) w
-     where ${isOpen('lane.queue')}),
+     where ${isOpen('lane.queue')}
+       and not exists (select from unnest($4::text[], $5::int[]) as o(queue, priority)
+                        where o.queue = lane.queue and o.priority = lane.priority)),
   due as (
     select id from found
      where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
@@ -41,13 +43,16 @@ export const takeDueSql = `
   returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
             extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
 
-/** @param room messages that each queue may still take; queues that are not named take up to `limit`, which bounds every queue */
+/** @param room messages that each queue may still take; queues that are not named take up to `limit`, which bounds every queue
+ * @param except lanes */
 export async function takeDue(
   tx: Executor,
   room: ReadonlyMap<string, number>,
   limit: number,
+  except: readonly { readonly queue: string; readonly priority: number }[] = [],
 ): Promise<DueMessage[]> {
-  const values = [[...room.keys()], [...room.values()], limit];
+  const others = [except.map(({ queue }) => queue), except.map(({ priority }) => priority)];
+  const values = [[...room.keys()], [...room.values()], limit, ...others];
   return (await tx.executeSql<DueMessage>(takeDueSql, values)).rows;
 }
 

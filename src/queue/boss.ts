@@ -1,16 +1,15 @@
 // pg-boss as a dispatcher: its job is a wake-up and nothing more. A job is taken and deleted in the claiming transaction, so none is
 // ever "active" afterwards: pg-boss's retries, expiry, dead letters, retention, maintenance and cron have nothing to do and are off.
 
-import { PgBoss, type ConstructorOptions } from 'pg-boss';
+import type { PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { parcelChannel } from '../outbox/nudge.ts';
-import { bossQueue, fromBossQueue, idsOf, type Parcel } from './parcel.ts';
+import { contentsOf, type Contents } from './contents.ts';
+import { asPgBoss, start, type BackendProfile, type BossDatabase } from './instance.ts';
+import { anyOf, bossQueue, dataOf, idsOf, type Parcel } from './parcel.ts';
 
-type BackendProfile = NonNullable<ConstructorOptions['backend']>;
-type BossDatabase = NonNullable<ConstructorOptions['db']>;
-
-export type ParcelQueue = {
+export type ParcelQueue = Contents & {
   /** Creates pg-boss's schema where it is missing, also after somebody dropped it. */
   install(): Promise<void>;
   /** Creates the queues that are not there. */
@@ -19,12 +18,6 @@ export type ParcelQueue = {
   send(tx: Executor, parcels: readonly Parcel[]): Promise<void>;
   /** Takes parcels out, as part of the transaction likewise: a rollback puts them back. `alone`: those that want a worker for themselves. */
   take(tx: Executor, queue: string, alone: boolean, count: number): Promise<Parcel[]>;
-  /** Which of these queues hold parcels, and of which sort. */
-  ready(queues: readonly string[]): Promise<{ readonly queue: string; readonly alone: boolean }[]>;
-  /** Messages that wait in each queue. */
-  depth(): Promise<Map<string, number>>;
-  /** The ids that wait in these queues. */
-  waiting(queues: readonly string[]): Promise<Set<string>>;
   close(): Promise<void>;
 };
 
@@ -63,6 +56,7 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
   }
 
   return {
+    ...contentsOf(queueDb),
     ensure,
     async install() {
       known.clear();
@@ -76,7 +70,7 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
       await ensure([...byQueue.keys()]);
       const pgBoss = await boss();
       for (const [queue, its] of byQueue) {
-        const jobs = its.map((parcel) => ({ data: { ids: parcel.ids }, priority: parcel.priority }));
+        const jobs = its.map((parcel) => ({ data: dataOf(parcel), priority: parcel.priority }));
         await pgBoss.insert(queue, jobs, { db: here(tx) });
       }
       const notify = `select pg_notify('${parcelChannel}', name) from unnest($1::text[]) as q(name)`;
@@ -95,63 +89,15 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
             jobs.map(({ id, retryCount }) => ({ id, retryCount })),
             { db: asPgBoss(at) },
           );
-        return jobs.map((job) => ({ queue, alone, priority: job.priority, ids: idsOf(job.data) }));
+        return jobs.map(({ priority, data }) => {
+          const any = anyOf(data);
+          return { queue, alone, priority, ids: idsOf(data), ...(any === undefined ? {} : { any }) };
+        });
       };
       return shared ? takeIn(tx) : queueDb.transaction(takeIn);
-    },
-    async ready(queues) {
-      const sql = `select name from unnest($1::text[]) as q(name)
-        where exists (select from pgboss.job j where j.name = q.name and j.state = 'created')`;
-      return (await queueDb.executeSql<{ name: string }>(sql, [withAlone(queues)])).rows.map((row) =>
-        fromBossQueue(row.name),
-      );
-    },
-    async depth() {
-      const sql = `select name, sum(jsonb_array_length(data -> 'ids'))::int as messages
-        from pgboss.job where state = 'created' and jsonb_typeof(data -> 'ids') = 'array' group by name`;
-      const { rows } = await queueDb.executeSql<{ name: string; messages: number }>(sql);
-      const depth = new Map<string, number>();
-      for (const { name, messages } of rows) {
-        const { queue } = fromBossQueue(name);
-        depth.set(queue, (depth.get(queue) ?? 0) + messages);
-      }
-      return depth;
-    },
-    async waiting(queues) {
-      const sql = `select data from pgboss.job where name = any($1) and state = 'created'`;
-      const { rows } = await queueDb.executeSql<{ data: unknown }>(sql, [withAlone(queues)]);
-      return new Set(rows.flatMap((row) => idsOf(row.data)));
     },
     async close() {
       await (await started?.catch(() => undefined))?.stop({ graceful: false, close: false });
     },
   };
-}
-
-async function start(
-  queueDb: Database,
-  backend: BackendProfile,
-  migrate: boolean,
-  onError: (error: Error) => void,
-): Promise<PgBoss> {
-  const pgBoss = new PgBoss({
-    db: asPgBoss(queueDb),
-    backend,
-    migrate,
-    createSchema: migrate,
-    supervise: false,
-    schedule: false,
-    monitorVacuum: false,
-    reindex: false,
-  });
-  pgBoss.on('error', onError);
-  return pgBoss.start();
-}
-
-function withAlone(queues: readonly string[]): string[] {
-  return queues.flatMap((queue) => [bossQueue(queue, false), bossQueue(queue, true)]);
-}
-
-function asPgBoss(executor: Executor): BossDatabase {
-  return { executeSql: (text, values) => executor.executeSql(text, values) };
 }

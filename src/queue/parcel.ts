@@ -7,6 +7,8 @@ export type Parcel = {
   /** Higher is fetched first. */
   readonly priority: number;
   readonly ids: readonly string[];
+  /** Open: it names no message and stands for so many of those that are next in its lane. */
+  readonly any?: number;
 };
 
 /** Parcels that want a worker for themselves wait in a queue beside their own; no queue of a user's can have its name. */
@@ -20,11 +22,21 @@ export function fromBossQueue(name: string): { readonly queue: string; readonly 
   return { queue: alone ? name.slice(0, -'/alone'.length) : name, alone };
 }
 
-export type ParcelData = { readonly ids: readonly string[] };
+export type ParcelData = { readonly ids: readonly string[] } | { readonly any: number };
+
+export function dataOf({ ids, any }: Parcel): ParcelData {
+  return any === undefined ? { ids } : { any };
+}
+
+/** For an open parcel, how many messages it stands for. */
+export function anyOf(data: unknown): number | undefined {
+  const { any } = (data ?? {}) as { any?: unknown };
+  return typeof any === 'number' && Number.isSafeInteger(any) && any > 0 ? any : undefined;
+}
 
 /** Whoever wrote the job: what is no list of ids is an empty parcel, and the sweep finds the messages again. */
 export function idsOf(data: unknown): readonly string[] {
-  const ids = (data as Partial<ParcelData> | null)?.ids;
+  const { ids } = (data ?? {}) as { ids?: unknown };
   return Array.isArray(ids) ? ids.filter((id) => typeof id === 'string' && uuid.test(id)) : [];
 }
 
@@ -32,6 +44,22 @@ const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export function idsIn(parcels: readonly Parcel[]): string[] {
   return parcels.flatMap((parcel) => parcel.ids);
+}
+
+/** Messages that parcels stand for. */
+export function messagesIn(parcels: readonly Parcel[]): number {
+  return parcels.reduce((sum, { ids, any = 0 }) => sum + ids.length + any, 0);
+}
+
+/** What is left of open parcels of one lane when so many messages were taken. */
+export function openRemainder(parcels: readonly Parcel[], taken: number): Parcel[] {
+  let rest = taken;
+  return parcels.flatMap((parcel) => {
+    const used = Math.min(rest, parcel.any ?? 0);
+    rest -= used;
+    const any = (parcel.any ?? 0) - used;
+    return any > 0 ? [{ ...parcel, any }] : [];
+  });
 }
 
 /** What is left of parcels without these messages. */

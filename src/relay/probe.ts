@@ -5,7 +5,7 @@ import { areProbesDue, startProbes } from '../outbox/park.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { healing } from './heal.ts';
-import { pack } from './pack.ts';
+import { pack } from '../queue/pack.ts';
 
 export type ProbeOptions = {
   readonly db: Database;

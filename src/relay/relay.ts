@@ -6,8 +6,9 @@ import type { Events } from '../metrics/events.ts';
 import { takeDue, type DueMessage } from '../outbox/due.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
+import { pack } from '../queue/pack.ts';
+import { createBulk } from './bulk.ts';
 import { healing } from './heal.ts';
-import { pack } from './pack.ts';
 import { traceSent } from '../trace/message.ts';
 
 export type RelayOptions = {
@@ -30,6 +31,7 @@ const begin = 'begin; set local synchronous_commit = off';
 /** Gives the relay's loop body: one batch, then the delay until the next. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
   const { db, queue, events, observe, pollIntervalMs, highWater = 5_000, batch = 2_000 } = options;
+  const bulk = createBulk({ db, queue, parcels, highWater });
   let room = new Map<string, number>();
   let movedSince = highWater; // messages since the last measurement; nothing is known yet
   let patience = 10;
@@ -45,7 +47,7 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
 
   async function move(): Promise<DueMessage[]> {
     return db.transaction(async (tx) => {
-      const due = await takeDue(tx, room, Math.min(batch, highWater));
+      const due = await takeDue(tx, room, Math.min(batch, highWater), bulk.lanes());
       if (due.length > 0) await queue.send(tx, pack(due, parcels));
       return due;
     }, begin);
@@ -57,13 +59,15 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
       patience = 10;
       return 0;
     }
-    if (![...room.values()].some((messages) => messages <= 0)) return pollIntervalMs;
+    const full = [...room.values()].some((messages) => messages <= 0);
+    if (!full && bulk.lanes().length === 0) return pollIntervalMs;
     patience = Math.min(pollIntervalMs, patience * 2);
     return patience;
   }
 
   return healing(queue, async function relayStep() {
     await measureRoom();
+    const opened = await bulk.open();
     const due = await move();
     traceSent(due);
     for (const [name, its] of Map.groupBy(due, (message) => message.queue)) {
@@ -72,7 +76,8 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
       const lags = its.map((message) => message.lag);
       events.relayed(name, its.length, pack(its, parcels).length, lags);
     }
-    observe('relayed', { messages: due.length });
-    return delayAfter(due.length);
+    bulk.moved(due.length);
+    observe('relayed', { messages: due.length + opened });
+    return delayAfter(due.length + opened);
   });
 }

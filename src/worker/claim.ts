@@ -9,9 +9,10 @@ import { giveBack } from '../outbox/gate.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { idsIn, remainder } from '../queue/parcel.ts';
+import { idsIn, messagesIn, remainder } from '../queue/parcel.ts';
 import type { Turn, Turns } from './turn.ts';
 import { startable, type Wanted } from './limits.ts';
+import { nameParcels, openParcels } from './opening.ts';
 
 export type ClaimPorts = {
   readonly db: Database;
@@ -27,6 +28,8 @@ export type Taken = {
   readonly messages: readonly ClaimedMessage[];
   /** One for each message, when the queue has a rate. */
   readonly turns: readonly Turn[];
+  /** Of those from open parcels, which are relayed by being claimed: seconds since they became due. */
+  readonly lags: readonly number[];
   /** The queue may have more that can be claimed now … */
   readonly more: boolean;
   /** … after this time. */
@@ -52,6 +55,7 @@ export async function takeAndClaim(
     const none = {
       messages: [],
       turns: [],
+      lags: [],
       offered: 0,
       parcels: 0,
       heldBack: 0,
@@ -60,27 +64,32 @@ export async function takeAndClaim(
     if (free === 0) return { ...none, more: true };
     const count = Math.min(want.parcels, free);
     const parcels = await queue.take(tx, name, alone, count);
-    const offered = idsIn(parcels);
-    if (offered.length === 0) return { ...none, parcels: parcels.length, more: parcels.length === count };
+    if (messagesIn(parcels) === 0)
+      return { ...none, parcels: parcels.length, more: parcels.length === count };
+    const open = parcels.filter(({ any }) => any !== undefined);
+    const opened = want.room && open.length > 0 ? await nameParcels(tx, open) : { named: [], alone: [] };
+    const named = [...parcels.filter(({ any }) => any === undefined), ...opened.named];
+    const offered = idsIn(named);
     const jobs = want.room ? await jobsAmong(tx, offered, [...want.room.keys()]) : new Map<string, string>();
     const { ids, heldBack } = startable(offered, { ...want, free }, jobs);
-    const messages = await outboxOn(tx).claimBatch({ ids, limit: free, leaseMs, workerId });
-    const left = remainder(parcels, new Set(ids));
-    const claimed = new Set(messages.map(({ id }) => id));
+    const byName = await outboxOn(tx).claimBatch({ ids, limit: free, leaseMs, workerId });
+    const fromLanes = await openParcels(tx, want.room ? [] : open, free - ids.length, ports);
+    const left = [...remainder(named, new Set(ids)), ...opened.alone, ...fromLanes.left];
+    const claimed = new Set(byName.map(({ id }) => id));
     const missed = ids.filter((id) => !claimed.has(id));
     const closed = missed.length > 0 && (await giveBack(tx, name, missed));
     if (closed) await giveBack(tx, name, idsIn(left));
     else if (left.length > 0) await queue.send(tx, left);
-    // Of a closed queue no more than one fetch for each poll: a hold is over soon, and then the parcels are wanted where they are.
-    const more = !closed && (parcels.length === count || left.length > 0);
-    const booked = (await booking?.book(messages.length)) ?? [];
+    const messages = [...byName, ...fromLanes.claimed.map(({ message }) => message)];
     return {
       ...none,
       messages,
-      turns: booked,
-      offered: offered.length,
+      lags: fromLanes.claimed.map(({ lag }) => lag),
+      turns: (await booking?.book(messages.length)) ?? [],
+      offered: messagesIn(parcels),
       parcels: parcels.length,
-      more,
+      // Of a closed queue no more than one fetch for each poll: a hold is over soon, and then the parcels are wanted where they are.
+      more: !closed && (parcels.length === count || left.length > 0),
       heldBack,
     };
   });

@@ -56,6 +56,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     limits,
     clock,
     observe,
+    onRelayed: (name, lags) => events.relayed(name, lags.length, 0, lags),
     pollIntervalMs: config.pollIntervalMs,
     claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs, turns },
     attempts: { leases, gatekeeper, settler, deliver, outboxOn, events, clock, random, nudge },

@@ -98,6 +98,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   }
 
   function shed(patience: Milliseconds): Milliseconds {
+    if (waiting.length > 0 && delivering < size && !closed) return patience; // only records are waited for, here as anywhere
     const limit = clock.now() - patience;
     const late = waiting.findLastIndex(({ since }) => since <= limit) + 1;
     for (const { work } of waiting.splice(0, late)) track(work.giveBack());

@@ -21,6 +21,8 @@ export type WorkerOptions = {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly observe: Observe;
+  /** Hears of messages that were relayed by being claimed: seconds since they became due. */
+  readonly onRelayed: (queue: string, lags: readonly number[]) => void;
   readonly pollIntervalMs: Milliseconds;
 };
 
@@ -69,6 +71,7 @@ export function createWorker(options: WorkerOptions): Worker {
     if (nothing && (taken.parcels < parcels || ++fruitless > 8)) sources.setFull(source);
     else if (taken.more) sources.add(source);
     sources.rest(queue, clock.now() + taken.restMs);
+    if (taken.lags.length > 0) options.onRelayed(queue, taken.lags);
     pace.claimed(clock.now() - since);
     for (const [i, message] of taken.messages.entries()) start(message, alone, since, taken.turns[i]);
     observe('claimed', { queue, messages: taken.messages.length });

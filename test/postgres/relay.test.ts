@@ -82,6 +82,95 @@ describe('relay', () => {
     expect(await queue.waiting(['many'])).toHaveProperty('size', 1_000);
   });
 
+  it('B, I: where much waits, parcels are open: workers claim what is next, each message once, and each is relayed by its claim', async () => {
+    const { db } = database;
+    await createPostgresOutbox(db).enqueue(jobs(3_500, { queue: 'bulk' }));
+    const relay = relayOf(2_000, 1_000);
+    await relay(); // by name: it sees how much there is
+    await relay();
+    expect(await queue.promised()).toEqual([{ queue: 'bulk', priority: 0, messages: 2_000 }]);
+    await relay();
+    expect(await queue.promised()).toEqual([{ queue: 'bulk', priority: 0, messages: 2_000 }]);
+    expect(await waiting('bulk')).toBe(2_500);
+    const seen: string[] = [];
+    let relayed = 0;
+    const worker = async (): Promise<void> => {
+      for (let more = true; more;) {
+        const want = { parcels: 3, free: 170 };
+        const taken = await takeAndClaim('bulk', false, want, { ...claims, leaseMs: 60_000 });
+        expect(taken.messages.length).toBeLessThanOrEqual(170);
+        seen.push(...taken.messages.map((message) => message.id));
+        relayed += taken.lags.length;
+        more = taken.more || taken.messages.length > 0;
+        await relay();
+      }
+    };
+    while (seen.length < 3_500) await Promise.all([worker(), worker(), worker()]);
+    expect(new Set(seen)).toHaveProperty('size', 3_500);
+    expect(relayed).toBe(2_500);
+    await relay();
+    expect(await queue.promised()).toEqual([]);
+    expect(await waiting('bulk')).toBe(0);
+  });
+
+  it('F: in an open parcel, what has an attempt behind it is handed on in a parcel of its own', async () => {
+    const { db } = database;
+    const outbox = createPostgresOutbox(db);
+    const all = await outbox.enqueue(jobs(30, { queue: 'mixed' }));
+    const tried = all.slice(10, 13).map(({ id }) => id);
+    const held = await outbox.claimBatch({ ids: tried, limit: 3, leaseMs: 60_000, workerId: 'w' });
+    for (const { id, claimToken } of held) await outbox.markFailed(id, claimToken, 'no luck');
+    const open = { queue: 'mixed', priority: 0, ids: [], any: 40 };
+    await db.transaction((tx) => queue.send(tx, [open]));
+    const first = { ...claims, leaseMs: 60_000 };
+    const taken = await takeAndClaim('mixed', false, { parcels: 1, free: 35 }, first);
+    expect(taken.messages.map(({ id }) => id).toSorted()).toEqual(
+      all.flatMap(({ id }) => (tried.includes(id) ? [] : [id])).toSorted(),
+    );
+    expect(await queue.waiting(['mixed'])).toEqual(new Set(tried));
+    expect(await queue.promised()).toEqual([{ queue: 'mixed', priority: 0, messages: 5 }]);
+    const parcels = await db.transaction((tx) => queue.take(tx, 'mixed', false, 10));
+    expect(parcels.map(({ ids, any }) => ids.length + (any ?? 0)).toSorted()).toEqual([1, 1, 1, 5]);
+  });
+
+  it('an open parcel of a queue whose jobs have a limit is named first, so that no more start than may', async () => {
+    const { db } = database;
+    await createPostgresOutbox(db).enqueue([
+      ...jobs(20, { queue: 'narrow', name: 'one' }),
+      ...jobs(5, { queue: 'narrow' }),
+    ]);
+    await db.transaction((tx) => queue.send(tx, [{ queue: 'narrow', priority: 0, ids: [], any: 25 }]));
+    const want = { parcels: 1, free: 10, room: new Map([['one', 2]]) };
+    const taken = await takeAndClaim('narrow', false, want, { ...claims, leaseMs: 60_000 });
+    expect(taken.messages.map(({ name }) => name).toSorted()).toEqual([
+      ...Array(5).fill('noop'),
+      'one',
+      'one',
+    ]);
+    expect(taken.heldBack).toBe(18);
+    expect((await queue.depth()).get('narrow')).toBe(18);
+  });
+
+  it('a paused queue: an open parcel claims nothing, and is made again when it is resumed', async () => {
+    const { db } = database;
+    await createPostgresOutbox(db).enqueue(jobs(1_100, { queue: 'paused' }));
+    const relay = relayOf(100_000, 1_000);
+    await relay();
+    await relay();
+    await db.executeSql(`insert into waybill.queues (name, paused_at) values ('paused', now())`);
+    await db.transaction((tx) => queue.send(tx, [{ queue: 'paused', priority: 0, ids: [], any: 100 }]));
+    for (let more = true; more;)
+      more = (await takeAndClaim('paused', false, { parcels: 50, free: 500 }, { ...claims, leaseMs: 60_000 }))
+        .more;
+    const sending = `select from waybill.outbox_messages where queue = 'paused' and status = 'sending'`;
+    expect((await db.executeSql(sending)).rows).toEqual([]);
+    await db.executeSql(`delete from waybill.queues where name = 'paused'`);
+    for (let i = 0; i < 3; i++) await relay();
+    const named = (await queue.depth()).get('paused') ?? 0;
+    const promised = (await queue.promised()).find((lane) => lane.queue === 'paused')?.messages ?? 0;
+    expect(named + promised + (await waiting('paused'))).toBeGreaterThanOrEqual(1_100);
+  });
+
   it('what is due later stays, and costs no parcel', async () => {
     const tomorrow = new Date(Date.now() + 86_400_000);
     await createPostgresOutbox(database.db).enqueue(jobs(3, { queue: 'later', availableAt: tomorrow }));

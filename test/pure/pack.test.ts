@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DueMessage } from '../../src/outbox/due.ts';
-import { pack } from '../../src/relay/pack.ts';
+import { pack } from '../../src/queue/pack.ts';
 import { remainder } from '../../src/queue/parcel.ts';
 import { startable } from '../../src/worker/limits.ts';
 

@@ -24,6 +24,7 @@ import {
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
+import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
 import { giveBackSql } from '../../src/outbox/gate.ts';
@@ -153,7 +154,18 @@ export const statements: Record<string, Statement> = {
   },
   'take due': {
     sql: takeDueSql,
-    values: () => [['jobs'], [100], 500],
+    values: () => [['jobs'], [100], 500, ['q1'], [0]],
+    uses: ['outbox_waiting', 'outbox_messages_pkey'],
+  },
+  'due lanes': { sql: dueLanesSql, values: () => [6_000], uses: ['outbox_waiting'] },
+  'claim of a lane': {
+    sql: claimLaneSql,
+    values: () => [500, 'q1', 0, 15_000, 'w'],
+    uses: ['outbox_waiting', 'outbox_messages_pkey'],
+  },
+  'relay of a lane': {
+    sql: relayLaneSql,
+    values: () => [500, 'q1', 0, true],
     uses: ['outbox_waiting', 'outbox_messages_pkey'],
   },
   'give back': {

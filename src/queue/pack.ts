@@ -2,7 +2,8 @@
 // (invariant F); the others share, and a parcel grows with the backlog: one message while there is little to do, up to `limit` when there is much.
 
 import type { DueMessage } from '../outbox/due.ts';
-import type { Parcel } from '../queue/parcel.ts';
+import type { Lane } from '../outbox/lane.ts';
+import type { Parcel } from './parcel.ts';
 
 export type PackOptions = {
   /** Messages in a parcel at most. */
@@ -19,11 +20,26 @@ export function pack(due: readonly DueMessage[], { limit, spread }: PackOptions)
     alone: message.expirations > 0,
   }));
   for (const group of groups.values()) {
-    const size = Math.min(limit, Math.max(1, Math.ceil(group.length / spread)));
+    const size = sizeOf(group.length, { limit, spread });
     for (let at = 0; at < group.length; at += size) parcels.push(parcelOf(group.slice(at, at + size)));
   }
   return parcels;
 }
+
+/** Parcels that name no message: a worker takes what is next in the lane. */
+export function packLane({ queue, priority }: Lane, messages: number, options: PackOptions): Parcel[] {
+  const size = sizeOf(messages, options);
+  const count = Math.ceil(messages / size);
+  return Array.from({ length: count }, (_, i) => ({
+    queue,
+    priority,
+    ids: [],
+    any: Math.min(size, messages - i * size),
+  }));
+}
+
+const sizeOf = (messages: number, { limit, spread }: PackOptions): number =>
+  Math.min(limit, Math.max(1, Math.ceil(messages / spread)));
 
 function parcelOf(messages: readonly DueMessage[]): Parcel {
   const { queue, priority } = messages[0]!;

@@ -1,0 +1,82 @@
+// A lane: what waits in one queue with one priority. Where much waits, the relay does not name messages, it opens the lane: a worker
+// claims whatever is next in it, and the stamp of the relay and the claim are one version of the row instead of two (invariant I).
+
+import type { Executor } from '../db/executor.ts';
+import { claimedMessage, lanes, type ClaimedRow } from './claim.ts';
+import type { DueMessage } from './due.ts';
+import { isOpen } from './gate.ts';
+import type { ClaimedMessage } from './message.ts';
+import { guard } from './transitions.ts';
+
+export type Lane = { readonly queue: string; readonly priority: number };
+
+export type DueLane = Lane & {
+  /** Messages that are due, as far as they were counted. */
+  readonly due: number;
+};
+
+const head = `relayed_at is null and cancelled_at is null and available_at <= now()`;
+
+/** How many are due in each lane of an open queue; counting ends at the limit. */
+export const dueLanesSql = `
+  with recursive ${lanes}
+  select lane.queue, lane.priority, n.due
+    from lane cross join lateral (
+      select count(*)::int as due from (
+        select from waybill.outbox_messages where ${head} and queue = lane.queue and priority = lane.priority
+         order by available_at limit $1) w) n
+   where ${isOpen('lane.queue')}`;
+
+export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> {
+  return (await db.executeSql<DueLane>(dueLanesSql, [limit])).rows;
+}
+
+const next = `
+  next as (
+    select id, attempts from waybill.outbox_messages
+     where ${head} and queue = $2 and priority = $3 and ${isOpen('queue')}
+     order by available_at limit $1 for update skip locked)`;
+
+const lag = `extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
+
+/** Claims what has no attempt behind it of the next messages: limit, queue, priority, lease in ms, worker (invariants E and F). */
+export const claimLaneSql = `
+  with ${next}
+  update waybill.outbox_messages m
+     set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
+         claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now()
+   where m.id = any(array(select id from next where attempts = 0)) and ${guard('claim', 'm.status')} and m.attempts < m.max_attempts
+  returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
+            m.delivery_key, m.request_id, m.traceparent, m.created_at, false as probe, ${lag}`;
+
+export type LaneClaim = Lane & {
+  readonly limit: number;
+  readonly leaseMs: number;
+  readonly workerId: string;
+};
+
+export type FromLane = {
+  readonly message: ClaimedMessage;
+  /** Seconds since it became due. */ readonly lag: number;
+};
+
+export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromLane[]> {
+  const { limit, queue, priority, leaseMs, workerId } = claim;
+  const values = [limit, queue, priority, leaseMs, workerId];
+  const { rows } = await tx.executeSql<ClaimedRow & { lag: number }>(claimLaneSql, values);
+  return rows.map((row) => ({ message: claimedMessage(row), lag: row.lag }));
+}
+
+/** Stamps the next messages as the relay does, so that they travel in parcels: limit, queue, priority, only those with an attempt behind them. */
+export const relayLaneSql = `
+  with ${next}
+  update waybill.outbox_messages m set relayed_at = now()
+   where m.id = any(array(select id from next where attempts > 0 or not $4))
+  returning m.id, m.queue, m.priority, m.attempts, m.expirations, ${lag}`;
+
+export async function relayLane(
+  tx: Executor,
+  { queue, priority, limit, attempted }: Lane & { readonly limit: number; readonly attempted: boolean },
+): Promise<DueMessage[]> {
+  return (await tx.executeSql<DueMessage>(relayLaneSql, [limit, queue, priority, attempted])).rows;
+}

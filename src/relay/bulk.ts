@@ -1,0 +1,66 @@
+// Lanes in which much waits: the relay hands on open parcels instead of messages. A worker that fetches one takes what is next in the lane,
+// so nothing is stamped twice, and an open parcel that is lost is simply made again: the rows alone say what waits (invariants B and I).
+
+import type { Database } from '../db/pool.ts';
+import { dueLanes, type DueLane, type Lane } from '../outbox/lane.ts';
+import type { ParcelQueue } from '../queue/boss.ts';
+import { packLane, type PackOptions } from '../queue/pack.ts';
+
+export type Bulk = {
+  /** Told how many messages one step of the relay handed on by name. */
+  moved(messages: number): void;
+  /** Hands on open parcels; gives how many messages they stand for. */
+  open(): Promise<number>;
+  /** The lanes that the relay leaves to open parcels. */
+  lanes(): readonly Lane[];
+};
+
+export type BulkOptions = {
+  readonly db: Database;
+  readonly queue: ParcelQueue;
+  readonly parcels: PackOptions;
+  /** Messages that open parcels of one lane stand for at most. */
+  readonly highWater: number;
+};
+
+/** In a lane with fewer, messages are named: they are spread more evenly over the workers. */
+const much = 1_000;
+
+/** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
+const begin = 'begin; set local synchronous_commit = off';
+
+export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk {
+  let active = false;
+  let opened: readonly Lane[] = [];
+
+  async function promised(): Promise<(lane: Lane) => number> {
+    const all = await queue.promised();
+    return (lane) =>
+      all.find((one) => one.queue === lane.queue && one.priority === lane.priority)?.messages ?? 0;
+  }
+
+  return {
+    moved: (messages) => void (active ||= messages >= much),
+    lanes: () => opened,
+    async open() {
+      if (!active) return 0;
+      const messagesOf = await promised();
+      const due = await dueLanes(db, highWater + much);
+      const bulky = due.filter((lane) => lane.due >= much || messagesOf(lane) > 0);
+      opened = bulky;
+      active = bulky.length > 0;
+      const more = bulky.map((lane) => ({ ...lane, due: missing(lane, messagesOf(lane)) }));
+      const parcelsOf = more
+        .filter((lane) => lane.due > 0)
+        .flatMap((lane) => packLane(lane, lane.due, parcels));
+      if (parcelsOf.length > 0) await db.transaction((tx) => queue.send(tx, parcelsOf), begin);
+      return more.reduce((sum, lane) => sum + lane.due, 0);
+    },
+  };
+
+  /** Not for every message that a worker takes: parcels would be small and many. */
+  function missing({ due }: DueLane, there: number): number {
+    if (there > highWater / 2) return 0;
+    return Math.max(0, Math.min(due, highWater) - there);
+  }
+}

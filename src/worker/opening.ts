@@ -1,0 +1,54 @@
+// An open parcel is opened where it was fetched: what is next in its lane is claimed at once. What has an attempt behind it is handed on in
+// parcels of its own instead (invariant F). Where jobs run only so often, names are needed first: the lane's next messages are relayed here.
+
+import type { Executor } from '../db/executor.ts';
+import { claimLane, relayLane, type FromLane, type Lane } from '../outbox/lane.ts';
+import type { Milliseconds } from '../ports.ts';
+import { pack } from '../queue/pack.ts';
+import { messagesIn, openRemainder, type Parcel } from '../queue/parcel.ts';
+
+export type Opened = {
+  readonly claimed: readonly FromLane[];
+  /** For the queue: what others can start. */
+  readonly left: readonly Parcel[];
+};
+
+export type OpeningPorts = { readonly workerId: string; readonly leaseMs: Milliseconds };
+
+const lanesOf = (parcels: readonly Parcel[]): [Lane, Parcel[]][] =>
+  [...Map.groupBy(parcels, ({ priority }) => priority).values()].map((its) => [its[0]!, its]);
+
+/** Claims at most `free` messages; higher priorities first. */
+export async function openParcels(
+  tx: Executor,
+  parcels: readonly Parcel[],
+  free: number,
+  { workerId, leaseMs }: OpeningPorts,
+): Promise<Opened> {
+  const claimed: FromLane[] = [];
+  const left: Parcel[] = [];
+  for (const [lane, its] of lanesOf(parcels)) {
+    const limit = Math.min(free - claimed.length, messagesIn(its));
+    left.push(...openRemainder(its, limit));
+    if (limit === 0) continue;
+    const got = await claimLane(tx, { ...lane, limit, workerId, leaseMs });
+    claimed.push(...got);
+    const missing = limit - got.length;
+    if (missing > 0)
+      left.push(...pack(await relayLane(tx, { ...lane, limit: missing, attempted: true }), one));
+  }
+  return { claimed, left };
+}
+
+/** The same messages in parcels that name them: those to choose from, and those for a worker of their own. */
+export async function nameParcels(
+  tx: Executor,
+  parcels: readonly Parcel[],
+): Promise<{ readonly named: readonly Parcel[]; readonly alone: readonly Parcel[] }> {
+  const named: Parcel[] = [];
+  for (const [lane, its] of lanesOf(parcels))
+    named.push(...pack(await relayLane(tx, { ...lane, limit: messagesIn(its), attempted: false }), one));
+  return { named: named.filter(({ alone }) => !alone), alone: named.filter(({ alone }) => alone) };
+}
+
+const one = { limit: 250, spread: 1 };
