@@ -47,44 +47,58 @@ export type ContextParts = {
   readonly isOpen?: () => boolean;
 };
 
+/** What a handler does not ask for is not made: most ask for little, and all of it costs more than a short one does. */
 export function createContext(parts: ContextParts): ActionContext {
-  const { tx, invoker, signal, log, requestId, emailFrom, registry } = parts;
-  const check = (): void => checkOpen(parts);
-  const enqueue = enqueuer(parts, check);
+  const { invoker, requestId } = parts;
+  let db: ActionContext['db'] | undefined;
+  let email: ActionContext['email'] | undefined;
+  let recording: Pick<ActionContext, 'events' | 'jobs'> | undefined;
+  let log: Log | undefined;
   return {
     async [onceKey](key, make) {
-      check();
+      checkOpen(parts);
       const { answer } = await parts.outbox.once({ scope: parts.caller, key }, make);
       return answer;
     },
-    db: contextDatabase(tx, check),
-    email: {
-      enqueue: emailEnqueuer(
-        { from: emailFrom, maxAttempts: registry?.app.email.retry.maxAttempts },
-        enqueue,
-      ),
+    get db() {
+      return (db ??= contextDatabase(parts.tx, () => checkOpen(parts)));
     },
-    ...recorders(parts, enqueue),
-    push: {
-      enqueue: async () => {
-        throw new WaybillError(
-          'push_not_available',
-          'push messages are not delivered by this version; ctx.email.enqueue is',
-        );
-      },
+    get email() {
+      const { emailFrom: from, registry } = parts;
+      const defaults = { from, maxAttempts: registry?.app.email.retry.maxAttempts };
+      return (email ??= { enqueue: emailEnqueuer(defaults, enqueuer(parts)) });
     },
+    get events() {
+      return (recording ??= recorders(parts)).events;
+    },
+    get jobs() {
+      return (recording ??= recorders(parts)).jobs;
+    },
+    push,
     invoker,
-    signal,
-    log,
+    get signal() {
+      return parts.signal;
+    },
+    get log() {
+      return (log ??= parts.log);
+    },
     requestId,
   };
 }
 
+const push: ActionContext['push'] = {
+  enqueue: async () => {
+    throw new WaybillError(
+      'push_not_available',
+      'push messages are not delivered by this version; ctx.email.enqueue is',
+    );
+  },
+};
+
 /** For jobs and listeners. What they enqueue has their message as its parent. */
 export function handlerContext(parts: ContextParts, message: ClaimedMessage): HandlerContext {
-  const { id, attempt, maxAttempts, deliveryKey, traceparent } = message;
-  const ctx = createContext({ ...parts, parentId: id, traceparent: traceparent ?? undefined });
-  return { ...ctx, message: { id, attempt, maxAttempts, deliveryKey } };
+  const { id, attempt, maxAttempts, deliveryKey } = message;
+  return Object.assign(createContext(parts), { message: { id, attempt, maxAttempts, deliveryKey } });
 }
 
 function checkOpen({ signal, isOpen, caller }: ContextParts): void {
@@ -96,10 +110,10 @@ function checkOpen({ signal, isOpen, caller }: ContextParts): void {
     );
 }
 
-function enqueuer(parts: ContextParts, check: () => void): Enqueue {
+function enqueuer(parts: ContextParts): Enqueue {
   const { outbox, requestId, traceparent, parentId, onRecorded, keysRequired, caller } = parts;
   return async (messages) => {
-    check();
+    checkOpen(parts);
     const keyless = keysRequired ? messages.find((message) => message.deliveryKey === undefined) : undefined;
     if (keyless)
       throw new WaybillError(
@@ -116,8 +130,9 @@ function enqueuer(parts: ContextParts, check: () => void): Enqueue {
   };
 }
 
-function recorders(parts: ContextParts, enqueue: Enqueue): Pick<ActionContext, 'events' | 'jobs'> {
+function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> {
   const { emits, registry, caller, outbox } = parts;
+  const enqueue = enqueuer(parts);
   async function recordMany<S extends z.ZodType>(
     event: Event<S>,
     all: readonly WithPayload<S>[],

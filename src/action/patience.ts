@@ -21,11 +21,13 @@ export function createPatience(
   outer: readonly (AbortSignal | undefined)[],
   timeout: Timeout | null,
 ): Patience {
-  const own = new AbortController();
+  let own: AbortController | undefined; // most handlers never ask
+  let over: { readonly reason: unknown } | undefined;
   const { promise: cut, reject } = Promise.withResolvers<never>();
   cut.catch(() => undefined); // told through the race; before it begins, nobody listens yet
   const end = (reason: unknown): void => {
-    own.abort(reason);
+    over ??= { reason };
+    own?.abort(reason);
     reject(reason);
   };
   const signals = outer.filter((signal) => signal !== undefined);
@@ -37,7 +39,11 @@ export function createPatience(
   // Not AbortSignal.timeout and .any: Node keeps those alive until they fire.
   const timer = timeout ? setTimeout(() => end(new TimedOut(timeout)), timeout.ms) : undefined;
   return {
-    signal: own.signal,
+    get signal() {
+      own ??= new AbortController();
+      if (over) own.abort(over.reason);
+      return own.signal;
+    },
     race: (work) => Promise.race([work, cut]),
     stop() {
       clearTimeout(timer);

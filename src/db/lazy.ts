@@ -1,6 +1,6 @@
 // A transaction that begins with its first statement. A handler that needs no database holds no connection.
 
-import type { Executor, PgLike } from './executor.ts';
+import type { PgLike } from './executor.ts';
 import type { Transaction, Transactions } from './transaction.ts';
 
 export type LazyTransaction = {
@@ -18,40 +18,59 @@ class RolledBack extends Error {
 }
 
 export function lazyTransaction(db: Transactions): LazyTransaction {
-  let opened: Promise<Transaction> | undefined;
-  let finished: Promise<void> | undefined;
-  const end = Promise.withResolvers<void>();
-  end.promise.catch(() => undefined); // a rejection is how the body is told to roll back
-
-  function open(): Promise<Transaction> {
-    opened ??= new Promise((resolve, reject) => {
-      finished = db.transaction(async (tx) => {
-        resolve(tx);
-        await end.promise;
-      });
-      finished.catch(reject);
-    });
-    return opened;
-  }
-
-  const executor: Executor = { executeSql: async (text, values) => (await open()).executeSql(text, values) };
-  const client: PgLike = { query: async (text, values) => (await open()).client.query(text, values) };
+  let begun: Begun | undefined;
+  const open = async (): Promise<Transaction> => (begun ??= begin(db)).transaction;
+  // Methods, not arrows: one is made for each message, and most begin nothing.
+  const client: PgLike = {
+    async query(text, values) {
+      return (await open()).client.query(text, values);
+    },
+  };
   return {
     tx: {
-      ...executor,
       client,
-      savepoint: async (body) => (await open()).savepoint(body),
+      async executeSql(text, values) {
+        return (await open()).executeSql(text, values);
+      },
+      async savepoint(body) {
+        return (await open()).savepoint(body);
+      },
     },
-    begun: () => opened !== undefined,
+    begun() {
+      return begun !== undefined;
+    },
     async commit() {
-      end.resolve();
-      await finished;
+      begun?.end();
+      await begun?.finished;
     },
     async rollback() {
-      end.reject(new RolledBack());
-      await finished?.catch((error: unknown) => {
+      begun?.end(new RolledBack());
+      await begun?.finished.catch((error: unknown) => {
         if (!(error instanceof RolledBack)) throw error;
       });
     },
+  };
+}
+
+type Begun = {
+  readonly transaction: Promise<Transaction>;
+  readonly finished: Promise<void>;
+  /** Commits, or with an error rolls back. */
+  end(error?: Error): void;
+};
+
+function begin(db: Transactions): Begun {
+  const opened = Promise.withResolvers<Transaction>();
+  const ended = Promise.withResolvers<void>();
+  ended.promise.catch(() => undefined); // a rejection is how the body is told to roll back
+  const finished = db.transaction(async (tx) => {
+    opened.resolve(tx);
+    await ended.promise;
+  });
+  finished.catch(opened.reject);
+  return {
+    finished,
+    transaction: opened.promise,
+    end: (error) => (error ? ended.reject(error) : ended.resolve()),
   };
 }

@@ -46,23 +46,31 @@ export async function runHandler(
   const { timeoutMs } = handled;
   const timeout = timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' };
   const patience = createPatience([outer], timeout);
-  const { signal } = patience;
   const state = { open: true, recorded: false };
   try {
     const payload = await decodePayload(handled, message.payload);
-    const { id, name, requestId, attempt } = message;
+    const { id, name, requestId, traceparent, attempt } = message;
     const ctx = handlerContext(
       {
         tx: work.tx,
-        outbox: outboxOn(work.tx),
+        // What a handler does not ask for is not made.
+        get outbox() {
+          return outboxOn(work.tx);
+        },
+        get signal() {
+          return patience.signal;
+        },
+        get log() {
+          return log.child({ message: id, name, attempt, traceId: traceIdOf(traceparent) });
+        },
         emailFrom,
         registry,
-        signal,
         emits: null,
         caller: `${message.kind} ${name}`,
         invoker: { type: 'system', source: 'outbox' },
-        log: log.child({ message: id, name, attempt, traceId: traceIdOf(message.traceparent) }),
         requestId: requestId ?? id,
+        traceparent: traceparent ?? undefined,
+        parentId: id,
         onRecorded: () => (state.recorded = true),
         isOpen: () => state.open,
       },

@@ -35,7 +35,8 @@ export function createLog(options: {
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: errorFacts },
   };
-  return destination === 1 ? pino(facts) : pino(facts, pino.destination(destination));
+  // Not a write for each line: what is logged while a write is under way goes with the next. The end of the process writes what is left.
+  return pino(facts, pino.destination({ dest: destination, sync: false }));
 }
 
 /** Of an error only what says what happened: a driver's error carries its configuration, passwords included (FACTS 13). */

@@ -22,7 +22,13 @@ const metrics = createMetrics({ version: 'test' });
 type Line = Record<string, unknown> & { readonly level: string };
 const lines: Line[] = [];
 const told = (level: string) => (facts: object, msg: string) => void lines.push({ level, msg, ...facts });
-const log = { debug: told('debug'), info: told('info'), warn: told('warn'), error: told('error') };
+const log = {
+  debug: told('debug'),
+  info: told('info'),
+  warn: told('warn'),
+  error: told('error'),
+  child: () => log as unknown,
+};
 const alerts = () => lines.filter(({ level }) => level === 'warn' || level === 'error');
 const events = createEvents(log as unknown as Log, metrics);
 const observe = (): void => undefined;
