@@ -20,6 +20,7 @@ import type { ClaimedMessage, Enqueued } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
 import { emailEnqueuer, type Enqueue } from './email.ts';
+import { push } from './push.ts';
 import { tracedCreate } from '../trace/message.ts';
 
 export type ContextParts = {
@@ -85,15 +86,6 @@ export function createContext(parts: ContextParts): ActionContext {
     requestId,
   };
 }
-
-const push: ActionContext['push'] = {
-  enqueue: async () => {
-    throw new WaybillError(
-      'push_not_available',
-      'push messages are not delivered by this version; ctx.email.enqueue is',
-    );
-  },
-};
 
 /** For jobs and listeners. What they enqueue has their message as its parent. */
 export function handlerContext(parts: ContextParts, message: ClaimedMessage): HandlerContext {

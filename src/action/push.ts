@@ -1,0 +1,13 @@
+// ctx.push: the name is there, and says what there is instead.
+
+import type { ActionContext } from '../define/context.ts';
+import { WaybillError } from '../outbox/errors.ts';
+
+export const push: ActionContext['push'] = {
+  enqueue: async () => {
+    throw new WaybillError(
+      'push_not_available',
+      'push messages are not delivered by this version; ctx.email.enqueue is',
+    );
+  },
+};
