@@ -574,6 +574,69 @@ known as (
   select name from waybill.queues union select queue from lane
   union select queue from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null) select name from known order by name;
 
+-- scrape: gauges
+with live as (
+  select kind, status, queue, available_at, true as waiting from waybill.outbox_messages
+   where relayed_at is null and cancelled_at is null
+  union all
+  select kind, status, queue, available_at, false from waybill.outbox_messages
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
+grouped as (
+  select kind, status, queue, waiting, count(*) as n, count(*) filter (where available_at <= now()) as due,
+         min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest
+    from live group by kind, status, queue, waiting),
+by_queue as (
+  select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
+         coalesce(sum(n) filter (where not waiting and status <> 'sending'), 0) as ready,
+         extract(epoch from now() - min(oldest)) as age
+    from grouped group by queue),
+alive as (
+  select version, queues, slots, busy,
+         case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
+    from waybill.processes where heartbeat_at > now() - interval '30 seconds'),
+gates as (
+  select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
+    from waybill.queues),
+worked as (
+  select queue as name, sum(slots) as slots, sum(busy) as busy from alive, unnest(queues) as queue group by queue),
+names as (
+  select name from (select name from gates union select name from by_queue union select name from worked) k
+    left join gates g using (name) left join by_queue b using (name)
+   order by (g.paused or g.parked or g.held) desc nulls last, b.age desc nulls last, name limit 100)
+select
+  (select json_agg(json_build_object('labels', json_build_object('kind', k, 'status', s), 'value',
+            coalesce((select sum(n) from grouped where kind = k and status = s), 0)))
+     from unnest('{email,event,listener,job,action}'::text[]) k, unnest('{pending,sending,failed}'::text[]) s) as messages,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.age, 0)) order by n.name)
+    from names n left join by_queue x on x.name = n.name) as oldest,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.waiting, 0)) order by n.name)
+    from names n left join by_queue x on x.name = n.name) as waiting,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.ready, 0)) order by n.name)
+    from names n left join by_queue x on x.name = n.name) as ready,
+  (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
+            coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)))
+     from unnest('{email,event,listener,job,action}'::text[]) k) as recorded,
+  (select json_agg(json_build_object('labels', json_build_object('role', r), 'value',
+            (select count(*) from alive where r = any(roles))))
+     from unnest('{web,relay,email,jobs,scheduler}'::text[]) r) as processes,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.slots, 0)) order by n.name)
+    from names n left join worked x on x.name = n.name) as slots,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.busy, 0)) order by n.name)
+    from names n left join worked x on x.name = n.name) as busy,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.paused, false)::int) order by n.name)
+    from names n left join gates x on x.name = n.name) as paused,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.parked, false)::int) order by n.name)
+    from names n left join gates x on x.name = n.name) as parked,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.held, false)::int) order by n.name)
+    from names n left join gates x on x.name = n.name) as held,
+  (select json_agg(json_build_object('labels', json_build_object('job', name), 'value', greatest(0, extract(epoch from now() - next_at))))
+     from (select name, next_at from waybill.cron_jobs order by next_at limit 100) x) as overdue,
+  (select json_agg(json_build_object('labels', json_build_object(), 'value', age))
+     from (select coalesce(extract(epoch from max(now() - xact_start)), 0) as age from pg_stat_activity
+            where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()) x) as transaction,
+  (select json_agg(json_build_object('labels', json_build_object('version', version), 'value', 1))
+     from (select distinct version from alive order by version limit 100) x) as versions;
+
 -- register queues
 insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing;
 

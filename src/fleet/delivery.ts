@@ -5,6 +5,7 @@ import { withManifest } from '../cron/part.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
+import { publishZeroes } from '../metrics/zeroes.ts';
 import { withNotices } from '../notice/job.ts';
 import { registerQueues } from '../outbox/queues.ts';
 import { planRate, setRate, type RatePlan } from '../outbox/rate.ts';
@@ -12,6 +13,7 @@ import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
 import { createLimits } from '../worker/limits.ts';
 import { workerPart } from '../worker/part.ts';
+import { labelsOf } from './labels.ts';
 import { configuredMailing } from './mailing.ts';
 import { outboxOf, queueOf, withApp, type Role } from './role.ts';
 
@@ -25,6 +27,7 @@ async function deliveryRole(
 ): Promise<Part> {
   const { config, log, events } = host;
   const app = await loadApp(config.app);
+  publishZeroes(host.metrics, labelsOf(app, config.emailProvider));
   const registry = createRegistry(withNotices(app, config.notice));
   const standard = own(registry.queues);
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;

@@ -1,13 +1,16 @@
 // The role *relay*: due messages into the queue, the sweep, the pruning, and the watch for what operators are told.
 
+import { publishZeroes } from '../metrics/zeroes.ts';
 import { createWatch } from '../notice/watch.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { runLoop } from '../process/loop.ts';
 import type { Host } from '../process/host.ts';
 import { relayPart } from '../relay/part.ts';
+import { standardLabels } from './labels.ts';
 import { outboxOf, queueOf, type Role } from './role.ts';
 
 export const relayRole: Role = async (host) => {
+  publishZeroes(host.metrics, standardLabels);
   const queue = queueOf(host);
   await queue.install();
   const part = relayPart(host, queue);

@@ -8,16 +8,19 @@ import { createRegistry } from '../define/registry.ts';
 import { drainOutbox } from '../drain/drain.ts';
 import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webPart } from '../http/part.ts';
+import { publishZeroes } from '../metrics/zeroes.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { startProbes } from '../outbox/park.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { createGatekeeper } from '../worker/gatekeeper.ts';
 import { configuredDrain } from './drain.ts';
+import { labelsOf } from './labels.ts';
 import { outboxOf, withApp, type Role } from './role.ts';
 
 export const webRole: Role = async (host) => {
   const { db, log, config } = host;
   const app = await loadApp(config.app);
+  publishZeroes(host.metrics, labelsOf(app, config.emailProvider));
   const registry = createRegistry(app);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const ending = new AbortController();

@@ -1,72 +1,143 @@
-// What the database itself knows of the fleet, at the moment of the scrape. Live states only: their number is the backlog, not the history.
+// What the database itself knows of the fleet, at the moment of the scrape. Live states only: their number is the backlog, not the
+// history (invariant I). Every known label set has a sample, 0 where there is nothing: an alert cannot tell "none" from "not there".
 
 import type { Executor } from '../db/executor.ts';
 import { gaugeText } from './text.ts';
 
+/** The label `queue` has at most this many values, closed queues and those that wait the longest first. */
+const most = 100;
+
+/** A sample for each name of the list. */
+const perQueue = (value: string, from: string): string =>
+  `(select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', ${value}) order by n.name)
+      from names n left join ${from} on x.name = n.name)`;
+
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
   with live as (
-    select kind, status, queue, available_at from waybill.outbox_messages where relayed_at is null and cancelled_at is null
+    select kind, status, queue, available_at, true as waiting from waybill.outbox_messages
+     where relayed_at is null and cancelled_at is null
     union all
-    select kind, status, queue, available_at from waybill.outbox_messages
+    select kind, status, queue, available_at, false from waybill.outbox_messages
      where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
-  alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds'),
+  grouped as (
+    select kind, status, queue, waiting, count(*) as n, count(*) filter (where available_at <= now()) as due,
+           min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest
+      from live group by kind, status, queue, waiting),
+  by_queue as (
+    select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
+           coalesce(sum(n) filter (where not waiting and status <> 'sending'), 0) as ready,
+           extract(epoch from now() - min(oldest)) as age
+      from grouped group by queue),
+  alive as (
+    select version, queues, slots, busy,
+           case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
+      from waybill.processes where heartbeat_at > now() - interval '30 seconds'),
   gates as (
     select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
-      from waybill.queues order by (paused_at is not null or parked_at is not null or held_until > now()) desc nulls last, name limit 100),
-  slots as (select queue, sum(slots) as slots, sum(busy) as busy from alive, unnest(queues) as queue group by queue)
+      from waybill.queues),
+  worked as (
+    select queue as name, sum(slots) as slots, sum(busy) as busy from alive, unnest(queues) as queue group by queue),
+  names as (
+    select name from (select name from gates union select name from by_queue union select name from worked) k
+      left join gates g using (name) left join by_queue b using (name)
+     order by (g.paused or g.parked or g.held) desc nulls last, b.age desc nulls last, name limit ${most})
   select
-    (select json_agg(json_build_object('labels', json_build_object('kind', kind, 'status', status), 'value', n))
-       from (select kind, status, count(*) as n from live group by kind, status) x) as messages,
-    (select json_agg(json_build_object('labels', json_build_object('queue', queue), 'value', age))
-       from (select queue, extract(epoch from now() - min(available_at)) as age from live
-              where available_at <= now() and status <> 'sending' group by queue order by age desc limit 100) x) as oldest,
-    (select json_agg(json_build_object('labels', json_build_object('kind', kind), 'value', n))
-       from (select kind, sum(recorded) as n from waybill.outbox_ledger group by kind) x) as recorded,
-    (select json_agg(json_build_object('labels', json_build_object('role', role), 'value', n))
-       from (select role, count(*) as n from alive group by role) x) as processes,
-    (select json_agg(json_build_object('labels', json_build_object('queue', queue), 'value', slots)) from slots) as slots,
-    (select json_agg(json_build_object('labels', json_build_object('queue', queue), 'value', busy)) from slots) as busy,
-    (select json_agg(json_build_object('labels', json_build_object('queue', name), 'value', paused::int)) from gates) as paused,
-    (select json_agg(json_build_object('labels', json_build_object('queue', name), 'value', parked::int)) from gates) as parked,
-    (select json_agg(json_build_object('labels', json_build_object('queue', name), 'value', held::int)) from gates) as held,
+    (select json_agg(json_build_object('labels', json_build_object('kind', k, 'status', s), 'value',
+              coalesce((select sum(n) from grouped where kind = k and status = s), 0)))
+       from unnest('{email,event,listener,job,action}'::text[]) k, unnest('{pending,sending,failed}'::text[]) s) as messages,
+    ${perQueue('coalesce(x.age, 0)', 'by_queue x')} as oldest,
+    ${perQueue('coalesce(x.waiting, 0)', 'by_queue x')} as waiting,
+    ${perQueue('coalesce(x.ready, 0)', 'by_queue x')} as ready,
+    (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
+              coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)))
+       from unnest('{email,event,listener,job,action}'::text[]) k) as recorded,
+    (select json_agg(json_build_object('labels', json_build_object('role', r), 'value',
+              (select count(*) from alive where r = any(roles))))
+       from unnest('{web,relay,email,jobs,scheduler}'::text[]) r) as processes,
+    ${perQueue('coalesce(x.slots, 0)', 'worked x')} as slots,
+    ${perQueue('coalesce(x.busy, 0)', 'worked x')} as busy,
+    ${perQueue('coalesce(x.paused, false)::int', 'gates x')} as paused,
+    ${perQueue('coalesce(x.parked, false)::int', 'gates x')} as parked,
+    ${perQueue('coalesce(x.held, false)::int', 'gates x')} as held,
+    (select json_agg(json_build_object('labels', json_build_object('job', name), 'value', greatest(0, extract(epoch from now() - next_at))))
+       from (select name, next_at from waybill.cron_jobs order by next_at limit ${most}) x) as overdue,
+    (select json_agg(json_build_object('labels', json_build_object(), 'value', age))
+       from (select coalesce(extract(epoch from max(now() - xact_start)), 0) as age from pg_stat_activity
+              where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()) x) as transaction,
     (select json_agg(json_build_object('labels', json_build_object('version', version), 'value', 1))
-       from (select distinct version from alive) x) as versions`;
+       from (select distinct version from alive order by version limit ${most}) x) as versions`;
 
 type Samples = { readonly labels: Record<string, string>; readonly value: number }[] | null;
-type Row = Record<
-  | 'messages'
-  | 'oldest'
-  | 'recorded'
-  | 'processes'
-  | 'slots'
-  | 'busy'
-  | 'paused'
-  | 'parked'
-  | 'held'
-  | 'versions',
-  Samples
->;
+
+/** A figure that the scrape itself reads. `key` is its column. */
+export type GaugeFact = {
+  readonly key: string;
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'gauge' | 'counter';
+  readonly labels: readonly string[];
+};
+
+const fact = (
+  key: string,
+  name: string,
+  labels: readonly string[],
+  help: string,
+  type: GaugeFact['type'] = 'gauge',
+): GaugeFact => ({ key, name: `waybill_${name}`, help, type, labels });
+
+/** Every figure of `gaugesSql`. */
+export const gaugeFacts: readonly GaugeFact[] = [
+  fact(
+    'messages',
+    'outbox_messages',
+    ['kind', 'status'],
+    'Messages that are not settled, by kind and status',
+  ),
+  fact(
+    'oldest',
+    'outbox_oldest_due_seconds',
+    ['queue'],
+    'Age of the oldest message that is due and not being delivered',
+  ),
+  fact('recorded', 'outbox_recorded_total', ['kind'], 'Messages ever recorded', 'counter'),
+  fact('waiting', 'queue_waiting', ['queue'], 'Messages that are due and wait in the outbox for the relay'),
+  fact('ready', 'queue_ready', ['queue'], 'Messages that the relay handed on and no worker has claimed yet'),
+  fact(
+    'processes',
+    'processes',
+    ['role'],
+    'Processes with a heartbeat in the last 30 s; one with several roles counts for each',
+  ),
+  fact('slots', 'worker_slots', ['queue'], 'Deliveries that the workers of a queue can run at a time'),
+  fact('busy', 'worker_busy_slots', ['queue'], 'Deliveries that they run now'),
+  fact('paused', 'queue_paused', ['queue'], '1 while a person has paused the queue for the whole fleet'),
+  fact(
+    'parked',
+    'queue_parked',
+    ['queue'],
+    '1 while an operator failure keeps the queue parked: somebody has to mend something',
+  ),
+  fact('held', 'queue_held', ['queue'], '1 while the far side wants everybody to wait'),
+  fact(
+    'overdue',
+    'cron_overdue_seconds',
+    ['job'],
+    'How long the next tick of a job has been due and not dispatched',
+  ),
+  fact(
+    'transaction',
+    'database_oldest_transaction_seconds',
+    [],
+    'Age of the oldest open transaction of this database: it keeps vacuum from cleaning up',
+  ),
+  fact('versions', 'build_info', ['version'], 'Versions that run'),
+];
 
 export async function fleetGauges(db: Executor): Promise<string> {
-  const [row] = (await db.executeSql<Row>(gaugesSql)).rows;
-  const told: readonly [keyof Row, string, string, string?][] = [
-    ['messages', 'outbox_messages', 'Messages that are not settled, by kind and status'],
-    ['oldest', 'outbox_oldest_due_seconds', 'Age of the oldest message that is due and not being delivered'],
-    ['recorded', 'outbox_recorded_total', 'Messages ever recorded', 'counter'],
-    ['processes', 'processes', 'Processes with a heartbeat in the last 30 s'],
-    ['slots', 'worker_slots', 'Deliveries that the workers of a queue can run at a time'],
-    ['busy', 'worker_busy_slots', 'Deliveries that they run now'],
-    ['paused', 'queue_paused', '1 while a person has paused the queue for the whole fleet'],
-    [
-      'parked',
-      'queue_parked',
-      '1 while an operator failure keeps the queue parked: somebody has to mend something',
-    ],
-    ['held', 'queue_held', '1 while the far side wants everybody to wait'],
-    ['versions', 'build_info', 'Versions that run'],
-  ];
-  return told
-    .map(([key, name, help, type]) => gaugeText(`waybill_${name}`, help, row?.[key] ?? [], type))
+  const [row] = (await db.executeSql<Record<string, Samples>>(gaugesSql)).rows;
+  return gaugeFacts
+    .map(({ key, name, help, type }) => gaugeText(name, help, row?.[key] ?? [], type))
     .join('');
 }

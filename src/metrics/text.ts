@@ -8,12 +8,16 @@ export type Sample = {
 
 export type Described = { readonly name: string; readonly help: string; readonly type: unknown };
 
-/** The samples under the metrics they belong to; a histogram's are called `name_bucket`, `name_sum` and `name_count`. */
+/**
+ * The samples under the metrics they belong to; a histogram's are called `name_bucket`, `name_sum` and `name_count`.
+ * A sample that could not be a line of the format is left out: one row edited by hand must not make the whole scrape unreadable.
+ */
 export function counterText(described: readonly Described[], samples: readonly Sample[]): string {
+  const byName = Map.groupBy(samples.filter(isSample), ({ name }) => name);
   return described
     .map(({ name, help, type }) => {
-      const parts = [name, `${name}_bucket`, `${name}_sum`, `${name}_count`];
-      const its = samples.filter((sample) => parts.includes(sample.name)).toSorted(byBucket);
+      const parts = type === 'histogram' ? [`${name}_bucket`, `${name}_count`, `${name}_sum`] : [name];
+      const its = parts.flatMap((part) => inOrder(byName.get(part) ?? []));
       return `# HELP ${name} ${help}\n# TYPE ${name} ${String(type)}\n${its.map(line).join('')}`;
     })
     .join('');
@@ -29,14 +33,26 @@ export function gaugeText(
 }
 
 /** Buckets of one series stand together, in the order of their edges. */
-function byBucket(a: Sample, b: Sample): number {
-  const series = (s: Sample): string => `${s.name} ${JSON.stringify({ ...s.labels, le: undefined })}`;
-  if (series(a) !== series(b)) return series(a) < series(b) ? -1 : 1;
-  return edge(a) - edge(b);
+function inOrder(samples: readonly Sample[]): Sample[] {
+  return samples
+    .map((sample) => ({ sample, edge: edgeOf(sample), series: seriesOf(sample) }))
+    .toSorted((a, b) => (a.series === b.series ? a.edge - b.edge : a.series < b.series ? -1 : 1))
+    .map(({ sample }) => sample);
 }
 
-function edge(sample: Sample): number {
-  return sample.labels['le'] === '+Inf' ? Number.POSITIVE_INFINITY : Number(sample.labels['le'] ?? 0);
+function seriesOf({ labels }: Sample): string {
+  return JSON.stringify({ ...labels, le: undefined });
+}
+
+function edgeOf({ labels: { le } }: Sample): number {
+  return le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le ?? 0);
+}
+
+function isSample({ labels, value }: Sample): boolean {
+  if (typeof labels !== 'object' || labels === null || !Number.isFinite(value)) return false;
+  return Object.entries(labels).every(
+    ([name, text]) => /^[a-z_]\w*$/i.test(name) && ['string', 'number'].includes(typeof text),
+  );
 }
 
 function line({ name, labels, value }: Sample): string {

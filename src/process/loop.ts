@@ -47,6 +47,8 @@ export type Progress = {
   /** @param delay how long the loop means to wait: a wait that was asked for is no stall */
   stamp(loop: string, delay?: Milliseconds): void;
   forget(loop: string): void;
+  /** Those that run. */
+  loops(): string[];
   /** Loops whose next step is overdue by more than this. */
   stalled(limit: Milliseconds): string[];
 };
@@ -56,6 +58,7 @@ export function createProgress(clock: Clock): Progress {
   return {
     stamp: (loop, delay = 0) => void due.set(loop, clock.now() + Math.max(0, delay)),
     forget: (loop) => void due.delete(loop),
+    loops: () => [...due.keys()],
     stalled: (limit) => [...due].filter(([, at]) => clock.now() - at > limit).map(([loop]) => loop),
   };
 }

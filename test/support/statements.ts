@@ -12,6 +12,7 @@ import {
   skipStaleSql,
   tellSql,
 } from '../../src/cron/sweep.ts';
+import { gaugesSql } from '../../src/metrics/gauges.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import { storeEmailSql } from '../../src/email/inbox.ts';
 import {
@@ -233,6 +234,7 @@ export const statements: Record<string, Statement> = {
   'cron: prune manifests': { sql: pruneManifestsSql, values: () => [30 * 86_400_000], uses: [] },
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
   'known queues': { sql: knownQueuesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  'scrape: gauges': { sql: gaugesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'register queues': { sql: registerQueuesSql, values: () => [['jobs']], uses: [] },
   pause: { sql: pauseSql, values: () => ['jobs', 'somebody', 'a reason'], uses: [] },
   resume: { sql: resumeSql, values: () => ['jobs'], uses: [] },

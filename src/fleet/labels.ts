@@ -1,0 +1,36 @@
+// The labels that the figures of an application will have, known from its definitions: what is published as zero at the start.
+
+import { standardQueues } from '../define/registry.ts';
+import type { App } from '../define/app.ts';
+import type { KnownLabels } from '../metrics/zeroes.ts';
+
+const { email, events, jobs } = standardQueues;
+
+/** What every fleet has, whatever its application defines: for a process that does not load it. */
+export const standardLabels: KnownLabels = {
+  routes: [
+    { kind: 'email', queue: email },
+    { kind: 'event', queue: events },
+    { kind: 'job', queue: jobs },
+  ],
+  cronJobs: [],
+  providers: [],
+};
+
+/** @param provider the configured email provider; null: the application's own, or `log` */
+export function labelsOf(app: App, provider: string | null): KnownLabels {
+  const queuesOf = (all: readonly { readonly queue: string }[]): string[] => [
+    ...new Set(all.map(({ queue }) => queue)),
+  ];
+  const cronJobs = app.cron.jobs.map(({ name }) => name);
+  return {
+    routes: [
+      ...standardLabels.routes,
+      ...queuesOf(app.listeners).map((queue) => ({ kind: 'listener', queue })),
+      ...queuesOf(app.jobs).flatMap((queue) => (queue === jobs ? [] : [{ kind: 'job', queue }])),
+      ...(cronJobs.length > 0 ? [{ kind: 'action', queue: jobs }] : []),
+    ],
+    cronJobs,
+    providers: [provider ?? app.email.provider?.name ?? 'log'],
+  };
+}

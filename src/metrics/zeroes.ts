@@ -1,0 +1,61 @@
+// Zeroes: every series that is known at the start is there from the start. A counter that appears with its first failure has no
+// increase that Prometheus could see, so an alert on it would miss that first one.
+
+import type { Metrics } from './catalogue.ts';
+
+/** What a process knows of the labels that its figures will have. */
+export type KnownLabels = {
+  /** Which kinds travel through which queues. */
+  readonly routes: readonly { readonly kind: string; readonly queue: string }[];
+  readonly cronJobs: readonly string[];
+  /** Email providers. */
+  readonly providers: readonly string[];
+};
+
+export const deliveryOutcomes = ['delivered', 'retried', 'dead', 'released'] as const;
+export const emailOutcomes = [
+  'accepted',
+  'transient',
+  'permanent',
+  'operator',
+  'ambiguous',
+  'suppressed',
+  'withheld',
+] as const;
+export const tickResults = ['dispatched', 'succeeded', 'failed', 'skipped'] as const;
+const prunedStatuses = ['delivered', 'dead', 'cancelled'] as const;
+const probeOutcomes = ['failed', 'answered'] as const;
+/** What fails beside the loops, and is counted with them. */
+const besides = ['listen', 'gate', 'rate'] as const;
+
+/** As many names as events tell apart. */
+const most = 100;
+
+/** For the start: a histogram's series begins anew, so nothing may have been observed yet. */
+export function publishZeroes(metrics: Metrics, { routes, cronJobs, providers }: KnownLabels): void {
+  const queues = [...new Set(routes.map(({ queue }) => queue))].slice(0, most);
+  for (const queue of queues) zeroQueue(metrics, queue);
+  for (const { kind, queue } of routes.filter((route) => queues.includes(route.queue))) {
+    metrics.deadLetters.inc({ kind, queue }, 0);
+    metrics.endToEnd.zero({ kind });
+    for (const outcome of deliveryOutcomes) {
+      metrics.deliveries.inc({ kind, queue, outcome }, 0);
+      metrics.deliverySeconds.zero({ kind, outcome });
+    }
+  }
+  for (const provider of providers)
+    for (const outcome of emailOutcomes) metrics.emailAttempts.inc({ provider, outcome }, 0);
+  for (const job of cronJobs.slice(0, most)) {
+    metrics.cronLag.zero({ job });
+    for (const result of tickResults) metrics.cronTicks.inc({ job, result }, 0);
+  }
+  for (const status of prunedStatuses) metrics.pruned.inc({ status }, 0);
+  for (const loop of besides) metrics.loopErrors.inc({ loop }, 0);
+}
+
+function zeroQueue(metrics: Metrics, queue: string): void {
+  const { relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds, probes } = metrics;
+  for (const counter of [relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds])
+    counter.inc({ queue }, 0);
+  for (const outcome of probeOutcomes) probes.inc({ queue, outcome }, 0);
+}
