@@ -598,7 +598,7 @@ gates as (
   select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
     from waybill.queues),
 worked as (
-  select queue as name, sum(slots) as slots, sum(busy) as busy from alive, unnest(queues) as queue group by queue),
+  select queue as name, sum(slots) as slots, sum(busy) as busy, count(*) as workers from alive, unnest(queues) as queue group by queue),
 names as (
   select name from (select name from gates union select name from by_queue union select name from worked) k
     left join gates g using (name) left join by_queue b using (name)
@@ -623,6 +623,10 @@ select
     from names n left join worked x on x.name = n.name) as slots,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.busy, 0)) order by n.name)
     from names n left join worked x on x.name = n.name) as busy,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.workers, 0)) order by n.name)
+    from names n left join worked x on x.name = n.name) as workers,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.recommended, 0)) order by n.name)
+    from names n left join (select queue as name, recommended from waybill.autoscale) x on x.name = n.name) as recommended,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.paused, false)::int) order by n.name)
     from names n left join gates x on x.name = n.name) as paused,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.parked, false)::int) order by n.name)
@@ -636,6 +640,58 @@ select
             where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()) x) as transaction,
   (select json_agg(json_build_object('labels', json_build_object('version', version), 'value', 1))
      from (select distinct version from alive order by version limit 100) x) as versions;
+
+-- autoscale: turn
+update waybill.autoscale_turn set at = now()
+ where one and one in (select one from waybill.autoscale_turn where at <= now() - interval '9 seconds' for update skip locked)
+returning capacities, extract(epoch from now())::float8 as now;
+
+-- autoscale: earlier
+select queue, state from waybill.autoscale;
+
+-- autoscale: measure
+with alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0),
+worked as (
+  select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
+ended as (
+  select labels ->> 'queue' as queue, sum(value) filter (where name = 'waybill_deliveries_total') as n,
+         sum(value) filter (where name = 'waybill_slot_seconds_total') as seconds
+    from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total') group by 1),
+flight as (
+  select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready,
+         coalesce(avg(extract(epoch from now() - claimed_at)) filter (where status = 'sending'), 0)::float8 as age
+    from waybill.outbox_messages
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null group by queue),
+names as (select name from waybill.queues union select queue from flight union select queue from worked order by 1 limit 100)
+select n.name as queue, extract(epoch from now())::float8 as at,
+       coalesce(f.ready, 0) + (
+         select count(*)::int from (
+           select from waybill.outbox_messages m
+            where m.relayed_at is null and m.cancelled_at is null and m.queue = n.name and m.available_at <= now()
+            limit 100000) waiting) as backlog,
+       coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
+       coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,
+       coalesce(q.paused_at is not null or q.parked_at is not null or q.held_until > now(), false) as closed
+  from names n left join flight f on f.queue = n.name left join ended e on e.queue = n.name
+  left join worked w on w.queue = n.name left join waybill.queues q on q.name = n.name
+ order by n.name;
+
+-- autoscale: connections
+select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
+(select count(*)::int from pg_stat_activity where backend_type = 'client backend') as used,
+(select count(*)::int from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) as workers;
+
+-- autoscale: decide
+with gone as (delete from waybill.autoscale where decided_at < now() - interval '1 day' and not queue = any($1::text[])),
+turn as (update waybill.autoscale_turn set capacities = $6 where one)
+insert into waybill.autoscale (queue, recommended, exact, facts, state)
+select * from unnest($1::text[], $2::int[], $3::float8[], $4::jsonb[], $5::jsonb[])
+on conflict (queue) do update set recommended = excluded.recommended, exact = excluded.exact, facts = excluded.facts,
+  state = excluded.state, decided_at = now();
+
+-- autoscale: read
+select queue, recommended, facts, decided_at as "decidedAt", extract(epoch from now() - decided_at)::float8 as "ageSeconds"
+from waybill.autoscale order by queue;
 
 -- register queues
 insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing;

@@ -6,6 +6,7 @@ import { createNudge } from '../outbox/nudge.ts';
 import { runLoop } from '../process/loop.ts';
 import type { Host } from '../process/host.ts';
 import { relayPart } from '../relay/part.ts';
+import { withAdvice } from '../scale/part.ts';
 import { standardLabels } from './labels.ts';
 import { outboxOf, queueOf, type Role } from './role.ts';
 
@@ -13,7 +14,7 @@ export const relayRole: Role = async (host) => {
   publishZeroes(host.metrics, standardLabels);
   const queue = queueOf(host);
   await queue.install();
-  const part = relayPart(host, queue);
+  const part = withAdvice(host, relayPart(host, queue));
   if (host.config.notice === null) return part;
   return {
     ...part,

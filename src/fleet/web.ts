@@ -12,6 +12,7 @@ import { publishZeroes } from '../metrics/zeroes.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { startProbes } from '../outbox/park.ts';
 import { createNudge } from '../outbox/nudge.ts';
+import { withAdvice } from '../scale/part.ts';
 import { createGatekeeper } from '../worker/gatekeeper.ts';
 import { configuredDrain } from './drain.ts';
 import { labelsOf } from './labels.ts';
@@ -56,5 +57,5 @@ export const webRole: Role = async (host) => {
       await draining.close();
     },
   });
-  return withManifest(host, manifestOf(app), false, whole);
+  return withManifest(host, manifestOf(app), false, withAdvice(host, whole));
 };

@@ -11,6 +11,7 @@ import { cancelMessage, retryMany, retryMessage } from '../outbox/operate.ts';
 import { listMessages, showMessage } from '../outbox/read.ts';
 import { readStats } from '../outbox/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
+import { readAdvice } from '../scale/decisions.ts';
 import { checkAdminKey } from './auth.ts';
 import { addCron } from './cron.ts';
 import { addQueues } from './queues.ts';
@@ -48,6 +49,7 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: Admin
     addQueues(admin, db);
     addSuppressions(admin, db);
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));
+    admin.get('/autoscale', async () => ({ queues: await readAdvice(db) }));
     addCron(admin, { db, nudge });
   }
 

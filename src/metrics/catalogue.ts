@@ -34,6 +34,9 @@ export function createMetrics({ version }: { readonly version: string }) {
       ['kind', 'outcome'],
       delivery,
     ),
+    slotSeconds: counter('slot_seconds_total', 'Seconds that ended attempts kept a slot of a worker', [
+      'queue',
+    ]),
     endToEnd: histogram(
       'end_to_end_seconds',
       'From the record of a message to its delivery',

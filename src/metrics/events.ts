@@ -55,6 +55,7 @@ export function createEvents(log: Log, metrics: Metrics) {
       const { message, outcome, seconds, endToEndSeconds, error, nextAttemptInMs } = end;
       const { id, kind, name, queue, attempt, maxAttempts, requestId, traceparent } = message;
       metrics.deliveries.inc({ kind, queue: label(queue), outcome });
+      metrics.slotSeconds.inc({ queue: label(queue) }, seconds);
       metrics.deliverySeconds.observe({ kind, outcome }, seconds);
       if (endToEndSeconds !== null) metrics.endToEnd.observe({ kind }, endToEndSeconds);
       if (outcome === 'dead') metrics.deadLetters.inc({ kind, queue: label(queue) });

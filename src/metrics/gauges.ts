@@ -37,7 +37,7 @@ export const gaugesSql = `
     select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
       from waybill.queues),
   worked as (
-    select queue as name, sum(slots) as slots, sum(busy) as busy from alive, unnest(queues) as queue group by queue),
+    select queue as name, sum(slots) as slots, sum(busy) as busy, count(*) as workers from alive, unnest(queues) as queue group by queue),
   names as (
     select name from (select name from gates union select name from by_queue union select name from worked) k
       left join gates g using (name) left join by_queue b using (name)
@@ -57,6 +57,8 @@ export const gaugesSql = `
        from unnest('{web,relay,email,jobs,scheduler}'::text[]) r) as processes,
     ${perQueue('coalesce(x.slots, 0)', 'worked x')} as slots,
     ${perQueue('coalesce(x.busy, 0)', 'worked x')} as busy,
+    ${perQueue('coalesce(x.workers, 0)', 'worked x')} as workers,
+    ${perQueue('coalesce(x.recommended, 0)', '(select queue as name, recommended from waybill.autoscale) x')} as recommended,
     ${perQueue('coalesce(x.paused, false)::int', 'gates x')} as paused,
     ${perQueue('coalesce(x.parked, false)::int', 'gates x')} as parked,
     ${perQueue('coalesce(x.held, false)::int', 'gates x')} as held,
@@ -112,6 +114,13 @@ export const gaugeFacts: readonly GaugeFact[] = [
   ),
   fact('slots', 'worker_slots', ['queue'], 'Deliveries that the workers of a queue can run at a time'),
   fact('busy', 'worker_busy_slots', ['queue'], 'Deliveries that they run now'),
+  fact('workers', 'workers', ['queue'], 'Processes that work a queue'),
+  fact(
+    'recommended',
+    'workers_recommended',
+    ['queue'],
+    'Processes that should work it, by what comes, how long it takes and what waits; GET /admin/autoscale has the reasons',
+  ),
   fact('paused', 'queue_paused', ['queue'], '1 while a person has paused the queue for the whole fleet'),
   fact(
     'parked',

@@ -54,8 +54,9 @@ export function publishZeroes(metrics: Metrics, { routes, cronJobs, providers }:
 }
 
 function zeroQueue(metrics: Metrics, queue: string): void {
-  const { relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds, probes } = metrics;
-  for (const counter of [relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds])
+  const { relayMoved, slotSeconds, claimsExpired, claimsRejected, vanished, parkings, holds, probes } =
+    metrics;
+  for (const counter of [relayMoved, slotSeconds, claimsExpired, claimsRejected, vanished, parkings, holds])
     counter.inc({ queue }, 0);
   for (const outcome of probeOutcomes) probes.inc({ queue, outcome }, 0);
 }

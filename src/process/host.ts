@@ -43,6 +43,14 @@ export function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+const ownConnections = 8;
+const handlerConnections = (concurrency: number): number => Math.min(concurrency, 10);
+
+/** Connections to the application's database that one worker process opens at most: its two pools, and one that listens. */
+export function workerConnections(concurrency: number): number {
+  return ownConnections + handlerConnections(concurrency) + 1;
+}
+
 /** Builds a host; opens no connection yet. */
 export function createHost(
   role: string,
@@ -56,10 +64,10 @@ export function createHost(
   const clock = systemClock;
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
   const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError };
-  const db = openDatabase({ ...common, max: 8 });
+  const db = openDatabase({ ...common, max: ownConnections });
   const handlers = openDatabase({
     ...common,
-    max: Math.min(config.concurrency, 10),
+    max: handlerConnections(config.concurrency),
     connectMs: 30_000,
     statementTimeoutMs: 60_000,
   });

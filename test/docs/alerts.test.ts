@@ -24,6 +24,7 @@ const words = (line: string): string[] =>
 
 /** Why `waybill` would not understand these words, or undefined. */
 function objection([name, ...given]: readonly string[], at: Command): string | undefined {
+  if (name === undefined) return at.options.length > 0 ? undefined : `${at.name()} alone does nothing`;
   const command = at.commands.find((one) => one.name() === name);
   if (!command) return at.commands.length > 0 ? `no command ${name} in ${at.name()}` : undefined;
   if (command.commands.length > 0) return objection(given, command);

@@ -106,6 +106,7 @@ describe.skipIf(missing)('dashboards and rules', () => {
       until(async () => (await data(expr)).some((value) => value > 0), { what: expr });
     await positive('rate(waybill_deliveries_total{outcome="delivered", kind="email"}[15s])');
     await positive('rate(waybill_deliveries_total{outcome="dead", kind="job"}[15s])');
+    await positive('waybill_workers_recommended{queue="email"}');
     await positive('waybill_cron_ticks_total{exported_job="sum-day", result="dispatched"}');
     expect(await data('count(waybill_processes == 1)')).toEqual([5]);
   });

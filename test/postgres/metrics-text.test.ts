@@ -80,6 +80,8 @@ describe('the scrape of a fleet in which nothing has happened yet', () => {
     'waybill_processes{role="relay"} 0',
     'waybill_worker_slots{queue="images"} 0',
     'waybill_worker_busy_slots{queue="images"} 0',
+    'waybill_workers_recommended{queue="images"} 0',
+    'waybill_slot_seconds_total{queue="images"} 0',
   ])('has %s', async (line) => {
     expect((await scrape()).split('\n')).toContain(line);
   });

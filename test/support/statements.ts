@@ -58,6 +58,8 @@ import {
   returnPermitsSql,
   setRateSql,
 } from '../../src/outbox/rate.ts';
+import { adviceSql, decideSql, earlierSql, takeTurnSql } from '../../src/scale/decisions.ts';
+import { connectionsSql, measureSql } from '../../src/scale/measure.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { waitingNamesSql } from '../../src/outbox/waiting.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
@@ -235,6 +237,16 @@ export const statements: Record<string, Statement> = {
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
   'known queues': { sql: knownQueuesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'scrape: gauges': { sql: gaugesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  'autoscale: turn': { sql: takeTurnSql, values: () => [], uses: [] },
+  'autoscale: earlier': { sql: earlierSql, values: () => [], uses: [] },
+  'autoscale: measure': { sql: measureSql, values: () => [25], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  'autoscale: connections': { sql: connectionsSql, values: () => [], uses: [] },
+  'autoscale: decide': {
+    sql: decideSql,
+    values: () => [['jobs'], [1], [0.5], ['{}'], ['{}'], '[]'],
+    uses: [],
+  },
+  'autoscale: read': { sql: adviceSql, values: () => [], uses: [] },
   'register queues': { sql: registerQueuesSql, values: () => [['jobs']], uses: [] },
   pause: { sql: pauseSql, values: () => ['jobs', 'somebody', 'a reason'], uses: [] },
   resume: { sql: resumeSql, values: () => ['jobs'], uses: [] },

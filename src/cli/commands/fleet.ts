@@ -1,12 +1,13 @@
-// `waybill fleet`: the processes that report themselves.
+// `waybill fleet`: the processes that report themselves; `waybill fleet advise`: how many workers each queue needs, and why.
 
 import type { Command } from 'commander';
 import { fleet } from '../../process/heartbeat.ts';
+import { readAdvice } from '../../scale/decisions.ts';
 import { print, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
 export function addFleet(program: Command): void {
-  program
+  const command = program
     .command('fleet')
     .description('the processes of the fleet')
     .option('--json', 'the result as JSON')
@@ -26,5 +27,29 @@ export function addFleet(program: Command): void {
           ]),
         ),
       );
+    });
+  addAdvise(command);
+}
+
+function addAdvise(parent: Command): void {
+  parent
+    .command('advise')
+    .description('how many workers each queue needs, and why')
+    .option('--json', 'the result as JSON')
+    .action(async (_: Output, command: Command) => {
+      const queues = await withDatabase(({ db }) => readAdvice(db));
+      print({ queues }, command.optsWithGlobals<Output>(), () => [
+        ...table(
+          ['QUEUE', 'WORKERS', 'RECOMMENDED', 'BACKLOG', 'DECIDED'],
+          queues.map(({ queue, workers, recommended, backlog, ageSeconds }) => [
+            queue,
+            String(workers),
+            String(recommended),
+            String(backlog),
+            `${ageSeconds.toFixed(0)} s ago`,
+          ]),
+        ),
+        ...queues.flatMap(({ queue, reasons }) => ['', `${queue}:`, ...reasons.map((line) => `  ${line}`)]),
+      ]);
     });
 }

@@ -1,0 +1,53 @@
+// What the advice is made of, read in one statement. Backlogs are counted up to a bound: beyond it the answer is "many" (invariant I).
+
+import type { Executor } from '../db/executor.ts';
+import type { QueueLook } from './advice.ts';
+import type { Connections } from './connections.ts';
+
+/** Counting more would cost more than it tells. */
+const countable = 100_000;
+/** As many queues as the metrics tell apart. */
+const most = 100;
+
+export const measureSql = `
+  with alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0),
+  worked as (
+    select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
+  ended as (
+    select labels ->> 'queue' as queue, sum(value) filter (where name = 'waybill_deliveries_total') as n,
+           sum(value) filter (where name = 'waybill_slot_seconds_total') as seconds
+      from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total') group by 1),
+  flight as (
+    select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready,
+           coalesce(avg(extract(epoch from now() - claimed_at)) filter (where status = 'sending'), 0)::float8 as age
+      from waybill.outbox_messages
+     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null group by queue),
+  names as (select name from waybill.queues union select queue from flight union select queue from worked order by 1 limit ${most})
+  select n.name as queue, extract(epoch from now())::float8 as at,
+         coalesce(f.ready, 0) + (
+           select count(*)::int from (
+             select from waybill.outbox_messages m
+              where m.relayed_at is null and m.cancelled_at is null and m.queue = n.name and m.available_at <= now()
+              limit ${countable}) waiting) as backlog,
+         coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
+         coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,
+         coalesce(q.paused_at is not null or q.parked_at is not null or q.held_until > now(), false) as closed
+    from names n left join flight f on f.queue = n.name left join ended e on e.queue = n.name
+    left join worked w on w.queue = n.name left join waybill.queues q on q.name = n.name
+   order by n.name`;
+
+/** @param slots of a worker, for queues that nobody works yet */
+export async function measureQueues(db: Executor, slots: number): Promise<QueueLook[]> {
+  return (await db.executeSql<QueueLook>(measureSql, [slots])).rows;
+}
+
+export const connectionsSql = `
+  select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
+         (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as used,
+         (select count(*)::int from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) as workers`;
+
+/** @param perWorker connections that one worker process opens at most */
+export async function measureConnections(db: Executor, perWorker: number): Promise<Connections> {
+  type Row = Omit<Connections, 'perWorker'>;
+  return { ...(await db.executeSql<Row>(connectionsSql)).rows[0]!, perWorker };
+}

@@ -1,0 +1,38 @@
+// The advice as a part of a process: beside a part that every fleet has. It costs a statement every ten seconds, over the whole fleet.
+
+import type { Milliseconds } from '../ports.ts';
+import { workerConnections, type Host } from '../process/host.ts';
+import { runLoop } from '../process/loop.ts';
+import type { Part } from '../process/run.ts';
+import { decide } from './decisions.ts';
+
+const interval: Milliseconds = 10_000;
+
+/** The part, and beside it the decisions, when it is this process's turn. */
+export function withAdvice(host: Host, part: Part): Part {
+  const { config, db, events, observe, progress } = host;
+
+  async function step(): Promise<Milliseconds> {
+    const connections = workerConnections(config.concurrency);
+    const decided = await decide(db, { slots: config.concurrency, connections });
+    observe('advised', { decided });
+    return interval;
+  }
+
+  return {
+    ...part,
+    async run(signal) {
+      const ended = new AbortController();
+      const advising = runLoop(
+        { name: `autoscale of ${part.name}`, step },
+        { signal: AbortSignal.any([signal, ended.signal]), observe, progress, onError: events.loopFailed },
+      );
+      try {
+        await part.run(signal);
+      } finally {
+        ended.abort();
+        await advising;
+      }
+    },
+  };
+}
