@@ -25,15 +25,18 @@ select k.message_id, 'delivered', k.kind, k.name, k.delivery_key
 
 -- claim by id
 with due as (
-  select id from waybill.outbox_messages
+  select id, kind, counted from waybill.outbox_messages
    where id = any($4::uuid[]) and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now())))
      and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
      and ($7::boolean is null or (expirations > 0) = $7)
-   limit $1 for update skip locked)
+   limit $1 for update skip locked),
+entered as (
+  insert into waybill.outbox_ledger (kind, recorded)
+  select kind, count(*) from due where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-       relayed_at = coalesce(m.relayed_at, now())
+       relayed_at = coalesce(m.relayed_at, now()), counted = true
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
@@ -49,26 +52,29 @@ lane as (
      where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
      order by w.queue desc, w.priority desc limit 1) next),
 waiting as (
-  select found.id, lane.priority, found.available_at
+  select found.id, lane.priority, found.available_at, found.kind, found.counted
     from lane cross join lateral (
-      select id, available_at from waybill.outbox_messages
+      select id, available_at, kind, counted from waybill.outbox_messages
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
          and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and ($5::text[] is null or kind = any($5)) and ($6::boolean is null or (expirations > 0) = $6)
        order by available_at limit $1 for update skip locked) found
    where ($4::text[] is null or lane.queue = any($4)) and lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
 relayed as (
-  select id, priority, available_at from waybill.outbox_messages
+  select id, priority, available_at, kind, counted from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
      and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now()))) and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
      and ($6::boolean is null or (expirations > 0) = $6)
    limit $1 for update skip locked),
 due as (
-  select id from (select * from waiting union all select * from relayed) both_
-   order by priority desc, available_at limit $1)
+  select id, kind, counted from (select * from waiting union all select * from relayed) both_
+   order by priority desc, available_at limit $1),
+entered as (
+  insert into waybill.outbox_ledger (kind, recorded)
+  select kind, count(*) from due where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-       relayed_at = coalesce(m.relayed_at, now())
+       relayed_at = coalesce(m.relayed_at, now()), counted = true
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
@@ -254,20 +260,24 @@ select lane.queue, lane.priority, n.due
 -- claim of a lane
 with
 next as (
-  select id, attempts from waybill.outbox_messages
+  select id, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
-   order by available_at limit $1 for update skip locked)
+   order by available_at limit $1 for update skip locked),
+fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
+entered as (
+  insert into waybill.outbox_ledger (kind, recorded)
+  select kind, count(*) from fresh where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
-       claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now()
- where m.id = any(array(select id from next where attempts = 0)) and m.status in ('pending', 'failed') and m.attempts < m.max_attempts
+       claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true
+ where m.id = any(array(select id from fresh))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, m.created_at, false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- relay of a lane
 with
 next as (
-  select id, attempts from waybill.outbox_messages
+  select id, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked)
 update waybill.outbox_messages m set relayed_at = now()
@@ -304,11 +314,16 @@ select id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", d
   request_id as "requestId", traceparent, last_error as error from expired;
 
 -- kill exhausted
+with spent as (
+  select id, kind, counted from waybill.outbox_messages
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('pending', 'failed') and attempts >= max_attempts limit $1 for update skip locked),
+entered as (
+  insert into waybill.outbox_ledger (kind, recorded)
+  select kind, count(*) from spent where not counted group by kind)
 update waybill.outbox_messages
-   set status = 'dead', dead_at = now(), last_error = 'attempts_exhausted: the row waited with no attempt left'
- where id in (select id from waybill.outbox_messages
-               where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('pending', 'failed') and attempts >= max_attempts
-               limit $1 for update skip locked)
+   set status = 'dead', dead_at = now(), counted = true,
+       last_error = 'attempts_exhausted: the row waited with no attempt left'
+ where id = any(array(select id from spent))
 returning id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
   request_id as "requestId", traceparent, last_error as error;
 
@@ -390,8 +405,13 @@ dead_at as "deadAt", cancelled_at as "cancelledAt", request_id as "requestId", s
 parent_id as "parentId";
 
 -- cancel
-update waybill.outbox_messages set status = 'cancelled', cancelled_at = now()
-where id = $1 and status in ('pending', 'failed') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+with waiting as (
+  select id, kind, counted from waybill.outbox_messages where id = $1 and status in ('pending', 'failed') for update),
+entered as (
+  insert into waybill.outbox_ledger (kind, recorded)
+  select kind, count(*) from waiting where not counted group by kind)
+update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), counted = true
+ where id = any(array(select id from waiting)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 last_error as "lastError", delivery_key as "deliveryKey", priority, created_at as "createdAt", available_at as "availableAt",
 relayed_at as "relayedAt", claimed_by as "claimedBy", claimed_until as "claimedUntil", delivered_at as "deliveredAt",
 dead_at as "deadAt", cancelled_at as "cancelledAt", request_id as "requestId", split_part(traceparent, '-', 2) as "traceId",
@@ -576,13 +596,14 @@ known as (
 
 -- scrape: gauges
 with live as (
-  select kind, status, queue, available_at, true as waiting from waybill.outbox_messages
+  select kind, status, queue, available_at, counted, true as waiting from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null
   union all
-  select kind, status, queue, available_at, false from waybill.outbox_messages
+  select kind, status, queue, available_at, counted, false from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
 grouped as (
-  select kind, status, queue, waiting, count(*) as n, count(*) filter (where available_at <= now()) as due,
+  select kind, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
+         count(*) filter (where available_at <= now()) as due,
          min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest
     from live group by kind, status, queue, waiting),
 by_queue as (
@@ -614,7 +635,8 @@ select
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.ready, 0)) order by n.name)
     from names n left join by_queue x on x.name = n.name) as ready,
   (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
-            coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)))
+            coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)
+            + coalesce((select sum(uncounted) from grouped where kind = k), 0)))
      from unnest('{email,event,listener,job,action}'::text[]) k) as recorded,
   (select json_agg(json_build_object('labels', json_build_object('role', r), 'value',
             (select count(*) from alive where r = any(roles))))

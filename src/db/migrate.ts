@@ -110,11 +110,22 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>)
   return files.filter((file) => !applied.has(file.id));
 }
 
-function readSource(source: MigrationSource): File[] {
-  const names = readdirSync(source.dir)
+/** The engine's migrations that the database does not have. One statement. */
+export async function missingMigrations(db: Executor): Promise<string[]> {
+  const [engine] = standardSources('');
+  const sql = `select id from unnest($1::text[]) as id where id not in (select id from waybill.migrations)`;
+  const ids = namesIn(engine!).map((name) => `${engine!.name}/${name}`);
+  return (await db.executeSql<{ id: string }>(sql, [ids])).rows.map(({ id }) => id);
+}
+
+function namesIn({ dir }: MigrationSource): string[] {
+  return readdirSync(dir)
     .filter((name) => name.endsWith('.sql'))
     .toSorted();
-  return names.map((name) => {
+}
+
+function readSource(source: MigrationSource): File[] {
+  return namesIn(source).map((name) => {
     if (!/^\d{4}_[a-z0-9_]+\.sql$/.test(name))
       throw new MigrationError(
         'migration_name',

@@ -15,13 +15,14 @@ const perQueue = (value: string, from: string): string =>
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
   with live as (
-    select kind, status, queue, available_at, true as waiting from waybill.outbox_messages
+    select kind, status, queue, available_at, counted, true as waiting from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null
     union all
-    select kind, status, queue, available_at, false from waybill.outbox_messages
+    select kind, status, queue, available_at, counted, false from waybill.outbox_messages
      where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
   grouped as (
-    select kind, status, queue, waiting, count(*) as n, count(*) filter (where available_at <= now()) as due,
+    select kind, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
+           count(*) filter (where available_at <= now()) as due,
            min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest
       from live group by kind, status, queue, waiting),
   by_queue as (
@@ -50,7 +51,8 @@ export const gaugesSql = `
     ${perQueue('coalesce(x.waiting, 0)', 'by_queue x')} as waiting,
     ${perQueue('coalesce(x.ready, 0)', 'by_queue x')} as ready,
     (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
-              coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)))
+              coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)
+              + coalesce((select sum(uncounted) from grouped where kind = k), 0)))
        from unnest('{email,event,listener,job,action}'::text[]) k) as recorded,
     (select json_agg(json_build_object('labels', json_build_object('role', r), 'value',
               (select count(*) from alive where r = any(roles))))

@@ -2,17 +2,18 @@
 // It touches no indexed column of a relayed row, so the update is a HOT one.
 
 import { isOpen, mayGo, probes } from './gate.ts';
+import { enter } from './ledger.ts';
 import type { ClaimedMessage, Kind } from './message.ts';
 import { guard } from './transitions.ts';
 
 const claimable = `${guard('claim')} and attempts < max_attempts and available_at <= now()`;
 
 // `= any(array(…))` and not a join: however many the planner expects, it goes through the primary key (a test holds the plans).
-const take = `
+const take = `,${enter('due')}
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
          claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-         relayed_at = coalesce(m.relayed_at, now())
+         relayed_at = coalesce(m.relayed_at, now()), counted = true
    where m.id = any(array(select id from due))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
             m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(${probes}) as probe`;
@@ -24,12 +25,11 @@ const ofExpired = (parameter: string): string =>
 /** The messages of a parcel: limit, lease in ms, worker, ids, queues or null, kinds or null, expired or null. */
 export const claimIdsSql = `
   with due as (
-    select id from waybill.outbox_messages
+    select id, kind, counted from waybill.outbox_messages
      where id = any($4::uuid[]) and ${claimable} and ${mayGo}
        and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
        and ${ofExpired('$7')}
-     limit $1 for update skip locked)
-  ${take}`;
+     limit $1 for update skip locked)${take}`;
 
 /**
  * `lane(queue, priority)`: every queue and priority in which something waits, found by stepping through the index
@@ -49,23 +49,22 @@ export const lanes = `
 export const claimDueSql = `
   with recursive ${lanes},
   waiting as (
-    select found.id, lane.priority, found.available_at
+    select found.id, lane.priority, found.available_at, found.kind, found.counted
       from lane cross join lateral (
-        select id, available_at from waybill.outbox_messages
+        select id, available_at, kind, counted from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
            and ${claimable} and ($5::text[] is null or kind = any($5)) and ${ofExpired('$6')}
          order by available_at limit $1 for update skip locked) found
      where ($4::text[] is null or lane.queue = any($4)) and ${isOpen('lane.queue')}),
   relayed as (
-    select id, priority, available_at from waybill.outbox_messages
+    select id, priority, available_at, kind, counted from waybill.outbox_messages
      where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
        and ${claimable} and ${mayGo} and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
        and ${ofExpired('$6')}
      limit $1 for update skip locked),
   due as (
-    select id from (select * from waiting union all select * from relayed) both_
-     order by priority desc, available_at limit $1)
-  ${take}`;
+    select id, kind, counted from (select * from waiting union all select * from relayed) both_
+     order by priority desc, available_at limit $1)${take}`;
 
 export type ClaimedRow = {
   id: string;

@@ -5,6 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import { lanes } from './claim.ts';
 import type { Expired } from './port.ts';
 import { isOpen } from './gate.ts';
+import { enter } from './ledger.ts';
 import { guard } from './transitions.ts';
 
 export type DueMessage = {
@@ -88,11 +89,13 @@ export async function expireLeases(db: Executor, limit: number): Promise<Expired
 
 /** Rows edited by hand: no attempt is left, yet they wait. */
 export const exhaustSql = `
+  with spent as (
+    select id, kind, counted from waybill.outbox_messages
+     where ${inFlight} and ${guard('exhaust')} and attempts >= max_attempts limit $1 for update skip locked),${enter('spent')}
   update waybill.outbox_messages
-     set status = 'dead', dead_at = now(), last_error = 'attempts_exhausted: the row waited with no attempt left'
-   where id in (select id from waybill.outbox_messages
-                 where ${inFlight} and ${guard('exhaust')} and attempts >= max_attempts
-                 limit $1 for update skip locked)
+     set status = 'dead', dead_at = now(), counted = true,
+         last_error = 'attempts_exhausted: the row waited with no attempt left'
+   where id = any(array(select id from spent))
   returning ${ended}`;
 
 export async function killExhausted(db: Executor, limit: number): Promise<Expired[]> {

@@ -5,6 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import { claimedMessage, lanes, type ClaimedRow } from './claim.ts';
 import type { DueMessage } from './due.ts';
 import { isOpen } from './gate.ts';
+import { enter } from './ledger.ts';
 import type { ClaimedMessage } from './message.ts';
 import { guard } from './transitions.ts';
 
@@ -33,7 +34,7 @@ export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> 
 
 const next = `
   next as (
-    select id, attempts from waybill.outbox_messages
+    select id, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
      where ${head} and queue = $2 and priority = $3 and ${isOpen('queue')}
      order by available_at limit $1 for update skip locked)`;
 
@@ -41,11 +42,12 @@ const lag = `extract(epoch from now() - greatest(m.created_at, m.available_at)):
 
 /** Claims what has no attempt behind it of the next messages: limit, queue, priority, lease in ms, worker (invariants E and F). */
 export const claimLaneSql = `
-  with ${next}
+  with ${next},
+  fresh as (select * from next where attempts = 0 and attempts < max_attempts and ${guard('claim')}),${enter('fresh')}
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
-         claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now()
-   where m.id = any(array(select id from next where attempts = 0)) and ${guard('claim', 'm.status')} and m.attempts < m.max_attempts
+         claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true
+   where m.id = any(array(select id from fresh))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
             m.delivery_key, m.request_id, m.traceparent, m.created_at, false as probe, ${lag}`;
 

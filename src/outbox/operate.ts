@@ -5,6 +5,7 @@ import { sqlState } from '../db/transaction.ts';
 import { WaybillError } from './errors.ts';
 import { whereOf, type MessageFilter } from './filter.ts';
 import type { Status } from './message.ts';
+import { enter } from './ledger.ts';
 import { checkId, notFound, viewColumns, type MessageView } from './read.ts';
 import { guard, isAllowed, type Action } from './transitions.ts';
 
@@ -18,8 +19,11 @@ const keyIsFree = `(m.delivery_key is null or not exists (
 export const retrySql = `update waybill.outbox_messages m set ${renewed}
   where id = $1 and ${guard('retry')} and ${keyIsFree} returning ${viewColumns}`;
 
-export const cancelSql = `update waybill.outbox_messages set status = 'cancelled', cancelled_at = now()
-  where id = $1 and ${guard('cancel')} returning ${viewColumns}`;
+export const cancelSql = `
+  with waiting as (
+    select id, kind, counted from waybill.outbox_messages where id = $1 and ${guard('cancel')} for update),${enter('waiting')}
+  update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), counted = true
+   where id = any(array(select id from waiting)) returning ${viewColumns}`;
 
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict`, `delivery_key_taken` */
 export async function retryMessage(db: Executor, id: string): Promise<MessageView> {

@@ -48,6 +48,7 @@ const files = [
   '0009_recording.sql',
   '0010_rules.sql',
   '0011_notes.sql',
+  '0015_counting.sql',
 ];
 
 /**

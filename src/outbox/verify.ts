@@ -5,7 +5,7 @@ import type { Executor } from '../db/executor.ts';
 
 export type KindBooks = {
   readonly kind: string;
-  /** Counted when they were recorded, apart from the rows. */
+  /** Entered in the books, or there and not entered yet. */
   readonly recorded: number;
   readonly pending: number;
   readonly sending: number;
@@ -60,13 +60,13 @@ const oddity = `case ${oddities.map(({ code, when }) => `when ${when} then '${co
 
 export const verifySql = `
   with rows_ as (
-    select kind, status, ${oddity} as oddity, count(*)::float8 as n, (array_agg(id order by id) filter (where ${oddity} is not null))[1:10] as ids
+    select kind, status, ${oddity} as oddity, count(*)::float8 as n, count(*) filter (where not counted)::float8 as uncounted, (array_agg(id order by id) filter (where ${oddity} is not null))[1:10] as ids
       from waybill.outbox_messages group by kind, status, oddity),
   books as (
     select kind, sum(recorded)::float8 as recorded, sum(pruned_delivered + pruned_dead + pruned_cancelled)::float8 as pruned
       from waybill.outbox_ledger group by kind),
   kinds as (
-    select kind, coalesce(max(b.recorded), 0) as recorded, coalesce(max(b.pruned), 0) as pruned,
+    select kind, coalesce(max(b.recorded), 0) + coalesce(sum(uncounted), 0) as recorded, coalesce(max(b.pruned), 0) as pruned,
            ${['pending', 'sending', 'failed', 'delivered', 'dead', 'cancelled']
              .map((status) => `coalesce(sum(n) filter (where status = '${status}'), 0) as ${status}`)
              .join(', ')}

@@ -2,6 +2,8 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
+import { missingMigrations } from '../db/migrate.ts';
+import { isMissingSchema } from '../db/transaction.ts';
 import type { Host } from './host.ts';
 
 export type Check = { readonly name: string; readonly ok: boolean; readonly detail?: string };
@@ -10,34 +12,41 @@ export type Readiness = { readonly ready: boolean; readonly checks: readonly Che
 /** A loop whose next step is overdue by this much stands still. */
 const stallMs = 30_000;
 
-/** Database, loops, and not on the way out. `/livez` asks none of this. */
+/** Not on the way out, loops that go on, the database, its schema. `/livez` asks none of this. */
 export async function readiness(host: Host): Promise<Readiness> {
-  const stalled = host.progress.stalled(stallMs);
   const checks: Check[] = [
-    {
-      name: 'running',
-      ok: !host.signal.aborted,
-      ...(host.signal.aborted ? { detail: 'shutting down' } : {}),
-    },
-    {
-      name: 'loops',
-      ok: stalled.length === 0,
-      ...(stalled.length > 0 ? { detail: `stalled: ${stalled.join(', ')}` } : {}),
-    },
-    await databaseCheck(host),
+    { name: 'running', ok: !host.signal.aborted, ...(host.signal.aborted && { detail: 'shutting down' }) },
+    loopsCheck(host),
+    ...(await databaseChecks(host)),
   ];
   return { ready: checks.every((check) => check.ok), checks };
 }
 
-async function databaseCheck({ db }: Host): Promise<Check> {
+/** When each loop last did its work: polled, swept, scheduled. */
+function loopsCheck({ progress }: Host): Check {
+  const stalled = progress.stalled(stallMs);
+  const all = progress
+    .loops()
+    .map(({ name, ago }) => `${name} ${ago === null ? 'not yet' : `${(ago / 1000).toFixed(1)} s ago`}`);
+  const detail = stalled.length > 0 ? `stalled: ${stalled.join(', ')}; ${all.join(', ')}` : all.join(', ');
+  return { name: 'loops', ok: stalled.length === 0, ...(detail !== '' && { detail }) };
+}
+
+async function databaseChecks({ db }: Host): Promise<Check[]> {
   try {
-    await db.executeSql('select from waybill.outbox_messages limit 0');
-    return { name: 'database', ok: true };
+    const missing = await missingMigrations(db);
+    const detail = `not applied: ${missing.join(', ')}: run \`waybill release\``;
+    const schema = { name: 'schema', ok: missing.length === 0, ...(missing.length > 0 && { detail }) };
+    return [{ name: 'database', ok: true }, schema];
   } catch (error) {
-    const code = (error as { code?: unknown }).code;
-    const detail =
-      code === '42P01' ? 'migrations are missing: run `waybill release`' : 'the database does not answer';
-    return { name: 'database', ok: false, detail };
+    if (isMissingSchema(error)) {
+      const detail = 'migrations are missing: run `waybill release`';
+      return [
+        { name: 'database', ok: true },
+        { name: 'schema', ok: false, detail },
+      ];
+    }
+    return [{ name: 'database', ok: false, detail: 'the database does not answer' }];
   }
 }
 

@@ -44,21 +44,29 @@ export type Loop = {
 
 /** When each loop last finished a step, and when it wants its next. */
 export type Progress = {
-  /** @param delay how long the loop means to wait: a wait that was asked for is no stall */
+  /** @param delay a step has ended, and the loop means to wait so long: a wait that was asked for is no stall */
   stamp(loop: string, delay?: Milliseconds): void;
   forget(loop: string): void;
-  /** Those that run. */
-  loops(): string[];
+  /** Those that run, and how long ago each last finished a step; null: never yet. */
+  loops(): { readonly name: string; readonly ago: Milliseconds | null }[];
   /** Loops whose next step is overdue by more than this. */
   stalled(limit: Milliseconds): string[];
 };
 
 export function createProgress(clock: Clock): Progress {
   const due = new Map<string, Milliseconds>();
+  const done = new Map<string, Milliseconds>();
   return {
-    stamp: (loop, delay = 0) => void due.set(loop, clock.now() + Math.max(0, delay)),
-    forget: (loop) => void due.delete(loop),
-    loops: () => [...due.keys()],
+    stamp(loop, delay) {
+      due.set(loop, clock.now() + Math.max(0, delay ?? 0));
+      if (delay !== undefined) done.set(loop, clock.now());
+    },
+    forget(loop) {
+      due.delete(loop);
+      done.delete(loop);
+    },
+    loops: () =>
+      [...due.keys()].map((name) => ({ name, ago: done.has(name) ? clock.now() - done.get(name)! : null })),
     stalled: (limit) => [...due].filter(([, at]) => clock.now() - at > limit).map(([loop]) => loop),
   };
 }

@@ -83,7 +83,7 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
   const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
   const beating = new AbortController();
   const step = async (): Promise<number> => {
-    for (const loop of host.progress.loops()) host.metrics.loopErrors.inc({ loop }, 0);
+    for (const { name: loop } of host.progress.loops()) host.metrics.loopErrors.inc({ loop }, 0);
     await beat(db, row, host.counts);
     await fleet.flush();
     return heartbeatMs;

@@ -33,7 +33,10 @@ it('each process tells its health and its figures, says that it drains, and leav
       },
       { what: 'readiness' },
     );
-    expect(ready).toEqual({ ready: true, checks: ['running', 'loops', 'database'].map(fine) });
+    const loop = process === relay ? 'relay' : 'worker';
+    const detail = expect.stringMatching(new RegExp(`${loop}.* [\\d.]+ s ago`)) as unknown;
+    const [running, database, schema] = ['running', 'database', 'schema'].map(fine);
+    expect(ready).toEqual({ ready: true, checks: [running, { ...fine('loops'), detail }, database, schema] });
     expect((await ask(process, '/elsewhere')).status).toBe(404);
   }
   await world.enqueue('work', { ms: 0 }, 5);
@@ -53,7 +56,12 @@ it('each process tells its health and its figures, says that it drains, and leav
   );
   expect(draining).toMatchObject({
     ready: false,
-    checks: [{ name: 'running', ok: false, detail: 'shutting down' }, fine('loops'), fine('database')],
+    checks: [
+      { name: 'running', ok: false, detail: 'shutting down' },
+      fine('loops'),
+      fine('database'),
+      fine('schema'),
+    ],
   });
   expect((await ask(jobs, '/livez')).status).toBe(200);
   expect(await stopped).toBe(0);

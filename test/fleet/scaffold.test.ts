@@ -176,7 +176,13 @@ describe('doctor', () => {
         NODE_ENV: 'production',
       });
       expect(code).toBe(3);
-      expect(codesOf(stdout)).toEqual(['key_missing', 'key_missing', 'message_unknown', 'message_unknown']);
+      expect(codesOf(stdout)).toEqual([
+        'key_missing',
+        'key_missing',
+        'message_unknown',
+        'message_unknown',
+        'email_not_sent',
+      ]);
       expect(stdout).toMatch(/at least 1 of event lost wait[^]*at least 1 of job gone wait/);
     } finally {
       await other.end();

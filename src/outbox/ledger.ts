@@ -1,0 +1,8 @@
+// The books: how many messages were recorded and how many were pruned, apart from the rows. A message counts by being there until it is
+// claimed or cancelled for the first time; then it is entered, a batch at once (sql/0015_counting.sql).
+
+/** `…, entered as (…)`: enters what is uncounted among the rows of `taken`, a CTE with `id`, `kind` and `counted`. Its statement sets `counted`. */
+export const enter = (taken: string): string => `
+  entered as (
+    insert into waybill.outbox_ledger (kind, recorded)
+    select kind, count(*) from ${taken} where not counted group by kind)`;
