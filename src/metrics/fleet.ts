@@ -15,17 +15,20 @@ export type FleetFigures = {
 };
 
 const cacheMs: Milliseconds = 2_000;
+/** A long backlog takes long to count: reading takes a twentieth of the time at most, and figures are never older than a minute. */
+const cacheTimes = 20;
+const longestCacheMs: Milliseconds = 60_000;
 /** Prometheus itself waits 10 s: a database that hangs must not take the last figures away as well. */
 const patienceMs: Milliseconds = 4_000;
 
 export const addSql = `
   insert into waybill.counters (name, labels, value)
   select name, labels, value from unnest($1::text[], $2::jsonb[], $3::float8[]) as c(name, labels, value) order by name, labels
-  on conflict (name, labels) do update set value = waybill.counters.value + excluded.value`;
+  on conflict (name, labels) do update set value = waybill.counters.value + excluded.value where excluded.value <> 0`;
 
 export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock): FleetFigures {
   const flushed = new Map<string, number>();
-  let cached: { readonly at: number; readonly text: string } | undefined;
+  let cached: { readonly text: string; readonly freshUntil: number } | undefined;
   let reading: Promise<string> | undefined;
   let flushing: Promise<void> = Promise.resolve();
 
@@ -54,9 +57,14 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
 
   /** Scrapes that come meanwhile share the reading: a slow database is asked once. */
   function readShared(): Promise<string> {
+    const began = clock.now();
     reading ??= read()
       .then((text) => {
-        cached = { at: clock.now(), text };
+        const now = clock.now();
+        cached = {
+          text,
+          freshUntil: now + Math.min(longestCacheMs, Math.max(cacheMs, cacheTimes * (now - began))),
+        };
         return text;
       })
       .finally(() => {
@@ -71,7 +79,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
       return flushing;
     },
     async render() {
-      if (cached && clock.now() - cached.at < cacheMs) return cached.text + staleness(0);
+      if (cached && clock.now() < cached.freshUntil) return cached.text + staleness(0);
       try {
         return (await within(patienceMs, readShared())) + staleness(0);
       } catch {

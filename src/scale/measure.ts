@@ -43,7 +43,7 @@ export async function measureQueues(db: Executor, slots: number): Promise<QueueL
 
 export const connectionsSql = `
   select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
-         (select count(*)::int from pg_stat_activity where backend_type = 'client backend') as used,
+         (select coalesce(sum(numbackends), 0)::int from pg_stat_database) as used, -- told to every role, unlike pg_stat_activity
          (select count(*)::int from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) as workers`;
 
 /** @param perWorker connections that one worker process opens at most */

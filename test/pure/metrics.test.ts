@@ -166,6 +166,36 @@ describe('the figures of the fleet', () => {
     expect(await scrape).toBe(before.replace('waybill_scrape_stale 0', 'waybill_scrape_stale 1'));
   });
 
+  it('that take long to read are read less often, so that reading takes a twentieth of the time, and once a minute in any case', async () => {
+    let now = 0;
+    let takes = 0;
+    let asked = 0;
+    const db: Executor = {
+      executeSql: () => {
+        asked += 1;
+        now += takes / 2; // two statements for each reading
+        return Promise.resolve({ rows: [] });
+      },
+    };
+    const figures = createFleetFigures(db, createMetrics({ version: 'x' }), { now: () => now });
+    for (const [ms, fresh] of [
+      [1, 2_000],
+      [500, 10_000],
+      [3_500, 60_000],
+    ] as const) {
+      takes = ms;
+      now += 100_000;
+      await figures.render();
+      const once = asked;
+      now += fresh - 1;
+      await figures.render();
+      expect(asked).toBe(once);
+      now += 1;
+      await figures.render();
+      expect(asked).toBe(once + 2);
+    }
+  });
+
   it('ask once for all who ask at the same time, and not again at once', async () => {
     const { state, db } = database();
     const figures = createFleetFigures(db, createMetrics({ version: 'x' }), { now: () => 0 });
