@@ -5,6 +5,7 @@ import { createProgram } from '../../src/cli/program.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { gaugeFacts } from '../../src/metrics/gauges.ts';
 import { alertNames, alertsText, dashboards, queries, recordingText, root } from '../support/dashboards.ts';
+import { layoutOf } from '../support/layout.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { isMissing, promtool, promtoolPath } from '../support/promtool.ts';
 
@@ -129,6 +130,12 @@ describe('the dashboards', () => {
       expect(Math.max(...panels.map(({ gridPos }) => gridPos.x + gridPos.w))).toBe(24);
     },
   );
+});
+
+describe('the pictures of the layout', () => {
+  it.each(dashboards)('$uid is drawn in docs/', async (dashboard) => {
+    await expect(layoutOf(dashboard)).toMatchFileSnapshot(`${root}docs/${dashboard.uid}.svg`);
+  });
 });
 
 describe.skipIf(isMissing(promtoolPath, 'promtool'))('promtool', () => {

@@ -62,7 +62,7 @@ describe('docs/metrics.md', () => {
   });
 
   it('leads to pages that are there', () => {
-    for (const [, target] of page.matchAll(/\]\((\w+\.md)\)/g))
+    for (const [, target] of page.matchAll(/\]\(([\w-]+\.\w+)\)/g))
       expect(() => readFileSync(new URL(`../../docs/${target!}`, import.meta.url))).not.toThrow();
     for (const [, path] of page.matchAll(/`((?:grafana|prometheus)\/[\w./]*)`/g))
       expect(() => readFileSync(new URL(`../../${path!}`, import.meta.url))).not.toThrow('ENOENT');

@@ -12,7 +12,11 @@ export type Panel = {
   readonly description?: string;
   readonly datasource?: { readonly uid: string };
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
-  readonly targets?: readonly { readonly expr: string; readonly datasource: { readonly uid: string } }[];
+  readonly targets?: readonly {
+    readonly expr: string;
+    readonly legendFormat?: string;
+    readonly datasource: { readonly uid: string };
+  }[];
 };
 
 export type Dashboard = {
