@@ -27,7 +27,7 @@ function cell({ type, title, gridPos: { x, y, w, h }, targets = [], description 
   const box = `<rect x="${left + 4}" y="${top + 2}" width="${w * column - 8}" height="${h * line - 6}" rx="3" fill="#fff" stroke="#ccd"/>`;
   const words = type === 'stat' ? '' : wrapped(description, Math.floor((w * column - 24) / 6.2));
   const series = targets.flatMap(({ legendFormat }) => (legendFormat ? [legendFormat] : [])).join('   ');
-  const texts = [...(words === '' ? [] : words.split('\n'))].map(
+  const texts = (words === '' ? [] : words.split('\n')).map(
     (text, i) => `<text x="${left + 12}" y="${top + 40 + i * 16}" fill="#555">${escape(text)}</text>`,
   );
   const legend =
