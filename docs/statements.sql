@@ -100,14 +100,14 @@ settled as (
          last_error = coalesce(g.error, m.last_error)
     from g
    where m.id = g.id and m.claim_token = g.token and m.status in ('sending')
-  returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds),
+  returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds, g.ended, g.error, g.ambiguous),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
   select o.id, o.attempts, o.claimed_at, o.claimed_by,
-         case when g.ambiguous and s.status <> 'dead' then 'ambiguous' when g.ended = 'released' then 'released'
-              when s.status = 'dead' then 'dead' else 'retried' end, g.error
-    from settled s join g on g.id = s.id join waybill.outbox_messages o on o.id = s.id
-   where g.ended <> 'delivered' and (g.ended <> 'released' or g.error is not null)),
+         case when s.ambiguous and s.status <> 'dead' then 'ambiguous' when s.ended = 'released' then 'released'
+              when s.status = 'dead' then 'dead' else 'retried' end, s.error
+    from settled s join waybill.outbox_messages o on o.id = s.id
+   where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
 added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
          n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($7::uuid[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::int[], $13::int[], $14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
@@ -272,7 +272,7 @@ update waybill.outbox_messages m
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true
  where m.id = any(array(select id from fresh))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at, false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+          m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- relay of a lane
 with
@@ -281,7 +281,7 @@ next as (
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked)
 update waybill.outbox_messages m set relayed_at = now()
- where m.id = any(array(select id from next where attempts > 0 or not $4))
+ where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
 returning m.id, m.queue, m.priority, m.attempts, m.expirations, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- give back

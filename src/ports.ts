@@ -14,3 +14,11 @@ export type Random = () => number;
 
 /** Hears of the steps of a loop. The default does nothing; tests wait on it instead of sleeping. */
 export type Observe = (step: string, facts?: Record<string, unknown>) => void;
+
+/** What tells work to end: an AbortSignal, or what is as good and costs less to make. */
+export type Interrupt = {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: () => void): void;
+};

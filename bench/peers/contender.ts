@@ -7,5 +7,7 @@ export type Contender = {
   fill(messages: number): Promise<void>;
   /** Lets the workers begin; resolves with the milliseconds until everything is settled. */
   drain(messages: number): Promise<number>;
+  /** Its processes that work now. */
+  pids(): readonly number[];
   end(): Promise<void>;
 };

@@ -19,6 +19,7 @@ export async function pgBossAlone(url: string): Promise<Contender> {
     name: 'pg-boss',
     version,
     async fill(messages) {
+      await child?.end();
       for (let i = 0; i < messages; i += 1_000)
         await boss.insert(
           'noop',
@@ -34,11 +35,12 @@ export async function pgBossAlone(url: string): Promise<Contender> {
       const open = `select from pgboss.job where name = 'noop' and state < 'completed' limit 1`;
       while ((await pool.query(open)).rows.length > 0) await sleep(5);
       const ms = performance.now() - began;
-      await child!.end();
       await pool.query(`delete from pgboss.job where name = 'noop'`);
       return ms;
     },
+    pids: () => (child ? [child.pid] : []),
     async end() {
+      await child?.end();
       await boss.stop({ graceful: false });
       await pool.end();
     },

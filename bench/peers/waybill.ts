@@ -48,6 +48,7 @@ export async function waybill(url: string): Promise<Contender> {
       while ((await db.executeSql(open)).rows.length > 0) await sleep(20);
       return performance.now() - began;
     },
+    pids: () => children.map((child) => child.pid),
     async end() {
       for (const child of children) await child.end();
       await db.end();

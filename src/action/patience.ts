@@ -1,6 +1,6 @@
 // The end of patience with a handler: its signal aborts, and whoever waits for it goes on. One that never returns holds nobody.
 
-import type { Milliseconds } from '../ports.ts';
+import type { Interrupt, Milliseconds } from '../ports.ts';
 
 export type Patience = {
   /** The handler's `ctx.signal`. */
@@ -17,10 +17,7 @@ export type Timeout = { readonly ms: Milliseconds; readonly what: string };
  * @param outer any of them ends it
  * @param timeout and so does the time, counted from now
  */
-export function createPatience(
-  outer: readonly (AbortSignal | undefined)[],
-  timeout: Timeout | null,
-): Patience {
+export function createPatience(outer: readonly (Interrupt | undefined)[], timeout: Timeout | null): Patience {
   let own: AbortController | undefined; // most handlers never ask
   let over: { readonly reason: unknown } | undefined;
   const { promise: cut, reject } = Promise.withResolvers<never>();

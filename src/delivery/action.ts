@@ -12,6 +12,7 @@ import type { Invoker } from '../define/context.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Failure } from '../outbox/outcome.ts';
+import type { Interrupt } from '../ports.ts';
 import type { Delivery } from './delivery.ts';
 import { failureOf, RetryAfter } from './failure.ts';
 import type { HandlerPorts } from './handler.ts';
@@ -28,7 +29,7 @@ const returnDelay = 1_000;
 export async function runAction(
   action: Action | undefined,
   message: ClaimedMessage,
-  outer: AbortSignal,
+  outer: Interrupt,
   ports: ActionDeliveryPorts,
   unknown: () => Delivery,
 ): Promise<Delivery> {

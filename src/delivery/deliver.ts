@@ -1,12 +1,14 @@
 // The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
 
+import { createPatience } from '../action/patience.ts';
 import { manifestOf } from '../cron/manifest.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
 import type { Outcome } from '../outbox/outcome.ts';
 import { runAction } from './action.ts';
+import type { Interrupt } from '../ports.ts';
 import type { Deliver, Delivery } from './delivery.ts';
-import { deliverEmail, type Mailing } from './email.ts';
+import { deliverEmail, type EmailPorts, type Mailing } from './email.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
 import { tracedProcess } from '../trace/message.ts';
 import { currentTraceparent } from '../trace/trace.ts';
@@ -29,11 +31,11 @@ export function createDeliver(options: DeliverOptions): Deliver {
   const manifest = manifestOf(registry.app).hash;
   return (message, signal) => tracedProcess(message, () => deliver(message, signal), failed);
 
-  async function deliver(message: ClaimedMessage, signal: AbortSignal): Promise<Delivery> {
+  async function deliver(message: ClaimedMessage, signal: Interrupt): Promise<Delivery> {
     switch (message.kind) {
       case 'email':
         return mailing
-          ? deliverEmail(message, signal, { mailing, emailFrom, backoff, onEmail, log })
+          ? sendEmail(message, signal, { mailing, emailFrom, backoff, onEmail, log })
           : givenBack('this worker has no email provider');
       case 'event':
         return fanOut(message, options);
@@ -89,4 +91,14 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
       'nobody listens to this event: it is delivered to nobody',
     );
   return { outcome: delivered(then), backoff: defaultBackoff };
+}
+
+/** The provider is told by a signal when it must end. */
+async function sendEmail(message: ClaimedMessage, outer: Interrupt, ports: EmailPorts): Promise<Delivery> {
+  const patience = createPatience([outer], null);
+  try {
+    return await deliverEmail(message, patience.signal, ports);
+  } finally {
+    patience.stop();
+  }
 }

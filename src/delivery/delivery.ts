@@ -4,7 +4,7 @@ import type { LazyTransaction } from '../db/lazy.ts';
 import type { Backoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Outcome } from '../outbox/outcome.ts';
-import type { Milliseconds } from '../ports.ts';
+import type { Interrupt, Milliseconds } from '../ports.ts';
 
 export type Delivery = {
   readonly outcome: Outcome;
@@ -22,4 +22,4 @@ export type Delivery = {
 };
 
 /** Never rejects: a failure is an outcome. `signal` aborts when the delivery must end now. */
-export type Deliver = (message: ClaimedMessage, signal: AbortSignal) => Promise<Delivery>;
+export type Deliver = (message: ClaimedMessage, signal: Interrupt) => Promise<Delivery>;

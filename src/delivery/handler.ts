@@ -14,6 +14,7 @@ import type { RetryPolicy } from '../define/retry.ts';
 import type { Log } from '../metrics/log.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
+import type { Interrupt } from '../ports.ts';
 import { traceIdOf } from '../trace/trace.ts';
 import type { Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
@@ -38,7 +39,7 @@ type Handled = {
 export async function runHandler(
   handled: Handled,
   message: ClaimedMessage,
-  outer: AbortSignal,
+  outer: Interrupt,
   { db, outboxOn, emailFrom, registry, log }: HandlerPorts,
 ): Promise<Delivery> {
   const { backoff } = handled.retry;

@@ -42,7 +42,7 @@ export type Events = ReturnType<typeof createEvents>;
 export function createEvents(log: Log, metrics: Metrics) {
   const label = bounded(100);
   // Its facts are named below and none is a secret: looking for some costs more than all the rest of the line.
-  const plain = log.child({}, { redact: [] });
+  let plain: Log | undefined;
   const jobLabel = bounded(100);
   return {
     relayed(queue: string, messages: number, parcels: number, lagSeconds: readonly number[]): void {
@@ -72,6 +72,7 @@ export function createEvents(log: Log, metrics: Metrics) {
       };
       switch (outcome) {
         case 'delivered':
+          plain ??= log.child({}, { redact: [] });
           return plain.info({ ...facts, endToEndSeconds: round(endToEndSeconds ?? 0) }, 'delivered');
         case 'retried':
           return log.warn({ ...facts, error, nextAttemptInMs }, 'will be retried');

@@ -78,8 +78,8 @@ export type ClaimedRow = {
   delivery_key: string | null;
   request_id: string | null;
   traceparent: string | null;
-  /** A text where a query builder turns the driver's dates off, as Drizzle does. */
-  created_at: Date | string;
+  /** A text where a query builder turns the driver's dates off, as Drizzle does; or milliseconds. */
+  created_at: Date | string | number;
   probe: boolean;
 };
 

@@ -32,9 +32,10 @@ export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> 
   return (await db.executeSql<DueLane>(dueLanesSql, [limit])).rows;
 }
 
+// A row that is locked stays where it is: its place in the table (ctid) is the shortest way to it.
 const next = `
   next as (
-    select id, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
+    select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
      where ${head} and queue = $2 and priority = $3 and ${isOpen('queue')}
      order by available_at limit $1 for update skip locked)`;
 
@@ -47,9 +48,9 @@ export const claimLaneSql = `
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
          claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true
-   where m.id = any(array(select id from fresh))
+   where m.ctid = any(array(select ctid from fresh))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-            m.delivery_key, m.request_id, m.traceparent, m.created_at, false as probe, ${lag}`;
+            m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, false as probe, ${lag}`;
 
 export type LaneClaim = Lane & {
   readonly limit: number;
@@ -73,8 +74,8 @@ export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromLan
 export const relayLaneSql = `
   with ${next}
   update waybill.outbox_messages m set relayed_at = now()
-   where m.id = any(array(select id from next where attempts > 0 or not $4))
-  returning m.id, m.queue, m.priority, m.attempts, m.expirations, ${lag}`;
+   where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
+  returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, ${lag}`;
 
 export async function relayLane(
   tx: Executor,

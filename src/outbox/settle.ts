@@ -30,14 +30,14 @@ export const settleSql = `
            last_error = coalesce(g.error, m.last_error)
       from g
      where m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
-    returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds),
+    returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds, g.ended, g.error, g.ambiguous),
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
     select o.id, o.attempts, o.claimed_at, o.claimed_by,
-           case when g.ambiguous and s.status <> 'dead' then 'ambiguous' when g.ended = 'released' then 'released'
-                when s.status = 'dead' then 'dead' else 'retried' end, g.error
-      from settled s join g on g.id = s.id join waybill.outbox_messages o on o.id = s.id
-     where g.ended <> 'delivered' and (g.ended <> 'released' or g.error is not null)),
+           case when s.ambiguous and s.status <> 'dead' then 'ambiguous' when s.ended = 'released' then 'released'
+                when s.status = 'dead' then 'dead' else 'retried' end, s.error
+      from settled s join waybill.outbox_messages o on o.id = s.id
+     where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
   added as (${insertRows(`${newRows(7)} join settled s on s.id = n.parent_id`)}),
   noted as (
     insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)

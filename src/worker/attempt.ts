@@ -50,7 +50,8 @@ export async function attempt(
     const delivery = came ? await deliverOrGiveBack(message, lease, ports, turn) : givenBack;
     if (delivery.work?.begun() !== true) slot?.leave();
     const end = settle(message, delivery.outcome, delivery.backoff, ports.random, delivery.retryDelay);
-    const settlement = await ports.gatekeeper.judge(message, delivery.outcome, end);
+    const tells = message.probe || end.to !== 'delivered'; // of its queue
+    const settlement = tells ? await ports.gatekeeper.judge(message, delivery.outcome, end) : end;
     const settled = await recordEnd(settlement, delivery, ports);
     if (settled && settlement.to === 'delivered' && (settlement.then.length > 0 || delivery.recorded))
       ports.nudge();

@@ -3,7 +3,8 @@
 
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { Clock, Milliseconds } from '../ports.ts';
+import type { Clock, Interrupt, Milliseconds } from '../ports.ts';
+import { createInterrupt, type OwnInterrupt } from './interrupt.ts';
 
 export type Leases = {
   /** Keeps the message's lease until `drop`. `since`: the process's time before the claim was sent. */
@@ -17,24 +18,24 @@ export type Leases = {
 
 export type Held = {
   /** Aborts when the lease is lost or given back. */
-  readonly signal: AbortSignal;
+  readonly signal: Interrupt;
   /** False when the lease may have run out, measured from before its last renewal. */
   isSafe(): boolean;
 };
 
-type Entry = { message: ClaimedMessage; until: Milliseconds; abort: AbortController };
+type Entry = { message: ClaimedMessage; until: Milliseconds; signal: OwnInterrupt };
 
 export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: Clock): Leases {
   const entries = new Map<string, Entry>();
   const interval = Math.max(50, leaseMs / 3);
 
   function lose(entry: Entry): void {
-    entry.abort.abort(new LeaseLost(entry.message.id));
+    entry.signal.abort(new LeaseLost(entry.message.id));
   }
 
   async function extend(): Promise<void> {
     const before = clock.now();
-    const asked = [...entries.values()].filter((entry) => !entry.abort.signal.aborted);
+    const asked = [...entries.values()].filter((entry) => !entry.signal.aborted);
     const kept = new Set(
       await outbox.extend(
         asked.map((entry) => entry.message),
@@ -49,15 +50,17 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
 
   return {
     hold(message, since) {
-      const entry: Entry = { message, until: since + leaseMs, abort: new AbortController() };
+      const entry: Entry = { message, until: since + leaseMs, signal: createInterrupt() };
       entries.set(message.claimToken, entry);
       return {
-        signal: entry.abort.signal,
-        isSafe: () => !entry.abort.signal.aborted && clock.now() < entry.until,
+        signal: entry.signal,
+        isSafe() {
+          return !entry.signal.aborted && clock.now() < entry.until;
+        },
       };
     },
     giveBack() {
-      for (const entry of entries.values()) entry.abort.abort(new GivenBack());
+      for (const entry of entries.values()) entry.signal.abort(new GivenBack());
     },
     drop: (message) => void entries.delete(message.claimToken),
     async renew() {

@@ -19,7 +19,7 @@ const short: Milliseconds = 4;
 const long: Milliseconds = 250;
 /** What is in flight then is what the slots deliver in this time. */
 const window: Milliseconds = 20;
-const most = 1_000;
+const most = 500;
 /** What is claimed ahead starts within so many claims' time … */
 const claims = 2;
 /** … and within this part of the lease, on average. */

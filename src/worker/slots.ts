@@ -12,10 +12,12 @@ export type Slot = {
 };
 
 export type Work = {
-  /** Never rejects: it ends in a settlement. */
+  /** Ends in a settlement. */
   run(slot: Slot): Promise<void>;
   /** Instead of `run`: no slot was free in time. */
   giveBack(): Promise<void>;
+  /** After either. */
+  ended(): void;
 };
 
 export type Slots = {
@@ -47,41 +49,52 @@ export type SlotPorts = {
 const stuck: Milliseconds = 10;
 
 export function createSlots(size: number, { pace, wake, clock, onError }: SlotPorts): Slots {
-  const running = new Set<Promise<void>>();
+  let running = 0;
+  let onIdle: (() => void)[] = [];
   const waiting: { readonly work: Work; readonly since: Milliseconds }[] = [];
   let delivering = 0;
   let movedAt = 0; // when a delivery last began or ended
   let scheduled = false;
   let closed = false;
 
-  const mayStart = (): number => Math.min(size - delivering, pace.inFlight() - running.size);
+  const mayStart = (): number => Math.min(size - delivering, pace.inFlight() - running);
   const ahead = (): number => (delivering >= size && clock.now() - movedAt > stuck ? 0 : pace.ahead());
-  const room = (): number => Math.max(0, pace.inFlight() + ahead() - running.size - waiting.length);
+  const room = (): number => Math.max(0, pace.inFlight() + ahead() - running - waiting.length);
   /** With enough on hand it is better to take more at a time. */
   const isWorthwhile = (): boolean => waiting.length === 0 || room() >= ahead() / 2;
 
-  function track(work: Promise<void>): void {
-    const one: Promise<void> = work.catch(onError).finally(() => {
-      running.delete(one);
-      schedule();
-    });
-    running.add(one);
+  function track(work: Work, ending: Promise<void>, slot?: Slot): void {
+    running++;
+    void ended(work, ending, slot);
+  }
+
+  async function ended(work: Work, ending: Promise<void>, slot?: Slot): Promise<void> {
+    await ending.catch(onError);
+    slot?.leave();
+    running--;
+    work.ended();
+    schedule();
+    if (running + waiting.length > 0) return;
+    for (const tell of onIdle) tell();
+    onIdle = [];
   }
 
   function start(work: Work): void {
-    if (closed) return track(work.giveBack());
+    if (closed) return track(work, work.giveBack());
     const began = (movedAt = clock.now());
     let left = false;
     delivering++;
-    const leave = (): void => {
-      if (left) return;
-      left = true;
-      delivering--;
-      movedAt = clock.now();
-      pace.delivered(movedAt - began);
-      schedule();
+    const slot: Slot = {
+      leave() {
+        if (left) return;
+        left = true;
+        delivering--;
+        movedAt = clock.now();
+        pace.delivered(movedAt - began);
+        schedule();
+      },
     };
-    track(work.run({ leave }).finally(leave));
+    track(work, work.run(slot), slot);
   }
 
   function schedule(): void {
@@ -101,7 +114,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
     if (waiting.length > 0 && delivering < size && !closed) return patience; // only records are waited for, here as anywhere
     const limit = clock.now() - patience;
     const late = waiting.findLastIndex(({ since }) => since <= limit) + 1;
-    for (const { work } of waiting.splice(0, late)) track(work.giveBack());
+    for (const { work } of waiting.splice(0, late)) track(work, work.giveBack());
     return waiting.length > 0 ? waiting[0]!.since - limit : Number.POSITIVE_INFINITY;
   }
 
@@ -110,7 +123,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
     shed,
     room: () => (isWorthwhile() ? room() : 0),
     free: () => Math.max(0, mayStart() - waiting.length),
-    busy: () => running.size + waiting.length,
+    busy: () => running + waiting.length,
     run(work) {
       if (waiting.length === 0 && mayStart() > 0) start(work);
       else waiting.push({ work, since: clock.now() });
@@ -120,10 +133,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
       shed(0);
     },
     async idle() {
-      while (running.size + waiting.length > 0) {
-        await Promise.all(running);
-        await new Promise(setImmediate);
-      }
+      if (running + waiting.length > 0) await new Promise<void>((resolve) => void onIdle.push(resolve));
     },
   };
 }

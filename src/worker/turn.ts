@@ -12,11 +12,11 @@ import {
   type RatePlan,
   type Return,
 } from '../outbox/rate.ts';
-import type { Clock, Milliseconds, Random } from '../ports.ts';
+import type { Clock, Interrupt, Milliseconds, Random } from '../ports.ts';
 
 export type Turn = {
   /** Resolves when the slot is there. False: it was missed, or the signal aborted. */
-  come(signal: AbortSignal): Promise<boolean>;
+  come(signal: Interrupt): Promise<boolean>;
   /** Around the handover. */
   spend<T>(handover: Promise<T>): Promise<T>;
 };
@@ -134,7 +134,7 @@ async function settledWithin(ms: Milliseconds, promise: Promise<unknown>): Promi
   clearTimeout(timer);
 }
 
-function pause(ms: Milliseconds, signal: AbortSignal): Promise<void> {
+function pause(ms: Milliseconds, signal: Interrupt): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {
       clearTimeout(timer);

@@ -8,7 +8,7 @@ import { takeAndClaim, type ClaimPorts } from './claim.ts';
 import { giveBack } from './give-back.ts';
 import type { Limits } from './limits.ts';
 import type { Pace } from './pace.ts';
-import type { Slot, Slots } from './slots.ts';
+import type { Slots } from './slots.ts';
 import { createSources, type Source } from './sources.ts';
 import type { Turn } from './turn.ts';
 
@@ -80,14 +80,14 @@ export function createWorker(options: WorkerOptions): Worker {
   function start(message: ClaimedMessage, alone: boolean, since: Milliseconds, turn: Turn | undefined): void {
     limits.started(message);
     reserved ||= alone;
-    const ended = (): void => {
-      limits.ended(message);
-      reserved &&= !alone;
-      sources.revive(); // the slot that frees now wakes the loop
-    };
     slots.run({
-      run: (slot: Slot) => attempt(message, since, attempts, { turn, slot }).finally(ended),
-      giveBack: () => giveBack(message, attempts, turn).finally(ended),
+      run: (slot) => attempt(message, since, attempts, { turn, slot }),
+      giveBack: () => giveBack(message, attempts, turn),
+      ended() {
+        limits.ended(message);
+        reserved &&= !alone;
+        sources.revive(); // the slot that frees now wakes the loop
+      },
     });
   }
 

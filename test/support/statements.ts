@@ -164,12 +164,12 @@ export const statements: Record<string, Statement> = {
   'claim of a lane': {
     sql: claimLaneSql,
     values: () => [500, 'q1', 0, 15_000, 'w'],
-    uses: ['outbox_waiting', 'outbox_messages_pkey'],
+    uses: ['outbox_waiting'],
   },
   'relay of a lane': {
     sql: relayLaneSql,
     values: () => [500, 'q1', 0, true],
-    uses: ['outbox_waiting', 'outbox_messages_pkey'],
+    uses: ['outbox_waiting'],
   },
   'give back': {
     sql: giveBackSql,
