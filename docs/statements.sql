@@ -260,7 +260,7 @@ select lane.queue, lane.priority, n.due
 -- claim of a lane
 with
 next as (
-  select id, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
+  select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked),
 fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
@@ -270,19 +270,19 @@ entered as (
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true
- where m.id = any(array(select id from fresh))
+ where m.ctid = any(array(select ctid from fresh))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- relay of a lane
 with
 next as (
-  select id, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
+  select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked)
 update waybill.outbox_messages m set relayed_at = now()
  where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- give back
 with back as (

@@ -113,10 +113,8 @@ function enqueuer(parts: ContextParts): Enqueue {
         `${caller} is safeToRetry, so whatever it enqueues needs a deliveryKey; the ${keyless.kind} ${keyless.name} has none`,
       );
     if (messages.length === 0) return [];
-    const enqueued = await tracedCreate(
-      messages.map((message) => ({ ...message, requestId, traceparent, parentId })),
-      (traced) => outbox.enqueue(traced),
-    );
+    const whole = messages.map((message) => ({ ...message, requestId, traceparent, parentId }));
+    const enqueued = await tracedCreate(whole, (traced) => outbox.enqueue(traced));
     onRecorded?.();
     return enqueued;
   };

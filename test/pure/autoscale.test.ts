@@ -125,7 +125,7 @@ describe('a queue that follows the advice', () => {
         changed.push(changes(told));
         for (const { backlog } of told) expect(backlog).toBeLessThanOrEqual(60 * rate + 60);
       }),
-      { numRuns: 40 },
+      { numRuns: 15 },
     );
     expect(changed.reduce((sum, n) => sum + n, 0) / changed.length).toBeLessThan(4);
   });
