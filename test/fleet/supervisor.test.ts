@@ -35,7 +35,7 @@ const pids = (log: string): number[] => [...log.matchAll(/^pid (\d+)$/gm)].map((
 describe('supervisor', () => {
   test('ends its processes by SIGTERM, and by SIGKILL the one that does not hear', async () => {
     const said: string[] = [];
-    const supervisor = supervise(said, 500);
+    const supervisor = supervise(said, 3_000);
     supervisor.start(script('good', stays), process.env);
     supervisor.start(script('deaf', deaf), process.env);
     const [good] = await until(
@@ -46,7 +46,7 @@ describe('supervisor', () => {
     );
     await supervisor.end();
     expect(supervisor.tail('good')).toContain('asked');
-    expect(said).toEqual(['deaf did not end within 500 ms: killed']);
+    expect(said).toEqual(['deaf did not end within 3000 ms: killed']);
     expect([good, bad].map((pid) => isAlive(pid ?? 0))).toEqual([false, false]);
   });
 
