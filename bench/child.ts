@@ -1,8 +1,8 @@
 // A process under measurement, as it would be deployed: its own Node, its output in a file.
 
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, closeSync, readFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,46 +10,58 @@ import { fileURLToPath } from 'node:url';
 
 export type Child = {
   readonly pid: number;
-  /** What it has written so far. */
-  output(): string;
   /** Resolves when its output contains this text. */
   says(text: string): Promise<void>;
-  send(message: object): void;
-  /** The next message from it. */
-  hear(): Promise<unknown>;
+  /** Resolves when it can be asked. */
+  ready(): Promise<void>;
+  ask(question: string, value?: unknown): Promise<unknown>;
   end(): Promise<void>;
 };
 
+type Answer = { readonly id: number; readonly answer?: unknown; readonly error?: string };
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-export function startChild(args: readonly string[], env: Readonly<Record<string, string>>): Child {
+export function startChild(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  command = process.execPath,
+): Child {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-bench-'));
   const file = join(folder, 'output');
   const out = openSync(file, 'w');
-  const child: ChildProcess = spawn(process.execPath, args, {
+  const child = spawn(command, args, {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', out, out, 'ipc'],
   });
   closeSync(out);
-  const output = (): string => readFileSync(file, 'utf8');
-  const heard: unknown[] = [];
-  child.on('message', (message) => void heard.push(message));
+  const answers = new Map<number, Answer>();
+  child.on('message', (message: Answer) => void answers.set(message.id, message));
   const ended = once(child, 'exit');
+  let asked = 0;
+  const output = (): string => readFileSync(file, 'utf8');
   const check = (): void => {
     if (child.exitCode !== null)
       throw new Error(`${args.join(' ')} ended with ${child.exitCode}:\n${output().slice(-2_000)}`);
   };
+  async function hear(id: number): Promise<unknown> {
+    for (; !answers.has(id); await sleep(1)) check();
+    const { answer, error } = answers.get(id)!;
+    answers.delete(id);
+    if (error !== undefined) throw new Error(`${args.join(' ')}: ${error}`);
+    return answer;
+  }
   return {
     pid: child.pid!,
-    output,
     async says(text) {
       for (; !output().includes(text); await sleep(20)) check();
     },
-    send: (message) => void child.send(message),
-    async hear() {
-      for (; heard.length === 0; await sleep(1)) check();
-      return heard.shift();
+    ready: async () => void (await hear(0)),
+    async ask(question, value) {
+      const id = ++asked;
+      child.send({ id, ask: question, value });
+      return hear(id);
     },
     async end() {
       if (child.exitCode === null) child.kill('SIGTERM');

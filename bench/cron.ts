@@ -11,7 +11,7 @@ import { createMetrics } from '../src/metrics/catalogue.ts';
 import { createEvents } from '../src/metrics/events.ts';
 import { createLog } from '../src/metrics/log.ts';
 import { noopAction } from './app.ts';
-import { quantile } from './latency.ts';
+import { quantile } from './rounds.ts';
 import type { BenchWorld } from './world.ts';
 
 const zoneNames = ['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu'];

@@ -1,62 +1,80 @@
-// How fast a backlog is worked off: committed no-op messages, one worker process of each contender (and one relay of ours).
+// How fast a backlog is worked off: committed no-op messages, one worker process of each contender, and one relay of ours.
 
-import { readFileSync } from 'node:fs';
-import { startPostgres } from '../dev/postgres.ts';
+import type { Contender } from './contender.ts';
+import { cpuMs, residentMb } from './cpu.ts';
+import { openField } from './field.ts';
 import { alternate, median, summary, type Summary } from './rounds.ts';
-import type { Contender } from './peers/contender.ts';
-import { pgBossAlone } from './peers/pg-boss.ts';
-import { waybill } from './peers/waybill.ts';
-import pg from 'pg';
-import { cpuMs } from './cpu.ts';
 
 export type Drain = {
   readonly messages: number;
-  /** Messages a second. */
+  /** Messages a second, by contender. */
   readonly perSecond: Readonly<Record<string, Summary>>;
-  /** Median of the rounds' ratios of us to each peer. */
+  /** Median of the rounds' ratios: we to each peer. */
   readonly ratios: Readonly<Record<string, number>>;
+  /** To the faster of those on Postgres. */
   readonly ratioToFastestPeer: number;
-  readonly cpu: object;
+  /** Microseconds of processor time for each message: of the contender's processes and of Postgres. */
+  readonly cpu: Readonly<Record<string, { readonly processes: number; readonly postgres: number }>>;
+  /** Megabytes that our processes hold afterwards. */
+  readonly residentMb: readonly number[];
 };
 
-export async function drain(messages = 50_000, rounds = 5): Promise<Drain> {
-  const server = await startPostgres({ persistent: false });
-  const postmaster = Number(readFileSync(`${server.dir}/postmaster.pid`, 'utf8').split('\n')[0]);
-  const contenders: Contender[] = [];
-  const cpu: Record<string, [number, number][]> = {};
+export type DrainOptions = {
+  readonly messages?: number;
+  readonly rounds?: number;
+  readonly peers?: readonly string[];
+};
+
+export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptions = {}): Promise<Drain> {
+  const field = await openField(peers ? { peers } : {});
+  const cpu = new Map<string, { processes: number; postgres: number }[]>();
   try {
-    for (const [name, make] of Object.entries({ waybill, pgboss: pgBossAlone })) {
-      const admin = new pg.Client({ connectionString: server.url() });
-      await admin.connect();
-      await admin.query(`create database bench_${name}`);
-      await admin.end();
-      contenders.push(await make(server.url(`bench_${name}`)));
-    }
+    const contenders = [field.ours, ...field.peers];
     const measured = await alternate(contenders, rounds, async (contender) => {
       await contender.fill(messages);
-      const [a, b] = [cpuMs(contender.pids()), cpuMs([postmaster])];
-      const ms = await contender.drain(messages);
-      (cpu[contender.name] ??= []).push([
-        ((cpuMs(contender.pids()) - a) * 1000) / messages,
-        ((cpuMs([postmaster]) - b) * 1000) / messages,
-      ]);
-      return messages / (ms / 1000);
+      const before = [cpuMs(contender.pids()), cpuMs([field.postmaster])] as const;
+      const ms = await contender.drain(messages, true);
+      const each = (after: number, from: number): number => ((after - from) * 1_000) / messages;
+      const used = {
+        processes: each(cpuMs(contender.pids()), before[0]),
+        postgres: each(cpuMs([field.postmaster]), before[1]),
+      };
+      cpu.set(contender.name, [...(cpu.get(contender.name) ?? []), used]);
+      return messages / (ms / 1_000);
     });
-    const [ours, ...peers] = contenders.map((one) => ({ name: one.name, rounds: measured.get(one)! }));
-    const ratios = peers.map(({ name, rounds: its }) => [
-      name,
-      median(ours!.rounds.map((rate, i) => rate / its[i]!)),
-    ]);
-    const perSecond = [ours!, ...peers].map(({ name, rounds: its }) => [name, summary(its)]);
     return {
       messages,
-      perSecond: Object.fromEntries(perSecond) as Drain['perSecond'],
-      ratios: Object.fromEntries(ratios) as Drain['ratios'],
-      ratioToFastestPeer: Math.min(...ratios.map(([, ratio]) => ratio as number)),
-      cpu,
+      ...compared(contenders, measured),
+      cpu: middle(cpu),
+      residentMb: field.ours.pids().map(residentMb),
     };
   } finally {
-    for (const contender of contenders) await contender.end();
-    await server.end();
+    await field.end();
   }
+}
+
+function compared(contenders: readonly Contender[], measured: ReadonlyMap<Contender, number[]>) {
+  const rates = contenders.map((one) => [one.name, measured.get(one)!] as const);
+  const [ours, ...others] = rates;
+  const ratios = others.map(
+    ([name, its]) => [name, median(ours![1].map((rate, i) => rate / its[i]!))] as const,
+  );
+  const onPostgres = ratios.filter(([name]) => name !== 'bullmq').map(([, ratio]) => ratio);
+  return {
+    perSecond: Object.fromEntries(rates.map(([name, its]) => [name, summary(its)])),
+    ratios: Object.fromEntries(ratios),
+    ratioToFastestPeer: Math.min(...onPostgres),
+  };
+}
+
+function middle(cpu: ReadonlyMap<string, { processes: number; postgres: number }[]>): Drain['cpu'] {
+  return Object.fromEntries(
+    [...cpu].map(([name, rounds]) => [
+      name,
+      {
+        processes: median(rounds.map((one) => one.processes)),
+        postgres: median(rounds.map((one) => one.postgres)),
+      },
+    ]),
+  );
 }

@@ -1,54 +1,37 @@
-// From the commit to the start of the handler, one message at a time on an idle fleet: one relay, one worker, separate processes.
+// From the commit to the start of the handler, one message at a time on an idle fleet, beside the peers in the same run.
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import { createNudge } from '../src/outbox/nudge.ts';
-import { createPostgresOutbox } from '../src/outbox/postgres.ts';
-import type { BenchWorld } from './world.ts';
+import { openField } from './field.ts';
+import { median, quantile } from './rounds.ts';
 
-export type Latency = { readonly rounds: readonly number[]; readonly p50: number; readonly p99: number };
+export type Latency = {
+  readonly messages: number;
+  /** Milliseconds of every message, by contender and round. */
+  readonly rounds: Readonly<Record<string, readonly (readonly number[])[]>>;
+  /** Milliseconds: medians of the rounds. */
+  readonly p50: Readonly<Record<string, number>>;
+  readonly p99: Readonly<Record<string, number>>;
+};
 
-/** Milliseconds. `floor`: a NOTIFY and a commit on this machine, for comparison in the same run. */
-export async function latency(
-  { db, start }: BenchWorld,
-  count = 300,
-): Promise<Latency & { readonly commitP50: number }> {
-  await start('relay');
-  await start('jobs');
-  const nudge = createNudge(db, (error) => console.error(error));
-  const committed = new Map<string, number>();
-  const commits: number[] = [];
-  for (let i = -20; i < count; i++) {
-    const before = performance.now();
-    const { id } = await db.transaction((tx) =>
-      createPostgresOutbox(tx).enqueue({ kind: 'job', name: 'tell', queue: 'jobs', payload: {} }),
-    );
-    nudge();
-    if (i >= 0) committed.set(id, performance.timeOrigin + performance.now());
-    commits.push(performance.now() - before);
-    await sleep(20 + (i % 7));
+export async function latency({ messages = 200, rounds = 3 }: { messages?: number; rounds?: number } = {}) {
+  const field = await openField();
+  try {
+    const contenders = [field.ours, ...field.peers];
+    const measured = new Map<string, number[][]>(contenders.map(({ name }) => [name, []]));
+    await field.ours.latency(20); // what a process does once, it has done
+    for (let round = 0; round < rounds; round++)
+      for (const contender of round % 2 === 0 ? contenders : contenders.toReversed())
+        measured.get(contender.name)!.push(await contender.latency(messages));
+    const each = (q: number) =>
+      Object.fromEntries(
+        [...measured].map(([name, all]) => [name, median(all.map((ms) => quantile(ms, q)))]),
+      );
+    return {
+      messages,
+      rounds: Object.fromEntries(measured),
+      p50: each(0.5),
+      p99: each(0.99),
+    } satisfies Latency;
+  } finally {
+    await field.end();
   }
-  while (
-    (await db.executeSql(`select from waybill.outbox_messages where status <> 'delivered' limit 1`)).rows
-      .length > 0
-  )
-    await sleep(50);
-  const { rows } = await db.executeSql<{ message_id: string; ms: number }>(
-    'select message_id, ms from began',
-  );
-  const rounds = rows
-    .flatMap(({ message_id, ms }) => (committed.has(message_id) ? [ms - committed.get(message_id)!] : []))
-    .toSorted((a, b) => a - b);
-  return {
-    rounds,
-    p50: quantile(rounds, 0.5),
-    p99: quantile(rounds, 0.99),
-    commitP50: quantile(
-      commits.toSorted((a, b) => a - b),
-      0.5,
-    ),
-  };
-}
-
-export function quantile(sorted: readonly number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
 }

@@ -1,37 +1,93 @@
-// npm run bench -- [latency|drain|record|cron|email] [--json]
+// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [--json] [--full] [--rounds=N] [--messages=N]
+// Without names: all of them, in sizes that take some minutes. --full takes the sizes of the issue.
 
+import { execFileSync } from 'node:child_process';
+import { existsSync, statSync } from 'node:fs';
+import { parseArgs } from 'node:util';
 import { cron } from './cron.ts';
 import { drain } from './drain.ts';
 import { email } from './email.ts';
+import { flat } from './flat.ts';
+import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import { record } from './record.ts';
-import { benchWorld, type BenchWorld } from './world.ts';
+import { scale } from './scale.ts';
+import { withWorld } from './world.ts';
 
-const parts: Readonly<Record<string, (world: BenchWorld) => Promise<object>>> = {
-  latency,
-  drain: () => drain(),
-  record,
-  cron,
-  email,
+const { positionals: asked, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    full: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    messages: { type: 'string' },
+  },
+});
+const { full } = values;
+const number = (name: 'rounds' | 'messages') =>
+  values[name] === undefined ? {} : { [name]: Number(values[name]) };
+const [rounds, messages] = [number('rounds'), number('messages')];
+const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000 };
+const fullScale = { processes: [1, 2, 4, 8], seconds: 15, backlog: 1_000_000 };
+
+const parts: Readonly<Record<string, () => Promise<object>>> = {
+  drain: () => drain({ ...messages, ...rounds }),
+  latency: () => latency({ ...messages, ...rounds }),
+  flat: () => flat({ ...(full ? fullFlat : {}), ...rounds }),
+  record: () => withWorld((world) => record(world, Number(values.rounds ?? 5))),
+  scale: () => scale(full ? fullScale : {}),
+  idle: () => idle(full ? { seconds: 60 } : {}),
+  cron: () => withWorld((world) => cron(world)),
+  email: () => withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
 };
 
-const asked = process.argv.slice(2).filter((word) => !word.startsWith('--'));
 const unknown = asked.find((name) => !(name in parts));
 if (unknown) {
   console.error(`no benchmark is called ${unknown}; there are ${Object.keys(parts).join(', ')}`);
   process.exit(2);
 }
+installPeers();
 const results: Record<string, object> = {};
 for (const [name, run] of Object.entries(parts)) {
   if (asked.length > 0 && !asked.includes(name)) continue;
-  const world = await benchWorld();
-  try {
-    results[name] = await run(world);
-  } finally {
-    await world.end();
+  results[name] = await run();
+  if (!values.json) print(name, results[name]);
+}
+if (values.json) console.log(JSON.stringify(results));
+
+/** The peers have a package.json of their own: nobody who uses Waybill installs them. */
+function installPeers(): void {
+  const cwd = new URL('.', import.meta.url);
+  const installed = new URL('node_modules/.package-lock.json', cwd);
+  const wanted = new URL('package-lock.json', cwd);
+  if (existsSync(installed) && statSync(installed).mtimeMs > statSync(wanted).mtimeMs) return;
+  execFileSync('npm', ['ci', '--no-fund', '--no-audit'], { cwd, stdio: ['ignore', 2, 2] });
+}
+
+/** Figures as tables; the raw rounds are for --json. */
+function print(name: string, figures: object): void {
+  console.log(`\n${name}`);
+  for (const [key, value] of Object.entries(figures).filter(([each]) => each !== 'rounds')) {
+    if (typeof value !== 'object' || value === null) console.log(`  ${key}: ${shown(value)}`);
+    else {
+      console.log(`  ${key}`);
+      console.table(tableOf(value as object));
+    }
   }
 }
-if (process.argv.includes('--json')) console.log(JSON.stringify(results));
-else
-  for (const [name, { rounds: _, ...figures }] of Object.entries(results) as [string, { rounds?: unknown }][])
-    console.log(name, figures);
+
+function tableOf(value: object): object {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, one]) => [
+      key,
+      typeof one === 'object' && one !== null && !Array.isArray(one)
+        ? Object.fromEntries(Object.entries(one).flatMap(([k, v]) => (k === 'rounds' ? [] : [[k, shown(v)]])))
+        : { value: shown(one) },
+    ]),
+  );
+}
+
+function shown(value: unknown): string | number {
+  if (Array.isArray(value)) return value.map(shown).join(' … ');
+  return typeof value === 'number' ? Number(value.toPrecision(4)) : String(value);
+}

@@ -1,61 +1,79 @@
 // The price of recording: a transaction with one business insert and one enqueue, beside the same transaction with a second plain
-// insert in its place. 16 connections, alternating rounds.
+// insert in its place, and with a job of graphile-worker or pg-boss. 16 connections, alternating rounds.
 
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { PgBoss } from 'pg-boss';
 import { createPostgresOutbox } from '../src/outbox/postgres.ts';
 import { enqueueJob } from '../src/define/recorder.ts';
 import { noop } from './app.ts';
+import { startChild } from './child.ts';
+import { alternate, median, summary, type Summary } from './rounds.ts';
 import type { BenchWorld } from './world.ts';
 
 export type Recording = {
   readonly connections: number;
   readonly secondsPerRound: number;
   /** Transactions a second of each round. */
-  readonly rounds: readonly { readonly plain: number; readonly enqueue: number }[];
-  readonly plainPerSecond: number;
-  readonly enqueuePerSecond: number;
+  readonly rounds: Readonly<Record<string, readonly number[]>>;
+  readonly perSecond: Readonly<Record<string, Summary>>;
   /** Median of the rounds' ratios. */
   readonly ratioToPlainInsert: number;
+  /** The same, to each peer's way of adding a job inside the transaction. */
+  readonly ratios: Readonly<Record<string, number>>;
 };
 
 const connections = 16;
 const secondsPerRound = 4;
 
+/** The second statement of the transaction. */
 type Second = (client: pg.PoolClient) => Promise<unknown>;
 
 const plain: Second = (client) =>
   client.query('insert into plain (id, payload) values ($1, $2)', [randomUUID(), '{"plantId":1}']);
 const enqueue: Second = (client) => enqueueJob(createPostgresOutbox(client), noop, {});
+const addJob: Second = (client) => client.query(`select graphile_worker.add_job('noop', '{}')`);
 
 export async function record({ db, url }: BenchWorld, rounds = 5): Promise<Recording> {
   await db.executeSql('create table business (id uuid primary key, total int, at timestamptz default now())');
   await db.executeSql(
     'create table plain (id uuid primary key, payload jsonb, at timestamptz default now())',
   );
+  const graphile = startChild(['bench/peers/graphile-worker.mjs'], { DATABASE_URL: url });
+  await graphile.ready(); // its schema is there
+  await graphile.end();
+  const boss = new PgBoss({ connectionString: url, supervise: false, schedule: false });
+  boss.on('error', (error) => console.error(error));
+  await boss.start();
+  await boss.createQueue('noop');
+  const send: Second = (client) =>
+    boss.send('noop', {}, { db: { executeSql: (sql, values) => client.query(sql, values) } });
   const pool = new pg.Pool({ connectionString: url, max: connections });
   pool.on('error', () => undefined); // the server ends before the last idle connection has said goodbye
   try {
-    await transactions(pool, plain, 1);
-    await transactions(pool, enqueue, 1);
-    const measured: { plain: number; enqueue: number }[] = [];
-    for (let round = 0; round < rounds; round++) {
-      // Whoever comes first changes with each round.
-      const first = round % 2 === 0 ? plain : enqueue;
-      const second = first === plain ? enqueue : plain;
-      const rates = new Map([[first, await transactions(pool, first, secondsPerRound)]]);
-      rates.set(second, await transactions(pool, second, secondsPerRound));
-      measured.push({ plain: rates.get(plain)!, enqueue: rates.get(enqueue)! });
-    }
+    const seconds = new Map([
+      ['waybill', enqueue],
+      ['plain insert', plain],
+      ['graphile-worker', addJob],
+      ['pg-boss', send],
+    ]);
+    for (const second of seconds.values()) await transactions(pool, second, 1);
+    const names = [...seconds.keys()];
+    const measured = await alternate(names, rounds, (name) =>
+      transactions(pool, seconds.get(name)!, secondsPerRound),
+    );
+    const ratioTo = (name: string): number =>
+      median(measured.get('waybill')!.map((rate, i) => rate / measured.get(name)![i]!));
     return {
       connections,
       secondsPerRound,
-      rounds: measured,
-      plainPerSecond: median(measured.map((one) => one.plain)),
-      enqueuePerSecond: median(measured.map((one) => one.enqueue)),
-      ratioToPlainInsert: median(measured.map((one) => one.enqueue / one.plain)),
+      rounds: Object.fromEntries(measured),
+      perSecond: Object.fromEntries([...measured].map(([name, its]) => [name, summary(its)])),
+      ratioToPlainInsert: ratioTo('plain insert'),
+      ratios: { 'graphile-worker': ratioTo('graphile-worker'), 'pg-boss': ratioTo('pg-boss') },
     };
   } finally {
+    await boss.stop({ graceful: false });
     await pool.end();
   }
 }
@@ -78,8 +96,4 @@ async function transactions(pool: pg.Pool, second: Second, seconds: number): Pro
   }
   await Promise.all(Array.from({ length: connections }, one));
   return done / ((performance.now() - began) / 1000);
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 }

@@ -65,3 +65,12 @@ export async function benchWorld(): Promise<BenchWorld> {
     },
   };
 }
+
+export async function withWorld<T>(use: (world: BenchWorld) => Promise<T>): Promise<T> {
+  const world = await benchWorld();
+  try {
+    return await use(world);
+  } finally {
+    await world.end();
+  }
+}

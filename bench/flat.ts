@@ -1,0 +1,101 @@
+// Whether the pace depends on what lies around: a longer backlog, settled rows, messages for tomorrow, a transaction held open elsewhere.
+// Each contender against itself: its rate with the load to its rate without, in alternating rounds.
+
+import pg from 'pg';
+import type { Contender } from './contender.ts';
+import { openField, type Field } from './field.ts';
+import { median } from './rounds.ts';
+
+/** Messages of each measurement. */
+const measured = 10_000;
+
+export type FlatOptions = {
+  readonly waiting?: number;
+  readonly settled?: number;
+  readonly later?: number;
+  readonly rounds?: number;
+};
+
+export type Flat = FlatOptions & {
+  /** Messages a second: by contender and load, the rate of each round without and with it. */
+  readonly rounds: Readonly<Record<string, Readonly<Record<string, readonly (readonly [number, number])[]>>>>;
+  /** With the load to without it; medians. */
+  readonly ratios: Readonly<Record<string, Readonly<Record<string, number>>>>;
+};
+
+type Load = {
+  readonly name: string;
+  /** May give what takes it away again. */
+  prepare(contender: Contender): Promise<(() => Promise<void>) | void>;
+};
+
+export async function flat(options: FlatOptions = {}): Promise<object> {
+  const { waiting = 100_000, settled = 200_000, later = 50_000, rounds = 2 } = options;
+  const field = await openField({ peers: ['pg-boss', 'graphile-worker'] });
+  const loads: Load[] = [
+    {
+      name: 'waiting',
+      prepare: async (contender) => contender.fill(waiting - 2 * measured),
+    },
+    { name: 'settled', prepare: async (contender) => settle(field, contender, settled) },
+    { name: 'later', prepare: async (contender) => contender.fillLater(later) },
+    { name: 'held', prepare: async (contender) => holdOpen(field, contender) },
+  ];
+  try {
+    const all: Record<string, Record<string, [number, number][]>> = {};
+    for (const { name, prepare } of loads)
+      for (let round = 0; round < rounds; round++)
+        for (const contender of [field.ours, ...field.peers]) {
+          const without = await rate(contender);
+          await contender.clear();
+          const undo = await prepare(contender);
+          const loaded = await rate(contender);
+          if (undo) await undo();
+          await contender.clear();
+          ((all[contender.name] ??= {})[name] ??= []).push([without, loaded]);
+        }
+    const ratios = Object.entries(all).map(([name, its]) => [
+      name,
+      Object.fromEntries(
+        Object.entries(its).map(([load, pairs]) => [load, median(pairs.map(([a, b]) => b / a))]),
+      ),
+    ]);
+    return { waiting, settled, later, rounds: all, ratios: Object.fromEntries(ratios) };
+  } finally {
+    await field.end();
+  }
+}
+
+/** Of the first messages, while as many again wait behind them. */
+async function rate(contender: Contender): Promise<number> {
+  await contender.fill(2 * measured);
+  return measured / ((await contender.drain(measured, false)) / 1_000);
+}
+
+async function run(url: string, sql: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => undefined);
+  await client.connect();
+  await client.query(sql);
+  return client;
+}
+
+/** Rows as they are when they are settled. graphile-worker keeps none. */
+async function settle(field: Field, { name }: Contender, rows: number): Promise<void> {
+  const many = `generate_series(1, ${rows})`;
+  const sql = {
+    waybill: `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, status, attempts, relayed_at, delivered_at)
+      select waybill.outbox_new_id(), 'job', 'noop', 'jobs', '{}', 10, 'delivered', 1, now(), now() from ${many}`,
+    'pg-boss': `insert into pgboss.job (name, data, state, created_on, started_on, completed_on)
+      select 'noop', '{}', 'completed', now(), now(), now() from ${many}`,
+  }[name];
+  if (sql) await (await run(field.url(name), sql)).end();
+}
+
+async function holdOpen(field: Field, { name }: Contender): Promise<() => Promise<void>> {
+  const client = await run(
+    field.url(name),
+    'begin isolation level repeatable read; create temporary table held (); select count(*) from pg_class',
+  );
+  return () => client.end();
+}

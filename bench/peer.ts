@@ -1,0 +1,70 @@
+// A peer as a contender: a worker process and, for latency, a second one that adds. New processes for each round, so that none has an
+// advantage from the round before; nobody starts working before it is told to.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { startChild, type Child } from './child.ts';
+import type { Contender } from './contender.ts';
+
+export type PeerOptions = {
+  readonly name: string;
+  readonly url: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Statements that empty it. */
+  readonly clear: readonly string[];
+};
+
+export function peer({ name, url, env = {}, clear }: PeerOptions): Contender {
+  let worker: Child | undefined;
+  async function start(): Promise<Child> {
+    const child = startChild([`bench/peers/${name}.mjs`], {
+      DATABASE_URL: url,
+      MSGPACKR_NATIVE_ACCELERATION_DISABLED: 'true',
+      ...env,
+    });
+    await child.ready();
+    return child;
+  }
+  async function renew(): Promise<Child> {
+    await worker?.end();
+    worker = await start();
+    return worker;
+  }
+  return {
+    name,
+    fill: async (messages) => (await renew()).ask('fill', messages).then(() => undefined),
+    fillLater: async (messages) => (await renew()).ask('fillLater', messages).then(() => undefined),
+    async drain(messages, all) {
+      const began = performance.now();
+      await worker!.ask('work');
+      await worker!.ask('handled', messages);
+      if (all) await worker!.ask('settled');
+      return performance.now() - began;
+    },
+    async latency(messages) {
+      const [working, adding] = [await renew(), await start()];
+      await working.ask('work');
+      await sleep(1_000);
+      const added: number[] = [];
+      for (let i = 0; i < messages; i++) {
+        added.push((await adding.ask('add', i)) as number);
+        await sleep(20 + (i % 7));
+      }
+      await sleep(500);
+      const began = new Map((await working.ask('began')) as [number, number][]);
+      await adding.end();
+      return added.flatMap((at, i) => (began.has(i) ? [began.get(i)! - at] : []));
+    },
+    async clear() {
+      await worker?.end();
+      worker = undefined;
+      if (clear.length === 0) return;
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      for (const sql of clear) await client.query(sql);
+      await client.end();
+    },
+    pids: () => (worker ? [worker.pid] : []),
+    end: async () => worker?.end(),
+  };
+}

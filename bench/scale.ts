@@ -1,0 +1,96 @@
+// More worker processes: handlers that wait 50 ms, slow messages that must not queue behind one another, an urgent one among many.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { jobMessages } from '../src/define/messages.ts';
+import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { tell, wait } from './app.ts';
+import { openField, type Field } from './field.ts';
+import type { Ours } from './waybill.ts';
+import { median } from './rounds.ts';
+
+export type ScaleOptions = {
+  readonly processes?: readonly number[];
+  readonly seconds?: number;
+  readonly backlog?: number;
+};
+
+const waitMs = 50;
+const slots = 25;
+const ideal = slots / (waitMs / 1_000);
+
+export async function scale({ processes = [1, 2, 4], seconds = 5, backlog = 50_000 }: ScaleOptions = {}) {
+  const field = await openField({ peers: [], roles: ['relay'] });
+  try {
+    const shares: Record<string, number> = {};
+    let running = 0;
+    for (const n of processes) {
+      for (; running < n; running++) await field.ours.start('jobs');
+      shares[n] = (await rateOf(field.ours, Math.round(n * ideal * seconds))) / (n * ideal);
+    }
+    for (; running < 4; running++) await field.ours.start('jobs');
+    const tailMs = [await tail(field), await tail(field), await tail(field)];
+    const urgentMs = await urgent(field, backlog);
+    return {
+      idealPerProcess: ideal,
+      shareOfIdeal: shares,
+      tailRoundsMs: tailMs,
+      tailMs: median(tailMs),
+      backlog,
+      urgentRoundsMs: urgentMs,
+      urgentMs: median(urgentMs),
+    };
+  } finally {
+    await field.end();
+  }
+}
+
+async function enqueue({ db }: Ours, messages: number, ms: number): Promise<void> {
+  const outbox = createPostgresOutbox(db);
+  for (let i = 0; i < messages; i += 1_000) {
+    const payloads = Array.from({ length: Math.min(1_000, messages - i) }, () => ({ payload: { ms } }));
+    await outbox.enqueue(await jobMessages(wait, payloads));
+  }
+  await db.executeSql('notify waybill_outbox');
+}
+
+async function settled({ db }: Ours): Promise<void> {
+  const open = `select from waybill.outbox_messages where delivered_at is null limit 1`;
+  while ((await db.executeSql(open)).rows.length > 0) await sleep(100);
+}
+
+/** Between the tenth and the ninetieth percent of the deliveries, by the database's clock. */
+async function rateOf(ours: Ours, messages: number): Promise<number> {
+  await ours.db.executeSql('truncate waybill.outbox_messages');
+  await enqueue(ours, messages, waitMs);
+  await settled(ours);
+  const sql = `select extract(epoch from percentile_disc(0.9) within group (order by delivered_at)
+      - percentile_disc(0.1) within group (order by delivered_at))::float8 as s from waybill.outbox_messages`;
+  return (messages * 0.8) / (await ours.db.executeSql<{ s: number }>(sql)).rows[0]!.s;
+}
+
+/** 100 messages of a second each, for four workers with 25 slots: milliseconds until the last is delivered. */
+async function tail({ ours }: Field): Promise<number> {
+  await ours.db.executeSql('truncate waybill.outbox_messages');
+  await enqueue(ours, 100, 1_000);
+  await settled(ours);
+  const sql = `select extract(epoch from max(delivered_at) - min(created_at))::float8 * 1000 as ms from waybill.outbox_messages`;
+  return (await ours.db.executeSql<{ ms: number }>(sql)).rows[0]!.ms;
+}
+
+/** Milliseconds from the commit of a message with a priority to its handler, while many others are worked off. */
+async function urgent({ ours }: Field, backlog: number): Promise<number[]> {
+  await ours.db.executeSql('truncate began');
+  await enqueue(ours, backlog, 5);
+  const outbox = createPostgresOutbox(ours.db);
+  const committed = new Map<string, number>();
+  for (let i = 0; i < 20; i++) {
+    const [message] = await jobMessages(tell, [{ payload: {}, priority: 100 }]);
+    const { id } = await outbox.enqueue(message!);
+    committed.set(id, performance.timeOrigin + performance.now());
+    await ours.db.executeSql('notify waybill_outbox');
+    await sleep(150);
+  }
+  const { rows } = await ours.db.executeSql<{ message_id: string; ms: number }>('select * from began');
+  await ours.db.executeSql('truncate waybill.outbox_messages');
+  return rows.map(({ message_id, ms }) => ms - committed.get(message_id)!);
+}

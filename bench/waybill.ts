@@ -1,0 +1,115 @@
+// Ourselves as a contender, as deployed: a relay and a worker process with their defaults, metrics and log on. While messages are put in,
+// the queue is paused, as a person would pause it.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { migrate, standardSources } from '../src/db/migrate.ts';
+import { openDatabase, type Database } from '../src/db/pool.ts';
+import { jobMessages } from '../src/define/messages.ts';
+import { enqueueJob } from '../src/define/recorder.ts';
+import { createNudge } from '../src/outbox/nudge.ts';
+import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
+import { noop, tell } from './app.ts';
+import { startChild, type Child } from './child.ts';
+import type { Contender } from './contender.ts';
+
+export type Role = 'relay' | 'jobs' | 'email' | 'scheduler';
+
+export type Ours = Contender & {
+  readonly db: Database;
+  start(role: Role, env?: Readonly<Record<string, string>>): Promise<Child>;
+};
+
+const openSql = `
+  select from waybill.outbox_messages where relayed_at is null and cancelled_at is null and available_at <= now()
+  union all
+  select from waybill.outbox_messages
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null limit 1`;
+
+/** @param roles processes to start with */
+export async function waybill(url: string, roles: readonly Role[] = ['relay', 'jobs']): Promise<Ours> {
+  const db = openDatabase({ url, max: 8, applicationName: 'bench', onIdleError: () => undefined });
+  await migrate(db, standardSources('bench/app.ts'));
+  await db.executeSql('create table if not exists began (message_id uuid, ms float8)');
+  const children: Child[] = [];
+  async function start(role: Role, env: Readonly<Record<string, string>> = {}): Promise<Child> {
+    const all = { DATABASE_URL: url, WAYBILL_APP: 'bench/app.ts', ...env };
+    const profile = process.env['BENCH_PROFILE'];
+    const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+    const child = startChild([...flags, '--import', 'tsx', `workers/${role}.ts`], all);
+    await child.says(`"${role}: started"`);
+    children.push(child);
+    return child;
+  }
+  for (const role of roles) await start(role);
+  const outbox = createPostgresOutbox(db);
+  let last: string | undefined; // of the messages that were put in, the one after which a drain has its number
+
+  async function isOpen(all: boolean): Promise<boolean> {
+    if (all) return (await db.executeSql(openSql)).rows.length > 0;
+    const sql = 'select from waybill.outbox_messages where id = $1 and delivered_at is null';
+    return (await db.executeSql(sql, [last])).rows.length > 0;
+  }
+
+  return {
+    name: 'waybill',
+    db,
+    start,
+    async fill(messages) {
+      await db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in']);
+      for (let i = 0; i < messages; i += 1_000) {
+        const payloads = Array.from({ length: Math.min(1_000, messages - i) }, () => ({ payload: {} }));
+        await outbox.enqueue(await jobMessages(noop, payloads));
+      }
+    },
+    async fillLater(messages) {
+      const availableAt = new Date(Date.now() + 86_400_000);
+      for (let i = 0; i < messages; i += 1_000)
+        await outbox.enqueue(
+          await jobMessages(
+            noop,
+            Array.from({ length: 1_000 }, () => ({ payload: {}, availableAt })),
+          ),
+        );
+    },
+    async drain(messages, all) {
+      if (!all) {
+        const sql = `select id from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = 'jobs'
+          and priority = 0 and available_at <= now() order by available_at offset $1 limit 1`;
+        last = (await db.executeSql<{ id: string }>(sql, [messages])).rows[0]!.id;
+      }
+      const began = performance.now();
+      await db.executeSql(resumeSql, ['jobs']);
+      while (await isOpen(all)) await sleep(10);
+      return performance.now() - began;
+    },
+    async latency(messages) {
+      const nudge = createNudge(db, (error) => console.error(error));
+      await db.executeSql('truncate began');
+      const committed = new Map<string, number>();
+      for (let i = 0; i < messages; i++) {
+        const { id } = await db.transaction((tx) => enqueueJob(createPostgresOutbox(tx), tell, {}));
+        committed.set(id, performance.timeOrigin + performance.now());
+        nudge();
+        await sleep(20 + (i % 7));
+      }
+      while (await isOpen(true)) await sleep(50);
+      const { rows } = await db.executeSql<{ message_id: string; ms: number }>('select * from began');
+      return rows.flatMap(({ message_id, ms }) =>
+        committed.has(message_id) ? [ms - committed.get(message_id)!] : [],
+      );
+    },
+    async clear() {
+      await db.executeSql(pauseSql, ['jobs', 'bench', 'cleared']);
+      await sleep(1_500); // what was claimed ahead is settled
+      await db.executeSql('truncate waybill.outbox_messages, waybill.outbox_ledger');
+      await db.executeSql(`delete from pgboss.job where name = 'jobs'`);
+      await db.executeSql(resumeSql, ['jobs']);
+    },
+    pids: () => children.map((child) => child.pid),
+    async end() {
+      await Promise.all(children.map((child) => child.end()));
+      await db.end();
+    },
+  };
+}
