@@ -60,7 +60,7 @@ async function settled({ db }: Ours): Promise<void> {
 
 /** Between the tenth and the ninetieth percent of the deliveries, by the database's clock. */
 async function rateOf(ours: Ours, messages: number): Promise<number> {
-  await ours.db.executeSql('truncate waybill.outbox_messages');
+  await ours.db.executeSql('truncate waybill.outbox_messages cascade');
   await enqueue(ours, messages, waitMs);
   await settled(ours);
   const sql = `select extract(epoch from percentile_disc(0.9) within group (order by delivered_at)
@@ -70,7 +70,7 @@ async function rateOf(ours: Ours, messages: number): Promise<number> {
 
 /** 100 messages of a second each, for four workers with 25 slots: milliseconds until the last is delivered. */
 async function tail({ ours }: Field): Promise<number> {
-  await ours.db.executeSql('truncate waybill.outbox_messages');
+  await ours.db.executeSql('truncate waybill.outbox_messages cascade');
   await enqueue(ours, 100, 1_000);
   await settled(ours);
   const sql = `select extract(epoch from max(delivered_at) - min(created_at))::float8 * 1000 as ms from waybill.outbox_messages`;
@@ -91,6 +91,6 @@ async function urgent({ ours }: Field, backlog: number): Promise<number[]> {
     await sleep(150);
   }
   const { rows } = await ours.db.executeSql<{ message_id: string; ms: number }>('select * from began');
-  await ours.db.executeSql('truncate waybill.outbox_messages');
+  await ours.db.executeSql('truncate waybill.outbox_messages cascade');
   return rows.map(({ message_id, ms }) => ms - committed.get(message_id)!);
 }

@@ -102,7 +102,7 @@ export async function waybill(url: string, roles: readonly Role[] = ['relay', 'j
     async clear() {
       await db.executeSql(pauseSql, ['jobs', 'bench', 'cleared']);
       await sleep(1_500); // what was claimed ahead is settled
-      await db.executeSql('truncate waybill.outbox_messages, waybill.outbox_ledger');
+      await db.executeSql('truncate waybill.outbox_messages, waybill.outbox_ledger cascade');
       await db.executeSql(`delete from pgboss.job where name = 'jobs'`);
       await db.executeSql(resumeSql, ['jobs']);
     },

@@ -22,29 +22,35 @@ export function createPatience(outer: readonly (Interrupt | undefined)[], timeou
   let over: { readonly reason: unknown } | undefined;
   const { promise: cut, reject } = Promise.withResolvers<never>();
   cut.catch(() => undefined); // told through the race; before it begins, nobody listens yet
-  const end = (reason: unknown): void => {
-    over ??= { reason };
-    own?.abort(reason);
-    reject(reason);
+  // Methods, not arrows: tsx names each arrow anew for each message.
+  const on = {
+    end(reason: unknown) {
+      over ??= { reason };
+      own?.abort(reason);
+      reject(reason);
+    },
+    abort() {
+      on.end(outer.find((signal) => signal?.aborted)?.reason);
+    },
   };
-  const signals = outer.filter((signal) => signal !== undefined);
-  const listeners = signals.map((signal) => ({ signal, onAbort: () => end(signal.reason) }));
-  for (const { signal, onAbort } of listeners) {
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+  for (const signal of outer) {
+    if (signal?.aborted) on.abort();
+    else signal?.addEventListener('abort', on.abort, { once: true });
   }
   // Not AbortSignal.timeout and .any: Node keeps those alive until they fire.
-  const timer = timeout ? setTimeout(() => end(new TimedOut(timeout)), timeout.ms) : undefined;
+  const timer = timeout ? setTimeout(() => on.end(new TimedOut(timeout)), timeout.ms) : undefined;
   return {
     get signal() {
       own ??= new AbortController();
       if (over) own.abort(over.reason);
       return own.signal;
     },
-    race: (work) => Promise.race([work, cut]),
+    race(work) {
+      return Promise.race([work, cut]);
+    },
     stop() {
       clearTimeout(timer);
-      for (const { signal, onAbort } of listeners) signal.removeEventListener('abort', onAbort);
+      for (const signal of outer) signal?.removeEventListener('abort', on.abort);
     },
   };
 }

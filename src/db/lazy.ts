@@ -19,21 +19,20 @@ class RolledBack extends Error {
 
 export function lazyTransaction(db: Transactions): LazyTransaction {
   let begun: Begun | undefined;
-  const open = async (): Promise<Transaction> => (begun ??= begin(db)).transaction;
-  // Methods, not arrows: one is made for each message, and most begin nothing.
+  // Methods, not arrows, which tsx names anew for each message; most of these begin nothing.
   const client: PgLike = {
     async query(text, values) {
-      return (await open()).client.query(text, values);
+      return (await (begun ??= begin(db)).transaction).client.query(text, values);
     },
   };
   return {
     tx: {
       client,
       async executeSql(text, values) {
-        return (await open()).executeSql(text, values);
+        return (await (begun ??= begin(db)).transaction).executeSql(text, values);
       },
       async savepoint(body) {
-        return (await open()).savepoint(body);
+        return (await (begun ??= begin(db)).transaction).savepoint(body);
       },
     },
     begun() {

@@ -54,7 +54,7 @@ export async function runHandler(
     const ctx = handlerContext(
       {
         tx: work.tx,
-        // What a handler does not ask for is not made.
+        // What a handler does not ask for is not made. Methods, not arrows, here and below: tsx names each arrow anew for each message.
         get outbox() {
           return outboxOn(work.tx);
         },
@@ -72,8 +72,12 @@ export async function runHandler(
         requestId: requestId ?? id,
         traceparent: traceparent ?? undefined,
         parentId: id,
-        onRecorded: () => (state.recorded = true),
-        isOpen: () => state.open,
+        onRecorded() {
+          state.recorded = true;
+        },
+        isOpen() {
+          return state.open;
+        },
       },
       message,
     );
