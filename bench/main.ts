@@ -38,7 +38,8 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   scale: () => scale(full ? fullScale : {}),
   idle: () => idle(full ? { seconds: 60 } : {}),
   cron: () => withWorld((world) => cron(world)),
-  email: () => withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
+  email: () =>
+    withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
 };
 
 const unknown = asked.find((name) => !(name in parts));
