@@ -13,7 +13,9 @@ export async function recordEmail(db: Executor, input: Partial<EmailInput> = {})
   const whole = { from: 'Shop <shop@shop.test>', to: 'ann@b.test', subject: 'Hello', text: 'Hi', ...input };
   const email = prepareEmail(whole, { defaultFrom: null });
   const outbox = createPostgresOutbox(db, { maxPayloadBytes: 10_485_760 });
-  const message = { kind: 'email' as const, name: 'email', queue: 'email', payload: email };
+  // Not due: a fleet on the same database would store it once more, when the inbox has been emptied perhaps.
+  const availableAt = new Date(Date.now() + 86_400_000);
+  const message = { kind: 'email' as const, name: 'email', queue: 'email', payload: email, availableAt };
   const { id } = await outbox.enqueue(message);
   const handover: Handover = {
     messageId: `<${id}@shop.test>`,
