@@ -43,6 +43,7 @@ export async function flat(options: FlatOptions = {}): Promise<object> {
   ];
   try {
     const all: Record<string, Record<string, [number, number][]>> = {};
+    for (const contender of [field.ours, ...field.peers]) await warmUp(contender);
     for (const { name, prepare } of loads)
       for (let round = 0; round < rounds; round++)
         for (const contender of [field.ours, ...field.peers]) {
@@ -64,6 +65,12 @@ export async function flat(options: FlatOptions = {}): Promise<object> {
   } finally {
     await field.end();
   }
+}
+
+/** What a process and a database do once, they have done. */
+async function warmUp(contender: Contender): Promise<void> {
+  await rate(contender);
+  await contender.clear();
 }
 
 /** Of the first messages, while as many again wait behind them. */

@@ -240,6 +240,26 @@ update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(s
 returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
           extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
+-- look
+with recursive
+lane as (
+  (select queue, priority from waybill.outbox_messages
+    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from lane cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     order by w.queue desc, w.priority desc limit 1) next)
+select exists (select from lane cross join lateral (
+           select from waybill.outbox_messages
+            where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+              and available_at <= now() limit 1) w where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))) as due,
+       exists (select from waybill.outbox_messages
+                where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status in ('sending') and claimed_until < now()
+                   or status in ('pending', 'failed') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond'))) as lapsed,
+       exists (
+select from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true limit 1) as probes;
+
 -- due lanes
 with recursive
 lane as (

@@ -57,7 +57,7 @@ export async function takeDue(
   return (await tx.executeSql<DueMessage>(takeDueSql, values)).rows;
 }
 
-const inFlight = `relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null`;
+export const inFlight = `relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null`;
 
 const ended = `id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
     request_id as "requestId", traceparent, last_error as error`;

@@ -1,7 +1,9 @@
 // The relay as a part of a process: relaying, sweeping and pruning, woken by the nudge.
 
 import { listen } from '../db/listen.ts';
+import { createLook } from '../outbox/look.ts';
 import { outboxChannel } from '../outbox/nudge.ts';
+import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import type { Part } from '../process/run.ts';
@@ -16,11 +18,29 @@ const sweepIntervalMs = 1_000;
 /** How late a probe may begin. */
 const probeIntervalMs = 1_000;
 
+/** A message may be relayed and unclaimed for so long before its parcel is looked for. */
+const suspectAfterMs = 10_000;
+
 export function relayPart(host: Host, queue: ParcelQueue): Part {
-  const { config, db, events, observe, progress } = host;
+  const { config, db, events, observe, progress, clock } = host;
   const wake = createWake();
+  let told = true; // there is a reason to relay without a look
+  const nudge = (): void => {
+    told = true;
+    wake.wake();
+  };
+  const freshMs = 0.5 * Math.min(config.pollIntervalMs, sweepIntervalMs);
+  const look = createLook(db, clock, { freshMs, suspectAfterMs });
   const relay = createRelay({ db, queue, events, observe, pollIntervalMs: config.pollIntervalMs });
-  const sweep = createSweep({ db, queue, events, observe, intervalMs: sweepIntervalMs, nudge: wake.wake });
+  const sweep = createSweep({
+    db,
+    queue,
+    events,
+    observe,
+    intervalMs: sweepIntervalMs,
+    nudge,
+    suspectAfterMs,
+  });
   const probe = createProbe({ db, queue, observe, intervalMs: probeIntervalMs });
   const retention = {
     deliveredMs: config.deliveredRetentionMs,
@@ -29,16 +49,30 @@ export function relayPart(host: Host, queue: ParcelQueue): Part {
   };
   const prune = createPrune({ db, events, observe, retention });
 
+  async function relayWhenDue(): Promise<Milliseconds> {
+    if (!told && !(await look()).due) return config.pollIntervalMs;
+    told = false; // before the step: a nudge during it counts
+    const delay = await relay();
+    told ||= delay < config.pollIntervalMs;
+    return delay;
+  }
+
   return {
     name: 'relay',
     async run(signal) {
       const common = { signal, onError: events.loopFailed, observe, progress };
       const onError = (error: unknown): void => events.loopFailed('listen', error);
       await Promise.all([
-        listen(db, [outboxChannel], wake.wake, { signal, checkMs: 10_000, onError }),
-        runLoop({ name: 'relay', step: relay, wake }, common),
-        runLoop({ name: 'sweep', step: sweep }, common),
-        runLoop({ name: 'probe', step: probe }, common),
+        listen(db, [outboxChannel], nudge, { signal, checkMs: 10_000, onError }),
+        runLoop({ name: 'relay', step: relayWhenDue, wake }, common),
+        runLoop(
+          { name: 'sweep', step: async () => ((await look()).lapsed ? sweep() : sweepIntervalMs) },
+          common,
+        ),
+        runLoop(
+          { name: 'probe', step: async () => ((await look()).probes ? probe() : probeIntervalMs) },
+          common,
+        ),
         runLoop({ name: 'prune', step: prune }, common),
       ]);
       await queue.close();

@@ -26,6 +26,7 @@ import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../.
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
 import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
+import { lookSql } from '../../src/outbox/look.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
 import { giveBackSql } from '../../src/outbox/gate.ts';
@@ -160,6 +161,7 @@ export const statements: Record<string, Statement> = {
     values: () => [['jobs'], [100], 500, ['q1'], [0]],
     uses: ['outbox_waiting', 'outbox_messages_pkey'],
   },
+  look: { sql: lookSql, values: () => [10_000], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'due lanes': { sql: dueLanesSql, values: () => [6_000], uses: ['outbox_waiting'] },
   'claim of a lane': {
     sql: claimLaneSql,
