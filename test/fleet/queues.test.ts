@@ -84,7 +84,11 @@ describe('parked', () => {
     await world.outbox.enqueue(messages);
     await until(async () => (await view('email')).state === 'parked', { what: 'the queue to be parked' });
     await until(async () => ((await view('email')).probe?.failed ?? 0) > 0, { what: 'a probe to fail' });
-    expect(await view('email')).toMatchObject({ waiting: 1_000, inFlight: 0 });
+    const all = async (): Promise<boolean> => {
+      const { waiting, inFlight } = await view('email');
+      return waiting === 1_000 && inFlight === 0; // between two probes
+    };
+    await until(all, { what: 'every mail to wait' });
     expect(smtp.mails).toEqual([]);
     auth.pass = 'the right one';
     await world.quiet(60_000);
