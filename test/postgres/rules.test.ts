@@ -1,4 +1,4 @@
-// What no row may hold, however it came about: the triggers of sql/0010_rules.sql.
+// What no row may hold, however it came about: the CHECK of sql/0015_counting.sql.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
