@@ -194,6 +194,39 @@ select address, reason, since from waybill.email_suppressions
 where ($1::text is null or address > $1) and ($2::text is null or position($2 in address) > 0)
 order by address limit $3;
 
+-- batch: find plans
+select message_id as "messageId", batch, planned_at > now() - interval '23 hours' as young, answer
+from waybill.email_batches where message_id = any($1::uuid[]);
+
+-- batch: write plans
+insert into waybill.email_batches as p (message_id, batch, position, size, recipients)
+select message_id, batch, position, size, recipients
+  from jsonb_to_recordset($1::jsonb) as r(message_id uuid, batch uuid, position int, size int, recipients text[])
+ order by message_id
+on conflict (message_id) do update
+   set batch = excluded.batch, position = excluded.position, size = excluded.size,
+       recipients = excluded.recipients, asked_again = false, planned_at = now()
+ where p.batch is null
+returning message_id;
+
+-- batch: plan again
+with marked as (
+  update waybill.email_batches set asked_again = true where batch = $1 and position = 0 returning batch)
+select m.id, m.payload, m.created_at as "createdAt", p.recipients, p.size
+  from marked join waybill.email_batches p on p.batch = marked.batch join waybill.outbox_messages m on m.id = p.message_id
+ order by p.position;
+
+-- batch: free
+with first as (
+  update waybill.email_batches set batch = null
+   where batch = $1 and position = 0 and ($2::boolean or not asked_again) returning message_id)
+update waybill.email_batches p set batch = null from first where p.batch = $1 and p.position > 0;
+
+-- batch: keep answers
+update waybill.email_batches p set answer = r.answer
+ from jsonb_to_recordset($2::jsonb) as r(message_id uuid, answer jsonb)
+where p.message_id = r.message_id and p.batch = $1 and p.answer is null;
+
 -- note a report
 insert into waybill.outbox_notes (message_id, type, recipient, detail, reference, source)
 select id, $3, $4, $5, $1, $6 from (

@@ -12,8 +12,10 @@ import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
 import type { Note, Outcome } from '../outbox/outcome.ts';
 import type { Milliseconds } from '../ports.ts';
 import { currentTraceparent } from '../trace/trace.ts';
+import type { Batching } from './batching.ts';
 import type { Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
+import { handoverOf } from './handover.ts';
 
 /** How mail goes out of this process. */
 export type Mailing = {
@@ -21,6 +23,8 @@ export type Mailing = {
   /** Whom mail may go to. */
   readonly allowed: Guard;
   readonly suppressed: Suppressed;
+  /** Emails that begin together go to the provider together. */
+  readonly batching?: Batching;
 };
 
 export type EmailPorts = {
@@ -41,9 +45,10 @@ export async function deliverEmail(
   ports: EmailPorts,
 ): Promise<Delivery> {
   const { mailing, emailFrom, backoff, onEmail } = ports;
-  const { provider } = mailing;
+  const { provider, batching } = mailing;
   try {
-    const { email, only } = readEmail(message.payload, { defaultFrom: emailFrom });
+    const read = readEmail(message.payload, { defaultFrom: emailFrom });
+    const { email, only } = read;
     const chosen = await choose(only?.recipients ?? everybody(email), mailing);
     if (!chosen) return { outcome: listUnread, backoff };
     const { recipients, notes } = chosen;
@@ -51,13 +56,8 @@ export async function deliverEmail(
       onEmail(provider.name, notes[0]?.type ?? 'suppressed');
       return { outcome: { type: 'delivered', then: [], notes }, backoff };
     }
-    const receipt = await provider.send(email, {
-      messageId: messageIdOf(only?.of ?? message.id, email),
-      idempotencyKey: message.id,
-      date: message.createdAt,
-      recipients,
-      signal,
-    });
+    const about = { ...handoverOf(message, read, recipients), signal };
+    const receipt = await (batching?.send(email, about, message.attempt) ?? provider.send(email, about));
     onEmail(provider.name, 'accepted');
     return { outcome: accepted(message, receipt, notes, { only, log: ports.log }), backoff };
   } catch (error) {
@@ -77,10 +77,6 @@ const listUnread: Outcome = {
 
 function everybody({ to, cc = [], bcc = [] }: EmailPayload): string[] {
   return [...to, ...cc, ...bcc].map(({ address }) => address);
-}
-
-function messageIdOf(id: string, { from }: EmailPayload): string {
-  return `<${id}@${from.address.split('@').at(-1)}>`;
 }
 
 type Chosen = { readonly recipients: readonly string[]; readonly notes: readonly Note[] };

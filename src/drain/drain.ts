@@ -175,8 +175,13 @@ const anybody = (): boolean => true;
 const nobody: Suppressed = async () => new Map();
 
 /** Without what was left out. */
-function given({ provider, allowed, suppressed }: DrainEmail) {
-  return { provider, ...(allowed && { allowed }), ...(suppressed && { suppressed }) };
+function given({ provider, allowed, suppressed, batching }: DrainEmail) {
+  return {
+    provider,
+    ...(allowed && { allowed }),
+    ...(suppressed && { suppressed }),
+    ...(batching && { batching }),
+  };
 }
 
 const noDatabase: Transactions = {

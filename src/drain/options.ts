@@ -3,6 +3,7 @@
 import type { PgPool, Transactions } from '../db/transaction.ts';
 import type { Registry } from '../define/registry.ts';
 import { checkOptions } from '../define/shape.ts';
+import type { Batching } from '../delivery/batching.ts';
 import type { Guard } from '../email/guard.ts';
 import type { EmailProvider } from '../email/provider.ts';
 import type { Suppressed } from '../email/suppression.ts';
@@ -21,6 +22,8 @@ export type DrainEmail = {
   readonly allowed?: Guard | undefined;
   /** Whom no mail goes to any more, of some addresses, and why; default: nobody is on such a list. */
   readonly suppressed?: Suppressed | undefined;
+  /** Where workers of a fleet send several emails in one request: theirs, which knows what they began. Default: each goes alone. */
+  readonly batching?: Batching | undefined;
 };
 
 export type DrainOptions = {

@@ -2,6 +2,7 @@
 // An application may bring its own: `defineApp({ email: { provider } })`.
 
 import type { EmailPayload } from './email.ts';
+import type { EmailError } from './error.ts';
 
 export type Receipt = {
   readonly accepted: readonly string[];
@@ -30,6 +31,26 @@ export type Handover = {
   readonly signal: AbortSignal;
 };
 
+/** An email in a request for several. Its `idempotencyKey` is its message's id. */
+export type Mail = { readonly email: EmailPayload; readonly about: Omit<Handover, 'signal'> };
+
+/** Several emails in one request under one key. A repeated key must send nothing twice. */
+export type EmailBatches = {
+  /** Emails in one request, at most. */
+  readonly size: number;
+  /** Whether the email may be among others. It depends on nothing but the email. */
+  takes(email: EmailPayload): boolean;
+  /**
+   * Hands all of them over. Under a key that is known already it gives what it gave first.
+   * @returns what became of each, in their order
+   * @throws EmailError when the request failed as a whole
+   */
+  send(
+    mails: readonly Mail[],
+    about: Pick<Handover, 'idempotencyKey' | 'signal'>,
+  ): Promise<readonly (Receipt | EmailError)[]>;
+};
+
 export type EmailProvider = {
   readonly name: string;
   /** Whether a repeated idempotencyKey sends nothing twice: then a lost answer is no possible duplicate. */
@@ -39,6 +60,8 @@ export type EmailProvider = {
    * @throws EmailError
    */
   send(email: EmailPayload, about: Handover): Promise<Receipt>;
+  /** Where one request for several is better than one for each. */
+  readonly batch?: EmailBatches;
   /**
    * Proves that the far side lets us in, and sends nothing.
    * @throws EmailError

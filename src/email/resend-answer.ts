@@ -4,17 +4,28 @@
 import { z } from 'zod';
 import type { Milliseconds } from '../ports.ts';
 import { isCertificateCode } from './decide.ts';
-import type { EmailFacts } from './error.ts';
+import type { EmailError, EmailFacts } from './error.ts';
 
 export type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
 
 /** The facts of an email error and its text, which may hold anything yet. */
 export type Told = Omit<EmailFacts, 'provider'> & { readonly message: string };
 
+export type Failed = (told: Told) => EmailError;
+
+export type Asked = {
+  readonly method: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+};
+
+/** One request, one answer. Throws an EmailError when none came. */
+export type Ask = (path: string, signal: AbortSignal, asked: Asked) => Promise<Answer>;
+
 /** Bytes of an answer that are read; Resend's have a few hundred. */
 const answerLimit = 65_536;
 
-const taken = z.object({ id: z.string().regex(/^[\x21-\x7e]{1,200}$/) });
+export const taken = z.object({ id: z.string().regex(/^[\x21-\x7e]{1,200}$/) });
 const refused = z.object({
   name: z
     .string()
@@ -43,17 +54,18 @@ export async function readAnswer({ status, headers, ok, body }: Response): Promi
 export const isSuccess = ({ status }: Answer): boolean => status >= 200 && status < 300;
 
 /** Resend's name for the email that it took; undefined when the answer is something else. */
-export function takenId({ text }: Answer): string | undefined {
-  return taken.safeParse(parsed(text)).data?.id;
+export function takenId(answer: Answer): string | undefined {
+  return taken.safeParse(jsonOf(answer)).data?.id;
 }
 
 /** Resend's name for the error. */
-export function refusalName({ text }: Answer): string | undefined {
-  return refused.safeParse(parsed(text)).data?.name;
+export function refusalName(answer: Answer): string | undefined {
+  return refused.safeParse(jsonOf(answer)).data?.name;
 }
 
-export function refusalOf({ status, headers, text }: Answer): Told {
-  const { name, message } = refused.safeParse(parsed(text)).data ?? {};
+export function refusalOf(answer: Answer): Told {
+  const { status, headers } = answer;
+  const { name, message } = refused.safeParse(jsonOf(answer)).data ?? {};
   const said = [name, message].filter((part) => part !== undefined).join(': ');
   return {
     message: `HTTP ${status} ${said || 'without a reason that can be read'}`,
@@ -69,7 +81,8 @@ export function unreadable({ status }: Answer): Told {
   return { message, phase: 'answered', status, code: 'EANSWER' };
 }
 
-function parsed(text: string): unknown {
+/** Undefined: it is no JSON. */
+export function jsonOf({ text }: Answer): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -4,7 +4,7 @@
 import type { Address } from './address.ts';
 import { headerFields, type EmailPayload } from './email.ts';
 import type { Attachment } from './parts.ts';
-import type { Handover } from './provider.ts';
+import type { Handover, Receipt } from './provider.ts';
 
 /** The tag that names the message: Resend's reports carry it. */
 export const messageTag = 'waybill_message';
@@ -44,6 +44,18 @@ export function resendBody(email: EmailPayload, about: Omit<Handover, 'signal'>)
   });
   const bare = (list: readonly Address[]) => list.map(({ address }) => address);
   return { json, recipients: bare([...to, ...cc, ...bcc]), later: bare(later) };
+}
+
+const ownMail = 'not in the same request: gets a mail of its own';
+
+/** @param id Resend's name for what it took */
+export function receiptOf({ recipients, later }: ResendBody, status: number, id: string): Receipt {
+  return {
+    accepted: recipients,
+    rejected: later.map((address) => ({ address, error: ownMail, temporary: true })),
+    response: `HTTP ${status} ${id}`,
+    reference: id,
+  };
 }
 
 /**

@@ -13,10 +13,11 @@ import {
   refusalOf,
   takenId,
   unreadable,
-  type Answer,
-  type Told,
+  type Ask,
+  type Failed,
 } from './resend-answer.ts';
-import { resendBody } from './resend-body.ts';
+import { createResendBatches } from './resend-batch.ts';
+import { receiptOf, resendBody } from './resend-body.ts';
 
 export type ResendOptions = {
   readonly apiKey: string;
@@ -25,8 +26,6 @@ export type ResendOptions = {
   readonly leaseMs: Milliseconds;
 };
 
-const ownMail = 'not in the same request: gets a mail of its own';
-
 export function createResendProvider(options: ResendOptions): EmailProvider {
   const ending = new AbortController();
   const failed = failureBeside(options.apiKey);
@@ -34,19 +33,15 @@ export function createResendProvider(options: ResendOptions): EmailProvider {
   return {
     name: 'resend',
     idempotent: true,
+    batch: createResendBatches(ask, failed),
     async send(email, { signal, ...about }) {
-      const { json, recipients, later } = resendBody(email, about);
+      const body = resendBody(email, about);
       const headers = { 'content-type': 'application/json', 'idempotency-key': about.idempotencyKey };
-      const answer = await ask('/emails', signal, { method: 'POST', headers, body: json });
+      const answer = await ask('/emails', signal, { method: 'POST', headers, body: body.json });
       if (!isSuccess(answer)) throw failed(refusalOf(answer));
       const id = takenId(answer);
       if (id === undefined) throw failed(unreadable(answer));
-      return {
-        accepted: recipients,
-        rejected: later.map((address) => ({ address, error: ownMail, temporary: true })),
-        response: `HTTP ${answer.status} ${id}`,
-        reference: id,
-      };
+      return receiptOf(body, answer.status, id);
     },
     async verify(signal) {
       const answer = await ask('/domains', signal, { method: 'GET' });
@@ -61,8 +56,6 @@ export function createResendProvider(options: ResendOptions): EmailProvider {
   };
 }
 
-type Failed = (told: Told) => EmailError;
-
 /** What is told may be stored and logged: neither the key nor a whole address is left in it. */
 function failureBeside(apiKey: string): Failed {
   return ({ message, ...facts }) => {
@@ -70,14 +63,6 @@ function failureBeside(apiKey: string): Failed {
     return new EmailError(text, { provider: 'resend', ...facts });
   };
 }
-
-type Asked = {
-  readonly method: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-};
-
-type Ask = (path: string, signal: AbortSignal, asked: Asked) => Promise<Answer>;
 
 function asking({ apiKey, baseUrl, leaseMs }: ResendOptions, ending: AbortSignal, failed: Failed): Ask {
   const patience = Math.floor((leaseMs * 3) / 4);

@@ -1,8 +1,11 @@
 // How mail goes out of a process, as the configuration and the application want it.
 
+import { randomUUID } from 'node:crypto';
 import type { Executor } from '../db/executor.ts';
 import type { App } from '../define/app.ts';
+import { batchingOf } from '../delivery/batching.ts';
 import type { Mailing } from '../delivery/email.ts';
+import { createBatchPlans } from '../email/batch-plan.ts';
 import { createProvider } from '../email/choose.ts';
 import { createGuard } from '../email/guard.ts';
 import type { ProviderLog } from '../email/provider.ts';
@@ -21,8 +24,14 @@ export function configuredMailing(
   log: ProviderLog,
 ): ConfiguredMailing {
   const provider = createProvider(config, { log, db }, app.email.provider);
+  const batching = batchingOf(provider, {
+    plans: createBatchPlans(db),
+    emailFrom: config.emailFrom,
+    newBatch: randomUUID,
+  });
   return {
     provider,
+    ...(batching && { batching }),
     allowed: createGuard(config.emailAllow),
     suppressed: createSuppressed(db),
     close: async () => provider.close?.(),

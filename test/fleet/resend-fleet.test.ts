@@ -1,4 +1,5 @@
-// Two thousand emails through everything that can go wrong between two workers and Resend, and the workers' deaths.
+// Two thousand emails, each in a request of its own because of its attachment, through everything that can go wrong between two workers
+// and Resend, and the workers' deaths.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { prepareEmail } from '../../src/email/email.ts';
@@ -59,7 +60,9 @@ it('D: what is accepted is what was committed, each once, through errors, lost a
   await fleet.start('relay');
   const workers = await Promise.all([fleet.start('email', workerEnv), fleet.start('email', workerEnv)]);
   const messages = Array.from({ length: count }, (_, i): NewMessage => {
-    const email = { from: 'shop@waybill.test', to: `a${i}@b.test`, subject: 'Receipt', text: 'Thank you' };
+    const attachments = [{ filename: 'receipt.txt', content: '2 × tea' }];
+    const to = `a${i}@b.test`;
+    const email = { from: 'shop@waybill.test', to, subject: 'Receipt', text: 'Thank you', attachments };
     const payload = prepareEmail(email, { defaultFrom: null });
     return { kind: 'email', name: 'email', queue: 'email', payload };
   });

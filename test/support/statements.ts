@@ -14,6 +14,13 @@ import {
 } from '../../src/cron/sweep.ts';
 import { gaugesSql } from '../../src/metrics/gauges.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
+import {
+  findPlansSql,
+  freePlanSql,
+  keepAnswersSql,
+  planAgainSql,
+  writePlansSql,
+} from '../../src/email/batch-plan.ts';
 import { storeEmailSql } from '../../src/email/inbox.ts';
 import {
   emailAttachmentSql,
@@ -146,6 +153,15 @@ export const statements: Record<string, Statement> = {
     values: () => [null, null, 101],
     uses: ['email_suppressions_pkey'],
   },
+  'batch: find plans': {
+    sql: findPlansSql,
+    values: (ids) => [ids],
+    uses: [],
+  },
+  'batch: write plans': { sql: writePlansSql, values: () => ['[]'], uses: [] },
+  'batch: plan again': { sql: planAgainSql, values: () => [token], uses: ['outbox_messages_pkey'] },
+  'batch: free': { sql: freePlanSql, values: () => [token, false], uses: ['email_batches_batch'] },
+  'batch: keep answers': { sql: keepAnswersSql, values: () => [token, '[]'], uses: [] },
   'note a report': {
     sql: noteReportSql,
     values: ([id]) => ['reference', id, 'bounced', 'a@b.test', 'mailbox full', 'event'],

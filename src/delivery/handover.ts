@@ -1,0 +1,21 @@
+// What a provider is told beside the email: the same on every attempt, for the same recipients.
+
+import type { EmailPayload, FollowUp } from '../email/email.ts';
+import type { Handover } from '../email/provider.ts';
+
+type Read = { readonly email: EmailPayload; readonly only?: FollowUp };
+
+/** A follow-up has the Message-ID of the email that it is a part of, and a key of its own. */
+export function handoverOf(
+  { id, createdAt }: { readonly id: string; readonly createdAt: Date },
+  { email, only }: Read,
+  recipients: readonly string[],
+): Omit<Handover, 'signal'> {
+  const domain = email.from.address.split('@').at(-1);
+  return {
+    messageId: `<${only?.of ?? id}@${domain}>`,
+    idempotencyKey: id,
+    date: createdAt,
+    recipients,
+  };
+}
