@@ -35,7 +35,7 @@ export type { DrainOptions } from './drain/options.ts';
 export { isEmailAddress } from './email/address.ts';
 export type { EmailInput, EmailPayload } from './email/email.ts';
 export { EmailError, type EmailFacts } from './email/error.ts';
-export type { EmailProvider, Handover, Receipt } from './email/provider.ts';
+export type { EmailBatches, EmailProvider, Handover, Mail, Receipt } from './email/provider.ts';
 export { createOutboxDrainRoute, type DrainRouteOptions, type FetchHandler } from './http/drain.ts';
 export type { Executor, PgLike } from './db/executor.ts';
 export { WaybillError } from './outbox/errors.ts';
