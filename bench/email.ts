@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
 import { freePort } from '../dev/free-port.ts';
@@ -10,6 +11,7 @@ import { prepareEmail } from '../src/email/email.ts';
 import { poolConnections } from '../src/email/smtp.ts';
 import type { NewMessage } from '../src/outbox/message.ts';
 import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { median } from './rounds.ts';
 import type { BenchWorld } from './world.ts';
 
 export type EmailBench = {
@@ -35,7 +37,7 @@ export async function email(
     ...(process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}),
   });
   try {
-    await sleep(300);
+    while (!(await listens(port))) await sleep(10);
     const url = `smtp://127.0.0.1:${port}`;
     await start('relay');
     await start('email', { WAYBILL_EMAIL_PROVIDER: 'smtp', SMTP_URL: url });
@@ -95,6 +97,11 @@ async function throughOutbox(db: BenchWorld['db'], messages: number): Promise<nu
   return messages / ((performance.now() - began) / 1000);
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
 }

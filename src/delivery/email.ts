@@ -50,7 +50,7 @@ export async function deliverEmail(
     const read = readEmail(message.payload, { defaultFrom: emailFrom });
     const { email, only } = read;
     const chosen = await choose(only?.recipients ?? everybody(email), mailing);
-    if (!chosen) return { outcome: listUnread, backoff };
+    if ('unread' in chosen) return { outcome: listUnread(chosen.unread), backoff, thrown: chosen.unread };
     const { recipients, notes } = chosen;
     if (recipients.length === 0) {
       onEmail(provider.name, notes[0]?.type ?? 'suppressed');
@@ -69,27 +69,25 @@ export async function deliverEmail(
   }
 }
 
-const listUnread: Outcome = {
-  type: 'released',
-  reason: 'the suppression list could not be read',
-  delay: listDelay,
-};
+function listUnread(error: unknown): Outcome {
+  const reason = `the suppression list could not be read: ${failureOf(error).message}`;
+  return { type: 'released', reason, delay: listDelay };
+}
 
 function everybody({ to, cc = [], bcc = [] }: EmailPayload): string[] {
   return [...to, ...cc, ...bcc].map(({ address }) => address);
 }
 
+type Unread = { readonly unread: unknown };
+
 type Chosen = { readonly recipients: readonly string[]; readonly notes: readonly Note[] };
 
-/** Whom it goes to now, and a note for each that it does not go to. Undefined: not to be known at present. */
-async function choose(
-  asked: readonly string[],
-  { allowed, suppressed }: Mailing,
-): Promise<Chosen | undefined> {
+/** Whom it goes to now, and a note for each that it does not go to. `unread`: not to be known at present. */
+async function choose(asked: readonly string[], { allowed, suppressed }: Mailing): Promise<Chosen | Unread> {
   const withheld = asked.filter((address) => !allowed(address));
   const permitted = asked.filter(allowed);
-  const list = await suppressed(permitted).catch(() => undefined);
-  if (list === undefined) return undefined;
+  const list = await suppressed(permitted).catch((error: unknown) => ({ unread: error }));
+  if ('unread' in list) return list;
   const detail = 'WAYBILL_EMAIL_ALLOW does not name it: not sent';
   return {
     recipients: permitted.filter((address) => !list.has(address)),

@@ -9,6 +9,9 @@ import { noticeSchema } from './notice.ts';
 /** Not a name that an application would give. What becomes of these messages is itself not told. */
 export const noticeJobName = 'waybill:notice';
 
+/** The same for the job and for its messages, which are recorded without it. */
+export const noticeAttempts = 12;
+
 export type NoticeTarget = { readonly url: string; readonly secret: string };
 
 export function noticeJob({ url, secret }: NoticeTarget): Job {
@@ -16,7 +19,7 @@ export function noticeJob({ url, secret }: NoticeTarget): Job {
     name: noticeJobName,
     payload: noticeSchema,
     timeout: '10s',
-    retry: { maxAttempts: 12, backoff: { initial: '5s', factor: 2, max: '30m' } },
+    retry: { maxAttempts: noticeAttempts, backoff: { initial: '5s', factor: 2, max: '30m' } },
     async handler({ message, signal }, notice) {
       const now = new Date(); // of the signature, which its reader compares with a clock of its own
       const body = JSON.stringify({ type: notice.type, timestamp: now.toISOString(), data: notice.data });

@@ -6,7 +6,7 @@ import type { Executor } from '../db/executor.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Verification } from '../outbox/verify.ts';
 import type { Milliseconds } from '../ports.ts';
-import { noticeJobName } from './job.ts';
+import { noticeAttempts, noticeJobName } from './job.ts';
 import type { Notice, NoticeOf } from './notice.ts';
 
 const interval: Milliseconds = 10_000;
@@ -107,7 +107,7 @@ export async function tellVerification(
 
 async function record(outbox: OutboxPort, notices: readonly Notice[]): Promise<number> {
   if (notices.length === 0) return 0;
-  const message = { kind: 'job', name: noticeJobName, queue: 'jobs', maxAttempts: 12 } as const;
+  const message = { kind: 'job', name: noticeJobName, queue: 'jobs', maxAttempts: noticeAttempts } as const;
   await outbox.enqueue(notices.map((payload) => ({ ...message, payload })));
   return notices.length;
 }

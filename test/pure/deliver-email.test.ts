@@ -173,7 +173,10 @@ describe('whom it does not go to', () => {
       suppressed: () => Promise.reject(new Error('away')),
     });
     expect(sent).toEqual([]);
-    expect(outcome).toMatchObject({ type: 'released' });
+    expect(outcome).toMatchObject({
+      type: 'released',
+      reason: 'the suppression list could not be read: away',
+    });
   });
 });
 
