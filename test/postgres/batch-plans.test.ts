@@ -147,7 +147,8 @@ it('D: a drain with the batching of its fleet asks for the same bytes again afte
       outbox: createPostgresOutbox(database.db),
       registry: defineOutboxRegistry({}),
       email: { provider, batching },
-      retryDelayMs: () => 0,
+      retryDelayMs: () => 0, // due at once: without a bound the same drain would take them again
+      batchSize: 4,
     });
   expect(await drain()).toMatchObject({ claimed: 4, retried: 4 });
   expect(await drain()).toMatchObject({ claimed: 4, delivered: 4 });
