@@ -1,13 +1,13 @@
 -- record one
-insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts) values ($1, $2, $3, $4, $5, $6);
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision) values ($1, $2, $3, $4, $5, $6, 0);
 
 -- record one with a key
 select $1::uuid as id where waybill.outbox_record($1::uuid, $2::text, $3::text, $4::text, $5::jsonb, $6::int, $7::int, $8::timestamptz, $9::text, $10::uuid, $11::text, $12::text);
 
 -- record
-insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::int[], $7::int[], $8::timestamptz[], $9::text[], $10::uuid[], $11::text[], $12::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::int[], $7::int[], $8::timestamptz[], $9::text[], $10::uuid[], $11::text[], $12::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
 where n.delivery_key is null or not exists (
   select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
@@ -36,7 +36,7 @@ entered as (
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-       relayed_at = coalesce(m.relayed_at, now()), counted = true
+       relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
@@ -74,7 +74,7 @@ entered as (
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-       relayed_at = coalesce(m.relayed_at, now()), counted = true
+       relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
@@ -97,7 +97,7 @@ settled as (
          dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end,
          relayed_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
          available_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
-         last_error = coalesce(g.error, m.last_error)
+         last_error = coalesce(g.error, m.last_error), revision = m.revision + 1
     from g
    where m.id = g.id and m.claim_token = g.token and m.status in ('sending')
   returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds, g.ended, g.error, g.ambiguous),
@@ -108,9 +108,9 @@ tried as (
               when s.status = 'dead' then 'dead' else 'retried' end, s.error
     from settled s join waybill.outbox_messages o on o.id = s.id
    where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
-added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($7::uuid[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::int[], $13::int[], $14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($7::uuid[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::int[], $13::int[], $14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
 noted as (
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
   select r.message_id, r.type, r.recipient, r.detail, r.reference
@@ -241,7 +241,7 @@ with held as (
   select m.id from unnest($1::uuid[], $2::uuid[]) as g(id, token)
     join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
    for update of m skip locked)
-update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond'
+update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond', revision = m.revision + 1
   from held where m.id = held.id
 returning m.id;
 
@@ -269,7 +269,7 @@ found as (
 due as (
   select id from found
    where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
-update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from due))
+update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
 returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
           extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
@@ -322,7 +322,8 @@ entered as (
   select kind, count(*) from fresh where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
-       claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true
+       claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
+       revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
@@ -333,13 +334,13 @@ next as (
   select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked)
-update waybill.outbox_messages m set relayed_at = now()
+update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1
  where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
 returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
 
 -- give back
 with back as (
-  update waybill.outbox_messages m set relayed_at = null
+  update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
    where m.id = any(array(select o.id from waybill.outbox_messages o
                            where o.id = any($1::uuid[]) and o.relayed_at is not null and o.status in ('pending', 'failed')
                            for update skip locked)))
@@ -356,7 +357,7 @@ expired as (
          dead_at = case when lapsed.last then now() end,
          relayed_at = case when lapsed.last then m.relayed_at end,
          available_at = case when lapsed.last then m.available_at else now() end,
-         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1,
+         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
          last_error = 'the lease ran out: the worker ' || lapsed.claimed_by || ' died or stood still'
     from lapsed where m.id = lapsed.id
   returning m.*),
@@ -386,7 +387,7 @@ where relayed_at is not null and delivered_at is null and dead_at is null and ca
 order by relayed_at limit $2;
 
 -- unrelay
-update waybill.outbox_messages m set relayed_at = null
+update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
  where m.id in (select o.id from waybill.outbox_messages o
                  where o.id = any($1::uuid[]) and o.relayed_at < now() - $2 * interval '1 millisecond'
                    and o.status in ('pending', 'failed') for update skip locked)
@@ -562,9 +563,9 @@ recorded as (
          reason, skipped_ticks, catch_up_from, catch_up_to, manifest, message_id from t
   on conflict (name, scheduled_at) where source = 'cron' do nothing
   returning id, message_id),
-messages as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+messages as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent from unnest($13::uuid[], $14::text[], $15::text[], $16::text[], $17::jsonb[], $18::int[], $19::int[], $20::timestamptz[], $21::text[], $22::uuid[], $23::text[], $24::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join recorded r on r.message_id = n.id)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($13::uuid[], $14::text[], $15::text[], $16::text[], $17::jsonb[], $18::int[], $19::int[], $20::timestamptz[], $21::text[], $22::uuid[], $23::text[], $24::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join recorded r on r.message_id = n.id)
 select id from recorded;
 
 -- cron: move on

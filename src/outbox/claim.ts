@@ -13,7 +13,7 @@ const take = `,${enter('due')}
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
          claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-         relayed_at = coalesce(m.relayed_at, now()), counted = true
+         relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
    where m.id = any(array(select id from due))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
             m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(${probes}) as probe`;

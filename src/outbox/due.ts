@@ -40,7 +40,7 @@ export const takeDueSql = `
   due as (
     select id from found
      where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
-  update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from due))
+  update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
   returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
             extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
 
@@ -74,7 +74,7 @@ export const expireSql = `
            dead_at = case when lapsed.last then now() end,
            relayed_at = case when lapsed.last then m.relayed_at end,
            available_at = case when lapsed.last then m.available_at else now() end,
-           claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1,
+           claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
            last_error = 'the lease ran out: the worker ' || lapsed.claimed_by || ' died or stood still'
       from lapsed where m.id = lapsed.id
     returning m.*),
@@ -116,7 +116,7 @@ export async function findSuspects(db: Executor, olderThanMs: number, limit: num
 
 /** Makes messages wait for the relay again, unless somebody claimed or relayed them meanwhile. */
 export const unrelaySql = `
-  update waybill.outbox_messages m set relayed_at = null
+  update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
    where m.id in (select o.id from waybill.outbox_messages o
                    where o.id = any($1::uuid[]) and o.relayed_at < now() - $2 * interval '1 millisecond'
                      and ${guard('claim', 'o.status')} for update skip locked)

@@ -29,7 +29,7 @@ export const mayGo = `(${isOpen('queue')} or id = any(${probesThatMayGo}))`;
 /** A worker could not claim what it fetched: without a parcel these wait for the relay again. Tells whether their queue is closed. */
 export const giveBackSql = `
   with back as (
-    update waybill.outbox_messages m set relayed_at = null
+    update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
      where m.id = any(array(select o.id from waybill.outbox_messages o
                              where o.id = any($1::uuid[]) and o.relayed_at is not null and ${guard('claim', 'o.status')}
                              for update skip locked)))

@@ -47,7 +47,8 @@ export const claimLaneSql = `
   fresh as (select * from next where attempts = 0 and attempts < max_attempts and ${guard('claim')}),${enter('fresh')}
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
-         claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true
+         claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
+         revision = m.revision + 1
    where m.ctid = any(array(select ctid from fresh))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
             m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, false as probe, ${lag}`;
@@ -73,7 +74,7 @@ export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromLan
 /** Stamps the next messages as the relay does, so that they travel in parcels: limit, queue, priority, only those with an attempt behind them. */
 export const relayLaneSql = `
   with ${next}
-  update waybill.outbox_messages m set relayed_at = now()
+  update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1
    where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
   returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, ${lag}`;
 

@@ -30,9 +30,9 @@ export function newRows(first: number): string {
 
 /** `insert … select` of those rows; a message without availableAt is due at once, by the database's clock (invariant H). */
 export function insertRows(from: string): string {
-  return `insert into waybill.outbox_messages (${columns})
+  return `insert into waybill.outbox_messages (${columns}, revision)
     select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-           n.delivery_key, n.parent_id, n.request_id, n.traceparent from ${from}`;
+           n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from ${from}`;
 }
 
 export const recordSql = `${insertRows(newRows(1))}
@@ -80,8 +80,8 @@ const recordKeyedSql = `select $1::uuid as id where waybill.outbox_record(${Obje
   .join(', ')})`;
 
 function insertOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
-  let names = 'id, kind, name, queue, payload, max_attempts';
-  let parameters = '$1, $2, $3, $4, $5, $6';
+  let names = 'id, kind, name, queue, payload, max_attempts, revision';
+  let parameters = '$1, $2, $3, $4, $5, $6, 0';
   const values: unknown[] = [row.id, row.kind, row.name, row.queue, row.json, row.maxAttempts];
   const add = (name: keyof typeof types, value: unknown): void => {
     if (value === undefined) return;

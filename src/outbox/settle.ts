@@ -27,7 +27,7 @@ export const settleSql = `
            dead_at = case when g.ended = 'dead' or ${exhausted} then now() end,
            relayed_at = case when ${again} then null else m.relayed_at end,
            available_at = case when ${again} then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
-           last_error = coalesce(g.error, m.last_error)
+           last_error = coalesce(g.error, m.last_error), revision = m.revision + 1
       from g
      where m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
     returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds, g.ended, g.error, g.ambiguous),
@@ -74,6 +74,6 @@ export const extendSql = `
     select m.id from unnest($1::uuid[], $2::uuid[]) as g(id, token)
       join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
      for update of m skip locked)
-  update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond'
+  update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond', revision = m.revision + 1
     from held where m.id = held.id
   returning m.id`;

@@ -49,6 +49,7 @@ const files = [
   '0010_rules.sql',
   '0011_notes.sql',
   '0015_counting.sql',
+  '0022_checking.sql',
 ];
 
 /**

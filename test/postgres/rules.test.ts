@@ -1,4 +1,5 @@
-// What no row may hold, however it came about: the CHECK of sql/0015_counting.sql.
+// What no row may hold that somebody wrote by hand: the triggers of sql/0022_checking.sql. What the engine itself writes is held against the
+// same rules in every test with a database (test/support/global.ts).
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
@@ -7,6 +8,7 @@ import { testDatabase, type TestDatabase } from '../support/database.ts';
 let database: TestDatabase;
 beforeAll(async () => {
   database = await testDatabase();
+  await database.db.executeSql('drop trigger outbox_strict on waybill.outbox_messages');
 });
 afterAll(() => database.end());
 
