@@ -26,7 +26,7 @@ export function toExecutor(source: Executor | PgLike): Executor {
   }
   return {
     async executeSql<Row>(text: string, values: readonly unknown[] = []) {
-      const result = await marking(source.query(text, [...values]));
+      const result = await marking(source.query(text, values as unknown[]));
       return { rows: result.rows as Row[] };
     },
   };

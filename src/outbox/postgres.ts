@@ -32,25 +32,15 @@ export function createPostgresOutbox(
   const db = named(toExecutor(source), options);
   const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
 
-  async function enqueue(message: NewMessage): Promise<Enqueued>;
-  async function enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
-  async function enqueue(given: NewMessage | readonly NewMessage[]): Promise<Enqueued | Enqueued[]> {
-    const many = Array.isArray(given) ? (given as readonly NewMessage[]) : [given as NewMessage];
-    const recorded = await record(
-      db,
-      many.map((m) => checkMessage(m, maxBytes)),
-    );
-    return Array.isArray(given) ? recorded : recorded[0]!;
-  }
-
-  async function settle(settlements: readonly Settlement[]): Promise<Settled[]> {
-    if (settlements.length === 0) return [];
-    return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
-  }
-
-  return {
-    enqueue,
-    settle,
+  // Methods, because an outbox is made for each transaction: tsx defines the name of every other function anew.
+  const outbox: OutboxPort = {
+    enqueue(given: NewMessage | readonly NewMessage[]) {
+      return enqueueOn(db, maxBytes, given) as Promise<Enqueued & Enqueued[]>;
+    },
+    async settle(settlements: readonly Settlement[]) {
+      if (settlements.length === 0) return [];
+      return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
+    },
     async claimBatch(request: ClaimRequest) {
       if (request.limit < 1 || request.ids?.length === 0) return [];
       const lease = [request.limit, request.leaseMs, request.workerId];
@@ -61,14 +51,14 @@ export function createPostgresOutbox(
       return rows.map(claimedMessage);
     },
     async markDelivered(id, claimToken, then = []) {
-      return (await settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
+      return (await outbox.settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
     },
     async markFailed(id, claimToken, error, options: FailOptions = {}) {
       const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
       const settlement: Settlement = permanent
         ? { id, claimToken, to: 'dead', error, ambiguous }
         : { id, claimToken, to: 'failed', error, delay, ambiguous };
-      return (await settle([settlement])).length === 1;
+      return (await outbox.settle([settlement])).length === 1;
     },
     async extend(claims: readonly Claim[], leaseMs) {
       if (claims.length === 0) return [];
@@ -82,9 +72,25 @@ export function createPostgresOutbox(
       checkId(id);
       return (await db.executeSql(cancelSql, [id])).rows.length === 1;
     },
-    once: (about, make) => onceOn(db, about, make),
-    on: (other) => createPostgresOutbox(other, options),
+    once(about, make) {
+      return onceOn(db, about, make);
+    },
+    on(other) {
+      return createPostgresOutbox(other, options);
+    },
   };
+  return outbox;
+}
+
+async function enqueueOn(
+  db: Executor,
+  maxBytes: number,
+  given: NewMessage | readonly NewMessage[],
+): Promise<Enqueued | Enqueued[]> {
+  const many = Array.isArray(given) ? (given as readonly NewMessage[]) : [given as NewMessage];
+  const checked = many.map((message) => checkMessage(message, maxBytes));
+  const recorded = await record(db, checked);
+  return Array.isArray(given) ? recorded : recorded[0]!;
 }
 
 function named(db: Executor, { tableName }: TableOptions): Executor {
