@@ -34,7 +34,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   drain: () => drain({ ...messages, ...rounds }),
   latency: () => latency({ ...messages, ...rounds }),
   flat: () => flat({ ...(full ? fullFlat : {}), ...rounds }),
-  record: () => withWorld((world) => record(world, Number(values.rounds ?? 5))),
+  record: () => withWorld((world) => record(world, Number(values.rounds ?? 21))),
   scale: () => scale(full ? fullScale : {}),
   idle: () => idle(full ? { seconds: 60 } : {}),
   cron: () => withWorld((world) => cron(world)),
