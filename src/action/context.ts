@@ -48,62 +48,80 @@ export type ContextParts = {
   readonly isOpen?: () => boolean;
 };
 
-/** What a handler does not ask for is not made: most ask for little, and all of it costs more than a short one does. */
 export function createContext(parts: ContextParts): ActionContext {
-  const { invoker, requestId } = parts;
-  let db: ActionContext['db'] | undefined;
-  let email: ActionContext['email'] | undefined;
-  let recording: Pick<ActionContext, 'events' | 'jobs'> | undefined;
-  let log: Log | undefined;
-  return {
-    async [onceKey](key, make) {
-      checkOpen(parts);
-      const { answer } = await parts.outbox.once({ scope: parts.caller, key }, make);
-      return answer;
-    },
-    get db() {
-      return (db ??= contextDatabase(parts.tx, () => checkOpen(parts)));
-    },
-    get email() {
-      const { emailFrom: from, registry } = parts;
-      const defaults = { from, maxAttempts: registry?.app.email.retry.maxAttempts };
-      return (email ??= { enqueue: emailEnqueuer(defaults, enqueuer(parts)) });
-    },
-    get events() {
-      return (recording ??= recorders(parts)).events;
-    },
-    get jobs() {
-      return (recording ??= recorders(parts)).jobs;
-    },
-    push,
-    invoker,
-    get signal() {
-      return parts.signal;
-    },
-    get log() {
-      return (log ??= parts.log);
-    },
-    requestId,
-  };
+  return new Context(parts);
+}
+
+/**
+ * What a handler does not ask for is not made: most ask for little, and all of it costs more than a short one does.
+ * A class, because an object with getters of its own costs V8 a shape of its own, for each message.
+ */
+class Context implements ActionContext {
+  readonly #parts: ContextParts;
+  readonly invoker: Invoker;
+  readonly requestId: string;
+  readonly push = push;
+  #db: ActionContext['db'] | undefined = undefined;
+  #email: ActionContext['email'] | undefined = undefined;
+  #recording: Pick<ActionContext, 'events' | 'jobs'> | undefined = undefined;
+  #log: Log | undefined = undefined;
+
+  constructor(parts: ContextParts) {
+    this.#parts = parts;
+    this.invoker = parts.invoker;
+    this.requestId = parts.requestId;
+  }
+
+  async [onceKey](key: string, make: () => Promise<unknown>): Promise<unknown> {
+    checkOpen(this.#parts);
+    const { answer } = await this.#parts.outbox.once({ scope: this.#parts.caller, key }, make);
+    return answer;
+  }
+
+  get db(): ActionContext['db'] {
+    return (this.#db ??= contextDatabase(this.#parts.tx, () => checkOpen(this.#parts)));
+  }
+
+  get email(): ActionContext['email'] {
+    const { emailFrom: from, registry } = this.#parts;
+    const defaults = { from, maxAttempts: registry?.app.email.retry.maxAttempts };
+    return (this.#email ??= { enqueue: emailEnqueuer(defaults, enqueuer(this.#parts)) });
+  }
+
+  get events(): ActionContext['events'] {
+    return (this.#recording ??= recorders(this.#parts)).events;
+  }
+
+  get jobs(): ActionContext['jobs'] {
+    return (this.#recording ??= recorders(this.#parts)).jobs;
+  }
+
+  get signal(): AbortSignal {
+    return this.#parts.signal;
+  }
+
+  get log(): Log {
+    return (this.#log ??= this.#parts.log);
+  }
 }
 
 /** For jobs and listeners. What they enqueue has their message as its parent. */
 export function handlerContext(parts: ContextParts, message: ClaimedMessage): HandlerContext {
   const { id, attempt, maxAttempts, deliveryKey } = message;
-  return Object.assign(createContext(parts), { message: { id, attempt, maxAttempts, deliveryKey } });
+  return Object.assign(new Context(parts), { message: { id, attempt, maxAttempts, deliveryKey } });
 }
 
-function checkOpen({ signal, isOpen, caller }: ContextParts): void {
-  signal.throwIfAborted();
-  if (isOpen?.() === false)
+function checkOpen(parts: ContextParts): void {
+  parts.signal.throwIfAborted();
+  if (parts.isOpen?.() === false)
     throw new WaybillError(
       'context_closed',
-      `${caller} used its ctx after it had ended: a promise was not awaited`,
+      `${parts.caller} used its ctx after it had ended: a promise was not awaited`,
     );
 }
 
 function enqueuer(parts: ContextParts): Enqueue {
-  const { outbox, requestId, traceparent, parentId, onRecorded, keysRequired, caller } = parts;
+  const { outbox, requestId, traceparent, parentId, keysRequired, caller } = parts;
   return async (messages) => {
     checkOpen(parts);
     const keyless = keysRequired ? messages.find((message) => message.deliveryKey === undefined) : undefined;
@@ -115,7 +133,7 @@ function enqueuer(parts: ContextParts): Enqueue {
     if (messages.length === 0) return [];
     const whole = messages.map((message) => ({ ...message, requestId, traceparent, parentId }));
     const enqueued = await tracedCreate(whole, (traced) => outbox.enqueue(traced));
-    onRecorded?.();
+    parts.onRecorded?.();
     return enqueued;
   };
 }

@@ -18,41 +18,53 @@ export type Timeout = { readonly ms: Milliseconds; readonly what: string };
  * @param timeout and so does the time, counted from now
  */
 export function createPatience(outer: readonly (Interrupt | undefined)[], timeout: Timeout | null): Patience {
-  let own: AbortController | undefined; // most handlers never ask
-  let over: { readonly reason: unknown } | undefined;
-  const { promise: cut, reject } = Promise.withResolvers<never>();
-  cut.catch(() => undefined); // told through the race; before it begins, nobody listens yet
-  // Methods, not arrows: tsx names each arrow anew for each message.
-  const on = {
-    end(reason: unknown) {
-      over ??= { reason };
-      own?.abort(reason);
-      reject(reason);
-    },
-    abort() {
-      on.end(outer.find((signal) => signal?.aborted)?.reason);
-    },
-  };
-  for (const signal of outer) {
-    if (signal?.aborted) on.abort();
-    else signal?.addEventListener('abort', on.abort, { once: true });
+  return new Waiting(outer, timeout);
+}
+
+/** A class, because an object with getters of its own costs V8 a shape of its own, for each message. */
+class Waiting implements Patience {
+  readonly #outer: readonly (Interrupt | undefined)[];
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #heard: () => void;
+  #own: AbortController | undefined = undefined; // most handlers never ask
+  #over: { readonly reason: unknown } | undefined = undefined;
+  #cut: ((reason: unknown) => void) | undefined = undefined;
+
+  constructor(outer: readonly (Interrupt | undefined)[], timeout: Timeout | null) {
+    this.#outer = outer;
+    this.#heard = () => this.#end(outer.find((signal) => signal?.aborted)?.reason);
+    for (const signal of outer) {
+      if (signal?.aborted) this.#heard();
+      else signal?.addEventListener('abort', this.#heard, { once: true });
+    }
+    // Not AbortSignal.timeout and .any: Node keeps those alive until they fire.
+    this.#timer = timeout ? setTimeout(() => this.#end(new TimedOut(timeout)), timeout.ms) : undefined;
   }
-  // Not AbortSignal.timeout and .any: Node keeps those alive until they fire.
-  const timer = timeout ? setTimeout(() => on.end(new TimedOut(timeout)), timeout.ms) : undefined;
-  return {
-    get signal() {
-      own ??= new AbortController();
-      if (over) own.abort(over.reason);
-      return own.signal;
-    },
-    race(work) {
-      return Promise.race([work, cut]);
-    },
-    stop() {
-      clearTimeout(timer);
-      for (const signal of outer) signal?.removeEventListener('abort', on.abort);
-    },
-  };
+
+  #end(reason: unknown): void {
+    this.#over ??= { reason };
+    this.#own?.abort(reason);
+    this.#cut?.(reason);
+  }
+
+  get signal(): AbortSignal {
+    this.#own ??= new AbortController();
+    if (this.#over) this.#own.abort(this.#over.reason);
+    return this.#own.signal;
+  }
+
+  race<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#cut = reject;
+      if (this.#over) reject(this.#over.reason);
+      work.then(resolve, reject);
+    });
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    for (const signal of this.#outer) signal?.removeEventListener('abort', this.#heard);
+  }
 }
 
 export class TimedOut extends Error {

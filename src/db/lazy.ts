@@ -1,6 +1,6 @@
 // A transaction that begins with its first statement. A handler that needs no database holds no connection.
 
-import type { PgLike } from './executor.ts';
+import type { PgLike, SqlResult } from './executor.ts';
 import type { Transaction, Transactions } from './transaction.ts';
 
 export type LazyTransaction = {
@@ -18,37 +18,65 @@ class RolledBack extends Error {
 }
 
 export function lazyTransaction(db: Transactions): LazyTransaction {
-  let begun: Begun | undefined;
-  // Methods, not arrows, which tsx names anew for each message; most of these begin nothing.
-  const client: PgLike = {
-    async query(text, values) {
-      return (await (begun ??= begin(db)).transaction).client.query(text, values);
-    },
-  };
-  return {
-    tx: {
-      client,
-      async executeSql(text, values) {
-        return (await (begun ??= begin(db)).transaction).executeSql(text, values);
+  return new Lazy(db);
+}
+
+/** A class, because one is made for each message, and most of them begin nothing: its methods are made once. */
+class Lazy implements LazyTransaction {
+  readonly #db: Transactions;
+  readonly tx: Transaction;
+  #begun: Begun | undefined = undefined;
+
+  constructor(db: Transactions) {
+    this.#db = db;
+    this.tx = new LazyStatements(this);
+  }
+
+  transaction(): Promise<Transaction> {
+    return (this.#begun ??= begin(this.#db)).transaction;
+  }
+
+  begun(): boolean {
+    return this.#begun !== undefined;
+  }
+
+  async commit(): Promise<void> {
+    this.#begun?.end();
+    await this.#begun?.finished;
+  }
+
+  async rollback(): Promise<void> {
+    this.#begun?.end(new RolledBack());
+    await this.#begun?.finished.catch((error: unknown) => {
+      if (!(error instanceof RolledBack)) throw error;
+    });
+  }
+}
+
+class LazyStatements implements Transaction {
+  readonly #lazy: Lazy;
+  #client: PgLike | undefined = undefined;
+
+  constructor(lazy: Lazy) {
+    this.#lazy = lazy;
+  }
+
+  get client(): PgLike {
+    const lazy = this.#lazy;
+    return (this.#client ??= {
+      async query(text, values) {
+        return (await lazy.transaction()).client.query(text, values);
       },
-      async savepoint(body) {
-        return (await (begun ??= begin(db)).transaction).savepoint(body);
-      },
-    },
-    begun() {
-      return begun !== undefined;
-    },
-    async commit() {
-      begun?.end();
-      await begun?.finished;
-    },
-    async rollback() {
-      begun?.end(new RolledBack());
-      await begun?.finished.catch((error: unknown) => {
-        if (!(error instanceof RolledBack)) throw error;
-      });
-    },
-  };
+    });
+  }
+
+  async executeSql<Row>(text: string, values?: readonly unknown[]): Promise<SqlResult<Row>> {
+    return (await this.#lazy.transaction()).executeSql<Row>(text, values);
+  }
+
+  async savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T> {
+    return (await this.#lazy.transaction()).savepoint(body);
+  }
 }
 
 type Begun = {

@@ -2,11 +2,11 @@
 // a handler that never returns does not keep its slot.
 
 import type { z } from 'zod';
-import { handlerContext } from '../action/context.ts';
-import { createPatience } from '../action/patience.ts';
+import { handlerContext, type ContextParts } from '../action/context.ts';
+import { createPatience, type Patience } from '../action/patience.ts';
 import type { Executor } from '../db/executor.ts';
 import { lazyTransaction } from '../db/lazy.ts';
-import type { Transactions } from '../db/transaction.ts';
+import type { Transaction, Transactions } from '../db/transaction.ts';
 import type { HandlerContext } from '../define/context.ts';
 import type { Registry } from '../define/registry.ts';
 import { decodePayload } from '../define/payload.ts';
@@ -40,53 +40,89 @@ export async function runHandler(
   handled: Handled,
   message: ClaimedMessage,
   outer: Interrupt,
-  { db, outboxOn, emailFrom, registry, log }: HandlerPorts,
+  ports: HandlerPorts,
 ): Promise<Delivery> {
   const { backoff } = handled.retry;
-  const work = lazyTransaction(db);
+  const work = lazyTransaction(ports.db);
   const { timeoutMs } = handled;
   const timeout = timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' };
   const patience = createPatience([outer], timeout);
-  const state = { open: true, recorded: false };
+  const parts = new Parts(ports, message, work.tx, patience);
   try {
     const payload = await decodePayload(handled, message.payload);
-    const { id, name, requestId, traceparent, attempt } = message;
-    const ctx = handlerContext(
-      {
-        tx: work.tx,
-        // What a handler does not ask for is not made. Methods, not arrows, here and below: tsx names each arrow anew for each message.
-        get outbox() {
-          return outboxOn(work.tx);
-        },
-        get signal() {
-          return patience.signal;
-        },
-        get log() {
-          return log.child({ message: id, name, attempt, traceId: traceIdOf(traceparent) });
-        },
-        emailFrom,
-        registry,
-        emits: null,
-        caller: `${message.kind} ${name}`,
-        invoker: { type: 'system', source: 'outbox' },
-        requestId: requestId ?? id,
-        traceparent: traceparent ?? undefined,
-        parentId: id,
-        onRecorded() {
-          state.recorded = true;
-        },
-        isOpen() {
-          return state.open;
-        },
-      },
-      message,
-    );
+    const ctx = handlerContext(parts, message);
     await patience.race(handled.handler(ctx, payload));
-    return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: state.recorded };
+    return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: parts.recorded };
   } catch (error) {
     return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work, thrown: error };
   } finally {
     patience.stop();
-    state.open = false; // a handler that goes on has no part in the transaction any more
+    parts.open = false; // a handler that goes on has no part in the transaction any more
+  }
+}
+
+const invoker = { type: 'system', source: 'outbox' } as const;
+
+/** What the context of one message is made of. What a handler does not ask for is not made. */
+class Parts implements ContextParts {
+  readonly #ports: HandlerPorts;
+  readonly #message: ClaimedMessage;
+  readonly #patience: Patience;
+  readonly tx: Transaction;
+  readonly emits = null;
+  readonly invoker = invoker;
+  open = true;
+  recorded = false;
+
+  constructor(ports: HandlerPorts, message: ClaimedMessage, tx: Transaction, patience: Patience) {
+    this.#ports = ports;
+    this.#message = message;
+    this.#patience = patience;
+    this.tx = tx;
+  }
+
+  get outbox(): OutboxPort {
+    return this.#ports.outboxOn(this.tx);
+  }
+
+  get signal(): AbortSignal {
+    return this.#patience.signal;
+  }
+
+  get log(): Log {
+    const { id, name, attempt, traceparent } = this.#message;
+    return this.#ports.log.child({ message: id, name, attempt, traceId: traceIdOf(traceparent) });
+  }
+
+  get emailFrom(): string | null {
+    return this.#ports.emailFrom;
+  }
+
+  get registry(): Registry {
+    return this.#ports.registry;
+  }
+
+  get caller(): string {
+    return `${this.#message.kind} ${this.#message.name}`;
+  }
+
+  get requestId(): string {
+    return this.#message.requestId ?? this.#message.id;
+  }
+
+  get traceparent(): string | undefined {
+    return this.#message.traceparent ?? undefined;
+  }
+
+  get parentId(): string {
+    return this.#message.id;
+  }
+
+  onRecorded(): void {
+    this.recorded = true;
+  }
+
+  isOpen(): boolean {
+    return this.open;
   }
 }

@@ -23,7 +23,23 @@ export type Held = {
   isSafe(): boolean;
 };
 
-type Entry = { message: ClaimedMessage; until: Milliseconds; signal: OwnInterrupt };
+/** A class, because one is made for each message: its method is made once. */
+class Entry implements Held {
+  readonly message: ClaimedMessage;
+  readonly signal: OwnInterrupt = createInterrupt();
+  readonly #clock: Clock;
+  until: Milliseconds;
+
+  constructor(message: ClaimedMessage, until: Milliseconds, clock: Clock) {
+    this.message = message;
+    this.until = until;
+    this.#clock = clock;
+  }
+
+  isSafe(): boolean {
+    return !this.signal.aborted && this.#clock.now() < this.until;
+  }
+}
 
 export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: Clock): Leases {
   const entries = new Map<string, Entry>();
@@ -50,14 +66,9 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
 
   return {
     hold(message, since) {
-      const entry: Entry = { message, until: since + leaseMs, signal: createInterrupt() };
+      const entry = new Entry(message, since + leaseMs, clock);
       entries.set(message.claimToken, entry);
-      return {
-        signal: entry.signal,
-        isSafe() {
-          return !entry.signal.aborted && clock.now() < entry.until;
-        },
-      };
+      return entry;
     },
     giveBack() {
       for (const entry of entries.values()) entry.signal.abort(new GivenBack());
