@@ -4,7 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import { lanes } from './claim.ts';
-import { inFlight } from './due.ts';
+import { inFlight } from './lapsed.ts';
 import { isOpen } from './gate.ts';
 import { probesDueSql } from './park.ts';
 import { guard } from './transitions.ts';

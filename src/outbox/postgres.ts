@@ -3,7 +3,7 @@
 
 import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
 import { claimDueSql, claimIdsSql, claimedMessage, type ClaimedRow } from './claim.ts';
-import { expireSql } from './due.ts';
+import { expireSql } from './lapsed.ts';
 import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
 import { onceOn } from './once.ts';
 import { cancelSql } from './operate.ts';

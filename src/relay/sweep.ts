@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import { expireLeases, findSuspects, killExhausted, unrelay } from '../outbox/due.ts';
+import { expireLeases, findSuspects, killExhausted, unrelay } from '../outbox/lapsed.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { healing } from './heal.ts';

@@ -31,7 +31,8 @@ import {
 } from '../../src/email/mailbox.ts';
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
-import { exhaustSql, expireSql, suspectsSql, takeDueSql, unrelaySql } from '../../src/outbox/due.ts';
+import { takeDueSql } from '../../src/outbox/due.ts';
+import { exhaustSql, expireSql, suspectsSql, unrelaySql } from '../../src/outbox/lapsed.ts';
 import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
 import { lookSql } from '../../src/outbox/look.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
