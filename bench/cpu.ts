@@ -1,6 +1,7 @@
 // Processor time of processes, from Linux's /proc: on a machine that others use too it tells more than the clock.
 
 import { readFileSync, readdirSync } from 'node:fs';
+import { cpus } from 'node:os';
 
 const tickMs = 10;
 
@@ -40,4 +41,33 @@ export function residentMb(pid: number): number {
   } catch {
     return Number.NaN;
   }
+}
+
+/** Cores in use since now: of each group of processes, and of the whole machine, where `cores` is all there are. */
+export function watchCores<K extends string>(
+  groups: Readonly<Record<K, readonly number[]>>,
+): () => Readonly<Record<K | 'machine' | 'cores', number>> {
+  const names = Object.keys(groups) as K[];
+  const read = () => ({
+    at: performance.now(),
+    busy: busyMs(),
+    its: names.map((name) => cpuMs(groups[name])),
+  });
+  const from = read();
+  return () => {
+    const to = read();
+    const ms = to.at - from.at;
+    const each = names.map((name, i) => [name, (to.its[i]! - from.its[i]!) / ms] as const);
+    const all = [
+      ...each,
+      ['machine', (to.busy - from.busy) / ms] as const,
+      ['cores', cpus().length] as const,
+    ];
+    return Object.fromEntries(all) as Record<K | 'machine' | 'cores', number>;
+  };
+}
+
+/** Of all cores together. */
+function busyMs(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
 }

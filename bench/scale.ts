@@ -3,7 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobMessages } from '../src/define/messages.ts';
 import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
 import { tell, wait } from './app.ts';
+import { watchCores } from './cpu.ts';
 import { openField, type Field } from './field.ts';
 import type { Ours } from './waybill.ts';
 import { median } from './rounds.ts';
@@ -11,6 +13,7 @@ import { median } from './rounds.ts';
 export type ScaleOptions = {
   readonly processes?: readonly number[];
   readonly seconds?: number;
+  readonly tails?: number;
   readonly backlog?: number;
 };
 
@@ -18,23 +21,29 @@ const waitMs = 50;
 const slots = 25;
 const ideal = slots / (waitMs / 1_000);
 
-export async function scale({ processes = [1, 2, 4], seconds = 5, backlog = 50_000 }: ScaleOptions = {}) {
+export async function scale(options: ScaleOptions = {}) {
+  const { processes = [1, 2, 4], seconds = 5, tails = 5, backlog = 50_000 } = options;
   const field = await openField({ peers: [], roles: ['relay'] });
   try {
-    const shares: Record<string, number> = {};
-    let running = 0;
+    const steps: Record<string, Step> = {};
+    const workers: number[] = [];
+    const grow = async (n: number): Promise<void> => {
+      while (workers.length < n) workers.push((await field.ours.start('jobs')).pid);
+    };
     for (const n of processes) {
-      for (; running < n; running++) await field.ours.start('jobs');
-      shares[n] = (await rateOf(field.ours, Math.round(n * ideal * seconds))) / (n * ideal);
+      await grow(n);
+      steps[n] = await step(field, workers, Math.round(n * ideal * seconds));
     }
-    for (; running < 4; running++) await field.ours.start('jobs');
-    const tailMs = [await tail(field), await tail(field), await tail(field)];
-    const urgentMs = await urgent(field, backlog);
+    await grow(4);
+    const tailMs: number[] = [];
+    while (tailMs.length < tails) tailMs.push(await tail(field));
+    const urgentMs = backlog > 0 ? await urgent(field, backlog) : [];
     return {
       idealPerProcess: ideal,
-      shareOfIdeal: shares,
+      shareOfIdeal: steps,
       tailRoundsMs: tailMs,
       tailMs: median(tailMs),
+      tailWorstMs: Math.max(...tailMs),
       backlog,
       urgentRoundsMs: urgentMs,
       urgentMs: median(urgentMs),
@@ -42,6 +51,23 @@ export async function scale({ processes = [1, 2, 4], seconds = 5, backlog = 50_0
   } finally {
     await field.end();
   }
+}
+
+/** What a number of processes reached, and the cores that were in use meanwhile: where all are, they are the limit. */
+type Step = { readonly share: number; readonly perSecond: number } & ReturnType<
+  ReturnType<typeof watchCores>
+>;
+
+async function step(field: Field, workers: readonly number[], messages: number): Promise<Step> {
+  const [relay] = field.ours.pids();
+  await put(field.ours, messages);
+  const cores = watchCores({
+    workers,
+    relay: [relay!],
+    postgres: [field.postmaster],
+  });
+  const perSecond = await rateOf(field.ours, messages);
+  return { share: perSecond / (workers.length * ideal), perSecond, ...cores() };
 }
 
 async function enqueue({ db }: Ours, messages: number, ms: number): Promise<void> {
@@ -53,19 +79,25 @@ async function enqueue({ db }: Ours, messages: number, ms: number): Promise<void
   await db.executeSql('notify waybill_outbox');
 }
 
-async function settled({ db }: Ours): Promise<void> {
+async function settled({ db }: Pick<Ours, 'db'>): Promise<void> {
   const open = `select from waybill.outbox_messages where delivered_at is null limit 1`;
   while ((await db.executeSql(open)).rows.length > 0) await sleep(100);
 }
 
-/** Between the tenth and the ninetieth percent of the deliveries, by the database's clock. */
-async function rateOf(ours: Ours, messages: number): Promise<number> {
+/** They wait until the queue is resumed: putting them in would take its share of the processor. */
+async function put(ours: Ours, messages: number): Promise<void> {
   await ours.db.executeSql('truncate waybill.outbox_messages cascade');
+  await ours.db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in']);
   await enqueue(ours, messages, waitMs);
-  await settled(ours);
+}
+
+/** Between the tenth and the ninetieth percent of the deliveries, by the database's clock. */
+async function rateOf({ db }: Ours, messages: number): Promise<number> {
+  await db.executeSql(resumeSql, ['jobs']);
+  await settled({ db });
   const sql = `select extract(epoch from percentile_disc(0.9) within group (order by delivered_at)
       - percentile_disc(0.1) within group (order by delivered_at))::float8 as s from waybill.outbox_messages`;
-  return (messages * 0.8) / (await ours.db.executeSql<{ s: number }>(sql)).rows[0]!.s;
+  return (messages * 0.8) / (await db.executeSql<{ s: number }>(sql)).rows[0]!.s;
 }
 
 /** 100 messages of a second each, for four workers with 25 slots: milliseconds until the last is delivered. */
