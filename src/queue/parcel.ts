@@ -51,14 +51,17 @@ export function messagesIn(parcels: readonly Parcel[]): number {
   return parcels.reduce((sum, { ids, any = 0 }) => sum + ids.length + any, 0);
 }
 
-/** What is left of open parcels of one lane when so many messages were taken. */
-export function openRemainder(parcels: readonly Parcel[], taken: number): Parcel[] {
+/** What is left of open parcels of one lane when so many messages were taken, in parcels of at most `size`. */
+export function openRemainder(parcels: readonly Parcel[], taken: number, size: number): Parcel[] {
   let rest = taken;
   return parcels.flatMap((parcel) => {
     const used = Math.min(rest, parcel.any ?? 0);
     rest -= used;
     const any = (parcel.any ?? 0) - used;
-    return any > 0 ? [{ ...parcel, any }] : [];
+    return Array.from({ length: Math.ceil(any / size) }, (_, i) => ({
+      ...parcel,
+      any: Math.min(size, any - i * size),
+    }));
   });
 }
 

@@ -29,7 +29,7 @@ export async function openParcels(
   const left: Parcel[] = [];
   for (const [lane, its] of lanesOf(parcels)) {
     const limit = Math.min(free - claimed.length, messagesIn(its));
-    left.push(...openRemainder(its, limit));
+    left.push(...openRemainder(its, limit, Math.max(limit, piece)));
     if (limit === 0) continue;
     const got = await claimLane(tx, { ...lane, limit, workerId, leaseMs });
     claimed.push(...got);
@@ -50,5 +50,8 @@ export async function nameParcels(
     named.push(...pack(await relayLane(tx, { ...lane, limit: messagesIn(its), attempted: false }), one));
   return { named: named.filter(({ alone }) => !alone), alone: named.filter(({ alone }) => alone) };
 }
+
+/** Whoever takes little at a time leaves parcels that can be taken whole: giving back what is left of one costs as much as claiming. */
+const piece = 25;
 
 const one = { limit: 250, spread: 1 };

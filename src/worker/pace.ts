@@ -1,36 +1,66 @@
-// The pace of a worker: how long its deliveries and its claims take, and what follows for how much it takes at a time. Short deliveries
-// are claimed ahead, so that the next are on hand while the database is asked, and they need not wait for the record of those before
-// them. Long ones are never claimed before a slot is free: another worker could start them (invariant D: little is in flight).
+// The pace of a worker: how long its deliveries and its claims take, and what follows for how much it takes at a time. What the slots will
+// start while the database is asked is claimed ahead, so that it is on hand when a slot frees. Long deliveries are never claimed before a
+// slot is free: another worker could start them. What has begun and is not recorded is bounded (invariant D: little is in flight).
 
 import type { Milliseconds } from '../ports.ts';
 
 export type Pace = {
   delivered(ms: Milliseconds): void;
   claimed(ms: Milliseconds): void;
-  /** Messages that may be started and not recorded at a time. Never fewer than the slots. */
+  /** They end before a claim is back: it need not count slots, only what is in flight. */
+  isShort(): boolean;
+  /** Deliveries that may have begun and not be recorded at a time. */
   inFlight(): number;
-  /** Messages that may be claimed beyond those. */
-  ahead(): number;
+  /**
+   * Messages that may be claimed beyond what can start now: those that slots will start within the time of two claims.
+   * @param began when the deliveries that have a slot began, the oldest first
+   */
+  ahead(began: Iterable<Milliseconds>, now: Milliseconds): number;
+  /** In how long that will be at least so many, when no slot frees before; never, when they are so many or too few already. */
+  aheadIn(count: number, began: Iterable<Milliseconds>, now: Milliseconds): Milliseconds;
+  /** So many are worth a claim while no slot is free. */
+  batch(): number;
+  /** So long the end of a delivery may wait for others, to be recorded together with them. */
+  gather(): Milliseconds;
 };
 
-/** Deliveries below this do no more than the worker itself: a slot need not stay with one until it is recorded. */
+/** Deliveries below this do no more than the worker itself. */
 const short: Milliseconds = 4;
 /** Deliveries above this gain nothing by being on hand early, and another worker may have a slot for them. */
 const long: Milliseconds = 250;
-/** What is in flight then is what the slots deliver in this time. */
+/** Of short ones so many are in flight as the slots deliver in this time. */
 const window: Milliseconds = 20;
 const most = 500;
-/** What is claimed ahead starts within so many claims' time … */
+/** What is claimed ahead starts within so many claims' time, and half a delivery more, so that fewer claims take more … */
 const claims = 2;
-/** … and within this part of the lease, on average. */
+const spare: Milliseconds = 25;
+/** … and within this part of the lease. */
 const partOfLease = 1 / 100;
-/** Weight of a new measurement. A long one counts at once and is forgotten slowly. */
+/** A delivery that has taken longer than usual by this, and by half, tells nothing about when its slot frees. */
+const late: Milliseconds = 10;
+/** Ends wait for others no longer than this, and than this part of a delivery. */
+const longestGather: Milliseconds = 10;
+const partOfDelivery = 1 / 5;
+/** Weight of a new measurement. */
 const weight = 1 / 64;
 
 export function createPace(slots: number, leaseMs: Milliseconds): Pace {
   let delivery = Number.POSITIVE_INFINITY;
   let claim: Milliseconds = 0;
+
+  const reach = (): Milliseconds =>
+    Math.min(claims * claim + Math.min(spare, delivery / 2), leaseMs * partOfLease);
+  const gather = (): Milliseconds =>
+    delivery < short || delivery === Number.POSITIVE_INFINITY
+      ? 0
+      : Math.min(longestGather, delivery * partOfDelivery);
+  const isLate = (began: Milliseconds, now: Milliseconds): boolean =>
+    now - began > delivery + Math.max(late, delivery / 2);
+  /** What the slots start within reach, on average. */
+  const usual = (free: number): number => Math.min(most, Math.floor((free * reach()) / delivery));
+
   return {
+    isShort: () => delivery < short,
     delivered(ms) {
       delivery =
         delivery === Number.POSITIVE_INFINITY ? Math.max(ms, short) : delivery + (ms - delivery) * weight;
@@ -39,13 +69,33 @@ export function createPace(slots: number, leaseMs: Milliseconds): Pace {
       claim = claim === 0 ? ms : claim + (ms - claim) / 8;
     },
     inFlight() {
-      if (delivery >= short) return slots;
-      return Math.max(slots, Math.min(most, Math.floor((slots * window) / delivery)));
+      const twice = 2 * slots;
+      return delivery >= short
+        ? twice
+        : Math.max(twice, Math.min(most, Math.floor((slots * window) / delivery)));
     },
-    ahead() {
+    ahead(began, now) {
       if (delivery > long) return 0;
-      const reach = Math.min(claims * claim, leaseMs * partOfLease);
-      return Math.min(most, Math.floor((slots * reach) / delivery));
+      const within = reach();
+      let [stuck, soon] = [0, 0];
+      for (const at of began) {
+        if (isLate(at, now)) stuck++;
+        else if (at + delivery - now <= within) soon++;
+      }
+      return delivery > within ? Math.min(most, soon) : usual(slots - stuck);
     },
+    aheadIn(count, began, now) {
+      const within = reach();
+      if (delivery > long || delivery <= within || count < 1) return Number.POSITIVE_INFINITY;
+      let seen = 0;
+      for (const at of began) {
+        if (isLate(at, now) || ++seen < count) continue;
+        const ms = at + delivery - within - now;
+        return ms > 0 ? ms : Number.POSITIVE_INFINITY;
+      }
+      return Number.POSITIVE_INFINITY;
+    },
+    batch: () => (delivery > long ? 1 : Math.max(1, Math.ceil(usual(slots) / 2))),
+    gather,
   };
 }

@@ -42,7 +42,8 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const leases = createLeases(outbox, config.leaseMs, clock);
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-  const settler = createSettler({ outbox, pause, onRetry: (n, error) => events.settleRetried(n, error) });
+  const onRetry = (n: number, error: unknown): void => events.settleRetried(n, error);
+  const settler = createSettler({ outbox, pause, onRetry, gather: () => slots.gather() });
   const gatekeeper = createGatekeeper({ db, events, workerId: host.id });
   const turnPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
   const turns = new Map([...rates].map(([name, plan]) => [name, createTurns(name, plan, turnPorts)]));

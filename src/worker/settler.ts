@@ -20,18 +20,24 @@ export type SettlerOptions = {
   readonly outbox: OutboxPort;
   readonly onRetry: (settlements: number, error: unknown) => void;
   readonly pause: (ms: Milliseconds) => Promise<void>;
+  /** How long the first of a batch waits for others: a statement costs the same for one as for twenty. */
+  readonly gather?: () => Milliseconds;
 };
 
 const batch = 500;
 
-export function createSettler({ outbox, onRetry, pause }: SettlerOptions): Settler {
+export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: SettlerOptions): Settler {
   const queue: Waiting[] = [];
   let writing = 0;
 
   async function drain(): Promise<void> {
     writing++;
     await Promise.resolve(); // what ends in the same turn goes into the same batch
-    while (queue.length > 0) await write(queue.splice(0, batch));
+    while (queue.length > 0) {
+      const ms = gather();
+      if (ms > 0) await pause(ms);
+      await write(queue.splice(0, batch));
+    }
     writing--;
   }
 

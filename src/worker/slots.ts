@@ -1,5 +1,6 @@
-// Who is running: one slot is one delivery at a time. What is claimed ahead waits here and starts when a slot frees. Each turn of the
-// event loop starts no more than there are slots: answers of the database are read in between.
+// Who is running: one slot is one delivery at a time; it frees when the delivery ends, before that is recorded, as far as the pace lets so
+// many be in flight (invariant D). What is claimed ahead waits here and starts when a slot frees. Each turn of the event loop starts no
+// more than there are slots: answers of the database are read in between.
 
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Wake } from '../process/loop.ts';
@@ -30,8 +31,12 @@ export type Slots = {
   busy(): number;
   /** Runs `work` in a slot as soon as one is free, and wakes the loop when there is room for more. */
   run(work: Work): void;
-  /** Gives back what has waited longer than this for a slot. What remains asks for another look after the milliseconds that it gives. */
-  shed(patience: Milliseconds): Milliseconds;
+  /** Gives back what has waited longer than this for a slot. */
+  shed(patience: Milliseconds): void;
+  /** The loop's next look, when nothing wakes it before: something will have waited for so long, or slots will free soon. */
+  look(patience: Milliseconds): Milliseconds;
+  /** So long the end of a delivery may wait for others, to be recorded together with them. */
+  gather(): Milliseconds;
   /** What has not begun is given back, now and from now on. */
   close(): void;
   /** Resolves when nothing runs. */
@@ -45,23 +50,21 @@ export type SlotPorts = {
   readonly onError: (error: unknown) => void;
 };
 
-/** When every slot has been taken for so long, what was measured before says nothing about those that run now. */
-const stuck: Milliseconds = 10;
-
 export function createSlots(size: number, { pace, wake, clock, onError }: SlotPorts): Slots {
   let running = 0;
   let onIdle: (() => void)[] = [];
   const waiting: { readonly work: Work; readonly since: Milliseconds }[] = [];
-  let delivering = 0;
-  let movedAt = 0; // when a delivery last began or ended
+  const began = new Map<Slot, Milliseconds>(); // deliveries that have a slot, the oldest first
   let scheduled = false;
   let closed = false;
 
-  const mayStart = (): number => Math.min(size - delivering, pace.inFlight() - running);
-  const ahead = (): number => (delivering >= size && clock.now() - movedAt > stuck ? 0 : pace.ahead());
-  const room = (): number => Math.max(0, pace.inFlight() + ahead() - running - waiting.length);
-  /** With enough on hand it is better to take more at a time. */
-  const isWorthwhile = (): boolean => waiting.length === 0 || room() >= ahead() / 2;
+  const mayStart = (): number => Math.min(size - began.size, pace.inFlight() - running);
+  function room(): number {
+    const now = pace.isShort() ? pace.inFlight() - running : mayStart();
+    return Math.max(0, now + pace.ahead(began.values(), clock.now()) - waiting.length);
+  }
+  /** A slot is idle, or there is enough for a claim. */
+  const isWorthwhile = (): boolean => (waiting.length === 0 && mayStart() > 0) || room() >= pace.batch();
 
   function track(work: Work, ending: Promise<void>, slot?: Slot): void {
     running++;
@@ -81,19 +84,15 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
 
   function start(work: Work): void {
     if (closed) return track(work, work.giveBack());
-    const began = (movedAt = clock.now());
-    let left = false;
-    delivering++;
+    const from = clock.now();
     const slot: Slot = {
       leave() {
-        if (left) return;
-        left = true;
-        delivering--;
-        movedAt = clock.now();
-        pace.delivered(movedAt - began);
+        if (!began.delete(slot)) return;
+        pace.delivered(clock.now() - from);
         schedule();
       },
     };
+    began.set(slot, from);
     track(work, work.run(slot), slot);
   }
 
@@ -110,17 +109,28 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
     if (isWorthwhile()) wake.wake();
   }
 
-  function shed(patience: Milliseconds): Milliseconds {
-    if (waiting.length > 0 && delivering < size && !closed) return patience; // only records are waited for, here as anywhere
+  /** Where a slot is free, only records are waited for, and that would be so anywhere. */
+  const areTaken = (): boolean => began.size === size || closed;
+
+  function shed(patience: Milliseconds): void {
+    if (!areTaken()) return;
     const limit = clock.now() - patience;
     const late = waiting.findLastIndex(({ since }) => since <= limit) + 1;
     for (const { work } of waiting.splice(0, late)) track(work, work.giveBack());
-    return waiting.length > 0 ? waiting[0]!.since - limit : Number.POSITIVE_INFINITY;
+  }
+
+  function look(patience: Milliseconds): Milliseconds {
+    const now = clock.now();
+    const soon = pace.aheadIn(pace.batch() + waiting.length - mayStart(), began.values(), now);
+    if (waiting.length === 0) return soon;
+    return Math.min(soon, areTaken() ? waiting[0]!.since + patience - now : patience);
   }
 
   return {
     size,
     shed,
+    look,
+    gather: () => (2 * began.size >= size ? pace.gather() : 0),
     room: () => (isWorthwhile() ? room() : 0),
     free: () => Math.max(0, mayStart() - waiting.length),
     busy: () => running + waiting.length,

@@ -101,7 +101,7 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   async function step(): Promise<Milliseconds> {
-    const look = slots.shed(patience);
+    slots.shed(patience);
     await poll();
     const chosen = choose();
     for (const source of chosen) {
@@ -110,12 +110,13 @@ export function createWorker(options: WorkerOptions): Worker {
       aloneNext = !source.alone;
     }
     const stuck = chosen.length === 0 || reserved || slots.room() === 0;
-    return stuck || sources.isEmpty() ? Math.min(look, untilNext()) : 0; // a slot that frees wakes the loop
+    return stuck || sources.isEmpty() ? untilNext() : 0; // a slot that frees wakes the loop
   }
 
   function untilNext(): Milliseconds {
     const now = clock.now();
-    return Math.max(1, Math.ceil(Math.min(polledAt + pollIntervalMs, sources.nextAt(now)) - now));
+    const next = Math.min(polledAt + pollIntervalMs, sources.nextAt(now)) - now;
+    return Math.max(1, Math.ceil(Math.min(next, slots.look(patience))));
   }
 
   return {

@@ -4,6 +4,7 @@ import { createPace } from '../../src/worker/pace.ts';
 
 const slots = fc.integer({ min: 1, max: 500 });
 const took = fc.array(fc.double({ min: 0, max: 5_000, noNaN: true }), { maxLength: 300 });
+const steady = fc.double({ min: 0.01, max: 5_000, noNaN: true });
 const lease = 15_000;
 
 function paceOf(size: number, deliveries: readonly number[], claims: readonly number[] = []) {
@@ -13,32 +14,43 @@ function paceOf(size: number, deliveries: readonly number[], claims: readonly nu
   return pace;
 }
 
+/** Deliveries that all took `ms`. */
+const steadyPace = (size: number, ms: number, claims: readonly number[] = []) =>
+  paceOf(
+    size,
+    Array.from({ length: 2_000 }, () => ms),
+    claims,
+  );
+
+const times = (count: number, at: number): number[] => Array.from({ length: count }, () => at);
+
 describe('pace', () => {
   it('before anything was measured, nothing is taken that no slot could start', () => {
     const pace = createPace(25, lease);
-    expect([pace.inFlight(), pace.ahead()]).toEqual([25, 0]);
     pace.claimed(10);
-    expect(pace.ahead()).toBe(0);
+    expect(pace.ahead(times(25, 0), 5)).toBe(0);
+    expect(pace.aheadIn(1, times(25, 0), 5)).toBe(Number.POSITIVE_INFINITY);
+    expect([pace.inFlight(), pace.batch(), pace.gather()]).toEqual([50, 1, 0]);
   });
 
-  it('never fewer in flight than slots, never more than 500 beyond what slots there are', () => {
+  it('D: never more in flight than twice the slots, or 500 where deliveries are short', () => {
     fc.assert(
       fc.property(slots, took, took, (size, deliveries, claims) => {
         const pace = paceOf(size, deliveries, claims);
-        expect(pace.inFlight()).toBeGreaterThanOrEqual(size);
-        expect(pace.inFlight()).toBeLessThanOrEqual(Math.max(size, 500));
-        expect(pace.ahead()).toBeLessThanOrEqual(500);
+        expect(pace.inFlight()).toBeGreaterThanOrEqual(2 * size);
+        expect(pace.inFlight()).toBeLessThanOrEqual(Math.max(2 * size, 500));
+        expect(pace.ahead(times(size, 0), 1)).toBeLessThanOrEqual(500);
       }),
     );
   });
 
-  it('D: where deliveries take 4 ms or more, no more is in flight than there are slots', () => {
+  it('D: where deliveries take 4 ms or more, twice the slots at most, however they vary', () => {
     fc.assert(
       fc.property(
         slots,
         fc.array(fc.double({ min: 4, max: 5_000, noNaN: true }), { minLength: 1 }),
         (size, deliveries) => {
-          expect(paceOf(size, deliveries).inFlight()).toBe(size);
+          expect(paceOf(size, deliveries).inFlight()).toBe(2 * size);
         },
       ),
     );
@@ -46,32 +58,82 @@ describe('pace', () => {
 
   it('what is claimed ahead can start within a hundredth of the lease', () => {
     fc.assert(
-      fc.property(slots, fc.double({ min: 0.01, max: 5_000, noNaN: true }), took, (size, ms, claims) => {
-        const pace = paceOf(
-          size,
-          Array.from({ length: 2_000 }, () => ms),
-          claims,
-        );
-        expect((pace.ahead() / size) * ms).toBeLessThanOrEqual((lease / 100) * 1.01);
+      fc.property(
+        slots,
+        steady,
+        took,
+        fc.array(fc.integer({ min: 0, max: 5_000 })),
+        (size, ms, claims, ago) => {
+          const pace = steadyPace(size, ms, claims);
+          const began = ago.slice(0, size).map((each) => -each);
+          const within = (lease / 100) * 1.01;
+          const ahead = pace.ahead(began, 0);
+          const soon = began.filter((at) => at + ms <= within).length; // each frees its slot once
+          expect(ahead).toBeLessThanOrEqual(Math.max(soon, (size * within) / ms));
+        },
+      ),
+    );
+  });
+
+  it('a claim is made ahead shortly before slots free, not as soon as they are taken', () => {
+    const pace = steadyPace(25, 200, [10, 10]);
+    const began = times(25, 0);
+    expect(pace.ahead(began, 5)).toBe(0);
+    const ms = pace.aheadIn(25, began, 5);
+    expect(ms).toBeGreaterThan(100);
+    expect(ms).toBeLessThan(190);
+    expect(pace.ahead(began, 5 + ms)).toBe(25);
+  });
+
+  it('what a loop waits for has come then, but for deliveries that are late by then; and it does not wait for it twice', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 4, max: 250, noNaN: true }),
+        took,
+        fc.array(fc.integer({ min: 0, max: 300 }), { minLength: 1, maxLength: 25 }),
+        fc.integer({ min: 1, max: 25 }),
+        (ms, claims, ago, count) => {
+          const pace = steadyPace(25, ms, claims);
+          const began = ago.map((each) => -each).toSorted((a, b) => a - b);
+          const wait = pace.aheadIn(count, began, 0);
+          fc.pre(wait !== Number.POSITIVE_INFINITY);
+          expect(wait).toBeGreaterThan(0);
+          const late = began.filter((at) => wait + 0.001 - at > ms + Math.max(10, ms / 2)).length;
+          expect(pace.ahead(began, wait + 0.001)).toBeGreaterThanOrEqual(count - late);
+          if (late === 0) expect(pace.aheadIn(count, began, wait + 0.001)).toBe(Number.POSITIVE_INFINITY);
+        },
+      ),
+    );
+  });
+
+  it('nothing is claimed ahead of deliveries that take much longer than those before them', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0.01, max: 250, noNaN: true }), (ms) => {
+        const pace = steadyPace(25, ms, [10]);
+        expect(pace.ahead(times(25, 0), 1.5 * ms + 11)).toBe(0);
       }),
     );
   });
 
   it('deliveries of a second are not claimed ahead, however slow the claims', () => {
-    const pace = paceOf(
-      25,
-      Array.from({ length: 100 }, () => 1_000),
-      [30, 12, 18],
-    );
-    expect(pace.ahead()).toBe(0);
+    const pace = steadyPace(25, 1_000, [30, 12, 18]);
+    expect(pace.ahead(times(25, 0), 995)).toBe(0);
+    expect(pace.batch()).toBe(1);
   });
 
   it('deliveries that do nothing are claimed ahead by hundreds', () => {
-    const pace = paceOf(
-      25,
-      Array.from({ length: 1_000 }, () => 0.2),
-      [20],
+    const pace = steadyPace(25, 0.2, [20]);
+    expect([pace.inFlight(), pace.ahead([], 0)]).toEqual([500, 500]);
+    expect(pace.isShort()).toBe(true);
+  });
+
+  it('the end of a delivery waits for others no longer than a fifth of it, and 10 ms; of a short one not at all', () => {
+    fc.assert(
+      fc.property(steady, (ms) => {
+        const gather = steadyPace(25, ms).gather();
+        expect(gather).toBeLessThanOrEqual(Math.min(10, (ms / 5) * 1.01));
+        if (ms < 3.9) expect(gather).toBe(0);
+      }),
     );
-    expect([pace.inFlight(), pace.ahead()]).toEqual([500, 500]);
   });
 });
