@@ -77,12 +77,14 @@ export function createPace(slots: number, leaseMs: Milliseconds): Pace {
     ahead(began, now) {
       if (delivery > long) return 0;
       const within = reach();
-      let [stuck, soon] = [0, 0];
+      let [overdue, timely, soon] = [0, 0, 0];
       for (const at of began) {
-        if (isLate(at, now)) stuck++;
-        else if (at + delivery - now <= within) soon++;
+        if (isLate(at, now)) overdue++;
+        else timely++;
+        if (at + delivery - now <= within) soon++;
       }
-      return delivery > within ? Math.min(most, soon) : usual(slots - stuck);
+      if (delivery <= within) return usual(slots - overdue);
+      return overdue > timely ? 0 : Math.min(most, soon - overdue); // when most are late, what was measured says nothing
     },
     aheadIn(count, began, now) {
       const within = reach();

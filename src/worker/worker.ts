@@ -33,7 +33,7 @@ export type Worker = {
 };
 
 /** What was claimed ahead and found no slot in this time goes back: another worker may have one. */
-const patience: Milliseconds = 150;
+const patience: Milliseconds = 100;
 
 export function createWorker(options: WorkerOptions): Worker {
   const { queues, slots, pace, claims, attempts, limits, clock, observe, pollIntervalMs } = options;
