@@ -28,14 +28,15 @@ const number = (name: 'rounds' | 'messages') =>
   values[name] === undefined ? {} : { [name]: Number(values[name]) };
 const [rounds, messages] = [number('rounds'), number('messages')];
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000 };
-const fullScale = { processes: [1, 2, 4, 8], seconds: 15, backlog: 1_000_000 };
+const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
 const parts: Readonly<Record<string, () => Promise<object>>> = {
   drain: () => drain({ ...messages, ...rounds }),
   latency: () => latency({ ...messages, ...rounds }),
   flat: () => flat({ ...(full ? fullFlat : {}), ...rounds }),
   record: () => withWorld((world) => record(world, Number(values.rounds ?? 21))),
-  scale: () => scale(full ? fullScale : {}),
+  scale: () =>
+    scale({ ...(full ? fullScale : {}), ...(values.rounds ? { tails: Number(values.rounds) } : {}) }),
   idle: () => idle(full ? { seconds: 60 } : {}),
   cron: () => withWorld((world) => cron(world)),
   email: () =>

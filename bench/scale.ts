@@ -21,26 +21,35 @@ const waitMs = 50;
 const slots = 25;
 const ideal = slots / (waitMs / 1_000);
 
+const tailWorkers = 4;
+
 export async function scale(options: ScaleOptions = {}) {
   const { processes = [1, 2, 4], seconds = 5, tails = 5, backlog = 50_000 } = options;
   const field = await openField({ peers: [], roles: ['relay'] });
   try {
-    const steps: Record<string, Step> = {};
     const workers: number[] = [];
-    const grow = async (n: number): Promise<void> => {
+    const steps: Record<string, Step> = {};
+    async function grow(n: number): Promise<void> {
       while (workers.length < n) workers.push((await field.ours.start('jobs')).pid);
-    };
-    for (const n of processes) {
-      await grow(n);
-      steps[n] = await step(field, workers, Math.round(n * ideal * seconds));
     }
-    await grow(4);
+    async function climb(to: readonly number[]): Promise<void> {
+      for (const n of to) {
+        await grow(n);
+        steps[n] = await step(field, workers, Math.round(n * ideal * seconds));
+      }
+    }
+    await climb(processes.filter((n) => n <= tailWorkers));
+    await grow(tailWorkers);
     const tailMs: number[] = [];
     while (tailMs.length < tails) tailMs.push(await tail(field));
     const urgentMs = backlog > 0 ? await urgent(field, backlog) : [];
+    await climb(processes.filter((n) => n > tailWorkers));
+    const of = <T>(pick: (one: Step) => T): Record<string, T> =>
+      Object.fromEntries(Object.entries(steps).map(([n, one]) => [n, pick(one)]));
     return {
       idealPerProcess: ideal,
-      shareOfIdeal: steps,
+      shareOfIdeal: of(({ perSecond, ideal: whole }) => perSecond / whole),
+      coresInUse: of(({ cores }) => cores),
       tailRoundsMs: tailMs,
       tailMs: median(tailMs),
       tailWorstMs: Math.max(...tailMs),
@@ -54,20 +63,18 @@ export async function scale(options: ScaleOptions = {}) {
 }
 
 /** What a number of processes reached, and the cores that were in use meanwhile: where all are, they are the limit. */
-type Step = { readonly share: number; readonly perSecond: number } & ReturnType<
-  ReturnType<typeof watchCores>
->;
+type Step = {
+  readonly perSecond: number;
+  readonly ideal: number;
+  readonly cores: ReturnType<ReturnType<typeof watchCores>>;
+};
 
 async function step(field: Field, workers: readonly number[], messages: number): Promise<Step> {
   const [relay] = field.ours.pids();
   await put(field.ours, messages);
-  const cores = watchCores({
-    workers,
-    relay: [relay!],
-    postgres: [field.postmaster],
-  });
+  const cores = watchCores({ workers, relay: [relay!], postgres: [field.postmaster] });
   const perSecond = await rateOf(field.ours, messages);
-  return { share: perSecond / (workers.length * ideal), perSecond, ...cores() };
+  return { perSecond, ideal: workers.length * ideal, cores: cores() };
 }
 
 async function enqueue({ db }: Ours, messages: number, ms: number): Promise<void> {
