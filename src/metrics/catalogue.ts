@@ -1,6 +1,7 @@
 // Every metric of a process: name, help, labels. Base units, no label without a bound.
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { createTally } from './tally.ts';
 
 /** An objective is a bucket's edge. Seconds. */
 const endToEnd = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
@@ -19,30 +20,24 @@ export function createMetrics({ version }: { readonly version: string }) {
     new Counter({ name: `waybill_${name}`, help, labelNames, registers });
   const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
     new Histogram({ name: `waybill_${name}`, help, labelNames, buckets, registers });
+  /** For what is counted with each message: a counter, or with edges a histogram. */
+  const tally = <L extends string>(name: string, help: string, labelNames: L[], upperBounds?: number[]) =>
+    createTally({ name: `waybill_${name}`, help, labelNames, registry, ...(upperBounds && { upperBounds }) });
 
   const counted = {
     relayMoved: counter('relay_moved_total', 'Messages that the relay put into a queue', ['queue']),
-    relayLag: histogram('relay_lag_seconds', 'From due to relayed', [], lag),
-    deliveries: counter('deliveries_total', 'Attempts that ended, by their end', [
-      'kind',
-      'queue',
-      'outcome',
-    ]),
-    deliverySeconds: histogram(
+    relayLag: tally('relay_lag_seconds', 'From due to relayed', [], lag),
+    deliveries: tally('deliveries_total', 'Attempts that ended, by their end', ['kind', 'queue', 'outcome']),
+    deliverySeconds: tally(
       'delivery_seconds',
       'From the start of an attempt to its recorded end',
       ['kind', 'outcome'],
       delivery,
     ),
-    slotSeconds: counter('slot_seconds_total', 'Seconds that ended attempts kept a slot of a worker', [
+    slotSeconds: tally('slot_seconds_total', 'Seconds that ended attempts kept a slot of a worker', [
       'queue',
     ]),
-    endToEnd: histogram(
-      'end_to_end_seconds',
-      'From the record of a message to its delivery',
-      ['kind'],
-      endToEnd,
-    ),
+    endToEnd: tally('end_to_end_seconds', 'From the record of a message to its delivery', ['kind'], endToEnd),
     claimsExpired: counter('claims_expired_total', 'Leases that ran out: a worker died or stood still', [
       'queue',
     ]),

@@ -1,6 +1,7 @@
 // One function per business event: the log line and the metrics together, so that neither is forgotten.
 
 import type { Log } from './log.ts';
+import { countAttempts, type Outcome } from './attempts.ts';
 import type { Metrics } from './catalogue.ts';
 import { traceIdOf } from '../trace/trace.ts';
 
@@ -19,7 +20,7 @@ export type TellableMessage = {
 
 export type AttemptEnd = {
   readonly message: TellableMessage;
-  readonly outcome: 'delivered' | 'retried' | 'dead' | 'released';
+  readonly outcome: Outcome;
   readonly seconds: number;
   readonly endToEndSeconds: number | null;
   readonly error: string | null;
@@ -44,20 +45,19 @@ export function createEvents(log: Log, metrics: Metrics) {
   // Its facts are named below and none is a secret: looking for some costs more than all the rest of the line.
   let plain: Log | undefined;
   const jobLabel = bounded(100);
+  const count = countAttempts(metrics);
+  const lag = metrics.relayLag.series({});
   return {
     relayed(queue: string, messages: number, parcels: number, lagSeconds: readonly number[]): void {
       metrics.relayMoved.inc({ queue: label(queue) }, messages);
-      for (const seconds of lagSeconds) metrics.relayLag.observe(seconds);
+      for (const seconds of lagSeconds) lag.add(seconds);
       log.debug({ queue, messages, parcels }, 'relayed');
     },
 
     attempted(end: AttemptEnd): void {
       const { message, outcome, seconds, endToEndSeconds, error, nextAttemptInMs } = end;
       const { id, kind, name, queue, attempt, maxAttempts, requestId, traceparent } = message;
-      metrics.deliveries.inc({ kind, queue: label(queue), outcome });
-      metrics.slotSeconds.inc({ queue: label(queue) }, seconds);
-      metrics.deliverySeconds.observe({ kind, outcome }, seconds);
-      if (endToEndSeconds !== null) metrics.endToEnd.observe({ kind }, endToEndSeconds);
+      count(label(queue), end);
       if (outcome === 'dead') metrics.deadLetters.inc({ kind, queue: label(queue) });
       const facts = {
         message: id,
@@ -183,8 +183,10 @@ export function createEvents(log: Log, metrics: Metrics) {
 function bounded(most: number): (name: string) => string {
   const known = new Set<string>();
   return (name) => {
-    if (known.size < most) known.add(name);
-    return known.has(name) ? name : 'other';
+    if (known.has(name)) return name;
+    if (known.size === most) return 'other';
+    known.add(name);
+    return name;
   };
 }
 

@@ -37,10 +37,10 @@ export function publishZeroes(metrics: Metrics, { routes, cronJobs, providers }:
   for (const queue of queues) zeroQueue(metrics, queue);
   for (const { kind, queue } of routes.filter((route) => queues.includes(route.queue))) {
     metrics.deadLetters.inc({ kind, queue }, 0);
-    metrics.endToEnd.zero({ kind });
+    metrics.endToEnd.series({ kind });
     for (const outcome of deliveryOutcomes) {
-      metrics.deliveries.inc({ kind, queue, outcome }, 0);
-      metrics.deliverySeconds.zero({ kind, outcome });
+      metrics.deliveries.series({ kind, queue, outcome });
+      metrics.deliverySeconds.series({ kind, outcome });
     }
   }
   for (const provider of providers)
@@ -54,9 +54,9 @@ export function publishZeroes(metrics: Metrics, { routes, cronJobs, providers }:
 }
 
 function zeroQueue(metrics: Metrics, queue: string): void {
-  const { relayMoved, slotSeconds, claimsExpired, claimsRejected, vanished, parkings, holds, probes } =
-    metrics;
-  for (const counter of [relayMoved, slotSeconds, claimsExpired, claimsRejected, vanished, parkings, holds])
+  const { relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds, probes } = metrics;
+  for (const counter of [relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds])
     counter.inc({ queue }, 0);
+  metrics.slotSeconds.series({ queue });
   for (const outcome of probeOutcomes) probes.inc({ queue, outcome }, 0);
 }

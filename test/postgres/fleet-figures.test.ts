@@ -75,7 +75,7 @@ describe('the figures of the fleet', () => {
 
   it('are valid text: a HELP and a TYPE for each metric, buckets that never fall, labels escaped', async () => {
     const { metrics, figures } = member();
-    for (const seconds of [0.003, 0.2, 0.2, 7_000]) metrics.endToEnd.observe({ kind: 'job' }, seconds);
+    for (const seconds of [0.003, 0.2, 0.2, 7_000]) metrics.endToEnd.series({ kind: 'job' }).add(seconds);
     metrics.claimsRejected.inc({ queue: 'a"b\\c' });
     await figures.flush();
     const text = await figures.render();

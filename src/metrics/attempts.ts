@@ -1,0 +1,43 @@
+// The figures of attempts that ended. The series of a queue, a kind and an outcome are asked for with the first such attempt and kept.
+
+import type { Metrics } from './catalogue.ts';
+import type { Series } from './tally.ts';
+
+export type Outcome = 'delivered' | 'retried' | 'dead' | 'released';
+
+/** What is counted of an attempt. */
+export type CountedAttempt = {
+  readonly message: { readonly kind: string };
+  readonly outcome: Outcome;
+  readonly seconds: number;
+  readonly endToEndSeconds: number | null;
+};
+
+type Counted = Pick<Metrics, 'deliveries' | 'slotSeconds' | 'deliverySeconds' | 'endToEnd'>;
+type Kept = { readonly [metric in keyof Counted]: Series };
+
+/** @returns what counts an attempt; `queue` is the label, one of a bounded set */
+export function countAttempts(metrics: Counted): (queue: string, attempt: CountedAttempt) => void {
+  const queues = new Map<string, Map<string, Map<Outcome, Kept>>>();
+
+  function begin(queue: string, kind: string, outcome: Outcome): Kept {
+    const kinds = queues.get(queue) ?? new Map<string, Map<Outcome, Kept>>();
+    const outcomes = kinds.get(kind) ?? new Map<Outcome, Kept>();
+    const kept = {
+      deliveries: metrics.deliveries.series({ kind, queue, outcome }),
+      slotSeconds: metrics.slotSeconds.series({ queue }),
+      deliverySeconds: metrics.deliverySeconds.series({ kind, outcome }),
+      endToEnd: metrics.endToEnd.series({ kind }),
+    };
+    queues.set(queue, kinds.set(kind, outcomes.set(outcome, kept)));
+    return kept;
+  }
+
+  return (queue, { message: { kind }, outcome, seconds, endToEndSeconds }) => {
+    const kept = queues.get(queue)?.get(kind)?.get(outcome) ?? begin(queue, kind, outcome);
+    kept.deliveries.add(1);
+    kept.slotSeconds.add(seconds);
+    kept.deliverySeconds.add(seconds);
+    if (endToEndSeconds !== null) kept.endToEnd.add(endToEndSeconds);
+  };
+}
