@@ -1,4 +1,4 @@
-// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [--json] [--full] [--rounds=N] [--messages=N]
+// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [--json] [--full] [--rounds=N] [--messages=N]
 // Without names: all of them, in sizes that take some minutes. --full takes the sizes of the issue.
 
 import { execFileSync } from 'node:child_process';
@@ -10,6 +10,7 @@ import { email } from './email.ts';
 import { flat } from './flat.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
+import { metrics } from './metrics.ts';
 import { record } from './record.ts';
 import { scale } from './scale.ts';
 import { withWorld } from './world.ts';
@@ -41,6 +42,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   cron: () => withWorld((world) => cron(world)),
   email: () =>
     withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
+  metrics: () => metrics({ ...messages, ...rounds }),
 };
 
 const unknown = asked.find((name) => !(name in parts));

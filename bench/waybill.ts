@@ -26,8 +26,15 @@ const openSql = `
   select from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null limit 1`;
 
-/** @param roles processes to start with */
-export async function waybill(url: string, roles: readonly Role[] = ['relay', 'jobs']): Promise<Ours> {
+/**
+ * @param roles processes to start with
+ * @param preloads modules that they load before their own
+ */
+export async function waybill(
+  url: string,
+  roles: readonly Role[] = ['relay', 'jobs'],
+  preloads: readonly string[] = [],
+): Promise<Ours> {
   const db = openDatabase({ url, max: 8, applicationName: 'bench', onIdleError: () => undefined });
   await migrate(db, standardSources('bench/app.ts'));
   await db.executeSql('create table if not exists began (message_id uuid, ms float8)');
@@ -36,7 +43,8 @@ export async function waybill(url: string, roles: readonly Role[] = ['relay', 'j
     const all = { DATABASE_URL: url, WAYBILL_APP: 'bench/app.ts', ...env };
     const profile = process.env['BENCH_PROFILE'];
     const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
-    const child = startChild([...flags, '--import', 'tsx', `workers/${role}.ts`], all);
+    for (const module of ['tsx', ...preloads]) flags.push('--import', module);
+    const child = startChild([...flags, `workers/${role}.ts`], all);
     await child.says(`"${role}: started"`);
     children.push(child);
     return child;

@@ -5,7 +5,7 @@ import type { Executor } from '../../src/db/executor.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents, type AttemptEnd } from '../../src/metrics/events.ts';
 import { createFleetFigures } from '../../src/metrics/fleet.ts';
-import { errorFacts } from '../../src/metrics/log.ts';
+import { createTimestamp, errorFacts } from '../../src/metrics/log.ts';
 
 function told() {
   const lines: Record<string, unknown>[] = [];
@@ -133,6 +133,22 @@ describe('an event', () => {
     expect(errorFacts(error)).toMatchObject({ name: 'Error', message: 'no', code: '28P01' });
     expect(JSON.stringify(errorFacts(error))).not.toContain('secret');
     expect(errorFacts('a text')).toEqual({ message: 'a text' });
+  });
+});
+
+describe('the time of a line', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it('is that of its own millisecond, whether the clock stands, goes on or is set back', () => {
+    vi.useFakeTimers();
+    const timestamp = createTimestamp();
+    for (const ms of [0, 0, 1, 86_400_000, 999, 999, 0]) {
+      vi.setSystemTime(ms);
+      expect(JSON.parse(`{"level":"info"${timestamp()}}`)).toEqual({
+        level: 'info',
+        time: new Date(ms).toISOString(),
+      });
+    }
   });
 });
 
