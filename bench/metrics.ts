@@ -1,4 +1,5 @@
-// What metrics cost a drain: relay and worker as deployed beside the same without metrics, on one Postgres, in turns.
+// What metrics cost a drain: relay and worker as deployed beside the same without metrics, on one Postgres, in turns. Each drain has processes
+// of its own: two that run the same code differ by more than metrics cost, and keep their difference as long as they live.
 
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
@@ -7,69 +8,71 @@ import { cpuMs } from './cpu.ts';
 import { alternate, summary } from './rounds.ts';
 import { waybill, type Ours } from './waybill.ts';
 
-type Used = { readonly processes: number; readonly postgres: number };
+const variants = [
+  { name: 'on', preloads: [], counts: true },
+  { name: 'off', preloads: ['./bench/without-metrics.ts'], counts: false },
+] as const;
+
+type Cost = { readonly processes: number; readonly postgres: number };
 
 export async function metrics({ messages = 50_000, rounds = 6 }: { messages?: number; rounds?: number }) {
   const server = await startPostgres({ persistent: false });
-  const postmaster = Number(readFileSync(`${server.dir}/postmaster.pid`, 'utf8').split('\n')[0]);
-  const contenders: Ours[] = [];
-  const used = new Map<Ours, Used[]>();
-  async function drain(one: Ours): Promise<number> {
-    await one.fill(messages);
-    const before = [cpuMs(one.pids()), cpuMs([postmaster])] as const;
-    const ms = await one.drain(messages, true);
-    const each = (after: number, from: number): number => ((after - from) * 1_000) / messages;
-    const processes = each(cpuMs(one.pids()), before[0]);
-    used.set(one, [...(used.get(one) ?? []), { processes, postgres: each(cpuMs([postmaster]), before[1]) }]);
-    return messages / (ms / 1_000);
-  }
   try {
-    const on = await begin('on', []);
-    const off = await begin('off', ['./bench/without-metrics.ts']);
-    await alternate(contenders, 1, drain); // warm
-    used.clear();
-    const rates = await alternate(contenders, rounds, drain);
-    await check(on, off);
-    return {
-      messages,
-      perSecond: { on: summary(rates.get(on)!), off: summary(rates.get(off)!) },
-      /** How many times as fast it is without them, pair by pair. */
-      offToOn: summary(rates.get(off)!.map((rate, i) => rate / rates.get(on)![i]!)),
-      /** Microseconds of processor time for each message. */
-      cpu: { on: middle(used.get(on)!), off: middle(used.get(off)!) },
-    };
-  } finally {
-    for (const one of contenders) await one.end();
-    await server.end();
-  }
-
-  async function begin(name: string, preloads: readonly string[]): Promise<Ours> {
     const admin = new pg.Client({ connectionString: server.url() });
     await admin.connect();
-    await admin.query(`create database bench_${name}`);
+    for (const { name } of variants) await admin.query(`create database bench_${name}`);
     await admin.end();
-    const one = await waybill(server.url(`bench_${name}`), ['relay', 'jobs'], preloads);
-    contenders.push(one);
-    return one;
+    const postmaster = Number(readFileSync(`${server.dir}/postmaster.pid`, 'utf8').split('\n')[0]);
+    const costs = variants.map((): Cost[] => []);
+    const rates = await alternate([0, 1], rounds, async (i) => {
+      const { name, preloads, counts } = variants[i]!;
+      const ours = await waybill(server.url(`bench_${name}`), ['relay', 'jobs'], preloads);
+      try {
+        await ours.fill(messages / 2);
+        await ours.drain(messages / 2, true); // warm
+        const { perSecond, ...cost } = await drained(ours, messages, postmaster);
+        costs[i]!.push(cost);
+        await check(ours, counts);
+        return perSecond;
+      } finally {
+        await ours.end();
+      }
+    });
+    const [on, off] = [rates.get(0)!, rates.get(1)!];
+    return {
+      messages,
+      perSecond: { on: summary(on), off: summary(off) },
+      /** How many times as fast it is without them, pair by pair. */
+      offToOn: summary(off.map((rate, i) => rate / on[i]!)),
+      /** Microseconds of processor time for each message. */
+      processes: {
+        on: summary(costs[0]!.map(its('processes'))),
+        off: summary(costs[1]!.map(its('processes'))),
+      },
+      postgres: { on: summary(costs[0]!.map(its('postgres'))), off: summary(costs[1]!.map(its('postgres'))) },
+    };
+  } finally {
+    await server.end();
   }
 }
 
-function middle(rounds: readonly Used[]) {
+const its = (part: keyof Cost) => (cost: Cost) => cost[part];
+
+async function drained(ours: Ours, messages: number, postmaster: number) {
+  await ours.fill(messages);
+  const before = [cpuMs(ours.pids()), cpuMs([postmaster])] as const;
+  const ms = await ours.drain(messages, true);
+  const each = (after: number, from: number): number => ((after - from) * 1_000) / messages;
   return {
-    processes: summary(rounds.map((one) => one.processes)),
-    postgres: summary(rounds.map((one) => one.postgres)),
+    perSecond: messages / (ms / 1_000),
+    processes: each(cpuMs(ours.pids()), before[0]),
+    postgres: each(cpuMs([postmaster]), before[1]),
   };
 }
 
-/** One has figures in its database, the other none: a comparison of a thing with itself would please everybody. */
-async function check(on: Ours, off: Ours): Promise<void> {
-  const sql = 'select count(*)::int as n from waybill.counters';
-  for (const [one, counts] of [
-    [on, true],
-    [off, false],
-  ] as const) {
-    const { n } = (await one.db.executeSql<{ n: number }>(sql)).rows[0]!;
-    if (n > 0 !== counts)
-      throw new Error(`${n} figures in the database where metrics are ${counts ? 'on' : 'off'}`);
-  }
+/** The database has figures of one variant and none of the other: a thing compared with itself would please everybody. */
+async function check({ db }: Ours, counts: boolean): Promise<void> {
+  const { rows } = await db.executeSql<{ n: number }>('select count(*)::int as n from waybill.counters');
+  const { n } = rows[0]!;
+  if (n > 0 !== counts) throw new Error(`${n} figures in the database with metrics ${counts ? 'on' : 'off'}`);
 }

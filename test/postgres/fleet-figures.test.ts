@@ -73,6 +73,33 @@ describe('the figures of the fleet', () => {
     expect(samples(await member().figures.render()).get('waybill_relay_moved_total{queue="jobs"}')).toBe(8);
   });
 
+  it('have each attempt and each observation once, whoever flushed how often', async () => {
+    const [one, two] = [member(), member()];
+    const labels = { kind: 'listener', queue: 'once', outcome: 'retried' };
+    const buckets = { kind: 'listener', outcome: 'retried' };
+    for (const [who, times] of [
+      [one, 2],
+      [two, 3],
+      [one, 1],
+      [one, 0],
+    ] as const) {
+      for (let i = 0; i < times; i++) {
+        who.metrics.deliveries.series(labels).add(1);
+        who.metrics.deliverySeconds.series(buckets).add(0.25);
+      }
+      await who.figures.flush();
+    }
+    const seen = samples(await member().figures.render());
+    expect(seen.get('waybill_deliveries_total{kind="listener",queue="once",outcome="retried"}')).toBe(6);
+    const ofSeconds = (part: string): [string, number][] =>
+      [...seen].filter(
+        ([name]) => name.startsWith(`waybill_delivery_seconds_${part}{`) && name.includes('"listener"'),
+      );
+    expect(ofSeconds('sum')).toEqual([[expect.any(String), 1.5]]);
+    expect(ofSeconds('count')).toEqual([[expect.any(String), 6]]);
+    expect(ofSeconds('bucket').map(([, value]) => value)).toEqual([0, 0, 0, 0, 0, 6, 6, 6, 6, 6, 6, 6, 6, 6]);
+  });
+
   it('are valid text: a HELP and a TYPE for each metric, buckets that never fall, labels escaped', async () => {
     const { metrics, figures } = member();
     for (const seconds of [0.003, 0.2, 0.2, 7_000]) metrics.endToEnd.series({ kind: 'job' }).add(seconds);
