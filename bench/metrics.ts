@@ -1,79 +1,78 @@
-// What metrics cost a drain: relay and worker as deployed, their metrics switched off and on again every quarter of a second of it. Two drains
-// of the same processes, and two processes of the same code, differ by more than metrics cost.
+// What metrics cost a drain: relay and worker as deployed beside the same without metrics, on one Postgres, in turns. Each drain has processes
+// of its own: two that run the same code differ by more than metrics cost, and keep their difference as long as they live.
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
+import pg from 'pg';
 import { startPostgres } from '../dev/postgres.ts';
-import type { Child } from './child.ts';
-import { summary } from './rounds.ts';
-import type { Snapshot } from './switch.ts';
-import { waybill } from './waybill.ts';
+import { cpuMs } from './cpu.ts';
+import { alternate, summary } from './rounds.ts';
+import { waybill, type Ours } from './waybill.ts';
 
-/** What was done, in what time, with what processor time. */
-type Work = { readonly attempts: number; readonly ms: number; readonly cpuUs: number };
-type Slice = Work & { readonly on: boolean };
+const variants = [
+  { name: 'on', preloads: [], counts: true },
+  { name: 'off', preloads: ['./bench/without-metrics.ts'], counts: false },
+] as const;
 
-const sliceMs = 250;
+type Cost = { readonly processes: number; readonly postgres: number };
 
-export async function metrics({ messages = 200_000, rounds = 3 }: { messages?: number; rounds?: number }) {
+export async function metrics({ messages = 50_000, rounds = 6 }: { messages?: number; rounds?: number }) {
   const server = await startPostgres({ persistent: false });
-  const ours = await waybill(server.url(), [], ['./bench/switch.ts']);
   try {
-    const children = [await ours.start('jobs'), await ours.start('relay')];
-    const drains: Record<'on' | 'off', Work>[] = [];
-    for (let round = 0; round <= rounds; round++) {
-      await ours.fill(round === 0 ? messages / 4 : messages);
-      const slices = await sliced(children, ours.drain(messages, true));
-      if (round === 0) continue; // it warms
-      drains.push({ on: sum(slices, true), off: sum(slices, false) });
-    }
-    const of = (figure: (work: Work) => number) => ({
-      on: summary(drains.map(({ on }) => figure(on))),
-      off: summary(drains.map(({ off }) => figure(off))),
-      /** To the figure with metrics. */
-      offToOn: summary(drains.map(({ on, off }) => figure(off) / figure(on))),
+    const admin = new pg.Client({ connectionString: server.url() });
+    await admin.connect();
+    for (const { name } of variants) await admin.query(`create database bench_${name}`);
+    await admin.end();
+    const postmaster = Number(readFileSync(`${server.dir}/postmaster.pid`, 'utf8').split('\n')[0]);
+    const costs = variants.map((): Cost[] => []);
+    const rates = await alternate([0, 1], rounds, async (i) => {
+      const { name, preloads, counts } = variants[i]!;
+      const ours = await waybill(server.url(`bench_${name}`), ['relay', 'jobs'], preloads);
+      try {
+        await ours.fill(messages / 2);
+        await ours.drain(messages / 2, true); // warm
+        const { perSecond, ...cost } = await drained(ours, messages, postmaster);
+        costs[i]!.push(cost);
+        await check(ours, counts);
+        return perSecond;
+      } finally {
+        await ours.end();
+      }
     });
+    const [on, off] = [rates.get(0)!, rates.get(1)!];
     return {
       messages,
-      perSecond: of(({ attempts, ms }) => (attempts * 1_000) / ms),
-      /** Microseconds of the processes' time for each message. */
-      processes: of(({ attempts, cpuUs }) => cpuUs / attempts),
+      perSecond: { on: summary(on), off: summary(off) },
+      /** How many times as fast it is without them, pair by pair. */
+      offToOn: summary(off.map((rate, i) => rate / on[i]!)),
+      /** Microseconds of processor time for each message. */
+      processes: {
+        on: summary(costs[0]!.map(its('processes'))),
+        off: summary(costs[1]!.map(its('processes'))),
+      },
+      postgres: { on: summary(costs[0]!.map(its('postgres'))), off: summary(costs[1]!.map(its('postgres'))) },
     };
   } finally {
-    await ours.end();
     await server.end();
   }
 }
 
-/** The slices of a drain, in pairs whose order is drawn: heartbeats and polls come in step with any fixed one. Those at its ends are left out. */
-async function sliced(children: readonly Child[], drained: Promise<unknown>): Promise<Slice[]> {
-  let over = false;
-  const ending = drained.finally(() => (over = true));
-  const slices: Slice[] = [];
-  let before: readonly Snapshot[] | undefined;
-  let was = false;
-  for (let i = 0; !over; i++) {
-    const on = i % 2 === 0 ? Math.random() < 0.5 : !was;
-    const now = (await Promise.all(children.map((child) => child.ask('switch', on)))) as Snapshot[];
-    if (before) slices.push({ on: was, ...work(before, now) });
-    [before, was] = [now, on];
-    await sleep(sliceMs);
-  }
-  await ending;
-  return slices.slice(2, -2);
+const its = (part: keyof Cost) => (cost: Cost) => cost[part];
+
+async function drained(ours: Ours, messages: number, postmaster: number) {
+  await ours.fill(messages);
+  const before = [cpuMs(ours.pids()), cpuMs([postmaster])] as const;
+  const ms = await ours.drain(messages, true);
+  const each = (after: number, from: number): number => ((after - from) * 1_000) / messages;
+  return {
+    perSecond: messages / (ms / 1_000),
+    processes: each(cpuMs(ours.pids()), before[0]),
+    postgres: each(cpuMs([postmaster]), before[1]),
+  };
 }
 
-/** The worker, which comes first, has the attempts and the time; processor time is of all. */
-function work(before: readonly Snapshot[], now: readonly Snapshot[]): Work {
-  const passed = (figure: keyof Snapshot) => now.map((one, i) => one[figure] - before[i]![figure]);
-  const [[attempts], [ms], cpuUs] = [passed('attempts'), passed('ms'), passed('cpuUs')];
-  return { attempts: attempts!, ms: ms!, cpuUs: cpuUs.reduce((all, us) => all + us) };
-}
-
-function sum(slices: readonly Slice[], on: boolean): Work {
-  const add = (a: Work, b: Work): Work => ({
-    attempts: a.attempts + b.attempts,
-    ms: a.ms + b.ms,
-    cpuUs: a.cpuUs + b.cpuUs,
-  });
-  return slices.filter((one) => one.on === on).reduce(add, { attempts: 0, ms: 0, cpuUs: 0 });
+/** The database has figures of one variant and none of the other: a thing compared with itself would please everybody. */
+async function check({ db }: Ours, counts: boolean): Promise<void> {
+  const { rows } = await db.executeSql<{ n: number }>('select count(*)::int as n from waybill.counters');
+  const { n } = rows[0]!;
+  if (n > 0 !== counts) throw new Error(`${n} figures in the database with metrics ${counts ? 'on' : 'off'}`);
 }
