@@ -1,4 +1,4 @@
-import { emailRole } from '../src/fleet/delivery.ts';
+import { roles } from '../src/fleet/roles.ts';
 import { runProcess } from '../src/process/run.ts';
 
-await runProcess('email', async (host) => [await emailRole(host)]);
+await runProcess('email', async (host) => [await roles.email(host)]);

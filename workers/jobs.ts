@@ -1,4 +1,4 @@
-import { jobsRole } from '../src/fleet/delivery.ts';
+import { roles } from '../src/fleet/roles.ts';
 import { runProcess } from '../src/process/run.ts';
 
-await runProcess('jobs', async (host) => [await jobsRole(host)]);
+await runProcess('jobs', async (host) => [await roles.jobs(host)]);

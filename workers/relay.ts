@@ -1,4 +1,4 @@
-import { relayRole } from '../src/fleet/relay.ts';
+import { roles } from '../src/fleet/roles.ts';
 import { runProcess } from '../src/process/run.ts';
 
-await runProcess('relay', async (host) => [await relayRole(host)]);
+await runProcess('relay', async (host) => [await roles.relay(host)]);

@@ -1,4 +1,4 @@
-import { schedulerRole } from '../src/fleet/scheduler.ts';
+import { roles } from '../src/fleet/roles.ts';
 import { runProcess } from '../src/process/run.ts';
 
-await runProcess('scheduler', async (host) => [await schedulerRole(host)]);
+await runProcess('scheduler', async (host) => [await roles.scheduler(host)]);

@@ -1,4 +1,4 @@
-import { webRole } from '../src/fleet/web.ts';
+import { roles } from '../src/fleet/roles.ts';
 import { runProcess } from '../src/process/run.ts';
 
-await runProcess('web', async (host) => [await webRole(host)]);
+await runProcess('web', async (host) => [await roles.web(host)]);

@@ -1,7 +1,6 @@
 // The provider `inbox`: no mail leaves; each is stored, to be read at /inbox, and is gone with its message. A key that is known already
 // stores nothing again (invariant D).
 
-import { createTransport } from 'nodemailer';
 import type { Executor } from '../db/executor.ts';
 import type { EmailPayload } from './email.ts';
 import { EmailError } from './error.ts';
@@ -44,6 +43,7 @@ export function createInboxProvider({ db, production, log }: InboxOptions): Emai
 
 /** RFC 5322, with the bytes that the provider `smtp` would send. */
 async function sourceOf(email: EmailPayload, about: Handover): Promise<Buffer> {
+  const { createTransport } = await import('nodemailer');
   const transport = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
   const { message } = await transport.sendMail(mailOf(email, about));
   return message as Buffer; // because of `buffer`

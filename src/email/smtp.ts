@@ -1,7 +1,7 @@
 // The provider `smtp`: a pool of connections. It never tries twice by itself and gives up before the lease could run out:
 // when to try again is the outbox's business.
 
-import { createTransport, type NodemailerError } from 'nodemailer';
+import type { NodemailerError } from 'nodemailer';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Milliseconds } from '../ports.ts';
 import { EmailError } from './error.ts';
@@ -18,18 +18,28 @@ export type SmtpOptions = { readonly url: string; readonly leaseMs: Milliseconds
 
 /** @param options.url smtp://user:password@host:port or smtps://…; in it, user and password are percent-encoded */
 export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider {
-  const transport = openTransport(url, leaseMs);
+  const settings = transportSettings(url, leaseMs);
   const running = new WeakMap<AbortSignal, Progress>();
-  // A reply that got lost after the final dot looks like a connection that never greeted (FACTS 18): so we watch the message leave.
-  transport.use('stream', (mail, done) => {
-    const progress = mail.data.signal && running.get(mail.data.signal);
-    mail.message.processFunc((stream) => stream.once('end', () => progress && (progress.sent = true)));
-    done();
-  });
+  let opened: ReturnType<typeof open> | undefined;
+
+  /** For the first email: who sends none does not load nodemailer. */
+  async function open() {
+    const { createTransport } = await import('nodemailer');
+    const transport = createTransport(settings);
+    // A reply that got lost after the final dot looks like a connection that never greeted (FACTS 18): so we watch the message leave.
+    transport.use('stream', (mail, done) => {
+      const progress = mail.data.signal && running.get(mail.data.signal);
+      mail.message.processFunc((stream) => stream.once('end', () => progress && (progress.sent = true)));
+      done();
+    });
+    return transport;
+  }
+
   return {
     name: 'smtp',
     idempotent: false,
     async send(email, about) {
+      const transport = await (opened ??= open());
       const signal = AbortSignal.any([about.signal]); // one of its own: sends may share theirs
       const progress: Progress = { sent: false };
       running.set(signal, progress);
@@ -45,18 +55,19 @@ export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider
       }
     },
     async verify(signal) {
+      const transport = await (opened ??= open());
       signal.addEventListener('abort', () => transport.close({ force: true }), { once: true });
       await transport.verify().catch((error: NodemailerError) => {
         throw emailError(error, { sent: false });
       });
     },
     async close() {
-      transport.close({ force: true });
+      (await opened)?.close({ force: true });
     },
   };
 }
 
-function openTransport(url: string, leaseMs: Milliseconds) {
+function transportSettings(url: string, leaseMs: Milliseconds) {
   const { protocol, hostname, port, username, password, search } = new URL(url);
   // nodemailer would take any option from the query, `tls.rejectUnauthorized=false` too.
   if (search !== '')
@@ -67,8 +78,8 @@ function openTransport(url: string, leaseMs: Milliseconds) {
   // Servers look for spam between the message and their reply (RFC 5321, 4.5.3.2.6 grants them 10 minutes). To leave early doubles the
   // message, so this one is as long as the lease allows.
   const replyPatience = Math.floor((leaseMs * 3) / 4);
-  return createTransport({
-    pool: true,
+  return {
+    pool: true as const,
     maxConnections: poolConnections,
     host,
     port: port === '' ? (secure ? 465 : 587) : Number(port),
@@ -84,7 +95,7 @@ function openTransport(url: string, leaseMs: Milliseconds) {
     dnsTimeout: patience,
     disableFileAccess: true,
     disableUrlAccess: true,
-  });
+  };
 }
 
 function decoded(part: string): string {

@@ -1,7 +1,6 @@
 // The role *relay*: due messages into the queue, the sweep, the pruning, and the watch for what operators are told.
 
 import { publishZeroes } from '../metrics/zeroes.ts';
-import { createWatch } from '../notice/watch.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { runLoop } from '../process/loop.ts';
 import type { Host } from '../process/host.ts';
@@ -22,7 +21,8 @@ export const relayRole: Role = async (host) => {
   };
 };
 
-function watch(host: Host, signal: AbortSignal): Promise<void> {
+async function watch(host: Host, signal: AbortSignal): Promise<void> {
+  const { createWatch } = await import('../notice/watch.ts');
   const { config, db, events, observe, progress, log } = host;
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const step = createWatch({ db, outboxOn: outboxOf(config), nudge });

@@ -1,15 +1,13 @@
-// The roles of the fleet, by name.
+// The roles of the fleet, by name. The modules of a role are loaded when it starts: a process holds what its own roles need.
 
-import { emailRole, jobsRole } from './delivery.ts';
-import { relayRole } from './relay.ts';
 import type { Role } from './role.ts';
-import { schedulerRole } from './scheduler.ts';
-import { webRole } from './web.ts';
 
-export const roles: Readonly<Record<string, Role>> = {
-  web: webRole,
-  relay: relayRole,
-  email: emailRole,
-  jobs: jobsRole,
-  scheduler: schedulerRole,
+export type RoleName = 'web' | 'relay' | 'email' | 'jobs' | 'scheduler';
+
+export const roles: Readonly<Record<RoleName, Role>> = {
+  web: async (host) => (await import('./web.ts')).webRole(host),
+  relay: async (host) => (await import('./relay.ts')).relayRole(host),
+  email: async (host) => (await import('./delivery.ts')).emailRole(host),
+  jobs: async (host) => (await import('./delivery.ts')).jobsRole(host),
+  scheduler: async (host) => (await import('./scheduler.ts')).schedulerRole(host),
 };

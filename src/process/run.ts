@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMissingSchema, isUnreachable } from '../db/transaction.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { serveHealth } from './health.ts';
+import { growHeapWithWork, keepHeapSmall } from './heap.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { runLoop } from './loop.ts';
@@ -33,6 +34,7 @@ export async function runProcess(
   role: string,
   compose: (host: Host) => Promise<readonly Part[]>,
 ): Promise<never> {
+  keepHeapSmall();
   const stop = new AbortController();
   const host = createHost(role, configOrExit(), stop.signal);
   const { log, config } = host;
@@ -92,6 +94,7 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
     { name: 'heartbeat', step },
     { ...host, signal: beating.signal, onError: host.events.loopFailed },
   );
+  growHeapWithWork();
   await runAll(parts, signal);
   beating.abort();
   await heart;

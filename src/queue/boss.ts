@@ -6,7 +6,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { parcelChannel } from '../outbox/nudge.ts';
 import { contentsOf, type Contents } from './contents.ts';
-import { asPgBoss, start, type BackendProfile, type BossDatabase } from './instance.ts';
+import { asPgBoss, load, start, type BackendProfile, type BossDatabase } from './instance.ts';
 import { anyOf, bossQueue, dataOf, idsOf, type Parcel } from './parcel.ts';
 
 export type ParcelQueue = Contents & {
@@ -39,6 +39,7 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
   const here = (tx: Executor): BossDatabase => asPgBoss(shared ? tx : queueDb);
   let started: Promise<PgBoss> | undefined;
   const known = new Set<string>();
+  load().catch(onError); // whoever needs it first would wait
 
   function boss(): Promise<PgBoss> {
     started ??= start(queueDb, backend, false, onError);

@@ -1,11 +1,16 @@
 // An instance of pg-boss with our flags: what it does by itself is off, and its statements run on connections of ours.
 
-import { PgBoss, type ConstructorOptions } from 'pg-boss';
+import type { ConstructorOptions, PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 
 export type BackendProfile = NonNullable<ConstructorOptions['backend']>;
 export type BossDatabase = NonNullable<ConstructorOptions['db']>;
+
+/** Begins to load pg-boss where a queue is opened, so that nobody waits for it later; processes that only read these modules do without. */
+export function load(): Promise<typeof import('pg-boss')> {
+  return import('pg-boss');
+}
 
 export async function start(
   queueDb: Database,
@@ -13,7 +18,8 @@ export async function start(
   migrate: boolean,
   onError: (error: Error) => void,
 ): Promise<PgBoss> {
-  const pgBoss = new PgBoss({
+  const { PgBoss: Instance } = await load();
+  const pgBoss = new Instance({
     db: asPgBoss(queueDb),
     backend,
     migrate,

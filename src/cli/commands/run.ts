@@ -1,6 +1,7 @@
 // `waybill run ROLE…`: processes of the Procfile without a Procfile; several roles share one process.
 
 import type { Command } from 'commander';
+import type { Role } from '../../fleet/role.ts';
 import { nearest } from '../../nearest.ts';
 import { runProcess } from '../../process/run.ts';
 import { UsageError } from '../exit.ts';
@@ -16,7 +17,7 @@ export function addRun(program: Command): void {
     .action(async (given: string[]) => {
       const names = [...new Set(given)];
       for (const name of names) checkRole(name);
-      const { roles } = await import('../../fleet/roles.ts');
+      const roles: Readonly<Record<string, Role>> = (await import('../../fleet/roles.ts')).roles;
       const chosen = names.map((name) => roles[name]).filter((role) => role !== undefined);
       await runProcess(names.join('+'), (host) => Promise.all(chosen.map((role) => role(host))));
     });

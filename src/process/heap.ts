@@ -1,0 +1,31 @@
+// The heap of this process: as large as its work needs, not as large as the machine would let it become. V8 sizes its spaces by the
+// machine's memory: with 24 GB a worker that drains kept 128 MB for objects that live for milliseconds, and let garbage pile up to four
+// times of what is alive. The figures of smaller ones are in docs/performance.md.
+
+import { PerformanceObserver } from 'node:perf_hooks';
+import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+
+/** The old space is collected when it has grown by this much, in percent. */
+const growth = 50;
+/** The young generation grows to this: large enough that what a batch needs does not outlive a collection. */
+const youngBytes = 16 * 1_048_576;
+
+/** Before the modules of a role are loaded: loading lets the young generation grow, and nothing but idleness shrinks it. */
+export function keepHeapSmall(): void {
+  setFlagsFromString(`--heap-growing-percent=${growth}`);
+  hold(true);
+}
+
+/** Lets the young generation grow with the work that begins now, up to its bound. V8 has no flag for the bound once it runs. */
+export function growHeapWithWork(): void {
+  new PerformanceObserver(() => hold(youngSize() >= youngBytes)).observe({ entryTypes: ['gc'] });
+  hold(youngSize() >= youngBytes);
+}
+
+function hold(still: boolean): void {
+  setFlagsFromString(`--semi-space-growth-factor=${still ? 1 : 2}`);
+}
+
+function youngSize(): number {
+  return getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space')!.space_size;
+}
