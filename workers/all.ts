@@ -1,4 +1,3 @@
-import { roles } from '../src/fleet/roles.ts';
-import { runProcess } from '../src/process/run.ts';
+import { runRoles } from '../src/fleet/process.ts';
 
-await runProcess('all', (host) => Promise.all(Object.values(roles).map((role) => role(host))));
+await runRoles('all', ['web', 'relay', 'email', 'jobs', 'scheduler']);

@@ -1,4 +1,3 @@
-import { roles } from '../src/fleet/roles.ts';
-import { runProcess } from '../src/process/run.ts';
+import { runRoles } from '../src/fleet/process.ts';
 
-await runProcess('email', async (host) => [await roles.email(host)]);
+await runRoles('email', ['email']);

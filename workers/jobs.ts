@@ -1,4 +1,3 @@
-import { roles } from '../src/fleet/roles.ts';
-import { runProcess } from '../src/process/run.ts';
+import { runRoles } from '../src/fleet/process.ts';
 
-await runProcess('jobs', async (host) => [await roles.jobs(host)]);
+await runRoles('jobs', ['jobs']);

@@ -1,4 +1,3 @@
-import { roles } from '../src/fleet/roles.ts';
-import { runProcess } from '../src/process/run.ts';
+import { runRoles } from '../src/fleet/process.ts';
 
-await runProcess('relay', async (host) => [await roles.relay(host)]);
+await runRoles('relay', ['relay']);

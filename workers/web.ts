@@ -1,4 +1,3 @@
-import { roles } from '../src/fleet/roles.ts';
-import { runProcess } from '../src/process/run.ts';
+import { runRoles } from '../src/fleet/process.ts';
 
-await runProcess('web', async (host) => [await roles.web(host)]);
+await runRoles('web', ['web']);

@@ -4,11 +4,14 @@
 
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import type { Milliseconds } from '../ports.ts';
 
 /** The old space is collected when it has grown by this much, in percent. */
 const growth = 50;
 /** The young generation grows to this: large enough that what a batch needs does not outlive a collection. */
 const youngBytes = 16 * 1_048_576;
+/** A process that works collects more often than this. */
+const busyMs: Milliseconds = 1_000;
 
 /** Before the modules of a role are loaded: loading lets the young generation grow, and nothing but idleness shrinks it. */
 export function keepHeapSmall(): void {
@@ -18,8 +21,13 @@ export function keepHeapSmall(): void {
 
 /** Lets the young generation grow with the work that begins now, up to its bound. V8 has no flag for the bound once it runs. */
 export function growHeapWithWork(): void {
-  new PerformanceObserver(() => hold(youngSize() >= youngBytes)).observe({ entryTypes: ['gc'] });
-  hold(youngSize() >= youngBytes);
+  let last = Number.NEGATIVE_INFINITY;
+  const collected = new PerformanceObserver((list) => {
+    const at = list.getEntries().at(-1)!.startTime;
+    hold(at - last > busyMs || youngSize() >= youngBytes);
+    last = at;
+  });
+  collected.observe({ entryTypes: ['gc'] });
 }
 
 function hold(still: boolean): void {

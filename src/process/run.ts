@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMissingSchema, isUnreachable } from '../db/transaction.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { serveHealth } from './health.ts';
-import { growHeapWithWork, keepHeapSmall } from './heap.ts';
+import { growHeapWithWork } from './heap.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { runLoop } from './loop.ts';
@@ -34,7 +34,6 @@ export async function runProcess(
   role: string,
   compose: (host: Host) => Promise<readonly Part[]>,
 ): Promise<never> {
-  keepHeapSmall();
   const stop = new AbortController();
   const host = createHost(role, configOrExit(), stop.signal);
   const { log, config } = host;
