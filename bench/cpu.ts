@@ -36,8 +36,18 @@ export function cpuMs(pids: readonly number[]): number {
 
 /** Resident memory in megabytes; NaN where there is no /proc. */
 export function residentMb(pid: number): number {
+  return statusMb(pid, 'VmRSS');
+}
+
+/** The most that it has been since the process began. */
+export function peakMb(pid: number): number {
+  return statusMb(pid, 'VmHWM');
+}
+
+function statusMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   try {
-    return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+    const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)![1]) / 1024;
   } catch {
     return Number.NaN;
   }

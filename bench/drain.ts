@@ -1,7 +1,7 @@
 // How fast a backlog is worked off: committed no-op messages, one worker process of each contender, and one relay of ours.
 
 import type { Contender } from './contender.ts';
-import { cpuMs, residentMb } from './cpu.ts';
+import { cpuMs, peakMb } from './cpu.ts';
 import { openField } from './field.ts';
 import { alternate, median, summary, type Summary } from './rounds.ts';
 
@@ -15,8 +15,8 @@ export type Drain = {
   readonly ratioToFastestPeer: number;
   /** Microseconds of processor time for each message: of the contender's processes and of Postgres. */
   readonly cpu: Readonly<Record<string, { readonly processes: number; readonly postgres: number }>>;
-  /** Megabytes that our processes hold afterwards. */
-  readonly residentMb: readonly number[];
+  /** Megabytes that our processes held at most, from their start to the end of the last round. */
+  readonly peakMb: readonly number[];
 };
 
 export type DrainOptions = {
@@ -46,7 +46,7 @@ export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptio
       messages,
       ...compared(contenders, measured),
       cpu: middle(cpu),
-      residentMb: field.ours.pids().map(residentMb),
+      peakMb: field.ours.pids().map(peakMb),
     };
   } finally {
     await field.end();

@@ -1,12 +1,15 @@
-// What an idle fleet costs: statements a second and megabytes of each process, transactions left open.
+// What an idle fleet costs: statements a second and megabytes of each process, transactions left open. Every process has a user of its
+// own, because pg_stat_statements counts by user.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { residentMb } from './cpu.ts';
 import { openField } from './field.ts';
 import type { Role } from './waybill.ts';
 
-export async function idle({ seconds = 15 }: { seconds?: number } = {}) {
-  const roles: readonly Role[] = ['relay', 'jobs', 'email', 'scheduler'];
+const roles: readonly Role[] = ['relay', 'jobs', 'email', 'scheduler', 'web', 'all'];
+
+/** @param seconds a multiple of ten, the longest interval of an idle loop: each of them is counted as often as it comes */
+export async function idle({ seconds = 20 }: { seconds?: number } = {}) {
   const field = await openField({
     peers: [],
     roles: [],
@@ -15,27 +18,34 @@ export async function idle({ seconds = 15 }: { seconds?: number } = {}) {
   const { db } = field.ours;
   try {
     await db.executeSql('create extension pg_stat_statements');
-    const statementsPerSecond: Record<string, number> = {};
-    const residentMbOf: Record<string, number> = {};
-    let openTransactions = 0;
-    let before = 0;
-    // One after another: what a process adds is its own.
+    const processes: (readonly [Role, number])[] = [];
     for (const role of roles) {
-      const child = await field.ours.start(role);
-      await sleep(5_000);
-      const counted = `select coalesce(sum(calls), 0)::int as n from pg_stat_statements where query !~* 'pg_stat'`;
-      await db.executeSql('select pg_stat_statements_reset()');
-      for (let i = 0; i < seconds * 2; i++) {
-        const open = `select count(*)::int as n from pg_stat_activity where state like 'idle in transaction%'`;
-        openTransactions += (await db.executeSql<{ n: number }>(open)).rows[0]!.n;
-        await sleep(500);
-      }
-      const rate = (await db.executeSql<{ n: number }>(counted)).rows[0]!.n / seconds;
-      statementsPerSecond[role] = rate - before;
-      before = rate;
-      residentMbOf[role] = residentMb(child.pid);
+      await db.executeSql(`create role idle_${role} superuser login password 'idle'`);
+      const url = new URL(field.url('waybill'));
+      [url.username, url.password] = [`idle_${role}`, 'idle'];
+      processes.push([role, (await field.ours.start(role, { DATABASE_URL: url.href, PORT: '0' })).pid]);
     }
-    return { seconds, statementsPerSecond, openTransactions, residentMb: residentMbOf };
+    await sleep(5_000);
+    await db.executeSql('select pg_stat_statements_reset()');
+    let openTransactions = 0;
+    for (let i = 0; i < seconds * 2; i++) {
+      const open = `select count(*)::int as n from pg_stat_activity where state like 'idle in transaction%'`;
+      openTransactions += (await db.executeSql<{ n: number }>(open)).rows[0]!.n;
+      await sleep(500);
+    }
+    const counted = `
+      select substr(rolname, 6) as role, sum(calls)::int as calls from pg_stat_statements join pg_roles r on r.oid = userid
+       where rolname like 'idle\\_%' group by rolname`;
+    const { rows } = await db.executeSql<{ role: string; calls: number }>(counted);
+    const callsOf = new Map(rows.map(({ role, calls }) => [role, calls]));
+    return {
+      seconds,
+      statementsPerSecond: Object.fromEntries(
+        roles.map((role) => [role, (callsOf.get(role) ?? 0) / seconds]),
+      ),
+      openTransactions,
+      residentMb: Object.fromEntries(processes.map(([role, pid]) => [role, residentMb(pid)])),
+    };
   } finally {
     await field.end();
   }

@@ -13,7 +13,7 @@ import { noop, tell } from './app.ts';
 import { startChild, type Child } from './child.ts';
 import type { Contender } from './contender.ts';
 
-export type Role = 'relay' | 'jobs' | 'email' | 'scheduler';
+export type Role = 'relay' | 'jobs' | 'email' | 'scheduler' | 'web' | 'all';
 
 export type Ours = Contender & {
   readonly db: Database;

@@ -622,16 +622,29 @@ with told as (
   returning name, status)
 select name, status, count(*)::int as n from told group by name, status;
 
+-- cron: look
+select exists (select from waybill.cron_runs
+                where status = 'dispatched' and dispatched_at < now() - $2 * interval '1 millisecond') as lapsed,
+       (select true from waybill.cron_runs where not told and status <> 'dispatched' order by id limit 1) is not null as untold,
+       exists (select from waybill.cron_jobs where cursor_at > now() + interval '1 day') as ahead,
+       (select true 
+   from waybill.cron_runs
+   where id < (lpad(to_hex((extract(epoch from now()) * 1000 - $1::float8)::bigint), 12, '0') || repeat('0', 20))::uuid
+     and finished_at < now() - $1 * interval '1 millisecond' order by id limit 1) is not null as "pastRuns",
+       exists (select 
+from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
+   and hash not in (select manifest from waybill.cron_loaded)) as "pastManifests";
+
 -- cron: prune manifests
-delete from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
-and hash not in (select manifest from waybill.cron_loaded);
+delete
+from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
+   and hash not in (select manifest from waybill.cron_loaded);
 
 -- cron: prune runs
-delete from waybill.cron_runs where id in (
-  select id from waybill.cron_runs
+delete from waybill.cron_runs where id in (select id
+   from waybill.cron_runs
    where id < (lpad(to_hex((extract(epoch from now()) * 1000 - $1::float8)::bigint), 12, '0') || repeat('0', 20))::uuid
-     and finished_at < now() - $1 * interval '1 millisecond'
-   order by id limit $2 for update skip locked)
+     and finished_at < now() - $1 * interval '1 millisecond' order by id limit $2 for update skip locked)
 returning id;
 
 -- known queues
@@ -718,14 +731,13 @@ select
      from (select distinct version from alive order by version limit 100) x) as versions;
 
 -- autoscale: turn
-update waybill.autoscale_turn set at = now()
- where one and one in (select one from waybill.autoscale_turn where at <= now() - interval '9 seconds' for update skip locked)
-returning capacities, extract(epoch from now())::float8 as now;
-
--- autoscale: earlier
-select queue, state from waybill.autoscale;
-
--- autoscale: measure
+with turn as (
+  update waybill.autoscale_turn set at = now()
+   where one and one in (select one from waybill.autoscale_turn where at <= now() - interval '9 seconds' for update skip locked)
+  returning at, capacities)
+select at::text as turn, extract(epoch from now())::float8 as now, capacities,
+       (select coalesce(json_agg(e), '[]') from (select queue, state from waybill.autoscale) e) as earlier,
+       (select coalesce(json_agg(q), '[]') from (
 with alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0),
 worked as (
   select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
@@ -750,18 +762,20 @@ select n.name as queue, extract(epoch from now())::float8 as at,
        coalesce(q.paused_at is not null or q.parked_at is not null or q.held_until > now(), false) as closed
   from names n left join flight f on f.queue = n.name left join ended e on e.queue = n.name
   left join worked w on w.queue = n.name left join waybill.queues q on q.name = n.name
- order by n.name;
-
--- autoscale: connections
+ order by n.name) q) as looks,
+       (select row_to_json(c) from (
 select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
-(select coalesce(sum(numbackends), 0)::int from pg_stat_database) as used, -- told to every role, unlike pg_stat_activity
-(select count(*)::int from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) as workers;
+       (select coalesce(sum(numbackends), 0)::int from pg_stat_database) as used, -- told to every role, unlike pg_stat_activity
+       (select count(*)::int from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) as workers) c) as connections
+  from turn;
 
 -- autoscale: decide
-with gone as (delete from waybill.autoscale where decided_at < now() - interval '1 day' and not queue = any($1::text[])),
-turn as (update waybill.autoscale_turn set capacities = $6 where one)
+with turn as (update waybill.autoscale_turn set capacities = $6 where one and at = $7::timestamptz returning one),
+gone as (
+  delete from waybill.autoscale
+   where decided_at < now() - interval '1 day' and not queue = any($1::text[]) and exists (select from turn))
 insert into waybill.autoscale (queue, recommended, exact, facts, state)
-select * from unnest($1::text[], $2::int[], $3::float8[], $4::jsonb[], $5::jsonb[])
+select n.* from unnest($1::text[], $2::int[], $3::float8[], $4::jsonb[], $5::jsonb[]) n cross join turn
 on conflict (queue) do update set recommended = excluded.recommended, exact = excluded.exact, facts = excluded.facts,
   state = excluded.state, decided_at = now();
 

@@ -57,18 +57,36 @@ export const tellSql = `
     returning name, status)
   select name, status, count(*)::int as n from told group by name, status`;
 
-/** Retention in ms; rows. Ids are time-ordered: the primary key is walked from its old end. */
-export const pruneRunsSql = `
-  delete from waybill.cron_runs where id in (
-    select id from waybill.cron_runs
+/** Retention in ms. Ids are time-ordered: the primary key is walked from its old end. */
+const oldRuns = `
+     from waybill.cron_runs
      where id < (lpad(to_hex((extract(epoch from now()) * 1000 - $1::float8)::bigint), 12, '0') || repeat('0', 20))::uuid
-       and finished_at < now() - $1 * interval '1 millisecond'
-     order by id limit $2 for update skip locked)
+       and finished_at < now() - $1 * interval '1 millisecond'`;
+
+const oldManifests = `
+  from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
+     and hash not in (select manifest from waybill.cron_loaded)`;
+
+/** Retention in ms; rows. */
+export const pruneRunsSql = `
+  delete from waybill.cron_runs where id in (select id ${oldRuns} order by id limit $2 for update skip locked)
   returning id`;
 
-export const pruneManifestsSql = `
-  delete from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
-     and hash not in (select manifest from waybill.cron_loaded)`;
+export const pruneManifestsSql = `delete ${oldManifests}`;
+
+type Look = Readonly<Record<'lapsed' | 'untold' | 'ahead' | 'pastRuns' | 'pastManifests', boolean>>;
+
+/**
+ * Whether there is anything for the statements above: an idle sweep asks nothing else. Values: retention, the time after which a run is
+ * looked at. The order keeps Postgres to the indexes: for an exists it may prefer to read the table.
+ */
+export const lookSql = `
+  select exists (select from waybill.cron_runs
+                  where status = 'dispatched' and dispatched_at < now() - $2 * interval '1 millisecond') as lapsed,
+         (select true from waybill.cron_runs where not told and status <> 'dispatched' order by id limit 1) is not null as untold,
+         exists (select from waybill.cron_jobs where cursor_at > now() + interval '1 day') as ahead,
+         (select true ${oldRuns} order by id limit 1) is not null as "pastRuns",
+         exists (select ${oldManifests}) as "pastManifests"`;
 
 export type CronSweepPorts = {
   readonly db: Executor;
@@ -87,16 +105,25 @@ export function createCronSweep({
   observe,
   retentionMs,
 }: CronSweepPorts): () => Promise<Milliseconds> {
+  const rows = async (sql: string, values: readonly unknown[] = []): Promise<number> =>
+    (await db.executeSql(sql, values)).rows.length;
+
+  async function tell(): Promise<number> {
+    const told = await db.executeSql<{ name: string; status: string; n: number }>(tellSql, [batch]);
+    for (const { name, status, n } of told.rows) events.cronEnded(name, status, n);
+    return told.rows.length;
+  }
+
   return async function cronSweepStep() {
-    const stale = await db.executeSql(skipStaleSql, [staleMs, absentMs, batch]);
-    const orphans = await db.executeSql(endOrphansSql, [batch]);
-    await db.executeSql(bringBackSql);
-    const { rows: told } = await db.executeSql<{ name: string; status: string; n: number }>(tellSql, [batch]);
-    for (const { name, status, n } of told) events.cronEnded(name, status, n);
-    const pruned = await db.executeSql(pruneRunsSql, [retentionMs, batch]);
-    await db.executeSql(pruneManifestsSql, [retentionMs]);
-    const counts = { stale: stale.rows.length, orphans: orphans.rows.length, pruned: pruned.rows.length };
+    const look = (await db.executeSql<Look>(lookSql, [retentionMs, staleMs])).rows[0]!;
+    const stale = look.lapsed ? await rows(skipStaleSql, [staleMs, absentMs, batch]) : 0;
+    const orphans = look.lapsed ? await rows(endOrphansSql, [batch]) : 0;
+    if (look.ahead) await rows(bringBackSql);
+    const told = look.untold || stale + orphans > 0 ? await tell() : 0;
+    const pruned = look.pastRuns ? await rows(pruneRunsSql, [retentionMs, batch]) : 0;
+    if (look.pastManifests) await rows(pruneManifestsSql, [retentionMs]);
+    const counts = { stale, orphans, pruned };
     observe('swept runs', counts);
-    return told.length >= batch || counts.pruned >= batch ? 0 : interval;
+    return told >= batch || pruned >= batch ? 0 : interval;
   };
 }

@@ -30,7 +30,11 @@ export function growHeapWithWork(): void {
   collected.observe({ entryTypes: ['gc'] });
 }
 
+let held: boolean | undefined; // of the whole process, as V8's flags are
+
 function hold(still: boolean): void {
+  if (still === held) return;
+  held = still;
   setFlagsFromString(`--semi-space-growth-factor=${still ? 1 : 2}`);
 }
 

@@ -1,25 +1,33 @@
 // The decisions as rows: whoever has the turn decides for all queues, everybody reads.
 
-import type { Transactions } from '../db/transaction.ts';
 import type { Executor } from '../db/executor.ts';
-import { advise, targetDrainSeconds, type AdviceState } from './advice.ts';
-import { fit, nextCapacities, type Capacities } from './connections.ts';
-import { measureConnections, measureQueues } from './measure.ts';
+import { advise, targetDrainSeconds, type AdviceState, type QueueLook } from './advice.ts';
+import { fit, nextCapacities, type Capacities, type Connections } from './connections.ts';
+import { connectionsSql, measureSql } from './measure.ts';
 
-/** Given every ten seconds at most, to one process of the fleet; the others do not wait for it. */
+/**
+ * Given every ten seconds at most, to one process of the fleet; the others do not wait for it. With it comes what a decision is made of;
+ * without it nothing is read. Value: slots of a worker, for queues that nobody works yet.
+ */
 export const takeTurnSql = `
-  update waybill.autoscale_turn set at = now()
-   where one and one in (select one from waybill.autoscale_turn where at <= now() - interval '9 seconds' for update skip locked)
-  returning capacities, extract(epoch from now())::float8 as now`;
+  with turn as (
+    update waybill.autoscale_turn set at = now()
+     where one and one in (select one from waybill.autoscale_turn where at <= now() - interval '9 seconds' for update skip locked)
+    returning at, capacities)
+  select at::text as turn, extract(epoch from now())::float8 as now, capacities,
+         (select coalesce(json_agg(e), '[]') from (select queue, state from waybill.autoscale) e) as earlier,
+         (select coalesce(json_agg(q), '[]') from (${measureSql}) q) as looks,
+         (select row_to_json(c) from (${connectionsSql}) c) as connections
+    from turn`;
 
-export const earlierSql = `select queue, state from waybill.autoscale`;
-
-/** Queues that are not there any more go after a day. */
+/** Nothing, when another process has had a turn since. Queues that are not there any more go after a day. */
 export const decideSql = `
-  with gone as (delete from waybill.autoscale where decided_at < now() - interval '1 day' and not queue = any($1::text[])),
-  turn as (update waybill.autoscale_turn set capacities = $6 where one)
+  with turn as (update waybill.autoscale_turn set capacities = $6 where one and at = $7::timestamptz returning one),
+  gone as (
+    delete from waybill.autoscale
+     where decided_at < now() - interval '1 day' and not queue = any($1::text[]) and exists (select from turn))
   insert into waybill.autoscale (queue, recommended, exact, facts, state)
-  select * from unnest($1::text[], $2::int[], $3::float8[], $4::jsonb[], $5::jsonb[])
+  select n.* from unnest($1::text[], $2::int[], $3::float8[], $4::jsonb[], $5::jsonb[]) n cross join turn
   on conflict (queue) do update set recommended = excluded.recommended, exact = excluded.exact, facts = excluded.facts,
     state = excluded.state, decided_at = now()`;
 
@@ -30,45 +38,45 @@ export type WorkerSize = {
   readonly connections: number;
 };
 
-/** @returns false: it is not this process's turn */
-export async function decide(db: Transactions, size: WorkerSize): Promise<boolean> {
-  return db.transaction(async (tx) => {
-    const [turn] = (await tx.executeSql<{ capacities: Capacities; now: number }>(takeTurnSql)).rows;
-    if (!turn) return false;
-    const earlier = await readStates(tx);
-    const looks = await measureQueues(tx, size.slots);
-    const connections = await measureConnections(tx, size.connections);
-    const capacities = nextCapacities(turn.capacities, turn.now, connections);
-    const advised = looks.map((look) => ({ look, ...advise(earlier.get(look.queue) ?? null, look) }));
-    const sized = fit(
-      advised.map(({ look, ...advice }) => ({ ...advice, workers: look.workers })),
-      connections,
-      capacities,
-    );
-    const facts = sized.map(({ queue, wanted, reasons, state: { load } }) => {
-      const { workers, backlog, sending, slotsPerWorker, closed } = looks.find(
-        (look) => look.queue === queue,
-      )!;
-      const { arrival, meanSeconds } = load;
-      const rates = { arrivalPerSecond: arrival, meanSeconds, backlog, sending };
-      return { workers, wanted, ...rates, slotsPerWorker, closed, targetDrainSeconds, reasons };
-    });
-    const column = <T>(of: (one: (typeof sized)[number]) => T): T[] => sized.map(of);
-    await tx.executeSql(decideSql, [
-      column(({ queue }) => queue),
-      column(({ recommended }) => recommended),
-      column(({ exact }) => exact),
-      facts.map((fact) => JSON.stringify(fact)),
-      column(({ state }) => JSON.stringify(state)),
-      JSON.stringify(capacities),
-    ]);
-    return true;
-  });
-}
+type Turn = {
+  readonly turn: string;
+  readonly now: number;
+  readonly capacities: Capacities;
+  readonly earlier: readonly { readonly queue: string; readonly state: AdviceState }[];
+  readonly looks: readonly QueueLook[];
+  readonly connections: Omit<Connections, 'perWorker'>;
+};
 
-async function readStates(tx: Executor): Promise<Map<string, AdviceState>> {
-  const { rows } = await tx.executeSql<{ queue: string; state: AdviceState }>(earlierSql);
-  return new Map(rows.map(({ queue, state }) => [queue, state]));
+/** @returns false: it is not this process's turn */
+export async function decide(db: Executor, size: WorkerSize): Promise<boolean> {
+  const [taken] = (await db.executeSql<Turn>(takeTurnSql, [size.slots])).rows;
+  if (!taken) return false;
+  const { turn, now, looks } = taken;
+  const earlier = new Map(taken.earlier.map(({ queue, state }) => [queue, state]));
+  const connections = { ...taken.connections, perWorker: size.connections };
+  const capacities = nextCapacities(taken.capacities, now, connections);
+  const advised = looks.map((look) => ({
+    ...advise(earlier.get(look.queue) ?? null, look),
+    workers: look.workers,
+  }));
+  const sized = fit(advised, connections, capacities);
+  const facts = sized.map(({ queue, wanted, reasons, state: { load } }) => {
+    const { workers, backlog, sending, slotsPerWorker, closed } = looks.find((look) => look.queue === queue)!;
+    const { arrival, meanSeconds } = load;
+    const rates = { arrivalPerSecond: arrival, meanSeconds, backlog, sending };
+    return { workers, wanted, ...rates, slotsPerWorker, closed, targetDrainSeconds, reasons };
+  });
+  const column = <T>(of: (one: (typeof sized)[number]) => T): T[] => sized.map(of);
+  await db.executeSql(decideSql, [
+    column(({ queue }) => queue),
+    column(({ recommended }) => recommended),
+    column(({ exact }) => exact),
+    facts.map((fact) => JSON.stringify(fact)),
+    column(({ state }) => JSON.stringify(state)),
+    JSON.stringify(capacities),
+    turn,
+  ]);
+  return true;
 }
 
 export type QueueAdvice = {

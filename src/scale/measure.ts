@@ -1,14 +1,11 @@
-// What the advice is made of, read in one statement. Backlogs are counted up to a bound: beyond it the answer is "many" (invariant I).
-
-import type { Executor } from '../db/executor.ts';
-import type { QueueLook } from './advice.ts';
-import type { Connections } from './connections.ts';
+// What the advice is made of: two questions, asked in the statement that takes the turn. Backlogs are counted up to a bound: beyond it the answer is "many" (invariant I).
 
 /** Counting more would cost more than it tells. */
 const countable = 100_000;
 /** As many queues as the metrics tell apart. */
 const most = 100;
 
+/** A row is a QueueLook. Value: slots of a worker, for queues that nobody works yet. */
 export const measureSql = `
   with alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0),
   worked as (
@@ -36,18 +33,8 @@ export const measureSql = `
     left join worked w on w.queue = n.name left join waybill.queues q on q.name = n.name
    order by n.name`;
 
-/** @param slots of a worker, for queues that nobody works yet */
-export async function measureQueues(db: Executor, slots: number): Promise<QueueLook[]> {
-  return (await db.executeSql<QueueLook>(measureSql, [slots])).rows;
-}
-
+/** A row is of Connections. */
 export const connectionsSql = `
   select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
          (select coalesce(sum(numbackends), 0)::int from pg_stat_database) as used, -- told to every role, unlike pg_stat_activity
          (select count(*)::int from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) as workers`;
-
-/** @param perWorker connections that one worker process opens at most */
-export async function measureConnections(db: Executor, perWorker: number): Promise<Connections> {
-  type Row = Omit<Connections, 'perWorker'>;
-  return { ...(await db.executeSql<Row>(connectionsSql)).rows[0]!, perWorker };
-}

@@ -7,6 +7,7 @@ import { moveOnSql, nextDueSql, takeDueJobsSql } from '../../src/cron/scheduler.
 import {
   bringBackSql,
   endOrphansSql,
+  lookSql as cronLookSql,
   pruneManifestsSql,
   pruneRunsSql,
   skipStaleSql,
@@ -67,8 +68,7 @@ import {
   returnPermitsSql,
   setRateSql,
 } from '../../src/outbox/rate.ts';
-import { adviceSql, decideSql, earlierSql, takeTurnSql } from '../../src/scale/decisions.ts';
-import { connectionsSql, measureSql } from '../../src/scale/measure.ts';
+import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { waitingNamesSql } from '../../src/outbox/waiting.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
@@ -252,17 +252,19 @@ export const statements: Record<string, Statement> = {
   },
   'cron: bring back': { sql: bringBackSql, values: () => [], uses: [] },
   'cron: tell': { sql: tellSql, values: () => [500], uses: ['cron_runs_untold'] },
+  'cron: look': {
+    sql: cronLookSql,
+    values: () => [30 * 86_400_000, 60_000],
+    uses: ['cron_runs_going', 'cron_runs_untold', 'cron_runs_pkey'],
+  },
   'cron: prune manifests': { sql: pruneManifestsSql, values: () => [30 * 86_400_000], uses: [] },
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
   'known queues': { sql: knownQueuesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'scrape: gauges': { sql: gaugesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
-  'autoscale: turn': { sql: takeTurnSql, values: () => [], uses: [] },
-  'autoscale: earlier': { sql: earlierSql, values: () => [], uses: [] },
-  'autoscale: measure': { sql: measureSql, values: () => [25], uses: ['outbox_waiting', 'outbox_in_flight'] },
-  'autoscale: connections': { sql: connectionsSql, values: () => [], uses: [] },
+  'autoscale: turn': { sql: takeTurnSql, values: () => [25], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'autoscale: decide': {
     sql: decideSql,
-    values: () => [['jobs'], [1], [0.5], ['{}'], ['{}'], '[]'],
+    values: () => [['jobs'], [1], [0.5], ['{}'], ['{}'], '[]', '2026-01-01T00:00:00Z'],
     uses: [],
   },
   'autoscale: read': { sql: adviceSql, values: () => [], uses: [] },

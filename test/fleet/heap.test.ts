@@ -1,0 +1,40 @@
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+// V8's flags belong to a whole process: each case has one of its own.
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Megabytes of the young and of the old space at most, while much is made, kept for a while and dropped. */
+function peaksOf(before: string): { readonly young: number; readonly old: number } {
+  const code = `
+    import { getHeapSpaceStatistics } from 'node:v8';
+    import { setImmediate as turn } from 'node:timers/promises';
+    import { growHeapWithWork, keepHeapSmall } from './src/process/heap.ts';
+    ${before}
+    const held = new Array(20_000);
+    const peaks = { young: 0, old: 0 };
+    for (let i = 0; i < 4_000_000; i++) {
+      held[i % held.length] = { i, list: [i, i], text: 'message ' + i };
+      if (i % 2_000 > 0) continue;
+      for (const { space_name: name, space_size: size } of getHeapSpaceStatistics()) {
+        if (name === 'new_space') peaks.young = Math.max(peaks.young, size / 1048576);
+        if (name === 'old_space') peaks.old = Math.max(peaks.old, size / 1048576);
+      }
+      await turn();
+    }
+    console.log(JSON.stringify(peaks));`;
+  const args = ['--import', 'tsx', '--input-type=module', '-e', code];
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' })) as {
+    young: number;
+    old: number;
+  };
+}
+
+test('the young generation grows with the work, to its bound and no further', () => {
+  const still = peaksOf('keepHeapSmall();');
+  const working = peaksOf('keepHeapSmall(); growHeapWithWork();');
+  expect(working.young).toBeGreaterThan(still.young);
+  expect(working.young).toBeLessThanOrEqual(17); // two halves of 8 MB, and a page
+});
