@@ -7,9 +7,9 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import type { Milliseconds } from '../ports.ts';
 
 /** The old space is collected when it has grown by this much, in percent. */
-const growth = 50;
+const growth = 100;
 /** The young generation grows to this: large enough that what a batch needs does not outlive a collection. */
-const youngBytes = 16 * 1_048_576;
+const youngBytes = 32 * 1_048_576;
 /** A process that works collects more often than this. */
 const busyMs: Milliseconds = 1_000;
 

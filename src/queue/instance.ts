@@ -8,9 +8,7 @@ export type BackendProfile = NonNullable<ConstructorOptions['backend']>;
 export type BossDatabase = NonNullable<ConstructorOptions['db']>;
 
 /** Begins to load pg-boss where a queue is opened, so that nobody waits for it later; processes that only read these modules do without. */
-export function load(): Promise<typeof import('pg-boss')> {
-  return import('pg-boss');
-}
+export const load = async () => import('pg-boss');
 
 export async function start(
   queueDb: Database,
