@@ -42,8 +42,8 @@ export type ContextParts = {
   readonly parentId?: string | undefined;
   /** The caller may run twice by itself: what has no delivery key would be recorded twice. */
   readonly keysRequired?: boolean;
-  /** Called when something was recorded: there is a reason to nudge. */
-  readonly onRecorded?: () => void;
+  /** Called when something was recorded, with its queues: there is a reason to nudge. */
+  readonly onRecorded?: (queues: readonly string[]) => void;
   /** False once the handler has ended. */
   readonly isOpen?: () => boolean;
 };
@@ -133,7 +133,7 @@ function enqueuer(parts: ContextParts): Enqueue {
     if (messages.length === 0) return [];
     const whole = messages.map((message) => ({ ...message, requestId, traceparent, parentId }));
     const enqueued = await tracedCreate(whole, (traced) => outbox.enqueue(traced));
-    parts.onRecorded?.();
+    parts.onRecorded?.(whole.map(({ queue }) => queue));
     return enqueued;
   };
 }

@@ -11,6 +11,7 @@ import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import type { Nudge } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds, Random } from '../ports.ts';
 import { parseArguments } from './arguments.ts';
@@ -28,7 +29,7 @@ export type ActionPorts = {
   readonly emailFrom: string | null;
   readonly log: Log;
   /** Called after a commit that recorded something. */
-  readonly nudge: () => void;
+  readonly nudge: Nudge;
   readonly random?: Random;
   /** Aborts when actions that run must end: the process does. */
   readonly signal?: AbortSignal;
@@ -114,7 +115,7 @@ async function runOnce(
   const within = { ...call, signal };
   const work = ports.db.transaction(async (tx) => {
     const about = onceOf(action, given, call);
-    const state = { recorded: false };
+    const state = { recorded: new Set<string>() as ReadonlySet<string> };
     const run = async (): Promise<unknown> => {
       const { result, recorded: some } = await patience.race(
         performAction(action, args, within, { ...ports, tx }),
@@ -130,7 +131,7 @@ async function runOnce(
   });
   try {
     const { recorded, ...answer } = await work;
-    if (recorded) ports.nudge();
+    if (recorded.size > 0) ports.nudge(recorded);
     return answer;
   } catch (error) {
     if (!(error instanceof TimedOut)) throw error;
@@ -142,9 +143,12 @@ async function runOnce(
   }
 }
 
-export type Performed = { readonly result: unknown; readonly recorded: boolean };
+export type Performed = {
+  readonly result: unknown;
+  /** The queues in which messages were recorded. */ readonly recorded: ReadonlySet<string>;
+};
 
-/** Runs the handler in a transaction that somebody else commits. Gives the encoded result, and whether messages were recorded. */
+/** Runs the handler in a transaction that somebody else commits. Gives the encoded result, and where messages were recorded. */
 export async function performAction(
   action: Action,
   args: unknown,
@@ -155,7 +159,7 @@ export async function performAction(
 ): Promise<Performed> {
   const { tx, registry, emailFrom, outboxOn, log } = on;
   const { invoker, requestId, traceparent, parentId, signal = new AbortController().signal } = call;
-  const state = { open: true, recorded: false };
+  const state = { open: true, recorded: new Set<string>() };
   try {
     const ctx = createContext({
       tx,
@@ -175,7 +179,7 @@ export async function performAction(
       }),
       emits: action.emits,
       keysRequired: action.safeToRetry,
-      onRecorded: () => (state.recorded = true),
+      onRecorded: (queues) => queues.forEach((queue) => state.recorded.add(queue)),
       isOpen: () => state.open,
     });
     const result = await encodeResult(action, await action.handler(ctx, args));

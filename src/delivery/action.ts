@@ -70,13 +70,13 @@ type OfDelivery = {
   readonly tx: Transaction;
 };
 
-/** The handler, and the good end of its run. Gives whether messages were recorded. */
+/** The handler, and the good end of its run. Gives the queues in which messages were recorded. */
 async function perform(
   action: Action,
   args: unknown,
   { message, tick, signal, tx }: OfDelivery,
   ports: ActionDeliveryPorts,
-): Promise<boolean> {
+): Promise<ReadonlySet<string>> {
   const { id, requestId, traceparent } = message;
   const call = {
     signal,

@@ -11,8 +11,8 @@ export type Delivery = {
   readonly backoff: Backoff;
   /** Still open: to be committed with the settlement, or rolled back. */
   readonly work?: LazyTransaction | undefined;
-  /** Whether the handler recorded messages in it. */
-  readonly recorded?: boolean;
+  /** The queues in which the handler recorded messages in it; without it, none. */
+  readonly recorded?: ReadonlySet<string> | undefined;
   /** What made it fail, as it was thrown: never stored, never logged. */
   readonly thrown?: unknown;
   /** Instead of the backoff, exactly. */

@@ -72,7 +72,7 @@ class Parts implements ContextParts {
   readonly emits = null;
   readonly invoker = invoker;
   open = true;
-  recorded = false;
+  recorded: ReadonlySet<string> | undefined = undefined;
 
   constructor(ports: HandlerPorts, message: ClaimedMessage, tx: Transaction, patience: Patience) {
     this.#ports = ports;
@@ -118,8 +118,8 @@ class Parts implements ContextParts {
     return this.#message.id;
   }
 
-  onRecorded(): void {
-    this.recorded = true;
+  onRecorded(queues: readonly string[]): void {
+    this.recorded = new Set([...(this.recorded ?? []), ...queues]);
   }
 
   isOpen(): boolean {

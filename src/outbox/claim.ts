@@ -16,7 +16,7 @@ const take = `,${enter('due')}
          relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
    where m.id = any(array(select id from due))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-            m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(${probes}) as probe`;
+            m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.id = any(${probes}) as probe`;
 
 /** Limit to those whose earlier lease ran out, or to the others. */
 const ofExpired = (parameter: string): string =>
@@ -80,6 +80,7 @@ export type ClaimedRow = {
   traceparent: string | null;
   /** A text where a query builder turns the driver's dates off, as Drizzle does; or milliseconds. */
   created_at: Date | string | number;
+  priority: number;
   probe: boolean;
 };
 
@@ -97,6 +98,7 @@ export function claimedMessage(row: ClaimedRow): ClaimedMessage {
     requestId: row.request_id,
     traceparent: row.traceparent,
     createdAt: new Date(row.created_at),
+    priority: row.priority,
     probe: row.probe,
   };
 }

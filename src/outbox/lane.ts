@@ -1,7 +1,7 @@
 // A lane: what waits in one queue with one priority. Where much waits, the relay does not name messages, it opens the lane: a worker
 // claims whatever is next in it, and the stamp of the relay and the claim are one version of the row instead of two (invariant I).
 
-import type { Executor } from '../db/executor.ts';
+import type { Executor, SqlResult } from '../db/executor.ts';
 import { claimedMessage, lanes, type ClaimedRow } from './claim.ts';
 import type { DueMessage } from './due.ts';
 import { isOpen } from './gate.ts';
@@ -51,7 +51,8 @@ export const claimLaneSql = `
          revision = m.revision + 1
    where m.ctid = any(array(select ctid from fresh))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-            m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, false as probe, ${lag}`;
+            m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, m.priority,
+            false as probe, ${lag}`;
 
 export type LaneClaim = Lane & {
   readonly limit: number;
@@ -67,7 +68,31 @@ export type FromLane = {
 export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromLane[]> {
   const { limit, queue, priority, leaseMs, workerId } = claim;
   const values = [limit, queue, priority, leaseMs, workerId];
-  const { rows } = await tx.executeSql<ClaimedRow & { lag: number }>(claimLaneSql, values);
+  return claimed(await tx.executeSql<RowFromLane>(claimLaneSql, values));
+}
+
+/**
+ * Claims likewise, of whatever lanes these queues have, above a priority: queues, limit, the priority, lease in ms, worker. A function of the
+ * database (sql/0021_claim_next.sql): it is asked for one message at a time, and planning the statement would cost more than running it.
+ */
+export const claimNextSql = 'select * from waybill.outbox_claim_next($1, $2, $3, $4, $5)';
+
+export type NextClaim = {
+  readonly queues: readonly string[];
+  readonly limit: number;
+  readonly above: number;
+  readonly leaseMs: number;
+  readonly workerId: string;
+};
+
+export async function claimNext(db: Executor, claim: NextClaim): Promise<FromLane[]> {
+  const { queues, limit, above, leaseMs, workerId } = claim;
+  return claimed(await db.executeSql<RowFromLane>(claimNextSql, [queues, limit, above, leaseMs, workerId]));
+}
+
+type RowFromLane = ClaimedRow & { lag: number };
+
+function claimed({ rows }: SqlResult<RowFromLane>): FromLane[] {
   return rows.map((row) => ({ message: claimedMessage(row), lag: row.lag }));
 }
 

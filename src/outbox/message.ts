@@ -42,6 +42,8 @@ export type ClaimedMessage = {
   readonly requestId: string | null;
   readonly traceparent: string | null;
   readonly createdAt: Date;
+  /** Where it is known; higher starts first. */
+  readonly priority?: number;
   /** It tries on behalf of its parked queue whether the far side works again. */
   readonly probe?: boolean;
 };

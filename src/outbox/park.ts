@@ -80,7 +80,7 @@ export const reopenSql = `
     update waybill.queues set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), ${noProbe}
      where name = $1 and parked_at is not null and probe_message = $2
     returning name)
-  select name, pg_notify('${outboxChannel}', '') from reopened`;
+  select name, pg_notify('${outboxChannel}', name) from reopened`;
 
 /** @returns whether this call reopened it */
 export async function reopen(db: Executor, queue: string, message: string): Promise<boolean> {

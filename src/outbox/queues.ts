@@ -130,7 +130,7 @@ export const resumeSql = `
            reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
            parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null
      where name = $1 returning name)
-  select name, pg_notify('${outboxChannel}', '') from resumed`;
+  select name, pg_notify('${outboxChannel}', name) from resumed`;
 
 /**
  * Pausing what is paused renews reason and name.

@@ -4,7 +4,8 @@
 import type { Executor } from '../db/executor.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
-import type { ClaimedMessage } from '../outbox/message.ts';
+import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
+import type { Nudge } from '../outbox/nudge.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { settle } from '../outbox/transitions.ts';
@@ -26,7 +27,7 @@ export type AttemptPorts = {
   readonly clock: Clock;
   readonly random: Random;
   /** Called when a settlement made new messages. */
-  readonly nudge: () => void;
+  readonly nudge: Nudge;
 };
 
 /** Where an attempt takes place: its turn in a queue with a rate, and the slot that it may leave before its end is recorded. */
@@ -53,12 +54,16 @@ export async function attempt(
     const tells = message.probe || end.to !== 'delivered'; // of its queue
     const settlement = tells ? await ports.gatekeeper.judge(message, delivery.outcome, end) : end;
     const settled = await recordEnd(settlement, delivery, ports);
-    if (settled && settlement.to === 'delivered' && (settlement.then.length > 0 || delivery.recorded))
-      ports.nudge();
+    if (settled && settlement.to === 'delivered') nudgeFor(settlement.then, delivery, ports);
     report(message, settlement, settled, clock.now() - started, events);
   } finally {
     leases.drop(message);
   }
+}
+
+function nudgeFor(then: readonly NewMessage[], { recorded }: Delivery, { nudge }: AttemptPorts): void {
+  if (then.length === 0 && !recorded?.size) return;
+  nudge([...then.map(({ queue }) => queue), ...(recorded ?? [])]);
 }
 
 /** The attempt does not count. */

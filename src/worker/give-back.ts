@@ -11,6 +11,6 @@ export async function giveBack(message: ClaimedMessage, ports: AttemptPorts, tur
   const { outcome, backoff } = givenBack;
   const settlement = settle(message, outcome, backoff, ports.random);
   const settled = await ports.settler.settle(settlement);
-  ports.nudge();
+  ports.nudge([message.queue]);
   report(message, settlement, settled, 0, ports.events);
 }

@@ -3,8 +3,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
-import { listen } from '../db/listen.ts';
-import { createNudge, parcelChannel } from '../outbox/nudge.ts';
+import { listen, type Notification } from '../db/listen.ts';
+import { createNudge, outboxChannel, parcelChannel } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { RatePlan } from '../outbox/rate.ts';
 import type { Counts } from '../process/heartbeat.ts';
@@ -59,6 +59,8 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     observe,
     onRelayed: (name, lags) => events.relayed(name, lags.length, 0, lags),
     pollIntervalMs: config.pollIntervalMs,
+    wake,
+    onError: (error) => events.loopFailed('shortcut', error),
     claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs, turns },
     attempts: { leases, gatekeeper, settler, deliver, outboxOn, events, clock, random, nudge },
   });
@@ -68,6 +70,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
     const timer = setTimeout(() => leases.giveBack(), patience);
     slots.close();
+    await worker.close();
     await slots.idle();
     clearTimeout(timer);
   }
@@ -77,11 +80,12 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     async run(signal) {
       const running = new AbortController(); // outlives the signal: leases are renewed until nothing runs
       const common = { onError: events.loopFailed, observe, progress: host.progress };
-      const heard = ({ payload }: { payload: string }): void => {
+      const heard = ({ channel, payload }: Notification): void => {
+        if (channel === outboxChannel) return worker.recorded(payload);
         worker.hint(payload);
         wake.wake();
       };
-      const listening = listen(db, [parcelChannel], heard, {
+      const listening = listen(db, [parcelChannel, outboxChannel], heard, {
         signal,
         checkMs: 10_000,
         onError: (e) => events.loopFailed('listen', e),

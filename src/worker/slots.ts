@@ -19,7 +19,12 @@ export type Work = {
   giveBack(): Promise<void>;
   /** After either. */
   ended(): void;
+  /** Of what waits for a slot, the highest starts first. Default 0. */
+  readonly priority?: number;
 };
+
+/** What may be claimed although every slot is taken: this many messages of a priority above this one. */
+export type Urgent = { readonly count: number; readonly above: number };
 
 export type Slots = {
   readonly size: number;
@@ -27,6 +32,7 @@ export type Slots = {
   room(): number;
   /** Of those, the ones that start at once. */
   free(): number;
+  urgent(): Urgent;
   /** Claimed and not recorded. */
   busy(): number;
   /** Runs `work` in a slot as soon as one is free, and wakes the loop when there is room for more. */
@@ -53,8 +59,9 @@ export type SlotPorts = {
 export function createSlots(size: number, { pace, wake, clock, onError }: SlotPorts): Slots {
   let running = 0;
   let onIdle: (() => void)[] = [];
-  const waiting: { readonly work: Work; readonly since: Milliseconds }[] = [];
+  let waiting: { readonly work: Work; readonly since: Milliseconds }[] = [];
   const began = new Map<Slot, Milliseconds>(); // deliveries that have a slot, the oldest first
+  let lately = 0; // the priority of what began last
   let scheduled = false;
   let closed = false;
 
@@ -85,6 +92,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   function start(work: Work): void {
     if (closed) return track(work, work.giveBack());
     const from = clock.now();
+    lately = work.priority ?? 0;
     const slot: Slot = {
       leave() {
         if (!began.delete(slot)) return;
@@ -115,15 +123,31 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   function shed(patience: Milliseconds): void {
     if (!areTaken()) return;
     const limit = clock.now() - patience;
-    const late = waiting.findLastIndex(({ since }) => since <= limit) + 1;
-    for (const { work } of waiting.splice(0, late)) track(work, work.giveBack());
+    for (const { work } of waiting.filter(({ since }) => since <= limit)) track(work, work.giveBack());
+    waiting = waiting.filter(({ since }) => since > limit);
   }
 
   function look(patience: Milliseconds): Milliseconds {
     const now = clock.now();
     const soon = pace.aheadIn(pace.batch() + waiting.length - mayStart(), began.values(), now);
     if (waiting.length === 0) return soon;
-    return Math.min(soon, areTaken() ? waiting[0]!.since + patience - now : patience);
+    const oldest = waiting.reduce((least, { since }) => Math.min(least, since), now);
+    return Math.min(soon, areTaken() ? oldest + patience - now : patience);
+  }
+
+  /** Behind what has the same priority. */
+  function enqueue(work: Work): void {
+    const priority = work.priority ?? 0;
+    const before = waiting.findLastIndex((other) => (other.work.priority ?? 0) >= priority);
+    waiting.splice(before + 1, 0, { work, since: clock.now() });
+  }
+
+  /** Of what waits here, the last one has the lowest priority. Nothing long is claimed that way: another worker could start it. */
+  function urgent(): Urgent {
+    const above = waiting.length > 0 ? (waiting.at(-1)!.work.priority ?? 0) : lately;
+    const there = waiting.findLastIndex(({ work }) => (work.priority ?? 0) > above) + 1;
+    const soon = Math.min(size, pace.ahead(began.values(), clock.now()));
+    return { above, count: closed ? 0 : Math.max(0, soon - there) };
   }
 
   return {
@@ -131,12 +155,13 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
     shed,
     look,
     gather: () => (2 * began.size >= size ? pace.gather() : 0),
+    urgent,
     room: () => (isWorthwhile() ? room() : 0),
     free: () => Math.max(0, mayStart() - waiting.length),
     busy: () => running + waiting.length,
     run(work) {
       if (waiting.length === 0 && mayStart() > 0) start(work);
-      else waiting.push({ work, since: clock.now() });
+      else enqueue(work);
     },
     close() {
       closed = true;

@@ -2,12 +2,15 @@
 // frees, and at the polling floor. A message whose earlier worker died runs with nothing beside it (invariant F).
 
 import type { ClaimedMessage } from '../outbox/message.ts';
+import { claimNext } from '../outbox/lane.ts';
 import type { Milliseconds, Clock, Observe } from '../ports.ts';
+import type { Wake } from '../process/loop.ts';
 import { attempt, type AttemptPorts } from './attempt.ts';
 import { takeAndClaim, type ClaimPorts } from './claim.ts';
 import { giveBack } from './give-back.ts';
 import type { Limits } from './limits.ts';
 import type { Pace } from './pace.ts';
+import { createShortcut, type Room } from './shortcut.ts';
 import type { Slots } from './slots.ts';
 import { createSources, type Source } from './sources.ts';
 import type { Turn } from './turn.ts';
@@ -19,18 +22,27 @@ export type WorkerOptions = {
   readonly claims: ClaimPorts;
   readonly attempts: AttemptPorts;
   readonly limits: Limits;
+  readonly wake: Wake;
   readonly clock: Clock;
   readonly observe: Observe;
   /** Hears of messages that were relayed by being claimed: seconds since they became due. */
   readonly onRelayed: (queue: string, lags: readonly number[]) => void;
   readonly pollIntervalMs: Milliseconds;
+  /** Hears of claims on the shortcut that failed; the relay serves what they were to take. */
+  readonly onError: (error: unknown) => void;
 };
 
 export type Worker = {
   step(): Promise<Milliseconds>;
   /** The name of a queue of pg-boss; when it is empty, any may hold parcels. */
   hint(name: string): void;
+  /** Messages were recorded: the payload of the notification. */
+  recorded(payload: string): void;
+  /** After the last step: resolves when nothing more is claimed. */
+  close(): Promise<void>;
 };
+
+const lowest = -2_147_483_648; // no priority is below it
 
 /** What was claimed ahead and found no slot in this time goes back: another worker may have one. */
 const patience: Milliseconds = 100;
@@ -42,7 +54,15 @@ export function createWorker(options: WorkerOptions): Worker {
   let polledAt = Number.NEGATIVE_INFINITY;
   let fruitless = 0; // takes since the last poll that only found jobs without room
   let aloneNext = true;
-  let reserved = false; // a message that wants the worker for itself is running
+  let reserved = false; // a message that wants the worker for itself is running, or is being claimed
+  let asked = 0; // messages that a claim of the loop may bring
+  const shortcut = createShortcut({
+    queues: queues.filter((queue) => limits.room(queue) === undefined && !claims.turns?.has(queue)),
+    room: roomNow,
+    claim: claimAtOnce,
+    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    onError: options.onError,
+  });
 
   async function poll(): Promise<void> {
     // A hint is taken at once; only when hints never end, the poll comes in between.
@@ -55,16 +75,19 @@ export function createWorker(options: WorkerOptions): Worker {
 
   async function take(source: Source): Promise<void> {
     const { queue, alone } = source;
-    const free = alone ? 1 : claims.turns?.has(queue) ? slots.free() : slots.room();
-    if (free === 0) return;
+    const free = alone ? 1 : (claims.turns?.has(queue) ? slots.free() : slots.room()) - shortcut.asked();
+    if (free <= 0) return;
     const parcels = alone ? 1 : Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1)));
     sources.remove(source); // before the fetch: a notification during it counts
     const since = clock.now();
     const want = { parcels, free, room: limits.room(queue) };
+    [reserved, asked] = [alone, free];
     const taken = await takeAndClaim(queue, alone, want, claims).catch((error: unknown) => {
       sources.add(source);
+      [reserved, asked] = [false, 0];
       throw error;
     });
+    [reserved, asked] = [alone && taken.messages.length > 0, 0];
     if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
     const nothing = taken.heldBack > 0 && taken.messages.length === 0;
     // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.
@@ -77,10 +100,31 @@ export function createWorker(options: WorkerOptions): Worker {
     observe('claimed', { queue, messages: taken.messages.length });
   }
 
+  /** With every slot taken, only what is more urgent than what waits for one. */
+  function roomNow(): Room {
+    if (reserved) return { count: 0, above: lowest };
+    const free = slots.free() - asked;
+    return free > 0 ? { count: free, above: lowest } : slots.urgent();
+  }
+
+  async function claimAtOnce(names: readonly string[], { count, above }: Room): Promise<number> {
+    const since = clock.now();
+    const { db, leaseMs, workerId } = claims;
+    const taken = await claimNext(db, { queues: names, limit: count, above, leaseMs, workerId });
+    for (const { message } of taken) start(message, false, since, undefined);
+    for (const [queue, its] of Map.groupBy(taken, ({ message }) => message.queue)) {
+      const lags = its.map(({ lag }) => lag);
+      options.onRelayed(queue, lags);
+      observe('claimed', { queue, messages: its.length });
+    }
+    options.wake.wake(); // the loop may have waited for the end of this
+    return taken.length;
+  }
+
   function start(message: ClaimedMessage, alone: boolean, since: Milliseconds, turn: Turn | undefined): void {
     limits.started(message);
-    reserved ||= alone;
     slots.run({
+      priority: message.priority ?? 0,
       run: (slot) => attempt(message, since, attempts, { turn, slot }),
       giveBack: () => giveBack(message, attempts, turn),
       ended() {
@@ -96,7 +140,7 @@ export function createWorker(options: WorkerOptions): Worker {
     if (reserved) return [];
     const ready = sources.ready(clock.now());
     const [alone, shared] = [ready.filter((source) => source.alone), ready.filter((source) => !source.alone)];
-    if (alone.length > 0 && (aloneNext || shared.length === 0)) return slots.busy() === 0 ? [alone[0]!] : [];
+    if (alone.length > 0 && (aloneNext || shared.length === 0)) return slots.busy() + shortcut.asked() === 0 ? [alone[0]!] : [];
     return shared;
   }
 
@@ -121,6 +165,8 @@ export function createWorker(options: WorkerOptions): Worker {
 
   return {
     step,
+    recorded: (payload) => shortcut.heard(payload),
+    close: () => shortcut.close(),
     hint: (name) => (name === '' ? (polledAt = Number.NEGATIVE_INFINITY) : sources.add(name)),
   };
 }
