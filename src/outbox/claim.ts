@@ -3,7 +3,6 @@
 
 import { isOpen, mayGo, probes } from './gate.ts';
 import { enter } from './ledger.ts';
-import type { ClaimedMessage, Kind } from './message.ts';
 import { guard } from './transitions.ts';
 
 const claimable = `${guard('claim')} and attempts < max_attempts and available_at <= now()`;
@@ -65,40 +64,3 @@ export const claimDueSql = `
   due as (
     select id, kind, counted from (select * from waiting union all select * from relayed) both_
      order by priority desc, available_at limit $1)${take}`;
-
-export type ClaimedRow = {
-  id: string;
-  kind: Kind;
-  name: string;
-  queue: string;
-  payload: unknown;
-  attempts: number;
-  max_attempts: number;
-  claim_token: string;
-  delivery_key: string | null;
-  request_id: string | null;
-  traceparent: string | null;
-  /** A text where a query builder turns the driver's dates off, as Drizzle does; or milliseconds. */
-  created_at: Date | string | number;
-  priority: number;
-  probe: boolean;
-};
-
-export function claimedMessage(row: ClaimedRow): ClaimedMessage {
-  return {
-    id: row.id,
-    kind: row.kind,
-    name: row.name,
-    queue: row.queue,
-    payload: row.payload,
-    attempt: row.attempts,
-    maxAttempts: row.max_attempts,
-    claimToken: row.claim_token,
-    deliveryKey: row.delivery_key,
-    requestId: row.request_id,
-    traceparent: row.traceparent,
-    createdAt: new Date(row.created_at),
-    priority: row.priority,
-    probe: row.probe,
-  };
-}

@@ -2,7 +2,8 @@
 // claims whatever is next in it, and the stamp of the relay and the claim are one version of the row instead of two (invariant I).
 
 import type { Executor, SqlResult } from '../db/executor.ts';
-import { claimedMessage, lanes, type ClaimedRow } from './claim.ts';
+import { lanes } from './claim.ts';
+import { claimedMessage, type ClaimedRow } from './claimed.ts';
 import type { DueMessage } from './due.ts';
 import { isOpen } from './gate.ts';
 import { enter } from './ledger.ts';

@@ -2,7 +2,8 @@
 // Keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
 
 import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
-import { claimDueSql, claimIdsSql, claimedMessage, type ClaimedRow } from './claim.ts';
+import { claimDueSql, claimIdsSql } from './claim.ts';
+import { claimedMessage, type ClaimedRow } from './claimed.ts';
 import { expireSql } from './lapsed.ts';
 import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
 import { onceOn } from './once.ts';

@@ -70,7 +70,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
     const timer = setTimeout(() => leases.giveBack(), patience);
     slots.close();
-    await worker.close();
+    await worker.shortcut.close();
     await slots.idle();
     clearTimeout(timer);
   }
@@ -81,7 +81,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
       const running = new AbortController(); // outlives the signal: leases are renewed until nothing runs
       const common = { onError: events.loopFailed, observe, progress: host.progress };
       const heard = ({ channel, payload }: Notification): void => {
-        if (channel === outboxChannel) return worker.recorded(payload);
+        if (channel === outboxChannel) return worker.shortcut.heard(payload);
         worker.hint(payload);
         wake.wake();
       };

@@ -9,14 +9,19 @@ export type Source = { readonly queue: string; readonly alone: boolean };
 export type Sources = {
   /** Also by the name of pg-boss's queue. */
   add(source: Source | string): void;
+  /** It is being looked at. */
   remove(source: Source): void;
   /** All that was found there waits for a job that runs as often as it may; an attempt that ends may change that. */
   setFull(source: Source): void;
   revive(): void;
   /** A queue with a rate is not worth a look before this. */
   rest(queue: string, until: Milliseconds): void;
-  /** Those that are worth a look now, and when the next of the others is. */
-  ready(now: Milliseconds): Source[];
+  /**
+   * Those to be looked at next. Ordinary parcels and those that want the worker for themselves take turns, so that neither starves:
+   * one of the latter stands alone here, and is to be looked at when nothing runs.
+   */
+  next(now: Milliseconds): Source[];
+  /** When the next of the others is worth a look. */
   nextAt(now: Milliseconds): Milliseconds;
   isEmpty(): boolean;
 };
@@ -25,21 +30,31 @@ export function createSources(queues: readonly string[]): Sources {
   const hints = new Map<string, Source>();
   const full = new Map<string, Source>();
   const rests = new Map<string, Milliseconds>();
+  let aloneNext = true;
   const nameOf = ({ queue, alone }: Source): string => bossQueue(queue, alone);
   const restOf = ({ queue }: Source): Milliseconds => rests.get(queue) ?? 0;
+  function next(now: Milliseconds): Source[] {
+    const ready = [...hints.values()].filter((source) => restOf(source) <= now);
+    const [alone, shared] = [ready.filter((one) => one.alone), ready.filter((one) => !one.alone)];
+    return alone.length > 0 && (aloneNext || shared.length === 0) ? alone.slice(0, 1) : shared;
+  }
+
   return {
     add(given) {
       const source = typeof given === 'string' ? fromBossQueue(given) : given;
       if (queues.includes(source.queue)) hints.set(nameOf(source), source);
     },
-    remove: (source) => void hints.delete(nameOf(source)),
+    remove(source) {
+      hints.delete(nameOf(source));
+      aloneNext = !source.alone;
+    },
     setFull: (source) => void full.set(nameOf(source), source),
     revive() {
       for (const [name, source] of full) hints.set(name, source);
       full.clear();
     },
     rest: (queue, until) => void rests.set(queue, until),
-    ready: (now) => [...hints.values()].filter((source) => restOf(source) <= now),
+    next,
     nextAt: (now) => Math.min(...[...hints.values()].map(restOf).filter((at) => at > now)),
     isEmpty: () => hints.size === 0,
   };

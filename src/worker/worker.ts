@@ -2,7 +2,6 @@
 // frees, and at the polling floor. A message whose earlier worker died runs with nothing beside it (invariant F).
 
 import type { ClaimedMessage } from '../outbox/message.ts';
-import { claimNext } from '../outbox/lane.ts';
 import type { Milliseconds, Clock, Observe } from '../ports.ts';
 import type { Wake } from '../process/loop.ts';
 import { attempt, type AttemptPorts } from './attempt.ts';
@@ -10,7 +9,7 @@ import { takeAndClaim, type ClaimPorts } from './claim.ts';
 import { giveBack } from './give-back.ts';
 import type { Limits } from './limits.ts';
 import type { Pace } from './pace.ts';
-import { createShortcut, type Room } from './shortcut.ts';
+import { createShortcut, type Shortcut } from './shortcut.ts';
 import type { Slots } from './slots.ts';
 import { createSources, type Source } from './sources.ts';
 import type { Turn } from './turn.ts';
@@ -36,13 +35,8 @@ export type Worker = {
   step(): Promise<Milliseconds>;
   /** The name of a queue of pg-boss; when it is empty, any may hold parcels. */
   hint(name: string): void;
-  /** Messages were recorded: the payload of the notification. */
-  recorded(payload: string): void;
-  /** After the last step: resolves when nothing more is claimed. */
-  close(): Promise<void>;
+  readonly shortcut: Shortcut;
 };
-
-const lowest = -2_147_483_648; // no priority is below it
 
 /** What was claimed ahead and found no slot in this time goes back: another worker may have one. */
 const patience: Milliseconds = 100;
@@ -53,16 +47,25 @@ export function createWorker(options: WorkerOptions): Worker {
   const sizes = new Map<string, number>(); // messages in a parcel, lately, by queue
   let polledAt = Number.NEGATIVE_INFINITY;
   let fruitless = 0; // takes since the last poll that only found jobs without room
-  let aloneNext = true;
   let reserved = false; // a message that wants the worker for itself is running, or is being claimed
   let asked = 0; // messages that a claim of the loop may bring
   const shortcut = createShortcut({
     queues: queues.filter((queue) => limits.room(queue) === undefined && !claims.turns?.has(queue)),
-    room: roomNow,
-    claim: claimAtOnce,
-    pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    slots,
+    claims,
+    clock,
+    others: () => (reserved || isAloneNext() ? undefined : asked),
+    start: (message, since) => start(message, false, since, undefined),
+    claimed(lags) {
+      for (const [queue, its] of lags) options.onRelayed(queue, its);
+      observe('claimed', { shortcut: true, messages: [...lags.values()].flat().length });
+      options.wake.wake(); // the loop may have waited for the end of this
+    },
     onError: options.onError,
   });
+
+  const next = (): Source[] => sources.next(clock.now());
+  const isAloneNext = (): boolean => next()[0]?.alone === true;
 
   async function poll(): Promise<void> {
     // A hint is taken at once; only when hints never end, the poll comes in between.
@@ -100,27 +103,6 @@ export function createWorker(options: WorkerOptions): Worker {
     observe('claimed', { queue, messages: taken.messages.length });
   }
 
-  /** With every slot taken, only what is more urgent than what waits for one. */
-  function roomNow(): Room {
-    if (reserved) return { count: 0, above: lowest };
-    const free = slots.free() - asked;
-    return free > 0 ? { count: free, above: lowest } : slots.urgent();
-  }
-
-  async function claimAtOnce(names: readonly string[], { count, above }: Room): Promise<number> {
-    const since = clock.now();
-    const { db, leaseMs, workerId } = claims;
-    const taken = await claimNext(db, { queues: names, limit: count, above, leaseMs, workerId });
-    for (const { message } of taken) start(message, false, since, undefined);
-    for (const [queue, its] of Map.groupBy(taken, ({ message }) => message.queue)) {
-      const lags = its.map(({ lag }) => lag);
-      options.onRelayed(queue, lags);
-      observe('claimed', { queue, messages: its.length });
-    }
-    options.wake.wake(); // the loop may have waited for the end of this
-    return taken.length;
-  }
-
   function start(message: ClaimedMessage, alone: boolean, since: Milliseconds, turn: Turn | undefined): void {
     limits.started(message);
     slots.run({
@@ -135,23 +117,13 @@ export function createWorker(options: WorkerOptions): Worker {
     });
   }
 
-  /** Ordinary parcels and those that want the worker for themselves take turns, so that neither starves. */
-  function choose(): Source[] {
-    if (reserved) return [];
-    const ready = sources.ready(clock.now());
-    const [alone, shared] = [ready.filter((source) => source.alone), ready.filter((source) => !source.alone)];
-    if (alone.length > 0 && (aloneNext || shared.length === 0)) return slots.busy() + shortcut.asked() === 0 ? [alone[0]!] : [];
-    return shared;
-  }
-
   async function step(): Promise<Milliseconds> {
     slots.shed(patience);
     await poll();
-    const chosen = choose();
+    const chosen = reserved || (isAloneNext() && slots.busy() + shortcut.asked() > 0) ? [] : next();
     for (const source of chosen) {
       if (slots.room() === 0 || reserved) break;
       await take(source);
-      aloneNext = !source.alone;
     }
     const stuck = chosen.length === 0 || reserved || slots.room() === 0;
     return stuck || sources.isEmpty() ? untilNext() : 0; // a slot that frees wakes the loop
@@ -165,8 +137,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   return {
     step,
-    recorded: (payload) => shortcut.heard(payload),
-    close: () => shortcut.close(),
+    shortcut,
     hint: (name) => (name === '' ? (polledAt = Number.NEGATIVE_INFINITY) : sources.add(name)),
   };
 }

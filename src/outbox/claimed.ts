@@ -1,0 +1,40 @@
+// A row as a claim gives it → the message that a worker holds.
+
+import type { ClaimedMessage, Kind } from './message.ts';
+
+export type ClaimedRow = {
+  id: string;
+  kind: Kind;
+  name: string;
+  queue: string;
+  payload: unknown;
+  attempts: number;
+  max_attempts: number;
+  claim_token: string;
+  delivery_key: string | null;
+  request_id: string | null;
+  traceparent: string | null;
+  /** A text where a query builder turns the driver's dates off, as Drizzle does; or milliseconds. */
+  created_at: Date | string | number;
+  priority: number;
+  probe: boolean;
+};
+
+export function claimedMessage(row: ClaimedRow): ClaimedMessage {
+  return {
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    queue: row.queue,
+    payload: row.payload,
+    attempt: row.attempts,
+    maxAttempts: row.max_attempts,
+    claimToken: row.claim_token,
+    deliveryKey: row.delivery_key,
+    requestId: row.request_id,
+    traceparent: row.traceparent,
+    createdAt: new Date(row.created_at),
+    priority: row.priority,
+    probe: row.probe,
+  };
+}
