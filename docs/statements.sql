@@ -39,7 +39,7 @@ update waybill.outbox_messages m
        relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
+          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
 
 -- claim what is due
 with recursive
@@ -77,7 +77,7 @@ update waybill.outbox_messages m
        relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
+          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
 
 -- jobs among
 select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2);
@@ -326,7 +326,11 @@ update waybill.outbox_messages m
        revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+          m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, m.priority,
+          false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+
+-- claim on the shortcut
+select * from waybill.outbox_claim_next($1, $2, $3, $4, $5);
 
 -- relay of a lane
 with
@@ -798,7 +802,7 @@ with resumed as (
          reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
          parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null
    where name = $1 returning name)
-select name, pg_notify('waybill_outbox', '') from resumed;
+select name, pg_notify('waybill_outbox', name) from resumed;
 
 -- park
 insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms)
@@ -866,7 +870,7 @@ with reopened as (
   update waybill.queues set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), probe_message = null, probe_until = null
    where name = $1 and parked_at is not null and probe_message = $2
   returning name)
-select name, pg_notify('waybill_outbox', '') from reopened;
+select name, pg_notify('waybill_outbox', name) from reopened;
 
 -- set rate
 with told as (

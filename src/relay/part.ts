@@ -19,7 +19,7 @@ const sweepIntervalMs = 1_000;
 const probeIntervalMs = 1_000;
 
 /** From a nudge to the relay's step. A worker that has a free slot has claimed the message long before. */
-const headStartMs = Number(process.env['HEADSTART'] ?? 5);
+const headStartMs = 5;
 
 /** A message may be relayed and unclaimed for so long before its parcel is looked for. */
 const suspectAfterMs = 10_000;

@@ -34,7 +34,7 @@ import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../.
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { takeDueSql } from '../../src/outbox/due.ts';
 import { exhaustSql, expireSql, suspectsSql, unrelaySql } from '../../src/outbox/lapsed.ts';
-import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
+import { claimLaneSql, claimNextSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
 import { lookSql } from '../../src/outbox/look.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
@@ -184,6 +184,11 @@ export const statements: Record<string, Statement> = {
     sql: claimLaneSql,
     values: () => [500, 'q1', 0, 15_000, 'w'],
     uses: ['outbox_waiting'],
+  },
+  'claim on the shortcut': {
+    sql: claimNextSql, // a function: test/postgres/shortcut.test.ts looks at what it touches
+    values: () => [['q1', 'q2'], 25, 0, 15_000, 'w'],
+    uses: [],
   },
   'relay of a lane': {
     sql: relayLaneSql,

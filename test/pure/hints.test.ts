@@ -1,0 +1,145 @@
+import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { hintOf, queuesIn } from '../../src/outbox/hint.ts';
+import { createHints, delayAfter, type Hints } from '../../src/worker/hints.ts';
+
+type Asked = { readonly queues: readonly string[]; readonly give: (count: number | undefined) => void };
+
+function world(queues: readonly string[]) {
+  const asked: Asked[] = [];
+  const pauses: { readonly ms: number; readonly end: () => void }[] = [];
+  const errors: unknown[] = [];
+  const hints: Hints = createHints({
+    queues,
+    answer: (names) => new Promise((give) => void asked.push({ queues: names, give })),
+    pause: (ms) => new Promise((end) => void pauses.push({ ms, end })),
+    onError: (error) => void errors.push(error),
+  });
+  return { hints, asked, pauses, errors };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('the text of a nudge', () => {
+  const name = fc.stringMatching(/^[A-Za-z0-9._-]{1,100}$/);
+
+  it('names the queues, or means any: none that was recorded in is missing', () => {
+    fc.assert(
+      fc.property(fc.uniqueArray(name), (names) => {
+        const read = queuesIn(hintOf(names));
+        if (read !== undefined) expect(read).toEqual(names);
+      }),
+    );
+    expect(queuesIn(hintOf(['jobs', 'email']))).toEqual(['jobs', 'email']);
+  });
+
+  it('of queues whose names need an escape, and of more than a notification holds, means any', () => {
+    expect(hintOf(["it's"])).toBe('');
+    expect(hintOf(['two words'])).toBe('');
+    expect(hintOf(Array.from({ length: 100 }, (_, i) => `${'q'.repeat(90)}${i}`))).toBe('');
+    expect(queuesIn('')).toBeUndefined();
+  });
+});
+
+describe('hints', () => {
+  it('are answered at once for the queues that they name, and without a name for all', async () => {
+    const { hints, asked } = world(['jobs', 'events']);
+    hints.heard('jobs');
+    expect(asked.map((one) => one.queues)).toEqual([['jobs']]);
+    asked[0]!.give(1);
+    await turn();
+    hints.heard('');
+    expect(asked[1]!.queues).toEqual(['jobs', 'events']);
+  });
+
+  it('for other queues are no business of this worker', async () => {
+    const { hints, asked } = world(['jobs']);
+    hints.heard('email');
+    await turn();
+    expect(asked).toEqual([]);
+  });
+
+  it('that come while one is answered are one', async () => {
+    const { hints, asked } = world(['jobs', 'events']);
+    for (const hint of ['jobs', 'jobs', 'events', 'jobs']) hints.heard(hint);
+    expect(asked).toHaveLength(1);
+    asked[0]!.give(1);
+    await turn();
+    expect(asked.map((one) => one.queues)).toEqual([['jobs'], ['jobs', 'events']]);
+  });
+
+  it('that bring nothing are answered later and later, until one brings something; each queue for itself', async () => {
+    const { hints, asked, pauses } = world(['jobs', 'events']);
+    for (const delay of [0, 0, 1, 2, 4]) {
+      hints.heard('jobs');
+      if (delay > 0) {
+        expect(pauses.at(-1)!.ms).toBe(delay);
+        pauses.at(-1)!.end();
+        await turn();
+      }
+      asked.at(-1)!.give(0);
+      await turn();
+    }
+    expect(asked).toHaveLength(5);
+    hints.heard('events');
+    expect(asked).toHaveLength(6);
+    asked[5]!.give(0);
+    await turn();
+    hints.heard('jobs');
+    pauses.at(-1)!.end();
+    await turn();
+    asked[6]!.give(3);
+    await turn();
+    hints.heard('jobs');
+    expect(asked).toHaveLength(8);
+    expect(pauses).toHaveLength(4);
+  });
+
+  it('the delay grows, is bounded, and is none for the first that brings nothing', () => {
+    const delays = Array.from({ length: 40 }, (_, vain) => delayAfter(vain));
+    expect(delays.slice(0, 5)).toEqual([0, 0, 1, 2, 4]);
+    expect(delays.toSorted((a, b) => a - b)).toEqual(delays);
+    expect(Math.max(...delays)).toBe(64);
+  });
+
+  it('that could not be answered, for want of a slot, count neither way', async () => {
+    const { hints, asked, pauses } = world(['jobs']);
+    for (let i = 0; i < 5; i++) {
+      hints.heard('jobs');
+      asked.at(-1)!.give(undefined);
+      await turn();
+    }
+    expect(asked).toHaveLength(5);
+    expect(pauses).toEqual([]);
+  });
+
+  it('after an error are told of, and answered no sooner than after the longest delay', async () => {
+    const errors: unknown[] = [];
+    const pauses: number[] = [];
+    const hints = createHints({
+      queues: ['jobs'],
+      answer: () => Promise.reject(new Error('no database')),
+      pause: (ms) => new Promise(() => void pauses.push(ms)),
+      onError: (error) => void errors.push(error),
+    });
+    hints.heard('jobs');
+    await turn();
+    hints.heard('jobs');
+    expect(errors).toHaveLength(1);
+    expect(pauses).toEqual([64]);
+  });
+
+  it('B: closing waits for the answer that is under way, and sends no other', async () => {
+    const { hints, asked } = world(['jobs']);
+    hints.heard('jobs');
+    hints.heard('jobs');
+    let closed = false;
+    const closing = hints.close().then(() => (closed = true));
+    hints.heard('jobs');
+    await turn();
+    expect(closed).toBe(false);
+    asked[0]!.give(1);
+    await closing;
+    expect(asked).toHaveLength(1);
+  });
+});
