@@ -37,7 +37,8 @@ begin
           select f.kind, count(*) from fresh f where not f.counted group by f.kind)
         update waybill.outbox_messages m
            set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = worker,
-               claimed_at = now(), claimed_until = now() + lease_ms * interval '1 millisecond', relayed_at = now(), counted = true
+               claimed_at = now(), claimed_until = now() + lease_ms * interval '1 millisecond', relayed_at = now(), counted = true,
+               revision = m.revision + 1
          where m.ctid = any(array(select f.place from fresh f))
         returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.priority, m.claim_token,
                   m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8, false,
