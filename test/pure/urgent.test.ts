@@ -12,6 +12,10 @@ function world(ahead: number) {
     claimed: () => undefined,
     inFlight: () => 1,
     ahead: () => ahead,
+    isShort: () => false,
+    aheadIn: () => Number.POSITIVE_INFINITY,
+    batch: () => 1,
+    gather: () => 0,
   };
   const wake = { wake: () => undefined, wait: async () => undefined };
   const slots = createSlots(1, { pace, wake, clock: { now: () => clock.ms }, onError: () => undefined });
@@ -74,7 +78,8 @@ describe('what is urgent', () => {
     clock.ms = 100;
     claim(100);
     clock.ms = 160;
-    expect(slots.shed(150)).toBe(90);
+    slots.shed(150);
+    expect(slots.look(150)).toBe(90);
     expect(back).toEqual([0]);
   });
 });
