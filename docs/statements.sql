@@ -99,7 +99,7 @@ settled as (
          available_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
          last_error = coalesce(g.error, m.last_error), revision = m.revision + 1
     from g
-   where m.id = g.id and m.claim_token = g.token and m.status in ('sending')
+   where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status in ('sending')
   returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds, g.ended, g.error, g.ambiguous),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
@@ -116,6 +116,13 @@ noted as (
   select r.message_id, r.type, r.recipient, r.detail, r.reference
     from jsonb_to_recordset($19::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
 select id, status, seconds from settled;
+
+-- settle plain ends
+update waybill.outbox_messages m
+   set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
+       delivered_at = now(), revision = m.revision + 1
+ where m.id = any($1::uuid[]) and m.claim_token = any($2::uuid[]) and m.status in ('sending')
+returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds;
 
 -- store in the inbox
 insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
@@ -240,7 +247,7 @@ returning message_id as id;
 with held as (
   select m.id from unnest($1::uuid[], $2::uuid[]) as g(id, token)
     join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
-   for update of m skip locked)
+   where m.id = any($1::uuid[]) for update of m skip locked)
 update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond', revision = m.revision + 1
   from held where m.id = held.id
 returning m.id;

@@ -12,7 +12,7 @@ import type { Settlement } from './outcome.ts';
 import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
 import { checkId } from './read.ts';
 import { record } from './record.ts';
-import { extendSql, settleSql, settleValues } from './settle.ts';
+import { deliverSql, deliverValues, extendSql, isPlain, settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
 
 export type PostgresOutboxOptions = TableOptions & {
@@ -40,7 +40,10 @@ export function createPostgresOutbox(
     },
     async settle(settlements: readonly Settlement[]) {
       if (settlements.length === 0) return [];
-      return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
+      const { rows } = settlements.every(isPlain)
+        ? await db.executeSql<Settled>(deliverSql, deliverValues(settlements))
+        : await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes));
+      return rows;
     },
     async claimBatch(request: ClaimRequest) {
       if (request.limit < 1 || request.ids?.length === 0) return [];

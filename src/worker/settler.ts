@@ -5,6 +5,7 @@ import { isUnreachable, sqlState } from '../db/transaction.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { cleanError } from '../outbox/outcome.ts';
+import { isPlain } from '../outbox/settle.ts';
 import type { Milliseconds } from '../ports.ts';
 
 export type Settler = {
@@ -27,7 +28,7 @@ export type SettlerOptions = {
 const batch = 500;
 
 export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: SettlerOptions): Settler {
-  const queue: Waiting[] = [];
+  let queue: Waiting[] = [];
   let writing = 0;
 
   async function drain(): Promise<void> {
@@ -36,9 +37,18 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     while (queue.length > 0) {
       const ms = gather();
       if (ms > 0) await pause(ms);
-      await write(queue.splice(0, batch));
+      await write(takeAlike());
     }
     writing--;
+  }
+
+  /** Those that are plain and those that are not have statements of their own (src/outbox/settle.ts). */
+  function takeAlike(): Waiting[] {
+    const plain = isPlain(queue[0]!.settlement);
+    const taken = queue.filter(({ settlement }) => isPlain(settlement) === plain).slice(0, batch);
+    const its = new Set(taken);
+    queue = queue.filter((one) => !its.has(one));
+    return taken;
   }
 
   async function write(batchOf: readonly Waiting[]): Promise<void> {

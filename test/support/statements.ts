@@ -69,7 +69,7 @@ import {
   setRateSql,
 } from '../../src/outbox/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
-import { extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { deliverSql, deliverValues, extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { waitingNamesSql } from '../../src/outbox/waiting.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
@@ -122,6 +122,11 @@ export const statements: Record<string, Statement> = {
   settle: {
     sql: settleSql,
     values: (ids) => settleValues(ids.map(settlement), 1_000),
+    uses: ['outbox_messages_pkey'],
+  },
+  'settle plain ends': {
+    sql: deliverSql,
+    values: (ids) => deliverValues(ids.map((id) => ({ id, claimToken: token, to: 'delivered', then: [] }))),
     uses: ['outbox_messages_pkey'],
   },
   'store in the inbox': {
