@@ -69,17 +69,21 @@ export function createEvents(log: Log, metrics: Metrics) {
         requestId,
         traceId: traceIdOf(traceparent),
         seconds: round(seconds),
+        // What is undefined does not come into the line.
+        endToEndSeconds: outcome === 'delivered' ? round(endToEndSeconds ?? 0) : undefined,
+        error: outcome === 'delivered' ? undefined : error,
+        nextAttemptInMs: outcome === 'retried' || outcome === 'released' ? nextAttemptInMs : undefined,
       };
       switch (outcome) {
         case 'delivered':
           plain ??= log.child({}, { redact: [] });
-          return plain.info({ ...facts, endToEndSeconds: round(endToEndSeconds ?? 0) }, 'delivered');
+          return plain.info(facts, 'delivered');
         case 'retried':
-          return log.warn({ ...facts, error, nextAttemptInMs }, 'will be retried');
+          return log.warn(facts, 'will be retried');
         case 'dead':
-          return log.error({ ...facts, error }, 'dead: no retry will follow');
+          return log.error(facts, 'dead: no retry will follow');
         case 'released':
-          return log.info({ ...facts, error, nextAttemptInMs }, 'given back, the attempt does not count');
+          return log.info(facts, 'given back, the attempt does not count');
       }
     },
 

@@ -1,7 +1,7 @@
 // The spans of a message on its way: created where it is recorded, sent by the relay, processed by a worker.
 
 import type { Span } from '@opentelemetry/api';
-import { continued, currentTraceparent, fail, inSpan, spanOf } from './trace.ts';
+import { continued, currentTraceparent, fail, inSpan, isTraced, spanOf } from './trace.ts';
 
 type Traced = { readonly queue: string; readonly traceparent?: string | undefined };
 
@@ -18,7 +18,7 @@ export async function tracedCreate<M extends Traced, R extends { readonly id: st
   record: (messages: readonly M[]) => Promise<R[]>,
 ): Promise<R[]> {
   const [first] = messages;
-  if (!first) return record(messages);
+  if (!first || !isTraced()) return record(messages);
   const queue = messages.every((message) => message.queue === first.queue) ? first.queue : 'several';
   const count = messages.length > 1 ? { 'messaging.batch.message_count': messages.length } : {};
   const about = {
@@ -69,6 +69,7 @@ export async function tracedProcess<T>(
   deliver: () => Promise<T>,
   errorOf: (delivery: T) => string | undefined,
 ): Promise<T> {
+  if (!isTraced()) return deliver();
   const { id, queue, kind, name, attempt, traceparent } = message;
   const about = {
     name: `process ${queue}`,

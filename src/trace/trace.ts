@@ -18,7 +18,7 @@ import {
 const tracer = () => trace.getTracer('waybill');
 
 /** Is there an SDK? Most processes have none, and spans that nobody keeps cost a delivery more than its claim of the lease. */
-function isTraced(): boolean {
+export function isTraced(): boolean {
   const provider = trace.getTracerProvider();
   return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('waybill') !== undefined;
 }

@@ -79,7 +79,11 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   }
 
   async function ended(work: Work, ending: Promise<void>, slot?: Slot): Promise<void> {
-    await ending.catch(onError);
+    try {
+      await ending;
+    } catch (error) {
+      onError(error);
+    }
     slot?.leave();
     running--;
     work.ended();
