@@ -91,8 +91,8 @@ async function run(url: string, sql: string): Promise<pg.Client> {
 async function settle(field: Field, { name }: Contender, rows: number): Promise<void> {
   const many = `generate_series(1, ${rows})`;
   const sql = {
-    waybill: `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, status, attempts, relayed_at, delivered_at)
-      select waybill.outbox_new_id(), 'job', 'noop', 'jobs', '{}', 10, 'delivered', 1, now(), now() from ${many}`,
+    waybill: `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, status, attempts, relayed_at, delivered_at, revision)
+      select waybill.outbox_new_id(), 'job', 'noop', 'jobs', '{}', 10, 'delivered', 1, now(), now(), 0 from ${many}`,
     'pg-boss': `insert into pgboss.job (name, data, state, created_on, started_on, completed_on)
       select 'noop', '{}', 'completed', now(), now(), now() from ${many}`,
   }[name];
