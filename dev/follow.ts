@@ -56,6 +56,7 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
     const after = (time: string | null | undefined): number | null =>
       time == null ? null : Date.parse(time) - Date.parse(row.createdAt);
     const attempt = settled ? attempts.attempt(row.id) : undefined;
+    const relayedMs = after(relayedAt.get(row.id) ?? row.relayedAt);
     return {
       id: row.id,
       kind: row.kind,
@@ -63,8 +64,9 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
       status: row.status,
       attempts: row.attemptCount,
       lastError: row.lastError,
-      relayedMs: after(relayedAt.get(row.id) ?? row.relayedAt),
-      claimedMs: attempt?.claimedMs ?? null,
+      relayedMs,
+      // The log knows it less the answer's way back; a claim on the shortcut is the stamp of the relay too.
+      claimedMs: attempt ? Math.max(attempt.claimedMs, relayedMs ?? 0) : null,
       deliveredMs: attempt?.deliveredMs ?? after(row.deliveredAt),
     };
   }
