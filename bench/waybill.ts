@@ -110,7 +110,8 @@ export async function waybill(
     async clear() {
       await db.executeSql(pauseSql, ['jobs', 'bench', 'cleared']);
       await sleep(1_500); // what was claimed ahead is settled
-      await db.executeSql('truncate waybill.outbox_messages, waybill.outbox_ledger cascade');
+      const truncate = 'truncate waybill.outbox_messages, waybill.outbox_ledger cascade'; // counts a million rows, which takes its time
+      await db.transaction((tx) => tx.executeSql(truncate), 'begin; set local statement_timeout = 0');
       await db.executeSql(`delete from pgboss.job where name = 'jobs'`);
       await db.executeSql(resumeSql, ['jobs']);
     },
