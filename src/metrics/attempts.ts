@@ -3,12 +3,12 @@
 import type { Metrics } from './catalogue.ts';
 import type { Series } from './tally.ts';
 
-export type Outcome = 'delivered' | 'retried' | 'dead' | 'released';
+export type AttemptOutcome = 'delivered' | 'retried' | 'dead' | 'released';
 
 /** What is counted of an attempt. */
 export type CountedAttempt = {
   readonly message: { readonly kind: string };
-  readonly outcome: Outcome;
+  readonly outcome: AttemptOutcome;
   readonly seconds: number;
   readonly endToEndSeconds: number | null;
 };
@@ -18,11 +18,11 @@ type Kept = { readonly [metric in keyof Counted]: Series };
 
 /** @returns what counts an attempt; `queue` is the label, one of a bounded set */
 export function countAttempts(metrics: Counted): (queue: string, attempt: CountedAttempt) => void {
-  const queues = new Map<string, Map<string, Map<Outcome, Kept>>>();
+  const queues = new Map<string, Map<string, Map<AttemptOutcome, Kept>>>();
 
-  function begin(queue: string, kind: string, outcome: Outcome): Kept {
-    const kinds = queues.get(queue) ?? new Map<string, Map<Outcome, Kept>>();
-    const outcomes = kinds.get(kind) ?? new Map<Outcome, Kept>();
+  function begin(queue: string, kind: string, outcome: AttemptOutcome): Kept {
+    const kinds = queues.get(queue) ?? new Map<string, Map<AttemptOutcome, Kept>>();
+    const outcomes = kinds.get(kind) ?? new Map<AttemptOutcome, Kept>();
     const kept = {
       deliveries: metrics.deliveries.series({ kind, queue, outcome }),
       slotSeconds: metrics.slotSeconds.series({ queue }),

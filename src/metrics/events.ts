@@ -1,7 +1,7 @@
 // One function per business event: the log line and the metrics together, so that neither is forgotten.
 
 import type { Log } from './log.ts';
-import { countAttempts, type Outcome } from './attempts.ts';
+import { countAttempts, type AttemptOutcome } from './attempts.ts';
 import type { Metrics } from './catalogue.ts';
 import { traceIdOf } from '../trace/trace.ts';
 
@@ -20,7 +20,7 @@ export type TellableMessage = {
 
 export type AttemptEnd = {
   readonly message: TellableMessage;
-  readonly outcome: Outcome;
+  readonly outcome: AttemptOutcome;
   readonly seconds: number;
   readonly endToEndSeconds: number | null;
   readonly error: string | null;

@@ -17,7 +17,7 @@ import {
 
 const tracer = () => trace.getTracer('waybill');
 
-/** Is there an SDK? Most processes have none, and spans that nobody keeps cost a delivery more than its claim of the lease. */
+/** Is there an SDK? Most processes have none, and then nothing is made for spans that nobody keeps. */
 export function isTraced(): boolean {
   const provider = trace.getTracerProvider();
   return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('waybill') !== undefined;
