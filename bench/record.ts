@@ -19,6 +19,8 @@ export type Recording = {
   readonly perSecond: Readonly<Record<string, Summary>>;
   /** Median of the rounds' ratios. */
   readonly ratioToPlainInsert: number;
+  /** The same, to a second plain insert that is prepared, as ours is (src/db/prepared.ts). */
+  readonly ratioToPreparedInsert: number;
   /** The same, to each peer's way of adding a job inside the transaction. */
   readonly ratios: Readonly<Record<string, number>>;
 };
@@ -29,8 +31,10 @@ const secondsPerRound = 1; // short and many: what else the machine does comes a
 /** The second statement of the transaction. */
 type Second = (client: pg.PoolClient) => Promise<unknown>;
 
-const plain: Second = (client) =>
-  client.query('insert into plain (id, payload) values ($1, $2)', [randomUUID(), '{"plantId":1}']);
+const insertPlain = 'insert into plain (id, payload) values ($1, $2)';
+const plain: Second = (client) => client.query(insertPlain, [randomUUID(), '{"plantId":1}']);
+const prepared: Second = (client) =>
+  client.query({ name: 'plain', text: insertPlain, values: [randomUUID(), '{"plantId":1}'] });
 const enqueue: Second = (client) => enqueueJob(createPostgresOutbox(client), noop, {});
 const addJob: Second = (client) => client.query(`select graphile_worker.add_job('noop', '{}')`);
 
@@ -54,6 +58,7 @@ export async function record({ db, url }: BenchWorld, rounds = 21): Promise<Reco
     const seconds = new Map([
       ['waybill', enqueue],
       ['plain insert', plain],
+      ['plain insert, prepared', prepared],
       ['graphile-worker', addJob],
       ['pg-boss', send],
     ]);
@@ -70,6 +75,7 @@ export async function record({ db, url }: BenchWorld, rounds = 21): Promise<Reco
       rounds: Object.fromEntries(measured),
       perSecond: Object.fromEntries([...measured].map(([name, its]) => [name, summary(its)])),
       ratioToPlainInsert: ratioTo('plain insert'),
+      ratioToPreparedInsert: ratioTo('plain insert, prepared'),
       ratios: { 'graphile-worker': ratioTo('graphile-worker'), 'pg-boss': ratioTo('pg-boss') },
     };
   } finally {

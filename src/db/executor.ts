@@ -1,13 +1,17 @@
 // The one interface through which SQL runs. pg-boss's adapters for Drizzle, Kysely, Knex and Prisma have the same shape,
 // so that a message can be recorded in a transaction of any of them.
 
+import { isPreparing, queryPrepared } from './prepared.ts';
+
 export type SqlResult<Row> = { readonly rows: Row[] };
 
 /** Runs one statement. Values are numbered `$1 …` in the text. */
 export type Executor = {
+  /** @param often the same text comes again and again: its plan is kept where that is possible (prepared.ts), and elsewhere nothing changes */
   executeSql<Row = Record<string, unknown>>(
     text: string,
     values?: readonly unknown[],
+    often?: boolean,
   ): Promise<SqlResult<Row>>;
 };
 
@@ -22,11 +26,15 @@ export type PgLike = {
 /** Accepts an executor or a pg client (or pool) and gives an executor. */
 export function toExecutor(source: Executor | PgLike): Executor {
   if ('executeSql' in source) {
-    return { executeSql: (text, values) => marking(source.executeSql(text, values)) };
+    return { executeSql: (text, values, often) => marking(source.executeSql(text, values, often)) };
   }
   return {
-    async executeSql<Row>(text: string, values: readonly unknown[] = []) {
-      const result = await marking(source.query(text, values as unknown[]));
+    async executeSql<Row>(text: string, values: readonly unknown[] = [], often = false) {
+      const result = await marking(
+        often && isPreparing(source)
+          ? queryPrepared(source, text, values as unknown[])
+          : source.query(text, values as unknown[]),
+      );
       return { rows: result.rows as Row[] };
     },
   };

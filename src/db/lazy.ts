@@ -70,8 +70,8 @@ class LazyStatements implements Transaction {
     });
   }
 
-  async executeSql<Row>(text: string, values?: readonly unknown[]): Promise<SqlResult<Row>> {
-    return (await this.#lazy.transaction()).executeSql<Row>(text, values);
+  async executeSql<Row>(text: string, values?: readonly unknown[], often?: boolean): Promise<SqlResult<Row>> {
+    return (await this.#lazy.transaction()).executeSql<Row>(text, values, often);
   }
 
   async savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T> {

@@ -100,5 +100,5 @@ async function enqueueOn(
 function named(db: Executor, { tableName }: TableOptions): Executor {
   if (tableName === undefined) return db;
   const sqlFor = tableNamed(tableName);
-  return { executeSql: (text, values) => db.executeSql(sqlFor(text), values) };
+  return { executeSql: (text, values, often) => db.executeSql(sqlFor(text), values, often) };
 }

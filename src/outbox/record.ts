@@ -68,8 +68,8 @@ export function recordValues(messages: readonly NewRow[]): unknown[][] {
 }
 
 /**
- * One message alone, with the columns that it has: what a transaction pays for an enqueue is mostly the planning of its statement, and
- * half of what the statement for many would cost (npm run bench -- record). With a key, the plan is kept by a function.
+ * One message alone, with the columns that it has: half of what the statement for many would cost (npm run bench -- record). With a key,
+ * the plan is kept by a function, also where no session keeps the plan of a statement.
  */
 export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
   return row.deliveryKey === undefined ? insertOne(row) : { sql: recordKeyedSql, values: rowValues(row) };
@@ -79,21 +79,29 @@ const recordKeyedSql = `select $1::uuid as id where waybill.outbox_record(${Obje
   .map((type, i) => `$${i + 1}::${type}`)
   .join(', ')})`;
 
+/** Columns that most messages leave as the table has them. */
+const optional = ['priority', 'available_at', 'parent_id', 'request_id', 'traceparent'] as const;
+
+/** By which of the optional columns a message has, one bit for each: a text is the same string each time, so that its plan is found. */
+const insertTexts: string[] = [];
+
 function insertOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
-  let names = 'id, kind, name, queue, payload, max_attempts, revision';
-  let parameters = '$1, $2, $3, $4, $5, $6, 0';
   const values: unknown[] = [row.id, row.kind, row.name, row.queue, row.json, row.maxAttempts];
-  const add = (name: keyof typeof types, value: unknown): void => {
-    if (value === undefined) return;
-    names += `, ${name}`;
-    parameters += `, $${values.push(value)}`;
-  };
-  if (row.priority !== 0) add('priority', row.priority);
-  add('available_at', row.availableAt);
-  add('parent_id', row.parentId);
-  add('request_id', row.requestId);
-  add('traceparent', row.traceparent);
-  return { sql: `insert into waybill.outbox_messages (${names}) values (${parameters})`, values };
+  const given = [row.priority || undefined, row.availableAt, row.parentId, row.requestId, row.traceparent];
+  let which = 0;
+  for (let i = 0; i < given.length; i++) {
+    if (given[i] === undefined) continue;
+    which |= 1 << i;
+    values.push(given[i]);
+  }
+  return { sql: (insertTexts[which] ??= insertText(which)), values };
+}
+
+function insertText(which: number): string {
+  const some = ['id', 'kind', 'name', 'queue', 'payload', 'max_attempts'];
+  const names = [...some, ...optional.filter((_, i) => which & (1 << i))];
+  const parameters = names.map((_, i) => `$${i + 1}`);
+  return `insert into waybill.outbox_messages (${names.join(', ')}, revision) values (${parameters.join(', ')}, 0)`;
 }
 
 /** Records what no standing delivery key forbids; gives an answer for each message, in their order. */
@@ -121,15 +129,14 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
 async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueued> {
   const id = newId();
   const { sql, values } = recordOne({ ...message, id });
-  await db.executeSql(sql, values);
+  await db.executeSql(sql, values, true);
   return { id, status: 'pending', duplicate: false };
 }
 
 /** Gives the ids of those that no standing key kept out. */
 async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> {
-  const [only] = open;
-  const { sql, values } =
-    only && open.length === 1 ? recordOne(only) : { sql: recordSql, values: recordValues(open) };
-  const { rows } = await db.executeSql<{ id: string }>(sql, values);
+  const alone = open.length === 1 ? open[0] : undefined;
+  const { sql, values } = alone ? recordOne(alone) : { sql: recordSql, values: recordValues(open) };
+  const { rows } = await db.executeSql<{ id: string }>(sql, values, alone !== undefined);
   return rows.map(({ id }) => id);
 }

@@ -1,0 +1,75 @@
+// Prepared statements: of a statement that comes again and again, the session keeps the plan. Only where the client talks to the server
+// itself: behind a pooler such as pgbouncer in transaction mode the next transaction may have a session that knows nothing of it.
+
+import { createHash } from 'node:crypto';
+
+type Result = { readonly rows: unknown[] };
+
+/** A client of pg that has connected. Pools, clients of pg-native and stand-ins are none. */
+export type PreparingClient = {
+  /** Of the session, as the server told it when the client connected (pg: `BackendKeyData`). */
+  readonly processID: number;
+  query(config: {
+    readonly name: string;
+    readonly text: string;
+    readonly values: unknown[];
+  }): Promise<Result>;
+  query(text: string, values?: unknown[]): Promise<Result>;
+};
+
+/** Whether a client's session keeps plans; `undefined` until that is worth a question. */
+const keeping = new WeakMap<PreparingClient, boolean | undefined>();
+
+export function isPreparing(source: object): source is PreparingClient {
+  return 'processID' in source && typeof source.processID === 'number';
+}
+
+/** Runs a statement that comes again and again: from its second time on with a plan that the session keeps, where it can. */
+export async function queryPrepared(
+  client: PreparingClient,
+  text: string,
+  values: unknown[],
+): Promise<Result> {
+  if (!(await keepsPlans(client))) return client.query(text, values);
+  try {
+    return await client.query({ name: nameOf(text), text, values });
+  } catch (error) {
+    if (isUnknownStatement(error)) keeping.set(client, false);
+    throw error;
+  }
+}
+
+/** A connection that is used once is asked nothing: the question costs a round trip, the plan saves a part of one. */
+async function keepsPlans(client: PreparingClient): Promise<boolean> {
+  const known = keeping.get(client);
+  if (known !== undefined) return known;
+  if (!keeping.has(client)) {
+    keeping.set(client, undefined);
+    return false;
+  }
+  // A pooler that shares sessions must greet its clients with a process id of its own making: it could not route a cancel otherwise.
+  const { rows } = await client.query('select pg_backend_pid() as pid');
+  const direct = (rows[0] as { pid: number }).pid === client.processID;
+  keeping.set(client, direct);
+  return direct;
+}
+
+const names = new Map<string, string>();
+
+/** A statement has the same name on every connection, and another text another name. */
+function nameOf(text: string): string {
+  const known = names.get(text);
+  if (known !== undefined) return known;
+  const name = `waybill_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;
+  names.set(text, name);
+  return name;
+}
+
+/** `invalid_sql_statement_name`: somebody sent DISCARD ALL or DEALLOCATE, and the client knows nothing of it. */
+function isUnknownStatement(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== '26000') return false;
+  Object.assign(error, {
+    hint: 'DISCARD ALL or DEALLOCATE took away what this connection had prepared. From now on it prepares nothing: run the transaction again.',
+  });
+  return true;
+}

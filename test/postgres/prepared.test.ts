@@ -1,0 +1,107 @@
+// Recording one message keeps its plan in the session (src/db/prepared.ts), where the session is the client's own.
+
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let client: pg.Client;
+beforeAll(async () => {
+  database = await testDatabase();
+});
+beforeEach(async () => {
+  client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  return () => client.end();
+});
+afterAll(() => database.end());
+
+const message: NewMessage = { kind: 'job', name: 'note', queue: 'jobs', payload: {} };
+
+async function record(over: Partial<NewMessage> = {}, end = 'commit'): Promise<string> {
+  await client.query('begin');
+  try {
+    const { id } = await createPostgresOutbox(client).enqueue({ ...message, ...over });
+    await client.query(end);
+    return id;
+  } catch (error) {
+    await client.query('rollback');
+    throw error;
+  }
+}
+
+/** How often each statement that the session has prepared was run. */
+async function prepared(): Promise<number[]> {
+  const sql = `select (generic_plans + custom_plans)::int as runs from pg_prepared_statements where name like 'waybill%' order by 1`;
+  return (await client.query<{ runs: number }>(sql)).rows.map(({ runs }) => runs);
+}
+
+async function stored(id: string): Promise<object | undefined> {
+  const sql = `select priority, request_id, available_at > now() as later from waybill.outbox_messages where id = $1`;
+  return (await database.db.executeSql(sql, [id])).rows[0];
+}
+
+describe('a client of pg', () => {
+  it('prepares what it records a second time, and keeps it over transactions, also rolled back ones', async () => {
+    await record();
+    expect(await prepared()).toEqual([]);
+    await record();
+    expect(await prepared()).toEqual([1]);
+    await record({}, 'rollback');
+    for (let i = 0; i < 10; i++) await record();
+    expect(await prepared()).toEqual([12]);
+  });
+
+  it('prepares a text for each choice of columns, and none takes the values of another', async () => {
+    const tomorrow = new Date(Date.now() + 86_400_000);
+    const plain = { priority: 0, request_id: null, later: false };
+    for (let i = 0; i < 3; i++) {
+      expect(await stored(await record())).toEqual(plain);
+      expect(await stored(await record({ priority: 7 }))).toEqual({ ...plain, priority: 7 });
+      expect(await stored(await record({ requestId: 'r', availableAt: tomorrow }))).toEqual({
+        ...plain,
+        request_id: 'r',
+        later: true,
+      });
+    }
+    expect(await prepared()).toEqual([2, 3, 3]);
+  });
+
+  it('records on when somebody else took the prepared statements away: one transaction fails, and says why', async () => {
+    for (let i = 0; i < 3; i++) await record();
+    await client.query('discard all');
+    await expect(record({ requestId: 'lost' })).resolves.toBeDefined(); // another text, prepared now
+    await expect(record({ name: 'refused' })).rejects.toMatchObject({
+      code: '26000',
+      hint: expect.stringContaining('run the transaction again'),
+    });
+    for (let i = 0; i < 3; i++) await record({ name: 'after' });
+    const { rows } = await database.db.executeSql(
+      `select name, count(*)::int as n from waybill.outbox_messages where name in ('refused', 'after') group by 1`,
+    );
+    expect(rows).toEqual([{ name: 'after', n: 3 }]);
+  });
+
+  it('whose session is not its own prepares nothing', async () => {
+    Object.assign(client, { processID: 1 }); // as a pooler would greet it
+    for (let i = 0; i < 5; i++) await record();
+    expect(await prepared()).toEqual([]);
+  });
+
+  it('prepares nothing through a stand-in that knows texts and values only', async () => {
+    const query = (text: string, values?: unknown[]) => client.query(text, values);
+    for (let i = 0; i < 5; i++) await createPostgresOutbox({ query }).enqueue(message);
+    expect(await prepared()).toEqual([]);
+  });
+
+  it('prepares the statement of each table of its own', async () => {
+    await client.query('create table waybill.other (like waybill.outbox_messages including all)');
+    for (let i = 0; i < 3; i++) {
+      await createPostgresOutbox(client).enqueue(message);
+      await createPostgresOutbox(client, { tableName: 'waybill.other' }).enqueue(message);
+    }
+    expect(await prepared()).toEqual([2, 3]);
+    expect((await client.query('select from waybill.other')).rowCount).toBe(3);
+  });
+});
