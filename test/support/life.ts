@@ -1,0 +1,144 @@
+// A life: relay, sweep and one worker, put together as a process puts them, on one wire to the database. Step by step, without loops and
+// timers, so that the same life asks the database the same questions in the same order.
+
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { openDatabase, type Database } from '../../src/db/pool.ts';
+import type { App } from '../../src/define/app.ts';
+import { createRegistry } from '../../src/define/registry.ts';
+import type { Deliver } from '../../src/delivery/delivery.ts';
+import { createDeliver } from '../../src/delivery/deliver.ts';
+import { createMetrics } from '../../src/metrics/catalogue.ts';
+import { createEvents } from '../../src/metrics/events.ts';
+import { createLog } from '../../src/metrics/log.ts';
+import type { ClaimedMessage } from '../../src/outbox/message.ts';
+import { createWake } from '../../src/process/loop.ts';
+import { openQueue } from '../../src/queue/boss.ts';
+import { createRelay } from '../../src/relay/relay.ts';
+import { createSweep } from '../../src/relay/sweep.ts';
+import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
+import { createLeases } from '../../src/worker/lease.ts';
+import { createLimits } from '../../src/worker/limits.ts';
+import { createPace } from '../../src/worker/pace.ts';
+import { createSettler } from '../../src/worker/settler.ts';
+import { createSlots } from '../../src/worker/slots.ts';
+import { createWorker } from '../../src/worker/worker.ts';
+import type { Wire } from './severing.ts';
+
+export type LifeOptions = {
+  readonly app: App;
+  readonly wire: Wire;
+  readonly workerId: string;
+  readonly slots: number;
+  /** The worker hears of commits, and claims before the relay does. */
+  readonly shortcut: boolean;
+  /** Hears of each delivery that this life has begun. */
+  readonly began: (message: ClaimedMessage) => void;
+};
+
+export type Life = {
+  readonly db: Database;
+  /** Whatever there is to do, once; rejects when the wire breaks in the middle of it. */
+  round(): Promise<void>;
+  end(): Promise<void>;
+};
+
+const leaseMs = 60_000; // longer than any test: who is dead is said by the test, not by the clock
+
+export function startLife({ app, wire, workerId, slots: size, shortcut, began }: LifeOptions): Life {
+  const log = createLog({ level: 'silent', role: 'test' });
+  const events = createEvents(log, createMetrics({ version: 'test' }));
+  const clock = { now: () => performance.now() };
+  const ignore = (): void => undefined;
+  const options = { url: wire.url, applicationName: workerId, onIdleError: ignore };
+  const db = openDatabase({ ...options, max: 3 });
+  const handlers = openDatabase({ ...options, max: size });
+  const queue = openQueue({ db, queueDb: db, backend: 'postgres', onError: ignore });
+  const registry = createRegistry(app);
+  const outbox = createPostgresOutbox(db);
+  const wake = createWake();
+  const pace = createPace(size, leaseMs);
+  const slots = createSlots(size, { pace, wake, clock, onError: ignore });
+  const never = new Promise<never>(ignore);
+  const pause = (ms: number): Promise<void> =>
+    wire.isBroken ? never : new Promise((resolve) => setTimeout(resolve, ms));
+  const known = createDeliver({
+    db: handlers,
+    registry,
+    mailing: null,
+    outboxOn: createPostgresOutbox,
+    emailFrom: null,
+    log,
+    onEmail: ignore,
+  });
+  const deliver: Deliver = (message, signal) => {
+    if (wire.isBroken) return never; // a dead process begins nothing
+    began(message);
+    return known(message, signal);
+  };
+  let heard: (() => void) | undefined; // the shortcut has claimed
+  let isFirst = true;
+  const worker = createWorker({
+    queues: registry.queues,
+    slots,
+    pace,
+    limits: createLimits(registry),
+    clock,
+    observe: (_, facts) => facts?.['shortcut'] === true && heard?.(),
+    onRelayed: ignore,
+    pollIntervalMs: 0,
+    wake,
+    onError: ignore,
+    claims: { db, queue, outboxOn: createPostgresOutbox, workerId, leaseMs },
+    attempts: {
+      leases: createLeases(outbox, leaseMs, clock),
+      gatekeeper: createGatekeeper({ db, events, workerId }),
+      settler: createSettler({ outbox, pause, onRetry: ignore }),
+      deliver,
+      outboxOn: createPostgresOutbox,
+      events,
+      clock,
+      random: () => 0.5,
+      nudge: ignore,
+    },
+  });
+  const common = { db, queue, events, observe: ignore };
+  const relay = createRelay({ ...common, pollIntervalMs: 0 });
+  const sweep = createSweep({ ...common, intervalMs: 0, nudge: ignore, suspectAfterMs: 0 });
+
+  /** Of what was recorded before this life began, and by it. */
+  async function hear(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      heard = resolve;
+      worker.shortcut.heard(registry.queues.join(' '));
+    });
+    await slots.idle();
+  }
+
+  async function work(): Promise<void> {
+    if (shortcut && isFirst) await hear();
+    isFirst = false;
+    await relay();
+    for (let i = 0; i < 3; i++) {
+      await worker.step();
+      await slots.idle();
+    }
+    await sweep();
+  }
+
+  const orBroken = <T>(work: Promise<T>): Promise<T> =>
+    Promise.race([
+      work,
+      wire.broken.then(() => {
+        throw new Error('the wire is broken');
+      }),
+    ]);
+  return {
+    db,
+    round: () => orBroken(work()),
+    async end() {
+      await wire.end();
+      void db.end().catch(ignore);
+      void handlers.end().catch(ignore);
+    },
+  };
+}
