@@ -42,7 +42,7 @@ export async function scale(options: ScaleOptions = {}) {
     await grow(tailWorkers);
     const tailMs: number[] = [];
     while (tailMs.length < tails) tailMs.push(await tail(field));
-    const urgentMs = backlog > 0 ? await urgent(field, backlog) : [];
+    const urgently = backlog > 0 ? await urgent(field, backlog) : { ms: [], left: 0 };
     await climb(processes.filter((n) => n > tailWorkers));
     const of = <T>(pick: (one: Step) => T): Record<string, T> =>
       Object.fromEntries(Object.entries(steps).map(([n, one]) => [n, pick(one)]));
@@ -54,8 +54,10 @@ export async function scale(options: ScaleOptions = {}) {
       tailMs: median(tailMs),
       tailWorstMs: Math.max(...tailMs),
       backlog,
-      urgentRoundsMs: urgentMs,
-      urgentMs: median(urgentMs),
+      backlogLeft: urgently.left,
+      urgentRoundsMs: urgently.ms,
+      urgentMs: median(urgently.ms),
+      urgentWorstMs: Math.max(...urgently.ms),
     };
   } finally {
     await field.end();
@@ -117,19 +119,34 @@ async function tail({ ours }: Field): Promise<number> {
 }
 
 /** Milliseconds from the commit of a message with a priority to its handler, while many others are worked off. */
-async function urgent({ ours }: Field, backlog: number): Promise<number[]> {
-  await ours.db.executeSql('truncate began');
-  await enqueue(ours, backlog, 5);
-  const outbox = createPostgresOutbox(ours.db);
+async function urgent({ ours }: Field, backlog: number): Promise<{ ms: number[]; left: number }> {
+  const { db } = ours;
+  await db.executeSql('truncate began');
+  await ours.clear();
+  await db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in']);
+  await db.transaction(
+    (tx) => tx.executeSql(backlogSql, [backlog]),
+    'begin; set local statement_timeout = 0',
+  );
+  await db.executeSql(resumeSql, ['jobs']);
+  await sleep(1_000); // the workers are in full swing
+  const outbox = createPostgresOutbox(db);
   const committed = new Map<string, number>();
   for (let i = 0; i < 20; i++) {
     const [message] = await jobMessages(tell, [{ payload: {}, priority: 100 }]);
     const { id } = await outbox.enqueue(message!);
     committed.set(id, performance.timeOrigin + performance.now());
-    await ours.db.executeSql('notify waybill_outbox');
+    await db.executeSql('notify waybill_outbox');
     await sleep(150);
   }
-  const { rows } = await ours.db.executeSql<{ message_id: string; ms: number }>('select * from began');
-  await ours.db.executeSql('truncate waybill.outbox_messages cascade');
-  return rows.map(({ message_id, ms }) => ms - committed.get(message_id)!);
+  const { rows } = await db.executeSql<{ message_id: string; ms: number }>('select * from began');
+  const waiting = 'select count(*)::int as n from waybill.outbox_messages where relayed_at is null';
+  const left = (await db.executeSql<{ n: number }>(waiting)).rows[0]!.n;
+  await ours.clear();
+  return { ms: rows.map(({ message_id, ms }) => ms - committed.get(message_id)!), left };
 }
+
+/** As many as are asked for, in a small part of the time that enqueueing them takes. */
+const backlogSql = `
+  insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision)
+  select waybill.outbox_new_id(), 'job', 'wait', 'jobs', '{"ms": 5}', 10, 0 from generate_series(1, $1::int)`;
