@@ -314,14 +314,14 @@ select lane.queue, lane.priority, n.due
   from lane cross join lateral (
     select count(*)::int as due from (
       select from waybill.outbox_messages where relayed_at is null and cancelled_at is null and available_at <= now() and queue = lane.queue and priority = lane.priority
-       order by available_at limit $1) w) n
+       order by available_at desc limit $1) w) n
  where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())));
 
 -- claim of a lane
 with
 next as (
   select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+   where relayed_at is null and cancelled_at is null and available_at <= now() and available_at >= coalesce(to_timestamp($6::float8), '-infinity') and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked),
 fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
 entered as (
@@ -334,7 +334,7 @@ update waybill.outbox_messages m
  where m.ctid = any(array(select ctid from fresh))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
           m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, m.priority,
-          false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+          false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag, date_part('epoch', m.available_at) as due;
 
 -- claim on the shortcut
 select * from waybill.outbox_claim_next($1, $2, $3, $4, $5);

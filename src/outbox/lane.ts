@@ -19,14 +19,17 @@ export type DueLane = Lane & {
 
 const head = `relayed_at is null and cancelled_at is null and available_at <= now()`;
 
-/** How many are due in each lane of an open queue; counting ends at the limit. */
+/**
+ * How many are due in each lane of an open queue; counting ends at the limit. From the last one on: what was claimed lies at the head, and an
+ * index keeps its entries for as long as some transaction elsewhere may see them.
+ */
 export const dueLanesSql = `
   with recursive ${lanes}
   select lane.queue, lane.priority, n.due
     from lane cross join lateral (
       select count(*)::int as due from (
         select from waybill.outbox_messages where ${head} and queue = lane.queue and priority = lane.priority
-         order by available_at limit $1) w) n
+         order by available_at desc limit $1) w) n
    where ${isOpen('lane.queue')}`;
 
 export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> {
@@ -34,17 +37,20 @@ export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> 
 }
 
 // A row that is locked stays where it is: its place in the table (ctid) is the shortest way to it.
-const next = `
+const next = (from = '') => `
   next as (
     select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-     where ${head} and queue = $2 and priority = $3 and ${isOpen('queue')}
+     where ${head}${from} and queue = $2 and priority = $3 and ${isOpen('queue')}
      order by available_at limit $1 for update skip locked)`;
 
 const lag = `extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
 
-/** Claims what has no attempt behind it of the next messages: limit, queue, priority, lease in ms, worker (invariants E and F). */
+/**
+ * Claims what has no attempt behind it of the next messages: limit, queue, priority, lease in ms, worker, from which time on they are due,
+ * in seconds since the epoch, or null (invariants E and F).
+ */
 export const claimLaneSql = `
-  with ${next},
+  with ${next(` and available_at >= coalesce(to_timestamp($6::float8), '-infinity')`)},
   fresh as (select * from next where attempts = 0 and attempts < max_attempts and ${guard('claim')}),${enter('fresh')}
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
@@ -53,12 +59,14 @@ export const claimLaneSql = `
    where m.ctid = any(array(select ctid from fresh))
   returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
             m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, m.priority,
-            false as probe, ${lag}`;
+            false as probe, ${lag}, date_part('epoch', m.available_at) as due`;
 
 export type LaneClaim = Lane & {
   readonly limit: number;
   readonly leaseMs: number;
   readonly workerId: string;
+  /** What became due before is left out: seconds since the epoch. Default: nothing is. */
+  readonly from?: number | undefined;
 };
 
 export type FromLane = {
@@ -66,10 +74,15 @@ export type FromLane = {
   /** Seconds since it became due. */ readonly lag: number;
 };
 
-export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromLane[]> {
-  const { limit, queue, priority, leaseMs, workerId } = claim;
-  const values = [limit, queue, priority, leaseMs, workerId];
-  return claimed(await tx.executeSql<RowFromLane>(claimLaneSql, values));
+export type FromOpenLane = FromLane & {
+  /** When it became due, seconds since the epoch. */ readonly due: number;
+};
+
+export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromOpenLane[]> {
+  const { limit, queue, priority, leaseMs, workerId, from = null } = claim;
+  const values = [limit, queue, priority, leaseMs, workerId, from];
+  const { rows } = await tx.executeSql<RowFromLane & { due: number }>(claimLaneSql, values);
+  return rows.map((row) => ({ message: claimedMessage(row), lag: row.lag, due: row.due }));
 }
 
 /**
@@ -99,7 +112,7 @@ function claimed({ rows }: SqlResult<RowFromLane>): FromLane[] {
 
 /** Stamps the next messages as the relay does, so that they travel in parcels: limit, queue, priority, only those with an attempt behind them. */
 export const relayLaneSql = `
-  with ${next}
+  with ${next()}
   update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1
    where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
   returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, ${lag}`;

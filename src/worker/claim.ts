@@ -10,6 +10,7 @@ import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { idsIn, messagesIn, remainder } from '../queue/parcel.ts';
+import type { Bookmarks } from './bookmarks.ts';
 import type { Turn, Turns } from './turn.ts';
 import { startable, type Wanted } from './limits.ts';
 import { nameParcels, openParcels } from './opening.ts';
@@ -20,6 +21,7 @@ export type ClaimPorts = {
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly workerId: string;
   readonly leaseMs: Milliseconds;
+  readonly bookmarks?: Bookmarks;
   /** Of queues with a rate. */
   readonly turns?: ReadonlyMap<string, Turns>;
 };

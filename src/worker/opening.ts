@@ -2,10 +2,11 @@
 // parcels of its own instead (invariant F). Where jobs run only so often, names are needed first: the lane's next messages are relayed here.
 
 import type { Executor } from '../db/executor.ts';
-import { claimLane, relayLane, type FromLane, type Lane } from '../outbox/lane.ts';
+import { claimLane, relayLane, type FromLane, type FromOpenLane, type Lane } from '../outbox/lane.ts';
 import type { Milliseconds } from '../ports.ts';
 import { pack } from '../queue/pack.ts';
 import { messagesIn, openRemainder, type Parcel } from '../queue/parcel.ts';
+import type { Bookmarks } from './bookmarks.ts';
 
 export type Opened = {
   readonly claimed: readonly FromLane[];
@@ -13,7 +14,12 @@ export type Opened = {
   readonly left: readonly Parcel[];
 };
 
-export type OpeningPorts = { readonly workerId: string; readonly leaseMs: Milliseconds };
+export type OpeningPorts = {
+  readonly workerId: string;
+  readonly leaseMs: Milliseconds;
+  /** Without them each claim begins at the beginning of its lane. */
+  readonly bookmarks?: Bookmarks;
+};
 
 const lanesOf = (parcels: readonly Parcel[]): [Lane, Parcel[]][] =>
   [...Map.groupBy(parcels, ({ priority }) => priority).values()].map((its) => [its[0]!, its]);
@@ -23,7 +29,7 @@ export async function openParcels(
   tx: Executor,
   parcels: readonly Parcel[],
   free: number,
-  { workerId, leaseMs }: OpeningPorts,
+  ports: OpeningPorts,
 ): Promise<Opened> {
   const claimed: FromLane[] = [];
   const left: Parcel[] = [];
@@ -31,13 +37,30 @@ export async function openParcels(
     const limit = Math.min(free - claimed.length, messagesIn(its));
     left.push(...openRemainder(its, limit, Math.max(limit, piece)));
     if (limit === 0) continue;
-    const got = await claimLane(tx, { ...lane, limit, workerId, leaseMs });
+    const got = await claimNextIn(tx, lane, limit, ports);
     claimed.push(...got);
     const missing = limit - got.length;
     if (missing > 0)
       left.push(...pack(await relayLane(tx, { ...lane, limit: missing, attempted: true }), one));
   }
   return { claimed, left };
+}
+
+/** From the worker's bookmark on; what it does not find there it looks for at the beginning of the lane. */
+async function claimNextIn(
+  tx: Executor,
+  { queue, priority }: Lane,
+  limit: number,
+  { workerId, leaseMs, bookmarks }: OpeningPorts,
+): Promise<FromOpenLane[]> {
+  const claim = { queue, priority, workerId, leaseMs };
+  const bookmark = bookmarks?.open(claim);
+  const from = bookmark?.from;
+  const got = await claimLane(tx, { ...claim, limit, from });
+  const missing = limit - got.length;
+  bookmark?.close(missing === 0 ? Math.max(...got.map(({ due }) => due)) : undefined);
+  if (missing === 0 || from === undefined) return got;
+  return [...got, ...(await claimLane(tx, { ...claim, limit: missing }))];
 }
 
 /** The same messages in parcels that name them: those to choose from, and those for a worker of their own. */

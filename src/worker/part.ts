@@ -12,6 +12,7 @@ import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import type { Part } from '../process/run.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
+import { createBookmarks } from './bookmarks.ts';
 import { createGatekeeper } from './gatekeeper.ts';
 import { createLeases } from './lease.ts';
 import type { Limits } from './limits.ts';
@@ -61,7 +62,15 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     pollIntervalMs: config.pollIntervalMs,
     wake,
     onError: (error) => events.loopFailed('shortcut', error),
-    claims: { db, queue, outboxOn, workerId: host.id, leaseMs: config.leaseMs, turns },
+    claims: {
+      db,
+      queue,
+      outboxOn,
+      workerId: host.id,
+      leaseMs: config.leaseMs,
+      bookmarks: createBookmarks(clock),
+      turns,
+    },
     attempts: { leases, gatekeeper, settler, deliver, outboxOn, events, clock, random, nudge },
   });
   addCounts(host.counts, slots, queues);

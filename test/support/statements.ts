@@ -187,7 +187,7 @@ export const statements: Record<string, Statement> = {
   'due lanes': { sql: dueLanesSql, values: () => [6_000], uses: ['outbox_waiting'] },
   'claim of a lane': {
     sql: claimLaneSql,
-    values: () => [500, 'q1', 0, 15_000, 'w'],
+    values: () => [500, 'q1', 0, 15_000, 'w', 1_700_000_000],
     uses: ['outbox_waiting'],
   },
   'claim on the shortcut': {
