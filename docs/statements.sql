@@ -293,7 +293,7 @@ lane as (
 select exists (select from lane cross join lateral (
            select from waybill.outbox_messages
             where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-              and available_at <= now() limit 1) w where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))) as due,
+              and available_at <= now() order by available_at desc limit 1) w where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))) as due,
        exists (select from waybill.outbox_messages
                 where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status in ('sending') and claimed_until < now()
                    or status in ('pending', 'failed') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond'))) as lapsed,
@@ -321,7 +321,7 @@ select lane.queue, lane.priority, n.due
 with
 next as (
   select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and available_at <= now() and available_at >= coalesce(to_timestamp($6::float8), '-infinity') and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+   where relayed_at is null and cancelled_at is null and available_at <= now() and available_at >= coalesce(to_timestamp($6::float8), '-infinity') and queue = $2 and priority = $3 and $2::text <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked),
 fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
 entered as (
@@ -343,7 +343,7 @@ select * from waybill.outbox_claim_next($1, $2, $3, $4, $5);
 with
 next as (
   select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and $2::text <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked)
 update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1
  where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))

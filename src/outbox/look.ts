@@ -24,7 +24,7 @@ export const lookSql = `
   select exists (select from lane cross join lateral (
              select from waybill.outbox_messages
               where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-                and available_at <= now() limit 1) w where ${isOpen('lane.queue')}) as due,
+                and available_at <= now() order by available_at desc limit 1) w where ${isOpen('lane.queue')}) as due,
          exists (select from waybill.outbox_messages
                   where ${inFlight} and (${guard('expire')} and claimed_until < now()
                      or ${guard('claim')} and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond'))) as lapsed,
