@@ -28,7 +28,7 @@ const { full } = values;
 const number = (name: 'rounds' | 'messages') =>
   values[name] === undefined ? {} : { [name]: Number(values[name]) };
 const [rounds, messages] = [number('rounds'), number('messages')];
-const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000 };
+const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
 const parts: Readonly<Record<string, () => Promise<object>>> = {
