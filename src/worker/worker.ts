@@ -13,6 +13,7 @@ import { createShortcut, type Shortcut } from './shortcut.ts';
 import type { Slots } from './slots.ts';
 import { createSources, type Source } from './sources.ts';
 import type { Turn } from './turn.ts';
+import { createUnderWay } from './under-way.ts';
 
 export type WorkerOptions = {
   readonly queues: readonly string[];
@@ -36,6 +37,8 @@ export type Worker = {
   /** The name of a queue of pg-boss; when it is empty, any may hold parcels. */
   hint(name: string): void;
   readonly shortcut: Shortcut;
+  /** Resolves when no claim of the loop is under way: after the last step. */
+  end(): Promise<void>;
 };
 
 /** What was claimed ahead and found no slot in this time goes back: another worker may have one. */
@@ -48,13 +51,14 @@ export function createWorker(options: WorkerOptions): Worker {
   let polledAt = Number.NEGATIVE_INFINITY;
   let fruitless = 0; // takes since the last poll that only found jobs without room
   let reserved = false; // a message that wants the worker for itself is running, or is being claimed
-  let asked = 0; // messages that a claim of the loop may bring
+  const plenty = new Set<string>(); // queues that had more than was asked for, lately
+  const underWay = createUnderWay();
   const shortcut = createShortcut({
     queues: queues.filter((queue) => limits.room(queue) === undefined && !claims.turns?.has(queue)),
     slots,
     claims,
     clock,
-    others: () => (reserved || isAloneNext() ? undefined : asked),
+    others: () => (reserved || isAloneNext() ? undefined : underWay.asked()),
     start: (message, since) => start(message, false, since, undefined),
     claimed(lags) {
       for (const [queue, its] of lags) options.onRelayed(queue, its);
@@ -76,26 +80,50 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const source of await claims.queue.ready(queues)) sources.add(source);
   }
 
-  async function take(source: Source): Promise<void> {
+  const isBulk = ({ queue, alone }: Source): boolean =>
+    !alone &&
+    plenty.has(queue) &&
+    pace.isShort() &&
+    !claims.turns?.has(queue) &&
+    limits.room(queue) === undefined;
+
+  /** Begins a claim, when there is something to claim for. Where much waits that is done in no time, a second begins beside it. */
+  async function begin(source: Source): Promise<boolean> {
     const { queue, alone } = source;
-    const free = alone ? 1 : (claims.turns?.has(queue) ? slots.free() : slots.room()) - shortcut.asked();
-    if (free <= 0) return;
-    const parcels = alone ? 1 : Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1)));
+    const others = shortcut.asked() + underWay.asked();
+    const free = alone ? 1 : (claims.turns?.has(queue) ? slots.free() : slots.room()) - others;
+    const bulk = isBulk(source);
+    if (free < (bulk && underWay.asked() > 0 ? pace.batch() : 1) || !underWay.isOpen()) return false; // whatever makes room wakes the loop
     sources.remove(source); // before the fetch: a notification during it counts
+    const ended = underWay.begin(free, take(source, free));
+    if (!bulk) {
+      await ended;
+      return true;
+    }
+    void ended.then(options.wake.wake);
+    if (underWay.isOpen()) sources.add(source);
+    return true;
+  }
+
+  async function take(source: Source, free: number): Promise<void> {
+    const { queue, alone } = source;
+    const parcels = alone ? 1 : Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1)));
     const since = clock.now();
     const want = { parcels, free, room: limits.room(queue) };
-    [reserved, asked] = [alone, free];
+    reserved ||= alone;
     const taken = await takeAndClaim(queue, alone, want, claims).catch((error: unknown) => {
       sources.add(source);
-      [reserved, asked] = [false, 0];
+      reserved &&= !alone;
       throw error;
     });
-    [reserved, asked] = [alone && taken.messages.length > 0, 0];
+    if (alone) reserved = taken.messages.length > 0;
     if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
     const nothing = taken.heldBack > 0 && taken.messages.length === 0;
     // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.
     if (nothing && (taken.parcels < parcels || ++fruitless > 8)) sources.setFull(source);
     else if (taken.more) sources.add(source);
+    if (taken.more && !nothing) plenty.add(queue);
+    else plenty.delete(queue);
     sources.rest(queue, clock.now() + taken.restMs);
     if (taken.lags.length > 0) options.onRelayed(queue, taken.lags);
     pace.claimed(clock.now() - since);
@@ -118,15 +146,19 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   async function step(): Promise<Milliseconds> {
+    underWay.check();
     slots.shed(patience);
     await poll();
-    const chosen = reserved || (isAloneNext() && slots.busy() + shortcut.asked() > 0) ? [] : next();
+    const busy = slots.busy() + shortcut.asked() + underWay.asked();
+    const chosen = reserved || (isAloneNext() && busy > 0) ? [] : next();
+    let began = false;
     for (const source of chosen) {
       if (slots.room() === 0 || reserved) break;
-      await take(source);
+      began = (await begin(source)) || began;
     }
-    const stuck = chosen.length === 0 || reserved || slots.room() === 0;
-    return stuck || sources.isEmpty() ? untilNext() : 0; // a slot that frees wakes the loop
+    underWay.check();
+    const stuck = !began || reserved || slots.room() === 0;
+    return stuck || sources.isEmpty() ? untilNext() : 0; // a slot that frees wakes the loop, and so does a claim that ends
   }
 
   function untilNext(): Milliseconds {
@@ -138,6 +170,7 @@ export function createWorker(options: WorkerOptions): Worker {
   return {
     step,
     shortcut,
+    end: () => underWay.end(),
     hint: (name) => (name === '' ? (polledAt = Number.NEGATIVE_INFINITY) : sources.add(name)),
   };
 }

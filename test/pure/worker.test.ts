@@ -1,0 +1,267 @@
+import { describe, expect, it } from 'vitest';
+import type { Executor } from '../../src/db/executor.ts';
+import type { Database } from '../../src/db/pool.ts';
+import type { Transaction } from '../../src/db/transaction.ts';
+import { defaultBackoff } from '../../src/outbox/backoff.ts';
+import { createMemoryOutbox } from '../../src/outbox/memory.ts';
+import type { ParcelQueue } from '../../src/queue/boss.ts';
+import type { Parcel } from '../../src/queue/parcel.ts';
+import { createInterrupt } from '../../src/worker/interrupt.ts';
+import type { Pace } from '../../src/worker/pace.ts';
+import { createSlots } from '../../src/worker/slots.ts';
+import { createWorker, type Worker } from '../../src/worker/worker.ts';
+
+type Take = {
+  readonly queue: string;
+  readonly alone: boolean;
+  readonly messages: number;
+  answer(): void;
+  fail(error: Error): void;
+};
+type Fake = {
+  worker: Worker;
+  /** Claims under way, the oldest first. */
+  takes: Take[];
+  begun: () => number;
+  /** So many of the deliveries that have begun end. */
+  deliver(count: number): Promise<void>;
+  /** A claim of the shortcut is answered with nothing. */
+  shortcut: { answer: () => void };
+};
+
+const size = 4;
+const room = 10; // messages that may be in flight
+
+/** A worker whose database holds open parcels of `parcel` messages without end, each answer given by the test. */
+function fake({ short = true, parcel = 5 } = {}): Fake {
+  const takes: Take[] = [];
+  let begun = 0;
+  const ending: (() => void)[] = [];
+  const shortcut = { answer: (): void => undefined };
+  const pace: Pace = {
+    delivered: () => undefined,
+    claimed: () => undefined,
+    isShort: () => short,
+    inFlight: () => room,
+    ahead: () => 0,
+    aheadIn: () => Number.POSITIVE_INFINITY,
+    batch: () => 3,
+    gather: () => 0,
+  };
+  const clock = { now: () => 0 };
+  const wake = { wake: () => undefined, wait: async () => undefined };
+  const slots = createSlots(size, { pace, wake, clock, onError: () => undefined });
+  let id = 0;
+  const row = () => ({
+    id: `m${++id}`,
+    claim_token: `t${id}`,
+    kind: 'job',
+    queue: 'jobs',
+    created_at: 0,
+    lag: 0,
+  });
+  const executor = {
+    executeSql: async (text: string, values: readonly unknown[] = []) => {
+      if (!text.includes('outbox_claim_next'))
+        return { rows: Array.from({ length: values[0] as number }, row) };
+      await new Promise<void>((resolve) => (shortcut.answer = resolve));
+      return { rows: [] };
+    },
+  } as unknown as Executor;
+  const db = {
+    ...executor,
+    transaction: async <T>(body: (tx: Transaction) => Promise<T>) => body(executor as Transaction),
+  } as Database;
+  const queue = {
+    ready: async () => [{ queue: 'jobs', alone: false }],
+    take: (_: Executor, name: string, alone: boolean, count: number) =>
+      new Promise<Parcel[]>((resolve, reject) => {
+        const open = { queue: name, alone, priority: 0, ids: [], any: parcel };
+        const one = (): void => void takes.splice(takes.indexOf(take), 1);
+        const take: Take = {
+          queue: name,
+          alone,
+          messages: count * parcel,
+          answer: () => (one(), resolve(alone ? [] : Array.from({ length: count }, () => open))),
+          fail: (error) => (one(), reject(error)),
+        };
+        takes.push(take);
+      }),
+    send: async () => undefined,
+  } as unknown as ParcelQueue;
+  const outbox = createMemoryOutbox();
+  const worker = createWorker({
+    queues: ['jobs', 'other'],
+    slots,
+    pace,
+    clock,
+    wake,
+    limits: { room: () => undefined, started: () => undefined, ended: () => undefined },
+    observe: () => undefined,
+    onRelayed: () => undefined,
+    onError: () => undefined,
+    pollIntervalMs: 1_000,
+    claims: { db, queue, outboxOn: () => outbox, workerId: 'w', leaseMs: 15_000 },
+    attempts: {
+      leases: {
+        hold: () => ({ signal: createInterrupt(), isSafe: () => true }),
+        drop: () => undefined,
+        giveBack: () => undefined,
+        renew: async () => 1_000,
+      },
+      gatekeeper: { judge: async (_, __, settlement) => settlement },
+      settler: { settle: async ({ id }) => ({ id, status: 'delivered', seconds: 0 }), pending: () => 0 },
+      async deliver() {
+        begun++;
+        await new Promise<void>((resolve) => void ending.push(resolve));
+        return { outcome: { type: 'delivered', then: [] }, backoff: defaultBackoff };
+      },
+      outboxOn: () => outbox,
+      events: { attempted: () => undefined, rejected: () => undefined },
+      clock,
+      random: () => 0.5,
+      nudge: () => undefined,
+    },
+  });
+  return {
+    worker,
+    takes,
+    shortcut,
+    begun: () => begun,
+    async deliver(count) {
+      for (let left = count; left > 0; await turn()) {
+        const its = ending.splice(0, left);
+        if (its.length === 0) throw new Error('fewer have begun');
+        left -= its.length;
+        for (const end of its) end();
+      }
+    },
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+
+/** As the loop does: steps until one wants to wait, or waits for an answer. */
+async function steps({ worker }: Fake): Promise<void> {
+  let [delay, most] = [0, 20];
+  const run = async (): Promise<void> => {
+    while (delay === 0 && most-- > 0) delay = await worker.step();
+  };
+  void run();
+  await turn();
+  if (most <= 0) throw new Error('the loop asks without a pause');
+}
+
+/** All that there is room for is in flight, and the queue is known to have more. */
+async function full(options?: Parameters<typeof fake>[0]): Promise<Fake> {
+  const it = fake(options);
+  await steps(it);
+  it.takes[0]!.answer();
+  await turn();
+  return it;
+}
+
+const asked = ({ takes }: Fake): number[] => takes.map(({ messages }) => messages);
+
+describe('the claims of a worker', () => {
+  it('are made one after another until much waits', async () => {
+    const it = fake();
+    await steps(it);
+    await steps(it);
+    expect(asked(it)).toEqual([50]); // ten parcels: how many messages are in one is not known yet
+  });
+
+  it('are two at a time where much waits that is done in no time, and never for more than there is room for', async () => {
+    const it = await full();
+    await it.deliver(5);
+    await steps(it);
+    expect(asked(it)).toEqual([5]);
+    await it.deliver(2);
+    await steps(it);
+    expect(asked(it)).toEqual([5]); // not for two
+    await it.deliver(1);
+    await steps(it);
+    expect(asked(it)).toEqual([5, 5]);
+    await it.deliver(2);
+    await steps(it);
+    expect(asked(it)).toEqual([5, 5]);
+    it.takes[1]!.answer();
+    it.takes[0]!.answer();
+    await turn();
+    await steps(it);
+    expect(asked(it)).toEqual([]); // five and three of the second: all ten are in flight but two, and two are no claim's worth
+    await it.deliver(8);
+    expect(it.begun()).toBe(18);
+  });
+
+  it('are one at a time where deliveries take their time', async () => {
+    const it = await full({ short: false });
+    await it.deliver(1);
+    await steps(it);
+    await it.deliver(3);
+    await steps(it);
+    expect(it.takes).toHaveLength(1);
+  });
+
+  it('of a queue in which little waits come in between', async () => {
+    const it = await full();
+    await it.deliver(5);
+    await steps(it);
+    it.worker.hint('other');
+    await it.deliver(1);
+    await steps(it);
+    expect(it.takes.map(({ queue }) => queue)).toEqual(['jobs', 'other']);
+  });
+
+  it('that fail beside one another are told to the loop, and what they were to bring is asked for again', async () => {
+    const it = await full();
+    await it.deliver(5);
+    await steps(it);
+    await it.deliver(3);
+    await steps(it);
+    it.takes[1]!.fail(new Error('the connection broke'));
+    await turn();
+    await expect(it.worker.step()).rejects.toThrow('the connection broke');
+    await steps(it);
+    expect(asked(it)).toEqual([5, 5]);
+  });
+
+  it('F: for a message that wants the worker for itself wait for those under way', async () => {
+    const it = await full();
+    await it.deliver(10);
+    await steps(it);
+    it.worker.hint('jobs/alone');
+    await steps(it);
+    expect(it.takes.map(({ alone }) => alone)).toEqual([false]);
+    it.takes[0]!.answer();
+    await turn();
+    await it.deliver(10);
+    await steps(it);
+    expect(it.takes.map(({ alone }) => alone)).toEqual([true]);
+  });
+
+  it('wait, and do not ask without a pause, while the shortcut asks for all that there is room for', async () => {
+    const it = await full({ short: false });
+    await it.deliver(4);
+    it.worker.shortcut.heard('jobs');
+    await turn();
+    await steps(it);
+    expect(it.takes).toHaveLength(0);
+    it.shortcut.answer();
+    await turn();
+    await steps(it);
+    expect(asked(it)).toEqual([5]);
+  });
+
+  it('are over when the worker has ended', async () => {
+    const it = await full();
+    await it.deliver(5);
+    await steps(it);
+    let ended = false;
+    const end = it.worker.end().then(() => (ended = true));
+    await turn();
+    expect(ended).toBe(false);
+    it.takes[0]!.answer();
+    await end;
+  });
+});
