@@ -107,8 +107,16 @@ class Context implements ActionContext {
 
 /** For jobs and listeners. What they enqueue has their message as its parent. */
 export function handlerContext(parts: ContextParts, message: ClaimedMessage): HandlerContext {
-  const { id, attempt, maxAttempts, deliveryKey } = message;
-  return Object.assign(new Context(parts), { message: { id, attempt, maxAttempts, deliveryKey } });
+  return new MessageContext(parts, message);
+}
+
+class MessageContext extends Context implements HandlerContext {
+  readonly message: HandlerContext['message'];
+
+  constructor(parts: ContextParts, { id, attempt, maxAttempts, deliveryKey }: ClaimedMessage) {
+    super(parts);
+    this.message = { id, attempt, maxAttempts, deliveryKey };
+  }
 }
 
 function checkOpen(parts: ContextParts): void {

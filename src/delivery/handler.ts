@@ -9,7 +9,7 @@ import { lazyTransaction } from '../db/lazy.ts';
 import type { Transaction, Transactions } from '../db/transaction.ts';
 import type { HandlerContext } from '../define/context.ts';
 import type { Registry } from '../define/registry.ts';
-import { decodePayload } from '../define/payload.ts';
+import { decode, decoded } from '../define/payload.ts';
 import type { RetryPolicy } from '../define/retry.ts';
 import type { Log } from '../metrics/log.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
@@ -49,7 +49,7 @@ export async function runHandler(
   const patience = createPatience([outer], timeout);
   const parts = new Parts(ports, message, work.tx, patience);
   try {
-    const payload = await decodePayload(handled, message.payload);
+    const payload = decoded(handled, await decode(handled, message.payload));
     const ctx = handlerContext(parts, message);
     await patience.race(handled.handler(ctx, payload));
     return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: parts.recorded };

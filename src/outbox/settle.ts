@@ -27,8 +27,11 @@ export const deliverSql = `
   returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds`;
 
 export function deliverValues(settlements: readonly Settlement[]): unknown[] {
-  return [settlements.map((s) => s.id), settlements.map((s) => s.claimToken)];
+  return [uuids(settlements.map((s) => s.id)), uuids(settlements.map((s) => s.claimToken))];
 }
+
+/** An array as Postgres reads it: what is no UUID is refused there. The driver would look for quotes in each. */
+const uuids = (all: readonly string[]): string => `{${all.join(',')}}`;
 
 // The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
 export const settleSql = `

@@ -64,7 +64,7 @@ export type Processed = Sent & {
 };
 
 /** Delivers in a span `process`. @param errorOf what the span is marked with, if the delivery failed */
-export async function tracedProcess<T>(
+export function tracedProcess<T>(
   message: Processed,
   deliver: () => Promise<T>,
   errorOf: (delivery: T) => string | undefined,

@@ -19,6 +19,7 @@ class Interruption implements OwnInterrupt {
   }
 
   removeEventListener(_: 'abort', listener: () => void): void {
+    if (this.#listeners?.at(-1) === listener) return void this.#listeners.pop(); // splice makes an array of what it takes
     const place = this.#listeners?.indexOf(listener) ?? -1;
     if (place >= 0) this.#listeners!.splice(place, 1);
   }

@@ -15,9 +15,10 @@ export function createLimits(registry: Registry): Limits {
   const limited = registry.app.jobs.filter((job) => job.concurrency !== undefined);
   const byQueue = Map.groupBy(limited, (job) => job.queue);
   const running = new Map<string, number>();
+  const names = new Set(limited.map((job) => job.name));
 
   function change(message: ClaimedMessage, by: 1 | -1): void {
-    if (message.kind !== 'job') return;
+    if (message.kind !== 'job' || !names.has(message.name)) return;
     running.set(message.name, (running.get(message.name) ?? 0) + by);
   }
 

@@ -45,9 +45,10 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
   /** Those that are plain and those that are not have statements of their own (src/outbox/settle.ts). */
   function takeAlike(): Waiting[] {
     const plain = isPlain(queue[0]!.settlement);
-    const taken = queue.filter(({ settlement }) => isPlain(settlement) === plain).slice(0, batch);
-    const its = new Set(taken);
-    queue = queue.filter((one) => !its.has(one));
+    const [taken, left]: [Waiting[], Waiting[]] = [[], []];
+    for (const one of queue)
+      (taken.length < batch && isPlain(one.settlement) === plain ? taken : left).push(one);
+    queue = left;
     return taken;
   }
 

@@ -56,6 +56,19 @@ export type SlotPorts = {
   readonly onError: (error: unknown) => void;
 };
 
+/** A class, because one is made for each message: its method is made once. */
+class Seat implements Slot {
+  readonly #leave: (slot: Slot) => void;
+
+  constructor(leave: (slot: Slot) => void) {
+    this.#leave = leave;
+  }
+
+  leave(): void {
+    this.#leave(this);
+  }
+}
+
 export function createSlots(size: number, { pace, wake, clock, onError }: SlotPorts): Slots {
   let running = 0;
   let onIdle: (() => void)[] = [];
@@ -75,15 +88,16 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
 
   function track(work: Work, ending: Promise<void>, slot?: Slot): void {
     running++;
-    void ended(work, ending, slot);
+    void ending.then(
+      () => ended(work, slot),
+      (error: unknown) => {
+        onError(error);
+        ended(work, slot);
+      },
+    );
   }
 
-  async function ended(work: Work, ending: Promise<void>, slot?: Slot): Promise<void> {
-    try {
-      await ending;
-    } catch (error) {
-      onError(error);
-    }
+  function ended(work: Work, slot?: Slot): void {
     slot?.leave();
     running--;
     work.ended();
@@ -97,15 +111,17 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
     if (closed) return track(work, work.giveBack());
     const from = clock.now();
     lately = work.priority ?? 0;
-    const slot: Slot = {
-      leave() {
-        if (!began.delete(slot)) return;
-        pace.delivered(clock.now() - from);
-        schedule();
-      },
-    };
+    const slot = new Seat(leave);
     began.set(slot, from);
     track(work, work.run(slot), slot);
+  }
+
+  function leave(slot: Slot): void {
+    const from = began.get(slot);
+    if (from === undefined) return;
+    began.delete(slot);
+    pace.delivered(clock.now() - from);
+    schedule();
   }
 
   function schedule(): void {
@@ -142,6 +158,8 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   /** Behind what has the same priority. */
   function enqueue(work: Work): void {
     const priority = work.priority ?? 0;
+    const last = waiting.at(-1)?.work.priority ?? priority;
+    if (last >= priority) return void waiting.push({ work, since: clock.now() });
     const before = waiting.findLastIndex((other) => (other.work.priority ?? 0) >= priority);
     waiting.splice(before + 1, 0, { work, since: clock.now() });
   }

@@ -50,6 +50,7 @@ export function createSources(queues: readonly string[]): Sources {
     },
     setFull: (source) => void full.set(nameOf(source), source),
     revive() {
+      if (full.size === 0) return; // it is asked after each message
       for (const [name, source] of full) hints.set(name, source);
       full.clear();
     },

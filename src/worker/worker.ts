@@ -4,9 +4,8 @@
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Milliseconds, Clock, Observe } from '../ports.ts';
 import type { Wake } from '../process/loop.ts';
-import { attempt, type AttemptPorts } from './attempt.ts';
+import type { AttemptPorts } from './attempt.ts';
 import { takeAndClaim, type ClaimPorts } from './claim.ts';
-import { giveBack } from './give-back.ts';
 import type { Limits } from './limits.ts';
 import type { Pace } from './pace.ts';
 import { createShortcut, type Shortcut } from './shortcut.ts';
@@ -14,6 +13,7 @@ import type { Slots } from './slots.ts';
 import { createSources, type Source } from './sources.ts';
 import type { Turn } from './turn.ts';
 import { createUnderWay } from './under-way.ts';
+import { ClaimedWork } from './work.ts';
 
 export type WorkerOptions = {
   readonly queues: readonly string[];
@@ -133,16 +133,17 @@ export function createWorker(options: WorkerOptions): Worker {
 
   function start(message: ClaimedMessage, alone: boolean, since: Milliseconds, turn: Turn | undefined): void {
     limits.started(message);
-    slots.run({
-      priority: message.priority ?? 0,
-      run: (slot) => attempt(message, since, attempts, { turn, slot }),
-      giveBack: () => giveBack(message, attempts, turn),
-      ended() {
-        limits.ended(message);
-        reserved &&= !alone;
-        sources.revive(); // the slot that frees now wakes the loop
-      },
-    });
+    slots.run(new ClaimedWork(message, since, turn, attempts, alone ? endedAlone : ended));
+  }
+
+  function ended(message: ClaimedMessage): void {
+    limits.ended(message);
+    sources.revive(); // the slot that frees now wakes the loop
+  }
+
+  function endedAlone(message: ClaimedMessage): void {
+    reserved = false;
+    ended(message);
   }
 
   async function step(): Promise<Milliseconds> {
