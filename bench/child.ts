@@ -20,6 +20,9 @@ export type Child = {
 
 type Answer = { readonly id: number; readonly answer?: unknown; readonly error?: string };
 
+/** What does not end within this time is killed. */
+const patienceMs = 40_000;
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 export function startChild(
@@ -42,8 +45,8 @@ export function startChild(
   let asked = 0;
   const output = (): string => readFileSync(file, 'utf8');
   const check = (): void => {
-    if (child.exitCode !== null)
-      throw new Error(`${args.join(' ')} ended with ${child.exitCode}:\n${output().slice(-2_000)}`);
+    const how = child.exitCode ?? child.signalCode;
+    if (how !== null) throw new Error(`${args.join(' ')} ended with ${how}:\n${output().slice(-2_000)}`);
   };
   async function hear(id: number): Promise<unknown> {
     for (; !answers.has(id); await sleep(1)) check();
@@ -65,7 +68,9 @@ export function startChild(
     },
     async end() {
       if (child.exitCode === null) child.kill('SIGTERM');
+      const kill = setTimeout(() => child.kill('SIGKILL'), patienceMs);
       await ended;
+      clearTimeout(kill);
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -2,6 +2,8 @@
 
 export type Contender = {
   readonly name: string;
+  /** More messages at a time would take it minutes. */
+  readonly atMost?: number | undefined;
   /** Puts this many no-op messages in, committed, while nothing works on them. */
   fill(messages: number): Promise<void>;
   /** Puts in messages that are due tomorrow. */

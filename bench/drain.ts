@@ -2,13 +2,14 @@
 
 import type { Contender } from './contender.ts';
 import { cpuMs, peakMb } from './cpu.ts';
-import { openField } from './field.ts';
+import { openField, type PeerName } from './field.ts';
+import { count, during } from './progress.ts';
 import { alternate, median, summary, type Summary } from './rounds.ts';
 
 export type Drain = {
   readonly messages: number;
-  /** Messages a second, by contender. */
-  readonly perSecond: Readonly<Record<string, Summary>>;
+  /** Messages a second, by contender, and how many messages that was measured with: fewer where more would take minutes. */
+  readonly perSecond: Readonly<Record<string, Summary & { readonly messages: number }>>;
   /** Median of the rounds' ratios: we to each peer. */
   readonly ratios: Readonly<Record<string, number>>;
   /** To the faster of those on Postgres. */
@@ -17,51 +18,67 @@ export type Drain = {
   readonly cpu: Readonly<Record<string, { readonly processes: number; readonly postgres: number }>>;
   /** Megabytes that our processes held at most, from their start to the end of the last round. */
   readonly peakMb: readonly number[];
+  /** Peers that are not measured, and why. */
+  readonly leftOut: Readonly<Record<string, string>>;
 };
 
 export type DrainOptions = {
   readonly messages?: number;
   readonly rounds?: number;
-  readonly peers?: readonly string[];
+  readonly peers?: readonly PeerName[];
 };
 
 export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptions = {}): Promise<Drain> {
   const field = await openField(peers ? { peers } : {});
   const cpu = new Map<string, { processes: number; postgres: number }[]>();
+  const sizeOf = ({ atMost = messages }: Contender): number => Math.min(messages, atMost);
+  async function measure(contender: Contender): Promise<number> {
+    const size = sizeOf(contender);
+    await contender.fill(size);
+    const before = [cpuMs(contender.pids()), cpuMs([field.postmaster])] as const;
+    const ms = await contender.drain(size, true);
+    const each = (after: number, from: number): number => ((after - from) * 1_000) / size;
+    const used = {
+      processes: each(cpuMs(contender.pids()), before[0]),
+      postgres: each(cpuMs([field.postmaster]), before[1]),
+    };
+    cpu.set(contender.name, [...(cpu.get(contender.name) ?? []), used]);
+    return size / (ms / 1_000);
+  }
   try {
-    const contenders = [field.ours, ...field.peers];
-    const measured = await alternate(contenders, rounds, async (contender) => {
-      await contender.fill(messages);
-      const before = [cpuMs(contender.pids()), cpuMs([field.postmaster])] as const;
-      const ms = await contender.drain(messages, true);
-      const each = (after: number, from: number): number => ((after - from) * 1_000) / messages;
-      const used = {
-        processes: each(cpuMs(contender.pids()), before[0]),
-        postgres: each(cpuMs([field.postmaster]), before[1]),
-      };
-      cpu.set(contender.name, [...(cpu.get(contender.name) ?? []), used]);
-      return messages / (ms / 1_000);
+    const all = [field.ours, ...field.peers];
+    const measured = await alternate(all, rounds, async (contender, round) => {
+      const what = `drain, round ${round + 1} of ${rounds}: ${contender.name}, ${count(sizeOf(contender))} messages`;
+      return (await field.attempt(contender, () => during(what, measure(contender)))) ?? Number.NaN;
     });
+    const contenders = all.filter(({ name }) => !(name in field.leftOut));
     return {
       messages,
-      ...compared(contenders, measured),
+      ...compared(contenders, measured, sizeOf),
       cpu: middle(cpu),
       peakMb: field.ours.pids().map(peakMb),
+      leftOut: field.leftOut,
     };
   } finally {
     await field.end();
   }
 }
 
-function compared(contenders: readonly Contender[], measured: ReadonlyMap<Contender, number[]>) {
-  const rates = contenders.map((one) => [one.name, measured.get(one)!] as const);
+function compared(
+  contenders: readonly Contender[],
+  measured: ReadonlyMap<Contender, number[]>,
+  sizeOf: (contender: Contender) => number,
+) {
+  const rates = contenders.map((one) => [one.name, measured.get(one)!, sizeOf(one)] as const);
   const [ours, ...others] = rates;
   const ratios = others.map(
     ([name, its]) => [name, median(ours![1].map((rate, i) => rate / its[i]!))] as const,
   );
   const onPostgres = ratios.filter(([name]) => name !== 'bullmq').map(([, ratio]) => ratio);
   return {
-    perSecond: Object.fromEntries(rates.map(([name, its]) => [name, summary(its)])),
+    perSecond: Object.fromEntries(
+      rates.map(([name, its, size]) => [name, { messages: size, ...summary(its) }]),
+    ),
     ratios: Object.fromEntries(ratios),
     ratioToFastestPeer: Math.min(...onPostgres),
   };

@@ -8,11 +8,16 @@ import { startPostgres } from '../dev/postgres.ts';
 import { startChild } from './child.ts';
 import type { Contender } from './contender.ts';
 import { peer } from './peer.ts';
+import { tell } from './progress.ts';
 import { waybill, type Ours, type Role } from './waybill.ts';
 
 export type Field = {
   readonly ours: Ours;
   readonly peers: readonly Contender[];
+  /** Why, of each peer that was asked for and is not measured: it is not installed, or it failed. */
+  readonly leftOut: Readonly<Record<string, string>>;
+  /** Gives what it measures. A peer that fails is left out from then on: nothing is given; what fails of ours is thrown. */
+  attempt<T>(contender: Contender, measure: () => Promise<T>): Promise<T | undefined>;
   readonly postmaster: number;
   /** Connection string of a contender's database. */
   url(name: string): string;
@@ -21,16 +26,33 @@ export type Field = {
 
 export type FieldOptions = {
   /** Peers to measure; default: all that are installed. */
-  readonly peers?: readonly string[];
+  readonly peers?: readonly PeerName[];
   readonly roles?: readonly Role[];
   readonly settings?: Readonly<Record<string, string>>;
 };
 
-const clear = {
-  'pg-boss': [`delete from pgboss.job where name = 'noop'`, 'vacuum pgboss.job_common'],
-  'graphile-worker': ['truncate graphile_worker._private_jobs'],
-  bullmq: [],
+type Spec = {
+  readonly package: string;
+  /** Statements that empty it. */
+  readonly clear: readonly string[];
+  readonly atMost?: number;
 };
+
+/** Of a peer that settles some 2,000 a second: ten seconds of it say as much as half a minute. */
+const few = 20_000;
+
+const specs = {
+  'pg-boss': {
+    package: 'pg-boss',
+    clear: [`delete from pgboss.job where name = 'noop'`, 'vacuum pgboss.job_common'],
+  },
+  'graphile-worker': { package: 'graphile-worker', clear: ['truncate graphile_worker._private_jobs'] },
+  bullmq: { package: 'bullmq', clear: [] },
+  'bullmq-postgres': { package: 'bullmq', clear: ['truncate bullmq.job cascade'], atMost: few },
+  dbos: { package: '@dbos-inc/dbos-sdk', clear: ['truncate dbos.workflow_status cascade'], atMost: few },
+} satisfies Readonly<Record<string, Spec>>;
+
+export type PeerName = keyof typeof specs;
 
 const isInstalled = (name: string): boolean =>
   ['.', '..'].some((folder) => existsSync(new URL(`${folder}/node_modules/${name}`, import.meta.url)));
@@ -44,12 +66,20 @@ function hasRedis(): boolean {
   }
 }
 
-/** Peers that are not installed are left out, and standard error says so. */
 export async function openField({ peers: wanted, roles, settings = {} }: FieldOptions = {}): Promise<Field> {
   const server = await startPostgres({ persistent: false, settings });
   const databaseOf = (name: string): string => `bench_${name.replaceAll('-', '_')}`;
   const url = (name: string): string => server.url(databaseOf(name));
-  const names = (wanted ?? Object.keys(clear)).filter((name) => isInstalled(name) || miss(name));
+  const leftOut: Record<string, string> = {};
+  function leaveOut(name: string, why: string): void {
+    leftOut[name] = why;
+    tell(`${name} is left out: ${why}`);
+  }
+  const names = (wanted ?? (Object.keys(specs) as PeerName[])).filter((name) => {
+    const missing = whatIsMissing(name);
+    if (missing !== undefined) leaveOut(name, `${missing} is not installed`);
+    return missing === undefined;
+  });
   const admin = new pg.Client({ connectionString: server.url() });
   await admin.connect();
   for (const name of ['waybill', ...names]) await admin.query(`create database ${databaseOf(name)}`);
@@ -59,7 +89,6 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
   for (const name of names) {
     const env: Record<string, string> = {};
     if (name === 'bullmq') {
-      if (!hasRedis() && miss('redis-server')) continue;
       const port = await freePort();
       const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
       const redis = startChild(args, {}, 'redis-server');
@@ -67,13 +96,25 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
       ends.push(() => redis.end());
       env['REDIS_PORT'] = String(port);
     }
-    peers.push(peer({ name, url: url(name), env, clear: clear[name as keyof typeof clear] }));
+    const { clear, atMost }: Spec = specs[name];
+    peers.push(peer({ name, url: url(name), env, clear, atMost }));
   }
   const ours = await waybill(url('waybill'), roles);
   return {
     ours,
     peers,
     url,
+    leftOut,
+    async attempt(contender, measure) {
+      if (contender.name in leftOut) return undefined;
+      try {
+        return await measure();
+      } catch (error) {
+        if (contender === ours) throw error;
+        leaveOut(contender.name, String(error));
+        return undefined;
+      }
+    },
     postmaster: Number(readFileSync(`${server.dir}/postmaster.pid`, 'utf8').split('\n')[0]),
     async end() {
       for (const contender of [ours, ...peers]) await contender.end();
@@ -83,8 +124,8 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
   };
 }
 
-/** False, after saying so. */
-function miss(name: string): boolean {
-  console.error(`${name} is not installed: it is left out`);
-  return name === 'redis-server';
+function whatIsMissing(name: PeerName): string | undefined {
+  const { package: its } = specs[name];
+  if (!isInstalled(its)) return its;
+  return name === 'bullmq' && !hasRedis() ? 'redis-server' : undefined;
 }

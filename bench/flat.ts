@@ -4,6 +4,7 @@
 import pg from 'pg';
 import type { Contender } from './contender.ts';
 import { openField, type Field } from './field.ts';
+import { count, during } from './progress.ts';
 import { median } from './rounds.ts';
 
 /** Messages of each measurement. */
@@ -23,10 +24,14 @@ export type Flat = FlatOptions & {
   readonly rounds: Readonly<Record<string, Readonly<Record<string, readonly (readonly [number, number])[]>>>>;
   /** With the load to without it; medians. */
   readonly ratios: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Peers that are not measured, and why. */
+  readonly leftOut: Readonly<Record<string, string>>;
 };
 
 type Load = {
   readonly name: string;
+  /** In words. */
+  readonly of: string;
   /** May give what takes it away again. */
   prepare(contender: Contender): Promise<(() => Promise<void>) | void>;
 };
@@ -37,25 +42,36 @@ export async function flat(options: FlatOptions = {}): Promise<object> {
   const loads: Load[] = [
     {
       name: 'waiting',
+      of: `${count(waiting)} waiting`,
       prepare: async (contender) => backlog(field, contender, waiting - 2 * measured),
     },
-    { name: 'settled', prepare: async (contender) => settle(field, contender, settled) },
-    { name: 'later', prepare: async (contender) => contender.fillLater(later) },
-    { name: 'held', prepare: async (contender) => holdOpen(field, contender, held) },
+    {
+      name: 'settled',
+      of: `${count(settled)} settled`,
+      prepare: async (contender) => settle(field, contender, settled),
+    },
+    {
+      name: 'later',
+      of: `${count(later)} for tomorrow`,
+      prepare: async (contender) => contender.fillLater(later),
+    },
+    {
+      name: 'held',
+      of: 'a transaction held open',
+      prepare: async (contender) => holdOpen(field, contender, held),
+    },
   ];
   try {
     const all: Record<string, Record<string, [number, number][]>> = {};
-    for (const contender of [field.ours, ...field.peers]) await warmUp(contender);
-    for (const { name, prepare } of loads)
+    const contenders = [field.ours, ...field.peers];
+    for (const contender of contenders)
+      await field.attempt(contender, () => during(`flat: ${contender.name} warms up`, warmUp(contender)));
+    for (const load of loads)
       for (let round = 0; round < rounds; round++)
-        for (const contender of [field.ours, ...field.peers]) {
-          const without = await rate(contender);
-          await contender.clear();
-          const undo = await prepare(contender);
-          const loaded = await rate(contender);
-          if (undo) await undo();
-          await contender.clear();
-          ((all[contender.name] ??= {})[name] ??= []).push([without, loaded]);
+        for (const contender of contenders) {
+          const where = `flat, ${load.name}, round ${round + 1} of ${rounds}: ${contender.name}`;
+          const pair = await field.attempt(contender, () => beside(where, load, contender));
+          if (pair) ((all[contender.name] ??= {})[load.name] ??= []).push(pair);
         }
     const ratios = Object.entries(all).map(([name, its]) => [
       name,
@@ -63,9 +79,32 @@ export async function flat(options: FlatOptions = {}): Promise<object> {
         Object.entries(its).map(([load, pairs]) => [load, median(pairs.map(([a, b]) => b / a))]),
       ),
     ]);
-    return { waiting, settled, later, held, rounds: all, ratios: Object.fromEntries(ratios) };
+    return {
+      waiting,
+      settled,
+      later,
+      held,
+      rounds: all,
+      ratios: Object.fromEntries(ratios),
+      leftOut: field.leftOut,
+    };
   } finally {
     await field.end();
+  }
+}
+
+/** Its rate without the load and with it. */
+async function beside(where: string, { of, prepare }: Load, contender: Contender): Promise<[number, number]> {
+  const drained = `${where} drains ${count(measured)}`;
+  const without = await during(`${drained} of ${count(2 * measured)}`, rate(contender));
+  await contender.clear();
+  const undo = await during(`${where}: its load is made, ${of}`, prepare(contender));
+  try {
+    const loaded = await during(`${drained} beside ${of}`, rate(contender));
+    return [without, loaded];
+  } finally {
+    if (undo) await undo();
+    await during(`${where}: all is taken out`, contender.clear());
   }
 }
 

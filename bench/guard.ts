@@ -7,7 +7,8 @@ import { drain } from './drain.ts';
 const file = new URL('recorded.json', import.meta.url);
 const peer = 'pg-boss';
 
-const { ratios, perSecond } = await drain({ messages: 10_000, rounds: 3, peers: [peer] });
+const { ratios, perSecond, leftOut } = await drain({ messages: 10_000, rounds: 3, peers: [peer] });
+if (leftOut[peer] !== undefined) throw new Error(`${peer} was not measured: ${leftOut[peer]}`);
 const ratio = ratios[peer]!;
 const rates = Object.entries(perSecond).map(([name, { median }]) => `${name} ${Math.round(median)}`);
 if (process.argv.includes('--record')) {

@@ -11,6 +11,7 @@ import { flat } from './flat.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
 import { metrics } from './metrics.ts';
+import { tell } from './progress.ts';
 import { record } from './record.ts';
 import { scale } from './scale.ts';
 import { withWorld } from './world.ts';
@@ -65,7 +66,12 @@ function installPeers(): void {
   const installed = new URL('node_modules/.package-lock.json', cwd);
   const wanted = new URL('package-lock.json', cwd);
   if (existsSync(installed) && statSync(installed).mtimeMs > statSync(wanted).mtimeMs) return;
-  execFileSync('npm', ['ci', '--no-fund', '--no-audit'], { cwd, stdio: ['ignore', 2, 2] });
+  tell('the peers are installed');
+  try {
+    execFileSync('npm', ['ci', '--no-fund', '--no-audit'], { cwd, stdio: ['ignore', 2, 2] });
+  } catch {
+    tell('they could not be installed, npm says why above: only those that are there anyway are measured');
+  }
 }
 
 /** Figures as tables; the raw rounds are for --json. */
@@ -73,7 +79,7 @@ function print(name: string, figures: object): void {
   console.log(`\n${name}`);
   for (const [key, value] of Object.entries(figures).filter(([each]) => each !== 'rounds')) {
     if (typeof value !== 'object' || value === null) console.log(`  ${key}: ${shown(value)}`);
-    else {
+    else if (Object.keys(value).length > 0) {
       console.log(`  ${key}`);
       console.table(tableOf(value as object));
     }

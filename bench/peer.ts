@@ -12,9 +12,13 @@ export type PeerOptions = {
   readonly env?: Readonly<Record<string, string>>;
   /** Statements that empty it. */
   readonly clear: readonly string[];
+  readonly atMost?: number | undefined;
 };
 
-export function peer({ name, url, env = {}, clear }: PeerOptions): Contender {
+/** Nobody waits longer for a peer. */
+const patienceMs = 300_000;
+
+export function peer({ name, url, env = {}, clear, atMost }: PeerOptions): Contender {
   let worker: Child | undefined;
   async function start(): Promise<Child> {
     const child = startChild([`bench/peers/${name}.mjs`], {
@@ -30,15 +34,28 @@ export function peer({ name, url, env = {}, clear }: PeerOptions): Contender {
     worker = await start();
     return worker;
   }
+  /** It ends with the time: nothing of it runs beside what is measured next. */
+  async function inTime<T>(work: Promise<T>, what: string): Promise<T> {
+    const done = new AbortController();
+    const late = sleep(patienceMs, undefined, { signal: done.signal }).then(async () => {
+      await worker?.end();
+      throw new Error(`${name} did not ${what} within ${patienceMs / 1_000} s`);
+    });
+    return Promise.race([work, late]).finally(() => done.abort());
+  }
+  async function settle(messages: number, all: boolean): Promise<void> {
+    await worker!.ask('work');
+    await worker!.ask('handled', messages);
+    if (all) await worker!.ask('settled');
+  }
   return {
     name,
+    atMost,
     fill: async (messages) => (await renew()).ask('fill', messages).then(() => undefined),
     fillLater: async (messages) => (await renew()).ask('fillLater', messages).then(() => undefined),
     async drain(messages, all) {
       const began = performance.now();
-      await worker!.ask('work');
-      await worker!.ask('handled', messages);
-      if (all) await worker!.ask('settled');
+      await inTime(settle(messages, all), `settle ${messages} messages`);
       return performance.now() - began;
     },
     async latency(messages) {
@@ -47,7 +64,7 @@ export function peer({ name, url, env = {}, clear }: PeerOptions): Contender {
       await sleep(1_000);
       const added: number[] = [];
       for (let i = 0; i < messages; i++) {
-        added.push((await adding.ask('add', i)) as number);
+        added.push((await inTime(adding.ask('add', i), 'add a message')) as number);
         await sleep(20 + (i % 7));
       }
       await sleep(500);
