@@ -5,20 +5,27 @@ import { cpus } from 'node:os';
 
 const tickMs = 10;
 
-function statOf(pid: number): { readonly parent: number; readonly ms: number } | undefined {
+/** `ms` of its own, `endedMs` of its children that have ended. */
+function statOf(
+  pid: number,
+): { readonly parent: number; readonly ms: number; readonly endedMs: number } | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = text
       .slice(text.lastIndexOf(')') + 2)
       .split(' ')
       .map(Number);
-    return { parent: fields[1]!, ms: (fields[11]! + fields[12]!) * tickMs };
+    return {
+      parent: fields[1]!,
+      ms: (fields[11]! + fields[12]!) * tickMs,
+      endedMs: (fields[13]! + fields[14]!) * tickMs,
+    };
   } catch {
     return undefined; // it has ended
   }
 }
 
-/** Milliseconds of processor time so far of these processes and their children; NaN where there is no /proc. */
+/** Milliseconds of processor time so far of these processes and their children, also those that have ended; NaN where there is no /proc. */
 export function cpuMs(pids: readonly number[]): number {
   try {
     let sum = 0;
@@ -26,7 +33,9 @@ export function cpuMs(pids: readonly number[]): number {
       .filter((name) => /^\d+$/.test(name))
       .map(Number)) {
       const stat = statOf(pid);
-      if (stat && (pids.includes(pid) || pids.includes(stat.parent))) sum += stat.ms;
+      if (!stat) continue;
+      if (pids.includes(pid)) sum += stat.ms + stat.endedMs;
+      else if (pids.includes(stat.parent)) sum += stat.ms;
     }
     return sum;
   } catch {
