@@ -111,7 +111,8 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
         return await measure();
       } catch (error) {
         if (contender === ours) throw error;
-        leaveOut(contender.name, String(error));
+        leaveOut(contender.name, String(error).trim());
+        await contender.end(); // nothing of it runs beside what is measured next
         return undefined;
       }
     },

@@ -34,11 +34,9 @@ export function peer({ name, url, env = {}, clear, atMost }: PeerOptions): Conte
     worker = await start();
     return worker;
   }
-  /** It ends with the time: nothing of it runs beside what is measured next. */
   async function inTime<T>(work: Promise<T>, what: string): Promise<T> {
     const done = new AbortController();
-    const late = sleep(patienceMs, undefined, { signal: done.signal }).then(async () => {
-      await worker?.end();
+    const late = sleep(patienceMs, undefined, { signal: done.signal }).then(() => {
       throw new Error(`${name} did not ${what} within ${patienceMs / 1_000} s`);
     });
     return Promise.race([work, late]).finally(() => done.abort());
@@ -60,16 +58,19 @@ export function peer({ name, url, env = {}, clear, atMost }: PeerOptions): Conte
     },
     async latency(messages) {
       const [working, adding] = [await renew(), await start()];
-      await working.ask('work');
-      await sleep(1_000);
       const added: number[] = [];
-      for (let i = 0; i < messages; i++) {
-        added.push((await inTime(adding.ask('add', i), 'add a message')) as number);
-        await sleep(20 + (i % 7));
+      try {
+        await inTime(working.ask('work'), 'begin');
+        await sleep(1_000);
+        for (let i = 0; i < messages; i++) {
+          added.push((await inTime(adding.ask('add', i), 'add a message')) as number);
+          await sleep(20 + (i % 7));
+        }
+        await sleep(500);
+      } finally {
+        await adding.end();
       }
-      await sleep(500);
       const began = new Map((await working.ask('began')) as [number, number][]);
-      await adding.end();
       return added.flatMap((at, i) => (began.has(i) ? [began.get(i)! - at] : []));
     },
     async clear() {

@@ -14,6 +14,7 @@ export function serve(part) {
     );
   });
   process.on('SIGTERM', () => void part.end().finally(() => process.exit(0)));
+  process.on('disconnect', () => process.exit(1)); // the benchmark is gone
   process.send({ id: 0 });
 }
 
