@@ -2,9 +2,16 @@
 // what it hears is a hint, polling is the floor.
 
 import type pg from 'pg';
+import type { Executor } from './executor.ts';
 import type { Database } from './pool.ts';
+import { sessionOn } from './session.ts';
 
-export type Notification = { readonly channel: string; readonly payload: string };
+export type Notification = {
+  readonly channel: string;
+  readonly payload: string;
+  /** Where it was heard: its server process is awake, and nobody has to be asked for a connection. Undefined after a (re)connect. */
+  readonly session?: Executor;
+};
 
 /**
  * Listens until the signal aborts, and listens again after a lost connection. A query each `checkMs` notices a connection
@@ -42,7 +49,8 @@ async function listenOn(
   lost.promise.catch(() => undefined); // awaited below, while the connection is checked
   client.on('error', lost.reject);
   client.on('end', () => lost.reject(new Error('the listening connection was closed')));
-  client.on('notification', (n) => heard({ channel: n.channel, payload: n.payload ?? '' }));
+  const session = sessionOn(client);
+  client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
   try {
     for (const channel of channels) await client.query(`listen ${channel}`);
     for (const channel of channels) heard({ channel, payload: '' });

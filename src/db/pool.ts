@@ -61,11 +61,11 @@ export function openDatabase(options: DatabaseOptions): Database {
       const client = await onPool((current) => current.connect());
       return onClient(client, body, guarded ? begin : `${begin}; ${localLimits(limits)}`);
     },
-    async connect() {
-      const client = new pg.Client(settings);
-      await client.connect();
-      return client;
-    },
+    connect: async () =>
+      connected({ ...settings, ...limits }).catch((error: unknown) => {
+        if (!refusesLimits(error)) throw error;
+        return connected(settings);
+      }),
     end: () => pool.end(),
   };
 }
@@ -94,6 +94,12 @@ async function onClient<T>(
     client.off('error', onError);
     client.release(broken);
   }
+}
+
+async function connected(settings: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client(settings);
+  await client.connect();
+  return client;
 }
 
 function openPool(settings: pg.PoolConfig, { max, onIdleError }: DatabaseOptions): pg.Pool {

@@ -89,8 +89,8 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     async run(signal) {
       const running = new AbortController(); // outlives the signal: leases are renewed until nothing runs
       const common = { onError: events.loopFailed, observe, progress: host.progress };
-      const heard = ({ channel, payload }: Notification): void => {
-        if (channel === outboxChannel) return worker.shortcut.heard(payload);
+      const heard = ({ channel, payload, session }: Notification): void => {
+        if (channel === outboxChannel) return worker.shortcut.heard(payload, session);
         worker.hint(payload);
         wake.wake();
       };

@@ -2,6 +2,7 @@
 // parcel. Only a hint acted on early: what it does not take, what has an attempt behind it (invariants B and F), and what is in queues with a
 // limit or a rate goes through the relay. With every slot taken it claims only what is more urgent than what waits for one.
 
+import type { Executor } from '../db/executor.ts';
 import { claimNext } from '../outbox/lane.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
@@ -9,7 +10,9 @@ import type { ClaimPorts } from './claim.ts';
 import { createHints, type Hints } from './hints.ts';
 import type { Slots } from './slots.ts';
 
-export type Shortcut = Hints & {
+export type Shortcut = Pick<Hints, 'close'> & {
+  /** The text of a nudge. @param session where it was heard: its claim is faster there than on a connection that rests */
+  heard(hint: string, session?: Executor): void;
   /** Messages that a claim under way may bring. */
   asked(): number;
 };
@@ -34,6 +37,7 @@ const lowest = -2_147_483_648; // no priority is below it
 export function createShortcut(ports: ShortcutPorts): Shortcut {
   const { queues, slots, claims, others, onError } = ports;
   let asked = 0;
+  let session: Executor | undefined;
 
   function room(): { readonly count: number; readonly above: number } {
     const elsewhere = others();
@@ -49,7 +53,7 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
     try {
       const { db, leaseMs, workerId } = claims;
       const since = ports.clock.now();
-      const taken = await claimNext(db, { queues: names, limit, above, leaseMs, workerId });
+      const taken = await claimNext(session ?? db, { queues: names, limit, above, leaseMs, workerId });
       for (const { message } of taken) ports.start(message, since);
       const byQueue = Map.groupBy(taken, ({ message }) => message.queue);
       ports.claimed(new Map([...byQueue].map(([queue, its]) => [queue, its.map(({ lag }) => lag)])));
@@ -60,5 +64,21 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
   }
 
   const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-  return { ...createHints({ queues, answer: claim, pause, onError }), asked: () => asked };
+  const hints = createHints({
+    queues,
+    answer: claim,
+    pause,
+    onError(error) {
+      session = undefined; // it may be gone; a nudge that is heard names one that is not
+      onError(error);
+    },
+  });
+  return {
+    heard(hint, on) {
+      session = on;
+      hints.heard(hint);
+    },
+    close: () => hints.close(),
+    asked: () => asked,
+  };
 }
