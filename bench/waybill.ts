@@ -4,10 +4,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { migrate, standardSources } from '../src/db/migrate.ts';
 import { openDatabase, type Database } from '../src/db/pool.ts';
+import type { Transaction } from '../src/db/transaction.ts';
 import { jobMessages } from '../src/define/messages.ts';
 import { enqueueJob } from '../src/define/recorder.ts';
 import { createNudge } from '../src/outbox/nudge.ts';
 import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { createTelling } from '../src/outbox/telling.ts';
 import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
 import { noop, tell } from './app.ts';
 import { startChild, type Child } from './child.ts';
@@ -96,9 +98,14 @@ export async function waybill(
       await db.executeSql('truncate began');
       const committed = new Map<string, number>();
       for (let i = 0; i < messages; i++) {
-        const { id } = await db.transaction((tx) => enqueueJob(createPostgresOutbox(tx), tell, {}));
+        const telling = createTelling(nudge); // as an action does it (src/action/run.ts)
+        const record = async (tx: Transaction) => ({
+          ...(await enqueueJob(createPostgresOutbox(tx), tell, {})),
+          recorded: new Set(['jobs']),
+        });
+        const { id, recorded } = await db.transaction(record, undefined, telling);
         committed.set(id, performance.timeOrigin + performance.now());
-        nudge();
+        telling.tell(recorded);
         await sleep(20 + (i % 7));
       }
       while (await isOpen(true)) await sleep(50);

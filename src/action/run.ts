@@ -13,6 +13,7 @@ import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Nudge } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
+import { createTelling } from '../outbox/telling.ts';
 import type { Milliseconds, Random } from '../ports.ts';
 import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
@@ -113,7 +114,8 @@ async function runOnce(
   const patience = createPatience([call.signal, ports.signal], timeout);
   const { signal } = patience;
   const within = { ...call, signal };
-  const work = ports.db.transaction(async (tx) => {
+  const telling = createTelling(ports.nudge);
+  const body = async (tx: Transaction) => {
     const about = onceOf(action, given, call);
     const state = { recorded: new Set<string>() as ReadonlySet<string> };
     const run = async (): Promise<unknown> => {
@@ -128,10 +130,10 @@ async function runOnce(
       : { answer: await run(), repeated: false };
     signal.throwIfAborted();
     return { result, repeated, recorded: state.recorded };
-  });
+  };
   try {
-    const { recorded, ...answer } = await work;
-    if (recorded.size > 0) ports.nudge(recorded);
+    const { recorded, ...answer } = await ports.db.transaction(body, undefined, telling);
+    telling.tell(recorded);
     return answer;
   } catch (error) {
     if (!(error instanceof TimedOut)) throw error;

@@ -2,12 +2,15 @@
 
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
+import { commitWith } from './commit.ts';
 import { marking, toExecutor, type Executor } from './executor.ts';
 import {
   inTransaction,
   isUnreachable,
+  type Commit,
   type PgPool,
   type PgPoolClient,
+  type Rider,
   type Transaction,
   type Transactions,
 } from './transaction.ts';
@@ -57,9 +60,10 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     ...toExecutor({ query: (text, values) => onPool((current) => current.query(text, values)) }),
-    async transaction(body, begin = 'begin') {
+    async transaction(body, begin = 'begin', rider) {
       const client = await onPool((current) => current.connect());
-      return onClient(client, body, guarded ? begin : `${begin}; ${localLimits(limits)}`);
+      const opening = guarded ? begin : `${begin}; ${localLimits(limits)}`;
+      return onClient(client, body, opening, rider && ((result) => commitBeside(client, rider, result)));
     },
     connect: async () =>
       connected({ ...settings, ...limits }).catch((error: unknown) => {
@@ -80,12 +84,13 @@ async function onClient<T>(
   client: PgPoolClient,
   body: (tx: Transaction) => Promise<T>,
   begin: string,
+  commit?: Commit<T>,
 ): Promise<T> {
   let broken: Error | undefined;
   const onError = (error: Error): void => void (broken = error);
   client.on('error', onError); // pg takes its own listener away while a client is out of the pool
   try {
-    return await inTransaction(client, body, begin);
+    return await inTransaction(client, body, begin, commit);
   } catch (error) {
     // Whatever state the connection is in after a failure, the next user gets a clean one.
     if (isUnreachable(error)) broken ??= error as Error;
@@ -94,6 +99,18 @@ async function onClient<T>(
     client.off('error', onError);
     client.release(broken);
   }
+}
+
+async function commitBeside<T>(
+  client: pg.ClientBase,
+  rider: Rider<T>,
+  result: T,
+): Promise<string | undefined> {
+  const sql = rider.sql(result);
+  if (sql === undefined) return (await marking(client.query('commit'))).command;
+  const { command, both } = await commitWith(client, sql);
+  if (both) rider.sent();
+  return command;
 }
 
 async function connected(settings: pg.ClientConfig): Promise<pg.Client> {

@@ -22,30 +22,36 @@ export type PgPoolClient = PgLike & {
 /** Whatever can run a transaction on a connection of its own. */
 export type Transactions = {
   /** Commits when `body` resolves, rolls back when it throws. `begin` may carry settings, in the same round trip. */
-  transaction<T>(body: (tx: Transaction) => Promise<T>, begin?: string): Promise<T>;
+  transaction<T>(body: (tx: Transaction) => Promise<T>, begin?: string, rider?: Rider<T>): Promise<T>;
 };
+
+/** A statement that goes out in the commit's own message, where the connection can do that. It is begun after the commit and fails alone. */
+export type Rider<T> = {
+  readonly sql: (result: T) => string | undefined;
+  /** It went through. Otherwise whoever wants it sends it. */
+  readonly sent: () => void;
+};
+
+/** Gives the answer's tag. */
+export type Commit<T> = (result: T) => Promise<string | undefined>;
 
 /** Runs `body` between begin and commit on one connection. `begin` may carry settings, in the same round trip. */
 export async function inTransaction<T>(
   client: PgLike,
   body: (tx: Transaction) => Promise<T>,
   begin = 'begin',
+  commit: Commit<T> = async () => (await marking(client.query('commit'))).command,
 ): Promise<T> {
   await marking(client.query(begin));
   try {
     const result = await body(joined(client, 1));
-    await commit(client);
+    // After an error that the body caught, Postgres answers ROLLBACK and no error: nothing was committed, and the caller must know.
+    if ((await commit(result)) === 'ROLLBACK') throw new TransactionRolledBack();
     return result;
   } catch (error) {
     await rollBack(client);
     throw error;
   }
-}
-
-/** After an error that the body caught, Postgres answers `commit` with ROLLBACK and no error: nothing was committed, and the caller must know. */
-async function commit(client: PgLike): Promise<void> {
-  const { command } = await marking(client.query('commit'));
-  if (command === 'ROLLBACK') throw new TransactionRolledBack();
 }
 
 export class TransactionRolledBack extends Error {

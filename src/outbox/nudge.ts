@@ -9,8 +9,18 @@ export const outboxChannel = 'waybill_outbox';
 /** To the workers: a parcel is in the queue that the payload names. */
 export const parcelChannel = 'waybill_parcel';
 
-/** @param queues in which something was recorded; without it, any */
-export type Nudge = (queues?: Iterable<string>) => void;
+export type Nudge = {
+  /** @param queues in which something was recorded; without it, any */
+  (queues?: Iterable<string>): void;
+  /**
+   * The NOTIFY itself, for whoever sends it in the message of a commit and saves a round trip. Undefined when it is better sent with others:
+   * in a process that nudges all the time, one for each commit would wake everybody too often.
+   */
+  riding?(queues: Iterable<string>): string | undefined;
+};
+
+/** Nothing rides so soon after another nudge. */
+const quietMs = 5;
 
 /**
  * Gives a function to call after each commit that recorded something. Calls while a NOTIFY is under way become one more.
@@ -20,19 +30,33 @@ export function createNudge(db: Executor, onError: (error: unknown) => void): Nu
   let running = false;
   let named: Set<string> | undefined; // to be told
   let any = false;
+  let quiet = true;
+  const text = (hint: string): string => `notify ${outboxChannel}, '${hint}'`;
+  function speak(): void {
+    if (!quiet) return;
+    quiet = false;
+    setTimeout(() => (quiet = true), quietMs).unref();
+  }
   async function send(): Promise<void> {
     running = true;
     while (named) {
       const hint = any ? '' : hintOf(named);
       [named, any] = [undefined, false];
-      await db.executeSql(`notify ${outboxChannel}, '${hint}'`).catch(onError);
+      speak();
+      await db.executeSql(text(hint)).catch(onError);
     }
     running = false;
   }
-  return (queues) => {
+  function nudge(queues?: Iterable<string>): void {
     named ??= new Set();
     if (queues === undefined) any = true;
     else for (const queue of queues) named.add(queue);
     if (!running) void send();
-  };
+  }
+  function riding(queues: Iterable<string>): string | undefined {
+    if (running || !quiet) return undefined;
+    speak();
+    return text(hintOf(queues));
+  }
+  return Object.assign(nudge, { riding });
 }
