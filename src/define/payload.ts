@@ -25,7 +25,7 @@ export async function decodePayload<S extends z.ZodType>(
 
 /** The two halves of `decodePayload`, for whoever awaits anyway: a promise less for each message. */
 export function decode<S extends z.ZodType>(of: WithPayload<S>, json: unknown): Promise<Decoded<S>> {
-  return z.safeDecodeAsync(of.payload, json as z.input<S>);
+  return z.safeParseAsync(of.payload, json); // decodes: zod's safeDecodeAsync is a promise around this one
 }
 
 /** @throws WaybillError `payload_invalid`: no retry can mend it */

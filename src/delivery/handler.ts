@@ -13,6 +13,7 @@ import { decode, decoded } from '../define/payload.ts';
 import type { RetryPolicy } from '../define/retry.ts';
 import type { Log } from '../metrics/log.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
+import type { Outcome } from '../outbox/outcome.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Interrupt } from '../ports.ts';
 import { traceIdOf } from '../trace/trace.ts';
@@ -52,7 +53,7 @@ export async function runHandler(
     const payload = decoded(handled, await decode(handled, message.payload));
     const ctx = handlerContext(parts, message);
     await patience.race(handled.handler(ctx, payload));
-    return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded: parts.recorded };
+    return { outcome: delivered, backoff, work, recorded: parts.recorded };
   } catch (error) {
     return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work, thrown: error };
   } finally {
@@ -61,6 +62,7 @@ export async function runHandler(
   }
 }
 
+const delivered: Outcome = { type: 'delivered', then: [] };
 const invoker = { type: 'system', source: 'outbox' } as const;
 
 /** What the context of one message is made of. What a handler does not ask for is not made. */

@@ -54,15 +54,8 @@ export async function takeAndClaim(
   return db.transaction(async (tx) => {
     const booking = await turns?.get(name)?.(tx, want.free);
     const free = booking?.count ?? want.free;
-    const none = {
-      messages: [],
-      turns: [],
-      lags: [],
-      offered: 0,
-      parcels: 0,
-      heldBack: 0,
-      restMs: booking?.restMs ?? 0,
-    };
+    const restMs = booking?.restMs ?? 0;
+    const none = { messages: [], turns: [], lags: [], offered: 0, parcels: 0, heldBack: 0, restMs };
     if (free === 0) return { ...none, more: true };
     const count = Math.min(want.parcels, free);
     const parcels = await queue.take(tx, name, alone, count);

@@ -79,7 +79,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
     const timer = setTimeout(() => leases.giveBack(), patience);
     slots.close();
-    await Promise.all([worker.shortcut.close(), worker.end()]);
+    await worker.shortcut.close();
     await slots.idle();
     clearTimeout(timer);
   }

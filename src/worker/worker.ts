@@ -12,7 +12,6 @@ import { createShortcut, type Shortcut } from './shortcut.ts';
 import type { Slots } from './slots.ts';
 import { createSources, type Source } from './sources.ts';
 import type { Turn } from './turn.ts';
-import { createUnderWay } from './under-way.ts';
 import { ClaimedWork } from './work.ts';
 
 export type WorkerOptions = {
@@ -37,8 +36,6 @@ export type Worker = {
   /** The name of a queue of pg-boss; when it is empty, any may hold parcels. */
   hint(name: string): void;
   readonly shortcut: Shortcut;
-  /** Resolves when no claim of the loop is under way: after the last step. */
-  end(): Promise<void>;
 };
 
 /** What was claimed ahead and found no slot in this time goes back: another worker may have one. */
@@ -51,15 +48,14 @@ export function createWorker(options: WorkerOptions): Worker {
   let polledAt = Number.NEGATIVE_INFINITY;
   let fruitless = 0; // takes since the last poll that only found jobs without room
   let reserved = false; // a message that wants the worker for itself is running, or is being claimed
-  const plenty = new Set<string>(); // queues that had more than was asked for, lately
-  const underWay = createUnderWay();
+  let asked = 0; // messages that a claim of the loop may bring
   const shortcut = createShortcut({
     queues: queues.filter((queue) => limits.room(queue) === undefined && !claims.turns?.has(queue)),
     slots,
     claims,
     clock,
-    others: () => (reserved || isAloneNext() ? undefined : underWay.asked()),
-    start: (message, since) => start(message, false, since, undefined),
+    others: () => (reserved || isAloneNext() ? undefined : asked),
+    start: (message, since) => start(message, since, undefined),
     claimed(lags) {
       for (const [queue, its] of lags) options.onRelayed(queue, its);
       observe('claimed', { shortcut: true, messages: [...lags.values()].flat().length });
@@ -80,86 +76,57 @@ export function createWorker(options: WorkerOptions): Worker {
     for (const source of await claims.queue.ready(queues)) sources.add(source);
   }
 
-  const isBulk = ({ queue, alone }: Source): boolean =>
-    !alone &&
-    plenty.has(queue) &&
-    pace.isShort() &&
-    !claims.turns?.has(queue) &&
-    limits.room(queue) === undefined;
-
-  /** Begins a claim, when there is something to claim for. Where much waits that is done in no time, a second begins beside it. */
-  async function begin(source: Source): Promise<boolean> {
+  /** False when nothing was asked for: whatever makes room wakes the loop. */
+  async function take(source: Source): Promise<boolean> {
     const { queue, alone } = source;
-    const others = shortcut.asked() + underWay.asked();
-    const free = alone ? 1 : (claims.turns?.has(queue) ? slots.free() : slots.room()) - others;
-    const bulk = isBulk(source);
-    if (free < (bulk && underWay.asked() > 0 ? pace.batch() : 1) || !underWay.isOpen()) return false; // whatever makes room wakes the loop
-    sources.remove(source); // before the fetch: a notification during it counts
-    const ended = underWay.begin(free, take(source, free));
-    if (!bulk) {
-      await ended;
-      return true;
-    }
-    void ended.then(options.wake.wake);
-    if (underWay.isOpen()) sources.add(source);
-    return true;
-  }
-
-  async function take(source: Source, free: number): Promise<void> {
-    const { queue, alone } = source;
+    const free = alone ? 1 : (claims.turns?.has(queue) ? slots.free() : slots.room()) - shortcut.asked();
+    if (free <= 0) return false;
     const parcels = alone ? 1 : Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1)));
+    sources.remove(source); // before the fetch: a notification during it counts
     const since = clock.now();
     const want = { parcels, free, room: limits.room(queue) };
-    reserved ||= alone;
+    [reserved, asked] = [alone, free];
     const taken = await takeAndClaim(queue, alone, want, claims).catch((error: unknown) => {
       sources.add(source);
-      reserved &&= !alone;
+      [reserved, asked] = [false, 0];
       throw error;
     });
-    if (alone) reserved = taken.messages.length > 0;
+    [reserved, asked] = [alone && taken.messages.length > 0, 0];
     if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
     const nothing = taken.heldBack > 0 && taken.messages.length === 0;
     // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.
     if (nothing && (taken.parcels < parcels || ++fruitless > 8)) sources.setFull(source);
     else if (taken.more) sources.add(source);
-    if (taken.more && !nothing) plenty.add(queue);
-    else plenty.delete(queue);
     sources.rest(queue, clock.now() + taken.restMs);
     if (taken.lags.length > 0) options.onRelayed(queue, taken.lags);
     pace.claimed(clock.now() - since);
-    for (const [i, message] of taken.messages.entries()) start(message, alone, since, taken.turns[i]);
+    for (const [i, message] of taken.messages.entries()) start(message, since, taken.turns[i]);
     observe('claimed', { queue, messages: taken.messages.length });
+    return true;
   }
 
-  function start(message: ClaimedMessage, alone: boolean, since: Milliseconds, turn: Turn | undefined): void {
+  function start(message: ClaimedMessage, since: Milliseconds, turn: Turn | undefined): void {
     limits.started(message);
-    slots.run(new ClaimedWork(message, since, turn, attempts, alone ? endedAlone : ended));
+    slots.run(new ClaimedWork(message, since, turn, attempts, ended));
   }
 
   function ended(message: ClaimedMessage): void {
     limits.ended(message);
+    reserved = false; // nothing ran beside it
     sources.revive(); // the slot that frees now wakes the loop
   }
 
-  function endedAlone(message: ClaimedMessage): void {
-    reserved = false;
-    ended(message);
-  }
-
   async function step(): Promise<Milliseconds> {
-    underWay.check();
     slots.shed(patience);
     await poll();
-    const busy = slots.busy() + shortcut.asked() + underWay.asked();
-    const chosen = reserved || (isAloneNext() && busy > 0) ? [] : next();
-    let began = false;
+    const chosen = reserved || (isAloneNext() && slots.busy() + shortcut.asked() > 0) ? [] : next();
+    let took = false;
     for (const source of chosen) {
       if (slots.room() === 0 || reserved) break;
-      began = (await begin(source)) || began;
+      took = (await take(source)) || took;
     }
-    underWay.check();
-    const stuck = !began || reserved || slots.room() === 0;
-    return stuck || sources.isEmpty() ? untilNext() : 0; // a slot that frees wakes the loop, and so does a claim that ends
+    const stuck = !took || reserved || slots.room() === 0; // the shortcut may be asking for all the room that there is
+    return stuck || sources.isEmpty() ? untilNext() : 0; // a slot that frees wakes the loop
   }
 
   function untilNext(): Milliseconds {
@@ -171,7 +138,6 @@ export function createWorker(options: WorkerOptions): Worker {
   return {
     step,
     shortcut,
-    end: () => underWay.end(),
     hint: (name) => (name === '' ? (polledAt = Number.NEGATIVE_INFINITY) : sources.add(name)),
   };
 }

@@ -12,11 +12,9 @@ import { createSlots } from '../../src/worker/slots.ts';
 import { createWorker, type Worker } from '../../src/worker/worker.ts';
 
 type Take = {
-  readonly queue: string;
   readonly alone: boolean;
   readonly messages: number;
   answer(): void;
-  fail(error: Error): void;
 };
 type Fake = {
   worker: Worker;
@@ -75,15 +73,13 @@ function fake({ short = true, parcel = 5 } = {}): Fake {
   const queue = {
     ready: async () => [{ queue: 'jobs', alone: false }],
     take: (_: Executor, name: string, alone: boolean, count: number) =>
-      new Promise<Parcel[]>((resolve, reject) => {
+      new Promise<Parcel[]>((resolve) => {
         const open = { queue: name, alone, priority: 0, ids: [], any: parcel };
         const one = (): void => void takes.splice(takes.indexOf(take), 1);
         const take: Take = {
-          queue: name,
           alone,
           messages: count * parcel,
           answer: () => (one(), resolve(alone ? [] : Array.from({ length: count }, () => open))),
-          fail: (error) => (one(), reject(error)),
         };
         takes.push(take);
       }),
@@ -91,7 +87,7 @@ function fake({ short = true, parcel = 5 } = {}): Fake {
   } as unknown as ParcelQueue;
   const outbox = createMemoryOutbox();
   const worker = createWorker({
-    queues: ['jobs', 'other'],
+    queues: ['jobs'],
     slots,
     pace,
     clock,
@@ -164,78 +160,22 @@ async function full(options?: Parameters<typeof fake>[0]): Promise<Fake> {
 const asked = ({ takes }: Fake): number[] => takes.map(({ messages }) => messages);
 
 describe('the claims of a worker', () => {
-  it('are made one after another until much waits', async () => {
-    const it = fake();
-    await steps(it);
-    await steps(it);
-    expect(asked(it)).toEqual([50]); // ten parcels: how many messages are in one is not known yet
-  });
-
-  it('are two at a time where much waits that is done in no time, and never for more than there is room for', async () => {
+  it('start no more than there is room for', async () => {
     const it = await full();
-    await it.deliver(5);
+    expect(it.begun()).toBe(size);
+    await it.deliver(room);
+    expect(it.begun()).toBe(room);
     await steps(it);
-    expect(asked(it)).toEqual([5]);
-    await it.deliver(2);
-    await steps(it);
-    expect(asked(it)).toEqual([5]); // not for two
-    await it.deliver(1);
-    await steps(it);
-    expect(asked(it)).toEqual([5, 5]);
-    await it.deliver(2);
-    await steps(it);
-    expect(asked(it)).toEqual([5, 5]);
-    it.takes[1]!.answer();
-    it.takes[0]!.answer();
-    await turn();
-    await steps(it);
-    expect(asked(it)).toEqual([]); // five and three of the second: all ten are in flight but two, and two are no claim's worth
-    await it.deliver(8);
-    expect(it.begun()).toBe(18);
+    expect(asked(it)).toEqual([room]); // two parcels: how many messages are in one is known by now
   });
 
-  it('are one at a time where deliveries take their time', async () => {
-    const it = await full({ short: false });
-    await it.deliver(1);
-    await steps(it);
-    await it.deliver(3);
-    await steps(it);
-    expect(it.takes).toHaveLength(1);
-  });
-
-  it('of a queue in which little waits come in between', async () => {
+  it('F: for a message that wants the worker for itself wait until nothing runs', async () => {
     const it = await full();
-    await it.deliver(5);
-    await steps(it);
-    it.worker.hint('other');
-    await it.deliver(1);
-    await steps(it);
-    expect(it.takes.map(({ queue }) => queue)).toEqual(['jobs', 'other']);
-  });
-
-  it('that fail beside one another are told to the loop, and what they were to bring is asked for again', async () => {
-    const it = await full();
-    await it.deliver(5);
-    await steps(it);
-    await it.deliver(3);
-    await steps(it);
-    it.takes[1]!.fail(new Error('the connection broke'));
-    await turn();
-    await expect(it.worker.step()).rejects.toThrow('the connection broke');
-    await steps(it);
-    expect(asked(it)).toEqual([5, 5]);
-  });
-
-  it('F: for a message that wants the worker for itself wait for those under way', async () => {
-    const it = await full();
-    await it.deliver(10);
-    await steps(it);
     it.worker.hint('jobs/alone');
+    await it.deliver(room - 1);
     await steps(it);
-    expect(it.takes.map(({ alone }) => alone)).toEqual([false]);
-    it.takes[0]!.answer();
-    await turn();
-    await it.deliver(10);
+    expect(it.takes).toEqual([]);
+    await it.deliver(1);
     await steps(it);
     expect(it.takes.map(({ alone }) => alone)).toEqual([true]);
   });
@@ -251,17 +191,5 @@ describe('the claims of a worker', () => {
     await turn();
     await steps(it);
     expect(asked(it)).toEqual([5]);
-  });
-
-  it('are over when the worker has ended', async () => {
-    const it = await full();
-    await it.deliver(5);
-    await steps(it);
-    let ended = false;
-    const end = it.worker.end().then(() => (ended = true));
-    await turn();
-    expect(ended).toBe(false);
-    it.takes[0]!.answer();
-    await end;
   });
 });
