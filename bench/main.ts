@@ -1,5 +1,6 @@
 // npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [--json] [--full] [--rounds=N] [--messages=N]
-// Without names: all of them, in sizes that take some minutes. --full takes the sizes of the issue.
+// Without names: all of them, in sizes that take some minutes. --full takes the sizes of the issue; drain and
+// latency have them anyway.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -66,7 +67,7 @@ function installPeers(): void {
   const installed = new URL('node_modules/.package-lock.json', cwd);
   const wanted = new URL('package-lock.json', cwd);
   if (existsSync(installed) && statSync(installed).mtimeMs > statSync(wanted).mtimeMs) return;
-  tell('the peers are installed');
+  tell('installs the peers');
   try {
     execFileSync('npm', ['ci', '--no-fund', '--no-audit'], { cwd, stdio: ['ignore', 2, 2] });
   } catch {
