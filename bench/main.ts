@@ -1,6 +1,6 @@
 // npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [--json] [--full] [--rounds=N] [--messages=N]
-// Without names: all of them, in sizes that take some minutes. --full takes the sizes of the issue; drain and
-// latency have them anyway.
+// Without names: all of them, in sizes that take some minutes. --full takes the sizes of the issue; drain
+// has them anyway.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';

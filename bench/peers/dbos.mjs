@@ -1,5 +1,5 @@
 // DBOS Transact: a queue of workflows of no step, as its pages tune it for throughput: a limit of the worker only, so that a claim takes
-// many and needs no look at other processes; a polling interval of 10 ms (it has no LISTEN for queues; by default it looks once a second);
+// many and needs no look at other processes; a polling interval of 1 ms (it has no LISTEN for queues; by default it looks once a second);
 // a pool of 20 connections. It logs nothing but warnings.
 
 import { DBOS, DBOSClient } from '@dbos-inc/dbos-sdk';
@@ -38,7 +38,7 @@ serve({
   fill: (messages) => put(messages, null),
   fillLater: (messages) => put(messages, Date.now() + 86_400_000),
   async work() {
-    await client.registerQueue(queueName, { workerConcurrency: 1_000, minPollingIntervalMs: 10 });
+    await client.registerQueue(queueName, { workerConcurrency: 1_000, minPollingIntervalMs: 1 });
     await DBOS.launch();
   },
   handled: (messages) => counter.until(messages),
