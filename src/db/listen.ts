@@ -2,9 +2,8 @@
 // what it hears is a hint, polling is the floor.
 
 import type pg from 'pg';
-import type { Executor } from './executor.ts';
+import { toExecutor, type Executor } from './executor.ts';
 import type { Database } from './pool.ts';
-import { sessionOn } from './session.ts';
 
 export type Notification = {
   readonly channel: string;
@@ -49,7 +48,7 @@ async function listenOn(
   lost.promise.catch(() => undefined); // awaited below, while the connection is checked
   client.on('error', lost.reject);
   client.on('end', () => lost.reject(new Error('the listening connection was closed')));
-  const session = sessionOn(client);
+  const session = toExecutor(client);
   client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
   try {
     for (const channel of channels) await client.query(`listen ${channel}`);

@@ -34,7 +34,7 @@ export async function queryPrepared(
   try {
     return await client.query({ name: nameOf(text), text, values });
   } catch (error) {
-    if (isUnknownStatement(error)) keeping.set(client, false);
+    if (isOutdated(error)) keeping.set(client, false);
     throw error;
   }
 }
@@ -65,11 +65,15 @@ function nameOf(text: string): string {
   return name;
 }
 
-/** `invalid_sql_statement_name`: somebody sent DISCARD ALL or DEALLOCATE, and the client knows nothing of it. */
-function isUnknownStatement(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error) || error.code !== '26000') return false;
+/**
+ * `invalid_sql_statement_name`: somebody sent DISCARD ALL or DEALLOCATE, and the client knows nothing of it. `feature_not_supported`: a
+ * migration has changed what the statement answers with.
+ */
+function isOutdated(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  if (error.code !== '26000' && error.code !== '0A000') return false;
   Object.assign(error, {
-    hint: 'DISCARD ALL or DEALLOCATE took away what this connection had prepared. From now on it prepares nothing: run the transaction again.',
+    hint: 'What this connection had prepared is gone (DISCARD ALL, DEALLOCATE) or outdated by a migration. From now on it prepares nothing: run the transaction again.',
   });
   return true;
 }

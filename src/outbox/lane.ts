@@ -102,7 +102,8 @@ export type NextClaim = {
 
 export async function claimNext(db: Executor, claim: NextClaim): Promise<FromLane[]> {
   const { queues, limit, above, leaseMs, workerId } = claim;
-  return claimed(await db.executeSql<RowFromLane>(claimNextSql, [queues, limit, above, leaseMs, workerId]));
+  const values = [queues, limit, above, leaseMs, workerId];
+  return claimed(await db.executeSql<RowFromLane>(claimNextSql, values, true));
 }
 
 type RowFromLane = ClaimedRow & { lag: number };

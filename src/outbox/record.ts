@@ -79,10 +79,8 @@ const recordKeyedSql = `select $1::uuid as id where waybill.outbox_record(${Obje
   .map((type, i) => `$${i + 1}::${type}`)
   .join(', ')})`;
 
-/** Columns that most messages leave as the table has them. */
-const optional = ['priority', 'available_at', 'parent_id', 'request_id', 'traceparent'] as const;
-
-/** By which of the optional columns a message has, one bit for each: a text is the same string each time, so that its plan is found. */
+/** Columns that most messages leave as the table has them; texts by which of them a message has: each is one string, so that its plan is found. */
+const optional = ['priority', 'available_at', 'parent_id', 'request_id', 'traceparent'];
 const insertTexts: string[] = [];
 
 function insertOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {

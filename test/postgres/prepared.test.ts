@@ -2,6 +2,8 @@
 
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { toExecutor } from '../../src/db/executor.ts';
+import { claimNext } from '../../src/outbox/lane.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -81,6 +83,22 @@ describe('a client of pg', () => {
       `select name, count(*)::int as n from waybill.outbox_messages where name in ('refused', 'after') group by 1`,
     );
     expect(rows).toEqual([{ name: 'after', n: 3 }]);
+  });
+
+  it('asks on when a migration has changed what a statement answers with: once it fails', async () => {
+    const ask = async () =>
+      (await toExecutor(client).executeSql('select * from pg_temp.shape', [], true)).rows;
+    await client.query('create temporary table shape as select 1 as a');
+    for (let i = 0; i < 3; i++) expect(await ask()).toEqual([{ a: 1 }]);
+    await client.query('alter table shape add column b int default 2');
+    await expect(ask()).rejects.toMatchObject({ code: '0A000', hint: expect.stringContaining('migration') });
+    for (let i = 0; i < 3; i++) expect(await ask()).toEqual([{ a: 1, b: 2 }]);
+  });
+
+  it('prepares the claim of the shortcut', async () => {
+    const claim = { queues: ['nobody'], limit: 1, above: 0, leaseMs: 1_000, workerId: 'w' };
+    for (let i = 0; i < 3; i++) expect(await claimNext(toExecutor(client), claim)).toEqual([]);
+    expect(await prepared()).toEqual([2]);
   });
 
   it('whose session is not its own prepares nothing', async () => {
