@@ -67,10 +67,7 @@ export function recordValues(messages: readonly NewRow[]): unknown[][] {
   return Object.keys(types).map((_, i) => rows.map((values) => values[i]));
 }
 
-/**
- * One message alone, with the columns that it has: half of what the statement for many would cost (npm run bench -- record). With a key,
- * the plan is kept by a function, also where no session keeps the plan of a statement.
- */
+/** One message alone, with the columns that it has: half of what the statement for many would cost. With a key, a function keeps the plan. */
 export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
   return row.deliveryKey === undefined ? insertOne(row) : { sql: recordKeyedSql, values: rowValues(row) };
 }
