@@ -31,6 +31,8 @@ const long: Milliseconds = 250;
 /** Of short ones so many are in flight as the slots deliver in this time. */
 const window: Milliseconds = 20;
 const most = 500;
+/** Claimed ahead at most: what is claimed and has not begun is repeated by no crash. */
+const mostAhead = 1_000;
 /** What is claimed ahead starts within so many claims' time, and half a delivery more, so that fewer claims take more … */
 const claims = 2;
 const spare: Milliseconds = 25;
@@ -57,7 +59,7 @@ export function createPace(slots: number, leaseMs: Milliseconds): Pace {
   const isLate = (began: Milliseconds, now: Milliseconds): boolean =>
     now - began > delivery + Math.max(late, delivery / 2);
   /** What the slots start within reach, on average. */
-  const usual = (free: number): number => Math.min(most, Math.floor((free * reach()) / delivery));
+  const usual = (free: number): number => Math.min(mostAhead, Math.floor((free * reach()) / delivery));
 
   return {
     isShort: () => delivery < short,
@@ -84,7 +86,7 @@ export function createPace(slots: number, leaseMs: Milliseconds): Pace {
         if (at + delivery - now <= within) soon++;
       }
       if (delivery <= within) return usual(slots - overdue);
-      return overdue > timely ? 0 : Math.min(most, soon - overdue); // when most are late, what was measured says nothing
+      return overdue > timely ? 0 : Math.min(mostAhead, soon - overdue); // when most are late, what was measured says nothing
     },
     aheadIn(count, began, now) {
       const within = reach();

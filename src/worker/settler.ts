@@ -26,6 +26,8 @@ export type SettlerOptions = {
 };
 
 const batch = 500;
+/** With so many waiting, a second statement begins beside the first: one waits for the disk while the other is at work. */
+const crowd = 100;
 
 export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: SettlerOptions): Settler {
   let queue: Waiting[] = [];
@@ -84,7 +86,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     settle(settlement) {
       const { promise, resolve } = Promise.withResolvers<Settled | undefined>();
       queue.push({ settlement, resolve });
-      if (writing < 1) void drain();
+      if (writing === 0 || (writing === 1 && queue.length >= crowd)) void drain();
       return promise;
     },
     pending: () => queue.length + writing,

@@ -45,4 +45,40 @@ describe('the settler', () => {
     expect(batches).toEqual([['a', 'b']]);
     expect(settler.pending()).toBe(0);
   });
+
+  it('C: begins a second statement beside the first when a hundred wait, and no third; each end is in one of them', async () => {
+    const asked: { ids: string[]; answer: () => void }[] = [];
+    const settler = createSettler({
+      outbox: {
+        ...createMemoryOutbox(),
+        settle: (settlements) =>
+          new Promise((resolve) => {
+            const settled = settlements.map(({ id }) => ({ id, status: 'delivered' as const, seconds: 1 }));
+            asked.push({ ids: settlements.map(({ id }) => id), answer: () => resolve(settled) });
+          }),
+      },
+      onRetry: () => undefined,
+      pause: () => Promise.resolve(),
+    });
+    const ids = Array.from({ length: 400 }, (_, i) => `m${i}`);
+    const ends: Promise<unknown>[] = [];
+    const endNext = async (count: number): Promise<void> => {
+      for (const id of ids.slice(ends.length, ends.length + count)) ends.push(settler.settle(ended(id)));
+      await turn();
+    };
+    await endNext(1);
+    await endNext(99);
+    expect(asked.map((one) => one.ids.length)).toEqual([1]);
+    await endNext(1);
+    expect(asked.map((one) => one.ids.length)).toEqual([1, 100]);
+    await endNext(299);
+    expect(asked.map((one) => one.ids.length)).toEqual([1, 100]);
+    for (let i = 0; i < asked.length; i++) {
+      asked[i]!.answer();
+      await turn();
+    }
+    await Promise.all(ends);
+    expect(asked.flatMap((one) => one.ids).toSorted()).toEqual(ids.toSorted());
+    expect(settler.pending()).toBe(0);
+  });
 });
