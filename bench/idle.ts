@@ -25,13 +25,13 @@ export async function idle({ seconds = 20 }: { seconds?: number } = {}) {
       [url.username, url.password] = [`idle_${role}`, 'idle'];
       processes.push([role, (await field.ours.start(role, { DATABASE_URL: url.href, PORT: '0' })).pid]);
     }
-    await sleep(5_000);
+    await sleep(5_000); // what starting brings with it does not count, and only time tells that it is over
     await db.executeSql('select pg_stat_statements_reset()');
     let openTransactions = 0;
     for (let i = 0; i < seconds * 2; i++) {
       const open = `select count(*)::int as n from pg_stat_activity where state like 'idle in transaction%'`;
       openTransactions += (await db.executeSql<{ n: number }>(open)).rows[0]!.n;
-      await sleep(500);
+      await sleep(500); // two looks in each of the seconds that are measured
     }
     const counted = `
       select substr(rolname, 6) as role, sum(calls)::int as calls from pg_stat_statements join pg_roles r on r.oid = userid

@@ -129,7 +129,7 @@ async function urgent({ ours }: Field, backlog: number): Promise<{ ms: number[];
     await tx.executeSql('analyze waybill.outbox_messages'); // as autovacuum will have done
   }, 'begin; set local statement_timeout = 0');
   await db.executeSql(resumeSql, ['jobs']);
-  await sleep(1_000); // the workers are in full swing
+  while ((await db.executeSql(swingSql)).rows.length === 0) await sleep(20);
   const outbox = createPostgresOutbox(db);
   const committed = new Map<string, number>();
   for (let i = 0; i < 20; i++) {
@@ -139,12 +139,18 @@ async function urgent({ ours }: Field, backlog: number): Promise<{ ms: number[];
     await db.executeSql('notify waybill_outbox');
     await sleep(150);
   }
-  const { rows } = await db.executeSql<{ message_id: string; ms: number }>('select * from began');
+  const read = () => db.executeSql<{ message_id: string; ms: number }>('select * from began');
+  let { rows } = await read();
+  for (; rows.length < committed.size; { rows } = await read()) await sleep(20); // the slowest count most
   const waiting = 'select count(*)::int as n from waybill.outbox_messages where relayed_at is null';
   const left = (await db.executeSql<{ n: number }>(waiting)).rows[0]!.n;
   await ours.clear();
   return { ms: rows.map(({ message_id, ms }) => ms - committed.get(message_id)!), left };
 }
+
+/** The workers are in full swing: of the first thousand, the last is delivered. */
+const swingSql = `
+  select from (select delivered_at from waybill.outbox_messages order by id offset 999 limit 1) m where delivered_at is not null`;
 
 /** As many as are asked for, in a small part of the time that enqueueing them takes. */
 const backlogSql = `
