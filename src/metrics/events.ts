@@ -3,21 +3,11 @@
 import type { Log } from './log.ts';
 import { countAttempts, type AttemptOutcome } from './attempts.ts';
 import type { Metrics } from './catalogue.ts';
-import { tellDelivered } from './delivered.ts';
+import { tellDelivered, type DeliveredMessage } from './delivered.ts';
 import { traceIdOf } from '../trace/trace.ts';
 
 /** The part of a message that may be told. */
-export type TellableMessage = {
-  readonly id: string;
-  readonly kind: string;
-  readonly name: string;
-  readonly queue: string;
-  readonly attempt: number;
-  readonly maxAttempts: number;
-  readonly deliveryKey: string | null;
-  readonly requestId: string | null;
-  readonly traceparent: string | null;
-};
+export type TellableMessage = DeliveredMessage & { readonly deliveryKey: string | null };
 
 export type AttemptEnd = {
   readonly message: TellableMessage;
