@@ -158,8 +158,6 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   /** Behind what has the same priority. */
   function enqueue(work: Work): void {
     const priority = work.priority ?? 0;
-    const last = waiting.at(-1)?.work.priority ?? priority;
-    if (last >= priority) return void waiting.push({ work, since: clock.now() });
     const before = waiting.findLastIndex((other) => (other.work.priority ?? 0) >= priority);
     waiting.splice(before + 1, 0, { work, since: clock.now() });
   }
