@@ -24,9 +24,9 @@ function world(ahead: number) {
     clock,
     begun,
     back,
-    claim: (priority: number): void =>
+    claim: (priority: number, named = true): void =>
       slots.run({
-        priority,
+        ...(named ? { priority } : {}),
         run() {
           begun.push(priority);
           return new Promise((resolve) => void ends.push(resolve));
@@ -42,6 +42,16 @@ function world(ahead: number) {
 }
 
 describe('what is urgent', () => {
+  it('goes before what has no priority, which is 0', async () => {
+    const { claim, end, begun } = world(10);
+    claim(0);
+    claim(0, false);
+    claim(5);
+    claim(-1);
+    for (let i = 0; i < 3; i++) await end();
+    expect(begun).toEqual([0, 5, 0, -1]);
+  });
+
   it('starts before what waits for a slot, and behind what is as urgent', async () => {
     const { claim, end, begun } = world(10);
     for (const priority of [0, 0, 1, 100, 0, 100, -5, 1]) claim(priority);
