@@ -53,12 +53,11 @@ export async function waybill(
   }
   for (const role of roles) await start(role);
   const outbox = createPostgresOutbox(db);
-  let last: string | undefined; // of the messages that were put in, the one after which a drain has its number
 
-  async function isOpen(all: boolean): Promise<boolean> {
-    if (all) return (await db.executeSql(openSql)).rows.length > 0;
-    const sql = 'select from waybill.outbox_messages where id = $1 and delivered_at is null';
-    return (await db.executeSql(sql, [last])).rows.length > 0;
+  const isOpen = async (): Promise<boolean> => (await db.executeSql(openSql)).rows.length > 0;
+  async function isDelivered(id: string): Promise<boolean> {
+    const sql = 'select from waybill.outbox_messages where id = $1 and delivered_at is not null';
+    return (await db.executeSql(sql, [id])).rows.length > 0;
   }
 
   return {
@@ -83,14 +82,14 @@ export async function waybill(
         );
     },
     async drain(messages, all) {
-      if (!all) {
-        const sql = `select id from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = 'jobs'
-          and priority = 0 and available_at <= now() order by available_at offset $1 limit 1`;
-        last = (await db.executeSql<{ id: string }>(sql, [messages])).rows[0]!.id;
-      }
+      // The message after which the drain has its number: one row to look at, while the whole is at work.
+      const sql = `select id from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = 'jobs'
+        and priority = 0 and available_at <= now() order by available_at offset $1 limit 1`;
+      const [last] = (await db.executeSql<{ id: string }>(sql, [all ? messages - 1 : messages])).rows;
       const began = performance.now();
       await db.executeSql(resumeSql, ['jobs']);
-      while (await isOpen(all)) await sleep(10);
+      while (!(await isDelivered(last!.id))) await sleep(5);
+      while (all && (await isOpen())) await sleep(5);
       return performance.now() - began;
     },
     async latency(messages) {
@@ -108,7 +107,7 @@ export async function waybill(
         telling.tell(recorded);
         await sleep(20 + (i % 7));
       }
-      while (await isOpen(true)) await sleep(50);
+      while (await isOpen()) await sleep(50);
       const { rows } = await db.executeSql<{ message_id: string; ms: number }>('select * from began');
       return rows.flatMap(({ message_id, ms }) =>
         committed.has(message_id) ? [ms - committed.get(message_id)!] : [],

@@ -26,11 +26,17 @@ export type BulkOptions = {
 /** In a lane with fewer, messages are named: they are spread more evenly over the workers. */
 const much = 1_000;
 
+/**
+ * There are enough while this part of them is left. The relay looks at growing intervals, each as long as all before it: when less than a
+ * third was taken until one look, something is left at the next.
+ */
+const enough = 2 / 3;
+
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = 'begin; set local synchronous_commit = off';
 
 export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk {
-  let active = false;
+  let isOutdated = false; // much was handed on by name: there may be lanes that are not known here
   let opened: readonly Lane[] = [];
 
   async function promised(): Promise<(lane: Lane) => number> {
@@ -40,15 +46,16 @@ export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk
   }
 
   return {
-    moved: (messages) => void (active ||= messages >= much),
+    moved: (messages) => void (isOutdated ||= messages >= much),
     lanes: () => opened,
     async open() {
-      if (!active) return 0;
+      if (!isOutdated && opened.length === 0) return 0;
       const messagesOf = await promised();
+      if (!isOutdated && opened.every((lane) => messagesOf(lane) > enough * highWater)) return 0;
       const due = await dueLanes(db, highWater + much);
       const bulky = due.filter((lane) => lane.due >= much || messagesOf(lane) > 0);
       opened = bulky;
-      active = bulky.length > 0;
+      isOutdated = false;
       const more = bulky.map((lane) => ({ ...lane, due: missing(lane, messagesOf(lane)) }));
       const parcelsOf = more
         .filter((lane) => lane.due > 0)
@@ -60,7 +67,7 @@ export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk
 
   /** Not for every message that a worker takes: parcels would be small and many. */
   function missing({ due }: DueLane, there: number): number {
-    if (there > highWater / 2) return 0;
+    if (there > enough * highWater) return 0;
     return Math.max(0, Math.min(due, highWater) - there);
   }
 }

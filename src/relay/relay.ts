@@ -25,13 +25,16 @@ export type RelayOptions = {
 
 const parcels = { limit: 250, spread: 16 };
 
+/** Open parcels name nothing, and losing them loses nothing: they may stand for so many times as many, so that looks at them are rare. */
+const openHighWater = 4;
+
 /** Losing a relay's commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = 'begin; set local synchronous_commit = off';
 
 /** Gives the relay's loop body: one batch, then the delay until the next. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
   const { db, queue, events, observe, pollIntervalMs, highWater = 5_000, batch = 2_000 } = options;
-  const bulk = createBulk({ db, queue, parcels, highWater });
+  const bulk = createBulk({ db, queue, parcels, highWater: openHighWater * highWater });
   let room = new Map<string, number>();
   let movedSince = highWater; // messages since the last measurement; nothing is known yet
   let patience = 10;
@@ -54,11 +57,9 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
   }
 
   /** A full queue empties soon, or its workers are gone: look again at growing intervals. */
-  function delayAfter(moved: number): Milliseconds {
-    if (moved > 0) {
-      patience = 10;
-      return 0;
-    }
+  function delayAfter(moved: number, opened: number): Milliseconds {
+    if (moved + opened > 0) patience = 10;
+    if (moved > 0) return 0;
     const full = [...room.values()].some((messages) => messages <= 0);
     if (!full && bulk.lanes().length === 0) return pollIntervalMs;
     patience = Math.min(pollIntervalMs, patience * 2);
@@ -78,6 +79,6 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     }
     bulk.moved(due.length);
     observe('relayed', { messages: due.length + opened });
-    return delayAfter(due.length + opened);
+    return delayAfter(due.length, opened);
   });
 }
