@@ -1,6 +1,7 @@
 // Settlements in batches. Each is written until the database has taken or refused it: an acknowledgement that is not retried
 // turns every short outage into duplicates (invariant D). One that breaks a batch is written alone.
 
+import { setImmediate as turn } from 'node:timers/promises';
 import { isUnreachable, sqlState } from '../db/transaction.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
@@ -26,8 +27,11 @@ export type SettlerOptions = {
 };
 
 const batch = 500;
-/** With so many waiting, a second statement begins beside the first: one waits for the disk while the other is at work. */
-const crowd = 100;
+/**
+ * Half of what may be in flight: the first of a batch waits for no more while each turn of the event loop brings some, and with so many
+ * waiting a second statement begins beside the first, because one waits for the disk while the other is at work.
+ */
+const crowd = 250;
 
 export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: SettlerOptions): Settler {
   let queue: Waiting[] = [];
@@ -39,9 +43,18 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     while (queue.length > 0) {
       const ms = gather();
       if (ms > 0) await pause(ms);
-      await write(takeAlike());
+      await ebb();
+      if (queue.length > 0) await write(takeAlike()); // another may have taken them
     }
     writing--;
+  }
+
+  /** Short deliveries end as fast as they begin: so many in each turn of the event loop. */
+  async function ebb(): Promise<void> {
+    for (let seen = 0; seen < queue.length && queue.length < crowd;) {
+      seen = queue.length;
+      await turn();
+    }
   }
 
   /** Those that are plain and those that are not have statements of their own (src/outbox/settle.ts). */

@@ -46,7 +46,7 @@ describe('the settler', () => {
     expect(settler.pending()).toBe(0);
   });
 
-  it('C: begins a second statement beside the first when a hundred wait, and no third; each end is in one of them', async () => {
+  it('C: begins a second statement beside the first when 250 wait, and no third; each end is in one of them', async () => {
     const asked: { ids: string[]; answer: () => void }[] = [];
     const settler = createSettler({
       outbox: {
@@ -60,19 +60,21 @@ describe('the settler', () => {
       onRetry: () => undefined,
       pause: () => Promise.resolve(),
     });
-    const ids = Array.from({ length: 400 }, (_, i) => `m${i}`);
+    const ids = Array.from({ length: 700 }, (_, i) => `m${i}`);
     const ends: Promise<unknown>[] = [];
     const endNext = async (count: number): Promise<void> => {
       for (const id of ids.slice(ends.length, ends.length + count)) ends.push(settler.settle(ended(id)));
       await turn();
     };
     await endNext(1);
-    await endNext(99);
+    await turn();
+    await endNext(249);
     expect(asked.map((one) => one.ids.length)).toEqual([1]);
     await endNext(1);
-    expect(asked.map((one) => one.ids.length)).toEqual([1, 100]);
-    await endNext(299);
-    expect(asked.map((one) => one.ids.length)).toEqual([1, 100]);
+    expect(asked.map((one) => one.ids.length)).toEqual([1, 250]);
+    await endNext(449);
+    await turn();
+    expect(asked.map((one) => one.ids.length)).toEqual([1, 250]);
     for (let i = 0; i < asked.length; i++) {
       asked[i]!.answer();
       await turn();
@@ -80,5 +82,22 @@ describe('the settler', () => {
     await Promise.all(ends);
     expect(asked.flatMap((one) => one.ids).toSorted()).toEqual(ids.toSorted());
     expect(settler.pending()).toBe(0);
+  });
+
+  it('writes ends together as long as each turn of the event loop brings some, at most 250 at first', async () => {
+    const { settler, batches } = world(() => 0);
+    const ends: Promise<unknown>[] = [];
+    const tides = async (count: number): Promise<void> => {
+      for (; count > 0; count--) {
+        for (let i = 0; i < 25; i++) ends.push(settler.settle(ended(`m${ends.length}`)));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    await tides(8);
+    await Promise.all(ends);
+    expect(batches.map((ids) => ids.length)).toEqual([200]);
+    await tides(12);
+    await Promise.all(ends);
+    expect(batches.map((ids) => ids.length)).toEqual([200, 250, 50]);
   });
 });
