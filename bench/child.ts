@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 export type Child = {
   readonly pid: number;
+  /** Throws what it said last when it has ended. */
+  check(): void;
   /** Resolves when its output contains this text. */
   says(text: string): Promise<void>;
   /** Resolves when it can be asked. */
@@ -57,6 +59,7 @@ export function startChild(
   }
   return {
     pid: child.pid!,
+    check,
     async says(text) {
       for (; !output().includes(text); await sleep(20)) check();
     },

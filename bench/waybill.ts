@@ -88,8 +88,12 @@ export async function waybill(
       const [last] = (await db.executeSql<{ id: string }>(sql, [all ? messages - 1 : messages])).rows;
       const began = performance.now();
       await db.executeSql(resumeSql, ['jobs']);
-      while (!(await isDelivered(last!.id))) await sleep(5);
-      while (all && (await isOpen())) await sleep(5);
+      const rest = async (ms: number): Promise<void> => {
+        for (const child of children) child.check();
+        await sleep(ms);
+      };
+      while (!(await isDelivered(last!.id))) await rest(20);
+      while (all && (await isOpen())) await rest(5);
       return performance.now() - began;
     },
     async latency(messages) {
