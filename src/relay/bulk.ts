@@ -19,7 +19,7 @@ export type BulkOptions = {
   readonly db: Database;
   readonly queue: ParcelQueue;
   readonly parcels: PackOptions;
-  /** Messages that open parcels of one lane stand for at most. */
+  /** Messages that parcels of one queue name at most. */
   readonly highWater: number;
 };
 
@@ -35,7 +35,11 @@ const enough = 2 / 3;
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = 'begin; set local synchronous_commit = off';
 
-export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk {
+/** Open parcels name nothing, and losing them loses nothing: those of a lane may stand for so many times as many, and looks at them are rare. */
+const larger = 4;
+
+export function createBulk({ db, queue, parcels, highWater: named }: BulkOptions): Bulk {
+  const highWater = larger * named;
   let isOutdated = false; // much was handed on by name: there may be lanes that are not known here
   let opened: readonly Lane[] = [];
 

@@ -25,16 +25,13 @@ export type RelayOptions = {
 
 const parcels = { limit: 250, spread: 16 };
 
-/** Open parcels name nothing, and losing them loses nothing: they may stand for so many times as many, so that looks at them are rare. */
-const openHighWater = 4;
-
 /** Losing a relay's commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = 'begin; set local synchronous_commit = off';
 
 /** Gives the relay's loop body: one batch, then the delay until the next. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
   const { db, queue, events, observe, pollIntervalMs, highWater = 5_000, batch = 2_000 } = options;
-  const bulk = createBulk({ db, queue, parcels, highWater: openHighWater * highWater });
+  const bulk = createBulk({ db, queue, parcels, highWater });
   let room = new Map<string, number>();
   let movedSince = highWater; // messages since the last measurement; nothing is known yet
   let patience = 10;

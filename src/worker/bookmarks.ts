@@ -13,7 +13,11 @@ export type Bookmark = {
   close(last: number | undefined): void;
 };
 
-export type Bookmarks = { open(lane: Lane): Bookmark };
+export type Bookmarks = {
+  open(lane: Lane): Bookmark;
+  /** The best lane of a queue in which the last claim found all that it wanted. */
+  going(queue: string): Lane | undefined;
+};
 
 /** A claim from the beginning follows the one before it after this time … */
 const least: Milliseconds = 250;
@@ -23,13 +27,22 @@ const part = 20;
 const most: Milliseconds = 5_000;
 
 export function createBookmarks(clock: Clock): Bookmarks {
-  const marks = new Map<string, { readonly at: number; readonly until: Milliseconds }>();
+  const marks = new Map<string, Lane & { readonly at: number; readonly until: Milliseconds }>();
+
+  function expire(now: Milliseconds): void {
+    for (const [name, { until }] of marks) if (until <= now) marks.delete(name);
+  }
 
   return {
+    going(queue) {
+      expire(clock.now());
+      const its = [...marks.values()].filter((mark) => mark.queue === queue);
+      return its.toSorted((a, b) => b.priority - a.priority)[0];
+    },
     open({ queue, priority }) {
       const lane = `${priority} ${queue}`;
       const since = clock.now();
-      for (const [name, { until }] of marks) if (until <= since) marks.delete(name);
+      expire(since);
       const mark = marks.get(lane);
       return {
         from: mark?.at,
@@ -37,7 +50,7 @@ export function createBookmarks(clock: Clock): Bookmarks {
           const now = clock.now();
           const until = mark?.until ?? now + Math.min(most, Math.max(least, part * (now - since)));
           if (last === undefined) marks.delete(lane);
-          else marks.set(lane, { at: last, until });
+          else marks.set(lane, { queue, priority, at: last, until });
         },
       };
     },

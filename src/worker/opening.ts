@@ -35,33 +35,50 @@ export async function openParcels(
   const left: Parcel[] = [];
   for (const [lane, its] of lanesOf(parcels)) {
     const limit = Math.min(free - claimed.length, messagesIn(its));
-    left.push(...openRemainder(its, limit, Math.max(limit, piece)));
-    if (limit === 0) continue;
-    const got = await claimNextIn(tx, lane, limit, ports);
+    const got = limit === 0 ? [] : await claimNextIn(tx, lane, limit, ports);
     claimed.push(...got);
     const missing = limit - got.length;
-    if (missing > 0)
-      left.push(...pack(await relayLane(tx, { ...lane, limit: missing, attempted: true }), one));
+    const attempted = missing > 0 ? await relayLane(tx, { ...lane, limit: missing, attempted: true }) : [];
+    left.push(...pack(attempted, one));
+    // Where the lane ends, nothing is left that parcels could stand for.
+    if (attempted.length === missing) left.push(...openRemainder(its, limit, Math.max(limit, piece)));
   }
   return { claimed, left };
 }
 
-/** From the worker's bookmark on; what it does not find there it looks for at the beginning of the lane. */
+/** What the worker's bookmark does not lead to is looked for at the beginning of the lane. */
 async function claimNextIn(
   tx: Executor,
-  { queue, priority }: Lane,
+  lane: Lane,
   limit: number,
-  { workerId, leaseMs, bookmarks }: OpeningPorts,
+  ports: OpeningPorts,
 ): Promise<FromOpenLane[]> {
-  const claim = { queue, priority, workerId, leaseMs };
-  const bookmark = bookmarks?.open(claim);
-  const from = bookmark?.from;
-  const got = await claimLane(tx, { ...claim, limit, from });
-  const missing = limit - got.length;
-  bookmark?.close(missing === 0 ? Math.max(...got.map(({ due }) => due)) : undefined);
-  if (missing === 0 || from === undefined) return got;
-  return [...got, ...(await claimLane(tx, { ...claim, limit: missing }))];
+  const { claimed, wasMarked } = await claimOn(tx, lane, limit, ports);
+  const missing = limit - claimed.length;
+  if (missing === 0 || !wasMarked) return claimed;
+  return [...claimed, ...(await claimLane(tx, { ...laneClaim(lane, ports), limit: missing }))];
 }
+
+/** One statement: from the worker's bookmark on, if it has one. */
+export async function claimOn(
+  db: Executor,
+  lane: Lane,
+  limit: number,
+  ports: OpeningPorts,
+): Promise<{ readonly claimed: FromOpenLane[]; readonly wasMarked: boolean }> {
+  const bookmark = ports.bookmarks?.open(lane);
+  const from = bookmark?.from;
+  const claimed = await claimLane(db, { ...laneClaim(lane, ports), limit, from });
+  bookmark?.close(claimed.length === limit ? Math.max(...claimed.map(({ due }) => due)) : undefined);
+  return { claimed, wasMarked: from !== undefined };
+}
+
+const laneClaim = ({ queue, priority }: Lane, { workerId, leaseMs }: OpeningPorts) => ({
+  queue,
+  priority,
+  workerId,
+  leaseMs,
+});
 
 /** The same messages in parcels that name them: those to choose from, and those for a worker of their own. */
 export async function nameParcels(

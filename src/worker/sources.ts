@@ -7,8 +7,11 @@ import { bossQueue, fromBossQueue } from '../queue/parcel.ts';
 export type Source = { readonly queue: string; readonly alone: boolean };
 
 export type Sources = {
-  /** Also by the name of pg-boss's queue. */
-  add(source: Source | string): void;
+  add(source: Source): void;
+  /** A notification: the name of pg-boss's queue that got parcels, or nothing: any may have got some. */
+  hear(name: string): void;
+  /** Something was heard of it since this was asked last. */
+  isNews(queue: string): boolean;
   /** It is being looked at. */
   remove(source: Source): void;
   /** All that was found there waits for a job that runs as often as it may; an attempt that ends may change that. */
@@ -29,10 +32,14 @@ export type Sources = {
 export function createSources(queues: readonly string[]): Sources {
   const hints = new Map<string, Source>();
   const full = new Map<string, Source>();
+  const news = new Set<string>();
   const rests = new Map<string, Milliseconds>();
   let aloneNext = true;
   const nameOf = ({ queue, alone }: Source): string => bossQueue(queue, alone);
   const restOf = ({ queue }: Source): Milliseconds => rests.get(queue) ?? 0;
+  function add(source: Source): void {
+    if (queues.includes(source.queue)) hints.set(nameOf(source), source);
+  }
   function next(now: Milliseconds): Source[] {
     const ready = [...hints.values()].filter((source) => restOf(source) <= now);
     const [alone, shared] = [ready.filter((one) => one.alone), ready.filter((one) => !one.alone)];
@@ -40,10 +47,15 @@ export function createSources(queues: readonly string[]): Sources {
   }
 
   return {
-    add(given) {
-      const source = typeof given === 'string' ? fromBossQueue(given) : given;
-      if (queues.includes(source.queue)) hints.set(nameOf(source), source);
+    add,
+    hear(name) {
+      const its = name === '' ? queues.map((queue) => ({ queue, alone: false })) : [fromBossQueue(name)];
+      for (const source of its) {
+        news.add(source.queue);
+        add(source);
+      }
     },
+    isNews: (queue) => news.delete(queue),
     remove(source) {
       hints.delete(nameOf(source));
       aloneNext = !source.alone;

@@ -7,6 +7,7 @@ import type { Wake } from '../process/loop.ts';
 import type { AttemptPorts } from './attempt.ts';
 import { takeAndClaim, type ClaimPorts } from './claim.ts';
 import type { Limits } from './limits.ts';
+import { claimOnward, laneAhead } from './onward.ts';
 import type { Pace } from './pace.ts';
 import { createShortcut, type Shortcut } from './shortcut.ts';
 import type { Slots } from './slots.ts';
@@ -85,8 +86,10 @@ export function createWorker(options: WorkerOptions): Worker {
     sources.remove(source); // before the fetch: a notification during it counts
     const since = clock.now();
     const want = { parcels, free, room: limits.room(queue) };
+    const lane = laneAhead(source, sources, claims);
     [reserved, asked] = [alone, free];
-    const taken = await takeAndClaim(queue, alone, want, claims).catch((error: unknown) => {
+    const claim = lane ? claimOnward(lane, free, claims) : takeAndClaim(queue, alone, want, claims);
+    const taken = await claim.catch((error: unknown) => {
       sources.add(source);
       [reserved, asked] = [false, 0];
       throw error;
@@ -138,6 +141,6 @@ export function createWorker(options: WorkerOptions): Worker {
   return {
     step,
     shortcut,
-    hint: (name) => (name === '' ? (polledAt = Number.NEGATIVE_INFINITY) : sources.add(name)),
+    hint: sources.hear,
   };
 }

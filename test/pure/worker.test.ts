@@ -6,6 +6,7 @@ import { defaultBackoff } from '../../src/outbox/backoff.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 import type { ParcelQueue } from '../../src/queue/boss.ts';
 import type { Parcel } from '../../src/queue/parcel.ts';
+import { createBookmarks } from '../../src/worker/bookmarks.ts';
 import { createInterrupt } from '../../src/worker/interrupt.ts';
 import type { Pace } from '../../src/worker/pace.ts';
 import { createSlots } from '../../src/worker/slots.ts';
@@ -25,13 +26,16 @@ type Fake = {
   deliver(count: number): Promise<void>;
   /** A claim of the shortcut is answered with nothing. */
   shortcut: { answer: () => void };
+  /** Messages that each claim without a parcel asked for. */
+  claims: number[];
+  pass(ms: number): void;
 };
 
 const size = 4;
 const room = 10; // messages that may be in flight
 
 /** A worker whose database holds open parcels of `parcel` messages without end, each answer given by the test. */
-function fake({ short = true, parcel = 5 } = {}): Fake {
+function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
   const takes: Take[] = [];
   let begun = 0;
   const ending: (() => void)[] = [];
@@ -46,7 +50,10 @@ function fake({ short = true, parcel = 5 } = {}): Fake {
     batch: () => 3,
     gather: () => 0,
   };
-  const clock = { now: () => 0 };
+  let now = 0;
+  const clock = { now: () => now };
+  const claims: number[] = [];
+  let isInTransaction = false;
   const wake = { wake: () => undefined, wait: async () => undefined };
   const slots = createSlots(size, { pace, wake, clock, onError: () => undefined });
   let id = 0;
@@ -57,18 +64,26 @@ function fake({ short = true, parcel = 5 } = {}): Fake {
     queue: 'jobs',
     created_at: 0,
     lag: 0,
+    due: id,
   });
   const executor = {
     executeSql: async (text: string, values: readonly unknown[] = []) => {
-      if (!text.includes('outbox_claim_next'))
+      if (!text.includes('outbox_claim_next')) {
+        if (!isInTransaction) claims.push(values[0] as number);
         return { rows: Array.from({ length: values[0] as number }, row) };
+      }
       await new Promise<void>((resolve) => (shortcut.answer = resolve));
       return { rows: [] };
     },
   } as unknown as Executor;
   const db = {
     ...executor,
-    transaction: async <T>(body: (tx: Transaction) => Promise<T>) => body(executor as Transaction),
+    async transaction<T>(body: (tx: Transaction) => Promise<T>) {
+      isInTransaction = true;
+      const result = await body(executor as Transaction);
+      isInTransaction = false;
+      return result;
+    },
   } as Database;
   const queue = {
     ready: async () => [{ queue: 'jobs', alone: false }],
@@ -97,7 +112,14 @@ function fake({ short = true, parcel = 5 } = {}): Fake {
     onRelayed: () => undefined,
     onError: () => undefined,
     pollIntervalMs: 1_000,
-    claims: { db, queue, outboxOn: () => outbox, workerId: 'w', leaseMs: 15_000 },
+    claims: {
+      db,
+      queue,
+      outboxOn: () => outbox,
+      workerId: 'w',
+      leaseMs: 15_000,
+      ...(isMarking ? { bookmarks: createBookmarks(clock) } : {}),
+    },
     attempts: {
       leases: {
         hold: () => ({ signal: createInterrupt(), isSafe: () => true }),
@@ -123,6 +145,8 @@ function fake({ short = true, parcel = 5 } = {}): Fake {
     worker,
     takes,
     shortcut,
+    claims,
+    pass: (ms) => void (now += ms),
     begun: () => begun,
     async deliver(count) {
       for (let left = count; left > 0; await turn()) {
@@ -178,6 +202,36 @@ describe('the claims of a worker', () => {
     await it.deliver(1);
     await steps(it);
     expect(it.takes.map(({ alone }) => alone)).toEqual([true]);
+  });
+
+  it('go on without a parcel where the last one found all that it wanted, until parcels come or the bookmark has had its time', async () => {
+    const it = await full({ isMarking: true });
+    await it.deliver(room);
+    await steps(it);
+    expect([it.claims, asked(it)]).toEqual([[room], []]);
+    it.worker.hint('jobs');
+    await it.deliver(room);
+    await steps(it);
+    expect([it.claims, asked(it)]).toEqual([[room], [room]]);
+    it.takes[0]!.answer();
+    await turn();
+    await it.deliver(room);
+    await steps(it);
+    expect([it.claims, asked(it)]).toEqual([[room, room], []]);
+    it.pass(5_000);
+    await it.deliver(room);
+    await steps(it);
+    expect([it.claims, asked(it)]).toEqual([[room, room], [room]]);
+  });
+
+  it('F: that go on without a parcel wait too while a message wants the worker for itself', async () => {
+    const it = await full({ isMarking: true });
+    it.worker.hint('jobs/alone');
+    await it.deliver(room - 1);
+    await steps(it);
+    await it.deliver(1);
+    await steps(it);
+    expect([it.claims, it.takes.map(({ alone }) => alone)]).toEqual([[], [true]]);
   });
 
   it('wait, and do not ask without a pause, while the shortcut asks for all that there is room for', async () => {

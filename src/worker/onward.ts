@@ -1,0 +1,32 @@
+// The onward claim: where the last claim of a lane found all that it wanted, the next one needs no parcel, for the rows alone say what waits.
+// Parcels are looked at again when it finds less, when new ones come, and when the worker's bookmark has had its time.
+
+import type { Lane } from '../outbox/lane.ts';
+import type { ClaimPorts, Taken } from './claim.ts';
+import { claimOn } from './opening.ts';
+import type { Source, Sources } from './sources.ts';
+
+/** Undefined: what is next comes by parcels. Turns of a queue with a rate are given with them only. */
+export function laneAhead(
+  { queue, alone }: Source,
+  sources: Sources,
+  { bookmarks, turns }: ClaimPorts,
+): Lane | undefined {
+  if (sources.isNews(queue) || alone || turns?.has(queue)) return undefined;
+  return bookmarks?.going(queue);
+}
+
+/** Claims at most `free` messages, in one statement. */
+export async function claimOnward(lane: Lane, free: number, ports: ClaimPorts): Promise<Taken> {
+  const { claimed } = await claimOn(ports.db, lane, free, ports);
+  return {
+    messages: claimed.map(({ message }) => message),
+    lags: claimed.map(({ lag }) => lag),
+    turns: [],
+    more: true,
+    restMs: 0,
+    offered: 0,
+    parcels: 0,
+    heldBack: 0,
+  };
+}
