@@ -20,21 +20,31 @@ export async function decodePayload<S extends z.ZodType>(
   of: WithPayload<S>,
   json: unknown,
 ): Promise<z.output<S>> {
-  return decoded(of, await decode(of, json));
+  return decode(of, json);
 }
 
-/** The two halves of `decodePayload`, for whoever awaits anyway: a promise less for each message. */
-export function decode<S extends z.ZodType>(of: WithPayload<S>, json: unknown): Promise<Decoded<S>> {
-  return z.safeParseAsync(of.payload, json); // decodes: zod's safeDecodeAsync is a promise around this one
+/**
+ * The same, at once where the schema asks for nothing that takes time: most do not, and then a message costs no promise.
+ * The promise rejects with WaybillError `payload_invalid`.
+ */
+export function decode<S extends z.ZodType>(
+  of: WithPayload<S>,
+  json: unknown,
+): z.output<S> | Promise<z.output<S>> {
+  const result = of.payload._zod.run({ value: json, issues: [] }, { async: true }); // what zod's safeParseAsync is a promise around
+  if (result instanceof Promise)
+    return result.then(({ issues, value }) =>
+      issues.length === 0 ? (value as z.output<S>) : decodeInWords(of, json),
+    );
+  return result.issues.length === 0 ? (result.value as z.output<S>) : decodeInWords(of, json);
 }
 
-/** @throws WaybillError `payload_invalid`: no retry can mend it */
-export function decoded<S extends z.ZodType>(of: WithPayload<S>, result: Decoded<S>): z.output<S> {
+/** What does not fit is looked at once more, for zod's words for it. */
+async function decodeInWords<S extends z.ZodType>(of: WithPayload<S>, json: unknown): Promise<z.output<S>> {
+  const result = await z.safeParseAsync(of.payload, json);
   if (result.success) return result.data;
   throw invalid(of, result.error);
 }
-
-type Decoded<S extends z.ZodType> = z.ZodSafeParseResult<z.output<S>>;
 
 function invalid({ kind, name }: WithPayload<z.ZodType>, error: z.core.$ZodError): WaybillError {
   const issues = issuesOf(error);

@@ -5,11 +5,11 @@ import type { z } from 'zod';
 import { handlerContext, type ContextParts } from '../action/context.ts';
 import { createPatience, type Patience } from '../action/patience.ts';
 import type { Executor } from '../db/executor.ts';
-import { lazyTransaction } from '../db/lazy.ts';
+import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
 import type { Transaction, Transactions } from '../db/transaction.ts';
-import type { HandlerContext } from '../define/context.ts';
+import type { HandlerContext, Invoker } from '../define/context.ts';
 import type { Registry } from '../define/registry.ts';
-import { decode, decoded } from '../define/payload.ts';
+import { decode } from '../define/payload.ts';
 import type { RetryPolicy } from '../define/retry.ts';
 import type { Log } from '../metrics/log.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
@@ -43,19 +43,21 @@ export async function runHandler(
   outer: Interrupt,
   ports: HandlerPorts,
 ): Promise<Delivery> {
-  const { backoff } = handled.retry;
-  const work = lazyTransaction(ports.db);
-  const { timeoutMs } = handled;
-  const timeout = timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' };
-  const patience = createPatience([outer], timeout);
-  const parts = new Parts(ports, message, work.tx, patience);
+  const { timeoutMs, retry } = handled;
+  const { backoff } = retry;
+  const patience = createPatience(
+    [outer],
+    timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' },
+  );
+  const parts = new Parts(ports, message, patience);
   try {
-    const payload = decoded(handled, await decode(handled, message.payload));
-    const ctx = handlerContext(parts, message);
-    await patience.race(handled.handler(ctx, payload));
-    return { outcome: delivered, backoff, work, recorded: parts.recorded };
+    const decoding = decode(handled, message.payload);
+    const payload: unknown = decoding instanceof Promise ? await decoding : decoding;
+    await patience.race(handled.handler(handlerContext(parts, message), payload));
+    return { outcome: delivered, backoff, work: parts.work, recorded: parts.recorded };
   } catch (error) {
-    return { outcome: { type: 'failure', failure: failureOf(error) }, backoff, work, thrown: error };
+    const outcome: Outcome = { type: 'failure', failure: failureOf(error) };
+    return { outcome, backoff, work: parts.work, thrown: error };
   } finally {
     patience.stop();
     parts.open = false; // a handler that goes on has no part in the transaction any more
@@ -70,17 +72,27 @@ class Parts implements ContextParts {
   readonly #ports: HandlerPorts;
   readonly #message: ClaimedMessage;
   readonly #patience: Patience;
-  readonly tx: Transaction;
-  readonly emits = null;
-  readonly invoker = invoker;
+  /** Where the handler asked for its transaction. */
+  work: LazyTransaction | undefined = undefined;
   open = true;
   recorded: ReadonlySet<string> | undefined = undefined;
 
-  constructor(ports: HandlerPorts, message: ClaimedMessage, tx: Transaction, patience: Patience) {
+  constructor(ports: HandlerPorts, message: ClaimedMessage, patience: Patience) {
     this.#ports = ports;
     this.#message = message;
     this.#patience = patience;
-    this.tx = tx;
+  }
+
+  get emits(): null {
+    return null;
+  }
+
+  get invoker(): Invoker {
+    return invoker;
+  }
+
+  get tx(): Transaction {
+    return (this.work ??= lazyTransaction(this.#ports.db)).tx;
   }
 
   get outbox(): OutboxPort {

@@ -1,7 +1,7 @@
 // The line of a delivery: the one that is written for each message. What messages of one definition share is made into text once.
 
 import { traceIdOf } from '../trace/trace.ts';
-import type { Log } from './log.ts';
+import { createLines, type Log } from './log.ts';
 
 export type DeliveredMessage = {
   readonly id: string;
@@ -17,31 +17,41 @@ export type DeliveredMessage = {
 /** Definitions that are told apart; a row's name and queue may be any text that SQL put there. */
 const most = 200;
 
-/** Gives what tells that a message was delivered. Its facts are named here and none is a secret: looking for some costs more than all the rest of the line. */
+/** Writes what one message adds: its facts, in JSON. None is a secret. */
+type Line = (facts: string) => void;
+
+/** Gives what tells that a message was delivered. Its facts are named here: looking for secrets costs more than all the rest of the line. */
 export function tellDelivered(
   log: Log,
 ): (message: DeliveredMessage, seconds: number, endToEndSeconds: number) => void {
-  const queues = new Map<string, Map<string, Map<string, Log>>>();
-  let others: Log | undefined;
+  const queues = new Map<string, Map<string, Map<string, Line>>>();
+  let others: Line | undefined;
   let count = 0;
 
-  function begin(queue: string, kind: string, name: string): Log | undefined {
+  function begin(queue: string, kind: string, name: string): Line | undefined {
     if (count >= most) return undefined;
     count += 1;
-    const kinds = queues.get(queue) ?? new Map<string, Map<string, Log>>();
-    const names = kinds.get(kind) ?? new Map<string, Log>();
-    const line = log.child({ kind, name, queue }, { redact: [] });
+    const kinds = queues.get(queue) ?? new Map<string, Map<string, Line>>();
+    const names = kinds.get(kind) ?? new Map<string, Line>();
+    const line = createLines(log, { kind, name, queue }, 'delivered');
     queues.set(queue, kinds.set(kind, names.set(name, line)));
     return line;
   }
 
   return (message, seconds, endToEndSeconds) => {
-    const { id, kind, name, queue, attempt, maxAttempts, requestId } = message;
-    const traceId = traceIdOf(message.traceparent);
+    const { kind, name, queue } = message;
+    const facts = factsOf(message, seconds, endToEndSeconds);
     const its = queues.get(queue)?.get(kind)?.get(name) ?? begin(queue, kind, name);
-    const facts = { message: id, attempt, maxAttempts, requestId, traceId, seconds, endToEndSeconds };
-    if (its) return its.info(facts, 'delivered');
-    others ??= log.child({}, { redact: [] });
-    others.info({ kind, name, queue, ...facts }, 'delivered');
+    if (its) return its(facts);
+    others ??= createLines(log, {}, 'delivered');
+    others(`,"kind":${text(kind)},"name":${text(name)},"queue":${text(queue)}${facts}`);
   };
 }
+
+function factsOf(message: DeliveredMessage, seconds: number, endToEndSeconds: number): string {
+  const { id, attempt, maxAttempts, requestId, traceparent } = message;
+  const origin = `"requestId":${text(requestId)},"traceId":${text(traceIdOf(traceparent))}`;
+  return `,"message":${text(id)},"attempt":${attempt},"maxAttempts":${maxAttempts},${origin},"seconds":${seconds},"endToEndSeconds":${endToEndSeconds}`;
+}
+
+const text = (value: string | null): string => (value === null ? 'null' : JSON.stringify(value));

@@ -68,6 +68,37 @@ function together(descriptor: 1 | 2): Destination {
   };
 }
 
+/** What pino keeps of a log, by the symbols that it publishes: the texts of its levels, of its bindings, of now, and where lines go. */
+type Inside = {
+  readonly [pino.symbols.lsCacheSym]: Readonly<Record<number, string>>;
+  readonly [pino.symbols.chindingsSym]: string;
+  readonly [pino.symbols.timeSym]: () => string;
+  readonly [pino.symbols.streamSym]: DestinationStream;
+};
+
+/**
+ * Lines of one kind, at the level info, for what is told of each message: pino makes some eighty texts of a line, these a dozen.
+ * @param shared what all of them tell; none is a secret, and no search for one is made
+ * @returns what writes one: its own fields come as JSON, `,"name":value` for each
+ */
+export function createLines(
+  log: Log,
+  shared: Readonly<Record<string, unknown>>,
+  message: string,
+): (fields: string) => void {
+  const its = log.child(shared, { redact: [] });
+  const info = its.levels.values['info']!;
+  const inside = its as unknown as Inside;
+  const { symbols } = pino;
+  const begin = inside[symbols.lsCacheSym][info];
+  const same = inside[symbols.chindingsSym];
+  const end = `,"msg":${JSON.stringify(message)}}\n`;
+  return (fields) => {
+    if (its.levelVal <= info)
+      inside[symbols.streamSym].write(begin + inside[symbols.timeSym]() + same + fields + end);
+  };
+}
+
 /** The text of a moment, made once for all lines of the same millisecond: a worker writes tens in one. */
 export function createTimestamp(): () => string {
   let at = Number.NaN;

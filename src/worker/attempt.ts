@@ -62,7 +62,7 @@ export async function attempt(
     if (settled && settlement.to === 'delivered') nudgeFor(settlement.then, delivery, ports);
     report(message, settlement, settled, clock.now() - started, events);
   } finally {
-    leases.drop(message);
+    leases.drop(lease);
   }
 }
 

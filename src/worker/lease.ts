@@ -4,12 +4,12 @@
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Clock, Interrupt, Milliseconds } from '../ports.ts';
-import { createInterrupt, type OwnInterrupt } from './interrupt.ts';
+import { Interruption } from './interrupt.ts';
 
 export type Leases = {
   /** Keeps the message's lease until `drop`. `since`: the process's time before the claim was sent. */
   hold(message: ClaimedMessage, since: Milliseconds): Held;
-  drop(message: ClaimedMessage): void;
+  drop(held: Held): void;
   /** Aborts every attempt that is under way: the worker gives back what it holds. */
   giveBack(): void;
   /** Renews everything; the body of the lease loop. */
@@ -23,35 +23,42 @@ export type Held = {
   isSafe(): boolean;
 };
 
-/** A class, because one is made for each message: its method is made once. */
-class Entry implements Held {
+/** A class, because one is made for each message: its method is made once. It is its own signal, an object less for each. */
+class Entry extends Interruption implements Held {
   readonly message: ClaimedMessage;
-  readonly signal: OwnInterrupt = createInterrupt();
   readonly #clock: Clock;
   until: Milliseconds;
+  /** Among the entries; none when it was dropped. */
+  place: number;
 
-  constructor(message: ClaimedMessage, until: Milliseconds, clock: Clock) {
+  constructor(message: ClaimedMessage, until: Milliseconds, clock: Clock, place: number) {
+    super();
     this.message = message;
     this.until = until;
     this.#clock = clock;
+    this.place = place;
+  }
+
+  get signal(): Interrupt {
+    return this;
   }
 
   isSafe(): boolean {
-    return !this.signal.aborted && this.#clock.now() < this.until;
+    return !this.aborted && this.#clock.now() < this.until;
   }
 }
 
 export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: Clock): Leases {
-  const entries = new Map<string, Entry>();
+  const entries: Entry[] = []; // each knows its place: a map would hash a token for each message
   const interval = Math.max(50, leaseMs / 3);
 
   function lose(entry: Entry): void {
-    entry.signal.abort(new LeaseLost(entry.message.id));
+    entry.abort(new LeaseLost(entry.message.id));
   }
 
   async function extend(): Promise<void> {
     const before = clock.now();
-    const asked = [...entries.values()].filter((entry) => !entry.signal.aborted);
+    const asked = entries.filter((entry) => !entry.aborted);
     const kept = new Set(
       await outbox.extend(
         asked.map((entry) => entry.message),
@@ -60,26 +67,32 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
     );
     for (const entry of asked) {
       if (kept.has(entry.message.id)) entry.until = before + leaseMs;
-      else if (entries.get(entry.message.claimToken) === entry) lose(entry); // else it was settled meanwhile
+      else if (entry.place >= 0) lose(entry); // else it was settled meanwhile
     }
   }
 
   return {
     hold(message, since) {
-      const entry = new Entry(message, since + leaseMs, clock);
-      entries.set(message.claimToken, entry);
+      const entry = new Entry(message, since + leaseMs, clock, entries.length);
+      entries.push(entry);
       return entry;
     },
     giveBack() {
-      for (const entry of entries.values()) entry.signal.abort(new GivenBack());
+      for (const entry of entries.slice()) entry.abort(new GivenBack());
     },
-    drop: (message) => void entries.delete(message.claimToken),
+    drop(held) {
+      const entry = held as Entry;
+      if (entry.place < 0) return;
+      const last = entries.pop()!;
+      if (last !== entry) entries[(last.place = entry.place)] = last;
+      entry.place = -1;
+    },
     async renew() {
       try {
-        if (entries.size > 0) await extend();
+        if (entries.length > 0) await extend();
         return interval;
       } finally {
-        for (const entry of entries.values()) if (clock.now() >= entry.until) lose(entry);
+        for (const entry of entries.filter(({ until }) => clock.now() >= until)) lose(entry);
       }
     },
   };

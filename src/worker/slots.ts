@@ -58,9 +58,11 @@ export type SlotPorts = {
 
 /** A class, because one is made for each message: its method is made once. */
 class Seat implements Slot {
-  readonly #leave: (slot: Slot) => void;
+  readonly began: Milliseconds;
+  readonly #leave: (seat: Seat) => void;
 
-  constructor(leave: (slot: Slot) => void) {
+  constructor(began: Milliseconds, leave: (seat: Seat) => void) {
+    this.began = began;
     this.#leave = leave;
   }
 
@@ -73,15 +75,16 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   let running = 0;
   let onIdle: (() => void)[] = [];
   let waiting: { readonly work: Work; readonly since: Milliseconds }[] = [];
-  const began = new Map<Slot, Milliseconds>(); // deliveries that have a slot, the oldest first
+  const seats: Seat[] = []; // of the deliveries that have a slot, the oldest first
   let lately = 0; // the priority of what began last
   let scheduled = false;
   let closed = false;
 
-  const mayStart = (): number => Math.min(size - began.size, pace.inFlight() - running);
+  const began = (): Milliseconds[] => seats.map((seat) => seat.began);
+  const mayStart = (): number => Math.min(size - seats.length, pace.inFlight() - running);
   function room(): number {
     const now = pace.isShort() ? pace.inFlight() - running : mayStart();
-    return Math.max(0, now + pace.ahead(began.values(), clock.now()) - waiting.length);
+    return Math.max(0, now + pace.ahead(began(), clock.now()) - waiting.length);
   }
   /** A slot is idle, or there is enough for a claim. */
   const isWorthwhile = (): boolean => (waiting.length === 0 && mayStart() > 0) || room() >= pace.batch();
@@ -111,16 +114,17 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
     if (closed) return track(work, work.giveBack());
     const from = clock.now();
     lately = work.priority ?? 0;
-    const slot = new Seat(leave);
-    began.set(slot, from);
-    track(work, work.run(slot), slot);
+    const seat = new Seat(from, leave);
+    seats.push(seat);
+    track(work, work.run(seat), seat);
   }
 
-  function leave(slot: Slot): void {
-    const from = began.get(slot);
-    if (from === undefined) return;
-    began.delete(slot);
-    pace.delivered(clock.now() - from);
+  function leave(seat: Seat): void {
+    const place = seats.indexOf(seat);
+    if (place < 0) return;
+    if (place === 0) seats.shift();
+    else seats.splice(place, 1);
+    pace.delivered(clock.now() - seat.began);
     schedule();
   }
 
@@ -138,7 +142,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   }
 
   /** Where a slot is free, only records are waited for, and that would be so anywhere. */
-  const areTaken = (): boolean => began.size === size || closed;
+  const areTaken = (): boolean => seats.length === size || closed;
 
   function shed(patience: Milliseconds): void {
     if (!areTaken()) return;
@@ -149,7 +153,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
 
   function look(patience: Milliseconds): Milliseconds {
     const now = clock.now();
-    const soon = pace.aheadIn(pace.batch() + waiting.length - mayStart(), began.values(), now);
+    const soon = pace.aheadIn(pace.batch() + waiting.length - mayStart(), began(), now);
     if (waiting.length === 0) return soon;
     const oldest = waiting.reduce((least, { since }) => Math.min(least, since), now);
     return Math.min(soon, areTaken() ? oldest + patience - now : patience);
@@ -166,7 +170,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   function urgent(): Urgent {
     const above = waiting.length > 0 ? (waiting.at(-1)!.work.priority ?? 0) : lately;
     const there = waiting.findLastIndex(({ work }) => (work.priority ?? 0) > above) + 1;
-    const soon = Math.min(size, pace.ahead(began.values(), clock.now()));
+    const soon = Math.min(size, pace.ahead(began(), clock.now()));
     return { above, count: closed ? 0 : Math.max(0, soon - there) };
   }
 
@@ -174,7 +178,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
     size,
     shed,
     look,
-    gather: () => (2 * began.size >= size ? pace.gather() : 0),
+    gather: () => (2 * seats.length >= size ? pace.gather() : 0),
     urgent,
     room: () => (isWorthwhile() ? room() : 0),
     free: () => Math.max(0, mayStart() - waiting.length),

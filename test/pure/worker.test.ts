@@ -7,7 +7,7 @@ import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 import type { ParcelQueue } from '../../src/queue/boss.ts';
 import type { Parcel } from '../../src/queue/parcel.ts';
 import { createBookmarks } from '../../src/worker/bookmarks.ts';
-import { createInterrupt } from '../../src/worker/interrupt.ts';
+import { Interruption } from '../../src/worker/interrupt.ts';
 import type { Pace } from '../../src/worker/pace.ts';
 import { createSlots } from '../../src/worker/slots.ts';
 import { createWorker, type Worker } from '../../src/worker/worker.ts';
@@ -122,7 +122,7 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
     },
     attempts: {
       leases: {
-        hold: () => ({ signal: createInterrupt(), isSafe: () => true }),
+        hold: () => ({ signal: new Interruption(), isSafe: () => true }),
         drop: () => undefined,
         giveBack: () => undefined,
         renew: async () => 1_000,
