@@ -100,7 +100,7 @@ settled as (
          last_error = coalesce(g.error, m.last_error), revision = m.revision + 1
     from g
    where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status in ('sending')
-  returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds, g.ended, g.error, g.ambiguous),
+  returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.ambiguous),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
   select o.id, o.attempts, o.claimed_at, o.claimed_by,
@@ -122,7 +122,7 @@ update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
        delivered_at = now(), revision = m.revision + 1
  where m.id = any($1::uuid[]) and m.claim_token = any($2::uuid[]) and m.status in ('sending')
-returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds;
+returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds;
 
 -- store in the inbox
 insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
@@ -278,7 +278,7 @@ due as (
    where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
 update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
 returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
-          extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+          date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- look
 with recursive
@@ -332,9 +332,8 @@ update waybill.outbox_messages m
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
        revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))
-returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, (extract(epoch from m.created_at) * 1000)::float8 as created_at, m.priority,
-          false as probe, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag, date_part('epoch', m.available_at) as due;
+returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
+          date_part('epoch', m.created_at) as created, date_part('epoch', nullif(m.available_at, m.created_at)) as due, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- claim on the shortcut
 select * from waybill.outbox_claim_next($1, $2, $3, $4, $5);
@@ -347,7 +346,7 @@ next as (
    order by available_at limit $1 for update skip locked)
 update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1
  where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- give back
 with back as (
@@ -860,7 +859,7 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id, probe_until = now() + interval '10 seconds' from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
 returning m.id, m.queue, m.priority, m.attempts, m.expirations,
-          extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag;
+          date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- probe failed
 update waybill.queues q

@@ -38,3 +38,30 @@ export function claimedMessage(row: ClaimedRow): ClaimedMessage {
     probe: row.probe,
   };
 }
+
+/** Without what all that comes from a lane has in common: less to send, and to read. */
+export type LaneRow = Omit<ClaimedRow, 'queue' | 'priority' | 'attempts' | 'probe' | 'created_at'> & {
+  /** Seconds since the epoch. */
+  created: number;
+};
+
+export function laneMessage(row: LaneRow, { queue, priority }: Shared): ClaimedMessage {
+  return {
+    id: row.id,
+    kind: row.kind,
+    name: row.name,
+    queue,
+    payload: row.payload,
+    attempt: 1,
+    maxAttempts: row.max_attempts,
+    claimToken: row.claim_token,
+    deliveryKey: row.delivery_key,
+    requestId: row.request_id,
+    traceparent: row.traceparent,
+    createdAt: new Date(Math.round(row.created * 1e6) / 1_000), // whole microseconds, as they are stored
+    priority,
+    probe: false,
+  };
+}
+
+type Shared = { readonly queue: string; readonly priority: number };

@@ -39,7 +39,7 @@ export const takeDueSql = `
      where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
   update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
   returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
-            extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
+            date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
 
 /** @param room messages that each queue may still take; queues that are not named take up to `limit`, which bounds every queue
  * @param except lanes */

@@ -133,7 +133,7 @@ export const startProbesSql = `
     update waybill.queues q set probe_message = chosen.id, probe_until = now() + ${right} from chosen where q.name = chosen.queue)
   update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
   returning m.id, m.queue, m.priority, m.attempts, m.expirations,
-            extract(epoch from now() - greatest(m.created_at, m.available_at))::float8 as lag`;
+            date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
 
 export async function startProbes(tx: Executor): Promise<DueMessage[]> {
   return (await tx.executeSql<DueMessage>(startProbesSql)).rows;

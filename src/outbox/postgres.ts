@@ -40,10 +40,8 @@ export function createPostgresOutbox(
     },
     async settle(settlements: readonly Settlement[]) {
       if (settlements.length === 0) return [];
-      const { rows } = settlements.every(isPlain)
-        ? await db.executeSql<Settled>(deliverSql, deliverValues(settlements))
-        : await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes));
-      return rows;
+      if (settlements.every(isPlain)) return deliver(db, settlements);
+      return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
     },
     async claimBatch(request: ClaimRequest) {
       if (request.limit < 1 || request.ids?.length === 0) return [];
@@ -84,6 +82,12 @@ export function createPostgresOutbox(
     },
   };
   return outbox;
+}
+
+async function deliver(db: Executor, settlements: readonly Settlement[]): Promise<Settled[]> {
+  type Row = Omit<Settled, 'status'>;
+  const { rows } = await db.executeSql<Row>(deliverSql, deliverValues(settlements));
+  return rows.map(({ id, seconds }) => ({ id, status: 'delivered', seconds }));
 }
 
 async function enqueueOn(

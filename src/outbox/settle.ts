@@ -24,7 +24,7 @@ export const deliverSql = `
      set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
          delivered_at = now(), revision = m.revision + 1
    where m.id = any($1::uuid[]) and m.claim_token = any($2::uuid[]) and ${guard('deliver', 'm.status')}
-  returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds`;
+  returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds`;
 
 export function deliverValues(settlements: readonly Settlement[]): unknown[] {
   return [uuids(settlements.map((s) => s.id)), uuids(settlements.map((s) => s.claimToken))];
@@ -52,7 +52,7 @@ export const settleSql = `
            last_error = coalesce(g.error, m.last_error), revision = m.revision + 1
       from g
      where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
-    returning m.id, m.status, extract(epoch from clock_timestamp() - m.created_at)::float8 as seconds, g.ended, g.error, g.ambiguous),
+    returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.ambiguous),
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
     select o.id, o.attempts, o.claimed_at, o.claimed_by,

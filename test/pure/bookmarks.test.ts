@@ -24,7 +24,7 @@ function world() {
         .toSorted((a, b) => a.due - b.due)
         .slice(0, limit);
       lane = lane.filter((one) => !taken.includes(one));
-      return { rows: taken.map(({ id, due }) => ({ id, due, lag: 0, created_at: 0 })) as R[] };
+      return { rows: taken.map(({ id, due }) => ({ id, due, lag: 0, created: 0 })) as R[] };
     },
   };
   const worker = () => {

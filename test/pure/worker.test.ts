@@ -61,8 +61,8 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
     id: `m${++id}`,
     claim_token: `t${id}`,
     kind: 'job',
-    queue: 'jobs',
-    created_at: 0,
+    created: 0,
+    due: null,
     lag: 0,
     due: id,
   });
