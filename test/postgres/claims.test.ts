@@ -24,7 +24,7 @@ async function claimed(claim: (tx: Executor) => Promise<readonly ClaimedMessage[
     .catch((error: unknown) => {
       if (!(error instanceof Undone)) throw error;
     });
-  return new Map(messages.map(({ claimToken: _, ...rest }) => [rest.id, rest]));
+  return new Map(messages.map((message) => [message.id, { ...message, claimToken: null }]));
 }
 
 describe('a claim from a lane', () => {
