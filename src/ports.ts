@@ -19,6 +19,9 @@ export type Observe = (step: string, facts?: Record<string, unknown>) => void;
 export type Interrupt = {
   readonly aborted: boolean;
   readonly reason: unknown;
-  addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
-  removeEventListener(type: 'abort', listener: () => void): void;
+  addEventListener(type: 'abort', listener: AbortListener, options?: { readonly once?: boolean }): void;
+  removeEventListener(type: 'abort', listener: AbortListener): void;
 };
+
+/** A function, or an object that hears for itself (DOM: EventListenerObject): it needs no function of its own. */
+export type AbortListener = (() => void) | { handleEvent(): void };

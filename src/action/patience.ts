@@ -7,6 +7,8 @@ export type Patience = {
   readonly signal: AbortSignal;
   /** Gives what the work gives; rejects with the signal's reason when it aborts before. The work may go on; nobody waits for it. */
   race<T>(work: Promise<T>): Promise<T>;
+  /** The same without a promise of its own: one of the two is called at the end of the work, `failed` also when patience ends; the first call counts. */
+  wait<T>(work: Promise<T>, ended: (result: T) => void, failed: (reason: unknown) => void): void;
   /** Takes timer and listeners away: signals that live as long as the process must not keep what has ended. */
   stop(): void;
 };
@@ -21,24 +23,30 @@ export function createPatience(outer: readonly (Interrupt | undefined)[], timeou
   return new Waiting(outer, timeout);
 }
 
-/** A class, because an object with getters of its own costs V8 a shape of its own, for each message. */
+/** A class, because an object with getters of its own costs V8 a shape of its own, for each message. It hears the signals itself. */
 class Waiting implements Patience {
   readonly #outer: readonly (Interrupt | undefined)[];
   readonly #timer: NodeJS.Timeout | undefined;
-  readonly #heard: () => void;
   #own: AbortController | undefined = undefined; // most handlers never ask
   #over: { readonly reason: unknown } | undefined = undefined;
   #cut: ((reason: unknown) => void) | undefined = undefined;
 
   constructor(outer: readonly (Interrupt | undefined)[], timeout: Timeout | null) {
     this.#outer = outer;
-    this.#heard = () => this.#end(outer.find((signal) => signal?.aborted)?.reason);
     for (const signal of outer) {
-      if (signal?.aborted) this.#heard();
-      else signal?.addEventListener('abort', this.#heard, { once: true });
+      if (signal?.aborted) this.handleEvent();
+      else signal?.addEventListener('abort', this, { once: true });
     }
     // Not AbortSignal.timeout and .any: Node keeps those alive until they fire.
-    this.#timer = timeout ? setTimeout(() => this.#end(new TimedOut(timeout)), timeout.ms) : undefined;
+    this.#timer = timeout === null ? undefined : this.#begin(timeout);
+  }
+
+  handleEvent(): void {
+    this.#end(this.#outer.find((signal) => signal?.aborted)?.reason);
+  }
+
+  #begin(timeout: Timeout): NodeJS.Timeout {
+    return setTimeout(() => this.#end(new TimedOut(timeout)), timeout.ms);
   }
 
   #end(reason: unknown): void {
@@ -54,16 +62,18 @@ class Waiting implements Patience {
   }
 
   race<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#cut = reject;
-      if (this.#over) reject(this.#over.reason);
-      work.then(resolve, reject);
-    });
+    return new Promise((resolve, reject) => this.wait(work, resolve, reject));
+  }
+
+  wait<T>(work: Promise<T>, ended: (result: T) => void, failed: (reason: unknown) => void): void {
+    this.#cut = failed;
+    if (this.#over) failed(this.#over.reason);
+    work.then(ended, failed);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
-    for (const signal of this.#outer) signal?.removeEventListener('abort', this.#heard);
+    for (const signal of this.#outer) signal?.removeEventListener('abort', this);
   }
 }
 

@@ -11,7 +11,7 @@ import type { Deliver, Delivery } from './delivery.ts';
 import { deliverEmail, type EmailPorts, type Mailing } from './email.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
 import { tracedProcess } from '../trace/message.ts';
-import { currentTraceparent } from '../trace/trace.ts';
+import { currentTraceparent, isTraced } from '../trace/trace.ts';
 
 export type DeliverOptions = HandlerPorts & {
   /** Null: emails are left for somebody who has one. */
@@ -29,7 +29,8 @@ export function createDeliver(options: DeliverOptions): Deliver {
   const { registry, mailing, emailFrom, onEmail, log } = options;
   const { backoff } = registry.app.email.retry;
   const manifest = manifestOf(registry.app).hash;
-  return (message, signal) => tracedProcess(message, () => deliver(message, signal), failed);
+  return (message, signal) =>
+    isTraced() ? tracedProcess(message, () => deliver(message, signal), failed) : deliver(message, signal);
 
   /** Not an async function: one promise less for each message. */
   function deliver(message: ClaimedMessage, signal: Interrupt): Promise<Delivery> {

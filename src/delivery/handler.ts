@@ -37,50 +37,78 @@ type Handled = {
   handler(ctx: HandlerContext, payload: unknown): Promise<void>;
 };
 
-export async function runHandler(
+/** Not an async function, and no promise in it but its own and the handler's: what a no-op job costs is promises above all. */
+export function runHandler(
   handled: Handled,
   message: ClaimedMessage,
   outer: Interrupt,
   ports: HandlerPorts,
 ): Promise<Delivery> {
-  const { timeoutMs, retry } = handled;
-  const { backoff } = retry;
-  const patience = createPatience(
-    [outer],
-    timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' },
-  );
-  const parts = new Parts(ports, message, patience);
-  try {
-    const decoding = decode(handled, message.payload);
-    const payload: unknown = decoding instanceof Promise ? await decoding : decoding;
-    await patience.race(handled.handler(handlerContext(parts, message), payload));
-    return { outcome: delivered, backoff, work: parts.work, recorded: parts.recorded };
-  } catch (error) {
-    const outcome: Outcome = { type: 'failure', failure: failureOf(error) };
-    return { outcome, backoff, work: parts.work, thrown: error };
-  } finally {
-    patience.stop();
-    parts.open = false; // a handler that goes on has no part in the transaction any more
-  }
+  return new Promise((tell) => new Handling(handled, message, outer, ports, tell).begin());
 }
 
 const delivered: Outcome = { type: 'delivered', then: [] };
 const invoker = { type: 'system', source: 'outbox' } as const;
 
-/** What the context of one message is made of. What a handler does not ask for is not made. */
-class Parts implements ContextParts {
-  readonly #ports: HandlerPorts;
+/** One run of a handler, and what its context is made of. What the handler does not ask for is not made. */
+class Handling implements ContextParts {
+  readonly #handled: Handled;
   readonly #message: ClaimedMessage;
+  readonly #ports: HandlerPorts;
   readonly #patience: Patience;
-  /** Where the handler asked for its transaction. */
-  work: LazyTransaction | undefined = undefined;
-  open = true;
-  recorded: ReadonlySet<string> | undefined = undefined;
+  readonly #tell: (delivery: Delivery) => void;
+  #work: LazyTransaction | undefined = undefined;
+  #recorded: ReadonlySet<string> | undefined = undefined;
+  #open = true;
 
-  constructor(ports: HandlerPorts, message: ClaimedMessage, patience: Patience) {
-    this.#ports = ports;
+  constructor(
+    handled: Handled,
+    message: ClaimedMessage,
+    outer: Interrupt,
+    ports: HandlerPorts,
+    tell: (delivery: Delivery) => void,
+  ) {
+    this.#handled = handled;
     this.#message = message;
-    this.#patience = patience;
+    this.#ports = ports;
+    this.#tell = tell;
+    const { timeoutMs } = handled;
+    this.#patience = createPatience(
+      [outer],
+      timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' },
+    );
+  }
+
+  begin(): void {
+    try {
+      const payload: unknown = decode(this.#handled, this.#message.payload);
+      if (payload instanceof Promise)
+        payload.then((decoded) => this.#run(decoded)).catch((error: unknown) => this.#failed(error));
+      else this.#run(payload);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #run(payload: unknown): void {
+    const running = this.#handled.handler(handlerContext(this, this.#message), payload);
+    this.#patience.wait(
+      running,
+      () => this.#end(delivered),
+      (error) => this.#failed(error),
+    );
+  }
+
+  #failed(error: unknown): void {
+    this.#end({ type: 'failure', failure: failureOf(error) }, error);
+  }
+
+  /** Only the first end is told. */
+  #end(outcome: Outcome, thrown?: unknown): void {
+    this.#patience.stop();
+    this.#open = false; // a handler that goes on has no part in the transaction any more
+    const { backoff } = this.#handled.retry;
+    this.#tell({ outcome, backoff, work: this.#work, recorded: this.#recorded, thrown });
   }
 
   get emits(): null {
@@ -92,7 +120,7 @@ class Parts implements ContextParts {
   }
 
   get tx(): Transaction {
-    return (this.work ??= lazyTransaction(this.#ports.db)).tx;
+    return (this.#work ??= lazyTransaction(this.#ports.db)).tx;
   }
 
   get outbox(): OutboxPort {
@@ -133,10 +161,10 @@ class Parts implements ContextParts {
   }
 
   onRecorded(queues: readonly string[]): void {
-    this.recorded = new Set([...(this.recorded ?? []), ...queues]);
+    this.#recorded = new Set([...(this.#recorded ?? []), ...queues]);
   }
 
   isOpen(): boolean {
-    return this.open;
+    return this.#open;
   }
 }

@@ -11,11 +11,11 @@ import type { Deliver } from '../delivery/delivery.ts';
 import type { Suppressed } from '../email/suppression.ts';
 import { createLog, type Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import type { Kind } from '../outbox/message.ts';
+import type { ClaimedMessage, Kind } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import { createProgress, runLoop } from '../process/loop.ts';
-import { attempt, type AttemptPorts } from '../worker/attempt.ts';
+import { Attempt, type AttemptPorts } from '../worker/attempt.ts';
 import type { Gatekeeper } from '../worker/gatekeeper.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/report.ts';
@@ -124,6 +124,13 @@ async function claimAndRun(claiming: Claiming, { width, batchSize, tally, signal
   }
   await Promise.all(running);
   if (failed.length > 0) throw failed[0];
+}
+
+function attempt(message: ClaimedMessage, since: Milliseconds, ports: DrainPorts): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (error?: unknown): void => (error === undefined ? resolve() : reject(error as Error));
+    new Attempt(message, since, ports, { leave: () => undefined, end }).begin();
+  });
 }
 
 function claimOf({ registry, email, workerId }: DrainOptions, leaseMs: Milliseconds): Claiming {

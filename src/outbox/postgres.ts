@@ -4,6 +4,7 @@
 import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
 import { claimDueSql, claimIdsSql } from './claim.ts';
 import { claimedMessage, type ClaimedRow } from './claimed.ts';
+import { extendSql } from './extend.ts';
 import { expireSql } from './lapsed.ts';
 import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
 import { onceOn } from './once.ts';
@@ -12,7 +13,7 @@ import type { Settlement } from './outcome.ts';
 import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
 import { checkId } from './read.ts';
 import { record } from './record.ts';
-import { deliverSql, deliverValues, extendSql, isPlain, settleSql, settleValues } from './settle.ts';
+import { deliverSql, deliverValues, isPlain, settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
 
 export type PostgresOutboxOptions = TableOptions & {

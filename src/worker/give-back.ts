@@ -2,7 +2,8 @@
 
 import type { ClaimedMessage } from '../outbox/message.ts';
 import { settle } from '../outbox/transitions.ts';
-import { givenBack, type AttemptPorts } from './attempt.ts';
+import type { AttemptPorts } from './attempt.ts';
+import { givenBack } from './end.ts';
 import { report } from './report.ts';
 import type { Turn } from './turn.ts';
 

@@ -12,6 +12,8 @@ import type { Milliseconds } from '../ports.ts';
 export type Settler = {
   /** Resolves with what was recorded, or with undefined when the token was stale. */
   settle(settlement: Settlement): Promise<Settled | undefined>;
+  /** The same without a promise. `told` does not throw. */
+  record(settlement: Settlement, told: (settled: Settled | undefined) => void): void;
   /** Settlements that are not recorded yet. */
   pending(): number;
 };
@@ -95,13 +97,14 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     await write([{ settlement: { id, claimToken, to: 'dead', error: text, ambiguous: true }, resolve }]);
   }
 
+  function record(settlement: Settlement, resolve: Waiting['resolve']): void {
+    queue.push({ settlement, resolve });
+    if (writing === 0 || (writing === 1 && queue.length >= crowd)) void drain();
+  }
+
   return {
-    settle(settlement) {
-      const { promise, resolve } = Promise.withResolvers<Settled | undefined>();
-      queue.push({ settlement, resolve });
-      if (writing === 0 || (writing === 1 && queue.length >= crowd)) void drain();
-      return promise;
-    },
+    record,
+    settle: (settlement) => new Promise((resolve) => record(settlement, resolve)),
     pending: () => queue.length + writing,
   };
 }

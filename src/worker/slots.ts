@@ -10,11 +10,13 @@ import type { Pace } from './pace.ts';
 export type Slot = {
   /** The delivery is over, its record is under way: the next may begin. */
   leave(): void;
+  /** It is recorded, or broke off with this error. */
+  end(error?: unknown): void;
 };
 
 export type Work = {
-  /** Ends in a settlement. */
-  run(slot: Slot): Promise<void>;
+  /** Ends in a settlement, and tells the slot. */
+  run(slot: Slot): void;
   /** Instead of `run`: no slot was free in time. */
   giveBack(): Promise<void>;
   /** After either. */
@@ -56,18 +58,26 @@ export type SlotPorts = {
   readonly onError: (error: unknown) => void;
 };
 
-/** A class, because one is made for each message: its method is made once. */
-class Seat implements Slot {
-  readonly began: Milliseconds;
-  readonly #leave: (seat: Seat) => void;
+type Seats = { leave(seat: Seat): void; end(seat: Seat, error: unknown): void };
 
-  constructor(began: Milliseconds, leave: (seat: Seat) => void) {
+/** A class, because one is made for each message: its methods are made once. */
+class Seat implements Slot {
+  readonly work: Work;
+  readonly began: Milliseconds;
+  readonly #seats: Seats;
+
+  constructor(work: Work, began: Milliseconds, seats: Seats) {
+    this.work = work;
     this.began = began;
-    this.#leave = leave;
+    this.#seats = seats;
   }
 
   leave(): void {
-    this.#leave(this);
+    this.#seats.leave(this);
+  }
+
+  end(error?: unknown): void {
+    this.#seats.end(this, error);
   }
 }
 
@@ -89,19 +99,22 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   /** A slot is idle, or there is enough for a claim. */
   const isWorthwhile = (): boolean => (waiting.length === 0 && mayStart() > 0) || room() >= pace.batch();
 
-  function track(work: Work, ending: Promise<void>, slot?: Slot): void {
+  const ports: Seats = {
+    leave,
+    end(seat, error) {
+      if (error !== undefined) onError(error);
+      leave(seat);
+      ended(seat.work);
+    },
+  };
+
+  async function giveBack(work: Work): Promise<void> {
     running++;
-    void ending.then(
-      () => ended(work, slot),
-      (error: unknown) => {
-        onError(error);
-        ended(work, slot);
-      },
-    );
+    await work.giveBack().catch(onError);
+    ended(work);
   }
 
-  function ended(work: Work, slot?: Slot): void {
-    slot?.leave();
+  function ended(work: Work): void {
     running--;
     work.ended();
     schedule();
@@ -111,12 +124,17 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   }
 
   function start(work: Work): void {
-    if (closed) return track(work, work.giveBack());
+    if (closed) return void giveBack(work);
     const from = clock.now();
     lately = work.priority ?? 0;
-    const seat = new Seat(from, leave);
+    const seat = new Seat(work, from, ports);
     seats.push(seat);
-    track(work, work.run(seat), seat);
+    running++;
+    try {
+      work.run(seat);
+    } catch (error) {
+      seat.end(error);
+    }
   }
 
   function leave(seat: Seat): void {
@@ -147,7 +165,7 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   function shed(patience: Milliseconds): void {
     if (!areTaken()) return;
     const limit = clock.now() - patience;
-    for (const { work } of waiting.filter(({ since }) => since <= limit)) track(work, work.giveBack());
+    for (const { work } of waiting.filter(({ since }) => since <= limit)) void giveBack(work);
     waiting = waiting.filter(({ since }) => since > limit);
   }
 

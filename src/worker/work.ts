@@ -2,7 +2,7 @@
 
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Milliseconds } from '../ports.ts';
-import { attempt, type AttemptPorts } from './attempt.ts';
+import { Attempt, type AttemptPorts } from './attempt.ts';
 import { giveBack } from './give-back.ts';
 import type { Slot, Work } from './slots.ts';
 import type { Turn } from './turn.ts';
@@ -33,8 +33,8 @@ export class ClaimedWork implements Work {
     return this.#message.priority ?? 0;
   }
 
-  run(slot: Slot): Promise<void> {
-    return attempt(this.#message, this.#since, this.#attempts, { turn: this.#turn, slot });
+  run(slot: Slot): void {
+    new Attempt(this.#message, this.#since, this.#attempts, slot, this.#turn).begin();
   }
 
   giveBack(): Promise<void> {

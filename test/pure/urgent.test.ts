@@ -27,9 +27,9 @@ function world(ahead: number) {
     claim: (priority: number, named = true): void =>
       slots.run({
         ...(named ? { priority } : {}),
-        run() {
+        run(slot) {
           begun.push(priority);
-          return new Promise((resolve) => void ends.push(resolve));
+          ends.push(() => slot.end());
         },
         giveBack: async () => void back.push(priority),
         ended: () => undefined,

@@ -128,7 +128,11 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
         renew: async () => 1_000,
       },
       gatekeeper: { judge: async (_, __, settlement) => settlement },
-      settler: { settle: async ({ id }) => ({ id, status: 'delivered', seconds: 0 }), pending: () => 0 },
+      settler: {
+        settle: async ({ id }) => ({ id, status: 'delivered', seconds: 0 }),
+        record: ({ id }, told) => queueMicrotask(() => told({ id, status: 'delivered', seconds: 0 })),
+        pending: () => 0,
+      },
       async deliver() {
         begun++;
         await new Promise<void>((resolve) => void ending.push(resolve));

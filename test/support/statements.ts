@@ -69,7 +69,8 @@ import {
   setRateSql,
 } from '../../src/outbox/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
-import { deliverSql, deliverValues, extendSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { extendSql } from '../../src/outbox/extend.ts';
+import { deliverSql, deliverValues, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { waitingNamesSql } from '../../src/outbox/waiting.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 

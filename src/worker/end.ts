@@ -1,0 +1,70 @@
+// The end of an attempt: what it comes to, and how it is recorded: in a batch, or together with what its handler wrote, in the handler's transaction.
+
+import type { Executor } from '../db/executor.ts';
+import type { LazyTransaction } from '../db/lazy.ts';
+import type { Delivery } from '../delivery/delivery.ts';
+import { defaultBackoff } from '../outbox/backoff.ts';
+import type { Settlement } from '../outbox/outcome.ts';
+import type { OutboxPort, Settled } from '../outbox/port.ts';
+import type { Interrupt } from '../ports.ts';
+import type { Settler } from './settler.ts';
+
+export type EndPorts = {
+  readonly settler: Settler;
+  readonly outboxOn: (tx: Executor) => OutboxPort;
+};
+
+/** The attempt does not count. */
+export const givenBack: Delivery = {
+  outcome: { type: 'released', reason: null, delay: 0 },
+  backoff: defaultBackoff,
+};
+
+/** @param signal told the delivery to end, if it is aborted */
+export function endOf(delivery: Delivery, signal: Interrupt): Delivery {
+  const { outcome: end } = delivery;
+  const ambiguous = end.type === 'failure' && end.failure.ambiguous === true; // a possible duplicate stays on record
+  if (!signal.aborted || end.type === 'delivered' || ambiguous) return delivery;
+  // It failed because it was told to stop: not the message's doing.
+  return { ...delivery, outcome: givenBack.outcome };
+}
+
+/** In which there are new messages with it. */
+export function queuesOf(settlement: Settlement, { recorded }: Delivery): readonly string[] {
+  if (settlement.to !== 'delivered' || (settlement.then.length === 0 && !recorded?.size)) return none;
+  return [...settlement.then.map(({ queue }) => queue), ...(recorded ?? [])];
+}
+
+const none: readonly string[] = [];
+
+/** Resolves with what was recorded, or with undefined when the token was stale. */
+export function recordEnd(
+  settlement: Settlement,
+  { work, once = false }: Delivery,
+  ports: EndPorts,
+): Promise<Settled | undefined> {
+  return work?.begun() ? recordWith(work, settlement, once, ports) : ports.settler.settle(settlement);
+}
+
+async function recordWith(
+  work: LazyTransaction,
+  settlement: Settlement,
+  once: boolean,
+  ports: EndPorts,
+): Promise<Settled | undefined> {
+  if (settlement.to !== 'delivered') {
+    await work.rollback().catch(() => undefined); // it never began, or its connection is gone: nothing is left of it either way
+    return ports.settler.settle(settlement);
+  }
+  try {
+    const [settled] = await ports.outboxOn(work.tx).settle([settlement]);
+    await (settled ? work.commit() : work.rollback());
+    return settled;
+  } catch (error) {
+    await work.rollback().catch(() => undefined); // the error that counts is the first one
+    const { id, claimToken } = settlement;
+    const text = `the handler's transaction did not commit: ${(error as Error).message}`;
+    const end = once ? ({ to: 'dead' } as const) : ({ to: 'failed', delay: 1_000 } as const);
+    return ports.settler.settle({ id, claimToken, error: text, ambiguous: true, ...end });
+  }
+}
