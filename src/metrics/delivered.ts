@@ -48,10 +48,14 @@ export function tellDelivered(
   };
 }
 
+/** Each `+` is an object to collect, so there are few. An id is a UUID: nothing in it has to be escaped. */
 function factsOf(message: DeliveredMessage, seconds: number, endToEndSeconds: number): string {
   const { id, attempt, maxAttempts, requestId, traceparent } = message;
-  const origin = `"requestId":${text(requestId)},"traceId":${text(traceIdOf(traceparent))}`;
-  return `,"message":${text(id)},"attempt":${attempt},"maxAttempts":${maxAttempts},${origin},"seconds":${seconds},"endToEndSeconds":${endToEndSeconds}`;
+  const origin =
+    requestId === null && traceparent === null
+      ? `,"requestId":null,"traceId":null,"seconds":`
+      : `,"requestId":${text(requestId)},"traceId":${text(traceIdOf(traceparent))},"seconds":`;
+  return `,"message":"${id}","attempt":${attempt},"maxAttempts":${maxAttempts}${origin}${seconds},"endToEndSeconds":${endToEndSeconds}`;
 }
 
 const text = (value: string | null): string => (value === null ? 'null' : JSON.stringify(value));

@@ -93,9 +93,13 @@ export function createLines(
   const begin = inside[symbols.lsCacheSym][info];
   const same = inside[symbols.chindingsSym];
   const end = `,"msg":${JSON.stringify(message)}}\n`;
+  let time = ''; // lines of one millisecond begin alike
+  let head = '';
   return (fields) => {
-    if (its.levelVal <= info)
-      inside[symbols.streamSym].write(begin + inside[symbols.timeSym]() + same + fields + end);
+    if (its.levelVal > info) return;
+    const now = inside[symbols.timeSym]();
+    if (now !== time) [time, head] = [now, begin + now + same];
+    inside[symbols.streamSym].write(head + fields + end);
   };
 }
 

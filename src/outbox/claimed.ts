@@ -45,11 +45,16 @@ export type LaneRow = Omit<ClaimedRow, 'queue' | 'priority' | 'attempts' | 'prob
   created: number;
 };
 
-export function laneMessage(row: LaneRow, { queue, priority }: Shared): ClaimedMessage {
+/** @param like its neighbour: what both are called is one text then, which is kept once and hashed once */
+export function laneMessage(
+  row: LaneRow,
+  { queue, priority }: Shared,
+  like: ClaimedMessage | undefined,
+): ClaimedMessage {
   return {
     id: row.id,
-    kind: row.kind,
-    name: row.name,
+    kind: like && row.kind === like.kind ? like.kind : row.kind,
+    name: like && row.name === like.name ? like.name : row.name,
     queue,
     payload: row.payload,
     attempt: 1,

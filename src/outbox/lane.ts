@@ -83,11 +83,11 @@ export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromOpe
   const { limit, queue, priority, leaseMs, workerId, from = null } = claim;
   const values = [limit, queue, priority, leaseMs, workerId, from];
   const { rows } = await tx.executeSql<LaneRow & { due: number | null; lag: number }>(claimLaneSql, values);
-  return rows.map((row) => ({
-    message: laneMessage(row, claim),
-    lag: row.lag,
-    due: row.due ?? row.created, // most are due when they are recorded
-  }));
+  let message: ClaimedMessage | undefined;
+  return rows.map((row) => {
+    message = laneMessage(row, claim, message);
+    return { message, lag: row.lag, due: row.due ?? row.created }; // most are due when they are recorded
+  });
 }
 
 /**

@@ -18,7 +18,7 @@ export function createLimits(registry: Registry): Limits {
   const names = new Set(limited.map((job) => job.name));
 
   function change(message: ClaimedMessage, by: 1 | -1): void {
-    if (message.kind !== 'job' || !names.has(message.name)) return;
+    if (names.size === 0 || message.kind !== 'job' || !names.has(message.name)) return;
     running.set(message.name, (running.get(message.name) ?? 0) + by);
   }
 

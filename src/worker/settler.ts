@@ -73,7 +73,8 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     for (let delay = 50; ; delay = Math.min(1_000, delay * 2)) {
       try {
         const settled = await outbox.settle(batchOf.map((one) => one.settlement));
-        const byId = new Map(settled.map((one) => [one.id, one]));
+        const byId = new Map<string, Settled>();
+        for (const one of settled) byId.set(one.id, one);
         for (const { settlement, resolve } of batchOf) resolve(byId.get(settlement.id));
         return;
       } catch (error) {

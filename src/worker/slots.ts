@@ -181,7 +181,9 @@ export function createSlots(size: number, { pace, wake, clock, onError }: SlotPo
   function enqueue(work: Work): void {
     const priority = work.priority ?? 0;
     const before = waiting.findLastIndex((other) => (other.work.priority ?? 0) >= priority);
-    waiting.splice(before + 1, 0, { work, since: clock.now() });
+    const one = { work, since: clock.now() };
+    if (before + 1 === waiting.length) waiting.push(one);
+    else waiting.splice(before + 1, 0, one);
   }
 
   /** Of what waits here, the last one has the lowest priority. Nothing long is claimed that way: another worker could start it. */

@@ -103,7 +103,8 @@ export function createWorker(options: WorkerOptions): Worker {
     sources.rest(queue, clock.now() + taken.restMs);
     if (taken.lags.length > 0) options.onRelayed(queue, taken.lags);
     pace.claimed(clock.now() - since);
-    for (const [i, message] of taken.messages.entries()) start(message, since, taken.turns[i]);
+    let place = 0;
+    for (const message of taken.messages) start(message, since, taken.turns[place++]);
     observe('claimed', { queue, messages: taken.messages.length });
     return true;
   }
