@@ -62,7 +62,6 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
     claim_token: `t${id}`,
     kind: 'job',
     created: 0,
-    due: null,
     lag: 0,
     due: id,
   });
