@@ -19,27 +19,17 @@ export type BulkOptions = {
   readonly db: Database;
   readonly queue: ParcelQueue;
   readonly parcels: PackOptions;
-  /** Messages that parcels of one queue name at most. */
+  /** Messages that open parcels of one lane stand for at most; while they stand for more than half of it, nothing is counted. */
   readonly highWater: number;
 };
 
 /** In a lane with fewer, messages are named: they are spread more evenly over the workers. */
 const much = 1_000;
 
-/**
- * There are enough while this part of them is left. The relay looks at growing intervals, each as long as all before it: when less than a
- * third was taken until one look, something is left at the next.
- */
-const enough = 2 / 3;
-
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = 'begin; set local synchronous_commit = off';
 
-/** Open parcels name nothing, and losing them loses nothing: those of a lane may stand for so many times as many, and looks at them are rare. */
-const larger = 4;
-
-export function createBulk({ db, queue, parcels, highWater: named }: BulkOptions): Bulk {
-  const highWater = larger * named;
+export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk {
   let isOutdated = false; // much was handed on by name: there may be lanes that are not known here
   let opened: readonly Lane[] = [];
 
@@ -55,7 +45,7 @@ export function createBulk({ db, queue, parcels, highWater: named }: BulkOptions
     async open() {
       if (!isOutdated && opened.length === 0) return 0;
       const messagesOf = await promised();
-      if (!isOutdated && opened.every((lane) => messagesOf(lane) > enough * highWater)) return 0;
+      if (!isOutdated && opened.every((lane) => messagesOf(lane) > highWater / 2)) return 0;
       const due = await dueLanes(db, highWater + much);
       const bulky = due.filter((lane) => lane.due >= much || messagesOf(lane) > 0);
       opened = bulky;
@@ -71,7 +61,7 @@ export function createBulk({ db, queue, parcels, highWater: named }: BulkOptions
 
   /** Not for every message that a worker takes: parcels would be small and many. */
   function missing({ due }: DueLane, there: number): number {
-    if (there > enough * highWater) return 0;
+    if (there > highWater / 2) return 0;
     return Math.max(0, Math.min(due, highWater) - there);
   }
 }

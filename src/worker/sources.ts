@@ -10,8 +10,10 @@ export type Sources = {
   add(source: Source): void;
   /** A notification: the name of pg-boss's queue that got parcels, or nothing: any may have got some. */
   hear(name: string): void;
-  /** Something was heard of it since this was asked last. */
-  isNews(queue: string): boolean;
+  /** Something was heard of it since its parcels were looked at, and that was not just now: a worker hears of what it gives back itself, too. */
+  isNews(queue: string, now: Milliseconds): boolean;
+  /** Its parcels are being looked at. */
+  looked(queue: string, now: Milliseconds): void;
   /** It is being looked at. */
   remove(source: Source): void;
   /** All that was found there waits for a job that runs as often as it may; an attempt that ends may change that. */
@@ -29,10 +31,14 @@ export type Sources = {
   isEmpty(): boolean;
 };
 
+/** Between two looks at parcels for which there is no other reason than news. */
+const pause: Milliseconds = 50;
+
 export function createSources(queues: readonly string[]): Sources {
   const hints = new Map<string, Source>();
   const full = new Map<string, Source>();
   const news = new Set<string>();
+  const looks = new Map<string, Milliseconds>();
   const rests = new Map<string, Milliseconds>();
   let aloneNext = true;
   const nameOf = ({ queue, alone }: Source): string => bossQueue(queue, alone);
@@ -55,7 +61,11 @@ export function createSources(queues: readonly string[]): Sources {
         add(source);
       }
     },
-    isNews: (queue) => news.delete(queue),
+    isNews: (queue, now) => news.has(queue) && now - (looks.get(queue) ?? Number.NEGATIVE_INFINITY) >= pause,
+    looked(queue, now) {
+      news.delete(queue);
+      looks.set(queue, now);
+    },
     remove(source) {
       hints.delete(nameOf(source));
       aloneNext = !source.alone;

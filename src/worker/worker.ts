@@ -86,7 +86,7 @@ export function createWorker(options: WorkerOptions): Worker {
     sources.remove(source); // before the fetch: a notification during it counts
     const since = clock.now();
     const want = { parcels, free, room: limits.room(queue) };
-    const lane = laneAhead(source, sources, claims);
+    const lane = laneAhead(source, sources, claims, since);
     [reserved, asked] = [alone, free];
     const claim = lane ? claimOnward(lane, free, claims) : takeAndClaim(queue, alone, want, claims);
     const taken = await claim.catch((error: unknown) => {

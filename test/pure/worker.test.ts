@@ -213,9 +213,11 @@ describe('the claims of a worker', () => {
     await steps(it);
     expect([it.claims, asked(it)]).toEqual([[room], []]);
     it.worker.hint('jobs');
+    it.pass(50);
     await it.deliver(room);
     await steps(it);
     expect([it.claims, asked(it)]).toEqual([[room], [room]]);
+    it.worker.hint('jobs'); // of what it gave back itself, or of news that can wait
     it.takes[0]!.answer();
     await turn();
     await it.deliver(room);
