@@ -1,9 +1,9 @@
 // A lane: what waits in one queue with one priority. Where much waits, the relay does not name messages, it opens the lane: a worker
 // claims whatever is next in it, and the stamp of the relay and the claim are one version of the row instead of two (invariant I).
 
-import type { Executor, SqlResult } from '../db/executor.ts';
+import type { Executor } from '../db/executor.ts';
 import { lanes } from './claim.ts';
-import { claimedMessage, laneMessage, type ClaimedRow, type LaneRow } from './claimed.ts';
+import { laneMessage, type LaneRow } from './claimed.ts';
 import type { DueMessage } from './due.ts';
 import { isOpen } from './gate.ts';
 import { enter } from './ledger.ts';
@@ -38,21 +38,18 @@ export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> 
 
 // A row that is locked stays where it is: its place in the table (ctid) is the shortest way to it. The gate is asked about the parameter and
 // not about the column: of a column with one value the planner believes that nothing passes the gate, and reads and sorts the whole table.
-const next = (from = '') => `
+export const next = (priority = '$3', from = '') => `
   next as (
     select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-     where ${head}${from} and queue = $2 and priority = $3 and ${isOpen('$2::text')}
+     where ${head}${from} and queue = $2 and priority = ${priority} and ${isOpen('$2::text')}
      order by available_at limit $1 for update skip locked)`;
 
 // date_part gives a float, extract a numeric, which takes twice as long to make and to turn into one.
 const lag = `date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
 
-/**
- * Claims what has no attempt behind it of the next messages: limit, queue, priority, lease in ms, worker, from which time on they are due,
- * in seconds since the epoch, or null (invariants E and F).
- */
-export const claimLaneSql = `
-  with ${next(` and available_at >= coalesce(to_timestamp($6::float8), '-infinity')`)},
+/** Of the next messages, what has no attempt behind it is claimed (invariants E and F): limit, queue, a priority, lease in ms, worker. */
+export const claimOf = (found: string): string => `
+  with ${found},
   fresh as (select * from next where attempts = 0 and attempts < max_attempts and ${guard('claim')}),${enter('fresh')}
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
@@ -60,7 +57,11 @@ export const claimLaneSql = `
          revision = m.revision + 1
    where m.ctid = any(array(select ctid from fresh))
   returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-            date_part('epoch', m.created_at) as created, date_part('epoch', nullif(m.available_at, m.created_at)) as due, ${lag}`;
+            date_part('epoch', m.created_at) as created, ${lag}`;
+
+/** The sixth: from which time on they are due, in seconds since the epoch, or null. */
+export const claimLaneSql = `${claimOf(next('$3', ` and available_at >= coalesce(to_timestamp($6::float8), '-infinity')`))},
+            date_part('epoch', nullif(m.available_at, m.created_at)) as due`;
 
 export type LaneClaim = Lane & {
   readonly limit: number;
@@ -88,32 +89,6 @@ export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromOpe
     message = laneMessage(row, claim, message);
     return { message, lag: row.lag, due: row.due ?? row.created }; // most are due when they are recorded
   });
-}
-
-/**
- * Claims likewise, of whatever lanes these queues have, above a priority: queues, limit, the priority, lease in ms, worker. A function of the
- * database (sql/0021_claim_next.sql): it is asked for one message at a time, and planning the statement would cost more than running it.
- */
-export const claimNextSql = 'select * from waybill.outbox_claim_next($1, $2, $3, $4, $5)';
-
-export type NextClaim = {
-  readonly queues: readonly string[];
-  readonly limit: number;
-  readonly above: number;
-  readonly leaseMs: number;
-  readonly workerId: string;
-};
-
-export async function claimNext(db: Executor, claim: NextClaim): Promise<FromLane[]> {
-  const { queues, limit, above, leaseMs, workerId } = claim;
-  const values = [queues, limit, above, leaseMs, workerId];
-  return claimed(await db.executeSql<RowFromLane>(claimNextSql, values, true));
-}
-
-type RowFromLane = ClaimedRow & { lag: number };
-
-function claimed({ rows }: SqlResult<RowFromLane>): FromLane[] {
-  return rows.map((row) => ({ message: claimedMessage(row), lag: row.lag }));
 }
 
 /** Stamps the next messages as the relay does, so that they travel in parcels: limit, queue, priority, only those with an attempt behind them. */

@@ -3,8 +3,9 @@
 // limit or a rate goes through the relay. With every slot taken it claims only what is more urgent than what waits for one.
 
 import type { Executor } from '../db/executor.ts';
-import { claimNext } from '../outbox/lane.ts';
+import type { FromLane } from '../outbox/lane.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
+import { claimNext, claimTop, planningSql, type FromTop } from '../outbox/top-lane.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { ClaimPorts } from './claim.ts';
 import { createHints, type Hints } from './hints.ts';
@@ -33,11 +34,13 @@ export type ShortcutPorts = {
 };
 
 const lowest = -2_147_483_648; // no priority is below it
+const nothing: FromTop = { taken: [], isAll: false };
 
 export function createShortcut(ports: ShortcutPorts): Shortcut {
   const { queues, slots, claims, others, onError } = ports;
   let asked = 0;
   let session: Executor | undefined;
+  const planning = new WeakSet<Executor>(); // sessions that keep plans of what is asked on them
 
   function room(): { readonly count: number; readonly above: number } {
     const elsewhere = others();
@@ -51,16 +54,33 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
     if (limit <= 0) return undefined; // the relay makes a parcel of it
     asked = limit;
     try {
-      const { db, leaseMs, workerId } = claims;
       const since = ports.clock.now();
-      const taken = await claimNext(session ?? db, { queues: names, limit, above, leaseMs, workerId });
-      for (const { message } of taken) ports.start(message, since);
-      const byQueue = Map.groupBy(taken, ({ message }) => message.queue);
-      ports.claimed(new Map([...byQueue].map(([queue, its]) => [queue, its.map(({ lag }) => lag)])));
-      return taken.length;
+      const { leaseMs, workerId } = claims;
+      const want = { queues: names, limit, above, leaseMs, workerId };
+      const [name] = names;
+      const isPlanning = session !== undefined && planning.has(session);
+      const top = isPlanning && names.length === 1 ? await claimTop(session!, name!, want) : nothing;
+      started(top.taken, since);
+      if (top.isAll) return top.taken.length;
+      const others = await claimNext(session ?? claims.db, { ...want, limit: limit - top.taken.length });
+      started(others, since);
+      if (session && !isPlanning) await plan(session);
+      return top.taken.length + others.length;
     } finally {
       asked = 0;
     }
+  }
+
+  function started(taken: readonly FromLane[], since: Milliseconds): void {
+    asked -= taken.length;
+    for (const { message } of taken) ports.start(message, since);
+    const byQueue = Map.groupBy(taken, ({ message }) => message.queue);
+    ports.claimed(new Map([...byQueue].map(([queue, its]) => [queue, its.map(({ lag }) => lag)])));
+  }
+
+  async function plan(on: Executor): Promise<void> {
+    await on.executeSql(planningSql);
+    planning.add(on);
   }
 
   const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

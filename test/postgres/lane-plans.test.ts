@@ -40,15 +40,20 @@ async function nodesOf(sql: string, values: unknown[]): Promise<Node[]> {
 }
 
 describe('I: where everything waits in one lane', () => {
-  it.each(['look', 'due lanes', 'claim of a lane', 'relay of a lane', 'take due', 'claim what is due'])(
-    '%s reads no more of it than it takes',
-    async (name) => {
-      const { sql, values } = statements[name]!;
-      const nodes = await nodesOf(sql, values([]));
-      const ofTable = nodes.filter((node) => node['Relation Name'] === 'outbox_messages');
-      expect(ofTable.map((node) => node['Node Type'])).not.toContain('Seq Scan');
-      expect(nodes.map((node) => node['Index Name'])).toContain('outbox_waiting');
-      for (const node of ofTable) expect(node['Actual Rows']).toBeLessThanOrEqual(waiting / 2);
-    },
-  );
+  it.each([
+    'look',
+    'due lanes',
+    'claim of a lane',
+    'claim of a top lane',
+    'relay of a lane',
+    'take due',
+    'claim what is due',
+  ])('%s reads no more of it than it takes', async (name) => {
+    const { sql, values } = statements[name]!;
+    const nodes = await nodesOf(sql, values([]));
+    const ofTable = nodes.filter((node) => node['Relation Name'] === 'outbox_messages');
+    expect(ofTable.map((node) => node['Node Type'])).not.toContain('Seq Scan');
+    expect(nodes.map((node) => node['Index Name'])).toContain('outbox_waiting');
+    for (const node of ofTable) expect(node['Actual Rows']).toBeLessThanOrEqual(waiting / 2);
+  });
 });

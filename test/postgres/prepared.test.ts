@@ -3,7 +3,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor } from '../../src/db/executor.ts';
-import { claimNext } from '../../src/outbox/lane.ts';
+import { claimNext } from '../../src/outbox/top-lane.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

@@ -1,5 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { claimNext } from '../../src/outbox/lane.ts';
+import type pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { toExecutor, type Executor } from '../../src/db/executor.ts';
+import type { FromLane } from '../../src/outbox/lane.ts';
+import { claimNext, claimTop, planningSql } from '../../src/outbox/top-lane.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
 import { park } from '../../src/outbox/park.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
@@ -15,7 +18,16 @@ beforeAll(async () => {
   database = await testDatabase();
   outbox = createPostgresOutbox(database.db);
 });
-afterAll(() => database.end());
+const clients: pg.Client[] = [];
+afterAll(async () => {
+  for (const client of clients) await client.end();
+  await database.end();
+});
+beforeEach(async () => {
+  await database.db.executeSql(
+    'truncate waybill.outbox_messages, waybill.outbox_ledger, waybill.queues cascade',
+  );
+});
 
 const lowest = -2_147_483_648;
 const jobs = (queue: string, n = 1, over: Partial<NewMessage> = {}): NewMessage[] =>
@@ -24,19 +36,50 @@ const jobs = (queue: string, n = 1, over: Partial<NewMessage> = {}): NewMessage[
 const record = async (messages: readonly NewMessage[]): Promise<string[]> =>
   (await outbox.enqueue(messages)).map(({ id }) => id);
 
-async function claim(queues: readonly string[], limit = 100, above = lowest, workerId = 'w') {
-  return claimNext(database.db, { queues, limit, above, leaseMs: 60_000, workerId });
+type Claim = (
+  queues: readonly string[],
+  limit?: number,
+  above?: number,
+  workerId?: string,
+) => Promise<readonly FromLane[]>;
+
+const byFunction: Claim = (queues, limit = 100, above = lowest, workerId = 'w') =>
+  claimNext(database.db, { queues, limit, above, leaseMs: 60_000, workerId });
+
+/** Claims as a worker does where it heard a nudge (src/worker/shortcut.ts). */
+async function planningSession({ db }: TestDatabase): Promise<Executor> {
+  const client = await db.connect();
+  clients.push(client);
+  const session = toExecutor(client);
+  await session.executeSql(planningSql);
+  return session;
 }
 
-const idsOf = (taken: Awaited<ReturnType<typeof claim>>): string[] =>
-  taken.map(({ message }) => message.id).toSorted();
+function inSessions(): Claim {
+  const sessions = new Map<string, Promise<Executor>>();
+  return async (queues, limit = 100, above = lowest, workerId = 'w') => {
+    if (!sessions.has(workerId)) sessions.set(workerId, planningSession(database));
+    const session = await sessions.get(workerId)!;
+    const want = { queues, limit, above, leaseMs: 60_000, workerId };
+    if (queues.length > 1) return claimNext(session, want);
+    const { taken, isAll } = await claimTop(session, queues[0]!, want);
+    return isAll
+      ? taken
+      : [...taken, ...(await claimNext(session, { ...want, limit: limit - taken.length }))];
+  };
+}
+
+const idsOf = (taken: readonly FromLane[]): string[] => taken.map(({ message }) => message.id).toSorted();
 
 async function rowsOf(queue: string) {
   const sql = `select status, attempts, relayed_at is not null as relayed, counted, claimed_by from waybill.outbox_messages where queue = $1`;
   return (await database.db.executeSql(sql, [queue])).rows;
 }
 
-describe('a claim on the shortcut', () => {
+describe.each([
+  ['by the function', byFunction],
+  ['where a nudge was heard', inSessions()],
+])('a claim on the shortcut, %s', (_, claim) => {
   it('C, E: is a claim like any other, and the stamp of the relay', async () => {
     const [id] = await record(jobs('plain', 1, { deliveryKey: 'k1', requestId: 'r1', priority: 7 }));
     const [taken] = await claim(['plain']);
@@ -148,14 +191,40 @@ describe('a claim on the shortcut', () => {
     });
     expect(idsOf(await claim(['locked']))).toEqual([locked]);
   });
+});
 
-  it('I: a plan that a session made while the table was empty serves a large one: no row but the ones taken is looked at', async () => {
+describe('a claim from the top lane', () => {
+  it('tells whether something is left in its queue', async () => {
+    const session = await planningSession(database);
+    const claim = (limit: number) =>
+      claimTop(session, 'ranked', {
+        queues: ['ranked'],
+        limit,
+        above: lowest,
+        leaseMs: 60_000,
+        workerId: 'w',
+      });
+    const later = { availableAt: new Date(Date.now() + 3_600_000) };
+    await record([...jobs('ranked', 2, { priority: 5 }), ...jobs('ranked', 2)]);
+    expect(await claim(9)).toMatchObject({ taken: [{}, {}], isAll: false });
+    expect(await claim(9)).toMatchObject({ taken: [{}, {}], isAll: true });
+    expect(await claim(9)).toMatchObject({ taken: [], isAll: false }); // nothing says that there is nothing
+    await record([...jobs('ranked', 1, { priority: 9, ...later }), ...jobs('ranked', 1)]);
+    expect(await claim(9)).toMatchObject({ taken: [], isAll: false }); // the top lane is not due
+  });
+});
+
+describe('a plan that a session made while the table was empty', () => {
+  const ask = { queues: ['jobs'], limit: 10, above: lowest, leaseMs: 60_000, workerId: 'w' };
+  it.each([
+    ['of the function', async (other: TestDatabase) => other.db, (on: Executor) => claimNext(on, ask)],
+    ['of a top lane', planningSession, async (on: Executor) => (await claimTop(on, 'jobs', ask)).taken],
+  ])('I: serves a large one, %s: no row but the ones taken is looked at', async (_, sessionOf, claim) => {
     const other = await testDatabase({ max: 1 });
     try {
-      const { db } = other;
-      const ask = { queues: ['jobs'], limit: 10, above: lowest, leaseMs: 60_000, workerId: 'w' };
+      const db = await sessionOf(other);
       await db.executeSql('alter table waybill.outbox_messages set (autovacuum_enabled = off)');
-      for (let i = 0; i < 10; i++) await claimNext(db, ask);
+      for (let i = 0; i < 10; i++) await claim(db);
       await db.executeSql(
         `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority)
            select gen_random_uuid(), 'job', 'noop', 'jobs', '{}', 5, i % 3 from generate_series(1, 30000) i`,
@@ -168,9 +237,10 @@ describe('a claim on the shortcut', () => {
         return (await db.executeSql<{ n: number }>(sql)).rows[0]!.n;
       };
       const before = await blocks();
-      for (let i = 0; i < 20; i++) expect(await claimNext(db, ask)).toHaveLength(10);
+      for (let i = 0; i < 20; i++) expect(await claim(db)).toHaveLength(10);
       expect((await blocks()) - before).toBe(0);
     } finally {
+      for (const client of clients.splice(0)) await client.end();
       await other.end();
     }
   });

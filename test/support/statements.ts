@@ -34,7 +34,8 @@ import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../.
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { takeDueSql } from '../../src/outbox/due.ts';
 import { exhaustSql, expireSql, suspectsSql, unrelaySql } from '../../src/outbox/lapsed.ts';
-import { claimLaneSql, claimNextSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
+import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
+import { claimNextSql, claimTopSql } from '../../src/outbox/top-lane.ts';
 import { lookSql } from '../../src/outbox/look.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
@@ -195,6 +196,11 @@ export const statements: Record<string, Statement> = {
     sql: claimNextSql, // a function: test/postgres/shortcut.test.ts looks at what it touches
     values: () => [['q1', 'q2'], 25, 0, 15_000, 'w'],
     uses: [],
+  },
+  'claim of a top lane': {
+    sql: claimTopSql,
+    values: () => [25, 'q1', -1, 15_000, 'w'],
+    uses: ['outbox_waiting'],
   },
   'relay of a lane': {
     sql: relayLaneSql,
