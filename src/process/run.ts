@@ -8,6 +8,7 @@ import { serveHealth } from './health.ts';
 import { growHeapWithWork } from './heap.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
+import { dropLeftovers } from './leftovers.ts';
 import { runLoop } from './loop.ts';
 
 /** What parts stand on. Parts that name the same object share it. */
@@ -70,6 +71,7 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
   const { config, log, db, fleet, signal } = host;
   await reachDatabase(host);
   const parts = await compose(host);
+  await dropLeftovers();
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
   log.info(
     {

@@ -1,4 +1,7 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
@@ -24,10 +27,14 @@ function peaksOf(before: string): { readonly young: number } {
       await turn();
     }
     console.log(JSON.stringify(peaks));`;
+  return JSON.parse(run(code)) as { young: number };
+}
+
+/** @param folder for temporary files: where tsx keeps what it has compiled */
+function run(code: string, folder = tmpdir()): string {
   const args = ['--import', 'tsx', '--input-type=module', '-e', code];
-  return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8' })) as {
-    young: number;
-  };
+  const env = { ...process.env, TMPDIR: folder };
+  return execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', env });
 }
 
 test('the young generation stands still until there is work, and grows with it, up to a bound', () => {
@@ -35,4 +42,27 @@ test('the young generation stands still until there is work, and grows with it, 
   const working = peaksOf('keepHeapSmall(); growHeapWithWork();');
   expect(working.young).toBeGreaterThan(2 * still.young);
   expect(working.young).toBeLessThanOrEqual(64); // V8's own bound is 128; a step more may be taken before the bound is seen
+});
+
+test('the thread of the compiler ends when everything is loaded, and begins again when it is needed', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-first-start-'));
+  const code = `
+    import { readdirSync } from 'node:fs';
+    import { setImmediate as turn } from 'node:timers/promises';
+    import { dropLeftovers } from './src/process/leftovers.ts';
+    const threads = () => readdirSync('/proc/self/task').length;
+    const before = threads();
+    await dropLeftovers();
+    const end = Date.now() + 10_000;
+    while (threads() >= before && Date.now() < end) await turn();
+    const after = threads();
+    const { parseDuration } = await import('./src/duration.ts');
+    console.log(JSON.stringify({ before, after, later: typeof parseDuration }));`;
+  try {
+    const { before, after, later } = JSON.parse(run(code, folder)) as Record<string, unknown>;
+    expect(after).toBe(Number(before) - 1);
+    expect(later).toBe('function');
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
