@@ -9,7 +9,7 @@ import { runInNewContext } from 'node:vm';
 /** Once, when everything is loaded and nothing has begun: it stops the process for some 20 to 60 ms. */
 export async function dropLeftovers(): Promise<void> {
   for (const [file, module] of Object.entries(createRequire(import.meta.url).cache))
-    if (isCompiler(file)) await (module?.exports as { stop?: () => Promise<void> }).stop?.();
+    if (module && isCompiler(file)) await (module.exports as { stop?: () => Promise<void> }).stop?.();
   setFlagsFromString('--expose-gc');
   (runInNewContext('gc') as NodeJS.GCFunction)({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

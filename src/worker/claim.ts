@@ -41,6 +41,8 @@ export type Taken = {
   readonly parcels: number;
   /** Messages that went back because their job runs as often as it may. */
   readonly heldBack: number;
+  /** Parcels went back: a notification tells all workers. */
+  readonly gaveBack?: boolean;
 };
 
 /** Takes up to `parcels` parcels of one queue and claims at most `free` of their messages. */
@@ -86,6 +88,7 @@ export async function takeAndClaim(
       // Of a closed queue no more than one fetch for each poll: a hold is over soon, and then the parcels are wanted where they are.
       more: !closed && (parcels.length === count || left.length > 0),
       heldBack,
+      gaveBack: !closed && left.length > 0,
     };
   });
 }

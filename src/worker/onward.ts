@@ -2,7 +2,6 @@
 // Parcels are looked at again when it finds less, when new ones come, and when the worker's bookmark has had its time.
 
 import type { Lane } from '../outbox/lane.ts';
-import type { Milliseconds } from '../ports.ts';
 import type { ClaimPorts, Taken } from './claim.ts';
 import { claimOn } from './opening.ts';
 import type { Source, Sources } from './sources.ts';
@@ -12,12 +11,11 @@ export function laneAhead(
   { queue, alone }: Source,
   sources: Sources,
   { bookmarks, turns }: ClaimPorts,
-  now: Milliseconds,
 ): Lane | undefined {
   if (alone || turns?.has(queue)) return undefined;
   const lane = bookmarks?.going(queue);
-  if (lane && !sources.isNews(queue, now)) return lane;
-  sources.looked(queue, now);
+  if (lane && !sources.isNews(queue)) return lane;
+  sources.looked(queue);
   return undefined;
 }
 

@@ -10,10 +10,12 @@ export type Sources = {
   add(source: Source): void;
   /** A notification: the name of pg-boss's queue that got parcels, or nothing: any may have got some. */
   hear(name: string): void;
-  /** Something was heard of it since its parcels were looked at, and that was not just now: a worker hears of what it gives back itself, too. */
-  isNews(queue: string, now: Milliseconds): boolean;
+  /** Something was heard of it since its parcels were looked at. */
+  isNews(queue: string): boolean;
   /** Its parcels are being looked at. */
-  looked(queue: string, now: Milliseconds): void;
+  looked(queue: string): void;
+  /** This worker put parcels there itself: one notification more, or one that was heard already, is no news. */
+  gave(queue: string): void;
   /** It is being looked at. */
   remove(source: Source): void;
   /** All that was found there waits for a job that runs as often as it may; an attempt that ends may change that. */
@@ -31,14 +33,11 @@ export type Sources = {
   isEmpty(): boolean;
 };
 
-/** Between two looks at parcels for which there is no other reason than news. */
-const pause: Milliseconds = 50;
-
 export function createSources(queues: readonly string[]): Sources {
   const hints = new Map<string, Source>();
   const full = new Map<string, Source>();
   const news = new Set<string>();
-  const looks = new Map<string, Milliseconds>();
+  const own = new Map<string, number>(); // notifications to come of what this worker gave
   const rests = new Map<string, Milliseconds>();
   let aloneNext = true;
   const nameOf = ({ queue, alone }: Source): string => bossQueue(queue, alone);
@@ -55,16 +54,19 @@ export function createSources(queues: readonly string[]): Sources {
   return {
     add,
     hear(name) {
+      if (name === '') own.clear(); // what was sent meanwhile is lost
       const its = name === '' ? queues.map((queue) => ({ queue, alone: false })) : [fromBossQueue(name)];
       for (const source of its) {
-        news.add(source.queue);
+        const rest = own.get(source.queue) ?? 0;
+        if (rest > 0) own.set(source.queue, rest - 1);
+        else news.add(source.queue);
         add(source);
       }
     },
-    isNews: (queue, now) => news.has(queue) && now - (looks.get(queue) ?? Number.NEGATIVE_INFINITY) >= pause,
-    looked(queue, now) {
-      news.delete(queue);
-      looks.set(queue, now);
+    isNews: (queue) => news.has(queue),
+    looked: (queue) => void news.delete(queue),
+    gave(queue) {
+      if (!news.delete(queue)) own.set(queue, (own.get(queue) ?? 0) + 1);
     },
     remove(source) {
       hints.delete(nameOf(source));

@@ -86,7 +86,7 @@ export function createWorker(options: WorkerOptions): Worker {
     sources.remove(source); // before the fetch: a notification during it counts
     const since = clock.now();
     const want = { parcels, free, room: limits.room(queue) };
-    const lane = laneAhead(source, sources, claims, since);
+    const lane = laneAhead(source, sources, claims);
     [reserved, asked] = [alone, free];
     const claim = lane ? claimOnward(lane, free, claims) : takeAndClaim(queue, alone, want, claims);
     const taken = await claim.catch((error: unknown) => {
@@ -95,6 +95,7 @@ export function createWorker(options: WorkerOptions): Worker {
       throw error;
     });
     [reserved, asked] = [alone && taken.messages.length > 0, 0];
+    if (taken.gaveBack) sources.gave(queue);
     if (taken.parcels > 0) sizes.set(queue, Math.max(1, taken.offered / taken.parcels));
     const nothing = taken.heldBack > 0 && taken.messages.length === 0;
     // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.

@@ -209,15 +209,14 @@ describe('the claims of a worker', () => {
 
   it('go on without a parcel where the last one found all that it wanted, until parcels come or the bookmark has had its time', async () => {
     const it = await full({ isMarking: true });
+    it.worker.hint('jobs'); // of what it gave back itself
     await it.deliver(room);
     await steps(it);
     expect([it.claims, asked(it)]).toEqual([[room], []]);
     it.worker.hint('jobs');
-    it.pass(50);
     await it.deliver(room);
     await steps(it);
     expect([it.claims, asked(it)]).toEqual([[room], [room]]);
-    it.worker.hint('jobs'); // of what it gave back itself, or of news that can wait
     it.takes[0]!.answer();
     await turn();
     await it.deliver(room);
