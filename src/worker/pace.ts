@@ -30,7 +30,7 @@ const short: Milliseconds = 4;
 const long: Milliseconds = 250;
 /** Of short ones so many are in flight as the slots deliver in this time. */
 const window: Milliseconds = 20;
-const most = 500;
+const most = 1_000;
 /** Claimed ahead at most: what is claimed and has not begun is repeated by no crash. */
 const mostAhead = 1_000;
 /** What is claimed ahead starts within so many claims' time, and half a delivery more, so that fewer claims take more … */

@@ -30,7 +30,7 @@ export type SettlerOptions = {
 
 const batch = 500;
 /**
- * Half of what may be in flight: the first of a batch waits for no more while each turn of the event loop brings some, and with so many
+ * A quarter of what may be in flight: the first of a batch waits for no more while each turn of the event loop brings some, and with so many
  * waiting a second statement begins beside the first, because one waits for the disk while the other is at work.
  */
 const crowd = 250;

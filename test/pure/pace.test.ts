@@ -33,12 +33,12 @@ describe('pace', () => {
     expect([pace.inFlight(), pace.batch(), pace.gather()]).toEqual([50, 1, 0]);
   });
 
-  it('D: never more in flight than twice the slots, or 500 where deliveries are short', () => {
+  it('D: never more in flight than twice the slots, or 1,000 where deliveries are short', () => {
     fc.assert(
       fc.property(slots, took, took, (size, deliveries, claims) => {
         const pace = paceOf(size, deliveries, claims);
         expect(pace.inFlight()).toBeGreaterThanOrEqual(2 * size);
-        expect(pace.inFlight()).toBeLessThanOrEqual(Math.max(2 * size, 500));
+        expect(pace.inFlight()).toBeLessThanOrEqual(Math.max(2 * size, 1_000));
         expect(pace.ahead(times(size, 0), 1)).toBeLessThanOrEqual(1_000);
       }),
     );
@@ -131,7 +131,7 @@ describe('pace', () => {
 
   it('deliveries that do nothing are claimed ahead by hundreds', () => {
     const pace = steadyPace(25, 0.2, [20]);
-    expect([pace.inFlight(), pace.ahead([], 0)]).toEqual([500, 1_000]);
+    expect([pace.inFlight(), pace.ahead([], 0)]).toEqual([1_000, 1_000]);
     expect(pace.isShort()).toBe(true);
   });
 
