@@ -60,7 +60,7 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
       const [name] = names;
       const isPlanning = session !== undefined && planning.has(session);
       const top = isPlanning && names.length === 1 ? await claimTop(session!, name!, want) : nothing;
-      started(top.taken, since);
+      if (top.taken.length > 0) started(top.taken, since);
       if (top.isAll) return top.taken.length;
       const others = await claimNext(session ?? claims.db, { ...want, limit: limit - top.taken.length });
       started(others, since);
