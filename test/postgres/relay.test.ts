@@ -41,6 +41,12 @@ async function waiting(name = 'jobs'): Promise<number> {
   return (await database.db.executeSql<{ n: number }>(sql, [name])).rows[0]!.n;
 }
 
+async function failOnce(ids: readonly string[]): Promise<void> {
+  const outbox = createPostgresOutbox(database.db);
+  const held = await outbox.claimBatch({ ids, limit: ids.length, leaseMs: 60_000, workerId: 'w' });
+  for (const { id, claimToken } of held) await outbox.markFailed(id, claimToken, 'no luck');
+}
+
 const claims = {
   get db() {
     return database.db;
@@ -117,11 +123,9 @@ describe('relay', () => {
 
   it('F: in an open parcel, what has an attempt behind it is handed on in a parcel of its own', async () => {
     const { db } = database;
-    const outbox = createPostgresOutbox(db);
-    const all = await outbox.enqueue(jobs(30, { queue: 'mixed' }));
+    const all = await createPostgresOutbox(db).enqueue(jobs(30, { queue: 'mixed' }));
     const tried = all.slice(10, 13).map(({ id }) => id);
-    const held = await outbox.claimBatch({ ids: tried, limit: 3, leaseMs: 60_000, workerId: 'w' });
-    for (const { id, claimToken } of held) await outbox.markFailed(id, claimToken, 'no luck');
+    await failOnce(tried);
     const open = { queue: 'mixed', priority: 0, ids: [], any: 40 };
     await db.transaction((tx) => queue.send(tx, [open]));
     const first = { ...claims, leaseMs: 60_000 };
@@ -137,11 +141,9 @@ describe('relay', () => {
 
   it('A, F: claims that go on without a parcel take each message once, none with an attempt behind it, and none of a closed queue', async () => {
     const { db } = database;
-    const outbox = createPostgresOutbox(db);
-    const all = await outbox.enqueue(jobs(2_000, { queue: 'going' }));
+    const all = await createPostgresOutbox(db).enqueue(jobs(2_000, { queue: 'going' }));
     const tried = all.slice(700, 703).map(({ id }) => id);
-    const held = await outbox.claimBatch({ ids: tried, limit: 3, leaseMs: 60_000, workerId: 'w' });
-    for (const { id, claimToken } of held) await outbox.markFailed(id, claimToken, 'no luck');
+    await failOnce(tried);
     const open = { queue: 'going', priority: 0, ids: [], any: 100 };
     await db.transaction((tx) => queue.send(tx, [open, open]));
     const seen: string[] = [];
