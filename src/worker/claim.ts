@@ -41,9 +41,10 @@ export type Taken = {
   readonly parcels: number;
   /** Messages that went back because their job runs as often as it may. */
   readonly heldBack: number;
-  /** Parcels went back: a notification tells all workers. */
-  readonly gaveBack?: boolean;
+  /** Parcels went back: a notification tells all workers. */ readonly gaveBack?: boolean;
 };
+
+export const nothing = { messages: [], turns: [], lags: [], offered: 0, parcels: 0, heldBack: 0, restMs: 0 };
 
 /** Takes up to `parcels` parcels of one queue and claims at most `free` of their messages. */
 export async function takeAndClaim(
@@ -56,8 +57,7 @@ export async function takeAndClaim(
   return db.transaction(async (tx) => {
     const booking = await turns?.get(name)?.(tx, want.free);
     const free = booking?.count ?? want.free;
-    const restMs = booking?.restMs ?? 0;
-    const none = { messages: [], turns: [], lags: [], offered: 0, parcels: 0, heldBack: 0, restMs };
+    const none = { ...nothing, restMs: booking?.restMs ?? 0 };
     if (free === 0) return { ...none, more: true };
     const count = Math.min(want.parcels, free);
     const parcels = await queue.take(tx, name, alone, count);

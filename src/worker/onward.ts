@@ -2,7 +2,7 @@
 // Parcels are looked at again when it finds less, when new ones come, and when the worker's bookmark has had its time.
 
 import type { Lane } from '../outbox/lane.ts';
-import type { ClaimPorts, Taken } from './claim.ts';
+import { nothing, type ClaimPorts, type Taken } from './claim.ts';
 import { claimOn } from './opening.ts';
 import type { Source, Sources } from './sources.ts';
 
@@ -23,13 +23,9 @@ export function laneAhead(
 export async function claimOnward(lane: Lane, free: number, ports: ClaimPorts): Promise<Taken> {
   const { claimed } = await claimOn(ports.db, lane, free, ports);
   return {
+    ...nothing,
     messages: claimed.map(({ message }) => message),
     lags: claimed.map(({ lag }) => lag),
-    turns: [],
     more: true,
-    restMs: 0,
-    offered: 0,
-    parcels: 0,
-    heldBack: 0,
   };
 }
