@@ -42,6 +42,7 @@ export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptio
       processes: each(cpuMs(contender.pids()), before[0]),
       postgres: each(cpuMs([field.postmaster]), before[1]),
     };
+    await contender.clear(); // what is left of a round is no load for the next: flat measures that
     cpu.set(contender.name, [...(cpu.get(contender.name) ?? []), used]);
     return size / (ms / 1_000);
   }

@@ -42,10 +42,7 @@ type Spec = {
 const few = 20_000;
 
 const specs = {
-  'pg-boss': {
-    package: 'pg-boss',
-    clear: [`delete from pgboss.job where name = 'noop'`, 'vacuum pgboss.job_common'],
-  },
+  'pg-boss': { package: 'pg-boss', clear: ['truncate pgboss.job'] },
   'graphile-worker': { package: 'graphile-worker', clear: ['truncate graphile_worker._private_jobs'] },
   bullmq: { package: 'bullmq', clear: [] },
   'bullmq-postgres': { package: 'bullmq', clear: ['truncate bullmq.job cascade'], atMost: few },

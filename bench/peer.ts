@@ -1,5 +1,5 @@
-// A peer as a contender: a worker process and, for latency, a second one that adds. New processes for each round, so that none has an
-// advantage from the round before; nobody starts working before it is told to.
+// A peer as a contender: a worker process and, for latency, a second one that adds. The worker process stays for all rounds, as ours do: one
+// that has just been started takes half as long again. Nobody works before it is told to.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -32,11 +32,7 @@ export function peer({ name, url, env = {}, clear, atMost }: PeerOptions): Conte
     await child.ready();
     return child;
   }
-  async function renew(): Promise<Child> {
-    await worker?.end();
-    worker = await start();
-    return worker;
-  }
+  const working = async (): Promise<Child> => (worker ??= await start());
   async function inTime<T>(work: Promise<T>, what: string): Promise<T> {
     const done = new AbortController();
     const late = sleep(patienceMs, undefined, { signal: done.signal }).then(() => {
@@ -44,42 +40,44 @@ export function peer({ name, url, env = {}, clear, atMost }: PeerOptions): Conte
     });
     return Promise.race([work, late]).finally(() => done.abort());
   }
-  async function settle(messages: number, all: boolean): Promise<void> {
-    await worker!.ask('work');
-    await worker!.ask('handled', messages);
-    if (all) await worker!.ask('settled');
+  async function settle(child: Child, messages: number, all: boolean): Promise<void> {
+    await child.ask('work');
+    await child.ask('handled', messages);
+    if (all) await child.ask('settled');
   }
   return {
     name,
     atMost,
-    fill: async (messages) => (await renew()).ask('fill', messages).then(() => undefined),
-    fillLater: async (messages) => (await renew()).ask('fillLater', messages).then(() => undefined),
+    fill: async (messages) => void (await (await working()).ask('fill', messages)),
+    fillLater: async (messages) => void (await (await working()).ask('fillLater', messages)),
     async drain(messages, all) {
+      const child = await working();
       const began = performance.now();
-      await inTime(settle(messages, all), `settle ${messages} messages`);
-      return performance.now() - began;
+      await inTime(settle(child, messages, all), `settle ${messages} messages`);
+      const ms = performance.now() - began;
+      await inTime(child.ask('rest'), 'rest');
+      return ms;
     },
     async latency(messages) {
-      const [working, adding] = [await renew(), await start()];
+      const [child, adding] = [await working(), await start()];
       const added: number[] = [];
       try {
-        await inTime(working.ask('work'), 'begin');
+        await inTime(child.ask('work'), 'begin');
         for (let i = -warmUp; i < messages; i++) {
           const at = (await inTime(adding.ask('add', i), 'add a message')) as number;
           if (i >= 0) added.push(at);
-          if (i === -1) await inTime(working.ask('handled', warmUp), 'handle what warms it up');
+          if (i === -1) await inTime(child.ask('handled', warmUp), 'handle what warms it up');
           await sleep(20 + ((i + warmUp) % 7)); // the pace of an idle fleet
         }
-        await inTime(working.ask('handled', warmUp + messages), `handle ${messages} messages`);
+        await inTime(child.ask('handled', warmUp + messages), `handle ${messages} messages`);
       } finally {
         await adding.end();
       }
-      const began = new Map((await working.ask('began')) as [number, number][]);
+      const began = new Map((await child.ask('began')) as [number, number][]);
+      await inTime(child.ask('rest'), 'rest');
       return added.map((at, i) => began.get(i)! - at);
     },
     async clear() {
-      await worker?.end();
-      worker = undefined;
       if (clear.length === 0) return;
       const client = new pg.Client({ connectionString: url });
       await client.connect();

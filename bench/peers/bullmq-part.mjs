@@ -24,14 +24,20 @@ export async function bullmqPart({ open, backend, concurrency, close = async () 
         Array.from({ length: Math.min(1_000, messages - i) }, () => ({ name: 'noop', data: {}, opts })),
       );
   }
+  async function rest() {
+    await worker?.close();
+    worker = undefined;
+  }
   return {
     fill: (messages) => put(messages, {}),
     fillLater: (messages) => put(messages, { delay: 86_400_000 }),
     async work() {
+      counter.reset();
       worker = new Worker('noop', handle, { connection: open(), concurrency }, backend);
       worker.on('error', (error) => console.error(error));
       await worker.waitUntilReady();
     },
+    rest,
     handled: (messages) => counter.until(messages),
     settled: () =>
       until(async () => {
@@ -44,7 +50,7 @@ export async function bullmqPart({ open, backend, concurrency, close = async () 
     },
     began: async () => [...counter.began],
     async end() {
-      await worker?.close();
+      await rest();
       await queue.close();
       await close();
     },

@@ -38,9 +38,11 @@ serve({
   fill: (messages) => put(messages, null),
   fillLater: (messages) => put(messages, Date.now() + 86_400_000),
   async work() {
+    counter.reset();
     await client.registerQueue(queueName, { workerConcurrency: 1_000, minPollingIntervalMs: 1 });
     await DBOS.launch();
   },
+  rest: () => DBOS.shutdown(),
   handled: (messages) => counter.until(messages),
   settled: () =>
     until(async () => {

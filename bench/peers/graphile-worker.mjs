@@ -2,15 +2,15 @@
 
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
 import pg from 'pg';
-import { createCounter, now, serve, until } from './serve.mjs';
+import { commitOf, createCounter, now, serve, until } from './serve.mjs';
 
 const connectionString = process.env.DATABASE_URL;
 const logger = new Logger(() => () => undefined);
 const preset = { worker: { concurrentJobs: 24, localQueue: { size: 500 }, completeJobBatchDelay: 0 } };
-const utils = await makeWorkerUtils({ connectionString, logger });
-await utils.migrate();
-const pool = new pg.Pool({ connectionString, max: 1 });
+const pool = new pg.Pool({ connectionString, max: 10 }); // as many as its own would have; they are open when a round begins
 pool.on('error', () => undefined);
+const utils = await makeWorkerUtils({ pgPool: pool, logger });
+await utils.migrate();
 const counter = createCounter();
 let runner;
 const add = (runAt) => `select graphile_worker.add_jobs(array(
@@ -31,7 +31,12 @@ serve({
     for (let i = 0; i < messages; i += 1_000) await pool.query(add(`,"run_at":"${tomorrow}"`), [1_000]);
   },
   async work() {
-    runner = await run({ connectionString, logger, preset, taskList, noHandleSignals: true });
+    counter.reset();
+    runner = await run({ pgPool: pool, logger, preset, taskList, noHandleSignals: true });
+  },
+  async rest() {
+    await runner?.stop();
+    runner = undefined;
   },
   handled: (messages) => counter.until(messages),
   settled: () =>
@@ -42,8 +47,9 @@ serve({
       return rows.length === 0;
     }),
   async add(n) {
-    await utils.addJob('noop', { n });
-    return now();
+    return commitOf(pool, (client) =>
+      client.query('select graphile_worker.add_job($1, $2)', ['noop', { n }]),
+    );
   },
   began: async () => [...counter.began],
   async end() {

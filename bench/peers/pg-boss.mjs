@@ -2,7 +2,7 @@
 
 import pg from 'pg';
 import { PgBoss } from 'pg-boss';
-import { createCounter, now, serve, until } from './serve.mjs';
+import { commitOf, createCounter, now, serve, until } from './serve.mjs';
 
 const connectionString = process.env.DATABASE_URL;
 const boss = new PgBoss({ connectionString, useListenNotify: true });
@@ -31,16 +31,19 @@ serve({
       );
   },
   async work() {
+    counter.reset();
     await boss.work('noop', { batchSize: 1_000, burstWhenBatchFull: true }, async (jobs) => {
       for (const { data } of jobs) if (data.n !== undefined) counter.began.set(data.n, now());
       counter.count(jobs.length);
     });
   },
+  rest: () => boss.offWork('noop'),
   handled: (messages) => counter.until(messages),
   settled: () => until(async () => (await pool.query(open)).rows.length === 0),
   async add(n) {
-    await boss.send('noop', { n });
-    return now();
+    return commitOf(pool, (client) =>
+      boss.send('noop', { n }, { db: { executeSql: (sql, values) => client.query(sql, values) } }),
+    );
   },
   began: async () => [...counter.began],
   async end() {

@@ -6,6 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Milliseconds that mean the same in every process of this machine. */
 export const now = () => performance.timeOrigin + performance.now();
 
+/**
+ * @param part among others `work` and `rest`, which begin and end the work on what is due: a process that has worked is as warm as one
+ *   that has been deployed for a while, and it is the same one in every round
+ */
+/** @param part among others `work` and `rest`: a peer works in the same process in every round, and only while it is told to */
 export function serve(part) {
   process.on('message', ({ id, ask, value }) => {
     part[ask](value).then(
@@ -18,6 +23,22 @@ export function serve(part) {
   process.send({ id: 0 });
 }
 
+/**
+ * A transaction of an application that records one message.
+ * @returns when its commit was answered
+ */
+export async function commitOf(pool, record) {
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    await record(client);
+    await client.query('commit');
+    return now();
+  } finally {
+    client.release();
+  }
+}
+
 /** Counts what handlers were called for, and when. */
 export function createCounter() {
   const began = new Map();
@@ -25,6 +46,10 @@ export function createCounter() {
   return {
     began,
     count: (n) => void (handled += n),
+    reset() {
+      handled = 0;
+      began.clear();
+    },
     async until(n) {
       while (handled < n) await sleep(2);
     },
