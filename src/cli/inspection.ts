@@ -128,7 +128,7 @@ export function unknownMessages(app: App, waiting: readonly WaitingName[]): Find
 /** Processes that a Procfile of ours starts, when none runs yet. */
 const usualProcesses = 5;
 
-/** A process has up to 8 connections of its own, and one for each handler up to ten. */
+/** A process has up to 8 connections of its own, a worker 3 for claims and settlements, and one for each handler up to ten. */
 async function connectionFindings(
   db: Database,
   { concurrency }: Config,
@@ -137,7 +137,7 @@ async function connectionFindings(
   const sql = `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as free`;
   const free = (await db.executeSql<{ free: number }>(sql)).rows[0]!.free;
   const processes = running || usualProcesses;
-  const each = 8 + Math.min(concurrency, 10);
+  const each = 8 + 3 + Math.min(concurrency, 10);
   if (processes * each <= free) return [];
   return [
     {

@@ -7,6 +7,8 @@ export type SqlResult<Row> = { readonly rows: Row[] };
 
 /** Runs one statement. Values are numbered `$1 …` in the text. */
 export type Executor = {
+  /** A pool of pg whose sessions keep plans, made from the indexes alone (prepared.ts). A Buffer among the values is in binary there. */
+  readonly isPlanned?: true;
   /** @param often the same text comes again and again: its plan is kept where that is possible (prepared.ts), and elsewhere nothing changes */
   executeSql<Row = Record<string, unknown>>(
     text: string,
@@ -26,7 +28,10 @@ export type PgLike = {
 /** Accepts an executor or a pg client (or pool) and gives an executor. */
 export function toExecutor(source: Executor | PgLike): Executor {
   if ('executeSql' in source) {
-    return { executeSql: (text, values, often) => marking(source.executeSql(text, values, often)) };
+    return {
+      ...(source.isPlanned && { isPlanned: true }),
+      executeSql: (text, values, often) => marking(source.executeSql(text, values, often)),
+    };
   }
   return {
     async executeSql<Row>(text: string, values: readonly unknown[] = [], often = false) {

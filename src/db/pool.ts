@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { commitWith } from './commit.ts';
 import { marking, toExecutor, type Executor } from './executor.ts';
+import { isPreparing, queryPrepared } from './prepared.ts';
 import {
   inTransaction,
   isUnreachable,
@@ -31,6 +32,8 @@ export type DatabaseOptions = {
   readonly statementTimeoutMs?: Milliseconds;
   /** Longest wait for a connection, a free one of the pool or a new one. */
   readonly connectMs?: Milliseconds;
+  /** Settings of sessions that keep plans of what is asked often (prepared.ts). Without them, none does. */
+  readonly planning?: string;
   /** Hears of connections that break while nobody uses them. */
   readonly onIdleError: (error: Error) => void;
 };
@@ -58,8 +61,26 @@ export function openDatabase(options: DatabaseOptions): Database {
     }
   }
 
+  const plain = toExecutor({ query: (text, values) => onPool((current) => current.query(text, values)) });
+  const { planning } = options;
+  const planned: Executor = {
+    isPlanned: true,
+    async executeSql<Row>(text: string, values: readonly unknown[] = [], often = false) {
+      if (!often) return plain.executeSql<Row>(text, values);
+      const client = await onPool((current) => current.connect());
+      const ask = (own: PgPoolClient): Promise<{ rows: unknown[] }> =>
+        marking(
+          isPreparing(own)
+            ? queryPrepared(own, text, values as unknown[], planning)
+            : own.query(text, values as unknown[]),
+        );
+      const { rows } = await lent(client, ask);
+      return { rows: rows as Row[] };
+    },
+  };
+
   return {
-    ...toExecutor({ query: (text, values) => onPool((current) => current.query(text, values)) }),
+    ...(planning === undefined ? plain : planned),
     async transaction(body, begin = 'begin', rider) {
       const client = await onPool((current) => current.connect());
       const opening = guarded ? begin : `${begin}; ${localLimits(limits)}`;
@@ -86,11 +107,16 @@ async function onClient<T>(
   begin: string,
   commit?: Commit<T>,
 ): Promise<T> {
+  return lent(client, () => inTransaction(client, body, begin, commit));
+}
+
+/** Gives the client back to its pool afterwards. */
+async function lent<T>(client: PgPoolClient, use: (client: PgPoolClient) => Promise<T>): Promise<T> {
   let broken: Error | undefined;
   const onError = (error: Error): void => void (broken = error);
   client.on('error', onError); // pg takes its own listener away while a client is out of the pool
   try {
-    return await inTransaction(client, body, begin, commit);
+    return await use(client);
   } catch (error) {
     // Whatever state the connection is in after a failure, the next user gets a clean one.
     if (isUnreachable(error)) broken ??= error as Error;

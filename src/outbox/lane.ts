@@ -83,7 +83,11 @@ export type FromOpenLane = FromLane & {
 export async function claimLane(tx: Executor, claim: LaneClaim): Promise<FromOpenLane[]> {
   const { limit, queue, priority, leaseMs, workerId, from = null } = claim;
   const values = [limit, queue, priority, leaseMs, workerId, from];
-  const { rows } = await tx.executeSql<LaneRow & { due: number | null; lag: number }>(claimLaneSql, values);
+  const { rows } = await tx.executeSql<LaneRow & { due: number | null; lag: number }>(
+    claimLaneSql,
+    values,
+    tx.isPlanned,
+  );
   let message: ClaimedMessage | undefined;
   return rows.map((row) => {
     message = laneMessage(row, claim, message);

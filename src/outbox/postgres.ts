@@ -87,7 +87,8 @@ export function createPostgresOutbox(
 
 async function deliver(db: Executor, settlements: readonly Settlement[]): Promise<Settled[]> {
   type Row = Omit<Settled, 'status'>;
-  const { rows } = await db.executeSql<Row>(deliverSql, deliverValues(settlements));
+  const values = deliverValues(settlements, db.isPlanned);
+  const { rows } = await db.executeSql<Row>(deliverSql, values, db.isPlanned);
   return rows.map(({ id, seconds }) => ({ id, status: 'delivered', seconds }));
 }
 

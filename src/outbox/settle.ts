@@ -7,6 +7,7 @@ import type { Settlement } from './outcome.ts';
 import { newId } from './id.ts';
 import { insertRows, newRows, recordValues } from './record.ts';
 import { guard } from './transitions.ts';
+import { uuidsAsBinary, uuidsAsText } from './uuids.ts';
 
 /** A retryable failure of the last attempt is the end: decided where attempts are counted. */
 const exhausted = `(g.ended = 'failed' and m.attempts >= m.max_attempts)`;
@@ -26,12 +27,10 @@ export const deliverSql = `
    where m.id = any($1::uuid[]) and m.claim_token = any($2::uuid[]) and ${guard('deliver', 'm.status')}
   returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds`;
 
-export function deliverValues(settlements: readonly Settlement[]): unknown[] {
+export function deliverValues(settlements: readonly Settlement[], isBinary = false): unknown[] {
+  const uuids = isBinary ? uuidsAsBinary : uuidsAsText;
   return [uuids(settlements.map((s) => s.id)), uuids(settlements.map((s) => s.claimToken))];
 }
-
-/** An array as Postgres reads it: what is no UUID is refused there. The driver would look for quotes in each. */
-const uuids = (all: readonly string[]): string => `{${all.join(',')}}`;
 
 // The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
 export const settleSql = `

@@ -28,12 +28,6 @@ export async function claimNext(db: Executor, claim: TopClaim): Promise<FromLane
   return rows.map((row) => ({ message: claimedMessage(row), lag: row.lag }));
 }
 
-/**
- * With these settings a session keeps a plan of `claimTopSql` that is right for a million rows, also when it was made while the table was
- * empty: there is one index for each step, and nothing to choose.
- */
-export const planningSql = `set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off`;
-
 const below = (limit: string): string => `
     select priority from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null and queue = $2 and priority > $3${limit}
@@ -50,7 +44,7 @@ export type FromTop = {
   readonly isAll: boolean;
 };
 
-/** Claims from the top lane of one queue, in a session that plans as `planningSql` says. */
+/** Claims from the top lane of one queue, in a session that plans by indexes alone (src/db/prepared.ts). */
 export async function claimTop(session: Executor, queue: string, claim: TopClaim): Promise<FromTop> {
   const values = [claim.limit, queue, claim.above, claim.leaseMs, claim.workerId];
   const { rows } = await session.executeSql<TopRow>(claimTopSql, values, true);

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { byIndexAlone } from '../db/prepared.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
 import { createMetrics, type Metrics } from '../metrics/catalogue.ts';
 import { createEvents, type Events } from '../metrics/events.ts';
@@ -20,6 +21,8 @@ export type Host = {
   readonly version: string;
   readonly config: Config;
   readonly db: Database;
+  /** For what a worker asks without end and without a transaction: its sessions keep plans (src/db/prepared.ts). */
+  readonly planned: Database;
   /** For the transactions of handlers: they may be long and many, and must not keep a claim from being renewed or settled. */
   readonly handlers: Database;
   readonly log: Log;
@@ -44,11 +47,13 @@ export function version(): string {
 }
 
 const ownConnections = 8;
+/** A claim and two settlements at a time. */
+const plannedConnections = 3;
 const handlerConnections = (concurrency: number): number => Math.min(concurrency, 10);
 
-/** Connections to the application's database that one worker process opens at most: its two pools, and one that listens. */
+/** Connections to the application's database that one worker process opens at most: its three pools, and one that listens. */
 export function workerConnections(concurrency: number): number {
-  return ownConnections + handlerConnections(concurrency) + 1;
+  return ownConnections + plannedConnections + handlerConnections(concurrency) + 1;
 }
 
 /** Builds a host; opens no connection yet. */
@@ -65,6 +70,7 @@ export function createHost(
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
   const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError };
   const db = openDatabase({ ...common, max: ownConnections });
+  const planned = openDatabase({ ...common, max: plannedConnections, planning: byIndexAlone });
   const handlers = openDatabase({
     ...common,
     max: handlerConnections(config.concurrency),
@@ -77,6 +83,7 @@ export function createHost(
     version: version(),
     config,
     db,
+    planned,
     handlers,
     log,
     metrics,

@@ -102,7 +102,7 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
   await fleet.flush();
   await leave(db, host.id);
   await health?.close();
-  await Promise.all([db.end(), host.handlers.end()]);
+  await Promise.all([db.end(), host.planned.end(), host.handlers.end()]);
   log.info(`${host.role}: stopped`);
   return exitCodes.ok;
 }

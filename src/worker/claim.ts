@@ -17,6 +17,8 @@ import { nameParcels, openParcels } from './opening.ts';
 
 export type ClaimPorts = {
   readonly db: Database;
+  /** For claims of one statement. Default: `db`. */
+  readonly planned?: Executor;
   readonly queue: ParcelQueue;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly workerId: string;

@@ -21,7 +21,7 @@ export function laneAhead(
 
 /** Claims at most `free` messages, in one statement. */
 export async function claimOnward(lane: Lane, free: number, ports: ClaimPorts): Promise<Taken> {
-  const { claimed } = await claimOn(ports.db, lane, free, ports);
+  const { claimed } = await claimOn(ports.planned ?? ports.db, lane, free, ports);
   return {
     ...nothing,
     messages: claimed.map(({ message }) => message),

@@ -36,10 +36,10 @@ export type WorkerPartOptions = {
 const lastWords = 2_000;
 
 export function workerPart(host: Host, options: WorkerPartOptions): Part {
-  const { config, db, events, clock, random, observe, log } = host;
+  const { config, db, planned, events, clock, random, observe, log } = host;
   const { queue, outboxOn, deliver, queues, limits, rates = new Map<string, RatePlan>() } = options;
   const wake = createWake();
-  const outbox = outboxOn(db);
+  const outbox = outboxOn(planned);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const leases = createLeases(outbox, config.leaseMs, clock);
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -64,6 +64,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     onError: (error) => events.loopFailed('shortcut', error),
     claims: {
       db,
+      planned,
       queue,
       outboxOn,
       workerId: host.id,

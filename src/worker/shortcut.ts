@@ -3,9 +3,10 @@
 // limit or a rate goes through the relay. With every slot taken it claims only what is more urgent than what waits for one.
 
 import type { Executor } from '../db/executor.ts';
+import { byIndexAlone } from '../db/prepared.ts';
 import type { FromLane } from '../outbox/lane.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
-import { claimNext, claimTop, planningSql, type FromTop } from '../outbox/top-lane.ts';
+import { claimNext, claimTop, type FromTop } from '../outbox/top-lane.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { ClaimPorts } from './claim.ts';
 import { createHints, type Hints } from './hints.ts';
@@ -79,7 +80,7 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
   }
 
   async function plan(on: Executor): Promise<void> {
-    await on.executeSql(planningSql);
+    await on.executeSql(byIndexAlone);
     planning.add(on);
   }
 

@@ -3,6 +3,10 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor } from '../../src/db/executor.ts';
+import { openDatabase, type Database } from '../../src/db/pool.ts';
+import { byIndexAlone } from '../../src/db/prepared.ts';
+import type { Settlement } from '../../src/outbox/outcome.ts';
+import { deliverValues } from '../../src/outbox/settle.ts';
 import { claimNext } from '../../src/outbox/top-lane.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -121,5 +125,81 @@ describe('a client of pg', () => {
     }
     expect(await prepared()).toEqual([2, 3]);
     expect((await client.query('select from waybill.other')).rowCount).toBe(3);
+  });
+});
+
+describe('a pool whose sessions keep plans', () => {
+  let pool: Database;
+  beforeEach(() => {
+    const settings = { url: database.url, max: 1, applicationName: 'planned', onIdleError: () => undefined };
+    pool = openDatabase({ ...settings, planning: byIndexAlone });
+    return () => pool.end();
+  });
+  const ask = async (sql: string, often: boolean, values: readonly unknown[] = []) =>
+    (await pool.executeSql<Record<string, unknown>>(sql, values, often)).rows;
+  const runs = () =>
+    ask(
+      'select generic_plans::int as generic, custom_plans::int as custom from pg_prepared_statements',
+      false,
+    );
+
+  it('makes one plan of what is asked often, whatever the values, and none of the rest', async () => {
+    for (let i = 0; i < 5; i++) {
+      expect(await ask('select $1::int + 1 as n', true, [i])).toEqual([{ n: i + 1 }]);
+      expect(await ask('select $1::int + 2 as n', false, [i])).toEqual([{ n: i + 2 }]);
+    }
+    expect(await runs()).toEqual([{ generic: 4, custom: 0 }]);
+  });
+
+  it('asks on after an error, and gives its connection back', async () => {
+    for (let i = 0; i < 3; i++)
+      await expect(ask('select 1 / $1::int as n', true, [0])).rejects.toMatchObject({ code: '22012' });
+    expect(await ask('select 1 / $1::int as n', true, [1])).toEqual([{ n: 1 }]);
+  });
+
+  it('I: settles by the index, also with a plan that was made while nothing waited', async () => {
+    await database.db.executeSql('analyze waybill.outbox_messages');
+    const outbox = createPostgresOutbox(pool);
+    const all = await createPostgresOutbox(database.db).enqueue(Array.from({ length: 300 }, () => message));
+    const claims = await outbox.claimBatch({
+      limit: 300,
+      leaseMs: 60_000,
+      workerId: 'w',
+      ids: all.map(({ id }) => id),
+    });
+    const ends = claims.map(({ id, claimToken }): Settlement => ({
+      id,
+      claimToken,
+      to: 'delivered',
+      then: [],
+    }));
+    for (const part of [ends.slice(0, 1), ends.slice(1, 2), ends.slice(2)])
+      expect((await outbox.settle(part)).map(({ id }) => id).toSorted()).toEqual(
+        part.map(({ id }) => id).toSorted(),
+      );
+    expect(await runs()).toEqual([{ generic: 2, custom: 0 }]);
+    const plan = await ask(
+      `explain execute ${String((await ask(`select name from pg_prepared_statements where statement like '%delivered%'`, false))[0]!['name'])}('{}', '{}')`,
+      false,
+    );
+    expect(JSON.stringify(plan)).toContain('Index Scan');
+    expect(JSON.stringify(plan)).not.toContain('Seq Scan');
+    expect(await outbox.settle(ends.slice(0, 2))).toEqual([]); // C: settled already
+  });
+
+  it('takes ids in binary: the same as the text says', async () => {
+    const sql = 'select $1::uuid[]::text as ids, $2::uuid[]::text as tokens';
+    for (const count of [1, 2, 9, 500]) {
+      const uuid = () => crypto.randomUUID();
+      const ends = Array.from({ length: count }, (): Settlement => ({
+        id: uuid(),
+        claimToken: uuid(),
+        to: 'delivered',
+        then: [],
+      }));
+      expect(await ask(sql, true, deliverValues(ends, true))).toEqual(
+        await ask(sql, true, deliverValues(ends)),
+      );
+    }
   });
 });

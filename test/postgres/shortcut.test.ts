@@ -2,7 +2,8 @@ import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor, type Executor } from '../../src/db/executor.ts';
 import type { FromLane } from '../../src/outbox/lane.ts';
-import { claimNext, claimTop, planningSql } from '../../src/outbox/top-lane.ts';
+import { byIndexAlone } from '../../src/db/prepared.ts';
+import { claimNext, claimTop } from '../../src/outbox/top-lane.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
 import { park } from '../../src/outbox/park.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
@@ -51,7 +52,7 @@ async function planningSession({ db }: TestDatabase): Promise<Executor> {
   const client = await db.connect();
   clients.push(client);
   const session = toExecutor(client);
-  await session.executeSql(planningSql);
+  await session.executeSql(byIndexAlone);
   return session;
 }
 

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import type { Database } from '../../src/db/pool.ts';
-import { claimNextSql, claimTopSql, planningSql } from '../../src/outbox/top-lane.ts';
+import { byIndexAlone } from '../../src/db/prepared.ts';
+import { claimNextSql, claimTopSql } from '../../src/outbox/top-lane.ts';
 import { createShortcut } from '../../src/worker/shortcut.ts';
 import { createSlots } from '../../src/worker/slots.ts';
 
 const names: Readonly<Record<string, string>> = {
   [claimNextSql]: 'function',
   [claimTopSql]: 'top',
-  [planningSql]: 'settings',
+  [byIndexAlone]: 'settings',
 };
 
 /** A shortcut whose sessions remember what they were asked, and what a claim of the top lane gives there. */
