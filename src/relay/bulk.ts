@@ -25,6 +25,8 @@ export type BulkOptions = {
 
 /** In a lane with fewer, messages are named: they are spread more evenly over the workers. */
 const much = 1_000;
+/** So many in one step by name: there may be lanes with much. */
+const some = 500;
 
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = 'begin; set local synchronous_commit = off';
@@ -40,7 +42,7 @@ export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk
   }
 
   return {
-    moved: (messages) => void (isOutdated ||= messages >= much),
+    moved: (messages) => void (isOutdated ||= messages >= some),
     lanes: () => opened,
     async open() {
       if (!isOutdated && opened.length === 0) return 0;
