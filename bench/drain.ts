@@ -32,6 +32,12 @@ export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptio
   const field = await openField(peers ? { peers } : {});
   const cpu = new Map<string, { processes: number; postgres: number }[]>();
   const sizeOf = ({ atMost = messages }: Contender): number => Math.min(messages, atMost);
+  /** What a process and a database do once, they have done. */
+  async function warmUp(contender: Contender): Promise<void> {
+    await contender.fill(sizeOf(contender));
+    await contender.drain(sizeOf(contender), true);
+    await contender.clear();
+  }
   async function measure(contender: Contender): Promise<number> {
     const size = sizeOf(contender);
     await contender.fill(size);
@@ -48,6 +54,8 @@ export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptio
   }
   try {
     const all = [field.ours, ...field.peers];
+    for (const contender of all)
+      await field.attempt(contender, () => during(`drain: ${contender.name} warms up`, warmUp(contender)));
     const measured = await alternate(all, rounds, async (contender, round) => {
       const what = `drain, round ${round + 1} of ${rounds}: ${contender.name}, ${count(sizeOf(contender))} messages`;
       return (await field.attempt(contender, () => during(what, measure(contender)))) ?? Number.NaN;
