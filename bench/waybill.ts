@@ -92,7 +92,7 @@ export async function waybill(
         for (const child of children) child.check();
         await sleep(ms);
       };
-      while (!(await isDelivered(last!.id))) await rest(20);
+      while (!(await isDelivered(last!.id))) await rest(10);
       while (all && (await isOpen())) await rest(5);
       return performance.now() - began;
     },
