@@ -39,12 +39,11 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const { config, db, planned, events, clock, random, observe, log } = host;
   const { queue, outboxOn, deliver, queues, limits, rates = new Map<string, RatePlan>() } = options;
   const wake = createWake();
-  const outbox = outboxOn(planned);
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
-  const leases = createLeases(outbox, config.leaseMs, clock);
+  const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not behind settlements that wait for a lock
   const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const onRetry = (n: number, error: unknown): void => events.settleRetried(n, error);
-  const settler = createSettler({ outbox, pause, onRetry, gather: () => slots.gather() });
+  const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather: () => slots.gather() });
   const gatekeeper = createGatekeeper({ db, events, workerId: host.id });
   const turnPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
   const turns = new Map([...rates].map(([name, plan]) => [name, createTurns(name, plan, turnPorts)]));
