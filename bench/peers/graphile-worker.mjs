@@ -7,7 +7,7 @@ import { commitOf, createCounter, now, serve, until } from './serve.mjs';
 const connectionString = process.env.DATABASE_URL;
 const logger = new Logger(() => () => undefined);
 const preset = { worker: { concurrentJobs: 24, localQueue: { size: 500 }, completeJobBatchDelay: 0 } };
-const pool = new pg.Pool({ connectionString, max: 10 }); // as many as its own would have; they are open when a round begins
+const pool = new pg.Pool({ connectionString, max: 10, idleTimeoutMillis: 0 }); // as many as its own would have, and they stay open between rounds
 pool.on('error', () => undefined);
 const utils = await makeWorkerUtils({ pgPool: pool, logger });
 await utils.migrate();

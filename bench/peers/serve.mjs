@@ -6,10 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Milliseconds that mean the same in every process of this machine. */
 export const now = () => performance.timeOrigin + performance.now();
 
-/**
- * @param part among others `work` and `rest`, which begin and end the work on what is due: a process that has worked is as warm as one
- *   that has been deployed for a while, and it is the same one in every round
- */
 /** @param part among others `work` and `rest`: a peer works in the same process in every round, and only while it is told to */
 export function serve(part) {
   process.on('message', ({ id, ask, value }) => {

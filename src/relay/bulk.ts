@@ -19,19 +19,19 @@ export type BulkOptions = {
   readonly db: Database;
   readonly queue: ParcelQueue;
   readonly parcels: PackOptions;
+  /** Messages that one step of the relay hands on by name at most: after as many there may be lanes with much. */
+  readonly named: number;
   /** Messages that open parcels of one lane stand for at most; while they stand for more than half of it, nothing is counted. */
   readonly highWater: number;
 };
 
 /** In a lane with fewer, messages are named: they are spread more evenly over the workers. */
 const much = 1_000;
-/** So many in one step by name: there may be lanes with much. */
-const some = 500;
 
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = 'begin; set local synchronous_commit = off';
 
-export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk {
+export function createBulk({ db, queue, parcels, highWater, named }: BulkOptions): Bulk {
   let isOutdated = false; // much was handed on by name: there may be lanes that are not known here
   let opened: readonly Lane[] = [];
 
@@ -42,7 +42,7 @@ export function createBulk({ db, queue, parcels, highWater }: BulkOptions): Bulk
   }
 
   return {
-    moved: (messages) => void (isOutdated ||= messages >= some),
+    moved: (messages) => void (isOutdated ||= messages >= Math.min(named, much)),
     lanes: () => opened,
     async open() {
       if (!isOutdated && opened.length === 0) return 0;

@@ -31,7 +31,7 @@ const begin = 'begin; set local synchronous_commit = off';
 /** Gives the relay's loop body: one batch, then the delay until the next. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
   const { db, queue, events, observe, pollIntervalMs, highWater = 5_000, batch = 500 } = options;
-  const bulk = createBulk({ db, queue, parcels, highWater });
+  const bulk = createBulk({ db, queue, parcels, highWater, named: batch });
   let room = new Map<string, number>();
   let movedSince = highWater; // messages since the last measurement; nothing is known yet
   let patience = 10;
