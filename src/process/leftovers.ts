@@ -3,15 +3,13 @@
 
 import { createRequire } from 'node:module';
 import { sep } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { collectAll } from './heap.ts';
 
-/** Once, when everything is loaded and nothing has begun: it stops the process for some 20 to 60 ms. */
+/** Once, when everything is loaded and nothing has begun. */
 export async function dropLeftovers(): Promise<void> {
   for (const [file, module] of Object.entries(createRequire(import.meta.url).cache))
     if (module && isCompiler(file)) await (module.exports as { stop?: () => Promise<void> }).stop?.();
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as NodeJS.GCFunction)({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  collectAll();
 }
 
 /** esbuild's own `stop`, of the instance that tsx has loaded, if it has (esbuild.github.io/api, "Running the service"). */
