@@ -34,7 +34,7 @@ entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from due where not counted group by kind)
 update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
+   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
        relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
  where m.id = any(array(select id from due))
@@ -72,7 +72,7 @@ entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from due where not counted group by kind)
 update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
+   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
        relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
  where m.id = any(array(select id from due))
@@ -121,7 +121,14 @@ select id, status, seconds from settled;
 update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
        delivered_at = now(), revision = m.revision + 1
- where m.id = any($1::uuid[]) and m.claim_token = any($2::uuid[]) and m.status in ('sending')
+ where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status in ('sending')
+returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds;
+
+-- settle plain ends of several claims
+update waybill.outbox_messages m
+   set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
+       delivered_at = now(), revision = m.revision + 1
+ where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status in ('sending')
 returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds;
 
 -- store in the inbox
@@ -328,7 +335,7 @@ entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from fresh where not counted group by kind)
 update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
+   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
        revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))
@@ -354,7 +361,7 @@ entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from fresh where not counted group by kind)
 update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
+   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
        revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))

@@ -10,7 +10,7 @@ const claimable = `${guard('claim')} and attempts < max_attempts and available_a
 // `= any(array(…))` and not a join: however many the planner expects, it goes through the primary key (a test holds the plans).
 const take = `,${enter('due')}
   update waybill.outbox_messages m
-     set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $3,
+     set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
          claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
          relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
    where m.id = any(array(select id from due))

@@ -47,12 +47,15 @@ export const next = (priority = '$3', from = '') => `
 // date_part gives a float, extract a numeric, which takes twice as long to make and to turn into one.
 const lag = `date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
 
-/** Of the next messages, what has no attempt behind it is claimed (invariants E and F): limit, queue, a priority, lease in ms, worker. */
+/**
+ * Of the next messages, what has no attempt behind it is claimed (invariants E and F): limit, queue, a priority, lease in ms, worker. One token
+ * is drawn for all of them: to draw one costs a tenth of claiming a message.
+ */
 export const claimOf = (found: string): string => `
   with ${found},
   fresh as (select * from next where attempts = 0 and attempts < max_attempts and ${guard('claim')}),${enter('fresh')}
   update waybill.outbox_messages m
-     set status = 'sending', attempts = m.attempts + 1, claim_token = gen_random_uuid(), claimed_by = $5,
+     set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
          claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
          revision = m.revision + 1
    where m.ctid = any(array(select ctid from fresh))

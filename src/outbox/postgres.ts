@@ -13,7 +13,7 @@ import type { Settlement } from './outcome.ts';
 import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
 import { checkId } from './read.ts';
 import { record } from './record.ts';
-import { deliverSql, deliverValues, isPlain, settleSql, settleValues } from './settle.ts';
+import { plainEnds, settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
 
 export type PostgresOutboxOptions = TableOptions & {
@@ -41,7 +41,8 @@ export function createPostgresOutbox(
     },
     async settle(settlements: readonly Settlement[]) {
       if (settlements.length === 0) return [];
-      if (settlements.every(isPlain)) return deliver(db, settlements);
+      const plain = plainEnds(settlements, db.isPlanned);
+      if (plain) return deliver(db, plain);
       return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
     },
     async claimBatch(request: ClaimRequest) {
@@ -85,10 +86,12 @@ export function createPostgresOutbox(
   return outbox;
 }
 
-async function deliver(db: Executor, settlements: readonly Settlement[]): Promise<Settled[]> {
+async function deliver(
+  db: Executor,
+  { sql, values }: NonNullable<ReturnType<typeof plainEnds>>,
+): Promise<Settled[]> {
   type Row = Omit<Settled, 'status'>;
-  const values = deliverValues(settlements, db.isPlanned);
-  const { rows } = await db.executeSql<Row>(deliverSql, values, db.isPlanned);
+  const { rows } = await db.executeSql<Row>(sql, values, db.isPlanned);
   return rows.map(({ id, seconds }) => ({ id, status: 'delivered', seconds }));
 }
 

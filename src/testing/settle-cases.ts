@@ -67,4 +67,17 @@ export const settleCases: readonly OutboxCase[] = [
       assert.deepEqual(await port.settle([]), []);
     },
   ),
+
+  outboxCase('C: an end counts under the token of its own message alone', async ({ port, claimed }) => {
+    const [one, two] = [await claimed(), await claimed()];
+    const end = (id: string, claimToken: string): Settlement => ({
+      id,
+      claimToken,
+      to: 'delivered',
+      then: [],
+    });
+    assert.deepEqual(await port.settle([end(one.id, two.claimToken), end(two.id, one.claimToken)]), []);
+    const settled = await port.settle([end(one.id, one.claimToken), end(two.id, two.claimToken)]);
+    assert.deepEqual(settled.map(({ id }) => id).toSorted(), [one.id, two.id].toSorted());
+  }),
 ];

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import { claimLane } from '../../src/outbox/lane.ts';
 import type { ClaimedMessage } from '../../src/outbox/message.ts';
+import type { Settlement } from '../../src/outbox/outcome.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -59,5 +60,33 @@ describe('a claim from a lane', () => {
     const fromLane = await claimed(async (tx) => (await claimLane(tx, lane)).map(({ message }) => message));
     expect(fromLane.size).toBe(ids.length);
     expect(fromLane).toEqual(byName);
+  });
+
+  it('C: has one token, and an end under the token of an earlier claim is none, whatever stands beside it', async () => {
+    const outbox = createPostgresOutbox(database.db);
+    const message = { kind: 'job', name: 'n', queue: 'again', payload: {}, maxAttempts: 3 } as const;
+    await outbox.enqueue([message, message, message]);
+    const take = async (limit: number) =>
+      (await claimLane(database.db, { ...lease, limit, queue: 'again', priority: 0 })).map(
+        (one) => one.message,
+      );
+    const end = ({ id, claimToken }: ClaimedMessage): Settlement => ({
+      id,
+      claimToken,
+      to: 'delivered',
+      then: [],
+    });
+    const settled = async (...ends: ClaimedMessage[]) =>
+      (await outbox.settle(ends.map(end))).map(({ id }) => id);
+    const [lost] = await take(1);
+    await outbox.settle([{ ...end(lost!), to: 'released', error: null, delay: 0 }]);
+    const held = await take(10);
+    expect(held).toHaveLength(3);
+    expect(new Set(held.map(({ claimToken }) => claimToken)).size).toBe(1);
+    const [other, last] = held.filter(({ id }) => id !== lost!.id);
+    expect(await settled(lost!, other!)).toEqual([other!.id]);
+    expect(await settled(last!, other!)).toEqual([last!.id]);
+    const again = held.find(({ id }) => id === lost!.id)!;
+    expect(await settled(lost!, again)).toEqual([lost!.id]); // both attempts of one message are over
   });
 });

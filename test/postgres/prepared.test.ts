@@ -6,7 +6,7 @@ import { toExecutor } from '../../src/db/executor.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { byIndexAlone } from '../../src/db/prepared.ts';
 import type { Settlement } from '../../src/outbox/outcome.ts';
-import { deliverValues } from '../../src/outbox/settle.ts';
+import { plainEnds } from '../../src/outbox/settle.ts';
 import { claimNext } from '../../src/outbox/top-lane.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -161,34 +161,53 @@ describe('a pool whose sessions keep plans', () => {
     await database.db.executeSql('analyze waybill.outbox_messages');
     const outbox = createPostgresOutbox(pool);
     const all = await createPostgresOutbox(database.db).enqueue(Array.from({ length: 300 }, () => message));
-    const claims = await outbox.claimBatch({
-      limit: 300,
-      leaseMs: 60_000,
-      workerId: 'w',
-      ids: all.map(({ id }) => id),
-    });
+    const claimed = async (ids: string[]) =>
+      outbox.claimBatch({ limit: 300, leaseMs: 60_000, workerId: 'w', ids });
+    const ids = all.map(({ id }) => id);
+    const [some, others] = [await claimed(ids.slice(0, 150)), await claimed(ids.slice(150))];
+    const claims = some.flatMap((one, i) => [one, others[i]!]); // neighbours have two tokens
     const ends = claims.map(({ id, claimToken }): Settlement => ({
       id,
       claimToken,
       to: 'delivered',
       then: [],
     }));
-    for (const part of [ends.slice(0, 1), ends.slice(1, 2), ends.slice(2)])
-      expect((await outbox.settle(part)).map(({ id }) => id).toSorted()).toEqual(
-        part.map(({ id }) => id).toSorted(),
+    // Those of one claim and those of several have statements of their own.
+    for (const [from, to] of [
+      [0, 1],
+      [1, 2],
+      [2, 3],
+      [3, 5],
+      [5, 7],
+      [7, 300],
+    ] as const)
+      expect((await outbox.settle(ends.slice(from, to))).map(({ id }) => id).toSorted()).toEqual(
+        ends
+          .slice(from, to)
+          .map(({ id }) => id)
+          .toSorted(),
       );
-    expect(await runs()).toEqual([{ generic: 2, custom: 0 }]);
-    const plan = await ask(
-      `explain execute ${String((await ask(`select name from pg_prepared_statements where statement like '%delivered%'`, false))[0]!['name'])}('{}', '{}')`,
+    expect(await runs()).toEqual([
+      { generic: 2, custom: 0 },
+      { generic: 3, custom: 0 },
+    ]);
+    const kept = await ask(
+      `select name, statement from pg_prepared_statements where statement like '%delivered%'`,
       false,
     );
-    expect(JSON.stringify(plan)).toContain('Index Scan');
-    expect(JSON.stringify(plan)).not.toContain('Seq Scan');
+    expect(kept).toHaveLength(2);
+    for (const { name, statement } of kept) {
+      const token = String(statement).includes('array_position') ? `'{}'` : 'null';
+      const plan = JSON.stringify(await ask(`explain execute ${String(name)}('{}', ${token})`, false));
+      expect(plan).toContain('Index Scan');
+      expect(plan).not.toContain('Seq Scan');
+    }
     expect(await outbox.settle(ends.slice(0, 2))).toEqual([]); // C: settled already
   });
 
   it('takes ids in binary: the same as the text says', async () => {
     const sql = 'select $1::uuid[]::text as ids, $2::uuid[]::text as tokens';
+    const one = 'select $1::uuid[]::text as ids, $2::uuid::text as token';
     for (const count of [1, 2, 9, 500]) {
       const uuid = () => crypto.randomUUID();
       const ends = Array.from({ length: count }, (): Settlement => ({
@@ -197,8 +216,9 @@ describe('a pool whose sessions keep plans', () => {
         to: 'delivered',
         then: [],
       }));
-      expect(await ask(sql, true, deliverValues(ends, true))).toEqual(
-        await ask(sql, true, deliverValues(ends)),
+      const values = (isBinary: boolean): unknown[] => plainEnds(ends, isBinary)!.values;
+      expect(await ask(count > 1 ? sql : one, true, values(true))).toEqual(
+        await ask(count > 1 ? sql : one, true, values(false)),
       );
     }
   });

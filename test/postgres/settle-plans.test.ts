@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Settlement } from '../../src/outbox/outcome.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { deliverSql, deliverValues, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { plainEnds, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 // The statistics are of a moment in which nothing was being sent: the planner expects to find no row, and joins accordingly.
@@ -50,7 +50,8 @@ describe('I: settling, with statistics of a moment in which nothing was being se
   });
 
   it('plain ends: reads the table once at most', async () => {
-    const looked = await looks(deliverSql, deliverValues(claims.slice(0, settled)));
+    const { sql, values } = plainEnds(claims.slice(0, settled))!;
+    const looked = await looks(sql, values);
     expect(looked).toBeGreaterThanOrEqual(settled);
     expect(looked).toBeLessThan(4 * waiting);
   });

@@ -71,7 +71,7 @@ import {
 } from '../../src/outbox/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { extendSql } from '../../src/outbox/extend.ts';
-import { deliverSql, deliverValues, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { deliverPairsSql, deliverSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { waitingNamesSql } from '../../src/outbox/waiting.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
@@ -128,7 +128,12 @@ export const statements: Record<string, Statement> = {
   },
   'settle plain ends': {
     sql: deliverSql,
-    values: (ids) => deliverValues(ids.map((id) => ({ id, claimToken: token, to: 'delivered', then: [] }))),
+    values: (ids) => [ids, token],
+    uses: ['outbox_messages_pkey'],
+  },
+  'settle plain ends of several claims': {
+    sql: deliverPairsSql,
+    values: (ids) => [ids, ids.map(() => token)],
     uses: ['outbox_messages_pkey'],
   },
   'store in the inbox': {
