@@ -13,7 +13,8 @@ import type { Settlement } from './outcome.ts';
 import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
 import { checkId } from './read.ts';
 import { record } from './record.ts';
-import { plainEnds, settleSql, settleValues } from './settle.ts';
+import { plainEnds } from './plain.ts';
+import { settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
 
 export type PostgresOutboxOptions = TableOptions & {

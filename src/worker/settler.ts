@@ -6,7 +6,7 @@ import { isUnreachable, sqlState } from '../db/transaction.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { cleanError } from '../outbox/outcome.ts';
-import { isPlain } from '../outbox/settle.ts';
+import { isPlain } from '../outbox/plain.ts';
 import type { Milliseconds } from '../ports.ts';
 
 export type Settler = {
@@ -59,7 +59,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     }
   }
 
-  /** Those that are plain and those that are not have statements of their own (src/outbox/settle.ts). */
+  /** Those that are plain and those that are not have statements of their own (src/outbox/plain.ts). */
   function takeAlike(): Waiting[] {
     const plain = isPlain(queue[0]!.settlement);
     const [taken, left]: [Waiting[], Waiting[]] = [[], []];

@@ -6,7 +6,7 @@ import { toExecutor } from '../../src/db/executor.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { byIndexAlone } from '../../src/db/prepared.ts';
 import type { Settlement } from '../../src/outbox/outcome.ts';
-import { plainEnds } from '../../src/outbox/settle.ts';
+import { plainEnds } from '../../src/outbox/plain.ts';
 import { claimNext } from '../../src/outbox/top-lane.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Settlement } from '../../src/outbox/outcome.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { plainEnds, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { plainEnds } from '../../src/outbox/plain.ts';
+import { settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 // The statistics are of a moment in which nothing was being sent: the planner expects to find no row, and joins accordingly.

@@ -71,7 +71,8 @@ import {
 } from '../../src/outbox/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { extendSql } from '../../src/outbox/extend.ts';
-import { deliverPairsSql, deliverSql, settleSql, settleValues } from '../../src/outbox/settle.ts';
+import { deliverPairsSql, deliverSql } from '../../src/outbox/plain.ts';
+import { settleSql, settleValues } from '../../src/outbox/settle.ts';
 import { waitingNamesSql } from '../../src/outbox/waiting.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
