@@ -358,8 +358,7 @@ next as (
    order by available_at limit $1 for update skip locked),
 fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
 entered as (
-  insert into waybill.outbox_ledger (kind, recorded)
-  select kind, count(*) from fresh where not counted group by kind)
+  insert into waybill.outbox_ledger (kind, recorded) select kind, 1 from fresh where not counted)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,

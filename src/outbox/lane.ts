@@ -51,9 +51,9 @@ const lag = `date_part('epoch', now() - greatest(m.created_at, m.available_at)) 
  * Of the next messages, what has no attempt behind it is claimed (invariants E and F): limit, queue, a priority, lease in ms, worker. One token
  * is drawn for all of them: to draw one costs a tenth of claiming a message.
  */
-export const claimOf = (found: string): string => `
+export const claimOf = (found: string, entering = enter): string => `
   with ${found},
-  fresh as (select * from next where attempts = 0 and attempts < max_attempts and ${guard('claim')}),${enter('fresh')}
+  fresh as (select * from next where attempts = 0 and attempts < max_attempts and ${guard('claim')}),${entering('fresh')}
   update waybill.outbox_messages m
      set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
          claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,

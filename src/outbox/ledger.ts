@@ -6,3 +6,8 @@ export const enter = (taken: string): string => `
   entered as (
     insert into waybill.outbox_ledger (kind, recorded)
     select kind, count(*) from ${taken} where not counted group by kind)`;
+
+/** The same for a few rows: an entry for each costs less than counting them by kind. */
+export const enterEach = (taken: string): string => `
+  entered as (
+    insert into waybill.outbox_ledger (kind, recorded) select kind, 1 from ${taken} where not counted)`;

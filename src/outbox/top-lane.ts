@@ -4,6 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import { claimedMessage, laneMessage, type ClaimedRow, type LaneRow } from './claimed.ts';
 import { claimOf, next, type FromLane } from './lane.ts';
+import { enterEach } from './ledger.ts';
 import type { ClaimedMessage } from './message.ts';
 
 export type TopClaim = {
@@ -34,8 +35,11 @@ const below = (limit: string): string => `
      order by queue desc, priority desc limit 1`;
 
 /** The third: above which priority. `others`: something waits in a lower lane, or will. */
-export const claimTopSql = `${claimOf(`
-  top as materialized (${below('')}), ${next('(select priority from top)')}`)},
+export const claimTopSql = `${claimOf(
+  `
+  top as materialized (${below('')}), ${next('(select priority from top)')}`,
+  enterEach,
+)},
             m.priority, exists (${below(' and priority < (select priority from top)')}) as others`;
 
 export type FromTop = {
