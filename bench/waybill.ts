@@ -7,6 +7,7 @@ import { openDatabase, type Database } from '../src/db/pool.ts';
 import type { Transaction } from '../src/db/transaction.ts';
 import { jobMessages } from '../src/define/messages.ts';
 import { enqueueJob } from '../src/define/recorder.ts';
+import { placeOf } from '../src/outbox/hint.ts';
 import { createNudge } from '../src/outbox/nudge.ts';
 import { createPostgresOutbox } from '../src/outbox/postgres.ts';
 import { createTelling } from '../src/outbox/telling.ts';
@@ -104,7 +105,7 @@ export async function waybill(
         const telling = createTelling(nudge); // as an action does it (src/action/run.ts)
         const record = async (tx: Transaction) => ({
           ...(await enqueueJob(createPostgresOutbox(tx), tell, {})),
-          recorded: new Set(['jobs']),
+          recorded: new Set([placeOf({ queue: 'jobs' })]),
         });
         const { id, recorded } = await db.transaction(record, undefined, telling);
         committed.set(id, performance.timeOrigin + performance.now());

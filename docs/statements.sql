@@ -346,15 +346,11 @@ returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.deli
 -- claim on the shortcut
 select * from waybill.outbox_claim_next($1, $2, $3, $4, $5);
 
--- claim of a top lane
+-- claim from a lane on the shortcut
 with
-top as materialized (
-  select priority from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and queue = $2 and priority > $3
-   order by queue desc, priority desc limit 1), 
 next as (
   select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = (select priority from top) and $2::text <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and $2::text <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
    order by available_at limit $1 for update skip locked),
 fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
 entered as (
@@ -365,11 +361,7 @@ update waybill.outbox_messages m
        revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))
 returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-          date_part('epoch', m.created_at) as created, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag,
-          m.priority, exists (
-  select priority from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and queue = $2 and priority > $3 and priority < (select priority from top)
-   order by queue desc, priority desc limit 1) as others;
+          date_part('epoch', m.created_at) as created, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- relay of a lane
 with

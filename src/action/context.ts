@@ -16,6 +16,7 @@ import { eventMessages, jobMessages } from '../define/messages.ts';
 import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { placeOf } from '../outbox/hint.ts';
 import type { ClaimedMessage, Enqueued } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
@@ -42,8 +43,8 @@ export type ContextParts = {
   readonly parentId?: string | undefined;
   /** The caller may run twice by itself: what has no delivery key would be recorded twice. */
   readonly keysRequired?: boolean;
-  /** Called when something was recorded, with its queues: there is a reason to nudge. */
-  readonly onRecorded?: (queues: readonly string[]) => void;
+  /** Called when something was recorded, with its lanes (src/outbox/hint.ts): there is a reason to nudge. */
+  readonly onRecorded?: (places: readonly string[]) => void;
   /** False once the handler has ended. */
   readonly isOpen?: () => boolean;
 };
@@ -141,7 +142,7 @@ function enqueuer(parts: ContextParts): Enqueue {
     if (messages.length === 0) return [];
     const whole = messages.map((message) => ({ ...message, requestId, traceparent, parentId }));
     const enqueued = await tracedCreate(whole, (traced) => outbox.enqueue(traced));
-    parts.onRecorded?.(whole.map(({ queue }) => queue));
+    parts.onRecorded?.(whole.map(placeOf));
     return enqueued;
   };
 }

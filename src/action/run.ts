@@ -147,7 +147,7 @@ async function runOnce(
 
 export type Performed = {
   readonly result: unknown;
-  /** The queues in which messages were recorded. */ readonly recorded: ReadonlySet<string>;
+  /** The lanes in which messages were recorded (src/outbox/hint.ts). */ readonly recorded: ReadonlySet<string>;
 };
 
 /** Runs the handler in a transaction that somebody else commits. Gives the encoded result, and where messages were recorded. */
@@ -181,7 +181,7 @@ export async function performAction(
       }),
       emits: action.emits,
       keysRequired: action.safeToRetry,
-      onRecorded: (queues) => queues.forEach((queue) => state.recorded.add(queue)),
+      onRecorded: (places) => places.forEach((place) => state.recorded.add(place)),
       isOpen: () => state.open,
     });
     const result = await encodeResult(action, await action.handler(ctx, args));

@@ -70,7 +70,7 @@ type OfDelivery = {
   readonly tx: Transaction;
 };
 
-/** The handler, and the good end of its run. Gives the queues in which messages were recorded. */
+/** The handler, and the good end of its run. Gives the lanes in which messages were recorded. */
 async function perform(
   action: Action,
   args: unknown,

@@ -160,8 +160,8 @@ class Handling implements ContextParts {
     return this.#message.id;
   }
 
-  onRecorded(queues: readonly string[]): void {
-    this.#recorded = new Set([...(this.#recorded ?? []), ...queues]);
+  onRecorded(places: readonly string[]): void {
+    this.#recorded = new Set([...(this.#recorded ?? []), ...places]);
   }
 
   isOpen(): boolean {

@@ -1,18 +1,32 @@
-// The text of a nudge: the names of the queues in which something was recorded, parted by spaces. Empty: any queue, which is also what a
-// NOTIFY means that somebody sends by hand.
+// The text of a nudge: the lanes in which something was recorded, as `queue:priority`, parted by spaces. A queue alone is any of its lanes.
+// Empty: any queue, which is also what a NOTIFY means that somebody sends by hand.
 
 /** Postgres takes less than 8,000 bytes. */
 const longest = 7_000;
 
 /** Names of queues need no escape (src/outbox/message.ts); what has another name, put there by hand, is any queue. */
-export function hintOf(queues: Iterable<string>): string {
-  const names = [...queues];
-  const text = names.join(' ');
-  return names.every((name) => /^[A-Za-z0-9._-]+$/.test(name)) && text.length <= longest ? text : '';
+export function hintOf(places: Iterable<string>): string {
+  const all = [...places];
+  const text = all.join(' ');
+  return all.every((place) => /^[A-Za-z0-9._-]+(:-?\d+)?$/.test(place)) && text.length <= longest ? text : '';
 }
 
-/** The queues that a hint names; undefined: any. */
-export function queuesIn(hint: string): readonly string[] | undefined {
-  const names = hint.split(' ').filter((name) => name !== '');
-  return names.length > 0 ? names : undefined;
+/** The lanes and queues that a hint names; undefined: any. */
+export function placesIn(hint: string): readonly string[] | undefined {
+  const places = hint.split(' ').filter((place) => place !== '');
+  return places.length > 0 ? places : undefined;
+}
+
+/** The lane of a message, as a hint names it. */
+export function placeOf({ queue, priority = 0 }: Placed): string {
+  return `${queue}:${priority}`;
+}
+
+type Placed = { readonly queue: string; readonly priority?: number | undefined };
+
+/** The queue that a hint names, and the priority of its lane, if it names one. */
+export function fromPlace(place: string): Placed {
+  const colon = place.indexOf(':');
+  if (colon < 0) return { queue: place };
+  return { queue: place.slice(0, colon), priority: Number(place.slice(colon + 1)) };
 }

@@ -38,10 +38,10 @@ export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> 
 
 // A row that is locked stays where it is: its place in the table (ctid) is the shortest way to it. The gate is asked about the parameter and
 // not about the column: of a column with one value the planner believes that nothing passes the gate, and reads and sorts the whole table.
-export const next = (priority = '$3', from = '') => `
+export const next = (from = '') => `
   next as (
     select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-     where ${head}${from} and queue = $2 and priority = ${priority} and ${isOpen('$2::text')}
+     where ${head}${from} and queue = $2 and priority = $3 and ${isOpen('$2::text')}
      order by available_at limit $1 for update skip locked)`;
 
 // date_part gives a float, extract a numeric, which takes twice as long to make and to turn into one.
@@ -63,7 +63,7 @@ export const claimOf = (found: string, entering = enter): string => `
             date_part('epoch', m.created_at) as created, ${lag}`;
 
 /** The sixth: from which time on they are due, in seconds since the epoch, or null. */
-export const claimLaneSql = `${claimOf(next('$3', ` and available_at >= coalesce(to_timestamp($6::float8), '-infinity')`))},
+export const claimLaneSql = `${claimOf(next(` and available_at >= coalesce(to_timestamp($6::float8), '-infinity')`))},
             date_part('epoch', nullif(m.available_at, m.created_at)) as due`;
 
 export type LaneClaim = Lane & {

@@ -1,22 +1,22 @@
-// The step *nudge*: after a commit, one NOTIFY says that there is work, and in which queues. Coalesced, outside of the business transaction
+// The step *nudge*: after a commit, one NOTIFY says that there is work, and in which lanes. Coalesced, outside of the business transaction
 // (NOTIFY inside of it serialises commits database-wide), and only a hint: polling finds the row anyway.
 
 import type { Executor } from '../db/executor.ts';
 import { hintOf } from './hint.ts';
 
-/** To relays and workers: rows wait, in the queues that the payload names (src/outbox/hint.ts). */
+/** To relays and workers: rows wait, in the lanes that the payload names (src/outbox/hint.ts). */
 export const outboxChannel = 'waybill_outbox';
 /** To the workers: a parcel is in the queue that the payload names. */
 export const parcelChannel = 'waybill_parcel';
 
 export type Nudge = {
-  /** @param queues in which something was recorded; without it, any */
-  (queues?: Iterable<string>): void;
+  /** @param places in which something was recorded (src/outbox/hint.ts); without it, any */
+  (places?: Iterable<string>): void;
   /**
    * The NOTIFY itself, for whoever sends it in the message of a commit and saves a round trip. Undefined when it is better sent with others:
    * in a process that nudges all the time, one for each commit would wake everybody too often.
    */
-  riding?(queues: Iterable<string>): string | undefined;
+  riding?(places: Iterable<string>): string | undefined;
 };
 
 /** Nothing rides so soon after another nudge. */
@@ -47,16 +47,16 @@ export function createNudge(db: Executor, onError: (error: unknown) => void): Nu
     }
     running = false;
   }
-  function nudge(queues?: Iterable<string>): void {
+  function nudge(places?: Iterable<string>): void {
     named ??= new Set();
-    if (queues === undefined) any = true;
-    else for (const queue of queues) named.add(queue);
+    if (places === undefined) any = true;
+    else for (const place of places) named.add(place);
     if (!running) void send();
   }
-  function riding(queues: Iterable<string>): string | undefined {
+  function riding(places: Iterable<string>): string | undefined {
     if (running || !quiet) return undefined;
     speak();
-    return text(hintOf(queues));
+    return text(hintOf(places));
   }
   return Object.assign(nudge, { riding });
 }

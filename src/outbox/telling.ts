@@ -4,7 +4,7 @@ import type { Rider } from '../db/transaction.ts';
 import type { Nudge } from './nudge.ts';
 
 export type Telling = Rider<{ readonly recorded: ReadonlySet<string> }> & {
-  /** After the commit. @param recorded the queues in which something was recorded */
+  /** After the commit. @param recorded the lanes in which something was recorded (src/outbox/hint.ts) */
   tell(recorded: ReadonlySet<string>): void;
 };
 

@@ -11,7 +11,7 @@ import { settle } from '../outbox/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
 import type { Held, Leases } from './lease.ts';
-import { endOf, givenBack, queuesOf, recordEnd } from './end.ts';
+import { endOf, givenBack, placesOf, recordEnd } from './end.ts';
 import { report, type AttemptEvents } from './report.ts';
 import type { Settler } from './settler.ts';
 import type { Slot } from './slots.ts';
@@ -107,8 +107,8 @@ export class Attempt {
   #recorded(settlement: Settlement, delivery: Delivery, settled: Settled | undefined): void {
     const { clock, events, nudge } = this.#ports;
     try {
-      const queues = settled ? queuesOf(settlement, delivery) : [];
-      if (queues.length > 0) nudge(queues);
+      const places = settled ? placesOf(settlement, delivery) : [];
+      if (places.length > 0) nudge(places);
       report(this.#message, settlement, settled, clock.now() - this.#started, events);
     } catch (error) {
       return this.#end(error);

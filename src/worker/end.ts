@@ -4,6 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import type { LazyTransaction } from '../db/lazy.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
+import { placeOf } from '../outbox/hint.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import type { Interrupt } from '../ports.ts';
@@ -29,10 +30,10 @@ export function endOf(delivery: Delivery, signal: Interrupt): Delivery {
   return { ...delivery, outcome: givenBack.outcome };
 }
 
-/** In which there are new messages with it. */
-export function queuesOf(settlement: Settlement, { recorded }: Delivery): readonly string[] {
+/** The lanes in which there are new messages with it (src/outbox/hint.ts). */
+export function placesOf(settlement: Settlement, { recorded }: Delivery): readonly string[] {
   if (settlement.to !== 'delivered' || (settlement.then.length === 0 && !recorded?.size)) return none;
-  return [...settlement.then.map(({ queue }) => queue), ...(recorded ?? [])];
+  return [...settlement.then.map(placeOf), ...(recorded ?? [])];
 }
 
 const none: readonly string[] = [];

@@ -1,7 +1,7 @@
 // Hints of messages that were just recorded, and when this worker acts on them. A fleet hears each hint everywhere, so whoever found nothing
 // answers the next ones later and later: the others were faster, and hints that come meanwhile are one.
 
-import { queuesIn } from '../outbox/hint.ts';
+import { fromPlace, placesIn } from '../outbox/hint.ts';
 import type { Milliseconds } from '../ports.ts';
 
 export type Hints = {
@@ -14,8 +14,8 @@ export type Hints = {
 export type HintPorts = {
   /** Those that are answered for. */
   readonly queues: readonly string[];
-  /** Claims there; gives how many messages there were, or undefined when it did not ask. */
-  readonly answer: (queues: readonly string[]) => Promise<number | undefined>;
+  /** Claims in these queues and lanes; gives how many messages there were, or undefined when it did not ask. */
+  readonly answer: (places: readonly string[]) => Promise<number | undefined>;
   readonly pause: (ms: Milliseconds) => Promise<void>;
   readonly onError: (error: unknown) => void;
 };
@@ -33,7 +33,7 @@ const broken = 16;
 const any = '';
 
 export function createHints({ queues, answer, pause, onError }: HintPorts): Hints {
-  const hints = new Set<string>(); // queues, and `any`
+  const hints = new Set<string>(); // lanes, queues, and `any`
   const vain = new Map<string, number>(); // answers in a row that brought nothing, by hint
   let closed = false;
   let answering: Promise<void> | undefined;
@@ -63,7 +63,8 @@ export function createHints({ queues, answer, pause, onError }: HintPorts): Hint
   return {
     heard(hint) {
       if (closed || queues.length === 0) return;
-      for (const name of queuesIn(hint) ?? [any]) if (name === any || queues.includes(name)) hints.add(name);
+      for (const place of placesIn(hint) ?? [any])
+        if (place === any || queues.includes(fromPlace(place).queue)) hints.add(place);
       if (hints.size > 0) answering ??= answerAll();
     },
     async close() {

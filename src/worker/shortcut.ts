@@ -4,9 +4,10 @@
 
 import type { Executor } from '../db/executor.ts';
 import { byIndexAlone } from '../db/prepared.ts';
-import type { FromLane } from '../outbox/lane.ts';
+import { fromPlace } from '../outbox/hint.ts';
+import { claimHinted, claimNext } from '../outbox/hinted.ts';
+import type { FromLane, Lane } from '../outbox/lane.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
-import { claimNext, claimTop, type FromTop } from '../outbox/top-lane.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { ClaimPorts } from './claim.ts';
 import { createHints, type Hints } from './hints.ts';
@@ -35,7 +36,6 @@ export type ShortcutPorts = {
 };
 
 const lowest = -2_147_483_648; // no priority is below it
-const nothing: FromTop = { taken: [], isAll: false };
 
 export function createShortcut(ports: ShortcutPorts): Shortcut {
   const { queues, slots, claims, others, onError } = ports;
@@ -50,35 +50,36 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
     return free > 0 ? { count: free, above: lowest } : slots.urgent();
   }
 
-  async function claim(names: readonly string[]): Promise<number | undefined> {
+  async function claim(places: readonly string[]): Promise<number | undefined> {
     const { count: limit, above } = room();
-    if (limit <= 0) return undefined; // the relay makes a parcel of it
+    const lane = laneAlone(places);
+    if (limit <= 0 || (lane && lane.priority <= above)) return undefined; // the relay makes a parcel of it
     asked = limit;
     try {
       const since = ports.clock.now();
       const { leaseMs, workerId } = claims;
-      const want = { queues: names, limit, above, leaseMs, workerId };
-      const [name] = names;
+      const want = { limit, leaseMs, workerId };
       const isPlanning = session !== undefined && planning.has(session);
-      const top = isPlanning && names.length === 1 ? await claimTop(session!, name!, want) : nothing;
-      if (top.taken.length > 0) started(top.taken, since);
-      if (top.isAll) return top.taken.length;
-      const others = await claimNext(session ?? claims.db, { ...want, limit: limit - top.taken.length });
-      started(others, since);
+      const taken =
+        isPlanning && lane
+          ? await claimHinted(session!, lane, want)
+          : await claimNext(session ?? claims.db, queuesOf(places), above, want);
+      started(taken, since);
       if (session && !isPlanning) await plan(session);
-      return top.taken.length + others.length;
+      return taken.length;
     } finally {
       asked = 0;
     }
   }
 
   function started(taken: readonly FromLane[], since: Milliseconds): void {
-    asked -= taken.length;
+    asked = 0;
     for (const { message } of taken) ports.start(message, since);
     const byQueue = Map.groupBy(taken, ({ message }) => message.queue);
     ports.claimed(new Map([...byQueue].map(([queue, its]) => [queue, its.map(({ lag }) => lag)])));
   }
 
+  /** A session that has claimed keeps plans from then on. */
   async function plan(on: Executor): Promise<void> {
     await on.executeSql(byIndexAlone);
     planning.add(on);
@@ -103,3 +104,13 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
     asked: () => asked,
   };
 }
+
+function laneAlone(places: readonly string[]): Lane | undefined {
+  if (places.length !== 1) return undefined;
+  const { queue, priority } = fromPlace(places[0]!);
+  return priority === undefined ? undefined : { queue, priority };
+}
+
+const queuesOf = (places: readonly string[]): readonly string[] => [
+  ...new Set(places.map((place) => fromPlace(place).queue)),
+];

@@ -4,10 +4,10 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor } from '../../src/db/executor.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
+import { claimNext } from '../../src/outbox/hinted.ts';
 import { byIndexAlone } from '../../src/db/prepared.ts';
 import type { Settlement } from '../../src/outbox/outcome.ts';
 import { plainEnds } from '../../src/outbox/plain.ts';
-import { claimNext } from '../../src/outbox/top-lane.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -100,8 +100,8 @@ describe('a client of pg', () => {
   });
 
   it('prepares the claim of the shortcut', async () => {
-    const claim = { queues: ['nobody'], limit: 1, above: 0, leaseMs: 1_000, workerId: 'w' };
-    for (let i = 0; i < 3; i++) expect(await claimNext(toExecutor(client), claim)).toEqual([]);
+    const claim = { limit: 1, leaseMs: 15_000, workerId: 'w' };
+    for (let i = 0; i < 3; i++) expect(await claimNext(toExecutor(client), ['nobody'], 0, claim)).toEqual([]);
     expect(await prepared()).toEqual([2]);
   });
 

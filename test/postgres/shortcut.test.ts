@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor, type Executor } from '../../src/db/executor.ts';
-import type { FromLane } from '../../src/outbox/lane.ts';
+import type { FromLane, Lane } from '../../src/outbox/lane.ts';
 import { byIndexAlone } from '../../src/db/prepared.ts';
-import { claimNext, claimTop } from '../../src/outbox/top-lane.ts';
+import { claimHinted, claimNext } from '../../src/outbox/hinted.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
 import { park } from '../../src/outbox/park.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
@@ -45,7 +45,7 @@ type Claim = (
 ) => Promise<readonly FromLane[]>;
 
 const byFunction: Claim = (queues, limit = 100, above = lowest, workerId = 'w') =>
-  claimNext(database.db, { queues, limit, above, leaseMs: 60_000, workerId });
+  claimNext(database.db, queues, above, { limit, leaseMs: 60_000, workerId });
 
 /** Claims as a worker does where it heard a nudge (src/worker/shortcut.ts). */
 async function planningSession({ db }: TestDatabase): Promise<Executor> {
@@ -56,17 +56,22 @@ async function planningSession({ db }: TestDatabase): Promise<Executor> {
   return session;
 }
 
+/** From one lane after another, as if a nudge had named each. */
 function inSessions(): Claim {
   const sessions = new Map<string, Promise<Executor>>();
   return async (queues, limit = 100, above = lowest, workerId = 'w') => {
     if (!sessions.has(workerId)) sessions.set(workerId, planningSession(database));
     const session = await sessions.get(workerId)!;
-    const want = { queues, limit, above, leaseMs: 60_000, workerId };
-    if (queues.length > 1) return claimNext(session, want);
-    const { taken, isAll } = await claimTop(session, queues[0]!, want);
-    return isAll
-      ? taken
-      : [...taken, ...(await claimNext(session, { ...want, limit: limit - taken.length }))];
+    const { rows: lanes } = await database.db.executeSql<Lane>(
+      `select distinct queue, priority from waybill.outbox_messages where queue = any($1) and priority > $2 order by priority desc`,
+      [queues, above],
+    );
+    const taken: FromLane[] = [];
+    for (const lane of lanes)
+      taken.push(
+        ...(await claimHinted(session, lane, { limit: limit - taken.length, leaseMs: 60_000, workerId })),
+      );
+    return taken;
   };
 }
 
@@ -79,7 +84,7 @@ async function rowsOf(queue: string) {
 
 describe.each([
   ['by the function', byFunction],
-  ['where a nudge was heard', inSessions()],
+  ['from lanes that nudges named', inSessions()],
 ])('a claim on the shortcut, %s', (_, claim) => {
   it('C, E: is a claim like any other, and the stamp of the relay', async () => {
     const [id] = await record(jobs('plain', 1, { deliveryKey: 'k1', requestId: 'r1', priority: 7 }));
@@ -194,32 +199,15 @@ describe.each([
   });
 });
 
-describe('a claim from the top lane', () => {
-  it('tells whether something is left in its queue', async () => {
-    const session = await planningSession(database);
-    const claim = (limit: number) =>
-      claimTop(session, 'ranked', {
-        queues: ['ranked'],
-        limit,
-        above: lowest,
-        leaseMs: 60_000,
-        workerId: 'w',
-      });
-    const later = { availableAt: new Date(Date.now() + 3_600_000) };
-    await record([...jobs('ranked', 2, { priority: 5 }), ...jobs('ranked', 2)]);
-    expect(await claim(9)).toMatchObject({ taken: [{}, {}], isAll: false });
-    expect(await claim(9)).toMatchObject({ taken: [{}, {}], isAll: true });
-    expect(await claim(9)).toMatchObject({ taken: [], isAll: false }); // nothing says that there is nothing
-    await record([...jobs('ranked', 1, { priority: 9, ...later }), ...jobs('ranked', 1)]);
-    expect(await claim(9)).toMatchObject({ taken: [], isAll: false }); // the top lane is not due
-  });
-});
-
 describe('a plan that a session made while the table was empty', () => {
-  const ask = { queues: ['jobs'], limit: 10, above: lowest, leaseMs: 60_000, workerId: 'w' };
+  const ask = { limit: 10, leaseMs: 60_000, workerId: 'w' };
   it.each([
-    ['of the function', async (other: TestDatabase) => other.db, (on: Executor) => claimNext(on, ask)],
-    ['of a top lane', planningSession, async (on: Executor) => (await claimTop(on, 'jobs', ask)).taken],
+    [
+      'of the function',
+      async (other: TestDatabase) => other.db,
+      (on: Executor) => claimNext(on, ['jobs'], lowest, ask),
+    ],
+    ['of a lane', planningSession, (on: Executor) => claimHinted(on, { queue: 'jobs', priority: 2 }, ask)],
   ])('I: serves a large one, %s: no row but the ones taken is looked at', async (_, sessionOf, claim) => {
     const other = await testDatabase({ max: 1 });
     try {

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
-import { hintOf, queuesIn } from '../../src/outbox/hint.ts';
+import { fromPlace, hintOf, placeOf, placesIn } from '../../src/outbox/hint.ts';
 import { createHints, delayAfter, type Hints } from '../../src/worker/hints.ts';
 
-type Asked = { readonly queues: readonly string[]; readonly give: (count: number | undefined) => void };
+type Asked = { readonly places: readonly string[]; readonly give: (count: number | undefined) => void };
 
 function world(queues: readonly string[]) {
   const asked: Asked[] = [];
@@ -11,7 +11,7 @@ function world(queues: readonly string[]) {
   const errors: unknown[] = [];
   const hints: Hints = createHints({
     queues,
-    answer: (names) => new Promise((give) => void asked.push({ queues: names, give })),
+    answer: (places) => new Promise((give) => void asked.push({ places, give })),
     pause: (ms) => new Promise((end) => void pauses.push({ ms, end })),
     onError: (error) => void errors.push(error),
   });
@@ -23,33 +23,53 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 describe('the text of a nudge', () => {
   const name = fc.stringMatching(/^[A-Za-z0-9._-]{1,100}$/);
 
-  it('names the queues, or means any: none that was recorded in is missing', () => {
+  const place = fc.oneof(
+    name,
+    fc.record({ queue: name, priority: fc.integer({ min: -1_000, max: 1_000 }) }).map(placeOf),
+  );
+
+  it('names lanes and queues, or means any: none that was recorded in is missing', () => {
     fc.assert(
-      fc.property(fc.uniqueArray(name), (names) => {
-        const read = queuesIn(hintOf(names));
-        if (read !== undefined) expect(read).toEqual(names);
+      fc.property(fc.uniqueArray(place), (places) => {
+        const read = placesIn(hintOf(places));
+        if (read !== undefined) expect(read).toEqual(places);
       }),
     );
-    expect(queuesIn(hintOf(['jobs', 'email']))).toEqual(['jobs', 'email']);
+    expect(placesIn(hintOf(['jobs:0', 'email', 'jobs:-5']))).toEqual(['jobs:0', 'email', 'jobs:-5']);
+  });
+
+  it('tells the lane of a message: its queue and its priority', () => {
+    fc.assert(
+      fc.property(name, fc.integer({ min: -1_000, max: 1_000 }), (queue, priority) => {
+        expect(fromPlace(placeOf({ queue, priority }))).toEqual({ queue, priority });
+        expect(fromPlace(queue)).toEqual({ queue });
+      }),
+    );
+    expect(placeOf({ queue: 'jobs' })).toBe('jobs:0');
   });
 
   it('of queues whose names need an escape, and of more than a notification holds, means any', () => {
     expect(hintOf(["it's"])).toBe('');
     expect(hintOf(['two words'])).toBe('');
+    expect(hintOf(['jobs:high'])).toBe('');
     expect(hintOf(Array.from({ length: 100 }, (_, i) => `${'q'.repeat(90)}${i}`))).toBe('');
-    expect(queuesIn('')).toBeUndefined();
+    expect(placesIn('')).toBeUndefined();
   });
 });
 
 describe('hints', () => {
-  it('are answered at once for the queues that they name, and without a name for all', async () => {
+  it('are answered at once for the queues and lanes that they name, and without a name for all queues', async () => {
     const { hints, asked } = world(['jobs', 'events']);
     hints.heard('jobs');
-    expect(asked.map((one) => one.queues)).toEqual([['jobs']]);
+    expect(asked.map((one) => one.places)).toEqual([['jobs']]);
     asked[0]!.give(1);
     await turn();
     hints.heard('');
-    expect(asked[1]!.queues).toEqual(['jobs', 'events']);
+    expect(asked[1]!.places).toEqual(['jobs', 'events']);
+    asked[1]!.give(1);
+    await turn();
+    hints.heard('jobs:7 email:7');
+    expect(asked[2]!.places).toEqual(['jobs:7']);
   });
 
   it('for other queues are no business of this worker', async () => {
@@ -65,7 +85,7 @@ describe('hints', () => {
     expect(asked).toHaveLength(1);
     asked[0]!.give(1);
     await turn();
-    expect(asked.map((one) => one.queues)).toEqual([['jobs'], ['jobs', 'events']]);
+    expect(asked.map((one) => one.places)).toEqual([['jobs'], ['jobs', 'events']]);
   });
 
   it('that bring nothing are answered later and later, until one brings something; each queue for itself', async () => {

@@ -2,17 +2,17 @@ import { describe, expect, it } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import type { Database } from '../../src/db/pool.ts';
 import { byIndexAlone } from '../../src/db/prepared.ts';
-import { claimNextSql, claimTopSql } from '../../src/outbox/top-lane.ts';
+import { claimHintedSql, claimNextSql } from '../../src/outbox/hinted.ts';
 import { createShortcut } from '../../src/worker/shortcut.ts';
-import { createSlots } from '../../src/worker/slots.ts';
+import { createSlots, type Work } from '../../src/worker/slots.ts';
 
 const names: Readonly<Record<string, string>> = {
   [claimNextSql]: 'function',
-  [claimTopSql]: 'top',
+  [claimHintedSql]: 'lane',
   [byIndexAlone]: 'settings',
 };
 
-/** A shortcut whose sessions remember what they were asked, and what a claim of the top lane gives there. */
+/** A shortcut whose sessions remember what they were asked, and what a claim from a lane gives there. */
 function world() {
   const asked: string[] = [];
   const started: string[] = [];
@@ -21,14 +21,14 @@ function world() {
   const session = (): Executor => ({
     async executeSql<Row>(text: string) {
       asked.push(names[text]!);
-      return { rows: (text === claimTopSql ? rows : []) as Row[] };
+      return { rows: (text === claimHintedSql ? rows : []) as Row[] };
     },
   });
   const pace = {
     delivered: () => undefined,
     claimed: () => undefined,
     inFlight: () => 10,
-    ahead: () => 0,
+    ahead: () => 3,
     isShort: () => false,
     aheadIn: () => Number.POSITIVE_INFINITY,
     batch: () => 1,
@@ -36,9 +36,10 @@ function world() {
   };
   const clock = { now: () => 0 };
   const wake = { wake: () => undefined, wait: async () => undefined };
+  const slots = createSlots(5, { pace, wake, clock, onError: () => undefined });
   const shortcut = createShortcut({
     queues: ['jobs', 'email'],
-    slots: createSlots(5, { pace, wake, clock, onError: () => undefined }),
+    slots,
     claims: { db: session() as Database, leaseMs: 15_000, workerId: 'w' } as Parameters<
       typeof createShortcut
     >[0]['claims'],
@@ -54,9 +55,14 @@ function world() {
     session,
     started,
     told: () => told,
+    /** Every slot is taken, and one waits for one. */
+    fill(): void {
+      const work: Work = { run: () => undefined, giveBack: async () => undefined, ended: () => undefined };
+      for (let i = 0; i < 6; i++) slots.run(work);
+    },
     /** What one nudge asks the database. */
-    async nudge(hint: string, on: Executor | undefined, top: readonly object[] = []): Promise<string[]> {
-      rows = top;
+    async nudge(hint: string, on: Executor | undefined, inLane: readonly object[] = []): Promise<string[]> {
+      rows = inLane;
       asked.length = 0;
       shortcut.heard(hint, on);
       await new Promise((resolve) => setImmediate(resolve));
@@ -65,41 +71,43 @@ function world() {
   };
 }
 
-const row = (id: string, others: boolean) => ({
-  id,
-  claim_token: id,
-  created: 0,
-  lag: 0,
-  priority: 0,
-  others,
-});
+const row = (id: string) => ({ id, claim_token: id, created: 0, lag: 0 });
 
 describe('a nudge', () => {
-  it('of one queue is answered with one statement where another was heard before', async () => {
+  it('of one lane is answered with one statement for it where another was heard before', async () => {
     const { nudge, session, started } = world();
     const on = session();
-    expect(await nudge('jobs', on)).toEqual(['function', 'settings']);
-    expect(await nudge('jobs', on, [row('a', false)])).toEqual(['top']);
-    expect(await nudge('jobs', session(), [row('b', false)])).toEqual(['function', 'settings']);
-    expect(started).toEqual(['a']);
+    expect(await nudge('jobs:0', on)).toEqual(['function', 'settings']);
+    expect(await nudge('jobs:0', on, [row('a')])).toEqual(['lane']);
+    expect(await nudge('jobs:5', on, [row('b')])).toEqual(['lane']);
+    expect(await nudge('jobs:0', session(), [row('c')])).toEqual(['function', 'settings']);
+    expect(started).toEqual(['a', 'b']);
   });
 
-  it('is answered with the function too where other lanes may have something, and where it names several queues or none', async () => {
-    const { nudge, session, started } = world();
+  it('is answered with the function where it names several lanes, a queue, or none', async () => {
+    const { nudge, session } = world();
     const on = session();
-    await nudge('jobs', on);
-    expect(await nudge('jobs', on, [row('a', true)])).toEqual(['top', 'function']);
-    expect(started).toEqual(['a']);
-    expect(await nudge('jobs email', on)).toEqual(['function']);
+    await nudge('jobs:0', on);
+    for (const hint of ['jobs:0 email:0', 'jobs:0 jobs:5', 'jobs', ''])
+      expect(await nudge(hint, on)).toEqual(['function']);
     expect(await nudge('', undefined)).toEqual(['function']);
   });
 
   it('that brings nothing is told once', async () => {
     const { nudge, session, told } = world();
     const on = session();
-    await nudge('jobs', on, [row('a', false)]);
+    await nudge('jobs:0', on, [row('a')]);
     const before = told();
-    expect(await nudge('jobs', on)).toEqual(['top', 'function']);
+    expect(await nudge('jobs:0', on)).toEqual(['lane']);
     expect(told()).toBe(before + 1);
+  });
+
+  it('of a lane that is no more urgent than what waits for a slot is left to the relay', async () => {
+    const { nudge, session, fill } = world();
+    const on = session();
+    await nudge('jobs:0', on);
+    fill();
+    expect(await nudge('jobs:0', on)).toEqual([]);
+    expect(await nudge('jobs:1', on)).toEqual(['lane']);
   });
 });

@@ -35,7 +35,7 @@ import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watc
 import { takeDueSql } from '../../src/outbox/due.ts';
 import { exhaustSql, expireSql, suspectsSql, unrelaySql } from '../../src/outbox/lapsed.ts';
 import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
-import { claimNextSql, claimTopSql } from '../../src/outbox/top-lane.ts';
+import { claimHintedSql, claimNextSql } from '../../src/outbox/hinted.ts';
 import { lookSql } from '../../src/outbox/look.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
@@ -203,9 +203,9 @@ export const statements: Record<string, Statement> = {
     values: () => [['q1', 'q2'], 25, 0, 15_000, 'w'],
     uses: [],
   },
-  'claim of a top lane': {
-    sql: claimTopSql,
-    values: () => [25, 'q1', -1, 15_000, 'w'],
+  'claim from a lane on the shortcut': {
+    sql: claimHintedSql,
+    values: () => [25, 'q1', 0, 15_000, 'w'],
     uses: ['outbox_waiting'],
   },
   'relay of a lane': {

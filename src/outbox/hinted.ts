@@ -1,0 +1,46 @@
+// What a nudge hints at, as a worker claims it that hears one (src/worker/shortcut.ts): a lane, or whatever lanes some queues have. It is asked
+// for one message at a time, when the database rests: planning a statement would cost more than running it.
+
+import type { Executor } from '../db/executor.ts';
+import { claimedMessage, laneMessage, type ClaimedRow, type LaneRow } from './claimed.ts';
+import { claimOf, next, type FromLane, type Lane } from './lane.ts';
+import { enterEach } from './ledger.ts';
+import type { ClaimedMessage } from './message.ts';
+
+export type HintedClaim = {
+  readonly limit: number;
+  readonly leaseMs: number;
+  readonly workerId: string;
+};
+
+/**
+ * Claims as a claim from a lane does (src/outbox/lane.ts), of whatever lanes these queues have: queues, limit, above, lease in ms, worker.
+ * A function of the database (sql/0021_claim_next.sql), for every session, whatever its settings.
+ */
+export const claimNextSql = 'select * from waybill.outbox_claim_next($1, $2, $3, $4, $5)';
+
+/** @param above only from lanes of a higher priority than this one */
+export async function claimNext(
+  db: Executor,
+  queues: readonly string[],
+  above: number,
+  { limit, leaseMs, workerId }: HintedClaim,
+): Promise<FromLane[]> {
+  const values = [queues, limit, above, leaseMs, workerId];
+  const { rows } = await db.executeSql<ClaimedRow & { lag: number }>(claimNextSql, values, true);
+  return rows.map((row) => ({ message: claimedMessage(row), lag: row.lag }));
+}
+
+/** Limit, queue, priority, lease in ms, worker. */
+export const claimHintedSql = claimOf(next(), enterEach);
+
+/** Claims from one lane, in a session that plans by indexes alone (src/db/prepared.ts). */
+export async function claimHinted(session: Executor, lane: Lane, claim: HintedClaim): Promise<FromLane[]> {
+  const values = [claim.limit, lane.queue, lane.priority, claim.leaseMs, claim.workerId];
+  const { rows } = await session.executeSql<LaneRow & { lag: number }>(claimHintedSql, values, true);
+  let message: ClaimedMessage | undefined;
+  return rows.map((row) => {
+    message = laneMessage(row, lane, message);
+    return { message, lag: row.lag };
+  });
+}
