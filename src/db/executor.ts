@@ -52,10 +52,14 @@ export async function marking<T>(asked: Promise<T>): Promise<T> {
   try {
     return await asked;
   } catch (error) {
-    if (typeof error === 'object' && error !== null && Object.isExtensible(error))
-      Object.defineProperty(error, mark, { value: true });
-    throw error;
+    throw markError(error);
   }
+}
+
+export function markError<E>(error: E): E {
+  if (typeof error === 'object' && error !== null && Object.isExtensible(error))
+    Object.defineProperty(error, mark, { value: true });
+  return error;
 }
 
 /** Also when a query builder wrapped it in an error of its own. */

@@ -2,14 +2,14 @@
 // what it hears is a hint, polling is the floor.
 
 import type pg from 'pg';
-import { toExecutor, type Executor } from './executor.ts';
 import type { Database } from './pool.ts';
+import { sessionOn, type Session } from './session.ts';
 
 export type Notification = {
   readonly channel: string;
   readonly payload: string;
   /** Where it was heard: its server process is awake, and nobody has to be asked for a connection. Undefined after a (re)connect. */
-  readonly session?: Executor;
+  readonly session?: Session;
 };
 
 /**
@@ -48,7 +48,7 @@ async function listenOn(
   lost.promise.catch(() => undefined); // awaited below, while the connection is checked
   client.on('error', lost.reject);
   client.on('end', () => lost.reject(new Error('the listening connection was closed')));
-  const session = toExecutor(client);
+  const session = sessionOn(client);
   client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
   try {
     for (const channel of channels) await client.query(`listen ${channel}`);

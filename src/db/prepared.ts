@@ -57,18 +57,26 @@ async function keepsPlans(client: PreparingClient, planning: string | undefined)
     keeping.set(client, undefined);
     return false;
   }
-  // A pooler that shares sessions must greet its clients with a process id of its own making: it could not route a cancel otherwise.
-  const { rows } = await client.query('select pg_backend_pid() as pid');
-  const direct = (rows[0] as { pid: number }).pid === client.processID;
+  const direct = await isServersOwn(client);
   if (direct && planning !== undefined) await client.query(planning);
   keeping.set(client, direct);
   return direct;
 }
 
+/**
+ * Whether the client talks to one session of the server, and no other does. A pooler that shares sessions must greet its clients with a process
+ * id of its own making: it could not route a cancel otherwise.
+ */
+export async function isServersOwn(client: Pick<PreparingClient, 'query'>): Promise<boolean> {
+  if (!isPreparing(client)) return false;
+  const { rows } = await client.query('select pg_backend_pid() as pid');
+  return (rows[0] as { pid: number }).pid === client.processID;
+}
+
 const names = new Map<string, string>();
 
 /** A statement has the same name on every connection, and another text another name. */
-function nameOf(text: string): string {
+export function nameOf(text: string): string {
   const known = names.get(text);
   if (known !== undefined) return known;
   const name = `waybill_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`;

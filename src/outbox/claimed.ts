@@ -45,6 +45,27 @@ export type LaneRow = Omit<ClaimedRow, 'queue' | 'priority' | 'attempts' | 'prob
   created: number;
 };
 
+/** The columns of a lane's row in the order in which `fromTexts` reads them. */
+export const laneColumns = `m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
+            date_part('epoch', m.created_at) as created`;
+
+/** A lane's row as Postgres sends it. */
+export function fromTexts(texts: readonly (string | null)[]): LaneRow {
+  const [id, kind, name, payload, maxAttempts, token, key, requestId, traceparent, created] = texts;
+  return {
+    id: id!,
+    kind: kind as Kind,
+    name: name!,
+    payload: JSON.parse(payload!) as unknown,
+    max_attempts: Number(maxAttempts),
+    claim_token: token!,
+    delivery_key: key!,
+    request_id: requestId!,
+    traceparent: traceparent!,
+    created: Number(created),
+  };
+}
+
 /** @param like its neighbour: what both are called is one text then, which is kept once and hashed once */
 export function laneMessage(
   row: LaneRow,

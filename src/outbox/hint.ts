@@ -13,6 +13,7 @@ export function hintOf(places: Iterable<string>): string {
 
 /** The lanes and queues that a hint names; undefined: any. */
 export function placesIn(hint: string): readonly string[] | undefined {
+  if (!hint.includes(' ')) return hint === '' ? undefined : [hint];
   const places = hint.split(' ').filter((place) => place !== '');
   return places.length > 0 ? places : undefined;
 }

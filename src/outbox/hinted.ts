@@ -2,7 +2,8 @@
 // for one message at a time, when the database rests: planning a statement would cost more than running it.
 
 import type { Executor } from '../db/executor.ts';
-import { claimedMessage, laneMessage, type ClaimedRow, type LaneRow } from './claimed.ts';
+import type { Session } from '../db/session.ts';
+import { claimedMessage, fromTexts, laneMessage, type ClaimedRow } from './claimed.ts';
 import { claimOf, next, type FromLane, type Lane } from './lane.ts';
 import { enterEach } from './ledger.ts';
 import type { ClaimedMessage } from './message.ts';
@@ -34,13 +35,20 @@ export async function claimNext(
 /** Limit, queue, priority, lease in ms, worker. */
 export const claimHintedSql = claimOf(next(), enterEach);
 
-/** Claims from one lane, in a session that plans by indexes alone (src/db/prepared.ts). */
-export async function claimHinted(session: Executor, lane: Lane, claim: HintedClaim): Promise<FromLane[]> {
-  const values = [claim.limit, lane.queue, lane.priority, claim.leaseMs, claim.workerId];
-  const { rows } = await session.executeSql<LaneRow & { lag: number }>(claimHintedSql, values, true);
-  let message: ClaimedMessage | undefined;
-  return rows.map((row) => {
-    message = laneMessage(row, lane, message);
-    return { message, lag: row.lag };
+/** Claims from one lane, in a session that keeps plans. @param told hears of what was claimed; does not throw */
+export function claimHinted(
+  session: Pick<Session, 'ask'>,
+  lane: Lane,
+  { limit, leaseMs, workerId }: HintedClaim,
+  told: (error: Error | null, taken: readonly FromLane[]) => void,
+): void {
+  const values = [String(limit), lane.queue, String(lane.priority), String(leaseMs), workerId];
+  session.ask(claimHintedSql, values, (error, rows) => {
+    let message: ClaimedMessage | undefined;
+    const taken = rows.map((texts) => {
+      message = laneMessage(fromTexts(texts), lane, message);
+      return { message, lag: Number(texts.at(-1)) };
+    });
+    told(error, taken);
   });
 }

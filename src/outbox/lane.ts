@@ -3,7 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { lanes } from './claim.ts';
-import { laneMessage, type LaneRow } from './claimed.ts';
+import { laneColumns, laneMessage, type LaneRow } from './claimed.ts';
 import type { DueMessage } from './due.ts';
 import { isOpen } from './gate.ts';
 import { enter } from './ledger.ts';
@@ -59,8 +59,7 @@ export const claimOf = (found: string, entering = enter): string => `
          claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
          revision = m.revision + 1
    where m.ctid = any(array(select ctid from fresh))
-  returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-            date_part('epoch', m.created_at) as created, ${lag}`;
+  returning ${laneColumns}, ${lag}`;
 
 /** The sixth: from which time on they are due, in seconds since the epoch, or null. */
 export const claimLaneSql = `${claimOf(next(` and available_at >= coalesce(to_timestamp($6::float8), '-infinity')`))},

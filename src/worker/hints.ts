@@ -40,11 +40,17 @@ export function createHints({ queues, answer, pause, onError }: HintPorts): Hint
 
   async function answerAll(): Promise<void> {
     while (hints.size > 0 && !closed) {
-      const delay = Math.min(...[...hints].map((hint) => delayAfter(vain.get(hint) ?? 0)));
+      const delay = leastDelay();
       if (delay > 0) await pause(delay);
       if (!closed) await answerOnce();
     }
     answering = undefined;
+  }
+
+  function leastDelay(): Milliseconds {
+    let least = longest;
+    for (const hint of hints) least = Math.min(least, delayAfter(vain.get(hint) ?? 0));
+    return least;
   }
 
   async function answerOnce(): Promise<void> {

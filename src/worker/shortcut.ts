@@ -2,10 +2,9 @@
 // parcel. Only a hint acted on early: what it does not take, what has an attempt behind it (invariants B and F), and what is in queues with a
 // limit or a rate goes through the relay. With every slot taken it claims only what is more urgent than what waits for one.
 
-import type { Executor } from '../db/executor.ts';
-import { byIndexAlone } from '../db/prepared.ts';
+import type { Session } from '../db/session.ts';
 import { fromPlace } from '../outbox/hint.ts';
-import { claimHinted, claimNext } from '../outbox/hinted.ts';
+import { claimHinted, claimNext, type HintedClaim } from '../outbox/hinted.ts';
 import type { FromLane, Lane } from '../outbox/lane.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
@@ -15,7 +14,7 @@ import type { Slots } from './slots.ts';
 
 export type Shortcut = Pick<Hints, 'close'> & {
   /** The text of a nudge. @param session where it was heard: its claim is faster there than on a connection that rests */
-  heard(hint: string, session?: Executor): void;
+  heard(hint: string, session?: Session): void;
   /** Messages that a claim under way may bring. */
   asked(): number;
 };
@@ -40,8 +39,7 @@ const lowest = -2_147_483_648; // no priority is below it
 export function createShortcut(ports: ShortcutPorts): Shortcut {
   const { queues, slots, claims, others, onError } = ports;
   let asked = 0;
-  let session: Executor | undefined;
-  const planning = new WeakSet<Executor>(); // sessions that keep plans of what is asked on them
+  let session: Session | undefined;
 
   function room(): { readonly count: number; readonly above: number } {
     const elsewhere = others();
@@ -50,26 +48,42 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
     return free > 0 ? { count: free, above: lowest } : slots.urgent();
   }
 
-  async function claim(places: readonly string[]): Promise<number | undefined> {
+  /** The statement goes out, and what it brings starts, without waiting for a promise: all of this is latency. */
+  function claim(places: readonly string[]): Promise<number | undefined> {
     const { count: limit, above } = room();
     const lane = laneAlone(places);
-    if (limit <= 0 || (lane && lane.priority <= above)) return undefined; // the relay makes a parcel of it
+    if (limit <= 0 || (lane && lane.priority <= above)) return Promise.resolve(undefined); // the relay makes a parcel of it
     asked = limit;
-    try {
-      const since = ports.clock.now();
-      const { leaseMs, workerId } = claims;
-      const want = { limit, leaseMs, workerId };
-      const isPlanning = session !== undefined && planning.has(session);
-      const taken =
-        isPlanning && lane
-          ? await claimHinted(session!, lane, want)
-          : await claimNext(session ?? claims.db, queuesOf(places), above, want);
-      started(taken, since);
-      if (session && !isPlanning) await plan(session);
-      return taken.length;
-    } finally {
-      asked = 0;
-    }
+    const since = ports.clock.now();
+    const want = { limit, leaseMs: claims.leaseMs, workerId: claims.workerId };
+    const taking =
+      lane && session?.keepsPlans()
+        ? claimOn(session, lane, want, since)
+        : claimBy(session, queuesOf(places), above, want, since);
+    return taking.finally(() => (asked = 0));
+  }
+
+  function claimOn(on: Session, lane: Lane, want: HintedClaim, since: Milliseconds): Promise<number> {
+    return new Promise((resolve, reject) => {
+      claimHinted(on, lane, want, (error, taken) => {
+        if (error) return reject(error);
+        started(taken, since);
+        resolve(taken.length);
+      });
+    });
+  }
+
+  async function claimBy(
+    on: Session | undefined,
+    names: readonly string[],
+    above: number,
+    want: HintedClaim,
+    since: Milliseconds,
+  ): Promise<number> {
+    const taken = await claimNext(on ?? claims.db, names, above, want);
+    started(taken, since);
+    await on?.keepPlans();
+    return taken.length;
   }
 
   function started(taken: readonly FromLane[], since: Milliseconds): void {
@@ -77,12 +91,6 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
     for (const { message } of taken) ports.start(message, since);
     const byQueue = Map.groupBy(taken, ({ message }) => message.queue);
     ports.claimed(new Map([...byQueue].map(([queue, its]) => [queue, its.map(({ lag }) => lag)])));
-  }
-
-  /** A session that has claimed keeps plans from then on. */
-  async function plan(on: Executor): Promise<void> {
-    await on.executeSql(byIndexAlone);
-    planning.add(on);
   }
 
   const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -27,11 +27,13 @@ export type Sources = {
    * Those to be looked at next. Ordinary parcels and those that want the worker for themselves take turns, so that neither starves:
    * one of the latter stands alone here, and is to be looked at when nothing runs.
    */
-  next(now: Milliseconds): Source[];
+  next(now: Milliseconds): readonly Source[];
   /** When the next of the others is worth a look. */
   nextAt(now: Milliseconds): Milliseconds;
   isEmpty(): boolean;
 };
+
+const none: readonly Source[] = [];
 
 export function createSources(queues: readonly string[]): Sources {
   const hints = new Map<string, Source>();
@@ -45,7 +47,8 @@ export function createSources(queues: readonly string[]): Sources {
   function add(source: Source): void {
     if (queues.includes(source.queue)) hints.set(nameOf(source), source);
   }
-  function next(now: Milliseconds): Source[] {
+  function next(now: Milliseconds): readonly Source[] {
+    if (hints.size === 0) return none; // it is asked for each message on the shortcut
     const ready = [...hints.values()].filter((source) => restOf(source) <= now);
     const [alone, shared] = [ready.filter((one) => one.alone), ready.filter((one) => !one.alone)];
     return alone.length > 0 && (aloneNext || shared.length === 0) ? alone.slice(0, 1) : shared;

@@ -65,7 +65,7 @@ export function createWorker(options: WorkerOptions): Worker {
     onError: options.onError,
   });
 
-  const next = (): Source[] => sources.next(clock.now());
+  const next = (): readonly Source[] => sources.next(clock.now());
   const isAloneNext = (): boolean => next()[0]?.alone === true;
 
   async function poll(): Promise<void> {

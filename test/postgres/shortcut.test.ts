@@ -1,9 +1,9 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { toExecutor, type Executor } from '../../src/db/executor.ts';
+import type { Executor } from '../../src/db/executor.ts';
+import { sessionOn, type Session } from '../../src/db/session.ts';
 import type { FromLane, Lane } from '../../src/outbox/lane.ts';
-import { byIndexAlone } from '../../src/db/prepared.ts';
-import { claimHinted, claimNext } from '../../src/outbox/hinted.ts';
+import { claimHinted, claimNext, type HintedClaim } from '../../src/outbox/hinted.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
 import { park } from '../../src/outbox/park.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
@@ -48,17 +48,24 @@ const byFunction: Claim = (queues, limit = 100, above = lowest, workerId = 'w') 
   claimNext(database.db, queues, above, { limit, leaseMs: 60_000, workerId });
 
 /** Claims as a worker does where it heard a nudge (src/worker/shortcut.ts). */
-async function planningSession({ db }: TestDatabase): Promise<Executor> {
+async function planningSession({ db }: TestDatabase): Promise<Session> {
   const client = await db.connect();
   clients.push(client);
-  const session = toExecutor(client);
-  await session.executeSql(byIndexAlone);
+  const session = sessionOn(client);
+  await session.keepPlans();
+  expect(session.keepsPlans()).toBe(true);
   return session;
+}
+
+function claimIn(session: Session, lane: Lane, claim: HintedClaim): Promise<readonly FromLane[]> {
+  return new Promise((resolve, reject) =>
+    claimHinted(session, lane, claim, (error, taken) => (error ? reject(error) : resolve(taken))),
+  );
 }
 
 /** From one lane after another, as if a nudge had named each. */
 function inSessions(): Claim {
-  const sessions = new Map<string, Promise<Executor>>();
+  const sessions = new Map<string, Promise<Session>>();
   return async (queues, limit = 100, above = lowest, workerId = 'w') => {
     if (!sessions.has(workerId)) sessions.set(workerId, planningSession(database));
     const session = await sessions.get(workerId)!;
@@ -69,7 +76,7 @@ function inSessions(): Claim {
     const taken: FromLane[] = [];
     for (const lane of lanes)
       taken.push(
-        ...(await claimHinted(session, lane, { limit: limit - taken.length, leaseMs: 60_000, workerId })),
+        ...(await claimIn(session, lane, { limit: limit - taken.length, leaseMs: 60_000, workerId })),
       );
     return taken;
   };
@@ -207,7 +214,11 @@ describe('a plan that a session made while the table was empty', () => {
       async (other: TestDatabase) => other.db,
       (on: Executor) => claimNext(on, ['jobs'], lowest, ask),
     ],
-    ['of a lane', planningSession, (on: Executor) => claimHinted(on, { queue: 'jobs', priority: 2 }, ask)],
+    [
+      'of a lane',
+      planningSession,
+      (on: Executor) => claimIn(on as Session, { queue: 'jobs', priority: 2 }, ask),
+    ],
   ])('I: serves a large one, %s: no row but the ones taken is looked at', async (_, sessionOf, claim) => {
     const other = await testDatabase({ max: 1 });
     try {

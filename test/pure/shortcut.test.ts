@@ -1,29 +1,36 @@
 import { describe, expect, it } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import type { Database } from '../../src/db/pool.ts';
-import { byIndexAlone } from '../../src/db/prepared.ts';
+import type { Session, Texts } from '../../src/db/session.ts';
 import { claimHintedSql, claimNextSql } from '../../src/outbox/hinted.ts';
 import { createShortcut } from '../../src/worker/shortcut.ts';
 import { createSlots, type Work } from '../../src/worker/slots.ts';
 
-const names: Readonly<Record<string, string>> = {
-  [claimNextSql]: 'function',
-  [claimHintedSql]: 'lane',
-  [byIndexAlone]: 'settings',
-};
+const names: Readonly<Record<string, string>> = { [claimNextSql]: 'function', [claimHintedSql]: 'lane' };
 
 /** A shortcut whose sessions remember what they were asked, and what a claim from a lane gives there. */
 function world() {
   const asked: string[] = [];
   const started: string[] = [];
+  const errors: unknown[] = [];
   let told = 0;
-  let rows: readonly object[] = [];
-  const session = (): Executor => ({
-    async executeSql<Row>(text: string) {
-      asked.push(names[text]!);
-      return { rows: (text === claimHintedSql ? rows : []) as Row[] };
-    },
-  });
+  let rows: readonly Texts[] | Error = [];
+  function session(isOwn = true): Session {
+    let keeps = false;
+    return {
+      async executeSql<Row>(text: string) {
+        asked.push(names[text]!);
+        return { rows: [] as Row[] };
+      },
+      keepsPlans: () => keeps,
+      keepPlans: async () => void (keeps = isOwn),
+      ask(text, _, answered) {
+        asked.push(names[text]!);
+        if (rows instanceof Error) answered(rows, []);
+        else answered(null, rows);
+      },
+    };
+  }
   const pace = {
     delivered: () => undefined,
     claimed: () => undefined,
@@ -40,20 +47,19 @@ function world() {
   const shortcut = createShortcut({
     queues: ['jobs', 'email'],
     slots,
-    claims: { db: session() as Database, leaseMs: 15_000, workerId: 'w' } as Parameters<
+    claims: { db: session() as Executor as Database, leaseMs: 15_000, workerId: 'w' } as Parameters<
       typeof createShortcut
     >[0]['claims'],
     others: () => 0,
     clock,
     start: (message) => void started.push(message.id),
     claimed: () => void told++,
-    onError: (error) => {
-      throw error;
-    },
+    onError: (error) => void errors.push(error),
   });
   return {
     session,
     started,
+    errors,
     told: () => told,
     /** Every slot is taken, and one waits for one. */
     fill(): void {
@@ -61,7 +67,11 @@ function world() {
       for (let i = 0; i < 6; i++) slots.run(work);
     },
     /** What one nudge asks the database. */
-    async nudge(hint: string, on: Executor | undefined, inLane: readonly object[] = []): Promise<string[]> {
+    async nudge(
+      hint: string,
+      on: Session | undefined,
+      inLane: readonly Texts[] | Error = [],
+    ): Promise<string[]> {
       rows = inLane;
       asked.length = 0;
       shortcut.heard(hint, on);
@@ -71,16 +81,16 @@ function world() {
   };
 }
 
-const row = (id: string) => ({ id, claim_token: id, created: 0, lag: 0 });
+const row = (id: string): Texts => [id, 'job', 'noop', '{}', '10', 'token', null, null, null, '0.5', '0.001'];
 
 describe('a nudge', () => {
   it('of one lane is answered with one statement for it where another was heard before', async () => {
     const { nudge, session, started } = world();
     const on = session();
-    expect(await nudge('jobs:0', on)).toEqual(['function', 'settings']);
+    expect(await nudge('jobs:0', on)).toEqual(['function']);
     expect(await nudge('jobs:0', on, [row('a')])).toEqual(['lane']);
     expect(await nudge('jobs:5', on, [row('b')])).toEqual(['lane']);
-    expect(await nudge('jobs:0', session(), [row('c')])).toEqual(['function', 'settings']);
+    expect(await nudge('jobs:0', session(), [row('c')])).toEqual(['function']);
     expect(started).toEqual(['a', 'b']);
   });
 
@@ -109,5 +119,22 @@ describe('a nudge', () => {
     fill();
     expect(await nudge('jobs:0', on)).toEqual([]);
     expect(await nudge('jobs:1', on)).toEqual(['lane']);
+  });
+
+  it('behind a pooler, and where no nudge was heard, is answered with the function each time', async () => {
+    const { nudge, session } = world();
+    const on = session(false);
+    for (const lane of ['jobs:0', 'jobs:1', 'jobs:2']) expect(await nudge(lane, on)).toEqual(['function']);
+    for (const lane of ['email:0', 'email:1']) expect(await nudge(lane, undefined)).toEqual(['function']);
+  });
+
+  it('whose answer fails is told of, and starts nothing', async () => {
+    const { nudge, session, started, errors } = world();
+    const on = session();
+    await nudge('jobs:0', on);
+    const error = new Error('no database');
+    expect(await nudge('jobs:0', on, error)).toEqual(['lane']);
+    expect(errors).toEqual([error]);
+    expect(started).toEqual([]);
   });
 });
