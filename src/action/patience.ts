@@ -9,44 +9,42 @@ export type Patience = {
   race<T>(work: Promise<T>): Promise<T>;
   /** The same without a promise of its own: one of the two is called at the end of the work, `failed` also when patience ends; the first call counts. */
   wait<T>(work: Promise<T>, ended: (result: T) => void, failed: (reason: unknown) => void): void;
+  /** It ends after this time, counted from now. */
+  limit(timeout: Timeout): void;
   /** Takes timer and listeners away: signals that live as long as the process must not keep what has ended. */
   stop(): void;
 };
 
 export type Timeout = { readonly ms: Milliseconds; readonly what: string };
 
-/**
- * @param outer any of them ends it
- * @param timeout and so does the time, counted from now
- */
-export function createPatience(outer: readonly (Interrupt | undefined)[], timeout: Timeout | null): Patience {
-  return new Waiting(outer, timeout);
+/** @param outer any of them ends it */
+export function createPatience(outer: readonly (Interrupt | undefined)[]): Patience {
+  return new Waiting(outer);
 }
 
 /** A class, because an object with getters of its own costs V8 a shape of its own, for each message. It hears the signals itself. */
 class Waiting implements Patience {
   readonly #outer: readonly (Interrupt | undefined)[];
-  readonly #timer: NodeJS.Timeout | undefined;
+  #timer: NodeJS.Timeout | undefined = undefined;
   #own: AbortController | undefined = undefined; // most handlers never ask
   #over: { readonly reason: unknown } | undefined = undefined;
   #cut: ((reason: unknown) => void) | undefined = undefined;
 
-  constructor(outer: readonly (Interrupt | undefined)[], timeout: Timeout | null) {
+  constructor(outer: readonly (Interrupt | undefined)[]) {
     this.#outer = outer;
     for (const signal of outer) {
       if (signal?.aborted) this.handleEvent();
       else signal?.addEventListener('abort', this, { once: true });
     }
-    // Not AbortSignal.timeout and .any: Node keeps those alive until they fire.
-    this.#timer = timeout === null ? undefined : this.#begin(timeout);
   }
 
   handleEvent(): void {
     this.#end(this.#outer.find((signal) => signal?.aborted)?.reason);
   }
 
-  #begin(timeout: Timeout): NodeJS.Timeout {
-    return setTimeout(() => this.#end(new TimedOut(timeout)), timeout.ms);
+  /** Not AbortSignal.timeout and .any: Node keeps those alive until they fire. */
+  limit(timeout: Timeout): void {
+    this.#timer = setTimeout(() => this.#end(new TimedOut(timeout)), timeout.ms);
   }
 
   #end(reason: unknown): void {

@@ -111,7 +111,8 @@ async function runOnce(
   ports: ActionPorts,
 ): Promise<Answer> {
   const timeout = { ms: action.timeoutMs, what: `the action ${action.name}` };
-  const patience = createPatience([call.signal, ports.signal], timeout);
+  const patience = createPatience([call.signal, ports.signal]);
+  patience.limit(timeout);
   const { signal } = patience;
   const within = { ...call, signal };
   const telling = createTelling(ports.nudge);

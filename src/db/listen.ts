@@ -13,8 +13,8 @@ export type Notification = {
 };
 
 /**
- * Listens until the signal aborts, and listens again after a lost connection. A query each `checkMs` notices a connection
- * that died in silence. Resolves when the listening has ended.
+ * Listens until the signal aborts, and listens again after a lost connection. A query each `checkMs` notices a connection that died in silence:
+ * it is ended when there is no answer in as much time, and what was asked there fails. Resolves when the listening has ended.
  * @param heard also called with an empty payload after each (re)connect, because what was sent meanwhile is lost
  */
 export async function listen(
@@ -48,14 +48,15 @@ async function listenOn(
   lost.promise.catch(() => undefined); // awaited below, while the connection is checked
   client.on('error', lost.reject);
   client.on('end', () => lost.reject(new Error('the listening connection was closed')));
+  const timed = (text: string) => ({ text, query_timeout: options.checkMs });
   const session = sessionOn(client);
   client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
   try {
-    for (const channel of channels) await client.query(`listen ${channel}`);
+    for (const channel of channels) await client.query(timed(`listen ${channel}`));
     for (const channel of channels) heard({ channel, payload: '' });
     while (!options.signal.aborted) {
       await Promise.race([pause(options.checkMs, options.signal), lost.promise]);
-      if (!options.signal.aborted) await client.query('select 1');
+      if (!options.signal.aborted) await client.query(timed('select 1'));
     }
   } finally {
     await client.end();

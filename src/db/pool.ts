@@ -18,7 +18,7 @@ import {
 
 export type Database = Executor &
   Transactions & {
-    /** A connection outside the pool, for LISTEN. The caller ends it. */
+    /** A connection outside the pool, for LISTEN. The caller ends it, and looks after it: its queries have no timeout of pg's. */
     connect(): Promise<pg.Client>;
     end(): Promise<void>;
   };
@@ -86,11 +86,13 @@ export function openDatabase(options: DatabaseOptions): Database {
       const opening = guarded ? begin : `${begin}; ${localLimits(limits)}`;
       return onClient(client, body, opening, rider && ((result) => commitBeside(client, rider, result)));
     },
-    connect: async () =>
-      connected({ ...settings, ...limits }).catch((error: unknown) => {
+    async connect() {
+      const untimed = { ...settings, query_timeout: 0 }; // a timer for each question is a fiftieth of a millisecond at rest
+      return connected({ ...untimed, ...limits }).catch((error: unknown) => {
         if (!refusesLimits(error)) throw error;
-        return connected(settings);
-      }),
+        return connected(untimed);
+      });
+    },
     end: () => pool.end(),
   };
 }

@@ -3,6 +3,7 @@
 // when nothing of it is in the processor's caches.
 
 import type pg from 'pg';
+import { serialize } from 'pg-protocol';
 import { markError, toExecutor, type Executor } from './executor.ts';
 import { byIndexAlone, isServersOwn, nameOf } from './prepared.ts';
 
@@ -21,9 +22,15 @@ export type Session = Executor & {
   ask(text: string, values: readonly string[], answered: Answered): void;
 };
 
+/** @param client its queries have no timeout of pg's: whoever holds the connection notices when it falls silent (listen.ts) */
 export function sessionOn(client: pg.Client): Session {
-  const prepared = new Set<string>();
+  const statements = new Map<string, Statement>();
   let isKeeping: boolean | undefined; // undefined: nobody has asked
+  function statementOf(text: string): Statement {
+    let statement = statements.get(text);
+    if (!statement) statements.set(text, (statement = new Statement(text)));
+    return statement;
+  }
   return {
     ...toExecutor(client),
     keepsPlans: () => isKeeping === true,
@@ -34,38 +41,55 @@ export function sessionOn(client: pg.Client): Session {
       isKeeping = isOwn;
     },
     ask(text, values, answered) {
-      client.query(new Question(text, values, prepared, answered));
+      client.query(new Question(statementOf(text), values, answered));
     },
   };
 }
 
-/** A query as pg wants one. */
-class Question {
+/** What goes out for a statement: the same bytes as long as the values are the same. */
+class Statement {
+  readonly #name: string;
   readonly #text: string;
-  readonly #values: readonly string[];
-  readonly #prepared: Set<string>;
-  readonly #rows: Texts[] = [];
-  /** pg puts its timeout around it. */
-  callback: Answered;
+  #isPrepared = false;
+  #values: readonly string[] = [];
+  #run = Buffer.of();
 
-  constructor(text: string, values: readonly string[], prepared: Set<string>, answered: Answered) {
+  constructor(text: string) {
+    this.#name = nameOf(text);
     this.#text = text;
-    this.#values = values;
-    this.#prepared = prepared;
-    this.callback = answered;
   }
 
-  submit(connection: pg.Connection): void {
-    const name = nameOf(this.#text);
-    connection.stream.cork(); // one packet
-    if (!this.#prepared.has(this.#text)) {
-      connection.close({ type: 'S', name }, true); // of an earlier time, if it failed
-      connection.parse({ name, text: this.#text, types: [] }, true);
+  message(values: readonly string[]): Buffer {
+    if (this.#run.length === 0 || values.some((value, i) => value !== this.#values[i])) {
+      this.#values = values;
+      const bound = serialize.bind({ statement: this.#name, values: [...values] });
+      this.#run = Buffer.concat([bound, serialize.execute({}), serialize.sync()]);
     }
-    connection.bind({ statement: name, values: this.#values as string[] }, true);
-    connection.execute({}, true);
-    connection.sync();
-    connection.stream.uncork();
+    if (this.#isPrepared) return this.#run;
+    const closed = serialize.close({ type: 'S', name: this.#name }); // of an earlier time, if it failed
+    return Buffer.concat([closed, serialize.parse({ name: this.#name, text: this.#text }), this.#run]);
+  }
+
+  answered(isGood: boolean): void {
+    this.#isPrepared = isGood; // after an error it may be outdated by a migration, or gone with DISCARD ALL
+  }
+}
+
+/** A query as pg wants one. */
+class Question {
+  readonly #statement: Statement;
+  readonly #values: readonly string[];
+  readonly #answered: Answered;
+  readonly #rows: Texts[] = [];
+
+  constructor(statement: Statement, values: readonly string[], answered: Answered) {
+    this.#statement = statement;
+    this.#values = values;
+    this.#answered = answered;
+  }
+
+  submit({ stream }: pg.Connection): void {
+    if (stream.writable) stream.write(this.#statement.message(this.#values)); // else pg is about to tell of it
   }
 
   handleDataRow({ fields }: { readonly fields: Texts }): void {
@@ -75,12 +99,12 @@ class Question {
   handleCommandComplete(): void {} // the transaction is not committed yet
 
   handleReadyForQuery(): void {
-    this.#prepared.add(this.#text);
-    this.callback(null, this.#rows);
+    this.#statement.answered(true);
+    this.#answered(null, this.#rows);
   }
 
   handleError(error: Error): void {
-    this.#prepared.delete(this.#text); // it may be outdated by a migration, or gone with DISCARD ALL
-    this.callback(markError(error), []);
+    this.#statement.answered(false);
+    this.#answered(markError(error), []);
   }
 }

@@ -36,7 +36,8 @@ export async function runAction(
   const work = lazyTransaction(ports.db);
   const backoff = defaultBackoff;
   const timeout = action && { ms: action.timeoutMs, what: `the action ${action.name}` };
-  const patience = createPatience([outer], timeout ?? null);
+  const patience = createPatience([outer]);
+  if (timeout) patience.limit(timeout);
   const { signal } = patience;
   let begun = false;
   try {

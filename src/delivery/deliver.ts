@@ -97,7 +97,7 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
 
 /** The provider is told by a signal when it must end. */
 async function sendEmail(message: ClaimedMessage, outer: Interrupt, ports: EmailPorts): Promise<Delivery> {
-  const patience = createPatience([outer], null);
+  const patience = createPatience([outer]);
   try {
     return await deliverEmail(message, patience.signal, ports);
   } finally {

@@ -72,11 +72,7 @@ class Handling implements ContextParts {
     this.#message = message;
     this.#ports = ports;
     this.#tell = tell;
-    const { timeoutMs } = handled;
-    this.#patience = createPatience(
-      [outer],
-      timeoutMs === null ? null : { ms: timeoutMs, what: 'the handler' },
-    );
+    this.#patience = createPatience([outer]);
   }
 
   begin(): void {
@@ -91,7 +87,9 @@ class Handling implements ContextParts {
   }
 
   #run(payload: unknown): void {
+    const { timeoutMs } = this.#handled;
     const running = this.#handled.handler(handlerContext(this, this.#message), payload);
+    if (timeoutMs !== null) this.#patience.limit({ ms: timeoutMs, what: 'the handler' }); // no timer could end it before
     this.#patience.wait(
       running,
       () => this.#end(delivered),

@@ -51,18 +51,17 @@ export const laneColumns = `m.id, m.kind, m.name, m.payload, m.max_attempts, m.c
 
 /** A lane's row as Postgres sends it. */
 export function fromTexts(texts: readonly (string | null)[]): LaneRow {
-  const [id, kind, name, payload, maxAttempts, token, key, requestId, traceparent, created] = texts;
   return {
-    id: id!,
-    kind: kind as Kind,
-    name: name!,
-    payload: JSON.parse(payload!) as unknown,
-    max_attempts: Number(maxAttempts),
-    claim_token: token!,
-    delivery_key: key!,
-    request_id: requestId!,
-    traceparent: traceparent!,
-    created: Number(created),
+    id: texts[0]!,
+    kind: texts[1] as Kind,
+    name: texts[2]!,
+    payload: JSON.parse(texts[3]!) as unknown,
+    max_attempts: Number(texts[4]),
+    claim_token: texts[5]!,
+    delivery_key: texts[6]!,
+    request_id: texts[7]!,
+    traceparent: texts[8]!,
+    created: Number(texts[9]),
   };
 }
 

@@ -1,6 +1,8 @@
+import net from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listen } from '../../src/db/listen.ts';
-import type { Executor } from '../../src/db/executor.ts';
+import { openDatabase } from '../../src/db/pool.ts';
+import type { Session } from '../../src/db/session.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 
@@ -13,7 +15,7 @@ afterAll(() => database.end());
 
 it('a connection that listens is held to the limits of the pool, and is given with what it hears, not with its beginning', async () => {
   const stop = new AbortController();
-  const sessions: (Executor | undefined)[] = [];
+  const sessions: (Session | undefined)[] = [];
   const listening = listen(database.db, ['a_channel'], ({ session }) => sessions.push(session), {
     signal: stop.signal,
     checkMs: 10_000,
@@ -33,5 +35,63 @@ it('a connection that listens is held to the limits of the pool, and is given wi
   } finally {
     stop.abort();
     await listening;
+  }
+});
+
+/** A wire to Postgres on which nothing comes through any more, as when the far side's host is gone. */
+async function silentWire(target: string) {
+  const { hostname, port } = new URL(target);
+  const sockets: net.Socket[] = [];
+  let isSilent = false;
+  const server = net.createServer((near) => {
+    const far = net.connect(Number(port), hostname);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.push(from);
+      from.on('data', (data) => !isSilent && to.write(data));
+      from.on('close', () => to.destroy()).on('error', () => undefined);
+    }
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', () => listening()));
+  const url = new URL(target);
+  url.port = String((server.address() as net.AddressInfo).port);
+  return {
+    url: url.href,
+    fallSilent: () => (isSilent = true),
+    async end() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
+
+it('D: what was asked on a connection that falls silent fails when the silence is noticed', async () => {
+  const wire = await silentWire(database.url);
+  const db = openDatabase({ url: wire.url, max: 1, applicationName: 'silent', onIdleError: () => undefined });
+  const stop = new AbortController();
+  const sessions: (Session | undefined)[] = [];
+  const errors: unknown[] = [];
+  const listening = listen(db, ['a_channel'], ({ session }) => sessions.push(session), {
+    signal: stop.signal,
+    checkMs: 200,
+    onError: (error) => void errors.push(error),
+  });
+  try {
+    await until(() => sessions.length === 1);
+    await database.db.executeSql(`notify a_channel, 'x'`);
+    await until(() => sessions.length === 2);
+    wire.fallSilent();
+    const told: (Error | null)[] = [];
+    sessions[1]!.ask('select 1', [], (error) => void told.push(error));
+    await until(() => told.length > 0);
+    expect(told).toEqual([expect.any(Error)]);
+    await until(() => errors.length > 0);
+  } finally {
+    stop.abort();
+    await wire.end();
+    await listening;
+    await db.end();
   }
 });
