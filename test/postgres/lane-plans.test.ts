@@ -73,7 +73,7 @@ describe('I: where everything waits in one lane', () => {
     'look',
     'due lanes',
     'claim of a lane',
-    'claim of a top lane',
+    'claim from a lane on the shortcut',
     'relay of a lane',
     'take due',
     'claim what is due',
