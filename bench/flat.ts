@@ -7,8 +7,10 @@ import { openField, type Field } from './field.ts';
 import { count, during } from './progress.ts';
 import { median } from './rounds.ts';
 
-/** Messages of each measurement. */
+/** Messages of each drain. */
 const measured = 10_000;
+/** Drains of each measurement, one after another: single ones of a fifth of a second differ by a half. */
+const drains = 5;
 
 export type FlatOptions = {
   readonly waiting?: number;
@@ -20,7 +22,7 @@ export type FlatOptions = {
 };
 
 export type Flat = FlatOptions & {
-  /** Messages a second: by contender and load, the rate of each round without and with it. */
+  /** Messages a second: by contender and load, the rate of each round without and with it, medians of five drains. */
   readonly rounds: Readonly<Record<string, Readonly<Record<string, readonly (readonly [number, number])[]>>>>;
   /** With the load to without it; medians. */
   readonly ratios: Readonly<Record<string, Readonly<Record<string, number>>>>;
@@ -95,8 +97,8 @@ export async function flat(options: FlatOptions = {}): Promise<object> {
 
 /** Its rate without the load and with it. */
 async function beside(where: string, { of, prepare }: Load, contender: Contender): Promise<[number, number]> {
-  const drained = `${where} drains ${count(measured)}`;
-  const without = await during(`${drained} of ${count(2 * measured)}`, rate(contender));
+  const drained = `${where} drains ${drains} times ${count(measured)}`;
+  const without = await during(drained, rate(contender));
   await contender.clear();
   const undo = await during(`${where}: its load is made, ${of}`, prepare(contender));
   try {
@@ -116,8 +118,12 @@ async function warmUp(contender: Contender): Promise<void> {
 
 /** Of the first messages, while as many again wait behind them. */
 async function rate(contender: Contender): Promise<number> {
-  await contender.fill(2 * measured);
-  return measured / ((await contender.drain(measured, false)) / 1_000);
+  const rates: number[] = [];
+  for (let i = 0; i < drains; i++) {
+    await contender.fill(2 * measured);
+    rates.push(measured / ((await contender.drain(measured, false)) / 1_000));
+  }
+  return median(rates);
 }
 
 async function run(url: string, sql: string): Promise<pg.Client> {
@@ -137,7 +143,13 @@ const tables: Readonly<Record<string, string>> = {
 /** Whether autovacuum has been there is not left to chance: plans follow the statistics of a table in which everything waits. */
 async function backlog(field: Field, contender: Contender, messages: number): Promise<void> {
   await contender.fill(messages);
-  const client = await run(field.url(contender.name), `vacuum analyze ${tables[contender.name]}`);
+  await settleDown(await run(field.url(contender.name), 'select'), contender.name);
+}
+
+/** What so many messages at once leave to autovacuum and to the checkpointer is not measured: they would have come over days. */
+async function settleDown(client: pg.Client, name: string): Promise<void> {
+  await client.query(`vacuum analyze ${tables[name]}`);
+  await client.query('checkpoint');
   await client.end();
 }
 
@@ -151,11 +163,7 @@ async function settle(field: Field, { name }: Contender, rows: number): Promise<
       select 'noop', '{}', 'completed', now(), now(), now() from ${many}`,
   }[name];
   if (!sql) return;
-  const client = await run(field.url(name), sql);
-  // They came over days: what autovacuum and the checkpointer do with so many at once is not measured.
-  await client.query(`vacuum analyze ${tables[name]}`);
-  await client.query('checkpoint');
-  await client.end();
+  await settleDown(await run(field.url(name), sql), name);
 }
 
 /** What is worked off meanwhile stays in the table and in its indexes, before what is measured. */

@@ -25,9 +25,10 @@ export function placeOf({ queue, priority = 0 }: Placed): string {
 
 type Placed = { readonly queue: string; readonly priority?: number | undefined };
 
-/** The queue that a hint names, and the priority of its lane, if it names one. */
+/** The queue that a hint names, and the priority of its lane, if it names one. What no priority can be, put there by hand, is any lane. */
 export function fromPlace(place: string): Placed {
   const colon = place.indexOf(':');
   if (colon < 0) return { queue: place };
-  return { queue: place.slice(0, colon), priority: Number(place.slice(colon + 1)) };
+  const [queue, level] = [place.slice(0, colon), place.slice(colon + 1)];
+  return /^-?\d{1,9}$/.test(level) ? { queue, priority: Number(level) } : { queue };
 }

@@ -66,9 +66,13 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
   function claimOn(on: Session, lane: Lane, want: HintedClaim, since: Milliseconds): Promise<number> {
     return new Promise((resolve, reject) => {
       claimHinted(on, lane, want, (error, taken) => {
-        if (error) return reject(error);
-        started(taken, since);
-        resolve(taken.length);
+        try {
+          if (error) throw error;
+          started(taken, since);
+          resolve(taken.length);
+        } catch (failure) {
+          reject(failure as Error);
+        }
       });
     });
   }

@@ -48,6 +48,11 @@ describe('the text of a nudge', () => {
     expect(placeOf({ queue: 'jobs' })).toBe('jobs:0');
   });
 
+  it('with what no priority can be, sent by hand, names any lane of the queue', () => {
+    for (const place of ['jobs:', 'jobs:high', 'jobs:1e9', 'jobs:99999999999', 'jobs:0:1', 'jobs:--1'])
+      expect(fromPlace(place)).toEqual({ queue: 'jobs' });
+  });
+
   it('of queues whose names need an escape, and of more than a notification holds, means any', () => {
     expect(hintOf(["it's"])).toBe('');
     expect(hintOf(['two words'])).toBe('');
