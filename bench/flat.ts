@@ -55,7 +55,10 @@ export async function flat(options: FlatOptions = {}): Promise<object> {
     {
       name: 'later',
       of: `${count(later)} for tomorrow`,
-      prepare: async (contender) => contender.fillLater(later),
+      async prepare(contender) {
+        await contender.fillLater(later);
+        await settleDown(field, contender);
+      },
     },
     {
       name: 'held',
@@ -143,27 +146,28 @@ const tables: Readonly<Record<string, string>> = {
 /** Whether autovacuum has been there is not left to chance: plans follow the statistics of a table in which everything waits. */
 async function backlog(field: Field, contender: Contender, messages: number): Promise<void> {
   await contender.fill(messages);
-  await settleDown(await run(field.url(contender.name), 'select'), contender.name);
+  await settleDown(field, contender);
 }
 
 /** What so many messages at once leave to autovacuum and to the checkpointer is not measured: they would have come over days. */
-async function settleDown(client: pg.Client, name: string): Promise<void> {
-  await client.query(`vacuum analyze ${tables[name]}`);
+async function settleDown(field: Field, { name }: Contender): Promise<void> {
+  const client = await run(field.url(name), `vacuum analyze ${tables[name]}`);
   await client.query('checkpoint');
   await client.end();
 }
 
 /** Rows as they are when they are settled. graphile-worker keeps none. */
-async function settle(field: Field, { name }: Contender, rows: number): Promise<void> {
+async function settle(field: Field, contender: Contender, rows: number): Promise<void> {
   const many = `generate_series(1, ${rows})`;
   const sql = {
     waybill: `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, status, attempts, relayed_at, delivered_at, revision)
       select waybill.outbox_new_id(), 'job', 'noop', 'jobs', '{}', 10, 'delivered', 1, now(), now(), 0 from ${many}`,
     'pg-boss': `insert into pgboss.job (name, data, state, created_on, started_on, completed_on)
       select 'noop', '{}', 'completed', now(), now(), now() from ${many}`,
-  }[name];
+  }[contender.name];
   if (!sql) return;
-  await settleDown(await run(field.url(name), sql), name);
+  await (await run(field.url(contender.name), sql)).end();
+  await settleDown(field, contender);
 }
 
 /** What is worked off meanwhile stays in the table and in its indexes, before what is measured. */
