@@ -30,5 +30,5 @@ export function fromPlace(place: string): Placed {
   const colon = place.indexOf(':');
   if (colon < 0) return { queue: place };
   const [queue, level] = [place.slice(0, colon), place.slice(colon + 1)];
-  return /^-?\d{1,9}$/.test(level) ? { queue, priority: Number(level) } : { queue };
+  return /^-?\d{1,4}$/.test(level) ? { queue, priority: Number(level) } : { queue };
 }

@@ -33,8 +33,8 @@ const broken = 16;
 const any = '';
 
 export function createHints({ queues, answer, pause, onError }: HintPorts): Hints {
-  const hints = new Set<string>(); // lanes, queues, and `any`
-  const vain = new Map<string, number>(); // answers in a row that brought nothing, by hint
+  const hints = new Map<string, string>(); // lanes, queues, and `any`: each with its queue
+  const vain = new Map<string, number>(); // answers in a row that brought nothing, by queue
   let closed = false;
   let answering: Promise<void> | undefined;
 
@@ -49,28 +49,30 @@ export function createHints({ queues, answer, pause, onError }: HintPorts): Hint
 
   function leastDelay(): Milliseconds {
     let least = longest;
-    for (const hint of hints) least = Math.min(least, delayAfter(vain.get(hint) ?? 0));
+    for (const queue of hints.values()) least = Math.min(least, delayAfter(vain.get(queue) ?? 0));
     return least;
   }
 
   async function answerOnce(): Promise<void> {
-    const its = [...hints];
+    const [places, its] = [[...hints.keys()], new Set(hints.values())];
     hints.clear();
     try {
-      const count = await answer(its.includes(any) ? queues : its);
+      const count = await answer(its.has(any) ? queues : places);
       if (count === undefined) return;
-      for (const hint of its) vain.set(hint, count > 0 ? 0 : (vain.get(hint) ?? 0) + 1);
+      for (const queue of its) vain.set(queue, count > 0 ? 0 : (vain.get(queue) ?? 0) + 1);
     } catch (error) {
       onError(error);
-      for (const hint of its) vain.set(hint, broken);
+      for (const queue of its) vain.set(queue, broken);
     }
   }
 
   return {
     heard(hint) {
       if (closed || queues.length === 0) return;
-      for (const place of placesIn(hint) ?? [any])
-        if (place === any || queues.includes(fromPlace(place).queue)) hints.add(place);
+      for (const place of placesIn(hint) ?? [any]) {
+        const { queue } = fromPlace(place);
+        if (queue === any || queues.includes(queue)) hints.set(place, queue);
+      }
       if (hints.size > 0) answering ??= answerAll();
     },
     async close() {
