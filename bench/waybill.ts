@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { migrate, standardSources } from '../src/db/migrate.ts';
 import { openDatabase, type Database } from '../src/db/pool.ts';
+import { byIndexAlone } from '../src/db/prepared.ts';
 import type { Transaction } from '../src/db/transaction.ts';
 import { jobMessages } from '../src/define/messages.ts';
 import { enqueueJob } from '../src/define/recorder.ts';
@@ -28,6 +29,8 @@ const openSql = `
   union all
   select from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null limit 1`;
+
+const deliveredSql = 'select from waybill.outbox_messages where id = $1 and delivered_at is not null';
 
 /**
  * @param roles processes to start with
@@ -55,11 +58,13 @@ export async function waybill(
   for (const role of roles) await start(role);
   const outbox = createPostgresOutbox(db);
 
-  const isOpen = async (): Promise<boolean> => (await db.executeSql(openSql)).rows.length > 0;
-  async function isDelivered(id: string): Promise<boolean> {
-    const sql = 'select from waybill.outbox_messages where id = $1 and delivered_at is not null';
-    return (await db.executeSql(sql, [id])).rows.length > 0;
-  }
+  // A session that keeps its plans: to plan these each time was a fortieth of what a drain costs Postgres, and peers count in their own process.
+  const watch = await db.connect();
+  await watch.query(byIndexAlone);
+  const isTrue = async (name: string, text: string, values: unknown[] = []): Promise<boolean> =>
+    (await watch.query({ name, text, values })).rows.length > 0;
+  const isOpen = (): Promise<boolean> => isTrue('open', openSql);
+  const isDelivered = (id: string): Promise<boolean> => isTrue('delivered', deliveredSql, [id]);
 
   return {
     name: 'waybill',
@@ -129,6 +134,7 @@ export async function waybill(
     pids: () => children.map((child) => child.pid),
     async end() {
       await Promise.all(children.map((child) => child.end()));
+      await watch.end();
       await db.end();
     },
   };
