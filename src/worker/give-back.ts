@@ -1,7 +1,6 @@
 // What was claimed and has not begun is given back: its attempt does not count, and it is due again at once.
 
 import type { ClaimedMessage } from '../outbox/message.ts';
-import { placeOf } from '../outbox/hint.ts';
 import { settle } from '../outbox/transitions.ts';
 import type { AttemptPorts } from './attempt.ts';
 import { givenBack } from './end.ts';
@@ -13,6 +12,6 @@ export async function giveBack(message: ClaimedMessage, ports: AttemptPorts, tur
   const { outcome, backoff } = givenBack;
   const settlement = settle(message, outcome, backoff, ports.random);
   const settled = await ports.settler.settle(settlement);
-  ports.nudge([placeOf(message)]);
+  ports.nudge([message.queue]);
   report(message, settlement, settled, 0, ports.events);
 }
