@@ -46,6 +46,17 @@ describe('the shortcut', () => {
     expect([...(await world.marks('one')).values()].every((times) => times === 1)).toBe(true);
   });
 
+  it('B: without any relay, what waits in a lane is delivered when a nudge names the lane', async () => {
+    for (const n of [4, 5]) {
+      await world.enqueue('happened', { n }, 1, { ...events, priority: 3 });
+      await until(async () => {
+        if ((await open(['happened'])) === 0) return true;
+        await nudge('events:3');
+        return false;
+      });
+    }
+  });
+
   it('F: what has an attempt behind it is left to the relay, and so is a queue with a job that runs only so often', async () => {
     await world.enqueue('narrow', { ms: 0 }, 3);
     await nudge('jobs');
@@ -61,6 +72,6 @@ describe('the shortcut', () => {
     await world.fleet.start('relay');
     await world.enqueue('happened', { n: 3 }, 20, events);
     await world.quiet();
-    expect(await world.counts()).toEqual({ delivered: (60 + 1 + 20) * 3 + 3 });
+    expect(await world.counts()).toEqual({ delivered: (60 + 2 + 1 + 20) * 3 + 3 });
   });
 });

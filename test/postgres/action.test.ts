@@ -120,6 +120,7 @@ describe('A: a message exists if and only if its transaction committed', () => {
     });
     expect(await count('orders')).toBe(1);
     expect(web.nudges()).toBe(before + 1);
+    expect(web.nudged()).toEqual(['email:0', 'events:0', 'jobs:0']);
   });
 
   it('A: a failure after the enqueue leaves neither row nor message, and nudges nobody', async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { fromPlace, hintOf, placeOf, placesIn } from '../../src/outbox/hint.ts';
+import { defaultBackoff } from '../../src/outbox/backoff.ts';
+import { placesOf } from '../../src/worker/end.ts';
 import { createHints, delayAfter, type Hints } from '../../src/worker/hints.ts';
 
 type Asked = { readonly places: readonly string[]; readonly give: (count: number | undefined) => void };
@@ -59,6 +61,24 @@ describe('the text of a nudge', () => {
     expect(hintOf(['jobs:high'])).toBe('');
     expect(hintOf(Array.from({ length: 100 }, (_, i) => `${'q'.repeat(90)}${i}`))).toBe('');
     expect(placesIn('')).toBeUndefined();
+  });
+});
+
+describe('the end of an attempt', () => {
+  const end = { id: 'm', claimToken: 't', to: 'delivered' } as const;
+  const message = { kind: 'listener', name: 'l', payload: {} } as const;
+  const delivery = { outcome: { type: 'delivered', then: [] }, backoff: defaultBackoff } as const;
+
+  it('names the lanes of what it leads to and of what its handler recorded, and nothing when it did not succeed', () => {
+    const then = [
+      { ...message, queue: 'events' },
+      { ...message, queue: 'jobs', priority: -5 },
+    ];
+    const recorded = new Set(['email:7']);
+    expect(placesOf({ ...end, then }, { ...delivery, recorded })).toEqual(['events:0', 'jobs:-5', 'email:7']);
+    expect(placesOf({ ...end, then: [] }, delivery)).toEqual([]);
+    const failed = { ...end, to: 'failed', error: 'e', delay: 0, ambiguous: false } as const;
+    expect(placesOf(failed, { ...delivery, recorded })).toEqual([]);
   });
 });
 

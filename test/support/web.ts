@@ -25,6 +25,8 @@ export type TestWeb = {
   giveUp(): void;
   /** How often the relay would have been nudged. */
   nudges(): number;
+  /** Where the last of these said that something was recorded; empty: anywhere. */
+  nudged(): readonly string[];
   end(): Promise<void>;
 };
 
@@ -44,7 +46,11 @@ export function testWeb(
   const host = createHost('web', config, new AbortController().signal);
   const { db, log } = host;
   let nudges = 0;
-  const nudge = (): void => void (nudges += 1);
+  let nudged: readonly string[] = [];
+  const nudge = (places: Iterable<string> = []): void => {
+    nudges += 1;
+    nudged = [...places];
+  };
   const registry = createRegistry(app);
   const outboxOn = (executor: Parameters<typeof createPostgresOutbox>[0]) =>
     createPostgresOutbox(executor, { maxPayloadBytes: config.maxPayloadBytes });
@@ -70,6 +76,7 @@ export function testWeb(
     drain,
     giveUp,
     nudges: () => nudges,
+    nudged: () => nudged,
     async end() {
       await server.close();
       await draining.close();
