@@ -59,7 +59,7 @@ export function withManifest(host: Host, manifest: Manifest, delivers: boolean, 
   }
 
   return {
-    name: part.name,
+    ...part,
     async run(signal) {
       const ended = new AbortController();
       const reporting = runLoop(

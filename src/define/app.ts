@@ -23,11 +23,11 @@ export type IncomingRequest = {
 
 type Hooks = {
   /** Says who calls, when it was not the API key. Null: nobody known. */
-  authenticate?(request: IncomingRequest): Promise<Invoker | null>;
-  /** Makes what handlers need, before the process takes work. */
-  setup?(): Promise<void>;
-  /** Ends it, after the last handler. */
-  teardown?(): Promise<void>;
+  authenticate?(request: IncomingRequest): Promise<Invoker | null> | Invoker | null;
+  /** Makes what handlers need, once in each process, before it takes work. When it throws, the process ends with its error. */
+  setup?(): Promise<void> | void;
+  /** Ends it, once, after the last handler; also after a setup that failed half way. What it throws is logged. */
+  teardown?(): Promise<void> | void;
 };
 
 export type AppOptions = Hooks & {

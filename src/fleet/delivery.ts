@@ -15,7 +15,7 @@ import { createLimits } from '../worker/limits.ts';
 import { workerPart } from '../worker/part.ts';
 import { labelsOf } from './labels.ts';
 import { configuredMailing } from './mailing.ts';
-import { outboxOf, queueOf, withApp, type Role } from './role.ts';
+import { outboxOf, queueOf, type Cast, type Role } from './role.ts';
 
 export const emailRole: Role = (host) => deliveryRole(host, () => [standardQueues.email]);
 
@@ -24,7 +24,7 @@ export const jobsRole: Role = (host) => deliveryRole(host, (queues) => queues);
 async function deliveryRole(
   host: Host,
   own: (handled: readonly string[]) => readonly string[],
-): Promise<Part> {
+): Promise<Cast> {
   const { config, log, events } = host;
   const app = await loadApp(config.app);
   publishZeroes(host.metrics, labelsOf(app, config.emailProvider));
@@ -41,14 +41,15 @@ async function deliveryRole(
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
   const limits = createLimits(registry);
   const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
-  const whole = withApp(app, {
+  const whole: Part = {
     ...part,
     async run(signal) {
       await part.run(signal);
       await mailing.close();
     },
-  });
-  return withManifest(host, manifestOf(app), queues.includes(standardQueues.jobs), whole);
+  };
+  const delivers = queues.includes(standardQueues.jobs);
+  return { life: app, part: withManifest(host, manifestOf(app), delivers, whole) };
 }
 
 /** What the configuration says, written where the fleet sees it. */

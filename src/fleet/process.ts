@@ -8,5 +8,9 @@ export async function runRoles(name: string, names: readonly RoleName[]): Promis
   keepHeapSmall();
   const { runProcess } = await import('../process/run.ts');
   const { roles } = await import('./roles.ts');
-  return runProcess(name, (host) => Promise.all(names.map((one) => roles[one](host))));
+  return runProcess(name, async (host) => {
+    const cast = await Promise.all(names.map((one) => roles[one](host)));
+    const life = cast.find((one) => one.life)?.life ?? {}; // one process, one WAYBILL_APP
+    return { life, parts: cast.map(({ part }) => part) };
+  });
 }

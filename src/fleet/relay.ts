@@ -9,16 +9,16 @@ import { withAdvice } from '../scale/part.ts';
 import { standardLabels } from './labels.ts';
 import { outboxOf, queueOf, type Role } from './role.ts';
 
+/** It neither loads the application nor runs code of it, so there is nothing to set up. */
 export const relayRole: Role = async (host) => {
   publishZeroes(host.metrics, standardLabels);
   const queue = queueOf(host);
   await queue.install();
   const part = withAdvice(host, relayPart(host, queue));
-  if (host.config.notice === null) return part;
-  return {
-    ...part,
-    run: async (signal) => void (await Promise.all([part.run(signal), watch(host, signal)])),
-  };
+  if (host.config.notice === null) return { part };
+  const run = async (signal: AbortSignal): Promise<void> =>
+    void (await Promise.all([part.run(signal), watch(host, signal)]));
+  return { part: { ...part, run } };
 };
 
 async function watch(host: Host, signal: AbortSignal): Promise<void> {

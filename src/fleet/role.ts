@@ -2,15 +2,18 @@
 
 import type { Executor } from '../db/executor.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
-import type { App } from '../define/app.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { createPostgresOutbox } from '../outbox/postgres.ts';
 import type { Config } from '../process/config.ts';
 import type { Host } from '../process/host.ts';
+import type { Life } from '../process/life.ts';
 import type { Part } from '../process/run.ts';
 import { openQueue, type ParcelQueue } from '../queue/boss.ts';
 
-export type Role = (host: Host) => Promise<Part>;
+/** `life`: the application, when the role runs code of it or schedules it. Roles of one process share it: it is set up once. */
+export type Cast = { readonly part: Part; readonly life?: Life };
+
+export type Role = (host: Host) => Promise<Cast>;
 
 export function outboxOf(config: Config): (db: Executor) => OutboxPort {
   return (db) => createPostgresOutbox(db, { maxPayloadBytes: config.maxPayloadBytes });
@@ -37,9 +40,4 @@ export function queueOf(host: Host): ParcelQueue {
       await queueDb.end();
     },
   };
-}
-
-/** A part that needs the application: its `setup` comes before, its `teardown` after all parts of the process that share it. */
-export function withApp(app: App, part: Part): Part {
-  return { ...part, life: app };
 }

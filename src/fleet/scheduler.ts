@@ -11,5 +11,5 @@ export const schedulerRole: Role = async (host) => {
   const app = await loadApp(host.config.app);
   publishZeroes(host.metrics, labelsOf(app, host.config.emailProvider));
   for (const notice of app.cron.notices) host.log.warn({ notice }, 'a cron job may not do what was meant');
-  return withManifest(host, manifestOf(app), false, schedulerPart(host));
+  return { life: app, part: withManifest(host, manifestOf(app), false, schedulerPart(host)) };
 };

@@ -13,6 +13,7 @@ import { showMessage, type WholeMessage } from '../outbox/read.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Config } from '../process/config.ts';
 import { fleet } from '../process/heartbeat.ts';
+import { during } from '../process/life.ts';
 import { configuredDrain } from './drain.ts';
 import { outboxOf } from './role.ts';
 
@@ -86,7 +87,7 @@ async function deliverHere(id: string, { config, app, db, log }: TrialPorts): Pr
     claimBatch: (request) => outbox.claimBatch({ ...request, ids: [id] }),
   };
   try {
-    await drainOutbox({ ...options, outbox: only, batchSize: 1 });
+    await during(app, log, () => drainOutbox({ ...options, outbox: only, batchSize: 1 }));
   } finally {
     await close();
   }

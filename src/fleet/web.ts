@@ -10,13 +10,14 @@ import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webPart } from '../http/part.ts';
 import { publishZeroes } from '../metrics/zeroes.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import type { Part } from '../process/run.ts';
 import { startProbes } from '../outbox/park.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { withAdvice } from '../scale/part.ts';
 import { createGatekeeper } from '../worker/gatekeeper.ts';
 import { configuredDrain } from './drain.ts';
 import { labelsOf } from './labels.ts';
-import { outboxOf, withApp, type Role } from './role.ts';
+import { outboxOf, type Role } from './role.ts';
 
 export const webRole: Role = async (host) => {
   const { db, log, config } = host;
@@ -50,12 +51,12 @@ export const webRole: Role = async (host) => {
       drainOutbox(options, { events: host.events, gatekeeper, startProbes: () => startProbes(db) }),
   );
   const part = webPart(host, { registry, runner, nudge, drain, giveUp });
-  const whole = withApp(app, {
+  const whole: Part = {
     ...part,
     async run(signal) {
       await part.run(signal);
       await draining.close();
     },
-  });
-  return withManifest(host, manifestOf(app), false, withAdvice(host, whole));
+  };
+  return { life: app, part: withManifest(host, manifestOf(app), false, withAdvice(host, whole)) };
 };

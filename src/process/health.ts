@@ -14,12 +14,13 @@ const stallMs = 30_000;
 
 /** Not on the way out, loops that go on, the database, its schema. `/livez` asks none of this. */
 export async function readiness(host: Host): Promise<Readiness> {
-  const checks: Check[] = [
-    { name: 'running', ok: !host.signal.aborted, ...(host.signal.aborted && { detail: 'shutting down' }) },
-    loopsCheck(host),
-    ...(await databaseChecks(host)),
-  ];
+  const checks: Check[] = [runningCheck(host), loopsCheck(host), ...(await databaseChecks(host))];
   return { ready: checks.every((check) => check.ok), checks };
+}
+
+function runningCheck({ signal, phase }: Host): Check {
+  const detail = signal.aborted ? 'shutting down' : phase.setUp ? undefined : 'setting up';
+  return { name: 'running', ok: detail === undefined, ...(detail && { detail }) };
 }
 
 /** When each loop last did its work: polled, swept, scheduled. */

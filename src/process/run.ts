@@ -9,13 +9,14 @@ import { growHeapWithWork } from './heap.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { dropLeftovers } from './leftovers.ts';
+import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
 
-/** What parts stand on. Parts that name the same object share it. */
-export type Life = { setup?(): Promise<void>; teardown?(): Promise<void> };
-
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
-export type Part = { readonly name: string; readonly life?: Life; run(signal: AbortSignal): Promise<void> };
+export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
+
+/** What a process consists of: its parts, and the application whose code they run, if they run any. */
+export type Composition = { readonly parts: readonly Part[]; readonly life: Life };
 
 export const exitCodes = {
   ok: 0,
@@ -33,7 +34,7 @@ const patienceMs = 15_000;
 /** Runs the process to its end, and ends it. */
 export async function runProcess(
   role: string,
-  compose: (host: Host) => Promise<readonly Part[]>,
+  compose: (host: Host) => Promise<Composition>,
 ): Promise<never> {
   const stop = new AbortController();
   const host = createHost(role, configOrExit(), stop.signal);
@@ -60,29 +61,24 @@ export async function runProcess(
       log.fatal({ err: error }, event);
       process.exit(exitCodes.failed);
     });
-  const code = await live(host, compose).catch((error: unknown) => {
-    log.fatal({ err: error }, `cannot go on: ${(error as Error).message}`);
+  const code = await live(host, compose, drain).catch((error: unknown) => {
+    log.fatal({ err: error }, `cannot go on: ${error instanceof Error ? error.message : String(error)}`);
+    if (error instanceof SetupFailed) return exitCodes.failed; // whatever the application did not reach
     return isUnreachable(error) || isMissingSchema(error) ? exitCodes.unreachable : exitCodes.failed;
   });
   process.exit(code);
 }
 
-async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]>): Promise<number> {
+async function live(
+  host: Host,
+  compose: (host: Host) => Promise<Composition>,
+  drain: (reason: string) => void,
+): Promise<number> {
   const { config, log, db, fleet, signal } = host;
   await reachDatabase(host);
-  const parts = await compose(host);
+  const { parts, life } = await compose(host);
   await dropLeftovers();
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
-  log.info(
-    {
-      version: host.version,
-      node: process.version,
-      parts: parts.map((part) => part.name),
-      ...doing(host),
-      healthPort: health?.port,
-    },
-    `${host.role}: started`,
-  );
   const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
   const beating = new AbortController();
   const step = async (): Promise<number> => {
@@ -96,7 +92,12 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
     { ...host, signal: beating.signal, onError: host.events.loopFailed },
   );
   growHeapWithWork();
-  await runAll(parts, signal);
+  await during(life, log, async () => {
+    host.phase.setUp = true;
+    if (signal.aborted) return; // told to end during setup: nothing is begun
+    logStart(host, parts, health?.port);
+    await runAll(parts, host, drain);
+  });
   beating.abort();
   await heart;
   await fleet.flush();
@@ -107,17 +108,32 @@ async function live(host: Host, compose: (host: Host) => Promise<readonly Part[]
   return exitCodes.ok;
 }
 
-/** All parts, until the signal; one that fails or ends early ends the process. What they stand on is there before the first, until after the last. */
-async function runAll(parts: readonly Part[], signal: AbortSignal): Promise<void> {
-  const lives = new Set(parts.flatMap(({ life }) => life ?? []));
-  for (const life of lives) await life.setup?.();
+/** All parts, until the signal; one that fails or ends early ends the process, after the others have finished what they had. */
+async function runAll(
+  parts: readonly Part[],
+  { signal, log }: Host,
+  drain: (reason: string) => void,
+): Promise<void> {
+  const failures: unknown[] = [];
   await Promise.all(
     parts.map(async (part) => {
-      await part.run(signal);
-      if (!signal.aborted) throw new Error(`the part ${part.name} ended by itself`);
+      try {
+        await part.run(signal);
+        if (!signal.aborted) throw new Error(`the part ${part.name} ended by itself`);
+      } catch (error) {
+        failures.push(error);
+        log.error({ err: error, part: part.name }, 'a part of this process failed');
+        drain(`the part ${part.name} failed`);
+      }
     }),
   );
-  for (const life of lives) await life.teardown?.();
+  if (failures.length > 0) throw failures[0];
+}
+
+function logStart(host: Host, parts: readonly Part[], healthPort: number | undefined): void {
+  const { version, role, log } = host;
+  const names = parts.map((part) => part.name);
+  log.info({ version, node: process.version, parts: names, ...doing(host), healthPort }, `${role}: started`);
 }
 
 function doing({ config, counts }: Host): object {

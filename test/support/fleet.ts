@@ -22,6 +22,8 @@ export type Running = {
 export type TestFleet = {
   /** Starts a process and resolves when it says that it runs. */
   start(role: Role, env?: Readonly<Record<string, string>>): Promise<Running>;
+  /** Starts a process that may never say so. */
+  launch(role: Role, env?: Readonly<Record<string, string>>): Running;
   /** Ends whatever still runs. */
   end(): Promise<void>;
 };
@@ -30,10 +32,15 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 
 export function testFleet(env: Readonly<Record<string, string>>): TestFleet {
   const all: Running[] = [];
+  function begin(role: Role, more: Readonly<Record<string, string>> = {}): Running {
+    const running = launch(role, { ...env, ...more });
+    all.push(running);
+    return running;
+  }
   return {
-    async start(role, more = {}) {
-      const running = launch(role, { ...env, ...more });
-      all.push(running);
+    launch: begin,
+    async start(role, more) {
+      const running = begin(role, more);
       await until(() => running.lines.some((line) => line['msg'] === `${role}: started`), {
         what: `the start of ${role}; it said ${JSON.stringify(running.lines.slice(-5))}`,
         timeoutMs: 30_000,

@@ -12,6 +12,7 @@ import { createMetrics } from '../../metrics/catalogue.ts';
 import { createEvents } from '../../metrics/events.ts';
 import { createLog } from '../../metrics/log.ts';
 import { version } from '../../process/host.ts';
+import { during } from '../../process/life.ts';
 import { createGatekeeper } from '../../worker/gatekeeper.ts';
 import { UsageError } from '../exit.ts';
 import { single } from '../options.ts';
@@ -62,16 +63,16 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
   const gatekeeper = createGatekeeper({ db, events, workerId });
   const draining = configuredDrain(app, { config, db, handlers, log, workerId });
   try {
-    await app.setup?.();
-    return await batches(
-      { ...draining.options, batchSize, signal },
-      { events, gatekeeper, startProbes: () => startProbes(db) },
-      options,
+    return await during(app, log, () =>
+      batches(
+        { ...draining.options, batchSize, signal },
+        { events, gatekeeper, startProbes: () => startProbes(db) },
+        options,
+      ),
     );
   } finally {
     stop();
     await draining.close();
-    await app.teardown?.();
     await handlers.end();
   }
 }
