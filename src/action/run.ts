@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { isUnreachable, sqlState, type Transaction } from '../db/transaction.ts';
+import { isUnreachable, sqlState } from '../db/diagnosis.ts';
+import type { Transaction } from '../db/transaction.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import { issuesOf } from '../define/payload.ts';

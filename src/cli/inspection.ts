@@ -2,14 +2,14 @@
 
 import { migrate, MigrationError, standardSources } from '../db/migrate.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
-import { isMissingSchema } from '../db/transaction.ts';
+import { readOnlyProblem, readStanding } from '../db/standing.ts';
+import { diagnose, isMissingSchema, messageOf } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../outbox/waiting.ts';
 import type { Config } from '../process/config.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
 import type { Finding } from '../scaffold/finding.ts';
-import { connectionMessage } from './exit.ts';
 
 export function inspectConfig(config: Config): Finding[] {
   const keys = [
@@ -66,9 +66,9 @@ export async function inspectDatabase(config: Config, app: App | null): Promise<
     const pending = await migrationFindings(db, config.app);
     return [...old, ...pending, ...(await unlessMissing(() => liveFindings(db, config, app)))];
   } catch (error) {
-    const why = connectionMessage(error);
+    const why = diagnose(error)?.message;
     if (why !== undefined) return [{ code: 'database_unreachable', severity: 'problem', message: why }];
-    return [{ code: 'database_failed', severity: 'problem', message: (error as Error).message }];
+    return [{ code: 'database_failed', severity: 'problem', message: messageOf(error) }];
   } finally {
     await db.end();
   }
@@ -85,11 +85,18 @@ async function unlessMissing(look: () => Promise<Finding[]>): Promise<Finding[]>
 }
 
 async function serverFindings(db: Database): Promise<Finding[]> {
-  const sql = `select current_setting('server_version_num')::int as number, current_setting('server_version') as version`;
-  const { number, version } = (await db.executeSql<{ number: number; version: string }>(sql)).rows[0]!;
-  if (number >= 140_000) return [];
-  const message = `the database is Postgres ${version}; Waybill needs 14 or later`;
-  return [{ code: 'postgres_too_old', severity: 'problem', message }];
+  const standing = await readStanding(db);
+  const findings: Finding[] = [];
+  if (standing.number < 140_000)
+    findings.push({
+      code: 'postgres_too_old',
+      severity: 'problem',
+      message: `the database is Postgres ${standing.version}; Waybill needs 14 or later`,
+    });
+  const closed = readOnlyProblem(standing);
+  if (closed !== undefined)
+    findings.push({ code: 'database_not_writable', severity: 'problem', message: closed });
+  return findings;
 }
 
 async function migrationFindings(db: Database, app: string): Promise<Finding[]> {

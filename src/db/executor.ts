@@ -47,26 +47,37 @@ export function toExecutor(source: Executor | PgLike): Executor {
 
 const mark = Symbol('waybill: thrown by the database client');
 
-/** Marks what the database client throws: a handler's own ECONNREFUSED looks just like the database's. */
-export async function marking<T>(asked: Promise<T>): Promise<T> {
+/** Marks what the database client throws: a handler's own ECONNREFUSED looks just like the database's. @param setting the variable that leads there */
+export async function marking<T>(asked: Promise<T>, setting?: string): Promise<T> {
   try {
     return await asked;
   } catch (error) {
-    throw markError(error);
+    throw markError(error, setting);
   }
 }
 
-export function markError<E>(error: E): E {
-  if (typeof error === 'object' && error !== null && Object.isExtensible(error))
-    Object.defineProperty(error, mark, { value: true });
+/** A mark with a setting stays; it replaces one without, of a transaction that does not know where its connection leads. */
+export function markError<E>(error: E, setting = ''): E {
+  if (typeof error === 'object' && error !== null && Object.isExtensible(error) && !ownMark(error))
+    Object.defineProperty(error, mark, { value: setting, configurable: true });
   return error;
 }
 
 /** Also when a query builder wrapped it in an error of its own. */
 export function isFromDatabase(error: unknown): boolean {
-  return isMarked(error) || (error instanceof Error && isMarked(error.cause));
+  return markOf(error) !== undefined;
 }
 
-function isMarked(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && mark in error;
+/** The variable whose value leads to the database that threw this. */
+export function settingOf(error: unknown): string {
+  return markOf(error) || 'DATABASE_URL';
+}
+
+function markOf(error: unknown): string | undefined {
+  const own = ownMark(error);
+  return own ?? (error instanceof Error ? ownMark(error.cause) : undefined);
+}
+
+function ownMark(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && mark in error ? String(error[mark]) : undefined;
 }

@@ -3,11 +3,11 @@
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { commitWith } from './commit.ts';
-import { marking, toExecutor, type Executor } from './executor.ts';
+import { isFromDatabase, markError, marking, toExecutor, type Executor } from './executor.ts';
 import { isPreparing, queryPrepared } from './prepared.ts';
+import { isReadOnly, isUnreachable } from './diagnosis.ts';
 import {
   inTransaction,
-  isUnreachable,
   type Commit,
   type PgPool,
   type PgPoolClient,
@@ -25,6 +25,8 @@ export type Database = Executor &
 
 export type DatabaseOptions = {
   readonly url: string;
+  /** The variable that the URL came from, for messages. Default `DATABASE_URL`. */
+  readonly setting?: string;
   /** Connections at most. */
   readonly max: number;
   readonly applicationName: string;
@@ -44,21 +46,32 @@ export function openDatabase(options: DatabaseOptions): Database {
   const limits = serverLimits(options);
   let guarded = true; // the server itself holds every statement to the limits
   let pool = openPool({ ...settings, ...limits }, options);
+  const { setting = 'DATABASE_URL' } = options;
+
+  /** Ends the pool's connections, those in use when they are given back, and opens others from now on. */
+  function renew(used: pg.Pool): void {
+    if (used !== pool) return;
+    pool = openPool(guarded ? { ...settings, ...limits } : settings, options);
+    used.end().catch(options.onIdleError);
+  }
 
   /** A pooler such as pgbouncer refuses limits at connect; then transactions carry them, and single statements have pg's own timeout. */
   async function onPool<T>(use: (current: pg.Pool) => Promise<T>): Promise<T> {
     const used = pool;
     try {
-      return await marking(use(used));
+      return await marking(use(used), setting);
     } catch (error) {
-      if (!refusesLimits(error)) throw error;
-      if (used === pool) {
-        guarded = false;
-        pool = openPool(settings, options);
-        void used.end();
-      }
-      return marking(use(pool));
+      if (!refusesLimits(error)) throw renewing(used, error);
+      if (used === pool) guarded = false;
+      renew(used);
+      return marking(use(pool), setting);
     }
+  }
+
+  /** A read-only server: after a failover the same address leads elsewhere, but only for new connections. */
+  function renewing(used: pg.Pool, error: unknown): unknown {
+    if (isReadOnly(error)) renew(used);
+    return error;
   }
 
   const plain = toExecutor({ query: (text, values) => onPool((current) => current.query(text, values)) });
@@ -67,14 +80,18 @@ export function openDatabase(options: DatabaseOptions): Database {
     isPlanned: true,
     async executeSql<Row>(text: string, values: readonly unknown[] = [], often = false) {
       if (!often) return plain.executeSql<Row>(text, values);
+      const used = pool;
       const client = await onPool((current) => current.connect());
       const ask = (own: PgPoolClient): Promise<{ rows: unknown[] }> =>
         marking(
           isPreparing(own)
             ? queryPrepared(own, text, values as unknown[], planning)
             : own.query(text, values as unknown[]),
+          setting,
         );
-      const { rows } = await lent(client, ask);
+      const { rows } = await lent(client, ask).catch((error: unknown) => {
+        throw renewing(used, error);
+      });
       return { rows: rows as Row[] };
     },
   };
@@ -82,16 +99,27 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     ...(planning === undefined ? plain : planned),
     async transaction(body, begin = 'begin', rider) {
+      const used = pool;
       const client = await onPool((current) => current.connect());
       const opening = guarded ? begin : `${begin}; ${localLimits(limits)}`;
-      return onClient(client, body, opening, rider && ((result) => commitBeside(client, rider, result)));
+      try {
+        return await onClient(
+          client,
+          body,
+          opening,
+          rider && ((result) => commitBeside(client, rider, result)),
+        );
+      } catch (error) {
+        throw renewing(used, isFromDatabase(error) ? markError(error, setting) : error);
+      }
     },
     async connect() {
       const untimed = { ...settings, query_timeout: 0 }; // a timer for each question is a fiftieth of a millisecond at rest
-      return connected({ ...untimed, ...limits }).catch((error: unknown) => {
+      const opened = connected({ ...untimed, ...limits }).catch((error: unknown) => {
         if (!refusesLimits(error)) throw error;
         return connected(untimed);
       });
+      return marking(opened, setting);
     },
     end: () => pool.end(),
   };
@@ -121,7 +149,7 @@ async function lent<T>(client: PgPoolClient, use: (client: PgPoolClient) => Prom
     return await use(client);
   } catch (error) {
     // Whatever state the connection is in after a failure, the next user gets a clean one.
-    if (isUnreachable(error)) broken ??= error as Error;
+    if (isUnreachable(error) || isReadOnly(error)) broken ??= error as Error;
     throw error;
   } finally {
     client.off('error', onError);

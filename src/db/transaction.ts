@@ -1,7 +1,7 @@
-// begin, commit, rollback, savepoints; and which errors of Postgres mean what.
+// begin, commit, rollback, savepoints.
 
 import type { Executor, PgLike } from './executor.ts';
-import { isFromDatabase, marking, toExecutor } from './executor.ts';
+import { marking, toExecutor } from './executor.ts';
 
 export type Transaction = Executor & {
   /** The pg client of the transaction, for a query builder that is to join it. */
@@ -88,33 +88,4 @@ function joined(client: PgLike, depth: number): Transaction {
       }
     },
   };
-}
-
-/** Classes of SQLSTATE begin with a digit, or are one of four: Node's EPIPE is none. */
-const states = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
-
-/**
- * Five characters that Postgres gives an error (documentation, appendix A), or undefined. A query builder may have wrapped the driver's
- * error in one of its own, without a code.
- */
-export function sqlState(error: unknown): string | undefined {
-  const { code, cause } = factsOf(error);
-  const given = code ?? factsOf(cause).code;
-  return typeof given === 'string' && states.test(given) ? given : undefined;
-}
-
-function factsOf(error: unknown): { readonly code?: unknown; readonly cause?: unknown } {
-  return typeof error === 'object' && error !== null ? error : {};
-}
-
-/** The database cannot be reached or is not taking work: nothing is wrong with the statement. */
-export function isUnreachable(error: unknown): boolean {
-  const state = sqlState(error);
-  if (state !== undefined) return /^(08|57P0|53)/.test(state);
-  return isFromDatabase(error); // without a SQLSTATE the server did not answer: a socket's error, or one of pg's timeouts
-}
-
-/** The relation or schema is not there: migrations have not run, or somebody dropped it. */
-export function isMissingSchema(error: unknown): boolean {
-  return ['42P01', '3F000', '42883'].includes(sqlState(error) ?? '');
 }

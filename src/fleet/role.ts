@@ -26,6 +26,7 @@ export function queueOf(host: Host): ParcelQueue {
   const queueDb: Database = apart
     ? openDatabase({
         url: config.queueDatabaseUrl,
+        setting: 'QUEUE_DATABASE_URL',
         max: 4,
         applicationName: `waybill ${role} queue`,
         onIdleError: onError,

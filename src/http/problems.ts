@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
-import { isMissingSchema, isUnreachable, sqlState } from '../db/transaction.ts';
+import { diagnose, sqlState, type Condition } from '../db/diagnosis.ts';
 import { WaybillError } from '../outbox/errors.ts';
 
 /** Bytes that a body may have. */
@@ -60,17 +60,33 @@ const statusOf: Readonly<Record<string, number>> = {
 
 const again = { 'retry-after': '1' };
 
+const away = {
+  code: 'database_unavailable',
+  detail: 'the database does not answer; try again in a moment',
+};
+
+/** What the caller is told of a database that takes no work. The rest is in the log and in /readyz. */
+const databaseProblems: Readonly<Partial<Record<Condition, Pick<Problem, 'code' | 'detail'>>>> = {
+  unreachable: away,
+  starting: away,
+  connections_exhausted: away,
+  resources_exhausted: away,
+  login_refused: away,
+  database_missing: away,
+  certificate_refused: away,
+  read_only: {
+    code: 'database_read_only',
+    detail: 'the database takes no changes at the moment, as after a failover; try again in a moment',
+  },
+};
+
 export function problemOf(error: unknown): Problem {
   if (error instanceof WaybillError) return ofOurs(error);
-  if (isUnreachable(firstOf(error)))
-    return {
-      status: 503,
-      code: 'database_unavailable',
-      detail: 'the database does not answer; try again in a moment',
-      headers: again,
-    };
-  if (isMissingSchema(error) && (error as Error).message.includes('waybill.'))
+  const condition = diagnose(error)?.condition;
+  if (condition === 'schema_missing' && (error as Error).message.includes('waybill.'))
     return { status: 503, code: 'schema_missing', detail: 'migrations are missing: run `waybill release`' };
+  const trouble = condition && databaseProblems[condition];
+  if (trouble) return { status: 503, ...trouble, headers: again };
   if (['40001', '40P01', '55P03', '57014'].includes(sqlState(error) ?? ''))
     return {
       status: 503,
@@ -121,11 +137,6 @@ function ofFramework(error: unknown): Problem | undefined {
       if (!code.startsWith('FST_') || statusCode === undefined || statusCode >= 500) return undefined;
       return { status: statusCode, code: 'bad_request', detail: 'the request cannot be understood' };
   }
-}
-
-/** A host with several addresses fails with one error for each of them. */
-function firstOf(error: unknown): unknown {
-  return error instanceof AggregateError ? error.errors[0] : error;
 }
 
 export function problemBody({ status, code, detail, errors }: Problem, requestId: string): string {

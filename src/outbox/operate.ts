@@ -1,7 +1,7 @@
 // What a person does to messages: retry and cancel, one or many. The legal changes come from transitions.ts.
 
 import type { Executor } from '../db/executor.ts';
-import { sqlState } from '../db/transaction.ts';
+import { sqlState } from '../db/diagnosis.ts';
 import { WaybillError } from './errors.ts';
 import { whereOf, type MessageFilter } from './filter.ts';
 import type { Status } from './message.ts';

@@ -3,7 +3,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import { missingMigrations } from '../db/migrate.ts';
-import { isMissingSchema } from '../db/transaction.ts';
+import { diagnose, type Condition } from '../db/diagnosis.ts';
+import { readOnlyProblem, readStanding } from '../db/standing.ts';
 import type { Host } from './host.ts';
 
 export type Check = { readonly name: string; readonly ok: boolean; readonly detail?: string };
@@ -33,23 +34,37 @@ function loopsCheck({ progress }: Host): Check {
   return { name: 'loops', ok: stalled.length === 0, ...(detail !== '' && { detail }) };
 }
 
+/** Of a database that answers and takes no work, the sentence says which variable leads to it. It is on a page without a key: no words of the server's. */
 async function databaseChecks({ db }: Host): Promise<Check[]> {
   try {
+    const problem = readOnlyProblem(await readStanding(db));
+    const database = { name: 'database', ok: problem === undefined, ...(problem && { detail: problem }) };
     const missing = await missingMigrations(db);
     const detail = `not applied: ${missing.join(', ')}: run \`waybill release\``;
     const schema = { name: 'schema', ok: missing.length === 0, ...(missing.length > 0 && { detail }) };
-    return [{ name: 'database', ok: true }, schema];
+    return [database, schema];
   } catch (error) {
-    if (isMissingSchema(error)) {
-      const detail = 'migrations are missing: run `waybill release`';
-      return [
-        { name: 'database', ok: true },
-        { name: 'schema', ok: false, detail },
-      ];
-    }
-    return [{ name: 'database', ok: false, detail: 'the database does not answer' }];
+    const condition = diagnose(error)?.condition;
+    if (condition !== 'schema_missing')
+      return [{ name: 'database', ok: false, detail: details[condition ?? 'unreachable'] ?? away }];
+    const detail = 'migrations are missing: run `waybill release`';
+    return [
+      { name: 'database', ok: true },
+      { name: 'schema', ok: false, detail },
+    ];
   }
 }
+
+const away = 'the database does not answer';
+const details: Readonly<Partial<Record<Condition, string>>> = {
+  starting: 'the database is starting up or shutting down',
+  connections_exhausted: 'the database has no connection left',
+  resources_exhausted: 'the database has run out of disk or memory',
+  login_refused: 'the database refuses user or password of DATABASE_URL',
+  database_missing: 'the database that DATABASE_URL names does not exist',
+  certificate_refused: 'TLS with the database failed: see sslmode of DATABASE_URL',
+  privilege_missing: 'the role of DATABASE_URL lacks a privilege on the schema waybill: see docs/sql.md',
+};
 
 /** Compares a bearer header with a key in constant time; true when there is no key. */
 export function isBearer(header: string | undefined, key: string): boolean {

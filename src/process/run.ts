@@ -2,7 +2,7 @@
 
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isMissingSchema, isUnreachable } from '../db/transaction.ts';
+import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { serveHealth } from './health.ts';
 import { growHeapWithWork } from './heap.ts';
@@ -30,6 +30,12 @@ export const exitCodes = {
 const heartbeatMs = 2_000;
 /** How long a start waits for a database that is on its way up. */
 const patienceMs = 15_000;
+
+/** Of a command: what the owner of the schema must mend is no outage. */
+export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
+  const owners = condition === 'privilege_missing' || condition === 'schema_missing';
+  return owners ? exitCodes.failed : exitCodes.unreachable;
+}
 
 /** Runs the process to its end, and ends it. */
 export async function runProcess(
@@ -62,9 +68,10 @@ export async function runProcess(
       process.exit(exitCodes.failed);
     });
   const code = await live(host, compose, drain).catch((error: unknown) => {
-    log.fatal({ err: error }, `cannot go on: ${error instanceof Error ? error.message : String(error)}`);
-    if (error instanceof SetupFailed) return exitCodes.failed; // whatever the application did not reach
-    return isUnreachable(error) || isMissingSchema(error) ? exitCodes.unreachable : exitCodes.failed;
+    const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // whatever the application did not reach
+    const why = trouble?.message ?? (error instanceof Error ? error.message : String(error));
+    log.fatal({ err: error }, `cannot go on: ${why}`);
+    return trouble ? exitCodes.unreachable : exitCodes.failed;
   });
   process.exit(code);
 }
@@ -75,7 +82,7 @@ async function live(
   drain: (reason: string) => void,
 ): Promise<number> {
   const { config, log, db, fleet, signal } = host;
-  await reachDatabase(host);
+  if (!(await reachDatabase(host))) return exitCodes.ok;
   const { parts, life } = await compose(host);
   await dropLeftovers();
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
@@ -146,23 +153,23 @@ function doing({ config, counts }: Host): object {
   };
 }
 
-async function reachDatabase({ db, log, clock, signal }: Host): Promise<void> {
+/** @returns false when the process was asked to end while it waited */
+async function reachDatabase({ db, log, clock, signal }: Host): Promise<boolean> {
   const deadline = clock.now() + patienceMs;
-  for (;;) {
+  while (!signal.aborted) {
     try {
       await db.executeSql('select from waybill.processes limit 0');
-      return;
+      return true;
     } catch (error) {
-      const passing = isUnreachable(error) || isMissingSchema(error);
-      if (!passing || clock.now() > deadline || signal.aborted) throw error;
-      log.warn(
-        isMissingSchema(error)
-          ? 'migrations are missing, waiting for `waybill release`'
-          : 'the database does not answer yet',
-      );
-      await sleep(500);
+      const trouble = diagnose(error);
+      if (signal.aborted) break;
+      if (!trouble || !isPassing(trouble) || clock.now() > deadline) throw error;
+      log.warn(`waiting: ${trouble.message}`);
+      await sleep(500, undefined, { signal }).catch(() => undefined); // the signal ends the wait
     }
   }
+  log.info('asked to end before the database answered');
+  return false;
 }
 
 function configOrExit(): Config {

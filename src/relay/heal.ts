@@ -1,6 +1,6 @@
 // pg-boss's schema may be dropped at any moment; its loss loses nothing (DESIGN). The relay makes it anew, and what was in it, the sweep finds missing.
 
-import { isMissingSchema } from '../db/transaction.ts';
+import { isMissingSchema } from '../db/diagnosis.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 

@@ -2,7 +2,7 @@
 // turns every short outage into duplicates (invariant D). One that breaks a batch is written alone.
 
 import { setImmediate as turn } from 'node:timers/promises';
-import { isUnreachable, sqlState } from '../db/transaction.ts';
+import { isUnreachable, sqlState } from '../db/diagnosis.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { cleanError } from '../outbox/outcome.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toExecutor } from '../../src/db/executor.ts';
-import { isMissingSchema, sqlState } from '../../src/db/transaction.ts';
+import { isMissingSchema, sqlState } from '../../src/db/diagnosis.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { outboxPortCases } from '../../src/testing.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';

@@ -45,7 +45,9 @@ async function installQueue({ config, db }: Session): Promise<void> {
   const onError = (error: Error): void => say(`the queue's database: ${error.message}`);
   const common = { applicationName: 'waybill release', max: 2, onIdleError: onError };
   const apart = config.queueDatabaseUrl !== config.databaseUrl;
-  const queueDb = apart ? openDatabase({ ...common, url: config.queueDatabaseUrl }) : db;
+  const queueDb = apart
+    ? openDatabase({ ...common, url: config.queueDatabaseUrl, setting: 'QUEUE_DATABASE_URL' })
+    : db;
   try {
     await openQueue({ db, queueDb, backend: config.queueBackend, onError }).install();
   } finally {

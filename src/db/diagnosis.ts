@@ -1,0 +1,187 @@
+// Diagnosis: what an error of the database means, and what to do about it. Processes, web and the commands all decide here, so that the
+// same trouble has the same words everywhere (Postgres documentation, appendix A; the messages of pgbouncer and Supavisor).
+
+import { isFromDatabase, settingOf } from './executor.ts';
+
+/**
+ * - `unreachable`: nobody answers, or the connection was lost
+ * - `starting`: the server is on its way up or down
+ * - `connections_exhausted`: the server or the pooler takes no more connections
+ * - `resources_exhausted`: disk or memory of the server is used up
+ * - `read_only`: a standby, or a database that was made read-only
+ * - `login_refused`: user, password or pg_hba.conf
+ * - `database_missing`: the server has no database of that name
+ * - `certificate_refused`: TLS
+ * - `privilege_missing`: the role may not do this
+ * - `schema_missing`: migrations have not run, or somebody dropped a part of the schema
+ */
+export type Condition =
+  | 'unreachable'
+  | 'starting'
+  | 'connections_exhausted'
+  | 'resources_exhausted'
+  | 'read_only'
+  | 'login_refused'
+  | 'database_missing'
+  | 'certificate_refused'
+  | 'privilege_missing'
+  | 'schema_missing';
+
+export type Diagnosis = {
+  readonly condition: Condition;
+  /** One sentence for people. It names the variable that leads to the database, and never its value. */
+  readonly message: string;
+};
+
+/** Conditions that end by themselves, so that waiting for a while makes sense. */
+const passing: readonly Condition[] = [
+  'unreachable',
+  'starting',
+  'connections_exhausted',
+  'resources_exhausted',
+  'read_only',
+  'schema_missing',
+];
+
+export function isPassing({ condition }: Diagnosis): boolean {
+  return passing.includes(condition);
+}
+
+/** @returns undefined when nothing is wrong with the database itself: the statement is, or the error came from elsewhere */
+export function diagnose(error: unknown): Diagnosis | undefined {
+  const state = sqlState(error);
+  const words = messageOf(error);
+  const condition = state === undefined ? bySocket(error, words) : byState(state, words);
+  return condition && { condition, message: sentenceOf(condition, error, words) };
+}
+
+/** A pooler answers in the words of its own, with codes that mean something else. */
+const noConnection =
+  /no more connections allowed|max_client_conn|max clients reached|MaxClients|too many clients/i;
+
+function byState(state: string, words: string): Condition | undefined {
+  if (state === '53300' || noConnection.test(words)) return 'connections_exhausted';
+  if (state.startsWith('53')) return 'resources_exhausted';
+  if (state === '57P03') return 'starting';
+  if (state === '25006') return 'read_only';
+  if (state === '28P01' || state === '28000') return 'login_refused';
+  if (state === '3D000') return 'database_missing';
+  if (state === '08P01' && /no such database/i.test(words)) return 'database_missing';
+  if (state === '08P01' && /no such user|password authentication/i.test(words)) return 'login_refused';
+  if (/^(08|57P0)/.test(state)) return 'unreachable';
+  if (state === '55000' && /not currently accepting connections/.test(words)) return 'starting';
+  if (state === '42501') return 'privilege_missing';
+  return missingSchema.includes(state) ? 'schema_missing' : undefined;
+}
+
+/** Without a SQLSTATE the server did not answer: a socket's error, TLS, or one of pg's timeouts. */
+function bySocket(error: unknown, words: string): Condition | undefined {
+  if (!isFromDatabase(error)) return undefined;
+  if (/CERT|SELF_SIGNED|ALTNAME|ERR_TLS|ERR_SSL/.test(codeOf(error))) return 'certificate_refused';
+  if (/does not support SSL/.test(words)) return 'certificate_refused';
+  if (/^SASL|password must be a string/.test(words)) return 'login_refused';
+  if (noConnection.test(words)) return 'connections_exhausted';
+  return 'unreachable';
+}
+
+function sentenceOf(condition: Condition, error: unknown, words: string): string {
+  const setting = settingOf(error);
+  switch (condition) {
+    case 'unreachable':
+      return unreachableSentence(setting, codeOf(error), words);
+    case 'starting':
+      return `the database is starting up or shutting down (${words}): try again in a moment`;
+    case 'connections_exhausted':
+      return `the database has no connection left (${words}): fewer processes, a lower WAYBILL_CONCURRENCY, a pooler, or a higher max_connections`;
+    case 'resources_exhausted':
+      return `the database has run out of disk or memory (${words})`;
+    case 'read_only':
+      return `the database of ${setting} is read-only (${words}): a standby, or default_transaction_read_only is on. Let ${setting} name the primary`;
+    case 'login_refused':
+      return loginSentence(setting, words);
+    case 'database_missing':
+      return `the database that ${setting} names does not exist: ${words}`;
+    case 'certificate_refused':
+      return `TLS with the database failed (${codeOf(error) || words}): see sslmode and sslrootcert of ${setting}`;
+    case 'privilege_missing':
+      return `the database role lacks a privilege: ${words}; grant it (docs/sql.md), or use the owner's role`;
+    case 'schema_missing':
+      return `the database has no schema of this version yet, or a part of it is gone (${words}): run \`waybill release\``;
+  }
+}
+
+function unreachableSentence(setting: string, code: string, words: string): string {
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `the host in ${setting} is unknown (${code})`;
+  if (code === 'ECONNREFUSED') return `nobody listens at the host and port of ${setting} (${code})`;
+  if (code === 'ENOENT') return `there is no socket where ${setting} says (${code}): ${words}`;
+  if (code === 'EACCES') return `this user may not open the socket that ${setting} names (${code}): ${words}`;
+  return `the database cannot be reached: ${words}`;
+}
+
+function loginSentence(setting: string, words: string): string {
+  if (/pg_hba\.conf/.test(words))
+    return `the database server takes no connection like this from here: ${words}. See its pg_hba.conf, and sslmode in ${setting}`;
+  if (/role .* does not exist|not permitted to log in|must be a string/.test(words))
+    return `the database refused user or password of ${setting}: ${words}`;
+  return `the database refused user or password of ${setting}`;
+}
+
+/** Classes of SQLSTATE begin with a digit, or are one of four: Node's EPIPE is none. */
+const states = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
+
+/**
+ * Five characters that Postgres gives an error (documentation, appendix A), or undefined. A query builder may have wrapped the driver's
+ * error in one of its own, without a code.
+ */
+export function sqlState(error: unknown): string | undefined {
+  const { code, cause } = factsOf(error);
+  const given = code ?? factsOf(cause).code;
+  return typeof given === 'string' && states.test(given) ? given : undefined;
+}
+
+/** The database cannot be reached or is not taking work: nothing is wrong with the statement. */
+export function isUnreachable(error: unknown): boolean {
+  const condition = diagnose(error)?.condition;
+  return condition !== undefined && notTaking.includes(condition);
+}
+
+const notTaking: readonly Condition[] = [
+  'unreachable',
+  'starting',
+  'connections_exhausted',
+  'resources_exhausted',
+  'certificate_refused',
+];
+
+/** The relation or schema is not there: migrations have not run, or somebody dropped it. */
+export function isMissingSchema(error: unknown): boolean {
+  return missingSchema.includes(sqlState(error) ?? '');
+}
+
+const missingSchema = ['42P01', '3F000', '42883'];
+
+/** A standby, or a database that was made read-only: the connection leads to a server that takes no work. */
+export function isReadOnly(error: unknown): boolean {
+  return sqlState(error) === '25006';
+}
+
+/** A host with several addresses fails with one error for each of them; a query builder wraps the driver's. */
+function innermost(error: unknown): unknown {
+  if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
+  const { code, cause } = factsOf(error);
+  return code === undefined && cause instanceof Error ? innermost(cause) : error;
+}
+
+function codeOf(error: unknown): string {
+  const { code } = factsOf(innermost(error));
+  return typeof code === 'string' ? code : '';
+}
+
+export function messageOf(error: unknown): string {
+  const inner = innermost(error);
+  return inner instanceof Error ? inner.message : String(inner);
+}
+
+function factsOf(error: unknown): { readonly code?: unknown; readonly cause?: unknown } {
+  return typeof error === 'object' && error !== null ? error : {};
+}
