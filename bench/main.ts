@@ -1,5 +1,5 @@
-// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [--json] [--full] [--rounds=N] [--messages=N]
-// Without names: all of them, in sizes that take some minutes. --full takes the sizes of the issue; drain
+// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [memory] [--json] [--full] [--rounds=N] [--messages=N]
+// Without names: all but memory, in sizes that take some minutes; memory takes an hour, or --minutes. --full takes the sizes of the issue; drain
 // has them anyway.
 
 import { execFileSync } from 'node:child_process';
@@ -11,6 +11,7 @@ import { email } from './email.ts';
 import { flat } from './flat.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
+import { memory } from './memory.ts';
 import { metrics } from './metrics.ts';
 import { tell } from './progress.ts';
 import { record } from './record.ts';
@@ -24,12 +25,15 @@ const { positionals: asked, values } = parseArgs({
     full: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     messages: { type: 'string' },
+    minutes: { type: 'string' },
   },
 });
 const { full } = values;
-const number = (name: 'rounds' | 'messages') =>
+const number = (name: 'rounds' | 'messages' | 'minutes') =>
   values[name] === undefined ? {} : { [name]: Number(values[name]) };
 const [rounds, messages] = [number('rounds'), number('messages')];
+/** Only when it is named. */
+const long = 'memory';
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
@@ -45,6 +49,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   email: () =>
     withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
   metrics: () => metrics({ ...messages, ...rounds }),
+  [long]: () => memory(number('minutes')),
 };
 
 const unknown = asked.find((name) => !(name in parts));
@@ -55,7 +60,7 @@ if (unknown) {
 installPeers();
 const results: Record<string, object> = {};
 for (const [name, run] of Object.entries(parts)) {
-  if (asked.length > 0 && !asked.includes(name)) continue;
+  if (asked.length > 0 ? !asked.includes(name) : name === long) continue;
   results[name] = await run();
   if (!values.json) print(name, results[name]);
 }

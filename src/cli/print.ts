@@ -1,9 +1,22 @@
 // What commands say: results on stdout, for people as a table, for programs as JSON; talk on stderr.
 
+import { shieldStreams } from '../metrics/output.ts';
+import { exitCodes } from '../process/run.ts';
+
 export type Output = { readonly json?: boolean };
 
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);
+}
+
+/** A result that could not be written is a failure of the command; a reader that has read enough (`| head -1`) is none. */
+export function watchResult(): void {
+  shieldStreams();
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') return;
+    say(`waybill: the result could not be written: ${message}`);
+    process.once('exit', () => (process.exitCode = exitCodes.failed)); // whatever the command sets until then
+  });
 }
 
 /** With `--json` the value itself, one document; else what `lines` makes of it. */

@@ -21,7 +21,7 @@ import { addRun } from './commands/run.ts';
 import { addSuppressions } from './commands/suppressions.ts';
 import { loadEnvFile } from './env-loading.ts';
 import { endingOf } from './exit.ts';
-import { say } from './print.ts';
+import { say, watchResult } from './print.ts';
 
 /** @param fromFile the variables that a .env file gave this process */
 export function createProgram(fromFile: ReadonlySet<string> = new Set()): Command {
@@ -54,6 +54,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
 
 /** Sets the exit code and lets the process end by itself: what was written to a pipe gets there. */
 export async function runCommand(argv: readonly string[]): Promise<void> {
+  watchResult();
   try {
     await createProgram(loadEnvFile(process.env)).parseAsync([...argv]);
   } catch (error) {

@@ -239,10 +239,15 @@ function counting(tally: Tally, telling: Telling, log: Log, heard?: AttemptEvent
 
 /** The application's own code is told; what it throws must not stop the delivery of others. */
 function quietly<T>(log: Log, tell: () => T): T | undefined {
-  try {
-    return tell();
-  } catch (error) {
+  const failed = (error: unknown): undefined => {
     log.error({ err: error }, 'a function given to drainOutbox threw');
     return undefined;
+  };
+  try {
+    const told: unknown = tell();
+    if (told instanceof Promise) told.catch(failed); // nobody waits for it, and its rejection must not end the process
+    return told as T;
+  } catch (error) {
+    return failed(error);
   }
 }

@@ -73,6 +73,11 @@ export function createMetrics({ version }: { readonly version: string }) {
       'queue',
     ]),
     probes: counter('queue_probes_total', 'Probes of parked queues, by what they met', ['queue', 'outcome']),
+    logLinesLost: counter(
+      'log_lines_lost_total',
+      'Log lines that could not be written, by the reason: the work went on without them',
+      ['reason'],
+    ),
     loopErrors: counter('loop_errors_total', 'Steps of a loop that failed', ['loop']),
   };
   new Gauge({

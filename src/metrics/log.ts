@@ -1,6 +1,7 @@
 // pino: one JSON line per change of state. Payloads, bodies, keys and whole addresses never come here; what might be one is redacted.
 
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
+import { outputTo } from './output.ts';
 
 export type Log = Logger;
 
@@ -35,37 +36,7 @@ export function createLog(options: {
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: errorFacts },
   };
-  return pino(facts, (destinations[destination] ??= together(destination)));
-}
-
-type Destination = DestinationStream & { flushSync(): void };
-
-/** One for all logs of the process: they share its stdout and stderr. */
-const destinations: { 1?: Destination; 2?: Destination } = {};
-
-/**
- * Not a write for each line: the lines of one turn of the event loop go together, and with what is logged while a write is under way.
- * The destination itself copies what it holds with each line that it is given (sonic-boom 4.2): a fifth of a worker's time.
- * The end of the process writes what is left.
- */
-function together(descriptor: 1 | 2): Destination {
-  let lines: string[] = [];
-  process.once('exit', handOver); // before the destination's own, which writes what it was given
-  const destination = pino.destination({ dest: descriptor, sync: false });
-  function handOver(): void {
-    const text = lines.join('');
-    lines = [];
-    if (text !== '') destination.write(text);
-  }
-  return {
-    write(line) {
-      if (lines.push(line) === 1) setImmediate(handOver);
-    },
-    flushSync() {
-      handOver();
-      destination.flushSync();
-    },
-  };
+  return pino(facts, outputTo(destination));
 }
 
 /** What pino keeps of a log, by the symbols that it publishes: the texts of its levels, of its bindings, of now, and where lines go. */

@@ -9,6 +9,7 @@ import { createMetrics, type Metrics } from '../metrics/catalogue.ts';
 import { createEvents, type Events } from '../metrics/events.ts';
 import { createFleetFigures, type FleetFigures } from '../metrics/fleet.ts';
 import { createLog, type Log } from '../metrics/log.ts';
+import { onLinesLost } from '../metrics/output.ts';
 import type { Clock, Observe, Random } from '../ports.ts';
 import type { Config } from './config.ts';
 import type { Counts } from './heartbeat.ts';
@@ -68,6 +69,7 @@ export function createHost(
   const id = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
   const log = createLog({ level: config.logLevel, role, process: id });
   const metrics = createMetrics({ version: version() });
+  onLinesLost((lines, reason) => metrics.logLinesLost.inc({ reason }, lines));
   const clock = systemClock;
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
   const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError };

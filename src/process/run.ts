@@ -8,6 +8,7 @@ import { serveHealth } from './health.ts';
 import { growHeapWithWork } from './heap.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
+import { outputTo, shieldStreams } from '../metrics/output.ts';
 import { dropLeftovers } from './leftovers.ts';
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
@@ -28,6 +29,8 @@ export const exitCodes = {
 } as const;
 
 const heartbeatMs = 2_000;
+/** What a reader of the log gets at the end to take its last lines. */
+const lastLinesMs = 500;
 /** How long a start waits for a database that is on its way up. */
 const patienceMs = 15_000;
 
@@ -42,6 +45,7 @@ export async function runProcess(
   role: string,
   compose: (host: Host) => Promise<Composition>,
 ): Promise<never> {
+  shieldStreams();
   const stop = new AbortController();
   const host = createHost(role, configOrExit(), stop.signal);
   const { log, config } = host;
@@ -73,6 +77,7 @@ export async function runProcess(
     log.fatal({ err: error }, `cannot go on: ${why}`);
     return trouble ? exitCodes.unreachable : exitCodes.failed;
   });
+  await outputTo(1).drained(lastLinesMs);
   process.exit(code);
 }
 

@@ -1,7 +1,7 @@
 // The spans of a message on its way: created where it is recorded, sent by the relay, processed by a worker.
 
 import type { Span } from '@opentelemetry/api';
-import { continued, currentTraceparent, fail, inSpan, isTraced, spanOf } from './trace.ts';
+import { continued, currentTraceparent, fail, inSpan, isTraced, mark, spanOf } from './trace.ts';
 
 type Traced = { readonly queue: string; readonly traceparent?: string | undefined };
 
@@ -34,7 +34,7 @@ export async function tracedCreate<M extends Traced, R extends { readonly id: st
       const recorded = await record(
         traceparent ? messages.map((message) => ({ ...message, traceparent })) : messages,
       );
-      if (recorded.length === 1) span.setAttribute('messaging.message.id', recorded[0]!.id);
+      if (recorded.length === 1) mark(span, 'messaging.message.id', recorded[0]!.id);
       return recorded;
     },
   );

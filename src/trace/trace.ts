@@ -19,15 +19,21 @@ const tracer = () => trace.getTracer('waybill');
 
 /** Is there an SDK? Most processes have none, and then nothing is made for spans that nobody keeps. */
 export function isTraced(): boolean {
+  return unlessFailing(hasProvider) ?? false;
+}
+
+function hasProvider(): boolean {
   const provider = trace.getTracerProvider();
   return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('waybill') !== undefined;
 }
+
+const activeContext = (): Context => unlessFailing(() => context.active()) ?? ROOT_CONTEXT;
 
 const nobodys = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
 
 /** `00-<trace id>-<span id>-<flags>` of the span that is active, if there is one. */
 export function currentTraceparent(): string | undefined {
-  const about = trace.getActiveSpan()?.spanContext();
+  const about = unlessFailing(() => trace.getActiveSpan()?.spanContext());
   if (!about || !isSpanContextValid(about)) return undefined;
   return `00-${about.traceId}-${about.spanId}-${about.traceFlags.toString(16).padStart(2, '0')}`;
 }
@@ -40,7 +46,7 @@ export function traceIdOf(traceparent: string | null | undefined): string | null
 /** The span of the traceparent as a parent; without one, whatever is active. */
 function contextOf(traceparent: string | null | undefined): Context {
   const [, traceId, spanId, flags] = traceparent?.split('-') ?? [];
-  if (!traceId || !spanId || !flags) return context.active();
+  if (!traceId || !spanId || !flags) return activeContext();
   return trace.setSpanContext(ROOT_CONTEXT, {
     traceId,
     spanId,
@@ -59,18 +65,36 @@ export type Spanned = {
 export async function inSpan<T>(
   about: Spanned,
   body: (span: Span) => Promise<T>,
-  parent = context.active(),
+  parent = activeContext(),
 ): Promise<T> {
   if (!isTraced()) return body(nobodys);
   const { name, kind, attributes } = about;
-  const span = tracer().startSpan(name, { kind: SpanKind[kind], attributes }, parent);
+  const span = unlessFailing(() => tracer().startSpan(name, { kind: SpanKind[kind], attributes }, parent));
+  if (!span) return body(nobodys);
   try {
-    return await context.with(trace.setSpan(parent, span), () => body(span));
+    return await within(trace.setSpan(parent, span), () => body(span));
   } catch (error) {
     fail(span, error instanceof Error ? error.name : typeof error);
     throw error;
   } finally {
-    span.end();
+    unlessFailing(() => span.end());
+  }
+}
+
+/** A context manager that throws does not keep the body from running, nor does it run twice. */
+function within<T>(inside: Context, body: () => Promise<T>): Promise<T> {
+  let running: Promise<T> | undefined;
+  const begin = (): Promise<T> => (running ??= body());
+  unlessFailing(() => void context.with(inside, begin));
+  return begin();
+}
+
+/** An SDK or an exporter that throws costs spans, never work. */
+function unlessFailing<T>(measure: () => T): T | undefined {
+  try {
+    return measure();
+  } catch {
+    return undefined;
   }
 }
 
@@ -87,10 +111,18 @@ export async function continued<T>(
 export function spanOf(traceparent: string, { name, kind, attributes }: Spanned, seconds: number): void {
   const now = Date.now(); // a span's own times are the process's, as the API has them; nothing is decided by them (invariant H)
   const startTime = now - seconds * 1000;
-  tracer().startSpan(name, { kind: SpanKind[kind], attributes, startTime }, contextOf(traceparent)).end(now);
+  unlessFailing(() =>
+    tracer()
+      .startSpan(name, { kind: SpanKind[kind], attributes, startTime }, contextOf(traceparent))
+      .end(now),
+  );
+}
+
+export function mark(span: Span, attribute: string, value: string): void {
+  unlessFailing(() => span.setAttribute(attribute, value));
 }
 
 export function fail(span: Span, type: string): void {
-  span.setAttribute('error.type', type);
-  span.setStatus({ code: SpanStatusCode.ERROR });
+  mark(span, 'error.type', type);
+  unlessFailing(() => span.setStatus({ code: SpanStatusCode.ERROR }));
 }
