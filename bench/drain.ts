@@ -12,8 +12,10 @@ export type Drain = {
   readonly perSecond: Readonly<Record<string, Summary & { readonly messages: number }>>;
   /** Median of the rounds' ratios: we to each peer. */
   readonly ratios: Readonly<Record<string, number>>;
-  /** To the faster of those on Postgres. */
-  readonly ratioToFastestPeer: number;
+  /** To the fastest of those on Postgres; null without one. */
+  readonly ratioToFastestPeer: number | null;
+  /** To the earlier commit that was asked for. */
+  readonly ratioToRevision?: number;
   /** Microseconds of processor time for each message: of the contender's processes and of Postgres. */
   readonly cpu: Readonly<Record<string, { readonly processes: number; readonly postgres: number }>>;
   /** Megabytes that our processes held at most, from their start to the end of the last round. */
@@ -25,11 +27,18 @@ export type Drain = {
 export type DrainOptions = {
   readonly messages?: number;
   readonly rounds?: number;
-  readonly peers?: readonly PeerName[];
+  readonly peers?: readonly PeerName[] | undefined;
+  readonly against?: string | undefined;
 };
 
-export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptions = {}): Promise<Drain> {
-  const field = await openField(peers ? { peers } : {});
+export async function drain({
+  messages = 50_000,
+  rounds = 5,
+  peers,
+  against,
+}: DrainOptions = {}): Promise<Drain> {
+  const field = await openField({ against, ...(peers && { peers }) });
+  const { revision } = field;
   const cpu = new Map<string, { processes: number; postgres: number }[]>();
   const sizeOf = ({ atMost = messages }: Contender): number => Math.min(messages, atMost);
   /** What a process and a database do once, they have done. */
@@ -53,7 +62,7 @@ export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptio
     return size / (ms / 1_000);
   }
   try {
-    const all = [field.ours, ...field.peers];
+    const all = [field.ours, ...(revision ? [revision] : []), ...field.peers];
     for (const contender of all)
       await field.attempt(contender, () => during(`drain: ${contender.name} warms up`, warmUp(contender)));
     const measured = await alternate(all, rounds, async (contender, round) => {
@@ -63,7 +72,7 @@ export async function drain({ messages = 50_000, rounds = 5, peers }: DrainOptio
     const contenders = all.filter(({ name }) => !(name in field.leftOut));
     return {
       messages,
-      ...compared(contenders, measured, sizeOf),
+      ...compared(contenders, measured, sizeOf, revision?.name),
       cpu: middle(cpu),
       peakMb: field.ours.pids().map(peakMb),
       leftOut: field.leftOut,
@@ -77,19 +86,24 @@ function compared(
   contenders: readonly Contender[],
   measured: ReadonlyMap<Contender, number[]>,
   sizeOf: (contender: Contender) => number,
+  revision: string | undefined,
 ) {
   const rates = contenders.map((one) => [one.name, measured.get(one)!, sizeOf(one)] as const);
   const [ours, ...others] = rates;
   const ratios = others.map(
     ([name, its]) => [name, median(ours![1].map((rate, i) => rate / its[i]!))] as const,
   );
-  const onPostgres = ratios.filter(([name]) => name !== 'bullmq').map(([, ratio]) => ratio);
+  const onPostgres = ratios
+    .filter(([name]) => name !== 'bullmq' && name !== revision)
+    .map(([, ratio]) => ratio);
+  const toRevision = ratios.find(([name]) => name === revision)?.[1];
   return {
     perSecond: Object.fromEntries(
       rates.map(([name, its, size]) => [name, { messages: size, ...summary(its) }]),
     ),
     ratios: Object.fromEntries(ratios),
-    ratioToFastestPeer: Math.min(...onPostgres),
+    ratioToFastestPeer: onPostgres.length > 0 ? Math.min(...onPostgres) : null,
+    ...(toRevision !== undefined && { ratioToRevision: toRevision }),
   };
 }
 

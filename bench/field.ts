@@ -9,10 +9,13 @@ import { startChild } from './child.ts';
 import type { Contender } from './contender.ts';
 import { peer } from './peer.ts';
 import { tell } from './progress.ts';
+import { checkOut } from './revision.ts';
 import { waybill, type Ours, type Role } from './waybill.ts';
 
 export type Field = {
   readonly ours: Ours;
+  /** The earlier commit, if one was asked for. */
+  readonly revision: Contender | undefined;
   readonly peers: readonly Contender[];
   /** Why, of each peer that was asked for and is not measured: it is not installed, or it failed. */
   readonly leftOut: Readonly<Record<string, string>>;
@@ -25,6 +28,8 @@ export type Field = {
 };
 
 export type FieldOptions = {
+  /** An earlier commit of ours that is measured too. */
+  readonly against?: string | undefined;
   /** Peers to measure; default: all that are installed. */
   readonly peers?: readonly PeerName[];
   readonly roles?: readonly Role[];
@@ -50,6 +55,7 @@ const specs = {
 } satisfies Readonly<Record<string, Spec>>;
 
 export type PeerName = keyof typeof specs;
+export const peerNames = Object.keys(specs) as readonly PeerName[];
 
 const isInstalled = (name: string): boolean =>
   ['.', '..'].some((folder) => existsSync(new URL(`${folder}/node_modules/${name}`, import.meta.url)));
@@ -63,7 +69,13 @@ function hasRedis(): boolean {
   }
 }
 
-export async function openField({ peers: wanted, roles, settings = {} }: FieldOptions = {}): Promise<Field> {
+export async function openField({
+  peers: wanted,
+  roles,
+  against,
+  settings = {},
+}: FieldOptions = {}): Promise<Field> {
+  const checkedOut = against === undefined ? undefined : checkOut(against);
   const server = await startPostgres({ persistent: false, settings });
   const databaseOf = (name: string): string => `bench_${name.replaceAll('-', '_')}`;
   const url = (name: string): string => server.url(databaseOf(name));
@@ -72,14 +84,15 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
     leftOut[name] = why;
     tell(`${name} is left out: ${why}`);
   }
-  const names = (wanted ?? (Object.keys(specs) as PeerName[])).filter((name) => {
+  const names = (wanted ?? peerNames).filter((name) => {
     const missing = whatIsMissing(name);
     if (missing !== undefined) leaveOut(name, `${missing} is not installed`);
     return missing === undefined;
   });
   const admin = new pg.Client({ connectionString: server.url() });
   await admin.connect();
-  for (const name of ['waybill', ...names]) await admin.query(`create database ${databaseOf(name)}`);
+  for (const name of ['waybill', ...(checkedOut ? ['revision'] : []), ...names])
+    await admin.query(`create database ${databaseOf(name)}`);
   await admin.end();
   const peers: Contender[] = [];
   const ends: (() => Promise<void>)[] = [];
@@ -97,8 +110,10 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
     peers.push(peer({ name, url: url(name), env, clear, atMost }));
   }
   const ours = await waybill(url('waybill'), roles);
+  const revision = await checkedOut?.open(url('revision'));
   return {
     ours,
+    revision,
     peers,
     url,
     leftOut,
@@ -107,7 +122,7 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
       try {
         return await measure();
       } catch (error) {
-        if (contender === ours) throw error;
+        if (contender === ours || contender === revision) throw error;
         leaveOut(contender.name, String(error).trim());
         await contender.end(); // nothing of it runs beside what is measured next
         return undefined;
@@ -115,7 +130,8 @@ export async function openField({ peers: wanted, roles, settings = {} }: FieldOp
     },
     postmaster: Number(readFileSync(`${server.dir}/postmaster.pid`, 'utf8').split('\n')[0]),
     async end() {
-      for (const contender of [ours, ...peers]) await contender.end();
+      for (const contender of [ours, ...(revision ? [revision] : []), ...peers]) await contender.end();
+      checkedOut?.remove();
       for (const end of ends) await end();
       await server.end();
     },

@@ -1,6 +1,8 @@
-// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [memory] [--json] [--full] [--rounds=N] [--messages=N]
+// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [memory]
+//   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--full] [--json]
 // Without names: all but memory, in sizes that take some minutes; memory takes an hour, or --minutes. --full takes the sizes of the issue; drain
-// has them anyway.
+// has them anyway. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency): those alone, or
+// none of them with an empty list. --against (drain, latency): also an earlier commit of ours, in alternating rounds.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -8,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { cron } from './cron.ts';
 import { drain } from './drain.ts';
 import { email } from './email.ts';
+import { peerNames, type PeerName } from './field.ts';
 import { flat } from './flat.ts';
 import { idle } from './idle.ts';
 import { latency } from './latency.ts';
@@ -26,20 +29,31 @@ const { positionals: asked, values } = parseArgs({
     rounds: { type: 'string' },
     messages: { type: 'string' },
     minutes: { type: 'string' },
+    postgres: { type: 'string' },
+    peers: { type: 'string' },
+    against: { type: 'string' },
   },
 });
 const { full } = values;
 const number = (name: 'rounds' | 'messages' | 'minutes') =>
   values[name] === undefined ? {} : { [name]: Number(values[name]) };
 const [rounds, messages] = [number('rounds'), number('messages')];
+if (values.postgres !== undefined) process.env['WAYBILL_TEST_POSTGRES'] = values.postgres; // dev/postgres-home.ts
+const { against } = values;
+const peers = values.peers?.split(',').filter((name) => name !== '') as PeerName[] | undefined;
+const stranger = peers?.find((name) => !peerNames.includes(name));
+if (stranger !== undefined) {
+  console.error(`no peer is called ${stranger}; there are ${peerNames.join(', ')}`);
+  process.exit(2);
+}
 /** Only when it is named. */
 const long = 'memory';
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
 const parts: Readonly<Record<string, () => Promise<object>>> = {
-  drain: () => drain({ ...messages, ...rounds }),
-  latency: () => latency({ ...messages, ...rounds }),
+  drain: () => drain({ ...messages, ...rounds, peers, against }),
+  latency: () => latency({ ...messages, ...rounds, peers, against }),
   flat: () => flat({ ...(full ? fullFlat : {}), ...rounds }),
   record: () => withWorld((world) => record(world, Number(values.rounds ?? 21))),
   scale: () =>

@@ -1,6 +1,7 @@
 // Where an embedded Postgres lives: as which user it runs, which binaries it starts, where its data may stand.
 // Postgres refuses to run as root, so root hands it to `postgres` or `nobody`, who must be able to walk to both.
 
+import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -20,7 +21,11 @@ import { fileURLToPath } from 'node:url';
 /** Whom the server runs as; undefined: as ourselves. */
 export type ServerUser = { readonly uid: number; readonly gid: number } | undefined;
 
-export type Binaries = { readonly initdb: string; readonly postgres: string };
+export type Binaries = {
+  readonly initdb: string;
+  readonly postgres: string;
+  /** Major version. */ readonly version: string;
+};
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -39,11 +44,35 @@ export function serverUser(): ServerUser {
   );
 }
 
-/** The binaries of the npm package; a copy of them when the server's user may not walk to the package. */
-export function findBinaries(user: ServerUser): Binaries {
-  const native = nativeFolder();
+/**
+ * The binaries of the npm package, or of another Postgres; a copy of them when the server's user may not walk there.
+ * @param wanted a major version, for which Debian's package or the npm package is looked up, or the folder that holds `bin/postgres`
+ */
+export function findBinaries(user: ServerUser, wanted = process.env['WAYBILL_TEST_POSTGRES']): Binaries {
+  const native = wanted ? otherFolder(wanted) : nativeFolder();
   const home = canWalk(native, user) ? native : copyOf(native, user);
-  return { initdb: join(home, 'bin', 'initdb'), postgres: join(home, 'bin', 'postgres') };
+  const postgres = join(home, 'bin', 'postgres');
+  return { initdb: join(home, 'bin', 'initdb'), postgres, version: majorOf(postgres) };
+}
+
+/** @throws when there is none: a run on a version that was asked for and is not there must not pass for one */
+function otherFolder(wanted: string): string {
+  if (!/^\d+$/.test(wanted)) {
+    if (existsSync(join(wanted, 'bin', 'postgres'))) return resolve(wanted);
+    throw new Error(`there is no bin/postgres in ${wanted} (WAYBILL_TEST_POSTGRES, --postgres)`);
+  }
+  const ofDebian = `/usr/lib/postgresql/${wanted}`;
+  if (existsSync(join(ofDebian, 'bin', 'postgres'))) return ofDebian;
+  const native = nativeFolder();
+  if (majorOf(join(native, 'bin', 'postgres')) === wanted) return native;
+  throw new Error(
+    `Postgres ${wanted} is not here: install Debian's package postgresql-${wanted}, or name the folder that holds bin/postgres (WAYBILL_TEST_POSTGRES, --postgres)`,
+  );
+}
+
+function majorOf(postgres: string): string {
+  const told = execFileSync(postgres, ['--version'], { encoding: 'utf8' });
+  return /\b(\d+)\b/.exec(told)?.[1] ?? told.trim();
 }
 
 function nativeFolder(): string {

@@ -46,6 +46,8 @@ export type PostgresOptions = {
   readonly port?: number;
   /** Server settings beside the built-in ones. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** A major version, or the folder of its binaries. Default: `WAYBILL_TEST_POSTGRES`, else that of the npm package. */
+  readonly version?: string | undefined;
   /** Keep the data after `end`, and use it again next time. Default true. */
   readonly persistent?: boolean;
 };
@@ -59,7 +61,6 @@ type Server = {
 
 // Not "waybill": with the default search_path a role's own name is the first schema, and unqualified tables would land in ours.
 const SUPERUSER = 'postgres';
-const VERSION = '18';
 
 /** @throws with the end of the server's log when it does not come up */
 export async function startPostgres(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
@@ -67,7 +68,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Embe
   const user = serverUser();
   const dir =
     options.dir ?? dataFolder(persistent ? 'postgres' : `postgres-${randomBytes(4).toString('hex')}`, user);
-  const server: Server = { binaries: findBinaries(user), user, dir, log: `${dir}.log` };
+  const server: Server = { binaries: findBinaries(user, options.version), user, dir, log: `${dir}.log` };
   const files = [dir, halfDone(dir), server.log, passwordFile(dir)];
   const watchdog = startWatchdog({ signal: 'INT', remove: persistent ? [] : files });
   const password = await prepareData(server);
@@ -123,12 +124,12 @@ const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || ch
 
 /** Makes the data directory unless it is there; gives the password of its superuser. */
 async function prepareData(server: Server): Promise<string> {
-  const { dir } = server;
+  const { dir, binaries } = server;
   if (!existsSync(dir)) return initialize(server);
   const version = existsSync(`${dir}/PG_VERSION`) ? readFileSync(`${dir}/PG_VERSION`, 'utf8').trim() : 'none';
-  if (version !== VERSION || !existsSync(passwordFile(dir)))
+  if (version !== binaries.version || !existsSync(passwordFile(dir)))
     throw new Error(
-      `${dir} is no data directory of ours for Postgres ${VERSION} (found: ${version}): remove it to start afresh`,
+      `${dir} is no data directory of ours for Postgres ${binaries.version} (found: ${version}): remove it to start afresh`,
     );
   await previousOwnerGone(dir);
   return readFileSync(passwordFile(dir), 'utf8').trim();

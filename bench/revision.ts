@@ -1,0 +1,47 @@
+// An earlier commit of ours as a contender: its own benchmark code and its own processes, from a git worktree that lasts as long as the run.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Contender } from './contender.ts';
+import { tell } from './progress.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const git = (...args: string[]): string =>
+  execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+
+export type Revision = { readonly name: string; open(url: string): Promise<Contender>; remove(): void };
+
+/** @throws when git does not know the revision */
+export function checkOut(revision: string): Revision {
+  const commit = git('rev-parse', '--verify', '--short', `${revision}^{commit}`);
+  const dir = join(mkdtempSync(join(tmpdir(), 'waybill-revision-')), commit);
+  git('worktree', 'add', '--detach', dir, commit);
+  const remove = (): void => {
+    if (!existsSync(dir)) return;
+    git('worktree', 'remove', '--force', dir);
+    rmSync(join(dir, '..'), { recursive: true, force: true });
+  };
+  process.once('exit', remove);
+  provideModules(dir);
+  return {
+    name: commit,
+    remove,
+    async open(url) {
+      const module = (await import(pathToFileURL(join(dir, 'bench/waybill.ts')).href)) as {
+        waybill(url: string): Promise<Contender>;
+      };
+      return { ...(await module.waybill(url)), name: commit };
+    },
+  };
+}
+
+/** Ours, where its lock file is the same. */
+function provideModules(dir: string): void {
+  const lock = (folder: string): string => readFileSync(join(folder, 'package-lock.json'), 'utf8');
+  if (lock(dir) === lock(root)) return symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
+  tell('installs the packages of the revision');
+  execFileSync('npm', ['ci', '--no-fund', '--no-audit'], { cwd: dir, stdio: ['ignore', 2, 2] });
+}
