@@ -58,6 +58,7 @@ export async function inspectDatabase(config: Config, app: App | null): Promise<
   const db = openDatabase({
     url: config.databaseUrl,
     max: 2,
+    use: 'ours',
     applicationName: 'waybill doctor',
     onIdleError: () => undefined, // the statement that follows fails, and says why
   });

@@ -1,16 +1,19 @@
 // The configuration and the database for one command; the connection is closed whatever happens.
 
 import { openDatabase, type Database } from '../db/pool.ts';
+import type { Use } from '../db/settings.ts';
 import { readConfig, type Config } from '../process/config.ts';
 import { say } from './print.ts';
 
 export type Session = { readonly config: Config; readonly db: Database };
 
-export async function withDatabase<T>(body: (session: Session) => Promise<T>): Promise<T> {
+/** @param use `application` where the application's migrations run */
+export async function withDatabase<T>(body: (session: Session) => Promise<T>, use: Use = 'ours'): Promise<T> {
   const config = readConfig(process.env);
   const db = openDatabase({
     url: config.databaseUrl,
     max: 2,
+    use,
     applicationName: 'waybill cli',
     onIdleError: (error) => say(`the connection to the database broke: ${error.message}`),
   });

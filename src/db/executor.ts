@@ -1,6 +1,7 @@
 // The one interface through which SQL runs. pg-boss's adapters for Drizzle, Kysely, Knex and Prisma have the same shape,
 // so that a message can be recorded in a transaction of any of them.
 
+import { ownTypes } from './parsers.ts';
 import { isPreparing, queryPrepared } from './prepared.ts';
 
 export type SqlResult<Row> = { readonly rows: Row[] };
@@ -38,11 +39,20 @@ export function toExecutor(source: Executor | PgLike): Executor {
       const result = await marking(
         often && isPreparing(source)
           ? queryPrepared(source, text, values as unknown[])
-          : source.query(text, values as unknown[]),
+          : isOfPg(source)
+            ? source.query({ text, values: values as unknown[], types: ownTypes })
+            : source.query(text, values as unknown[]),
       );
       return { rows: result.rows as Row[] };
     },
   };
+}
+
+type OfPg = { query(config: object): Promise<{ rows: unknown[] }> };
+
+/** A client or a pool of pg itself: it takes type parsers for one query. Others that have a `query` know a text and values. */
+function isOfPg(source: object): source is OfPg {
+  return 'connectionParameters' in source || ('totalCount' in source && 'waitingCount' in source);
 }
 
 const mark = Symbol('waybill: thrown by the database client');

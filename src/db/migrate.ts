@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Executor } from './executor.ts';
 import type { Database } from './pool.ts';
+import { defaultSettings, localSettings, settingsOf } from './settings.ts';
 
 /** A folder of `NNNN_name.sql` files; `name` keeps the application's files apart from the engine's. */
 export type MigrationSource = { readonly name: string; readonly dir: string };
@@ -53,11 +54,13 @@ export async function migrate(
   }
 }
 
+const ours = localSettings(settingsOf('ours'));
+const theirs = defaultSettings(settingsOf('ours'));
+
 // One file, one transaction, one transaction-level lock: right behind a transaction pooler too.
 async function applyNext(db: Database, files: readonly File[]): Promise<string | undefined> {
   return db.transaction(async (tx) => {
-    await tx.executeSql('set local statement_timeout = 0');
-    await tx.executeSql('set local lock_timeout = 0');
+    await tx.executeSql(`set local statement_timeout = 0; set local lock_timeout = 0; ${ours}`);
     await tx.executeSql(`select pg_advisory_xact_lock(hashtextextended('waybill migrations', 0))`);
     await tx.executeSql(`create schema if not exists waybill`);
     await tx.executeSql(`create table if not exists waybill.migrations (
@@ -65,12 +68,15 @@ async function applyNext(db: Database, files: readonly File[]): Promise<string |
     const next = unapplied(files, await appliedFiles(tx))[0];
     if (next === undefined) return undefined;
     try {
+      // An application's file means its own schemas: it runs under what the database and the role are set to.
+      if (!next.id.startsWith('waybill/')) await tx.executeSql(theirs);
       await tx.executeSql(next.text);
     } catch (error) {
       throw new MigrationError('migration_failed', `${next.id}: ${(error as Error).message}`, {
         cause: error,
       });
     }
+    await tx.executeSql(ours);
     await tx.executeSql(`insert into waybill.migrations (id, checksum) values ($1, $2)`, [
       next.id,
       next.checksum,

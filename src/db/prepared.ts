@@ -2,6 +2,7 @@
 // itself: behind a pooler such as pgbouncer in transaction mode the next transaction may have a session that knows nothing of it.
 
 import { createHash } from 'node:crypto';
+import { ownTypes } from './parsers.ts';
 
 type Result = { readonly rows: unknown[] };
 
@@ -10,9 +11,10 @@ export type PreparingClient = {
   /** Of the session, as the server told it when the client connected (pg: `BackendKeyData`). */
   readonly processID: number;
   query(config: {
-    readonly name: string;
+    readonly name?: string;
     readonly text: string;
     readonly values: unknown[];
+    readonly types: typeof ownTypes;
   }): Promise<Result>;
   query(text: string, values?: unknown[]): Promise<Result>;
 };
@@ -40,9 +42,10 @@ export async function queryPrepared(
   values: unknown[],
   planning?: string,
 ): Promise<Result> {
-  if (!(await keepsPlans(client, planning))) return client.query(text, values);
+  const types = ownTypes;
+  if (!(await keepsPlans(client, planning))) return client.query({ text, values, types });
   try {
-    return await client.query({ name: nameOf(text), text, values });
+    return await client.query({ name: nameOf(text), text, values, types });
   } catch (error) {
     if (isOutdated(error)) keeping.set(client, false);
     throw error;
@@ -69,8 +72,8 @@ async function keepsPlans(client: PreparingClient, planning: string | undefined)
  */
 export async function isServersOwn(client: Pick<PreparingClient, 'query'>): Promise<boolean> {
   if (!isPreparing(client)) return false;
-  const { rows } = await client.query('select pg_backend_pid() as pid');
-  return (rows[0] as { pid: number }).pid === client.processID;
+  const { rows } = await client.query('select pg_catalog.pg_backend_pid() as pid');
+  return Number((rows[0] as { pid: unknown }).pid) === client.processID; // whatever the application's parser makes of it
 }
 
 const names = new Map<string, string>();

@@ -32,6 +32,12 @@ export type Rider<T> = {
   readonly sent: () => void;
 };
 
+/**
+ * Our transactions say what they need, whatever the default of the database is: under a stricter level, claims and settlements of different messages
+ * would fail each other. Who needs one says so before the first query: `set transaction isolation level serializable`.
+ */
+export const beginning = 'begin isolation level read committed';
+
 /** Gives the answer's tag. */
 export type Commit<T> = (result: T) => Promise<string | undefined>;
 
@@ -39,7 +45,7 @@ export type Commit<T> = (result: T) => Promise<string | undefined>;
 export async function inTransaction<T>(
   client: PgLike,
   body: (tx: Transaction) => Promise<T>,
-  begin = 'begin',
+  begin = beginning,
   commit: Commit<T> = async () => (await marking(client.query('commit'))).command,
 ): Promise<T> {
   await marking(client.query(begin));

@@ -9,6 +9,7 @@ import type { Host } from '../process/host.ts';
 import type { Life } from '../process/life.ts';
 import type { Part } from '../process/run.ts';
 import { openQueue, type ParcelQueue } from '../queue/boss.ts';
+import { useOf } from '../queue/instance.ts';
 
 /** `life`: the application, when the role runs code of it or schedules it. Roles of one process share it: it is set up once. */
 export type Cast = { readonly part: Part; readonly life?: Life };
@@ -27,6 +28,7 @@ export function queueOf(host: Host): ParcelQueue {
     ? openDatabase({
         url: config.queueDatabaseUrl,
         setting: 'QUEUE_DATABASE_URL',
+        use: useOf(config.queueBackend),
         max: 4,
         applicationName: `waybill ${role} queue`,
         onIdleError: onError,

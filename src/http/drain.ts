@@ -7,13 +7,11 @@ import { checkOptions } from '../define/shape.ts';
 import { drainOptionNames, type DrainOptions } from '../drain/options.ts';
 import { drainOutbox, type DrainReport } from '../drain/drain.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { isTraceparent } from '../outbox/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import { isBearer } from '../process/health.ts';
-import { traceIdOf } from '../trace/trace.ts';
 import { problemBody, problemOf } from './problems.ts';
 
-export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId' | 'traceId'> & {
+export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId'> & {
   /** What callers send as `Authorization: Bearer …`. Null or empty: the route is closed and answers 503. */
   readonly secret: string | null | undefined;
   /** The largest batch that a caller may ask for with `?batchSize=`: 1 … 10,000, default 1,000. `batchSize` is the default of each call. */
@@ -26,20 +24,16 @@ export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId' | 'tra
 
 export type FetchHandler = (request: Request) => Promise<Response>;
 
-/** The handler itself, and under the names of its methods: `export const { GET, POST } = createOutboxDrainRoute({ … })` in Next.js. */
-export type DrainRoute = FetchHandler & { readonly GET: FetchHandler; readonly POST: FetchHandler };
-
 /** @throws WaybillError `definition_invalid` when an option is unknown */
 export function createOutboxDrainRoute(
   options: DrainRouteOptions,
   drain: (options: DrainOptions) => Promise<DrainReport> = drainOutbox,
-): DrainRoute {
+): FetchHandler {
   const own = ['secret', 'maxBatchSize', 'timeLimitMs', 'onError'];
   checkOptions('createOutboxDrainRoute', options, [...own, ...drainOptionNames]);
   const { secret, maxBatchSize = 1_000, timeLimitMs = 25_000, onError, ...drainOptions } = options;
-  const handler: FetchHandler = async (request) => {
+  return async (request) => {
     const requestId = request.headers.get('x-request-id') ?? randomUUID();
-    const traceId = traceIdOf(traceparentIn(request)) ?? undefined;
     try {
       checkRequest(request, secret);
       const batchSize = batchSizeOf(
@@ -48,7 +42,7 @@ export function createOutboxDrainRoute(
         maxBatchSize,
       );
       const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeLimitMs)]);
-      return Response.json(await drain({ ...drainOptions, batchSize, signal, requestId, traceId }), {
+      return Response.json(await drain({ ...drainOptions, batchSize, signal, requestId }), {
         headers: noStore,
       });
     } catch (error) {
@@ -59,13 +53,6 @@ export function createOutboxDrainRoute(
       return new Response(problemBody(problem, requestId), { status: problem.status, headers });
     }
   };
-  return Object.assign(handler, { GET: handler, POST: handler });
-}
-
-/** W3C Trace Context: what is malformed counts as absent (section 3.2). */
-function traceparentIn({ headers }: Request): string | undefined {
-  const given = headers.get('traceparent');
-  return isTraceparent(given) ? given : undefined;
 }
 
 const noStore = { 'cache-control': 'no-store' };
@@ -106,12 +93,10 @@ export function addDrain(server: FastifyInstance, handler: FetchHandler): void {
       reply.raw.once('close', () => reply.raw.writableFinished || gone.abort());
       const authorization =
         headers.authorization === undefined ? {} : { authorization: headers.authorization };
-      const { traceparent } = headers;
-      const traced = typeof traceparent === 'string' ? { traceparent } : {};
       const request = new Request(new URL(url, 'http://localhost'), {
         method,
         signal: gone.signal,
-        headers: { ...authorization, ...traced, 'x-request-id': id },
+        headers: { ...authorization, 'x-request-id': id },
       });
       const response = await handler(request);
       return reply

@@ -23,6 +23,13 @@ const probesThatMayGo = `array(select probe_message from waybill.queues where ${
 /** The relay leaves what is in a closed queue where it is. */
 export const isOpen = (queue: string): string => `${queue} <> all(${closedQueues})`;
 
+/**
+ * The same for one queue that a parameter names. It goes through the primary key: where sequential scans are disabled, one that has no alternative
+ * adds 1e10 to the cost of its plan before Postgres 18, and with `jit = on` the plan is compiled at each execution (1 s instead of 1 ms).
+ */
+export const isOpenAlone = (parameter: string): string =>
+  `not exists (select from waybill.queues where name = ${parameter} and ${isClosed})`;
+
 /** A worker takes from an open queue, or the probe of a parked one. */
 export const mayGo = `(${isOpen('queue')} or id = any(${probesThatMayGo}))`;
 

@@ -5,7 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import { lanes } from './claim.ts';
 import { laneColumns, laneMessage, type LaneRow } from './claimed.ts';
 import type { DueMessage } from './due.ts';
-import { isOpen } from './gate.ts';
+import { isOpen, isOpenAlone } from './gate.ts';
 import { enter } from './ledger.ts';
 import type { ClaimedMessage } from './message.ts';
 import { guard } from './transitions.ts';
@@ -41,7 +41,7 @@ export async function dueLanes(db: Executor, limit: number): Promise<DueLane[]> 
 export const next = (from = '') => `
   next as (
     select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
-     where ${head}${from} and queue = $2 and priority = $3 and ${isOpen('$2::text')}
+     where ${head}${from} and queue = $2 and priority = $3 and ${isOpenAlone('$2')}
      order by available_at limit $1 for update skip locked)`;
 
 // date_part gives a float, extract a numeric, which takes twice as long to make and to turn into one.

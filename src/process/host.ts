@@ -26,6 +26,8 @@ export type Host = {
   readonly planned: Database;
   /** For the transactions of handlers: they may be long and many, and must not keep a claim from being renewed or settled. */
   readonly handlers: Database;
+  /** For the transactions of web's actions: the application's statements need its own settings. Nobody else opens it. */
+  readonly actions: Database;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly events: Events;
@@ -73,10 +75,17 @@ export function createHost(
   const clock = systemClock;
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
   const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError };
-  const db = openDatabase({ ...common, max: ownConnections });
-  const planned = openDatabase({ ...common, max: plannedConnections, planning: byIndexAlone });
+  const db = openDatabase({ ...common, use: 'ours', max: ownConnections });
+  const planned = openDatabase({
+    ...common,
+    use: 'ours',
+    max: plannedConnections,
+    planning: byIndexAlone,
+  });
+  const actions = openDatabase({ ...common, use: 'application', max: ownConnections });
   const handlers = openDatabase({
     ...common,
+    use: 'application',
     max: handlerConnections(config.concurrency),
     connectMs: 30_000,
     statementTimeoutMs: 60_000,
@@ -89,6 +98,7 @@ export function createHost(
     db,
     planned,
     handlers,
+    actions,
     log,
     metrics,
     clock,

@@ -115,7 +115,7 @@ async function live(
   await fleet.flush();
   await leave(db, host.id);
   await health?.close();
-  await Promise.all([db.end(), host.planned.end(), host.handlers.end()]);
+  await Promise.all([db.end(), host.planned.end(), host.handlers.end(), host.actions.end()]);
   log.info(`${host.role}: stopped`);
   return exitCodes.ok;
 }

@@ -3,9 +3,13 @@
 import type { ConstructorOptions, PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
+import type { Use } from '../db/settings.ts';
 
 export type BackendProfile = NonNullable<ConstructorOptions['backend']>;
 export type BossDatabase = NonNullable<ConstructorOptions['db']>;
+
+/** The settings of sessions on pg-boss's database when it is one of its own. */
+export const useOf = (backend: BackendProfile): Use => (backend === 'postgres' ? 'ours' : 'plain');
 
 /** Begins to load pg-boss where a queue is opened, so that nobody waits for it later; processes that only read these modules do without. */
 export const load = async () => import('pg-boss');

@@ -2,6 +2,7 @@
 // so nothing is stamped twice, and an open parcel that is lost is simply made again: the rows alone say what waits (invariants B and I).
 
 import type { Database } from '../db/pool.ts';
+import { beginning } from '../db/transaction.ts';
 import { dueLanes, type DueLane, type Lane } from '../outbox/lane.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { packLane, type PackOptions } from '../queue/pack.ts';
@@ -29,7 +30,7 @@ export type BulkOptions = {
 const much = 1_000;
 
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
-const begin = 'begin; set local synchronous_commit = off';
+const begin = `${beginning}; set local synchronous_commit = off`;
 
 export function createBulk({ db, queue, parcels, highWater, named }: BulkOptions): Bulk {
   let isOutdated = false; // much was handed on by name: there may be lanes that are not known here

@@ -2,6 +2,7 @@
 // Any number of relays share the work by SKIP LOCKED. The queues are kept shallow: what exceeds a queue's high-water mark waits in the outbox.
 
 import type { Database } from '../db/pool.ts';
+import { beginning } from '../db/transaction.ts';
 import type { Events } from '../metrics/events.ts';
 import { takeDue, type DueMessage } from '../outbox/due.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
@@ -26,7 +27,7 @@ export type RelayOptions = {
 const parcels = { limit: 250, spread: 16 };
 
 /** Losing a relay's commit repeats work and loses nothing, so it need not wait for the disk. */
-const begin = 'begin; set local synchronous_commit = off';
+const begin = `${beginning}; set local synchronous_commit = off`;
 
 /** Gives the relay's loop body: one batch, then the delay until the next. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {

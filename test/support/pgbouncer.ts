@@ -15,7 +15,8 @@ export const hasPgbouncer = binary !== undefined;
 
 export type Pgbouncer = { readonly url: string; end(): Promise<void> };
 
-export async function startPgbouncer(target: string): Promise<Pgbouncer> {
+/** @param line of its configuration */
+export async function startPgbouncer(target: string, line = ''): Promise<Pgbouncer> {
   const { hostname, port, username, password, pathname } = new URL(target);
   const dir = mkdtempSync(join(tmpdir(), 'pgbouncer-'));
   const listen = await freePort();
@@ -27,7 +28,7 @@ export async function startPgbouncer(target: string): Promise<Pgbouncer> {
     config,
     `[databases]\n${name} = host=${hostname} port=${port} dbname=${name}\n` +
       `[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${listen}\nunix_socket_dir =\nauth_type = plain\nauth_file = ${users}\n` +
-      `pool_mode = transaction\ndefault_pool_size = 10\nmax_client_conn = 200\n`,
+      `pool_mode = transaction\ndefault_pool_size = 10\nmax_client_conn = 200\n${line}\n`,
   );
   for (const path of [dir, users, config]) chmodSync(path, 0o755);
   const asRoot = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}; // it refuses to run as root

@@ -58,7 +58,7 @@ export function testWeb(
   const giveUp = (): void => ending.abort(new WaybillError('shutting_down', 'this process is shutting down'));
   const runner = createActionRunner({
     signal: ending.signal,
-    db,
+    db: host.actions,
     registry,
     log,
     nudge,
@@ -81,6 +81,7 @@ export function testWeb(
       await server.close();
       await draining.close();
       await host.handlers.end();
+      await host.actions.end();
       await db.end();
     },
   };

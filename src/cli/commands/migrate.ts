@@ -12,8 +12,9 @@ export function addMigrate(program: Command): void {
     .option('--dry-run', 'only say which ones are pending')
     .option('--json', 'the result as JSON')
     .action(async (options: Output & { dryRun?: boolean }) => {
-      const report = await withDatabase(({ config, db }) =>
-        migrate(db, standardSources(config.app), { dryRun: options.dryRun ?? false }),
+      const report = await withDatabase(
+        ({ config, db }) => migrate(db, standardSources(config.app), { dryRun: options.dryRun ?? false }),
+        'application',
       );
       print(report, options, migrationLines);
     });

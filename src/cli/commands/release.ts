@@ -7,6 +7,7 @@ import { migrate, standardSources } from '../../db/migrate.ts';
 import { openDatabase } from '../../db/pool.ts';
 import { loadApp } from '../../define/load.ts';
 import { openQueue } from '../../queue/boss.ts';
+import { useOf } from '../../queue/instance.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase, type Session } from '../session.ts';
 import { migrationLines } from './migrate.ts';
@@ -26,7 +27,7 @@ export function addRelease(program: Command): void {
         const status = await stageManifest(session.db, manifest);
         const cron = { manifestVersion: manifest.hash, jobs: manifest.jobs.length, status };
         return { ...migrations, queue: 'installed', cron };
-      });
+      }, 'application');
       print(report, options, (done) => [
         ...migrationLines(done),
         'the queue is installed',
@@ -46,7 +47,12 @@ async function installQueue({ config, db }: Session): Promise<void> {
   const common = { applicationName: 'waybill release', max: 2, onIdleError: onError };
   const apart = config.queueDatabaseUrl !== config.databaseUrl;
   const queueDb = apart
-    ? openDatabase({ ...common, url: config.queueDatabaseUrl, setting: 'QUEUE_DATABASE_URL' })
+    ? openDatabase({
+        ...common,
+        use: useOf(config.queueBackend),
+        url: config.queueDatabaseUrl,
+        setting: 'QUEUE_DATABASE_URL',
+      })
     : db;
   try {
     await openQueue({ db, queueDb, backend: config.queueBackend, onError }).install();

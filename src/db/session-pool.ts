@@ -1,0 +1,202 @@
+// pg pools with every timeout and setting of a session. A half-open connection without `query_timeout` wedges a pool without one error
+// (FACTS 5).
+
+import pg from 'pg';
+import type { Milliseconds } from '../ports.ts';
+import { isReadOnly, sqlState } from './diagnosis.ts';
+import { isFromDatabase, markError, marking } from './executor.ts';
+import { ownTypes } from './parsers.ts';
+import {
+  effectiveSql,
+  isEffective,
+  localSettings,
+  settingsOf,
+  startupOptions,
+  suffices,
+  type Effective,
+  type Settings,
+  type Use,
+} from './settings.ts';
+
+export type SessionOptions = {
+  readonly url: string;
+  /** The variable that the URL came from, for messages. Default `DATABASE_URL`. */
+  readonly setting?: string;
+  /** Connections at most. */
+  readonly max: number;
+  readonly applicationName: string;
+  /** Longest that one statement may take. */
+  readonly statementTimeoutMs?: Milliseconds;
+  /** Longest wait for a connection, a free one of the pool or a new one. */
+  readonly connectMs?: Milliseconds;
+  /** Whose statements it runs (settings.ts). Default: the application's too. */
+  readonly use?: Use;
+  /** Hears of connections that break while nobody uses them. */
+  readonly onIdleError: (error: Error) => void;
+};
+
+export type Sessions = {
+  /** Opens the first connection, and learns from it what sessions have. */
+  opened(): Promise<Opened>;
+  /** Runs what needs the pool. Errors of the database are marked with the variable that leads there. */
+  use<T>(body: (opened: Opened) => Promise<T>): Promise<T>;
+  /** A connection outside of the pool. Its queries have no timeout of pg's. */
+  connect(): Promise<pg.Client>;
+  end(): Promise<void>;
+};
+
+export type Opened = {
+  readonly pool: pg.Pool;
+  /** What each transaction must set itself: a pooler stands between, and its sessions do not have our settings. */
+  readonly carried: string | undefined;
+  /** A statement by itself would be wrong: it needs a transaction that carries the settings. */
+  readonly isBare: boolean;
+};
+
+export function createSessions(options: SessionOptions): Sessions {
+  const settings = settingsOf(options.use ?? 'application');
+  const limits = serverLimits(options);
+  const bare = connectionConfig(options);
+  const full = { ...bare, ...limits, ...withOptions(options, settings) };
+  const { setting = 'DATABASE_URL' } = options;
+  let config: pg.ClientConfig = full;
+  let pool = openPool(config, options);
+  let opening: Promise<Opened> | undefined;
+  let known: Opened | undefined;
+
+  /** Ends the pool's connections, those in use when they are given back, and opens others from now on. */
+  function renew(used: pg.Pool): void {
+    if (used !== pool) return;
+    pool = openPool(config, options);
+    if (known) known = { ...known, pool };
+    used.end().catch(options.onIdleError);
+  }
+
+  async function effective(): Promise<Effective> {
+    return (await marking(pool.query<Effective>({ text: effectiveSql(settings), types: ownTypes }))).rows[0]!;
+  }
+
+  async function open(): Promise<Opened> {
+    let found: Effective;
+    try {
+      found = await effective();
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      config = bare;
+      renew(pool);
+      found = await effective();
+    }
+    const wanted = { ...settings, statement_timeout: shown(limits.statement_timeout) };
+    const carried = isEffective(wanted, found)
+      ? undefined
+      : `${localLimits(limits)}; ${localSettings(settings)}`;
+    return { pool, carried, isBare: carried !== undefined && !suffices(settings, found) };
+  }
+
+  async function opened(): Promise<Opened> {
+    if (known) return known;
+    opening ??= open();
+    try {
+      return (known = await opening);
+    } finally {
+      opening = undefined;
+    }
+  }
+
+  return {
+    opened,
+    async use(body) {
+      let used: pg.Pool | undefined;
+      try {
+        const current = known ?? (await opened());
+        used = current.pool;
+        return await body(current);
+      } catch (error) {
+        // A read-only server: after a failover the same address leads elsewhere, but only for new connections.
+        if (used && isReadOnly(error)) renew(used);
+        throw isFromDatabase(error) ? markError(error, setting) : error;
+      }
+    },
+    async connect() {
+      const untimed = { query_timeout: 0 }; // a timer for each question is a fiftieth of a millisecond at rest
+      const client = connected({ ...full, ...untimed }).catch((error: unknown) => {
+        if (!isRefusal(error)) throw error;
+        return connected({ ...bare, ...untimed });
+      });
+      return marking(client, setting);
+    },
+    end: () => pool.end(),
+  };
+}
+
+async function connected(config: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client(config);
+  await client.connect();
+  return client;
+}
+
+function openPool(config: pg.PoolConfig, { max, onIdleError }: SessionOptions): pg.Pool {
+  const pool = new pg.Pool({ ...config, max, idleTimeoutMillis: 60_000 });
+  pool.on('error', onIdleError);
+  return pool;
+}
+
+const defaultStatementTimeout: Milliseconds = 10_000;
+
+function connectionConfig(options: SessionOptions): pg.ClientConfig {
+  return {
+    connectionString: options.url,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: options.connectMs ?? 5_000,
+    query_timeout: (options.statementTimeoutMs ?? defaultStatementTimeout) + 2_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    ...(options.use === 'ours' && { types: ownTypes }),
+  };
+}
+
+/** Options that the URL or the environment (PGOPTIONS) has already stay; where both say something, ours comes last and holds. */
+function withOptions({ url }: SessionOptions, settings: Settings): pg.ClientConfig {
+  const [, given] = /[?&]options=([^&#]*)/.exec(url) ?? [];
+  const theirs =
+    given === undefined ? process.env['PGOPTIONS'] : decodeURIComponent(given.replaceAll('+', ' '));
+  const all = [theirs, startupOptions(settings)].filter(Boolean).join(' ');
+  if (given === undefined) return { options: all };
+  // pg takes what stands in a URL before anything else.
+  return { connectionString: url.replace(`options=${given}`, () => `options=${encodeURIComponent(all)}`) };
+}
+
+function serverLimits({ statementTimeoutMs = defaultStatementTimeout }: SessionOptions) {
+  return {
+    statement_timeout: statementTimeoutMs,
+    lock_timeout: statementTimeoutMs,
+    idle_in_transaction_session_timeout: 30_000,
+  };
+}
+
+/** As Postgres shows it. */
+function shown(ms: Milliseconds): string {
+  const units = [
+    ['h', 3_600_000],
+    ['min', 60_000],
+    ['s', 1_000],
+  ] as const;
+  const [unit, size] = units.find(([, size]) => ms % size === 0) ?? ['ms', 1];
+  return ms === 0 ? '0' : `${ms / size}${unit}`;
+}
+
+function localLimits(limits: ReturnType<typeof serverLimits>): string {
+  return Object.entries(limits)
+    .map(([name, ms]) => `set local ${name} = ${ms}`)
+    .join('; ');
+}
+
+/**
+ * What stands between refuses settings at connect: pgbouncer ("unsupported startup parameter", its option `ignore_startup_parameters`), the
+ * proxy of RDS ("does not support command-line options"), a server of another kind that does not know one of them (42704).
+ */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (/unsupported startup parameter|command-line options/i.test(error.message)) return true;
+  return sqlState(error) === '42704' && /configuration parameter/.test(error.message);
+}
