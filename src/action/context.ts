@@ -2,7 +2,7 @@
 // the same connection carries both.
 
 import type { z } from 'zod';
-import type { Transaction } from '../db/transaction.ts';
+import type { Scope } from '../db/scope.ts';
 import {
   onceKey,
   type ActionContext,
@@ -21,12 +21,14 @@ import type { ClaimedMessage, Enqueued } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
 import { emailEnqueuer, type Enqueue } from './email.ts';
+import { onceWithin } from './once.ts';
 import { push } from './push.ts';
 import { tracedCreate } from '../trace/message.ts';
 
 export type ContextParts = {
-  readonly tx: Transaction;
-  /** On that transaction. */
+  /** The handler's, on its transaction. */
+  readonly scope: Scope;
+  /** On that transaction itself. */
   readonly outbox: OutboxPort;
   /** Who runs, for errors: `action placeOrder`. */
   readonly caller: string;
@@ -73,20 +75,21 @@ class Context implements ActionContext {
     this.requestId = parts.requestId;
   }
 
-  async [onceKey](key: string, make: () => Promise<unknown>): Promise<unknown> {
-    checkOpen(this.#parts);
-    const { answer } = await this.#parts.outbox.once({ scope: this.#parts.caller, key }, make);
-    return answer;
+  [onceKey](key: string, make: () => unknown): Promise<unknown> {
+    return this.#parts.scope.hold(async () => {
+      checkOpen(this.#parts);
+      return onceWithin(this.#parts, key, make);
+    });
   }
 
   get db(): ActionContext['db'] {
-    return (this.#db ??= contextDatabase(this.#parts.tx, () => checkOpen(this.#parts)));
+    return (this.#db ??= contextDatabase(this.#parts.scope, () => checkOpen(this.#parts)));
   }
 
   get email(): ActionContext['email'] {
     const { emailFrom: from, registry } = this.#parts;
     const defaults = { from, maxAttempts: registry?.app.email.retry.maxAttempts };
-    return (this.#email ??= { enqueue: emailEnqueuer(defaults, enqueuer(this.#parts)) });
+    return (this.#email ??= { enqueue: emailEnqueuer(defaults, enqueuer(this.#parts), this.#parts.scope) });
   }
 
   get events(): ActionContext['events'] {
@@ -130,7 +133,7 @@ function checkOpen(parts: ContextParts): void {
 }
 
 function enqueuer(parts: ContextParts): Enqueue {
-  const { outbox, requestId, traceparent, parentId, keysRequired, caller } = parts;
+  const { scope, outbox, requestId, traceparent, parentId, keysRequired, caller } = parts;
   return async (messages) => {
     checkOpen(parts);
     const keyless = keysRequired ? messages.find((message) => message.deliveryKey === undefined) : undefined;
@@ -141,14 +144,14 @@ function enqueuer(parts: ContextParts): Enqueue {
       );
     if (messages.length === 0) return [];
     const whole = messages.map((message) => ({ ...message, requestId, traceparent, parentId }));
-    const enqueued = await tracedCreate(whole, (traced) => outbox.enqueue(traced));
+    const enqueued = await tracedCreate(whole, (traced) => scope.run(() => outbox.enqueue(traced)));
     parts.onRecorded?.(whole.map(placeOf));
     return enqueued;
   };
 }
 
 function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> {
-  const { emits, registry, caller, outbox } = parts;
+  const { scope, emits, registry, caller, outbox } = parts;
   const enqueue = enqueuer(parts);
   async function recordMany<S extends z.ZodType>(
     event: Event<S>,
@@ -172,16 +175,19 @@ function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> 
   }
   return {
     events: {
-      recordMany,
-      record: async (event, payload, options) => (await recordMany(event, [{ ...options, payload }]))[0]!,
+      recordMany: (event, all) => scope.hold(() => recordMany(event, all)),
+      record: (event, payload, options) =>
+        scope.hold(async () => (await recordMany(event, [{ ...options, payload }]))[0]!),
     },
     jobs: {
-      async cancel(id) {
-        checkOpen(parts);
-        return outbox.cancel(id);
-      },
-      dispatchMany,
-      dispatch: async (job, payload, options) => (await dispatchMany(job, [{ ...options, payload }]))[0]!,
+      cancel: (id) =>
+        scope.hold(async () => {
+          checkOpen(parts);
+          return scope.run(() => outbox.cancel(id));
+        }),
+      dispatchMany: (job, all) => scope.hold(() => dispatchMany(job, all)),
+      dispatch: (job, payload, options) =>
+        scope.hold(async () => (await dispatchMany(job, [{ ...options, payload }]))[0]!),
     },
   };
 }

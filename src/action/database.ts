@@ -1,33 +1,68 @@
-// A handler's view of its transaction: queries, nested transactions as savepoints, the client for a query builder.
-// It ends with the handler: whoever goes on afterwards would write into somebody else's transaction.
+// A handler's view of its transaction: queries, nested transactions as savepoints, the client for a query builder. What is asked for at the
+// same time waits for its turn (db/scope.ts). It ends with the handler: whoever goes on afterwards would write into somebody else's transaction.
 
 import { marking, type PgLike } from '../db/executor.ts';
-import type { Transaction } from '../db/transaction.ts';
+import type { Scope } from '../db/scope.ts';
 import type { ContextDatabase, QueryResult } from '../define/context.ts';
+import { checkStatement, endIn, textOf } from './control.ts';
+import { isSubmittable, submit } from './submittable.ts';
 
 /** @param check throws when the transaction is not to be used any more */
-export function contextDatabase(tx: Transaction, check: () => void): ContextDatabase {
-  // Query builders hand over more than a text: whatever it is goes through.
-  const query = (...args: unknown[]): unknown => {
-    check();
-    return Reflect.apply(tx.client.query, tx.client, args);
-  };
+export function contextDatabase(scope: Scope, check: () => void): ContextDatabase {
   return {
-    async query<Row>(sql: string, params: readonly unknown[] = []) {
-      check();
-      const result = (await marking(tx.client.query(sql, [...params]))) as {
-        rows: Row[];
-        rowCount?: number | null;
-      };
-      return {
-        rows: result.rows,
-        rowCount: result.rowCount ?? result.rows.length,
-      } satisfies QueryResult<Row>;
+    query<Row>(sql: string, params: readonly unknown[] = []) {
+      return scope.hold(async () => {
+        const answer = (await ask([sql, [...params]])) as Answer<Row> | Answer<Row>[];
+        const result = Array.isArray(answer) ? answer.at(-1)! : answer; // of several statements, the last
+        const rowCount = result.rowCount ?? result.rows.length;
+        return { rows: result.rows, rowCount } satisfies QueryResult<Row>;
+      });
     },
-    async transaction(body) {
-      check();
-      return tx.savepoint((inner) => body(contextDatabase(inner, check)));
-    },
-    client: { query } as PgLike,
+    transaction: (body) =>
+      scope.hold(async () => {
+        check();
+        return scope.nest((inner) => body(contextDatabase(inner, check)));
+      }),
+    client: { query: clientQuery } as PgLike,
   };
+
+  /** Query builders hand over more than a text: whatever it is goes through, once it is known not to end the transaction. */
+  async function ask(given: readonly unknown[]): Promise<unknown> {
+    check();
+    const text = textOf(given[0]);
+    checkStatement(text);
+    const result = await scope.run((tx) => marking(Reflect.apply(tx.client.query, tx.client, given)));
+    const end = endIn(result, text);
+    if (end !== undefined) scope.lose(end);
+    return result;
+  }
+
+  /** As pg's `client.query`: a promise, or a callback, or an object that is submitted. */
+  function clientQuery(...given: readonly unknown[]): unknown {
+    check();
+    if (isSubmittable(given[0])) {
+      return submit(scope, given[0], given.slice(1));
+    }
+    const { callback: tell, rest } = withoutCallback(given);
+    const answer = scope.hold(() => ask(rest));
+    if (!tell) return answer;
+    answer.then(
+      (result) => tell(null, result),
+      (error: unknown) => tell(error),
+    );
+    return undefined;
+  }
+}
+
+type Answer<Row> = { readonly rows: Row[]; readonly rowCount?: number | null };
+
+type Callback = (error: unknown, result?: unknown) => void;
+
+/** Knex, for one, gives a callback: as the last argument, or in the config. */
+function withoutCallback(given: readonly unknown[]): { callback?: Callback; rest: readonly unknown[] } {
+  const callback = given.find((one) => typeof one === 'function') as Callback | undefined;
+  if (callback) return { callback, rest: given.filter((one) => one !== callback) };
+  const [config, ...others] = given as [{ callback?: Callback } | null, ...unknown[]];
+  if (typeof config !== 'object' || typeof config?.callback !== 'function') return { rest: given };
+  return { callback: config.callback, rest: [{ ...config, callback: undefined }, ...others] };
 }

@@ -15,16 +15,13 @@ export type Json =
  * @param key 1 … 255 printable characters; each action, job and listener has its own keys. It holds for WAYBILL_KEY_RETENTION.
  * @throws WaybillError `idempotency_key_invalid`; what `fn` throws passes through
  */
-export async function idempotent<T extends Json | void>(
-  ctx: Pick<ActionContext, typeof onceKey | 'db'>,
+export function idempotent<T extends Json | void>(
+  ctx: Pick<ActionContext, typeof onceKey>,
   key: string,
-  fn: () => Promise<T>,
+  fn: () => Promise<T> | T,
 ): Promise<T> {
-  if (!isDeliveryKey(key))
-    throw new WaybillError(
-      'idempotency_key_invalid',
-      'the key of idempotent has 1 to 255 printable characters',
-    );
-  // A savepoint: when fn throws and the handler goes on, neither the key nor what fn wrote stays.
-  return ctx.db.transaction(async () => (await ctx[onceKey](key, fn)) as T);
+  if (isDeliveryKey(key)) return ctx[onceKey](key, fn) as Promise<T>;
+  return Promise.reject(
+    new WaybillError('idempotency_key_invalid', 'the key of idempotent has 1 to 255 printable characters'),
+  );
 }

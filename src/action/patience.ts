@@ -1,6 +1,7 @@
 // The end of patience with a handler: its signal aborts, and whoever waits for it goes on. One that never returns holds nobody.
 
 import type { Interrupt, Milliseconds } from '../ports.ts';
+import { after, type Timer } from '../timer.ts';
 
 export type Patience = {
   /** The handler's `ctx.signal`. */
@@ -25,7 +26,7 @@ export function createPatience(outer: readonly (Interrupt | undefined)[]): Patie
 /** A class, because an object with getters of its own costs V8 a shape of its own, for each message. It hears the signals itself. */
 class Waiting implements Patience {
   readonly #outer: readonly (Interrupt | undefined)[];
-  #timer: NodeJS.Timeout | undefined = undefined;
+  #timer: Timer | undefined = undefined;
   #own: AbortController | undefined = undefined; // most handlers never ask
   #over: { readonly reason: unknown } | undefined = undefined;
   #cut: ((reason: unknown) => void) | undefined = undefined;
@@ -44,7 +45,7 @@ class Waiting implements Patience {
 
   /** Not AbortSignal.timeout and .any: Node keeps those alive until they fire. */
   limit(timeout: Timeout): void {
-    this.#timer = setTimeout(() => this.#end(new TimedOut(timeout)), timeout.ms);
+    this.#timer = after(timeout.ms, () => this.#end(new TimedOut(timeout)));
   }
 
   #end(reason: unknown): void {
@@ -70,7 +71,7 @@ class Waiting implements Patience {
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.stop();
     for (const signal of this.#outer) signal?.removeEventListener('abort', this);
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { isUnreachable, sqlState } from '../db/diagnosis.ts';
+import { Scope } from '../db/scope.ts';
 import type { Transaction } from '../db/transaction.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
@@ -15,7 +16,8 @@ import { WaybillError } from '../outbox/errors.ts';
 import type { Nudge } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { createTelling } from '../outbox/telling.ts';
-import type { Milliseconds, Random } from '../ports.ts';
+import type { Random } from '../ports.ts';
+import { pause } from '../timer.ts';
 import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
 import { onceOf } from './idempotency.ts';
@@ -117,12 +119,12 @@ async function runOnce(
   const { signal } = patience;
   const within = { ...call, signal };
   const telling = createTelling(ports.nudge);
-  const body = async (tx: Transaction) => {
+  const inScope = async (tx: Transaction, scope: Scope) => {
     const about = onceOf(action, given, call);
     const state = { recorded: new Set<string>() as ReadonlySet<string> };
     const run = async (): Promise<unknown> => {
       const { result, recorded: some } = await patience.race(
-        performAction(action, args, within, { ...ports, tx }),
+        performAction(action, args, within, { ...ports, tx, scope }),
       );
       state.recorded = some;
       return result;
@@ -132,6 +134,14 @@ async function runOnce(
       : { answer: await run(), repeated: false };
     signal.throwIfAborted();
     return { result, repeated, recorded: state.recorded };
+  };
+  const body = async (tx: Transaction) => {
+    const scope = new Scope(tx);
+    try {
+      return await inScope(tx, scope);
+    } finally {
+      await scope.close(); // a handler that is not waited for any more may have a statement on the way
+    }
   };
   try {
     const { recorded, ...answer } = await ports.db.transaction(body, undefined, telling);
@@ -159,14 +169,16 @@ export async function performAction(
   call: Call & { readonly parentId?: string },
   on: Pick<ActionPorts, 'registry' | 'alone' | 'emailFrom' | 'log' | 'outboxOn'> & {
     readonly tx: Transaction;
+    /** The handler's, on that transaction. */
+    readonly scope: Scope;
   },
 ): Promise<Performed> {
-  const { tx, registry, emailFrom, outboxOn, log } = on;
+  const { tx, scope, registry, emailFrom, outboxOn, log } = on;
   const { invoker, requestId, traceparent, parentId, signal = new AbortController().signal } = call;
   const state = { open: true, recorded: new Set<string>() };
   try {
     const ctx = createContext({
-      tx,
+      scope,
       ...(on.alone ? {} : { registry }),
       emailFrom,
       invoker,
@@ -187,13 +199,12 @@ export async function performAction(
       isOpen: () => state.open,
     });
     const result = await encodeResult(action, await action.handler(ctx, args));
+    scope.finish();
     return { result, recorded: state.recorded };
   } finally {
     state.open = false; // before the commit: a statement that comes later belongs to nobody
   }
 }
-
-const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Inside the transaction: a result that cannot be told undoes what it tells of. */
 async function encodeResult(action: Action, result: unknown): Promise<unknown> {

@@ -1,10 +1,13 @@
 // A transaction that begins with its first statement. A handler that needs no database holds no connection.
 
 import type { PgLike, SqlResult } from './executor.ts';
-import type { Transaction, Transactions } from './transaction.ts';
+import { Scope } from './scope.ts';
+import type { Savepoint, Transaction, Transactions } from './transaction.ts';
 
 export type LazyTransaction = {
+  /** For its owner alone: handlers use the scope. */
   readonly tx: Transaction;
+  readonly scope: Scope;
   /** Whether anything was asked of the database. */
   begun(): boolean;
   /** Commits, if it began. Rejects when the commit fails, or the transaction had failed before. */
@@ -25,11 +28,13 @@ export function lazyTransaction(db: Transactions): LazyTransaction {
 class Lazy implements LazyTransaction {
   readonly #db: Transactions;
   readonly tx: Transaction;
+  readonly scope: Scope;
   #begun: Begun | undefined = undefined;
 
   constructor(db: Transactions) {
     this.#db = db;
     this.tx = new LazyStatements(this);
+    this.scope = new Scope(this.tx);
   }
 
   transaction(): Promise<Transaction> {
@@ -41,11 +46,13 @@ class Lazy implements LazyTransaction {
   }
 
   async commit(): Promise<void> {
+    await this.scope.close();
     this.#begun?.end();
     await this.#begun?.finished;
   }
 
   async rollback(): Promise<void> {
+    await this.scope.close();
     this.#begun?.end(new RolledBack());
     await this.#begun?.finished.catch((error: unknown) => {
       if (!(error instanceof RolledBack)) throw error;
@@ -64,8 +71,9 @@ class LazyStatements implements Transaction {
   get client(): PgLike {
     const lazy = this.#lazy;
     return (this.#client ??= {
-      async query(text, values) {
-        return (await lazy.transaction()).client.query(text, values);
+      // Query builders hand over more than a text: whatever it is goes through.
+      async query(...given) {
+        return (await lazy.transaction()).client.query(...given);
       },
     });
   }
@@ -74,8 +82,8 @@ class LazyStatements implements Transaction {
     return (await this.#lazy.transaction()).executeSql<Row>(text, values, often);
   }
 
-  async savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T> {
-    return (await this.#lazy.transaction()).savepoint(body);
+  async savepoint(): Promise<Savepoint> {
+    return (await this.#lazy.transaction()).savepoint();
   }
 }
 

@@ -4,6 +4,7 @@
 import type pg from 'pg';
 import type { Database } from './pool.ts';
 import { sessionOn, type Session } from './session.ts';
+import { pause } from '../timer.ts';
 
 export type Notification = {
   readonly channel: string;
@@ -61,16 +62,4 @@ async function listenOn(
   } finally {
     await client.end();
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -1,13 +1,22 @@
 // begin, commit, rollback, savepoints.
 
+import { sqlState } from './diagnosis.ts';
 import type { Executor, PgLike } from './executor.ts';
 import { marking, toExecutor } from './executor.ts';
+import { savepointPrefix } from './statement.ts';
 
 export type Transaction = Executor & {
   /** The pg client of the transaction, for a query builder that is to join it. */
   readonly client: PgLike;
-  /** A savepoint: undone alone when `body` throws. */
-  savepoint<T>(body: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** Sets one. They lie on one another: the last that was set is the first to be kept or undone (scope.ts). */
+  savepoint(): Promise<Savepoint>;
+};
+
+export type Savepoint = {
+  /** @throws TransactionRolledBack when a statement since then had failed */
+  readonly keep: () => Promise<void>;
+  /** Undoes what was done since. */
+  readonly undo: () => Promise<void>;
 };
 
 /** What is needed of a pg pool that is the application's own. Not pg's own types: an application without @types/pg has types all the same. */
@@ -50,7 +59,8 @@ export async function inTransaction<T>(
 ): Promise<T> {
   await marking(client.query(begin));
   try {
-    const result = await body(joined(client, 1));
+    const result = await body(joined(client));
+    if (isLost(client)) throw new TransactionLost();
     // After an error that the body caught, Postgres answers ROLLBACK and no error: nothing was committed, and the caller must know.
     if ((await commit(result)) === 'ROLLBACK') throw new TransactionRolledBack();
     return result;
@@ -62,11 +72,27 @@ export async function inTransaction<T>(
 
 export class TransactionRolledBack extends Error {
   override readonly name = 'TransactionRolledBack';
-  constructor() {
+  constructor(options?: ErrorOptions) {
     super(
       'nothing was committed: a statement of the transaction had failed, and its error was caught. Put what may fail into ctx.db.transaction, a savepoint',
+      options,
     );
   }
+}
+
+/** A statement of the body that nobody recognised has ended the transaction: what follows would commit by itself. */
+export class TransactionLost extends Error {
+  override readonly name = 'TransactionLost';
+  constructor() {
+    super(
+      'the transaction had been ended by one of its own statements before its commit; what it wrote until then stands',
+    );
+  }
+}
+
+/** What the server itself said after the last statement (protocol, ReadyForQuery), where the client tells. */
+function isLost(client: PgLike & { getTransactionStatus?(): string | null }): boolean {
+  return client.getTransactionStatus?.() === 'I';
 }
 
 async function rollBack(client: PgLike): Promise<void> {
@@ -77,21 +103,23 @@ async function rollBack(client: PgLike): Promise<void> {
   }
 }
 
-function joined(client: PgLike, depth: number): Transaction {
+function joined(client: PgLike): Transaction {
+  let serial = 0;
+  const say = async (sql: string): Promise<void> => void (await marking(client.query(sql)));
   return {
     ...toExecutor(client),
     client,
-    async savepoint(body) {
-      const name = `waybill_${depth}`;
-      await client.query(`savepoint ${name}`);
-      try {
-        const result = await body(joined(client, depth + 1));
-        await client.query(`release savepoint ${name}`);
-        return result;
-      } catch (error) {
-        await client.query(`rollback to savepoint ${name};release savepoint ${name}`);
-        throw error;
-      }
+    async savepoint() {
+      const name = `${savepointPrefix}${++serial}`; // none comes twice: what touches the wrong one fails
+      await say(`savepoint ${name}`);
+      return {
+        async keep() {
+          await say(`release savepoint ${name}`).catch((error: unknown) => {
+            throw sqlState(error) === '25P02' ? new TransactionRolledBack({ cause: error }) : error;
+          });
+        },
+        undo: () => say(`rollback to savepoint ${name};release savepoint ${name}`),
+      };
     },
   };
 }

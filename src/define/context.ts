@@ -29,9 +29,12 @@ export type QueryResult<Row> = { readonly rows: Row[]; readonly rowCount: number
 /** The transaction of the handler. What is enqueued meanwhile is part of it. */
 export type ContextDatabase = {
   query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>;
-  /** A savepoint: undone alone when `body` throws, together with what was enqueued inside it. */
-  transaction<T>(body: (tx: ContextDatabase) => Promise<T>): Promise<T>;
-  /** The pg client, for a query builder that is to join the transaction. Not for begin, commit or rollback. */
+  /**
+   * A savepoint: undone alone when `body` throws, together with what was enqueued inside it. Several at the same time run one after the
+   * other; what `body` asks of `ctx` or of `tx` belongs to it, whichever of the two it uses.
+   */
+  transaction<T>(body: (tx: ContextDatabase) => Promise<T> | T): Promise<T>;
+  /** For a query builder that is to join the transaction. What begins or ends a transaction is refused: `transaction_statement`. */
   readonly client: PgLike;
 };
 
@@ -68,7 +71,7 @@ export type EventRecorder<E extends Event = Event> = {
 /** `E`: the events that may be recorded, those of an action's `emits`. */
 export type ActionContext<E extends Event = Event> = {
   /** For `idempotent(ctx, key, fn)`. */
-  readonly [onceKey]: (key: string, make: () => Promise<unknown>) => Promise<unknown>;
+  readonly [onceKey]: (key: string, make: () => unknown) => Promise<unknown>;
   readonly db: ContextDatabase;
   readonly email: {
     enqueue(email: EmailMessage): Promise<Enqueued>;

@@ -5,8 +5,7 @@ import { parseArguments } from '../action/arguments.ts';
 import { createPatience } from '../action/patience.ts';
 import { performAction } from '../action/run.ts';
 import { findTick, succeed, type Tick } from '../cron/runs.ts';
-import { lazyTransaction } from '../db/lazy.ts';
-import type { Transaction } from '../db/transaction.ts';
+import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
@@ -14,7 +13,7 @@ import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Failure } from '../outbox/outcome.ts';
 import type { Interrupt } from '../ports.ts';
 import type { Delivery } from './delivery.ts';
-import { failureOf, RetryAfter } from './failure.ts';
+import { askedDelay, failureOf, RetryAfter } from './failure.ts';
 import type { HandlerPorts } from './handler.ts';
 
 export type ActionDeliveryPorts = HandlerPorts & {
@@ -46,7 +45,7 @@ export async function runAction(
     if (action === undefined) return { ...unknown(), work };
     const args = await parseArguments(action, message.payload);
     begun = true;
-    const running = perform(action, args, { message, tick, signal, tx: work.tx }, ports);
+    const running = perform(action, args, { message, tick, signal, work }, ports);
     const recorded = await patience.race(running);
     return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded, once: !action.safeToRetry };
   } catch (error) {
@@ -57,6 +56,7 @@ export async function runAction(
       backoff,
       work,
       thrown: error,
+      retryDelay: askedDelay(error),
     };
   } finally {
     patience.stop();
@@ -68,14 +68,14 @@ type OfDelivery = {
   readonly message: ClaimedMessage;
   readonly tick: Tick | undefined;
   readonly signal: AbortSignal;
-  readonly tx: Transaction;
+  readonly work: LazyTransaction;
 };
 
 /** The handler, and the good end of its run. Gives the lanes in which messages were recorded. */
 async function perform(
   action: Action,
   args: unknown,
-  { message, tick, signal, tx }: OfDelivery,
+  { message, tick, signal, work }: OfDelivery,
   ports: ActionDeliveryPorts,
 ): Promise<ReadonlySet<string>> {
   const { id, requestId, traceparent } = message;
@@ -86,7 +86,8 @@ async function perform(
     traceparent: traceparent ?? undefined,
     invoker: invokerOf(tick),
   };
-  const { result, recorded } = await performAction(action, args, call, { ...ports, tx });
+  const { tx, scope } = work;
+  const { result, recorded } = await performAction(action, args, call, { ...ports, tx, scope });
   signal.throwIfAborted(); // the transaction is not ours any more
   if (tick !== undefined) await succeed(tx, tick.id, result);
   return recorded;

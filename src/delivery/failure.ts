@@ -6,12 +6,20 @@ import { maskAddresses } from '../email/address.ts';
 import { decideEmail } from '../email/decide.ts';
 import { EmailError } from '../email/error.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { maxRetryAfter } from '../outbox/backoff.ts';
 import { cleanError, type Failure } from '../outbox/outcome.ts';
 import type { Milliseconds } from '../ports.ts';
 
 /** No retry can mend it: the message is dead at once. */
 export class PermanentError extends Error {
   override readonly name = 'PermanentError';
+}
+
+const longestDelay: Milliseconds = 365 * 86_400_000;
+
+/** Other people's values, in an error. */
+function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value).slice(0, 80);
 }
 
 /** Try again, but not before the delay, whatever the retry policy says. */
@@ -26,14 +34,20 @@ export class RetryAfter extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options);
-    const ms = typeof delay === 'number' ? delay : parseDuration(delay);
-    if (ms === undefined || !Number.isFinite(ms) || ms < 0)
+    const ms =
+      typeof delay === 'number' ? delay : typeof delay === 'string' ? parseDuration(delay) : undefined;
+    if (ms === undefined || !(ms >= 0 && ms <= longestDelay))
       throw new WaybillError(
         'invalid_duration',
-        `RetryAfter needs milliseconds or a duration such as '30s' or '5m', not ${JSON.stringify(delay)}`,
+        `RetryAfter needs milliseconds or a duration such as '30s' or '5m', at most a year, not ${shown(delay)}`,
       );
     this.delay = ms;
   }
+}
+
+/** What a handler itself asked for holds, however long it is; what a far side asks for is believed for a day (outbox/backoff.ts). */
+export function askedDelay(thrown: unknown): Milliseconds | undefined {
+  return isOne(thrown, RetryAfter) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
 }
 
 /** Total: gives a Failure for any value, with a text that can be stored and holds no whole address. */
@@ -48,9 +62,11 @@ export function failureOf(thrown: unknown): Failure {
 }
 
 /** Says nothing about the message: the same one may pass the next time. */
-const passing = ['delivery_key_contended'];
+const passing = ['delivery_key_contended', 'work_not_awaited'];
 
 function judge(thrown: unknown): Failure {
+  const refused = refusalIn(thrown);
+  if (refused && refused !== thrown) return judge(refused);
   if (isOne(thrown, EmailError)) return decideEmail(thrown);
   if (isOne(thrown, RetryAfter))
     return { type: 'transient', message: thrown.message, retryAfter: thrown.delay };
@@ -63,6 +79,16 @@ function judge(thrown: unknown): Failure {
       message: `${thrown.code}: ${thrown.message}`,
     };
   return { type: 'transient', message: textOf(thrown), ...(isAmbiguous(thrown) ? { ambiguous: true } : {}) };
+}
+
+/** A query builder wraps what its client throws in an error of its own, which shows the statement and not why it was refused. */
+function refusalIn(thrown: unknown): WaybillError | undefined {
+  let error = thrown;
+  for (let depth = 0; depth < 5 && error instanceof Error; depth++) {
+    if (isOne(error, WaybillError) && error.code === 'transaction_statement') return error;
+    error = error.cause;
+  }
+  return undefined;
 }
 
 /** Also of another copy of this package: an application in CommonJS has one. */

@@ -6,7 +6,8 @@ import { handlerContext, type ContextParts } from '../action/context.ts';
 import { createPatience, type Patience } from '../action/patience.ts';
 import type { Executor } from '../db/executor.ts';
 import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
-import type { Transaction, Transactions } from '../db/transaction.ts';
+import type { Scope } from '../db/scope.ts';
+import type { Transactions } from '../db/transaction.ts';
 import type { HandlerContext, Invoker } from '../define/context.ts';
 import type { Registry } from '../define/registry.ts';
 import { decode } from '../define/payload.ts';
@@ -18,7 +19,7 @@ import type { OutboxPort } from '../outbox/port.ts';
 import type { Interrupt } from '../ports.ts';
 import { traceIdOf } from '../trace/trace.ts';
 import type { Delivery } from './delivery.ts';
-import { failureOf } from './failure.ts';
+import { askedDelay, failureOf } from './failure.ts';
 
 export type HandlerPorts = {
   readonly db: Transactions;
@@ -92,9 +93,18 @@ class Handling implements ContextParts {
     if (timeoutMs !== null) this.#patience.limit({ ms: timeoutMs, what: 'the handler' }); // no timer could end it before
     this.#patience.wait(
       running,
-      () => this.#end(delivered),
+      () => this.#delivered(),
       (error) => this.#failed(error),
     );
+  }
+
+  #delivered(): void {
+    try {
+      this.#work?.scope.finish();
+    } catch (error) {
+      return this.#failed(error);
+    }
+    this.#end(delivered);
   }
 
   #failed(error: unknown): void {
@@ -105,8 +115,10 @@ class Handling implements ContextParts {
   #end(outcome: Outcome, thrown?: unknown): void {
     this.#patience.stop();
     this.#open = false; // a handler that goes on has no part in the transaction any more
+    void this.#work?.scope.close();
     const { backoff } = this.#handled.retry;
-    this.#tell({ outcome, backoff, work: this.#work, recorded: this.#recorded, thrown });
+    const retryDelay = askedDelay(thrown);
+    this.#tell({ outcome, backoff, work: this.#work, recorded: this.#recorded, thrown, retryDelay });
   }
 
   get emits(): null {
@@ -117,12 +129,16 @@ class Handling implements ContextParts {
     return invoker;
   }
 
-  get tx(): Transaction {
-    return (this.#work ??= lazyTransaction(this.#ports.db)).tx;
+  get #transaction(): LazyTransaction {
+    return (this.#work ??= lazyTransaction(this.#ports.db));
+  }
+
+  get scope(): Scope {
+    return this.#transaction.scope;
   }
 
   get outbox(): OutboxPort {
-    return this.#ports.outboxOn(this.tx);
+    return this.#ports.outboxOn(this.#transaction.tx);
   }
 
   get signal(): AbortSignal {

@@ -14,6 +14,7 @@ import { WaybillError } from '../outbox/errors.ts';
 import type { ClaimedMessage, Kind } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
+import { pause } from '../timer.ts';
 import { createProgress, runLoop } from '../process/loop.ts';
 import { Attempt, type AttemptPorts } from '../worker/attempt.ts';
 import type { Gatekeeper } from '../worker/gatekeeper.ts';
@@ -159,7 +160,6 @@ function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }
   const emailFrom = email?.from ?? null;
   const mailing = email ? { allowed: anybody, suppressed: nobody, ...given(email) } : null;
   const handlers = { db, outboxOn, registry, emailFrom, mailing, log, onEmail: () => undefined };
-  const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
   const deliver = retrying(gated(createDeliver(handlers), registry), options, log);

@@ -8,6 +8,7 @@ import { drainOptionNames, type DrainOptions } from '../drain/options.ts';
 import { drainOutbox, type DrainReport } from '../drain/drain.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Milliseconds } from '../ports.ts';
+import { deadline } from '../timer.ts';
 import { isBearer } from '../process/health.ts';
 import { problemBody, problemOf } from './problems.ts';
 
@@ -34,6 +35,7 @@ export function createOutboxDrainRoute(
   const { secret, maxBatchSize = 1_000, timeLimitMs = 25_000, onError, ...drainOptions } = options;
   return async (request) => {
     const requestId = request.headers.get('x-request-id') ?? randomUUID();
+    const limit = deadline(timeLimitMs);
     try {
       checkRequest(request, secret);
       const batchSize = batchSizeOf(
@@ -41,7 +43,7 @@ export function createOutboxDrainRoute(
         drainOptions.batchSize ?? Math.min(100, maxBatchSize),
         maxBatchSize,
       );
-      const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeLimitMs)]);
+      const signal = AbortSignal.any([request.signal, limit.signal]);
       return Response.json(await drain({ ...drainOptions, batchSize, signal, requestId }), {
         headers: noStore,
       });
@@ -51,6 +53,8 @@ export function createOutboxDrainRoute(
       const type = { 'content-type': 'application/problem+json; charset=utf-8', 'x-request-id': requestId };
       const headers = { ...noStore, ...problem.headers, ...type };
       return new Response(problemBody(problem, requestId), { status: problem.status, headers });
+    } finally {
+      limit.stop();
     }
   };
 }

@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
+import { after } from '../timer.ts';
 import { createServer, type WebPorts } from './server.ts';
 
 /** Between the end of patience with what runs and the end of the process: for rolling back and for answering. */
@@ -24,9 +25,9 @@ export function webPart(host: Host, ports: WebPorts): Part {
       });
       const { shutdownGraceMs } = host.config;
       const patience = Math.max(shutdownGraceMs - lastWords, shutdownGraceMs / 2);
-      const timer = setTimeout(ports.giveUp, patience);
+      const timer = after(patience, ports.giveUp);
       await close(server);
-      clearTimeout(timer);
+      timer.stop();
     },
   };
 }

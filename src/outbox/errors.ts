@@ -1,28 +1,3 @@
-// The error that callers see. Its code is stable and listed in docs/errors.md; its message says what happened and what to do.
+// The error that callers see: src/errors.ts, under the name by which most files know it.
 
-export class WaybillError extends Error {
-  override readonly name = 'WaybillError';
-  /** Stable, in snake case. */
-  readonly code: string;
-  /** Which parts of the input are wrong, when it is input. */
-  readonly issues: readonly { readonly path: string; readonly message: string }[];
-
-  constructor(
-    code: string,
-    message: string,
-    issues: readonly { readonly path: string; readonly message: string }[] = [],
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.code = code;
-    this.issues = issues;
-  }
-}
-
-/** Also of another copy of this module: an application in CommonJS loads its own. */
-export function isWaybillError(error: unknown): error is WaybillError {
-  return (
-    error instanceof WaybillError ||
-    (error instanceof Error && error.name === 'WaybillError' && 'code' in error)
-  );
-}
+export { isWaybillError, WaybillError } from '../errors.ts';

@@ -36,7 +36,7 @@ export function createMemoryKeys(now: () => number): MemoryKeys {
         await first.catch(() => undefined); // its caller hears of it; then the key is free
         return once(about, make);
       }
-      const making = make().finally(() => running.delete(id));
+      const making = (async () => make())().finally(() => running.delete(id));
       running.set(id, making);
       const answer = await making;
       const text = JSON.stringify(answer) ?? 'null';

@@ -4,6 +4,7 @@ import { createMemoryKeys } from './memory-keys.ts';
 import { byUrgency, claim, expire, finish, isClaimable, type MemoryMessage } from './memory-message.ts';
 import { checkMessage, type CheckedMessage, type Enqueued, type NewMessage } from './message.ts';
 import type { Settlement } from './outcome.ts';
+import type { Savepoint } from '../db/transaction.ts';
 import type { OutboxPort, Settled } from './port.ts';
 import { newId } from './id.ts';
 import { isAllowed } from './transitions.ts';
@@ -17,8 +18,8 @@ export type MemoryOutbox = OutboxPort & {
 export type MemoryTransaction = {
   /** What it records is among the messages from the commit on. */
   readonly outbox: OutboxPort;
-  /** What was recorded in `body` is gone when it throws. */
-  savepoint<T>(body: () => Promise<T>): Promise<T>;
+  /** Undoing it takes back what was recorded since. */
+  savepoint(): Savepoint;
   commit(): void;
 };
 
@@ -72,18 +73,25 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       cancelled.push(message);
       return true;
     }
+    const within: OutboxPort = {
+      ...outbox,
+      enqueue: enqueueInto(staged),
+      once: stagedKeys.once,
+      cancel,
+      on: () => within,
+    };
     return {
-      outbox: { ...outbox, enqueue: enqueueInto(staged), once: stagedKeys.once, cancel },
-      async savepoint(body) {
+      outbox: within,
+      savepoint() {
         const before = [staged.length, cancelled.length] as const;
         const takeBack = stagedKeys.savepoint();
-        try {
-          return await body();
-        } catch (error) {
-          [staged.length, cancelled.length] = before;
-          takeBack();
-          throw error;
-        }
+        return {
+          keep: async () => undefined,
+          async undo() {
+            [staged.length, cancelled.length] = before;
+            takeBack();
+          },
+        };
       },
       commit() {
         // Of two transactions with one delivery key, the first to commit has it.

@@ -2,6 +2,7 @@
 // Each loop stamps its progress, so that one that stands still is seen (DESIGN, promise 6).
 
 import type { Clock, Milliseconds, Observe } from '../ports.ts';
+import { after } from '../timer.ts';
 
 /** Interrupts a loop's waiting. A wake-up that comes while nobody waits is kept for the next wait. */
 export type Wake = {
@@ -20,9 +21,9 @@ export function createWake(): Wake {
     async wait(ms, signal) {
       if (!woken && !signal.aborted) {
         await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, ms);
+          const timer = after(ms, resolve);
           release = () => {
-            clearTimeout(timer);
+            timer.stop();
             resolve();
           };
           signal.addEventListener('abort', release, { once: true });

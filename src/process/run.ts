@@ -1,7 +1,6 @@
 // The life of a process: configuration, database, parts; signals → AbortSignal; drain within the grace period; an exit code.
 
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { serveHealth } from './health.ts';
@@ -12,6 +11,7 @@ import { outputTo, shieldStreams } from '../metrics/output.ts';
 import { dropLeftovers } from './leftovers.ts';
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
+import { after, pause } from '../timer.ts';
 
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
 export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
@@ -54,10 +54,10 @@ export async function runProcess(
     if (stop.signal.aborted) return;
     log.info({ signal: reason, graceMs: config.shutdownGraceMs }, 'stopping: finishing what runs');
     stop.abort();
-    setTimeout(() => {
+    after(config.shutdownGraceMs, () => {
       log.error('the grace period is over');
       process.exit(exitCodes.failed);
-    }, config.shutdownGraceMs).unref();
+    }).unref();
   };
   for (const name of ['SIGTERM', 'SIGINT'] as const)
     process.on(name, () => {
@@ -170,7 +170,7 @@ async function reachDatabase({ db, log, clock, signal }: Host): Promise<boolean>
       if (signal.aborted) break;
       if (!trouble || !isPassing(trouble) || clock.now() > deadline) throw error;
       log.warn(`waiting: ${trouble.message}`);
-      await sleep(500, undefined, { signal }).catch(() => undefined); // the signal ends the wait
+      await pause(500, signal);
     }
   }
   log.info('asked to end before the database answered');

@@ -35,7 +35,7 @@ function transactionOn(client: PgLike, work: MemoryTransaction): Transaction {
     async executeSql<Row>(text: string, values: readonly unknown[] = []) {
       return { rows: (await client.query(text, [...values])).rows as Row[] };
     },
-    savepoint: (body) => work.savepoint(() => body(tx)),
+    savepoint: async () => work.savepoint(),
   };
   return tx;
 }

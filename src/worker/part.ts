@@ -10,6 +10,7 @@ import type { RatePlan } from '../outbox/rate.ts';
 import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
+import { after, pause } from '../timer.ts';
 import type { Part } from '../process/run.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { createBookmarks } from './bookmarks.ts';
@@ -41,7 +42,6 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const wake = createWake();
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not behind settlements that wait for a lock
-  const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const onRetry = (n: number, error: unknown): void => events.settleRetried(n, error);
   const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather: () => slots.gather() });
   const gatekeeper = createGatekeeper({ db, events, workerId: host.id });
@@ -77,11 +77,11 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
 
   async function finish(): Promise<void> {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
-    const timer = setTimeout(() => leases.giveBack(), patience);
+    const timer = after(patience, () => leases.giveBack());
     slots.close();
     await worker.shortcut.close();
     await slots.idle();
-    clearTimeout(timer);
+    timer.stop();
   }
 
   return {

@@ -8,6 +8,7 @@ import { claimHinted, claimNext, type HintedClaim } from '../outbox/hinted.ts';
 import type { FromLane, Lane } from '../outbox/lane.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
+import { pause } from '../timer.ts';
 import type { ClaimPorts } from './claim.ts';
 import { createHints, type Hints } from './hints.ts';
 import type { Slots } from './slots.ts';
@@ -97,7 +98,6 @@ export function createShortcut(ports: ShortcutPorts): Shortcut {
     ports.claimed(new Map([...byQueue].map(([queue, its]) => [queue, its.map(({ lag }) => lag)])));
   }
 
-  const pause = (ms: Milliseconds): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
   const hints = createHints({
     queues,
     answer: claim,

@@ -13,6 +13,7 @@ import {
   type Return,
 } from '../outbox/rate.ts';
 import type { Clock, Interrupt, Milliseconds, Random } from '../ports.ts';
+import { after, pause } from '../timer.ts';
 
 export type Turn = {
   /** Resolves when the slot is there. False: it was missed, or the signal aborted. */
@@ -63,7 +64,7 @@ export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Tu
     return {
       async come(signal) {
         for (let ms = notBefore - clock.now(); ms > 0 && !signal.aborted; ms = notBefore - clock.now())
-          await pause(ms, signal);
+          await pause(Math.ceil(ms), signal);
         const came = !signal.aborted && clock.now() - slot <= missed;
         if (!came) giveBack({ permit, late: null });
         return came;
@@ -129,19 +130,7 @@ function createReturns(queue: string, plan: RatePlan, { db, onError }: TurnPorts
 /** Resolves when the time is over or the promise is settled, whichever comes first. */
 async function settledWithin(ms: Milliseconds, promise: Promise<unknown>): Promise<void> {
   const over = Promise.withResolvers<void>();
-  const timer = setTimeout(over.resolve, ms);
+  const timer = after(ms, over.resolve);
   await Promise.race([Promise.allSettled([promise]), over.promise]);
-  clearTimeout(timer);
-}
-
-function pause(ms: Milliseconds, signal: Interrupt): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, Math.ceil(ms));
-    signal.addEventListener('abort', done);
-  });
+  timer.stop();
 }

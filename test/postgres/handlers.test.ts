@@ -5,6 +5,7 @@ import type { HandlerContext } from '../../src/define/context.ts';
 import { defineJob } from '../../src/define/job.ts';
 import { enqueueJob } from '../../src/define/recorder.ts';
 import { defineOutboxRegistry } from '../../src/define/registry.ts';
+import { RetryAfter } from '../../src/delivery/failure.ts';
 import { drainOutbox } from '../../src/drain/drain.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -112,6 +113,32 @@ describe('a handler', () => {
     };
     const { status, last_error } = await deliver();
     expect([status, last_error]).toEqual(['failed', expect.stringContaining(reason)]);
+  });
+
+  it('whose timeout is longer than a timer of Node can be has all of that time', async () => {
+    const patient = defineJob({
+      name: 'patient',
+      payload: z.object({}),
+      timeout: '30d',
+      handler: () => new Promise((resolve) => setTimeout(resolve, 30)),
+    });
+    const outbox = createPostgresOutbox(pool);
+    await enqueueJob(outbox, patient, {});
+    const registryOfIt = defineOutboxRegistry({ jobs: [patient] });
+    expect(await drainOutbox({ outbox, registry: registryOfIt, pool })).toMatchObject({
+      delivered: 1,
+      dead: 0,
+      retried: 0,
+    });
+  });
+
+  it('that asks to be tried again in a week is not tried before', async () => {
+    script = async () => {
+      throw new RetryAfter('7d');
+    };
+    await deliver();
+    const due = `select (available_at - now() between '6 days 23 hours' and '7 days 1 hour') as right from waybill.outbox_messages`;
+    expect((await pool.query(due)).rows).toEqual([{ right: true }]);
   });
 
   it('that caught the error of a statement and goes on is told that nothing was committed', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { contextDatabase } from '../../src/action/database.ts';
 import { markError, toExecutor } from '../../src/db/executor.ts';
 import { diagnose, isPassing, isUnreachable, sqlState } from '../../src/db/diagnosis.ts';
+import { Scope } from '../../src/db/scope.ts';
 import type { Transaction } from '../../src/db/transaction.ts';
 
 const lost = (): Error => new Error('Connection terminated unexpectedly');
@@ -32,7 +33,7 @@ describe('errors of the database', () => {
   it('a connection that was lost under a handler, or under an executor of another library, is told from an error of theirs', async () => {
     expect(isUnreachable(lost())).toBe(false);
     const tx = { client: failing(lost) } as unknown as Transaction;
-    const ctx = contextDatabase(tx, () => undefined);
+    const ctx = contextDatabase(new Scope(tx), () => undefined);
     expect(isUnreachable(await thrownBy(ctx.query('select 1')))).toBe(true);
     const wrapping = { executeSql: () => Promise.reject(new Error('Failed query', { cause: lost() })) };
     expect(isUnreachable(await thrownBy(toExecutor(wrapping).executeSql('select 1')))).toBe(true);

@@ -1,0 +1,166 @@
+// A scope: the part of a transaction that one function may use, the whole of it or a nested one (a savepoint). On one connection only one
+// statement runs at a time, and savepoints lie on one another like plates; so each scope does one thing after the other, in the order in
+// which it was asked. A nested scope counts as one thing: until it ends, whatever the scope around it is asked to do waits.
+//
+// What is asked for inside the function of a nested scope belongs to that scope, through whichever handle it is asked: otherwise it would
+// wait for the function that waits for it.
+
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { WaybillError } from '../errors.ts';
+import type { Transaction } from './transaction.ts';
+
+/** The innermost nested scope whose function runs here. */
+const current = new AsyncLocalStorage<Scope>();
+
+const ignore = (): void => undefined;
+
+export class Scope {
+  readonly tx: Transaction;
+  readonly #parent: Scope | undefined;
+  readonly #waiting: (() => void)[] = [];
+  /** What was asked for and has not ended, as its callers hold it. */
+  readonly #pending = new Set<Promise<unknown>>();
+  #busy = false;
+  #ended = false;
+  #lost: string | undefined = undefined;
+  #abandon: (() => void) | undefined = undefined;
+  #child: Scope | undefined = undefined;
+  /** Resolves when the last statement that this scope sent has its answer. */
+  #sent: Promise<unknown> = Promise.resolve();
+
+  constructor(tx: Transaction, parent?: Scope) {
+    this.tx = tx;
+    this.#parent = parent;
+  }
+
+  /** Counts as work that the function must await: until it has ended, the function may not. Gives the very promise that is counted. */
+  hold<T>(work: () => Promise<T>): Promise<T> {
+    const held = work();
+    const pending = this.#innermost().#pending;
+    pending.add(held);
+    const settled = (): void => void pending.delete(held);
+    held.then(settled, settled);
+    return held;
+  }
+
+  /** Runs work on the transaction when its turn comes. @throws WaybillError `transaction_ended` */
+  async run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const scope = this.#here();
+    return scope.#inTurn(() => scope.#send(() => work(scope.tx)));
+  }
+
+  /**
+   * A nested scope: what is done in `body` is undone when it throws, and only that.
+   * @throws WaybillError `transaction_ended`, `work_not_awaited`
+   */
+  async nest<T>(body: (inner: Scope) => T | PromiseLike<T>): Promise<T> {
+    const outer = this.#here();
+    return outer.#inTurn(async () => {
+      const savepoint = await outer.#send(() => outer.tx.savepoint());
+      if (outer.#ended) throw ended();
+      const inner = new Scope(outer.tx, outer);
+      outer.#child = inner;
+      try {
+        const result = await current.run(inner, async () => body(inner));
+        inner.finish();
+        if (outer.#ended) throw ended();
+        await outer.#send(savepoint.keep);
+        return result;
+      } catch (error) {
+        await inner.close();
+        if (!outer.#ended) await outer.#send(savepoint.undo).catch(ignore); // the first error tells why
+        throw error;
+      } finally {
+        inner.#ended = true;
+        outer.#child = undefined;
+      }
+    });
+  }
+
+  /** A statement ended the transaction: what was written until then stands, and nothing that follows belongs to it. */
+  lose(how: string): void {
+    this.#lost = how;
+    this.#parent?.lose(how);
+  }
+
+  /** What the cursor or stream that is open now is to be told when the scope ends before it does; undefined: none is open. */
+  abandoning(abandon: (() => void) | undefined): void {
+    this.#abandon = abandon;
+  }
+
+  /**
+   * The function has ended well.
+   * @throws WaybillError `work_not_awaited` when something that it began has not ended, `transaction_lost`
+   */
+  finish(): void {
+    if (this.#lost !== undefined) throw lost(this.#lost);
+    if (this.#pending.size === 0) {
+      this.#ended = true;
+      return;
+    }
+    throw new WaybillError(
+      'work_not_awaited',
+      `a function of a transaction ended before its own work (${this.#pending.size} still open), so nothing of it was kept: await every promise in it, of several with Promise.allSettled`,
+    );
+  }
+
+  /** Ends it: refuses what waits and what still comes. Resolves when nothing of it is on the connection any more; then it is its owner's. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    for (const held of this.#pending) held.catch(ignore); // its caller may be gone; the function's own end tells what happened
+    for (const go of this.#waiting.splice(0)) go();
+    await this.#child?.close();
+    this.#abandon?.();
+    await this.#sent;
+  }
+
+  /** The scope that what is asked here and now belongs to. @throws WaybillError `transaction_ended` */
+  #here(): Scope {
+    const here = this.#innermost();
+    if (here.#ended) throw ended();
+    return here;
+  }
+
+  #innermost(): Scope {
+    const inner = current.getStore();
+    let scope = inner;
+    while (scope && scope !== this) scope = scope.#parent;
+    return scope && inner ? inner : this;
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy) {
+      await new Promise<void>((go) => this.#waiting.push(go));
+      if (this.#ended) throw ended();
+    }
+    this.#busy = true;
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#busy = false;
+    }
+  }
+
+  async #send<T>(statement: () => Promise<T>): Promise<T> {
+    if (this.#ended) throw ended();
+    const sent = statement();
+    this.#sent = sent.then(ignore, ignore);
+    return sent;
+  }
+}
+
+function lost(how: string): WaybillError {
+  return new WaybillError(
+    'transaction_lost',
+    `a statement ended the transaction of the handler (${how}): what it wrote until then stands, and it is not run again. Use ctx.db.transaction instead`,
+  );
+}
+
+function ended(): WaybillError {
+  return new WaybillError(
+    'transaction_ended',
+    'the transaction (or a nested one, ctx.db.transaction) had ended when this was asked of it: a promise in its function was not awaited',
+  );
+}

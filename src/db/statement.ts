@@ -1,0 +1,124 @@
+// Which statements of a text begin or end a transaction, or touch a savepoint of ours: what nobody but the owner of the transaction may do.
+// A reading of Postgres's lexical rules (documentation, chapter 4.1), only as far as to know where statements begin.
+
+/** Names of savepoints that this package sets begin with it. */
+export const savepointPrefix = 'waybill_';
+
+/**
+ * The first statement of the text that begins or ends a transaction, in short; undefined when there is none.
+ * `savepoint mine`, `release mine` and `rollback to mine` are the caller's own matter.
+ */
+export function transactionStatement(text: string): string | undefined {
+  if (!suspicious.test(text)) return undefined; // most statements hold none of these words
+  for (const words of statementsOf(text)) {
+    const found = control(words);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+const suspicious = /\b(?:begin|start|commit|end|rollback|abort|prepare|savepoint|release)\b/i;
+
+function control(words: readonly string[]): string | undefined {
+  const [first, second = '', third = ''] = words;
+  switch (first) {
+    case 'begin':
+    case 'commit':
+    case 'end':
+    case 'abort':
+      return first;
+    case 'start':
+    case 'prepare':
+      return second === 'transaction' ? `${first} transaction` : undefined;
+    case 'rollback':
+      return rollback(words);
+    case 'savepoint':
+      return own(second) && `savepoint ${second}`;
+    case 'release': {
+      const name = second === 'savepoint' ? third : second;
+      return own(name) && `release ${name}`;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** `rollback [work | transaction] to [savepoint] name` goes back to a savepoint; all others end the transaction. */
+function rollback(words: readonly string[]): string | undefined {
+  const rest = words.slice(words[1] === 'work' || words[1] === 'transaction' ? 2 : 1);
+  if (rest[0] !== 'to') return 'rollback';
+  const name = (rest[1] === 'savepoint' ? rest[2] : rest[1]) ?? '';
+  return own(name) && `rollback to ${name}`;
+}
+
+function own(name: string): string | undefined {
+  return name.startsWith(savepointPrefix) ? name : undefined;
+}
+
+/** How many words of a statement tell what it is. */
+const most = 5;
+
+const token =
+  /--[^\n]*|\/\*|[eE]?'|"|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;|[^]/y;
+
+/** The first words of each statement, in lower case; names in quotes as they are. */
+function* statementsOf(text: string): Generator<string[]> {
+  let words: string[] = [];
+  let body = 0; // blocks that are open in the body of `create function … begin atomic … end`
+  let last = '';
+  const scan = new RegExp(token); // with a state of its own
+  for (let match = scan.exec(text); match; match = scan.exec(text)) {
+    const [found] = match;
+    const from = scan.lastIndex;
+    scan.lastIndex = endOf(found, text, from);
+    if (found === ';' && body === 0) {
+      yield words;
+      words = [];
+    } else if (found === '"' || /^[A-Za-z_\u0080-\uffff][^']*$/.test(found)) {
+      const word = found === '"' ? text.slice(from, scan.lastIndex - 1) : found.toLowerCase();
+      if (words[0] === 'create') body = depth(body, last, word);
+      if (words.length < most) words.push(word);
+      last = word;
+    }
+  }
+  yield words;
+}
+
+/** Where a text, a name in quotes, a comment or a text between dollars ends that has begun; else where we are. */
+function endOf(found: string, text: string, from: number): number {
+  if (found === '/*') return endOfComment(text, from);
+  if (found === "'" || found === '"') return endOfQuotes(text, found, from, false);
+  if (found === "e'" || found === "E'") return endOfQuotes(text, "'", from, true);
+  if (found[0] !== '$' || found.length === 1) return from;
+  const end = text.indexOf(found, from);
+  return end === -1 ? text.length : end + found.length;
+}
+
+/** A doubled quote is a quote of the text; so is one after a backslash in `E'…'`. */
+function endOfQuotes(text: string, quote: string, from: number, escapes: boolean): number {
+  for (let i = from; i < text.length; i++) {
+    if (escapes && text[i] === '\\') i++;
+    else if (text[i] === quote && text[i + 1] === quote) i++;
+    else if (text[i] === quote) return i + 1;
+  }
+  return text.length;
+}
+
+/** In a body in standard SQL, `;` ends none of the caller's statements. */
+function depth(body: number, last: string, word: string): number {
+  if (body === 0) return last === 'begin' && word === 'atomic' ? 1 : 0;
+  if (word === 'case') return body + 1;
+  return word === 'end' ? body - 1 : body;
+}
+
+/** Comments nest. */
+function endOfComment(text: string, from: number): number {
+  const mark = /\/\*|\*\//g;
+  mark.lastIndex = from;
+  let open = 1;
+  for (let match = mark.exec(text); match; match = mark.exec(text)) {
+    open += match[0] === '/*' ? 1 : -1;
+    if (open === 0) return mark.lastIndex;
+  }
+  return text.length;
+}
