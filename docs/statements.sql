@@ -831,20 +831,30 @@ with resumed as (
   update waybill.queues
      set paused_at = null, paused_by = null, paused_reason = null, held_at = null, held_until = null, held_reason = null,
          reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
-         parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null
+         parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null,
+         probed = '{}', maybe_own = '{}'
    where name = $1 returning name)
 select name, pg_notify('waybill_outbox', name) from resumed;
 
 -- park
-insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms)
-values ($1, now(), $3, $2, now() + 5000 * interval '1 millisecond', 5000)
+insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms, probed, maybe_own)
+values ($1, now(), $3, $2, now() + case when $5 then 1000 else 5000 end * interval '1 millisecond', 5000, array[$4::uuid],
+        case when $5 then array[$4::uuid] else '{}' end)
 on conflict (name) do update
    set parked_at = excluded.parked_at, parked_by = excluded.parked_by, parked_reason = excluded.parked_reason, probes = 0, probe_message = null, probe_until = null,
-       probe_ms = case when q.reopened_at > now() - interval '2 minutes' then least(60000, 2 * coalesce(q.probe_ms, 2500)) else 5000 end,
-       probe_at = now() + case when q.reopened_at > now() - interval '2 minutes' then least(60000, 2 * coalesce(q.probe_ms, 2500)) else 5000 end * interval '1 millisecond'
+       probe_ms = case when $5 then 1000 when q.reopened_at > now() - interval '2 minutes' then least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) else 5000 end, probe_at = now() + case when $5 then 1000 when q.reopened_at > now() - interval '2 minutes' then least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) else 5000 end * interval '1 millisecond',
+       probed = excluded.probed, maybe_own = case when $5 then (array_remove(q.maybe_own, $4::uuid) || $4::uuid)[cardinality(q.maybe_own) - 198 :] else q.maybe_own end
  where q.parked_at is null
-   and not exists (select from waybill.outbox_messages m where m.id = $4 and m.claimed_at < q.reopened_at)
+   and not exists (select from waybill.outbox_messages m where m.id = $4::uuid and m.claimed_at < q.reopened_at)
 returning name;
+
+-- blame
+update waybill.queues q
+  set probed = (array_remove(q.probed, $2::uuid) || $2::uuid)[cardinality(q.probed) - 198 :], maybe_own = case when $3 then (array_remove(q.maybe_own, $2::uuid) || $2::uuid)[cardinality(q.maybe_own) - 198 :] else q.maybe_own end
+where name = $1 and parked_at is not null;
+
+-- is own fault
+select from waybill.queues where name = $1 and parked_at is null and $2::uuid = any(maybe_own);
 
 -- hold
 insert into waybill.queues as q (name, held_at, held_until, held_reason) values ($1, now(), now() + $2 * interval '1 millisecond', $3)
@@ -867,19 +877,29 @@ lane as (
      where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
      order by w.queue desc, w.priority desc limit 1) next),
 ready as (
-  select name from waybill.queues q
+  select name, probed from waybill.queues q
    where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true
      and not exists (select from waybill.outbox_messages m
                       where m.id = q.probe_message and m.status = 'sending' and m.claimed_until > now())
      for update skip locked),
-chosen as (
+other as (
   select distinct on (lane.queue) lane.queue, w.id
     from ready join lane on lane.queue = ready.name cross join lateral (
-      select id from waybill.outbox_messages
+      select id from waybill.outbox_messages 
+       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+         and available_at <= now() and attempts < max_attempts and id <> all(ready.probed)
+       order by available_at limit 1 for update skip locked) w
+   order by lane.queue, lane.priority desc),
+again as (
+  select distinct on (lane.queue) lane.queue, w.id
+    from ready join lane on lane.queue = ready.name cross join lateral (
+      select id from waybill.outbox_messages 
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
          and available_at <= now() and attempts < max_attempts
        order by available_at limit 1 for update skip locked) w
+   where ready.name not in (select queue from other)
    order by lane.queue, lane.priority desc),
+chosen as (select queue, id from other union all select queue, id from again),
 entitled as (
   update waybill.queues q set probe_message = chosen.id, probe_until = now() + interval '10 seconds' from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
@@ -888,8 +908,9 @@ returning m.id, m.queue, m.priority, m.attempts, m.expirations,
 
 -- probe failed
 update waybill.queues q
-   set probes = probes + 1, probe_ms = least(60000, 2 * coalesce(q.probe_ms, 2500)), probe_at = now() + least(60000, 2 * coalesce(q.probe_ms, 2500)) * interval '1 millisecond', parked_reason = $3, probe_message = null, probe_until = null
- where name = $1 and parked_at is not null and probe_message = $2
+   set probes = probes + 1, probe_ms = case when $4 and $2::uuid <> all(q.maybe_own) and cardinality(q.maybe_own) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end, probe_at = now() + case when $4 and $2::uuid <> all(q.maybe_own) and cardinality(q.maybe_own) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end * interval '1 millisecond', parked_reason = $3, probe_message = null, probe_until = null,
+       probed = (array_remove(q.probed, $2::uuid) || $2::uuid)[cardinality(q.probed) - 198 :], maybe_own = case when $4 then (array_remove(q.maybe_own, $2::uuid) || $2::uuid)[cardinality(q.maybe_own) - 198 :] else q.maybe_own end
+ where name = $1 and parked_at is not null and probe_message = $2::uuid
 returning probe_ms as "nextMs";
 
 -- probe given back
@@ -898,8 +919,10 @@ where name = $1 and parked_at is not null and probe_message = $2;
 
 -- reopen
 with reopened as (
-  update waybill.queues set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), probe_message = null, probe_until = null
-   where name = $1 and parked_at is not null and probe_message = $2
+  update waybill.queues
+     set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), probe_message = null, probe_until = null,
+         probed = '{}', maybe_own = array_remove(maybe_own, $2::uuid)
+   where name = $1 and parked_at is not null and probe_message = $2::uuid
   returning name)
 select name, pg_notify('waybill_outbox', name) from reopened;
 

@@ -1,5 +1,6 @@
 // What users import.
 
+import './node-version.ts';
 export { idempotent, type Json } from './action/idempotent.ts';
 export { defineAction, type Access, type Action } from './define/action.ts';
 export { defineApp, type App } from './define/app.ts';
@@ -36,7 +37,12 @@ export { isEmailAddress } from './email/address.ts';
 export type { EmailInput, EmailPayload } from './email/email.ts';
 export { EmailError, type EmailFacts } from './email/error.ts';
 export type { EmailBatches, EmailProvider, Handover, Mail, Receipt } from './email/provider.ts';
-export { createOutboxDrainRoute, type DrainRouteOptions, type FetchHandler } from './http/drain.ts';
+export {
+  createOutboxDrainRoute,
+  type DrainRouteOptions,
+  type FetchHandler,
+  type DrainRoute,
+} from './http/drain.ts';
 export type { Executor, PgLike } from './db/executor.ts';
 export { WaybillError } from './outbox/errors.ts';
 export { createMemoryOutbox, type MemoryOutbox } from './outbox/memory.ts';

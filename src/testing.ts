@@ -1,5 +1,7 @@
 // What users' tests import: `waybill/testing`.
 
+import './node-version.ts';
+export { drainMemoryOutbox, type DrainMemoryOptions } from './testing/drain-memory.ts';
 export { startTestFleet, type TestFleet, type TestFleetOptions } from './testing/fleet.ts';
 export type { OutboxCase, OutboxHarness, SeenMessage } from './testing/outbox-case.ts';
 export { outboxPortCases } from './testing/outbox-cases.ts';

@@ -5,7 +5,7 @@ import type { ActionContext } from './context.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Event } from './event.ts';
 import { milliseconds, type Duration } from './retry.ts';
-import { checkArgumentsSchema, checkOptions, refuseDefinition } from './shape.ts';
+import { checkArgumentsSchema, checkOptions, checkSchema, refuseDefinition } from './shape.ts';
 
 export const accessLevels = ['public', 'authenticated', 'system'] as const;
 export type Access = (typeof accessLevels)[number];
@@ -55,6 +55,7 @@ export function defineAction<
   const what = `action ${name}`;
   checkOptions(what, options, known);
   checkArgumentsSchema(what, args);
+  if (result !== undefined) checkSchema(what, 'result', result);
   if (!accessLevels.includes(access))
     refuseDefinition(what, `access must be one of ${accessLevels.join(', ')}`);
   if (emits.some((event) => event?.kind !== 'event'))

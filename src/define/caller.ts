@@ -3,15 +3,17 @@
 import { dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const own = dirname(fileURLToPath(import.meta.url));
-
-/** From the working directory; null when the stack does not tell. */
+/** From the working directory; null when the stack does not tell, as in an application that was bundled into one file. */
 export function callingFile(): string | null {
-  for (const line of (new Error('where').stack ?? '').split('\n').slice(1)) {
-    const [, path] = /\(?((?:file:\/\/)?\/[^()]*?|[A-Za-z]:\\[^()]*?)(?::\d+){1,2}\)?$/.exec(line) ?? [];
-    if (path === undefined) continue;
-    const file = path.startsWith('file://') ? fileURLToPath(path) : path;
-    if (dirname(file) !== own) return relative(process.cwd(), file);
-  }
-  return null;
+  const files = (new Error('where').stack ?? '').split('\n').slice(1).flatMap(fileOf);
+  const [own] = files; // not import.meta.url, which a bundle in CommonJS does not have
+  const file = files.find((one) => dirname(one) !== dirname(own!));
+  return file === undefined ? null : relative(process.cwd(), file);
+}
+
+function fileOf(line: string): string[] {
+  if (line.includes('node:')) return [];
+  const [, path] = /\(?((?:file:\/\/)?\/[^()]*?|[A-Za-z]:\\[^()]*?)(?::\d+){1,2}\)?$/.exec(line) ?? [];
+  if (path === undefined) return [];
+  return [path.startsWith('file://') ? fileURLToPath(path) : path];
 }

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { WaybillError } from '../outbox/errors.ts';
 import { isApp, type App } from './app.ts';
+import { isRegistry } from './registry.ts';
 
 /**
  * @param path of the module, from the working directory
@@ -18,12 +19,21 @@ export async function loadApp(path: string): Promise<App> {
       `WAYBILL_APP: there is no file ${path}; set it to the module that exports your application`,
     );
   if (/\.[cm]?tsx?$/.test(file) && !import.meta.url.endsWith('.ts')) await import('./typescript.ts');
-  const module = (await import(pathToFileURL(file).href)) as { default?: unknown };
-  const app = isApp(module.default) ? module.default : (module.default as typeof module | undefined)?.default; // of CommonJS, all exports are the default
-  if (!isApp(app))
+  const module = (await import(pathToFileURL(file).href)) as Exports;
+  const common = module.default as Exports | undefined; // of CommonJS, all exports are the default
+  const app = appOf(module.default) ?? appOf(common?.default);
+  if (!app)
     throw new WaybillError(
       'app_not_defined',
-      `WAYBILL_APP: the default export of ${path} is not made by defineApp`,
+      `WAYBILL_APP: the default export of ${path} is not made by defineApp or defineOutboxRegistry`,
     );
   return app;
+}
+
+type Exports = { readonly default?: unknown };
+
+/** A registry has the definitions of an application, without cron and hooks. */
+function appOf(exported: unknown): App | undefined {
+  if (isRegistry(exported)) return exported.app;
+  return isApp(exported) ? exported : undefined;
 }

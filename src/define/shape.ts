@@ -30,7 +30,7 @@ export function unknownOptions(given: object, known: readonly string[]): string[
  * and its encoded side must be JSON.
  */
 export function checkPayloadSchema(what: string, schema: unknown): void {
-  if (!(schema instanceof z.ZodType)) refuseDefinition(what, 'payload must be a zod schema');
+  checkSchema(what, 'payload', schema);
   const oneWay = checkJsonSide(what, 'payload', schema);
   if (oneWay)
     refuseDefinition(
@@ -40,8 +40,18 @@ export function checkPayloadSchema(what: string, schema: unknown): void {
 }
 
 export function checkArgumentsSchema(what: string, schema: unknown): void {
-  if (!(schema instanceof z.ZodType)) refuseDefinition(what, 'args must be a zod schema');
+  checkSchema(what, 'args', schema);
   checkJsonSide(what, 'args', schema);
+}
+
+/** Schemas of zod 3 and of zod/mini look like those of zod 4, and lack what is needed here. */
+export function checkSchema(what: string, option: string, schema: unknown): asserts schema is z.ZodType {
+  if (schema instanceof z.ZodType) return;
+  const refused = `${option} must be a schema of zod 4, from \`import { z } from 'zod'\``;
+  if (typeof schema !== 'object' || schema === null) refuseDefinition(what, refused);
+  if ('_zod' in schema) refuseDefinition(what, `${refused}; this one is of zod/mini`);
+  if ('_def' in schema) refuseDefinition(what, `${refused}; this one is of zod 3: npm install zod@4`);
+  refuseDefinition(what, refused);
 }
 
 /** Gives whether the schema has a transform without a way back. */

@@ -23,7 +23,7 @@ import type { AttemptEvents } from '../worker/report.ts';
 import { createSettler } from '../worker/settler.ts';
 import { gated } from './gate.ts';
 import { tellEnd, tellExpired, type Telling } from './instrumentation.ts';
-import { checkedBounds, type DrainEmail, type DrainOptions } from './options.ts';
+import { checkedBounds, type DrainBounds, type DrainEmail, type DrainOptions } from './options.ts';
 
 export type DrainReport = {
   readonly claimed: number;
@@ -39,12 +39,17 @@ export type DrainingProcess = {
   readonly gatekeeper?: Gatekeeper | undefined;
   /** Gives parked queues their probes: where no relay runs, nobody else does. */
   startProbes?(): Promise<unknown>;
+  /** After each batch but the last, with `untilEmpty`: what was done so far. */
+  batched?(total: DrainReport): void;
 };
 
 const clock: Clock = { now: () => performance.now() };
 
+/** Of one call with `untilEmpty`. */
+const mostMessages = 100_000;
+
 /**
- * Delivers what is due, once.
+ * Delivers what is due: one batch, or with `untilEmpty` batch after batch until nothing is.
  * @param process what a process of the fleet adds: its metrics and logs, and the right to close a queue for all
  * @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option); errors of the database pass through
  */
@@ -52,7 +57,33 @@ export async function drainOutbox(
   options: DrainOptions,
   process: DrainingProcess = {},
 ): Promise<DrainReport> {
-  const { batchSize, concurrency, leaseMs } = checkedBounds(options);
+  const bounds = checkedBounds(options);
+  let total = await drainBatch(options, bounds, process);
+  let last = total.claimed;
+  while (options.untilEmpty && last > 0 && !options.signal?.aborted && total.claimed < mostMessages) {
+    process.batched?.(total);
+    const batch = await drainBatch(options, bounds, process);
+    last = batch.claimed;
+    total = sum(total, batch);
+  }
+  return total;
+}
+
+function sum(a: DrainReport, b: DrainReport): DrainReport {
+  return {
+    claimed: a.claimed + b.claimed,
+    delivered: a.delivered + b.delivered,
+    retried: a.retried + b.retried,
+    dead: a.dead + b.dead,
+    released: a.released + b.released,
+  };
+}
+
+async function drainBatch(
+  options: DrainOptions,
+  { batchSize, concurrency, leaseMs }: DrainBounds,
+  process: DrainingProcess,
+): Promise<DrainReport> {
   const { outbox, signal } = options;
   const tally = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
   const log = options.log ?? createLog({ level: 'warn', role: 'drain' });
@@ -206,7 +237,9 @@ function retrying(deliver: Deliver, { retryDelayMs }: DrainOptions, log: Log): D
     const delivery = await deliver(message, signal);
     const { outcome, thrown } = delivery;
     if (outcome.type !== 'failure' || outcome.failure.type !== 'transient') return delivery;
-    const asked = quietly(log, () => retryDelayMs({ message, error: thrown }));
+    const asked = quietly(log, () =>
+      retryDelayMs({ message: { ...message, attempts: message.attempt }, error: thrown }),
+    );
     if (asked !== undefined && !(Number.isFinite(asked) && asked >= 0))
       log.error({ message: message.id }, 'retryDelayMs gave no number of milliseconds: the policy decides');
     const usable = asked !== undefined && Number.isFinite(asked) && asked >= 0;

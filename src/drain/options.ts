@@ -1,7 +1,7 @@
 // What a drain is given, and its bounds.
 
 import type { PgPool, Transactions } from '../db/transaction.ts';
-import type { Registry } from '../define/registry.ts';
+import { isRegistry, type Registry } from '../define/registry.ts';
 import { checkOptions } from '../define/shape.ts';
 import type { Batching } from '../delivery/batching.ts';
 import type { Guard } from '../email/guard.ts';
@@ -32,6 +32,11 @@ export type DrainOptions = {
   readonly registry: Registry;
   /** Messages at most: 1 … 10,000, default 100. */
   readonly batchSize?: number | undefined;
+  /**
+   * Batch after batch until nothing is due: an event, its listeners and what they enqueue in one call. Ends after 100,000 messages, so that
+   * handlers which enqueue one another do not keep it for ever. Default false.
+   */
+  readonly untilEmpty?: boolean | undefined;
   /** Deliveries at a time: 1 … 500, default 10. */
   readonly concurrency?: number | undefined;
   /** For the transactions of handlers (`ctx.db`). Without it, a handler that needs one fails. */
@@ -42,7 +47,8 @@ export type DrainOptions = {
   readonly leaseMs?: Milliseconds | undefined;
   /** The delay of a retry, exactly, in ms; undefined: the retry policy's. */
   retryDelayMs?(failed: {
-    readonly message: ClaimedMessage;
+    /** `attempts` is its `attempt` under the name of the column: the claims so far, 1 after the first. */
+    readonly message: ClaimedMessage & { readonly attempts: number };
     readonly error: unknown;
   }): Milliseconds | undefined;
   readonly instrumentation?: DrainInstrumentation | undefined;
@@ -59,6 +65,7 @@ export const drainOptionNames = [
   'outbox',
   'registry',
   'batchSize',
+  'untilEmpty',
   'concurrency',
   'pool',
   'email',
@@ -80,6 +87,7 @@ export type DrainBounds = {
 
 /** @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option) */
 export function checkedBounds(options: DrainOptions): DrainBounds {
+  checkParts(options);
   checkOptions('drainOutbox', options, drainOptionNames);
   const { batchSize = 100, concurrency = 10, leaseMs = 15_000 } = options;
   const inRange = (name: string, value: number, low: number, high: number): void => {
@@ -93,4 +101,21 @@ export function checkedBounds(options: DrainOptions): DrainBounds {
   inRange('concurrency', concurrency, 1, 500);
   inRange('leaseMs', leaseMs, 100, 3_600_000);
   return { batchSize, concurrency, leaseMs };
+}
+
+/** What a drain needs, before its options are looked at one by one: other outboxes take handlers under other names. */
+function checkParts(options: DrainOptions): void {
+  const given = options as Partial<Record<string, unknown>>;
+  const foreign = ['eventBus', 'events', 'listeners', 'jobs', 'actions'].filter((name) => name in given);
+  if (foreign.length > 0 || !isRegistry(given['registry']))
+    throw new WaybillError(
+      'drain_options_invalid',
+      `drainOutbox takes its handlers as one registry${foreign.length > 0 ? `, not as ${foreign.join(', ')}` : ''}: registry: defineOutboxRegistry({ events, listeners, jobs }); a listener is what other libraries subscribe to an event bus`,
+    );
+  const { claimBatch } = (given['outbox'] ?? {}) as Partial<OutboxPort>;
+  if (typeof claimBatch !== 'function')
+    throw new WaybillError(
+      'drain_options_invalid',
+      'drainOutbox needs an outbox: createPostgresOutbox(pool) or createMemoryOutbox()',
+    );
 }

@@ -12,6 +12,8 @@ export type EmailFacts = {
   readonly code?: string | undefined;
   /** Of the reply, such as 550. */
   readonly responseCode?: number | undefined;
+  /** The enhanced status code of the reply, such as 5.7.1 (RFC 3463). Left out, it is read from the message where one stands after the reply's code. */
+  readonly enhancedCode?: string | undefined;
   /** What was answered, such as `RCPT TO`. */
   readonly command?: string | undefined;
   /** Of the answer, for a far side that speaks HTTP. */
@@ -26,6 +28,7 @@ export class EmailError extends Error {
   readonly phase: Phase;
   readonly code: string | undefined;
   readonly responseCode: number | undefined;
+  readonly enhancedCode: string | undefined;
   readonly command: string | undefined;
   readonly status: number | undefined;
   readonly retryAfter: Milliseconds | undefined;
@@ -36,8 +39,14 @@ export class EmailError extends Error {
     this.phase = facts.phase;
     this.code = facts.code;
     this.responseCode = facts.responseCode;
+    this.enhancedCode = facts.enhancedCode ?? enhancedCodeIn(message);
     this.command = facts.command;
     this.status = facts.status;
     this.retryAfter = facts.retryAfter;
   }
+}
+
+/** RFC 2034, section 4: it follows the reply's code. */
+function enhancedCodeIn(message: string): string | undefined {
+  return /\b[245]\d\d[ -]([245]\.\d{1,3}\.\d{1,3})\b/.exec(message.slice(0, 2_000))?.[1];
 }

@@ -1,7 +1,8 @@
 // The text part of an email that was written in html only: for readers without html, and for filters that expect both.
 
-import { createRequire } from 'node:module';
 import type { compile, HtmlToTextOptions } from 'html-to-text';
+import { WaybillError } from '../outbox/errors.ts';
+import { loadPackage } from '../packages.ts';
 
 /** Beyond this an email's text is cut; reading html takes time that grows with it. */
 const MAX_HTML = 1_000_000;
@@ -23,8 +24,17 @@ let convert: ReturnType<typeof compile> | undefined;
 
 /** Loaded for the first email that needs it: most processes write none. Not `await import`, because a message is made without waiting. */
 function converter(): ReturnType<typeof compile> {
-  const load = createRequire(import.meta.url);
-  return (convert ??= (load('html-to-text') as { compile: typeof compile }).compile(options));
+  return (convert ??= loaded().compile(options));
+}
+
+/** @throws WaybillError `package_missing`: in a bundle whose packages do not lie beside it */
+function loaded(): { compile: typeof compile } {
+  const module = loadPackage<{ compile: typeof compile }>('html-to-text');
+  if (module) return module;
+  throw new WaybillError(
+    'package_missing',
+    'the text part of an email in html alone is made by html-to-text, which is not installed beside this bundle: give the email a text, or deploy node_modules/html-to-text',
+  );
 }
 
 /** @returns undefined when the html holds no text */

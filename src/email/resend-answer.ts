@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import type { Milliseconds } from '../ports.ts';
-import { isCertificateCode } from './decide.ts';
+import { isCertificateCode } from './smtp-rules.ts';
 import type { EmailError, EmailFacts } from './error.ts';
 
 export type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };

@@ -4,7 +4,8 @@
 import type { NodemailerError } from 'nodemailer';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Milliseconds } from '../ports.ts';
-import { EmailError } from './error.ts';
+import { ruleOf } from './decide.ts';
+import { EmailError, type Phase } from './error.ts';
 import { mailOf } from './mime.ts';
 import type { EmailProvider, Receipt } from './provider.ts';
 
@@ -114,18 +115,22 @@ function isLoopback(host: string): boolean {
 }
 
 function refusedRecipient(error: NodemailerError): Receipt['rejected'][number] {
-  const { recipient = '', response, message, responseCode = 0 } = error;
-  return { address: recipient, error: response ?? message, temporary: isTemporary(responseCode) };
+  const { recipient = '', response, message } = error;
+  const { type } = ruleOf(factsOf(error, 'answered'));
+  return { address: recipient, error: response ?? message, temporary: type !== 'permanent' };
 }
 
-/** RFC 5321, section 4.2.1; 552 to RCPT is an old way of saying 452 (section 4.5.3.1.10). */
-function isTemporary(responseCode: number): boolean {
-  return Math.floor(responseCode / 100) === 4 || responseCode === 552;
-}
+/** Of many refused recipients the one that says most about the others: what concerns us, then what passes. */
+const weight = { operator: 2, transient: 1, permanent: 0 } as const;
 
 function emailError(error: NodemailerError, { sent }: Progress): EmailError {
+  const refusals = (error.rejectedErrors ?? []).map((one) => factsOf(one, 'answered'));
+  const [worst] = refusals.toSorted((one, other) => weight[ruleOf(other).type] - weight[ruleOf(one).type]);
+  return worst ?? factsOf(error, error.responseCode ? 'answered' : sent ? 'sent' : 'connect');
+}
+
+function factsOf(error: NodemailerError, phase: Phase): EmailError {
   const { message, responseCode, command, code, originalCode } = error;
-  const phase = responseCode ? 'answered' : sent ? 'sent' : 'connect';
   const facts = {
     provider: 'smtp',
     phase,

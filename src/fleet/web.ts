@@ -8,6 +8,7 @@ import { createRegistry } from '../define/registry.ts';
 import { drainOutbox } from '../drain/drain.ts';
 import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webPart } from '../http/part.ts';
+import { createEvents } from '../metrics/events.ts';
 import { publishZeroes } from '../metrics/zeroes.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Part } from '../process/run.ts';
@@ -47,8 +48,12 @@ export const webRole: Role = async (host) => {
       secret: config.cronSecret,
       onError: (error) => log.error({ err: error }, 'the drain failed'),
     },
-    (options) =>
-      drainOutbox(options, { events: host.events, gatekeeper, startProbes: () => startProbes(db) }),
+    (options) => {
+      // Each line of these deliveries names the call that drained, beside the request that recorded the message.
+      const called = log.child({ drainRequestId: options.requestId, drainTraceId: options.traceId });
+      const events = createEvents(called, host.metrics);
+      return drainOutbox(options, { events, gatekeeper, startProbes: () => startProbes(db) });
+    },
   );
   const part = webPart(host, { registry, runner, nudge, drain, giveUp });
   const whole: Part = {

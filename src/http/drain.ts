@@ -7,12 +7,14 @@ import { checkOptions } from '../define/shape.ts';
 import { drainOptionNames, type DrainOptions } from '../drain/options.ts';
 import { drainOutbox, type DrainReport } from '../drain/drain.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { isTraceparent } from '../outbox/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import { deadline } from '../timer.ts';
 import { isBearer } from '../process/health.ts';
+import { traceIdOf } from '../trace/trace.ts';
 import { problemBody, problemOf } from './problems.ts';
 
-export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId'> & {
+export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId' | 'traceId'> & {
   /** What callers send as `Authorization: Bearer …`. Null or empty: the route is closed and answers 503. */
   readonly secret: string | null | undefined;
   /** The largest batch that a caller may ask for with `?batchSize=`: 1 … 10,000, default 1,000. `batchSize` is the default of each call. */
@@ -25,17 +27,21 @@ export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId'> & {
 
 export type FetchHandler = (request: Request) => Promise<Response>;
 
+/** The handler itself, and under the names of its methods: `export const { GET, POST } = createOutboxDrainRoute({ … })` in Next.js. */
+export type DrainRoute = FetchHandler & { readonly GET: FetchHandler; readonly POST: FetchHandler };
+
 /** @throws WaybillError `definition_invalid` when an option is unknown */
 export function createOutboxDrainRoute(
   options: DrainRouteOptions,
   drain: (options: DrainOptions) => Promise<DrainReport> = drainOutbox,
-): FetchHandler {
+): DrainRoute {
   const own = ['secret', 'maxBatchSize', 'timeLimitMs', 'onError'];
   checkOptions('createOutboxDrainRoute', options, [...own, ...drainOptionNames]);
   const { secret, maxBatchSize = 1_000, timeLimitMs = 25_000, onError, ...drainOptions } = options;
-  return async (request) => {
+  const handler: FetchHandler = async (request) => {
     const requestId = request.headers.get('x-request-id') ?? randomUUID();
     const limit = deadline(timeLimitMs);
+    const traceId = traceIdOf(traceparentIn(request)) ?? undefined;
     try {
       checkRequest(request, secret);
       const batchSize = batchSizeOf(
@@ -44,7 +50,7 @@ export function createOutboxDrainRoute(
         maxBatchSize,
       );
       const signal = AbortSignal.any([request.signal, limit.signal]);
-      return Response.json(await drain({ ...drainOptions, batchSize, signal, requestId }), {
+      return Response.json(await drain({ ...drainOptions, batchSize, signal, requestId, traceId }), {
         headers: noStore,
       });
     } catch (error) {
@@ -57,6 +63,13 @@ export function createOutboxDrainRoute(
       limit.stop();
     }
   };
+  return Object.assign(handler, { GET: handler, POST: handler });
+}
+
+/** W3C Trace Context: what is malformed counts as absent (section 3.2). */
+function traceparentIn({ headers }: Request): string | undefined {
+  const given = headers.get('traceparent');
+  return isTraceparent(given) ? given : undefined;
 }
 
 const noStore = { 'cache-control': 'no-store' };
@@ -97,10 +110,12 @@ export function addDrain(server: FastifyInstance, handler: FetchHandler): void {
       reply.raw.once('close', () => reply.raw.writableFinished || gone.abort());
       const authorization =
         headers.authorization === undefined ? {} : { authorization: headers.authorization };
+      const { traceparent } = headers;
+      const traced = typeof traceparent === 'string' ? { traceparent } : {};
       const request = new Request(new URL(url, 'http://localhost'), {
         method,
         signal: gone.signal,
-        headers: { ...authorization, 'x-request-id': id },
+        headers: { ...authorization, ...traced, 'x-request-id': id },
       });
       const response = await handler(request);
       return reply

@@ -3,6 +3,7 @@
 // (npm run bench -- record). Node draws it for many at a time.
 
 import { randomUUID } from 'node:crypto';
+import { WaybillError } from './errors.ts';
 
 /**
  * Makes ids in ascending order: 48 bits of milliseconds, a counter of 12 bits (section 6.2, method 1), and what is random in a version 4.
@@ -23,3 +24,18 @@ export function idsInOrder(now: () => number): () => string {
 
 /** One order for the whole process. */
 export const newId = idsInOrder(Date.now);
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/**
+ * A claim as it is settled by hand. The error never repeats what was given: it may be a claim token.
+ * @throws WaybillError `claim_invalid`
+ */
+export function checkClaim(method: 'markDelivered' | 'markFailed', id: unknown, claimToken: unknown): void {
+  const isRight = [id, claimToken].every((given) => typeof given === 'string' && uuid.test(given));
+  if (isRight) return;
+  throw new WaybillError(
+    'claim_invalid',
+    `${method} takes the id and the claim token as two arguments: ${method}(message.id, message.claimToken${method === 'markFailed' ? ', error' : ''})`,
+  );
+}

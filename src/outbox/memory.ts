@@ -6,7 +6,7 @@ import { checkMessage, type CheckedMessage, type Enqueued, type NewMessage } fro
 import type { Settlement } from './outcome.ts';
 import type { Savepoint } from '../db/transaction.ts';
 import type { OutboxPort, Settled } from './port.ts';
-import { newId } from './id.ts';
+import { checkClaim, newId } from './id.ts';
 import { isAllowed } from './transitions.ts';
 
 export type MemoryOutbox = OutboxPort & {
@@ -139,9 +139,11 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       return due.map((message) => claim(message, request, now()));
     },
     async markDelivered(id, claimToken, then = []) {
+      checkClaim('markDelivered', id, claimToken);
       return (await settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
     },
     async markFailed(id, claimToken, error, options = {}) {
+      checkClaim('markFailed', id, claimToken);
       const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
       const ended = permanent
         ? { to: 'dead' as const, error, ambiguous }

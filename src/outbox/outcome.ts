@@ -8,7 +8,8 @@ import type { NewMessage } from './message.ts';
  * - `transient`: the next attempt may succeed; `retryAfter` is what the far side asked for, in milliseconds. With `holdsQueue` it asked
  *   everybody: the whole queue waits, and the attempt is given back, for it says nothing about the message.
  * - `permanent`: no retry can mend it.
- * - `operator`: nobody's message is at fault (a wrong password, a revoked key): the queue is parked, the attempt given back.
+ * - `operator`: nobody's message is at fault (a wrong password, a revoked key): the queue is parked, the attempt given back. With `maybeOwn`
+ *   this message alone may be the reason all the same; when others pass and it fails again, the failure is its own.
  * `ambiguous`: the far side may have accepted it; nobody knows.
  */
 export type Failure = {
@@ -16,6 +17,7 @@ export type Failure = {
   readonly message: string;
   readonly retryAfter?: Milliseconds;
   readonly holdsQueue?: true;
+  readonly maybeOwn?: true;
   readonly ambiguous?: boolean;
 };
 

@@ -16,52 +16,89 @@ const relapse = `interval '2 minutes'`;
 /** The probe's parcel is fetched within this, or another message becomes the probe. A claimed one holds its right by its lease. */
 const right = `interval '10 seconds'`;
 
-const longer = `least(${longestInterval}, 2 * coalesce(q.probe_ms, ${firstProbe / 2}))`;
+/** When the message may be the reason itself, another one is tried soon: as many as this, then at the usual intervals. */
+const soonProbe = 1_000;
+const triedSoon = 50;
+/** Ids that a queue remembers, the latest. */
+const remembered = 200;
+
+const longer = `least(${longestInterval}, greatest(${firstProbe}, 2 * coalesce(q.probe_ms, ${firstProbe / 2})))`;
+const and = (column: string, id: string): string =>
+  `(array_remove(q.${column}, ${id}) || ${id})[cardinality(q.${column}) - ${remembered - 2} :]`;
+const andIf = (when: string, column: string, id: string): string =>
+  `case when ${when} then ${and(column, id)} else q.${column} end`;
 const after = (ms: string): string => `now() + ${ms} * interval '1 millisecond'`;
 const noProbe = 'probe_message = null, probe_until = null';
 
 /** Reasons are shown beside one another, not kept for ever: a line of them is enough. */
 const reasonLength = 500;
 
+const firstInterval = `case when $5 then ${soonProbe} when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end`;
+
 /**
- * Queue, reason, worker, message. Answers with a row if this call parked it: not when it is parked already, nor on the word of an attempt
- * that was claimed before the queue was reopened.
+ * Queue, reason, worker, message, whether that message may be the reason itself. Answers with a row if this call parked it: not when it is parked
+ * already, nor on the word of an attempt that was claimed before the queue was reopened.
  */
 export const parkSql = `
-  insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms)
-  values ($1, now(), $3, $2, ${after(String(firstProbe))}, ${firstProbe})
+  insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms, probed, maybe_own)
+  values ($1, now(), $3, $2, ${after(`case when $5 then ${soonProbe} else ${firstProbe} end`)}, ${firstProbe}, array[$4::uuid],
+          case when $5 then array[$4::uuid] else '{}' end)
   on conflict (name) do update
      set parked_at = excluded.parked_at, parked_by = excluded.parked_by, parked_reason = excluded.parked_reason, probes = 0, ${noProbe},
-         probe_ms = case when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end,
-         probe_at = ${after(`case when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end`)}
+         probe_ms = ${firstInterval}, probe_at = ${after(firstInterval)},
+         probed = excluded.probed, maybe_own = ${andIf('$5', 'maybe_own', '$4::uuid')}
    where q.parked_at is null
-     and not exists (select from waybill.outbox_messages m where m.id = $4 and m.claimed_at < q.reopened_at)
+     and not exists (select from waybill.outbox_messages m where m.id = $4::uuid and m.claimed_at < q.reopened_at)
   returning name`;
 
+/** Queue, message, whether it may be the reason itself: it met the failure that its queue is parked for. */
+export const blameSql = `
+  update waybill.queues q
+     set probed = ${and('probed', '$2::uuid')}, maybe_own = ${andIf('$3', 'maybe_own', '$2::uuid')}
+   where name = $1 and parked_at is not null`;
+
+/** Queue, message: it failed before in the same way, and others have passed since. */
+export const isOwnFaultSql = `
+  select from waybill.queues where name = $1 and parked_at is null and $2::uuid = any(maybe_own)`;
+
+export type Meeting = {
+  readonly reason: string;
+  readonly worker: string;
+  readonly message: string;
+  /** The message may be the reason. */
+  readonly maybeOwn?: boolean;
+};
+
+/** @returns `parked` when this call did it; `own` when the failure is the message's own after all */
 export async function park(
   db: Executor,
   queue: string,
-  about: { readonly reason: string; readonly worker: string; readonly message: string },
-): Promise<boolean> {
-  const values = [queue, about.reason.slice(0, reasonLength).toWellFormed(), about.worker, about.message];
-  return (await db.executeSql(parkSql, values)).rows.length > 0;
+  { reason, worker, message, maybeOwn = false }: Meeting,
+): Promise<'parked' | 'was parked' | 'own'> {
+  if (maybeOwn && (await db.executeSql(isOwnFaultSql, [queue, message])).rows.length > 0) return 'own';
+  const values = [queue, reason.slice(0, reasonLength).toWellFormed(), worker, message, maybeOwn];
+  if ((await db.executeSql(parkSql, values)).rows.length > 0) return 'parked';
+  await db.executeSql(blameSql, [queue, message, maybeOwn]);
+  return 'was parked';
 }
 
-/** The probe failed like those before it: queue, message, reason. */
+const nextInterval = `case when $4 and $2::uuid <> all(q.maybe_own) and cardinality(q.maybe_own) < ${triedSoon} then ${soonProbe} else ${longer} end`;
+
+/** The probe failed like those before it: queue, message, reason, whether it may be the reason itself. */
 export const probeFailedSql = `
   update waybill.queues q
-     set probes = probes + 1, probe_ms = ${longer}, probe_at = ${after(longer)}, parked_reason = $3, ${noProbe}
-   where name = $1 and parked_at is not null and probe_message = $2
+     set probes = probes + 1, probe_ms = ${nextInterval}, probe_at = ${after(nextInterval)}, parked_reason = $3, ${noProbe},
+         probed = ${and('probed', '$2::uuid')}, maybe_own = ${andIf('$4', 'maybe_own', '$2::uuid')}
+   where name = $1 and parked_at is not null and probe_message = $2::uuid
   returning probe_ms as "nextMs"`;
 
 /** @returns milliseconds until the next one; undefined when the queue was reopened meanwhile */
 export async function probeFailed(
   db: Executor,
   queue: string,
-  message: string,
-  reason: string,
+  { message, reason, maybeOwn = false }: Omit<Meeting, 'worker'>,
 ): Promise<Milliseconds | undefined> {
-  const values = [queue, message, reason.slice(0, reasonLength).toWellFormed()];
+  const values = [queue, message, reason.slice(0, reasonLength).toWellFormed(), maybeOwn];
   return (await db.executeSql<{ nextMs: Milliseconds }>(probeFailedSql, values)).rows[0]?.nextMs;
 }
 
@@ -77,8 +114,10 @@ export async function giveBackProbe(db: Executor, queue: string, message: string
 /** The far side answered the probe as it answers any message; the relays are told at once. */
 export const reopenSql = `
   with reopened as (
-    update waybill.queues set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), ${noProbe}
-     where name = $1 and parked_at is not null and probe_message = $2
+    update waybill.queues
+       set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), ${noProbe},
+           probed = '{}', maybe_own = array_remove(maybe_own, $2::uuid)
+     where name = $1 and parked_at is not null and probe_message = $2::uuid
     returning name)
   select name, pg_notify('${outboxChannel}', name) from reopened`;
 
@@ -109,26 +148,37 @@ export async function areProbesDue(db: Executor): Promise<boolean> {
   return (await db.executeSql(probesDueSql)).rows.length > 0;
 }
 
+const waiting = `
+         where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+           and available_at <= now() and attempts < max_attempts`;
+
 /**
  * Gives, for each parked queue whose time has come and where nobody has the right to be the probe, that right to its most urgent due
- * message, and stamps it as relayed. Part of the relay's transaction.
+ * message, and stamps it as relayed. One that met the failure already is chosen again only when no other waits. Part of the relay's
+ * transaction.
  */
 export const startProbesSql = `
   with recursive ${lanes},
   ready as (
-    select name from waybill.queues q
+    select name, probed from waybill.queues q
      where ${isParkedOnly} and probe_at <= now() and (probe_until > now()) is not true
        and not exists (select from waybill.outbox_messages m
                         where m.id = q.probe_message and m.status = 'sending' and m.claimed_until > now())
        for update skip locked),
-  chosen as (
+  other as (
     select distinct on (lane.queue) lane.queue, w.id
       from ready join lane on lane.queue = ready.name cross join lateral (
-        select id from waybill.outbox_messages
-         where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-           and available_at <= now() and attempts < max_attempts
+        select id from waybill.outbox_messages ${waiting} and id <> all(ready.probed)
          order by available_at limit 1 for update skip locked) w
      order by lane.queue, lane.priority desc),
+  again as (
+    select distinct on (lane.queue) lane.queue, w.id
+      from ready join lane on lane.queue = ready.name cross join lateral (
+        select id from waybill.outbox_messages ${waiting}
+         order by available_at limit 1 for update skip locked) w
+     where ready.name not in (select queue from other)
+     order by lane.queue, lane.priority desc),
+  chosen as (select queue, id from other union all select queue, id from again),
   entitled as (
     update waybill.queues q set probe_message = chosen.id, probe_until = now() + ${right} from chosen where q.name = chosen.queue)
   update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))

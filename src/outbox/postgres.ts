@@ -6,6 +6,7 @@ import { claimDueSql, claimIdsSql } from './claim.ts';
 import { claimedMessage, type ClaimedRow } from './claimed.ts';
 import { extendSql } from './extend.ts';
 import { expireSql } from './lapsed.ts';
+import { checkClaim } from './id.ts';
 import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
 import { onceOn } from './once.ts';
 import { cancelSql } from './operate.ts';
@@ -56,9 +57,11 @@ export function createPostgresOutbox(
       return rows.map(claimedMessage);
     },
     async markDelivered(id, claimToken, then = []) {
+      checkClaim('markDelivered', id, claimToken);
       return (await outbox.settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
     },
     async markFailed(id, claimToken, error, options: FailOptions = {}) {
+      checkClaim('markFailed', id, claimToken);
       const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
       const settlement: Settlement = permanent
         ? { id, claimToken, to: 'dead', error, ambiguous }

@@ -128,7 +128,8 @@ export const resumeSql = `
     update waybill.queues
        set paused_at = null, paused_by = null, paused_reason = null, held_at = null, held_until = null, held_reason = null,
            reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
-           parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null
+           parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null,
+           probed = '{}', maybe_own = '{}'
      where name = $1 returning name)
   select name, pg_notify('${outboxChannel}', name) from resumed`;
 

@@ -140,7 +140,7 @@ export function checkId(id: string): void {
   if (!isMessageId(id))
     throw new WaybillError(
       'invalid_id',
-      `${JSON.stringify(id.slice(0, 80))} is no message id: an id is a UUID`,
+      `${JSON.stringify(String(id).slice(0, 80))} is no message id: an id is a UUID`,
     );
 }
 

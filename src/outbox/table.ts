@@ -1,8 +1,8 @@
 // The outbox under a table name of the user's own. The statements are written for `waybill.outbox_messages`; another name is put into
 // their text, validated and quoted. Beside the table stand others, named after it: `…_attempts`, `…_keys`, `…_ledger` and so on.
 
-import { readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { migrationText } from '../db/migration-text.ts';
 import { WaybillError } from './errors.ts';
 
 export type TableOptions = {
@@ -59,10 +59,7 @@ const files = [
  */
 export function createPostgresOutboxSetupStatements({ tableName }: TableOptions = {}): string[] {
   const named = tableNamed(tableName);
-  const sources = files.map((file) => {
-    const text = readFileSync(new URL(`../../sql/${file}`, import.meta.url), 'utf8').replaceAll('\r\n', '\n');
-    return { id: `waybill/${file}`, text };
-  });
+  const sources = files.map((file) => ({ id: `waybill/${file}`, text: migrationText(file) }));
   const made = sources.flatMap(({ text }) => commands(text)).map(repeatable);
   if (tableName === undefined) return [...made, migrationsTable, ...sources.map(applied)];
   const { table } = parse(tableName);

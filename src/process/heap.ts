@@ -25,6 +25,9 @@ const usualRest: Milliseconds = 60_000;
 /** Of the young generation, both of its halves: V8's own bound is 128 MB, and most of what a worker that drains would hold. */
 const mostYoung = 32 * 1024 * 1024;
 
+/** The flags and the figures are V8's. Bun runs on JavaScriptCore, which needs no such bounds. */
+const isV8 = process.versions.bun === undefined;
+
 let held: string | undefined; // of the whole process, as V8's flags are
 
 /** Before the modules of a role are loaded. */
@@ -37,6 +40,7 @@ export function keepHeapSmall(): void {
  * @param restMs how long there must have been none
  */
 export function growHeapWithWork(restMs: Milliseconds = usualRest): void {
+  if (!isV8) return;
   // V8's own way to give memory back drops the hidden classes of which there is no object at the moment, and all code compiled for them.
   setFlagsFromString('--no-memory-reducer-favors-memory');
   let last = Number.NEGATIVE_INFINITY;
@@ -56,6 +60,7 @@ export function growHeapWithWork(restMs: Milliseconds = usualRest): void {
 
 /** Collects all garbage and gives free pages back to the system. It stops the process for some 20 to 60 ms. */
 export function collectAll(): void {
+  if (!isV8) return;
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as NodeJS.GCFunction;
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
@@ -73,6 +78,7 @@ function isGrown(): boolean {
 }
 
 function hold(still: boolean, isLarge: boolean): void {
+  if (!isV8) return;
   const factors = `--semi-space-growth-factor=${still || isLarge ? 1 : 2} --heap-growing-percent=${still ? idleGrowth : busyGrowth}`;
   if (factors === held) return;
   held = factors;

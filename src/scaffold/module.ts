@@ -1,4 +1,4 @@
-// The application's module: its one call of defineApp, what is listed there, and the edits that list more. What is not understood is
+// The application's module: its one call of defineApp or defineOutboxRegistry, what is listed there, and the edits that list more. What is not understood is
 // never edited: the error says which lines a person must add.
 
 import { WaybillError } from '../outbox/errors.ts';
@@ -13,23 +13,25 @@ export type Entry = { readonly property: Property; readonly name: string; readon
 
 export type AppModule = {
   readonly source: Source;
-  /** Where defineApp comes from, such as `waybill`. */
+  /** Where `maker` comes from, such as `waybill`. */
   readonly library: string;
+  /** `defineApp` or `defineOutboxRegistry`. */
+  readonly maker: string;
   readonly options: Node;
 };
 
 /** @throws WaybillError `app_not_understood`, `source_invalid` */
 export function readModule(file: string, text: string): AppModule {
   const source = readSource(file, text);
-  const calls = callsOf(source, ['defineApp']);
+  const calls = callsOf(source, ['defineApp', 'defineOutboxRegistry']);
   const [found] = calls;
-  if (!found) refuse(file, 'it does not call defineApp, imported by name');
-  if (calls.length > 1) refuse(file, 'it calls defineApp more than once');
+  if (!found) refuse(file, 'it does not call defineApp or defineOutboxRegistry, imported by name');
+  if (calls.length > 1) refuse(file, 'it calls defineApp or defineOutboxRegistry more than once');
   const options = valueOf(source, children(found.call, 'arguments')[0] ?? undefined);
-  if (options?.type !== 'ObjectExpression') refuse(file, 'defineApp is not given an object literal');
+  if (options?.type !== 'ObjectExpression') refuse(file, `${found.name} is not given an object literal`);
   if (children(options, 'properties').some((one) => one?.type === 'SpreadElement'))
-    refuse(file, 'defineApp is given a spread object');
-  return { source, library: found.from, options };
+    refuse(file, `${found.name} is given a spread object`);
+  return { source, library: found.from, maker: found.name, options };
 }
 
 /**
@@ -47,24 +49,30 @@ export function register(
     return entries.reduce((now, entry) => registerOne(readModule(file, now), entry, crons), text);
   } catch (error) {
     if (!(error instanceof WaybillError) || error.code !== 'app_not_understood') throw error;
-    throw new WaybillError('app_not_understood', `${error.message}. Add this yourself:\n${byHand(entries)}`);
+    throw new WaybillError(
+      'app_not_understood',
+      `${error.message}. Add this yourself:\n${byHand(text, entries)}`,
+    );
   }
 }
 
 /** What a person writes when we cannot. */
-function byHand(entries: readonly Entry[]): string {
+function byHand(text: string, entries: readonly Entry[]): string {
+  const maker = text.includes('defineOutboxRegistry(') ? 'defineOutboxRegistry' : 'defineApp';
   const imports = entries.flatMap(({ name, from }) =>
     from === null ? [] : [`  import { ${name} } from '${from}';`],
   );
-  const listed = entries.map(({ property, name }) => `  in defineApp: ${property}: [ …, ${name}]`);
+  const listed = entries.map(({ property, name }) => `  in ${maker}: ${property}: [ …, ${name}]`);
   return [...imports, ...listed].join('\n');
 }
 
 function registerOne(
-  { source, options }: AppModule,
+  { source, options, maker }: AppModule,
   { property, name, from }: Entry,
   crons: readonly string[],
 ): string {
+  if (property === 'cron' && maker !== 'defineApp')
+    refuse(source.file, `${maker} takes no cron: make the application with defineApp`);
   const there = importsOf(source).find((one) => one.from === from && one.imported === name && !one.typeOnly);
   const local = from === null ? name : (there?.local ?? freeName(source, name));
   const edits = listEdits({ source, options, crons }, property, local);

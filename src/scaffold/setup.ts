@@ -9,9 +9,12 @@ export type NewFile = { readonly name: string; readonly text: string };
 
 const roles = ['web', 'relay', 'email', 'jobs', 'scheduler'];
 
+/** Not npx: it and npm keep SIGTERM to themselves, and the worker behind them would go on after a deploy. */
+const command = 'node node_modules/waybill/dist/cli/main.js';
+
 export const procfileLines = [
-  'release: npx waybill release',
-  ...roles.map((role) => `${role}: npx waybill run ${role}`),
+  `release: ${command} release`,
+  ...roles.map((role) => `${role}: ${command} run ${role}`),
 ];
 
 export const environmentLines = [

@@ -11,17 +11,22 @@ import type { OutboxPort } from '../outbox/port.ts';
 export type HandlerDatabase = Pick<Database, 'transaction'> & {
   /** The outbox of a transaction that runs. */
   outboxOn(tx: Executor): OutboxPort;
+  /** The outbox of the transaction that began last. */
+  latest(): OutboxPort;
 };
 
 export function handlerDatabase(outbox: MemoryOutbox, given: PgLike | undefined): HandlerDatabase {
   const running = new WeakMap<Executor, OutboxPort>();
+  let last: OutboxPort = outbox;
   const client = checkedClient(given);
   return {
     outboxOn: (tx) => running.get(tx)!,
+    latest: () => last,
     async transaction(body) {
       const work = outbox.begin();
       const tx = transactionOn(client, work);
       running.set(tx, work.outbox);
+      last = work.outbox;
       const result = await body(tx);
       work.commit();
       return result;

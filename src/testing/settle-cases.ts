@@ -28,6 +28,29 @@ export const settleCases: readonly OutboxCase[] = [
     },
   ),
 
+  outboxCase(
+    'C: what is no claim is refused, and the error does not repeat a token',
+    async ({ port, claimed, see }) => {
+      const { id, claimToken } = await claimed();
+      const wrong: [unknown, unknown][] = [
+        [{ id, claimToken }, undefined],
+        [id, undefined],
+        [id, `${claimToken}x`],
+        [[id], claimToken],
+      ];
+      for (const [first, second] of wrong)
+        for (const settle of [port.markDelivered, port.markFailed] as ((
+          ...given: unknown[]
+        ) => Promise<unknown>)[])
+          await assert.rejects(settle(first, second, []), (error: Error & { code?: string }) => {
+            assert.equal(error.code, 'claim_invalid');
+            assert.ok(!error.message.includes(claimToken.slice(0, 13)));
+            return true;
+          });
+      assert.deepEqual(await see(id), { status: 'sending', attempts: 1, lastError: null });
+    },
+  ),
+
   outboxCase('a released message has its attempt back', async ({ port, claimed, claim, see }) => {
     const { id, claimToken, queue } = await claimed();
     await port.settle([{ id, claimToken, to: 'released', error: null, delay: 0 }]);

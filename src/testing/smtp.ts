@@ -32,8 +32,11 @@ export type FakeMail = {
   };
 };
 
+/** A refusal word for word: `{ code: 554, text: '5.7.1 Relay access denied' }`. */
+export type SmtpRefusal = { readonly code: number; readonly text: string };
+
 /** Undefined accepts; a number is the reply's code; `drop` closes the connection without a reply; `hang` never replies. */
-export type SmtpReply = number | 'drop' | 'hang' | undefined;
+export type SmtpReply = number | SmtpRefusal | 'drop' | 'hang' | undefined;
 
 export type SmtpStage = 'connect' | 'mail' | 'rcpt' | 'data';
 
@@ -116,15 +119,17 @@ async function packages() {
 type Reply = (stage: SmtpStage, about: string, done: Done) => void;
 
 function replier(answer: SmtpAnswer, drop: () => void): Reply {
-  const say = (code: SmtpReply, stage: SmtpStage, done: Done): void => {
-    if (code === 'drop') drop();
-    else if (code !== 'hang')
-      done(code === undefined ? null : Object.assign(new Error(`no ${stage}`), { responseCode: code }));
+  const say = (said: SmtpReply, stage: SmtpStage, done: Done): void => {
+    if (said === 'drop') return drop();
+    if (said === 'hang') return undefined;
+    if (said === undefined) return done(null);
+    const { code, text } = typeof said === 'number' ? { code: said, text: `no ${stage}` } : said;
+    done(Object.assign(new Error(text), { responseCode: code }));
   };
   return (stage, about, done) => {
-    const code = answer(stage, about);
-    if (code instanceof Promise) code.then((later) => say(later, stage, done), done);
-    else say(code, stage, done);
+    const said = answer(stage, about);
+    if (said instanceof Promise) said.then((later) => say(later, stage, done), done);
+    else say(said, stage, done);
   };
 }
 

@@ -1,7 +1,15 @@
 // The spans of a message on its way: created where it is recorded, sent by the relay, processed by a worker.
 
-import type { Span } from '@opentelemetry/api';
-import { continued, currentTraceparent, fail, inSpan, isTraced, mark, spanOf } from './trace.ts';
+import {
+  continued,
+  currentTraceparent,
+  fail,
+  inSpan,
+  isTraced,
+  mark,
+  spanOf,
+  type MarkedSpan,
+} from './trace.ts';
 
 type Traced = { readonly queue: string; readonly traceparent?: string | undefined };
 
@@ -82,7 +90,7 @@ export function tracedProcess<T>(
       'waybill.attempt': attempt,
     },
   };
-  return continued(traceparent, about, async (span: Span) => {
+  return continued(traceparent, about, async (span: MarkedSpan) => {
     const delivery = await deliver();
     const error = errorOf(delivery);
     if (error !== undefined) fail(span, error);

@@ -1,40 +1,36 @@
 // Traces: the W3C trace context of a message (w3.org/TR/trace-context) and spans named after OpenTelemetry's conventions for messaging
 // (opentelemetry.io/docs/specs/semconv/messaging). Only their API: without an SDK in the process, nothing is measured and nothing is made up.
 
-import {
-  context,
-  INVALID_SPAN_CONTEXT,
-  isSpanContextValid,
-  ProxyTracerProvider,
-  ROOT_CONTEXT,
-  SpanKind,
-  SpanStatusCode,
-  trace,
-  type Attributes,
-  type Context,
-  type Span,
-} from '@opentelemetry/api';
+import type { Attributes, Context, Span, SpanKind } from '@opentelemetry/api';
+import { api, type Api } from './api.ts';
 
-const tracer = () => trace.getTracer('waybill');
-
-/** Is there an SDK? Most processes have none, and then nothing is made for spans that nobody keeps. */
-export function isTraced(): boolean {
-  return unlessFailing(hasProvider) ?? false;
+/** The API where an SDK is there to keep spans. Most processes have none, and then nothing is made. */
+function tracing(): Api | undefined {
+  const given = api;
+  return given && unlessFailing(() => hasProvider(given)) ? given : undefined;
 }
 
-function hasProvider(): boolean {
+function hasProvider({ trace, ProxyTracerProvider }: Api): boolean {
   const provider = trace.getTracerProvider();
   return !(provider instanceof ProxyTracerProvider) || provider.getDelegateTracer('waybill') !== undefined;
 }
 
-const activeContext = (): Context => unlessFailing(() => context.active()) ?? ROOT_CONTEXT;
+export function isTraced(): boolean {
+  return tracing() !== undefined;
+}
 
-const nobodys = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
+export type MarkedSpan = Pick<Span, 'setAttribute' | 'setStatus'>;
+
+/** Stands for a span where nothing is traced. */
+const noSpan: MarkedSpan = {
+  setAttribute: () => noSpan as Span,
+  setStatus: () => noSpan as Span,
+};
 
 /** `00-<trace id>-<span id>-<flags>` of the span that is active, if there is one. */
 export function currentTraceparent(): string | undefined {
-  const about = unlessFailing(() => trace.getActiveSpan()?.spanContext());
-  if (!about || !isSpanContextValid(about)) return undefined;
+  const about = unlessFailing(() => api?.trace.getActiveSpan()?.spanContext());
+  if (!api || !about || !api.isSpanContextValid(about)) return undefined;
   return `00-${about.traceId}-${about.spanId}-${about.traceFlags.toString(16).padStart(2, '0')}`;
 }
 
@@ -44,15 +40,19 @@ export function traceIdOf(traceparent: string | null | undefined): string | null
 }
 
 /** The span of the traceparent as a parent; without one, whatever is active. */
-function contextOf(traceparent: string | null | undefined): Context {
+function contextOf(kept: Api, traceparent: string | null | undefined): Context {
   const [, traceId, spanId, flags] = traceparent?.split('-') ?? [];
-  if (!traceId || !spanId || !flags) return activeContext();
-  return trace.setSpanContext(ROOT_CONTEXT, {
+  if (!traceId || !spanId || !flags) return activeContext(kept);
+  return kept.trace.setSpanContext(kept.ROOT_CONTEXT, {
     traceId,
     spanId,
     traceFlags: Number.parseInt(flags, 16) & 1,
     isRemote: true,
   });
+}
+
+function activeContext({ context, ROOT_CONTEXT }: Api): Context {
+  return unlessFailing(() => context.active()) ?? ROOT_CONTEXT;
 }
 
 export type Spanned = {
@@ -62,17 +62,32 @@ export type Spanned = {
 };
 
 /** Runs `body` in a span of its own below the active one. What it throws is on the span, by its class alone: texts may hold addresses. */
-export async function inSpan<T>(
+export async function inSpan<T>(about: Spanned, body: (span: MarkedSpan) => Promise<T>): Promise<T> {
+  const kept = tracing();
+  return kept ? below(kept, activeContext(kept), about, body) : body(noSpan);
+}
+
+/** Likewise, below the span of a traceparent: the far end of a hop. */
+export async function continued<T>(
+  traceparent: string | null | undefined,
   about: Spanned,
-  body: (span: Span) => Promise<T>,
-  parent = activeContext(),
+  body: (span: MarkedSpan) => Promise<T>,
 ): Promise<T> {
-  if (!isTraced()) return body(nobodys);
-  const { name, kind, attributes } = about;
-  const span = unlessFailing(() => tracer().startSpan(name, { kind: SpanKind[kind], attributes }, parent));
-  if (!span) return body(nobodys);
+  const kept = tracing();
+  return kept ? below(kept, contextOf(kept, traceparent), about, body) : body(noSpan);
+}
+
+async function below<T>(
+  kept: Api,
+  parent: Context,
+  { name, kind, attributes }: Spanned,
+  body: (span: MarkedSpan) => Promise<T>,
+): Promise<T> {
+  const about = { kind: kept.SpanKind[kind], attributes };
+  const span = unlessFailing(() => kept.trace.getTracer('waybill').startSpan(name, about, parent));
+  if (!span) return body(noSpan);
   try {
-    return await within(trace.setSpan(parent, span), () => body(span));
+    return await within(kept, kept.trace.setSpan(parent, span), () => body(span));
   } catch (error) {
     fail(span, error instanceof Error ? error.name : typeof error);
     throw error;
@@ -82,7 +97,7 @@ export async function inSpan<T>(
 }
 
 /** A context manager that throws does not keep the body from running, nor does it run twice. */
-function within<T>(inside: Context, body: () => Promise<T>): Promise<T> {
+function within<T>({ context }: Api, inside: Context, body: () => Promise<T>): Promise<T> {
   let running: Promise<T> | undefined;
   const begin = (): Promise<T> => (running ??= body());
   unlessFailing(() => void context.with(inside, begin));
@@ -98,31 +113,24 @@ function unlessFailing<T>(measure: () => T): T | undefined {
   }
 }
 
-/** Likewise, below the span of a traceparent: the far end of a hop. */
-export async function continued<T>(
-  traceparent: string | null | undefined,
-  about: Spanned,
-  body: (span: Span) => Promise<T>,
-): Promise<T> {
-  return isTraced() ? inSpan(about, body, contextOf(traceparent)) : body(nobodys);
-}
-
 /** A step that is over. @param seconds how long it took */
 export function spanOf(traceparent: string, { name, kind, attributes }: Spanned, seconds: number): void {
+  const kept = tracing();
+  if (!kept) return;
   const now = Date.now(); // a span's own times are the process's, as the API has them; nothing is decided by them (invariant H)
-  const startTime = now - seconds * 1000;
+  const about = { kind: kept.SpanKind[kind], attributes, startTime: now - seconds * 1000 };
   unlessFailing(() =>
-    tracer()
-      .startSpan(name, { kind: SpanKind[kind], attributes, startTime }, contextOf(traceparent))
-      .end(now),
+    kept.trace.getTracer('waybill').startSpan(name, about, contextOf(kept, traceparent)).end(now),
   );
 }
 
-export function mark(span: Span, attribute: string, value: string): void {
+export function mark(span: MarkedSpan, attribute: string, value: string): void {
   unlessFailing(() => span.setAttribute(attribute, value));
 }
 
-export function fail(span: Span, type: string): void {
+const statusError = 2; // `SpanStatusCode.ERROR`, a value of the package and not of its types
+
+export function fail(span: MarkedSpan, type: string): void {
   mark(span, 'error.type', type);
-  unlessFailing(() => span.setStatus({ code: SpanStatusCode.ERROR }));
+  unlessFailing(() => span.setStatus({ code: statusError }));
 }

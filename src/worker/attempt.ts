@@ -5,7 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Nudge } from '../outbox/nudge.ts';
-import type { Settlement } from '../outbox/outcome.ts';
+import type { Failure, Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { settle } from '../outbox/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
@@ -97,7 +97,11 @@ export class Attempt {
   /** What is not a plain end: its queue hears of it, or it commits together with what the handler wrote. */
   async #record(end: Settlement, delivery: Delivery): Promise<void> {
     try {
-      const settlement = await this.#ports.gatekeeper.judge(this.#message, delivery.outcome, end);
+      const { gatekeeper, random } = this.#ports;
+      const { outcome, backoff, retryDelay } = delivery;
+      const own = (failure: Failure): Settlement =>
+        settle(this.#message, { type: 'failure', failure }, backoff, random, retryDelay);
+      const settlement = await gatekeeper.judge(this.#message, outcome, end, own);
       this.#recorded(settlement, delivery, await recordEnd(settlement, delivery, this.#ports));
     } catch (error) {
       this.#end(error);

@@ -9,8 +9,16 @@ import { giveBackProbe, hold, park, probeFailed, reopen } from '../outbox/park.t
 import { holdDelay } from '../outbox/transitions.ts';
 
 export type Gatekeeper = {
-  /** The settlement as it is to be written. Never rejects: a queue that could not be told is told by the next failure. */
-  judge(message: ClaimedMessage, outcome: Outcome, settlement: Settlement): Promise<Settlement>;
+  /**
+   * The settlement as it is to be written. Never rejects: a queue that could not be told is told by the next failure.
+   * @param own the settlement of an operator failure that turns out to be the message's own
+   */
+  judge(
+    message: ClaimedMessage,
+    outcome: Outcome,
+    settlement: Settlement,
+    own: (failure: Failure) => Settlement,
+  ): Promise<Settlement>;
 };
 
 export type GatekeeperPorts = {
@@ -20,13 +28,17 @@ export type GatekeeperPorts = {
 };
 
 export function createGatekeeper({ db, events, workerId }: GatekeeperPorts): Gatekeeper {
-  async function met(message: ClaimedMessage, failure: Failure): Promise<void> {
-    const { id, queue, probe } = message;
-    const reason = cleanError(failure.message);
+  /** @returns whether the failure is the message's own */
+  async function met({ id, queue, probe }: ClaimedMessage, failure: Failure): Promise<boolean> {
+    const about = { reason: cleanError(failure.message), message: id, maybeOwn: failure.maybeOwn === true };
     if (probe) {
-      const nextMs = await probeFailed(db, queue, id, reason);
-      if (nextMs !== undefined) events.probed(queue, 'failed', { reason, nextMs });
-    } else if (await park(db, queue, { reason, worker: workerId, message: id })) events.parked(queue, reason);
+      const nextMs = await probeFailed(db, queue, about);
+      if (nextMs !== undefined) events.probed(queue, 'failed', { reason: about.reason, nextMs });
+      return false;
+    }
+    const end = await park(db, queue, { ...about, worker: workerId });
+    if (end === 'parked') events.parked(queue, about.reason);
+    return end === 'own';
   }
 
   async function answered({ id, queue, probe }: ClaimedMessage, failure: Failure | undefined): Promise<void> {
@@ -38,13 +50,14 @@ export function createGatekeeper({ db, events, workerId }: GatekeeperPorts): Gat
   }
 
   return {
-    async judge(message, outcome, settlement) {
+    async judge(message, outcome, settlement, own) {
       const failure = outcome.type === 'failure' ? outcome.failure : undefined;
       const closes = failure?.type === 'operator' || failure?.holdsQueue === true;
       if (!closes && !message.probe) return settlement;
       try {
-        if (failure?.type === 'operator') await met(message, failure);
-        else if (outcome.type === 'released') await giveBackProbe(db, message.queue, message.id);
+        if (failure?.type === 'operator') {
+          if (await met(message, failure)) return own({ ...failure, type: 'transient' });
+        } else if (outcome.type === 'released') await giveBackProbe(db, message.queue, message.id);
         else await answered(message, failure);
       } catch (error) {
         events.gateFailed(message.queue, error);

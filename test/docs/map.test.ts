@@ -30,7 +30,15 @@ const folders: Folder[] = sections.slice(0, -1).map((section) => {
   };
 });
 const beside = filesIn(sections.at(-1)!);
-const shared = ['ports.ts', 'nearest.ts', 'duration.ts', 'errors.ts', 'timer.ts'];
+const shared = [
+  'ports.ts',
+  'nearest.ts',
+  'duration.ts',
+  'errors.ts',
+  'timer.ts',
+  'packages.ts',
+  'node-version.ts',
+];
 
 function importsOf(file: string): string[] {
   const text = readFileSync(join(src, file), 'utf8').replaceAll(/^\s*\/\/.*$/gm, '');

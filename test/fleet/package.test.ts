@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { globSync, readdirSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -89,6 +89,152 @@ describe('the package', () => {
   });
 });
 
+describe('beside other versions and tools', () => {
+  const library = () => {
+    const { examples } = documentationPages().find(({ name }) => name === 'README.md')!;
+    const at = examples.findIndex(({ file }) => file === 'library.ts');
+    return { code: examples[at]!.code, output: examples[at + 1]!.code };
+  };
+  const withDatabase = async <T>(use: (env: Record<string, string>) => Promise<T>): Promise<T> => {
+    const fresh = await testDatabase({ migrated: false });
+    try {
+      return await use({ DATABASE_URL: fresh.url });
+    } finally {
+      await fresh.end();
+    }
+  };
+
+  it('the oldest zod and pg that it takes: one copy of zod, the types hold, the example runs', async () => {
+    const oldest = await project.another('oldest', [
+      'zod@4.1.0',
+      'pg@8.11.0',
+      '@types/pg@8.11.0',
+      '@types/node',
+    ]);
+    const copies = globSync('**/node_modules/zod/package.json', { cwd: oldest.dir });
+    expect(copies).toEqual([join('node_modules', 'zod', 'package.json')]);
+    const { code, output } = library();
+    oldest.write('library.ts', code);
+    oldest.write('library.mjs', code);
+    const compilerOptions = {
+      target: 'ES2023',
+      module: 'NodeNext',
+      moduleResolution: 'NodeNext',
+      strict: true,
+      noEmit: true,
+      skipLibCheck: false,
+      types: ['node'],
+    };
+    oldest.write('tsconfig.json', JSON.stringify({ compilerOptions, files: ['library.ts'] }));
+    const checked = await oldest.run(join(root, 'node_modules/.bin/tsc'), ['-p', '.']);
+    expect(checked).toEqual({ code: 0, stdout: '', stderr: '' });
+    const ran = await withDatabase((env) => oldest.run('node', ['library.mjs'], env));
+    expect(ran).toEqual({ code: 0, stdout: output, stderr: '' });
+  });
+
+  it.each([
+    ['ESM', 'esm', 'mjs', 'package_missing\n'],
+    ['CommonJS', 'cjs', 'cjs', ''], // there packages are found from the working directory, the project
+  ])('bundled by esbuild into one %s file that lies alone', async (_, format, ending, refused) => {
+    const file = `bundle-${format}.mjs`;
+    project.write(file, bundled);
+    const alone = join(project.dir, '..', `alone-${format}`);
+    const banner = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`;
+    const built = await project.run(join(root, 'node_modules/.bin/esbuild'), [
+      file,
+      '--bundle',
+      '--platform=node',
+      '--log-level=warning',
+      `--format=${format}`,
+      `--outfile=${join(alone, `bundle.${ending}`)}`,
+      ...(format === 'esm' ? [`--banner:js=${banner}`] : []),
+    ]);
+    expect(built).toEqual({ code: 0, stdout: '', stderr: '' });
+    const ran = await withDatabase((env) => project.run('node', [join(alone, `bundle.${ending}`)], env));
+    expect(ran).toEqual({ code: 0, stdout: `ran\n1 delivered\n${refused}`, stderr: '' });
+  });
+
+  it('on a Node that is too old it says so in one sentence', async () => {
+    const old = await project.another('old-node', [
+      'pg',
+      'zod',
+      `node-${process.platform}-${process.arch}@20.20.2`,
+    ]);
+    const node = join(old.dir, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
+    old.write('library.mjs', library().code);
+    for (const file of ['library.mjs', 'node_modules/waybill/dist/cli/main.js']) {
+      const ran = await old.run(node, [file, '--help']);
+      expect(ran.code).toBe(1);
+      expect(ran.stderr).toMatch(/Error: Waybill needs Node 22\.12 or later .* this is Node 20\.20\.2\./);
+    }
+  });
+
+  it('under Bun: the example, and a fleet that delivers and stops on SIGTERM', async () => {
+    const cpu = process.arch === 'arm64' ? 'aarch64' : process.arch;
+    const bun = `@oven/bun-${process.platform}-${cpu}`;
+    const bunny = await project.another('bun', ['pg', 'zod', `${bun}@1.4.5`]);
+    const { code, output } = library();
+    bunny.write('library.mjs', code);
+    for (const [path, text] of Object.entries(application)) bunny.write(path, text);
+    const command = join(bunny.dir, 'node_modules', bun, 'bin/bun');
+    const ran = await withDatabase((env) => bunny.run(command, ['library.mjs'], env));
+    expect(ran).toEqual({ code: 0, stdout: output, stderr: '' });
+    const fresh = await testDatabase({ migrated: false });
+    const env = { DATABASE_URL: fresh.url, WAYBILL_APP: 'app/index.ts', LOG_LEVEL: 'warn' };
+    const main = 'node_modules/waybill/dist/cli/main.js';
+    expect(await bunny.run(command, [main, 'release', '--json'], env)).toMatchObject({ code: 0 });
+    const running = bunny.start(command, [main, 'run', 'relay', 'jobs', 'scheduler'], env);
+    const said: string[] = [];
+    for (const stream of [running.stdout!, running.stderr!])
+      stream.on('data', (chunk: Buffer) => said.push(chunk.toString()));
+    const exit = once(running, 'exit');
+    const { id } = await createPostgresOutbox(fresh.db).enqueue({
+      kind: 'job',
+      name: 'look',
+      queue: 'jobs',
+      payload: { colour: 'green' },
+    });
+    const sql = 'select from waybill.outbox_messages where id = $1 and status = $2';
+    await until(async () => (await fresh.db.executeSql(sql, [id, 'delivered'])).rows.length === 1, {
+      timeoutMs: 45_000,
+      what: `a delivery; the processes said ${said.join('')}`,
+    });
+    running.kill('SIGTERM');
+    expect(await exit, said.join('')).toEqual([0, null]);
+    await fresh.end();
+  });
+
+  it("under Yarn's Plug'n'Play, without the packages that are optional", async () => {
+    const plugged = await project.another('yarn', ['pg', 'zod', '@yarnpkg/cli-dist@4.18.1']);
+    const yarn = join(plugged.dir, 'node_modules/@yarnpkg/cli-dist/bin/yarn.js');
+    const { code, output } = library();
+    const registry = (await plugged.run('npm', ['config', 'get', 'registry'])).stdout.trim();
+    const read = (path: string): string => readFileSync(join(plugged.dir, path), 'utf8');
+    const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
+    const { waybill, pg, zod } = dependencies;
+    plugged.write(
+      'pnp/package.json',
+      JSON.stringify({
+        name: 'plugged',
+        type: 'module',
+        private: true,
+        dependencies: { pg, zod, waybill: waybill!.replace('file:', 'file:../') },
+      }),
+    );
+    plugged.write(
+      'pnp/.yarnrc.yml',
+      `nodeLinker: pnp\nnpmRegistryServer: '${registry}'\nenableTelemetry: false\nenableImmutableInstalls: false\n`,
+    );
+    plugged.write('pnp/yarn.lock', '');
+    plugged.write('pnp/library.mjs', code);
+    const cwd = ['--cwd', join(plugged.dir, 'pnp')];
+    const installed = await plugged.run('node', [yarn, ...cwd, 'install']);
+    expect(installed.code, installed.stdout).toBe(0);
+    const ran = await withDatabase((env) => plugged.run('node', [yarn, ...cwd, 'node', 'library.mjs'], env));
+    expect(ran).toMatchObject({ code: 0, stdout: output });
+  });
+});
+
 describe('its command line', () => {
   it('`npx waybill --help` lists the commands', async () => {
     const { code, stdout } = await project.run('npx', ['waybill', '--help']);
@@ -143,6 +289,23 @@ describe('its command line', () => {
     expect(found.rows).toEqual([{ colour: 'GREEN', decorated: 'by a decorator' }]);
   });
 
+  it('make and outbox drain take a module of defineOutboxRegistry', async () => {
+    project.write(
+      'registry/index.ts',
+      `import { defineOutboxRegistry } from 'waybill';\nexport default defineOutboxRegistry({});\n`,
+    );
+    const env = { DATABASE_URL: database.url, WAYBILL_APP: 'registry/index.ts' };
+    const waybill = (...args: string[]) => project.run('npx', ['waybill', ...args], env);
+    expect(await waybill('make', 'job', 'wrap')).toMatchObject({ code: 0 });
+    const made = readFileSync(join(project.dir, 'registry/index.ts'), 'utf8');
+    expect(made).toContain('defineOutboxRegistry({ jobs: [wrap] })');
+    expect(await waybill('make', 'cron', 'nightly')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('takes no cron') as string,
+    });
+    expect(await waybill('outbox', 'drain', '--json')).toMatchObject({ code: 0 });
+  });
+
   it('drains with an application in TypeScript that is CommonJS', async () => {
     project.write('common/package.json', '{ "type": "commonjs" }');
     project.write('common/colour.ts', application['app/colour.ts']);
@@ -175,12 +338,56 @@ describe('its command line', () => {
     expect(fixed.stdout).not.toContain('definition_unregistered');
   });
 
+  it('the Procfile that init writes starts processes that SIGTERM ends', async () => {
+    const fresh = await testDatabase({ migrated: false });
+    const env = { DATABASE_URL: fresh.url, WAYBILL_APP: 'shop/index.ts' };
+    const lines = readFileSync(join(project.dir, 'Procfile'), 'utf8').trim().split('\n');
+    const commandOf = (name: string) =>
+      lines
+        .find((line) => line.startsWith(`${name}: `))!
+        .slice(name.length + 2)
+        .split(' ');
+    const [node, ...release] = commandOf('release');
+    expect(await project.run(node!, release, env)).toMatchObject({ code: 0 });
+    const relay = project.start(node!, commandOf('relay').slice(1), env);
+    const exit = once(relay, 'exit');
+    await until(async () => (await fresh.db.executeSql('select from waybill.processes')).rows.length === 1, {
+      timeoutMs: 45_000,
+      what: 'a relay that reports itself',
+    });
+    relay.kill('SIGTERM');
+    expect(await exit).toEqual([0, null]);
+    await fresh.end();
+  });
+
   it('startTestFleet delivers with the compiled package', async () => {
     project.write('fleet.mjs', fleeting);
     const ran = await project.run('node', ['fleet.mjs'], { DATABASE_URL: database.url });
     expect(ran).toMatchObject({ code: 0, stdout: '1 more\n' });
   });
 });
+
+const bundled = `
+import pg from 'pg';
+import { z } from 'zod';
+import {
+  createPostgresOutbox, createPostgresOutboxSetupStatements, defineJob, defineOutboxRegistry, drainOutbox, enqueueEmail, enqueueJob,
+} from 'waybill';
+
+async function main() {
+  const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL });
+  for (const statement of createPostgresOutboxSetupStatements()) await pool.query(statement);
+  const job = defineJob({ name: 'job', payload: z.object({}), handler: async () => console.log('ran') });
+  const outbox = createPostgresOutbox(pool);
+  await enqueueJob(outbox, job, {});
+  const { delivered } = await drainOutbox({ outbox, registry: defineOutboxRegistry({ jobs: [job] }), pool });
+  console.log(delivered + ' delivered');
+  const html = { to: 'a@customers.example', subject: 's', html: '<p>text</p>' };
+  await enqueueEmail(outbox, html, { from: 'b@shop.example' }).catch((error) => console.log(error.code));
+  await pool.end();
+}
+main();
+`;
 
 const common = `
 import { defineApp, defineJob, PermanentError } from 'waybill';

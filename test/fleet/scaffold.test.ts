@@ -250,7 +250,10 @@ describe('init', () => {
     expect(JSON.parse(project.read('package.json'))).toMatchObject({
       scripts: { waybill: 'mine', 'waybill:release': 'waybill release' },
     });
-    expect(project.read('Procfile')).toMatch(/^web: node server\.js\nrelease: /);
+    expect(project.read('Procfile')).toMatch(
+      /^web: node server\.js\nrelease: node node_modules\/waybill\/dist\/cli\/main\.js release\n/,
+    );
+    expect(project.read('Procfile')).not.toContain('npx'); // it keeps SIGTERM to itself
     expect(await project.check()).toBe('');
     const doctor = await project.waybill(['doctor', '--json'], { DATABASE_URL: database.url });
     expect({ code: doctor.code, codes: codesOf(doctor.stdout) }).toEqual({

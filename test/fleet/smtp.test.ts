@@ -197,6 +197,44 @@ describe('refused by the server', () => {
     });
   });
 
+  test.each<[Stage, number, string, Failure['type']]>([
+    ['data', 550, '5.4.5 Daily user sending limit exceeded.', 'operator'],
+    ['data', 554, '5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException', 'operator'],
+    ['rcpt', 554, '5.7.1 <ann@b.test>: Relay access denied', 'operator'],
+    ['rcpt', 452, '4.5.3 Error: too many recipients', 'transient'],
+    ['data', 432, '4.3.2 Concurrent connections limit exceeded.', 'transient'],
+    ['rcpt', 504, '5.5.2 <localhost>: Helo command rejected: need fully-qualified hostname', 'operator'],
+    ['data', 550, '5.7.60 SMTP; Client does not have permissions to send as this sender', 'permanent'],
+  ])('at %s with %i %s: %s', async (stage, code, text, type) => {
+    const smtp = await server({ answer: at(stage, { code, text }) });
+    expect((await failing(provider(smtp.url))).type).toBe(type);
+  });
+
+  test('of two recipients one unknown and one that is not relayed: about us, and the other way round too', async () => {
+    for (const unknown of ['ann@b.test', 'bo@b.test']) {
+      const refusal = (who: string) =>
+        who === unknown
+          ? { code: 550, text: '5.1.1 unknown' }
+          : { code: 554, text: '5.7.1 Relay access denied' };
+      const smtp = await server({ answer: (stage, who) => (stage === 'rcpt' ? refusal(who) : undefined) });
+      expect(await failing(provider(smtp.url), { to: ['ann@b.test', 'bo@b.test'] })).toMatchObject({
+        type: 'operator',
+        message: expect.stringContaining('Relay access denied'),
+      });
+    }
+  });
+
+  test('a recipient that is not relayed while another is taken is tried again alone', async () => {
+    const smtp = await server({
+      answer: (stage, who) =>
+        stage === 'rcpt' && who === 'bo@b.test'
+          ? { code: 554, text: '5.7.1 Relay access denied' }
+          : undefined,
+    });
+    const receipt = await send(provider(smtp.url), { to: ['ann@b.test', 'bo@b.test'] });
+    expect(receipt.rejected).toMatchObject([{ address: 'bo@b.test', temporary: true }]);
+  });
+
   test('the text of the server does not bring a whole address into the failure', async () => {
     const smtp = await server({ answer: at('rcpt', 550) });
     expect((await failing(provider(smtp.url))).message).not.toContain('ann@b.test');
@@ -275,20 +313,24 @@ describe('ended by us', () => {
   });
 
   test('an abort after the message is ambiguous, and the others go on', async () => {
+    const arrived = Promise.withResolvers<void>();
     let first = true;
     const smtp = await server({
       answer: (stage) => {
         if (stage !== 'data' || !first) return undefined;
         first = false;
+        arrived.resolve();
         return 'hang';
       },
     });
     const to = provider(smtp.url, 60_000);
-    const [ended] = await Promise.all([
-      failing(to, {}, AbortSignal.timeout(300)),
-      new Promise((done) => setTimeout(done, 100)).then(() => send(to)),
-    ]);
-    expect(ended).toMatchObject({ type: 'transient', ambiguous: true });
+    const ending = new AbortController();
+    const ended = failing(to, {}, ending.signal);
+    await arrived.promise;
+    const other = send(to);
+    ending.abort();
+    expect(await ended).toMatchObject({ type: 'transient', ambiguous: true });
+    await other;
     expect(smtp.mails).toHaveLength(1);
   });
 

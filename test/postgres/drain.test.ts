@@ -17,6 +17,7 @@ import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
 import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
+import type { DeliveredEvent } from '../../src/drain/instrumentation.ts';
 import type { DrainOptions } from '../../src/drain/options.ts';
 import { createOutboxDrainRoute } from '../../src/http/drain.ts';
 import { EmailError } from '../../src/email/error.ts';
@@ -107,6 +108,27 @@ describe('drainOutbox', () => {
     expect(heard.toSorted()).toEqual(['one', 'two']);
   });
 
+  it('untilEmpty: an event, its listeners and what they enqueue in one call', async () => {
+    await createOutboxEventRecorder(outbox()).record(happened, { n: 1 });
+    script = async (ctx, n) => {
+      if (n < 5) await ctx.jobs.dispatch(job, { n: n + 1 });
+    };
+    await dispatch(1);
+    expect(await drain({ untilEmpty: true, batchSize: 1 })).toEqual({ ...none, claimed: 9, delivered: 9 });
+    expect(await drain()).toEqual(none);
+  });
+
+  it('untilEmpty ends when its signal aborts', async () => {
+    const leaving = new AbortController();
+    script = async (ctx, n) => {
+      await ctx.jobs.dispatch(job, { n: n + 1 });
+      if (n === 3) leaving.abort();
+    };
+    await dispatch(1);
+    const { claimed } = await drain({ untilEmpty: true, batchSize: 1, signal: leaving.signal });
+    expect(claimed).toBe(4);
+  });
+
   it('a handler may enqueue, and what it enqueued is gone when it fails', async () => {
     await dispatch(1);
     script = async (ctx, n) => {
@@ -124,7 +146,9 @@ describe('drainOutbox', () => {
       throw n === 0 ? new Busy() : new Error('other');
     };
     const retryDelayMs: DrainOptions['retryDelayMs'] = ({ message, error }) =>
-      error instanceof Busy && message.attempt === 1 ? 3_600_000 : undefined;
+      error instanceof Busy && message.attempt === message.attempts
+        ? message.attempts * 3_600_000
+        : undefined;
     expect(await drain({ retryDelayMs, batchSize: 2 })).toMatchObject({ retried: 2 });
     const due = `select (payload ->> 'n')::int as n, round(extract(epoch from available_at - now()) / 600)::int as hours6 from waybill.outbox_messages order by n`;
     expect((await pool.query(due)).rows).toEqual([
@@ -350,8 +374,19 @@ describe('drainOutbox', () => {
     [{ concurrency: 1.5 }, 'drain_options_invalid'],
     [{ leaseMs: -1 }, 'drain_options_invalid'],
     [{ bachSize: 5 }, 'definition_invalid'],
+    [{ registry: undefined }, 'drain_options_invalid'],
+    [{ registry: {} }, 'drain_options_invalid'],
+    [{ outbox: {} }, 'drain_options_invalid'],
+    [{ outbox: undefined }, 'drain_options_invalid'],
   ])('%j is refused', async (options, code) => {
     await expect(drain(options as Partial<DrainOptions>)).rejects.toMatchObject({ code });
+  });
+
+  it('handlers given as other libraries take them are refused, with what to give instead', async () => {
+    const given = { outbox: outbox(), eventBus: {}, jobs: [job] } as unknown as DrainOptions;
+    await expect(drainOutbox(given)).rejects.toThrow(
+      /not as eventBus, jobs: registry: defineOutboxRegistry\(\{ events, listeners, jobs \}\)/,
+    );
   });
 });
 
@@ -379,6 +414,37 @@ describe('createOutboxDrainRoute', () => {
       body: { claimed: 3, delivered: 3, retried: 0, dead: 0 },
     });
     expect(await ask(route(), '', { method: 'POST' })).toMatchObject({ status: 200, body: { claimed: 2 } });
+  });
+
+  it('exports itself under the methods that it takes, as a module of routes wants them', async () => {
+    const { GET, POST } = route();
+    await dispatch(2);
+    expect(await ask(GET as ReturnType<typeof route>, '?batchSize=1')).toMatchObject({
+      body: { delivered: 1 },
+    });
+    expect(await ask(POST as ReturnType<typeof route>, '', { method: 'POST' })).toMatchObject({
+      body: { delivered: 1 },
+    });
+  });
+
+  it("tells its caller's request and trace with each delivery, beside the message's own", async () => {
+    const told: { requestId: string; traceId: string }[] = [];
+    const instrumentation = {
+      delivered: ({ requestId, traceId }: DeliveredEvent) => void told.push({ requestId, traceId }),
+    };
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+    const traceparent = `00-${traceId}-00f067aa0ba902b7-01`;
+    await dispatch(1);
+    await ask(route({ instrumentation }), '', { headers: { traceparent, 'x-request-id': 'cron-7' } });
+    await dispatch(1);
+    await ask(route({ instrumentation }), '', { headers: { traceparent: '00-nonsense' } });
+    expect(told).toEqual([
+      { requestId: 'cron-7', traceId },
+      {
+        requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
+        traceId: expect.stringMatching(/^[0-9a-f]{32}$/) as string,
+      },
+    ]);
   });
 
   it('is bounded in time: what still runs then is given back', async () => {

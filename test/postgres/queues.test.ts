@@ -94,10 +94,16 @@ async function end(message: ClaimedMessage, failure: Failure | null, worker = 'w
   const gatekeeper = createGatekeeper({ db: database.db, events, workerId: worker });
   const outcome = failure ? { type: 'failure' as const, failure } : { type: 'delivered' as const, then: [] };
   const planned: Settlement = settle(message, outcome, defaultBackoff, () => 0.5);
-  const settlement = await gatekeeper.judge(message, outcome, planned);
+  const own = (mine: Failure): Settlement =>
+    settle(message, { type: 'failure', failure: mine }, defaultBackoff, () => 0.5);
+  const settlement = await gatekeeper.judge(message, outcome, planned, own);
   await createPostgresOutbox(database.db).settle([settlement]);
 }
 const operator: Failure = { type: 'operator', message: 'wrong password' };
+const perhapsOwn: Failure = { type: 'operator', maybeOwn: true, message: 'relay access denied' };
+const never = (): never => {
+  throw new Error('it is nobody’s own fault');
+};
 
 describe('paused', () => {
   it('a fetched parcel is given back unharmed, nothing is relayed, other queues go on; after resume all is claimed', async () => {
@@ -248,6 +254,77 @@ describe('parked', () => {
     expect((await take()).messages).toHaveLength(2);
   });
 
+  it('probes differ from one another as long as another message waits', async () => {
+    await parked(1);
+    await enqueue(3);
+    const ids: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      const message = await probing();
+      ids.push(message.id);
+      await end(message, operator);
+    }
+    const all = await database.db.executeSql<{ id: string }>(
+      'select id from waybill.outbox_messages where queue = $1 order by id',
+      [name],
+    );
+    const [first, ...later] = all.rows.map(({ id }) => id);
+    expect(ids.slice(0, 3).toSorted()).toEqual(later.toSorted()); // the one that parked it is no probe yet
+    expect([first, ...later]).toContain(ids[3]); // all of them met it: any may go again
+    await end(await probing(), null);
+    expect((await view()).state).toBe('open');
+  });
+
+  it('a message that fails alone while others pass closes the queue once, and then uses up its own attempts', async () => {
+    await enqueue(1);
+    await relay();
+    const [bad] = (await take()).messages;
+    await end(bad!, perhapsOwn);
+    expect(await view()).toMatchObject({ state: 'parked', reason: 'relay access denied' });
+    await enqueue(2);
+    const passed = await probing();
+    expect(passed.id).not.toBe(bad!.id);
+    await end(passed, null);
+    await relay();
+    const { messages } = await take();
+    const [again] = messages.filter(({ id }) => id === bad!.id);
+    await end(again!, perhapsOwn);
+    expect((await view()).state).toBe('open');
+    const { rows: found } = await database.db.executeSql<{
+      status: string;
+      attempts: number;
+      last_error: string;
+    }>('select status, attempts, last_error from waybill.outbox_messages where id = $1', [bad!.id]);
+    expect(found).toEqual([{ status: 'failed', attempts: 1, last_error: 'relay access denied' }]);
+    for (const other of messages.filter(({ id }) => id !== bad!.id)) await end(other, null);
+  });
+
+  it('thirty such messages at once: the next probe is another one, and comes within a second', async () => {
+    await enqueue(30);
+    await relay();
+    for (const message of (await take(40)).messages) await end(message, perhapsOwn);
+    const [good] = await enqueue(1);
+    expect((await view()).probe!.nextAt.getTime() - Date.now()).toBeLessThan(2_000);
+    const message = await probing();
+    expect(message.id).toBe(good);
+    await end(message, null);
+    expect((await view()).state).toBe('open');
+  });
+
+  it('one that passes as the probe is doubted no more, and resume forgets them all', async () => {
+    await enqueue(1);
+    await relay();
+    await end((await take()).messages[0]!, perhapsOwn);
+    await end(await probing(), { type: 'transient', message: 'busy' });
+    await sql(`update waybill.outbox_messages set available_at = now() where queue = $1`);
+    await relay();
+    await end((await take()).messages[0]!, perhapsOwn);
+    expect((await view()).state).toBe('parked');
+    await resumeQueue(database.db, name);
+    await relay();
+    await end((await take()).messages[0]!, perhapsOwn);
+    expect((await view()).state).toBe('parked');
+  });
+
   it('the right to probe ends with the lease of a worker that died, and after 10 s without one', async () => {
     await parked(3);
     const lost = await probing();
@@ -269,7 +346,7 @@ describe('parked', () => {
     await parked(2);
     const message = await probing();
     const gatekeeper = createGatekeeper({ db: database.db, events, workerId: 'w' });
-    await gatekeeper.judge(message, { type: 'released', reason: null, delay: 0 }, released(message));
+    await gatekeeper.judge(message, { type: 'released', reason: null, delay: 0 }, released(message), never);
     await createPostgresOutbox(database.db).settle([released(message)]);
     await probe();
     const { messages } = await take();
@@ -356,7 +433,7 @@ it('the database that cannot be told leaves the message with its own delay, and 
   const gatekeeper = createGatekeeper({ db: away, events, workerId: 'w' });
   const outcome = { type: 'failure' as const, failure: operator };
   const planned = settle(message!, outcome, defaultBackoff, () => 0);
-  expect(await gatekeeper.judge(message!, outcome, planned)).toEqual(planned);
+  expect(await gatekeeper.judge(message!, outcome, planned, never)).toEqual(planned);
   expect(planned).toMatchObject({ to: 'released', delay: 30_000 });
   expect(alerts()).toMatchObject([{ level: 'error', queue: name }]);
   await end(message!, null);

@@ -1,5 +1,7 @@
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
+import * as mini from 'zod/mini';
+import * as z3 from 'zod/v3';
 import app from '../../app/index.ts';
 import { defineAction, type ActionOptions } from '../../src/define/action.ts';
 import { defineApp, isApp, type AppOptions } from '../../src/define/app.ts';
@@ -31,6 +33,25 @@ function problemsOf(options: AppOptions): string[] {
   }
   return [];
 }
+
+describe('a schema', () => {
+  it.each([
+    ['zod 3', z3.object({}), /must be a schema of zod 4.*this one is of zod 3: npm install zod@4/],
+    [
+      'zod/mini',
+      mini.object({}),
+      /must be a schema of zod 4, from `import \{ z \} from 'zod'`; this one is of zod\/mini/,
+    ],
+    ['nothing', undefined, /must be a schema of zod 4/],
+    ['a type', 'string', /must be a schema of zod 4/],
+  ])('of %s is refused by name', (_, schema, message) => {
+    const foreign = schema as never;
+    expect(() => defineJob({ name: 'work', payload: foreign, handler: nothing })).toThrow(message);
+    expect(() => defineEvent({ name: 'work', payload: foreign })).toThrow(message);
+    expect(() => action({ args: foreign })).toThrow(message);
+    if (schema !== undefined) expect(() => action({ result: foreign })).toThrow(message);
+  });
+});
 
 describe('defineApp', () => {
   it.each<[string, AppOptions, RegExp[]]>([
@@ -95,7 +116,7 @@ describe('definitions', () => {
     ['duration without a unit', define({ timeout: '30' }), /'30s'/],
     ['negative duration', define({ timeout: -1 }), /duration/],
     ['max below initial', define({ retry: { backoff: { initial: '10s', max: '5s' } } }), /not be less/],
-    ['no schema', define({ payload: { id: 'string' } }), /zod schema/],
+    ['no schema', define({ payload: { id: 'string' } }), /schema of zod/],
     ['no handler', define({ handler: undefined }), /handler must be a function/],
     ['Date without a codec', define({ payload: z.object({ at: z.date() }) }), /JSON cannot carry/],
     ['bigint', define({ payload: z.object({ n: z.bigint() }) }), /JSON cannot carry/],

@@ -58,6 +58,14 @@ describe('registering in the application’s module', () => {
     );
   });
 
+  it('lists in a registry as it does in an application, except cron', () => {
+    const text = `import { defineOutboxRegistry } from 'waybill';\nexport default defineOutboxRegistry({ jobs: [] });\n`;
+    expect(registered(text)).toContain('defineOutboxRegistry({ jobs: [late] })');
+    expect(() => registered(text, { property: 'cron', name: 'tick', from: './tick.ts' })).toThrow(
+      /defineOutboxRegistry takes no cron: make the application with defineApp/,
+    );
+  });
+
   it('finds defineApp under another name, and not in comments, texts and functions of others', () => {
     const text = `// defineApp({ jobs: [] })
 import { defineApp as app } from "waybill" // defineApp

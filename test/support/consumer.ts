@@ -11,8 +11,9 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
   dependencies: Record<string, string>;
   devDependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
 };
-const versions = { ...manifest.dependencies, ...manifest.devDependencies };
+const versions = { ...manifest.peerDependencies, ...manifest.dependencies, ...manifest.devDependencies };
 
 export type Finished = { readonly code: number; readonly stdout: string; readonly stderr: string };
 type Env = Readonly<Record<string, string>>;
@@ -26,10 +27,17 @@ export type Consumer = {
   run(command: string, args: readonly string[], env?: Env): Promise<Finished>;
   /** Starts one that goes on. */
   start(command: string, args: readonly string[], env?: Env): ChildProcess;
+  /** Another project beside it, with the same tarball. @param beside as of `installPackage` */
+  another(name: string, beside: readonly string[]): Promise<Project>;
   end(): void;
 };
 
-/** Packs the repository (which builds it) and installs the tarball, with the packages that its users name beside it. */
+export type Project = Pick<Consumer, 'dir' | 'write' | 'run' | 'start'>;
+
+/**
+ * Packs the repository (which builds it) and installs the tarball, with the packages that its users name beside it.
+ * @param beside names, each in the version of this repository unless it says `name@version`
+ */
 export async function installPackage(beside: readonly string[]): Promise<Consumer> {
   const dir = mkdtempSync(join(tmpdir(), 'waybill-consumer-'));
   const env = environment(dir);
@@ -40,21 +48,30 @@ export async function installPackage(beside: readonly string[]): Promise<Consume
     filename: string;
     files: { path: string }[];
   }[];
-  const project = join(dir, 'project');
-  const write = (path: string, text: string): void => {
-    mkdirSync(dirname(join(project, path)), { recursive: true });
-    writeFileSync(join(project, path), text);
-  };
-  write('package.json', JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
-  const named = beside.map((name) => `${name}@${versions[name]}`);
-  await npm(['install', '--prefer-offline', join(dir, packed!.filename), ...named], project);
+  const tarball = join(dir, packed!.filename);
+
+  async function another(name: string, names: readonly string[]): Promise<Project> {
+    const project = join(dir, name);
+    const write = (path: string, text: string): void => {
+      mkdirSync(dirname(join(project, path)), { recursive: true });
+      writeFileSync(join(project, path), text);
+    };
+    write('package.json', JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
+    const versioned = names.map((one) => (one.lastIndexOf('@') > 0 ? one : `${one}@${versions[one]}`));
+    await npm(['install', '--prefer-offline', tarball, ...versioned], project);
+    return {
+      dir: project,
+      write,
+      run: (command, args, more) => finish(command, args, { cwd: project, env: { ...env, ...more } }),
+      start: (command, args, more) =>
+        spawn(command, args, { cwd: project, env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] }),
+    };
+  }
+
   return {
-    dir: project,
+    ...(await another('project', beside)),
     packed: packed!.files.map(({ path }) => path),
-    write,
-    run: (command, args, more) => finish(command, args, { cwd: project, env: { ...env, ...more } }),
-    start: (command, args, more) =>
-      spawn(command, args, { cwd: project, env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] }),
+    another,
     end: () => rmSync(dir, { recursive: true, force: true }),
   };
 }

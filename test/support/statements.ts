@@ -43,6 +43,8 @@ import { giveBackSql } from '../../src/outbox/gate.ts';
 import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
 import {
   holdSql,
+  blameSql,
+  isOwnFaultSql,
   parkSql,
   probeFailedSql,
   probeGivenBackSql,
@@ -296,9 +298,11 @@ export const statements: Record<string, Statement> = {
   resume: { sql: resumeSql, values: () => ['jobs'], uses: [] },
   park: {
     sql: parkSql,
-    values: ([id]) => ['jobs', 'a reason', 'w', id],
+    values: ([id]) => ['jobs', 'a reason', 'w', id, true],
     uses: ['outbox_messages_pkey'],
   },
+  blame: { sql: blameSql, values: ([id]) => ['jobs', id, true], uses: [] },
+  'is own fault': { sql: isOwnFaultSql, values: ([id]) => ['jobs', id], uses: [] },
   hold: { sql: holdSql, values: () => ['jobs', 1_000, 'a reason'], uses: [] },
   'probes due': { sql: probesDueSql, values: () => [], uses: [] },
   'start probes': {
@@ -306,7 +310,7 @@ export const statements: Record<string, Statement> = {
     values: () => [],
     uses: ['outbox_waiting', 'outbox_messages_pkey'],
   },
-  'probe failed': { sql: probeFailedSql, values: ([id]) => ['jobs', id, 'a reason'], uses: [] },
+  'probe failed': { sql: probeFailedSql, values: ([id]) => ['jobs', id, 'a reason', true], uses: [] },
   'probe given back': { sql: probeGivenBackSql, values: ([id]) => ['jobs', id], uses: [] },
   reopen: { sql: reopenSql, values: ([id]) => ['jobs', id], uses: [] },
   'set rate': { sql: setRateSql, values: () => ['email', 10, 10], uses: [] },

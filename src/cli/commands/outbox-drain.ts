@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import type { Command } from 'commander';
 import { openDatabase } from '../../db/pool.ts';
 import { loadApp } from '../../define/load.ts';
-import { drainOutbox, type DrainingProcess, type DrainReport } from '../../drain/drain.ts';
+import { drainOutbox, type DrainReport } from '../../drain/drain.ts';
 import { configuredDrain } from '../../fleet/drain.ts';
 import { startProbes } from '../../outbox/park.ts';
 import { createMetrics } from '../../metrics/catalogue.ts';
@@ -63,39 +63,17 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
   const gatekeeper = createGatekeeper({ db, events, workerId });
   const draining = configuredDrain(app, { config, db, handlers, log, workerId });
   try {
+    const batched = ({ claimed }: DrainReport): void => say(`${claimed} so far`);
     return await during(app, log, () =>
-      batches(
-        { ...draining.options, batchSize, signal },
-        { events, gatekeeper, startProbes: () => startProbes(db) },
-        options,
+      drainOutbox(
+        { ...draining.options, batchSize, untilEmpty: options.untilEmpty, signal },
+        { events, gatekeeper, startProbes: () => startProbes(db), ...(!options.json && { batched }) },
       ),
     );
   } finally {
     stop();
     await draining.close();
     await handlers.end();
-  }
-}
-
-/** One batch, or all there are. */
-async function batches(
-  drainOptions: Parameters<typeof drainOutbox>[0],
-  process: DrainingProcess,
-  { untilEmpty, json }: Options,
-): Promise<DrainReport> {
-  let total: DrainReport = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
-  for (;;) {
-    const batch = await drainOutbox(drainOptions, process);
-    total = {
-      claimed: total.claimed + batch.claimed,
-      delivered: total.delivered + batch.delivered,
-      retried: total.retried + batch.retried,
-      dead: total.dead + batch.dead,
-      released: total.released + batch.released,
-    };
-    const over = !untilEmpty || batch.claimed === 0 || drainOptions.signal?.aborted;
-    if (over) return total;
-    if (!json) say(`${total.claimed} so far`);
   }
 }
 

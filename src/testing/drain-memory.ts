@@ -1,0 +1,64 @@
+// What follows from what was recorded, without Postgres: jobs, listeners and what they enqueue run to the end on an outbox in memory.
+
+import type { PgLike } from '../db/executor.ts';
+import type { Transaction } from '../db/transaction.ts';
+import type { Registry } from '../define/registry.ts';
+import { checkOptions } from '../define/shape.ts';
+import { drainOutbox, type DrainReport } from '../drain/drain.ts';
+import type { DrainOptions } from '../drain/options.ts';
+import type { MemoryOutbox } from '../outbox/memory.ts';
+import type { NewMessage } from '../outbox/message.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import { handlerDatabase, type HandlerDatabase } from './handler-database.ts';
+
+export type DrainMemoryOptions = Pick<DrainOptions, 'email' | 'instrumentation' | 'retryDelayMs'> & {
+  /** From createMemoryOutbox. */
+  readonly outbox: MemoryOutbox;
+  readonly registry: Registry;
+  /** What answers `ctx.db.query`, as in runAction: a fake, or a pg client. Without it, a handler that asks fails. */
+  readonly db?: PgLike;
+};
+
+const known = ['outbox', 'registry', 'db', 'email', 'instrumentation', 'retryDelayMs'];
+
+/**
+ * Delivers all that is due and all that becomes due by it. What a handler enqueues is there when it returns, and not when it throws
+ * (invariant A).
+ * @throws WaybillError `definition_invalid` (an unknown option), `drain_options_invalid`
+ */
+export async function drainMemoryOutbox(options: DrainMemoryOptions): Promise<DrainReport> {
+  checkOptions('drainMemoryOutbox', options, known);
+  const { outbox, db, ...rest } = options;
+  const { latest, transaction } = handlerDatabase(outbox, db);
+  return drainOutbox({
+    ...rest,
+    outbox: { ...outbox, on: (tx) => joined(outbox, latest, tx as Transaction) },
+    pool: { transaction },
+    untilEmpty: true,
+    concurrency: 1, // one after the other, so that a test sees the same order each time
+  });
+}
+
+/**
+ * The outbox of a handler's transaction. That one begins with what is first done in it, so each of these begins it if need be; one handler
+ * runs at a time, so what began last is the handler's.
+ */
+function joined(outbox: OutboxPort, latest: HandlerDatabase['latest'], tx: Transaction): OutboxPort {
+  async function within<T>(use: (its: OutboxPort) => Promise<T>): Promise<T> {
+    const savepoint = await tx.savepoint();
+    try {
+      const result = await use(latest());
+      await savepoint.keep();
+      return result;
+    } catch (error) {
+      await savepoint.undo();
+      throw error;
+    }
+  }
+  return {
+    ...outbox,
+    enqueue: ((given: NewMessage) => within((its) => its.enqueue(given))) as OutboxPort['enqueue'],
+    cancel: (id) => within((its) => its.cancel(id)),
+    once: (about, make) => within((its) => its.once(about, make)),
+  };
+}
