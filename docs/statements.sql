@@ -84,8 +84,8 @@ select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind
 
 -- settle
 with g as (
-  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[])
-    as g(id, token, ended, error, delay_ms, ambiguous)),
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[])
+    as g(id, token, ended, error, delay_ms, ambiguous, stack)),
 settled as (
   update waybill.outbox_messages m
      set status = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'dead'
@@ -97,37 +97,37 @@ settled as (
          dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end,
          relayed_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
          available_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
-         last_error = coalesce(g.error, m.last_error), revision = m.revision + 1
+         last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
     from g
    where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status in ('sending')
-  returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.ambiguous),
+  returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
 tried as (
-  insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
+  insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
   select o.id, o.attempts, o.claimed_at, o.claimed_by,
          case when s.ambiguous and s.status <> 'dead' then 'ambiguous' when s.ended = 'released' then 'released'
-              when s.status = 'dead' then 'dead' else 'retried' end, s.error
+              when s.status = 'dead' then 'dead' else 'retried' end, s.error, s.stack
     from settled s join waybill.outbox_messages o on o.id = s.id
    where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
 added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($7::uuid[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::int[], $13::int[], $14::timestamptz[], $15::text[], $16::uuid[], $17::text[], $18::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::int[], $14::int[], $15::timestamptz[], $16::text[], $17::uuid[], $18::text[], $19::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
 noted as (
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
   select r.message_id, r.type, r.recipient, r.detail, r.reference
-    from jsonb_to_recordset($19::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
+    from jsonb_to_recordset($20::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
 select id, status, seconds from settled;
 
 -- settle plain ends
 update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
-       delivered_at = now(), revision = m.revision + 1
+       delivered_at = now(), last_error = null, revision = m.revision + 1
  where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status in ('sending')
 returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds;
 
 -- settle plain ends of several claims
 update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
-       delivered_at = now(), revision = m.revision + 1
+       delivered_at = now(), last_error = null, revision = m.revision + 1
  where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status in ('sending')
 returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds;
 

@@ -1,6 +1,7 @@
 // The one interface through which SQL runs. pg-boss's adapters for Drizzle, Kysely, Knex and Prisma have the same shape,
 // so that a message can be recorded in a transaction of any of them.
 
+import { withCallers } from '../redaction/place.ts';
 import { ownTypes } from './parsers.ts';
 import { isPreparing, queryPrepared } from './prepared.ts';
 
@@ -62,7 +63,7 @@ export async function marking<T>(asked: Promise<T>, setting?: string): Promise<T
   try {
     return await asked;
   } catch (error) {
-    throw markError(error, setting);
+    throw markError(withCallers(error), setting);
   }
 }
 

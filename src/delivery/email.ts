@@ -1,7 +1,6 @@
 // One email to its provider, and what became of each recipient. Nobody who has the mail gets it again: who was refused for the time being
 // becomes a message of his own, recorded in the statement that settles this one.
 
-import { maskAddresses } from '../email/address.ts';
 import { readEmail, type EmailPayload, type FollowUp } from '../email/email.ts';
 import type { Guard } from '../email/guard.ts';
 import type { EmailProvider, Receipt } from '../email/provider.ts';
@@ -16,6 +15,8 @@ import type { Batching } from './batching.ts';
 import type { Delivery } from './delivery.ts';
 import { failureOf } from './failure.ts';
 import { handoverOf } from './handover.ts';
+import { maskAddresses } from '../redaction/addresses.ts';
+import { cleanError } from '../redaction/redact.ts';
 
 /** How mail goes out of this process. */
 export type Mailing = {
@@ -107,7 +108,7 @@ function accepted(
   const told: Note[] = rejected.map(({ address, error, temporary }) => ({
     type: temporary ? 'deferred' : 'refused',
     recipient: address,
-    detail: maskAddresses(error),
+    detail: cleanError(error),
   }));
   if (told.length > 0) {
     const recipients = told.map(
@@ -119,7 +120,7 @@ function accepted(
   return {
     type: 'delivered',
     then: later.length === 0 ? [] : [laterMessage(message, later, only)],
-    notes: [{ type: 'accepted', detail: maskAddresses(response), reference }, ...told, ...notes],
+    notes: [{ type: 'accepted', detail: cleanError(response), reference }, ...told, ...notes],
   };
 }
 

@@ -1,14 +1,15 @@
 // Whatever a delivery threw → a Failure. Handlers say with the two error classes here what a retry policy cannot know.
 
-import { z } from 'zod';
 import { parseDuration } from '../duration.ts';
-import { maskAddresses } from '../email/address.ts';
 import { decideEmail } from '../email/decide.ts';
 import { EmailError } from '../email/error.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { maxRetryAfter } from '../outbox/backoff.ts';
-import { cleanError, type Failure } from '../outbox/outcome.ts';
+import type { Failure } from '../outbox/outcome.ts';
 import type { Milliseconds } from '../ports.ts';
+import { issuesOf, reasonOf } from '../redaction/reason.ts';
+import { cleanError } from '../redaction/redact.ts';
+import { stackOf } from '../redaction/stack.ts';
 
 /** No retry can mend it: the message is dead at once. */
 export class PermanentError extends Error {
@@ -50,11 +51,12 @@ export function askedDelay(thrown: unknown): Milliseconds | undefined {
   return isOne(thrown, RetryAfter) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
 }
 
-/** Total: gives a Failure for any value, with a text that can be stored and holds no whole address. */
+/** Total: gives a Failure for any value, with texts that can be stored and hold no secret and no whole address. */
 export function failureOf(thrown: unknown): Failure {
   try {
     const failure = judge(thrown);
-    return { ...failure, message: cleanError(maskAddresses(failure.message)) };
+    const stack = stackOf(thrown);
+    return { ...failure, message: cleanError(failure.message), ...(stack === undefined ? {} : { stack }) };
   } catch {
     // A getter that throws, errors that hold each other: the failure is still to be recorded, or the lease would have to run out.
     return { type: 'transient', message: 'threw something that cannot be shown' };
@@ -69,16 +71,20 @@ function judge(thrown: unknown): Failure {
   if (refused && refused !== thrown) return judge(refused);
   if (isOne(thrown, EmailError)) return decideEmail(thrown);
   if (isOne(thrown, RetryAfter))
-    return { type: 'transient', message: thrown.message, retryAfter: thrown.delay };
-  if (isOne(thrown, PermanentError)) return { type: 'permanent', message: textOf(thrown) };
-  if (thrown instanceof z.core.$ZodError)
-    return { type: 'permanent', message: `not valid: ${issuesOf(thrown)}` };
+    return { type: 'transient', message: reasonOf(thrown, { bare: true }), retryAfter: thrown.delay };
+  if (isOne(thrown, PermanentError)) return { type: 'permanent', message: reasonOf(thrown, { bare: true }) };
+  const issues = issuesOf(thrown);
+  if (issues !== undefined) return { type: 'permanent', message: `not valid: ${issues}` };
   if (isOne(thrown, WaybillError))
     return {
       type: passing.includes(thrown.code) ? 'transient' : 'permanent',
-      message: `${thrown.code}: ${thrown.message}`,
+      message: `${thrown.code}: ${reasonOf(thrown, { bare: true })}`,
     };
-  return { type: 'transient', message: textOf(thrown), ...(isAmbiguous(thrown) ? { ambiguous: true } : {}) };
+  return {
+    type: 'transient',
+    message: reasonOf(thrown),
+    ...(isAmbiguous(thrown) ? { ambiguous: true } : {}),
+  };
 }
 
 /** A query builder wraps what its client throws in an error of its own, which shows the statement and not why it was refused. */
@@ -96,35 +102,7 @@ function isOne<E extends Error>(thrown: unknown, kind: abstract new (...args: ne
   return thrown instanceof kind || (thrown instanceof Error && thrown.name === kind.name);
 }
 
-function issuesOf({ issues }: z.core.$ZodError): string {
-  return issues
-    .map(({ path, message }) => (path.length === 0 ? message : `${path.map(String).join('.')}: ${message}`))
-    .join('; ');
-}
-
 /** An error of a handler says so with a property of this name. */
 function isAmbiguous(thrown: unknown): boolean {
   return thrown instanceof Error && 'ambiguous' in thrown && thrown.ambiguous === true;
-}
-
-function textOf(thrown: unknown): string {
-  if (thrown instanceof AggregateError && thrown.message === '')
-    return thrown.errors.map(textOf).join('; ') || thrown.name;
-  if (thrown instanceof Error) {
-    const message: unknown = thrown.message; // whoever threw it may have put anything there
-    if (typeof message !== 'string') return `${thrown.name}: ${describe(message)}`;
-    return message === '' ? thrown.name : message;
-  }
-  if (typeof thrown === 'string' && thrown !== '') return thrown;
-  return `threw ${describe(thrown)}, which is no Error`;
-}
-
-function describe(value: unknown): string {
-  if (typeof value === 'string') return 'an empty text';
-  if (typeof value !== 'object' || value === null) return String(value);
-  try {
-    return JSON.stringify(value) ?? 'an object';
-  } catch {
-    return 'an object that cannot be shown'; // a cycle, or a toJSON that throws: the failure is still to be recorded
-  }
 }

@@ -1,9 +1,10 @@
 // The provider `log`: accepts every email and shows it. In development that is the whole message, to be read; in production, where
 // it is nearly always a mistake, one line without content.
 
-import { maskAddresses, type Address } from './address.ts';
+import type { Address } from './address.ts';
 import { headerFields, type EmailPayload } from './email.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
+import { maskAddresses } from '../redaction/addresses.ts';
 
 export type LogProviderOptions = {
   readonly production: boolean;

@@ -5,9 +5,10 @@ import { z } from 'zod';
 import type { Transactions } from '../db/transaction.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { noteReport } from '../outbox/note.ts';
-import { maskAddresses, parseAddress } from './address.ts';
+import { parseAddress } from './address.ts';
 import { messageTag } from './resend-body.ts';
 import { suppress } from './suppression.ts';
+import { cleanError } from '../redaction/redact.ts';
 
 export type ResendReport = {
   /** The type of Resend's event without `email.`. */
@@ -86,7 +87,7 @@ export function parseResendReport(text: string, source: string): ResendReport | 
     messageId: z.uuid().safeParse(tags?.[messageTag]).data ?? null,
     source,
     recipients: recipientsOf(to),
-    detail: told && (maskAddresses(words(told)) || undefined),
+    detail: told && (cleanError(words(told)) || undefined),
     suppress: hard ? 'bounced' : type === 'complained' ? 'complained' : undefined,
   };
 }

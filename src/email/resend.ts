@@ -2,7 +2,6 @@
 // Resend keeps keys, a lost answer is no possible duplicate. It never tries twice by itself and gives up before the lease could run out.
 
 import type { Milliseconds } from '../ports.ts';
-import { maskAddresses } from './address.ts';
 import { EmailError } from './error.ts';
 import type { EmailProvider } from './provider.ts';
 import {
@@ -18,6 +17,7 @@ import {
 } from './resend-answer.ts';
 import { createResendBatches } from './resend-batch.ts';
 import { receiptOf, resendBody } from './resend-body.ts';
+import { cleanError } from '../redaction/redact.ts';
 
 export type ResendOptions = {
   readonly apiKey: string;
@@ -59,7 +59,7 @@ export function createResendProvider(options: ResendOptions): EmailProvider {
 /** What is told may be stored and logged: neither the key nor a whole address is left in it. */
 function failureBeside(apiKey: string): Failed {
   return ({ message, ...facts }) => {
-    const text = maskAddresses(message.replaceAll(apiKey, '***')).slice(0, 500);
+    const text = cleanError(message.replaceAll(apiKey, '***'), 500);
     return new EmailError(text, { provider: 'resend', ...facts });
   };
 }

@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { cleanError } from '../outbox/outcome.ts';
+import { cleanError } from '../redaction/redact.ts';
 import { parseAddress } from './address.ts';
 
 export type Suppression = { readonly address: string; readonly reason: string; readonly since: Date };
@@ -49,7 +49,7 @@ export const suppressSql = `
  * @throws WaybillError with what is wrong with the address
  */
 export async function suppress(db: Executor, address: string, reason: string): Promise<boolean> {
-  const values = [bare(address), cleanError(reason).slice(0, 500)];
+  const values = [bare(address), cleanError(reason, 500)];
   return (await db.executeSql(suppressSql, values)).rows.length === 1;
 }
 

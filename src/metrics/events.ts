@@ -15,6 +15,7 @@ export type AttemptEnd = {
   readonly seconds: number;
   readonly endToEndSeconds: number | null;
   readonly error: string | null;
+  readonly stack?: string | undefined;
   readonly nextAttemptInMs: number | null;
 };
 
@@ -45,7 +46,7 @@ export function createEvents(log: Log, metrics: Metrics) {
     },
 
     attempted(end: AttemptEnd): void {
-      const { message, outcome, seconds, endToEndSeconds, error, nextAttemptInMs } = end;
+      const { message, outcome, seconds, endToEndSeconds, error, stack, nextAttemptInMs } = end;
       const { id, kind, name, queue, attempt, maxAttempts, requestId, traceparent } = message;
       count(label(queue), end);
       if (outcome === 'delivered') return delivered(message, round(seconds), round(endToEndSeconds ?? 0));
@@ -61,6 +62,7 @@ export function createEvents(log: Log, metrics: Metrics) {
         traceId: traceIdOf(traceparent),
         seconds: round(seconds),
         error,
+        stack,
         // What is undefined does not come into the line.
         nextAttemptInMs: outcome === 'retried' || outcome === 'released' ? nextAttemptInMs : undefined,
       };

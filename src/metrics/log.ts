@@ -1,6 +1,9 @@
 // pino: one JSON line per change of state. Payloads, bodies, keys and whole addresses never come here; what might be one is redacted.
 
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
+import { chainOf, linkOf } from '../redaction/reason.ts';
+import { cleanError, hideSecrets } from '../redaction/redact.ts';
+import { stackOf } from '../redaction/stack.ts';
 import { outputTo } from './output.ts';
 
 export type Log = Logger;
@@ -33,8 +36,20 @@ export function createLog(options: {
     base: { role, ...(options.process === undefined ? {} : { process: options.process }) },
     timestamp: createTimestamp(),
     redact: { paths: secrets.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
-    formatters: { level: (label) => ({ level: label }) },
-    serializers: { err: errorFacts },
+    formatters: {
+      level: (label) => ({ level: label }),
+      log: (told) => withoutSecrets(told, 0) as Record<string, unknown>,
+    },
+    hooks: {
+      logMethod(given, method) {
+        const shown = given.map((one: unknown) => (typeof one === 'string' ? hideSecrets(one) : one));
+        method.apply(this, shown as Parameters<typeof method>);
+      },
+    },
+    serializers: {
+      err: errorFacts,
+      error: (value: unknown) => (value instanceof Error ? errorFacts(value) : value),
+    },
   };
   return pino(facts, outputTo(destination));
 }
@@ -88,11 +103,31 @@ export function createTimestamp(): () => string {
   };
 }
 
+/** Texts without secrets, as deep as facts of a line are nested. Errors are for their serializer. */
+function withoutSecrets(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.length < 4 ? value : hideSecrets(value);
+  if (typeof value !== 'object' || value === null || depth > 4) return value;
+  if (Array.isArray(value)) return value.map((one) => withoutSecrets(one, depth + 1));
+  if (!isPlain(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, one]) => [name, withoutSecrets(one, depth + 1)]),
+  );
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
 /** Of an error only what says what happened: a driver's error carries its configuration, passwords included (FACTS 13). */
 export function errorFacts(error: unknown): Record<string, unknown> {
-  if (!(error instanceof Error)) return { message: String(error) };
-  const { name, message, stack } = error;
+  if (!(error instanceof Error)) return { message: cleanError(String(error)) };
+  const { name } = error;
   const code = (error as { code?: unknown }).code;
-  const cause = error.cause === undefined ? {} : { cause: errorFacts(error.cause) };
-  return { name, message, ...(typeof code === 'string' ? { code } : {}), ...cause, stack };
+  return {
+    name,
+    message: cleanError(chainOf(linkOf(error))),
+    ...(typeof code === 'string' ? { code } : {}),
+    stack: stackOf(error),
+  };
 }

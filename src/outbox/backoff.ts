@@ -17,6 +17,11 @@ export const defaultBackoff: Backoff = { initial: 1_000, factor: 2, max: 3_600_0
 /** The longest that a far side's Retry-After is believed. */
 export const maxRetryAfter: Milliseconds = 24 * 3_600_000;
 
+/** How long the provider wants no message at all. Without a time of its own, long enough not to be asked for ever. */
+export function holdDelay(retryAfter: Milliseconds = 5_000): Milliseconds {
+  return Math.min(Math.max(retryAfter, 0), maxRetryAfter);
+}
+
 /**
  * @param attempt the attempt that just failed, 1 for the first
  * @param retryAfter what the far side asked for; the delay is at least that, up to `maxRetryAfter`

@@ -78,7 +78,8 @@ export function expire(message: MemoryMessage, now: number): Expired {
 
 export function finish(message: MemoryMessage, settlement: Settlement, now: number): void {
   message.claimToken = message.claimedBy = message.claimedUntil = null;
-  if ('error' in settlement && settlement.error !== null) message.lastError = settlement.error;
+  if (settlement.to === 'delivered') message.lastError = null;
+  else if (settlement.error !== null) message.lastError = settlement.error;
   if (settlement.to === 'released') message.attempts -= 1;
   message.status = endOf(message, settlement);
   if (settlement.to === 'delivered') message.notes = settlement.notes ?? [];

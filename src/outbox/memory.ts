@@ -7,6 +7,7 @@ import type { Settlement } from './outcome.ts';
 import type { Savepoint } from '../db/transaction.ts';
 import type { OutboxPort, Settled } from './port.ts';
 import { checkClaim, newId } from './id.ts';
+import { failedWith } from './failed.ts';
 import { isAllowed } from './transitions.ts';
 
 export type MemoryOutbox = OutboxPort & {
@@ -144,11 +145,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     },
     async markFailed(id, claimToken, error, options = {}) {
       checkClaim('markFailed', id, claimToken);
-      const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
-      const ended = permanent
-        ? { to: 'dead' as const, error, ambiguous }
-        : { to: 'failed' as const, error, delay, ambiguous };
-      return (await settle([{ id, claimToken, ...ended }])).length === 1;
+      return (await settle([failedWith({ id, claimToken }, error, options)])).length === 1;
     },
     async extend(claims, leaseMs) {
       const held = messages.filter((m) => claims.some((c) => c.id === m.id && c.claimToken === m.claimToken));

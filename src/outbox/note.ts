@@ -1,7 +1,8 @@
 // Notes of the timeline of a message. Deliveries write them in the statement that settles; reports that come later (a bounce) find their message by the reference that the far side gave, or by its id.
 
 import type { Executor } from '../db/executor.ts';
-import { cleanError, type Note, type Settlement } from './outcome.ts';
+import { cleanError, storable } from '../redaction/redact.ts';
+import type { Note, Settlement } from './outcome.ts';
 
 export type NoteView = {
   readonly at: Date;
@@ -16,9 +17,9 @@ function noteRow(id: string, { type, recipient, detail, reference }: Note): Reco
   return {
     message_id: id,
     type,
-    recipient: recipient === undefined ? null : cleanError(recipient),
+    recipient: recipient === undefined ? null : storable(recipient),
     detail: detail === undefined ? null : cleanError(detail),
-    reference: reference === undefined ? null : cleanError(reference).slice(0, 200),
+    reference: reference === undefined ? null : storable(reference, 200),
   };
 }
 

@@ -15,6 +15,8 @@ import type { NewMessage } from './message.ts';
 export type Failure = {
   readonly type: 'transient' | 'permanent' | 'operator';
   readonly message: string;
+  /** Where it was thrown, with its causes: for the log and the attempt. */
+  readonly stack?: string;
   readonly retryAfter?: Milliseconds;
   readonly holdsQueue?: true;
   readonly maybeOwn?: true;
@@ -55,15 +57,15 @@ export type Settlement = { readonly id: string; readonly claimToken: string } & 
   | {
       readonly to: 'failed';
       readonly error: string;
+      readonly stack?: string | undefined;
       readonly delay: Milliseconds;
       readonly ambiguous: boolean;
     }
-  | { readonly to: 'dead'; readonly error: string; readonly ambiguous: boolean }
+  | {
+      readonly to: 'dead';
+      readonly error: string;
+      readonly stack?: string | undefined;
+      readonly ambiguous: boolean;
+    }
   | { readonly to: 'released'; readonly error: string | null; readonly delay: Milliseconds }
 );
-
-/** Error text that can be stored: well-formed, without U+0000, at most 4 KB. What breaks a payload must not break the failure's record too. */
-export function cleanError(text: string): string {
-  const clean = text.toWellFormed().replaceAll('\0', '\u2400');
-  return clean.length <= 4000 ? clean : `${clean.slice(0, 3999).toWellFormed()}…`;
-}

@@ -13,7 +13,7 @@ export function isPlain(settlement: Settlement): boolean {
 const deliver = (token: string): string => `
   update waybill.outbox_messages m
      set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
-         delivered_at = now(), revision = m.revision + 1
+         delivered_at = now(), last_error = null, revision = m.revision + 1
    where m.id = any($1::uuid[]) and m.claim_token = ${token} and ${guard('deliver', 'm.status')}
   returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds`;
 

@@ -56,7 +56,7 @@ export type OutboxPort = {
   /** False when the token is stale: nothing was changed. */
   markDelivered(id: string, claimToken: string, then?: readonly NewMessage[]): Promise<boolean>;
   /** `failed` and due again later, or `dead` when it was permanent or the last attempt. False when the token is stale. */
-  markFailed(id: string, claimToken: string, error: string, options?: FailOptions): Promise<boolean>;
+  markFailed(id: string, claimToken: string, error: string | Error, options?: FailOptions): Promise<boolean>;
   /** Records a batch in one statement. What is missing from the answer had a stale token (invariant C). */
   settle(settlements: readonly Settlement[]): Promise<Settled[]>;
   /** Renews leases. What is missing from the answer is no longer held. */

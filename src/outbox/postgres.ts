@@ -17,6 +17,7 @@ import { record } from './record.ts';
 import { plainEnds } from './plain.ts';
 import { settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
+import { failedWith } from './failed.ts';
 
 export type PostgresOutboxOptions = TableOptions & {
   /** Largest payload in bytes of JSON; default 262,144. */
@@ -62,11 +63,7 @@ export function createPostgresOutbox(
     },
     async markFailed(id, claimToken, error, options: FailOptions = {}) {
       checkClaim('markFailed', id, claimToken);
-      const { delayMs: delay = 0, permanent = false, ambiguous = false } = options;
-      const settlement: Settlement = permanent
-        ? { id, claimToken, to: 'dead', error, ambiguous }
-        : { id, claimToken, to: 'failed', error, delay, ambiguous };
-      return (await outbox.settle([settlement])).length === 1;
+      return (await outbox.settle([failedWith({ id, claimToken }, error, options)])).length === 1;
     },
     async extend(claims: readonly Claim[], leaseMs) {
       if (claims.length === 0) return [];

@@ -39,6 +39,8 @@ export type AttemptView = {
   readonly worker: string | null;
   readonly outcome: string;
   readonly error: string | null;
+  /** Where it was thrown, with its causes; null when there is no stack. */
+  readonly stack: string | null;
 };
 
 export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
@@ -96,7 +98,7 @@ export type WholeMessage = MessageView & {
 type Told<T> = { readonly [K in keyof T]: T[K] extends Date | null ? string : T[K] };
 
 const attemptsOf = `select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'finishedAt', a.finished_at,
-    'worker', a.worker, 'outcome', a.outcome, 'error', a.error) order by a.id)
+    'worker', a.worker, 'outcome', a.outcome, 'error', a.error, 'stack', a.stack) order by a.id)
   from waybill.outbox_attempts a where a.message_id = m.id`;
 
 const notesOf = `select jsonb_agg(jsonb_build_object('at', n.at, 'type', n.type, 'recipient', n.recipient, 'detail', n.detail,
@@ -131,6 +133,7 @@ function delivering({ status, attemptCount, deliveredAt }: MessageView): Attempt
       worker: null,
       outcome: 'delivered',
       error: null,
+      stack: null,
     },
   ];
 }

@@ -16,8 +16,8 @@ const again = `(g.ended in ('failed', 'released') and not ${exhausted})`;
 // The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
 export const settleSql = `
   with g as (
-    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[])
-      as g(id, token, ended, error, delay_ms, ambiguous)),
+    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[])
+      as g(id, token, ended, error, delay_ms, ambiguous, stack)),
   settled as (
     update waybill.outbox_messages m
        set status = case when ${exhausted} then 'dead'
@@ -29,22 +29,22 @@ export const settleSql = `
            dead_at = case when g.ended = 'dead' or ${exhausted} then now() end,
            relayed_at = case when ${again} then null else m.relayed_at end,
            available_at = case when ${again} then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
-           last_error = coalesce(g.error, m.last_error), revision = m.revision + 1
+           last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
       from g
      where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
-    returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.ambiguous),
+    returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
   tried as (
-    insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
+    insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
     select o.id, o.attempts, o.claimed_at, o.claimed_by,
            case when s.ambiguous and s.status <> 'dead' then 'ambiguous' when s.ended = 'released' then 'released'
-                when s.status = 'dead' then 'dead' else 'retried' end, s.error
+                when s.status = 'dead' then 'dead' else 'retried' end, s.error, s.stack
       from settled s join waybill.outbox_messages o on o.id = s.id
      where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
-  added as (${insertRows(`${newRows(7)} join settled s on s.id = n.parent_id`)}),
+  added as (${insertRows(`${newRows(8)} join settled s on s.id = n.parent_id`)}),
   noted as (
     insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
     select r.message_id, r.type, r.recipient, r.detail, r.reference
-      from ${noteRows('$19')} join settled s on s.id = r.message_id)
+      from ${noteRows('$20')} join settled s on s.id = r.message_id)
   select id, status, seconds from settled`;
 
 /**
@@ -65,6 +65,7 @@ export function settleValues(settlements: readonly Settlement[], maxPayloadBytes
     sorted.map((s) => ('error' in s ? s.error : null)),
     sorted.map((s) => ('delay' in s ? s.delay : 0)),
     sorted.map((s) => ('ambiguous' in s ? s.ambiguous : false)),
+    sorted.map((s) => ('stack' in s ? (s.stack ?? null) : null)),
     ...recordValues(added),
     JSON.stringify(sorted.flatMap(noteRowsOf)),
   ];

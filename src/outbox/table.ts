@@ -50,6 +50,7 @@ const files = [
   '0011_notes.sql',
   '0015_counting.sql',
   '0022_checking.sql',
+  '0044_stacks.sql',
 ];
 
 /**

@@ -2,9 +2,10 @@
 // statements, the memory port, the 409 of the admin API and the drawing in docs/states.md come from it (a test compares).
 
 import type { Milliseconds, Random } from '../ports.ts';
-import { maxRetryAfter, retryDelay, type Backoff } from './backoff.ts';
+import { holdDelay, retryDelay, type Backoff } from './backoff.ts';
 import type { ClaimedMessage, Status } from './message.ts';
-import { cleanError, type Failure, type Outcome, type Settlement } from './outcome.ts';
+import { cleanError } from '../redaction/redact.ts';
+import type { Outcome, Settlement } from './outcome.ts';
 
 /**
  * - `claim`: a worker takes the right to deliver; attempts + 1 (invariant E)
@@ -39,10 +40,6 @@ export function guard(action: Action, column = 'status'): string {
 /** Before a message that met an operator failure is tried again, where no queue can be parked for it. */
 const operatorDelay = 30_000;
 
-/** How long the far side wants no message at all. Without a time of its own, long enough not to be asked for ever. */
-export const holdDelay = ({ retryAfter = 5_000 }: Failure): Milliseconds =>
-  Math.min(Math.max(retryAfter, 0), maxRetryAfter);
-
 /**
  * How an attempt's end is written: outcome and retry policy → settlement. Total; every ending passes here.
  * @param exactly the delay of a retry, when it is not left to the policy
@@ -61,19 +58,20 @@ export function settle(
     case 'released':
       return { id, claimToken, to: 'released', error: outcome.reason, delay: outcome.delay };
     case 'failure': {
-      const { type, retryAfter, ambiguous = false } = outcome.failure;
+      const { type, stack, retryAfter, ambiguous = false } = outcome.failure;
       const error = cleanError(outcome.failure.message);
       switch (type) {
         case 'operator':
           return { id, claimToken, to: 'released', error, delay: retryAfter ?? operatorDelay };
         case 'permanent':
-          return { id, claimToken, to: 'dead', error, ambiguous };
+          return { id, claimToken, to: 'dead', error, stack, ambiguous };
         case 'transient': {
           if (outcome.failure.holdsQueue)
-            return { id, claimToken, to: 'released', error, delay: holdDelay(outcome.failure) };
-          if (message.attempt >= message.maxAttempts) return { id, claimToken, to: 'dead', error, ambiguous };
+            return { id, claimToken, to: 'released', error, delay: holdDelay(retryAfter) };
+          if (message.attempt >= message.maxAttempts)
+            return { id, claimToken, to: 'dead', error, stack, ambiguous };
           const delay = exactly ?? retryDelay(backoff, message.attempt, random, retryAfter);
-          return { id, claimToken, to: 'failed', error, delay, ambiguous };
+          return { id, claimToken, to: 'failed', error, stack, delay, ambiguous };
         }
       }
     }

@@ -2,6 +2,7 @@
 
 import { hostname } from 'node:os';
 import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
+import { reasonOf } from '../redaction/reason.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { serveHealth } from './health.ts';
 import { growHeapWithWork } from './heap.ts';
@@ -73,7 +74,7 @@ export async function runProcess(
     });
   const code = await live(host, compose, drain).catch((error: unknown) => {
     const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // whatever the application did not reach
-    const why = trouble?.message ?? (error instanceof Error ? error.message : String(error));
+    const why = trouble?.message ?? reasonOf(error, { bare: true });
     log.fatal({ err: error }, `cannot go on: ${why}`);
     return trouble ? exitCodes.unreachable : exitCodes.failed;
   });

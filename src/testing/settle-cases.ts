@@ -13,6 +13,15 @@ export const settleCases: readonly OutboxCase[] = [
     assert.equal(await port.markFailed(first.id, first.claimToken, 'late'), false);
     assert.deepEqual(await see(first.id), { status: 'sending', attempts: 2, lastError: 'again' });
     assert.equal(await port.markDelivered(first.id, second!.claimToken), true);
+    assert.deepEqual(await see(first.id), { status: 'delivered', attempts: 2, lastError: null });
+  }),
+
+  outboxCase('an error is kept without secrets, with its causes', async ({ port, claimed, see }) => {
+    const { id, claimToken } = await claimed();
+    const cause = new Error('postgres://app:pw@db.test/x refused ann@b.test \0');
+    await port.markFailed(id, claimToken, new Error('no', { cause }));
+    const { lastError } = await see(id);
+    assert.match(lastError ?? '', /^no: postgres:\/\/\*\*\*@db\.test\/x refused a\*\*\*@b\.test \u2400/);
   }),
 
   outboxCase(

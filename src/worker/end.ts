@@ -8,6 +8,7 @@ import { placeOf } from '../outbox/hint.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import type { Interrupt } from '../ports.ts';
+import { reasonOf } from '../redaction/reason.ts';
 import type { Settler } from './settler.ts';
 
 export type EndPorts = {
@@ -64,7 +65,7 @@ async function recordWith(
   } catch (error) {
     await work.rollback().catch(() => undefined); // the error that counts is the first one
     const { id, claimToken } = settlement;
-    const text = `the handler's transaction did not commit: ${(error as Error).message}`;
+    const text = `the handler's transaction did not commit: ${reasonOf(error, { bare: true })}`;
     const end = once ? ({ to: 'dead' } as const) : ({ to: 'failed', delay: 1_000 } as const);
     return ports.settler.settle({ id, claimToken, error: text, ambiguous: true, ...end });
   }

@@ -4,9 +4,10 @@
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
-import { cleanError, type Failure, type Outcome, type Settlement } from '../outbox/outcome.ts';
+import type { Failure, Outcome, Settlement } from '../outbox/outcome.ts';
 import { giveBackProbe, hold, park, probeFailed, reopen } from '../outbox/park.ts';
-import { holdDelay } from '../outbox/transitions.ts';
+import { holdDelay } from '../outbox/backoff.ts';
+import { cleanError } from '../redaction/redact.ts';
 
 export type Gatekeeper = {
   /**
@@ -44,7 +45,7 @@ export function createGatekeeper({ db, events, workerId }: GatekeeperPorts): Gat
   async function answered({ id, queue, probe }: ClaimedMessage, failure: Failure | undefined): Promise<void> {
     if (probe && (await reopen(db, queue, id))) events.probed(queue, 'answered', {});
     if (!failure?.holdsQueue) return;
-    const ms = holdDelay(failure);
+    const ms = holdDelay(failure.retryAfter);
     const reason = cleanError(failure.message);
     if (await hold(db, queue, ms, reason)) events.held(queue, reason, ms);
   }

@@ -31,6 +31,7 @@ export function report(
     seconds: ms / 1000,
     endToEndSeconds: settlement.to === 'delivered' ? settled.seconds : null,
     error: 'error' in settlement ? settlement.error : null,
+    stack: 'stack' in settlement ? settlement.stack : undefined,
     nextAttemptInMs: 'delay' in settlement && settled.status !== 'dead' ? settlement.delay : null,
   });
 }

@@ -5,9 +5,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { isUnreachable, sqlState } from '../db/diagnosis.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
-import { cleanError } from '../outbox/outcome.ts';
 import { isPlain } from '../outbox/plain.ts';
 import type { Milliseconds } from '../ports.ts';
+import { reasonOf } from '../redaction/reason.ts';
 
 export type Settler = {
   /** Resolves with what was recorded, or with undefined when the token was stale. */
@@ -94,7 +94,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     const { settlement, resolve } = batchOf[0]!;
     const { id, claimToken } = settlement;
     if (settlement.to === 'dead') return resolve(undefined); // nothing simpler is left to write; the sweep ends the lease
-    const text = cleanError(`the end of the attempt could not be recorded: ${(error as Error).message}`);
+    const text = `the end of the attempt could not be recorded: ${reasonOf(error, { bare: true })}`;
     await write([{ settlement: { id, claimToken, to: 'dead', error: text, ambiguous: true }, resolve }]);
   }
 

@@ -235,7 +235,7 @@ describe('GET /admin/outbox/:id', () => {
       status: 'delivered',
       payload: { a: 1 },
       attemptCount: 2,
-      lastError: 'broken',
+      lastError: null, // it was delivered: what went wrong before is in its attempts
     });
     expect(body['attempts']).toEqual([
       {
@@ -245,6 +245,7 @@ describe('GET /admin/outbox/:id', () => {
         worker: 'w',
         outcome: 'retried',
         error: 'broken',
+        stack: null,
       },
       {
         attempt: 2,
@@ -253,6 +254,7 @@ describe('GET /admin/outbox/:id', () => {
         worker: null,
         outcome: 'delivered',
         error: null,
+        stack: null,
       },
     ]);
   });

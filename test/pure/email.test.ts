@@ -2,11 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { maskAddresses, parseAddress } from '../../src/email/address.ts';
+import { parseAddress } from '../../src/email/address.ts';
 import { headerFields, prepareEmail } from '../../src/email/email.ts';
 import { emailMessage } from '../../src/define/messages.ts';
 import { WaybillError } from '../../src/outbox/errors.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
+import { maskAddresses } from '../../src/redaction/addresses.ts';
 
 const good = { to: 'ann@b.test', subject: 'Hello', text: 'Hi' };
 const options = { defaultFrom: 'Shop <shop@shop.test>' };

@@ -130,7 +130,7 @@ describe('an event', () => {
 
   it('of a failed step tells the error without what its properties hold', () => {
     const error = Object.assign(new Error('no'), { code: '28P01', config: { password: 'secret' } });
-    expect(errorFacts(error)).toMatchObject({ name: 'Error', message: 'no', code: '28P01' });
+    expect(errorFacts(error)).toMatchObject({ name: 'Error', message: 'no (28P01)', code: '28P01' });
     expect(JSON.stringify(errorFacts(error))).not.toContain('secret');
     expect(errorFacts('a text')).toEqual({ message: 'a text' });
   });

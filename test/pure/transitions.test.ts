@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { maxRetryAfter, retryDelay } from '../../src/outbox/backoff.ts';
-import { cleanError, type Outcome } from '../../src/outbox/outcome.ts';
+import type { Outcome } from '../../src/outbox/outcome.ts';
 import { settle } from '../../src/outbox/transitions.ts';
+import { cleanError } from '../../src/redaction/redact.ts';
 
 const backoff = { initial: 1_000, factor: 2, max: 60_000 };
 const message = { id: 'm', claimToken: 't', attempt: 2, maxAttempts: 5 };

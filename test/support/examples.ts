@@ -11,7 +11,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Executor } from '../../src/db/executor.ts';
@@ -124,7 +124,8 @@ export async function runExamples(
       );
     if (example.role !== 'run') continue;
     try {
-      printed = await runExample(example, written, database);
+      const folder = relative(root, written.fileOf(example)).slice(0, -example.file.length);
+      printed = (await runExample(example, written, database)).replaceAll(folder, ''); // as where the application lives
     } catch (error) {
       const { message, stderr = '', stdout = '' } = error as Error & { stderr?: string; stdout?: string };
       throw new Error(`${where}: ${message}\n${stdout}${stderr}`, { cause: error });
