@@ -698,20 +698,21 @@ known as (
 
 -- scrape: gauges
 with live as (
-  select kind, status, queue, available_at, counted, true as waiting from waybill.outbox_messages
+  select kind, name, status, queue, available_at, claimed_at, counted, true as waiting from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null
   union all
-  select kind, status, queue, available_at, counted, false from waybill.outbox_messages
+  select kind, name, status, queue, available_at, claimed_at, counted, false from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
 grouped as (
-  select kind, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
+  select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
          count(*) filter (where available_at <= now()) as due,
-         min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest
-    from live group by kind, status, queue, waiting),
+         min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest,
+         min(claimed_at) filter (where status = 'sending') as running_since
+    from live group by kind, name, status, queue, waiting),
 by_queue as (
   select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
          coalesce(sum(n) filter (where not waiting and status <> 'sending'), 0) as ready,
-         extract(epoch from now() - min(oldest)) as age
+         extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
     from grouped group by queue),
 alive as (
   select version, queues, slots, busy,
@@ -732,10 +733,14 @@ select
      from unnest('{email,event,listener,job,action}'::text[]) k, unnest('{pending,sending,failed}'::text[]) s) as messages,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.age, 0)) order by n.name)
     from names n left join by_queue x on x.name = n.name) as oldest,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.running, 0)) order by n.name)
+    from names n left join by_queue x on x.name = n.name) as running_oldest,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.waiting, 0)) order by n.name)
     from names n left join by_queue x on x.name = n.name) as waiting,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.ready, 0)) order by n.name)
     from names n left join by_queue x on x.name = n.name) as ready,
+  (select json_agg(json_build_object('labels', json_build_object('kind', kind, 'name', name), 'value', n))
+     from (select kind, name, sum(n) as n from grouped group by kind, name order by sum(n) desc, kind, name limit 20) x) as names,
   (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
             coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)
             + coalesce((select sum(uncounted) from grouped where kind = k), 0)))

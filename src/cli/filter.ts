@@ -1,7 +1,7 @@
 // The filters of the admin API as options of a command.
 
 import type { Command } from 'commander';
-import { parseFilter, type MessageFilter, type Paging } from '../outbox/filter.ts';
+import { attemptOutcomes, parseFilter, type MessageFilter, type Paging } from '../outbox/filter.ts';
 import { kinds, statuses } from '../outbox/message.ts';
 import { collect, single } from './options.ts';
 
@@ -11,6 +11,7 @@ export type FilterOptions = {
   readonly name?: readonly string[];
   readonly queue?: readonly string[];
   readonly deliveryKey?: readonly string[];
+  readonly outcome?: readonly string[];
   readonly errorContains?: string;
   readonly since?: string;
   readonly until?: string;
@@ -23,14 +24,15 @@ export function addFilter(command: Command): Command {
     .option('--name <name>', 'name of a job, event, listener or action', collect)
     .option('--queue <queue>', 'queue', collect)
     .option('--delivery-key <key>', 'delivery key', collect)
+    .option('--outcome <outcome>', `with an attempt that ended ${attemptOutcomes.join(' or ')}`, collect)
     .option('--error-contains <text>', 'part of the last error', single)
     .option('--since <time>', 'recorded at this time or later: ISO 8601 with its zone', single)
     .option('--until <time>', 'recorded before this time', single);
 }
 
 export function isFiltered(options: FilterOptions): boolean {
-  const { status, kind, name, queue, deliveryKey, errorContains, since, until } = options;
-  return [status, kind, name, queue, deliveryKey, errorContains, since, until].some(
+  const { status, kind, name, queue, deliveryKey, outcome, errorContains, since, until } = options;
+  return [status, kind, name, queue, deliveryKey, outcome, errorContains, since, until].some(
     (value) => value !== undefined,
   );
 }
@@ -39,6 +41,19 @@ export function isFiltered(options: FilterOptions): boolean {
 export function readFilter(
   options: FilterOptions & { readonly limit?: string; readonly cursor?: string },
 ): MessageFilter & Paging {
-  const { status, kind, name, queue, deliveryKey, errorContains, since, until, limit, cursor } = options;
-  return parseFilter({ status, kind, name, queue, deliveryKey, errorContains, since, until, limit, cursor });
+  const { status, kind, name, queue, deliveryKey, outcome, errorContains, since, until, limit, cursor } =
+    options;
+  return parseFilter({
+    status,
+    kind,
+    name,
+    queue,
+    deliveryKey,
+    outcome,
+    errorContains,
+    since,
+    until,
+    limit,
+    cursor,
+  });
 }

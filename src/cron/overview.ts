@@ -14,7 +14,9 @@ import type { Zones } from './zones.ts';
 
 export type JobView = Omit<CronJob, 'args'> & {
   readonly words: string;
-  /** The next five. */
+  /** How long its next tick has been due and not dispatched; null: it is not. By the database's clock. */
+  readonly overdueSeconds: number | null;
+  /** The next five, from now on. */
   readonly nextTicks: readonly Date[];
   readonly lastRun: RunView | null;
 };
@@ -28,9 +30,11 @@ export type ScheduledJob = {
   readonly definition: CronJob;
   readonly cursorAt: Date;
   readonly now: Date;
+  readonly overdueSeconds: number | null;
 };
 
-const jobColumns = `name, manifest, definition, cursor_at as "cursorAt", now() as now`;
+const jobColumns = `name, manifest, definition, cursor_at as "cursorAt", now() as now,
+  case when next_at < now() then extract(epoch from now() - next_at)::float8 end as "overdueSeconds"`;
 const shownTicks = 5;
 /** Jobs between two looks at what else the process has to do. */
 const slice = 200;
@@ -52,14 +56,16 @@ export async function readCron(db: Executor, zones: Zones): Promise<CronView> {
   return { manifests, jobs: views };
 }
 
-function viewOf({ definition, now }: ScheduledJob, lastRun: RunView | null, zones: Zones): JobView {
-  const { args: _, ...job } = definition;
+function viewOf(scheduled: ScheduledJob, lastRun: RunView | null, zones: Zones): JobView {
+  const { definition, now, overdueSeconds } = scheduled;
+  const { args: _, ...facts } = definition;
+  const job = { ...facts, overdueSeconds, lastRun };
   try {
     const timetable = timetableOf(definition, zones);
     const ticks = nextTicks(timetable, now.getTime(), shownTicks).map((tick) => new Date(tick));
-    return { ...job, words: wordsOf(timetable.schedule, job.timeZone), nextTicks: ticks, lastRun };
+    return { ...job, words: wordsOf(timetable.schedule, job.timeZone), nextTicks: ticks };
   } catch (error) {
-    return { ...job, words: (error as Error).message, nextTicks: [], lastRun }; // a row that was edited must not hide the others
+    return { ...job, words: (error as Error).message, nextTicks: [] }; // a row that was edited must not hide the others
   }
 }
 

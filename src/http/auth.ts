@@ -66,3 +66,11 @@ export function checkMetricsKey(request: FastifyRequest, metricsKey: string | nu
 function hasKey({ headers }: FastifyRequest, key: string): boolean {
   return isBearer(headers.authorization?.replace(/^bearer +/i, 'Bearer '), key);
 }
+
+/** Who acts, as the caller says it: the key proves the right, not the person. At most 100 characters, without control characters. */
+export function operatorOf({ headers }: FastifyRequest): string | undefined {
+  const given = headers['x-waybill-operator'];
+  if (typeof given !== 'string') return undefined;
+  const name = given.replaceAll(/\p{C}/gu, '').trim().slice(0, 100);
+  return name === '' ? undefined : name;
+}

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
 import { listQueues, pauseQueue, resumeQueue } from '../outbox/queues.ts';
+import { operatorOf } from './auth.ts';
 
 type WithName = { Params: { name: string } };
 
@@ -21,7 +22,8 @@ export function addQueues(admin: FastifyInstance, db: Executor): void {
   admin.get('/queues', async () => ({ queues: await listQueues(db) }));
   admin.post<WithName>('/queues/:name/pause', async (request) => {
     const { reason, by } = await parseArguments({ name: 'pause', args: pause }, request.body ?? {});
-    return pauseQueue(db, request.params.name, { reason: reason ?? null, by: by ?? 'admin API' });
+    const operator = operatorOf(request) ?? 'admin API';
+    return pauseQueue(db, request.params.name, { reason: reason ?? null, by: by ?? operator });
   });
   admin.post<WithName>('/queues/:name/resume', (request) => resumeQueue(db, request.params.name));
 }

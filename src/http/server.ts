@@ -8,7 +8,7 @@ import { WaybillError } from '../outbox/errors.ts';
 import type { Host } from '../process/host.ts';
 import { addActions } from './actions.ts';
 import { addAdmin } from './admin.ts';
-import { createIdentify } from './auth.ts';
+import { createIdentify, operatorOf } from './auth.ts';
 import { parseBody } from './body.ts';
 import { addDrain, type FetchHandler } from './drain.ts';
 import { addHealth } from './health.ts';
@@ -102,10 +102,18 @@ function logRequests(server: FastifyInstance, { log }: Host): void {
       route: request.routeOptions.url ?? null,
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
+      ...actOf(request),
     };
     if (request.method === 'GET' || request.method === 'HEAD') log.debug(facts, 'answered');
     else log.info(facts, 'answered');
   });
+}
+
+/** Of an act of an operator: on what, and by whom. An address among the parameters is nobody's business. */
+function actOf(request: FastifyRequest): Readonly<Record<string, string | undefined>> {
+  if (!request.routeOptions.url?.startsWith('/admin/')) return {};
+  const { id: message, name } = request.params as { readonly id?: string; readonly name?: string };
+  return { message, name: name?.slice(0, 200), by: operatorOf(request) };
 }
 
 /** 405 when the path is known with another method, else 404. */

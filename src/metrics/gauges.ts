@@ -7,6 +7,9 @@ import { gaugeText } from './text.ts';
 /** The label `queue` has at most this many values, closed queues and those that wait the longest first. */
 const most = 100;
 
+/** Definitions that are told apart by name: those with the most messages that are not settled. */
+const mostNames = 20;
+
 /** A sample for each name of the list. */
 const perQueue = (value: string, from: string): string =>
   `(select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', ${value}) order by n.name)
@@ -15,20 +18,21 @@ const perQueue = (value: string, from: string): string =>
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
   with live as (
-    select kind, status, queue, available_at, counted, true as waiting from waybill.outbox_messages
+    select kind, name, status, queue, available_at, claimed_at, counted, true as waiting from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null
     union all
-    select kind, status, queue, available_at, counted, false from waybill.outbox_messages
+    select kind, name, status, queue, available_at, claimed_at, counted, false from waybill.outbox_messages
      where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
   grouped as (
-    select kind, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
+    select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
            count(*) filter (where available_at <= now()) as due,
-           min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest
-      from live group by kind, status, queue, waiting),
+           min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest,
+           min(claimed_at) filter (where status = 'sending') as running_since
+      from live group by kind, name, status, queue, waiting),
   by_queue as (
     select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
            coalesce(sum(n) filter (where not waiting and status <> 'sending'), 0) as ready,
-           extract(epoch from now() - min(oldest)) as age
+           extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
       from grouped group by queue),
   alive as (
     select version, queues, slots, busy,
@@ -48,8 +52,11 @@ export const gaugesSql = `
               coalesce((select sum(n) from grouped where kind = k and status = s), 0)))
        from unnest('{email,event,listener,job,action}'::text[]) k, unnest('{pending,sending,failed}'::text[]) s) as messages,
     ${perQueue('coalesce(x.age, 0)', 'by_queue x')} as oldest,
+    ${perQueue('coalesce(x.running, 0)', 'by_queue x')} as running_oldest,
     ${perQueue('coalesce(x.waiting, 0)', 'by_queue x')} as waiting,
     ${perQueue('coalesce(x.ready, 0)', 'by_queue x')} as ready,
+    (select json_agg(json_build_object('labels', json_build_object('kind', kind, 'name', name), 'value', n))
+       from (select kind, name, sum(n) as n from grouped group by kind, name order by sum(n) desc, kind, name limit ${mostNames}) x) as names,
     (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
               coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)
               + coalesce((select sum(uncounted) from grouped where kind = k), 0)))
@@ -104,6 +111,18 @@ export const gaugeFacts: readonly GaugeFact[] = [
     'outbox_oldest_due_seconds',
     ['queue'],
     'Age of the oldest message that is due and not being delivered',
+  ),
+  fact(
+    'running_oldest',
+    'running_oldest_seconds',
+    ['queue'],
+    'How long the message that has been claimed the longest has been claimed',
+  ),
+  fact(
+    'names',
+    'outbox_messages_by_name',
+    ['kind', 'name'],
+    'Messages that are not settled, of the 20 names that have the most',
   ),
   fact('recorded', 'outbox_recorded_total', ['kind'], 'Messages ever recorded', 'counter'),
   fact('waiting', 'queue_waiting', ['queue'], 'Messages that are due and wait in the outbox for the relay'),

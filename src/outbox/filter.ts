@@ -15,9 +15,15 @@ export type MessageFilter = {
   readonly since?: Date | undefined;
   /** Recorded before this time. */
   readonly until?: Date | undefined;
+  /** With an attempt that ended so, whatever became of the message afterwards. */
+  readonly outcome?: readonly AttemptOutcome[] | undefined;
   /** Part of the last error, in upper or lower case. */
   readonly errorContains?: string | undefined;
 };
+
+/** Ends of attempts that are looked for: nobody knows what became of them. Each has a place in the index outbox_attempts_uncertain. */
+export const attemptOutcomes = ['ambiguous', 'expired'] as const;
+export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 export type Paging = { readonly limit?: number | undefined; readonly cursor?: string | undefined };
 
@@ -32,7 +38,7 @@ type FilterTexts = { readonly [Part in keyof Filter]?: Texts };
 
 /**
  * A filter as people write it, in a query or on a command line.
- * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
+ * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
  */
 export function parseFilter(texts: FilterTexts): Filter {
   const since = time('since', texts.since);
@@ -42,6 +48,7 @@ export function parseFilter(texts: FilterTexts): Filter {
   return {
     status: known('status', statuses, texts.status),
     kind: known('kind', kinds, texts.kind),
+    outcome: known('outcome', attemptOutcomes, texts.outcome),
     name: several('name', texts.name),
     queue: several('queue', texts.queue),
     deliveryKey: several('deliveryKey', texts.deliveryKey),
@@ -68,7 +75,7 @@ function single(part: string, given: Texts): string | undefined {
 }
 
 function known<T extends string>(
-  part: 'status' | 'kind',
+  part: 'status' | 'kind' | 'outcome',
   words: readonly T[],
   given: Texts,
 ): readonly T[] | undefined {
@@ -136,7 +143,7 @@ export function whereOf(filter: MessageFilter): Where {
   if (until) add((v) => `created_at < ${v}::timestamptz`, until);
   if (errorContains !== undefined)
     add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
-  where.conditions.push(...partialIndex(filter.status ?? []));
+  where.conditions.push(...partialIndex(filter.status ?? []), ...attemptsIndex(filter.outcome ?? []));
   return where;
 }
 
@@ -147,6 +154,13 @@ function partialIndex(status: readonly Status[]): string[] {
   if (status[0] === 'sending')
     return ['relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null'];
   return [];
+}
+
+/** Written out, not as a value: only then does Postgres see that the partial index has them. */
+function attemptsIndex(outcomes: readonly AttemptOutcome[]): string[] {
+  if (outcomes.length === 0) return [];
+  const ended = [...new Set(outcomes)].map((outcome) => `'${outcome}'`).join(', ');
+  return [`id in (select message_id from waybill.outbox_attempts where outcome in (${ended}))`];
 }
 
 function firstIdAt(ms: number): string {

@@ -109,6 +109,7 @@ describe('the dashboards', () => {
       expect(templating.list.map(({ name, type }) => [name, type])).toEqual([
         ['datasource', 'datasource'],
         ['job', 'query'],
+        ['docs', 'textbox'],
       ]);
   });
 
@@ -130,6 +131,22 @@ describe('the dashboards', () => {
       expect(Math.max(...panels.map(({ gridPos }) => gridPos.x + gridPos.w))).toBe(24);
     },
   );
+});
+
+describe('what leads on from a dashboard', () => {
+  it('links of panels lead to sections of the runbook', () => {
+    const urls = dashboards.flatMap(({ panels }) =>
+      panels.flatMap(({ links = [] }) => links.map(({ url }) => url)),
+    );
+    expect(urls.length).toBeGreaterThan(15);
+    const places = alertNames.map((name) => `\${docs}/runbook.md#${name.toLowerCase()}`);
+    expect(urls.filter((url) => !places.includes(url))).toEqual([]);
+  });
+
+  it.each(dashboards)('$title marks deploys', ({ annotations }) => {
+    expect(annotations.list.map(({ name }) => name)).toEqual(['Deploys']);
+    expect(annotations.list[0]!.expr).toContain('waybill_build_info');
+  });
 });
 
 describe('the pictures of the layout', () => {

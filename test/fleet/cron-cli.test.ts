@@ -103,6 +103,23 @@ test('list shows the jobs, preview what a catch-up would run and skip, run and r
   ).toContain('2 are skipped');
 });
 
+test('list says by how much a job is overdue instead of a tick in the future', async () => {
+  const due = (when: string): Promise<unknown> =>
+    database.db.executeSql(
+      `update waybill.cron_jobs set next_at = now() + $1::interval where name = 'hourly'`,
+      [when],
+    );
+  await due('-5 minutes -30 seconds');
+  expect((await command('cron list')).stdout).toMatch(/hourly .*mark +overdue 5m\d+s/);
+  const { jobs: listed } = (await json('cron list')) as {
+    jobs: { name: string; overdueSeconds: number | null }[];
+  };
+  const overdue = new Map(listed.map(({ name, overdueSeconds }) => [name, overdueSeconds]));
+  expect(overdue.get('hourly')).toBeGreaterThanOrEqual(330);
+  expect(overdue.get('nightly')).toBeNull();
+  await due('1 hour');
+});
+
 describe('run --project-url', () => {
   const remote = (env: Record<string, string>, url = address, name = 'nightly'): Promise<Ended> =>
     waybill(['cron', 'run', name, '--project-url', url, '--json'], env);

@@ -5,7 +5,7 @@ import app from '../../app/index.ts';
 import { freePort } from '../../dev/free-port.ts';
 import { manifestOf, stageManifest } from '../../src/cron/manifest.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { queries } from '../support/dashboards.ts';
+import { marks, queries } from '../support/dashboards.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testFleet, type TestFleet } from '../support/fleet.ts';
 import { startPrometheus, type Prometheus } from '../support/prometheus.ts';
@@ -99,6 +99,10 @@ describe.skipIf(missing)('dashboards and rules', () => {
     );
     await full.catch(() => undefined);
     expect(empty).toEqual([]);
+  });
+
+  it('the query that marks deploys is understood', async () => {
+    for (const expr of marks) expect(await data(expr)).toBeInstanceOf(Array);
   });
 
   it('the panels that matter most show what happens', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { defineApp } from '../../src/define/app.ts';
 import { retryMany } from '../../src/outbox/operate.ts';
 import { listMessages } from '../../src/outbox/read.ts';
@@ -7,6 +7,7 @@ import type { NewMessage } from '../../src/outbox/message.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
 import { verifyOutbox } from '../../src/outbox/verify.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/wait.ts';
 import { adminKey, apiKey, testWeb, type TestWeb } from '../support/web.ts';
 
 let database: TestDatabase;
@@ -103,7 +104,51 @@ describe('keys', () => {
   });
 });
 
+describe('the log of acts', () => {
+  it('says on what and by whom, and never an address', async () => {
+    const id = await record();
+    const lines = vi.spyOn(web.host.log, 'info');
+    const operator = { ...key, 'x-waybill-operator': 'ann\u0007 of the night shift' };
+    const act = async (method: 'POST' | 'DELETE', url: string): Promise<unknown> => {
+      lines.mockClear();
+      await web.server.inject({ method, url, headers: operator });
+      const answered = () => lines.mock.calls.find(([, text]) => text === 'answered');
+      return (await until(async () => answered() ?? false, { what: `the line of ${url}` }))[0];
+    };
+    const by = 'ann of the night shift';
+    expect(await act('POST', `/admin/outbox/${id}/cancel`)).toMatchObject({ message: id, by, status: 200 });
+    expect(await act('POST', '/admin/queues/jobs/pause')).toMatchObject({ name: 'jobs', by });
+    const { body } = await ask<{ queues: { name: string; paused: { by: string } | null }[] }>(
+      'GET',
+      '/queues',
+    );
+    expect(JSON.stringify(body.queues.find(({ name }) => name === 'jobs'))).toContain(by);
+    await act('POST', '/admin/queues/jobs/resume');
+    expect(JSON.stringify(await act('DELETE', '/admin/suppressions/ann@customers.example'))).not.toContain(
+      'ann@',
+    );
+    lines.mockRestore();
+  });
+});
+
 describe('GET /admin/outbox', () => {
+  it('finds messages with an attempt of which nobody knows the outcome, whatever became of them', async () => {
+    const uncertain = await record();
+    await recordEnded('failed');
+    const [claimed] = await outbox.claimBatch({ limit: 1, leaseMs: 5_000, workerId: 'w', ids: [uncertain] });
+    await outbox.markFailed(uncertain, claimed!.claimToken, 'the connection was lost', { ambiguous: true });
+    const found = async (query: string): Promise<string[]> =>
+      (await list(query)).messages.map(({ id }) => id);
+    expect(await found('?outcome=ambiguous')).toEqual([uncertain]);
+    await end(uncertain, 'delivered');
+    expect(await found('?outcome=ambiguous&outcome=expired')).toEqual([uncertain]);
+    expect(await found('?outcome=expired')).toEqual([]);
+    expect(await ask('GET', '/outbox?outcome=ambigous')).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_outcome', detail: expect.stringContaining('did you mean ambiguous?') as string },
+    });
+  });
+
   it('newest first, with all that may be told and never the claim token', async () => {
     const first = await record();
     const second = await record({

@@ -11,6 +11,7 @@ export type Panel = {
   readonly title: string;
   readonly description?: string;
   readonly datasource?: { readonly uid: string };
+  readonly links?: readonly { readonly title: string; readonly url: string }[];
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
   readonly targets?: readonly {
     readonly expr: string;
@@ -23,6 +24,7 @@ export type Dashboard = {
   readonly uid: string;
   readonly title: string;
   readonly panels: readonly Panel[];
+  readonly annotations: { readonly list: readonly { readonly name: string; readonly expr: string }[] };
   readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
 };
 
@@ -36,6 +38,9 @@ export const queries = dashboards.flatMap(({ title, panels }) =>
     (panel.targets ?? []).map(({ expr }) => ({ where: `${title} / ${panel.title}`, expr })),
   ),
 );
+
+/** What marks deploys: usually without an answer. */
+export const marks = dashboards.flatMap(({ annotations }) => annotations.list.map(({ expr }) => expr));
 
 export const alertsText = readFileSync(`${root}prometheus/alerts.yml`, 'utf8');
 export const recordingText = readFileSync(`${root}prometheus/recording.yml`, 'utf8');

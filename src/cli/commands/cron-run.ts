@@ -1,5 +1,6 @@
 // `waybill cron run NAME`: a run by hand, straight into the database, or over HTTP when the project is somewhere else.
 
+import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { readScheduledAt, runByHand } from '../../cron/manual.ts';
 import type { RunView } from '../../cron/history.ts';
@@ -83,11 +84,24 @@ function projectUrl(text: string): URL {
   );
 }
 
+/** The person as this machine knows them, in what a header may hold; the log of the far side names them. */
+function operatorName(): string {
+  try {
+    return encodeURIComponent(userInfo().username);
+  } catch {
+    return 'unknown'; // a container's user without a name
+  }
+}
+
 async function ask(url: URL, key: string, body: object): Promise<Response> {
   try {
     return await fetch(url, {
       method: 'POST',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        'x-waybill-operator': operatorName(),
+      },
       body: JSON.stringify(body),
       redirect: 'error', // a key goes to the host that was named, and to no other
       signal: AbortSignal.timeout(15_000),

@@ -6,6 +6,7 @@ import { readCron, type CronView } from '../../cron/overview.ts';
 import { previewCron, type Preview } from '../../cron/preview.ts';
 import { runStatuses } from '../../cron/runs.ts';
 import { createZones } from '../../cron/zones.ts';
+import { durationText } from '../../duration.ts';
 import { parseFilter } from '../../outbox/filter.ts';
 import { collect, single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
@@ -73,10 +74,19 @@ function cronLines({ manifests, jobs }: CronView): string[] {
     job.schedule,
     job.words,
     job.action,
-    job.nextTicks[0]?.toISOString() ?? '–',
+    nextOf(job),
     job.lastRun === null ? '–' : `${job.lastRun.status} ${job.lastRun.scheduledAt.toISOString()}`,
   ]);
   return [...table(['NAME', 'SCHEDULE', 'IN WORDS', 'ACTION', 'NEXT', 'LAST RUN'], rows), ...versions];
+}
+
+/** A tick is dispatched within a second of its time; one that is later is overdue, and then the next one in the future misleads. */
+const dispatchSeconds = 5;
+
+function nextOf({ overdueSeconds, nextTicks }: CronView['jobs'][number]): string {
+  if (overdueSeconds !== null && overdueSeconds >= dispatchSeconds)
+    return `overdue ${durationText(overdueSeconds)}`;
+  return nextTicks[0]?.toISOString() ?? '–';
 }
 
 export function runLines(found: readonly RunView[]): string[] {
