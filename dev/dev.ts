@@ -4,6 +4,7 @@ import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { loadEnvFile } from '../src/process/env-loading.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 import { onInterrupt } from './interrupt.ts';
 
@@ -15,6 +16,7 @@ const settleMs = 200;
 const say = (line: string): void => console.log(line);
 
 async function main(): Promise<number> {
+  loadEnvFile(process.env);
   const interrupt = onInterrupt();
   try {
     const fleet = await startFleet({ say, emailProvider: 'inbox', signal: interrupt.signal });

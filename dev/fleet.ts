@@ -103,10 +103,11 @@ async function openServer(): Promise<{ url: string; end: () => Promise<void> }> 
 }
 
 function sharedEnvironment(databaseUrl: string, emailProvider: string): Environment {
-  const key = (name: string): string => process.env[name] ?? randomBytes(24).toString('base64url');
+  const key = (name: string): string => process.env[name] || randomBytes(24).toString('base64url');
   return {
     WAYBILL_EMAIL_PROVIDER: emailProvider,
     WAYBILL_EMAIL_FROM: 'orders@shop.example',
+    HOST: '127.0.0.1', // nobody else on the network is to read the inbox
     WAYBILL_SHUTDOWN_GRACE: `${graceMs / 1000}s`,
     ...process.env,
     DATABASE_URL: databaseUrl,

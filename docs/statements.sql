@@ -204,7 +204,7 @@ on conflict (address) do nothing returning address;
 delete from waybill.email_suppressions where address = $1 returning address;
 
 -- suppressions
-select address, reason, since from waybill.email_suppressions
+select address, left(reason, 10000) as reason, to_json(since) #>> '{}' as since from waybill.email_suppressions
 where ($1::text is null or address > $1) and ($2::text is null or position($2 in address) > 0)
 order by address limit $3;
 
@@ -488,10 +488,9 @@ select kind, name, count(*)::int as messages from seen group by kind, name order
 update waybill.outbox_messages m set status = 'pending', attempts = 0, dead_at = null, cancelled_at = null, relayed_at = null, available_at = now()
 where id = $1 and status in ('dead', 'cancelled') and (m.delivery_key is null or not exists (
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-last_error as "lastError", delivery_key as "deliveryKey", priority, created_at as "createdAt", available_at as "availableAt",
-relayed_at as "relayedAt", claimed_by as "claimedBy", claimed_until as "claimedUntil", delivered_at as "deliveredAt",
-dead_at as "deadAt", cancelled_at as "cancelledAt", request_id as "requestId", split_part(traceparent, '-', 2) as "traceId",
-parent_id as "parentId";
+left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
+to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
+request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId";
 
 -- cancel
 with waiting as (
@@ -501,10 +500,9 @@ entered as (
   select kind, count(*) from waiting where not counted group by kind)
 update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), counted = true
  where id = any(array(select id from waiting)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-last_error as "lastError", delivery_key as "deliveryKey", priority, created_at as "createdAt", available_at as "availableAt",
-relayed_at as "relayedAt", claimed_by as "claimedBy", claimed_until as "claimedUntil", delivered_at as "deliveredAt",
-dead_at as "deadAt", cancelled_at as "cancelledAt", request_id as "requestId", split_part(traceparent, '-', 2) as "traceId",
-parent_id as "parentId";
+left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
+to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
+request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId";
 
 -- prune keys
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (

@@ -20,7 +20,7 @@ import type { Random } from '../ports.ts';
 import { pause } from '../timer.ts';
 import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
-import { onceOf } from './idempotency.ts';
+import { checkKeyHolder, onceOf } from './idempotency.ts';
 import { createPatience, TimedOut } from './patience.ts';
 import { currentTraceparent, traceIdOf } from '../trace/trace.ts';
 
@@ -46,6 +46,8 @@ export type Call = {
   readonly traceparent?: string | undefined;
   /** A repeat with the same key, caller and arguments gives the first result. Kept for a day. */
   readonly idempotencyKey?: string | undefined;
+  /** Of whoever calls, as a hash: whose keys these are, where the invoker has no id. */
+  readonly credential?: string | undefined;
 };
 
 export type Answer = {
@@ -86,6 +88,7 @@ export function createActionRunner(ports: ActionPorts): ActionRunner {
 
   async function answer(name: string, given: unknown, call: Call): Promise<Answer> {
     const action = authorize(name, call.invoker);
+    checkKeyHolder(action, call);
     const args = await parseArguments(action, given);
     for (let runs = 1; ; runs++) {
       try {

@@ -1,9 +1,10 @@
 // How a command ends: the exit codes, and for each error the code and one readable message. Never a stack, never a password.
 
 import { CommanderError } from 'commander';
-import { diagnose, messageOf } from '../db/diagnosis.ts';
+import { diagnose } from '../db/diagnosis.ts';
 import { MigrationError } from '../db/migrate.ts';
 import { isWaybillError } from '../outbox/errors.ts';
+import { reasonOf } from '../redaction/reason.ts';
 import { ConfigError } from '../process/config.ts';
 import { databaseExitCode, exitCodes } from '../process/run.ts';
 
@@ -53,5 +54,5 @@ export function endingOf(error: unknown): Ending {
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
   const trouble = diagnose(error);
   if (trouble) return { code: databaseExitCode(trouble), message: trouble.message };
-  return { code: exitCodes.failed, message: messageOf(error) };
+  return { code: exitCodes.failed, message: reasonOf(error) };
 }

@@ -9,48 +9,11 @@ import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../outbox/waiting.ts';
 import type { Config } from '../process/config.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
+import { warningsOf } from '../process/warnings.ts';
 import type { Finding } from '../scaffold/finding.ts';
 
 export function inspectConfig(config: Config): Finding[] {
-  const keys = [
-    ['WAYBILL_API_KEY', config.apiKey, 'actions with access authenticated refuse every caller'],
-    ['WAYBILL_ADMIN_KEY', config.adminKey, 'the admin API refuses every caller'],
-  ] as const;
-  const missing = config.production ? keys.filter(([, key]) => key === null) : [];
-  return [
-    ...missing.map(([name, , effect]) => ({
-      code: 'key_missing',
-      severity: 'warning' as const,
-      message: `${name} is not set in production: ${effect}`,
-      fix: `set ${name} to at least 32 random characters`,
-    })),
-    ...sslFindings(config.databaseUrl),
-  ];
-}
-
-function sslFindings(url: string): Finding[] {
-  const { searchParams } = new URL(url);
-  const mode = searchParams.get('sslmode');
-  if (mode === 'no-verify')
-    return [
-      {
-        code: 'certificate_unchecked',
-        severity: 'warning',
-        message:
-          'sslmode=no-verify: the connection is encrypted, but whoever answers is taken for the database',
-        fix: 'sslmode=verify-full with sslrootcert, where the provider publishes its certificate',
-      },
-    ];
-  if (mode !== 'require' || searchParams.get('uselibpqcompat') === 'true') return [];
-  return [
-    {
-      code: 'sslmode_strict',
-      severity: 'warning',
-      message:
-        'sslmode=require: here it means verify-full, so a certificate that the provider signed itself is refused',
-      fix: 'sslmode=verify-full says what happens; uselibpqcompat=true&sslmode=require encrypts without checking, as psql does',
-    },
-  ];
+  return warningsOf(config).map(({ code, message, fix }) => ({ code, severity: 'warning', message, fix }));
 }
 
 /** An unreachable database is one finding. */

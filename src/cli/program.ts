@@ -19,15 +19,21 @@ import { addQueues } from './commands/queues.ts';
 import { addRelease } from './commands/release.ts';
 import { addRun } from './commands/run.ts';
 import { addSuppressions } from './commands/suppressions.ts';
-import { loadEnvFile } from './env-loading.ts';
 import { endingOf } from './exit.ts';
-import { say, watchResult } from './print.ts';
+import { loadEnvFile } from '../process/env-loading.ts';
+import { hideSecrets } from '../redaction/redact.ts';
+import { visibleText } from '../redaction/visible.ts';
+import { keepStdoutForResult, say, watchResult } from './print.ts';
 
 /** @param fromFile the variables that a .env file gave this process */
 export function createProgram(fromFile: ReadonlySet<string> = new Set()): Command {
   const program = new Command('waybill')
     .description('A transactional outbox with a worker fleet, on Postgres and nothing else.')
-    .exitOverride() // commands inherit this, so it comes before them
+    .exitOverride() // commands inherit this and what follows, so it comes before them
+    .configureOutput({ writeErr: (text) => void process.stderr.write(visibleText(hideSecrets(text))) })
+    .hook('preAction', (_, command) => {
+      if (command.optsWithGlobals<{ json?: boolean }>().json) keepStdoutForResult();
+    })
     .showHelpAfterError('(--help shows what there is)');
   addRelease(program);
   addMigrate(program);

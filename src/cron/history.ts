@@ -1,10 +1,12 @@
 // What people are shown of runs: a list with filters and a cursor, newest first.
 
 import type { Executor } from '../db/executor.ts';
+import { momentText, withMoments, type Moment } from '../db/moment.ts';
+import { cleanError } from '../redaction/redact.ts';
+import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { defaultPageSize, parseFilter } from '../outbox/filter.ts';
-import { isMessageId } from '../outbox/read.ts';
 import { runStatuses, type RunStatus } from './runs.ts';
 
 /** A run as the admin API and the command line show it. */
@@ -12,15 +14,15 @@ export type RunView = {
   readonly id: string;
   readonly name: string;
   readonly action: string;
-  readonly scheduledAt: Date;
-  readonly dispatchedAt: Date;
-  readonly finishedAt: Date | null;
+  readonly scheduledAt: Moment;
+  readonly dispatchedAt: Moment;
+  readonly finishedAt: Moment | null;
   readonly source: 'cron' | 'admin';
   readonly status: RunStatus;
   /** Why it was skipped: `overlap`, `too_old`, `stale_manifest`, `cancelled`, `unknown_job`, `future_tick`. */
   readonly reason: string | null;
   readonly skippedTicks: number;
-  readonly catchUpWindow: { readonly from: Date; readonly to: Date } | null;
+  readonly catchUpWindow: { readonly from: Moment; readonly to: Moment } | null;
   readonly manifestVersion: string;
   readonly messageId: string | null;
   readonly result: unknown;
@@ -29,17 +31,30 @@ export type RunView = {
 
 export type RunPage = { readonly runs: RunView[]; readonly nextCursor: string | null };
 
-export const runColumns = `id, name, action, scheduled_at as "scheduledAt", dispatched_at as "dispatchedAt", finished_at as "finishedAt",
-  source, status, reason, skipped_ticks as "skippedTicks", catch_up_from as "from", catch_up_to as "to",
-  manifest as "manifestVersion", message_id as "messageId", result, error`;
+const times = {
+  scheduledAt: 'scheduled_at',
+  dispatchedAt: 'dispatched_at',
+  finishedAt: 'finished_at',
+  from: 'catch_up_from',
+  to: 'catch_up_to',
+} as const;
+const timeNames = Object.keys(times) as (keyof typeof times)[];
 
-export type RunRow = Omit<RunView, 'catchUpWindow'> & {
-  readonly from: Date | null;
-  readonly to: Date | null;
-};
+export const runColumns = `id, name, action, ${Object.entries(times)
+  .map(([name, column]) => `${momentText(column)} as "${name}"`)
+  .join(', ')},
+  source, status, reason, skipped_ticks as "skippedTicks", manifest as "manifestVersion", message_id as "messageId", result,
+  left(error, 10000) as error`;
 
-export function runView({ from, to, result, error, ...row }: RunRow): RunView {
-  return { ...row, catchUpWindow: from && to ? { from, to } : null, result, error };
+/** Times are texts in it. */
+export type RunRow = Omit<RunView, 'catchUpWindow' | keyof typeof times> & {
+  readonly [K in 'scheduledAt' | 'dispatchedAt']: string;
+} & { readonly [K in 'finishedAt' | 'from' | 'to']: string | null };
+
+export function runView(row: RunRow): RunView {
+  const { from, to, result, error, ...facts } = withMoments(row, timeNames);
+  const catchUpWindow = from && to ? { from, to } : null;
+  return { ...facts, catchUpWindow, result, error: error === null ? null : cleanError(error) };
 }
 
 export type RunFilter = {
@@ -81,29 +96,17 @@ function statusOf(text: string): RunStatus {
  */
 export async function listRuns(db: Executor, filter: RunFilter = {}): Promise<RunPage> {
   const { name, status, limit = defaultPageSize, cursor } = filter;
+  const listed = { list: 'runs', filter: { name, status } };
   const values: unknown[] = [];
   const conditions: string[] = [];
   if (name !== undefined) conditions.push(`name = any($${values.push(name)}::text[])`);
   if (status !== undefined) conditions.push(`status = any($${values.push(status)}::text[])`);
-  if (cursor !== undefined) conditions.push(`id < $${values.push(idOfCursor(cursor))}::uuid`);
+  if (cursor !== undefined) conditions.push(`id < $${values.push(placeOfCursor(cursor, listed))}::uuid`);
   const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
   // One more than asked for tells whether there is a next page.
   const sql = `select ${runColumns} from waybill.cron_runs ${where} order by id desc limit $${values.push(limit + 1)}`;
   const { rows } = await db.executeSql<RunRow>(sql, values);
   const runs = rows.slice(0, limit).map(runView);
   const last = runs.at(-1);
-  return { runs, nextCursor: rows.length > limit && last ? cursorAfter(last.id) : null };
-}
-
-function cursorAfter(id: string): string {
-  return Buffer.from(`runs before:${id}`).toString('base64url');
-}
-
-function idOfCursor(cursor: string): string {
-  const [, id = ''] = /^runs before:(.*)$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (isMessageId(id) && cursorAfter(id) === cursor) return id;
-  throw new WaybillError(
-    'invalid_cursor',
-    'the cursor is not one that this list gave out: take nextCursor as it is, or leave it away',
-  );
+  return { runs, nextCursor: rows.length > limit && last ? cursorAfter(last.id, listed) : null };
 }

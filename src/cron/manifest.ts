@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Executor } from '../db/executor.ts';
+import { momentText, withMoments, type Moment } from '../db/moment.ts';
 import type { App } from '../define/app.ts';
 import type { CronJob } from '../define/cron-job.ts';
 
@@ -44,15 +45,21 @@ export type ManifestView = {
   readonly version: string;
   readonly status: ManifestStatus;
   readonly jobs: number;
-  readonly stagedAt: Date;
-  readonly readyAt: Date | null;
-  readonly activatedAt: Date | null;
-  readonly retiredAt: Date | null;
+  readonly stagedAt: Moment;
+  readonly readyAt: Moment | null;
+  readonly activatedAt: Moment | null;
+  readonly retiredAt: Moment | null;
 };
 
 /** Newest first. */
 export async function listManifests(db: Executor): Promise<ManifestView[]> {
-  const sql = `select hash as version, status, jsonb_array_length(jobs) as jobs, staged_at as "stagedAt", ready_at as "readyAt",
-      activated_at as "activatedAt", retired_at as "retiredAt" from waybill.cron_manifests order by staged_at desc`;
-  return (await db.executeSql<ManifestView>(sql)).rows;
+  const sql = `select hash as version, status, jsonb_array_length(jobs) as jobs, ${momentText('staged_at')} as "stagedAt",
+      ${momentText('ready_at')} as "readyAt", ${momentText('activated_at')} as "activatedAt", ${momentText('retired_at')} as "retiredAt"
+    from waybill.cron_manifests order by staged_at desc`;
+  type Row = Pick<ManifestView, 'version' | 'status' | 'jobs'> & { stagedAt: string } & Record<
+      'readyAt' | 'activatedAt' | 'retiredAt',
+      string | null
+    >;
+  const { rows } = await db.executeSql<Row>(sql);
+  return rows.map((row) => withMoments(row, ['stagedAt', 'readyAt', 'activatedAt', 'retiredAt']));
 }

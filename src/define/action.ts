@@ -22,6 +22,7 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   readonly safeToRetry: boolean;
   readonly emits: readonly Event[];
   readonly http: HttpRoute | undefined;
+  readonly anonymousKeys: boolean;
   /** Of one run, its transaction included. */
   readonly timeoutMs: Milliseconds;
   handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>>;
@@ -39,12 +40,28 @@ export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends re
   readonly emits?: E;
   /** A route of its own, such as `POST /orders` or `GET /orders/:orderId`. */
   readonly http?: string;
+  /**
+   * Also callers that nobody knows may send an Idempotency-Key. They share one namespace: whoever repeats key and body of another one reads the
+   * answer of that one, so the key must be long and random.
+   */
+  readonly anonymousKeys?: boolean;
   /** Of one run; default 30s. Then its signal aborts, its transaction is rolled back and the caller is told. */
   readonly timeout?: Duration;
   handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>>;
 };
 
-const known = ['name', 'args', 'access', 'result', 'safeToRetry', 'emits', 'http', 'timeout', 'handler'];
+const known = [
+  'name',
+  'args',
+  'access',
+  'result',
+  'safeToRetry',
+  'emits',
+  'http',
+  'anonymousKeys',
+  'timeout',
+  'handler',
+];
 
 export function defineAction<
   A extends z.ZodType,
@@ -74,6 +91,7 @@ export function defineAction<
     safeToRetry,
     emits: Object.freeze([...emits]),
     http,
+    anonymousKeys: options.anonymousKeys === true,
     timeoutMs,
     handler,
   });

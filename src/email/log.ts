@@ -5,6 +5,7 @@ import type { Address } from './address.ts';
 import { headerFields, type EmailPayload } from './email.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
+import { visibleText } from '../redaction/visible.ts';
 
 export type LogProviderOptions = {
   readonly production: boolean;
@@ -56,12 +57,7 @@ function readable(email: EmailPayload, messageId: string): string {
   const head = fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
   const bodies = [email.text, email.html].filter((body) => body !== undefined);
   const text = [...head, ...bodies.flatMap((body) => ['', body])].join('\n');
-  return `${['', '── email ──', ...text.split(/\r\n|\r|\n/).map(visible)].join('\n│ ')}\n\n`;
-}
-
-/** A terminal must not obey what an email holds. */
-function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Bidi_Control}]/gu, (char) => (char === '\t' ? char : '\u{FFFD}'));
+  return `${['', '── email ──', ...text.split(/\r\n|\r|\n/).map(visibleText)].join('\n│ ')}\n\n`;
 }
 
 function shown(list: readonly Address[]): string {

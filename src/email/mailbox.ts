@@ -1,6 +1,7 @@
 // The mailbox: what the provider `inbox` stored, as it is read: a list with a search and a cursor, one mail with its attachments.
 
 import type { Executor } from '../db/executor.ts';
+import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { checkId } from '../outbox/read.ts';
 import { attachment as attachmentSchema } from './parts.ts';
@@ -57,12 +58,13 @@ export type MailboxQuery = {
  */
 export async function listEmails(db: Executor, query: MailboxQuery = {}): Promise<StoredPage> {
   const { search, limit = 50, cursor } = query;
-  if (cursor !== undefined && !/^\d{1,18}$/.test(cursor))
-    throw new WaybillError('invalid_cursor', 'the cursor is not one that this list gave out');
-  const values = [cursor ?? null, search ?? null, limit + 1];
+  const listed = { list: 'inbox', filter: { search } };
+  const after = cursor === undefined ? null : placeOfCursor(cursor, listed);
+  const values = [after, search ?? null, limit + 1];
   const { rows } = await db.executeSql<StoredLine & { cursor: string }>(listEmailsSql, values);
   const page = rows.slice(0, limit);
-  const nextCursor = rows.length > limit ? (page.at(-1)?.cursor ?? null) : null;
+  const last = page.at(-1);
+  const nextCursor = rows.length > limit && last ? cursorAfter(last.cursor, listed) : null;
   const mails = page.map(({ id, from, recipients, subject, storedAt, bytes }) => {
     return { id, from, recipients, subject, storedAt, bytes };
   });

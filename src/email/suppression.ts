@@ -1,11 +1,13 @@
 // The suppression list: addresses that no mail goes to any more. It is consulted at delivery; to be on it is an outcome, not an error.
 
 import type { Executor } from '../db/executor.ts';
+import { momentText, withMoments, type Moment } from '../db/moment.ts';
+import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { parseAddress } from './address.ts';
 
-export type Suppression = { readonly address: string; readonly reason: string; readonly since: Date };
+export type Suppression = { readonly address: string; readonly reason: string; readonly since: Moment };
 
 /** Which of the addresses are on the list → why. */
 export type Suppressed = (addresses: readonly string[]) => Promise<ReadonlyMap<string, string>>;
@@ -65,13 +67,16 @@ export async function unsuppress(db: Executor, address: string): Promise<boolean
 }
 
 export const suppressionsSql = `
-  select address, reason, since from waybill.email_suppressions
+  select address, left(reason, 10000) as reason, ${momentText('since')} as since from waybill.email_suppressions
    where ($1::text is null or address > $1) and ($2::text is null or position($2 in address) > 0)
    order by address limit $3`;
 
 export type SuppressionPage = { readonly suppressions: Suppression[]; readonly nextCursor: string | null };
 
-/** By address. The cursor is the last address of the page before. */
+/**
+ * By address.
+ * @throws WaybillError `invalid_cursor`
+ */
 export async function listSuppressions(
   db: Executor,
   query: {
@@ -80,11 +85,17 @@ export async function listSuppressions(
     readonly contains?: string | undefined;
   } = {},
 ): Promise<SuppressionPage> {
-  const { limit = 100, cursor = null, contains } = query;
-  const values = [cursor, contains?.toLowerCase() ?? null, limit + 1];
-  const { rows } = await db.executeSql<Suppression>(suppressionsSql, values);
-  const suppressions = rows.slice(0, limit);
-  return { suppressions, nextCursor: rows.length > limit ? (suppressions.at(-1)?.address ?? null) : null };
+  const { limit = 100, cursor } = query;
+  const contains = query.contains?.toLowerCase() ?? null;
+  const listed = { list: 'suppressions', filter: { contains } };
+  const after = cursor === undefined ? null : placeOfCursor(cursor, listed);
+  type Row = Record<'address' | 'reason' | 'since', string>;
+  const { rows } = await db.executeSql<Row>(suppressionsSql, [after, contains, limit + 1]);
+  const suppressions = rows
+    .slice(0, limit)
+    .map((row) => ({ ...withMoments(row, ['since']), reason: cleanError(row.reason, 500) }));
+  const last = suppressions.at(-1);
+  return { suppressions, nextCursor: rows.length > limit && last ? cursorAfter(last.address, listed) : null };
 }
 
 function bare(text: string): string {

@@ -1,5 +1,6 @@
 // Actions over HTTP: POST /actions/:name, and the routes that actions name themselves. Who may not call is told so before a body is read.
 
+import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
 import type { ActionRunner, Call } from '../action/run.ts';
 import type { Action, HttpRoute } from '../define/action.ts';
@@ -89,9 +90,18 @@ function callOf(request: FastifyRequest, reply: FastifyReply, invoker: Invoker):
     invoker,
     requestId: request.id,
     idempotencyKey: idempotencyKeyOf(request),
+    credential: credentialOf(request),
     signal: hungUp(reply),
     traceparent: isTraceparent(traceparent) ? traceparent : undefined,
   };
+}
+
+/** What the caller showed of himself, as a hash; undefined: nothing. */
+function credentialOf({ headers: { authorization, cookie } }: FastifyRequest): string | undefined {
+  if (authorization === undefined && cookie === undefined) return undefined;
+  return createHash('sha256')
+    .update(JSON.stringify([authorization, cookie]))
+    .digest('hex');
 }
 
 /** @throws WaybillError `idempotency_key_invalid` */

@@ -24,7 +24,9 @@ export function parseBody(bytes: Buffer, contentType: string | undefined): Recor
 }
 
 function checkMediaType(contentType: string | undefined): void {
-  const [type = '', ...parameters] = (contentType ?? 'application/json')
+  if (contentType === undefined)
+    refuse('unsupported_media_type', 'the body has no Content-Type: send it as application/json');
+  const [type = '', ...parameters] = contentType
     .toLowerCase()
     .split(';')
     .map((part) => part.trim());
@@ -89,6 +91,15 @@ function checkText(text: string, path: readonly PropertyKey[]): void {
 function checkNumber(value: number, path: readonly PropertyKey[]): void {
   if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
     refuse('number_out_of_range', 'the number cannot be kept exactly; send it as a string', path);
+}
+
+/**
+ * What path and query hold, decoded: text that Postgres can store.
+ * @throws WaybillError `null_character`, `invalid_unicode`
+ */
+export function checkTexts(texts: object): void {
+  for (const [name, given] of Object.entries(texts) as [string, unknown][])
+    for (const text of [name, given].flat()) if (typeof text === 'string') checkText(text, [name]);
 }
 
 function refuse(code: string, message: string, path?: readonly PropertyKey[]): never {

@@ -13,13 +13,14 @@ import { WaybillError } from '../outbox/errors.ts';
 import { parseFilter } from '../outbox/filter.ts';
 import type { Config } from '../process/config.ts';
 import { checkInboxKey } from './auth.ts';
+import { checkHost, isFromHere } from './origin.ts';
 
 type WithId = { Params: { id: string } };
 type WithIndex = { Params: { id: string; index: string } };
 
 export type InboxPorts = {
   readonly db: Executor;
-  readonly config: Pick<Config, 'emailProvider' | 'production' | 'adminKey'>;
+  readonly config: Pick<Config, 'emailProvider' | 'production' | 'adminKey' | 'knownHosts'>;
 };
 
 export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): void {
@@ -32,7 +33,7 @@ export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): v
       return sendPage(reply, listPage({ ...found, search, later: paging.cursor !== undefined }));
     });
     inbox.post('/empty', async (request, reply) => {
-      checkOrigin(request);
+      checkOrigin(request, config.knownHosts);
       const deleted = await emptyInbox(db);
       return wantsJson(request) ? { deleted } : reply.redirect('/inbox', 303);
     });
@@ -70,12 +71,16 @@ const always = {
   vary: 'accept',
 };
 
-function guard(inbox: FastifyInstance, { emailProvider, production, adminKey }: InboxPorts['config']): void {
+function guard(
+  inbox: FastifyInstance,
+  { emailProvider, production, adminKey, knownHosts }: InboxPorts['config'],
+): void {
   inbox.addHook('onRequest', async (request, reply) => {
     if (emailProvider !== 'inbox')
       throw new WaybillError('inbox_off', 'there is no inbox here: WAYBILL_EMAIL_PROVIDER=inbox makes one');
     void reply.headers(always);
     if (production) checkInboxKey(request, adminKey);
+    else checkHost(request, knownHosts);
   });
   inbox.addHook('onSend', async (_, reply) => {
     // A browser asks for the key as a password.
@@ -113,14 +118,9 @@ async function queryOf(given: object) {
  * What changes something must come from a page of ours: a browser sends the key along with everybody's forms.
  * @throws WaybillError `cross_site`
  */
-function checkOrigin({ headers }: FastifyRequest): void {
-  const { host, origin, 'sec-fetch-site': site } = headers;
-  const ours = site === undefined ? origin === undefined || hostOf(origin) === host : site === 'same-origin';
-  if (!ours) throw new WaybillError('cross_site', 'this must come from the page of the inbox itself');
-}
-
-function hostOf(origin: string): string | null {
-  return URL.canParse(origin) ? new URL(origin).host : null;
+function checkOrigin(request: FastifyRequest, hosts: readonly string[]): void {
+  if (!isFromHere(request, hosts))
+    throw new WaybillError('cross_site', 'this must come from the page of the inbox itself');
 }
 
 function indexOf(text: string): number {

@@ -15,7 +15,7 @@ export function webPart(host: Host, ports: WebPorts): Part {
     name: 'web',
     async run(signal) {
       const server = createServer(host, ports);
-      const address = await listen(server, host.config.port);
+      const address = await listen(server, host.config);
       const { adminKey, apiKey } = host.config;
       const open = { admin: adminKey !== null, authenticated: apiKey !== null };
       host.log.info({ address, open }, 'web: listening');
@@ -39,8 +39,9 @@ async function close(server: FastifyInstance): Promise<void> {
   clearInterval(timer);
 }
 
-/** All addresses, of both families where the machine has both. */
-async function listen(server: FastifyInstance, port: number): Promise<string> {
+/** HOST alone; without it all addresses, of both families where the machine has both. */
+async function listen(server: FastifyInstance, { port, host }: Host['config']): Promise<string> {
+  if (host !== null) return server.listen({ port, host });
   try {
     return await server.listen({ port, host: '::' });
   } catch (error) {

@@ -24,6 +24,7 @@ const statusOf: Readonly<Record<string, number>> = {
   webhook_signature_invalid: 401,
   forbidden: 403,
   cross_site: 403,
+  unknown_host: 403,
   not_found: 404,
   inbox_off: 404,
   unknown_action: 404,
@@ -162,7 +163,7 @@ export function refuseUnparsed(error: Error & { readonly code?: string }, socket
   const id = randomUUID();
   const body = problemBody(problem, id);
   socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nconnection: close\r\nx-request-id: ${id}\r\n` +
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}\r\nconnection: close\r\nx-request-id: ${id}\r\nx-content-type-options: nosniff\r\n` +
       `content-type: application/problem+json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }

@@ -4,16 +4,17 @@ import { randomUUID } from 'node:crypto';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ActionRunner } from '../action/run.ts';
 import type { Registry } from '../define/registry.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { isWaybillError, WaybillError } from '../outbox/errors.ts';
 import type { Host } from '../process/host.ts';
 import { addActions } from './actions.ts';
 import { addAdmin } from './admin.ts';
 import { createIdentify, operatorOf } from './auth.ts';
-import { parseBody } from './body.ts';
+import { checkTexts, parseBody } from './body.ts';
 import { addDrain, type FetchHandler } from './drain.ts';
 import { addHealth } from './health.ts';
 import { addInbox } from './inbox.ts';
 import { addOpenApi } from './openapi.ts';
+import { refuseOtherSites } from './origin.ts';
 import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
 import { addWebhooks } from './webhooks.ts';
 
@@ -38,6 +39,8 @@ export function createServer(host: Host, { registry, runner, nudge, drain }: Web
     frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply, host),
   });
   server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, host));
+  checkHeaders(server);
+  refuseOtherSites(server, config.knownHosts);
   readBodies(server);
   logRequests(server, host);
   sayGoodbye(server, host);
@@ -75,6 +78,17 @@ function readBodies(server: FastifyInstance): void {
         'unsupported_content_encoding',
         'compressed bodies are not accepted: send it without Content-Encoding',
       );
+  });
+}
+
+/** For every answer, and before anything of a request is believed. */
+function checkHeaders(server: FastifyInstance): void {
+  server.addHook('onRequest', async ({ raw }, reply) => {
+    void reply.header('x-content-type-options', 'nosniff');
+    // Node takes the first of several; whoever stands before us may have checked another one.
+    const names = raw.rawHeaders.filter((_, place) => place % 2 === 0);
+    if (names.filter((name) => name.toLowerCase() === 'authorization').length > 1)
+      throw new WaybillError('authorization_repeated', 'Authorization is given more than once: send one');
   });
 }
 
@@ -132,13 +146,25 @@ function answerUnknown(server: FastifyInstance): void {
   });
 }
 
+/** What path and query hold may be what no database stores: then that is what went wrong, and not the statement that it went into. */
+function blamed(error: unknown, { query, params }: FastifyRequest): unknown {
+  if (isWaybillError(error)) return error;
+  try {
+    checkTexts((query ?? {}) as object);
+    checkTexts((params ?? {}) as object);
+    return error;
+  } catch (cause) {
+    return cause;
+  }
+}
+
 function sendProblem(
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
   { log }: Host,
 ): FastifyReply {
-  const problem = problemOf(error);
+  const problem = problemOf(blamed(error, request));
   const facts = {
     err: error,
     requestId: request.id,
@@ -151,6 +177,7 @@ function sendProblem(
     .code(problem.status)
     .headers(problem.headers ?? {})
     .header('x-request-id', request.id)
+    .header('x-content-type-options', 'nosniff')
     .type('application/problem+json; charset=utf-8')
     .send(problemBody(problem, request.id));
 }

@@ -1,11 +1,12 @@
 // Notes of the timeline of a message. Deliveries write them in the statement that settles; reports that come later (a bounce) find their message by the reference that the far side gave, or by its id.
 
 import type { Executor } from '../db/executor.ts';
+import type { Moment } from '../db/moment.ts';
 import { cleanError, storable } from '../redaction/redact.ts';
 import type { Note, Settlement } from './outcome.ts';
 
 export type NoteView = {
-  readonly at: Date;
+  readonly at: Moment;
   readonly type: string;
   readonly recipient: string | null;
   readonly detail: string | null;

@@ -6,7 +6,7 @@ import { WaybillError } from './errors.ts';
 import { whereOf, type MessageFilter } from './filter.ts';
 import type { Status } from './message.ts';
 import { enter } from './ledger.ts';
-import { checkId, notFound, viewColumns, type MessageView } from './read.ts';
+import { checkId, notFound, viewColumns, viewOf, type MessageView, type ViewRow } from './read.ts';
 import { guard, isAllowed, type Action } from './transitions.ts';
 
 /** Attempts start again; their history and the last error are kept. */
@@ -29,8 +29,8 @@ export const cancelSql = `
 export async function retryMessage(db: Executor, id: string): Promise<MessageView> {
   checkId(id);
   try {
-    const { rows } = await db.executeSql<MessageView>(retrySql, [id]);
-    return rows[0] ?? (await refuse(db, 'retry', id));
+    const [row] = (await db.executeSql<ViewRow>(retrySql, [id])).rows;
+    return row ? viewOf(row) : await refuse(db, 'retry', id);
   } catch (error) {
     if (sqlState(error) === '23505') keyTaken(id); // a newer message holds the delivery key
     throw error;
@@ -40,8 +40,8 @@ export async function retryMessage(db: Executor, id: string): Promise<MessageVie
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict` */
 export async function cancelMessage(db: Executor, id: string): Promise<MessageView> {
   checkId(id);
-  const { rows } = await db.executeSql<MessageView>(cancelSql, [id]);
-  return rows[0] ?? refuse(db, 'cancel', id);
+  const [row] = (await db.executeSql<ViewRow>(cancelSql, [id])).rows;
+  return row ? viewOf(row) : refuse(db, 'cancel', id);
 }
 
 async function refuse(db: Executor, action: Action, id: string): Promise<never> {

@@ -1,6 +1,8 @@
 // What people see of queues and do to them: list, pause, resume. A pause holds for the whole fleet from the next claim on.
 
 import type { Executor } from '../db/executor.ts';
+import { momentOf, momentText, type Moment } from '../db/moment.ts';
+import { cleanError } from '../redaction/redact.ts';
 import { nearest } from '../nearest.ts';
 import { lanes } from './claim.ts';
 import { WaybillError } from './errors.ts';
@@ -15,14 +17,14 @@ export type QueueView = {
   /** The others of them. */
   readonly also: readonly QueueState[];
   readonly reason: string | null;
-  readonly since: Date | null;
+  readonly since: Moment | null;
   /** When it opens by itself, if that is known: a held queue's. */
-  readonly until: Date | null;
+  readonly until: Moment | null;
   /** The person, or the process that met the operator failure. */
   readonly by: string | null;
   /** Of a parked queue. */
   readonly probe: {
-    readonly nextAt: Date;
+    readonly nextAt: Moment;
     readonly failed: number;
     readonly messageId: string | null;
   } | null;
@@ -53,8 +55,10 @@ export const listQueuesSql = `
   handed as (
     select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready
       from waybill.outbox_messages where ${handedOn} group by queue)
-  select known.name, q.paused_at, q.paused_by, q.paused_reason, q.parked_at, q.parked_by, q.parked_reason, q.probe_at, q.probes,
-         q.probe_message, case when q.held_until > now() then q.held_until end as held_until, q.held_at, q.held_reason, q.rate,
+  select known.name, ${momentText('q.paused_at')} as paused_at, q.paused_by, q.paused_reason,
+         ${momentText('q.parked_at')} as parked_at, q.parked_by, q.parked_reason, ${momentText('q.probe_at')} as probe_at, q.probes,
+         q.probe_message, case when q.held_until > now() then ${momentText('q.held_until')} end as held_until,
+         ${momentText('q.held_at')} as held_at, q.held_reason, q.rate,
          coalesce(waiting.n, 0) as waiting, coalesce(handed.ready, 0) as ready, coalesce(handed.sending, 0) as sending
     from known left join waybill.queues q on q.name = known.name
     left join waiting on waiting.queue = known.name left join handed on handed.queue = known.name
@@ -63,17 +67,17 @@ export const listQueuesSql = `
 
 type Row = {
   name: string;
-  paused_at: Date | null;
+  paused_at: string | null;
   paused_by: string | null;
   paused_reason: string | null;
-  parked_at: Date | null;
+  parked_at: string | null;
   parked_by: string | null;
   parked_reason: string | null;
-  probe_at: Date | null;
+  probe_at: string | null;
   probes: number | null;
   probe_message: string | null;
-  held_until: Date | null;
-  held_at: Date | null;
+  held_until: string | null;
+  held_at: string | null;
   held_reason: string | null;
   rate: number | null;
   waiting: number;
@@ -89,33 +93,37 @@ function viewOf(row: Row): QueueView {
   const { name, waiting, ready, sending: inFlight, rate, probe_at: nextAt } = row;
   const none = { reason: null, since: null, until: null, by: null };
   const causes = [
-    row.paused_at && {
+    row.paused_at !== null && {
       state: 'paused' as const,
       ...none,
-      reason: row.paused_reason,
-      since: row.paused_at,
+      reason: shown(row.paused_reason),
+      since: momentOf(row.paused_at),
       by: row.paused_by,
     },
-    row.parked_at && {
+    row.parked_at !== null && {
       state: 'parked' as const,
       ...none,
-      reason: row.parked_reason,
-      since: row.parked_at,
+      reason: shown(row.parked_reason),
+      since: momentOf(row.parked_at),
       by: row.parked_by,
     },
-    row.held_until && {
+    row.held_until !== null && {
       state: 'held' as const,
       ...none,
-      reason: row.held_reason,
-      since: row.held_at,
-      until: row.held_until,
+      reason: shown(row.held_reason),
+      since: momentOf(row.held_at),
+      until: momentOf(row.held_until),
     },
-  ].filter((cause) => cause !== null);
+  ].filter((cause) => cause !== false);
   const [first = { state: 'open' as const, ...none }, ...others] = causes;
   const probe =
-    row.parked_at && nextAt ? { nextAt, failed: row.probes ?? 0, messageId: row.probe_message } : null;
+    row.parked_at && nextAt
+      ? { nextAt: momentOf(nextAt), failed: row.probes ?? 0, messageId: row.probe_message }
+      : null;
   return { name, ...first, also: others.map(({ state }) => state), probe, waiting, ready, inFlight, rate };
 }
+
+const shown = (reason: string | null): string | null => (reason === null ? null : cleanError(reason));
 
 export const pauseSql = `
   insert into waybill.queues as q (name, paused_at, paused_by, paused_reason) values ($1, now(), $2, $3)

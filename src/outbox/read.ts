@@ -1,6 +1,9 @@
 // What people are shown of messages: a list with filters and a cursor, one message with its attempts, figures. Never the claim token.
 
 import type { Executor } from '../db/executor.ts';
+import { momentOf, momentText, withMoments, type Moment } from '../db/moment.ts';
+import { cleanError, keptOfStack } from '../redaction/redact.ts';
+import { cursorAfter, placeOfCursor } from './cursor.ts';
 import { WaybillError } from './errors.ts';
 import { defaultPageSize, whereOf, type Filter } from './filter.ts';
 import type { Kind, Status } from './message.ts';
@@ -19,14 +22,14 @@ export type MessageView = {
   readonly lastError: string | null;
   readonly deliveryKey: string | null;
   readonly priority: number;
-  readonly createdAt: Date;
-  readonly availableAt: Date;
-  readonly relayedAt: Date | null;
+  readonly createdAt: Moment;
+  readonly availableAt: Moment;
+  readonly relayedAt: Moment | null;
   readonly claimedBy: string | null;
-  readonly claimedUntil: Date | null;
-  readonly deliveredAt: Date | null;
-  readonly deadAt: Date | null;
-  readonly cancelledAt: Date | null;
+  readonly claimedUntil: Moment | null;
+  readonly deliveredAt: Moment | null;
+  readonly deadAt: Moment | null;
+  readonly cancelledAt: Moment | null;
   readonly requestId: string | null;
   readonly traceId: string | null;
   readonly parentId: string | null;
@@ -34,8 +37,8 @@ export type MessageView = {
 
 export type AttemptView = {
   readonly attempt: number;
-  readonly startedAt: Date | null;
-  readonly finishedAt: Date | null;
+  readonly startedAt: Moment | null;
+  readonly finishedAt: Moment | null;
   readonly worker: string | null;
   readonly outcome: string;
   readonly error: string | null;
@@ -43,11 +46,36 @@ export type AttemptView = {
   readonly stack: string | null;
 };
 
+const times = {
+  createdAt: 'created_at',
+  availableAt: 'available_at',
+  relayedAt: 'relayed_at',
+  claimedUntil: 'claimed_until',
+  deliveredAt: 'delivered_at',
+  deadAt: 'dead_at',
+  cancelledAt: 'cancelled_at',
+} as const;
+const timeNames = Object.keys(times) as (keyof typeof times)[];
+
+/** More of an error is not read: SQL may have put any length there. */
+const readOfError = 10_000;
+
 export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-  last_error as "lastError", delivery_key as "deliveryKey", priority, created_at as "createdAt", available_at as "availableAt",
-  relayed_at as "relayedAt", claimed_by as "claimedBy", claimed_until as "claimedUntil", delivered_at as "deliveredAt",
-  dead_at as "deadAt", cancelled_at as "cancelledAt", request_id as "requestId", split_part(traceparent, '-', 2) as "traceId",
-  parent_id as "parentId"`;
+  left(last_error, ${readOfError}) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
+  ${Object.entries(times)
+    .map(([name, column]) => `${momentText(column)} as "${name}"`)
+    .join(', ')},
+  request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId"`;
+
+/** A row of `viewColumns`: times are texts in it, and its error may be one that SQL wrote. */
+export type ViewRow = {
+  readonly [K in keyof MessageView]: Moment extends MessageView[K] ? string : MessageView[K];
+};
+
+export function viewOf<Row extends ViewRow>(row: Row): Omit<Row, keyof MessageView> & MessageView {
+  const lastError = row.lastError === null ? null : cleanError(row.lastError);
+  return { ...withMoments(row, timeNames), lastError } as Omit<Row, keyof MessageView> & MessageView;
+}
 
 export type Page = { readonly messages: MessageView[]; readonly nextCursor: string | null };
 
@@ -56,35 +84,23 @@ export type Page = { readonly messages: MessageView[]; readonly nextCursor: stri
  * @throws WaybillError `invalid_cursor`
  */
 export async function listMessages(db: Executor, filter: Filter = {}): Promise<Page> {
-  const { limit = defaultPageSize, cursor } = filter;
+  const { limit = defaultPageSize, cursor, ...which } = filter;
   const { conditions, values } = whereOf(filter);
-  if (cursor !== undefined) conditions.push(`id < $${values.push(idOfCursor(cursor))}::uuid`);
+  const listed = { list: 'messages', filter: which };
+  if (cursor !== undefined) conditions.push(`id < $${values.push(placeOfCursor(cursor, listed))}::uuid`);
   const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
   // One more than asked for tells whether there is a next page.
   const sql = `select ${viewColumns} from waybill.outbox_messages ${where} order by id desc limit $${values.push(limit + 1)}`;
-  const { rows } = await db.executeSql<MessageView>(sql, values);
-  const messages = rows.slice(0, limit);
+  const { rows } = await db.executeSql<ViewRow>(sql, values);
+  const messages = rows.slice(0, limit).map(viewOf);
   const last = messages.at(-1);
-  return { messages, nextCursor: rows.length > limit && last ? cursorAfter(last.id) : null };
+  return { messages, nextCursor: rows.length > limit && last ? cursorAfter(last.id, listed) : null };
 }
 
 const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 export function isMessageId(text: string): boolean {
   return uuid.test(text);
-}
-
-function cursorAfter(id: string): string {
-  return Buffer.from(`before:${id}`).toString('base64url');
-}
-
-function idOfCursor(cursor: string): string {
-  const [, id = ''] = /^before:(.*)$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (isMessageId(id) && cursorAfter(id) === cursor) return id;
-  throw new WaybillError(
-    'invalid_cursor',
-    'the cursor is not one that this list gave out: take nextCursor as it is, or leave it away',
-  );
 }
 
 export type WholeMessage = MessageView & {
@@ -95,10 +111,11 @@ export type WholeMessage = MessageView & {
 };
 
 /** What JSON makes of it. */
-type Told<T> = { readonly [K in keyof T]: T[K] extends Date | null ? string : T[K] };
+type Told<T> = { readonly [K in keyof T]: Moment extends T[K] ? string : T[K] };
 
 const attemptsOf = `select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'finishedAt', a.finished_at,
-    'worker', a.worker, 'outcome', a.outcome, 'error', a.error, 'stack', a.stack) order by a.id)
+    'worker', a.worker, 'outcome', a.outcome, 'error', left(a.error, ${readOfError}),
+    'stack', left(a.stack, ${readOfError * 4})) order by a.id)
   from waybill.outbox_attempts a where a.message_id = m.id`;
 
 const notesOf = `select jsonb_agg(jsonb_build_object('at', n.at, 'type', n.type, 'recipient', n.recipient, 'detail', n.detail,
@@ -110,15 +127,17 @@ export async function showMessage(db: Executor, id: string): Promise<WholeMessag
   checkId(id);
   const sql = `select ${viewColumns}, payload, coalesce((${attemptsOf}), '[]') as attempts, coalesce((${notesOf}), '[]') as notes
     from waybill.outbox_messages m where id = $1`;
-  type Row = MessageView & { payload: unknown; attempts: Told<AttemptView>[]; notes: Told<NoteView>[] };
+  type Row = ViewRow & { payload: unknown; attempts: Told<AttemptView>[]; notes: Told<NoteView>[] };
   const { rows } = await db.executeSql<Row>(sql, [id]);
-  const row = rows[0] ?? notFound(id);
+  const row = viewOf(rows[0] ?? notFound(id));
   const kept = row.attempts.map((a) => ({
     ...a,
-    startedAt: new Date(a.startedAt),
-    finishedAt: new Date(a.finishedAt),
+    startedAt: momentOf(a.startedAt),
+    finishedAt: momentOf(a.finishedAt),
+    error: a.error === null ? null : cleanError(a.error),
+    stack: a.stack === null ? null : cleanError(a.stack, keptOfStack),
   }));
-  const notes = row.notes.map((note) => ({ ...note, at: new Date(note.at) }));
+  const notes = row.notes.map((note) => ({ ...note, at: momentOf(note.at) }));
   return { ...row, attempts: [...kept, ...delivering(row)], notes };
 }
 

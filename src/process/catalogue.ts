@@ -1,6 +1,9 @@
 // Every variable of the configuration, as people are told of it. The reader (config.ts) knows the rules; a test holds the two, and
 // docs/configuration.md, against one another.
 
+import { hideSecrets } from '../redaction/redact.ts';
+import { secretParameter } from '../redaction/secrets.ts';
+
 export type Variable = {
   readonly name: string;
   /** As a person would write it; null: there is none. */
@@ -29,6 +32,16 @@ export const variables: readonly Variable[] = [
     meaning: 'module whose default export is the application, from defineApp',
   },
   { name: 'PORT', default: '3000', meaning: "web's port; 0 is any free one" },
+  {
+    name: 'HOST',
+    default: null,
+    meaning: 'what web listens on; all addresses, in dev and demo localhost',
+  },
+  {
+    name: 'WAYBILL_HOSTS',
+    default: null,
+    meaning: 'names beside localhost under which pages without a key are shown (the inbox)',
+  },
   { name: 'METRICS_PORT', default: null, meaning: 'health and metrics of the other processes' },
   {
     name: 'WAYBILL_API_KEY',
@@ -139,15 +152,22 @@ export const variables: readonly Variable[] = [
     meaning: "from SIGTERM to the end; less than the platform's own",
   },
   { name: 'LOG_LEVEL', default: 'info', meaning: "pino's levels" },
+  {
+    name: 'TZ',
+    default: null,
+    meaning: 'time zone of the process, for what the application prints; a name such as Europe/Berlin',
+  },
   { name: 'NODE_ENV', default: 'development', meaning: 'production, development or test' },
 ];
 
-/** What may be shown of a value: nothing of a key, a URL without its password. */
+/** What may be shown of a value: nothing of a key; a URL without its password, and without the parameters that are secret. */
 export function shown({ secret }: Variable, value: string): string {
-  if (secret === undefined) return value;
   if (secret === 'key') return '(set)';
-  if (!URL.canParse(value)) return '(set)';
+  if (!value.includes('://') && secret === undefined) return value;
+  if (!URL.canParse(value)) return secret === 'url' ? '(set)' : hideSecrets(value);
   const url = new URL(value);
   if (url.password !== '') url.password = '***';
+  for (const name of url.searchParams.keys())
+    if (secretParameter.test(name)) url.searchParams.set(name, '***');
   return url.href;
 }

@@ -6,6 +6,16 @@ import { reader, type Problem } from './variables.ts';
 
 export const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
 export const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
+/** What people write, and what NODE_ENV is then not. */
+const shortForms = Object.fromEntries(
+  [
+    ['prod', 'production'],
+    ['live', 'production'],
+    ['staging', 'production'],
+    ['dev', 'development'],
+    ['testing', 'test'],
+  ].map(([given, meant]) => [given, `must be one of production, development, test; was ${meant} meant?`]),
+) as Record<string, string>;
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export type Config = {
@@ -15,6 +25,10 @@ export type Config = {
   readonly app: string;
   readonly port: number;
   readonly metricsPort: number | null;
+  /** What web listens on; null: all addresses. */
+  readonly host: string | null;
+  /** Names under which pages that ask for no key are shown, beside localhost. */
+  readonly knownHosts: readonly string[];
   readonly apiKey: string | null;
   readonly adminKey: string | null;
   readonly metricsKey: string | null;
@@ -71,8 +85,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       message: 'is required: postgres://user:password@host:5432/database',
     });
   const production =
-    read.choice('NODE_ENV', ['production', 'development', 'test'], 'development') === 'production';
+    read.choice('NODE_ENV', ['production', 'development', 'test'], 'development', shortForms) ===
+    'production';
+  read.timeZone('TZ');
   const keyLength = production ? 32 : 1;
+  const secretBytes = production ? 24 : 1; // Standard Webhooks: 24 to 64
   const config: Config = {
     databaseUrl,
     queueDatabaseUrl: read.postgresUrl('QUEUE_DATABASE_URL') ?? databaseUrl,
@@ -80,6 +97,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     app: read.text('WAYBILL_APP') ?? 'app/index.ts',
     port: read.integer('PORT', 3000, 0, 65_535),
     metricsPort: read.isSet('METRICS_PORT') ? read.integer('METRICS_PORT', 0, 0, 65_535) : null,
+    host: read.host('HOST'),
+    knownHosts: knownHosts(read),
     apiKey: read.key('WAYBILL_API_KEY', keyLength),
     adminKey: read.key('WAYBILL_ADMIN_KEY', keyLength),
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
@@ -89,8 +108,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
     resendApiKey: read.key('RESEND_API_KEY', 1),
     resendBaseUrl: read.webUrl('RESEND_BASE_URL') ?? 'https://api.resend.com',
-    resendWebhookSecret: read.signingSecret('RESEND_WEBHOOK_SECRET'),
-    notice: noticeOf(read),
+    resendWebhookSecret: read.signingSecret('RESEND_WEBHOOK_SECRET', secretBytes),
+    notice: noticeOf(read, secretBytes),
     emailRate: read.rate('WAYBILL_EMAIL_RATE'),
     emailAllow: read.list(
       'WAYBILL_EMAIL_ALLOW',
@@ -111,7 +130,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     keyRetentionMs: read.duration('WAYBILL_KEY_RETENTION', '90d', '1m', '3650d'),
     cronRetentionMs: read.duration('WAYBILL_CRON_RETENTION', '30d', '1m', '3650d'),
     shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
-    logLevel: read.choice('LOG_LEVEL', logLevels, 'info'),
+    logLevel: read.choice('LOG_LEVEL', logLevels, 'info', {
+      verbose: `must be one of ${logLevels.join(', ')}; was debug meant?`,
+    }),
     production,
   };
   problems.push(...contradictions(config, read.isSet, problems));
@@ -123,10 +144,19 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   return config;
 }
 
+function knownHosts(read: ReturnType<typeof reader>): readonly string[] {
+  const listed = read.list(
+    'WAYBILL_HOSTS',
+    /^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/,
+    'names as a Host header has them, such as shop.example or localhost:3000, with commas between them',
+  );
+  return (listed ?? []).map((name) => name.toLowerCase());
+}
+
 /** Both or neither: an address without a secret would be told what nobody can believe. */
-function noticeOf(read: ReturnType<typeof reader>): Config['notice'] {
+function noticeOf(read: ReturnType<typeof reader>, secretBytes: number): Config['notice'] {
   const url = read.webUrl('WAYBILL_NOTICE_URL');
-  const secret = read.signingSecret('WAYBILL_NOTICE_SECRET');
+  const secret = read.signingSecret('WAYBILL_NOTICE_SECRET', secretBytes);
   return url !== undefined && secret !== null ? { url, secret } : null;
 }
 

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
+import { loadEnvFile } from './env-loading.ts';
 import { serveHealth } from './health.ts';
 import { growHeapWithWork } from './heap.ts';
 import { beat, leave } from './heartbeat.ts';
@@ -12,6 +13,7 @@ import { outputTo, shieldStreams } from '../metrics/output.ts';
 import { dropLeftovers } from './leftovers.ts';
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
+import { warningsOf } from './warnings.ts';
 import { after, pause } from '../timer.ts';
 
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
@@ -144,7 +146,8 @@ async function runAll(
 }
 
 function logStart(host: Host, parts: readonly Part[], healthPort: number | undefined): void {
-  const { version, role, log } = host;
+  const { version, role, log, config } = host;
+  for (const { code, message, fix } of warningsOf(config)) log.warn({ code, fix }, message);
   const names = parts.map((part) => part.name);
   log.info({ version, node: process.version, parts: names, ...doing(host), healthPort }, `${role}: started`);
 }
@@ -180,6 +183,7 @@ async function reachDatabase({ db, log, clock, signal }: Host): Promise<boolean>
 
 function configOrExit(): Config {
   try {
+    loadEnvFile(process.env);
     return readConfig(process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

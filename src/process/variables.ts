@@ -1,6 +1,7 @@
 // Single variables of the environment → values. Each reader reports what is wrong and gives something to go on with,
 // so that all problems come to light at once.
 
+import { isIP } from 'node:net';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { parseDuration } from '../duration.ts';
@@ -140,11 +141,45 @@ export function reader(env: Env, report: (variable: string, message: string) => 
   }
 
   /** As Standard Webhooks writes it. It is never repeated in a message. */
-  function signingSecret(name: string): string | null {
+  function signingSecret(name: string, least: number): string | null {
     const value = text(name);
     if (value === undefined) return null;
-    if (/^whsec_(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(value)) return value;
-    report(name, 'must be whsec_ and base64, as the page of the webhook shows it');
+    const base64 = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/.exec(
+      value,
+    )?.[1];
+    const bytes = base64 === undefined ? 0 : Buffer.from(base64, 'base64').length;
+    if (base64 === undefined || bytes === 0)
+      report(name, 'must be whsec_ and base64, as the page of the webhook shows it');
+    else if (bytes < least)
+      report(
+        name,
+        `has ${bytes} bytes after whsec_; production needs ${least} at least, which nobody can guess`,
+      );
+    else return value;
+    return null;
+  }
+
+  /** Node takes UTC for a zone that it does not know, and says nothing. */
+  function timeZone(name: string): void {
+    const value = text(name);
+    if (value === undefined || /^:?\//.test(value)) return; // a file, as the C library reads it
+    try {
+      new Intl.DateTimeFormat('en', { timeZone: value.replace(/^:/, '') });
+    } catch {
+      report(name, 'is no time zone: it must be a name such as UTC or Europe/Berlin');
+    }
+  }
+
+  /** A name or an address to listen on. */
+  function host(name: string): string | null {
+    const value = text(name);
+    if (value === undefined) return null;
+    if (isIP(value) !== 0 || /^(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(value))
+      return value;
+    report(
+      name,
+      'must be an address or a name of this machine, such as 127.0.0.1, :: or localhost, without a port',
+    );
     return null;
   }
 
@@ -160,6 +195,8 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     list,
     webUrl,
     signingSecret,
+    host,
+    timeZone,
     postgresUrl: (name: string) =>
       url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),
     smtpUrl: (name: string) => url(name, ['smtp:', 'smtps:'], 'smtp://user:password@host:587'),

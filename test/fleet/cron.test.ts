@@ -116,14 +116,16 @@ describe('on the real clock', () => {
       what: 'the coming minute',
       timeoutMs: 90_000,
     });
-    expect(run.scheduledAt.getTime() % 60_000).toBe(0);
-    expect(run.dispatchedAt.getTime()).toBeGreaterThanOrEqual(run.scheduledAt.getTime());
+    expect((run.scheduledAt as Date).getTime() % 60_000).toBe(0);
+    expect((run.dispatchedAt as Date).getTime()).toBeGreaterThanOrEqual((run.scheduledAt as Date).getTime());
     expect(run).toMatchObject({
       source: 'cron',
       skippedTicks: 0,
       result: { pid: expect.any(Number) as number },
     });
-    console.log(`dispatched ${run.dispatchedAt.getTime() - run.scheduledAt.getTime()} ms after its time`);
+    console.log(
+      `dispatched ${(run.dispatchedAt as Date).getTime() - (run.scheduledAt as Date).getTime()} ms after its time`,
+    );
   }, 150_000);
 });
 

@@ -125,7 +125,7 @@ describe('env', () => {
       stdout: expect.stringContaining('DATABASE_URL') as string,
     });
     const fine = await waybill(['env', 'check', '--json'], { DATABASE_URL: 'postgres://a@b/c' });
-    expect([fine.code, JSON.parse(fine.stdout)]).toEqual([0, { ok: true, problems: [] }]);
+    expect([fine.code, JSON.parse(fine.stdout)]).toEqual([0, { ok: true, problems: [], warnings: [] }]);
   });
 });
 

@@ -17,15 +17,29 @@ const app = defineApp({
       name: 'pay',
       args: z.object({ n: z.number().optional(), m: z.number().optional() }),
       access: 'public',
+      anonymousKeys: true,
       async handler(ctx, args) {
         runs += 1;
         return script(ctx, args);
       },
     }),
-    defineAction({ name: 'other', args: z.object({}), access: 'public', handler: async () => 'other' }),
+    defineAction({
+      name: 'other',
+      args: z.object({}),
+      access: 'public',
+      anonymousKeys: true,
+      handler: async () => 'other',
+    }),
+    defineAction({
+      name: 'plain',
+      args: z.object({}),
+      access: 'public',
+      handler: async () => ({ run: ++runs }),
+    }),
   ],
   async authenticate({ headers }) {
     const user = headers['x-user'];
+    if (headers.cookie !== undefined) return { type: 'user' }; // a session that has no id
     return typeof user === 'string' ? { type: 'user', id: user } : null;
   },
 });
@@ -117,6 +131,18 @@ describe('Idempotency-Key', () => {
     script = works;
     expect((await post('fails')).status).toBe(200);
     expect(await payments()).toBe(1);
+  });
+
+  it('callers that cannot be told apart do not read each other’s answers', async () => {
+    const nobody = await post('guess', {}, {}, 'plain');
+    expect([nobody.status, nobody.body['code'], runs]).toEqual([400, 'idempotency_key_anonymous', 0]);
+    const ann = await post('guess', {}, { cookie: 'session=ann' }, 'plain');
+    const bob = await post('guess', {}, { cookie: 'session=bob' }, 'plain');
+    const key = await post('guess', {}, { authorization: `Bearer ${apiKey}` }, 'plain');
+    expect([ann, bob, key].map(({ body }) => body)).toEqual([1, 2, 3].map((run) => ({ result: { run } })));
+    const again = await post('guess', {}, { cookie: 'session=ann' }, 'plain');
+    expect([again.body, again.headers['idempotency-replayed']]).toEqual([{ result: { run: 1 } }, 'true']);
+    expect((await post(undefined, {}, {}, 'plain')).status).toBe(200);
   });
 
   it('keys belong to their caller and their action', async () => {

@@ -303,7 +303,7 @@ describe('parked', () => {
     await relay();
     for (const message of (await take(40)).messages) await end(message, perhapsOwn);
     const [good] = await enqueue(1);
-    expect((await view()).probe!.nextAt.getTime() - Date.now()).toBeLessThan(2_000);
+    expect(((await view()).probe!.nextAt as Date).getTime() - Date.now()).toBeLessThan(2_000);
     const message = await probing();
     expect(message.id).toBe(good);
     await end(message, null);
@@ -403,7 +403,7 @@ describe('held', () => {
     await end(messages[2]!, null);
     const seen = await view();
     expect(seen).toMatchObject({ state: 'held', reason: 'too many requests', waiting: 2, ready: 2 });
-    expect(seen.until!.getTime()).toBeGreaterThan(later.getTime());
+    expect((seen.until as Date).getTime()).toBeGreaterThan(later.getTime());
     expect(alerts()).toHaveLength(1);
     await relay();
     expect(await take()).toMatchObject({ messages: [], more: false });

@@ -247,7 +247,7 @@ describe('what cannot be taken', () => {
   });
 
   it('other routes read JSON as before', async () => {
-    const headers = { authorization: `Bearer ${adminKey}` };
+    const headers = { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' };
     const url = '/admin/outbox/retry';
     const answer = await web.server.inject({ method: 'POST', url, payload: '{"a":', headers });
     expect(answer.json()).toMatchObject({ code: 'body_not_json' });

@@ -44,6 +44,7 @@ export function testWeb(
     ...env,
   });
   const host = createHost('web', config, new AbortController().signal);
+  host.phase.setUp = true; // no application's setup runs here
   const { db, log } = host;
   let nudges = 0;
   let nudged: readonly string[] = [];

@@ -7,6 +7,7 @@ import { isWaybillError } from '../../outbox/errors.ts';
 import { ConfigError, readConfig } from '../../process/config.ts';
 import type { Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';
+import { inspectConfig } from '../inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
@@ -47,8 +48,8 @@ async function check(): Promise<Report> {
 /** A build has no database: its address may be missing, whatever else is wrong is told. */
 function configuration(): Finding[] {
   try {
-    readConfig({ DATABASE_URL: 'postgres://nobody@localhost/none', ...process.env });
-    return [];
+    const url = process.env['DATABASE_URL'] || 'postgres://nobody@localhost/none';
+    return inspectConfig(readConfig({ ...process.env, DATABASE_URL: url }));
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return error.problems.map(({ variable, message }) => ({

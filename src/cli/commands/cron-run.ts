@@ -68,16 +68,15 @@ async function runThere(
   throw new RemoteError(code, `${base.origin} answered ${response.status}: ${String(detail)}${hint}`);
 }
 
-/** @throws UsageError `invalid_url` */
+/** @throws UsageError `invalid_url`; what holds an @ is not repeated, for it may hold a password */
 function projectUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text.endsWith('/') ? text : `${text}/`) : undefined;
-  const isFit =
-    url !== undefined &&
-    /^https?:$/.test(url.protocol) &&
-    url.username === '' &&
-    url.search === '' &&
-    url.hash === '';
-  if (isFit) return url;
+  if (text.includes('@'))
+    throw new UsageError(
+      'invalid_url',
+      '--project-url must hold no user and no password: the project is asked with the key of WAYBILL_ADMIN_KEY',
+    );
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return url;
   throw new UsageError(
     'invalid_url',
     `--project-url must be like https://shop.example or http://localhost:3000, not ${JSON.stringify(text.slice(0, 80))}`,

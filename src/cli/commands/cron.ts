@@ -7,6 +7,7 @@ import { previewCron, type Preview } from '../../cron/preview.ts';
 import { runStatuses } from '../../cron/runs.ts';
 import { createZones } from '../../cron/zones.ts';
 import { durationText } from '../../duration.ts';
+import { textOfMoment } from '../../db/moment.ts';
 import { parseFilter } from '../../outbox/filter.ts';
 import { collect, single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
@@ -75,7 +76,7 @@ function cronLines({ manifests, jobs }: CronView): string[] {
     job.words,
     job.action,
     nextOf(job),
-    job.lastRun === null ? '–' : `${job.lastRun.status} ${job.lastRun.scheduledAt.toISOString()}`,
+    job.lastRun === null ? '–' : `${job.lastRun.status} ${textOfMoment(job.lastRun.scheduledAt)}`,
   ]);
   return [...table(['NAME', 'SCHEDULE', 'IN WORDS', 'ACTION', 'NEXT', 'LAST RUN'], rows), ...versions];
 }
@@ -93,11 +94,11 @@ export function runLines(found: readonly RunView[]): string[] {
   if (found.length === 0) return ['no run'];
   const rows = found.map((run) => [
     run.name,
-    run.scheduledAt.toISOString(),
+    textOfMoment(run.scheduledAt),
     run.source,
     run.status,
-    run.dispatchedAt.toISOString(),
-    run.finishedAt?.toISOString() ?? '–',
+    textOfMoment(run.dispatchedAt),
+    textOfMoment(run.finishedAt),
     String(run.skippedTicks),
     short(run.reason ?? run.error),
   ]);

@@ -40,7 +40,10 @@ async function dev(): Promise<void> {
 /** This very command line, as another process. */
 function start(command: readonly string[]): ChildProcess {
   const args = [...process.execArgv, process.argv[1]!, ...command];
-  return spawn(process.execPath, args, { stdio: 'inherit' });
+  return spawn(process.execPath, args, {
+    stdio: 'inherit',
+    env: { ...process.env, HOST: process.env['HOST'] || 'localhost' },
+  });
 }
 
 async function succeeds(command: readonly string[], signal: AbortSignal): Promise<boolean> {

@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { nearest } from '../../nearest.ts';
 import { shown, variables, type Variable } from '../../process/catalogue.ts';
 import { ConfigError, readConfig } from '../../process/config.ts';
+import { warningsOf } from '../../process/warnings.ts';
 import { namesIn, withoutVariable, withVariable } from '../env-file.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { single } from '../options.ts';
@@ -63,11 +64,12 @@ function list(options: Output, fromFile: ReadonlySet<string>): void {
 
 function check(options: Output): void {
   const problems = problemsOf(process.env);
-  print({ ok: problems.length === 0, problems }, options, () =>
-    problems.length === 0
-      ? ['the configuration is right']
-      : problems.map(({ variable, message }) => `${variable}: ${message}`),
-  );
+  const warnings = problems.length === 0 ? warningsOf(readConfig(process.env)) : [];
+  print({ ok: problems.length === 0, problems, warnings }, options, () => [
+    ...problems.map(({ variable, message }) => `${variable}: ${message}`),
+    ...warnings.map(({ message, fix }) => `warning: ${message}; ${fix}`),
+    ...(problems.length === 0 ? ['the configuration is right'] : []),
+  ]);
   if (problems.length > 0) process.exitCode = exitCodes.configuration;
 }
 

@@ -77,7 +77,8 @@ async function operate(
       }
     }
   });
-  if (messages.length > 0) print({ messages }, options, () => messageLines(messages));
+  if (messages.length > 0 || options.json)
+    print({ messages, refused }, options, () => messageLines(messages));
   for (const problem of refused) say(`waybill: ${problem}`);
   if (refused.length > 0) process.exitCode = exitCodes.failed;
 }

@@ -56,9 +56,10 @@ async function show(id: string, options: Output): Promise<void> {
       Object.entries(facts).map(([name, value]) => [name, text(value)]),
     ).slice(1),
     `payload  ${JSON.stringify(payload, null, 2)}`,
-    ...attempts.map((a) =>
+    ...attempts.flatMap((a) => [
       `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd(),
-    ),
+      ...(a.stack ?? '').split('\n').flatMap((line) => (line === '' ? [] : [`  ${line}`])),
+    ]),
     ...notes.map((n) => `${text(n.at)} ${[n.type, n.recipient, n.detail].filter(Boolean).join(' ')}`),
   ]);
 }

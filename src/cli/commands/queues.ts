@@ -2,6 +2,7 @@
 
 import { hostname, userInfo } from 'node:os';
 import type { Command } from 'commander';
+import { textOfMoment } from '../../db/moment.ts';
 import { listQueues, pauseQueue, resumeQueue, type QueueView } from '../../outbox/queues.ts';
 import { single } from '../options.ts';
 import { print, short, table, type Output } from '../print.ts';
@@ -54,8 +55,8 @@ function queueLines(queues: readonly QueueView[]): string[] {
     queues.map((queue) => [
       queue.name,
       [queue.state, ...queue.also].join('+'),
-      queue.since?.toISOString() ?? '–',
-      queue.until?.toISOString() ?? '–',
+      textOfMoment(queue.since),
+      textOfMoment(queue.until),
       queue.by ?? '–',
       String(queue.waiting),
       String(queue.ready),

@@ -1,6 +1,7 @@
 // `waybill suppressions list|add|remove`: whom no mail goes to any more.
 
 import type { Command } from 'commander';
+import { textOfMoment } from '../../db/moment.ts';
 import { listSuppressions, suppress, unsuppress } from '../../email/suppression.ts';
 import { WaybillError } from '../../outbox/errors.ts';
 import { UsageError } from '../exit.ts';
@@ -58,7 +59,7 @@ async function list(options: ListOptions): Promise<void> {
       ? ['no address']
       : table(
           ['ADDRESS', 'SINCE', 'REASON'],
-          suppressions.map(({ address, since, reason }) => [address, since.toISOString(), short(reason)]),
+          suppressions.map(({ address, since, reason }) => [address, textOfMoment(since), short(reason)]),
         ),
   );
   if (page.nextCursor !== null && !options.json) say(`there are more: --cursor ${page.nextCursor}`);

@@ -1,0 +1,37 @@
+// A moment as people are shown it: a Date, or the text of a time that Postgres holds and JavaScript does not (`infinity`, years beyond
+// 9999, years before Christ), which somebody wrote by SQL.
+
+export type Moment = Date | string;
+
+/** A column of timestamptz as text: ISO 8601, whatever the session's DateStyle is. */
+export function momentText(column: string): string {
+  return `to_json(${column}) #>> '{}'`;
+}
+
+const usual = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+)$/;
+
+/** What `momentText` gave. */
+export function momentOf(text: string): Moment;
+export function momentOf(text: string | null): Moment | null;
+export function momentOf(text: string | null): Moment | null {
+  if (text === null || !usual.test(text)) return text;
+  const date = new Date(text);
+  return Number.isNaN(date.getTime()) ? text : date;
+}
+
+/** A row whose columns of these names came from `momentText`. */
+export function withMoments<Row extends object, Name extends keyof Row>(
+  row: Row,
+  names: readonly Name[],
+): Omit<Row, Name> & { readonly [K in Name]: null extends Row[K] ? Moment | null : Moment } {
+  const moments = names.map((name) => [name, momentOf(row[name] as string | null)]);
+  return {
+    ...row,
+    ...(Object.fromEntries(moments) as { [K in Name]: null extends Row[K] ? Moment | null : Moment }),
+  };
+}
+
+export function textOfMoment(moment: Moment | null): string {
+  if (moment === null) return '–';
+  return moment instanceof Date ? moment.toISOString() : moment;
+}

@@ -1,0 +1,61 @@
+// What a configuration allows and should not have: no reason not to start, and said wherever the configuration is looked at, when a process
+// starts too.
+
+import type { Config } from './config.ts';
+
+export type Warning = {
+  /** Stable, in snake case. */
+  readonly code: string;
+  readonly variable: string;
+  readonly message: string;
+  readonly fix: string;
+};
+
+export function warningsOf(config: Config): Warning[] {
+  return [
+    ...keysMissing(config),
+    ...tls('DATABASE_URL', config.databaseUrl),
+    ...(config.queueDatabaseUrl === config.databaseUrl
+      ? []
+      : tls('QUEUE_DATABASE_URL', config.queueDatabaseUrl)),
+  ];
+}
+
+function keysMissing({ production, apiKey, adminKey }: Config): Warning[] {
+  if (!production) return [];
+  const keys = [
+    ['WAYBILL_API_KEY', apiKey, 'actions with access authenticated refuse every caller'],
+    ['WAYBILL_ADMIN_KEY', adminKey, 'the admin API refuses every caller'],
+  ] as const;
+  return keys
+    .filter(([, key]) => key === null)
+    .map(([variable, , effect]) => ({
+      code: 'key_missing',
+      variable,
+      message: `${variable} is not set in production: ${effect}`,
+      fix: `set ${variable} to at least 32 random characters`,
+    }));
+}
+
+function tls(variable: string, url: string): Warning[] {
+  const { searchParams } = URL.canParse(url) ? new URL(url) : new URL('postgres://nobody');
+  const mode = searchParams.get('sslmode');
+  if (mode === 'no-verify')
+    return [
+      {
+        code: 'certificate_unchecked',
+        variable,
+        message: `${variable} has sslmode=no-verify: the connection is encrypted, but whoever answers is taken for the database`,
+        fix: 'sslmode=verify-full with sslrootcert, where the provider publishes its certificate',
+      },
+    ];
+  if (mode !== 'require' || searchParams.get('uselibpqcompat') === 'true') return [];
+  return [
+    {
+      code: 'sslmode_strict',
+      variable,
+      message: `${variable} has sslmode=require: here it means verify-full, so a certificate that the provider signed itself is refused`,
+      fix: 'sslmode=verify-full says what happens; uselibpqcompat=true&sslmode=require encrypts without checking, as psql does',
+    },
+  ];
+}
