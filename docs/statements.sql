@@ -168,7 +168,7 @@ with fresh as (insert into waybill.notices_told (key)
    where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1
      and not exists (select from waybill.notices_told where key = 'dead:' || m.id || ':' || extract(epoch from m.dead_at))
    order by dead_at limit $2 on conflict do nothing returning key)
-select kind, name, queue, count(*)::int as count, max(last_error) as "lastError", (array_agg(id::text order by id))[1:5] as ids
+select kind, name, queue, count(*)::int as count, max(left(last_error, 10000)) as "lastError", (array_agg(id::text order by id))[1:5] as ids
   from waybill.outbox_messages where id = any(array(select split_part(key, ':', 2)::uuid from fresh))
  group by kind, name, queue order by count desc limit 50;
 
@@ -176,7 +176,7 @@ select kind, name, queue, count(*)::int as count, max(last_error) as "lastError"
 with fresh as (insert into waybill.notices_told (key)
   select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues
    where parked_at is not null order by name on conflict do nothing returning key)
-select name as queue, parked_at as since, parked_reason as reason from waybill.queues
+select name as queue, parked_at as since, left(parked_reason, 10000) as reason from waybill.queues
  where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
  order by name;
 

@@ -3,13 +3,14 @@
 import { migrate, MigrationError, standardSources } from '../db/migrate.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
 import { readOnlyProblem, readStanding } from '../db/standing.ts';
-import { diagnose, isMissingSchema, messageOf } from '../db/diagnosis.ts';
+import { diagnose, isMissingSchema } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../outbox/waiting.ts';
 import type { Config } from '../process/config.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
 import { warningsOf } from '../process/warnings.ts';
+import { reasonOf } from '../redaction/reason.ts';
 import type { Finding } from '../scaffold/finding.ts';
 
 export function inspectConfig(config: Config): Finding[] {
@@ -32,7 +33,7 @@ export async function inspectDatabase(config: Config, app: App | null): Promise<
   } catch (error) {
     const why = diagnose(error)?.message;
     if (why !== undefined) return [{ code: 'database_unreachable', severity: 'problem', message: why }];
-    return [{ code: 'database_failed', severity: 'problem', message: messageOf(error) }];
+    return [{ code: 'database_failed', severity: 'problem', message: reasonOf(error, { bare: true }) }];
   } finally {
     await db.end();
   }

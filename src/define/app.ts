@@ -1,7 +1,7 @@
 // The application: all definitions together. Doubles, dead references and malformed names come to light here, all at once,
 // so that they fail a build, never a worker at night.
 
-import { isName, isQueueName } from '../outbox/message.ts';
+import { isName, isQueueName, nameRule } from '../outbox/message.ts';
 import type { EmailProvider } from '../email/provider.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Action } from './action.ts';
@@ -148,11 +148,7 @@ function nameProblems(lists: Lists): string[] {
   const malformed = Object.values(lists)
     .flat()
     .flatMap((one) =>
-      one && !isName(one.name)
-        ? [
-            `${one.kind} ${JSON.stringify(one.name)}: a name has 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`,
-          ]
-        : [],
+      one && !isName(one.name) ? [`${one.kind} ${JSON.stringify(one.name)}: a name has ${nameRule}`] : [],
     );
   const queues = [...lists.listeners, ...lists.jobs].flatMap((one) =>
     one && !isQueueName(one.queue)

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { parseDuration } from '../duration.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { checkMessage, isName } from '../outbox/message.ts';
+import { checkMessage, isName, nameRule } from '../outbox/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Action } from './action.ts';
 import { jobQueue } from './job.ts';
@@ -75,7 +75,7 @@ export function readJob(job: CronJobOptions): JobRead {
   const zone = job.timeZone === undefined ? undefined : zoneProblem(job.timeZone);
   const checks: readonly (readonly [string, string | undefined])[] = [
     ...unknownOptions(job, known).map((message) => ['', message] as const),
-    ['name', isName(job.name) ? undefined : `a name has 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`],
+    ['name', isName(job.name) ? undefined : `a name has ${nameRule}`],
     ['schedule', 'problem' in schedule ? schedule.problem : undefined],
     ['timeZone', zone],
     ['action', actionProblem(job.action)],

@@ -6,6 +6,7 @@ import type { Executor } from '../db/executor.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Verification } from '../outbox/verify.ts';
 import type { Milliseconds } from '../ports.ts';
+import { cleanError } from '../redaction/redact.ts';
 import { noticeAttempts, noticeJobName } from './job.ts';
 import type { Notice, NoticeOf } from './notice.ts';
 
@@ -24,7 +25,7 @@ export const deadSql = `
      where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1
        and not exists (select from waybill.notices_told where key = 'dead:' || m.id || ':' || extract(epoch from m.dead_at))
      order by dead_at limit $2`)})
-  select kind, name, queue, count(*)::int as count, max(last_error) as "lastError", (array_agg(id::text order by id))[1:5] as ids
+  select kind, name, queue, count(*)::int as count, max(left(last_error, 10000)) as "lastError", (array_agg(id::text order by id))[1:5] as ids
     from waybill.outbox_messages where id = any(array(select split_part(key, ':', 2)::uuid from fresh))
    group by kind, name, queue order by count desc limit 50`;
 
@@ -32,7 +33,7 @@ export const parkedSql = `
   with fresh as (${tell(`
     select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues
      where parked_at is not null order by name`)})
-  select name as queue, parked_at as since, parked_reason as reason from waybill.queues
+  select name as queue, parked_at as since, left(parked_reason, 10000) as reason from waybill.queues
    where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
    order by name`;
 
@@ -73,12 +74,15 @@ async function news(tx: Executor): Promise<Notice[]> {
   type Dead = NoticeOf<'waybill.dead_letters'>['groups'];
   type Skipped = NoticeOf<'waybill.ticks_skipped'>['jobs'];
   type Parked = { queue: string; since: Date; reason: string | null };
-  const groups = (await tx.executeSql<Dead[number]>(deadSql, [noticeJobName, limit])).rows;
+  const groups = (await tx.executeSql<Dead[number]>(deadSql, [noticeJobName, limit])).rows.map((group) => ({
+    ...group,
+    lastError: shown(group.lastError),
+  }));
   const parked = (await tx.executeSql<Parked>(parkedSql)).rows;
   const jobs = (await tx.executeSql<Skipped[number]>(skippedSql, [limit])).rows;
   const sum = (all: readonly { count: number }[]): number =>
     all.reduce((total, { count }) => total + count, 0);
-  const queues = parked.map((one) => ({ ...one, since: one.since.toISOString() }));
+  const queues = parked.map((one) => ({ ...one, since: one.since.toISOString(), reason: shown(one.reason) }));
   return [
     ...(groups.length > 0
       ? [{ type: 'waybill.dead_letters' as const, data: { count: sum(groups), groups } }]
@@ -88,6 +92,11 @@ async function news(tx: Executor): Promise<Notice[]> {
       ? [{ type: 'waybill.ticks_skipped' as const, data: { count: sum(jobs), jobs } }]
       : []),
   ];
+}
+
+/** SQL may have written it, of any length and with anything in it: fifty of these are to fit into one payload. */
+function shown(text: string | null): string | null {
+  return text === null ? null : cleanError(text, 1_000);
 }
 
 /** What `verify` found. */

@@ -70,11 +70,7 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
   const { maxAttempts = defaultMaxAttempts, priority = 0 } = message;
   if (!kinds.includes(kind))
     refuse('unknown_kind', `${quote(kind)} is no kind of message; the kinds are ${kinds.join(', ')}`);
-  if (!isName(name))
-    refuse(
-      'name_invalid',
-      `the name ${quote(name)} must have 1 to 200 letters, digits, '.', '_', ':', '/' or '-'`,
-    );
+  if (!isName(name)) refuse('name_invalid', `the name ${quote(name)} must have ${nameRule}`);
   if (!isQueueName(queue))
     refuse('queue_invalid', `the queue ${quote(queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`);
   if (deliveryKey !== undefined && !isDeliveryKey(deliveryKey))
@@ -109,13 +105,22 @@ export function isTraceparent(value: unknown): value is string {
   );
 }
 
+/** What a name has, for messages. */
+export const nameRule =
+  "1 to 200 letters, digits, '.', '_', ':', '/' or '-', and between slashes neither nothing nor '.' nor '..'";
+
+/** A name is a part of paths too, of addresses and of files: one that leads upwards there is none. */
 export function isName(value: unknown): value is string {
-  return typeof value === 'string' && /^[\p{L}\p{N}._:/-]{1,200}$/u.test(value);
+  return typeof value === 'string' && /^[\p{L}\p{N}._:/-]{1,200}$/u.test(value) && !leadsElsewhere(value);
+}
+
+function leadsElsewhere(name: string): boolean {
+  return name.split('/').some((part) => part === '' || part === '.' || part === '..');
 }
 
 /** pg-boss allows the same characters in a queue's name. */
 export function isQueueName(value: unknown): value is string {
-  return typeof value === 'string' && /^[A-Za-z0-9._-]{1,100}$/.test(value);
+  return typeof value === 'string' && /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(value);
 }
 
 /** Of delivery keys and of idempotency keys. */

@@ -147,7 +147,7 @@ async function runAll(
 
 function logStart(host: Host, parts: readonly Part[], healthPort: number | undefined): void {
   const { version, role, log, config } = host;
-  for (const { code, message, fix } of warningsOf(config)) log.warn({ code, fix }, message);
+  for (const { message, ...about } of warningsOf(config)) log.warn(about, message);
   const names = parts.map((part) => part.name);
   log.info({ version, node: process.version, parts: names, ...doing(host), healthPort }, `${role}: started`);
 }

@@ -45,7 +45,8 @@ function tls(variable: string, url: string): Warning[] {
       {
         code: 'certificate_unchecked',
         variable,
-        message: `${variable} has sslmode=no-verify: the connection is encrypted, but whoever answers is taken for the database`,
+        message:
+          'sslmode=no-verify: the connection is encrypted, but whoever answers is taken for the database',
         fix: 'sslmode=verify-full with sslrootcert, where the provider publishes its certificate',
       },
     ];
@@ -54,7 +55,8 @@ function tls(variable: string, url: string): Warning[] {
     {
       code: 'sslmode_strict',
       variable,
-      message: `${variable} has sslmode=require: here it means verify-full, so a certificate that the provider signed itself is refused`,
+      message:
+        'sslmode=require: here it means verify-full, so a certificate that the provider signed itself is refused',
       fix: 'sslmode=verify-full says what happens; uselibpqcompat=true&sslmode=require encrypts without checking, as psql does',
     },
   ];

@@ -158,6 +158,10 @@ describe('other options', () => {
     [{ timezone: 'UTC' }, /no option timezone, was timeZone meant/],
     [{ name: '' }, /1 to 200 letters/],
     [{ name: 'a b' }, /1 to 200 letters/],
+    ...['../x', 'a/../b', '..', '.', '/x', 'x/', 'a//b'].map((name): [object, RegExp] => [
+      { name },
+      /neither nothing nor/,
+    ]),
     [{ action: undefined }, /made by defineAction, or the name/],
     [{ args: { text: 'a\0b' } }, /U\+0000/],
     [{ args: () => 1 }, /cannot be written as JSON/],

@@ -5,6 +5,7 @@ import type { App } from '../../define/app.ts';
 import { loadApp } from '../../define/load.ts';
 import { isWaybillError } from '../../outbox/errors.ts';
 import { ConfigError, readConfig } from '../../process/config.ts';
+import { reasonOf } from '../../redaction/reason.ts';
 import type { Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';
 import { inspectConfig } from '../inspection.ts';
@@ -65,8 +66,11 @@ async function application(): Promise<{ app: App } | { findings: Finding[] }> {
     return { app: await loadApp(process.env['WAYBILL_APP'] || 'app/index.ts') };
   } catch (error) {
     const code = isWaybillError(error) ? error.code : 'app_failed';
-    const told = isWaybillError(error) && error.issues.length > 0 ? error.issues : [error as Error];
-    return { findings: told.map(({ message }) => ({ code, severity: 'problem', message: String(message) })) };
+    const told =
+      isWaybillError(error) && error.issues.length > 0
+        ? error.issues.map(({ message }) => message)
+        : [reasonOf(error, { bare: isWaybillError(error) })];
+    return { findings: told.map((message) => ({ code, severity: 'problem', message })) };
   }
 }
 

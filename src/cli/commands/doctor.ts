@@ -10,6 +10,7 @@ import type { App } from '../../define/app.ts';
 import { loadApp } from '../../define/load.ts';
 import { WaybillError } from '../../outbox/errors.ts';
 import { ConfigError, readConfig, type Config } from '../../process/config.ts';
+import { reasonOf } from '../../redaction/reason.ts';
 import { definitionsOf } from '../../scaffold/definitions.ts';
 import { edited } from '../../scaffold/edit.ts';
 import type { Finding } from '../../scaffold/finding.ts';
@@ -74,7 +75,7 @@ async function look(): Promise<Seen> {
     file,
   }));
   const app = await loadApp(at.file).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error, { bare: true });
     const message = `the application does not load: ${why}`;
     others.push({ code: 'app_not_loaded', severity: 'problem', message, file: at.file });
     return null;

@@ -67,7 +67,7 @@ function check(options: Output): void {
   const warnings = problems.length === 0 ? warningsOf(readConfig(process.env)) : [];
   print({ ok: problems.length === 0, problems, warnings }, options, () => [
     ...problems.map(({ variable, message }) => `${variable}: ${message}`),
-    ...warnings.map(({ message, fix }) => `warning: ${message}; ${fix}`),
+    ...warnings.map(({ variable, message, fix }) => `warning: ${variable}: ${message}; ${fix}`),
     ...(problems.length === 0 ? ['the configuration is right'] : []),
   ]);
   if (problems.length > 0) process.exitCode = exitCodes.configuration;
