@@ -7,6 +7,7 @@ import { diagnose, isMissingSchema } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../outbox/waiting.ts';
+import { closedQueues, waitLine } from '../outbox/waits.ts';
 import type { Config } from '../process/config.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
 import { warningsOf } from '../process/warnings.ts';
@@ -80,7 +81,24 @@ async function liveFindings(db: Database, config: Config, app: App | null): Prom
   const waiting = app ? unknownMessages(app, await readWaitingNames(db)) : [];
   const running = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 30);
   const connections = await connectionFindings(db, config, running.length);
-  return [...waiting, ...connections, ...(app ? unworkedQueues(app, running) : [])];
+  return [
+    ...(await closedFindings(db)),
+    ...waiting,
+    ...connections,
+    ...(app ? unworkedQueues(app, running) : []),
+  ];
+}
+
+/** What a person closed is meant, what an operator failure closed is not. */
+async function closedFindings(db: Database): Promise<Finding[]> {
+  return (await closedQueues(db)).map((wait) => {
+    const message = `${waitLine(wait)}: its messages wait`;
+    const open = `\`waybill queues resume ${wait.queue}\``;
+    if (wait.state !== 'parked')
+      return { code: 'queue_closed', severity: 'warning', message, fix: `${open} opens it` };
+    const fix = `mend what it says; then the next probe opens the queue, or ${open} at once`;
+    return { code: 'queue_parked', severity: 'problem', message, fix };
+  });
 }
 
 export function unknownMessages(app: App, waiting: readonly WaitingName[]): Finding[] {

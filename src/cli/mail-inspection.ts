@@ -7,6 +7,8 @@ import { createProvider } from '../email/choose.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Config } from '../process/config.ts';
 import type { Finding } from '../scaffold/finding.ts';
+import { smtpName } from '../smtp/name.ts';
+import { isLoopback, readSmtpUrl } from '../smtp/server.ts';
 
 const patience: Milliseconds = 10_000;
 
@@ -14,6 +16,35 @@ const patience: Milliseconds = 10_000;
 const unasked: Executor = {
   executeSql: () => Promise.reject(new Error('nothing is sent while it is inspected')),
 };
+
+/** In one line, without anything that is secret. */
+export function wayOfMail(config: Config, app: App | null): string {
+  const { emailProvider, smtpUrl, smtpConnections, smtpName: name, emailFrom } = config;
+  if (emailProvider !== 'smtp' || smtpUrl === null)
+    return `mail: ${emailProvider ?? app?.email.provider?.name ?? 'log'}`;
+  const { host, port, secure, tls, login } = readSmtpUrl(smtpUrl);
+  const cipher = secure
+    ? 'TLS'
+    : { required: 'STARTTLS', opportunistic: 'STARTTLS if it is offered', off: 'in clear' }[tls];
+  const greeting = `greeted as ${smtpName(name, emailFrom)}`;
+  return `mail: smtp over ${host}:${port}, ${cipher}, ${login ? 'with a login' : 'without a login'}, ${greeting}, ${smtpConnections} connections`;
+}
+
+/** Mail may go over a network in clear, and nobody wrote that it is meant. */
+function clearFindings({ emailProvider, smtpUrl }: Config): Finding[] {
+  if (emailProvider !== 'smtp' || smtpUrl === null) return [];
+  const { host, secure, tls, tlsChosen } = readSmtpUrl(smtpUrl);
+  if (secure || tls !== 'opportunistic' || tlsChosen || isLoopback(host)) return [];
+  return [
+    {
+      code: 'email_in_clear',
+      severity: 'warning',
+      message:
+        'SMTP_URL has no login: where the server offers no STARTTLS, mail goes over the network in clear',
+      fix: 'write ?tls=required at its end to insist on TLS, or ?tls=opportunistic when it is meant',
+    },
+  ];
+}
 
 export async function inspectMail(config: Config, app: App | null): Promise<Finding[]> {
   const notices: string[] = [];
@@ -23,11 +54,12 @@ export async function inspectMail(config: Config, app: App | null): Promise<Find
     { log: { info: hear, warn: hear }, db: unasked },
     app?.email.provider,
   );
-  const warnings = notices.map((message): Finding => ({
+  const unsent = notices.map((message): Finding => ({
     code: 'email_not_sent',
     severity: 'warning',
     message,
   }));
+  const warnings = [...unsent, ...clearFindings(config)];
   try {
     await provider.verify?.(AbortSignal.timeout(patience));
     return warnings;

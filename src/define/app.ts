@@ -11,7 +11,7 @@ import { cronProblems, type Cron } from './cron.ts';
 import type { Event } from './event.ts';
 import type { Job } from './job.ts';
 import type { Listener } from './listener.ts';
-import { retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
+import { emailRetry, retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions } from './shape.ts';
 
 /** What is known of a request before its body is read. Header names are in lower case. */
@@ -98,7 +98,7 @@ export function defineApp(options: AppOptions): App {
       issues,
     );
   }
-  const retry = retryPolicy('application: email', email.retry);
+  const retry = retryPolicy('application: email', email.retry, emailRetry);
   return Object.freeze({
     kind: 'app',
     actions: Object.freeze([...actions]),

@@ -1,8 +1,8 @@
 // How often a message is attempted, and how long it waits in between: the author's options → a policy.
 
 import { parseDuration } from '../duration.ts';
-import { defaultBackoff, type Backoff } from '../outbox/backoff.ts';
-import { defaultMaxAttempts } from '../outbox/message.ts';
+import { defaultBackoff, emailBackoff, type Backoff } from '../outbox/backoff.ts';
+import { defaultMaxAttempts, emailMaxAttempts } from '../outbox/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import { checkOptions, refuseDefinition } from './shape.ts';
 
@@ -10,10 +10,10 @@ import { checkOptions, refuseDefinition } from './shape.ts';
 export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 export type RetryOptions = {
-  /** 1 … 1000, default 10. */
+  /** 1 … 1000, default 10; of emails 53. */
   readonly maxAttempts?: number;
   readonly backoff?: {
-    /** Ceiling of the first delay. Default 1 s. */
+    /** Ceiling of the first delay. Default 1 s; of emails 1 min. */
     readonly initial?: Duration;
     /** What the ceiling grows by with each attempt: 1 … 100, default 2. */
     readonly factor?: number;
@@ -24,13 +24,21 @@ export type RetryOptions = {
 
 export type RetryPolicy = { readonly maxAttempts: number; readonly backoff: Backoff };
 
-export function retryPolicy(what: string, options: RetryOptions = {}): RetryPolicy {
+export const usualRetry: RetryPolicy = { maxAttempts: defaultMaxAttempts, backoff: defaultBackoff };
+export const emailRetry: RetryPolicy = { maxAttempts: emailMaxAttempts, backoff: emailBackoff };
+
+/** @param usual what is left out is as there */
+export function retryPolicy(
+  what: string,
+  options: RetryOptions = {},
+  usual: RetryPolicy = usualRetry,
+): RetryPolicy {
   checkOptions(what, options, ['maxAttempts', 'backoff']);
-  const { maxAttempts = defaultMaxAttempts, backoff = {} } = options;
+  const { maxAttempts = usual.maxAttempts, backoff = {} } = options;
   checkOptions(what, backoff, ['initial', 'factor', 'max']);
-  const factor = backoff.factor ?? defaultBackoff.factor;
-  const initial = milliseconds(what, 'retry.backoff.initial', backoff.initial ?? defaultBackoff.initial);
-  const max = milliseconds(what, 'retry.backoff.max', backoff.max ?? Math.max(initial, defaultBackoff.max));
+  const factor = backoff.factor ?? usual.backoff.factor;
+  const initial = milliseconds(what, 'retry.backoff.initial', backoff.initial ?? usual.backoff.initial);
+  const max = milliseconds(what, 'retry.backoff.max', backoff.max ?? Math.max(initial, usual.backoff.max));
   if (!Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 1000)
     refuseDefinition(what, 'retry.maxAttempts must be a whole number from 1 to 1000');
   if (!(factor >= 1 && factor <= 100))

@@ -3,6 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 import { WaybillError } from '../outbox/errors.ts';
+import { smtpName } from '../smtp/name.ts';
 import { createInboxProvider } from './inbox.ts';
 import { createLogProvider } from './log.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
@@ -13,6 +14,12 @@ export type ProviderOptions = {
   /** Null: not set. */
   readonly emailProvider: 'log' | 'smtp' | 'resend' | 'inbox' | null;
   readonly smtpUrl: string | null;
+  /** Of one process. */
+  readonly smtpConnections?: number;
+  /** Null: not set. */
+  readonly smtpName?: string | null;
+  /** The default sender. */
+  readonly emailFrom?: string | null;
   readonly resendApiKey: string | null;
   readonly resendBaseUrl: string;
   readonly leaseMs: Milliseconds;
@@ -27,10 +34,11 @@ export type ProviderPorts = {
 
 /** @param own the application's provider */
 export function createProvider(
-  { emailProvider, smtpUrl, resendApiKey, resendBaseUrl, leaseMs, production }: ProviderOptions,
+  options: ProviderOptions,
   { log, db }: ProviderPorts,
   own?: EmailProvider,
 ): EmailProvider {
+  const { emailProvider, resendApiKey, resendBaseUrl, leaseMs, production } = options;
   switch (emailProvider) {
     case null:
       return own ?? createLogProvider({ production, log });
@@ -39,15 +47,28 @@ export function createProvider(
     case 'inbox':
       return createInboxProvider({ db, production, log });
     case 'smtp':
-      if (smtpUrl === null)
-        throw new WaybillError(
-          'smtp_url_required',
-          'the provider smtp needs SMTP_URL: smtp://user:password@host:587',
-        );
-      return createSmtpProvider({ url: smtpUrl, leaseMs });
+      return chosenSmtp(options, log);
     case 'resend':
       if (resendApiKey === null)
         throw new WaybillError('resend_api_key_required', 'the provider resend needs RESEND_API_KEY');
       return createResendProvider({ apiKey: resendApiKey, baseUrl: resendBaseUrl, leaseMs });
   }
+}
+
+function chosenSmtp(
+  { smtpUrl, smtpConnections, smtpName: name, emailFrom, leaseMs }: ProviderOptions,
+  log: ProviderLog,
+): EmailProvider {
+  if (smtpUrl === null)
+    throw new WaybillError(
+      'smtp_url_required',
+      'the provider smtp needs SMTP_URL: smtp://user:password@host:587',
+    );
+  return createSmtpProvider({
+    url: smtpUrl,
+    leaseMs,
+    name: smtpName(name ?? null, emailFrom ?? null),
+    log,
+    ...(smtpConnections !== undefined && { connections: smtpConnections }),
+  });
 }

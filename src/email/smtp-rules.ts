@@ -302,7 +302,7 @@ const byTheRfcs: readonly Rule[] = [
     when: '5.1.z, 5.2.z; at RCPT 550, 551 or 553 without an enhanced code: unknown, disabled, full',
     type: 'permanent',
     recipient: true,
-    why: 'the server does not take mail for the recipient',
+    why: 'the server refuses the message',
     source: 'RFC 3463, 3.2 and 3.3; RFC 5321, 4.2.3',
     fits: any(
       all(replies(5), to('RCPT TO', 'DATA'), ofTheRecipient),

@@ -3,92 +3,145 @@
 
 import type { NodemailerError } from 'nodemailer';
 import { WaybillError } from '../outbox/errors.ts';
-import type { Milliseconds } from '../ports.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
+import { smtpName } from '../smtp/name.ts';
+import { readSmtpUrl, SmtpUrlError, type SmtpServer } from '../smtp/server.ts';
+import { createConnections, type Seat } from './connections.ts';
 import { ruleOf } from './decide.ts';
 import { EmailError, type Phase } from './error.ts';
 import { mailOf } from './mime.ts';
-import type { EmailProvider, Receipt } from './provider.ts';
+import type { EmailProvider, ProviderLog, Receipt } from './provider.ts';
 
 /** How far the message of one send got. */
 type Progress = { sent: boolean };
 
-/** Open to the server at most, of one process. */
+/** Open to the server at most, of one process, unless it is told otherwise. */
 export const poolConnections = 5;
 
-export type SmtpOptions = { readonly url: string; readonly leaseMs: Milliseconds };
+export type SmtpOptions = {
+  /** smtp://user:password@host:port or smtps://…, as SMTP_URL has it. */
+  readonly url: string;
+  readonly leaseMs: Milliseconds;
+  readonly connections?: number;
+  /** By which this machine greets the server. */
+  readonly name?: string;
+  readonly log?: Pick<ProviderLog, 'warn'>;
+  readonly clock?: Clock;
+};
 
-/** @param options.url smtp://user:password@host:port or smtps://…; in it, user and password are percent-encoded */
-export function createSmtpProvider({ url, leaseMs }: SmtpOptions): EmailProvider {
-  const settings = transportSettings(url, leaseMs);
-  const running = new WeakMap<AbortSignal, Progress>();
-  let opened: ReturnType<typeof open> | undefined;
+type Settings = ReturnType<typeof transportSettings>;
 
-  /** For the first email: who sends none does not load nodemailer. */
-  async function open() {
-    const { createTransport } = await import('nodemailer');
-    const transport = createTransport(settings);
-    // A reply that got lost after the final dot looks like a connection that never greeted (FACTS 18): so we watch the message leave.
-    transport.use('stream', (mail, done) => {
-      const progress = mail.data.signal && running.get(mail.data.signal);
-      mail.message.processFunc((stream) => stream.once('end', () => progress && (progress.sent = true)));
-      done();
-    });
-    return transport;
+/** For the first email: who sends none does not load nodemailer. */
+async function openTransport(settings: Settings, sending: WeakMap<AbortSignal, Progress>) {
+  const { createTransport } = await import('nodemailer');
+  const transport = createTransport(settings);
+  // A reply that got lost after the final dot looks like a connection that never greeted (FACTS 18): so we watch the message leave.
+  transport.use('stream', (mail, done) => {
+    const progress = mail.data.signal && sending.get(mail.data.signal);
+    mail.message.processFunc((stream) => stream.once('end', () => progress && (progress.sent = true)));
+    done();
+  });
+  return transport;
+}
+
+type Pool = { readonly transport: ReturnType<typeof openTransport>; running: number; retired: boolean };
+
+/** @throws WaybillError `smtp_url_invalid` */
+export function createSmtpProvider(options: SmtpOptions): EmailProvider {
+  const { connections: most = poolConnections, log, clock = performance } = options;
+  const settings = transportSettings(options, most);
+  const connections = createConnections(most, clock);
+  const sending = new WeakMap<AbortSignal, Progress>();
+  let pool: Pool | undefined;
+
+  const current = (): Pool =>
+    (pool ??= { transport: openTransport(settings, sending), running: 0, retired: false });
+
+  async function left(used: Pool): Promise<void> {
+    used.running -= 1;
+    if (used.retired && used.running === 0) (await used.transport).close();
+  }
+
+  /** What is open stays open as long as something is sent over it, so a pool that is too large is left for a new one. */
+  function fewer(used: Pool, seat: Seat): void {
+    const limit = seat.tooMany();
+    if (limit === undefined) return;
+    log?.warn(
+      { connections: limit, most },
+      'the mail server has too many connections of ours: fewer for now',
+    );
+    used.retired = true;
+    if (pool === used) pool = undefined;
   }
 
   return {
     name: 'smtp',
     idempotent: false,
     async send(email, about) {
-      const transport = await (opened ??= open());
-      const signal = AbortSignal.any([about.signal]); // one of its own: sends may share theirs
       const progress: Progress = { sent: false };
-      running.set(signal, progress);
+      const seat = await connections.enter(about.signal).catch((error: Error) => {
+        throw factsOf(Object.assign(error, { code: 'EABORT' }), 'connect');
+      });
+      const used = current();
+      used.running += 1;
+      const signal = AbortSignal.any([about.signal]); // one of its own: sends may share theirs
+      sending.set(signal, progress);
       try {
-        const {
-          accepted,
-          response,
-          rejectedErrors = [],
-        } = await transport.sendMail({ ...mailOf(email, about), signal });
+        const transport = await used.transport;
+        const end = await transport.sendMail({ ...mailOf(email, about), signal });
+        const { accepted, response, rejectedErrors = [] } = end;
         return { accepted, response, rejected: rejectedErrors.map(refusedRecipient) };
       } catch (error) {
-        throw emailError(error as NodemailerError, progress);
+        const told = emailError(error as NodemailerError, progress);
+        if (ruleOf(told).fewerConnections) fewer(used, seat);
+        throw told;
+      } finally {
+        seat.leave();
+        await left(used);
       }
     },
     async verify(signal) {
-      const transport = await (opened ??= open());
+      const transport = await current().transport;
       signal.addEventListener('abort', () => transport.close({ force: true }), { once: true });
       await transport.verify().catch((error: NodemailerError) => {
         throw emailError(error, { sent: false });
       });
     },
     async close() {
-      (await opened)?.close({ force: true });
+      (await pool?.transport)?.close({ force: true });
     },
   };
 }
 
-function transportSettings(url: string, leaseMs: Milliseconds) {
-  const { protocol, hostname, port, username, password, search } = new URL(url);
-  // nodemailer would take any option from the query, `tls.rejectUnauthorized=false` too.
-  if (search !== '')
-    throw new WaybillError('smtp_url_invalid', 'SMTP_URL must not have parameters (what follows the ?)');
-  const secure = protocol === 'smtps:';
-  const host = hostname.replace(/^\[|\]$/g, '');
+function serverOf(url: string): SmtpServer {
+  try {
+    return readSmtpUrl(url);
+  } catch (error) {
+    if (!(error instanceof SmtpUrlError)) throw error;
+    throw new WaybillError('smtp_url_invalid', `SMTP_URL ${error.message}`);
+  }
+}
+
+function transportSettings(
+  { url, leaseMs, name = smtpName(null, null) }: SmtpOptions,
+  maxConnections: number,
+) {
+  const { host, port, secure, tls, login, authority } = serverOf(url);
   const patience = Math.floor(leaseMs / 3);
   // Servers look for spam between the message and their reply (RFC 5321, 4.5.3.2.6 grants them 10 minutes). To leave early doubles the
   // message, so this one is as long as the lease allows.
   const replyPatience = Math.floor((leaseMs * 3) / 4);
   return {
     pool: true as const,
-    maxConnections: poolConnections,
+    maxConnections,
     host,
-    port: port === '' ? (secure ? 465 : 587) : Number(port),
+    port,
     secure,
-    // A password never goes over a network in clear; without one, STARTTLS is used if it is offered.
-    requireTLS: !secure && username !== '' && !isLoopback(host),
-    tls: { rejectUnauthorized: true },
-    ...(username === '' ? {} : { auth: { user: decoded(username), pass: decoded(password) } }),
+    name,
+    requireTLS: !secure && tls === 'required',
+    ignoreTLS: tls === 'off',
+    tls: { rejectUnauthorized: true, ...(authority !== null && { ca: authority }) },
+    ...(login && { auth: login }),
     maxRequeues: 0,
     connectionTimeout: patience,
     greetingTimeout: patience,
@@ -97,21 +150,6 @@ function transportSettings(url: string, leaseMs: Milliseconds) {
     disableFileAccess: true,
     disableUrlAccess: true,
   };
-}
-
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    throw new WaybillError(
-      'smtp_url_invalid',
-      'user and password in SMTP_URL must be percent-encoded: a % in them is written %25',
-    );
-  }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 function refusedRecipient(error: NodemailerError): Receipt['rejected'][number] {

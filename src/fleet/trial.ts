@@ -10,6 +10,7 @@ import { WaybillError } from '../outbox/errors.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { cancelMessage } from '../outbox/operate.ts';
 import { showMessage, type WholeMessage } from '../outbox/read.ts';
+import { closedQueues, waitLine } from '../outbox/waits.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Config } from '../process/config.ts';
 import { fleet } from '../process/heartbeat.ts';
@@ -38,10 +39,12 @@ export type TrialPorts = {
 };
 
 /**
- * @throws WaybillError with what is wrong with the address, `from_required`, `email_not_worked` (nobody may send it), `email_test_timeout`
+ * @throws WaybillError with what is wrong with the address, `from_required`, `queue_closed` (with the reason), `email_not_worked` (nobody
+ * may send it), `email_test_timeout`
  */
 export async function tryEmail(to: string, ports: TrialPorts): Promise<Trial> {
   const { config, app, db, clock } = ports;
+  await refuseClosed(db);
   const by = await whoDelivers(db);
   if (by === 'this process' && config.emailRate !== null)
     throw new WaybillError(
@@ -59,6 +62,19 @@ export async function tryEmail(to: string, ports: TrialPorts): Promise<Trial> {
   if (ended.status === 'pending' || ended.status === 'failed')
     await cancelMessage(db, id).catch(() => undefined); // it runs again
   return { id, by, ...answerOf(ended), seconds: (clock.now() - started) / 1000 };
+}
+
+/** Nothing would leave, and the reason is known. */
+async function refuseClosed(db: Database): Promise<void> {
+  const wait = (await closedQueues(db)).find(({ queue }) => queue === emailQueue);
+  if (wait === undefined) return;
+  const next = {
+    paused: '`waybill queues resume email` opens it',
+    parked:
+      '`waybill doctor` looks for the cause; when it is mended, `waybill queues resume email` opens it at once',
+    held: 'it opens by itself, or with `waybill queues resume email`',
+  }[wait.state];
+  throw new WaybillError('queue_closed', `nothing was sent: ${waitLine(wait)}: ${next}`);
 }
 
 const content = {
@@ -98,6 +114,10 @@ async function firstEnd(id: string, { db, clock, pause, timeoutMs }: TrialPorts)
   for (;;) {
     const message = await showMessage(db, id);
     if (message.attempts.length > 0 || message.status === 'dead') return message;
+    if (message.waitsFor?.state === 'parked' || message.waitsFor?.state === 'paused') {
+      await cancelMessage(db, id).catch(() => undefined); // it runs at this moment
+      await refuseClosed(db);
+    }
     if (clock.now() > deadline) {
       await cancelMessage(db, id).catch(() => undefined); // it runs at this moment
       throw new WaybillError(

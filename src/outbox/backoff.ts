@@ -14,6 +14,15 @@ export type Backoff = {
 
 export const defaultBackoff: Backoff = { initial: 1_000, factor: 2, max: 3_600_000 };
 
+/** Of emails: a server that asks to try again wants minutes, not seconds (RFC 5321, 4.5.4.1), and greylisting takes a quarter of an hour. */
+export const emailBackoff: Backoff = { initial: 60_000, factor: 2, max: 3_600_000 };
+
+/** From the first attempt to the last, on average: full jitter waits half of each ceiling. Without the time that the attempts take. */
+export function horizonOf({ initial, factor, max }: Backoff, maxAttempts: number): Milliseconds {
+  const ceilings = Array.from({ length: maxAttempts - 1 }, (_, i) => Math.min(max, initial * factor ** i));
+  return ceilings.reduce((sum, ceiling) => sum + ceiling, 0) / 2;
+}
+
 /** The longest that a far side's Retry-After is believed. */
 export const maxRetryAfter: Milliseconds = 24 * 3_600_000;
 

@@ -51,6 +51,14 @@ export type ClaimedMessage = {
 export type Enqueued = { readonly id: string; readonly status: Status; readonly duplicate: boolean };
 
 export const defaultMaxAttempts = 10;
+
+/**
+ * With the waits of src/outbox/backoff.ts about a day: greylisting, or a provider's bad night, is over by then. Servers themselves try for
+ * four to five days (RFC 5321, 4.5.4.1), but a receipt that comes days later helps nobody.
+ */
+export const emailMaxAttempts = 53;
+
+export const attemptsOf = (kind: Kind): number => (kind === 'email' ? emailMaxAttempts : defaultMaxAttempts);
 export const defaultMaxPayloadBytes = 262_144;
 
 /** A message that passed `checkMessage`: the payload is JSON text, defaults are filled in. */
@@ -67,7 +75,7 @@ export type CheckedMessage = Required<
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
   const { kind, name, queue, availableAt, deliveryKey } = message;
-  const { maxAttempts = defaultMaxAttempts, priority = 0 } = message;
+  const { maxAttempts = attemptsOf(kind), priority = 0 } = message;
   if (!kinds.includes(kind))
     refuse('unknown_kind', `${quote(kind)} is no kind of message; the kinds are ${kinds.join(', ')}`);
   if (!isName(name)) refuse('name_invalid', `the name ${quote(name)} must have ${nameRule}`);

@@ -8,6 +8,7 @@ import { WaybillError } from './errors.ts';
 import { defaultPageSize, whereOf, type Filter } from './filter.ts';
 import type { Kind, Status } from './message.ts';
 import type { NoteView } from './note.ts';
+import { waitOf, waitsFor, type Wait } from './waits.ts';
 
 /** A message as the admin API and the command line show it. */
 export type MessageView = {
@@ -33,6 +34,8 @@ export type MessageView = {
   readonly requestId: string | null;
   readonly traceId: string | null;
   readonly parentId: string | null;
+  /** What holds it back beside its own time; null when nothing does, and for what is under way or has ended. */
+  readonly waitsFor: Wait | null;
 };
 
 export type AttemptView = {
@@ -65,16 +68,20 @@ export const viewColumns = `id, kind, name, queue, status, attempts as "attemptC
   ${Object.entries(times)
     .map(([name, column]) => `${momentText(column)} as "${name}"`)
     .join(', ')},
-  request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId"`;
+  request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", ${waitsFor} as "waitsFor"`;
 
 /** A row of `viewColumns`: times are texts in it, and its error may be one that SQL wrote. */
 export type ViewRow = {
-  readonly [K in keyof MessageView]: Moment extends MessageView[K] ? string : MessageView[K];
-};
+  readonly [K in Exclude<keyof MessageView, 'waitsFor'>]: Moment extends MessageView[K]
+    ? string
+    : MessageView[K];
+} & { readonly waitsFor: Parameters<typeof waitOf>[0] | null };
 
 export function viewOf<Row extends ViewRow>(row: Row): Omit<Row, keyof MessageView> & MessageView {
   const lastError = row.lastError === null ? null : cleanError(row.lastError);
-  return { ...withMoments(row, timeNames), lastError } as Omit<Row, keyof MessageView> & MessageView;
+  const waits = row.waitsFor && waitOf(row.waitsFor);
+  return { ...withMoments(row, timeNames), lastError, waitsFor: waits } as Omit<Row, keyof MessageView> &
+    MessageView;
 }
 
 export type Page = { readonly messages: MessageView[]; readonly nextCursor: string | null };

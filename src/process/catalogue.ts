@@ -82,7 +82,18 @@ export const variables: readonly Variable[] = [
     name: 'SMTP_URL',
     default: null,
     secret: 'url',
-    meaning: 'smtp://user:pass@host:port or smtps://…; required for smtp',
+    meaning: 'smtp://user:pass@host:port or smtps://…, with ?tls= and ?ca=; required for smtp',
+  },
+  {
+    name: 'WAYBILL_SMTP_CONNECTIONS',
+    default: '5',
+    meaning: 'connections of one process to the mail server, at most; 1 to 100',
+  },
+  {
+    name: 'WAYBILL_SMTP_NAME',
+    default: null,
+    meaning:
+      "what it says in EHLO: a full domain name, or an address in brackets; not set: the host's full name, else the sender's domain",
   },
   { name: 'RESEND_API_KEY', default: null, secret: 'key', meaning: 'key of Resend; required for resend' },
   {

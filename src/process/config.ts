@@ -37,6 +37,10 @@ export type Config = {
   readonly emailProvider: (typeof emailProviders)[number] | null;
   readonly emailFrom: string | null;
   readonly smtpUrl: string | null;
+  /** Of one process. */
+  readonly smtpConnections: number;
+  /** By which it greets the mail server; null: not set. */
+  readonly smtpName: string | null;
   readonly resendApiKey: string | null;
   /** Without a slash at its end. */
   readonly resendBaseUrl: string;
@@ -106,6 +110,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null),
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
+    smtpConnections: read.integer('WAYBILL_SMTP_CONNECTIONS', 5, 1, 100),
+    smtpName: read.smtpName('WAYBILL_SMTP_NAME'),
     resendApiKey: read.key('RESEND_API_KEY', 1),
     resendBaseUrl: read.webUrl('RESEND_BASE_URL') ?? 'https://api.resend.com',
     resendWebhookSecret: read.signingSecret('RESEND_WEBHOOK_SECRET', secretBytes),

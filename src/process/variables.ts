@@ -5,6 +5,8 @@ import { isIP } from 'node:net';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { parseDuration } from '../duration.ts';
+import { isSmtpName } from '../smtp/name.ts';
+import { readSmtpUrl, SmtpUrlError } from '../smtp/server.ts';
 
 export type Problem = { readonly variable: string; readonly message: string };
 
@@ -112,16 +114,34 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     else if (parsed.hostname === '' && !parsed.searchParams.has('host'))
       report(name, `names no host; it must be like ${example}`);
     else if (parsed.port === '0') report(name, 'names port 0');
-    else if (parsed.username !== '' && parsed.password === '' && protocols.includes('smtp:'))
-      report(name, 'has a user but no password');
-    else if (protocols.includes('smtp:') && parsed.search !== '')
-      report(name, 'must not have parameters (what follows the ?)');
-    else if (parsed.protocol === 'smtps:' && parsed.port === '587')
-      report(name, 'has smtps:// with port 587, which begins in plain text: write smtp://, or port 465');
     else if (!isDecodable(parsed.username + parsed.password))
       report(name, 'has a % in user or password that must be written %25');
     else return value;
     return undefined;
+  }
+
+  /** Also the file that it names is looked at: one that is missing would be found out by the first email. */
+  function smtpUrl(name: string): string | undefined {
+    const value = text(name);
+    if (value === undefined) return undefined;
+    try {
+      readSmtpUrl(value);
+      return value;
+    } catch (error) {
+      if (!(error instanceof SmtpUrlError)) throw error;
+      report(name, error.message);
+      return undefined;
+    }
+  }
+
+  function smtpName(name: string): string | null {
+    const value = text(name);
+    if (value === undefined || isSmtpName(value)) return value ?? null;
+    report(
+      name,
+      'must be a full domain name such as mail.shop.example, or an address in brackets such as [192.0.2.1]',
+    );
+    return null;
   }
 
   /** The address of an HTTP API; in clear on this machine alone. */
@@ -199,7 +219,8 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     timeZone,
     postgresUrl: (name: string) =>
       url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),
-    smtpUrl: (name: string) => url(name, ['smtp:', 'smtps:'], 'smtp://user:password@host:587'),
+    smtpUrl,
+    smtpName,
     /** Variables with this prefix that nobody asked for. */
     unknown(prefix: string, each: (name: string, known: string[]) => void): void {
       for (const name of Object.keys(env))

@@ -47,6 +47,55 @@ describe('email test', () => {
     ]);
   });
 
+  test('it says by which name the server is greeted, and greets it so', async () => {
+    const smtp = await server();
+    const named = env(smtp, { WAYBILL_SMTP_NAME: 'mail.shop.test' });
+    const { stdout } = await waybill(['email', 'test', 'ann@b.test'], named);
+    expect(stdout).toMatch(
+      /\nmail: smtp over 127\.0\.0\.1:\d+, .*greeted as mail\.shop\.test, 5 connections\n$/,
+    );
+    expect(smtp.mails[0]!.headerLines[0]).toMatch(/^Received: from mail\.shop\.test|^From: /);
+  });
+
+  test.each<[string, string, RegExp]>([
+    [
+      'parked',
+      `parked_at = now(), parked_reason = 'smtp: the server does not accept our login', probe_at = now() + interval '1 hour'`,
+      /parked since .* because smtp: the server does not accept our login.*waybill doctor/,
+    ],
+    [
+      'paused',
+      `paused_at = now(), paused_reason = 'the printer burns'`,
+      /paused since .* because the printer burns.*queues resume email/,
+    ],
+  ])('a queue that is %s: told at once, and nothing is recorded', async (_, change, message) => {
+    const smtp = await server();
+    await database.db.executeSql(`update waybill.queues set ${change} where name = 'email'`);
+    try {
+      const count = async () =>
+        (await database.db.executeSql('select id from waybill.outbox_messages')).rows.length;
+      const before = await count();
+      const { code, stdout, stderr } = await waybill(
+        ['email', 'test', 'ann@b.test', '--timeout', '1h'],
+        env(smtp),
+      );
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(message);
+      expect(await count()).toBe(before);
+      const doctor = await waybill(['doctor'], env(smtp));
+      expect(doctor.stdout).toMatch(new RegExp(message.source.split('.*')[0]!));
+      const list = await waybill(['outbox', 'list', '--status', 'dead'], env(smtp));
+      expect(list.stderr).toMatch(
+        /note: the queue email is (?:parked|paused) since .* because .*: its messages wait/,
+      );
+    } finally {
+      await database.db.executeSql('delete from waybill.queues');
+      await database.db.executeSql(
+        `insert into waybill.queues (name) values ('email'), ('events'), ('jobs')`,
+      );
+    }
+  });
+
   test('it leaves other messages alone', async () => {
     const outbox = createPostgresOutbox(database.db);
     const { id } = await outbox.enqueue({
@@ -133,6 +182,30 @@ describe('doctor', () => {
     const smtp = await server({ auth: { user: 'me', pass: 'right' } });
     expect(await findings(env(smtp))).toEqual([]);
     expect(smtp.mails).toEqual([]);
+  });
+
+  test('it says how mail leaves and how long each message is tried, and warns of mail in clear', async () => {
+    const smtp = await server();
+    const { stdout } = await waybill(
+      ['doctor'],
+      env(smtp, {
+        SMTP_URL: 'smtp://me:secret@mail.invalid:587',
+        WAYBILL_SMTP_NAME: 'a.shop.test',
+        WAYBILL_SMTP_CONNECTIONS: '3',
+      }),
+    );
+    expect(stdout).toContain(
+      'mail: smtp over mail.invalid:587, STARTTLS, with a login, greeted as a.shop.test, 3 connections\n',
+    );
+    expect(stdout).toMatch(/^emails: gives up after about 24 h, 53 attempts$/m);
+    expect(stdout).toMatch(/^job \S+: gives up after .*attempts?$/m);
+    expect(stdout).not.toContain('secret');
+    expect(await findings(env(smtp, { SMTP_URL: 'smtp://mail.invalid:587' }))).toContainEqual(
+      expect.objectContaining({ code: 'email_in_clear', severity: 'warning' }),
+    );
+    expect(
+      await findings(env(smtp, { SMTP_URL: 'smtp://mail.invalid:587?tls=required' })),
+    ).not.toContainEqual(expect.objectContaining({ code: 'email_in_clear' }));
   });
 
   test('a wrong password is a problem, a server that is away a warning', async () => {

@@ -20,13 +20,20 @@ afterEach(async () => {
   for (const server of servers.splice(0)) await new Promise<void>((done) => server.close(() => done()));
 });
 
-type Kind = { readonly certificate: Certificate; readonly secure: boolean; readonly mails?: string[] };
+type Kind = {
+  readonly certificate: Certificate;
+  readonly secure: boolean;
+  readonly mails?: string[];
+  /** It offers no STARTTLS. */
+  readonly inClear?: boolean;
+};
 
-async function serve({ certificate, secure, mails = [] }: Kind): Promise<number> {
+async function serve({ certificate, secure, mails = [], inClear = false }: Kind): Promise<number> {
   const server = new SMTPServer({
     secure,
     ...certificate,
     authOptional: true,
+    ...(inClear && { hideSTARTTLS: true, disabledCommands: ['STARTTLS'] }),
     logger: false,
     closeTimeout: 10,
     onAuth: (_, __, done) => done(null, { user: 'me' }),
@@ -87,4 +94,41 @@ test.each<[string, RegExp, Certificate, Certificate | undefined]>([
 test('TLS to a server that speaks none', async () => {
   const port = await serve({ certificate: localhost, secure: false });
   expect(await send(`smtps://me:secret@localhost:${port}`, localhost)).toMatchObject({ type: 'operator' });
+});
+
+test('without a login, tls=required insists on it, and tls=off goes without', async () => {
+  const mails: string[] = [];
+  const bare = await serve({ certificate: localhost, secure: false, mails, inClear: true });
+  expect(await send(`smtp://localhost:${bare}?tls=required`, localhost)).toMatchObject({
+    type: 'operator',
+    message: expect.stringMatching(/no trusted encryption/),
+  });
+  expect(mails).toEqual([]);
+  expect(await send(`smtp://localhost:${bare}`, localhost)).toMatchObject({ accepted: ['ann@b.test'] });
+  const offering = await serve({ certificate: localhost, secure: false, mails });
+  expect(await send(`smtp://localhost:${offering}?tls=off`)).toMatchObject({ accepted: ['ann@b.test'] });
+  expect(await send(`smtp://localhost:${offering}?tls=required`, localhost)).toMatchObject({
+    accepted: ['ann@b.test'],
+  });
+  expect(mails).toEqual(['in clear', 'in clear', 'over TLS']);
+});
+
+test('ca trusts the authority of its file, and no other one', async () => {
+  const file = (name: string, { cert }: Certificate): string => {
+    writeFileSync(join(dir, name), cert);
+    return encodeURIComponent(join(dir, name));
+  };
+  for (const secure of [true, false]) {
+    const mails: string[] = [];
+    const port = await serve({ certificate: localhost, secure, mails });
+    const url = `${secure ? 'smtps' : 'smtp'}://localhost:${port}?tls=required`;
+    expect(await send(`${url}&ca=${file('ours.pem', localhost)}`)).toMatchObject({
+      accepted: ['ann@b.test'],
+    });
+    expect(await send(`${url}&ca=${file('other.pem', otherName)}`)).toMatchObject({
+      type: 'operator',
+      message: expect.stringMatching(/no trusted encryption/),
+    });
+    expect(mails).toEqual(['over TLS']);
+  }
 });

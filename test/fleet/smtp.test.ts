@@ -12,15 +12,15 @@ import { startSmtp, type Answer, type Reply, type SmtpServer, type Stage } from 
 const resend = { resendApiKey: null, resendBaseUrl: '' };
 const silent = { info: () => undefined, warn: () => undefined };
 const noDatabase = { executeSql: () => Promise.reject(new Error('the provider smtp needs no database')) };
-const open: { close(): Promise<void> }[] = [];
+const toClose: { close(): Promise<void> }[] = [];
 
 afterEach(async () => {
-  for (const one of open.splice(0).toReversed()) await one.close();
+  for (const one of toClose.splice(0).toReversed()) await one.close();
 });
 
 async function server(options: Parameters<typeof startSmtp>[0] = {}): Promise<SmtpServer> {
   const smtp = await startSmtp(options);
-  open.push(smtp);
+  toClose.push(smtp);
   return smtp;
 }
 
@@ -29,7 +29,7 @@ function provider(smtpUrl: string, leaseMs = 6_000): EmailProvider {
     { ...resend, emailProvider: 'smtp', smtpUrl, leaseMs, production: true },
     { log: silent, db: noDatabase },
   );
-  open.push({ close: async () => made.close?.() });
+  toClose.push({ close: async () => made.close?.() });
   return made;
 }
 
@@ -158,6 +158,51 @@ describe('accepted', () => {
     const smtp = await server({ auth: { user: 'me@shop.test', pass: 'p:a/s@s%' } });
     await send(provider(smtp.url));
     expect(smtp.mails).toHaveLength(1);
+  });
+});
+
+describe('connections', () => {
+  test('no more than there may be, and fewer after the server said that they are too many', async () => {
+    let [open, most, refused] = [0, 0, 0];
+    const arrived = Promise.withResolvers<void>();
+    const smtp = await server({
+      answer: async (stage) => {
+        if (stage !== 'data') return undefined;
+        open += 1;
+        most = Math.max(most, open);
+        if (open > 2) arrived.resolve();
+        if (refused === 0) await arrived.promise;
+        await new Promise((done) => setImmediate(done));
+        const over = open > 2;
+        open -= 1;
+        if (over) refused += 1;
+        return over ? { code: 432, text: '4.3.2 Concurrent connections limit exceeded.' } : undefined;
+      },
+    });
+    const lines: object[] = [];
+    const made = createProvider(
+      {
+        ...resend,
+        emailProvider: 'smtp',
+        smtpUrl: smtp.url,
+        smtpConnections: 4,
+        leaseMs: 60_000,
+        production: true,
+      },
+      { log: { ...silent, warn: (facts) => void lines.push(facts) }, db: noDatabase },
+    );
+    toClose.push({ close: async () => made.close?.() });
+    const first = await Promise.allSettled(Array.from({ length: 4 }, () => send(made)));
+    expect(most).toBeGreaterThan(2);
+    expect(most).toBeLessThanOrEqual(4);
+    const losses = first.filter(({ status }) => status === 'rejected');
+    for (const loss of losses)
+      expect(failureOf((loss as PromiseRejectedResult).reason)).toMatchObject({ type: 'transient' });
+    expect(lines).toEqual([{ connections: 2, most: 4 }]);
+    [most, refused] = [0, 1];
+    await Promise.all(Array.from({ length: 20 }, () => send(made)));
+    expect(most).toBeLessThanOrEqual(2);
+    expect(smtp.mails).toHaveLength(24 - losses.length);
   });
 });
 

@@ -169,7 +169,7 @@ describe('GET /admin/outbox', () => {
       queue: 'email',
       status: 'sending',
       attemptCount: 1,
-      maxAttempts: 10,
+      maxAttempts: 53,
       lastError: null,
       deliveryKey: 'k',
       priority: 0,
@@ -183,6 +183,46 @@ describe('GET /admin/outbox', () => {
       claimedUntil: expect.any(String) as string,
     });
     expect(JSON.stringify(messages)).not.toMatch(/token/i);
+  });
+
+  it('what waits for a closed queue says so, with since when and why; what is under way or has ended does not', async () => {
+    const waiting = await record({ queue: 'closed' });
+    const other = await record({ queue: 'open' });
+    const done = await recordEnded('dead', { queue: 'closed' });
+    const change = (set: string) =>
+      database.db.executeSql(
+        `insert into waybill.queues (name) values ('closed') on conflict (name) do update set ${set}`,
+      );
+    const waits = async () => {
+      const { messages } = await list('?queue=closed&queue=open');
+      return Object.fromEntries(messages.map((one) => [one.id, one.waitsFor]));
+    };
+    await change('rate = null');
+    expect(await waits()).toEqual({ [waiting]: null, [other]: null, [done]: null });
+    const facts = { queue: 'closed', until: null, rate: null, by: 'w1' };
+    const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) as string;
+    await change(`parked_at = now(), parked_by = 'w1', parked_reason = 'no login', probe_at = now()`);
+    const parked = { ...facts, state: 'parked', reason: 'no login', since: time };
+    expect(await waits()).toEqual({ [waiting]: parked, [other]: null, [done]: null });
+    expect((await ask('GET', `/outbox/${waiting}`)).body).toMatchObject({ waitsFor: parked });
+    await change(`paused_at = now(), paused_by = 'ann', paused_reason = null`);
+    expect((await waits())[waiting]).toMatchObject({ state: 'paused', by: 'ann', reason: null });
+    await change(
+      `paused_at = null, parked_at = null, held_at = now(), held_until = now() + interval '1 hour', held_reason = 'slower'`,
+    );
+    expect((await waits())[waiting]).toMatchObject({
+      state: 'held',
+      reason: 'slower',
+      since: time,
+      until: time,
+    });
+    await change('held_until = null, rate = 10');
+    expect((await waits())[waiting]).toMatchObject({ state: 'rate', rate: 10, since: null });
+    await change('rate = null');
+    await outbox.claimBatch({ limit: 1, leaseMs: 5_000, workerId: 'w', ids: [waiting] });
+    await change(`parked_at = now(), probe_at = now()`);
+    expect((await waits())[waiting]).toBeNull();
+    await database.db.executeSql(`delete from waybill.queues where name = 'closed'`);
   });
 
   it('filters, which may repeat, and combine', async () => {

@@ -51,7 +51,7 @@ describe('waybill.enqueue', () => {
     const id = await idOf(`waybill.enqueue($1, 'n', '{}')`, [kind]);
     expect(
       await sql('select queue, status, max_attempts from waybill.outbox_messages where id = $1', [id]),
-    ).toEqual([{ queue, status: 'pending', max_attempts: 10 }]);
+    ).toEqual([{ queue, status: 'pending', max_attempts: kind === 'email' ? 53 : 10 }]);
   });
 
   it('A: a trigger records it in the transaction of its row, or not at all', async () => {

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { App } from '../../define/app.ts';
+import { horizonLine, horizonsOf, type Horizon } from '../../define/horizon.ts';
 import { loadApp } from '../../define/load.ts';
 import { isWaybillError } from '../../outbox/errors.ts';
 import { ConfigError, readConfig } from '../../process/config.ts';
@@ -16,6 +17,8 @@ type Report = {
   readonly ok: boolean;
   /** Definitions by sort; null when the application could not be loaded. */
   readonly counts: Readonly<Record<string, number>> | null;
+  /** How long each definition's messages are tried. */
+  readonly horizons: readonly Horizon[];
   readonly findings: readonly Finding[];
 };
 
@@ -42,6 +45,7 @@ async function check(): Promise<Report> {
   return {
     ok: !findings.some(({ severity }) => severity === 'problem'),
     counts: app && counts(app),
+    horizons: app ? horizonsOf(app) : [],
     findings,
   };
 }
@@ -97,11 +101,12 @@ function counts({ actions, events, listeners, jobs, cron }: App): Record<string,
   };
 }
 
-function lines({ ok, counts: counted, findings }: Report): string[] {
+function lines({ ok, counts: counted, horizons, findings }: Report): string[] {
   const all =
     counted && Object.entries(counted).map(([what, n]) => `${n} ${what === 'cronJobs' ? 'cron jobs' : what}`);
   return [
     ...findings.map(({ severity, message, code }) => `${severity}: ${message} (${code})`),
+    ...horizons.map(horizonLine),
     ...(ok && all ? [`the application is right: ${all.join(', ')}`] : []),
   ];
 }

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { text as textOf } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { App } from '../../define/app.ts';
+import { horizonLine, horizonsOf, type Horizon } from '../../define/horizon.ts';
 import { loadApp } from '../../define/load.ts';
 import { WaybillError } from '../../outbox/errors.ts';
 import { ConfigError, readConfig, type Config } from '../../process/config.ts';
@@ -20,12 +21,19 @@ import { importPath, readApplication, readSources, replaceFile } from '../applic
 import { usualEnding, type Application, type Sources } from '../application.ts';
 import { exitCodes } from '../exit.ts';
 import { inspectConfig, inspectDatabase } from '../inspection.ts';
-import { inspectMail } from '../mail-inspection.ts';
+import { inspectMail, wayOfMail } from '../mail-inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
 type Options = Output & { readonly fix?: boolean };
-type Report = { readonly fixed: readonly string[]; readonly findings: readonly Finding[] };
+type Report = {
+  readonly fixed: readonly string[];
+  readonly findings: readonly Finding[];
+  /** How mail leaves, as far as the configuration says it. */
+  readonly mail: string | null;
+  /** How long each definition's messages are tried. */
+  readonly horizons: readonly Horizon[];
+};
 
 export function addDoctor(program: Command): void {
   program
@@ -61,7 +69,12 @@ async function diagnose(): Promise<Report> {
         ...(await inspectDatabase(configured, app)),
         ...(await inspectMail(configured, app)),
       ];
-  return { fixed: [], findings: [...inSources.map(({ finding }) => finding), ...others, ...around] };
+  return {
+    fixed: [],
+    findings: [...inSources.map(({ finding }) => finding), ...others, ...around],
+    mail: Array.isArray(configured) ? null : wayOfMail(configured, app),
+    horizons: app ? horizonsOf(app) : [],
+  };
 }
 
 /** The sources and the application that they make. */
@@ -123,11 +136,12 @@ async function fix(): Promise<Report> {
   const { fixed, refused } = registerAll(seen, change);
   const after = await afresh();
   const broke = seen.app && after.findings.find(({ code }) => code === 'app_not_loaded');
-  if (!broke) return { fixed: [...declared, ...fixed], findings: [...refused, ...after.findings] };
+  if (!broke) return { ...after, fixed: [...declared, ...fixed], findings: [...refused, ...after.findings] };
   for (const [file, text] of before) replaceFile(file, text);
   const message = `nothing was changed, for with the fixes ${broke.message}`;
   const undone: Finding = { code: 'fix_undone', severity: 'problem', message };
-  return { fixed: [], findings: [undone, ...(await afresh()).findings] };
+  const again = await afresh();
+  return { ...again, fixed: [], findings: [undone, ...again.findings] };
 }
 
 type Change = (file: string, make: (text: string) => string) => void;
@@ -179,11 +193,16 @@ async function afresh(): Promise<Report> {
   return JSON.parse(stdout) as Report;
 }
 
-function lines({ fixed, findings }: Report): string[] {
+function lines({ fixed, findings, mail, horizons }: Report): string[] {
   const place = ({ file, line }: Finding): string => (file ? `${file}${line ? `:${line}` : ''}: ` : '');
   const shown = findings.flatMap((one) => [
     `${one.severity}: ${place(one)}${one.message} (${one.code})`,
     ...(one.fix ? [`  ${one.fix}`] : []),
   ]);
-  return [...fixed, ...(shown.length > 0 ? shown : ['nothing is wrong'])];
+  return [
+    ...fixed,
+    ...(mail === null ? [] : [mail]),
+    ...horizons.map(horizonLine),
+    ...(shown.length > 0 ? shown : ['nothing is wrong']),
+  ];
 }

@@ -6,6 +6,7 @@ import { loadApp } from '../../define/load.ts';
 import { tryEmail, type Trial } from '../../fleet/trial.ts';
 import { createLog } from '../../metrics/log.ts';
 import { exitCodes, UsageError } from '../exit.ts';
+import { wayOfMail } from '../mail-inspection.ts';
 import { single } from '../options.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
@@ -29,7 +30,10 @@ export function addEmail(program: Command): void {
     });
 }
 
-async function test(address: string, { timeout = '60s', json }: Options): Promise<Trial> {
+/** With how this process would send it; the fleet's processes should have the same configuration. */
+type Told = Trial & { readonly mail: string };
+
+async function test(address: string, { timeout = '60s', json }: Options): Promise<Told> {
   const timeoutMs = parseDuration(timeout);
   if (timeoutMs === undefined || timeoutMs < 1_000)
     throw new UsageError('invalid_duration', '--timeout must be a duration such as 60s, at least 1s');
@@ -38,13 +42,15 @@ async function test(address: string, { timeout = '60s', json }: Options): Promis
     const log = createLog({ level: config.logLevel, role: 'email test', destination: 2 });
     const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
     if (!json) say(`sending to ${address} …`);
-    return tryEmail(address, { config, app, db, log, clock: performance, pause, timeoutMs });
+    const trial = await tryEmail(address, { config, app, db, log, clock: performance, pause, timeoutMs });
+    return { ...trial, mail: wayOfMail(config, app) };
   });
 }
 
-function lines({ id, by, sent, answer, seconds }: Trial): string[] {
+function lines({ id, by, sent, answer, seconds, mail }: Told): string[] {
   return [
     `${sent ? 'accepted' : 'not sent'} after ${seconds.toFixed(1)} s: ${answer}`,
     `message ${id}, delivered by ${by === 'fleet' ? 'the fleet' : 'this process, because no relay and email worker run'}`,
+    mail,
   ];
 }

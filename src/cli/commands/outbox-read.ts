@@ -5,6 +5,7 @@ import { outboxOf } from '../../fleet/role.ts';
 import { tellVerification } from '../../notice/watch.ts';
 import { listMessages, showMessage, type MessageView } from '../../outbox/read.ts';
 import { readStats, type Stats } from '../../outbox/stats.ts';
+import { closedQueues, waitLine, type Wait } from '../../outbox/waits.ts';
 import { verifyOutbox, type Verification } from '../../outbox/verify.ts';
 import { exitCodes } from '../exit.ts';
 import { addFilter, readFilter, type FilterOptions } from '../filter.ts';
@@ -42,19 +43,30 @@ export function addOutboxRead(outbox: Command): void {
 
 async function list(options: ListOptions): Promise<void> {
   const filter = readFilter(options);
-  const page = await withDatabase(({ db }) => listMessages(db, filter));
+  const { page, closed } = await withDatabase(async ({ db }) => ({
+    page: await listMessages(db, filter),
+    closed: await closedQueues(db),
+  }));
   print(page, options, ({ messages }) => messageLines(messages));
+  if (!options.json) sayClosed(closed, filter.queue);
   if (page.nextCursor !== null && !options.json) say(`there are more: --cursor ${page.nextCursor}`);
+}
+
+/** Also when nothing in the list waits for it: who looks for mail that does not arrive looks at what is dead first. */
+function sayClosed(closed: readonly Wait[], asked: readonly string[] = []): void {
+  for (const wait of closed)
+    if (asked.length === 0 || asked.includes(wait.queue)) say(`note: ${waitLine(wait)}: its messages wait`);
 }
 
 async function show(id: string, options: Output): Promise<void> {
   const message = await withDatabase(({ db }) => showMessage(db, id));
-  const { payload, attempts, notes, ...facts } = message;
+  const { payload, attempts, notes, waitsFor, ...facts } = message;
   print(message, options, () => [
     ...table(
       [],
       Object.entries(facts).map(([name, value]) => [name, text(value)]),
     ).slice(1),
+    ...(waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []),
     `payload  ${JSON.stringify(payload, null, 2)}`,
     ...attempts.flatMap((a) => [
       `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd(),
@@ -76,7 +88,8 @@ async function verify(options: Output): Promise<void> {
 
 export function messageLines(messages: readonly MessageView[]): string[] {
   if (messages.length === 0) return ['no message'];
-  return table(
+  const waits = messages.flatMap(({ waitsFor }) => (waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []));
+  const rows = table(
     ['ID', 'KIND', 'NAME', 'QUEUE', 'STATUS', 'ATTEMPTS', 'CREATED', 'LAST ERROR'],
     messages.map((m) => [
       m.id,
@@ -89,6 +102,7 @@ export function messageLines(messages: readonly MessageView[]): string[] {
       short(m.lastError),
     ]),
   );
+  return [...rows, ...new Set(waits)];
 }
 
 function statsLines({ byStatus, byQueue, oldestDueSeconds }: Stats): string[] {

@@ -1,0 +1,75 @@
+// Why messages wait although they are due or will be: their queue is paused, parked or held, or has a rate. Told beside each such message,
+// and of each queue that is closed.
+
+import type { Executor } from '../db/executor.ts';
+import type { Milliseconds } from '../ports.ts';
+
+export type Wait = {
+  readonly queue: string;
+  /** What holds the queue back; of several the first of these. */
+  readonly state: 'paused' | 'parked' | 'held' | 'rate';
+  /** The person's, or what the far side said. */
+  readonly reason: string | null;
+  /** Null for a rate. */
+  readonly since: Date | null;
+  /** When it opens by itself, if that is known: a held queue's. */
+  readonly until: Date | null;
+  /** The person, or the process that met the operator failure. */
+  readonly by: string | null;
+  /** Messages per second over the whole fleet, for a rate. */
+  readonly rate: number | null;
+};
+
+type Told = Omit<Wait, 'since' | 'until'> & {
+  readonly sinceMs: Milliseconds | null;
+  readonly untilMs: Milliseconds | null;
+};
+
+const fact = (state: Wait['state'], facts: Record<string, string>): string => {
+  const all = {
+    state: `'${state}'`,
+    queue: 'q.name',
+    reason: 'null',
+    sinceMs: 'null',
+    untilMs: 'null',
+    by: 'null',
+    rate: 'null',
+  };
+  const pairs = Object.entries({ ...all, ...facts }).map(([name, value]) => `'${name}', ${value}`);
+  return `jsonb_build_object(${pairs.join(', ')})`;
+};
+const ms = (column: string): string => `floor(extract(epoch from ${column}) * 1000)`;
+
+const closure = `
+    when q.paused_at is not null then ${fact('paused', { reason: 'q.paused_reason', sinceMs: ms('q.paused_at'), by: 'q.paused_by' })}
+    when q.parked_at is not null then ${fact('parked', { reason: 'q.parked_reason', sinceMs: ms('q.parked_at'), by: 'q.parked_by' })}
+    when q.held_until > now() then ${fact('held', { reason: 'q.held_reason', sinceMs: ms('q.held_at'), untilMs: ms('q.held_until') })}`;
+
+/** An expression over a row of messages; null when nothing but its own time holds it back. */
+export const waitsFor = `(select case ${closure}
+    when q.rate is not null and available_at <= now() then ${fact('rate', { rate: 'q.rate' })}
+  end from waybill.queues q where q.name = queue and status in ('pending', 'failed'))`;
+
+export const closedQueuesSql = `
+  select wait from (select q.name, case ${closure} end as wait from waybill.queues q) known where wait is not null order by name`;
+
+export type Closed = Wait & { readonly state: 'paused' | 'parked' | 'held' };
+
+/** Of every queue that is closed. */
+export async function closedQueues(db: Executor): Promise<Closed[]> {
+  const { rows } = await db.executeSql<{ wait: Told }>(closedQueuesSql);
+  return rows.map(({ wait }) => waitOf(wait) as Closed);
+}
+
+export function waitOf({ sinceMs, untilMs, ...told }: Told): Wait {
+  return { ...told, since: dateOf(sinceMs), until: dateOf(untilMs) };
+}
+
+const dateOf = (at: Milliseconds | null): Date | null => (at === null ? null : new Date(at));
+
+/** `the queue email is parked since 2026-01-01T00:00:00.000Z because smtp: …` */
+export function waitLine({ queue, state, reason, since, until, rate }: Wait): string {
+  if (state === 'rate') return `the queue ${queue} has a rate of ${rate} a second`;
+  const times = [since && ` since ${since.toISOString()}`, until && ` until ${until.toISOString()}`];
+  return `the queue ${queue} is ${state}${times.filter(Boolean).join('')}${reason ? ` because ${reason}` : ''}`;
+}
