@@ -84,8 +84,8 @@ select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind
 
 -- settle
 with g as (
-  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[])
-    as g(id, token, ended, error, delay_ms, ambiguous, stack)),
+  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[], $8::text[])
+    as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
 settled as (
   update waybill.outbox_messages m
      set status = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'dead'
@@ -94,7 +94,7 @@ settled as (
          attempts = m.attempts - case when g.ended = 'released' then 1 else 0 end,
          claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
          delivered_at = case when g.ended = 'delivered' then now() end,
-         dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end,
+         dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end, dead_cause = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'exhausted' else g.cause end,
          relayed_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
          available_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
          last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
@@ -110,11 +110,11 @@ tried as (
    where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
 added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::jsonb[], $13::int[], $14::int[], $15::timestamptz[], $16::text[], $17::uuid[], $18::text[], $19::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::jsonb[], $14::int[], $15::int[], $16::timestamptz[], $17::text[], $18::uuid[], $19::text[], $20::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
 noted as (
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
   select r.message_id, r.type, r.recipient, r.detail, r.reference
-    from jsonb_to_recordset($20::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
+    from jsonb_to_recordset($21::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
 select id, status, seconds from settled;
 
 -- settle plain ends
@@ -165,7 +165,7 @@ select count(*)::int as deleted from gone;
 -- tell dead letters
 with fresh as (insert into waybill.notices_told (key)
   select 'dead:' || id || ':' || extract(epoch from dead_at) from waybill.outbox_messages m
-   where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1
+   where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1 and coalesce(dead_cause, '') <> 'recipient'
      and not exists (select from waybill.notices_told where key = 'dead:' || m.id || ':' || extract(epoch from m.dead_at))
    order by dead_at limit $2 on conflict do nothing returning key)
 select kind, name, queue, count(*)::int as count, max(left(last_error, 10000)) as "lastError", (array_agg(id::text order by id))[1:5] as ids
@@ -389,7 +389,7 @@ with lapsed as (
 expired as (
   update waybill.outbox_messages m
      set status = case when lapsed.last then 'dead' else 'failed' end,
-         dead_at = case when lapsed.last then now() end,
+         dead_at = case when lapsed.last then now() end, dead_cause = case when lapsed.last then 'expired' end,
          relayed_at = case when lapsed.last then m.relayed_at end,
          available_at = case when lapsed.last then m.available_at else now() end,
          claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
@@ -400,7 +400,7 @@ tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
   select e.id, l.attempts, l.claimed_at, l.claimed_by, 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
 select id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
-  request_id as "requestId", traceparent, last_error as error from expired;
+  request_id as "requestId", traceparent, last_error as error, dead_cause as cause from expired;
 
 -- kill exhausted
 with spent as (
@@ -410,11 +410,11 @@ entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from spent where not counted group by kind)
 update waybill.outbox_messages
-   set status = 'dead', dead_at = now(), counted = true,
+   set status = 'dead', dead_at = now(), dead_cause = 'exhausted', counted = true,
        last_error = 'attempts_exhausted: the row waited with no attempt left'
  where id = any(array(select id from spent))
 returning id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
-  request_id as "requestId", traceparent, last_error as error;
+  request_id as "requestId", traceparent, last_error as error, dead_cause as cause;
 
 -- find suspects
 select id, queue, relayed_at as "relayedAt" from waybill.outbox_messages
@@ -485,7 +485,7 @@ seen as (
 select kind, name, count(*)::int as messages from seen group by kind, name order by kind, name;
 
 -- retry
-update waybill.outbox_messages m set status = 'pending', attempts = 0, dead_at = null, cancelled_at = null, relayed_at = null, available_at = now()
+update waybill.outbox_messages m set status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null, relayed_at = null, available_at = now()
 where id = $1 and status in ('dead', 'cancelled') and (m.delivery_key is null or not exists (
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",

@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import { attemptOutcomes, parseFilter, type MessageFilter, type Paging } from '../outbox/filter.ts';
 import { kinds, statuses } from '../outbox/message.ts';
+import { deadCauses } from '../outbox/outcome.ts';
 import { collect, single } from './options.ts';
 
 export type FilterOptions = {
@@ -12,6 +13,7 @@ export type FilterOptions = {
   readonly queue?: readonly string[];
   readonly deliveryKey?: readonly string[];
   readonly outcome?: readonly string[];
+  readonly cause?: readonly string[];
   readonly errorContains?: string;
   readonly since?: string;
   readonly until?: string;
@@ -19,20 +21,21 @@ export type FilterOptions = {
 
 export function addFilter(command: Command): Command {
   return command
-    .option('--status <status>', `${statuses.join(', ')} (the first five filters may repeat)`, collect)
+    .option('--status <status>', `${statuses.join(', ')} (the first seven filters may repeat)`, collect)
     .option('--kind <kind>', kinds.join(', '), collect)
     .option('--name <name>', 'name of a job, event, listener or action', collect)
     .option('--queue <queue>', 'queue', collect)
     .option('--delivery-key <key>', 'delivery key', collect)
     .option('--outcome <outcome>', `with an attempt that ended ${attemptOutcomes.join(' or ')}`, collect)
+    .option('--cause <cause>', `why it is dead: ${deadCauses.join(', ')}`, collect)
     .option('--error-contains <text>', 'part of the last error', single)
     .option('--since <time>', 'recorded at this time or later: ISO 8601 with its zone', single)
     .option('--until <time>', 'recorded before this time', single);
 }
 
 export function isFiltered(options: FilterOptions): boolean {
-  const { status, kind, name, queue, deliveryKey, outcome, errorContains, since, until } = options;
-  return [status, kind, name, queue, deliveryKey, outcome, errorContains, since, until].some(
+  const { status, kind, name, queue, deliveryKey, outcome, cause, errorContains, since, until } = options;
+  return [status, kind, name, queue, deliveryKey, outcome, cause, errorContains, since, until].some(
     (value) => value !== undefined,
   );
 }
@@ -41,8 +44,8 @@ export function isFiltered(options: FilterOptions): boolean {
 export function readFilter(
   options: FilterOptions & { readonly limit?: string; readonly cursor?: string },
 ): MessageFilter & Paging {
-  const { status, kind, name, queue, deliveryKey, outcome, errorContains, since, until, limit, cursor } =
-    options;
+  const { status, kind, name, queue, deliveryKey, outcome, cause, errorContains, since, until } = options;
+  const { limit, cursor } = options;
   return parseFilter({
     status,
     kind,
@@ -50,6 +53,7 @@ export function readFilter(
     queue,
     deliveryKey,
     outcome,
+    cause,
     errorContains,
     since,
     until,

@@ -38,6 +38,8 @@ export type RetriedEvent = Told & {
 export type DeadLetteredEvent = Told & {
   /** Addresses are masked. */
   readonly error: string;
+  /** `recipient`, `permanent`, `exhausted` or `expired`. */
+  readonly cause: string;
 };
 
 export type DrainInstrumentation = {
@@ -69,7 +71,7 @@ export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Tel
       return instrumentation.retried?.({ ...told, durationMs, error, nextAttemptInMs, nextAttemptAt });
     }
     case 'dead':
-      return instrumentation.deadLettered?.({ ...told, error });
+      return instrumentation.deadLettered?.({ ...told, error, cause: end.cause ?? 'permanent' });
     case 'released':
       return; // the attempt does not count: nothing happened to the message
   }
@@ -77,13 +79,14 @@ export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Tel
 
 /** A worker died with the message, and that was its last attempt. */
 export function tellExpired(expired: Expired, { instrumentation, requestId, traceId }: Telling): void {
-  const { status, error, attempts, ...message } = expired;
+  const { status, error, attempts, cause, ...message } = expired;
   if (status !== 'dead') return;
   instrumentation.deadLettered?.({
     message: drained({ ...message, attempt: attempts }),
     requestId,
     traceId,
     error,
+    cause: cause ?? 'expired',
   });
 }
 

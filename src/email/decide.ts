@@ -17,7 +17,7 @@ export function ruleOf(error: EmailError): Rule {
 
 /** The text may hold addresses and whatever the server said; failureOf cleans it. */
 export function decideEmail(error: EmailError): Failure {
-  const { type, why, holdsQueue, maybeOwn } = ruleOf(error);
+  const { type, why, holdsQueue, maybeOwn, recipient } = ruleOf(error);
   const { retryAfter } = error;
   return {
     type,
@@ -25,6 +25,7 @@ export function decideEmail(error: EmailError): Failure {
     ...(retryAfter !== undefined && type === 'transient' && { retryAfter }),
     ...(holdsQueue && { holdsQueue }),
     ...(maybeOwn && { maybeOwn }),
+    ...(recipient && { recipient }),
     ...(error.phase === 'sent' && { ambiguous: true }),
   };
 }

@@ -46,7 +46,7 @@ export function createMetrics({ version }: { readonly version: string }) {
       'Settlements that came with a stale claim token: each is a possible duplicate',
       ['queue'],
     ),
-    deadLetters: counter('dead_letters_total', 'Messages that ended dead', ['kind', 'queue']),
+    deadLetters: counter('dead_letters_total', 'Messages that ended dead', ['kind', 'queue', 'cause']),
     emailAttempts: counter('email_attempts_total', 'Emails handed to a provider, by its answer', [
       'provider',
       'outcome',

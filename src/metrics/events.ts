@@ -17,6 +17,15 @@ export type AttemptEnd = {
   readonly error: string | null;
   readonly stack?: string | undefined;
   readonly nextAttemptInMs: number | null;
+  /** Why it is dead; null when it is not. */
+  readonly cause: string | null;
+};
+
+/** A lease that ran out, or a row that waited with no attempt left. */
+export type ExpiredClaim = Pick<TellableMessage, 'kind' | 'queue'> & {
+  readonly status: 'failed' | 'dead';
+  /** Why it is dead; null when it is not. */
+  readonly cause: string | null;
 };
 
 /** The part of a run that may be told. */
@@ -46,11 +55,11 @@ export function createEvents(log: Log, metrics: Metrics) {
     },
 
     attempted(end: AttemptEnd): void {
-      const { message, outcome, seconds, endToEndSeconds, error, stack, nextAttemptInMs } = end;
+      const { message, outcome, seconds, endToEndSeconds, error, stack, nextAttemptInMs, cause } = end;
       const { id, kind, name, queue, attempt, maxAttempts, requestId, traceparent } = message;
       count(label(queue), end);
       if (outcome === 'delivered') return delivered(message, round(seconds), round(endToEndSeconds ?? 0));
-      if (outcome === 'dead') metrics.deadLetters.inc({ kind, queue: label(queue) });
+      if (cause !== null) metrics.deadLetters.inc({ kind, queue: label(queue), cause });
       const facts = {
         message: id,
         kind,
@@ -63,6 +72,7 @@ export function createEvents(log: Log, metrics: Metrics) {
         seconds: round(seconds),
         error,
         stack,
+        cause: cause ?? undefined,
         // What is undefined does not come into the line.
         nextAttemptInMs: outcome === 'retried' || outcome === 'released' ? nextAttemptInMs : undefined,
       };
@@ -76,11 +86,11 @@ export function createEvents(log: Log, metrics: Metrics) {
       }
     },
 
-    expired({ queue, kind, status }: { queue: string; kind: string; status: 'failed' | 'dead' }): void {
+    expired({ queue, kind, status, cause }: ExpiredClaim): void {
       metrics.claimsExpired.inc({ queue: label(queue) });
-      if (status === 'dead') metrics.deadLetters.inc({ kind, queue: label(queue) });
+      if (cause !== null) metrics.deadLetters.inc({ kind, queue: label(queue), cause });
       log.warn(
-        { queue, kind, status },
+        { queue, kind, status, cause: cause ?? undefined },
         status === 'dead' ? 'a lease ran out, no attempt is left' : 'a lease ran out, due again',
       );
     },

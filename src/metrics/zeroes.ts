@@ -22,6 +22,8 @@ export const emailOutcomes = [
   'suppressed',
   'withheld',
 ] as const;
+/** Only emails have recipients. */
+export const deadCauses = ['recipient', 'permanent', 'exhausted', 'expired'] as const;
 export const tickResults = ['dispatched', 'succeeded', 'failed', 'skipped'] as const;
 const prunedStatuses = ['delivered', 'dead', 'cancelled'] as const;
 const probeOutcomes = ['failed', 'answered'] as const;
@@ -36,7 +38,8 @@ export function publishZeroes(metrics: Metrics, { routes, cronJobs, providers }:
   const queues = [...new Set(routes.map(({ queue }) => queue))].slice(0, most);
   for (const queue of queues) zeroQueue(metrics, queue);
   for (const { kind, queue } of routes.filter((route) => queues.includes(route.queue))) {
-    metrics.deadLetters.inc({ kind, queue }, 0);
+    for (const cause of deadCauses)
+      if (cause !== 'recipient' || kind === 'email') metrics.deadLetters.inc({ kind, queue, cause }, 0);
     metrics.endToEnd.series({ kind });
     for (const outcome of deliveryOutcomes) {
       metrics.deliveries.series({ kind, queue, outcome });

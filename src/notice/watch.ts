@@ -18,11 +18,11 @@ const limit = 10_000;
 const tell = (found: string): string =>
   `insert into waybill.notices_told (key) ${found} on conflict do nothing returning key`;
 
-/** Values: the name of the job that tells, rows. Dead once more after a retry is news once more. */
+/** Values: the name of the job that tells, rows. Dead once more after a retry is news once more. A refused recipient is no news: nobody here can mend it. */
 export const deadSql = `
   with fresh as (${tell(`
     select 'dead:' || id || ':' || extract(epoch from dead_at) from waybill.outbox_messages m
-     where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1
+     where dead_at is not null and dead_at > now() - interval '1 hour' and name <> $1 and coalesce(dead_cause, '') <> 'recipient'
        and not exists (select from waybill.notices_told where key = 'dead:' || m.id || ':' || extract(epoch from m.dead_at))
      order by dead_at limit $2`)})
   select kind, name, queue, count(*)::int as count, max(left(last_error, 10000)) as "lastError", (array_agg(id::text order by id))[1:5] as ids

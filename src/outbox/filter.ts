@@ -4,6 +4,7 @@
 import { nearest } from '../nearest.ts';
 import { WaybillError } from './errors.ts';
 import { kinds, statuses, type Kind, type Status } from './message.ts';
+import { deadCauses, type DeadCause } from './outcome.ts';
 
 export type MessageFilter = {
   readonly status?: readonly Status[] | undefined;
@@ -11,6 +12,8 @@ export type MessageFilter = {
   readonly name?: readonly string[] | undefined;
   readonly queue?: readonly string[] | undefined;
   readonly deliveryKey?: readonly string[] | undefined;
+  /** Why they are dead. */
+  readonly cause?: readonly DeadCause[] | undefined;
   /** Recorded at this time or later. */
   readonly since?: Date | undefined;
   /** Recorded before this time. */
@@ -38,7 +41,7 @@ type FilterTexts = { readonly [Part in keyof Filter]?: Texts };
 
 /**
  * A filter as people write it, in a query or on a command line.
- * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
+ * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_cause`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
  */
 export function parseFilter(texts: FilterTexts): Filter {
   const since = time('since', texts.since);
@@ -52,6 +55,7 @@ export function parseFilter(texts: FilterTexts): Filter {
     name: several('name', texts.name),
     queue: several('queue', texts.queue),
     deliveryKey: several('deliveryKey', texts.deliveryKey),
+    cause: known('cause', deadCauses, texts.cause),
     errorContains: single('errorContains', texts.errorContains),
     since,
     until,
@@ -75,7 +79,7 @@ function single(part: string, given: Texts): string | undefined {
 }
 
 function known<T extends string>(
-  part: 'status' | 'kind' | 'outcome',
+  part: 'status' | 'kind' | 'outcome' | 'cause',
   words: readonly T[],
   given: Texts,
 ): readonly T[] | undefined {
@@ -120,6 +124,7 @@ const columns = {
   name: 'name',
   queue: 'queue',
   deliveryKey: 'delivery_key',
+  cause: 'dead_cause',
 } as const;
 
 /** Ids carry the clock of the process that recorded them, which may be wrong by so much. */
@@ -143,7 +148,9 @@ export function whereOf(filter: MessageFilter): Where {
   if (until) add((v) => `created_at < ${v}::timestamptz`, until);
   if (errorContains !== undefined)
     add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
-  where.conditions.push(...partialIndex(filter.status ?? []), ...attemptsIndex(filter.outcome ?? []));
+  const isDead = filter.cause !== undefined && filter.cause.length > 0 && filter.status === undefined;
+  const states = isDead ? (['dead'] as const) : (filter.status ?? []);
+  where.conditions.push(...partialIndex(states), ...attemptsIndex(filter.outcome ?? []));
   return where;
 }
 

@@ -8,7 +8,7 @@ import { guard } from './transitions.ts';
 export const inFlight = `relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null`;
 
 const ended = `id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
-    request_id as "requestId", traceparent, last_error as error`;
+    request_id as "requestId", traceparent, last_error as error, dead_cause as cause`;
 
 /** Leases that ran out: due again at once, or dead when no attempt is left (invariants B and E). */
 export const expireSql = `
@@ -19,7 +19,7 @@ export const expireSql = `
   expired as (
     update waybill.outbox_messages m
        set status = case when lapsed.last then 'dead' else 'failed' end,
-           dead_at = case when lapsed.last then now() end,
+           dead_at = case when lapsed.last then now() end, dead_cause = case when lapsed.last then 'expired' end,
            relayed_at = case when lapsed.last then m.relayed_at end,
            available_at = case when lapsed.last then m.available_at else now() end,
            claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
@@ -41,7 +41,7 @@ export const exhaustSql = `
     select id, kind, counted from waybill.outbox_messages
      where ${inFlight} and ${guard('exhaust')} and attempts >= max_attempts limit $1 for update skip locked),${enter('spent')}
   update waybill.outbox_messages
-     set status = 'dead', dead_at = now(), counted = true,
+     set status = 'dead', dead_at = now(), dead_cause = 'exhausted', counted = true,
          last_error = 'attempts_exhausted: the row waited with no attempt left'
    where id = any(array(select id from spent))
   returning ${ended}`;

@@ -73,7 +73,7 @@ export function expire(message: MemoryMessage, now: number): Expired {
   const { id, kind, name, queue, attempts, maxAttempts } = message;
   const { deliveryKey = null, requestId = null, traceparent = null } = message;
   const about = { id, kind, name, queue, attempts, maxAttempts, deliveryKey, requestId, traceparent };
-  return { ...about, status, error };
+  return { ...about, status, error, cause: status === 'dead' ? 'expired' : null };
 }
 
 export function finish(message: MemoryMessage, settlement: Settlement, now: number): void {

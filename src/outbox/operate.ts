@@ -10,7 +10,7 @@ import { checkId, notFound, viewColumns, viewOf, type MessageView, type ViewRow 
 import { guard, isAllowed, type Action } from './transitions.ts';
 
 /** Attempts start again; their history and the last error are kept. */
-const renewed = `status = 'pending', attempts = 0, dead_at = null, cancelled_at = null, relayed_at = null, available_at = now()`;
+const renewed = `status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null, relayed_at = null, available_at = now()`;
 
 /** A key that was pruned with its delivered message still holds. */
 const keyIsFree = `(m.delivery_key is null or not exists (

@@ -20,8 +20,20 @@ export type Failure = {
   readonly retryAfter?: Milliseconds;
   readonly holdsQueue?: true;
   readonly maybeOwn?: true;
+  /** Of a permanent one: the recipient is the reason, unknown, disabled or full; nobody here can mend anything. */
+  readonly recipient?: true;
   readonly ambiguous?: boolean;
 };
+
+/**
+ * Why a message is dead.
+ * - `recipient`: its server refuses it for good
+ * - `permanent`: no retry can mend it
+ * - `exhausted`: its attempts are used up
+ * - `expired`: its lease ran out in its last attempt, because its worker died or stood still
+ */
+export const deadCauses = ['recipient', 'permanent', 'exhausted', 'expired'] as const;
+export type DeadCause = (typeof deadCauses)[number];
 
 /** What is known of a delivered message beside that it was delivered, for its timeline. */
 export type Note = {
@@ -66,6 +78,8 @@ export type Settlement = { readonly id: string; readonly claimToken: string } & 
       readonly error: string;
       readonly stack?: string | undefined;
       readonly ambiguous: boolean;
+      /** Default: `permanent`. */
+      readonly cause?: DeadCause;
     }
   | { readonly to: 'released'; readonly error: string | null; readonly delay: Milliseconds }
 );

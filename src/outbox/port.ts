@@ -3,7 +3,7 @@
 import type { Milliseconds } from '../ports.ts';
 import type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './message.ts';
 import type { Once, Answered } from './once.ts';
-import type { Settlement } from './outcome.ts';
+import type { DeadCause, Settlement } from './outcome.ts';
 import type { Executor, PgLike } from '../db/executor.ts';
 
 export type ClaimRequest = {
@@ -37,6 +37,8 @@ export type Expired = {
   readonly requestId: string | null;
   readonly traceparent: string | null;
   readonly error: string;
+  /** Why it is dead; null when it is not. */
+  readonly cause: DeadCause | null;
 };
 
 export type FailOptions = {

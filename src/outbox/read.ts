@@ -8,6 +8,7 @@ import { WaybillError } from './errors.ts';
 import { defaultPageSize, whereOf, type Filter } from './filter.ts';
 import type { Kind, Status } from './message.ts';
 import type { NoteView } from './note.ts';
+import type { DeadCause } from './outcome.ts';
 import { waitOf, waitsFor, type Wait } from './waits.ts';
 
 /** A message as the admin API and the command line show it. */
@@ -30,6 +31,8 @@ export type MessageView = {
   readonly claimedUntil: Moment | null;
   readonly deliveredAt: Moment | null;
   readonly deadAt: Moment | null;
+  /** Why it is dead; null when it is not, or when nobody said so. */
+  readonly cause: DeadCause | null;
   readonly cancelledAt: Moment | null;
   readonly requestId: string | null;
   readonly traceId: string | null;
@@ -68,7 +71,7 @@ export const viewColumns = `id, kind, name, queue, status, attempts as "attemptC
   ${Object.entries(times)
     .map(([name, column]) => `${momentText(column)} as "${name}"`)
     .join(', ')},
-  request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", ${waitsFor} as "waitsFor"`;
+  request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, ${waitsFor} as "waitsFor"`;
 
 /** A row of `viewColumns`: times are texts in it, and its error may be one that SQL wrote. */
 export type ViewRow = {

@@ -16,8 +16,8 @@ const again = `(g.ended in ('failed', 'released') and not ${exhausted})`;
 // The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
 export const settleSql = `
   with g as (
-    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[])
-      as g(id, token, ended, error, delay_ms, ambiguous, stack)),
+    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[], $8::text[])
+      as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
   settled as (
     update waybill.outbox_messages m
        set status = case when ${exhausted} then 'dead'
@@ -26,7 +26,7 @@ export const settleSql = `
            attempts = m.attempts - case when g.ended = 'released' then 1 else 0 end,
            claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
            delivered_at = case when g.ended = 'delivered' then now() end,
-           dead_at = case when g.ended = 'dead' or ${exhausted} then now() end,
+           dead_at = case when g.ended = 'dead' or ${exhausted} then now() end, dead_cause = case when ${exhausted} then 'exhausted' else g.cause end,
            relayed_at = case when ${again} then null else m.relayed_at end,
            available_at = case when ${again} then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
            last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
@@ -40,11 +40,11 @@ export const settleSql = `
                 when s.status = 'dead' then 'dead' else 'retried' end, s.error, s.stack
       from settled s join waybill.outbox_messages o on o.id = s.id
      where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
-  added as (${insertRows(`${newRows(8)} join settled s on s.id = n.parent_id`)}),
+  added as (${insertRows(`${newRows(9)} join settled s on s.id = n.parent_id`)}),
   noted as (
     insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
     select r.message_id, r.type, r.recipient, r.detail, r.reference
-      from ${noteRows('$20')} join settled s on s.id = r.message_id)
+      from ${noteRows('$21')} join settled s on s.id = r.message_id)
   select id, status, seconds from settled`;
 
 /**
@@ -66,6 +66,7 @@ export function settleValues(settlements: readonly Settlement[], maxPayloadBytes
     sorted.map((s) => ('delay' in s ? s.delay : 0)),
     sorted.map((s) => ('ambiguous' in s ? s.ambiguous : false)),
     sorted.map((s) => ('stack' in s ? (s.stack ?? null) : null)),
+    sorted.map((s) => (s.to === 'dead' ? (s.cause ?? 'permanent') : null)),
     ...recordValues(added),
     JSON.stringify(sorted.flatMap(noteRowsOf)),
   ];

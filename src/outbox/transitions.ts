@@ -58,18 +58,18 @@ export function settle(
     case 'released':
       return { id, claimToken, to: 'released', error: outcome.reason, delay: outcome.delay };
     case 'failure': {
-      const { type, stack, retryAfter, ambiguous = false } = outcome.failure;
+      const { type, stack, retryAfter, ambiguous = false, recipient = false } = outcome.failure;
       const error = cleanError(outcome.failure.message);
+      const dead = { id, claimToken, to: 'dead', error, stack, ambiguous } as const;
       switch (type) {
         case 'operator':
           return { id, claimToken, to: 'released', error, delay: retryAfter ?? operatorDelay };
         case 'permanent':
-          return { id, claimToken, to: 'dead', error, stack, ambiguous };
+          return recipient ? { ...dead, cause: 'recipient' } : dead;
         case 'transient': {
           if (outcome.failure.holdsQueue)
             return { id, claimToken, to: 'released', error, delay: holdDelay(retryAfter) };
-          if (message.attempt >= message.maxAttempts)
-            return { id, claimToken, to: 'dead', error, stack, ambiguous };
+          if (message.attempt >= message.maxAttempts) return { ...dead, cause: 'exhausted' };
           const delay = exactly ?? retryDelay(backoff, message.attempt, random, retryAfter);
           return { id, claimToken, to: 'failed', error, stack, delay, ambiguous };
         }

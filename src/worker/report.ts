@@ -2,7 +2,7 @@
 
 import type { Events } from '../metrics/events.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
-import type { Settlement } from '../outbox/outcome.ts';
+import type { DeadCause, Settlement } from '../outbox/outcome.ts';
 import type { Settled } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 
@@ -32,6 +32,12 @@ export function report(
     endToEndSeconds: settlement.to === 'delivered' ? settled.seconds : null,
     error: 'error' in settlement ? settlement.error : null,
     stack: 'stack' in settlement ? settlement.stack : undefined,
+    cause: settled.status === 'dead' ? causeOf(settlement) : null,
     nextAttemptInMs: 'delay' in settlement && settled.status !== 'dead' ? settlement.delay : null,
   });
+}
+
+/** What was to be tried again and is dead had no attempt left: the row decides. */
+function causeOf(settlement: Settlement): DeadCause {
+  return settlement.to === 'dead' ? (settlement.cause ?? 'permanent') : 'exhausted';
 }

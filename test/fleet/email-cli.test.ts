@@ -192,6 +192,7 @@ describe('doctor', () => {
         SMTP_URL: 'smtp://me:secret@mail.invalid:587',
         WAYBILL_SMTP_NAME: 'a.shop.test',
         WAYBILL_SMTP_CONNECTIONS: '3',
+        WAYBILL_APP: 'app/index.ts',
       }),
     );
     expect(stdout).toContain(

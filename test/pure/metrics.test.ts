@@ -38,6 +38,7 @@ const end = (outcome: AttemptEnd['outcome']): AttemptEnd => ({
   endToEndSeconds: outcome === 'delivered' ? 1.5 : null,
   error: outcome === 'delivered' ? null : 'refused',
   nextAttemptInMs: outcome === 'retried' ? 700 : null,
+  cause: outcome === 'dead' ? 'exhausted' : null,
 });
 
 describe('the catalogue', () => {
@@ -54,7 +55,7 @@ describe('the catalogue', () => {
       waybill_end_to_end_seconds: ['kind'],
       waybill_claims_expired_total: ['queue'],
       waybill_claims_rejected_total: ['queue'],
-      waybill_dead_letters_total: ['kind', 'queue'],
+      waybill_dead_letters_total: ['kind', 'queue', 'cause'],
       waybill_email_attempts_total: ['provider', 'outcome'],
       waybill_pruned_total: ['status'],
       waybill_cron_ticks_total: ['job', 'result'],
@@ -84,7 +85,7 @@ describe('an event', () => {
     expect(figures).toContain(`waybill_delivery_seconds_count{kind="job",outcome="${outcome}"} 1`);
     const endToEnd = figures.includes('waybill_end_to_end_seconds_count{kind="job"} 1');
     expect(endToEnd).toBe(outcome === 'delivered');
-    const dead = figures.includes('waybill_dead_letters_total{kind="job",queue="jobs"} 1');
+    const dead = figures.includes('waybill_dead_letters_total{kind="job",queue="jobs",cause="exhausted"} 1');
     expect(dead).toBe(outcome === 'dead');
     expect(lines).toMatchObject([
       {
@@ -100,11 +101,11 @@ describe('an event', () => {
 
   it('of a lease that ran out counts a dead letter only when no attempt is left', async () => {
     const { events, text } = told();
-    events.expired({ queue: 'jobs', kind: 'job', status: 'failed' });
+    events.expired({ queue: 'jobs', kind: 'job', status: 'failed', cause: null });
     expect(await text()).not.toContain('waybill_dead_letters_total{');
-    events.expired({ queue: 'jobs', kind: 'job', status: 'dead' });
+    events.expired({ queue: 'jobs', kind: 'job', status: 'dead', cause: 'expired' });
     expect(await text()).toContain('waybill_claims_expired_total{queue="jobs"} 2');
-    expect(await text()).toContain('waybill_dead_letters_total{kind="job",queue="jobs"} 1');
+    expect(await text()).toContain('waybill_dead_letters_total{kind="job",queue="jobs",cause="expired"} 1');
   });
 
   it('of the relay and of stale claims counts by queue', async () => {

@@ -132,7 +132,8 @@ describe('attempts', () => {
         for (const { kind, queue, outcome, seconds: took, endToEndSeconds } of ends) {
           const about = { id: 'm', kind, name: 'n', queue, attempt: 1, maxAttempts: 5 };
           const none = { deliveryKey: null, requestId: null, traceparent: null };
-          const told = { error: null, nextAttemptInMs: null } satisfies Partial<AttemptEnd>;
+          const cause = outcome === 'dead' ? 'permanent' : null;
+          const told = { error: null, nextAttemptInMs: null, cause } satisfies Partial<AttemptEnd>;
           const waited = outcome === 'delivered' ? endToEndSeconds : null;
           events.attempted({
             message: { ...about, ...none },

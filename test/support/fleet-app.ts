@@ -87,6 +87,7 @@ const two = defineListener({
 });
 
 export default defineApp({
+  email: { retry: { backoff: { initial: '1s', max: '5s' } } }, // a test cannot wait for the usual minutes
   jobs: [work, stubborn, poison, flaky, narrow],
   events: [happened],
   listeners: [one, two],
