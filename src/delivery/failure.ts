@@ -55,7 +55,7 @@ export function askedDelay(thrown: unknown): Milliseconds | undefined {
 export function failureOf(thrown: unknown): Failure {
   try {
     const failure = judge(thrown);
-    const stack = stackOf(thrown);
+    const stack = isOne(thrown, EmailError) ? undefined : stackOf(thrown); // what a server said has no place in the sources
     return { ...failure, message: cleanError(failure.message), ...(stack === undefined ? {} : { stack }) };
   } catch {
     // A getter that throws, errors that hold each other: the failure is still to be recorded, or the lease would have to run out.

@@ -111,7 +111,10 @@ describe('an answer that is no acceptance', () => {
   test.each<[title: string, say: Reply, type: Failure['type'], more: Partial<Failure>]>([
     ['a validation error', problem(422, 'validation_error'), 'permanent', {}],
     ['a bad request', problem(400, 'validation_error'), 'permanent', {}],
-    ['an unverified domain', problem(403, 'validation_error'), 'operator', {}],
+    ['an unverified domain', problem(403, 'validation_error'), 'permanent', {}],
+    ['a deleted key', problem(400, 'validation_error', 'API key is invalid'), 'operator', {}],
+    ['a key of another account', problem(403, 'invalid_api_key'), 'operator', {}],
+    ['a 403 that nobody knows', problem(403, 'forbidden'), 'operator', { maybeOwn: true }],
     ['a used up daily quota', problem(429, 'daily_quota_exceeded'), 'operator', {}],
     ['a used up monthly quota', problem(429, 'monthly_quota_exceeded'), 'operator', {}],
     ['a rate limit', problem(429, 'rate_limit_exceeded'), 'transient', { holdsQueue: true }],
