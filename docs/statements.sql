@@ -490,7 +490,12 @@ where id = $1 and status in ('dead', 'cancelled') and (m.delivery_key is null or
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
-request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId";
+request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
+  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'sinceMs', floor(extract(epoch from q.paused_at) * 1000), 'untilMs', null, 'by', q.paused_by, 'rate', null)
+  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'sinceMs', floor(extract(epoch from q.parked_at) * 1000), 'untilMs', null, 'by', q.parked_by, 'rate', null)
+  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'sinceMs', floor(extract(epoch from q.held_at) * 1000), 'untilMs', floor(extract(epoch from q.held_until) * 1000), 'by', null, 'rate', null)
+  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'sinceMs', null, 'untilMs', null, 'by', null, 'rate', q.rate)
+end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
 
 -- cancel
 with waiting as (
@@ -502,7 +507,12 @@ update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), c
  where id = any(array(select id from waiting)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
-request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId";
+request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
+  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'sinceMs', floor(extract(epoch from q.paused_at) * 1000), 'untilMs', null, 'by', q.paused_by, 'rate', null)
+  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'sinceMs', floor(extract(epoch from q.parked_at) * 1000), 'untilMs', null, 'by', q.parked_by, 'rate', null)
+  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'sinceMs', floor(extract(epoch from q.held_at) * 1000), 'untilMs', floor(extract(epoch from q.held_until) * 1000), 'by', null, 'rate', null)
+  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'sinceMs', null, 'untilMs', null, 'by', null, 'rate', q.rate)
+end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
 
 -- prune keys
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (
