@@ -1,7 +1,13 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseEnv } from 'node:util';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { namesIn, withoutVariable, withVariable } from '../../src/cli/env-file.ts';
+import { loadEnvFile } from '../../src/process/env-loading.ts';
 
 const name = fc.constantFrom('PORT', 'LOG_LEVEL', 'WAYBILL_APP', 'SMTP_URL');
 const line = fc.oneof(
@@ -40,5 +46,40 @@ describe('a .env file', () => {
         );
       }),
     );
+  });
+});
+
+describe('the .env file of the working directory', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'waybill-env-'));
+  const path = join(dir, '.env');
+  afterAll(() => rmSync(dir, { recursive: true }));
+  writeFileSync(path, 'PORT=4000\nLOG_LEVEL=warn\nWAYBILL_APP=\n');
+
+  it('gives what the environment does not have; an empty value is none', () => {
+    const env: Record<string, string> = { PORT: '5000', LOG_LEVEL: '' };
+    expect([...loadEnvFile(env, path)].toSorted()).toEqual(['LOG_LEVEL', 'WAYBILL_APP']);
+    expect(env).toEqual({ PORT: '5000', LOG_LEVEL: 'warn', WAYBILL_APP: '' });
+  });
+
+  it('is not read in production', () => {
+    const env: Record<string, string> = { NODE_ENV: 'production' };
+    expect(loadEnvFile(env, path).size).toBe(0);
+    expect(env).toEqual({ NODE_ENV: 'production' });
+  });
+
+  it('is read by processes as by commands', async () => {
+    writeFileSync(path, 'DATABASE_URL=postgres://u:p@127.0.0.1:1/x\nWAYBILL_CONCURRENCY=abc\n');
+    const root = fileURLToPath(new URL('../..', import.meta.url));
+    const args = ['--import', fileURLToPath(import.meta.resolve('tsx')), `${root}workers/relay.ts`];
+    const end = (env: Record<string, string>) =>
+      spawnSync(process.execPath, args, {
+        cwd: dir,
+        env: { PATH: process.env['PATH'], ...env },
+        encoding: 'utf8',
+      });
+    const read = end({});
+    expect([read.status, read.stderr]).toEqual([78, expect.stringMatching(/WAYBILL_CONCURRENCY/)]);
+    const unread = end({ NODE_ENV: 'production' });
+    expect([unread.status, unread.stderr]).toEqual([78, expect.stringMatching(/DATABASE_URL: is required/)]);
   });
 });
