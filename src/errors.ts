@@ -23,3 +23,13 @@ export function isWaybillError(error: unknown): error is WaybillError {
     (error instanceof Error && error.name === 'WaybillError' && 'code' in error)
   );
 }
+
+/** Of whatever was thrown, the words: total, for other people throw anything. */
+export function wordsOf(thrown: unknown): string {
+  try {
+    if (thrown instanceof Error) return String(thrown.message) || thrown.name;
+    return typeof thrown === 'object' && thrown !== null ? JSON.stringify(thrown) : String(thrown);
+  } catch {
+    return 'something that cannot be shown';
+  }
+}

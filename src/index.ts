@@ -3,6 +3,7 @@
 import './node-version.ts';
 export { idempotent, type Json } from './action/idempotent.ts';
 export { defineAction, type Access, type Action } from './define/action.ts';
+export { ActionError } from './define/action-error.ts';
 export { defineApp, type App } from './define/app.ts';
 export type {
   ActionContext,

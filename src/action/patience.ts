@@ -7,9 +7,9 @@ export type Patience = {
   /** The handler's `ctx.signal`. */
   readonly signal: AbortSignal;
   /** Gives what the work gives; rejects with the signal's reason when it aborts before. The work may go on; nobody waits for it. */
-  race<T>(work: Promise<T>): Promise<T>;
+  race<T>(work: PromiseLike<T>): Promise<T>;
   /** The same without a promise of its own: one of the two is called at the end of the work, `failed` also when patience ends; the first call counts. */
-  wait<T>(work: Promise<T>, ended: (result: T) => void, failed: (reason: unknown) => void): void;
+  wait<T>(work: PromiseLike<T> | T, ended: (result: T) => void, failed: (reason: unknown) => void): void;
   /** It ends after this time, counted from now. */
   limit(timeout: Timeout): void;
   /** Takes timer and listeners away: signals that live as long as the process must not keep what has ended. */
@@ -60,14 +60,16 @@ class Waiting implements Patience {
     return this.#own.signal;
   }
 
-  race<T>(work: Promise<T>): Promise<T> {
+  race<T>(work: PromiseLike<T>): Promise<T> {
     return new Promise((resolve, reject) => this.wait(work, resolve, reject));
   }
 
-  wait<T>(work: Promise<T>, ended: (result: T) => void, failed: (reason: unknown) => void): void {
+  wait<T>(work: PromiseLike<T> | T, ended: (result: T) => void, failed: (reason: unknown) => void): void {
     this.#cut = failed;
     if (this.#over) failed(this.#over.reason);
-    work.then(ended, failed);
+    // Handlers are other people's code: they may give a promise, what is only like one, a value, or nothing.
+    const promise = work instanceof Promise ? (work as Promise<T>) : Promise.resolve(work);
+    promise.then(ended, failed);
   }
 
   stop(): void {

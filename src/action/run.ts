@@ -6,6 +6,7 @@ import type { Database } from '../db/pool.ts';
 import { isUnreachable, sqlState } from '../db/diagnosis.ts';
 import { Scope } from '../db/scope.ts';
 import type { Transaction } from '../db/transaction.ts';
+import { isActionError } from '../define/action-error.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import { issuesOf } from '../define/payload.ts';
@@ -226,6 +227,7 @@ async function encodeResult(action: Action, result: unknown): Promise<unknown> {
 
 /** Serialisation failure, deadlock, lost connection: the same call may well succeed. */
 function isPassing(error: unknown): boolean {
+  if (isActionError(error)) return false; // an answer, whatever led to it
   return ['40001', '40P01'].includes(sqlState(error) ?? '') || isUnreachable(error);
 }
 

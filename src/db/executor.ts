@@ -3,6 +3,7 @@
 
 import { withCallers } from '../redaction/place.ts';
 import { ownTypes } from './parsers.ts';
+import { WaybillError } from '../errors.ts';
 import { isPreparing, queryPrepared } from './prepared.ts';
 
 export type SqlResult<Row> = { readonly rows: Row[] };
@@ -32,7 +33,11 @@ export function toExecutor(source: Executor | PgLike): Executor {
   if ('executeSql' in source) {
     return {
       ...(source.isPlanned && { isPlanned: true }),
-      executeSql: (text, values, often) => marking(source.executeSql(text, values, often)),
+      async executeSql<Row>(text: string, values?: readonly unknown[], often?: boolean) {
+        const result = await marking((async () => source.executeSql<Row>(text, values, often))());
+        if (!Array.isArray((result as SqlResult<Row> | undefined)?.rows)) throw noRows(result);
+        return result;
+      },
     };
   }
   return {
@@ -54,6 +59,15 @@ type OfPg = { query(config: object): Promise<{ rows: unknown[] }> };
 /** A client or a pool of pg itself: it takes type parsers for one query. Others that have a `query` know a text and values. */
 function isOfPg(source: object): source is OfPg {
   return 'connectionParameters' in source || ('totalCount' in source && 'waitingCount' in source);
+}
+
+/** An adapter that was written for something else. */
+function noRows(result: unknown): WaybillError {
+  const given = Array.isArray(result) ? 'a list' : result === null ? 'null' : `${typeof result}`;
+  return new WaybillError(
+    'executor_invalid',
+    `executeSql must give an object with a list of rows, { rows: […] }, and gave ${given}: the statement went out, and its answer cannot be read`,
+  );
 }
 
 const mark = Symbol('waybill: thrown by the database client');

@@ -25,7 +25,7 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   readonly anonymousKeys: boolean;
   /** Of one run, its transaction included. */
   readonly timeoutMs: Milliseconds;
-  handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>>;
+  handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
 };
 
 export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends readonly Event[]> = {
@@ -47,7 +47,7 @@ export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends re
   readonly anonymousKeys?: boolean;
   /** Of one run; default 30s. Then its signal aborts, its transaction is rolled back and the caller is told. */
   readonly timeout?: Duration;
-  handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>>;
+  handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
 };
 
 const known = [

@@ -11,7 +11,7 @@ export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   readonly timeoutMs: Milliseconds;
   /** Handlers at a time in one process; undefined: as many as it has slots. */
   readonly concurrency: number | undefined;
-  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
+  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
 export type JobOptions<S extends z.ZodType> = {
@@ -24,7 +24,7 @@ export type JobOptions<S extends z.ZodType> = {
   readonly timeout?: Duration;
   /** Handlers at a time in one process: 1 … 500; default: as many as it has slots. */
   readonly concurrency?: number;
-  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
+  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
 export const jobQueue = 'jobs';

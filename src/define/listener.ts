@@ -12,7 +12,7 @@ export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly event: Event<S>;
   readonly queue: string;
   readonly retry: RetryPolicy;
-  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
+  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
 export type ListenerOptions<S extends z.ZodType> = {
@@ -21,7 +21,7 @@ export type ListenerOptions<S extends z.ZodType> = {
   /** Default `events`. */
   readonly queue?: string;
   readonly retry?: RetryOptions;
-  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void>;
+  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
 export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>): Listener<S> {

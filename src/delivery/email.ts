@@ -85,9 +85,10 @@ type Chosen = { readonly recipients: readonly string[]; readonly notes: readonly
 
 /** Whom it goes to now, and a note for each that it does not go to. `unread`: not to be known at present. */
 async function choose(asked: readonly string[], { allowed, suppressed }: Mailing): Promise<Chosen | Unread> {
-  const withheld = asked.filter((address) => !allowed(address));
-  const permitted = asked.filter(allowed);
-  const list = await suppressed(permitted).catch((error: unknown) => ({ unread: error }));
+  const verdicts = await Promise.all(asked.map(async (address) => allowed(address)));
+  const withheld = asked.filter((_, i) => !verdicts[i]);
+  const permitted = asked.filter((_, i) => verdicts[i]);
+  const list = await (async () => suppressed(permitted))().catch((error: unknown) => ({ unread: error }));
   if ('unread' in list) return list;
   const detail = 'WAYBILL_EMAIL_ALLOW does not name it: not sent';
   return {

@@ -1,6 +1,7 @@
 // Whatever a delivery threw → a Failure. Handlers say with the two error classes here what a retry policy cannot know.
 
 import { parseDuration } from '../duration.ts';
+import { isActionError, mayPass } from '../define/action-error.ts';
 import { decideEmail } from '../email/decide.ts';
 import { EmailError } from '../email/error.ts';
 import { WaybillError } from '../outbox/errors.ts';
@@ -72,6 +73,10 @@ function judge(thrown: unknown): Failure {
   if (isOne(thrown, EmailError)) return decideEmail(thrown);
   if (isOne(thrown, RetryAfter))
     return { type: 'transient', message: reasonOf(thrown, { bare: true }), retryAfter: thrown.delay };
+  if (isActionError(thrown)) {
+    const message = `${thrown.code}: ${reasonOf(thrown, { bare: true })}`;
+    return { type: mayPass(thrown) ? 'transient' : 'permanent', message };
+  }
   if (isOne(thrown, PermanentError)) return { type: 'permanent', message: reasonOf(thrown, { bare: true }) };
   const issues = issuesOf(thrown);
   if (issues !== undefined) return { type: 'permanent', message: `not valid: ${issues}` };

@@ -35,7 +35,7 @@ type Handled = {
   readonly payload: z.ZodType;
   readonly retry: RetryPolicy;
   readonly timeoutMs: number | null;
-  handler(ctx: HandlerContext, payload: unknown): Promise<void>;
+  handler(ctx: HandlerContext, payload: unknown): Promise<void> | void;
 };
 
 /** Not an async function, and no promise in it but its own and the handler's: what a no-op job costs is promises above all. */

@@ -8,6 +8,7 @@ import type { Transactions } from '../db/transaction.ts';
 import { standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import type { Deliver } from '../delivery/delivery.ts';
+import { ownProvider } from '../email/own-provider.ts';
 import type { Suppressed } from '../email/suppression.ts';
 import { createLog, type Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
@@ -108,7 +109,7 @@ async function drainBatch(
     await process.startProbes?.();
     for (const expired of await outbox.expire(batchSize)) {
       if (expired.status === 'dead') tally.dead += 1;
-      quietly(log, () => tellExpired(expired, telling));
+      void quietly(log, () => tellExpired(expired, telling));
     }
     for (const expired of [false, true]) {
       const width = expired ? 1 : concurrency;
@@ -215,7 +216,7 @@ const nobody: Suppressed = async () => new Map();
 /** Without what was left out. */
 function given({ provider, allowed, suppressed, batching }: DrainEmail) {
   return {
-    provider,
+    provider: ownProvider(provider),
     ...(allowed && { allowed }),
     ...(suppressed && { suppressed }),
     ...(batching && { batching }),
@@ -237,15 +238,20 @@ function retrying(deliver: Deliver, { retryDelayMs }: DrainOptions, log: Log): D
     const delivery = await deliver(message, signal);
     const { outcome, thrown } = delivery;
     if (outcome.type !== 'failure' || outcome.failure.type !== 'transient') return delivery;
-    const asked = quietly(log, () =>
+    const asked = await quietly(log, () =>
       retryDelayMs({ message: { ...message, attempts: message.attempt }, error: thrown }),
     );
-    if (asked !== undefined && !(Number.isFinite(asked) && asked >= 0))
-      log.error({ message: message.id }, 'retryDelayMs gave no number of milliseconds: the policy decides');
-    const usable = asked !== undefined && Number.isFinite(asked) && asked >= 0;
+    const usable = typeof asked === 'number' && asked >= 0 && asked <= longestDelay;
+    if (asked !== undefined && !usable)
+      log.error(
+        { message: message.id },
+        'retryDelayMs gave no number of milliseconds from 0 to a year: the policy decides',
+      );
     return usable ? { ...delivery, retryDelay: Math.round(asked) } : delivery;
   };
 }
+
+const longestDelay: Milliseconds = 365 * 86_400_000;
 
 function tellingOf({ instrumentation = {}, requestId, traceId }: DrainOptions): Telling {
   return {
@@ -261,7 +267,7 @@ function counting(tally: Tally, telling: Telling, log: Log, heard?: AttemptEvent
     attempted(end) {
       tally[end.outcome] += 1;
       heard?.attempted(end);
-      quietly(log, () => tellEnd(end, telling));
+      void quietly(log, () => tellEnd(end, telling));
     },
     rejected(claim) {
       if (heard) heard.rejected(claim);
@@ -271,16 +277,11 @@ function counting(tally: Tally, telling: Telling, log: Log, heard?: AttemptEvent
 }
 
 /** The application's own code is told; what it throws must not stop the delivery of others. */
-function quietly<T>(log: Log, tell: () => T): T | undefined {
-  const failed = (error: unknown): undefined => {
+async function quietly<T>(log: Log, tell: () => T | Promise<T>): Promise<T | undefined> {
+  try {
+    return await tell();
+  } catch (error) {
     log.error({ err: error }, 'a function given to drainOutbox threw');
     return undefined;
-  };
-  try {
-    const told: unknown = tell();
-    if (told instanceof Promise) told.catch(failed); // nobody waits for it, and its rejection must not end the process
-    return told as T;
-  } catch (error) {
-    return failed(error);
   }
 }

@@ -43,11 +43,11 @@ export type DeadLetteredEvent = Told & {
 };
 
 export type DrainInstrumentation = {
-  delivered?(event: DeliveredEvent): void;
+  delivered?(event: DeliveredEvent): void | Promise<void>;
   /** It will be retried. */
-  retried?(event: RetriedEvent): void;
+  retried?(event: RetriedEvent): void | Promise<void>;
   /** No retry will follow. */
-  deadLettered?(event: DeadLetteredEvent): void;
+  deadLettered?(event: DeadLetteredEvent): void | Promise<void>;
 };
 
 export type Telling = {
@@ -58,7 +58,7 @@ export type Telling = {
   readonly today: () => Milliseconds;
 };
 
-export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Telling): void {
+export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Telling): void | Promise<void> {
   const told = { message: drained(end.message), ...ids };
   const durationMs = end.seconds * 1000;
   const error = end.error ?? '';
@@ -73,15 +73,18 @@ export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Tel
     case 'dead':
       return instrumentation.deadLettered?.({ ...told, error, cause: end.cause ?? 'permanent' });
     case 'released':
-      return; // the attempt does not count: nothing happened to the message
+      return undefined; // the attempt does not count: nothing happened to the message
   }
 }
 
 /** A worker died with the message, and that was its last attempt. */
-export function tellExpired(expired: Expired, { instrumentation, requestId, traceId }: Telling): void {
+export function tellExpired(
+  expired: Expired,
+  { instrumentation, requestId, traceId }: Telling,
+): void | Promise<void> {
   const { status, error, attempts, cause, ...message } = expired;
-  if (status !== 'dead') return;
-  instrumentation.deadLettered?.({
+  if (status !== 'dead') return undefined;
+  return instrumentation.deadLettered?.({
     message: drained({ ...message, attempt: attempts }),
     requestId,
     traceId,

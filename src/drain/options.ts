@@ -45,12 +45,12 @@ export type DrainOptions = {
   readonly email?: DrainEmail | undefined;
   /** Of a claim; renewed every third of it while the handler runs. Default 15,000 ms. */
   readonly leaseMs?: Milliseconds | undefined;
-  /** The delay of a retry, exactly, in ms; undefined: the retry policy's. */
+  /** The delay of a retry, exactly, in ms up to a year; undefined: the retry policy's. It may give a promise. */
   retryDelayMs?(failed: {
     /** `attempts` is its `attempt` under the name of the column: the claims so far, 1 after the first. */
     readonly message: ClaimedMessage & { readonly attempts: number };
     readonly error: unknown;
-  }): Milliseconds | undefined;
+  }): Milliseconds | undefined | Promise<Milliseconds | undefined>;
   readonly instrumentation?: DrainInstrumentation | undefined;
   /** When it aborts, nothing more is claimed and what runs is given back, unharmed. */
   readonly signal?: AbortSignal | undefined;

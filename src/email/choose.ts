@@ -6,6 +6,7 @@ import { WaybillError } from '../outbox/errors.ts';
 import { smtpName } from '../smtp/name.ts';
 import { createInboxProvider } from './inbox.ts';
 import { createLogProvider } from './log.ts';
+import { ownProvider } from './own-provider.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
 import { createResendProvider } from './resend.ts';
 import { createSmtpProvider } from './smtp.ts';
@@ -41,7 +42,7 @@ export function createProvider(
   const { emailProvider, resendApiKey, resendBaseUrl, leaseMs, production } = options;
   switch (emailProvider) {
     case null:
-      return own ?? createLogProvider({ production, log });
+      return own ? ownProvider(own) : createLogProvider({ production, log });
     case 'log':
       return createLogProvider({ production, log });
     case 'inbox':

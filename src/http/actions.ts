@@ -6,6 +6,7 @@ import type { ActionRunner, Call } from '../action/run.ts';
 import type { Action, HttpRoute } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import type { Registry } from '../define/registry.ts';
+import { wordsOf } from '../errors.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { isDeliveryKey, isTraceparent } from '../outbox/message.ts';
 import type { Identify } from './auth.ts';
@@ -35,7 +36,9 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
     const { result, repeated } = await tracedRequest(
       { method, route: routeOptions.url ?? '', traceparent: call.traceparent },
       () => runner.call(name, args, call),
-    );
+    ).catch((error: unknown) => {
+      throw error instanceof Error ? error : thrown(error); // the framework takes what is no Error for an answer
+    });
     if (repeated) void reply.header('idempotency-replayed', 'true');
     return { result };
   };
@@ -54,6 +57,10 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
         authorizing(() => action.name),
         run,
       );
+}
+
+function thrown(value: unknown): Error {
+  return new Error(`threw what is no Error: ${wordsOf(value)}`, { cause: value });
 }
 
 type Run = (

@@ -13,8 +13,19 @@ export function createIdentify(apiKey: string | null, app: App): Identify {
     if (apiKey !== null && hasKey(request, apiKey)) return { type: 'user' };
     const { method, headers } = request;
     const path = request.url.split('?')[0] ?? '/';
-    return (await app.authenticate?.({ method, path, headers })) ?? { type: 'anonymous' };
+    return invokerOf(await app.authenticate?.({ method, path, headers }));
   };
+}
+
+/** Whoever cannot be told from nobody is not let in. @throws WaybillError `invoker_invalid` */
+function invokerOf(given: Invoker | null | undefined): Invoker {
+  if (given === null || given === undefined) return { type: 'anonymous' };
+  const { type } = given as { readonly type?: unknown };
+  if (type === 'user' || type === 'anonymous' || type === 'system') return given;
+  throw new WaybillError(
+    'invoker_invalid',
+    "authenticate must give null for nobody, or an invoker such as { type: 'user', id: … }",
+  );
 }
 
 /** @throws WaybillError `admin_closed`, `unauthorized` */

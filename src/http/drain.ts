@@ -22,7 +22,7 @@ export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId' | 'tra
   /** Then nothing more is claimed, and what still runs is given back. Default 25,000 ms, below the usual limit of a platform. */
   readonly timeLimitMs?: Milliseconds | undefined;
   /** Hears of what the caller is not told: an error of the database, a bug. Default: a log line on stdout. */
-  onError?(error: unknown): void;
+  onError?(error: unknown): void | Promise<void>;
 };
 
 export type FetchHandler = (request: Request) => Promise<Response>;
@@ -54,7 +54,7 @@ export function createOutboxDrainRoute(
         headers: noStore,
       });
     } catch (error) {
-      if (!(error instanceof WaybillError)) onError?.(error);
+      if (!(error instanceof WaybillError)) await (async () => onError?.(error))().catch(() => undefined); // the answer is the same whatever it does
       const problem = problemOf(error);
       const type = { 'content-type': 'application/problem+json; charset=utf-8', 'x-request-id': requestId };
       const headers = { ...noStore, ...problem.headers, ...type };

@@ -11,7 +11,8 @@ export function addOpenApi(server: FastifyInstance, registry: Registry, version:
 }
 
 const problem = {
-  description: 'What went wrong',
+  description:
+    'What went wrong: a code of Waybill itself (docs/errors.md), or one that the action answers with (ActionError)',
   content: {
     'application/problem+json': {
       schema: {

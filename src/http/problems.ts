@@ -5,6 +5,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
 import { diagnose, sqlState, type Condition } from '../db/diagnosis.ts';
+import { isActionError, type ActionError } from '../define/action-error.ts';
 import { WaybillError } from '../outbox/errors.ts';
 
 /** Bytes that a body may have. */
@@ -40,11 +41,14 @@ const statusOf: Readonly<Record<string, number>> = {
   idempotency_key_reused: 422,
   caller_gone: 499, // for the log alone: nobody is there to be told
   // The application's own mistakes
+  action_error_invalid: 500,
   context_closed: 500,
   drain_without_database: 500,
   event_not_declared: 500,
   from_required: 500,
+  executor_invalid: 500,
   invalid_duration: 500,
+  invoker_invalid: 500,
   payload_invalid: 500,
   result_invalid: 500,
   transaction_ended: 500,
@@ -86,6 +90,7 @@ const databaseProblems: Readonly<Partial<Record<Condition, Pick<Problem, 'code' 
 };
 
 export function problemOf(error: unknown): Problem {
+  if (isActionError(error)) return ofApplication(error);
   if (error instanceof WaybillError) return ofOurs(error);
   const condition = diagnose(error)?.condition;
   if (condition === 'schema_missing' && (error as Error).message.includes('waybill.'))
@@ -108,6 +113,11 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
+/** The application's own answer, word for word. */
+function ofApplication({ status, code, message: detail }: ActionError): Problem {
+  return { status, code, detail, ...(status === 401 && { headers: { 'www-authenticate': 'Bearer' } }) };
+}
+
 function ofOurs({ code, message: detail, issues }: WaybillError): Problem {
   const status = statusOf[code] ?? 400;
   return {
@@ -121,7 +131,7 @@ function ofOurs({ code, message: detail, issues }: WaybillError): Problem {
 }
 
 function ofFramework(error: unknown): Problem | undefined {
-  const { code, statusCode } = error as Partial<FastifyError>;
+  const { code, statusCode } = (error ?? {}) as Partial<FastifyError>; // other people throw anything
   if (typeof code !== 'string') return undefined; // a DOMException's is a number
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

@@ -1,6 +1,7 @@
 // The life of an application in a process: `setup` before it takes work, `teardown` after its last work. The same for every process and
 // command that runs the application's code.
 
+import { wordsOf } from '../errors.ts';
 import type { Log } from '../metrics/log.ts';
 
 /** Hooks of other people: they may give a promise, a value or nothing. */
@@ -10,7 +11,7 @@ export type Life = { setup?(): unknown; teardown?(): unknown };
 export class SetupFailed extends Error {
   override readonly name = 'SetupFailed';
   constructor(cause: unknown) {
-    super(`the application's setup failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    super(`the application's setup failed: ${wordsOf(cause)}`, {
       cause,
     });
   }

@@ -127,9 +127,7 @@ function replier(answer: SmtpAnswer, drop: () => void): Reply {
     done(Object.assign(new Error(text), { responseCode: code }));
   };
   return (stage, about, done) => {
-    const said = answer(stage, about);
-    if (said instanceof Promise) said.then((later) => say(later, stage, done), done);
-    else say(said, stage, done);
+    (async () => answer(stage, about))().then((said) => say(said, stage, done), done);
   };
 }
 

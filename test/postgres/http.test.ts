@@ -5,18 +5,26 @@ import { z } from 'zod';
 import orders from '../../app/index.ts';
 import { defineAction } from '../../src/define/action.ts';
 import { freePort } from '../../dev/free-port.ts';
+import { ActionError } from '../../src/define/action-error.ts';
 import { defineApp } from '../../src/define/app.ts';
+import { defineJob } from '../../src/define/job.ts';
 import { webPart } from '../../src/http/part.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 import { apiKey, testWeb, type TestWeb } from '../support/web.ts';
 
+const counted = defineJob({
+  name: 'counted',
+  payload: z.object({ n: z.int().max(9) }),
+  handler: () => undefined,
+});
+let answer: () => unknown = () => undefined;
 let slowRuns = 0;
 const handler = async (_: unknown, args: unknown): Promise<unknown> => args;
 const app = defineApp({
   events: orders.events,
   listeners: orders.listeners,
-  jobs: orders.jobs,
+  jobs: [...orders.jobs, counted],
   actions: [
     ...orders.actions,
     defineAction({
@@ -64,6 +72,21 @@ const app = defineApp({
         slowRuns += 1;
         await ctx.db.query('select pg_sleep(0.2)');
       },
+    }),
+    defineAction({
+      name: 'answer',
+      args: z.object({}),
+      access: 'public',
+      handler: async (ctx) => {
+        await ctx.jobs.dispatch(counted, { n: 1 });
+        return answer();
+      },
+    }),
+    defineAction({
+      name: 'pass',
+      args: z.object({ n: z.number() }),
+      access: 'public',
+      handler: (ctx, { n }) => ctx.jobs.dispatch(counted, { n }),
     }),
     defineAction({ name: 'inner', args: z.object({}), access: 'system', handler }),
   ],
@@ -382,6 +405,105 @@ describe('answers', () => {
       expect.stringMatching(/^text\/plain; version=0\.0\.4/),
     ]);
     expect(body['text']).toContain('waybill_outbox_messages');
+  });
+});
+
+describe('what an action throws', () => {
+  const post = async (name: string, args: object) => {
+    const response = await web.server.inject({ method: 'POST', url: `/actions/${name}`, payload: args });
+    return {
+      status: response.statusCode,
+      type: response.headers['content-type'],
+      body: response.json<Record<string, unknown>>(),
+    };
+  };
+  const recorded = async (): Promise<number> =>
+    (
+      await database.db.executeSql<{ n: number }>(
+        `select count(*)::int as n from waybill.outbox_messages where name = 'counted'`,
+      )
+    ).rows[0]!.n;
+
+  it.each([
+    [404, 'order_not_found', 'There is no such order'],
+    [400, 'a', 'x'],
+    [409, 'taken', 'Somebody else was first'],
+    [401, 'who', 'Who are you?'],
+    [503, 'later', 'The bank is closed'],
+    [599, 'odd', 'Odd'],
+  ])('A: ActionError %d %s is the answer, and nothing is kept', async (status, code, message) => {
+    answer = () => {
+      throw new ActionError(status, code, message, { cause: new Error('geheim') });
+    };
+    const { body, ...response } = await post('answer', {});
+    expect(response).toEqual({ status, type: 'application/problem+json; charset=utf-8' });
+    expect(body).toMatchObject({
+      status,
+      code,
+      detail: message,
+      type: `urn:waybill:problem:${code}`,
+      requestId: expect.any(String) as string,
+    });
+    expect(JSON.stringify(body)).not.toContain('geheim');
+    expect(await recorded()).toBe(0);
+  });
+
+  it('of another copy of this package, as in CommonJS, it is the same', async () => {
+    answer = () => {
+      throw Object.assign(new Error('There is no such order'), {
+        name: 'ActionError',
+        status: 404,
+        code: 'order_not_found',
+      });
+    };
+    expect(await post('answer', {})).toMatchObject({ status: 404, body: { code: 'order_not_found' } });
+  });
+
+  it.each<[string, unknown[]]>([
+    ['a status that is no error', [200, 'fine', 'x']],
+    ['a status below', [399, 'fine', 'x']],
+    ['a status above', [600, 'fine', 'x']],
+    ['a fraction', [404.5, 'fine', 'x']],
+    ['a status as a text', ['404', 'fine', 'x']],
+    ['NaN', [Number.NaN, 'fine', 'x']],
+    ['a code with spaces', [404, 'not fine', 'x']],
+    ['a code in capitals', [404, 'FINE', 'x']],
+    ['no code', [404]],
+    ['no message', [404, 'fine']],
+    ['an empty message', [404, 'fine', ' ']],
+  ])('ActionError with %s is a bug: 500, with a sentence that says what is wrong', async (_, given) => {
+    answer = () => {
+      throw new (ActionError as new (...args: unknown[]) => Error)(...given);
+    };
+    expect(await post('answer', {})).toMatchObject({
+      status: 500,
+      body: {
+        code: 'action_error_invalid',
+        detail: expect.stringMatching(/ActionError\(status, code, message\)/) as string,
+      },
+    });
+  });
+
+  it.each([[undefined], [null], ['a text'], [7], [{ statusCode: 200 }], [Object.create(null) as object]])(
+    '%j, which is no Error, answers 500',
+    async (value) => {
+      answer = () => {
+        throw value; // oxlint-disable-line typescript/only-throw-error -- other people's code
+      };
+      expect(await post('answer', {})).toMatchObject({ status: 500, body: { code: 'internal_error' } });
+      expect(await recorded()).toBe(0);
+    },
+  );
+
+  it('a payload that does not fit is the action’s mistake: 500, and the field is named', async () => {
+    expect(await post('pass', { n: 10 })).toMatchObject({
+      status: 500,
+      body: {
+        code: 'payload_invalid',
+        detail: expect.stringContaining('n: ') as string,
+        errors: [{ path: 'n' }],
+      },
+    });
   });
 });
 

@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
+import { ActionError } from '../../src/define/action-error.ts';
 import { failureOf, PermanentError, RetryAfter } from '../../src/delivery/failure.ts';
 import { EmailError } from '../../src/email/error.ts';
 import { WaybillError } from '../../src/outbox/errors.ts';
@@ -28,6 +29,21 @@ test.each([
     { type: 'transient', message: 'threw an object that cannot be shown, which is no Error' },
   ],
   ['a permanent one', new PermanentError('gone'), { type: 'permanent', message: 'gone' }],
+  [
+    'an answer for a caller',
+    new ActionError(404, 'gone', 'It is gone'),
+    { type: 'permanent', message: 'gone: It is gone' },
+  ],
+  [
+    'an answer that may pass',
+    new ActionError(503, 'later', 'Ask later'),
+    { type: 'transient', message: 'later: Ask later' },
+  ],
+  [
+    'too many of them',
+    new ActionError(429, 'slow', 'Slow down'),
+    { type: 'transient', message: 'slow: Slow down' },
+  ],
   [
     'a wish in words',
     new RetryAfter('30s', 'busy'),
@@ -125,4 +141,23 @@ test('anything at all gives a failure', () => {
       expect(message.isWellFormed() && !message.includes('\0')).toBe(true);
     }),
   );
+});
+
+test.each([
+  [Number.NaN],
+  [-1],
+  [Infinity],
+  [1e300],
+  ['soon'],
+  ['30'],
+  [''],
+  [undefined],
+  [null],
+  [new Date()],
+  [{}],
+  [[5]],
+  [Symbol('x')],
+  [5n],
+])('RetryAfter(%s) says what it takes', (delay) => {
+  expect(() => new RetryAfter(delay as number)).toThrow(/milliseconds or a duration such as '30s'/);
 });
