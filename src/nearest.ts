@@ -1,9 +1,14 @@
 // The known word that was probably meant.
 
+/** Nobody mistypes a longer word. */
+const longest = 200;
+
 /** Undefined when none is near: at most two typing errors, and fewer than half of the word. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
+  if (word.length > longest) return undefined; // the distance costs the product of two lengths
   const limit = Math.min(2, Math.floor((word.length - 1) / 2));
   return known
+    .filter((candidate) => Math.abs(candidate.length - word.length) <= limit)
     .map((candidate) => ({ candidate, distance: typos(word.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ distance }) => distance <= limit)
     .toSorted((a, b) => a.distance - b.distance)[0]?.candidate;

@@ -12,7 +12,7 @@ import {
   type WithPayload,
 } from '../define/context.ts';
 import type { Event } from '../define/event.ts';
-import { eventMessages, jobMessages } from '../define/messages.ts';
+import { eventMessages, jobMessages, withPayload } from '../define/messages.ts';
 import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
@@ -160,24 +160,24 @@ function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> 
     if (emits !== null && !emits.includes(event))
       throw new WaybillError(
         'event_not_declared',
-        `${caller} recorded the event ${event.name}, which it does not declare: add it to its emits`,
+        `${caller} recorded the event ${event?.name}, which it does not declare: add it to its emits`,
       );
-    if (registry && registry.event(event.name) !== event) unknown('event', event.name);
+    if (registry && registry.event(event?.name) !== event) unknown('event', event?.name);
     return enqueue(await eventMessages(event, all));
   }
   async function dispatchMany<S extends z.ZodType>(
     job: JobTarget<S>,
     all: readonly WithPayload<S>[],
   ): Promise<Enqueued[]> {
-    if (registry && (registry.job(job.name) as JobTarget | undefined) !== (job as JobTarget))
-      unknown('job', job.name);
+    if (registry && (registry.job(job?.name) as JobTarget | undefined) !== (job as JobTarget))
+      unknown('job', job?.name);
     return enqueue(await jobMessages(job, all));
   }
   return {
     events: {
       recordMany: (event, all) => scope.hold(() => recordMany(event, all)),
       record: (event, payload, options) =>
-        scope.hold(async () => (await recordMany(event, [{ ...options, payload }]))[0]!),
+        scope.hold(async () => (await recordMany(event, [withPayload(event, payload, options)]))[0]!),
     },
     jobs: {
       cancel: (id) =>
@@ -187,7 +187,7 @@ function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> 
         }),
       dispatchMany: (job, all) => scope.hold(() => dispatchMany(job, all)),
       dispatch: (job, payload, options) =>
-        scope.hold(async () => (await dispatchMany(job, [{ ...options, payload }]))[0]!),
+        scope.hold(async () => (await dispatchMany(job, [withPayload(job, payload, options)]))[0]!),
     },
   };
 }

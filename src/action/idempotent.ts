@@ -20,6 +20,10 @@ export function idempotent<T extends Json | void>(
   key: string,
   fn: () => Promise<T> | T,
 ): Promise<T> {
+  if (typeof fn !== 'function')
+    return Promise.reject(
+      new WaybillError('options_invalid', 'idempotent(ctx, key, fn): fn must be a function'),
+    );
   if (isDeliveryKey(key)) return ctx[onceKey](key, fn) as Promise<T>;
   return Promise.reject(
     new WaybillError('idempotency_key_invalid', 'the key of idempotent has 1 to 255 printable characters'),

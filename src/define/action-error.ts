@@ -1,6 +1,7 @@
 // The error by which an action answers its caller: a status of HTTP, a code and words of the application's own.
 
 import { WaybillError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
 
 /** Statuses after which the same call may well succeed: 4xx of this sort, and 5xx. */
 const passing = [408, 425, 429];
@@ -21,6 +22,7 @@ export class ActionError extends Error {
    * @throws WaybillError `action_error_invalid`
    */
   constructor(status: number, code: string, message: string, options?: ErrorOptions) {
+    if (options !== undefined) checkOptions('ActionError', options, ['cause']);
     super(typeof message === 'string' ? message : '', options);
     const wrong = problemOf(status, code, message);
     if (wrong !== undefined)

@@ -5,7 +5,7 @@ import type { ActionContext } from './context.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Event } from './event.ts';
 import { milliseconds, type Duration } from './retry.ts';
-import { checkArgumentsSchema, checkOptions, checkSchema, refuseDefinition } from './shape.ts';
+import { checkArgumentsSchema, checkOptions, checkSchema, refuseDefinition, titleOf } from './shape.ts';
 
 export const accessLevels = ['public', 'authenticated', 'system'] as const;
 export type Access = (typeof accessLevels)[number];
@@ -68,9 +68,9 @@ export function defineAction<
   R extends z.ZodType = z.ZodUnknown,
   const E extends readonly Event[] = readonly [],
 >(options: ActionOptions<A, R, E>): Action<A, R> {
-  const { name, args, access, result, safeToRetry = false, emits = [], handler } = options;
-  const what = `action ${name}`;
+  const what = titleOf('action', options);
   checkOptions(what, options, known);
+  const { name, args, access, result, safeToRetry = false, emits = [], handler } = options;
   checkArgumentsSchema(what, args);
   if (result !== undefined) checkSchema(what, 'result', result);
   if (!accessLevels.includes(access))

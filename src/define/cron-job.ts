@@ -10,7 +10,7 @@ import type { Action } from './action.ts';
 import { jobQueue } from './job.ts';
 import type { Duration } from './retry.ts';
 import { readSchedule } from './schedule.ts';
-import { unknownOptions } from './shape.ts';
+import { unknownOptions } from '../options.ts';
 import { zoneProblem } from './zone.ts';
 
 export const missedTickPolicies = ['latest', 'all'] as const;

@@ -1,7 +1,7 @@
 // An event: something that happened, told to every listener.
 
 import type { z } from 'zod';
-import { checkOptions, checkPayloadSchema } from './shape.ts';
+import { checkOptions, checkPayloadSchema, titleOf } from './shape.ts';
 
 /** `N` is its name, so that the types tell two events with the same payload apart. */
 export type Event<S extends z.ZodType = z.ZodType, N extends string = string> = {
@@ -22,7 +22,7 @@ export const eventQueue = 'events';
 export function defineEvent<S extends z.ZodType, const N extends string>(
   options: EventOptions<S, N>,
 ): Event<S, N> {
-  const what = `event ${options.name}`;
+  const what = titleOf('event', options);
   checkOptions(what, options, ['name', 'payload']);
   checkPayloadSchema(what, options.payload);
   return Object.freeze({ kind: 'event', name: options.name, payload: options.payload });

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Milliseconds } from '../ports.ts';
 import type { HandlerContext, JobTarget } from './context.ts';
 import { milliseconds, retryPolicy, type Duration, type RetryOptions } from './retry.ts';
-import { checkOptions, checkPayloadSchema, refuseDefinition } from './shape.ts';
+import { checkOptions, checkPayloadSchema, refuseDefinition, titleOf } from './shape.ts';
 
 export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   /** One attempt's; then it counts as failed. */
@@ -30,9 +30,9 @@ export type JobOptions<S extends z.ZodType> = {
 export const jobQueue = 'jobs';
 
 export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
-  const { name, payload, handler, queue = jobQueue, concurrency } = options;
-  const what = `job ${name}`;
+  const what = titleOf('job', options);
   checkOptions(what, options, ['name', 'payload', 'queue', 'retry', 'timeout', 'concurrency', 'handler']);
+  const { name, payload, handler, queue = jobQueue, concurrency } = options;
   checkPayloadSchema(what, payload);
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 500))

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { HandlerContext } from './context.ts';
 import { eventQueue, type Event } from './event.ts';
 import { retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
-import { checkOptions, refuseDefinition } from './shape.ts';
+import { checkOptions, refuseDefinition, titleOf } from './shape.ts';
 
 export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly kind: 'listener';
@@ -25,9 +25,9 @@ export type ListenerOptions<S extends z.ZodType> = {
 };
 
 export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>): Listener<S> {
-  const { name, event, handler, queue = eventQueue } = options;
-  const what = `listener ${name}`;
+  const what = titleOf('listener', options);
   checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'handler']);
+  const { name, event, handler, queue = eventQueue } = options;
   if (event?.kind !== 'event') refuseDefinition(what, 'event must be made by defineEvent');
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
   return Object.freeze({

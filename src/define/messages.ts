@@ -2,6 +2,8 @@
 
 import type { z } from 'zod';
 import { prepareEmail } from '../email/email.ts';
+import { WaybillError } from '../errors.ts';
+import { checkOptions } from '../options.ts';
 import type { NewMessage } from '../outbox/message.ts';
 import type { EmailMessage, EnqueueOptions, JobTarget, WithPayload } from './context.ts';
 import { eventQueue, type Event } from './event.ts';
@@ -12,6 +14,7 @@ export async function eventMessages<S extends z.ZodType>(
   event: Event<S>,
   all: readonly WithPayload<S>[],
 ): Promise<NewMessage[]> {
+  checkTarget('event', event);
   return messagesOf(event, { queue: eventQueue }, all);
 }
 
@@ -20,7 +23,15 @@ export async function jobMessages<S extends z.ZodType>(
   job: JobTarget<S>,
   all: readonly WithPayload<S>[],
 ): Promise<NewMessage[]> {
+  checkTarget('job', job);
   return messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts }, all);
+}
+
+/** @throws WaybillError `options_invalid` when it is not made by its define function */
+export function checkTarget(kind: 'event' | 'job', target: unknown): void {
+  if ((target as { readonly kind?: unknown } | null | undefined)?.kind === kind) return;
+  const made = kind === 'job' ? 'defineJob' : 'defineEvent';
+  throw new WaybillError('options_invalid', `the ${kind} to be recorded must be made by ${made}`);
 }
 
 export type EmailDefaults = {
@@ -32,11 +43,26 @@ export type EmailDefaults = {
 /** The queue of emails. */
 export const emailQueue = 'email';
 
+/** What can be said of a message beside its payload. */
+export const enqueueOptions = ['deliveryKey', 'availableAt', 'priority'];
+
+/** @throws WaybillError `options_invalid` */
+export function withPayload<P>(
+  target: { readonly kind: string; readonly name: string },
+  payload: P,
+  options: EnqueueOptions = {},
+): EnqueueOptions & { readonly payload: P } {
+  checkOptions(`${target?.kind} ${target?.name}`, options, enqueueOptions);
+  return { ...options, payload };
+}
+
 /** @throws WaybillError with what is wrong with the email, see docs/errors.md */
-export function emailMessage(
-  { deliveryKey, availableAt, priority, ...email }: EmailMessage,
-  { from, maxAttempts }: EmailDefaults,
-): NewMessage {
+export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDefaults): NewMessage {
+  if (typeof given !== 'object' || given === null) prepareEmail(given, { defaultFrom: from }); // throws, and says so
+  const { deliveryKey, availableAt, priority, ...rest } = given;
+  const email = Object.fromEntries(
+    Object.entries(rest).filter(([, value]) => value !== undefined),
+  ) as typeof rest;
   const payload = prepareEmail(email, { defaultFrom: from });
   return {
     kind: 'email',
@@ -63,6 +89,9 @@ async function messagesOf<S extends z.ZodType>(
 ): Promise<NewMessage[]> {
   const { kind, name } = target;
   const { queue, maxAttempts } = how;
+  if (!Array.isArray(all))
+    throw new WaybillError('options_invalid', `${kind} ${name}: expected a list of { payload, … }`);
+  for (const one of all) checkOptions(`${kind} ${name}`, one, ['payload', ...enqueueOptions]);
   const messages: NewMessage[] = [];
   for (const { payload: given, deliveryKey, availableAt, priority } of all) {
     const payload = await encodePayload(target, given);

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import type { Enqueued, NewMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { ActionContext, EmailMessage, EnqueueOptions, JobTarget } from './context.ts';
-import { emailMessage, eventMessages, jobMessages } from './messages.ts';
+import { emailMessage, enqueueOptions, eventMessages, jobMessages, withPayload } from './messages.ts';
 import { checkOptions } from './shape.ts';
 import { tracedCreate } from '../trace/message.ts';
 
@@ -27,7 +27,8 @@ export function createOutboxEventRecorder(outbox: Recording, origin: Origin = {}
     enqueue(outbox, await eventMessages(event, all), origin);
   return {
     recordMany,
-    record: async (event, payload, options) => (await recordMany(event, [{ ...options, payload }]))[0]!,
+    record: async (event, payload, options) =>
+      (await recordMany(event, [withPayload(event, payload, options)]))[0]!,
   };
 }
 
@@ -39,11 +40,10 @@ export function createOutboxJobDispatcher(outbox: Recording, origin: Origin = {}
   return {
     dispatchMany,
     cancel: (id) => outbox.cancel(id),
-    dispatch: async (job, payload, options) => (await dispatchMany(job, [{ ...options, payload }]))[0]!,
+    dispatch: async (job, payload, options) =>
+      (await dispatchMany(job, [withPayload(job, payload, options)]))[0]!,
   };
 }
-
-const enqueueOptions = ['deliveryKey', 'availableAt', 'priority', 'requestId', 'traceparent'];
 
 /** Records one job. @throws WaybillError `payload_invalid` when the payload does not fit the job's schema */
 export async function enqueueJob<S extends z.ZodType>(
@@ -52,7 +52,7 @@ export async function enqueueJob<S extends z.ZodType>(
   payload: z.output<S>,
   options: EnqueueOptions & Origin = {},
 ): Promise<Enqueued> {
-  checkOptions(`enqueueJob ${job.name}`, options, enqueueOptions);
+  checkOptions(`enqueueJob ${job?.name}`, options, [...enqueueOptions, 'requestId', 'traceparent']);
   const { requestId, traceparent, ...how } = options;
   const messages = await jobMessages(job, [{ ...how, payload }]);
   return (await enqueue(outbox, messages, { requestId, traceparent }))[0]!;

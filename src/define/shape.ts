@@ -1,7 +1,7 @@
 // What every definition has in common: known options, a schema that JSON can carry. What is wrong is said when it is written.
 
 import { z } from 'zod';
-import { nearest } from '../nearest.ts';
+import { checkOptions as checkGiven } from '../options.ts';
 import { WaybillError } from '../outbox/errors.ts';
 
 /** @throws WaybillError `definition_invalid` that names the definition and what is wrong with it */
@@ -9,20 +9,19 @@ export function refuseDefinition(what: string, problem: string): never {
   throw new WaybillError('definition_invalid', `${what}: ${problem}`);
 }
 
-/** Unknown options are typing errors: they would be ignored in silence. */
-export function checkOptions(what: string, given: object, known: readonly string[]): void {
-  const [first] = unknownOptions(given, known);
-  if (first !== undefined) refuseDefinition(what, first);
+/** The options of a definition. @throws WaybillError `definition_invalid` */
+export function checkOptions(
+  what: string,
+  given: unknown,
+  known: readonly string[],
+): asserts given is object {
+  checkGiven(what, given, known, 'definition_invalid');
 }
 
-/** A sentence for each option that is not known. */
-export function unknownOptions(given: object, known: readonly string[]): string[] {
-  return Object.keys(given)
-    .filter((option) => !known.includes(option))
-    .map((option) => {
-      const meant = nearest(option, known);
-      return `there is no option ${option}${meant ? `, was ${meant} meant?` : `; there are ${known.join(', ')}`}`;
-    });
+/** What a definition is called in errors, before anything is known of its options. */
+export function titleOf(kind: string, options: unknown): string {
+  const { name } = (options ?? {}) as { readonly name?: unknown };
+  return typeof name === 'string' ? `${kind} ${name.slice(0, 200)}` : kind;
 }
 
 /**

@@ -87,8 +87,13 @@ export type DrainBounds = {
 
 /** @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option) */
 export function checkedBounds(options: DrainOptions): DrainBounds {
-  checkParts(options);
+  if (typeof options === 'object' && options !== null) checkParts(options);
   checkOptions('drainOutbox', options, drainOptionNames);
+  const { email, instrumentation } = options;
+  if (email !== undefined)
+    checkOptions('drainOutbox: email', email, ['provider', 'from', 'allowed', 'suppressed', 'batching']);
+  if (instrumentation !== undefined)
+    checkOptions('drainOutbox: instrumentation', instrumentation, ['delivered', 'retried', 'deadLettered']);
   const { batchSize = 100, concurrency = 10, leaseMs = 15_000 } = options;
   const inRange = (name: string, value: number, low: number, high: number): void => {
     if (Number.isInteger(value) && value >= low && value <= high) return;

@@ -29,7 +29,7 @@ export function configuredDrain(
   app: App,
   { config, db, handlers, log, workerId }: DrainPorts,
 ): ConfiguredDrain {
-  const mailing = configuredMailing(app, config, db, log);
+  const { close, ...mailing } = configuredMailing(app, config, db, log);
   const options: DrainOptions = {
     log,
     workerId,
@@ -41,5 +41,5 @@ export function configuredDrain(
     // A rate is a matter of the fleet's workers, who book their turns when they claim.
     email: config.emailRate === null ? { ...mailing, from: config.emailFrom ?? undefined } : undefined,
   };
-  return { options, close: mailing.close };
+  return { options, close };
 }

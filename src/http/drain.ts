@@ -37,6 +37,14 @@ export function createOutboxDrainRoute(
 ): DrainRoute {
   const own = ['secret', 'maxBatchSize', 'timeLimitMs', 'onError'];
   checkOptions('createOutboxDrainRoute', options, [...own, ...drainOptionNames]);
+  if (!(
+    options.timeLimitMs === undefined ||
+    (options.timeLimitMs >= 1 && options.timeLimitMs <= longestLimit)
+  ))
+    throw new WaybillError(
+      'drain_options_invalid',
+      'createOutboxDrainRoute: timeLimitMs must be milliseconds from 1 to a day',
+    );
   const { secret, maxBatchSize = 1_000, timeLimitMs = 25_000, onError, ...drainOptions } = options;
   const handler: FetchHandler = async (request) => {
     const requestId = request.headers.get('x-request-id') ?? randomUUID();
@@ -71,6 +79,8 @@ function traceparentIn({ headers }: Request): string | undefined {
   const given = headers.get('traceparent');
   return isTraceparent(given) ? given : undefined;
 }
+
+const longestLimit: Milliseconds = 86_400_000;
 
 const noStore = { 'cache-control': 'no-store' };
 

@@ -3,6 +3,7 @@
 import type { Milliseconds } from '../ports.ts';
 import { keyRunning, repeated, type Kept, type Once } from './once.ts';
 import type { OutboxPort } from './port.ts';
+import { checkOnce } from './requests.ts';
 
 export type MemoryKeys = {
   readonly once: OutboxPort['once'];
@@ -26,6 +27,7 @@ export function createMemoryKeys(now: () => number): MemoryKeys {
 
   function onceIn(kept: Map<string, Entry>): OutboxPort['once'] {
     return async function once(about: Once, make) {
+      checkOnce(about);
       const id = JSON.stringify([about.scope, about.key]);
       const standing = kept.get(id);
       if (standing && now() - standing.at <= (about.maxAgeMs ?? Number.POSITIVE_INFINITY))

@@ -6,6 +6,8 @@ import { checkMessage, type CheckedMessage, type Enqueued, type NewMessage } fro
 import type { Settlement } from './outcome.ts';
 import type { Savepoint } from '../db/transaction.ts';
 import type { OutboxPort, Settled } from './port.ts';
+import { WaybillError } from './errors.ts';
+import { checkClaimRequest, checkFailOptions } from './requests.ts';
 import { checkClaim, newId } from './id.ts';
 import { failedWith } from './failed.ts';
 import { isAllowed } from './transitions.ts';
@@ -26,6 +28,11 @@ export type MemoryTransaction = {
 
 /** @param now the clock of this outbox, in milliseconds since 1970; default: the system's */
 export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
+  if (typeof now !== 'function')
+    throw new WaybillError(
+      'options_invalid',
+      'createMemoryOutbox takes a clock: a function that gives milliseconds',
+    );
   const messages: MemoryMessage[] = [];
   const keys = createMemoryKeys(now);
 
@@ -133,6 +140,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     },
     on: () => outbox,
     async claimBatch(request) {
+      checkClaimRequest(request);
       const due = messages
         .filter((m) => isClaimable(m, request, now()))
         .toSorted(byUrgency)
@@ -144,6 +152,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       return (await settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
     },
     async markFailed(id, claimToken, error, options = {}) {
+      checkFailOptions(options);
       checkClaim('markFailed', id, claimToken);
       return (await settle([failedWith({ id, claimToken }, error, options)])).length === 1;
     },

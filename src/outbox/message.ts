@@ -1,6 +1,7 @@
 // The message: its kinds and limits, what may be recorded and what not (invariant A begins here).
 // JSON in Postgres holds neither U+0000 nor a lone surrogate, and one bad payload would fail a whole batch with its good neighbours (FACTS 3).
 
+import { checkOptions } from '../options.ts';
 import { WaybillError } from './errors.ts';
 
 export const kinds = ['email', 'event', 'listener', 'job', 'action'] as const;
@@ -26,6 +27,20 @@ export type NewMessage = {
   readonly requestId?: string | undefined;
   readonly traceparent?: string | undefined;
 };
+
+const fields = [
+  'kind',
+  'name',
+  'queue',
+  'payload',
+  'maxAttempts',
+  'priority',
+  'availableAt',
+  'deliveryKey',
+  'parentId',
+  'requestId',
+  'traceparent',
+];
 
 /** A message that a worker holds. Only `claimToken` gives the right to settle it (invariant C). */
 export type ClaimedMessage = {
@@ -74,6 +89,7 @@ export type CheckedMessage = Required<
  * `priority_invalid`, `invalid_time`, `request_id_invalid`, `traceparent_invalid`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
+  checkOptions('message', message, fields);
   const { kind, name, queue, availableAt, deliveryKey } = message;
   const { maxAttempts = attemptsOf(kind), priority = 0 } = message;
   if (!kinds.includes(kind))

@@ -14,6 +14,8 @@ import type { Settlement } from './outcome.ts';
 import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
 import { checkId } from './read.ts';
 import { record } from './record.ts';
+import { checkClaimRequest, checkFailOptions, checkOnce } from './requests.ts';
+import { checkOptions } from '../options.ts';
 import { plainEnds } from './plain.ts';
 import { settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
@@ -34,6 +36,7 @@ export function createPostgresOutbox(
   source: Executor | PgLike,
   options: PostgresOutboxOptions = {},
 ): OutboxPort {
+  checkOptions('createPostgresOutbox', options, ['tableName', 'maxPayloadBytes']);
   const db = named(toExecutor(source), options);
   const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
 
@@ -49,6 +52,7 @@ export function createPostgresOutbox(
       return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
     },
     async claimBatch(request: ClaimRequest) {
+      checkClaimRequest(request);
       if (request.limit < 1 || request.ids?.length === 0) return [];
       const lease = [request.limit, request.leaseMs, request.workerId];
       const only = [request.queues ?? null, request.kinds ?? null, request.expired ?? null];
@@ -62,6 +66,7 @@ export function createPostgresOutbox(
       return (await outbox.settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
     },
     async markFailed(id, claimToken, error, options: FailOptions = {}) {
+      checkFailOptions(options);
       checkClaim('markFailed', id, claimToken);
       return (await outbox.settle([failedWith({ id, claimToken }, error, options)])).length === 1;
     },
@@ -77,7 +82,8 @@ export function createPostgresOutbox(
       checkId(id);
       return (await db.executeSql(cancelSql, [id])).rows.length === 1;
     },
-    once(about, make) {
+    async once(about, make) {
+      checkOnce(about);
       return onceOn(db, about, make);
     },
     on(other) {

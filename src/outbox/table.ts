@@ -1,6 +1,7 @@
 // The outbox under a table name of the user's own. The statements are written for `waybill.outbox_messages`; another name is put into
 // their text, validated and quoted. Beside the table stand others, named after it: `…_attempts`, `…_keys`, `…_ledger` and so on.
 
+import { checkOptions } from '../options.ts';
 import { createHash } from 'node:crypto';
 import { migrationText } from '../db/migration-text.ts';
 import { WaybillError } from './errors.ts';
@@ -59,7 +60,9 @@ const files = [
  * Under the standard name they are the engine's own migrations, and `waybill migrate` goes on from there.
  * @throws WaybillError `table_name_invalid`
  */
-export function createPostgresOutboxSetupStatements({ tableName }: TableOptions = {}): string[] {
+export function createPostgresOutboxSetupStatements(options: TableOptions = {}): string[] {
+  checkOptions('createPostgresOutboxSetupStatements', options, ['tableName']);
+  const { tableName } = options;
   const named = tableNamed(tableName);
   const sources = files.map((file) => ({ id: `waybill/${file}`, text: migrationText(file) }));
   const made = sources.flatMap(({ text }) => commands(text)).map(repeatable);

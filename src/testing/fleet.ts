@@ -65,7 +65,9 @@ export async function startTestFleet(options: TestFleetOptions): Promise<TestFle
 
 function fleetOf(db: Database, child: Child): TestFleet {
   let closing: Promise<void> | undefined;
-  async function settled({ timeoutMs = 30_000 }: { readonly timeoutMs?: Milliseconds } = {}) {
+  async function settled(options: { readonly timeoutMs?: Milliseconds } = {}) {
+    checkOptions('settled', options, ['timeoutMs']);
+    const { timeoutMs = 30_000 } = options;
     await poll(child, timeoutMs, async () => {
       const left = await readUnsettled(db, timeoutMs);
       return left.length === 0 ? undefined : `not settled within ${timeoutMs} ms: ${JSON.stringify(left)}`;

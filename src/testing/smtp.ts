@@ -3,6 +3,7 @@
 
 import type { AddressInfo, Socket } from 'node:net';
 import type { SMTPServer, SMTPServerOptions } from 'smtp-server';
+import { checkOptions } from '../options.ts';
 import { WaybillError } from '../outbox/errors.ts';
 
 export type MailAddress = { readonly name: string; readonly address?: string | undefined };
@@ -62,6 +63,8 @@ type Login = FakeSmtpOptions['auth'];
 
 /** @throws WaybillError `package_missing` without smtp-server or postal-mime */
 export async function startFakeSmtpServer(options: FakeSmtpOptions = {}): Promise<FakeSmtpServer> {
+  checkOptions('startFakeSmtpServer', options, ['answer', 'auth']);
+  if (options.auth !== undefined) checkOptions('startFakeSmtpServer: auth', options.auth, ['user', 'pass']);
   const { answer = () => undefined, auth } = options;
   const [{ SMTPServer: Server }, { default: PostalMime }] = await packages();
   const mails: FakeMail[] = [];

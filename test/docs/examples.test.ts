@@ -23,14 +23,18 @@ describe('the examples of the documentation', () => {
   });
 
   const running = pages.filter(({ examples }) => examples.some(({ role }) => role !== 'shown'));
-  it.each(running.map((page) => [page.name, page] as const))('%s: those that say so run', async (_, page) => {
-    const database = await testDatabase();
-    try {
-      await runExamples(page, written, database);
-    } finally {
-      await database.end();
-    }
-  });
+  it.each(running.map((page) => [page.name, page] as const))(
+    '%s: those that say so run',
+    async (_, page) => {
+      const database = await testDatabase();
+      try {
+        await runExamples(page, written, database);
+      } finally {
+        await database.end();
+      }
+    },
+    300_000,
+  ); // a page is a dozen processes, on a machine that may be busy
 });
 
 describe('what tests the examples', () => {

@@ -35,6 +35,7 @@ const shared = [
   'nearest.ts',
   'duration.ts',
   'errors.ts',
+  'options.ts',
   'timer.ts',
   'packages.ts',
   'node-version.ts',
