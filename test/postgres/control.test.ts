@@ -166,7 +166,10 @@ describe('A: what no reading of the text finds is found by the server, and is no
 
   it('a commit inside of do or call fails by itself', async () => {
     const end = await asJob((ctx) => ctx.db.query('do $$ begin commit; end $$'));
-    expect(end).toMatchObject({ status: 'failed', error: 'invalid transaction termination' });
+    expect(end).toMatchObject({
+      status: 'failed',
+      error: expect.stringMatching(/^invalid transaction termination/) as string,
+    });
   });
 });
 
@@ -243,6 +246,10 @@ describe('query builders on ctx.db.client', () => {
       await body(ctx);
       throw new Error('all of it');
     });
-    expect(failing).toMatchObject({ status: 'failed', error: 'all of it', effects: [] });
+    expect(failing).toMatchObject({
+      status: 'failed',
+      error: expect.stringMatching(/^all of it/) as string,
+      effects: [],
+    });
   });
 });

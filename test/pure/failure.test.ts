@@ -83,8 +83,9 @@ test.each([
   const { stack, message, ...rest } = failureOf(thrown);
   const [, words, place] = /^(.*?)( \(at test\/pure\/failure\.test\.ts:\d+:\d+\))?$/.exec(message)!;
   expect({ ...rest, message: words }).toEqual(failure);
-  const meant =
-    thrown instanceof PermanentError || thrown instanceof RetryAfter || thrown instanceof WaybillError;
+  const meant = [PermanentError, RetryAfter, WaybillError, ActionError].some(
+    (kind) => thrown instanceof kind,
+  );
   expect(place !== undefined).toBe(thrown instanceof Error && !meant); // what was thrown on purpose needs none
   expect(stack !== undefined).toBe(thrown instanceof Error);
 });
