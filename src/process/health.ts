@@ -20,7 +20,7 @@ export async function readiness(host: Host): Promise<Readiness> {
 }
 
 function runningCheck({ signal, phase }: Host): Check {
-  const detail = signal.aborted ? 'shutting down' : phase.settingUp ? 'setting up' : undefined;
+  const detail = signal.aborted ? 'shutting down' : phase.setUp ? undefined : 'setting up';
   return { name: 'running', ok: detail === undefined, ...(detail && { detail }) };
 }
 

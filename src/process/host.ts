@@ -40,8 +40,8 @@ export type Host = {
   readonly signal: AbortSignal;
   /** Filled in by the parts that deliver. */
   readonly counts: Counts;
-  /** `settingUp`: the application's setup has not ended yet, and no part runs. */
-  readonly phase: { settingUp: boolean };
+  /** `setUp`: false until the application's setup has ended, where it has one to run. */
+  readonly phase: { setUp: boolean };
 };
 
 export const systemClock: Clock = { now: () => performance.now() };
@@ -109,6 +109,6 @@ export function createHost(
     random: Math.random,
     progress: createProgress(clock),
     counts: { slots: 0, busy: () => 0, queues: [] },
-    phase: { settingUp: false },
+    phase: { setUp: true },
   };
 }

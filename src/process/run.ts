@@ -92,7 +92,7 @@ async function live(
   const { config, log, db, fleet, signal } = host;
   if (!(await reachDatabase(host))) return exitCodes.ok;
   const { parts, life } = await compose(host);
-  host.phase.settingUp = true;
+  host.phase.setUp = false;
   await dropLeftovers();
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
   const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
@@ -109,7 +109,7 @@ async function live(
   );
   growHeapWithWork();
   await during(life, log, async () => {
-    host.phase.settingUp = false;
+    host.phase.setUp = true;
     if (signal.aborted) return; // told to end during setup: nothing is begun
     logStart(host, parts, health?.port);
     await runAll(parts, host, drain);
