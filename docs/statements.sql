@@ -145,7 +145,7 @@ order by number desc limit $3;
 -- email of the inbox
 select message_id as id, sender as "from", recipients, subject, stored_at as "storedAt", octet_length(source) as bytes, html, text, substring(source for position('\x0d0a0d0a'::bytea in source) - 1) as head,
  coalesce((select jsonb_agg(jsonb_build_object('index', a.position - 1, 'filename', a.value -> 'filename',
-                                               'contentType', a.value -> 'contentType') order by a.position)
+                                               'contentType', a.value -> 'contentType', 'cid', a.value -> 'cid') order by a.position)
              from jsonb_array_elements(m.payload -> 'attachments') with ordinality a (value, position)), '[]') as attachments
  from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
 where message_id = $1;

@@ -34,7 +34,8 @@ export type {
   RetriedEvent,
 } from './drain/instrumentation.ts';
 export type { DrainOptions } from './drain/options.ts';
-export { isEmailAddress } from './email/address.ts';
+export { isEmailAddress } from './address/mailbox.ts';
+export type { Attachment, Calendar } from './email/attachment.ts';
 export type { EmailInput, EmailPayload } from './email/email.ts';
 export { EmailError, type EmailFacts } from './email/error.ts';
 export type { EmailBatches, EmailProvider, Handover, Mail, Receipt } from './email/provider.ts';

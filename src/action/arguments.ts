@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import type { Action } from '../define/action.ts';
-import { argumentIssues, issuesText } from '../define/arguments.ts';
+import { argumentIssues, issuesText, mostIssues } from '../define/arguments.ts';
 import { WaybillError } from '../outbox/errors.ts';
 
 /** @throws WaybillError `invalid_arguments` with every issue and its path */
@@ -16,6 +16,6 @@ export async function parseArguments<A extends z.ZodType>(
   throw new WaybillError(
     'invalid_arguments',
     `the arguments of ${action.name} are not right: ${issuesText(issues)}`,
-    issues,
+    issues.slice(0, mostIssues),
   );
 }

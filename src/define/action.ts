@@ -97,12 +97,18 @@ export function defineAction<
   });
 }
 
+const maxRoute = 1_000;
+const segment = /^:?[A-Za-z0-9_.~-]+$/;
+
 function routeOf(what: string, text: string): HttpRoute {
-  const [, verb, path] = /^([A-Z]+) (\/(?:(?::?[A-Za-z0-9_.~-]+)\/?)*)$/.exec(text) ?? [];
+  const [verb, path = '', ...more] = text.length <= maxRoute ? text.split(' ') : [];
   const method = httpMethods.find((one) => one === verb);
-  if (method && path && (path === '/' || !path.endsWith('/'))) return Object.freeze({ method, path });
+  const [root, ...parts] = path.split('/');
+  const right =
+    path === '/' || (root === '' && parts.length > 0 && parts.every((part) => segment.test(part)));
+  if (method && right && more.length === 0) return Object.freeze({ method, path });
   return refuseDefinition(
     what,
-    `http must be a method and a path, such as 'POST /orders' or 'GET /orders/:orderId', not '${text}'`,
+    `http must be a method and a path, such as 'POST /orders' or 'GET /orders/:orderId', not '${text.slice(0, 200)}'`,
   );
 }

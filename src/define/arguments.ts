@@ -19,9 +19,14 @@ export function argumentIssues(
   return [...strange, ...wrong];
 }
 
+/** So many are told: a body of 10,000 wrong elements gets no answer of megabytes. */
+export const mostIssues = 100;
+
 /** `items[0].sku: too short; name: unknown field` */
 export function issuesText(issues: readonly Issue[]): string {
-  return issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  const told = issues.slice(0, mostIssues);
+  const text = told.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  return issues.length > told.length ? `${text}; and ${issues.length - told.length} more` : text;
 }
 
 /** Without waiting, for definitions. A schema that must wait (an asynchronous refinement) is asked when the action runs: no issue. */
@@ -65,12 +70,13 @@ function ofObject(
 ): Issue[] {
   const loose = def.catchall !== undefined && def.catchall._zod.def.type !== 'never';
   const known = Object.keys(def.shape);
+  const fields = `the fields are ${known.join(', ')}`.slice(0, 1_000);
   return Object.entries(value).flatMap(([key, inner]) => {
     const field = Object.hasOwn(def.shape, key) ? def.shape[key] : undefined;
     if (field) return unknownFields(field, inner, [...path, key]);
     if (loose) return [];
     const meant = nearest(key, known);
-    const hint = meant ? `did you mean ${meant}?` : `the fields are ${known.join(', ')}`;
+    const hint = meant ? `did you mean ${meant}?` : fields;
     return [
       {
         path: pathText([...path, key.slice(0, 80)]),

@@ -68,12 +68,18 @@ export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDe
     kind: 'email',
     name: 'email',
     queue: emailQueue,
-    payload,
+    // Every attempt has the date of the first, however often availableAt moves.
+    payload: isTime(availableAt) ? { ...payload, date: availableAt.toISOString() } : payload,
     maxAttempts,
     deliveryKey,
     availableAt,
     priority,
   };
+}
+
+/** What else was given is for the message's own check to refuse. */
+function isTime(given: unknown): given is Date {
+  return given instanceof Date && !Number.isNaN(given.getTime());
 }
 
 type Target<S extends z.ZodType> = {

@@ -14,7 +14,7 @@ export function zoneProblem(zone: unknown): string | undefined {
 
 /** Node takes names in any case, and old names that its own list does not show. */
 function isListed(zone: string): boolean {
-  if (!/^[A-Z][A-Za-z_]+(\/[A-Z][A-Za-z0-9_+-]+)+$/.test(zone)) return false;
+  if (zone.length > longest || !/^[A-Z][A-Za-z_]+(\/[A-Z][A-Za-z0-9_+-]+)+$/.test(zone)) return false;
   try {
     return new Intl.DateTimeFormat('en-US', { timeZone: zone }).resolvedOptions().timeZone !== '';
   } catch {
@@ -22,9 +22,14 @@ function isListed(zone: string): boolean {
   }
 }
 
+/** The longest of the IANA database has 32 characters. */
+const longest = 64;
+
 function near(zone: string): readonly string[] {
+  if (zone.length > longest) return [];
   if (/^(UCT|GMT|Z|ZULU|UTC)$/i.test(zone)) return ['UTC'];
   const all = Intl.supportedValuesOf('timeZone');
-  const city = all.filter((name) => name.split('/').at(-1)?.toLowerCase() === zone.trim().toLowerCase());
+  const wanted = zone.trim().toLowerCase();
+  const city = all.filter((name) => name.split('/').at(-1)?.toLowerCase() === wanted);
   return city.length > 0 ? city : [nearest(zone, all) ?? []].flat();
 }

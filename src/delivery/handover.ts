@@ -15,7 +15,13 @@ export function handoverOf(
   return {
     messageId: `<${only?.of ?? id}@${domain}>`,
     idempotencyKey: id,
-    date: createdAt,
+    date: dateOf(createdAt, email.date),
     recipients,
   };
+}
+
+/** When it was recorded, or when it became available, if that was later. */
+function dateOf(createdAt: Date, availableAt: string | undefined): Date {
+  const due = availableAt === undefined ? createdAt : new Date(availableAt);
+  return due > createdAt ? due : createdAt;
 }

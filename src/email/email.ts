@@ -1,11 +1,13 @@
 // The email: what callers give, what is stored of it, and every reason to refuse it at enqueue, while somebody can still mend it.
 
 import { z } from 'zod';
-import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { parseAddress, type Address, type AddressInput } from './address.ts';
-import { attachment, bodyText, headers, refuse, subject, unsubscribeUrl, type Attachment } from './parts.ts';
+import { parseAddress, type Address, type AddressInput } from '../address/mailbox.ts';
+import { attachment, calendar, cidProblem, type Attachment, type Calendar } from './attachment.ts';
+import { headers, subject, unsubscribeUrl } from './header.ts';
 import { plainText } from './plain.ts';
+import { refusal } from './refusal.ts';
+import { bodyText, refuse } from './text.ts';
 
 export type Stream = 'transactional' | 'broadcast';
 
@@ -25,6 +27,8 @@ export type EmailInput = {
   readonly text?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly attachments?: readonly Attachment[] | undefined;
+  /** An invitation to an event, or another message about one: another form of the email, beside text and html. */
+  readonly calendar?: Calendar | undefined;
   /** `broadcast`: the same for many, who can unsubscribe; needs `unsubscribeUrl`. Default: `transactional`. */
   readonly stream?: Stream | undefined;
   /** Where one POST unsubscribes the recipient: https, RFC 8058. */
@@ -43,8 +47,11 @@ export type EmailPayload = {
   readonly text?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly attachments?: readonly Attachment[];
+  readonly calendar?: Calendar;
   readonly stream?: Stream;
   readonly unsubscribeUrl?: string;
+  /** When an email for later becomes available, in ISO 8601. */
+  readonly date?: string;
 };
 
 const MAX_RECIPIENTS = 100;
@@ -86,6 +93,7 @@ const shape = {
   text: bodyText.optional(),
   headers: headers.optional(),
   attachments: z.array(attachment).optional(),
+  calendar: calendar.optional(),
   stream: z.enum(['transactional', 'broadcast']).optional(),
   unsubscribeUrl: unsubscribeUrl.optional(),
 };
@@ -99,11 +107,12 @@ const emailSchema = z.strictObject(shape);
  */
 export function prepareEmail(input: unknown, options: { readonly defaultFrom: string | null }): EmailPayload {
   const parsed = emailSchema.safeParse(input, { reportInput: true });
-  if (!parsed.success) throw refusal(parsed.error.issues);
+  if (!parsed.success) throw refusal(parsed.error.issues, fieldsAt);
   const { from, to, cc, bcc, replyTo, html, text, attachments, ...rest } = parsed.data;
   if (!html && !text)
     throw new WaybillError('content_required', 'an email needs html or text that is not empty');
   checkUnsubscribe(rest);
+  checkImages(html, attachments);
   const recipients = distinct({ to, cc, bcc });
   return JSON.parse(
     JSON.stringify({
@@ -118,6 +127,18 @@ export function prepareEmail(input: unknown, options: { readonly defaultFrom: st
   ) as EmailPayload;
 }
 
+function fieldsAt(path: string): readonly string[] {
+  if (path === '') return Object.keys(shape);
+  return Object.keys(path === 'calendar' ? calendar.shape : attachment.shape);
+}
+
+function checkImages(html = '', attachments: readonly Attachment[] = []): void {
+  const problem = cidProblem(html, attachments);
+  if (problem === undefined) return;
+  const { code, path, message } = problem;
+  throw new WaybillError(code, `the email is not valid: ${path}: ${message}`, [{ path, message }]);
+}
+
 /** A part of the email of another message: those of its recipients that its far side refused for the time being. */
 const followUp = z.strictObject({
   /** The message whose email it is. */
@@ -127,6 +148,8 @@ const followUp = z.strictObject({
 
 export type FollowUp = z.output<typeof followUp>;
 
+const stored = z.iso.datetime();
+
 /**
  * What was stored, checked again: a row may have been written by SQL, or edited by hand.
  * @throws WaybillError, ZodError
@@ -135,10 +158,11 @@ export function readEmail(
   payload: unknown,
   options: { readonly defaultFrom: string | null },
 ): { readonly email: EmailPayload; readonly only?: FollowUp } {
-  if (typeof payload !== 'object' || payload === null || !('only' in payload))
-    return { email: prepareEmail(payload, options) };
-  const { only, ...email } = payload;
-  return { email: prepareEmail(email, options), only: followUp.parse(only) };
+  if (typeof payload !== 'object' || payload === null) return { email: prepareEmail(payload, options) };
+  const { only, date, ...given } = payload as { only?: unknown; date?: unknown };
+  const prepared = prepareEmail(given, options);
+  const email = date === undefined ? prepared : { ...prepared, date: stored.parse(date) };
+  return only === undefined ? { email } : { email, only: followUp.parse(only) };
 }
 
 const unsubscribing = /^list-unsubscribe(-post)?$/i;
@@ -177,7 +201,7 @@ function sender(defaultFrom: string | null): Address {
     );
   const parsed = parseAddress(defaultFrom);
   if ('address' in parsed) return parsed;
-  throw new WaybillError(parsed.code, `WAYBILL_EMAIL_FROM: ${parsed.message}`);
+  throw new WaybillError('sender_misconfigured', `WAYBILL_EMAIL_FROM cannot be a sender: ${parsed.message}`);
 }
 
 type Recipients = {
@@ -198,55 +222,4 @@ function distinct(lists: Recipients): { to: Address[]; cc?: Address[]; bcc?: Add
       `the email has ${seen.size} recipients; at most ${MAX_RECIPIENTS} are allowed`,
     );
   return { to, ...(cc.length > 0 ? { cc } : {}), ...(bcc.length > 0 ? { bcc } : {}) };
-}
-
-type Issue = { readonly code: string; readonly path: string; readonly message: string };
-
-/** A field that we do not know comes first: it often explains the others (`too` for `to`). */
-function refusal(found: readonly z.core.$ZodIssue[]): WaybillError {
-  const issues = found.flatMap(explain);
-  const first = issues.find(({ code }) => code === 'unknown_field') ?? issues[0]!;
-  const message = `the email is not valid: ${first.path === '' ? '' : `${first.path}: `}${first.message}`;
-  return new WaybillError(
-    first.code,
-    message,
-    issues.map(({ path, message: text }) => ({ path, message: text })),
-  );
-}
-
-function explain(issue: z.core.$ZodIssue): Issue[] {
-  const path = issue.path.reduce<string>(
-    (text, key) => text + (typeof key === 'number' ? `[${key}]` : `${text && '.'}${String(key)}`),
-    '',
-  );
-  switch (issue.code) {
-    case 'custom':
-      return [{ code: (issue.params as { code: string }).code, path, message: issue.message }];
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownField(path, key));
-    case 'invalid_key':
-      return issue.issues.flatMap(explain).map((inner) => ({ ...inner, path }));
-    case 'invalid_type':
-      if (path === 'subject' && issue.input === undefined)
-        return [{ code: 'subject_required', path, message: 'is missing' }];
-      return [{ code: `must_be_${issue.expected}`, path, message: `must be ${article(issue.expected)}` }];
-    default:
-      return [{ code: 'invalid_email', path, message: issue.message }];
-  }
-}
-
-function unknownField(path: string, key: string): Issue {
-  const shown = key.toWellFormed().replaceAll('\0', '\u2400').slice(0, 80);
-  const known = path === '' ? Object.keys(shape) : Object.keys(attachment.shape);
-  const meant = nearest(shown, known);
-  const hint = meant ? `; was ${meant} meant?` : `; the fields are ${known.join(', ')}`;
-  return {
-    code: 'unknown_field',
-    path: path === '' ? shown : `${path}.${shown}`,
-    message: `is no field of an email${hint}`,
-  };
-}
-
-function article(type: string): string {
-  return /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
 }

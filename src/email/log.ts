@@ -1,7 +1,7 @@
 // The provider `log`: accepts every email and shows it. In development that is the whole message, to be read; in production, where
 // it is nearly always a mistake, one line without content.
 
-import type { Address } from './address.ts';
+import { writeMailbox, type Address } from '../address/mailbox.ts';
 import { headerFields, type EmailPayload } from './email.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
@@ -53,6 +53,7 @@ function readable(email: EmailPayload, messageId: string): string {
       'Attachment',
       `${filename} (${content.length} characters)`,
     ]),
+    ['Calendar', email.calendar && `${email.calendar.method} (${email.calendar.content.length} characters)`],
   ];
   const head = fields.flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]));
   const bodies = [email.text, email.html].filter((body) => body !== undefined);
@@ -61,5 +62,5 @@ function readable(email: EmailPayload, messageId: string): string {
 }
 
 function shown(list: readonly Address[]): string {
-  return list.map(({ name, address }) => (name === undefined ? address : `${name} <${address}>`)).join(', ');
+  return list.map(writeMailbox).join(', ');
 }

@@ -4,7 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { checkId } from '../outbox/read.ts';
-import { attachment as attachmentSchema } from './parts.ts';
+import { attachment as attachmentSchema, withImages } from './attachment.ts';
 
 export type StoredLine = {
   /** Of its message. */
@@ -23,6 +23,8 @@ export type StoredAttachment = {
   readonly filename: string;
   /** What the email says of it; null: left to its filename. */
   readonly contentType: string | null;
+  /** By which the html shows it; null: it does not. */
+  readonly cid: string | null;
 };
 
 export type StoredEmail = StoredLine & {
@@ -74,7 +76,7 @@ export async function listEmails(db: Executor, query: MailboxQuery = {}): Promis
 export const showEmailSql = `
   select ${lineColumns}, html, text, substring(source for position('\\x0d0a0d0a'::bytea in source) - 1) as head,
     coalesce((select jsonb_agg(jsonb_build_object('index', a.position - 1, 'filename', a.value -> 'filename',
-                                                  'contentType', a.value -> 'contentType') order by a.position)
+                                                  'contentType', a.value -> 'contentType', 'cid', a.value -> 'cid') order by a.position)
                 from jsonb_array_elements(m.payload -> 'attachments') with ordinality a (value, position)), '[]') as attachments
     from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
    where message_id = $1`;
@@ -109,6 +111,23 @@ export async function readAttachment(
     throw new WaybillError('not_found', 'the mail has no attachment of this number');
   const { filename, content, encoding } = attachmentSchema.parse(row.attachment);
   return { filename, content: Buffer.from(content, encoding ?? 'utf8') };
+}
+
+/**
+ * The html as a page of its own can show it: with the images that came with the mail.
+ * @returns null when the mail has none
+ * @throws WaybillError `invalid_id`, `not_found`
+ */
+export async function showHtml(db: Executor, id: string): Promise<string | null> {
+  const { html, attachments } = await showEmail(db, id);
+  const urls = new Map<string, string>();
+  for (const { index, cid, contentType, filename } of html === null ? [] : attachments) {
+    const type = /^image\/[a-z0-9.+-]{1,40}/i.exec(contentType ?? `image/${filename.split('.').at(-1)}`)?.[0];
+    if (cid === null || type === undefined) continue;
+    const { content } = await readAttachment(db, id, index);
+    urls.set(cid, `data:${type};base64,${content.toString('base64')}`);
+  }
+  return html === null ? null : withImages(html, urls);
 }
 
 export const emptyInboxSql = `

@@ -37,8 +37,35 @@ function loaded(): { compile: typeof compile } {
   );
 }
 
+/** Elements within one another. Reading takes time with their depth for each of them, so the tags of deeper ones are left out. */
+const maxDepth = 1_000;
+const tag = /<(\/?)([A-Za-z][^\s<>/]*)/g;
+const empty = new Set('area base br col embed hr img input link meta param source track wbr'.split(' '));
+
+/** The html without the tags of elements that are nested deeper; their texts stay. */
+function shallow(html: string): string {
+  let [depth, kept, end] = [0, '', 0];
+  tag.lastIndex = 0;
+  for (let match = tag.exec(html); match; match = tag.exec(html)) {
+    const [, slash, name = ''] = match;
+    if (empty.has(name.toLowerCase())) continue;
+    depth = slash === '/' ? Math.max(0, depth - 1) : depth + 1;
+    if (depth < maxDepth || (slash !== '/' && depth === maxDepth)) continue;
+    const close = html.indexOf('>', tag.lastIndex);
+    kept += html.slice(end, match.index);
+    end = close === -1 ? html.length : close + 1;
+    tag.lastIndex = end;
+  }
+  return kept + html.slice(end);
+}
+
 /** @returns undefined when the html holds no text */
 export function plainText(html: string): string | undefined {
-  const text = converter()(html.slice(0, MAX_HTML).toWellFormed()).replaceAll(/ +$/gm, '').trim();
+  const lines = converter()(shallow(html.slice(0, MAX_HTML)).toWellFormed()).split('\n');
+  // Not with a pattern: one that looks for blanks before a line's end begins anew at each blank.
+  const text = lines
+    .map((line) => line.trimEnd())
+    .join('\n')
+    .trim();
   return text === '' ? undefined : text.replaceAll('\0', '');
 }

@@ -23,7 +23,7 @@ export type Handover = {
   readonly messageId: string;
   /** The same for every attempt. A far side that knows it already does not send again. */
   readonly idempotencyKey: string;
-  /** Becomes the Date: when the message was recorded. */
+  /** Becomes the Date: when the message was recorded, or became available, if that was later. The same for every attempt. */
   readonly date: Date;
   /** Whom this handover is for: those of `to`, `cc` and `bcc` that are to get it now. Never empty. */
   readonly recipients: readonly string[];

@@ -31,8 +31,8 @@ const batchTaken = z.object({
 export function createResendBatches(ask: Ask, failed: Failed): EmailBatches {
   return {
     size,
-    takes({ attachments = [], html = '', text = '' }) {
-      return attachments.length === 0 && html.length + text.length <= maxText;
+    takes({ attachments = [], calendar, html = '', text = '' }) {
+      return attachments.length === 0 && calendar === undefined && html.length + text.length <= maxText;
     },
     async send(mails, { idempotencyKey, signal }) {
       const bodies = mails.map(({ email, about }) => resendBody(email, about));

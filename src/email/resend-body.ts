@@ -1,9 +1,9 @@
 // What Resend is asked to send (resend.com/docs/api-reference/emails/send-email). The same email and handover give the same bytes: Resend
 // compares them with those that it took under the same key.
 
-import type { Address } from './address.ts';
+import { writeMailbox, type Address } from '../address/mailbox.ts';
 import { headerFields, type EmailPayload } from './email.ts';
-import type { Attachment } from './parts.ts';
+import { calendarText, type Attachment, type Calendar } from './attachment.ts';
 import type { Handover, Receipt } from './provider.ts';
 
 /** The tag that names the message: Resend's reports carry it. */
@@ -28,18 +28,19 @@ export type ResendBody = {
 
 export function resendBody(email: EmailPayload, about: Omit<Handover, 'signal'>): ResendBody {
   const { to, cc, bcc, later } = addressees(email, about.recipients);
-  const { from, replyTo = [], subject, html, text, attachments = [] } = email;
+  const { from, replyTo = [], subject, html, text, attachments = [], calendar } = email;
+  const files = calendar ? [...attachments, invitation(calendar)] : attachments;
   const json = JSON.stringify({
-    from: mailbox(from),
-    to: to.map(mailbox),
-    ...(cc.length > 0 && { cc: cc.map(mailbox) }),
-    ...(bcc.length > 0 && { bcc: bcc.map(mailbox) }),
-    ...(replyTo.length > 0 && { reply_to: replyTo.map(mailbox) }),
+    from: writeMailbox(from),
+    to: to.map(writeMailbox),
+    ...(cc.length > 0 && { cc: cc.map(writeMailbox) }),
+    ...(bcc.length > 0 && { bcc: bcc.map(writeMailbox) }),
+    ...(replyTo.length > 0 && { reply_to: replyTo.map(writeMailbox) }),
     subject,
     html,
     text,
     headers: { ...headerFields(email), 'Message-ID': about.messageId },
-    ...(attachments.length > 0 && { attachments: attachments.map(attached) }),
+    ...(files.length > 0 && { attachments: files.map(attached) }),
     tags: [{ name: messageTag, value: about.idempotencyKey }],
   });
   const bare = (list: readonly Address[]) => list.map(({ address }) => address);
@@ -72,17 +73,17 @@ function addressees({ to, cc = [], bcc = [] }: EmailPayload, recipients: readonl
   return { to: shown.slice(0, maxTo), cc: beside, bcc: hidden, later: shown.slice(maxTo) };
 }
 
-/** RFC 5322, section 3.4: a name that is more than words stands in quotes, where nothing of it is syntax. */
-function mailbox({ name, address }: Address): string {
-  if (name === undefined) return address;
-  const words = /^[\p{L}\p{M}\p{N} ]+$/u.test(name);
-  return `${words ? name : `"${name.replaceAll(/["\\]/g, '\\$&')}"`} <${address}>`;
+/** Resend has no other forms of an email beside text and html: an invitation goes as a file, whose type says what it is. */
+function invitation(calendar: Calendar): Attachment {
+  const contentType = `text/calendar; charset=utf-8; method=${calendar.method}`;
+  return { filename: 'invite.ics', content: calendarText(calendar), contentType };
 }
 
-function attached({ filename, content, encoding, contentType }: Attachment): object {
+function attached({ filename, content, encoding, contentType, cid }: Attachment): object {
   return {
     filename,
     content: Buffer.from(content, encoding ?? 'utf8').toString('base64'),
     ...(contentType !== undefined && { content_type: contentType }),
+    ...(cid !== undefined && { content_id: cid }),
   };
 }

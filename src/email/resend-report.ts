@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Transactions } from '../db/transaction.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { noteReport } from '../outbox/note.ts';
-import { parseAddress } from './address.ts';
+import { reportedAddress } from '../address/mailbox.ts';
 import { messageTag } from './resend-body.ts';
 import { suppress } from './suppression.ts';
 import { cleanError } from '../redaction/redact.ts';
@@ -114,10 +114,7 @@ function words({ type, subType, message, reason, diagnosticCode = [] }: Said): s
 
 /** In one order for every report, so that two at once do not wait for one another. What is no address was never sent to by us. */
 function recipientsOf(to: readonly string[]): string[] {
-  const addresses = to.flatMap((text) => {
-    const parsed = parseAddress(text);
-    return 'address' in parsed ? [parsed.address] : [];
-  });
+  const addresses = to.flatMap((text) => reportedAddress(text) ?? []);
   return [...new Set(addresses)].toSorted();
 }
 

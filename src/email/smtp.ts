@@ -143,6 +143,7 @@ function transportSettings(
     tls: { rejectUnauthorized: true, ...(authority !== null && { ca: authority }) },
     ...(login && { auth: login }),
     maxRequeues: 0,
+    maxResponseSize: 65_536, // an answer has some hundred octets; a server that goes on is not waited for
     connectionTimeout: patience,
     greetingTimeout: patience,
     socketTimeout: replyPatience,

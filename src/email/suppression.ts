@@ -5,7 +5,7 @@ import { momentText, withMoments, type Moment } from '../db/moment.ts';
 import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { cleanError } from '../redaction/redact.ts';
-import { parseAddress } from './address.ts';
+import { parseAddress } from '../address/mailbox.ts';
 
 export type Suppression = { readonly address: string; readonly reason: string; readonly since: Moment };
 

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
-import { emptyInbox, listEmails, readAttachment, readSource, showEmail } from '../email/mailbox.ts';
+import { emptyInbox, listEmails, readAttachment, readSource, showEmail, showHtml } from '../email/mailbox.ts';
 import { listPage } from '../inbox/list.ts';
 import { mailPage } from '../inbox/mail.ts';
 import { mailPolicy, pagePolicy } from '../inbox/page.ts';
@@ -42,7 +42,7 @@ export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): v
       return wantsJson(request) ? mail : sendPage(reply, mailPage(mail));
     });
     inbox.get<WithId>('/:id/html', async ({ params: { id } }, reply) => {
-      const { html } = await showEmail(db, id);
+      const html = await showHtml(db, id);
       if (html === null) throw new WaybillError('not_found', 'the mail has no html');
       return sendPage(reply.headers({ ...inert, 'x-dns-prefetch-control': 'off' }), html);
     });

@@ -56,6 +56,7 @@ const statusOf: Readonly<Record<string, number>> = {
   transaction_ended: 500,
   transaction_lost: 500,
   transaction_statement: 500,
+  sender_misconfigured: 500,
   unknown_event: 500,
   unknown_job: 500,
   work_not_awaited: 500,

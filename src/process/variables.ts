@@ -2,6 +2,7 @@
 // so that all problems come to light at once.
 
 import { isIP } from 'node:net';
+import { parseAddress } from '../address/mailbox.ts';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { parseDuration } from '../duration.ts';
@@ -80,12 +81,16 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return value;
   }
 
-  /** `a@b.test` or `Ann <a@b.test>`; each email is checked further when it is enqueued. */
+  /** `a@b.test` or `Ann <a@b.test>`: the same reader checks the sender of each email. */
   function sender(name: string): string | null {
     const value = text(name);
     if (value === undefined) return null;
-    if (!/^(?:[^<>@\r\n]*<[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+>|[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+)$/.test(value))
-      report(name, 'must be an address such as orders@shop.example or Orders <orders@shop.example>');
+    const parsed = parseAddress(value);
+    if (!('address' in parsed))
+      report(
+        name,
+        `must be an address such as orders@shop.example or Orders <orders@shop.example>: ${parsed.message}`,
+      );
     return value;
   }
 
@@ -156,7 +161,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     else if (parsed.username + parsed.password + parsed.search + parsed.hash !== '')
       report(name, 'must have no user, password or parameters');
     else if (parsed.port === '0') report(name, 'names port 0');
-    else return parsed.href.replace(/\/+$/, '');
+    else return withoutSlashes(parsed.href);
     return undefined;
   }
 
@@ -227,6 +232,12 @@ export function reader(env: Env, report: (variable: string, message: string) => 
         if (name.startsWith(prefix) && !asked.has(name)) each(name, [...asked]);
     },
   };
+}
+
+function withoutSlashes(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === '/') end -= 1;
+  return text.slice(0, end);
 }
 
 function isDecodable(text: string): boolean {

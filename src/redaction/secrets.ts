@@ -39,9 +39,9 @@ function partsOf(value: string): string[] {
 function secretsOfUrls(value: string): string[] {
   return [
     value,
-    ...value.split(',').map((item) => item.slice(item.search(/[a-z][a-z0-9+.-]*:\/\//i))),
+    ...value.split(',').map((item) => item.slice(item.search(/(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*:\/\//i))),
   ].flatMap((text) => {
-    const rough = /:\/\/[^:/@\s]*:([^\s]*)@/.exec(text)?.[1];
+    const rough = /:\/\/[^:/@\s]{0,500}:([^\s]{0,500})@/.exec(text)?.[1];
     if (!URL.canParse(text)) return rough === undefined ? [] : [rough];
     const { password, username, hostname, pathname, searchParams } = new URL(text);
     const parameters = [...searchParams].flatMap(([name, one]) => (secretParameter.test(name) ? [one] : []));

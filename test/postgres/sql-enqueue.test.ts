@@ -41,6 +41,18 @@ describe('waybill.enqueue', () => {
     ).toEqual({ id, status: 'pending', duplicate: true });
   });
 
+  it('an email for later has its date in its payload, whoever records it; others do not', async () => {
+    const due = `timestamptz '2040-01-31 09:00:00.123+01'`;
+    const payloadOf = async (id: string) =>
+      (await sql<{ payload: object }>('select payload from waybill.outbox_messages where id = $1', [id]))[0]!
+        .payload;
+    const later = await idOf(`waybill.enqueue('email', 'email', '{"to": 1}', available_at => ${due})`);
+    expect(await payloadOf(later)).toEqual({ to: 1, date: '2040-01-31T08:00:00.123Z' });
+    const job = await idOf(`waybill.enqueue('job', 'grow', '{"to": 1}', available_at => ${due})`);
+    const now = await idOf(`waybill.enqueue('email', 'email', '{"to": 1}')`);
+    expect([await payloadOf(job), await payloadOf(now)]).toEqual([{ to: 1 }, { to: 1 }]);
+  });
+
   it.each([
     ['email', 'email'],
     ['event', 'events'],

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseAddress } from '../../src/email/address.ts';
+import { parseAddress } from '../../src/address/mailbox.ts';
 import { headerFields, prepareEmail } from '../../src/email/email.ts';
 import { emailMessage } from '../../src/define/messages.ts';
 import { WaybillError } from '../../src/outbox/errors.ts';
@@ -293,7 +293,7 @@ describe('refused', () => {
   test('no sender anywhere, or a default that is none', () => {
     expect(refusal(good, null).code).toBe('from_required');
     expect(refusal(good, 'shop')).toMatchObject({
-      code: 'invalid_address',
+      code: 'sender_misconfigured',
       message: expect.stringContaining('WAYBILL_EMAIL_FROM'),
     });
   });

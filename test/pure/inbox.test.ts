@@ -92,7 +92,7 @@ const mail: StoredEmail = {
   html: '<script>alert(1)</script></iframe>',
   text: `${evil} javascript:alert(1) https://x.test/"onmouseover="alert(1)`,
   headers: [{ name: evil, value: evil }],
-  attachments: [{ index: 0, filename: evil, contentType: evil }],
+  attachments: [{ index: 0, filename: evil, cid: null, contentType: evil }],
 };
 
 describe('the pages', () => {

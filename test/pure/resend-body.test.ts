@@ -57,6 +57,25 @@ test('every part has its field', () => {
   expect(later).toEqual([]);
 });
 
+test('images of the html have their content id, and an invitation is a file that says what it is', () => {
+  const content = 'BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR';
+  const { body } = bodyOf({
+    html: '<img src="cid:logo">',
+    attachments: [
+      { filename: 'logo.png', content: 'aGk=', encoding: 'base64', contentType: 'image/png', cid: 'logo' },
+    ],
+    calendar: { method: 'REQUEST', content },
+  });
+  expect(body['attachments']).toEqual([
+    { filename: 'logo.png', content: 'aGk=', content_type: 'image/png', content_id: 'logo' },
+    {
+      filename: 'invite.ics',
+      content: Buffer.from(content).toString('base64'),
+      content_type: 'text/calendar; charset=utf-8; method=REQUEST',
+    },
+  ]);
+});
+
 test('D: every attempt asks for the same bytes', () => {
   const email = { cc: 'carl@b.test', html: '<p>Tea</p>', attachments: [{ filename: 'a', content: 'a' }] };
   expect(bodyOf(email).json).toBe(bodyOf(email).json);

@@ -1,4 +1,4 @@
-// The problem: what is wrong with one piece of an email, as a value that becomes an issue of a WaybillError.
+// The problem: what is wrong with one piece of an email, as a value. Whoever reports it makes an error of it.
 
 export type Problem = { readonly code: string; readonly message: string };
 

@@ -1,0 +1,188 @@
+// Attachments, images in the html, and invitations: each is content that comes with the email. Nothing names a file or a URL, which the
+// sending process would have to read (FACTS 17).
+
+import { z } from 'zod';
+import type { Problem } from '../address/problem.ts';
+import { bodyText, line, refuse } from './text.ts';
+
+export type Attachment = {
+  readonly filename: string;
+  readonly content: string;
+  readonly encoding?: 'utf8' | 'base64' | undefined;
+  readonly contentType?: string | undefined;
+  /** Its name in the html, which shows it as `<img src="cid:logo">`. */
+  readonly cid?: string | undefined;
+};
+
+/** An invitation, or another message about an event (RFC 5546): calendars show it with buttons to accept. */
+export type Calendar = {
+  readonly method: (typeof calendarMethods)[number];
+  /** iCalendar (RFC 5545), with the same METHOD. */
+  readonly content: string;
+};
+
+const calendarMethods = [
+  'PUBLISH',
+  'REQUEST',
+  'REPLY',
+  'ADD',
+  'CANCEL',
+  'REFRESH',
+  'COUNTER',
+  'DECLINECOUNTER',
+] as const;
+
+const filename = line.superRefine((name, ctx) => {
+  const message = filenameProblem(name);
+  if (message !== undefined) refuse(ctx, { code: 'filename_invalid', message });
+});
+
+/** A receiver saves a file under this name: it is a name, not a path, and what it ends with is what it shows. */
+function filenameProblem(name: string): string | undefined {
+  if (name.length === 0 || name.length > 255) return 'must have 1 to 255 characters';
+  if (/[/\\]/.test(name)) return 'must be a name without / and \\, not a path';
+  if (/\p{Bidi_Control}/u.test(name))
+    return 'holds a character that turns the direction of the text, and so hides its end';
+  if (name.includes('=?')) return 'holds =?, which receivers would read as an encoded word: as another name';
+  if (name.trim() !== name || name.endsWith('.'))
+    return 'must not begin or end with a blank, nor end with a dot';
+  return undefined;
+}
+
+const token = "[A-Za-z0-9!#$&'*+.^_`|~-]{1,127}";
+const contentTypeForm = new RegExp(
+  `^${token}/${token}(?: *; *${token}=(?:${token}|"(?:[^"\\\\]|\\\\.)*"))*$`,
+);
+
+const contentType = line.superRefine((type, ctx) => {
+  const message = contentTypeProblem(type);
+  if (message !== undefined) refuse(ctx, { code: 'content_type_invalid', message });
+});
+
+function contentTypeProblem(type: string): string | undefined {
+  if (type.length > 255) return `has ${type.length} characters; at most 255 are allowed`;
+  if (!/^[\x20-\x7e]*$/.test(type) || !contentTypeForm.test(type))
+    return `must look like 'application/pdf' or 'text/plain; charset="UTF-8"'`;
+  // A multipart would need parts, and most of message/… names something that is elsewhere.
+  if (/^multipart\//i.test(type) || (/^message\//i.test(type) && !/^message\/rfc822(?: *;|$)/i.test(type)))
+    return 'a multipart, or a message that is elsewhere, cannot be attached';
+  return undefined;
+}
+
+const cid = line.superRefine((name, ctx) => {
+  if (!/^[A-Za-z0-9._@+-]{1,127}$/.test(name))
+    refuse(ctx, {
+      code: 'cid_invalid',
+      message: "must have 1 to 127 letters, digits, '.', '_', '-', '+' or '@'",
+    });
+});
+
+export const attachment = z
+  .strictObject({
+    filename,
+    content: bodyText,
+    encoding: z.enum(['utf8', 'base64']).optional(),
+    contentType: contentType.optional(),
+    cid: cid.optional(),
+  })
+  .superRefine(({ content, encoding, contentType: type = '' }, ctx) => {
+    const problem = encoding === 'base64' ? base64Problem(content) : longLineProblem(content, type);
+    if (problem)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['content'],
+        message: problem.message,
+        params: { code: problem.code },
+      });
+  });
+
+/** With line ends anywhere and padding that is right or left out: what Buffer would read only in part is refused. */
+function base64Problem(text: string): Problem | undefined {
+  const digits = text.replaceAll(/[\r\n]/g, '').trimEnd();
+  const bare = digits.replace(/={1,2}$/, '');
+  const padding = digits.length - bare.length;
+  const right =
+    /^[A-Za-z0-9+/]*$/.test(bare) && bare.length % 4 !== 1 && (padding === 0 || digits.length % 4 === 0);
+  return right ? undefined : { code: 'invalid_base64', message: 'is not base64' };
+}
+
+/** A message in a message is the one part that may not be encoded (RFC 2046, section 5.2.1), so its own lines go over the wire. */
+function longLineProblem(content: string, type: string): Problem | undefined {
+  if (!/^message\//i.test(type) || content.split(/\r\n|\r|\n/).every((one) => Buffer.byteLength(one) <= 998))
+    return undefined;
+  return { code: 'line_too_long', message: 'a message that is attached has lines of at most 998 octets' };
+}
+
+export const calendar = z
+  .strictObject({ method: z.enum(calendarMethods), content: bodyText })
+  .superRefine(({ method, content }, ctx) => {
+    const message = calendarProblem(method, content);
+    if (message !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['content'], message, params: { code: 'calendar_invalid' } });
+  });
+
+function calendarProblem(method: string, content: string): string | undefined {
+  const lines = content.trim().split(/\r\n|\r|\n/);
+  if (lines[0]?.toUpperCase() !== 'BEGIN:VCALENDAR' || lines.at(-1)?.toUpperCase() !== 'END:VCALENDAR')
+    return 'must be iCalendar, from BEGIN:VCALENDAR to END:VCALENDAR (RFC 5545)';
+  const said = lines
+    .filter((one) => /^METHOD[:;]/i.test(one))
+    .map((one) => one.slice('METHOD:'.length).trim().toUpperCase());
+  return said.length === 1 && said[0] === method
+    ? undefined
+    : `must hold the line METHOD:${method} once, as its method says (RFC 6047, section 2.4)`;
+}
+
+/** As it goes out: its lines end as iCalendar has it (RFC 5545, section 3.1). */
+export function calendarText({ content }: Calendar): string {
+  return content.replaceAll(/\r\n|\r|\n/g, '\r\n');
+}
+
+/** Where html shows a part of its email: in attributes and in styles (RFC 2392). */
+const reference = /(?:=\s*["']?|url\(\s*["']?)cid:([^"'\s<>)]{1,400})/gi;
+
+/** The images that the html shows are attached, each once, and no other part is hidden among them. */
+export function cidProblem(
+  html: string,
+  attachments: readonly Attachment[],
+): (Problem & { readonly path: string }) | undefined {
+  const shown = new Set([...html.matchAll(reference)].map(([, name = '']) => decoded(name)));
+  const given = new Set<string>();
+  for (const [i, { cid: name }] of attachments.entries()) {
+    if (name === undefined) continue;
+    const path = `attachments[${i}].cid`;
+    if (given.has(name))
+      return { code: 'cid_invalid', path, message: `${name} is the cid of another attachment too` };
+    if (!shown.has(name))
+      return {
+        code: 'cid_invalid',
+        path,
+        message: `the html does not show it: write <img src="cid:${name}">, or leave cid away`,
+      };
+    given.add(name);
+  }
+  const missing = [...shown].find((name) => !given.has(name));
+  if (missing === undefined) return undefined;
+  const name = missing.slice(0, 80);
+  return {
+    code: 'cid_not_attached',
+    path: 'html',
+    message: `shows cid:${name}, and no attachment has this cid`,
+  };
+}
+
+/** The html with these URLs in place of its references. */
+export function withImages(html: string, urls: ReadonlyMap<string, string>): string {
+  return html.replaceAll(reference, (whole: string, name: string) => {
+    const url = urls.get(decoded(name));
+    return url === undefined ? whole : whole.slice(0, -'cid:'.length - name.length) + url;
+  });
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // no percent encoding: it is compared as it stands
+  }
+}

@@ -1,0 +1,130 @@
+// Header fields: which an email may have of its own, and that each can be written without a line that a server on the way would break
+// (RFC 5322, section 2.1.1: at most 998 octets). A broken line puts a blank into what it broke, a link for example.
+
+import { z } from 'zod';
+import type { Problem } from '../address/problem.ts';
+import { line, refuse } from './text.ts';
+
+const maxLine = 998;
+const maxValue = 4_000;
+/** Where a line of a header would be broken, a line of nothing but blanks would come to be. */
+const maxBlanks = 60;
+
+/** Fields that the email's own properties, or the machines on the way, decide. */
+const structural =
+  /^(?:from|to|cc|bcc|reply-to|sender|subject|date|message-id|return-path|received|delivered-to|mime-version|dkim-signature|arc-.*|authentication-results|(?:content|resent)-.*)$/i;
+
+/** Values of these are not written as encoded words. */
+const asciiOnly = /^(?:references|in-reply-to|otp-token)$/i;
+
+const headerName = z.string().superRefine((name, ctx) => {
+  if (!/^[A-Za-z0-9-]{1,76}$/.test(name))
+    refuse(ctx, {
+      code: 'header_not_allowed',
+      message: 'a header name has 1 to 76 letters, digits and hyphens',
+    });
+  else if (structural.test(name))
+    refuse(ctx, {
+      code: 'header_not_allowed',
+      message: `the header ${name} is not free: it follows from the email itself`,
+    });
+});
+
+const headerValue = line.superRefine((value, ctx) => {
+  if (value.length > maxValue)
+    refuse(ctx, {
+      code: 'header_too_long',
+      message: `has ${value.length} characters; at most ${maxValue} are allowed`,
+    });
+});
+
+export const headers = z.record(headerName, headerValue).superRefine((given, ctx) => {
+  for (const [name, value] of Object.entries(given)) {
+    const problem = lineProblem(name, value) ?? asciiProblem(name, value);
+    if (problem)
+      ctx.addIssue({
+        code: 'custom',
+        message: problem.message,
+        params: { code: problem.code },
+        path: [name],
+      });
+  }
+});
+
+/** What keeps a field from being written as lines that every server takes as they are. Words that are not ASCII are encoded in pieces. */
+export function lineProblem(name: string, value: string): Problem | undefined {
+  if (value.includes(' '.repeat(maxBlanks + 1)))
+    return { code: 'header_too_long', message: `holds more than ${maxBlanks} blanks in a row` };
+  const octets = name.length + 2 + longestWord(value);
+  if (octets <= maxLine) return undefined;
+  return {
+    code: 'header_too_long',
+    message: `the header ${name.slice(0, 76)} needs a line of ${octets} octets; at most ${maxLine} are allowed, and it can be broken at blanks alone`,
+  };
+}
+
+/** Of those in ASCII. */
+export function longestWord(value: string): number {
+  let longest = 0;
+  for (const word of value.split(' '))
+    if (word.length > longest && /^[\x21-\x7e]*$/.test(word)) longest = word.length;
+  return longest;
+}
+
+/**
+ * The fields as nodemailer is to write them: in ASCII as they were given, folded at blanks. It would encode a value with a quote in it,
+ * and providers that read JSON in a header of their own do not decode it.
+ */
+export function writtenFields(fields: Readonly<Record<string, string>>): Record<string, Written | string> {
+  const written = Object.entries(fields).map(([name, value]): [string, Written | string] => {
+    const asGiven = /^[\x20-\x7e]*$/.test(value) && !asciiOnly.test(name);
+    return [name, asGiven ? { prepared: true, foldLines: true, value } : value];
+  });
+  return Object.fromEntries(written);
+}
+
+type Written = { readonly prepared: true; readonly foldLines: true; readonly value: string };
+
+function asciiProblem(name: string, value: string): Problem | undefined {
+  if (!asciiOnly.test(name) || /^[\x20-\x7e]*$/.test(value)) return undefined;
+  return { code: 'header_not_allowed', message: `the header ${name} takes ASCII alone` };
+}
+
+const maxSubject = 998;
+
+export const subject = line.superRefine((text, ctx) => {
+  if (text.trim() === '') refuse(ctx, { code: 'subject_required', message: 'must not be empty' });
+  if (text.length > maxSubject)
+    refuse(ctx, {
+      code: 'subject_too_long',
+      message: `has ${text.length} characters; at most ${maxSubject} are allowed`,
+    });
+  else if (text.includes(' '.repeat(maxBlanks + 1)))
+    refuse(ctx, { code: 'subject_too_long', message: `holds more than ${maxBlanks} blanks in a row` });
+});
+
+/** RFC 8058, section 3.1: an HTTPS URI. It stands between `<` and `>` in a header. */
+export const unsubscribeUrl = line.transform((text, ctx): string => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'https:' || url.username !== '' || /[<>\s,]/.test(url.href)) {
+    refuse(ctx, {
+      code: 'unsubscribe_url_invalid',
+      message: 'must be a URL like https://shop.example/unsubscribe?id=7, without a comma or a user',
+    });
+    return z.NEVER;
+  }
+  const problem = lineProblem('List-Unsubscribe', `<${url.href}>`);
+  if (problem) refuse(ctx, problem);
+  return url.href;
+});
+
+/** A subject that has no place to be broken at, as encoded words (RFC 2047), which have. Undefined: it can be written as it is. */
+export function encodedSubject(text: string): string | undefined {
+  if (longestWord(text) + 'Subject: '.length <= maxLine) return undefined;
+  const pieces = [''];
+  for (const char of text) {
+    if (Buffer.byteLength(pieces.at(-1)! + char) > 45) pieces.push('');
+    pieces[pieces.length - 1] += char;
+  }
+  return pieces.map((piece) => `=?UTF-8?B?${Buffer.from(piece).toString('base64')}?=`).join('\r\n ');
+}

@@ -1,0 +1,82 @@
+// Every file of src that takes texts apart with patterns or by splitting is in the table of parsers (test/support/parsers.ts), whose times
+// test/pure/linear.test.ts measures, or stands here with the reason why no outside input reaches it.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What reads texts: a pattern with a quantifier, or a split. */
+const reads =
+  /\/(?![/*\s])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])*[*+}](?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])*\/[gimsuvy]*[.,;)\s]|new RegExp\(|\.split\(/;
+
+/** Files whose texts are our own, or the developer's, or bounded before they are read. */
+const exempt: Readonly<Record<string, string>> = {
+  'src/cli/application.ts': "paths of the application's files",
+  'src/cli/commands/outbox-drain.ts': 'an argument of the command line, anchored and bounded',
+  'src/cli/exit.ts': 'codes of our own errors',
+  'src/cron/zones.ts': 'what Intl wrote',
+  'src/db/migrate.ts': 'names of files of migrations',
+  'src/action/submittable.ts': "the author's own statement, its first words",
+  'src/db/diagnosis.ts': 'what Postgres says of a connection',
+  'src/db/session-pool.ts': 'a URL of the configuration, read once',
+  'src/db/settings.ts': 'settings of a session, as Postgres says them',
+  'src/email/error.ts': 'an answer of which 2,000 characters are looked at',
+  'src/email/smtp-rules.ts': 'through decideEmail',
+  'src/metrics/output.ts': 'lines of our own log',
+  'src/node-version.ts': "Node's own version",
+  'src/outbox/id.ts': 'a pattern of a fixed length',
+  'src/cli/commands/outbox-read.ts': 'a stack that was stored, of at most 16,000 characters',
+  'src/db/moment.ts': 'a time as Postgres writes it, anchored',
+  'src/http/origin.ts': 'a header or a path, which Node bounds to 16 kB',
+  'src/outbox/cursor.ts': 'through listMessages',
+  'src/smtp/name.ts': 'the name of this machine, and a sender that was read before',
+  'src/smtp/server.ts': 'through readConfig',
+  'src/redaction/secrets.ts': 'through createRedactor',
+  'src/define/action-error.ts': "a code in the author's sources",
+  'src/define/app.ts': "names in the author's sources",
+  'src/define/caller.ts': 'a stack of our own, made on the spot',
+  'src/define/schedule.ts': 'an expression that readExpression made, of a bounded length',
+  'src/delivery/handover.ts': 'an address that was read before, of at most 254 characters',
+  'src/drain/instrumentation.ts': 'a traceparent of a row, which a constraint bounds',
+  'src/http/drain.ts': 'a header, which Node bounds to 16 kB; anchored',
+  'src/http/inbox.ts': 'a search of at most 1,000 characters, an index of at most 4',
+  'src/http/openapi.ts': "routes of the author's actions",
+  'src/http/server.ts': 'a request id of at most 128 characters; the path, split once',
+  'src/metrics/text.ts': 'names of our own metrics',
+  'src/outbox/table.ts': 'files of sql/, and the name of a table in the sources',
+  'src/process/heap.ts': 'flags of our own',
+  'src/process/variables.ts': 'through readConfig',
+  'src/queue/parcel.ts': "a job's data, ids of a bounded length",
+  'src/scaffold/': "the developer's own sources",
+  'src/testing/': 'for tests alone',
+};
+
+function filesOf(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => join(folder, file));
+}
+
+const code = (file: string): string =>
+  readFileSync(join(root, file), 'utf8').replaceAll(/^\s*(?:\/\/|\*|\/\*\*).*$/gm, '');
+const readers = filesOf('src').filter((file) => reads.test(code(file)));
+const inTable = new Set(
+  [...code('test/support/parsers.ts').matchAll(/from '\.\.\/\.\.\/(src\/[^']+)'/g)].map(([, file]) => file!),
+);
+const isExempt = (file: string): boolean =>
+  Object.keys(exempt).some((one) => (one.endsWith('/') ? file.startsWith(one) : one === file));
+
+it('every file that reads texts has a row in test/support/parsers.ts, or a reason here', () => {
+  expect(readers.filter((file) => !inTable.has(file) && !isExempt(file))).toEqual([]);
+});
+
+it('no reason outlives its file', () => {
+  const superfluous = Object.keys(exempt).filter(
+    (one) => !readers.some((file) => (one.endsWith('/') ? file.startsWith(one) : one === file)),
+  );
+  expect(superfluous).toEqual([]);
+  expect(readers.length).toBeGreaterThan(30);
+});
