@@ -41,6 +41,8 @@ export type Loop = {
   /** One step; gives the delay until the next. */
   readonly step: () => Promise<Milliseconds>;
   readonly wake?: Wake;
+  /** Between steps that fail. Default 5 s. */
+  readonly longestPauseMs?: Milliseconds;
 };
 
 /** When each loop last finished a step, and when it wants its next. */
@@ -99,8 +101,8 @@ export async function runLoop(loop: Loop, ports: LoopPorts): Promise<void> {
       }
     } catch (error) {
       onError(loop.name, error);
-      await createWake().wait(pause, signal); // not the loop's own: a storm of wake-ups must not become a storm of errors
-      pause = Math.min(longestPause, pause * 2);
+      await createWake().wait(Math.min(pause, loop.longestPauseMs ?? longestPause), signal); // not the loop's own: a storm of wake-ups must not become a storm of errors
+      pause = Math.min(loop.longestPauseMs ?? longestPause, pause * 2);
     }
     observe('step', { loop: loop.name });
   }

@@ -6,11 +6,13 @@ import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { parcelChannel } from '../outbox/nudge.ts';
 import { contentsOf, type Contents } from './contents.ts';
+import { onQueue, QueueBroken } from './broken.ts';
+import { install } from './install.ts';
 import { asPgBoss, load, start, type BackendProfile, type BossDatabase } from './instance.ts';
 import { anyOf, bossQueue, dataOf, idsOf, type Parcel } from './parcel.ts';
 
 export type ParcelQueue = Contents & {
-  /** Creates pg-boss's schema where it is missing, also after somebody dropped it. */
+  /** Creates pg-boss's schema where it is missing, and anew where a part of it is; a job in and out of each queue is the proof. */
   install(): Promise<void>;
   /** Creates the queues that are not there. */
   ensure(queues: readonly string[]): Promise<void>;
@@ -47,56 +49,64 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
     return started;
   }
 
-  async function ensure(queues: readonly string[]): Promise<void> {
+  async function ensure(queues: readonly string[]): Promise<PgBoss> {
     const pgBoss = await boss();
     for (const queue of queues) {
       if (known.has(queue)) continue;
       await pgBoss.createQueue(queue, { policy: 'standard', retryLimit: 0, retentionSeconds: yearInSeconds });
       known.add(queue);
     }
+    return pgBoss;
   }
 
+  async function forget(): Promise<void> {
+    known.clear();
+    const before = started;
+    started = undefined;
+    await (await before?.catch(() => undefined))?.stop({ graceful: false, close: false });
+  }
+
+  async function put(tx: Executor, queue: string, parcels: readonly Parcel[]): Promise<void> {
+    const pgBoss = await ensure([queue]);
+    const jobs = parcels.map((parcel) => ({ data: dataOf(parcel), priority: parcel.priority }));
+    const ids = await pgBoss.insert(queue, jobs, { db: here(tx), returnId: true });
+    // It inserts nothing, without an error, into a queue that somebody has deleted.
+    if (ids?.length !== jobs.length) throw new QueueBroken(`the queue ${queue} takes no jobs`);
+  }
+
+  async function takeIn(at: Executor, queue: string, alone: boolean, count: number): Promise<Parcel[]> {
+    const name = bossQueue(queue, alone);
+    const pgBoss = await ensure([name]);
+    const options = { batchSize: count, includeMetadata: true as const, db: asPgBoss(at) };
+    const jobs = await pgBoss.fetch<unknown>(name, options);
+    const its = jobs.map(({ id, retryCount }) => ({ id, retryCount }));
+    if (its.length > 0) await pgBoss.deleteJob(name, its, { db: asPgBoss(at) });
+    return jobs.map(({ priority, data }) => {
+      const any = anyOf(data);
+      return { queue, alone, priority, ids: idsOf(data), ...(any === undefined ? {} : { any }) };
+    });
+  }
+
+  const contents = contentsOf(queueDb);
   return {
-    ...contentsOf(queueDb),
-    ensure,
-    async install() {
-      known.clear();
-      const before = started;
-      started = undefined;
-      await (await before?.catch(() => undefined))?.stop({ graceful: false, close: false });
-      await (await start(queueDb, backend, true, onError)).stop({ graceful: false, close: false });
-    },
+    ready: (queues) => onQueue(() => contents.ready(queues)),
+    depth: () => onQueue(contents.depth),
+    promised: () => onQueue(contents.promised),
+    waiting: (queues) => onQueue(() => contents.waiting(queues)),
+    ensure: (queues) => onQueue(async () => void (await ensure(queues))),
+    install: () => install({ db, queueDb, backend, onError, ensure, forget }),
     async send(tx, parcels) {
       const byQueue = Map.groupBy(parcels, (parcel) => bossQueue(parcel.queue, parcel.alone ?? false));
-      await ensure([...byQueue.keys()]);
-      const pgBoss = await boss();
-      for (const [queue, its] of byQueue) {
-        const jobs = its.map((parcel) => ({ data: dataOf(parcel), priority: parcel.priority }));
-        await pgBoss.insert(queue, jobs, { db: here(tx) });
-      }
+      for (const [queue, its] of byQueue) await onQueue(() => put(tx, queue, its));
       const notify = `select pg_notify('${parcelChannel}', name) from unnest($1::text[]) as q(name)`;
       await tx.executeSql(notify, [[...byQueue.keys()]]);
     },
-    async take(tx, queue, alone, count) {
-      const name = bossQueue(queue, alone);
-      await ensure([name]);
-      const pgBoss = await boss();
-      const takeIn = async (at: Executor): Promise<Parcel[]> => {
-        const options = { batchSize: count, includeMetadata: true as const, db: asPgBoss(at) };
-        const jobs = await pgBoss.fetch<unknown>(name, options);
-        if (jobs.length > 0)
-          await pgBoss.deleteJob(
-            name,
-            jobs.map(({ id, retryCount }) => ({ id, retryCount })),
-            { db: asPgBoss(at) },
-          );
-        return jobs.map(({ priority, data }) => {
-          const any = anyOf(data);
-          return { queue, alone, priority, ids: idsOf(data), ...(any === undefined ? {} : { any }) };
-        });
-      };
-      return shared ? takeIn(tx) : queueDb.transaction(takeIn);
-    },
+    take: (tx, queue, alone, count) =>
+      onQueue(() =>
+        shared
+          ? takeIn(tx, queue, alone, count)
+          : queueDb.transaction((own) => takeIn(own, queue, alone, count)),
+      ),
     async close() {
       await (await started?.catch(() => undefined))?.stop({ graceful: false, close: false });
     },

@@ -4,7 +4,7 @@ import type { Database } from '../db/pool.ts';
 import { areProbesDue, startProbes } from '../outbox/park.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { healing } from './heal.ts';
+import { healing } from '../queue/heal.ts';
 import { pack } from '../queue/pack.ts';
 
 export type ProbeOptions = {

@@ -9,7 +9,7 @@ import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { pack } from '../queue/pack.ts';
 import { createBulk } from './bulk.ts';
-import { healing } from './heal.ts';
+import { healing } from '../queue/heal.ts';
 import { traceSent } from '../trace/message.ts';
 
 export type RelayOptions = {

@@ -5,7 +5,7 @@ import type { Events } from '../metrics/events.ts';
 import { expireLeases, findSuspects, killExhausted, unrelay } from '../outbox/lapsed.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { healing } from './heal.ts';
+import { healing } from '../queue/heal.ts';
 
 export type SweepOptions = {
   readonly db: Executor;

@@ -13,6 +13,7 @@ import { createWake, runLoop } from '../process/loop.ts';
 import { after, pause } from '../timer.ts';
 import type { Part } from '../process/run.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
+import { healing } from '../queue/heal.ts';
 import { createBookmarks } from './bookmarks.ts';
 import { createGatekeeper } from './gatekeeper.ts';
 import { createLeases } from './lease.ts';
@@ -103,7 +104,12 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
         { name: `lease ${queues.join(' ')}`, step: leases.renew },
         { ...common, signal: running.signal },
       );
-      await runLoop({ name: `worker ${queues.join(' ')}`, step: worker.step, wake }, { ...common, signal });
+      const step = healing(queue, worker.step);
+      const longestPauseMs = config.pollIntervalMs; // also without pg-boss, what is due begins within a poll interval
+      await runLoop(
+        { name: `worker ${queues.join(' ')}`, step, wake, longestPauseMs },
+        { ...common, signal },
+      );
       await finish();
       running.abort();
       await Promise.all([listening, renewing]);
