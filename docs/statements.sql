@@ -704,6 +704,17 @@ known as (
   select name from waybill.queues union select queue from lane
   union select queue from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null) select name from known order by name;
 
+-- scrape: processes that stand still
+select r as role, (select count(*)::int from waybill.processes where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as silent,
+     (select count(*)::int from waybill.processes where (stalled <> '{}' and heartbeat_at >= now() - interval '6 seconds') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as stalled
+from unnest('{web,relay,email,jobs,scheduler}'::text[]) r;
+
+-- health: processes that stand still
+select id, role, case when (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') then '{}' else stalled end as stalled,
+      extract(epoch from now() - heartbeat_at)::float8 as "silentSeconds"
+ from waybill.processes
+where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') or (stalled <> '{}' and heartbeat_at >= now() - interval '6 seconds') order by role, id limit 20;
+
 -- scrape: gauges
 with live as (
   select kind, name, status, queue, available_at, claimed_at, counted, true as waiting from waybill.outbox_messages

@@ -26,7 +26,7 @@ export function schedulerPart(host: Host): Part {
       const onError = (error: unknown): void => events.loopFailed('listen', error);
       await Promise.all([
         listen(db, [cronChannel], wake.wake, { signal, checkMs: 10_000, onError }),
-        runLoop({ name: 'scheduler', step: () => scheduler(), wake }, common),
+        runLoop({ name: 'scheduler', step: () => scheduler(), wake, everyMs: 2_000 }, common),
         runLoop({ name: 'cron sweep', step: sweep }, common),
       ]);
     },
@@ -63,7 +63,7 @@ export function withManifest(host: Host, manifest: Manifest, delivers: boolean, 
     async run(signal) {
       const ended = new AbortController();
       const reporting = runLoop(
-        { name: `manifest of ${part.name}`, step },
+        { name: `manifest of ${part.name}`, step, everyMs: reportInterval },
         { signal: AbortSignal.any([signal, ended.signal]), observe, progress, onError: events.loopFailed },
       );
       try {

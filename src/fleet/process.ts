@@ -11,6 +11,10 @@ export async function runRoles(name: string, names: readonly RoleName[]): Promis
   return runProcess(name, async (host) => {
     const cast = await Promise.all(names.map((one) => roles[one](host)));
     const life = cast.find((one) => one.life)?.life ?? {}; // one process, one WAYBILL_APP
-    return { life, parts: cast.map(({ part }) => part) };
+    return {
+      life,
+      runsHandlers: cast.some((one) => one.life !== undefined),
+      parts: cast.map(({ part }) => part),
+    };
   });
 }

@@ -1,16 +1,33 @@
 // Is web alive, is it ready; and the figures of the whole fleet, because nobody can scrape the workers of a PaaS.
 
 import type { FastifyInstance } from 'fastify';
-import { readiness } from '../process/health.ts';
+import { createReadiness, shared, soon, type Check } from '../process/health.ts';
+import { standstills, type Standstill } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { checkMetricsKey } from './auth.ts';
 
+const answerMs = 1_500;
+
+/** Of the others. It takes no part in `ready`: web answers and records all the same, and must not be taken out of service for a worker. */
+function fleetCheck(still: readonly Standstill[]): Check {
+  const detail = still.map(({ id, role, stalled, silentSeconds }) =>
+    stalled.length > 0
+      ? `${role} ${id}: stalled: ${stalled.join(', ')}`
+      : `${role} ${id}: silent for ${Math.round(silentSeconds)} s`,
+  );
+  return { name: 'fleet', ok: still.length === 0, ...(detail.length > 0 && { detail: detail.join('; ') }) };
+}
+
 export function addHealth(server: FastifyInstance, host: Host): void {
+  const readiness = createReadiness(host);
+  const silent = shared(() => standstills(host.db).catch(() => []), host.clock);
   server.get('/livez', async () => ({ ok: true }));
   for (const path of ['/readyz', '/healthz'])
     server.get(path, async (_, reply) => {
-      const state = await readiness(host);
-      return reply.code(state.ready ? 200 : 503).send({ ...state, version: host.version });
+      const [{ ready, checks }, still] = await Promise.all([readiness(), soon(silent(), answerMs, [])]);
+      return reply
+        .code(ready ? 200 : 503)
+        .send({ ready, checks: [...checks, fleetCheck(still)], version: host.version });
     });
   server.get('/metrics', async (request, reply) => {
     checkMetricsKey(request, host.config.metricsKey);

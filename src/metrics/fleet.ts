@@ -5,6 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Metrics } from './catalogue.ts';
 import { fleetGauges } from './gauges.ts';
+import { standstillGauges } from './standstills.ts';
 import { counterText, gaugeText, type Sample } from './text.ts';
 
 export type FleetFigures = {
@@ -20,6 +21,9 @@ const cacheTimes = 20;
 const longestCacheMs: Milliseconds = 60_000;
 /** Prometheus itself waits 10 s: a database that hangs must not take the last figures away as well. */
 const patienceMs: Milliseconds = 4_000;
+
+/** A look at the heartbeats, with each scrape. */
+const standstillMs: Milliseconds = 1_000;
 
 export const addSql = `
   insert into waybill.counters (name, labels, value)
@@ -81,11 +85,12 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
       return flushing;
     },
     async render() {
-      if (cached && clock.now() < cached.freshUntil) return cached.text + staleness(0);
+      const still = await within(standstillMs, standstillGauges(db)).catch(() => '');
+      if (cached && clock.now() < cached.freshUntil) return cached.text + still + staleness(0);
       try {
-        return (await within(patienceMs, readShared())) + staleness(0);
+        return (await within(patienceMs, readShared())) + still + staleness(0);
       } catch {
-        return (cached?.text ?? '') + staleness(1); // the gauge tells; the scrape itself must not fail
+        return (cached?.text ?? '') + still + staleness(1); // the gauge tells; the scrape itself must not fail
       }
     },
   };

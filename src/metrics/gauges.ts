@@ -2,6 +2,7 @@
 // history (invariant I). Every known label set has a sample, 0 where there is nothing: an alert cannot tell "none" from "not there".
 
 import type { Executor } from '../db/executor.ts';
+import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 
 /** The label `queue` has at most this many values, closed queues and those that wait the longest first. */
@@ -99,7 +100,7 @@ const fact = (
 ): GaugeFact => ({ key, name: `waybill_${name}`, help, type, labels });
 
 /** Every figure of `gaugesSql`. */
-export const gaugeFacts: readonly GaugeFact[] = [
+const outboxFacts: readonly GaugeFact[] = [
   fact(
     'messages',
     'outbox_messages',
@@ -165,9 +166,12 @@ export const gaugeFacts: readonly GaugeFact[] = [
   fact('versions', 'build_info', ['version'], 'Versions that run'),
 ];
 
+/** Every figure that the scrape itself reads. */
+export const gaugeFacts: readonly GaugeFact[] = [...outboxFacts, ...standstillFacts];
+
 export async function fleetGauges(db: Executor): Promise<string> {
   const [row] = (await db.executeSql<Record<string, Samples>>(gaugesSql)).rows;
-  return gaugeFacts
+  return outboxFacts
     .map(({ key, name, help, type }) => gaugeText(name, help, row?.[key] ?? [], type))
     .join('');
 }

@@ -162,6 +162,11 @@ export const variables: readonly Variable[] = [
     default: '20s',
     meaning: "from SIGTERM to the end; less than the platform's own",
   },
+  {
+    name: 'WAYBILL_STALL_LIMIT',
+    default: '1m',
+    meaning: 'when a process ends itself whose loop hangs or whose event loop is blocked',
+  },
   { name: 'LOG_LEVEL', default: 'info', meaning: "pino's levels" },
   {
     name: 'TZ',

@@ -61,6 +61,8 @@ export type Config = {
   readonly keyRetentionMs: Milliseconds;
   readonly cronRetentionMs: Milliseconds;
   readonly shutdownGraceMs: Milliseconds;
+  /** A process that stands still for so long ends itself. */
+  readonly stallLimitMs: Milliseconds;
   readonly logLevel: string;
   readonly production: boolean;
 };
@@ -136,6 +138,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     keyRetentionMs: read.duration('WAYBILL_KEY_RETENTION', '90d', '1m', '3650d'),
     cronRetentionMs: read.duration('WAYBILL_CRON_RETENTION', '30d', '1m', '3650d'),
     shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
+    stallLimitMs: read.duration('WAYBILL_STALL_LIMIT', '1m', '2s', '1d'),
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info', {
       verbose: `must be one of ${logLevels.join(', ')}; was debug meant?`,
     }),

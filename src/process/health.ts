@@ -5,18 +5,49 @@ import { createServer, type ServerResponse } from 'node:http';
 import { missingMigrations } from '../db/migrate.ts';
 import { diagnose, type Condition } from '../db/diagnosis.ts';
 import { readOnlyProblem, readStanding } from '../db/standing.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
 import type { Host } from './host.ts';
+import { stalledLoops } from './stall.ts';
 
 export type Check = { readonly name: string; readonly ok: boolean; readonly detail?: string };
 export type Readiness = { readonly ready: boolean; readonly checks: readonly Check[] };
 
-/** A loop whose next step is overdue by this much stands still. */
-const stallMs = 30_000;
+/** Whoever asks gets an answer within this, whatever the database does: a hanging one is one that does not answer. */
+const answerMs = 1_500;
+/** Those who ask within this of one another share what the database said. */
+const freshMs = 500;
 
 /** Not on the way out, loops that go on, the database, its schema. `/livez` asks none of this. */
-export async function readiness(host: Host): Promise<Readiness> {
-  const checks: Check[] = [runningCheck(host), loopsCheck(host), ...(await databaseChecks(host))];
-  return { ready: checks.every((check) => check.ok), checks };
+export function createReadiness(host: Host): () => Promise<Readiness> {
+  const database = shared(() => databaseChecks(host), host.clock);
+  return async () => {
+    const asked = await soon(database(), answerMs, [{ name: 'database', ok: false, detail: away }]);
+    const checks: Check[] = [runningCheck(host), loopsCheck(host), ...asked];
+    return { ready: checks.every((check) => check.ok), checks };
+  };
+}
+
+/** One question at a time, however many ask, and however long it takes. */
+export function shared<T>(ask: () => Promise<T>, clock: Clock): () => Promise<T> {
+  let at = Number.NEGATIVE_INFINITY;
+  let asking: Promise<T> | undefined;
+  let isOver = false;
+  return () => {
+    if (asking && (!isOver || clock.now() - at < freshMs)) return asking;
+    isOver = false;
+    asking = ask().finally(() => {
+      isOver = true;
+      at = clock.now();
+    });
+    return asking;
+  };
+}
+
+/** The answer, or `otherwise` when there is none in time. */
+export function soon<T>(answer: Promise<T>, ms: Milliseconds, otherwise: T): Promise<T> {
+  const late = Promise.withResolvers<T>();
+  const timer = setTimeout(() => late.resolve(otherwise), ms);
+  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
 }
 
 function runningCheck({ signal, phase }: Host): Check {
@@ -26,7 +57,7 @@ function runningCheck({ signal, phase }: Host): Check {
 
 /** When each loop last did its work: polled, swept, scheduled. */
 function loopsCheck({ progress }: Host): Check {
-  const stalled = progress.stalled(stallMs);
+  const stalled = stalledLoops(progress);
   const all = progress
     .loops()
     .map(({ name, ago }) => `${name} ${ago === null ? 'not yet' : `${(ago / 1000).toFixed(1)} s ago`}`);
@@ -80,11 +111,14 @@ export async function serveHealth(
   host: Host,
   port: number,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
+  const ready = createReadiness(host);
   const server = createServer((request, response) => {
-    answer(host, request.url ?? '/', request.headers.authorization, response).catch((error: unknown) => {
-      host.log.error({ err: error }, 'a health request failed');
-      response.destroy();
-    });
+    answer(host, ready, request.url ?? '/', request.headers.authorization, response).catch(
+      (error: unknown) => {
+        host.log.error({ err: error }, 'a health request failed');
+        response.destroy();
+      },
+    );
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -102,6 +136,7 @@ export async function serveHealth(
 
 async function answer(
   host: Host,
+  ready: () => Promise<Readiness>,
   url: string,
   authorization: string | undefined,
   response: ServerResponse,
@@ -109,7 +144,7 @@ async function answer(
   const path = url.split('?')[0];
   if (path === '/livez') return send(response, 200, 'application/json', JSON.stringify({ ok: true }));
   if (path === '/readyz') {
-    const state = await readiness(host);
+    const state = await ready();
     return send(response, state.ready ? 200 : 503, 'application/json', JSON.stringify(state));
   }
   if (path !== '/metrics') return send(response, 404, 'text/plain', 'not found: /livez, /readyz, /metrics\n');

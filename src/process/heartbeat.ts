@@ -1,6 +1,7 @@
 // A process's own row: that it lives, what it is, what it does.
 
 import type { Executor } from '../db/executor.ts';
+import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
 
 export type Counts = {
@@ -19,14 +20,21 @@ export type ProcessRow = {
 };
 
 export const beatSql = `
-  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy)
-  values ($1, $2, $3, $4, $5, $6, $7, $8)
-  on conflict (id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, heartbeat_at = now()`;
+  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+  on conflict (id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, stalled = excluded.stalled,
+         heartbeat_at = now()`;
 
 /** Rows of processes that ended without a word go after this. */
 const forgottenMs: Milliseconds = 3_600_000;
 
-export async function beat(db: Executor, row: ProcessRow, counts: Counts): Promise<void> {
+/** @param stalled names of loops that stand still */
+export async function beat(
+  db: Executor,
+  row: ProcessRow,
+  counts: Counts,
+  stalled: readonly string[] = [],
+): Promise<void> {
   const values = [
     row.id,
     row.role,
@@ -36,8 +44,28 @@ export async function beat(db: Executor, row: ProcessRow, counts: Counts): Promi
     counts.queues,
     counts.slots,
     counts.busy(),
+    stalled,
   ];
   await db.executeSql(beatSql, values);
+}
+
+export type Standstill = {
+  readonly id: string;
+  readonly role: string;
+  /** Loops that stand still; empty for a process that is silent. */
+  readonly stalled: readonly string[];
+  readonly silentSeconds: number;
+};
+
+export const standstillsSql = `
+  select id, role, case when ${isSilent} then '{}' else stalled end as stalled,
+         extract(epoch from now() - heartbeat_at)::float8 as "silentSeconds"
+    from waybill.processes
+   where ${isSilent} or ${isStalled} order by role, id limit 20`;
+
+/** Processes that stand still, or of which a loop does. */
+export async function standstills(db: Executor): Promise<Standstill[]> {
+  return (await db.executeSql<Standstill>(standstillsSql)).rows;
 }
 
 /** On leaving: the own row, and those that nobody will ever remove. */

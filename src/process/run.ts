@@ -11,6 +11,7 @@ import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { outputTo, shieldStreams } from '../metrics/output.ts';
 import { dropLeftovers } from './leftovers.ts';
+import { endWhenStalled, heartbeat, killWhenBlocked, stalledLoops } from './stall.ts';
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
 import { warningsOf } from './warnings.ts';
@@ -19,8 +20,13 @@ import { after, pause } from '../timer.ts';
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
 export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
 
-/** What a process consists of: its parts, and the application whose code they run, if they run any. */
-export type Composition = { readonly parts: readonly Part[]; readonly life: Life };
+/** What a process consists of. */
+export type Composition = {
+  readonly parts: readonly Part[];
+  readonly life: Life;
+  /** Code of the application runs here, and may block the event loop. */
+  readonly runsHandlers: boolean;
+};
 
 export const exitCodes = {
   ok: 0,
@@ -28,6 +34,7 @@ export const exitCodes = {
   usage: 2,
   findings: 3,
   unreachable: 69,
+  stalled: 70,
   configuration: 78,
 } as const;
 
@@ -53,13 +60,14 @@ export async function runProcess(
   const host = createHost(role, configOrExit(), stop.signal);
   const { log, config } = host;
   let signals = 0;
+  let isStalled = false;
   const drain = (reason: string): void => {
     if (stop.signal.aborted) return;
     log.info({ signal: reason, graceMs: config.shutdownGraceMs }, 'stopping: finishing what runs');
     stop.abort();
     after(config.shutdownGraceMs, () => {
       log.error('the grace period is over');
-      process.exit(exitCodes.failed);
+      process.exit(isStalled ? exitCodes.stalled : exitCodes.failed);
     }).unref();
   };
   for (const name of ['SIGTERM', 'SIGINT'] as const)
@@ -68,6 +76,11 @@ export async function runProcess(
       if (signals > 1) process.exit(exitCodes.failed); // whoever asks twice does not want to wait
       drain(name);
     });
+  endWhenStalled(host, (why) => {
+    isStalled = true;
+    log.fatal(`this process stands still and ends: ${why}`);
+    drain('stalled');
+  });
   leaveWithSupervisor(() => drain('supervisor gone')); // no signal: its watchdog's SIGTERM is the first that comes
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {
@@ -81,7 +94,7 @@ export async function runProcess(
     return trouble ? exitCodes.unreachable : exitCodes.failed;
   });
   await outputTo(1).drained(lastLinesMs);
-  process.exit(code);
+  process.exit(isStalled ? exitCodes.stalled : code);
 }
 
 async function live(
@@ -91,20 +104,21 @@ async function live(
 ): Promise<number> {
   const { config, log, db, fleet, signal } = host;
   if (!(await reachDatabase(host))) return exitCodes.ok;
-  const { parts, life } = await compose(host);
+  const { parts, life, runsHandlers } = await compose(host);
   host.phase.setUp = false;
   await dropLeftovers();
+  if (runsHandlers) killWhenBlocked(config.stallLimitMs);
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
   const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
   const beating = new AbortController();
   const step = async (): Promise<number> => {
     for (const { name: loop } of host.progress.loops()) host.metrics.loopErrors.inc({ loop }, 0);
-    await beat(db, row, host.counts);
+    await beat(db, row, host.counts, stalledLoops(host.progress));
     await fleet.flush();
     return heartbeatMs;
   };
   const heart = runLoop(
-    { name: 'heartbeat', step },
+    { name: heartbeat, step, everyMs: heartbeatMs },
     { ...host, signal: beating.signal, onError: host.events.loopFailed },
   );
   growHeapWithWork();

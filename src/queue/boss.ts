@@ -87,7 +87,7 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
     });
   }
 
-  const contents = contentsOf(queueDb);
+  const contents = contentsOf(queueDb, shared ? undefined : db);
   return {
     ready: (queues) => onQueue(() => contents.ready(queues)),
     depth: () => onQueue(contents.depth),

@@ -5,7 +5,7 @@ import type { Lane } from '../outbox/lane.ts';
 import { bossQueue, fromBossQueue, idsOf } from './parcel.ts';
 
 export type Contents = {
-  /** Which of these queues hold parcels, and of which sort. */
+  /** Which of these queues hold parcels, and of which sort. A poll is progress only where the outbox answers too. */
   ready(queues: readonly string[]): Promise<{ readonly queue: string; readonly alone: boolean }[]>;
   /** Messages that parcels in each queue name. */
   depth(): Promise<Map<string, number>>;
@@ -15,11 +15,16 @@ export type Contents = {
   waiting(queues: readonly string[]): Promise<Set<string>>;
 };
 
-export function contentsOf(queueDb: Executor): Contents {
+/** True, and it takes part in the outbox's locks: whoever asks meets a table that is locked or gone. */
+const outboxAnswers = 'not exists (select from waybill.outbox_messages where false)';
+
+/** @param outbox the application's database; undefined: queueDb is the same */
+export function contentsOf(queueDb: Executor, outbox?: Executor): Contents {
   return {
     async ready(queues) {
+      await outbox?.executeSql(`select where ${outboxAnswers}`);
       const sql = `select name from unnest($1::text[]) as q(name)
-        where exists (select from pgboss.job j where j.name = q.name and j.state = 'created')`;
+        where exists (select from pgboss.job j where j.name = q.name and j.state = 'created')${outbox ? '' : ` and ${outboxAnswers}`}`;
       return (await queueDb.executeSql<{ name: string }>(sql, [withAlone(queues)])).rows.map((row) =>
         fromBossQueue(row.name),
       );

@@ -18,6 +18,9 @@ const sweepIntervalMs = 1_000;
 /** How late a probe may begin. */
 const probeIntervalMs = 1_000;
 
+/** A batch takes what the disk takes for it. */
+const pruneIntervalMs = 60_000;
+
 /** From a nudge to the relay's step. A worker that has a free slot has claimed the message long before. */
 const headStartMs = 5;
 
@@ -75,16 +78,24 @@ export function relayPart(host: Host, queue: ParcelQueue): Part {
       const onError = (error: unknown): void => events.loopFailed('listen', error);
       await Promise.all([
         listen(db, [outboxChannel], heard, { signal, checkMs: 10_000, onError }),
-        runLoop({ name: 'relay', step: relayWhenDue, wake }, common),
+        runLoop({ name: 'relay', step: relayWhenDue, wake, everyMs: config.pollIntervalMs }, common),
         runLoop(
-          { name: 'sweep', step: async () => ((await look()).lapsed ? sweep() : sweepIntervalMs) },
+          {
+            name: 'sweep',
+            step: async () => ((await look()).lapsed ? sweep() : sweepIntervalMs),
+            everyMs: sweepIntervalMs,
+          },
           common,
         ),
         runLoop(
-          { name: 'probe', step: async () => ((await look()).probes ? probe() : probeIntervalMs) },
+          {
+            name: 'probe',
+            step: async () => ((await look()).probes ? probe() : probeIntervalMs),
+            everyMs: probeIntervalMs,
+          },
           common,
         ),
-        runLoop({ name: 'prune', step: prune }, common),
+        runLoop({ name: 'prune', step: prune, everyMs: pruneIntervalMs }, common),
       ]);
       await queue.close();
     },

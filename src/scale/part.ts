@@ -24,7 +24,7 @@ export function withAdvice(host: Host, part: Part): Part {
     async run(signal) {
       const ended = new AbortController();
       const advising = runLoop(
-        { name: `autoscale of ${part.name}`, step },
+        { name: `autoscale of ${part.name}`, step, everyMs: interval },
         { signal: AbortSignal.any([signal, ended.signal]), observe, progress, onError: events.loopFailed },
       );
       try {

@@ -1,30 +1,68 @@
 // Claims without pg-boss: whatever is due, straight from the outbox. A worker falls back on it when pg-boss's schema or its database fails, so
 // that their loss delays nothing (DESIGN). Limits and rates of queues hold here too.
 
-import type { Milliseconds } from '../ports.ts';
+import { settingOf } from '../db/executor.ts';
+import type { Clock, Milliseconds, Observe } from '../ports.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
+import { QueueBroken } from '../queue/broken.ts';
 import type { ClaimPorts } from './claim.ts';
 import type { Limits } from './limits.ts';
+import type { Shortcut } from './shortcut.ts';
+import type { Slots } from './slots.ts';
 import type { Turn } from './turn.ts';
 
 export type DirectPorts = {
   readonly queues: readonly string[];
+  readonly slots: Slots;
   readonly claims: ClaimPorts;
   readonly limits: Limits;
-  /** Messages that may start now. */
-  readonly free: () => number;
+  readonly shortcut: Pick<Shortcut, 'asked'>;
+  /** Whether a message that wants the worker for itself is running, or is being claimed. */
+  readonly alone: { is(): boolean; set(now: boolean): void };
   readonly start: (message: ClaimedMessage, since: Milliseconds, turn: Turn | undefined) => void;
-  readonly now: () => Milliseconds;
+  readonly clock: Clock;
+  readonly observe: Observe;
 };
 
+/** pg-boss's schema or its database is at fault, and the outbox may be in order. */
+const isQueues = (error: unknown): boolean =>
+  error instanceof QueueBroken || settingOf(error) === 'QUEUE_DATABASE_URL';
+
+/** The worker's step. Where pg-boss fails it, the step claims without it, and has failed all the same: it is no progress. */
+export function orDirectly(
+  step: () => Promise<Milliseconds>,
+  ports: DirectPorts,
+): () => Promise<Milliseconds> {
+  return async () => {
+    try {
+      return await step();
+    } catch (error) {
+      if (isQueues(error) && !ports.alone.is()) await claimAll(ports);
+      throw error;
+    }
+  };
+}
+
+/** What must run alone is claimed when nothing runs. */
+async function claimAll(ports: DirectPorts): Promise<void> {
+  const { slots, shortcut, alone, observe } = ports;
+  const messages = await claimSome(ports, false);
+  observe('claimed', { direct: true, messages });
+  if (messages > 0 || slots.busy() + shortcut.asked() > 0) return;
+  alone.set(true); // also while it is being claimed; the end of what runs sets it back
+  const began = await claimSome(ports, true).catch(() => 0); // the error that counts is the queue's
+  if (began === 0) alone.set(false);
+}
+
 /** @returns how many began */
-export async function claimDirectly(ports: DirectPorts, expired: boolean): Promise<number> {
-  const { queues, now, start } = ports;
+async function claimSome(ports: DirectPorts, expired: boolean): Promise<number> {
+  const { queues, clock, start, slots, shortcut } = ports;
   let began = 0;
   for (const queue of queues) {
-    const limit = limitOf(queue, ports, expired ? 1 - began : ports.free());
+    const free = expired ? 1 - began : Math.max(0, slots.free() - shortcut.asked());
+    const limit = limitOf(queue, ports, free);
     if (limit <= 0) continue;
-    const since = now();
+    const since = clock.now();
     const { messages, turns } = await claimFrom(queue, limit, expired, ports.claims);
     messages.forEach((message, i) => start(message, since, turns[i]));
     began += messages.length;
@@ -42,13 +80,8 @@ async function claimFrom(queue: string, limit: number, expired: boolean, claims:
   return db.transaction(async (tx) => {
     const booking = await turns?.get(queue)?.(tx, limit);
     const count = booking?.count ?? limit;
-    const messages = await outboxOn(tx).claimBatch({
-      limit: count,
-      leaseMs,
-      workerId,
-      queues: [queue],
-      expired,
-    });
+    const request = { limit: count, leaseMs, workerId, queues: [queue], expired };
+    const messages = await outboxOn(tx).claimBatch(request);
     return { messages, turns: (await booking?.book(messages.length)) ?? [] };
   });
 }

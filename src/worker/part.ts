@@ -101,13 +101,13 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
         onError: (e) => events.loopFailed('listen', e),
       });
       const renewing = runLoop(
-        { name: `lease ${queues.join(' ')}`, step: leases.renew },
+        { name: `lease ${queues.join(' ')}`, step: leases.renew, everyMs: config.leaseMs / 3 },
         { ...common, signal: running.signal },
       );
       const step = healing(queue, worker.step);
       const longestPauseMs = config.pollIntervalMs; // also without pg-boss, what is due begins within a poll interval
       await runLoop(
-        { name: `worker ${queues.join(' ')}`, step, wake, longestPauseMs },
+        { name: `worker ${queues.join(' ')}`, step, wake, longestPauseMs, everyMs: config.pollIntervalMs },
         { ...common, signal },
       );
       await finish();

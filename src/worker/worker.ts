@@ -4,11 +4,9 @@
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Milliseconds, Clock, Observe } from '../ports.ts';
 import type { Wake } from '../process/loop.ts';
-import { settingOf } from '../db/executor.ts';
-import { QueueBroken } from '../queue/broken.ts';
 import type { AttemptPorts } from './attempt.ts';
 import { takeAndClaim, type ClaimPorts } from './claim.ts';
-import { claimDirectly } from './direct.ts';
+import { orDirectly } from './direct.ts';
 import type { Limits } from './limits.ts';
 import { claimOnward, laneAhead } from './onward.ts';
 import type { Pace } from './pace.ts';
@@ -45,10 +43,6 @@ export type Worker = {
 /** What was claimed ahead and found no slot in this time goes back: another worker may have one. */
 const patience: Milliseconds = 100;
 
-/** pg-boss's schema or its database is at fault, and the outbox may be in order. */
-const isQueues = (error: unknown): boolean =>
-  error instanceof QueueBroken || settingOf(error) === 'QUEUE_DATABASE_URL';
-
 export function createWorker(options: WorkerOptions): Worker {
   const { queues, slots, pace, claims, attempts, limits, clock, observe, pollIntervalMs } = options;
   const sources = createSources(queues);
@@ -79,9 +73,10 @@ export function createWorker(options: WorkerOptions): Worker {
     // A hint is taken at once; only when hints never end, the poll comes in between.
     const after = sources.isEmpty() ? pollIntervalMs : 5 * pollIntervalMs;
     if (clock.now() - polledAt < after) return;
-    polledAt = clock.now();
+    const ready = await claims.queue.ready(queues);
+    polledAt = clock.now(); // not before: a poll that failed is none
     fruitless = 0;
-    for (const source of await claims.queue.ready(queues)) sources.add(source);
+    for (const source of ready) sources.add(source);
   }
 
   /** False when nothing was asked for: whatever makes room wakes the loop. */
@@ -128,28 +123,7 @@ export function createWorker(options: WorkerOptions): Worker {
     sources.revive(); // the slot that frees now wakes the loop
   }
 
-  /** What must run alone is claimed when nothing runs. */
-  async function claimWithoutQueue(): Promise<void> {
-    if (reserved) return;
-    const free = (): number => Math.max(0, slots.free() - shortcut.asked());
-    const direct = { queues, claims, limits, free, start, now: () => clock.now() };
-    const began = await claimDirectly(direct, false);
-    reserved = began === 0 && slots.busy() + shortcut.asked() === 0; // also while it is being claimed
-    const alone = reserved ? await claimDirectly(direct, true).catch(() => 0) : 0; // the error that counts is the queue's
-    if (alone === 0) reserved = false; // else the end of it has made room, or will
-    observe('claimed', { direct: true, messages: began });
-  }
-
   async function step(): Promise<Milliseconds> {
-    try {
-      return await stepOnQueue();
-    } catch (error) {
-      if (isQueues(error)) await claimWithoutQueue();
-      throw error; // what was to be done is not done: no progress
-    }
-  }
-
-  async function stepOnQueue(): Promise<Milliseconds> {
     slots.shed(patience);
     await poll();
     const chosen = reserved || (isAloneNext() && slots.busy() + shortcut.asked() > 0) ? [] : next();
@@ -168,8 +142,9 @@ export function createWorker(options: WorkerOptions): Worker {
     return Math.max(1, Math.ceil(Math.min(next, slots.look(patience))));
   }
 
+  const alone = { is: () => reserved, set: (now: boolean) => void (reserved = now) };
   return {
-    step,
+    step: orDirectly(step, { queues, slots, claims, limits, shortcut, alone, start, clock, observe }),
     shortcut,
     hint: sources.hear,
   };

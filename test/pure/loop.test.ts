@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createProgress, createWake, runLoop } from '../../src/process/loop.ts';
+import { heartbeat, lastStall, stalledLoops } from '../../src/process/stall.ts';
 
 const clock = { now: () => 0 };
 const ports = (stop: AbortController, more: object = {}) => ({
@@ -67,12 +68,16 @@ describe('Progress', () => {
     const step = (): Promise<number> => (++steps === 1 ? Promise.resolve(60_000) : hangs.promise);
     const running = runLoop({ name: 'rare', step, wake }, ports(stop, { progress }));
     await vi.waitFor(() => expect(steps).toBe(1));
+    const stalled = (): string[] => stalledLoops(progress);
     now = 60_000;
-    expect(progress.stalled(30_000)).toEqual([]);
+    expect(stalled()).toEqual([]);
     wake.wake();
     await vi.waitFor(() => expect(steps).toBe(2));
-    now = 91_000;
-    expect(progress.stalled(30_000)).toEqual(['rare']);
+    now = 79_000;
+    expect(stalled()).toEqual([]);
+    now = 81_000;
+    expect(stalled()).toEqual(['rare']);
+    expect(progress.loops()).toMatchObject([{ name: 'rare', stepMs: 21_000, overdueMs: 21_000 }]);
     stop.abort();
     hangs.resolve(0);
     await running;
@@ -81,21 +86,70 @@ describe('Progress', () => {
   it('gives a step that was woken early no more time than any other', () => {
     let now = 0;
     const progress = createProgress({ now: () => now });
-    progress.stamp('rare', 60_000);
-    progress.stamp('rare');
-    now = 31_000;
-    expect(progress.stalled(30_000)).toEqual(['rare']);
+    progress.enter('rare', 10_000);
+    progress.begin('rare');
+    progress.end('rare', 60_000);
+    progress.resume('rare');
+    now = 21_000;
+    expect(stalledLoops(progress)).toEqual(['rare']);
   });
 
-  it('names the loops that stand still', () => {
+  it('names the loops that stand still, each by its own interval, of two seconds at the least', () => {
     let now = 0;
     const progress = createProgress({ now: () => now });
-    progress.stamp('slow');
-    now = 500;
-    progress.stamp('quick');
-    now = 1_200;
-    expect(progress.stalled(1_000)).toEqual(['slow']);
-    progress.forget('slow');
-    expect(progress.stalled(1_000)).toEqual([]);
+    progress.enter('slow', 10_000);
+    progress.enter('quick', 50);
+    now = 3_900;
+    expect(stalledLoops(progress)).toEqual([]);
+    now = 4_100;
+    expect(stalledLoops(progress)).toEqual(['quick']);
+    progress.forget('quick');
+    expect(stalledLoops(progress)).toEqual([]);
+  });
+
+  it('takes a step that failed as none', async () => {
+    let now = 0;
+    const progress = createProgress({ now: () => now });
+    const stop = new AbortController();
+    let steps = 0;
+    const step = async (): Promise<number> => {
+      now += 3_000;
+      if (++steps === 3) stop.abort();
+      throw new Error('each time');
+    };
+    const stalls: string[][] = [];
+    const onError = (): void => void stalls.push(stalledLoops(progress));
+    await runLoop(
+      { name: 'failing', step, everyMs: 1_000, longestPauseMs: 1 },
+      ports(stop, { progress, onError }),
+    );
+    expect(stalls).toEqual([[], ['failing'], ['failing']]);
+  });
+});
+
+describe('lastStall', () => {
+  const state = (name: string, over: object = {}) => ({
+    name,
+    ago: 0,
+    isStalled: false,
+    stepMs: 0,
+    everyMs: 2_000,
+    overdueMs: 0,
+    ...over,
+  });
+  const fine = state(heartbeat);
+  it('ends a process for a step that hangs for the limit and ten intervals, and for nothing less', () => {
+    expect(lastStall([fine, state('worker', { stepMs: 59_000 })], 60_000)).toBeUndefined();
+    expect(lastStall([fine, state('worker', { stepMs: 61_000 })], 60_000)).toContain('worker');
+    expect(lastStall([fine, state('prune', { stepMs: 61_000, everyMs: 60_000 })], 60_000)).toBeUndefined();
+    expect(lastStall([fine, state('prune', { stepMs: 601_000, everyMs: 60_000 })], 60_000)).toContain(
+      'prune',
+    );
+  });
+  it('ends it for a loop that only fails while the database answers, and not while it does not', () => {
+    const failing = state('relay', { overdueMs: 301_000, isStalled: true });
+    expect(lastStall([fine, failing], 60_000)).toContain('although the database answers');
+    expect(lastStall([state(heartbeat, { isStalled: true }), failing], 60_000)).toBeUndefined();
+    expect(lastStall([fine, state('relay', { overdueMs: 299_000 })], 60_000)).toBeUndefined();
   });
 });

@@ -12,6 +12,7 @@ import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
 import type { ClaimedMessage } from '../../src/outbox/message.ts';
 import { createWake } from '../../src/process/loop.ts';
+import { QueueBroken } from '../../src/queue/broken.ts';
 import { openQueue } from '../../src/queue/boss.ts';
 import { createRelay } from '../../src/relay/relay.ts';
 import { createSweep } from '../../src/relay/sweep.ts';
@@ -117,7 +118,10 @@ export function startLife({ app, wire, workerId, slots: size, shortcut, began }:
   async function work(): Promise<void> {
     if (shortcut && isFirst) await hear();
     isFirst = false;
-    await relay();
+    await relay().catch((error: unknown) => {
+      if (!(error instanceof QueueBroken)) throw error;
+      return relay(); // the schema is there now
+    });
     for (let i = 0; i < 3; i++) {
       await worker.step();
       await slots.idle();

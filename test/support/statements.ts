@@ -14,6 +14,8 @@ import {
   tellSql,
 } from '../../src/cron/sweep.ts';
 import { gaugesSql } from '../../src/metrics/gauges.ts';
+import { standstillGaugesSql } from '../../src/metrics/standstills.ts';
+import { standstillsSql } from '../../src/process/heartbeat.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import {
   findPlansSql,
@@ -285,6 +287,8 @@ export const statements: Record<string, Statement> = {
   'cron: prune manifests': { sql: pruneManifestsSql, values: () => [30 * 86_400_000], uses: [] },
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
   'known queues': { sql: knownQueuesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  'scrape: processes that stand still': { sql: standstillGaugesSql, values: () => [], uses: [] },
+  'health: processes that stand still': { sql: standstillsSql, values: () => [], uses: [] },
   'scrape: gauges': { sql: gaugesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'autoscale: turn': { sql: takeTurnSql, values: () => [25], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'autoscale: decide': {

@@ -1,0 +1,52 @@
+// Processes that stand still, as their heartbeats tell, and how the scrape shows them. Their statement touches nothing but the heartbeats: where
+// the outbox is locked, the other figures are old and these are not.
+
+import type { Executor } from '../db/executor.ts';
+import { gaugeText, type Sample } from './text.ts';
+
+/** Three heartbeats. */
+const silentAfter = `interval '6 seconds'`;
+/** Longer, and it has ended without a word. */
+const goneAfter = `interval '10 minutes'`;
+
+/** Condition on a row of waybill.processes: stopped, blocked, or cut off. */
+export const isSilent = `(heartbeat_at < now() - ${silentAfter} and heartbeat_at > now() - ${goneAfter})`;
+/** Condition on such a row: a loop of it stands still. */
+export const isStalled = `(stalled <> '{}' and heartbeat_at >= now() - ${silentAfter})`;
+
+const rolesOf = `case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end`;
+
+export const standstillGaugesSql = `
+  select r as role, (select count(*)::int from waybill.processes where ${isSilent} and r = any(${rolesOf})) as silent,
+         (select count(*)::int from waybill.processes where ${isStalled} and r = any(${rolesOf})) as stalled
+    from unnest('{web,relay,email,jobs,scheduler}'::text[]) r`;
+
+export const standstillFacts = [
+  {
+    key: 'silent',
+    name: 'waybill_processes_silent',
+    help: 'Processes without a heartbeat for 6 s to 10 minutes: stopped, blocked, cut off, or killed',
+    type: 'gauge',
+    labels: ['role'],
+  },
+  {
+    key: 'stalled',
+    name: 'waybill_processes_stalled',
+    help: 'Processes of which a loop has finished no step for three of its intervals',
+    type: 'gauge',
+    labels: ['role'],
+  },
+] as const;
+
+type Row = { readonly role: string; readonly silent: number; readonly stalled: number };
+
+export async function standstillGauges(db: Executor): Promise<string> {
+  const { rows } = await db.executeSql<Row>(standstillGaugesSql);
+  return standstillFacts
+    .map(({ key, name, help, type }) => gaugeText(name, help, rows.map(sampleOf(key)), type))
+    .join('');
+}
+
+const sampleOf =
+  (key: 'silent' | 'stalled') =>
+  (row: Row): Omit<Sample, 'name'> => ({ labels: { role: row.role }, value: row[key] });

@@ -1,0 +1,83 @@
+// A process that stands still for good ends itself, so that the platform starts another (DESIGN, promise 6). Its loops are watched from inside;
+// a blocked event loop from a thread beside it.
+
+import { Worker } from 'node:worker_threads';
+import type { Milliseconds } from '../ports.ts';
+import type { LoopState, Progress } from './loop.ts';
+
+export function stalledLoops(progress: Progress): string[] {
+  return progress.loops().flatMap(({ name, isStalled }) => (isStalled ? [name] : []));
+}
+
+/** A step that hangs gets this many of its loop's intervals, and the limit at least. */
+const intervals = 10;
+/** A loop whose steps fail and fail while the database answers: so many limits. A fresh start may heal what this process cannot. */
+const failing = 5;
+
+/** The loop whose success says that the database answers. */
+export const heartbeat = 'heartbeat';
+
+/** @returns why the process should end; undefined while it should not */
+export function lastStall(loops: readonly LoopState[], limitMs: Milliseconds): string | undefined {
+  const answers = loops.some(({ name, isStalled }) => name === heartbeat && !isStalled);
+  for (const { name, stepMs, everyMs, overdueMs } of loops) {
+    if (stepMs > Math.max(limitMs, intervals * everyMs))
+      return `the ${name} loop hangs in a step for ${seconds(stepMs)}`;
+    if (answers && overdueMs > failing * Math.max(limitMs, everyMs))
+      return `the ${name} loop has finished no step for ${seconds(overdueMs)} although the database answers`;
+  }
+  return undefined;
+}
+
+const seconds = (ms: Milliseconds): string => `${Math.round(ms / 1000)} s`;
+
+/** Looks each second. @param end called once, with the reason */
+export function endWhenStalled(
+  { progress, config, signal }: StallPorts,
+  end: (reason: string) => void,
+): void {
+  const timer = setInterval(() => {
+    const reason = signal.aborted ? undefined : lastStall(progress.loops(), config.stallLimitMs);
+    if (reason === undefined) return;
+    clearInterval(timer);
+    end(reason);
+  }, 1_000);
+  timer.unref();
+}
+
+export type StallPorts = {
+  readonly progress: Progress;
+  readonly config: { readonly stallLimitMs: Milliseconds };
+  readonly signal: AbortSignal;
+};
+
+/**
+ * Counts its own seconds in which the event loop counted none: a process that was stopped (SIGSTOP), or whose machine slept, is not at fault.
+ * No signal handler and no exit code is left to a process whose event loop is blocked: it is killed, which platforms show as 137.
+ */
+const watch = `
+  const { workerData: { beats, limit, pid } } = require('node:worker_threads');
+  const { write } = require('node:fs');
+  const text = JSON.stringify({ level: 'fatal', msg: 'the event loop was blocked for ' + limit + ' s: a handler computes without end; the process is killed' }) + '\\n';
+  let last = -1;
+  for (let silent = 0; silent < limit; silent++) {
+    Atomics.wait(beats, 1, 0, 1000);
+    const now = Atomics.load(beats, 0);
+    if (now !== last) silent = -1;
+    last = now;
+  }
+  write(2, text, () => undefined);
+  Atomics.wait(beats, 1, 0, 200);
+  process.kill(pid, 'SIGKILL');`;
+
+/** For processes that run handlers of an application: nothing else computes for long. Not under a debugger, where every pause is a stall. */
+export function killWhenBlocked(limitMs: Milliseconds): void {
+  if (process.execArgv.some((flag) => flag.startsWith('--inspect'))) return;
+  const beats = new Int32Array(new SharedArrayBuffer(8));
+  setInterval(() => void Atomics.add(beats, 0, 1), 500).unref();
+  const workerData = { beats, limit: Math.ceil(limitMs / 1000), pid: process.pid };
+  const resourceLimits = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
+  const thread = new Worker(watch, { eval: true, workerData, resourceLimits, env: {}, execArgv: [] });
+  thread.on('error', () => undefined); // without it, others see the silence of the heartbeat
+  thread.unref();
+}
