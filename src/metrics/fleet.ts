@@ -22,8 +22,26 @@ const longestCacheMs: Milliseconds = 60_000;
 /** Prometheus itself waits 10 s: a database that hangs must not take the last figures away as well. */
 const patienceMs: Milliseconds = 4_000;
 
-/** A look at the heartbeats, with each scrape. */
-const standstillMs: Milliseconds = 1_000;
+/** A look at the heartbeats alone, when the rest did not come. */
+const standstillMs: Milliseconds = 900;
+
+type Figures = { readonly text: string; /** Who stands still. */ readonly still: string };
+
+const endsName = 'waybill_deliveries_total';
+/** As many queues as events tell apart. */
+const most = 100;
+
+/** What processes have flushed, and how attempts ended: counted by whoever settled them, so that no killed process takes any along. */
+export const countersSql = `
+  with queues as (select distinct queue from waybill.outbox_ends order by queue limit ${most}),
+  ends as (
+    select kind, case when queue in (select queue from queues) then queue else 'other' end as queue, outcome, sum(n) as n
+      from waybill.outbox_ends group by 1, 2, 3)
+  select name, labels, sum(value)::float8 as value from (
+    select name, labels, value from waybill.counters
+    union all
+    select '${endsName}', jsonb_build_object('kind', kind, 'queue', queue, 'outcome', outcome), n from ends) c
+   group by name, labels order by name, labels`;
 
 export const addSql = `
   insert into waybill.counters (name, labels, value)
@@ -32,15 +50,16 @@ export const addSql = `
 
 export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock): FleetFigures {
   const flushed = new Map<string, number>();
-  let cached: { readonly text: string; readonly freshUntil: number } | undefined;
-  let reading: Promise<string> | undefined;
+  let cached: (Figures & { readonly freshUntil: number }) | undefined;
+  let reading: Promise<Figures> | undefined;
   let flushing: Promise<void> = Promise.resolve();
 
   async function addNew(): Promise<void> {
     const fresh = (await samplesOf(metrics)).flatMap((sample) => {
       const key = keyOf(sample);
       const before = flushed.get(key);
-      const delta = sample.value - (before ?? 0);
+      // How attempts ended is counted where it is settled (sql/0038_ends.sql): of these series only the zeroes are told.
+      const delta = sample.name === endsName ? 0 : sample.value - (before ?? 0);
       return delta > 0 || before === undefined ? [{ ...sample, key, delta }] : [];
     });
     if (fresh.length === 0) return;
@@ -52,31 +71,34 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     for (const { key, value } of fresh) flushed.set(key, value);
   }
 
-  async function read(): Promise<string> {
-    const { rows } = await db.executeSql<Sample>(
-      'select name, labels, value from waybill.counters order by name, labels',
-    );
+  async function read(): Promise<Figures> {
+    const { rows } = await db.executeSql<Sample>(countersSql);
     const described = await metrics.registry.getMetricsAsJSON();
     const counted = described.filter((metric) => metrics.counted.some((one) => nameOf(one) === metric.name));
-    return counterText(counted, rows) + (await fleetGauges(db));
+    const text = counterText(counted, rows) + (await fleetGauges(db));
+    return { text, still: await standstillGauges(db) };
   }
 
   /** Scrapes that come meanwhile share the reading: a slow database is asked once. */
-  function readShared(): Promise<string> {
+  function readShared(): Promise<Figures> {
     const began = clock.now();
     reading ??= read()
-      .then((text) => {
+      .then((figures) => {
         const now = clock.now();
-        cached = {
-          text,
-          freshUntil: now + Math.min(longestCacheMs, Math.max(cacheMs, cacheTimes * (now - began))),
-        };
-        return text;
+        const freshMs = Math.min(longestCacheMs, Math.max(cacheMs, cacheTimes * (now - began)));
+        cached = { ...figures, freshUntil: now + freshMs };
+        return figures;
       })
       .finally(() => {
         reading = undefined;
       });
     return reading;
+  }
+
+  /** Where the outbox is locked, the heartbeats may answer. */
+  async function lastFigures(): Promise<string> {
+    const still = within(standstillMs, standstillGauges(db)).catch(() => cached?.still ?? '');
+    return (cached?.text ?? '') + (await still) + staleness(1);
   }
 
   return {
@@ -85,12 +107,12 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
       return flushing;
     },
     async render() {
-      const still = await within(standstillMs, standstillGauges(db)).catch(() => '');
-      if (cached && clock.now() < cached.freshUntil) return cached.text + still + staleness(0);
+      if (cached && clock.now() < cached.freshUntil) return cached.text + cached.still + staleness(0);
       try {
-        return (await within(patienceMs, readShared())) + still + staleness(0);
+        const { text, still } = await within(patienceMs, readShared());
+        return text + still + staleness(0);
       } catch {
-        return (cached?.text ?? '') + still + staleness(1); // the gauge tells; the scrape itself must not fail
+        return lastFigures(); // the gauge tells; the scrape itself must not fail
       }
     },
   };

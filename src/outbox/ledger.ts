@@ -11,3 +11,9 @@ export const enter = (taken: string): string => `
 export const enterEach = (taken: string): string => `
   entered as (
     insert into waybill.outbox_ledger (kind, recorded) select kind, 1 from ${taken} where not counted)`;
+
+/** `ended as (…)`: counts how attempts ended, of the rows of `settled`, a CTE with `kind` and `queue` (sql/0038_ends.sql). */
+export const countEnds = (outcome: string): string => `
+  ended as (
+    insert into waybill.outbox_ends (kind, queue, outcome, n)
+    select kind, queue, ${outcome}, count(*) from settled group by 1, 2, 3)`;

@@ -1,6 +1,7 @@
 // Plain ends, those of most messages: one update of their rows settles them, under their claim tokens (invariant C).
 
 import type { Settlement } from './outcome.ts';
+import { countEnds } from './ledger.ts';
 import { guard } from './transitions.ts';
 import { uuidsAsBinary, uuidsAsText } from './uuids.ts';
 
@@ -11,11 +12,13 @@ export function isPlain(settlement: Settlement): boolean {
 }
 
 const deliver = (token: string): string => `
+  with settled as (
   update waybill.outbox_messages m
      set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
          delivered_at = now(), last_error = null, revision = m.revision + 1
    where m.id = any($1::uuid[]) and m.claim_token = ${token} and ${guard('deliver', 'm.status')}
-  returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds`;
+  returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),${countEnds(`'delivered'`)}
+  select id, seconds from settled`;
 
 /** Plain ends of what was claimed together: ids, their token. */
 export const deliverSql = deliver('$2::uuid');

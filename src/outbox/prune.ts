@@ -68,6 +68,15 @@ export const foldLedgerSql = `
     select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind)
   select count(*)::int as n from old`;
 
+/** The same of how attempts ended. */
+export const foldEndsSql = `
+  with old as (
+    delete from waybill.outbox_ends where id = any(array(
+      select id from waybill.outbox_ends order by id limit $1 for update skip locked)) returning *),
+  folded as (
+    insert into waybill.outbox_ends (kind, queue, outcome, n) select kind, queue, outcome, sum(n) from old group by 1, 2, 3)
+  select count(*)::int as n from old`;
+
 /** Bounds the time of one statement; each message recorded is a row of the ledger. */
 const foldLimit = 100_000;
 
@@ -75,6 +84,8 @@ const foldLimit = 100_000;
 export async function pruneBooks(db: Executor, retention: Retention, limit: number): Promise<boolean> {
   await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
   await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
-  const { rows } = await db.executeSql<{ n: number }>(foldLedgerSql, [foldLimit]);
-  return (rows[0]?.n ?? 0) >= foldLimit;
+  const folded = await Promise.all(
+    [foldLedgerSql, foldEndsSql].map((sql) => db.executeSql<{ n: number }>(sql, [foldLimit])),
+  );
+  return folded.some(({ rows }) => (rows[0]?.n ?? 0) >= foldLimit);
 }

@@ -7,10 +7,13 @@ import { noteRows, noteRowsOf } from './note.ts';
 import type { Settlement } from './outcome.ts';
 import { newId } from './id.ts';
 import { insertRows, newRows, recordValues } from './record.ts';
+import { countEnds } from './ledger.ts';
 import { guard } from './transitions.ts';
 
 /** A retryable failure of the last attempt is the end: decided where attempts are counted. */
 const exhausted = `(g.ended = 'failed' and m.attempts >= m.max_attempts)`;
+/** Of a settled row, as metrics call it. */
+const outcome = `case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end`;
 const again = `(g.ended in ('failed', 'released') and not ${exhausted})`;
 
 // The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
@@ -32,7 +35,7 @@ export const settleSql = `
            last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
       from g
      where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
-    returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
+    returning m.id, m.kind, m.queue, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
     select o.id, o.attempts, o.claimed_at, o.claimed_by,
@@ -44,7 +47,7 @@ export const settleSql = `
   noted as (
     insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
     select r.message_id, r.type, r.recipient, r.detail, r.reference
-      from ${noteRows('$21')} join settled s on s.id = r.message_id)
+      from ${noteRows('$21')} join settled s on s.id = r.message_id),${countEnds(outcome)}
   select id, status, seconds from settled`;
 
 /**

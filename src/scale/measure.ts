@@ -11,9 +11,12 @@ export const measureSql = `
   worked as (
     select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
   ended as (
-    select labels ->> 'queue' as queue, sum(value) filter (where name = 'waybill_deliveries_total') as n,
-           sum(value) filter (where name = 'waybill_slot_seconds_total') as seconds
-      from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total') group by 1),
+    select queue, sum(n) as n, sum(seconds) as seconds from (
+      select labels ->> 'queue' as queue, case when name = 'waybill_deliveries_total' then value else 0 end as n,
+             case when name = 'waybill_slot_seconds_total' then value else 0 end as seconds
+        from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total')
+      union all
+      select queue, n, 0 from waybill.outbox_ends) c group by queue),
   flight as (
     select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready,
            coalesce(avg(extract(epoch from now() - claimed_at)) filter (where status = 'sending'), 0)::float8 as age

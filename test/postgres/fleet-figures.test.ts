@@ -75,7 +75,7 @@ describe('the figures of the fleet', () => {
 
   it('have each attempt and each observation once, whoever flushed how often', async () => {
     const [one, two] = [member(), member()];
-    const labels = { kind: 'listener', queue: 'once', outcome: 'retried' };
+    const labels = { queue: 'once' };
     const buckets = { kind: 'listener', outcome: 'retried' };
     for (const [who, times] of [
       [one, 2],
@@ -84,13 +84,13 @@ describe('the figures of the fleet', () => {
       [one, 0],
     ] as const) {
       for (let i = 0; i < times; i++) {
-        who.metrics.deliveries.series(labels).add(1);
+        who.metrics.slotSeconds.series(labels).add(1);
         who.metrics.deliverySeconds.series(buckets).add(0.25);
       }
       await who.figures.flush();
     }
     const seen = samples(await member().figures.render());
-    expect(seen.get('waybill_deliveries_total{kind="listener",queue="once",outcome="retried"}')).toBe(6);
+    expect(seen.get('waybill_slot_seconds_total{queue="once"}')).toBe(6);
     const ofSeconds = (part: string): [string, number][] =>
       [...seen].filter(
         ([name]) => name.startsWith(`waybill_delivery_seconds_${part}{`) && name.includes('"listener"'),

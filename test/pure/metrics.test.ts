@@ -190,7 +190,7 @@ describe('the figures of the fleet', () => {
     const db: Executor = {
       executeSql: () => {
         asked += 1;
-        now += takes / 2; // two statements for each reading
+        now += takes / 3; // three statements for each reading
         return Promise.resolve({ rows: [] });
       },
     };
@@ -209,7 +209,7 @@ describe('the figures of the fleet', () => {
       expect(asked).toBe(once);
       now += 1;
       await figures.render();
-      expect(asked).toBe(once + 2);
+      expect(asked).toBe(once + 3);
     }
   });
 

@@ -1,5 +1,6 @@
 // A database, an outbox and a fleet for one test file, and the questions that fleet tests ask.
 
+import { countersSql } from '../../src/metrics/fleet.ts';
 import type { NewMessage, Status } from '../../src/outbox/message.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
@@ -71,7 +72,7 @@ export async function fleetWorld(env: Readonly<Record<string, string>> = {}): Pr
       );
     },
     counter: (name) =>
-      count(`select coalesce(sum(value), 0)::int as n from waybill.counters where name = $1`, [name]),
+      count(`select coalesce(sum(value), 0)::int as n from (${countersSql}) c where name = $1`, [name]),
     async end() {
       await fleet.end();
       const { findings } = await verifyOutbox(db);

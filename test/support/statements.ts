@@ -13,6 +13,7 @@ import {
   skipStaleSql,
   tellSql,
 } from '../../src/cron/sweep.ts';
+import { countersSql } from '../../src/metrics/fleet.ts';
 import { gaugesSql } from '../../src/metrics/gauges.ts';
 import { standstillGaugesSql } from '../../src/metrics/standstills.ts';
 import { standstillsSql } from '../../src/process/heartbeat.ts';
@@ -55,7 +56,13 @@ import {
   startProbesSql,
 } from '../../src/outbox/park.ts';
 import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/outbox/queues.ts';
-import { foldLedgerSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
+import {
+  foldEndsSql,
+  foldLedgerSql,
+  pruneDeadSql,
+  pruneKeysSql,
+  pruneSettledSql,
+} from '../../src/outbox/prune.ts';
 import {
   keepAnswerSql,
   keptAnswerSql,
@@ -287,6 +294,8 @@ export const statements: Record<string, Statement> = {
   'cron: prune manifests': { sql: pruneManifestsSql, values: () => [30 * 86_400_000], uses: [] },
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
   'known queues': { sql: knownQueuesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  'scrape: counters': { sql: countersSql, values: () => [], uses: [] },
+  'prune: how attempts ended, folded': { sql: foldEndsSql, values: () => [100], uses: ['outbox_ends_pkey'] },
   'scrape: processes that stand still': { sql: standstillGaugesSql, values: () => [], uses: [] },
   'health: processes that stand still': { sql: standstillsSql, values: () => [], uses: [] },
   'scrape: gauges': { sql: gaugesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },

@@ -10,8 +10,9 @@ import { configuredDrain } from '../../fleet/drain.ts';
 import { startProbes } from '../../outbox/park.ts';
 import { createMetrics } from '../../metrics/catalogue.ts';
 import { createEvents } from '../../metrics/events.ts';
+import { createFleetFigures } from '../../metrics/fleet.ts';
 import { createLog } from '../../metrics/log.ts';
-import { version } from '../../process/host.ts';
+import { systemClock, version } from '../../process/host.ts';
 import { during } from '../../process/life.ts';
 import { createGatekeeper } from '../../worker/gatekeeper.ts';
 import { UsageError } from '../exit.ts';
@@ -59,7 +60,9 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
     statementTimeoutMs: 60_000,
   });
   const { signal, stop } = interrupted();
-  const events = createEvents(log, createMetrics({ version: version() }));
+  const metrics = createMetrics({ version: version() });
+  const figures = createFleetFigures(db, metrics, systemClock);
+  const events = createEvents(log, metrics);
   const gatekeeper = createGatekeeper({ db, events, workerId });
   const draining = configuredDrain(app, { config, db, handlers, log, workerId });
   try {
@@ -72,6 +75,9 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
     );
   } finally {
     stop();
+    await figures
+      .flush()
+      .catch((error: Error) => say(`its figures could not be added to the fleet's: ${error.message}`));
     await draining.close();
     await handlers.end();
   }
