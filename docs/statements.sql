@@ -100,7 +100,7 @@ settled as (
          last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
     from g
    where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status in ('sending')
-  returning m.id, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
+  returning m.id, m.kind, m.queue, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
   select o.id, o.attempts, o.claimed_at, o.claimed_by,
@@ -114,22 +114,35 @@ added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, m
 noted as (
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
   select r.message_id, r.type, r.recipient, r.detail, r.reference
-    from jsonb_to_recordset($21::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id)
+    from jsonb_to_recordset($21::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id),
+ended as (
+  insert into waybill.outbox_ends (kind, queue, outcome, n)
+  select kind, queue, case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end, count(*) from settled group by 1, 2, 3)
 select id, status, seconds from settled;
 
 -- settle plain ends
+with settled as (
 update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
        delivered_at = now(), last_error = null, revision = m.revision + 1
  where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status in ('sending')
-returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds;
+returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+ended as (
+  insert into waybill.outbox_ends (kind, queue, outcome, n)
+  select kind, queue, 'delivered', count(*) from settled group by 1, 2, 3)
+select id, seconds from settled;
 
 -- settle plain ends of several claims
+with settled as (
 update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
        delivered_at = now(), last_error = null, revision = m.revision + 1
  where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status in ('sending')
-returning m.id, date_part('epoch', clock_timestamp() - m.created_at) as seconds;
+returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+ended as (
+  insert into waybill.outbox_ends (kind, queue, outcome, n)
+  select kind, queue, 'delivered', count(*) from settled group by 1, 2, 3)
+select id, seconds from settled;
 
 -- store in the inbox
 insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
@@ -704,6 +717,25 @@ known as (
   select name from waybill.queues union select queue from lane
   union select queue from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null) select name from known order by name;
 
+-- scrape: counters
+with queues as (select distinct queue from waybill.outbox_ends order by queue limit 100),
+ends as (
+  select kind, case when queue in (select queue from queues) then queue else 'other' end as queue, outcome, sum(n) as n
+    from waybill.outbox_ends group by 1, 2, 3)
+select name, labels, sum(value)::float8 as value from (
+  select name, labels, value from waybill.counters
+  union all
+  select 'waybill_deliveries_total', jsonb_build_object('kind', kind, 'queue', queue, 'outcome', outcome), n from ends) c
+ group by name, labels order by name, labels;
+
+-- prune: how attempts ended, folded
+with old as (
+  delete from waybill.outbox_ends where id = any(array(
+    select id from waybill.outbox_ends order by id limit $1 for update skip locked)) returning *),
+folded as (
+  insert into waybill.outbox_ends (kind, queue, outcome, n) select kind, queue, outcome, sum(n) from old group by 1, 2, 3)
+select count(*)::int as n from old;
+
 -- scrape: processes that stand still
 select r as role, (select count(*)::int from waybill.processes where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as silent,
      (select count(*)::int from waybill.processes where (stalled <> '{}' and heartbeat_at >= now() - interval '6 seconds') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as stalled
@@ -801,9 +833,12 @@ with alive as (select * from waybill.processes where heartbeat_at > now() - inte
 worked as (
   select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
 ended as (
-  select labels ->> 'queue' as queue, sum(value) filter (where name = 'waybill_deliveries_total') as n,
-         sum(value) filter (where name = 'waybill_slot_seconds_total') as seconds
-    from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total') group by 1),
+  select queue, sum(n) as n, sum(seconds) as seconds from (
+    select labels ->> 'queue' as queue, case when name = 'waybill_deliveries_total' then value else 0 end as n,
+           case when name = 'waybill_slot_seconds_total' then value else 0 end as seconds
+      from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total')
+    union all
+    select queue, n, 0 from waybill.outbox_ends) c group by queue),
 flight as (
   select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready,
          coalesce(avg(extract(epoch from now() - claimed_at)) filter (where status = 'sending'), 0)::float8 as age

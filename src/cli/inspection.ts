@@ -9,6 +9,7 @@ import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../outbox/waiting.ts';
 import { closedQueues, waitLine } from '../outbox/waits.ts';
 import type { Config } from '../process/config.ts';
+import { readAllowance, sizesOf, totalOf } from '../process/connections.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
 import { warningsOf } from '../process/warnings.ts';
 import { reasonOf } from '../redaction/reason.ts';
@@ -80,7 +81,7 @@ async function migrationFindings(db: Database, app: string): Promise<Finding[]> 
 async function liveFindings(db: Database, config: Config, app: App | null): Promise<Finding[]> {
   const waiting = app ? unknownMessages(app, await readWaitingNames(db)) : [];
   const running = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 30);
-  const connections = await connectionFindings(db, config, running.length);
+  const connections = await connectionFindings(db, config, running);
   return [
     ...(await closedFindings(db)),
     ...waiting,
@@ -116,25 +117,27 @@ export function unknownMessages(app: App, waiting: readonly WaitingName[]): Find
 }
 
 /** Processes that a Procfile of ours starts, when none runs yet. */
-const usualProcesses = 5;
+const usualProcesses = ['web', 'relay', 'email', 'jobs', 'scheduler'];
 
-/** A process has up to 8 connections of its own, a worker 3 for claims and settlements, and one for each handler up to ten. */
 async function connectionFindings(
   db: Database,
-  { concurrency }: Config,
-  running: number,
+  config: Config,
+  running: readonly Pick<ProcessSeen, 'role'>[],
 ): Promise<Finding[]> {
-  const sql = `select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as free`;
-  const free = (await db.executeSql<{ free: number }>(sql)).rows[0]!.free;
-  const processes = running || usualProcesses;
-  const each = 8 + 3 + Math.min(concurrency, 10);
-  if (processes * each <= free) return [];
+  const allowed = await readAllowance(db);
+  const roles = running.length > 0 ? running.map(({ role }) => role) : usualProcesses;
+  const each = roles.map((role) => ({ role, total: totalOf(sizesOf(role, { ...config, allowed })) }));
+  const all = each.reduce((sum, { total }) => sum + total, 0);
+  if (all <= allowed) return [];
+  const list = [...Map.groupBy(each, ({ role }) => role)]
+    .map(([role, its]) => `${its.length} ${role} with up to ${its[0]!.total}`)
+    .join(', ');
   return [
     {
       code: 'connections_scarce',
       severity: 'warning',
-      message: `${processes} processes may open ${each} connections each, ${processes * each} in all; the database has ${free}`,
-      fix: 'fewer processes, a lower WAYBILL_CONCURRENCY, PgBouncer, or a higher max_connections',
+      message: `${roles.length} processes may open ${all} connections in all (${list}); the database has ${allowed} for them. A process that is refused one shares out what it has, so work slows down`,
+      fix: 'fewer processes, a lower WAYBILL_POOL_MAX, PgBouncer, or a higher max_connections',
     },
   ];
 }

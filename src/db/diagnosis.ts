@@ -57,7 +57,7 @@ export function diagnose(error: unknown): Diagnosis | undefined {
 
 /** A pooler answers in the words of its own, with codes that mean something else. */
 const noConnection =
-  /no more connections allowed|max_client_conn|max clients reached|MaxClients|too many clients/i;
+  /no more connections allowed|max_client_conn|max clients reached|MaxClients|too many clients|connections of this process are in use/i;
 
 function byState(state: string, words: string): Condition | undefined {
   if (state === '53300' || noConnection.test(words)) return 'connections_exhausted';
@@ -92,7 +92,7 @@ function sentenceOf(condition: Condition, error: unknown, words: string): string
     case 'starting':
       return `the database is starting up or shutting down (${words}): try again in a moment`;
     case 'connections_exhausted':
-      return `the database has no connection left (${words}): fewer processes, a lower WAYBILL_CONCURRENCY, a pooler, or a higher max_connections`;
+      return `the database has no connection left (${words}): fewer processes, a lower WAYBILL_POOL_MAX, a pooler, or a higher max_connections`;
     case 'resources_exhausted':
       return `the database has run out of disk or memory (${words})`;
     case 'read_only':

@@ -15,7 +15,7 @@ export type Notification = {
 
 /**
  * Listens until the signal aborts, and listens again after a lost connection. A query each `checkMs` notices a connection that died in silence:
- * it is ended when there is no answer in as much time, and what was asked there fails. Resolves when the listening has ended.
+ * it is ended when there is no answer within 5 s, and what was asked there fails. Resolves when the listening has ended.
  * @param heard also called with an empty payload after each (re)connect, because what was sent meanwhile is lost
  */
 export async function listen(
@@ -39,6 +39,9 @@ export async function listen(
   }
 }
 
+/** A connection without an answer for so long has died. What was asked there, claims of the shortcut among it, waits no longer. */
+const answerMs = 5_000;
+
 async function listenOn(
   client: pg.Client,
   channels: readonly string[],
@@ -49,7 +52,7 @@ async function listenOn(
   lost.promise.catch(() => undefined); // awaited below, while the connection is checked
   client.on('error', lost.reject);
   client.on('end', () => lost.reject(new Error('the listening connection was closed')));
-  const timed = (text: string) => ({ text, query_timeout: options.checkMs });
+  const timed = (text: string) => ({ text, query_timeout: Math.min(answerMs, options.checkMs) });
   const session = sessionOn(client);
   client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
   try {

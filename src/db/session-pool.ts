@@ -3,6 +3,7 @@
 
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
+import { openCarefulPool, type Kin } from './careful-pool.ts';
 import { isReadOnly, sqlState } from './diagnosis.ts';
 import { isFromDatabase, markError, marking } from './executor.ts';
 import { ownTypes } from './parsers.ts';
@@ -31,6 +32,10 @@ export type SessionOptions = {
   readonly connectMs?: Milliseconds;
   /** Whose statements it runs (settings.ts). Default: the application's too. */
   readonly use?: Use;
+  /** The other pools of this process that lead to the same server. */
+  readonly kin?: Kin;
+  /** Under which they know its size. */
+  readonly name?: string;
   /** Hears of connections that break while nobody uses them. */
   readonly onIdleError: (error: Error) => void;
 };
@@ -135,11 +140,11 @@ async function connected(config: pg.ClientConfig): Promise<pg.Client> {
   return client;
 }
 
-function openPool(config: pg.PoolConfig, { max, onIdleError }: SessionOptions): pg.Pool {
-  const pool = new pg.Pool({ ...config, max, idleTimeoutMillis: 60_000 });
-  pool.on('error', onIdleError);
-  return pool;
+function openPool(config: pg.PoolConfig, options: SessionOptions): pg.Pool {
+  return openCarefulPool(config, { connectMs: usualConnectMs, ...options });
 }
+
+const usualConnectMs: Milliseconds = 5_000;
 
 const defaultStatementTimeout: Milliseconds = 10_000;
 
@@ -147,7 +152,7 @@ function connectionConfig(options: SessionOptions): pg.ClientConfig {
   return {
     connectionString: options.url,
     application_name: options.applicationName,
-    connectionTimeoutMillis: options.connectMs ?? 5_000,
+    connectionTimeoutMillis: options.connectMs ?? usualConnectMs,
     query_timeout: (options.statementTimeoutMs ?? defaultStatementTimeout) + 2_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

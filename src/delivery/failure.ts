@@ -1,5 +1,6 @@
 // Whatever a delivery threw → a Failure. Handlers say with the two error classes here what a retry policy cannot know.
 
+import { diagnose } from '../db/diagnosis.ts';
 import { parseDuration } from '../duration.ts';
 import { isActionError, mayPass } from '../define/action-error.ts';
 import { decideEmail } from '../email/decide.ts';
@@ -67,9 +68,15 @@ export function failureOf(thrown: unknown): Failure {
 /** Says nothing about the message: the same one may pass the next time. */
 const passing = ['delivery_key_contended', 'work_not_awaited'];
 
+/** So long the queue is left alone when the database has no connection left: the operator's trouble, and no message's. */
+const connectionsDelay: Milliseconds = 5_000;
+
 function judge(thrown: unknown): Failure {
   const refused = refusalIn(thrown);
   if (refused && refused !== thrown) return judge(refused);
+  const trouble = diagnose(thrown);
+  if (trouble?.condition === 'connections_exhausted')
+    return { type: 'transient', message: trouble.message, retryAfter: connectionsDelay, holdsQueue: true };
   if (isOne(thrown, EmailError)) return decideEmail(thrown);
   if (isOne(thrown, RetryAfter))
     return { type: 'transient', message: reasonOf(thrown, { bare: true }), retryAfter: thrown.delay };

@@ -81,7 +81,10 @@ const away = {
 const databaseProblems: Readonly<Partial<Record<Condition, Pick<Problem, 'code' | 'detail'>>>> = {
   unreachable: away,
   starting: away,
-  connections_exhausted: away,
+  connections_exhausted: {
+    code: 'too_many_connections',
+    detail: 'no connection to the database is free; try again in a moment',
+  },
   resources_exhausted: away,
   login_refused: away,
   database_missing: away,

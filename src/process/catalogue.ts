@@ -134,6 +134,12 @@ export const variables: readonly Variable[] = [
     meaning: 'messages that one worker process delivers at a time, 1 to 500',
   },
   {
+    name: 'WAYBILL_POOL_MAX',
+    default: null,
+    meaning:
+      'connections to the database that one process opens at most; default: by its role and by what the server has',
+  },
+  {
     name: 'WAYBILL_QUEUES',
     default: null,
     meaning: 'queues to work, with commas between them; default: by process',

@@ -52,6 +52,8 @@ export type Config = {
   /** Whom mail may go to outside production; null: everybody. */
   readonly emailAllow: readonly string[] | null;
   readonly concurrency: number;
+  /** Connections to the database that one process opens at most; null: by its role and by what the server has. */
+  readonly poolMax: number | null;
   readonly queues: readonly string[] | null;
   readonly leaseMs: Milliseconds;
   readonly pollIntervalMs: Milliseconds;
@@ -125,6 +127,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       'addresses or domains, with commas between them',
     ),
     concurrency: read.integer('WAYBILL_CONCURRENCY', 25, 1, 500),
+    poolMax: read.integer('WAYBILL_POOL_MAX', null, 3, 500),
     queues: read.list(
       'WAYBILL_QUEUES',
       /^[A-Za-z0-9._-]{1,100}$/,

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { createKin } from '../db/careful-pool.ts';
 import { byIndexAlone } from '../db/prepared.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
 import { createMetrics, type Metrics } from '../metrics/catalogue.ts';
@@ -12,6 +13,7 @@ import { createLog, type Log } from '../metrics/log.ts';
 import { onLinesLost } from '../metrics/output.ts';
 import type { Clock, Observe, Random } from '../ports.ts';
 import type { Config } from './config.ts';
+import { sizesOf, type Sizes } from './connections.ts';
 import type { Counts } from './heartbeat.ts';
 import { createProgress, type Progress } from './loop.ts';
 
@@ -38,6 +40,10 @@ export type Host = {
   readonly progress: Progress;
   /** Aborts when the process is to end. */
   readonly signal: AbortSignal;
+  /** What the server has for all of us; null: not known yet. */
+  readonly connections: { allowed: number | null };
+  /** Sets how many connections this process opens at most. */
+  readonly resize: (sizes: Sizes) => void;
   /** Filled in by the parts that deliver. */
   readonly counts: Counts;
   /** `setUp`: false until the application's setup has ended, where it has one to run. */
@@ -49,16 +55,6 @@ export const systemClock: Clock = { now: () => performance.now() };
 export function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
-}
-
-const ownConnections = 8;
-/** A claim and two settlements at a time. */
-const plannedConnections = 3;
-const handlerConnections = (concurrency: number): number => Math.min(concurrency, 10);
-
-/** Connections to the application's database that one worker process opens at most: its three pools, and one that listens. */
-export function workerConnections(concurrency: number): number {
-  return ownConnections + plannedConnections + handlerConnections(concurrency) + 1;
 }
 
 /** Builds a host; opens no connection yet. */
@@ -74,19 +70,23 @@ export function createHost(
   onLinesLost((lines, reason) => metrics.logLinesLost.inc({ reason }, lines));
   const clock = systemClock;
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
-  const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError };
-  const db = openDatabase({ ...common, use: 'ours', max: ownConnections });
+  const kin = createKin();
+  const sizes = sizesOf(role, { ...config, allowed: null });
+  const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError, kin };
+  const db = openDatabase({ ...common, use: 'ours', name: 'own', max: sizes.own });
   const planned = openDatabase({
     ...common,
     use: 'ours',
-    max: plannedConnections,
+    name: 'planned',
+    max: sizes.planned,
     planning: byIndexAlone,
   });
-  const actions = openDatabase({ ...common, use: 'application', max: ownConnections });
+  const actions = openDatabase({ ...common, use: 'application', name: 'actions', max: sizes.actions });
   const handlers = openDatabase({
     ...common,
     use: 'application',
-    max: handlerConnections(config.concurrency),
+    name: 'handlers',
+    max: sizes.handlers,
     connectMs: 30_000,
     statementTimeoutMs: 60_000,
   });
@@ -108,6 +108,8 @@ export function createHost(
     fleet: createFleetFigures(db, metrics, clock),
     random: Math.random,
     progress: createProgress(clock),
+    connections: { allowed: null },
+    resize: (to) => kin.resize(to),
     counts: { slots: 0, busy: () => 0, queues: [] },
     phase: { setUp: true },
   };

@@ -7,6 +7,7 @@ import { ConfigError, readConfig, type Config } from './config.ts';
 import { loadEnvFile } from './env-loading.ts';
 import { serveHealth } from './health.ts';
 import { growHeapWithWork } from './heap.ts';
+import { readAllowance, sizesOf, totalOf } from './connections.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { outputTo, shieldStreams } from '../metrics/output.ts';
@@ -104,6 +105,7 @@ async function live(
 ): Promise<number> {
   const { config, log, db, fleet, signal } = host;
   if (!(await reachDatabase(host))) return exitCodes.ok;
+  await sizePools(host);
   const { parts, life, runsHandlers } = await compose(host);
   host.phase.setUp = false;
   await dropLeftovers();
@@ -175,6 +177,20 @@ function doing({ config, counts }: Host): object {
     leaseMs: config.leaseMs,
     pollMs: config.pollIntervalMs,
   };
+}
+
+/** What the server has decides how much each process takes. */
+async function sizePools({ db, role, config, connections, resize, log }: Host): Promise<void> {
+  const allowed = (connections.allowed = await readAllowance(db));
+  const sizes = sizesOf(role, { ...config, allowed });
+  resize(sizes);
+  const total = totalOf(sizes);
+  log.debug({ ...sizes, total, allowed }, 'connections to the database at most');
+  if (config.poolMax !== null && total > config.poolMax)
+    log.warn(
+      { poolMax: config.poolMax, total },
+      `WAYBILL_POOL_MAX is less than the role ${role} works with: it takes up to ${total}`,
+    );
 }
 
 /** @returns false when the process was asked to end while it waited */

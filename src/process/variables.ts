@@ -38,7 +38,12 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return undefined;
   }
 
-  function integer(name: string, fallback: number, low: number, high: number): number {
+  function integer<F extends number | null>(
+    name: string,
+    fallback: F,
+    low: number,
+    high: number,
+  ): number | F {
     const value = text(name);
     if (value === undefined) return fallback;
     const number = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;

@@ -1,14 +1,13 @@
 // pg-boss as a dispatcher: its job is a wake-up and nothing more. A job is taken and deleted in the claiming transaction, so none is
 // ever "active" afterwards: pg-boss's retries, expiry, dead letters, retention, maintenance and cron have nothing to do and are off.
 
-import type { PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { parcelChannel } from '../outbox/nudge.ts';
 import { contentsOf, type Contents } from './contents.ts';
 import { onQueue, QueueBroken } from './broken.ts';
 import { install } from './install.ts';
-import { asPgBoss, load, start, type BackendProfile, type BossDatabase } from './instance.ts';
+import { asPgBoss, openInstance, type BackendProfile, type BossDatabase } from './instance.ts';
 import { anyOf, bossQueue, dataOf, idsOf, type Parcel } from './parcel.ts';
 
 export type ParcelQueue = Contents & {
@@ -33,38 +32,11 @@ export type ParcelQueueOptions = {
   readonly onError: (error: Error) => void;
 };
 
-/** A parcel may wait as long as it likes: what pg-boss would delete, the sweep would only have to relay again. */
-const yearInSeconds = 365 * 86_400;
-
 export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions): ParcelQueue {
   const shared = db === queueDb;
   const here = (tx: Executor): BossDatabase => asPgBoss(shared ? tx : queueDb);
-  let started: Promise<PgBoss> | undefined;
-  const known = new Set<string>();
-  load().catch(onError); // whoever needs it first would wait
-
-  function boss(): Promise<PgBoss> {
-    started ??= start(queueDb, backend, false, onError);
-    started.catch(() => (started = undefined));
-    return started;
-  }
-
-  async function ensure(queues: readonly string[]): Promise<PgBoss> {
-    const pgBoss = await boss();
-    for (const queue of queues) {
-      if (known.has(queue)) continue;
-      await pgBoss.createQueue(queue, { policy: 'standard', retryLimit: 0, retentionSeconds: yearInSeconds });
-      known.add(queue);
-    }
-    return pgBoss;
-  }
-
-  async function forget(): Promise<void> {
-    known.clear();
-    const before = started;
-    started = undefined;
-    await (await before?.catch(() => undefined))?.stop({ graceful: false, close: false });
-  }
+  const { ensure, forget } = openInstance(queueDb, backend, onError);
+  let installing: Promise<void> | undefined;
 
   async function put(tx: Executor, queue: string, parcels: readonly Parcel[]): Promise<void> {
     const pgBoss = await ensure([queue]);
@@ -87,14 +59,14 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
     });
   }
 
-  const contents = contentsOf(queueDb, shared ? undefined : db);
   return {
-    ready: (queues) => onQueue(() => contents.ready(queues)),
-    depth: () => onQueue(contents.depth),
-    promised: () => onQueue(contents.promised),
-    waiting: (queues) => onQueue(() => contents.waiting(queues)),
+    ...contentsOf(queueDb, shared ? undefined : db),
     ensure: (queues) => onQueue(async () => void (await ensure(queues))),
-    install: () => install({ db, queueDb, backend, onError, ensure, forget }),
+    /** Several loops may meet the same: one makes it. */
+    install: () =>
+      (installing ??= install({ db, queueDb, backend, onError, ensure, forget }).finally(
+        () => (installing = undefined),
+      )),
     async send(tx, parcels) {
       const byQueue = Map.groupBy(parcels, (parcel) => bossQueue(parcel.queue, parcel.alone ?? false));
       for (const [queue, its] of byQueue) await onQueue(() => put(tx, queue, its));
@@ -107,8 +79,6 @@ export function openQueue({ db, queueDb, backend, onError }: ParcelQueueOptions)
           ? takeIn(tx, queue, alone, count)
           : queueDb.transaction((own) => takeIn(own, queue, alone, count)),
       ),
-    async close() {
-      await (await started?.catch(() => undefined))?.stop({ graceful: false, close: false });
-    },
+    close: forget,
   };
 }

@@ -2,6 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Lane } from '../outbox/lane.ts';
+import { onQueue } from './broken.ts';
 import { bossQueue, fromBossQueue, idsOf } from './parcel.ts';
 
 export type Contents = {
@@ -20,6 +21,16 @@ const outboxAnswers = 'not exists (select from waybill.outbox_messages where fal
 
 /** @param outbox the application's database; undefined: queueDb is the same */
 export function contentsOf(queueDb: Executor, outbox?: Executor): Contents {
+  const contents = asked(queueDb, outbox);
+  return {
+    ready: (queues) => onQueue(() => contents.ready(queues)),
+    depth: () => onQueue(contents.depth),
+    promised: () => onQueue(contents.promised),
+    waiting: (queues) => onQueue(() => contents.waiting(queues)),
+  };
+}
+
+function asked(queueDb: Executor, outbox?: Executor): Contents {
   return {
     async ready(queues) {
       await outbox?.executeSql(`select where ${outboxAnswers}`);

@@ -104,6 +104,7 @@ class Undo extends Error {}
 async function tryAll({ db, queueDb, ensure }: InstallPorts): Promise<void> {
   const names = (await queueNames(db)).map((queue) => bossQueue(queue, false));
   const pgBoss = await ensure(names);
+  for (const name of names) await pgBoss.insert(name, []); // reads the queue now: in the transaction that would take one connection more
   try {
     await queueDb.transaction(async (tx) => {
       for (const name of names) await tryOne(pgBoss, name, tx);

@@ -38,3 +38,52 @@ export async function start(
 export function asPgBoss(executor: Executor): BossDatabase {
   return { executeSql: (text, values) => executor.executeSql(text, values) };
 }
+
+export type OpenInstance = {
+  /** Creates the queues that are not there, and gives pg-boss, started. */
+  ensure(queues: readonly string[]): Promise<PgBoss>;
+  /** Ends it. The next question starts another, to which no queue is known. */
+  forget(): Promise<void>;
+};
+
+/** A parcel may wait as long as it likes: what pg-boss would delete, the sweep would only have to relay again. */
+const yearInSeconds = 365 * 86_400;
+
+/** Starts nothing yet. */
+export function openInstance(
+  queueDb: Database,
+  backend: BackendProfile,
+  onError: (error: Error) => void,
+): OpenInstance {
+  let started: Promise<PgBoss> | undefined;
+  const known = new Set<string>();
+  load().catch(onError); // whoever needs it first would wait
+
+  function boss(): Promise<PgBoss> {
+    started ??= start(queueDb, backend, false, onError);
+    started.catch(() => (started = undefined));
+    return started;
+  }
+
+  return {
+    async ensure(queues) {
+      const pgBoss = await boss();
+      for (const queue of queues) {
+        if (known.has(queue)) continue;
+        await pgBoss.createQueue(queue, {
+          policy: 'standard',
+          retryLimit: 0,
+          retentionSeconds: yearInSeconds,
+        });
+        known.add(queue);
+      }
+      return pgBoss;
+    },
+    async forget() {
+      known.clear();
+      const before = started;
+      started = undefined;
+      await (await before?.catch(() => undefined))?.stop({ graceful: false, close: false });
+    },
+  };
+}

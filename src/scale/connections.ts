@@ -53,7 +53,7 @@ export function fit(
   return all.map((advice) => {
     const recommended = given.get(advice.queue)!;
     const wanted = advice.recommended;
-    const cut = `${wanted} are wanted, and Postgres has connections for ${startable} more workers: ${used} of ${most} are open, a worker takes up to ${perWorker}`;
+    const cut = `${wanted} are wanted, and Postgres has connections for ${startable} more workers: ${used} of ${most} are open, a worker takes up to ${perWorker} (WAYBILL_POOL_MAX sets that)`;
     return {
       ...advice,
       wanted,

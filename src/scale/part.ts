@@ -1,7 +1,8 @@
 // The advice as a part of a process: beside a part that every fleet has. It costs a statement every ten seconds, over the whole fleet.
 
 import type { Milliseconds } from '../ports.ts';
-import { workerConnections, type Host } from '../process/host.ts';
+import { sizesOf, totalOf } from '../process/connections.ts';
+import type { Host } from '../process/host.ts';
 import { runLoop } from '../process/loop.ts';
 import type { Part } from '../process/run.ts';
 import { decide } from './decisions.ts';
@@ -13,7 +14,7 @@ export function withAdvice(host: Host, part: Part): Part {
   const { config, db, events, observe, progress } = host;
 
   async function step(): Promise<Milliseconds> {
-    const connections = workerConnections(config.concurrency);
+    const connections = totalOf(sizesOf('jobs', { ...config, allowed: host.connections.allowed }));
     const decided = await decide(db, { slots: config.concurrency, connections });
     observe('advised', { decided });
     return interval;

@@ -398,7 +398,8 @@ describe('answers', () => {
   });
 
   it('livez, readyz, healthz and the metrics of the fleet', async () => {
-    for (const path of ['/livez', '/readyz', '/healthz']) expect((await send('GET', path)).status).toBe(200);
+    for (const path of ['/livez', '/readyz', '/healthz'])
+      expect(await send('GET', path)).toMatchObject({ status: 200 });
     const { status, headers, body } = await send('GET', '/metrics');
     expect([status, headers['content-type']]).toEqual([
       200,

@@ -1,0 +1,114 @@
+// Pools on a real Postgres that has few connections left (a limit of the role's), and behind a wire that stops forwarding without a word.
+
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createKin } from '../../src/db/careful-pool.ts';
+import { diagnose } from '../../src/db/diagnosis.ts';
+import { openDatabase, type Database } from '../../src/db/pool.ts';
+import { problemOf } from '../../src/http/problems.ts';
+import { blackHole } from '../support/black-hole.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+let database: TestDatabase;
+let limited: string;
+beforeAll(async () => {
+  database = await testDatabase();
+  await database.db.executeSql(`create role few_${process.pid} login password 'few' connection limit 3`);
+  const url = new URL(database.url);
+  [url.username, url.password] = [`few_${process.pid}`, 'few'];
+  limited = url.href;
+});
+afterAll(async () => {
+  await database.db.executeSql(`drop role few_${process.pid}`);
+  await database.end();
+});
+
+const open = (url: string, more: object = {}): Database =>
+  openDatabase({ url, max: 8, applicationName: 'careful', onIdleError: () => undefined, ...more });
+
+describe('K3: few connections', () => {
+  it('a pool that is refused more shares out what it has: all thirty are answered', async () => {
+    const [one, two] = [open(limited), open(limited)];
+    try {
+      const asked = Array.from({ length: 30 }, (_, i) =>
+        (i % 2 ? one : two).transaction(async (tx) => {
+          await tx.executeSql('select pg_sleep(0.02)');
+          return i;
+        }),
+      );
+      expect(await Promise.all(asked)).toHaveLength(30);
+    } finally {
+      await Promise.all([one.end(), two.end()]);
+    }
+  });
+
+  it('a pool that got none asks again until one is free', async () => {
+    const holders = Array.from({ length: 3 }, () => new pg.Client({ connectionString: limited }));
+    for (const holder of holders) await holder.connect();
+    const db = open(limited, { connectMs: 20_000 });
+    try {
+      const asked = db.executeSql<{ n: number }>('select 1 as n');
+      await holders[0]!.end();
+      expect((await asked).rows).toEqual([{ n: 1 }]);
+    } finally {
+      await Promise.all([db.end(), holders[1]!.end(), holders[2]!.end()]);
+    }
+  });
+
+  it('none in time is too many connections, with a code of its own for a caller, whoever has them', async () => {
+    const db = open(database.url, { max: 1, connectMs: 200 });
+    const busy = Promise.withResolvers<void>();
+    const holding = db.transaction(async (tx) => {
+      await tx.executeSql('select 1');
+      await busy.promise;
+    });
+    try {
+      const error: unknown = await db.executeSql('select 1').catch((thrown: unknown) => thrown);
+      expect(diagnose(error)?.condition).toBe('connections_exhausted');
+      expect(problemOf(error)).toMatchObject({
+        status: 503,
+        code: 'too_many_connections',
+        headers: { 'retry-after': '1' },
+      });
+    } finally {
+      busy.resolve();
+      await holding;
+      await db.end();
+    }
+  });
+});
+
+/** So many connections at a time. */
+async function together(db: Database, count: number): Promise<void> {
+  const all = Promise.withResolvers<void>();
+  let there = 0;
+  const one = (): Promise<void> =>
+    db.transaction(async (tx) => {
+      await tx.executeSql('select 1');
+      if (++there === count) all.resolve();
+      await all.promise;
+    });
+  await Promise.all(Array.from({ length: count }, one));
+}
+
+describe('G7: connections that died in silence', () => {
+  it('after one proves dead, the others that rest are dropped, in every pool of the process', async () => {
+    const hole = await blackHole(database.url);
+    const kin = createKin();
+    const quick = { kin, statementTimeoutMs: 1_000 }; // pg's own timeout comes 2 s later
+    const [one, two] = [open(hole.url, quick), open(hole.url, quick)];
+    const ask = (db: Database): Promise<unknown> => db.executeSql('select 1');
+    try {
+      for (const db of [one, two]) await together(db, 5);
+      hole.shut();
+      hole.open();
+      await expect(ask(one)).rejects.toThrow();
+      const began = performance.now();
+      for (const db of [one, two]) for (let i = 0; i < 8; i++) await ask(db);
+      expect(performance.now() - began).toBeLessThan(9 * 3_000); // nine dead ones, one after another
+    } finally {
+      await hole.end();
+      await Promise.all([one.end(), two.end()]);
+    }
+  });
+});
