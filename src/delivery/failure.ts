@@ -1,6 +1,6 @@
 // Whatever a delivery threw → a Failure. Handlers say with the two error classes here what a retry policy cannot know.
 
-import { diagnose } from '../db/diagnosis.ts';
+import { diagnose, messageOf } from '../db/diagnosis.ts';
 import { parseDuration } from '../duration.ts';
 import { isActionError, mayPass } from '../define/action-error.ts';
 import { decideEmail } from '../email/decide.ts';
@@ -71,12 +71,25 @@ const passing = ['delivery_key_contended', 'work_not_awaited'];
 /** So long the queue is left alone when the database has no connection left: the operator's trouble, and no message's. */
 const connectionsDelay: Milliseconds = 5_000;
 
+/** What pools of the application's own say when none of their connections became free: pg's, Knex's, Prisma's. */
+const poolIsFull =
+  /timeout exceeded when trying to connect|Timeout acquiring a connection|Timed out fetching a new connection from the connection pool/i;
+
+function crowdedBy(thrown: unknown): string | undefined {
+  const trouble = diagnose(thrown);
+  if (trouble?.condition === 'connections_exhausted') return trouble.message;
+  const words = messageOf(thrown);
+  return thrown instanceof Error && poolIsFull.test(words)
+    ? `no connection became free: ${words}`
+    : undefined;
+}
+
 function judge(thrown: unknown): Failure {
   const refused = refusalIn(thrown);
   if (refused && refused !== thrown) return judge(refused);
-  const trouble = diagnose(thrown);
-  if (trouble?.condition === 'connections_exhausted')
-    return { type: 'transient', message: trouble.message, retryAfter: connectionsDelay, holdsQueue: true };
+  const crowded = crowdedBy(thrown);
+  if (crowded !== undefined)
+    return { type: 'transient', message: crowded, retryAfter: connectionsDelay, holdsQueue: true };
   if (isOne(thrown, EmailError)) return decideEmail(thrown);
   if (isOne(thrown, RetryAfter))
     return { type: 'transient', message: reasonOf(thrown, { bare: true }), retryAfter: thrown.delay };

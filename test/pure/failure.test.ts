@@ -1,7 +1,9 @@
 // Whatever a delivery throws becomes a failure that can be stored.
 
+import { defaultBackoff } from '../../src/outbox/backoff.ts';
+import { settle } from '../../src/outbox/transitions.ts';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
 import { ActionError } from '../../src/define/action-error.ts';
 import { failureOf, PermanentError, RetryAfter } from '../../src/delivery/failure.ts';
@@ -161,4 +163,25 @@ test.each([
   [5n],
 ])('RetryAfter(%s) says what it takes', (delay) => {
   expect(() => new RetryAfter(delay as number)).toThrow(/milliseconds or a duration such as '30s'/);
+});
+
+describe('K3: too many connections', () => {
+  const withCode = (message: string, code?: string): Error =>
+    Object.assign(new Error(message), code && { code });
+  it.each([
+    withCode('sorry, too many clients already', '53300'),
+    withCode('remaining connection slots are reserved for roles with the SUPERUSER attribute', '53300'),
+    withCode('too many connections for role "app"', '53300'),
+    withCode('no more connections allowed (max_client_conn)', '08P01'),
+    withCode('timeout exceeded when trying to connect'),
+    withCode('Knex: Timeout acquiring a connection. The pool is probably full.'),
+    withCode('Timed out fetching a new connection from the connection pool.', 'P2024'),
+    new Error('Failed query: select 1', { cause: withCode('sorry, too many clients already', '53300') }),
+  ])("are no message's fault: the attempt is given back, the queue held: %s", (thrown) => {
+    const failure = failureOf(thrown);
+    expect(failure).toMatchObject({ type: 'transient', holdsQueue: true, retryAfter: 5_000 });
+    const message = { id: 'm', claimToken: 't', attempt: 1, maxAttempts: 1 };
+    const end = settle(message, { type: 'failure', failure }, defaultBackoff, () => 0);
+    expect(end).toMatchObject({ to: 'released', delay: 5_000 });
+  });
 });
