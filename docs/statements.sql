@@ -315,8 +315,9 @@ select exists (select from lane cross join lateral (
             where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
               and available_at <= now() order by available_at desc limit 1) w where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))) as due,
        exists (select from waybill.outbox_messages
-                where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status in ('sending') and claimed_until < now()
-                   or status in ('pending', 'failed') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond'))) as lapsed,
+                where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status in ('sending') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
+                   or status in ('pending', 'failed') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond')
+                   or (not status in ('pending', 'failed') and not status in ('sending') or relayed_at > now() + interval '1 hour'))) as lapsed,
        exists (
 select from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true limit 1) as probes;
 
@@ -397,7 +398,7 @@ select exists (select from waybill.queues where name = $2 and (paused_at is not 
 -- expire leases
 with lapsed as (
   select id, attempts, claimed_at, claimed_by, attempts >= max_attempts as last from waybill.outbox_messages
-   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('sending') and claimed_until < now()
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('sending') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
    limit $1 for update skip locked),
 expired as (
   update waybill.outbox_messages m
@@ -406,12 +407,12 @@ expired as (
          relayed_at = case when lapsed.last then m.relayed_at end,
          available_at = case when lapsed.last then m.available_at else now() end,
          claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
-         last_error = 'the lease ran out: the worker ' || lapsed.claimed_by || ' died or stood still'
+         last_error = 'the lease ran out: the worker ' || coalesce(lapsed.claimed_by, 'that the row does not name') || ' died or stood still'
     from lapsed where m.id = lapsed.id
   returning m.*),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
-  select e.id, l.attempts, l.claimed_at, l.claimed_by, 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
+  select e.id, l.attempts, coalesce(l.claimed_at, now()), coalesce(l.claimed_by, ''), 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
 select id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
   request_id as "requestId", traceparent, last_error as error, dead_cause as cause from expired;
 
@@ -429,6 +430,32 @@ update waybill.outbox_messages
 returning id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
   request_id as "requestId", traceparent, last_error as error, dead_cause as cause;
 
+-- find stuck
+select id from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status in ('pending', 'failed') and not status in ('sending') or relayed_at > now() + interval '1 hour') limit $1;
+
+-- end unfit
+with unfit as (
+  select m.id, m.kind, m.counted from waybill.outbox_messages m
+   where m.id = any($1::uuid[]) and delivered_at is null and dead_at is null and cancelled_at is null
+     and not (m.status in ('sending') and claimed_until between now() and now() + interval '1 day') and waybill.outbox_flaw(m) is not null for update skip locked),
+entered as (
+  insert into waybill.outbox_ledger (kind, recorded)
+  select kind, count(*) from unfit where not counted group by kind)
+update waybill.outbox_messages m
+   set status = 'dead', dead_at = now(), delivered_at = null, cancelled_at = null, counted = true,
+       claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
+       relayed_at = case when isfinite(m.relayed_at) then m.relayed_at else now() end,
+       available_at = case when isfinite(m.available_at) then m.available_at else now() end,
+       created_at = case when isfinite(m.created_at) then m.created_at else now() end,
+       max_attempts = least(greatest(m.max_attempts, 1), 1000),
+       attempts = least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000),
+       expirations = least(greatest(m.expirations, 0), 1000000),
+       revision = case when m.revision between 0 and 1000000000 then m.revision + 1 else 0 end,
+       last_error = waybill.outbox_flaw(m)
+ where m.id = any(array(select id from unfit))
+returning id, kind, name, queue, 'dead' as status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
+  request_id as "requestId", traceparent, last_error as error;
+
 -- find suspects
 select id, queue, relayed_at as "relayedAt" from waybill.outbox_messages
 where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and relayed_at < now() - $1 * interval '1 millisecond' and status in ('pending', 'failed')
@@ -437,7 +464,7 @@ order by relayed_at limit $2;
 -- unrelay
 update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
  where m.id in (select o.id from waybill.outbox_messages o
-                 where o.id = any($1::uuid[]) and o.relayed_at < now() - $2 * interval '1 millisecond'
+                 where o.id = any($1::uuid[]) and (o.relayed_at < now() - $2 * interval '1 millisecond' or o.relayed_at > now() + interval '1 hour')
                    and o.status in ('pending', 'failed') for update skip locked)
 returning m.queue;
 
@@ -757,8 +784,8 @@ with live as (
 grouped as (
   select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
          count(*) filter (where available_at <= now()) as due,
-         min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest,
-         min(claimed_at) filter (where status = 'sending') as running_since
+         min(available_at) filter (where available_at <= now() and isfinite(available_at) and status <> 'sending') as oldest,
+         min(claimed_at) filter (where status = 'sending' and isfinite(claimed_at)) as running_since
     from live group by kind, name, status, queue, waiting),
 by_queue as (
   select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,

@@ -50,7 +50,10 @@ export function endingOf(error: unknown): Ending {
     return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
   if (isWaybillError(error)) return { code: exitCodes.failed, message: `${error.message} (${error.code})` };
   if (error instanceof MigrationError)
-    return { code: exitCodes.failed, message: `${error.message} (${error.code})` };
+    return {
+      code: error.code === 'database_not_writable' ? exitCodes.unreachable : exitCodes.failed,
+      message: `${error.message} (${error.code})`,
+    };
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
   const trouble = diagnose(error);
   if (trouble) return { code: databaseExitCode(trouble), message: trouble.message };

@@ -2,7 +2,7 @@
 
 import { migrate, MigrationError, standardSources } from '../db/migrate.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
-import { readOnlyProblem, readStanding } from '../db/standing.ts';
+import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import { diagnose, isMissingSchema } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
@@ -63,8 +63,13 @@ async function serverFindings(db: Database): Promise<Finding[]> {
   const closed = readOnlyProblem(standing);
   if (closed !== undefined)
     findings.push({ code: 'database_not_writable', severity: 'problem', message: closed });
+  const hidden = hiddenProblem(standing);
+  if (hidden !== undefined) findings.push({ code: 'rows_hidden', severity: 'problem', message: hidden });
   return findings;
 }
+
+/** Of the server itself, which has a finding of its own. */
+const saidBefore = ['postgres_too_old', 'database_not_writable'];
 
 async function migrationFindings(db: Database, app: string): Promise<Finding[]> {
   try {
@@ -74,6 +79,7 @@ async function migrationFindings(db: Database, app: string): Promise<Finding[]> 
     return [{ code: 'migrations_pending', severity: 'problem', message, fix: 'run `waybill release`' }];
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
+    if (saidBefore.includes(error.code)) return [];
     return [{ code: 'migrations_wrong', severity: 'problem', message: `${error.message} (${error.code})` }];
   }
 }

@@ -3,6 +3,7 @@
 
 import type pg from 'pg';
 import { marking } from './executor.ts';
+import { Script } from './script.ts';
 
 export type Committed = {
   /** `COMMIT`, or `ROLLBACK` when nothing was committed. */
@@ -15,44 +16,11 @@ export type Committed = {
 export function commitWith(client: pg.ClientBase, sql: string): Promise<Committed> {
   const { promise, resolve, reject } = Promise.withResolvers<Committed>();
   client.query(
-    new Pair(`commit; ${sql}`, (error, tags) => {
+    new Script(`commit; ${sql}`, (error, tags) => {
       const [command] = tags;
       if (command === undefined) reject(error ?? new Error('the commit has no answer'));
       else resolve({ command, both: error === null });
     }),
   );
   return marking(promise);
-}
-
-/** A query that hears of each of its statements, as pg wants one: with its own, the answer to the first is lost when the second fails. */
-class Pair {
-  readonly #text: string;
-  readonly #tags: string[] = [];
-  /** pg puts its timeout around it. */
-  callback: (error: Error | null, tags: readonly string[]) => void;
-
-  constructor(text: string, callback: (error: Error | null, tags: readonly string[]) => void) {
-    this.#text = text;
-    this.callback = callback;
-  }
-
-  submit(connection: pg.Connection): void {
-    connection.query(this.#text);
-  }
-
-  handleRowDescription(): void {} // nobody asks for rows
-
-  handleDataRow(): void {}
-
-  handleCommandComplete({ text }: { readonly text: string }): void {
-    this.#tags.push(text);
-  }
-
-  handleError(error: Error): void {
-    this.callback(error, this.#tags);
-  }
-
-  handleReadyForQuery(): void {
-    this.callback(null, this.#tags);
-  }
 }

@@ -2,20 +2,31 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type pg from 'pg';
+import { diagnose, messageOf } from './diagnosis.ts';
 import type { Executor } from './executor.ts';
+import { readSchema, serverRefusal, unlisted, type Refusal, type Schema } from './ownership.ts';
 import type { Database } from './pool.ts';
+import { lineOf, runScript, statementsOf } from './script.ts';
 import { defaultSettings, localSettings, settingsOf } from './settings.ts';
+import { inTransaction, type Transaction } from './transaction.ts';
 
 /** A folder of `NNNN_name.sql` files; `name` keeps the application's files apart from the engine's. */
 export type MigrationSource = { readonly name: string; readonly dir: string };
 
 export type MigrationReport = { readonly applied: string[]; readonly pending: string[] };
 
+export type MigrateOptions = {
+  readonly dryRun?: boolean;
+  /** Another run holds the lock: this one waits for it. */
+  readonly onWait?: () => void;
+};
+
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
-  /** `migration_changed`, `schema_newer`, `migration_failed`, `migration_name` */
+  /** Of docs/errors.md: `migration_failed`, `migration_changed`, `schema_newer`, `schema_not_ours` … */
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -23,80 +34,157 @@ export class MigrationError extends Error {
   }
 }
 
-type File = { readonly id: string; readonly text: string; readonly checksum: string };
+type File = {
+  readonly id: string;
+  readonly path: string;
+  readonly text: string;
+  readonly checksum: string;
+};
+
+const engineName = 'waybill';
+const isEngines = ({ id }: Pick<File, 'id'>): boolean => id.startsWith(`${engineName}/`);
 
 /** The engine's `sql/` and, beside the application's module, its own `sql/`. */
 export function standardSources(appModule: string): MigrationSource[] {
-  const engine = { name: 'waybill', dir: fileURLToPath(new URL('../../sql', import.meta.url)) };
+  const engine = { name: engineName, dir: fileURLToPath(new URL('../../sql', import.meta.url)) };
   const own = join(dirname(resolve(appModule)), 'sql');
   return existsSync(own) ? [engine, { name: 'app', dir: own }] : [engine];
 }
 
 /**
- * Applies what is not applied yet, each file in a transaction of its own. Two runs at once: the second waits, then finds nothing to do.
- * @throws MigrationError when an applied file was changed, when the database knows files that this version does not, or when a file fails
+ * Applies what is not applied yet: the engine's files all in one transaction, each of the application's in one of its own. Two runs at once: the
+ * second waits, then finds nothing to do.
+ * @throws MigrationError when the server or the schema cannot be Waybill's, when an applied file was changed, when the database knows files that
+ * this version does not, or when a file fails
  */
 export async function migrate(
   db: Database,
   sources: readonly MigrationSource[],
-  options: { readonly dryRun?: boolean } = {},
+  { dryRun = false, onWait }: MigrateOptions = {},
 ): Promise<MigrationReport> {
   const files = sources.flatMap(readSource);
   const report: MigrationReport = { applied: [], pending: [] };
-  if (options.dryRun) {
-    report.pending.push(...unapplied(files, await appliedFiles(db)).map((f) => f.id));
+  if (dryRun) {
+    report.pending.push(...(await pendingOf(db, files)).pending.map((file) => file.id));
     return report;
   }
-  for (;;) {
-    const done = await applyNext(db, files);
-    if (done === undefined) return report;
-    report.applied.push(done);
+  const client = await db.connect(); // without pg's own timeout: an index of the application's may take minutes
+  client.on('error', () => undefined); // the statement that follows fails, and says why
+  try {
+    for (;;) {
+      const done = await applyNext(client, files, report.applied, onWait);
+      if (done.length === 0) return report;
+      report.applied.push(...done);
+    }
+  } finally {
+    await client.end();
   }
 }
 
+/** Holds while the transaction runs: right behind a transaction pooler too. */
+const lockKey = `hashtextextended('waybill migrations', 0)`;
 const ours = localSettings(settingsOf('ours'));
 const theirs = defaultSettings(settingsOf('ours'));
+const unlimited = `begin isolation level read committed; set local statement_timeout = 0; set local lock_timeout = 0;
+  set local idle_in_transaction_session_timeout = 0; ${ours}`;
 
-// One file, one transaction, one transaction-level lock: right behind a transaction pooler too.
-async function applyNext(db: Database, files: readonly File[]): Promise<string | undefined> {
-  return db.transaction(async (tx) => {
-    await tx.executeSql(`set local statement_timeout = 0; set local lock_timeout = 0; ${ours}`);
-    await tx.executeSql(`select pg_advisory_xact_lock(hashtextextended('waybill migrations', 0))`);
-    await tx.executeSql(`create schema if not exists waybill`);
-    await tx.executeSql(`create table if not exists waybill.migrations (
-      id text primary key, checksum text not null, applied_at timestamptz not null default now())`);
-    const next = unapplied(files, await appliedFiles(tx))[0];
-    if (next === undefined) return undefined;
-    try {
-      // An application's file means its own schemas: it runs under what the database and the role are set to.
-      if (!next.id.startsWith('waybill/')) await tx.executeSql(theirs);
-      await tx.executeSql(next.text);
-    } catch (error) {
-      throw new MigrationError('migration_failed', `${next.id}: ${(error as Error).message}`, {
-        cause: error,
-      });
-    }
+/** @returns the ids of the files that were applied and committed together; none when nothing is left to do */
+async function applyNext(
+  client: pg.Client,
+  files: readonly File[],
+  before: readonly string[],
+  onWait?: () => void,
+): Promise<string[]> {
+  const apply = async (tx: Transaction): Promise<string[]> => {
+    await lock(tx, onWait);
+    const { pending, schema } = await pendingOf(tx, files);
+    const first = pending[0];
+    if (first === undefined) return [];
+    await ready(tx, schema);
+    const together = isEngines(first) ? pending.filter(isEngines) : [first];
+    // An application's file means its own schemas: it runs under what the database and the role are set to.
+    if (!isEngines(first)) await tx.executeSql(theirs);
+    for (const file of together) await applyFile(client, file, schema, before);
     await tx.executeSql(ours);
-    await tx.executeSql(`insert into waybill.migrations (id, checksum) values ($1, $2)`, [
-      next.id,
-      next.checksum,
-    ]);
-    return next.id;
-  });
+    const values = [together.map(({ id }) => id), together.map(({ checksum }) => checksum)];
+    await tx.executeSql(
+      `insert into waybill.migrations (id, checksum) select * from unnest($1::text[], $2::text[])`,
+      values,
+    );
+    return together.map(({ id }) => id);
+  };
+  return inTransaction(client, apply, unlimited);
+}
+
+async function lock(tx: Executor, onWait?: () => void): Promise<void> {
+  const { rows } = await tx.executeSql<{ got: boolean }>(
+    `select pg_try_advisory_xact_lock(${lockKey}) as got`,
+  );
+  if (rows[0]?.got) return;
+  onWait?.();
+  await tx.executeSql(`select pg_advisory_xact_lock(${lockKey})`);
+}
+
+/** `create schema if not exists` needs the right to create schemas even where there is nothing to create. */
+async function ready(tx: Executor, schema: Schema): Promise<void> {
+  if (!schema.there) await tx.executeSql(`create schema waybill`);
+  if (!schema.hasMigrations)
+    await tx.executeSql(`create table waybill.migrations (
+      id text primary key, checksum text not null, applied_at timestamptz not null default now())`);
+}
+
+const ownSchema = /^create schema if not exists waybill;$/m;
+
+async function applyFile(
+  client: pg.Client,
+  file: File,
+  schema: Schema,
+  before: readonly string[],
+): Promise<void> {
+  const text = isEngines(file) ? file.text.replace(ownSchema, '') : file.text; // it is there by now
+  const { error, tags } = await runScript(client, text);
+  if (error === null) return;
+  // Without an answer of the server's nothing is known to be wrong with the file.
+  const trouble = diagnose(error)?.condition;
+  if (trouble !== undefined && !['privilege_missing', 'schema_missing'].includes(trouble)) throw error;
+  const place = `${file.path}, line ${lineOf(text, error, tags.length)}`;
+  const stands =
+    before.length > 0 ? `; applied before it: ${before.join(', ')}` : '; nothing was applied before it';
+  const hint =
+    trouble === 'privilege_missing' ? '. The role lacks a privilege: grant it, or use the owner’s role' : '';
+  throw new MigrationError(
+    'migration_failed',
+    `${place}: ${messageOf(error)}${hint}. Nothing of ${isEngines(file) && schema.there ? 'this version' : file.id} was applied${stands}`,
+    { cause: error },
+  );
+}
+
+type Pending = { readonly pending: File[]; readonly schema: Schema };
+
+/** @throws MigrationError when something forbids to go on; nothing was touched */
+async function pendingOf(db: Executor, files: readonly File[]): Promise<Pending> {
+  refuse(await serverRefusal(db));
+  const schema = await readSchema(db);
+  refuse(schema.refusal);
+  const applied = schema.hasMigrations ? await appliedFiles(db) : new Map<string, string>();
+  const wantsEngine = files.some(isEngines);
+  if (wantsEngine && schema.relations.length > 0 && ![...applied.keys()].some((id) => isEngines({ id })))
+    refuse(unlisted(schema.relations));
+  return { pending: unapplied(files, applied, schema), schema };
+}
+
+function refuse(refusal: Refusal | undefined): void {
+  if (refusal) throw new MigrationError(refusal.code, refusal.message);
 }
 
 async function appliedFiles(db: Executor): Promise<Map<string, string>> {
-  const { rows: there } = await db.executeSql<{ there: boolean }>(
-    `select to_regclass('waybill.migrations') is not null as there`,
-  );
-  if (!there[0]?.there) return new Map();
   const { rows } = await db.executeSql<{ id: string; checksum: string }>(
     `select id, checksum from waybill.migrations`,
   );
   return new Map(rows.map((row) => [row.id, row.checksum]));
 }
 
-function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>): File[] {
+function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>, schema: Schema): File[] {
   const known = new Set(files.map((file) => file.id));
   const prefixes = new Set(files.map((file) => file.id.split('/')[0]));
   const foreign = [...applied.keys()].filter((id) => prefixes.has(id.split('/')[0]) && !known.has(id));
@@ -113,7 +201,28 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>)
         `${file.id} was changed after it was applied: restore the file and put the change into a new one`,
       );
   }
-  return files.filter((file) => !applied.has(file.id));
+  const pending = files.filter((file) => !applied.has(file.id));
+  checkGaps(pending, applied, schema);
+  return pending;
+}
+
+/**
+ * An engine's file that was not noted although a later one was: its row is gone, and to run it again would undo what came later. An outbox that
+ * the setup statements made (createPostgresOutboxSetupStatements) has no fleet yet, and lacks files in between.
+ */
+function checkGaps(pending: readonly File[], applied: ReadonlyMap<string, string>, schema: Schema): void {
+  if (!schema.relations.includes('processes')) return;
+  const last =
+    [...applied.keys()]
+      .filter((id) => isEngines({ id }))
+      .toSorted()
+      .at(-1) ?? '';
+  const gone = pending.filter((file) => isEngines(file) && file.id < last).map(({ id }) => id);
+  if (gone.length === 0) return;
+  throw new MigrationError(
+    'migration_missing',
+    `the table waybill.migrations does not name ${gone.join(', ')}, and names ${last}, which comes later: a row of it was deleted. Nothing was changed. Put the row back from a backup, with the checksum of the file`,
+  );
 }
 
 /** The engine's migrations that the database does not have. One statement. */
@@ -130,14 +239,26 @@ function namesIn({ dir }: MigrationSource): string[] {
     .toSorted();
 }
 
+/** Statements that would end the transaction in which the file is applied. `savepoint` and `rollback to` do not. */
+const endsTransaction =
+  /^(?:commit|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|begin|start\s+transaction)\b(?!\s+atomic)/i;
+
 function readSource(source: MigrationSource): File[] {
   return namesIn(source).map((name) => {
+    const path = relative(process.cwd(), join(source.dir, name));
     if (!/^\d{4}_[a-z0-9_]+\.sql$/.test(name))
-      throw new MigrationError(
-        'migration_name',
-        `${join(source.dir, name)}: a migration is called NNNN_name.sql`,
-      );
+      throw new MigrationError('migration_name', `${path}: a migration is called NNNN_name.sql`);
     const text = readFileSync(join(source.dir, name), 'utf8').replaceAll('\r\n', '\n');
-    return { id: `${source.name}/${name}`, text, checksum: createHash('sha256').update(text).digest('hex') };
+    const ending =
+      source.name === engineName
+        ? undefined
+        : statementsOf(text).find((one) => endsTransaction.test(one.text));
+    if (ending)
+      throw new MigrationError(
+        'migration_transaction',
+        `${path}, line ${ending.line}: each file is applied in a transaction of its own; take ${ending.text.slice(0, 20)} out`,
+      );
+    const checksum = createHash('sha256').update(text).digest('hex');
+    return { id: `${source.name}/${name}`, path, text, checksum };
   });
 }

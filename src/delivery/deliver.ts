@@ -55,6 +55,8 @@ export function createDeliver(options: DeliverOptions): Deliver {
         const action = registry.action(message.name);
         return runAction(action, message, signal, { ...options, manifest }, () => unknown(message));
       }
+      default:
+        return Promise.resolve(noKind(message.kind));
     }
   }
 }
@@ -68,6 +70,15 @@ function unknown(message: ClaimedMessage): Delivery {
   return givenBack(
     `this worker knows no ${message.kind} called ${message.name}: an older deploy, or one that is not registered`,
   );
+}
+
+/** A row that was written by hand, past the trigger of the table. */
+function noKind(kind: never): Delivery {
+  const message = `unknown_kind: ${JSON.stringify(kind).slice(0, 80)} is no kind of message`;
+  return {
+    outcome: { type: 'failure', failure: { type: 'permanent', message } },
+    backoff: defaultBackoff,
+  };
 }
 
 function givenBack(reason: string): Delivery {

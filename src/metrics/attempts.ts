@@ -38,6 +38,6 @@ export function countAttempts(metrics: Counted): (queue: string, attempt: Counte
     kept.deliveries.add(1);
     kept.slotSeconds.add(seconds);
     kept.deliverySeconds.add(seconds);
-    if (endToEndSeconds !== null) kept.endToEnd.add(endToEndSeconds);
+    if (endToEndSeconds !== null && Number.isFinite(endToEndSeconds)) kept.endToEnd.add(endToEndSeconds);
   };
 }

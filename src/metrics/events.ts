@@ -50,7 +50,7 @@ export function createEvents(log: Log, metrics: Metrics) {
   return {
     relayed(queue: string, messages: number, parcels: number, lagSeconds: readonly number[]): void {
       metrics.relayMoved.inc({ queue: label(queue) }, messages);
-      for (const seconds of lagSeconds) lag.add(seconds);
+      for (const seconds of lagSeconds) lag.add(Number.isFinite(seconds) ? seconds : 0); // of a row whose times were edited by hand
       log.debug({ queue, messages, parcels }, 'relayed');
     },
 
@@ -93,6 +93,17 @@ export function createEvents(log: Log, metrics: Metrics) {
         { queue, kind, status, cause: cause ?? undefined },
         status === 'dead' ? 'a lease ran out, no attempt is left' : 'a lease ran out, due again',
       );
+    },
+
+    /** Rows that break the rules of a message: they are dead, each with its reason. */
+    unfit(ended: readonly { id: string; queue: string; kind: string; error: string | null }[]): void {
+      for (const { id, queue, kind, error } of ended) {
+        metrics.deadLetters.inc({ kind, queue: label(queue) });
+        log.error(
+          { message: id, queue: queue.slice(0, 100), kind: kind.slice(0, 100), error },
+          'a row that breaks the rules of a message is dead',
+        );
+      }
     },
 
     rejected({ id, queue, reason }: { id: string; queue: string; reason: string }): void {

@@ -27,8 +27,8 @@ export const gaugesSql = `
   grouped as (
     select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
            count(*) filter (where available_at <= now()) as due,
-           min(available_at) filter (where available_at <= now() and status <> 'sending') as oldest,
-           min(claimed_at) filter (where status = 'sending') as running_since
+           min(available_at) filter (where available_at <= now() and isfinite(available_at) and status <> 'sending') as oldest,
+           min(claimed_at) filter (where status = 'sending' and isfinite(claimed_at)) as running_since
       from live group by kind, name, status, queue, waiting),
   by_queue as (
     select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,

@@ -5,7 +5,13 @@ import { enter } from './ledger.ts';
 import type { Expired } from './port.ts';
 import { guard } from './transitions.ts';
 
+/** Ran out; or none that ever will: a row edited by hand. */
+export const lapsed = `(claimed_until < now() or claimed_until is null or claimed_until = 'infinity')`;
+
 export const inFlight = `relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null`;
+
+/** Neither claimable nor claimed, or handed on in the future: nothing else would ever look at such a row again. */
+export const stuck = `(not ${guard('claim')} and not ${guard('expire')} or relayed_at > now() + interval '1 hour')`;
 
 const ended = `id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
     request_id as "requestId", traceparent, last_error as error, dead_cause as cause`;
@@ -14,7 +20,7 @@ const ended = `id, kind, name, queue, status, attempts, max_attempts as "maxAtte
 export const expireSql = `
   with lapsed as (
     select id, attempts, claimed_at, claimed_by, attempts >= max_attempts as last from waybill.outbox_messages
-     where ${inFlight} and ${guard('expire')} and claimed_until < now()
+     where ${inFlight} and ${guard('expire')} and ${lapsed}
      limit $1 for update skip locked),
   expired as (
     update waybill.outbox_messages m
@@ -23,12 +29,12 @@ export const expireSql = `
            relayed_at = case when lapsed.last then m.relayed_at end,
            available_at = case when lapsed.last then m.available_at else now() end,
            claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
-           last_error = 'the lease ran out: the worker ' || lapsed.claimed_by || ' died or stood still'
+           last_error = 'the lease ran out: the worker ' || coalesce(lapsed.claimed_by, 'that the row does not name') || ' died or stood still'
       from lapsed where m.id = lapsed.id
     returning m.*),
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
-    select e.id, l.attempts, l.claimed_at, l.claimed_by, 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
+    select e.id, l.attempts, coalesce(l.claimed_at, now()), coalesce(l.claimed_by, ''), 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
   select ${ended} from expired`;
 
 export async function expireLeases(db: Executor, limit: number): Promise<Expired[]> {
@@ -50,6 +56,13 @@ export async function killExhausted(db: Executor, limit: number): Promise<Expire
   return (await db.executeSql<Expired>(exhaustSql, [limit])).rows;
 }
 
+/** Rows edited by hand that no statement of ours would touch again. */
+export const stuckSql = `select id from waybill.outbox_messages where ${inFlight} and ${stuck} limit $1`;
+
+export async function findStuck(db: Executor, limit: number): Promise<string[]> {
+  return (await db.executeSql<{ id: string }>(stuckSql, [limit])).rows.map(({ id }) => id);
+}
+
 export type Suspect = { readonly id: string; readonly queue: string; readonly relayedAt: Date };
 
 /** Handed to the queue a while ago and claimed by nobody: either its parcel waits there, or it vanished. */
@@ -66,7 +79,7 @@ export async function findSuspects(db: Executor, olderThanMs: number, limit: num
 export const unrelaySql = `
   update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
    where m.id in (select o.id from waybill.outbox_messages o
-                   where o.id = any($1::uuid[]) and o.relayed_at < now() - $2 * interval '1 millisecond'
+                   where o.id = any($1::uuid[]) and (o.relayed_at < now() - $2 * interval '1 millisecond' or o.relayed_at > now() + interval '1 hour')
                      and ${guard('claim', 'o.status')} for update skip locked)
   returning m.queue`;
 

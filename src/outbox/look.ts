@@ -4,7 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import { lanes } from './claim.ts';
-import { inFlight } from './lapsed.ts';
+import { inFlight, lapsed, stuck } from './lapsed.ts';
 import { isOpen } from './gate.ts';
 import { probesDueSql } from './park.ts';
 import { guard } from './transitions.ts';
@@ -26,8 +26,9 @@ export const lookSql = `
               where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
                 and available_at <= now() order by available_at desc limit 1) w where ${isOpen('lane.queue')}) as due,
          exists (select from waybill.outbox_messages
-                  where ${inFlight} and (${guard('expire')} and claimed_until < now()
-                     or ${guard('claim')} and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond'))) as lapsed,
+                  where ${inFlight} and (${guard('expire')} and ${lapsed}
+                     or ${guard('claim')} and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond')
+                     or ${stuck})) as lapsed,
          exists (${probesDueSql}) as probes`;
 
 /** Those who ask within `freshMs` of one another share a look. */

@@ -1,7 +1,7 @@
 // OutboxPort on Postgres. Each method is one statement, so it is atomic under any executor, inside a transaction or outside of one.
 // Keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
 
-import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
+import { toExecutor, type Executor, type PgLike, type SqlResult } from '../db/executor.ts';
 import { claimDueSql, claimIdsSql } from './claim.ts';
 import { claimedMessage, type ClaimedRow } from './claimed.ts';
 import { extendSql } from './extend.ts';
@@ -20,6 +20,7 @@ import { plainEnds } from './plain.ts';
 import { settleSql, settleValues } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
 import { failedWith } from './failed.ts';
+import { withoutUnfit } from './unfit.ts';
 
 export type PostgresOutboxOptions = TableOptions & {
   /** Largest payload in bytes of JSON; default 262,144. */
@@ -56,10 +57,13 @@ export function createPostgresOutbox(
       if (request.limit < 1 || request.ids?.length === 0) return [];
       const lease = [request.limit, request.leaseMs, request.workerId];
       const only = [request.queues ?? null, request.kinds ?? null, request.expired ?? null];
-      const { rows } = request.ids
-        ? await db.executeSql<ClaimedRow>(claimIdsSql, [...lease, request.ids, ...only])
-        : await db.executeSql<ClaimedRow>(claimDueSql, [...lease, ...only]);
-      return rows.map(claimedMessage);
+      const { ids } = request;
+      if (ids)
+        return (await db.executeSql<ClaimedRow>(claimIdsSql, [...lease, ids, ...only])).rows.map(
+          claimedMessage,
+        );
+      const claim = (): Promise<SqlResult<ClaimedRow>> => db.executeSql(claimDueSql, [...lease, ...only]);
+      return (await withoutUnfit(db, () => undefined, claim)).rows.map(claimedMessage);
     },
     async markDelivered(id, claimToken, then = []) {
       checkClaim('markDelivered', id, claimToken);
@@ -76,7 +80,8 @@ export function createPostgresOutbox(
       return (await db.executeSql<{ id: string }>(extendSql, values)).rows.map((r) => r.id);
     },
     async expire(limit) {
-      return (await db.executeSql<Expired>(expireSql, [limit])).rows;
+      const expire = (): Promise<SqlResult<Expired>> => db.executeSql(expireSql, [limit]);
+      return (await withoutUnfit(db, () => undefined, expire)).rows;
     },
     async cancel(id) {
       checkId(id);

@@ -29,11 +29,11 @@ export const statsSql = `
   queues as (
     select queue, count(*) filter (where status = 'pending')::int as pending, count(*) filter (where status = 'sending')::int as sending,
            count(*) filter (where status = 'failed')::int as failed,
-           extract(epoch from now() - min(available_at) filter (where status <> 'sending' and available_at <= now()))::float8 as "oldest"
+           extract(epoch from now() - min(available_at) filter (where status <> 'sending' and available_at <= now() and isfinite(available_at)))::float8 as "oldest"
       from live group by queue),
   books as (
     select (coalesce(sum(recorded - pruned_delivered - pruned_dead - pruned_cancelled), 0)
-            + (select count(*) from live where not counted))::int as kept from waybill.outbox_ledger),
+            + (select count(*) from live where not counted))::float8 as kept from waybill.outbox_ledger),
   settled as (
     select (select count(*) from waybill.outbox_messages where dead_at is not null)::int as dead,
            (select count(*) from waybill.outbox_messages where cancelled_at is not null)::int as cancelled)

@@ -51,6 +51,8 @@ const files = [
   '0011_notes.sql',
   '0015_counting.sql',
   '0022_checking.sql',
+  '0027_flaws.sql',
+  '0029_replication.sql',
   '0038_ends.sql',
   '0044_stacks.sql',
   '0046_dead_cause.sql',

@@ -2,6 +2,7 @@
 // (DESIGN, promise 10); and what only an edit by hand can have caused. One statement, so one snapshot: it is right under load too.
 
 import type { Executor } from '../db/executor.ts';
+import { hiddenProblem, readStanding } from '../db/standing.ts';
 
 export type KindBooks = {
   readonly kind: string;
@@ -50,6 +51,11 @@ const oddities: readonly { code: string; when: string; message: string }[] = [
     message: 'have a lease of more than a day, so nobody takes them over: set claimed_until to now()',
   },
   {
+    code: 'row_unfit',
+    when: 'waybill.outbox_flaw(m) is not null',
+    message: 'break the rules of a message: they were written past the trigger of the table',
+  },
+  {
     code: 'unexplained_transition',
     when: `(status = 'pending' and attempts > 0) or (status in ('failed', 'sending', 'delivered') and attempts = 0)`,
     message: 'have a number of attempts that does not go with their state: the row was edited by hand',
@@ -61,7 +67,7 @@ const oddity = `case ${oddities.map(({ code, when }) => `when ${when} then '${co
 export const verifySql = `
   with rows_ as (
     select kind, status, ${oddity} as oddity, count(*)::float8 as n, count(*) filter (where not counted)::float8 as uncounted, (array_agg(id order by id) filter (where ${oddity} is not null))[1:10] as ids
-      from waybill.outbox_messages group by kind, status, oddity),
+      from waybill.outbox_messages m group by kind, status, oddity),
   books as (
     select kind, sum(recorded)::float8 as recorded, sum(pruned_delivered + pruned_dead + pruned_cancelled)::float8 as pruned
       from waybill.outbox_ledger group by kind),
@@ -86,8 +92,20 @@ export async function verifyOutbox(db: Executor): Promise<Verification> {
     const there = k.pending + k.sending + k.failed + k.delivered + k.dead + k.cancelled;
     return { ...k, difference: there + k.pruned - k.recorded };
   });
-  const findings = [...booked.flatMap(imbalance), ...oddities.flatMap((one) => found(one, odd))];
+  const findings = [
+    ...(await hiddenFinding(db)),
+    ...booked.flatMap(imbalance),
+    ...oddities.flatMap((one) => found(one, odd)),
+  ];
   return { ok: findings.length === 0, kinds: booked, findings };
+}
+
+/** Of what a role cannot see nothing can be said. */
+async function hiddenFinding(db: Executor): Promise<Finding[]> {
+  const standing = await readStanding(db);
+  const message = hiddenProblem(standing);
+  if (message === undefined) return [];
+  return [{ code: 'rows_hidden', message, count: standing.hidden.length, ids: [] }];
 }
 
 function imbalance({ kind, recorded, difference }: KindBooks): Finding[] {

@@ -1,5 +1,6 @@
 // The environment → Config, once, with every problem at once. It takes the environment as a value and touches nothing.
 
+import { clearTextProblem, readPostgresUrl, type PostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { reader, type Problem } from './variables.ts';
@@ -148,6 +149,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     production,
   };
   problems.push(...contradictions(config, read.isSet, problems));
+  if (production && !env['PGSSLMODE']) problems.push(...clearTextProblems(config));
   read.unknown('WAYBILL_', (name, known) => {
     const meant = nearest(name, known);
     if (meant) problems.push({ variable: name, message: `is not known; was ${meant} meant?` });
@@ -163,6 +165,27 @@ function knownHosts(read: ReturnType<typeof reader>): readonly string[] {
     'names as a Host header has them, such as shop.example or localhost:3000, with commas between them',
   );
   return (listed ?? []).map((name) => name.toLowerCase());
+}
+
+/** The variables that lead to databases, each with its URL. One that is wrong, or is not set, is not there. */
+function databaseUrls(config: Config): { readonly variable: string; readonly url: PostgresUrl }[] {
+  const all = [
+    ['DATABASE_URL', config.databaseUrl],
+    ...(config.queueDatabaseUrl === config.databaseUrl
+      ? []
+      : [['QUEUE_DATABASE_URL', config.queueDatabaseUrl] as const]),
+  ] as const;
+  return all.flatMap(([variable, text]) => {
+    const url = readPostgresUrl(text);
+    return 'problem' in url ? [] : [{ variable, url }];
+  });
+}
+
+function clearTextProblems(config: Config): Problem[] {
+  return databaseUrls(config).flatMap(({ variable, url }) => {
+    const message = clearTextProblem(url);
+    return message === undefined ? [] : [{ variable, message }];
+  });
 }
 
 /** Both or neither: an address without a secret would be told what nobody can believe. */

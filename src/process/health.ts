@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import { missingMigrations } from '../db/migrate.ts';
 import { diagnose, type Condition } from '../db/diagnosis.ts';
-import { readOnlyProblem, readStanding } from '../db/standing.ts';
+import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Host } from './host.ts';
 import { stalledLoops } from './stall.ts';
@@ -68,7 +68,8 @@ function loopsCheck({ progress }: Host): Check {
 /** Of a database that answers and takes no work, the sentence says which variable leads to it. It is on a page without a key: no words of the server's. */
 async function databaseChecks({ db }: Host): Promise<Check[]> {
   try {
-    const problem = readOnlyProblem(await readStanding(db));
+    const standing = await readStanding(db);
+    const problem = readOnlyProblem(standing) ?? hiddenProblem(standing);
     const database = { name: 'database', ok: problem === undefined, ...(problem && { detail: problem }) };
     const missing = await missingMigrations(db);
     const detail = `not applied: ${missing.join(', ')}: run \`waybill release\``;

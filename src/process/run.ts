@@ -5,6 +5,7 @@ import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { loadEnvFile } from './env-loading.ts';
+import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import { serveHealth } from './health.ts';
 import { growHeapWithWork } from './heap.ts';
 import { readAllowance, sizesOf, totalOf } from './connections.ts';
@@ -199,6 +200,9 @@ async function reachDatabase({ db, log, clock, signal }: Host): Promise<boolean>
   while (!signal.aborted) {
     try {
       await db.executeSql('select from waybill.processes limit 0');
+      const standing = await readStanding(db);
+      for (const problem of [readOnlyProblem(standing), hiddenProblem(standing)])
+        if (problem !== undefined) log.error(problem);
       return true;
     } catch (error) {
       const trouble = diagnose(error);

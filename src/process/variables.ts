@@ -3,6 +3,7 @@
 
 import { isIP } from 'node:net';
 import { parseAddress } from '../address/mailbox.ts';
+import { readPostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { parseDuration } from '../duration.ts';
@@ -116,20 +117,6 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return [...new Set(items)];
   }
 
-  function url(name: string, protocols: readonly string[], example: string): string | undefined {
-    const value = text(name);
-    if (value === undefined) return undefined;
-    const parsed = URL.canParse(value) ? new URL(value) : undefined;
-    if (!parsed || !protocols.includes(parsed.protocol)) report(name, `must be a URL like ${example}`);
-    else if (parsed.hostname === '' && !parsed.searchParams.has('host'))
-      report(name, `names no host; it must be like ${example}`);
-    else if (parsed.port === '0') report(name, 'names port 0');
-    else if (!isDecodable(parsed.username + parsed.password))
-      report(name, 'has a % in user or password that must be written %25');
-    else return value;
-    return undefined;
-  }
-
   /** Also the file that it names is looked at: one that is missing would be found out by the first email. */
   function smtpUrl(name: string): string | undefined {
     const value = text(name);
@@ -227,8 +214,14 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     signingSecret,
     host,
     timeZone,
-    postgresUrl: (name: string) =>
-      url(name, ['postgres:', 'postgresql:'], 'postgres://user:password@host:5432/database'),
+    postgresUrl(name: string): string | undefined {
+      const value = text(name);
+      if (value === undefined) return undefined;
+      const parsed = readPostgresUrl(value);
+      if (!('problem' in parsed)) return value;
+      report(name, parsed.problem);
+      return undefined;
+    },
     smtpUrl,
     smtpName,
     /** Variables with this prefix that nobody asked for. */
@@ -243,10 +236,6 @@ function withoutSlashes(text: string): string {
   let end = text.length;
   while (text[end - 1] === '/') end -= 1;
   return text.slice(0, end);
-}
-
-function isDecodable(text: string): boolean {
-  return !/%(?![0-9A-Fa-f]{2})/.test(text);
 }
 
 function isLoopback(host: string): boolean {

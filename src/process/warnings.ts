@@ -1,6 +1,7 @@
 // What a configuration allows and should not have: no reason not to start, and said wherever the configuration is looked at, when a process
 // starts too.
 
+import { readPostgresUrl } from '../db/url.ts';
 import type { Config } from './config.ts';
 
 export type Warning = {
@@ -38,8 +39,18 @@ function keysMissing({ production, apiKey, adminKey }: Config): Warning[] {
 }
 
 function tls(variable: string, url: string): Warning[] {
-  const { searchParams } = URL.canParse(url) ? new URL(url) : new URL('postgres://nobody');
-  const mode = searchParams.get('sslmode');
+  const read = readPostgresUrl(url);
+  if ('problem' in read || read.isLocal) return [];
+  const mode = read.sslmode;
+  if (mode === undefined || ['disable', 'false', '0'].includes(mode))
+    return [
+      {
+        code: 'connection_in_clear',
+        variable,
+        message: `${variable} has ${mode === undefined ? 'no sslmode' : 'TLS turned off'}: the password and every message cross the network to ${read.host} in clear`,
+        fix: 'sslmode=verify-full, with sslrootcert where the provider publishes its certificate; in production sslmode must be written out',
+      },
+    ];
   if (mode === 'no-verify')
     return [
       {
@@ -50,7 +61,7 @@ function tls(variable: string, url: string): Warning[] {
         fix: 'sslmode=verify-full with sslrootcert, where the provider publishes its certificate',
       },
     ];
-  if (mode !== 'require' || searchParams.get('uselibpqcompat') === 'true') return [];
+  if (mode !== 'require' || read.parameters.get('uselibpqcompat') === 'true') return [];
   return [
     {
       code: 'sslmode_strict',

@@ -52,7 +52,7 @@ function asked(queueDb: Executor, outbox?: Executor): Contents {
       return depth;
     },
     async promised() {
-      const sql = `select name as queue, priority, sum((data ->> 'any')::int)::int as messages
+      const sql = `select name as queue, priority, sum(case when data ->> 'any' ~ '^[0-9]{1,6}$' then (data ->> 'any')::int else 0 end)::int as messages
         from pgboss.job where state = 'created' and jsonb_typeof(data -> 'any') = 'number' group by name, priority`;
       return (await queueDb.executeSql<Lane & { messages: number }>(sql)).rows;
     },

@@ -5,7 +5,7 @@ import type { PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { findSuspects, unrelay } from '../outbox/lapsed.ts';
-import { asPgBoss, start, type BackendProfile } from './instance.ts';
+import { asPgBoss, installSchema, type BackendProfile } from './instance.ts';
 import { brokenBy, onQueue, QueueBroken } from './broken.ts';
 import { bossQueue, fromBossQueue } from './parcel.ts';
 
@@ -48,7 +48,7 @@ async function works(ports: InstallPorts): Promise<boolean> {
 
 async function create({ forget, queueDb, backend, onError }: InstallPorts): Promise<void> {
   await forget();
-  await (await start(queueDb, backend, true, onError)).stop({ graceful: false, close: false });
+  await installSchema(queueDb, backend, onError);
 }
 
 async function remake(ports: InstallPorts): Promise<void> {

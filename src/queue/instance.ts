@@ -1,6 +1,7 @@
 // An instance of pg-boss with our flags: what it does by itself is off, and its statements run on connections of ours.
 
 import type { ConstructorOptions, PgBoss } from 'pg-boss';
+import { sqlState } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import type { Use } from '../db/settings.ts';
@@ -19,13 +20,14 @@ export async function start(
   backend: BackendProfile,
   migrate: boolean,
   onError: (error: Error) => void,
+  createSchema = false,
 ): Promise<PgBoss> {
   const { PgBoss: Instance } = await load();
   const pgBoss = new Instance({
     db: asPgBoss(queueDb),
     backend,
     migrate,
-    createSchema: migrate,
+    createSchema,
     supervise: false,
     schedule: false,
     monitorVacuum: false,
@@ -33,6 +35,28 @@ export async function start(
   });
   pgBoss.on('error', onError);
   return pgBoss.start();
+}
+
+/** Somebody else made, or migrated, the same schema at the same moment: pg-boss looks, waits for its lock, and does not look again. */
+const madeMeanwhile = ['42P06', '42P07', '42710', '42723', '42701', '23505', '22012', '40001', '40P01'];
+const rounds = 5;
+
+/** Creates what is missing of pg-boss's schema. It asks for the right to create schemas only where there is none. */
+export async function installSchema(
+  queueDb: Database,
+  backend: BackendProfile,
+  onError: (error: Error) => void,
+): Promise<void> {
+  for (let round = 1; ; round++) {
+    try {
+      const sql = `select exists (select from pg_catalog.pg_namespace where nspname = 'pgboss') as there`;
+      const { there } = (await queueDb.executeSql<{ there: boolean }>(sql)).rows[0]!;
+      const pgBoss = await start(queueDb, backend, true, onError, !there);
+      return await pgBoss.stop({ graceful: false, close: false });
+    } catch (error) {
+      if (round === rounds || !madeMeanwhile.includes(sqlState(error) ?? '')) throw error;
+    }
+  }
 }
 
 export function asPgBoss(executor: Executor): BossDatabase {

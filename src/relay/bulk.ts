@@ -3,6 +3,7 @@
 
 import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
+import { isQueueName } from '../outbox/message.ts';
 import { dueLanes, type DueLane, type Lane } from '../outbox/lane.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { packLane, type PackOptions } from '../queue/pack.ts';
@@ -50,7 +51,9 @@ export function createBulk({ db, queue, parcels, highWater, named }: BulkOptions
       const messagesOf = await promised();
       if (!isOutdated && opened.every((lane) => messagesOf(lane) > highWater / 2)) return 0;
       const due = await dueLanes(db, highWater + much);
-      const bulky = due.filter((lane) => lane.due >= much || messagesOf(lane) > 0);
+      const bulky = due.filter(
+        (lane) => isQueueName(lane.queue) && (lane.due >= much || messagesOf(lane) > 0),
+      );
       opened = bulky;
       isOutdated = false;
       const more = bulky.map((lane) => ({ ...lane, due: missing(lane, messagesOf(lane)) }));

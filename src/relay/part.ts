@@ -55,7 +55,7 @@ export function relayPart(host: Host, queue: ParcelQueue): Part {
     nudge,
     suspectAfterMs,
   });
-  const probe = createProbe({ db, queue, observe, intervalMs: probeIntervalMs });
+  const probe = createProbe({ db, queue, events, observe, intervalMs: probeIntervalMs });
   const retention = {
     deliveredMs: config.deliveredRetentionMs,
     deadMs: config.deadRetentionMs,

@@ -1,15 +1,17 @@
 // A parked queue is probed: one message of it at a time, over the whole fleet, is relayed although the queue is closed.
 
 import type { Database } from '../db/pool.ts';
+import type { Events } from '../metrics/events.ts';
 import { areProbesDue, startProbes } from '../outbox/park.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { healing } from '../queue/heal.ts';
+import { fitOf, healing } from './heal.ts';
 import { pack } from '../queue/pack.ts';
 
 export type ProbeOptions = {
   readonly db: Database;
   readonly queue: ParcelQueue;
+  readonly events: Pick<Events, 'unfit'>;
   readonly observe: Observe;
   readonly intervalMs: Milliseconds;
 };
@@ -17,11 +19,17 @@ export type ProbeOptions = {
 /** Before all that was relayed when the queue was parked; messages go up to 1000. */
 const first = 10_000;
 
-export function createProbe({ db, queue, observe, intervalMs }: ProbeOptions): () => Promise<Milliseconds> {
-  return healing(queue, async function probeStep() {
+export function createProbe({
+  db,
+  queue,
+  events,
+  observe,
+  intervalMs,
+}: ProbeOptions): () => Promise<Milliseconds> {
+  return healing({ db, queue, events }, async function probeStep() {
     if (!(await areProbesDue(db))) return intervalMs;
     const probes = await db.transaction(async (tx) => {
-      const started = await startProbes(tx);
+      const started = await fitOf(tx, await startProbes(tx), events);
       const parcels = pack(started, { limit: 1, spread: 1 });
       if (started.length > 0)
         await queue.send(

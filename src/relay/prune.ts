@@ -3,6 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { pruneBatch, pruneBooks, type Retention } from '../outbox/prune.ts';
+import { withoutUnfit } from '../outbox/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 
 export type PruneOptions = {
@@ -19,7 +20,7 @@ const breath: Milliseconds = 50;
 
 export function createPrune({ db, events, observe, retention }: PruneOptions): () => Promise<Milliseconds> {
   return async function pruneStep() {
-    const pruned = await pruneBatch(db, retention, batch);
+    const pruned = await withoutUnfit(db, events.unfit, () => pruneBatch(db, retention, batch));
     for (const { status, n } of pruned) events.pruned(status, n);
     const full = pruned.reduce((sum, { n }) => sum + n, 0) >= batch;
     const unfolded = await pruneBooks(db, retention, batch);

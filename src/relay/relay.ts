@@ -9,7 +9,7 @@ import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { pack } from '../queue/pack.ts';
 import { createBulk } from './bulk.ts';
-import { healing } from '../queue/heal.ts';
+import { fitOf, healing } from './heal.ts';
 import { traceSent } from '../trace/message.ts';
 
 export type RelayOptions = {
@@ -46,9 +46,9 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     movedSince = 0;
   }
 
-  async function move(): Promise<DueMessage[]> {
+  async function move(): Promise<readonly DueMessage[]> {
     return db.transaction(async (tx) => {
-      const due = await takeDue(tx, room, Math.min(batch, highWater), bulk.lanes());
+      const due = await fitOf(tx, await takeDue(tx, room, Math.min(batch, highWater), bulk.lanes()), events);
       if (due.length > 0) await queue.send(tx, pack(due, parcels));
       return due;
     }, begin);
@@ -64,7 +64,7 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     return patience;
   }
 
-  return healing(queue, async function relayStep() {
+  return healing({ db, queue, events }, async function relayStep() {
     await measureRoom();
     const opened = await bulk.open();
     const due = await move();

@@ -2,10 +2,11 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import { expireLeases, findSuspects, killExhausted, unrelay } from '../outbox/lapsed.ts';
+import { expireLeases, findStuck, findSuspects, killExhausted, unrelay } from '../outbox/lapsed.ts';
+import { endUnfitIds } from '../outbox/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { healing } from '../queue/heal.ts';
+import { healing } from './heal.ts';
 
 export type SweepOptions = {
   readonly db: Executor;
@@ -40,10 +41,21 @@ export function createSweep(options: SweepOptions): () => Promise<Milliseconds> 
     return freed.length;
   }
 
-  return healing(queue, async function sweepStep() {
+  /** Rows edited by hand. */
+  async function free(): Promise<number> {
+    const ids = await findStuck(db, batch);
+    if (ids.length === 0) return 0;
+    const ended = await endUnfitIds(db, ids);
+    events.unfit(ended);
+    const freed = await unrelay(db, ids, suspectAfterMs);
+    return ended.length + freed.length;
+  }
+
+  return healing({ db, queue, events }, async function sweepStep() {
     const expired = await expire();
+    const freed = await free();
     const vanished = await recover();
-    if (expired + vanished > 0) nudge();
+    if (expired + freed + vanished > 0) nudge();
     observe('swept', { expired, vanished });
     return expired >= batch ? 0 : intervalMs;
   });

@@ -7,6 +7,7 @@ import { listen, type Notification } from '../db/listen.ts';
 import { createNudge, outboxChannel, parcelChannel } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { RatePlan } from '../outbox/rate.ts';
+import { withoutUnfit } from '../outbox/unfit.ts';
 import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
@@ -104,7 +105,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
         { name: `lease ${queues.join(' ')}`, step: leases.renew, everyMs: config.leaseMs / 3 },
         { ...common, signal: running.signal },
       );
-      const step = healing(queue, worker.step);
+      const step = healing(queue, () => withoutUnfit(db, events.unfit, worker.step));
       const longestPauseMs = config.pollIntervalMs; // also without pg-boss, what is due begins within a poll interval
       await runLoop(
         { name: `worker ${queues.join(' ')}`, step, wake, longestPauseMs, everyMs: config.pollIntervalMs },

@@ -93,6 +93,8 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     }
     const { settlement, resolve } = batchOf[0]!;
     const { id, claimToken } = settlement;
+    const simpler = inAscii(settlement); // its end stays what it was
+    if (simpler) return write([{ settlement: simpler, resolve }]);
     if (settlement.to === 'dead') return resolve(undefined); // nothing simpler is left to write; the sweep ends the lease
     const text = `the end of the attempt could not be recorded: ${reasonOf(error, { bare: true })}`;
     await write([{ settlement: { id, claimToken, to: 'dead', error: text, ambiguous: true }, resolve }]);
@@ -108,6 +110,30 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     settle: (settlement) => new Promise((resolve) => record(settlement, resolve)),
     pending: () => queue.length + writing,
   };
+}
+
+/** The same end with its words in ASCII: a database that is not in UTF8 cannot store others. Undefined when they are already. */
+function inAscii(settlement: Settlement): Settlement | undefined {
+  const text = <T extends string | null | undefined>(value: T): T =>
+    (typeof value === 'string' ? value.replaceAll(/[^\t\n\x20-\x7e]/gu, '?') : value) as T;
+  if (settlement.to === 'delivered') {
+    const notes = (settlement.notes ?? []).map((note) => ({
+      ...note,
+      detail: text(note.detail),
+      reference: text(note.reference),
+    }));
+    return isSame(notes, settlement.notes ?? []) ? undefined : { ...settlement, notes };
+  }
+  const simpler = {
+    ...settlement,
+    error: text(settlement.error),
+    ...('stack' in settlement && { stack: text(settlement.stack) }),
+  } as Settlement;
+  return isSame(simpler, settlement) ? undefined : simpler;
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** Deadlocks, serialisation failures, missing tables during a migration, timeouts: anything but a refusal of the data. */

@@ -1,10 +1,12 @@
 // Migrations: each file once, in order, under a lock, its checksum kept.
 
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { migrate, standardSources, type MigrationSource } from '../../src/db/migrate.ts';
+import { openDatabase } from '../../src/db/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -116,6 +118,69 @@ describe('migrate', () => {
     await expect(migrate(database.db, [source])).rejects.toMatchObject({ code: 'migration_name' });
   });
 
+  test('a file that fails is named with the line of its statement, whatever Postgres says of the place', async () => {
+    file(
+      '0001_first.sql',
+      '-- one; two\ncreate table one (a text default $x$;$x$);\n/* a /* b; */ c */\n\ncreate table one (a int);\n',
+    );
+    const twice = migrate(database.db, [source]);
+    await expect(twice).rejects.toMatchObject({
+      code: 'migration_failed',
+      message: expect.stringMatching(/0001_first\.sql, line 5: relation "one" already exists/) as string,
+    });
+    file(
+      '0001_first.sql',
+      "create table one (a int);\ninsert into one values ('größe');\nselect 1;\nselct 2;\n",
+    );
+    await expect(migrate(database.db, [source])).rejects.toThrow(
+      /0001_first\.sql, line 4: syntax error at or near "selct"/,
+    );
+    file(
+      '0001_first.sql',
+      'create table one (a int);\ncreate table two (a int);\ncreate index concurrently on two (a);',
+    );
+    await expect(migrate(database.db, [source])).rejects.toThrow(
+      /line 3: CREATE INDEX CONCURRENTLY cannot run inside/,
+    );
+    expect(await tables()).toEqual([]);
+  });
+
+  test('a file that would end its transaction is refused before anything is touched', async () => {
+    file('0001_first.sql', 'create table one (a int)');
+    for (const [sql, isRefused] of [
+      ['create table two (a int);\ncommit;\ncreate table three (a int)', true],
+      ['begin; create table two (a int); end;', true],
+      ['ROLLBACK', true],
+      ['savepoint a; rollback to a; create table two (a int)', false],
+      [
+        "create function f() returns int language plpgsql as $$ begin return 1; end $$; select ';commit;'",
+        false,
+      ],
+    ] as const) {
+      const name = isRefused ? '0009_refused.sql' : `000${1 + (await tables()).length}_taken.sql`;
+      file(name, sql);
+      const done = migrate(database.db, [source]);
+      if (isRefused) await expect(done).rejects.toMatchObject({ code: 'migration_transaction' });
+      else await done;
+      rmSync(join(dir, '0009_refused.sql'), { force: true });
+    }
+    expect(await tables()).toEqual(['one', 'two']);
+  });
+
+  test('a failure in one of the engine’s files leaves none of them', async () => {
+    await database.db.executeSql('create schema waybill');
+    await migrate(database.db, [source]);
+    await database.db.executeSql(`create type waybill.processes as (a int)`); // not a relation of kind table
+    await expect(migrate(database.db, standardSources('app/index.ts'))).rejects.toMatchObject({
+      code: 'migration_failed',
+      message: expect.stringMatching(/sql\/0003_fleet\.sql, line 3: .*"processes"/) as string,
+    });
+    const { rows } = await database.db.executeSql(
+      `select relname from pg_class where relnamespace = 'waybill'::regnamespace and relkind = 'r'`,
+    );
+    expect(rows).toEqual([]);
+  });
+
   test("the engine's files come first, then those beside the application's module", async () => {
     mkdirSync(join(dir, 'sql'));
     file('sql/0001_shop.sql', 'create table shop (message uuid references waybill.outbox_messages (id))');
@@ -123,5 +188,117 @@ describe('migrate', () => {
     expect(applied[0]).toBe('waybill/0001_outbox.sql');
     expect(applied.at(-1)).toBe('app/0001_shop.sql');
     expect(await tables()).toEqual(['shop']);
+  });
+});
+
+describe('a schema that is not ours, or not as we left it', () => {
+  const engine = (): ReturnType<typeof migrate> => migrate(database.db, standardSources('app/index.ts'));
+  const sql = (text: string): Promise<unknown> => database.db.executeSql(text);
+  const fingerprint = async (): Promise<unknown> =>
+    (
+      await database.db.executeSql(
+        `select relname, relkind from pg_class where relnamespace = to_regnamespace('waybill') order by 1`,
+      )
+    ).rows;
+
+  test.each([
+    [
+      'a table processes',
+      'create schema waybill; create table waybill.processes (a int)',
+      /processes and no table migrations/,
+    ],
+    [
+      'a view',
+      'create schema waybill; create view waybill.things as select 1',
+      /things and no table migrations/,
+    ],
+    [
+      'migrations with other columns',
+      'create schema waybill; create table waybill.migrations (version int, name text)',
+      /columns version, name/,
+    ],
+    [
+      'migrations like ours that name nothing of ours',
+      `create schema waybill; create table waybill.migrations (id text primary key, checksum text, applied_at timestamptz); create table waybill.orders (a int)`,
+      /holds orders, and its table migrations names no file/,
+    ],
+  ])('somebody else’s schema with %s is refused, and stays as it was', async (_, made, words) => {
+    await sql(made);
+    const before = await fingerprint();
+    const refused = { code: 'schema_not_ours', message: expect.stringMatching(words) as string };
+    await expect(engine()).rejects.toMatchObject(refused);
+    await expect(
+      migrate(database.db, standardSources('app/index.ts'), { dryRun: true }),
+    ).rejects.toMatchObject(refused);
+    expect(await fingerprint()).toEqual(before);
+  });
+
+  test('an empty schema is taken', async () => {
+    await sql('create schema waybill');
+    expect((await engine()).applied.length).toBeGreaterThan(10);
+  });
+
+  test('a deleted row of the migrations is named, and nothing is run again', async () => {
+    await engine();
+    await sql(`delete from waybill.migrations where id = 'waybill/0010_rules.sql'`);
+    await expect(engine()).rejects.toMatchObject({
+      code: 'migration_missing',
+      message: expect.stringContaining('waybill/0010_rules.sql') as string,
+    });
+    await sql(`delete from waybill.migrations`);
+    await expect(engine()).rejects.toMatchObject({ code: 'schema_not_ours' });
+  });
+
+  test('an index that takes longer than a statement of ours may is made', async () => {
+    const [name] = ['0001_slow.sql'];
+    file(name!, 'select pg_sleep(1.5)');
+    const hasty = openDatabase({
+      url: database.url,
+      max: 1,
+      applicationName: 'hasty',
+      statementTimeoutMs: 500,
+      onIdleError: () => undefined,
+    });
+    expect((await migrate(hasty, [source])).applied).toEqual(['test/0001_slow.sql']);
+    await hasty.end();
+  });
+
+  test('a database that is not in UTF8 is refused before anything is touched', async () => {
+    const name = `latin_${randomBytes(4).toString('hex')}`;
+    await sql(`create database ${name} encoding 'LATIN1' locale 'C' template template0`);
+    const url = new URL(database.url);
+    url.pathname = `/${name}`;
+    const latin = openDatabase({
+      url: url.href,
+      max: 1,
+      applicationName: 'latin',
+      onIdleError: () => undefined,
+    });
+    await expect(migrate(latin, standardSources('app/index.ts'))).rejects.toMatchObject({
+      code: 'encoding_unsupported',
+      message: expect.stringMatching(/LATIN1.*UTF8.*create database/) as string,
+    });
+    expect((await latin.executeSql(`select to_regnamespace('waybill') as there`)).rows).toEqual([
+      { there: null },
+    ]);
+    await latin.end();
+    await sql(`drop database ${name}`);
+  });
+
+  test('a database that is closed for writing is named, and DATABASE_URL with it', async () => {
+    await sql(
+      `do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); end $$`,
+    );
+    const late = openDatabase({
+      url: database.url,
+      max: 1,
+      applicationName: 'late',
+      onIdleError: () => undefined,
+    });
+    await expect(migrate(late, standardSources('app/index.ts'))).rejects.toMatchObject({
+      code: 'database_not_writable',
+      message: expect.stringMatching(/DATABASE_URL is read-only/) as string,
+    });
+    await late.end();
   });
 });

@@ -62,7 +62,7 @@ const relay = async (): Promise<void> => {
   while ((await step()) === 0);
 };
 const probe = async (): Promise<unknown> =>
-  createProbe({ db: database.db, queue, observe, intervalMs: 1_000 })();
+  createProbe({ db: database.db, queue, events, observe, intervalMs: 1_000 })();
 const take = (free = 10, worker = 'w') =>
   takeAndClaim(
     name,

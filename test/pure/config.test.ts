@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ConfigError, readConfig } from '../../src/process/config.ts';
+import { warningsOf } from '../../src/process/warnings.ts';
 
 const good = { DATABASE_URL: 'postgres://u:p@localhost:5432/db' };
 
@@ -76,6 +77,26 @@ describe('readConfig', () => {
     ['DATABASE_URL', '"postgres://u:p@h/db"', /quotes/],
     ['DATABASE_URL', 'postgres://u:p@h/db\r', /line break/],
     ['DATABASE_URL', 'postgres:///db', /names no host/],
+    ['DATABASE_URL', 'postgres://h', /names no database/],
+    ['DATABASE_URL', 'postgres://u:p@h:5432/', /names no database/],
+    ['DATABASE_URL', 'postgres://u:p@/?host=/cloudsql/p:r:i', /names no database/],
+    ['DATABASE_URL', 'postgres://u:p#ss@h/db', /#.*written %23/],
+    ['DATABASE_URL', 'postgres://u:25#ss@h/db', /written %23/],
+    ['DATABASE_URL', 'postgres://u:p/ss@h/db', /port that is no number.*%2F/],
+    ['DATABASE_URL', 'postgres://u:p?ss@h/db', /port that is no number.*%3F/],
+    ['DATABASE_URL', 'postgres://u:5/ss@h/db', /written %2F/],
+    ['DATABASE_URL', 'postgres://u:5/ss@h', /written %2F/],
+    ['DATABASE_URL', 'postgres://u:5?ss@h/db', /names no database/],
+    ['DATABASE_URL', 'postgres://u:5/db?ss@h/db', /written %3F/],
+    ['DATABASE_URL', 'postgres://u:50%off@h/db', /%25/],
+    ['DATABASE_URL', 'postgres://u:a b@h/db', /%20/],
+    ['DATABASE_URL', 'postgres://u:p@h:99999/db', /port 99999; ports go from 1 to 65535/],
+    ['DATABASE_URL', 'postgres://u:p@h:0/db', /port 0/],
+    ['DATABASE_URL', 'postgres://u:p@h:54x/db', /port that is no number/],
+    ['DATABASE_URL', 'postgres://u:p@a,b/db', /several hosts/],
+    ['DATABASE_URL', 'postgres://u:p@h:1,i:2/db', /several hosts/],
+    ['DATABASE_URL', 'postgres://u:p@h/db?sslmode=verify', /sslmode that is none of/],
+    ['QUEUE_DATABASE_URL', 'postgres://h', /names no database/],
     ['WAYBILL_CONCURRENCY', '-1', /whole number from 1 to 500/],
     ['WAYBILL_CONCURRENCY', '1.5', /whole number/],
     ['WAYBILL_CONCURRENCY', '1e3', /whole number/],
@@ -168,5 +189,61 @@ describe('readConfig', () => {
       resendApiKey: 're_1',
       resendBaseUrl: 'http://localhost:1',
     });
+  });
+});
+
+const tlsWarnings = (env: Record<string, string>): string[] =>
+  warningsOf(readConfig(env))
+    .filter(({ code }) => code !== 'key_missing')
+    .map(({ code, message }) => `${code}: ${message}`);
+
+describe('URLs of databases', () => {
+  it.each([
+    'postgres://user:pw@/db?host=/cloudsql/project:region:instance',
+    'postgresql://user@/db?host=/var/run/postgresql&port=5433',
+    'postgres://%2Fvar%2Frun%2Fpostgresql/db',
+    'socket:///var/run/postgresql?db=shop',
+    'socket://user:pw@/var/run/postgresql?db=shop&encoding=utf8',
+    '/var/run/postgresql shop',
+    'postgres:///db?host=localhost',
+    'postgres://user:p%40ss%23%2F@h:5432/db?application_name=shop&sslmode=verify-full&sslrootcert=/etc/ca.pem',
+    'postgres://user:p@ss@h/db',
+    'postgres://h/db',
+    'postgres://u:p@[::1]:5432/db',
+    'POSTGRES://u:p@h/db',
+  ])('%s is taken', (url) => {
+    const config = readConfig({ DATABASE_URL: url, QUEUE_DATABASE_URL: url });
+    expect([config.databaseUrl, config.queueDatabaseUrl]).toEqual([url, url]);
+  });
+
+  const production = { NODE_ENV: 'production' };
+  const remote = 'postgres://app:geheim@db.shop.test/shop';
+
+  it('in production one to another machine says what it does about TLS', () => {
+    for (const variable of ['DATABASE_URL', 'QUEUE_DATABASE_URL']) {
+      const env = { ...production, DATABASE_URL: `${remote}?sslmode=require`, [variable]: remote };
+      const told = problems(env);
+      expect(told[variable]).toMatch(/says nothing of TLS.*sslmode=verify-full.*sslmode=disable/);
+      expect(JSON.stringify(told)).not.toContain('geheim');
+      expect(() => readConfig({ ...env, PGSSLMODE: 'require' })).not.toThrow();
+    }
+    expect(() => readConfig({ DATABASE_URL: remote })).not.toThrow();
+    for (const url of [
+      'postgres://u:p@127.0.0.1/db',
+      'postgres://u:p@localhost/db',
+      'postgres://u:p@[::1]/db',
+      'postgres://u:p@/db?host=/cloudsql/x',
+    ])
+      expect(tlsWarnings({ ...production, DATABASE_URL: url })).toEqual([]);
+  });
+
+  it('a connection in clear, or with nobody’s certificate, that was asked for is worth a warning', () => {
+    const warnings = (mode: string): string[] =>
+      tlsWarnings({ ...production, DATABASE_URL: `${remote}?sslmode=${mode}` });
+    expect(warnings('disable')).toEqual([
+      expect.stringMatching(/^connection_in_clear: DATABASE_URL has TLS turned off.*in clear/),
+    ]);
+    expect(warnings('no-verify')).toEqual([expect.stringMatching(/whoever answers/)]);
+    expect(warnings('verify-full')).toEqual([]);
   });
 });

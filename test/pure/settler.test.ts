@@ -100,4 +100,56 @@ describe('the settler', () => {
     await Promise.all(ends);
     expect(batches.map((ids) => ids.length)).toEqual([200, 250, 50]);
   });
+
+  it('words that the database cannot store change no end: they are written in ASCII', async () => {
+    const written: Settlement[] = [];
+    const settler = createSettler({
+      outbox: {
+        ...createMemoryOutbox(),
+        async settle(settlements) {
+          if (/[^\p{ASCII}]/u.test(JSON.stringify(settlements)))
+            throw Object.assign(new Error('character has no equivalent in encoding "LATIN1"'), {
+              code: '22P05',
+            });
+          written.push(...settlements);
+          return settlements.map(({ id, to }) => ({
+            id,
+            status: to === 'released' ? 'pending' : to,
+            seconds: 1,
+          }));
+        },
+      },
+      onRetry: () => undefined,
+      pause: async () => undefined,
+    });
+    const note = { type: 'accepted', detail: '250 добро', reference: '→ 1' };
+    const ends: Settlement[] = [
+      {
+        id: 'a',
+        claimToken: 'a',
+        to: 'failed',
+        error: 'schlug fehl → 日本',
+        stack: 'at größe',
+        delay: 5,
+        ambiguous: true,
+      },
+      { id: 'b', claimToken: 'b', to: 'dead', error: '日本', ambiguous: false },
+      { id: 'c', claimToken: 'c', to: 'released', error: '→', delay: 1 },
+      { id: 'd', claimToken: 'd', to: 'delivered', then: [], notes: [note] },
+      { id: 'e', claimToken: 'e', to: 'delivered', then: [] },
+    ];
+    const settled = await Promise.all(ends.map((end) => settler.settle(end)));
+    expect(settled.map((one) => one?.status)).toEqual([
+      'failed',
+      'dead',
+      'pending',
+      'delivered',
+      'delivered',
+    ]);
+    const [a] = written.filter(({ id }) => id === 'a');
+    expect(a).toMatchObject({ to: 'failed', error: 'schlug fehl ? ??', delay: 5, ambiguous: true });
+    expect(written.find(({ id }) => id === 'd')).toMatchObject({
+      notes: [{ detail: '250 ?????', reference: '? 1' }],
+    });
+  });
 });

@@ -14,6 +14,7 @@ import {
   tellSql,
 } from '../../src/cron/sweep.ts';
 import { countersSql } from '../../src/metrics/fleet.ts';
+import { endUnfitIdsSql } from '../../src/outbox/unfit.ts';
 import { gaugesSql } from '../../src/metrics/gauges.ts';
 import { standstillGaugesSql } from '../../src/metrics/standstills.ts';
 import { standstillsSql } from '../../src/process/heartbeat.ts';
@@ -36,7 +37,7 @@ import {
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { takeDueSql } from '../../src/outbox/due.ts';
-import { exhaustSql, expireSql, suspectsSql, unrelaySql } from '../../src/outbox/lapsed.ts';
+import { exhaustSql, expireSql, stuckSql, suspectsSql, unrelaySql } from '../../src/outbox/lapsed.ts';
 import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
 import { claimHintedSql, claimNextSql } from '../../src/outbox/hinted.ts';
 import { lookSql } from '../../src/outbox/look.ts';
@@ -231,6 +232,8 @@ export const statements: Record<string, Statement> = {
   },
   'expire leases': { sql: expireSql, values: () => [500], uses: ['outbox_in_flight'] },
   'kill exhausted': { sql: exhaustSql, values: () => [500], uses: ['outbox_in_flight'] },
+  'find stuck': { sql: stuckSql, values: () => [500], uses: ['outbox_in_flight'] },
+  'end unfit': { sql: endUnfitIdsSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
   'find suspects': { sql: suspectsSql, values: () => [10_000, 1_000], uses: ['outbox_in_flight'] },
   unrelay: { sql: unrelaySql, values: (ids) => [ids, 10_000], uses: ['outbox_messages_pkey'] },
   'prune settled': {

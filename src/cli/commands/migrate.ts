@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { migrate, standardSources, type MigrationReport } from '../../db/migrate.ts';
-import { print, type Output } from '../print.ts';
+import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
 export function addMigrate(program: Command): void {
@@ -13,11 +13,16 @@ export function addMigrate(program: Command): void {
     .option('--json', 'the result as JSON')
     .action(async (options: Output & { dryRun?: boolean }) => {
       const report = await withDatabase(
-        ({ config, db }) => migrate(db, standardSources(config.app), { dryRun: options.dryRun ?? false }),
+        ({ config, db }) =>
+          migrate(db, standardSources(config.app), { dryRun: options.dryRun ?? false, onWait: sayWaiting }),
         'application',
       );
       print(report, options, migrationLines);
     });
+}
+
+export function sayWaiting(): void {
+  say('another release is at work on this database: waiting for its end');
 }
 
 export function migrationLines({ applied, pending }: MigrationReport): string[] {

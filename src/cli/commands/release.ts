@@ -10,7 +10,7 @@ import { openQueue } from '../../queue/boss.ts';
 import { useOf } from '../../queue/instance.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase, type Session } from '../session.ts';
-import { migrationLines } from './migrate.ts';
+import { migrationLines, sayWaiting } from './migrate.ts';
 
 export function addRelease(program: Command): void {
   program
@@ -22,7 +22,9 @@ export function addRelease(program: Command): void {
         const app = await loadApp(session.config.app);
         for (const notice of app.cron.notices) say(notice);
         const manifest = manifestOf(app);
-        const migrations = await migrate(session.db, standardSources(session.config.app));
+        const migrations = await migrate(session.db, standardSources(session.config.app), {
+          onWait: sayWaiting,
+        });
         await installQueue(session);
         const status = await stageManifest(session.db, manifest);
         const cron = { manifestVersion: manifest.hash, jobs: manifest.jobs.length, status };

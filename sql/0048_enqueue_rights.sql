@@ -1,0 +1,136 @@
+-- waybill.enqueue for roles that may record and nothing else. With the rights that it needed before (select and insert on the outbox) such a role
+-- read every email, ran actions of the system and forged rows. Now it runs with the rights of its owner, and a role needs `usage` on the schema and
+-- `execute` on the function. Its search_path is fixed: whatever the caller has in his, the names are Postgres's own and ours.
+
+-- What may be recorded from SQL. The owner changes it; the setting waybill.max_payload_bytes of a session can lower it, never raise it.
+create table if not exists waybill.enqueue_limits (
+  one               boolean primary key default true check (one),
+  max_payload_bytes int     not null default 262144 check (max_payload_bytes between 1 and 10485760)
+);
+insert into waybill.enqueue_limits default values on conflict do nothing;
+
+create or replace function waybill.outbox_check(kind text, name text, payload jsonb, queue text, delivery_key text,
+    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text)
+  returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  lowered text := nullif(current_setting('waybill.max_payload_bytes', true), '');
+  most int := coalesce((select l.max_payload_bytes from waybill.enqueue_limits l), 262144);
+begin
+  if lowered ~ '^[0-9]{1,8}$' then
+    most := least(most, lowered::int);
+  end if;
+  if kind is null or kind not in ('email', 'event', 'listener', 'job', 'action') then
+    perform waybill.outbox_refuse('unknown_kind', format('%L is no kind of message; the kinds are email, event, listener, job, action', left(kind, 80)));
+  end if;
+  if name is null or name !~ '^[[:alnum:]._:/-]{1,200}$' then
+    perform waybill.outbox_refuse('name_invalid', 'the name must have 1 to 200 letters, digits, ''.'', ''_'', '':'', ''/'' or ''-''');
+  end if;
+  if queue is null or queue !~ '^[A-Za-z0-9._-]{1,100}$' then
+    perform waybill.outbox_refuse('queue_invalid', 'the queue must have 1 to 100 letters, digits, ''.'', ''_'' or ''-''');
+  end if;
+  if payload is null then
+    perform waybill.outbox_refuse('payload_not_json', 'the payload must not be null');
+  end if;
+  if kind in ('email', 'action') and jsonb_typeof(payload) <> 'object' then
+    perform waybill.outbox_refuse('must_be_object', format('the payload of an %s must be an object, not %s', kind, jsonb_typeof(payload)));
+  end if;
+  if octet_length(payload::text) > most then
+    perform waybill.outbox_refuse('payload_too_large', format('the payload has %s bytes; at most %s are allowed (waybill.enqueue_limits)',
+      octet_length(payload::text), most));
+  end if;
+  if delivery_key is not null and (delivery_key ~ '[[:cntrl:]]' or length(delivery_key) not between 1 and 255) then
+    perform waybill.outbox_refuse('delivery_key_invalid', 'a delivery key has 1 to 255 printable characters');
+  end if;
+  if priority is null or priority not between -1000 and 1000 then
+    perform waybill.outbox_refuse('priority_invalid', 'the priority must be from -1000 to 1000');
+  end if;
+  if max_attempts is null or max_attempts not between 1 and 1000 then
+    perform waybill.outbox_refuse('max_attempts_invalid', 'max_attempts must be from 1 to 1000');
+  end if;
+  if available_at is not null and not (isfinite(available_at) and extract(year from available_at) between 1970 and 9999) then
+    perform waybill.outbox_refuse('invalid_time', 'available_at must be between the years 1970 and 9999');
+  end if;
+  if request_id is not null and (request_id ~ '[[:cntrl:]]' or length(request_id) not between 1 and 200) then
+    perform waybill.outbox_refuse('request_id_invalid', 'a request id has 1 to 200 printable characters');
+  end if;
+  if traceparent is not null and (traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' or traceparent ~ '^00-0{32}|-0{16}-') then
+    perform waybill.outbox_refuse('traceparent_invalid', 'a traceparent looks like 00-<32 hex digits>-<16 hex digits>-<2 hex digits>');
+  end if;
+end
+$$;
+
+-- Records a message of any kind, with the rights of whoever calls it.
+create or replace function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
+    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid)
+  returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  target text := coalesce(outbox_enqueue.queue, case when outbox_enqueue.kind = 'email' then 'email'
+    when outbox_enqueue.kind in ('event', 'listener') then 'events' else 'jobs' end);
+  most int := coalesce(outbox_enqueue.max_attempts, case when outbox_enqueue.kind = 'email' then 53 else 10 end); -- src/outbox/message.ts
+  made uuid := waybill.outbox_new_id();
+  existing uuid;
+begin
+  perform waybill.outbox_check(outbox_enqueue.kind, outbox_enqueue.name, outbox_enqueue.payload, target, outbox_enqueue.delivery_key,
+    outbox_enqueue.available_at, outbox_enqueue.priority, most, outbox_enqueue.request_id, outbox_enqueue.traceparent);
+  -- The message that has the key may die or be cancelled between the two statements; then the next round records this one.
+  for round in 1 .. 3 loop
+    insert into waybill.outbox_messages
+      (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
+    select made, outbox_enqueue.kind, outbox_enqueue.name, target, outbox_enqueue.payload, most, outbox_enqueue.priority,
+           coalesce(outbox_enqueue.available_at, now()), outbox_enqueue.delivery_key, outbox_enqueue.parent_id, outbox_enqueue.request_id,
+           outbox_enqueue.traceparent, 0
+     where outbox_enqueue.delivery_key is null or not exists (
+       select from waybill.outbox_keys k
+        where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key)
+    on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing;
+    if found then
+      return made;
+    end if;
+    select m.id into existing from waybill.outbox_messages m
+     where m.kind = outbox_enqueue.kind and m.name = outbox_enqueue.name and m.delivery_key = outbox_enqueue.delivery_key
+       and m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null;
+    if found then
+      return existing;
+    end if;
+    select k.message_id into existing from waybill.outbox_keys k
+     where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key;
+    if found then
+      return existing;
+    end if;
+  end loop;
+  raise exception 'waybill.enqueue: the delivery key changed hands three times while the message was being recorded; try again'
+    using errcode = '40001', detail = 'delivery_key_contended';
+end
+$$;
+
+-- Any kind, for roles that were granted it: an action may be one that is for the system alone.
+create or replace function waybill.enqueue_any(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
+    available_at timestamptz default null, priority int default 0, max_attempts int default null,
+    request_id text default null, traceparent text default null, parent_id uuid default null)
+  returns uuid language sql security definer set search_path = pg_catalog, pg_temp as $$
+  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+$$;
+
+-- Jobs, events and emails. Listeners and actions for those alone who may call waybill.enqueue_any.
+create or replace function waybill.enqueue(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
+    available_at timestamptz default null, priority int default 0, max_attempts int default null,
+    request_id text default null, traceparent text default null, parent_id uuid default null)
+  returns uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  caller text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
+begin
+  if enqueue.kind in ('listener', 'action') and not has_function_privilege(caller,
+      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid)', 'execute') then
+    raise exception 'waybill.enqueue: the role % may record jobs, events and emails, not a message of the kind %', caller, enqueue.kind
+      using errcode = '42501', detail = 'forbidden', hint = 'grant execute on function waybill.enqueue_any, see docs/sql.md';
+  end if;
+  return waybill.outbox_enqueue(enqueue.kind, enqueue.name, enqueue.payload, enqueue.queue, enqueue.delivery_key, enqueue.available_at,
+    enqueue.priority, enqueue.max_attempts, enqueue.request_id, enqueue.traceparent, enqueue.parent_id);
+end
+$$;
+
+-- They run with the owner's rights, so that nobody has them by default.
+revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
+revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
+revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;

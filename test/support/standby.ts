@@ -1,0 +1,76 @@
+// A primary and a standby of Debian's Postgres, streaming, for tests of failover. Both are real, in temporary folders, as the user postgres.
+
+import { execFileSync } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from '../../dev/free-port.ts';
+
+const bin = '/usr/lib/postgresql/15/bin';
+
+/** Debian's Postgres 15 is installed, and we may run it as its user. */
+export const hasStandby = existsSync(`${bin}/pg_basebackup`) && process.getuid?.() === 0;
+
+export type Pair = {
+  readonly primaryUrl: string;
+  readonly standbyUrl: string;
+  readonly standbyPort: number;
+  promote(): void;
+  end(): void;
+};
+
+function ids(): { uid: number; gid: number } {
+  const [, , uid = '', gid = ''] = /^postgres:.*$/m.exec(readFileSync('/etc/passwd', 'utf8'))![0].split(':');
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+export async function startPair(): Promise<Pair> {
+  const dir = mkdtempSync(join(tmpdir(), 'standby-'));
+  const { uid, gid } = ids();
+  chownSync(dir, uid, gid);
+  const [primaryPort, standbyPort] = [await freePort(), await freePort()];
+  const run = (name: string, args: readonly string[]): void =>
+    void execFileSync(join(bin, name), args, { uid, gid, stdio: 'ignore', cwd: dir });
+  const start = (data: string, port: number): void =>
+    run('pg_ctl', [
+      '-D',
+      data,
+      '-w',
+      '-l',
+      join(dir, `${port}.log`),
+      '-o',
+      `-p ${port} -k ${dir} -c listen_addresses=127.0.0.1 -c fsync=off`,
+      'start',
+    ]);
+  const [primary, standby] = [join(dir, 'primary'), join(dir, 'standby')];
+  run('initdb', ['-D', primary, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N']);
+  start(primary, primaryPort);
+  run('pg_basebackup', [
+    '-D',
+    standby,
+    '-R',
+    '-X',
+    'stream',
+    '-c',
+    'fast',
+    '-h',
+    '127.0.0.1',
+    '-p',
+    String(primaryPort),
+    '-U',
+    'postgres',
+    '-N',
+  ]);
+  start(standby, standbyPort);
+  const url = (port: number): string => `postgres://postgres@127.0.0.1:${port}/postgres`;
+  return {
+    primaryUrl: url(primaryPort),
+    standbyUrl: url(standbyPort),
+    standbyPort,
+    promote: () => run('pg_ctl', ['-D', standby, '-w', 'promote']),
+    end() {
+      for (const data of [standby, primary]) run('pg_ctl', ['-D', data, '-m', 'immediate', 'stop']);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
