@@ -11,6 +11,8 @@ export type QueueLook = Sample & {
   readonly slotsPerWorker: number;
   /** Messages per second that the fleet may hand over; null: no limit. */
   readonly rate: number | null;
+  /** The other queues of the processes that work it: they have the same slots. */
+  readonly sharedWith: readonly string[];
   /** Paused, parked or held: more workers would deliver nothing. */
   readonly closed: boolean;
 };
@@ -45,8 +47,11 @@ const calmTimes = 3;
 /** More than this share is missing before more are advised: the slots that are kept free bear it. */
 const band = 0.1;
 
-/** @param before null: the first decision of this queue */
-export function advise(before: AdviceState | null, look: QueueLook): Advice {
+/**
+ * @param before null: the first decision of this queue
+ * @param others workers that the queues need with which it shares its own
+ */
+export function advise(before: AdviceState | null, look: QueueLook, others = 0): Advice {
   const { queue, at, workers, closed, backlog, slotsPerWorker } = look;
   const load = nextLoad(before?.load ?? null, look);
   const previous = before?.recommended ?? workers;
@@ -64,9 +69,9 @@ export function advise(before: AdviceState | null, look: QueueLook): Advice {
   const calm = Math.min(3600, Math.max(calmSeconds, calmTimes * load.meanSeconds));
   const needs = [
     ...(before?.needs ?? [[at, workers] as const]).filter(
-      ([when, need]) => at - when <= calm && need > exact,
+      ([when, need]) => at - when <= calm && need > exact + others,
     ),
-    [at, exact] as const,
+    [at, exact + others] as const,
   ];
   const recommended = idle ? 0 : steer(previous, needs);
   const reasons = [
@@ -76,12 +81,36 @@ export function advise(before: AdviceState | null, look: QueueLook): Advice {
       ? [`the queue's rate of ${figure(look.rate ?? 0)}/s keeps ${figure(most)} slots busy, more would wait`]
       : []),
     `a worker has ${figure(slotsPerWorker)} slots: ${figure(exact)} workers`,
+    ...sharedReason(look, others),
+    ...idleSlotsReason(load, look),
     ...(idle ? [`nothing has come for ${idleSeconds / 60} minutes`] : []),
-    ...(recommended > Math.max(1, Math.ceil(exact))
+    ...(recommended > Math.max(1, Math.ceil(exact + others))
       ? [`${recommended} were needed within the last ${figure(calm / 60)} minutes`]
       : []),
   ];
   return { queue, recommended, exact, reasons, state: { load, recommended, needs } };
+}
+
+function sharedReason({ sharedWith }: QueueLook, others: number): string[] {
+  if (sharedWith.length === 0 || others === 0) return [];
+  return [
+    `its workers also work ${sharedWith.join(', ')}, which need ${figure(others)} workers of the same slots`,
+  ];
+}
+
+/** Of what the slots could end, less than this is ended while more waits than they hold: slots are not what is missing. */
+const idleShare = 0.2;
+
+/** More workers of a database, or of a far side, at its limit do not deliver more. */
+function idleSlotsReason({ endedRate, meanSeconds }: Load, look: QueueLook): string[] {
+  const { backlog, sending, workers, slotsPerWorker, rate } = look;
+  const slots = workers * slotsPerWorker;
+  const possible = slots / meanSeconds;
+  const isUsed = sending >= slots / 2 || endedRate >= idleShare * possible;
+  if (slots === 0 || rate !== null || backlog <= slots || isUsed) return [];
+  return [
+    `${backlog} wait and ${figure(endedRate)}/s end, where ${slots} slots could end ${figure(possible)}/s: workers are not what is missing. Look at the database (waybill doctor), at the queues of the same workers and at a job's concurrency`,
+  ];
 }
 
 function steer(previous: number, needs: AdviceState['needs']): number {

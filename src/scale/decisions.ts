@@ -55,10 +55,13 @@ export async function decide(db: Executor, size: WorkerSize): Promise<boolean> {
   const earlier = new Map(taken.earlier.map(({ queue, state }) => [queue, state]));
   const connections = { ...taken.connections, perWorker: size.connections };
   const capacities = nextCapacities(taken.capacities, now, connections);
-  const advised = looks.map((look) => ({
-    ...advise(earlier.get(look.queue) ?? null, look),
-    workers: look.workers,
-  }));
+  const own = new Map(
+    looks.map((look) => [look.queue, advise(earlier.get(look.queue) ?? null, look).exact] as const),
+  );
+  const advised = looks.map((look) => {
+    const others = look.sharedWith.reduce((sum, queue) => sum + (own.get(queue) ?? 0), 0);
+    return { ...advise(earlier.get(look.queue) ?? null, look, others), workers: look.workers };
+  });
   const sized = fit(advised, connections, capacities);
   const facts = sized.map(({ queue, wanted, reasons, state: { load } }) => {
     const { workers, backlog, sending, slotsPerWorker, closed } = looks.find((look) => look.queue === queue)!;

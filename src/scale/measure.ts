@@ -23,7 +23,9 @@ export const measureSql = `
       from waybill.outbox_messages
      where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null group by queue),
   names as (select name from waybill.queues union select queue from flight union select queue from worked order by 1 limit ${most})
-  select n.name as queue, extract(epoch from now())::float8 as at,
+  select n.name as queue,
+         (select coalesce(json_agg(distinct other), '[]') from alive a, unnest(a.queues) as other
+           where n.name = any(a.queues) and other <> n.name) as "sharedWith", extract(epoch from now())::float8 as at,
          coalesce(f.ready, 0) + (
            select count(*)::int from (
              select from waybill.outbox_messages m

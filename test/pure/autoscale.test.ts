@@ -91,7 +91,13 @@ function simulate({ seconds, rate, meanSeconds, slots, startSeconds = 20, seed =
       slotSeconds,
       workers,
     } as const;
-    const advice = advise(state, { ...look, slotsPerWorker: slots, rate: null, closed: false });
+    const advice = advise(state, {
+      ...look,
+      slotsPerWorker: slots,
+      rate: null,
+      sharedWith: [],
+      closed: false,
+    });
     state = advice.state;
     if (advice.recommended > workers) starting.push({ at: second + startSeconds, to: advice.recommended });
     else workers = Math.max(advice.recommended, 0);
@@ -189,6 +195,7 @@ const look: QueueLook = {
   workers: 2,
   slotsPerWorker: 10,
   rate: null,
+  sharedWith: [],
   closed: false,
 };
 
@@ -219,6 +226,37 @@ describe('advice', () => {
     const advice = advise(null, { ...busy, rate: 10 });
     expect(advice.recommended).toBe(4); // 10/s for 3 s at 80 %
     expect(advice.reasons.join()).toContain('rate of 10/s');
+  });
+
+  it('counts what the other queues of the same workers need', () => {
+    const busy = { ...look, backlog: 600, sending: 20, sendingAge: 1, sharedWith: ['events'] };
+    expect(advise(null, busy).recommended).toBe(2);
+    const advice = advise(null, busy, 4.5);
+    expect(advice.recommended).toBe(6);
+    expect(advice.exact).toBeCloseTo(1);
+    expect(advice.reasons.join()).toContain('its workers also work events, which need 4.5 workers');
+  });
+
+  it('says that workers are not what is missing, where slots stay free and messages wait', () => {
+    const stuck = { ...look, backlog: 3_000, sending: 3, sendingAge: 0.1, workers: 1, slotsPerWorker: 25 };
+    let { state } = advise(null, stuck);
+    for (let at = 1010; at < 1200; at += 10) {
+      const ended = (at - 1000) * 4; // four a second, each a tenth of a second
+      const advice = advise(state, { ...stuck, at, ended, slotSeconds: ended / 10 });
+      state = advice.state;
+      expect(advice.reasons.join()).toContain('workers are not what is missing. Look at the database');
+    }
+    const working = advise(null, { ...look, backlog: 3_000, sending: 20, sendingAge: 5 });
+    const ended = 200; // what twenty slots of one second end in ten seconds
+    const reasons = advise(working.state, {
+      ...look,
+      at: 1010,
+      sending: 20,
+      backlog: 2_800,
+      ended,
+      slotSeconds: 200,
+    }).reasons;
+    expect(reasons.join()).not.toContain('not what is missing');
   });
 
   it('is not led astray by a sample of the same moment, nor by a counter that was reset', () => {
