@@ -23,23 +23,32 @@ select k.message_id, 'delivered', k.kind, k.name, k.delivery_key
   from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
   join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key;
 
+-- mark what begins
+with quickly as (select set_config('synchronous_commit', 'off', true))
+insert into waybill.outbox_begun (worker, part, ids) select $1, $2, $3::int[] from quickly
+on conflict (worker, part) do update set ids = excluded.ids, at = now();
+
 -- claim by id
-with due as (
-  select id, kind, counted from waybill.outbox_messages
+with found as (
+  select id, kind, counted, attempts + 1 < max_attempts as may_wait from waybill.outbox_messages
    where id = any($4::uuid[]) and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now())))
      and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
-     and ($7::boolean is null or (expirations > 0) = $7)
+     and ($7::boolean is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $7)
    limit $1 for update skip locked),
+due as (
+  select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8 as begins from found) f
+   where begins or may_wait),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from due where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-       relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
+       relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = case when $8 is null then null else m.id <> all(array(select id from due where begins)) end,
+       revision = m.revision + 1
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
+          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.prefetched, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
 
 -- claim what is due
 with recursive
@@ -56,14 +65,14 @@ waiting as (
     from lane cross join lateral (
       select id, available_at, kind, counted from waybill.outbox_messages
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and available_at <= now() and case when status in ('pending', 'failed') and attempts < max_attempts and ($5::text[] is null or kind = any($5)) and ($6::boolean is null or (expirations > 0) = $6) then true end
+         and available_at <= now() and case when status in ('pending', 'failed') and attempts < max_attempts and ($5::text[] is null or kind = any($5)) and ($6::boolean is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6) then true end
        order by available_at limit $1 for update skip locked) found
    where ($4::text[] is null or lane.queue = any($4)) and lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
 relayed as (
   select id, priority, available_at, kind, counted from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
      and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now()))) and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
-     and ($6::boolean is null or (expirations > 0) = $6)
+     and ($6::boolean is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6)
    limit $1 for update skip locked),
 due as (
   select id, kind, counted from (select * from waiting union all select * from relayed) both_
@@ -74,10 +83,11 @@ entered as (
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
-       relayed_at = coalesce(m.relayed_at, now()), counted = true, revision = m.revision + 1
+       relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = null,
+       revision = m.revision + 1
  where m.id = any(array(select id from due))
 returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
+          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.prefetched, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
 
 -- jobs among
 select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2);
@@ -97,7 +107,8 @@ settled as (
          dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end, dead_cause = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'exhausted' else g.cause end,
          relayed_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
          available_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
-         last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
+         last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, prefetched = null,
+         revision = m.revision + 1
     from g
    where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status in ('sending')
   returning m.id, m.kind, m.queue, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
@@ -268,7 +279,8 @@ with held as (
   select m.id from unnest($1::uuid[], $2::uuid[]) as g(id, token)
     join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
    where m.id = any($1::uuid[]) for update of m skip locked)
-update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond', revision = m.revision + 1
+update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond',
+       prefetched = case when m.prefetched then false else m.prefetched end, revision = m.revision + 1
   from held where m.id = held.id
 returning m.id;
 
@@ -297,7 +309,7 @@ due as (
   select id from found
    where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
 update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
+returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent,
           date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- look
@@ -341,20 +353,22 @@ select lane.queue, lane.priority, n.due
 -- claim of a lane
 with
 next as (
-  select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
+  select ctid, kind, status, attempts, max_attempts, expirations, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and available_at >= coalesce(to_timestamp($6::float8), '-infinity') and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
    order by available_at limit $1 for update skip locked),
-fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
+fresh as (
+  select * from (select *, row_number() over () <= $7 as begins from next where attempts = 0 and expirations = 0 and status in ('pending', 'failed')) n
+   where attempts < max_attempts and (begins or max_attempts > 1)),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from fresh where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
-       revision = m.revision + 1
+       prefetched = m.ctid <> all(array(select ctid from fresh where begins)), revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))
 returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-          date_part('epoch', m.created_at) as created, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag,
+          date_part('epoch', m.created_at) as created, m.prefetched, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag,
           date_part('epoch', nullif(m.available_at, m.created_at)) as due;
 
 -- claim on the shortcut
@@ -363,29 +377,31 @@ select * from waybill.outbox_claim_next($1, $2, $3, $4, $5);
 -- claim from a lane on the shortcut
 with
 next as (
-  select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
+  select ctid, kind, status, attempts, max_attempts, expirations, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
    order by available_at limit $1 for update skip locked),
-fresh as (select * from next where attempts = 0 and attempts < max_attempts and status in ('pending', 'failed')),
+fresh as (
+  select * from (select *, row_number() over () <= $6 as begins from next where attempts = 0 and expirations = 0 and status in ('pending', 'failed')) n
+   where attempts < max_attempts and (begins or max_attempts > 1)),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded) select kind, 1 from fresh where not counted)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
        claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
-       revision = m.revision + 1
+       prefetched = m.ctid <> all(array(select ctid from fresh where begins)), revision = m.revision + 1
  where m.ctid = any(array(select ctid from fresh))
 returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-          date_part('epoch', m.created_at) as created, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
+          date_part('epoch', m.created_at) as created, m.prefetched, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- relay of a lane
 with
 next as (
-  select ctid, kind, status, attempts, max_attempts, counted from waybill.outbox_messages
+  select ctid, kind, status, attempts, max_attempts, expirations, counted from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
    order by available_at limit $1 for update skip locked)
 update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1
- where m.ctid = any(array(select ctid from next where attempts > 0 or not $4))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
+ where m.ctid = any(array(select ctid from next where attempts > 0 or expirations > 0 or not $4))
+returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- give back
 with back as (
@@ -397,22 +413,39 @@ select exists (select from waybill.queues where name = $2 and (paused_at is not 
 
 -- expire leases
 with lapsed as (
-  select id, attempts, claimed_at, claimed_by, attempts >= max_attempts as last from waybill.outbox_messages
+  select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('sending') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
    limit $1 for update skip locked),
+judged as (
+  select l.*, case when l.attempts < l.max_attempts or l.unbegun then false
+              when l.prefetched is null or l.expirations > 0 then true
+              else not (
+    exists (select from waybill.outbox_messages o
+             where o.relayed_at is not null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and o.claimed_by = l.claimed_by and o.id <> l.id
+               and case when o.prefetched then exists (select from waybill.outbox_begun b
+          where b.worker = o.claimed_by and ('x' || right(o.id::text, 8))::bit(32)::int = any(b.ids)) else true end)
+    or exists (select from waybill.outbox_attempts a
+                where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > now() - interval '5 minutes')) end as last
+    from (select l.*, case when l.prefetched then not exists (select from waybill.outbox_begun b
+          where b.worker = l.claimed_by and ('x' || right(l.id::text, 8))::bit(32)::int = any(b.ids)) else false end as unbegun from lapsed l) l),
 expired as (
   update waybill.outbox_messages m
-     set status = case when lapsed.last then 'dead' else 'failed' end,
-         dead_at = case when lapsed.last then now() end, dead_cause = case when lapsed.last then 'expired' end,
-         relayed_at = case when lapsed.last then m.relayed_at end,
-         available_at = case when lapsed.last then m.available_at else now() end,
-         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
-         last_error = 'the lease ran out: the worker ' || coalesce(lapsed.claimed_by, 'that the row does not name') || ' died or stood still'
-    from lapsed where m.id = lapsed.id
+     set status = case when j.last then 'dead' else 'failed' end,
+         dead_at = case when j.last then now() end, dead_cause = case when j.last then 'expired' end,
+         relayed_at = case when j.last then m.relayed_at end,
+         available_at = case when j.last then m.available_at else now() end,
+         attempts = case when j.last then m.attempts when j.unbegun then m.attempts - 1
+                         else least(m.attempts, m.max_attempts - 1) end,
+         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null,
+         expirations = m.expirations + 1, revision = m.revision + 1,
+         last_error = 'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
+                      || ': the worker ' || coalesce(j.claimed_by, 'that the row does not name') || ' died or stood still'
+    from judged j where m.id = j.id
   returning m.*),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
-  select e.id, l.attempts, coalesce(l.claimed_at, now()), coalesce(l.claimed_by, ''), 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
+  select e.id, j.attempts, coalesce(j.claimed_at, now()), coalesce(j.claimed_by, ''), case when j.unbegun then 'released' else 'expired' end, e.last_error
+    from expired e join judged j on j.id = e.id)
 select id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
   request_id as "requestId", traceparent, last_error as error, dead_cause as cause from expired;
 
@@ -443,7 +476,7 @@ entered as (
   select kind, count(*) from unfit where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'dead', dead_at = now(), delivered_at = null, cancelled_at = null, counted = true,
-       claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
+       claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null,
        relayed_at = case when isfinite(m.relayed_at) then m.relayed_at else now() end,
        available_at = case when isfinite(m.available_at) then m.available_at else now() end,
        created_at = case when isfinite(m.created_at) then m.created_at else now() end,
@@ -451,7 +484,7 @@ update waybill.outbox_messages m
        attempts = least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000),
        expirations = least(greatest(m.expirations, 0), 1000000),
        revision = case when m.revision between 0 and 1000000000 then m.revision + 1 else 0 end,
-       last_error = waybill.outbox_flaw(m)
+       dead_cause = 'permanent', last_error = waybill.outbox_flaw(m)
  where m.id = any(array(select id from unfit))
 returning id, kind, name, queue, 'dead' as status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
   request_id as "requestId", traceparent, last_error as error;
@@ -793,14 +826,15 @@ by_queue as (
          extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
     from grouped group by queue),
 alive as (
-  select version, queues, slots, busy,
+  select version, queues, slots, busy, prefetched, settling, isolating,
          case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
     from waybill.processes where heartbeat_at > now() - interval '30 seconds'),
 gates as (
   select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
     from waybill.queues),
 worked as (
-  select queue as name, sum(slots) as slots, sum(busy) as busy, count(*) as workers from alive, unnest(queues) as queue group by queue),
+  select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
+         sum(isolating) as isolating, count(*) as workers from alive, unnest(queues) as queue group by queue),
 names as (
   select name from (select name from gates union select name from by_queue union select name from worked) k
     left join gates g using (name) left join by_queue b using (name)
@@ -830,6 +864,12 @@ select
     from names n left join worked x on x.name = n.name) as slots,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.busy, 0)) order by n.name)
     from names n left join worked x on x.name = n.name) as busy,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.prefetched, 0)) order by n.name)
+    from names n left join worked x on x.name = n.name) as prefetched,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.settling, 0)) order by n.name)
+    from names n left join worked x on x.name = n.name) as settling,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.isolating, 0)) order by n.name)
+    from names n left join worked x on x.name = n.name) as isolating,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.workers, 0)) order by n.name)
     from names n left join worked x on x.name = n.name) as workers,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.recommended, 0)) order by n.name)
@@ -991,7 +1031,7 @@ chosen as (select queue, id from other union all select queue, id from again),
 entitled as (
   update waybill.queues q set probe_message = chosen.id, probe_until = now() + interval '10 seconds' from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations,
+returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent,
           date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
 
 -- probe failed

@@ -1,6 +1,6 @@
 // drainOutbox: one bounded batch, claimed and delivered in this process without a queue. It may run beside a relay and beside other
-// drains: claim tokens keep them apart (invariant C). It ends lapsed leases itself (B), so it needs no fleet, and what killed its
-// worker before runs alone (F).
+// drains: claim tokens keep them apart (invariant C). It ends lapsed leases itself (B), so it needs no fleet, and
+// suspects run alone (F).
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import { transactionsOf } from '../db/pool.ts';
@@ -111,10 +111,10 @@ async function drainBatch(
       if (expired.status === 'dead') tally.dead += 1;
       void quietly(log, () => tellExpired(expired, telling));
     }
-    for (const expired of [false, true]) {
-      const width = expired ? 1 : concurrency;
+    for (const suspects of [false, true]) {
+      const width = suspects ? 1 : concurrency;
       await claimAndRun(
-        { ...claimOf(options, leaseMs), expired },
+        { ...claimOf(options, leaseMs), suspects },
         { width, batchSize, tally, signal, ports },
       );
     }

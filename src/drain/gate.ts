@@ -2,6 +2,7 @@
 
 import type { Deliver } from '../delivery/delivery.ts';
 import type { Registry } from '../define/registry.ts';
+import { givenBack as released } from '../worker/end.ts';
 
 /** The same delivery, where a message of a full job waits for one that ends. It keeps its lease meanwhile. */
 export function gated(deliver: Deliver, registry: Registry): Deliver {
@@ -28,6 +29,7 @@ export function gated(deliver: Deliver, registry: Registry): Deliver {
     if (most === undefined) return deliver(message, signal);
     await enter(message.name, most);
     try {
+      if (signal.aborted) return released; // it waited for its turn until the drain was to end: it has not begun
       return await deliver(message, signal);
     } finally {
       leave(message.name);

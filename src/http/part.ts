@@ -26,6 +26,8 @@ export function webPart(host: Host, ports: WebPorts): Part {
       const { shutdownGraceMs } = host.config;
       const patience = Math.max(shutdownGraceMs - lastWords, shutdownGraceMs / 2);
       const timer = after(patience, ports.giveUp);
+      if (host.hurry.aborted) ports.giveUp();
+      host.hurry.addEventListener('abort', ports.giveUp, { once: true });
       await close(server);
       timer.stop();
     },

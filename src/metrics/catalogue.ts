@@ -25,8 +25,18 @@ export function createMetrics({ version }: { readonly version: string }) {
     createTally({ name: `waybill_${name}`, help, labelNames, registry, ...(upperBounds && { upperBounds }) });
 
   const counted = {
-    relayMoved: counter('relay_moved_total', 'Messages that the relay put into a queue', ['queue']),
-    relayLag: tally('relay_lag_seconds', 'From due to relayed', [], lag),
+    relayMoved: counter('relay_moved_total', 'Messages that the relay announced in a queue', ['queue']),
+    relayStands: counter(
+      'relay_stands_total',
+      'Steps of the relay that found a backlog of the queue announced, also when there was nothing to add',
+      ['queue'],
+    ),
+    claimedUnannounced: counter(
+      'claims_unannounced_total',
+      'Messages that workers claimed from the outbox before the relay announced them',
+      ['queue'],
+    ),
+    relayLag: tally('relay_lag_seconds', 'From due to announced, or to claimed before that', [], lag),
     deliveries: tally('deliveries_total', 'Attempts that ended, by their end', ['kind', 'queue', 'outcome']),
     deliverySeconds: tally(
       'delivery_seconds',
@@ -43,8 +53,8 @@ export function createMetrics({ version }: { readonly version: string }) {
     ]),
     claimsRejected: counter(
       'claims_rejected_total',
-      'Settlements that came with a stale claim token: each is a possible duplicate',
-      ['queue'],
+      'Claims that were not ours any more: after the delivery each is a possible duplicate, before it none',
+      ['queue', 'when'],
     ),
     deadLetters: counter('dead_letters_total', 'Messages that ended dead', ['kind', 'queue', 'cause']),
     emailAttempts: counter('email_attempts_total', 'Emails handed to a provider, by its answer', [

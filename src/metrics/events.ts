@@ -9,6 +9,12 @@ import { traceIdOf } from '../trace/trace.ts';
 /** The part of a message that may be told. */
 export type TellableMessage = DeliveredMessage & { readonly deliveryKey: string | null };
 
+/**
+ * Why a claim was released without an attempt: `end` of an attempt (a closed queue, a name that is not known here), a `shutdown`, or `no-slot`:
+ * it was claimed before its slot was free, and none came free in time.
+ */
+export type ReleaseCause = 'end' | 'shutdown' | 'no-slot';
+
 export type AttemptEnd = {
   readonly message: TellableMessage;
   readonly outcome: AttemptOutcome;
@@ -19,6 +25,7 @@ export type AttemptEnd = {
   readonly nextAttemptInMs: number | null;
   /** Why it is dead; null when it is not. */
   readonly cause: string | null;
+  readonly releasedFor?: ReleaseCause | undefined;
 };
 
 /** A lease that ran out, or a row that waited with no attempt left. */
@@ -26,6 +33,13 @@ export type ExpiredClaim = Pick<TellableMessage, 'kind' | 'queue'> & {
   readonly status: 'failed' | 'dead';
   /** Why it is dead; null when it is not. */
   readonly cause: string | null;
+};
+
+export type RejectedClaim = {
+  readonly id: string;
+  readonly queue: string;
+  readonly when: 'before' | 'after';
+  readonly reason: string;
 };
 
 /** The part of a run that may be told. */
@@ -52,6 +66,17 @@ export function createEvents(log: Log, metrics: Metrics) {
       metrics.relayMoved.inc({ queue: label(queue) }, messages);
       for (const seconds of lagSeconds) lag.add(Number.isFinite(seconds) ? seconds : 0); // of a row whose times were edited by hand
       log.debug({ queue, messages, parcels }, 'relayed');
+    },
+
+    /** What the relay announced of this queue's backlog stands still: it has nothing to add. */
+    stands(queue: string): void {
+      metrics.relayStands.inc({ queue: label(queue) });
+    },
+
+    /** Workers took these from the outbox themselves, before the relay announced them. */
+    claimedUnannounced(queue: string, lagSeconds: readonly number[]): void {
+      metrics.claimedUnannounced.inc({ queue: label(queue) }, lagSeconds.length);
+      for (const seconds of lagSeconds) lag.add(seconds);
     },
 
     attempted(end: AttemptEnd): void {
@@ -82,6 +107,8 @@ export function createEvents(log: Log, metrics: Metrics) {
         case 'dead':
           return log.error(facts, 'dead: no retry will follow');
         case 'released':
+          // Hundreds a minute where many workers share a queue, and nothing to do about one.
+          if (end.releasedFor === 'no-slot') return log.debug(facts, 'released, no slot came free in time');
           return log.info(facts, 'given back, the attempt does not count');
       }
     },
@@ -98,7 +125,7 @@ export function createEvents(log: Log, metrics: Metrics) {
     /** Rows that break the rules of a message: they are dead, each with its reason. */
     unfit(ended: readonly { id: string; queue: string; kind: string; error: string | null }[]): void {
       for (const { id, queue, kind, error } of ended) {
-        metrics.deadLetters.inc({ kind, queue: label(queue) });
+        metrics.deadLetters.inc({ kind, queue: label(queue), cause: 'permanent' });
         log.error(
           { message: id, queue: queue.slice(0, 100), kind: kind.slice(0, 100), error },
           'a row that breaks the rules of a message is dead',
@@ -106,9 +133,10 @@ export function createEvents(log: Log, metrics: Metrics) {
       }
     },
 
-    rejected({ id, queue, reason }: { id: string; queue: string; reason: string }): void {
-      metrics.claimsRejected.inc({ queue: label(queue) });
-      log.warn({ message: id, queue, reason }, 'a stale claim was refused');
+    /** `after` its delivery it may have been delivered twice; `before`, it was not delivered here. */
+    rejected({ id, queue, when, reason }: RejectedClaim): void {
+      metrics.claimsRejected.inc({ queue: label(queue), when });
+      log.warn({ message: id, queue, when, reason }, 'a stale claim was refused');
     },
 
     vanished(queue: string, messages: number): void {

@@ -11,6 +11,9 @@ const most = 100;
 /** Definitions that are told apart by name: those with the most messages that are not settled. */
 const mostNames = 20;
 
+/** A process whose heartbeat is older is taken for dead. */
+export const goneAfterSeconds = 30;
+
 /** A sample for each name of the list. */
 const perQueue = (value: string, from: string): string =>
   `(select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', ${value}) order by n.name)
@@ -36,14 +39,15 @@ export const gaugesSql = `
            extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
       from grouped group by queue),
   alive as (
-    select version, queues, slots, busy,
+    select version, queues, slots, busy, prefetched, settling, isolating,
            case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
-      from waybill.processes where heartbeat_at > now() - interval '30 seconds'),
+      from waybill.processes where heartbeat_at > now() - interval '${goneAfterSeconds} seconds'),
   gates as (
     select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
       from waybill.queues),
   worked as (
-    select queue as name, sum(slots) as slots, sum(busy) as busy, count(*) as workers from alive, unnest(queues) as queue group by queue),
+    select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
+           sum(isolating) as isolating, count(*) as workers from alive, unnest(queues) as queue group by queue),
   names as (
     select name from (select name from gates union select name from by_queue union select name from worked) k
       left join gates g using (name) left join by_queue b using (name)
@@ -67,6 +71,9 @@ export const gaugesSql = `
        from unnest('{web,relay,email,jobs,scheduler}'::text[]) r) as processes,
     ${perQueue('coalesce(x.slots, 0)', 'worked x')} as slots,
     ${perQueue('coalesce(x.busy, 0)', 'worked x')} as busy,
+    ${perQueue('coalesce(x.prefetched, 0)', 'worked x')} as prefetched,
+    ${perQueue('coalesce(x.settling, 0)', 'worked x')} as settling,
+    ${perQueue('coalesce(x.isolating, 0)', 'worked x')} as isolating,
     ${perQueue('coalesce(x.workers, 0)', 'worked x')} as workers,
     ${perQueue('coalesce(x.recommended, 0)', '(select queue as name, recommended from waybill.autoscale) x')} as recommended,
     ${perQueue('coalesce(x.paused, false)::int', 'gates x')} as paused,
@@ -135,7 +142,26 @@ const outboxFacts: readonly GaugeFact[] = [
     'Processes with a heartbeat in the last 30 s; one with several roles counts for each',
   ),
   fact('slots', 'worker_slots', ['queue'], 'Deliveries that the workers of a queue can run at a time'),
-  fact('busy', 'worker_busy_slots', ['queue'], 'Deliveries that they run now'),
+  fact('busy', 'worker_busy_slots', ['queue'], 'Deliveries that they run now, the same as worker_running'),
+  fact('busy', 'worker_running', ['queue'], 'Deliveries that its workers run now'),
+  fact(
+    'prefetched',
+    'worker_prefetched',
+    ['queue'],
+    'Messages that its workers claimed before a slot was free',
+  ),
+  fact(
+    'settling',
+    'worker_settling',
+    ['queue'],
+    'Messages whose delivery is over, and whose end is not recorded yet',
+  ),
+  fact(
+    'isolating',
+    'worker_isolating',
+    ['queue'],
+    'Its workers that run a message alone, because it may kill its process, or make room for one',
+  ),
   fact('workers', 'workers', ['queue'], 'Processes that work a queue'),
   fact(
     'recommended',

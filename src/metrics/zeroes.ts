@@ -57,9 +57,11 @@ export function publishZeroes(metrics: Metrics, { routes, cronJobs, providers }:
 }
 
 function zeroQueue(metrics: Metrics, queue: string): void {
-  const { relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds, probes } = metrics;
-  for (const counter of [relayMoved, claimsExpired, claimsRejected, vanished, parkings, holds])
-    counter.inc({ queue }, 0);
+  const { relayMoved, relayStands, claimedUnannounced, claimsExpired, claimsRejected, vanished } = metrics;
+  const { parkings, holds, probes } = metrics;
+  const counters = [relayMoved, relayStands, claimedUnannounced, claimsExpired, vanished, parkings, holds];
+  for (const counter of counters) counter.inc({ queue }, 0);
+  for (const when of ['before', 'after'] as const) claimsRejected.inc({ queue, when }, 0);
   metrics.slotSeconds.series({ queue });
   for (const outcome of probeOutcomes) probes.inc({ queue, outcome }, 0);
 }

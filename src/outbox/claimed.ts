@@ -17,6 +17,7 @@ export type ClaimedRow = {
   /** A text where a query builder turns the driver's dates off, as Drizzle does; or milliseconds. */
   created_at: Date | string | number;
   priority: number;
+  prefetched: boolean | null;
   probe: boolean;
 };
 
@@ -35,6 +36,7 @@ export function claimedMessage(row: ClaimedRow): ClaimedMessage {
     traceparent: row.traceparent,
     createdAt: new Date(row.created_at),
     priority: row.priority,
+    prefetched: row.prefetched === true,
     probe: row.probe,
   };
 }
@@ -47,7 +49,7 @@ export type LaneRow = Omit<ClaimedRow, 'queue' | 'priority' | 'attempts' | 'prob
 
 /** The columns of a lane's row in the order in which `fromTexts` reads them. */
 export const laneColumns = `m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-            date_part('epoch', m.created_at) as created`;
+            date_part('epoch', m.created_at) as created, m.prefetched`;
 
 /** A lane's row as Postgres sends it. */
 export function fromTexts(texts: readonly (string | null)[]): LaneRow {
@@ -62,6 +64,7 @@ export function fromTexts(texts: readonly (string | null)[]): LaneRow {
     request_id: texts[7]!,
     traceparent: texts[8]!,
     created: Number(texts[9]),
+    prefetched: texts[10] === 't',
   };
 }
 
@@ -85,6 +88,7 @@ export function laneMessage(
     traceparent: row.traceparent,
     createdAt: new Date(Math.round(row.created * 1e6) / 1_000), // whole microseconds, as they are stored
     priority,
+    prefetched: row.prefetched === true,
     probe: false,
   };
 }

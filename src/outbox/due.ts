@@ -2,7 +2,7 @@
 // transactions commit late (FACTS 1).
 
 import type { Executor } from '../db/executor.ts';
-import { lanes } from './claim.ts';
+import { lanes } from './lanes.ts';
 import { isOpen } from './gate.ts';
 
 export type DueMessage = {
@@ -10,12 +10,16 @@ export type DueMessage = {
   readonly queue: string;
   readonly priority: number;
   readonly attempts: number;
-  /** Attempts that ended with their lease. */
+  /** Leases of it that ran out. */
   readonly expirations: number;
+  readonly maxAttempts: number;
   readonly traceparent: string | null;
   /** Seconds since it became due. */
   readonly lag: number;
 };
+
+/** What the relay needs of a row, as `DueMessage` names it. */
+export const dueColumns = `m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent`;
 
 /**
  * Takes due messages and stamps them, best first: by queue, up to `room` of each. Rows of closed queues and of the lanes named stay.
@@ -38,7 +42,7 @@ export const takeDueSql = `
     select id from found
      where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
   update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
-  returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.traceparent,
+  returning ${dueColumns},
             date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
 
 /** @param room messages that each queue may still take; queues that are not named take up to `limit`, which bounds every queue

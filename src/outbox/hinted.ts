@@ -10,13 +10,15 @@ import type { ClaimedMessage } from './message.ts';
 
 export type HintedClaim = {
   readonly limit: number;
+  /** How many of them begin at once. Default: all. */
+  readonly begins?: number;
   readonly leaseMs: number;
   readonly workerId: string;
 };
 
 /**
  * Claims as a claim from a lane does (src/outbox/lane.ts), of whatever lanes these queues have: queues, limit, above, lease in ms, worker.
- * A function of the database (sql/0021_claim_next.sql), for every session, whatever its settings.
+ * What it claims begins at once. A function of the database (sql/0035_claim_next.sql), for every session, whatever its settings.
  */
 export const claimNextSql = 'select * from waybill.outbox_claim_next($1, $2, $3, $4, $5)';
 
@@ -25,24 +27,31 @@ export async function claimNext(
   db: Executor,
   queues: readonly string[],
   above: number,
-  { limit, leaseMs, workerId }: HintedClaim,
+  { limit, leaseMs, workerId }: Omit<HintedClaim, 'begins'>,
 ): Promise<FromLane[]> {
   const values = [queues, limit, above, leaseMs, workerId];
   const { rows } = await db.executeSql<ClaimedRow & { lag: number }>(claimNextSql, values, true);
   return rows.map((row) => ({ message: claimedMessage(row), lag: row.lag }));
 }
 
-/** Limit, queue, priority, lease in ms, worker. */
-export const claimHintedSql = claimOf(next(), enterEach);
+/** Limit, queue, priority, lease in ms, worker, how many begin at once. */
+export const claimHintedSql = claimOf(next(), '$6', enterEach);
 
 /** Claims from one lane, in a session that keeps plans. @param told hears of what was claimed; does not throw */
 export function claimHinted(
   session: Pick<Session, 'ask'>,
   lane: Lane,
-  { limit, leaseMs, workerId }: HintedClaim,
+  { limit, begins = limit, leaseMs, workerId }: HintedClaim,
   told: (error: Error | null, taken: readonly FromLane[]) => void,
 ): void {
-  const values = [String(limit), lane.queue, String(lane.priority), String(leaseMs), workerId];
+  const values = [
+    String(limit),
+    lane.queue,
+    String(lane.priority),
+    String(leaseMs),
+    workerId,
+    String(begins),
+  ];
   session.ask(claimHintedSql, values, (error, rows) => {
     let message: ClaimedMessage | undefined;
     const taken = rows.map((texts) => {

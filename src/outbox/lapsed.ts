@@ -1,6 +1,7 @@
 // The sweep's statements: what ran out, what vanished. Like the relay's they select by state.
 
 import type { Executor } from '../db/executor.ts';
+import { isMarkedSql } from './begun.ts';
 import { enter } from './ledger.ts';
 import type { Expired } from './port.ts';
 import { guard } from './transitions.ts';
@@ -16,25 +17,46 @@ export const stuck = `(not ${guard('claim')} and not ${guard('expire')} or relay
 const ended = `id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
     request_id as "requestId", traceparent, last_error as error, dead_cause as cause`;
 
-/** Leases that ran out: due again at once, or dead when no attempt is left (invariants B and E). */
+/** Whether others that may have begun were lost with the same worker, a moment ago or now: then nobody knows which of them ended it. */
+const hadCompany = `(
+      exists (select from waybill.outbox_messages o
+               where o.${inFlight.replaceAll(' and ', ' and o.')} and o.claimed_by = l.claimed_by and o.id <> l.id
+                 and case when o.prefetched then ${isMarkedSql('o')} else true end)
+      or exists (select from waybill.outbox_attempts a
+                  where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > now() - interval '5 minutes'))`;
+
+/**
+ * Leases that ran out (invariants B and E). What was prefetched and had not begun gets its attempt back; what had begun has used it. No attempt
+ * left is the end, but not for a message that had company and no expiry before: it runs once more, alone (src/outbox/suspect.ts).
+ */
 export const expireSql = `
   with lapsed as (
-    select id, attempts, claimed_at, claimed_by, attempts >= max_attempts as last from waybill.outbox_messages
+    select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
      where ${inFlight} and ${guard('expire')} and ${lapsed}
      limit $1 for update skip locked),
+  judged as (
+    select l.*, case when l.attempts < l.max_attempts or l.unbegun then false
+                when l.prefetched is null or l.expirations > 0 then true
+                else not ${hadCompany} end as last
+      from (select l.*, case when l.prefetched then not ${isMarkedSql('l')} else false end as unbegun from lapsed l) l),
   expired as (
     update waybill.outbox_messages m
-       set status = case when lapsed.last then 'dead' else 'failed' end,
-           dead_at = case when lapsed.last then now() end, dead_cause = case when lapsed.last then 'expired' end,
-           relayed_at = case when lapsed.last then m.relayed_at end,
-           available_at = case when lapsed.last then m.available_at else now() end,
-           claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, expirations = m.expirations + 1, revision = m.revision + 1,
-           last_error = 'the lease ran out: the worker ' || coalesce(lapsed.claimed_by, 'that the row does not name') || ' died or stood still'
-      from lapsed where m.id = lapsed.id
+       set status = case when j.last then 'dead' else 'failed' end,
+           dead_at = case when j.last then now() end, dead_cause = case when j.last then 'expired' end,
+           relayed_at = case when j.last then m.relayed_at end,
+           available_at = case when j.last then m.available_at else now() end,
+           attempts = case when j.last then m.attempts when j.unbegun then m.attempts - 1
+                           else least(m.attempts, m.max_attempts - 1) end,
+           claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null,
+           expirations = m.expirations + 1, revision = m.revision + 1,
+           last_error = 'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
+                        || ': the worker ' || coalesce(j.claimed_by, 'that the row does not name') || ' died or stood still'
+      from judged j where m.id = j.id
     returning m.*),
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
-    select e.id, l.attempts, coalesce(l.claimed_at, now()), coalesce(l.claimed_by, ''), 'expired', e.last_error from expired e join lapsed l on l.id = e.id)
+    select e.id, j.attempts, coalesce(j.claimed_at, now()), coalesce(j.claimed_by, ''), case when j.unbegun then 'released' else 'expired' end, e.last_error
+      from expired e join judged j on j.id = e.id)
   select ${ended} from expired`;
 
 export async function expireLeases(db: Executor, limit: number): Promise<Expired[]> {

@@ -3,7 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
-import { lanes } from './claim.ts';
+import { lanes } from './lanes.ts';
 import { inFlight, lapsed, stuck } from './lapsed.ts';
 import { isOpen } from './gate.ts';
 import { probesDueSql } from './park.ts';

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import type { CheckedMessage, ClaimedMessage, Status } from './message.ts';
 import type { Note, Settlement } from './outcome.ts';
 import type { ClaimRequest, Expired } from './port.ts';
+import { isSuspect } from './suspect.ts';
 import { isAllowed } from './transitions.ts';
 
 export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
@@ -11,13 +12,17 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   readonly payload: unknown;
   status: Status;
   attempts: number;
-  /** Attempts that ended with their lease. */
+  /** Leases of it that ran out. */
   expirations: number;
   availableAt: Date;
   readonly createdAt: Date;
   claimToken: string | null;
   claimedBy: string | null;
   claimedUntil: Date | null;
+  /** While it is being sent: claimed before its slot was free, and not known to have begun; null: its claimer says nothing. */
+  prefetched: boolean | null;
+  /** The worker whose lease of it ran out last, after it had begun. */
+  lostBy: string | null;
   lastError: string | null;
   /** What its delivery noted for its timeline. */
   notes: readonly Note[];
@@ -31,7 +36,7 @@ export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: 
     (request.ids?.includes(message.id) ?? true) &&
     (request.queues?.includes(message.queue) ?? true) &&
     (request.kinds?.includes(message.kind) ?? true) &&
-    (request.expired === undefined || request.expired === message.expirations > 0)
+    (request.suspects === undefined || request.suspects === isSuspect(message))
   );
 }
 
@@ -39,12 +44,28 @@ export function byUrgency(a: MemoryMessage, b: MemoryMessage): number {
   return b.priority - a.priority || a.availableAt.getTime() - b.availableAt.getTime();
 }
 
-export function claim(message: MemoryMessage, request: ClaimRequest, now: number): ClaimedMessage {
+/** Those that a claim takes: what is on its last attempt is not prefetched, so it comes first. */
+export function chosen(due: readonly MemoryMessage[], { ids, limit, begins }: ClaimRequest): MemoryMessage[] {
+  const most = Math.max(0, limit);
+  if (ids === undefined || begins === undefined) return due.slice(0, most);
+  const mayWait = ({ attempts, maxAttempts }: MemoryMessage): boolean => attempts + 1 < maxAttempts;
+  const ordered = due.slice(0, most).toSorted((a, b) => Number(mayWait(a)) - Number(mayWait(b)));
+  return ordered.filter((message, place) => place < begins || mayWait(message));
+}
+
+/** @param place among those that the claim takes */
+export function claim(
+  message: MemoryMessage,
+  request: ClaimRequest,
+  place: number,
+  now: number,
+): ClaimedMessage {
   message.status = 'sending';
   message.attempts += 1;
   message.claimToken = randomUUID();
   message.claimedBy = request.workerId;
   message.claimedUntil = new Date(now + request.leaseMs);
+  message.prefetched = request.ids && request.begins !== undefined ? place >= request.begins : null;
   const { id, kind, name, queue, payload, maxAttempts, claimToken, createdAt } = message;
   const { deliveryKey = null, requestId = null, traceparent = null } = message;
   return {
@@ -60,14 +81,30 @@ export function claim(message: MemoryMessage, request: ClaimRequest, now: number
     requestId,
     traceparent,
     createdAt,
+    prefetched: message.prefetched === true,
   };
 }
 
-export function expire(message: MemoryMessage, now: number): Expired {
-  const error = `the lease ran out: the worker ${message.claimedBy} died or stood still`;
-  const status = message.attempts >= message.maxAttempts ? 'dead' : 'failed';
+/** Whether others that had begun were lost with the same worker: then nobody knows which of them ended it. */
+function hadCompany(message: MemoryMessage, among: readonly MemoryMessage[]): boolean {
+  const its = message.claimedBy;
+  return among.some((m) => m !== message && (m.lostBy === its || (m.claimedBy === its && !m.prefetched)));
+}
+
+/** As `expireSql` does it (src/outbox/lapsed.ts). */
+export function expire(message: MemoryMessage, among: readonly MemoryMessage[], now: number): Expired {
+  const unbegun = message.prefetched === true;
+  const error = `the lease ran out${unbegun ? ' before the delivery began' : ''}: the worker ${message.claimedBy} died or stood still`;
+  const isLast =
+    !unbegun &&
+    message.attempts >= message.maxAttempts &&
+    (message.prefetched === null || message.expirations > 0 || !hadCompany(message, among));
+  const status = isLast ? 'dead' : 'failed';
+  if (unbegun) message.attempts -= 1;
+  else if (!isLast) message.attempts = Math.min(message.attempts, message.maxAttempts - 1);
+  if (!unbegun) message.lostBy = message.claimedBy;
   const availableAt = status === 'dead' ? message.availableAt : new Date(now);
-  const free = { claimToken: null, claimedBy: null, claimedUntil: null };
+  const free = { claimToken: null, claimedBy: null, claimedUntil: null, prefetched: null };
   Object.assign(message, { ...free, status, availableAt, lastError: error });
   message.expirations += 1;
   const { id, kind, name, queue, attempts, maxAttempts } = message;
@@ -77,7 +114,7 @@ export function expire(message: MemoryMessage, now: number): Expired {
 }
 
 export function finish(message: MemoryMessage, settlement: Settlement, now: number): void {
-  message.claimToken = message.claimedBy = message.claimedUntil = null;
+  message.claimToken = message.claimedBy = message.claimedUntil = message.prefetched = null;
   if (settlement.to === 'delivered') message.lastError = null;
   else if (settlement.error !== null) message.lastError = settlement.error;
   if (settlement.to === 'released') message.attempts -= 1;

@@ -1,7 +1,15 @@
 // OutboxPort in memory, for tests of applications. It passes the same conformance suite as the one on Postgres.
 
 import { createMemoryKeys } from './memory-keys.ts';
-import { byUrgency, claim, expire, finish, isClaimable, type MemoryMessage } from './memory-message.ts';
+import {
+  byUrgency,
+  chosen,
+  claim,
+  expire,
+  finish,
+  isClaimable,
+  type MemoryMessage,
+} from './memory-message.ts';
 import { checkMessage, type CheckedMessage, type Enqueued, type NewMessage } from './message.ts';
 import type { Settlement } from './outcome.ts';
 import type { Savepoint } from '../db/transaction.ts';
@@ -54,6 +62,8 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       claimToken: null,
       claimedBy: null,
       claimedUntil: null,
+      prefetched: null,
+      lostBy: null,
       lastError: null,
       notes: [],
     };
@@ -141,11 +151,8 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     on: () => outbox,
     async claimBatch(request) {
       checkClaimRequest(request);
-      const due = messages
-        .filter((m) => isClaimable(m, request, now()))
-        .toSorted(byUrgency)
-        .slice(0, Math.max(0, request.limit));
-      return due.map((message) => claim(message, request, now()));
+      const due = messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency);
+      return chosen(due, request).map((message, place) => claim(message, request, place, now()));
     },
     async markDelivered(id, claimToken, then = []) {
       checkClaim('markDelivered', id, claimToken);
@@ -158,14 +165,17 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     },
     async extend(claims, leaseMs) {
       const held = messages.filter((m) => claims.some((c) => c.id === m.id && c.claimToken === m.claimToken));
-      for (const message of held) message.claimedUntil = new Date(now() + leaseMs);
+      for (const message of held) {
+        message.claimedUntil = new Date(now() + leaseMs);
+        message.prefetched &&= false;
+      }
       return held.map((m) => m.id);
     },
     async expire(limit) {
       const lapsed = messages.filter(
         (m) => isAllowed('expire', m.status) && m.claimedUntil!.getTime() < now(),
       );
-      return lapsed.slice(0, limit).map((message) => expire(message, now()));
+      return lapsed.slice(0, limit).map((message) => expire(message, messages, now()));
     },
   };
   return outbox;

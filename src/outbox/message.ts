@@ -59,6 +59,8 @@ export type ClaimedMessage = {
   readonly createdAt: Date;
   /** Where it is known; higher starts first. */
   readonly priority?: number;
+  /** It was claimed before its slot was free: it has to wait. */
+  readonly prefetched?: boolean;
   /** It tries on behalf of its parked queue whether the far side works again. */
   readonly probe?: boolean;
 };

@@ -3,8 +3,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
-import { lanes } from './claim.ts';
-import type { DueMessage } from './due.ts';
+import { lanes } from './lanes.ts';
+import { dueColumns, type DueMessage } from './due.ts';
 import { isParkedOnly } from './gate.ts';
 import { outboxChannel } from './nudge.ts';
 
@@ -182,7 +182,7 @@ export const startProbesSql = `
   entitled as (
     update waybill.queues q set probe_message = chosen.id, probe_until = now() + ${right} from chosen where q.name = chosen.queue)
   update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
-  returning m.id, m.queue, m.priority, m.attempts, m.expirations,
+  returning ${dueColumns},
             date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
 
 export async function startProbes(tx: Executor): Promise<DueMessage[]> {

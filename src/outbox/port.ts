@@ -15,8 +15,13 @@ export type ClaimRequest = {
   readonly ids?: readonly string[] | undefined;
   readonly queues?: readonly string[] | undefined;
   readonly kinds?: readonly Kind[] | undefined;
-  /** True: only those whose earlier lease ran out, false: only the others. One that killed its worker wants to run alone (invariant F). */
-  readonly expired?: boolean | undefined;
+  /** True: only those that have to run alone (src/outbox/suspect.ts), false: only the others (invariant F). */
+  readonly suspects?: boolean | undefined;
+  /**
+   * With `ids`: how many of them begin at once. The others are prefetched: a lease that runs out before they began gives their attempt back,
+   * and none of them is on its last attempt. Default: all begin, and each claim counts.
+   */
+  readonly begins?: number | undefined;
 };
 
 export type Claim = { readonly id: string; readonly claimToken: string };
@@ -61,9 +66,12 @@ export type OutboxPort = {
   markFailed(id: string, claimToken: string, error: string | Error, options?: FailOptions): Promise<boolean>;
   /** Records a batch in one statement. What is missing from the answer had a stale token (invariant C). */
   settle(settlements: readonly Settlement[]): Promise<Settled[]>;
-  /** Renews leases. What is missing from the answer is no longer held. */
+  /** Renews leases of what has begun. What is missing from the answer is no longer held. */
   extend(claims: readonly Claim[], leaseMs: Milliseconds): Promise<string[]>;
-  /** Ends leases that ran out, at most `limit`: due again at once, or dead when no attempt is left (invariants B and E). */
+  /**
+   * Ends leases that ran out, at most `limit`: due again at once, or dead when no attempt is left (invariants B and E). What was prefetched
+   * and did not begin gets its attempt back.
+   */
   expire(limit: number): Promise<Expired[]>;
   /**
    * Runs `make` once for each scope and key, and keeps its answer (JSON); afterwards gives the kept one. Key, answer and what `make` writes

@@ -56,10 +56,10 @@ export function createPostgresOutbox(
       checkClaimRequest(request);
       if (request.limit < 1 || request.ids?.length === 0) return [];
       const lease = [request.limit, request.leaseMs, request.workerId];
-      const only = [request.queues ?? null, request.kinds ?? null, request.expired ?? null];
-      const { ids } = request;
+      const only = [request.queues ?? null, request.kinds ?? null, request.suspects ?? null];
+      const { ids, begins = null } = request;
       if (ids)
-        return (await db.executeSql<ClaimedRow>(claimIdsSql, [...lease, ids, ...only])).rows.map(
+        return (await db.executeSql<ClaimedRow>(claimIdsSql, [...lease, ids, ...only, begins])).rows.map(
           claimedMessage,
         );
       const claim = (): Promise<SqlResult<ClaimedRow>> => db.executeSql(claimDueSql, [...lease, ...only]);

@@ -4,7 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { nearest } from '../nearest.ts';
-import { lanes } from './claim.ts';
+import { lanes } from './lanes.ts';
 import { WaybillError } from './errors.ts';
 import { outboxChannel } from './nudge.ts';
 

@@ -2,7 +2,7 @@
 
 import { checkOptions } from '../options.ts';
 
-const ofClaim = ['limit', 'leaseMs', 'workerId', 'ids', 'queues', 'kinds', 'expired'];
+const ofClaim = ['limit', 'leaseMs', 'workerId', 'ids', 'queues', 'kinds', 'suspects', 'begins'];
 
 /** @throws WaybillError `options_invalid` */
 export function checkClaimRequest(request: unknown): void {

@@ -32,7 +32,8 @@ export const settleSql = `
            dead_at = case when g.ended = 'dead' or ${exhausted} then now() end, dead_cause = case when ${exhausted} then 'exhausted' else g.cause end,
            relayed_at = case when ${again} then null else m.relayed_at end,
            available_at = case when ${again} then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
-           last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, revision = m.revision + 1
+           last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, prefetched = null,
+           revision = m.revision + 1
       from g
      where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
     returning m.id, m.kind, m.queue, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),

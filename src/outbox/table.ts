@@ -53,6 +53,7 @@ const files = [
   '0022_checking.sql',
   '0027_flaws.sql',
   '0029_replication.sql',
+  '0034_begun.sql',
   '0038_ends.sql',
   '0044_stacks.sql',
   '0046_dead_cause.sql',

@@ -18,7 +18,7 @@ const unheld = `not (${guard('expire', 'm.status')} and claimed_until between no
 const ended = `
   update waybill.outbox_messages m
      set status = 'dead', dead_at = now(), delivered_at = null, cancelled_at = null, counted = true,
-         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
+         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null,
          relayed_at = case when isfinite(m.relayed_at) then m.relayed_at else now() end,
          available_at = case when isfinite(m.available_at) then m.available_at else now() end,
          created_at = case when isfinite(m.created_at) then m.created_at else now() end,
@@ -26,7 +26,7 @@ const ended = `
          attempts = least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000),
          expirations = least(greatest(m.expirations, 0), 1000000),
          revision = case when m.revision between 0 and 1000000000 then m.revision + 1 else 0 end,
-         last_error = ${flaw}
+         dead_cause = 'permanent', last_error = ${flaw}
    where m.id = any(array(select id from unfit))
   returning id, kind, name, queue, 'dead' as status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
     request_id as "requestId", traceparent, last_error as error`;

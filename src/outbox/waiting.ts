@@ -2,7 +2,7 @@
 // costs the same however much waits (invariant I).
 
 import type { Executor } from '../db/executor.ts';
-import { lanes } from './claim.ts';
+import { lanes } from './lanes.ts';
 import type { Kind } from './message.ts';
 
 /** Rows of one lane, and rows under way, that are looked at. */

@@ -1,13 +1,21 @@
 // A process's own row: that it lives, what it is, what it does.
 
 import type { Executor } from '../db/executor.ts';
+import { goneAfterSeconds } from '../metrics/gauges.ts';
 import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
 
 export type Counts = {
   /** Deliveries at a time; 0 for a process that delivers nothing. */
   slots: number;
+  /** Deliveries that run: each has a slot. */
   busy: () => number;
+  /** Claimed before their slot was free. */
+  prefetched?: () => number;
+  /** Their delivery is over, and that is not recorded yet. */
+  settling?: () => number;
+  /** Suspects that the process runs alone, or makes room for. */
+  isolating?: () => number;
   queues: string[];
 };
 
@@ -20,10 +28,11 @@ export type ProcessRow = {
 };
 
 export const beatSql = `
-  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-  on conflict (id) do update set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, stalled = excluded.stalled,
-         heartbeat_at = now()`;
+  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled, prefetched, settling, isolating)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  on conflict (id) do update
+     set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, stalled = excluded.stalled,
+         prefetched = excluded.prefetched, settling = excluded.settling, isolating = excluded.isolating, heartbeat_at = now()`;
 
 /** Rows of processes that ended without a word go after this. */
 const forgottenMs: Milliseconds = 3_600_000;
@@ -45,6 +54,9 @@ export async function beat(
     counts.slots,
     counts.busy(),
     stalled,
+    counts.prefetched?.() ?? 0,
+    counts.settling?.() ?? 0,
+    counts.isolating?.() ?? 0,
   ];
   await db.executeSql(beatSql, values);
 }
@@ -68,8 +80,10 @@ export async function standstills(db: Executor): Promise<Standstill[]> {
   return (await db.executeSql<Standstill>(standstillsSql)).rows;
 }
 
-/** On leaving: the own row, and those that nobody will ever remove. */
+/** On leaving: the own rows, and those that nobody will ever remove. */
 export async function leave(db: Executor, id: string): Promise<void> {
+  const marks = `delete from waybill.outbox_begun where worker = $1 or at < now() - interval '1 day'`;
+  await db.executeSql(marks, [id]);
   const sql = `delete from waybill.processes where id = $1 or heartbeat_at < now() - $2 * interval '1 millisecond'`;
   await db.executeSql(sql, [id, forgottenMs]);
 }
@@ -78,14 +92,28 @@ export type ProcessSeen = ProcessRow & {
   readonly startedAt: Date;
   readonly heartbeatAgeSeconds: number;
   readonly queues: readonly string[];
+  readonly state: ProcessState;
   readonly slots: number;
+  /** The same as `running`. */
   readonly busy: number;
+  readonly running: number;
+  readonly prefetched: number;
+  readonly settling: number;
+  readonly isolating: number;
 };
+
+/** By the age of its heartbeat. A process that ended well has no row. */
+export type ProcessState = 'alive' | 'silent' | 'gone';
+
+/** Beats come every two seconds: some may be late, and a database that is away takes them all. */
+const silentAfterSeconds = 10;
 
 /** Everybody, the longest silent last. */
 export async function fleet(db: Executor): Promise<ProcessSeen[]> {
-  const sql = `select id, role, host, pid, version, queues, slots, busy, started_at as "startedAt",
-      extract(epoch from now() - heartbeat_at)::float8 as "heartbeatAgeSeconds"
-    from waybill.processes order by heartbeat_at desc, id`;
+  const sql = `select id, role, host, pid, version, queues, slots, busy, busy as running, prefetched, settling, isolating,
+      started_at as "startedAt", age as "heartbeatAgeSeconds",
+      case when age <= ${silentAfterSeconds} then 'alive' when age <= ${goneAfterSeconds} then 'silent' else 'gone' end as state
+    from (select *, extract(epoch from now() - heartbeat_at)::float8 as age from waybill.processes) p
+   order by age, id`;
   return (await db.executeSql<ProcessSeen>(sql)).rows;
 }

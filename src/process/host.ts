@@ -15,6 +15,7 @@ import type { Clock, Observe, Random } from '../ports.ts';
 import type { Config } from './config.ts';
 import { sizesOf, type Sizes } from './connections.ts';
 import type { Counts } from './heartbeat.ts';
+import { createIsolation, type Isolation } from './isolation.ts';
 import { createProgress, type Progress } from './loop.ts';
 
 export type Host = {
@@ -38,8 +39,10 @@ export type Host = {
   readonly random: Random;
   readonly observe: Observe;
   readonly progress: Progress;
-  /** Aborts when the process is to end. */
+  /** Aborts when the process is to end … */
   readonly signal: AbortSignal;
+  /** … and when it is to end at once: what runs is released. */
+  readonly hurry: AbortSignal;
   /** What the server has for all of us; null: not known yet. */
   readonly connections: { allowed: number | null };
   /** Sets how many connections this process opens at most. */
@@ -48,6 +51,7 @@ export type Host = {
   readonly counts: Counts;
   /** `setUp`: false until the application's setup has ended, where it has one to run. */
   readonly phase: { setUp: boolean };
+  readonly isolation: Isolation;
 };
 
 export const systemClock: Clock = { now: () => performance.now() };
@@ -63,12 +67,14 @@ export function createHost(
   config: Config,
   signal: AbortSignal,
   observe: Observe = () => undefined,
+  hurry: AbortSignal = new AbortController().signal,
 ): Host {
   const id = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
   const log = createLog({ level: config.logLevel, role, process: id });
   const metrics = createMetrics({ version: version() });
   onLinesLost((lines, reason) => metrics.logLinesLost.inc({ reason }, lines));
   const clock = systemClock;
+  const isolation = createIsolation(clock, Math.random);
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
   const kin = createKin();
   const sizes = sizesOf(role, { ...config, allowed: null });
@@ -103,6 +109,7 @@ export function createHost(
     metrics,
     clock,
     signal,
+    hurry,
     observe,
     events: createEvents(log, metrics),
     fleet: createFleetFigures(db, metrics, clock),
@@ -110,7 +117,8 @@ export function createHost(
     progress: createProgress(clock),
     connections: { allowed: null },
     resize: (to) => kin.resize(to),
-    counts: { slots: 0, busy: () => 0, queues: [] },
+    counts: { slots: 0, busy: () => 0, queues: [], isolating: isolation.isolating },
     phase: { setUp: true },
+    isolation,
   };
 }

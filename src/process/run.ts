@@ -7,6 +7,7 @@ import { ConfigError, readConfig, type Config } from './config.ts';
 import { loadEnvFile } from './env-loading.ts';
 import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import { serveHealth } from './health.ts';
+import { createEnding } from './ending.ts';
 import { growHeapWithWork } from './heap.ts';
 import { readAllowance, sizesOf, totalOf } from './connections.ts';
 import { beat, leave } from './heartbeat.ts';
@@ -17,7 +18,7 @@ import { endWhenStalled, heartbeat, killWhenBlocked, stalledLoops } from './stal
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
 import { warningsOf } from './warnings.ts';
-import { after, pause } from '../timer.ts';
+import { pause } from '../timer.ts';
 
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
 export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
@@ -58,32 +59,20 @@ export async function runProcess(
   compose: (host: Host) => Promise<Composition>,
 ): Promise<never> {
   shieldStreams();
-  const stop = new AbortController();
-  const host = createHost(role, configOrExit(), stop.signal);
-  const { log, config } = host;
-  let signals = 0;
+  const ending = createEnding();
+  const host = createHost(role, configOrExit(), ending.signal, undefined, ending.hurry);
+  const { log } = host;
   let isStalled = false;
-  const drain = (reason: string): void => {
-    if (stop.signal.aborted) return;
-    log.info({ signal: reason, graceMs: config.shutdownGraceMs }, 'stopping: finishing what runs');
-    stop.abort();
-    after(config.shutdownGraceMs, () => {
-      log.error('the grace period is over');
-      process.exit(isStalled ? exitCodes.stalled : exitCodes.failed);
-    }).unref();
-  };
-  for (const name of ['SIGTERM', 'SIGINT'] as const)
-    process.on(name, () => {
-      signals++;
-      if (signals > 1) process.exit(exitCodes.failed); // whoever asks twice does not want to wait
-      drain(name);
-    });
+  const drain = ending.listen(host, (why) => {
+    log.error(why);
+    process.exit(isStalled ? exitCodes.stalled : exitCodes.failed);
+  });
   endWhenStalled(host, (why) => {
     isStalled = true;
     log.fatal(`this process stands still and ends: ${why}`);
     drain('stalled');
   });
-  leaveWithSupervisor(() => drain('supervisor gone')); // no signal: its watchdog's SIGTERM is the first that comes
+  leaveWithSupervisor(() => drain('supervisor gone')); // its watchdog's SIGTERM follows
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event);

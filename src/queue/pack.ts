@@ -1,8 +1,9 @@
-// Due messages → parcels. A message with an attempt behind it travels alone, and one whose worker died gets a worker for itself
+// Due messages → parcels. A message with an attempt behind it has a parcel of its own, and a suspect gets a worker for itself
 // (invariant F); the others share, and a parcel grows with the backlog: one message while there is little to do, up to `limit` when there is much.
 
 import type { DueMessage } from '../outbox/due.ts';
 import type { Lane } from '../outbox/lane.ts';
+import { isSuspect } from '../outbox/suspect.ts';
 import type { Parcel } from './parcel.ts';
 
 export type PackOptions = {
@@ -13,11 +14,11 @@ export type PackOptions = {
 };
 
 export function pack(due: readonly DueMessage[], { limit, spread }: PackOptions): Parcel[] {
-  const [alone, sound] = partition(due, (message) => message.attempts > 0);
+  const [alone, sound] = partition(due, ({ attempts, expirations }) => attempts > 0 || expirations > 0);
   const groups = Map.groupBy(sound, (message) => `${message.priority} ${message.queue}`);
   const parcels: Parcel[] = alone.map((message) => ({
     ...parcelOf([message]),
-    alone: message.expirations > 0,
+    alone: isSuspect(message),
   }));
   for (const group of groups.values()) {
     const size = sizeOf(group.length, { limit, spread });

@@ -1,6 +1,7 @@
 // Lanes in which much waits: the relay hands on open parcels instead of messages. A worker that fetches one takes what is next in the lane,
 // so nothing is stamped twice, and an open parcel that is lost is simply made again: the rows alone say what waits (invariants B and I).
 
+import type { Events } from '../metrics/events.ts';
 import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
 import { isQueueName } from '../outbox/message.ts';
@@ -20,6 +21,7 @@ export type Bulk = {
 export type BulkOptions = {
   readonly db: Database;
   readonly queue: ParcelQueue;
+  readonly events: Pick<Events, 'relayed' | 'stands'>;
   readonly parcels: PackOptions;
   /** Messages that one step of the relay hands on by name at most: after as many there may be lanes with much. */
   readonly named: number;
@@ -33,7 +35,7 @@ const much = 1_000;
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = `${beginning}; set local synchronous_commit = off`;
 
-export function createBulk({ db, queue, parcels, highWater, named }: BulkOptions): Bulk {
+export function createBulk({ db, queue, events, parcels, highWater, named }: BulkOptions): Bulk {
   let isOutdated = false; // much was handed on by name: there may be lanes that are not known here
   let opened: readonly Lane[] = [];
 
@@ -43,13 +45,20 @@ export function createBulk({ db, queue, parcels, highWater, named }: BulkOptions
       all.find((one) => one.queue === lane.queue && one.priority === lane.priority)?.messages ?? 0;
   }
 
+  /** @param more what is announced now, beside what stands */
+  function tell(more: readonly DueLane[]): number {
+    for (const { queue: name, due } of more) if (due > 0) events.relayed(name, due, 0, []);
+    for (const name of new Set(opened.map((lane) => lane.queue))) events.stands(name);
+    return more.reduce((sum, { due }) => sum + due, 0);
+  }
+
   return {
     moved: (messages) => void (isOutdated ||= messages >= Math.min(named, much)),
     lanes: () => opened,
     async open() {
       if (!isOutdated && opened.length === 0) return 0;
       const messagesOf = await promised();
-      if (!isOutdated && opened.every((lane) => messagesOf(lane) > highWater / 2)) return 0;
+      if (!isOutdated && opened.every((lane) => messagesOf(lane) > highWater / 2)) return tell([]);
       const due = await dueLanes(db, highWater + much);
       const bulky = due.filter(
         (lane) => isQueueName(lane.queue) && (lane.due >= much || messagesOf(lane) > 0),
@@ -61,7 +70,7 @@ export function createBulk({ db, queue, parcels, highWater, named }: BulkOptions
         .filter((lane) => lane.due > 0)
         .flatMap((lane) => packLane(lane, lane.due, parcels));
       if (parcelsOf.length > 0) await db.transaction((tx) => queue.send(tx, parcelsOf), begin);
-      return more.reduce((sum, lane) => sum + lane.due, 0);
+      return tell(more);
     },
   };
 

@@ -5,7 +5,7 @@ import type { Events } from '../metrics/events.ts';
 import { areProbesDue, startProbes } from '../outbox/park.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { fitOf, healing } from './heal.ts';
+import { fitOf, fitting } from './fit.ts';
 import { pack } from '../queue/pack.ts';
 
 export type ProbeOptions = {
@@ -26,7 +26,7 @@ export function createProbe({
   observe,
   intervalMs,
 }: ProbeOptions): () => Promise<Milliseconds> {
-  return healing({ db, queue, events }, async function probeStep() {
+  return fitting({ db, queue, events }, async function probeStep() {
     if (!(await areProbesDue(db))) return intervalMs;
     const probes = await db.transaction(async (tx) => {
       const started = await fitOf(tx, await startProbes(tx), events);

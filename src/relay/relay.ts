@@ -9,7 +9,7 @@ import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
 import { pack } from '../queue/pack.ts';
 import { createBulk } from './bulk.ts';
-import { fitOf, healing } from './heal.ts';
+import { fitOf, fitting } from './fit.ts';
 import { traceSent } from '../trace/message.ts';
 
 export type RelayOptions = {
@@ -32,7 +32,7 @@ const begin = `${beginning}; set local synchronous_commit = off`;
 /** Gives the relay's loop body: one batch, then the delay until the next. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
   const { db, queue, events, observe, pollIntervalMs, highWater = 5_000, batch = 500 } = options;
-  const bulk = createBulk({ db, queue, parcels, highWater, named: batch });
+  const bulk = createBulk({ db, queue, events, parcels, highWater, named: batch });
   let room = new Map<string, number>();
   let movedSince = highWater; // messages since the last measurement; nothing is known yet
   let patience = 10;
@@ -64,7 +64,7 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     return patience;
   }
 
-  return healing({ db, queue, events }, async function relayStep() {
+  return fitting({ db, queue, events }, async function relayStep() {
     await measureRoom();
     const opened = await bulk.open();
     const due = await move();

@@ -6,7 +6,7 @@ import { expireLeases, findStuck, findSuspects, killExhausted, unrelay } from '.
 import { endUnfitIds } from '../outbox/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { healing } from './heal.ts';
+import { fitting } from './fit.ts';
 
 export type SweepOptions = {
   readonly db: Executor;
@@ -51,7 +51,7 @@ export function createSweep(options: SweepOptions): () => Promise<Milliseconds> 
     return ended.length + freed.length;
   }
 
-  return healing({ db, queue, events }, async function sweepStep() {
+  return fitting({ db, queue, events }, async function sweepStep() {
     const expired = await expire();
     const freed = await free();
     const vanished = await recover();

@@ -1,6 +1,7 @@
 // What every OutboxPort must do with leases that ran out, and with keys under which something is done once.
 
 import assert from 'node:assert/strict';
+import type { Status } from '../outbox/message.ts';
 import type { Expired } from '../outbox/port.ts';
 import { outboxCase, type Bench, type OutboxCase } from './outbox-case.ts';
 
@@ -10,6 +11,16 @@ async function lapse({ port }: Bench, queue: string): Promise<Expired> {
   for (;;) {
     const ended = (await port.expire(1_000)).find((one) => one.queue === queue);
     if (ended) return ended;
+  }
+}
+
+/** Waits until these leases have run out, and gives state and attempts of each message. */
+async function expireAll({ port, see }: Bench, ids: readonly string[]): Promise<[Status, number][]> {
+  for (;;) {
+    await port.expire(1_000);
+    const seen = await Promise.all(ids.map(see));
+    if (!seen.some(({ status }) => status === 'sending'))
+      return seen.map(({ status, attempts }) => [status, attempts]);
   }
 }
 
@@ -34,19 +45,70 @@ export const expiryCases: readonly OutboxCase[] = [
     assert.deepEqual(await bench.claim(queue), []);
   }),
 
-  outboxCase('F: what a worker died with can be claimed apart from the rest', async (bench) => {
+  outboxCase(
+    'E: what was prefetched and did not begin gets its attempt back; what began has used it',
+    async (bench) => {
+      const { id } = await bench.enqueue();
+      const request = { workerId: 'suite', limit: 5, ids: [id], begins: 0 };
+      const [first] = await bench.port.claimBatch({ ...request, leaseMs: 1 });
+      assert.equal(first?.prefetched, true);
+      assert.deepEqual(await expireAll(bench, [id]), [['failed', 0]]);
+      const [second] = await bench.port.claimBatch({ ...request, leaseMs: 60_000 });
+      assert.deepEqual(await bench.port.extend([second!], 1), [id]); // it begins
+      assert.deepEqual(await expireAll(bench, [id]), [['failed', 1]]);
+    },
+  ),
+
+  outboxCase('E: what is on its last attempt is not prefetched, the others are', async (bench) => {
+    const { id, queue } = await bench.enqueue({ maxAttempts: 1 });
+    const ids = [id, (await bench.enqueue({ queue })).id, (await bench.enqueue({ queue })).id];
+    const request = { leaseMs: 60_000, workerId: 'suite', limit: 5, ids: ids.toReversed() };
+    const ahead = await bench.port.claimBatch({ ...request, begins: 0 });
+    assert.deepEqual(ahead.map((m) => m.id).toSorted(), ids.slice(1).toSorted());
+    const [last] = await bench.port.claimBatch({ ...request, begins: 1 });
+    assert.deepEqual([last?.id, last?.prefetched], [id, false]);
+  }),
+
+  outboxCase(
+    'E, F: a last attempt that began with others is repeated once, apart from them; alone it is the end',
+    async (bench) => {
+      const { id, queue } = await bench.enqueue({ maxAttempts: 1 });
+      const other = await bench.enqueue({ queue });
+      const ids = [id, other.id];
+      const request = { leaseMs: 1, workerId: `suite ${id}`, limit: 5, begins: 5 };
+      assert.equal((await bench.port.claimBatch({ ...request, ids })).length, 2);
+      assert.deepEqual(await expireAll(bench, ids), [
+        ['failed', 0],
+        ['failed', 1],
+      ]);
+      const [suspect, none] = await bench.port.claimBatch({ ...request, ids, suspects: true });
+      assert.deepEqual([suspect?.id, none], [id, undefined]);
+      assert.deepEqual(await expireAll(bench, [id]), [['dead', 1]]);
+    },
+  ),
+
+  outboxCase('F: what a worker died with twice can be claimed apart from the rest', async (bench) => {
     const { id, queue } = await bench.enqueue();
     await lapse(bench, queue);
+    const [once] = await bench.port.claimBatch({
+      limit: 5,
+      leaseMs: 1,
+      workerId: 'suite',
+      queues: [queue],
+      suspects: false,
+    });
+    assert.equal(once?.id, id);
+    await expireAll(bench, [id]);
     const fine = await bench.enqueue({ queue });
     const request = { limit: 5, leaseMs: 60_000, workerId: 'suite', queues: [queue] };
-    const others = await bench.port.claimBatch({ ...request, expired: false });
+    const others = await bench.port.claimBatch({ ...request, suspects: false });
     assert.deepEqual(
       others.map((m) => m.id),
       [fine.id],
     );
-    const expired = await bench.port.claimBatch({ ...request, expired: true });
+    const suspects = await bench.port.claimBatch({ ...request, suspects: true });
     assert.deepEqual(
-      expired.map((m) => m.id),
+      suspects.map((m) => m.id),
       [id],
     );
   }),

@@ -41,6 +41,7 @@ export class Attempt {
   readonly #turn: Turn | undefined;
   readonly #lease: Held;
   #started: Milliseconds = 0;
+  #begun = false;
 
   /** @param since the process's time before the claim was sent */
   constructor(message: ClaimedMessage, since: Milliseconds, ports: AttemptPorts, slot: Slot, turn?: Turn) {
@@ -60,15 +61,12 @@ export class Attempt {
   }
 
   #deliver(came: boolean): void {
-    const { clock, deliver, events } = this.#ports;
+    const { clock, deliver } = this.#ports;
     try {
-      if (came && !this.#lease.isSafe()) {
-        const { id, queue } = this.#message;
-        events.rejected({ id, queue, reason: 'the lease ran out before the delivery began' });
-        return this.#end();
-      }
       this.#started = clock.now();
-      if (!came) return this.#delivered(givenBack);
+      // Where the lease may have run out, the release changes nothing if it has (invariant C), and saves the attempt if it has not.
+      if (!came || !this.#lease.isSafe()) return this.#delivered(givenBack);
+      this.#begun = true;
       const handover = deliver(this.#message, this.#lease.signal);
       (this.#turn?.spend(handover) ?? handover).then(
         (delivery) => this.#delivered(endOf(delivery, this.#lease.signal)),
@@ -110,10 +108,11 @@ export class Attempt {
 
   #recorded(settlement: Settlement, delivery: Delivery, settled: Settled | undefined): void {
     const { clock, events, nudge } = this.#ports;
+    const [message, begun, ms] = [this.#message, this.#begun, clock.now() - this.#started];
     try {
       const places = settled ? placesOf(settlement, delivery) : [];
       if (places.length > 0) nudge(places);
-      report(this.#message, settlement, settled, clock.now() - this.#started, events);
+      report({ message, settlement, settled, ms, begun }, events);
     } catch (error) {
       return this.#end(error);
     }

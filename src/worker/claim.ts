@@ -71,8 +71,10 @@ export async function takeAndClaim(
     const offered = idsIn(named);
     const jobs = want.room ? await jobsAmong(tx, offered, [...want.room.keys()]) : new Map<string, string>();
     const { ids, heldBack } = startable(offered, { ...want, free }, jobs);
-    const byName = await outboxOn(tx).claimBatch({ ids, limit: free, leaseMs, workerId });
-    const fromLanes = await openParcels(tx, want.room ? [] : open, free - ids.length, ports);
+    const { begins = free } = want;
+    const byName = await outboxOn(tx).claimBatch({ ids, limit: free, begins, leaseMs, workerId });
+    const lanes = want.room ? [] : open;
+    const fromLanes = await openParcels(tx, lanes, free - ids.length, ports, begins - byName.length);
     const left = [...remainder(named, new Set(ids)), ...opened.alone, ...fromLanes.left];
     const claimed = new Set(byName.map(({ id }) => id));
     const missed = ids.filter((id) => !claimed.has(id));

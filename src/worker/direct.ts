@@ -5,6 +5,8 @@ import { settingOf } from '../db/executor.ts';
 import type { Clock, Milliseconds, Observe } from '../ports.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import { QueueBroken } from '../queue/broken.ts';
+import type { Isolation } from '../process/isolation.ts';
+import type { Alone } from './alone.ts';
 import type { ClaimPorts } from './claim.ts';
 import type { Limits } from './limits.ts';
 import type { Shortcut } from './shortcut.ts';
@@ -17,8 +19,8 @@ export type DirectPorts = {
   readonly claims: ClaimPorts;
   readonly limits: Limits;
   readonly shortcut: Pick<Shortcut, 'asked'>;
-  /** Whether a message that wants the worker for itself is running, or is being claimed. */
-  readonly alone: { is(): boolean; set(now: boolean): void };
+  readonly isolation: Pick<Isolation, 'admits' | 'asks' | 'answered'>;
+  readonly alone: Pick<Alone, 'claim' | 'isRunning'>;
   readonly start: (message: ClaimedMessage, since: Milliseconds, turn: Turn | undefined) => void;
   readonly clock: Clock;
   readonly observe: Observe;
@@ -37,33 +39,33 @@ export function orDirectly(
     try {
       return await step();
     } catch (error) {
-      if (isQueues(error) && !ports.alone.is()) await claimAll(ports);
+      if (isQueues(error) && !ports.alone.isRunning()) await claimAll(ports);
       throw error;
     }
   };
 }
 
-/** What must run alone is claimed when nothing runs. */
+/** Suspects are claimed when nothing is in flight. */
 async function claimAll(ports: DirectPorts): Promise<void> {
-  const { slots, shortcut, alone, observe } = ports;
+  const { alone, observe } = ports;
   const messages = await claimSome(ports, false);
   observe('claimed', { direct: true, messages });
-  if (messages > 0 || slots.busy() + shortcut.asked() > 0) return;
-  alone.set(true); // also while it is being claimed; the end of what runs sets it back
-  const began = await claimSome(ports, true).catch(() => 0); // the error that counts is the queue's
-  if (began === 0) alone.set(false);
+  if (messages === 0) await alone.claim(() => claimSome(ports, true)).catch(() => 0); // the error that counts is the queue's
 }
 
 /** @returns how many began */
-async function claimSome(ports: DirectPorts, expired: boolean): Promise<number> {
-  const { queues, clock, start, slots, shortcut } = ports;
+async function claimSome(ports: DirectPorts, suspects: boolean): Promise<number> {
+  const { queues, clock, start, slots, shortcut, isolation } = ports;
   let began = 0;
   for (const queue of queues) {
-    const free = expired ? 1 - began : Math.max(0, slots.free() - shortcut.asked());
+    const free = suspects ? 1 - began : Math.max(0, slots.free() - shortcut.asked());
     const limit = limitOf(queue, ports, free);
-    if (limit <= 0) continue;
+    if (limit <= 0 || !(suspects || isolation.admits(queue))) continue;
+    isolation.asks();
     const since = clock.now();
-    const { messages, turns } = await claimFrom(queue, limit, expired, ports.claims);
+    const { messages, turns } = await claimFrom(queue, limit, suspects, ports.claims).finally(
+      isolation.answered,
+    );
     messages.forEach((message, i) => start(message, since, turns[i]));
     began += messages.length;
   }
@@ -75,12 +77,12 @@ function limitOf(queue: string, { limits }: DirectPorts, free: number): number {
   return Math.min(free, ...(limits.room(queue)?.values() ?? []));
 }
 
-async function claimFrom(queue: string, limit: number, expired: boolean, claims: ClaimPorts) {
+async function claimFrom(queue: string, limit: number, suspects: boolean, claims: ClaimPorts) {
   const { db, outboxOn, leaseMs, workerId, turns } = claims;
   return db.transaction(async (tx) => {
     const booking = await turns?.get(queue)?.(tx, limit);
     const count = booking?.count ?? limit;
-    const request = { limit: count, leaseMs, workerId, queues: [queue], expired };
+    const request = { limit: count, leaseMs, workerId, queues: [queue], suspects };
     const messages = await outboxOn(tx).claimBatch(request);
     return { messages, turns: (await booking?.book(messages.length)) ?? [] };
   });

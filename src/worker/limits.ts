@@ -34,8 +34,10 @@ export function createLimits(registry: Registry): Limits {
 
 export type Wanted = {
   readonly parcels: number;
-  /** Messages that can start. */
+  /** Messages that may be claimed … */
   readonly free: number;
+  /** … and how many of them begin at once. Default: all. */
+  readonly begins?: number;
   /** Jobs with a limit, and how many of each may start. */
   readonly room?: ReadonlyMap<string, number> | undefined;
 };

@@ -19,9 +19,14 @@ export function laneAhead(
   return undefined;
 }
 
-/** Claims at most `free` messages, in one statement. */
-export async function claimOnward(lane: Lane, free: number, ports: ClaimPorts): Promise<Taken> {
-  const { claimed } = await claimOn(ports.planned ?? ports.db, lane, free, ports);
+/** Claims at most `free` messages, in one statement. @param begins so many of them begin at once */
+export async function claimOnward(
+  lane: Lane,
+  free: number,
+  ports: ClaimPorts,
+  begins = free,
+): Promise<Taken> {
+  const { claimed } = await claimOn(ports.planned ?? ports.db, lane, free, ports, begins);
   return {
     ...nothing,
     messages: claimed.map(({ message }) => message),

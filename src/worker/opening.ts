@@ -24,18 +24,19 @@ export type OpeningPorts = {
 const lanesOf = (parcels: readonly Parcel[]): [Lane, Parcel[]][] =>
   [...Map.groupBy(parcels, ({ priority }) => priority).values()].map((its) => [its[0]!, its]);
 
-/** Claims at most `free` messages; higher priorities first. */
+/** Claims at most `free` messages, of which `begins` begin at once; higher priorities first. */
 export async function openParcels(
   tx: Executor,
   parcels: readonly Parcel[],
   free: number,
   ports: OpeningPorts,
+  begins = free,
 ): Promise<Opened> {
   const claimed: FromLane[] = [];
   const left: Parcel[] = [];
   for (const [lane, its] of lanesOf(parcels)) {
     const limit = Math.min(free - claimed.length, messagesIn(its));
-    const got = limit === 0 ? [] : await claimNextIn(tx, lane, limit, ports);
+    const got = limit === 0 ? [] : await claimNextIn(tx, lane, limit, ports, begins - claimed.length);
     claimed.push(...got);
     const missing = limit - got.length;
     const attempted = missing > 0 ? await relayLane(tx, { ...lane, limit: missing, attempted: true }) : [];
@@ -52,11 +53,13 @@ async function claimNextIn(
   lane: Lane,
   limit: number,
   ports: OpeningPorts,
+  begins: number,
 ): Promise<FromOpenLane[]> {
-  const { claimed, wasMarked } = await claimOn(tx, lane, limit, ports);
+  const { claimed, wasMarked } = await claimOn(tx, lane, limit, ports, begins);
   const missing = limit - claimed.length;
   if (missing === 0 || !wasMarked) return claimed;
-  return [...claimed, ...(await claimLane(tx, { ...laneClaim(lane, ports), limit: missing }))];
+  const rest = { limit: missing, begins: begins - claimed.length };
+  return [...claimed, ...(await claimLane(tx, { ...laneClaim(lane, ports), ...rest }))];
 }
 
 /** One statement: from the worker's bookmark on, if it has one. */
@@ -65,10 +68,11 @@ export async function claimOn(
   lane: Lane,
   limit: number,
   ports: OpeningPorts,
+  begins = limit,
 ): Promise<{ readonly claimed: FromOpenLane[]; readonly wasMarked: boolean }> {
   const bookmark = ports.bookmarks?.open(lane);
   const from = bookmark?.from;
-  const claimed = await claimLane(db, { ...laneClaim(lane, ports), limit, from });
+  const claimed = await claimLane(db, { ...laneClaim(lane, ports), limit, begins, from });
   bookmark?.close(claimed.length === limit ? Math.max(...claimed.map(({ due }) => due)) : undefined);
   return { claimed, wasMarked: from !== undefined };
 }

@@ -7,6 +7,10 @@ import type { Milliseconds } from '../ports.ts';
 export type Pace = {
   delivered(ms: Milliseconds): void;
   claimed(ms: Milliseconds): void;
+  /** What was claimed ahead found no slot in time: deliveries take longer than they did, and for a while nothing is. */
+  shed?(now: Milliseconds): void;
+  /** What was claimed ahead is marked so many at a time, where that is more than can start. */
+  marks?(): number;
   /** They end before a claim is back: it need not count slots, only what is in flight. */
   isShort(): boolean;
   /** Deliveries that may have begun and not be recorded at a time. */
@@ -40,6 +44,10 @@ const spare: Milliseconds = 25;
 const partOfLease = 1 / 100;
 /** A delivery that has taken longer than usual by this, and by half, tells nothing about when its slot frees. */
 const late: Milliseconds = 10;
+/** Of short deliveries those that begin within this time are marked together. */
+const together: Milliseconds = 5;
+/** After something was claimed ahead and found no slot. */
+const afterShed: Milliseconds = 1_000;
 /** Ends wait for others no longer than this, and than this part of a delivery. */
 const longestGather: Milliseconds = 10;
 const partOfDelivery = 1 / 5;
@@ -49,6 +57,7 @@ const weight = 1 / 64;
 export function createPace(slots: number, leaseMs: Milliseconds): Pace {
   let delivery = Number.POSITIVE_INFINITY;
   let claim: Milliseconds = 0;
+  let noneAheadUntil = Number.NEGATIVE_INFINITY;
 
   const reach = (): Milliseconds =>
     Math.min(claims * claim + Math.min(spare, delivery / 2), leaseMs * partOfLease);
@@ -67,6 +76,8 @@ export function createPace(slots: number, leaseMs: Milliseconds): Pace {
       delivery =
         delivery === Number.POSITIVE_INFINITY ? Math.max(ms, short) : delivery + (ms - delivery) * weight;
     },
+    marks: () => (delivery < short ? Math.min(most, Math.floor((slots * together) / delivery)) : 0),
+    shed: (now) => void (noneAheadUntil = now + afterShed),
     claimed(ms) {
       claim = claim === 0 ? ms : claim + (ms - claim) / 8;
     },
@@ -77,7 +88,7 @@ export function createPace(slots: number, leaseMs: Milliseconds): Pace {
         : Math.max(twice, Math.min(most, Math.floor((slots * window) / delivery)));
     },
     ahead(began, now) {
-      if (delivery > long) return 0;
+      if (delivery > long || now < noneAheadUntil) return 0;
       const within = reach();
       let [overdue, timely, soon] = [0, 0, 0];
       for (const at of began) {

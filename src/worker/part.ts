@@ -57,9 +57,10 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     slots,
     pace,
     limits,
+    isolation: host.isolation,
     clock,
     observe,
-    onRelayed: (name, lags) => events.relayed(name, lags.length, 0, lags),
+    onRelayed: events.claimedUnannounced,
     pollIntervalMs: config.pollIntervalMs,
     wake,
     onError: (error) => events.loopFailed('shortcut', error),
@@ -77,11 +78,15 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   });
   addCounts(host.counts, slots, queues);
 
-  async function finish(): Promise<void> {
+  /** @param listened ends the listening: a claim may be under way on its connection, and its answer must arrive */
+  async function finish(listened: AbortController): Promise<void> {
     const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
     const timer = after(patience, () => leases.giveBack());
+    host.hurry.addEventListener('abort', leases.giveBack, { once: true });
+    if (host.hurry.aborted) leases.giveBack();
     slots.close();
     await worker.shortcut.close();
+    listened.abort();
     await slots.idle();
     timer.stop();
   }
@@ -90,6 +95,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     name: 'worker',
     async run(signal) {
       const running = new AbortController(); // outlives the signal: leases are renewed until nothing runs
+      const listened = new AbortController();
       const common = { onError: events.loopFailed, observe, progress: host.progress };
       const heard = ({ channel, payload, session }: Notification): void => {
         if (channel === outboxChannel) return worker.shortcut.heard(payload, session);
@@ -97,13 +103,14 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
         wake.wake();
       };
       const listening = listen(db, [parcelChannel, outboxChannel], heard, {
-        signal,
+        signal: listened.signal,
         checkMs: 10_000,
         onError: (e) => events.loopFailed('listen', e),
       });
+      const held = { ...common, signal: running.signal };
       const renewing = runLoop(
         { name: `lease ${queues.join(' ')}`, step: leases.renew, everyMs: config.leaseMs / 3 },
-        { ...common, signal: running.signal },
+        held,
       );
       const step = healing(queue, () => withoutUnfit(db, events.unfit, worker.step));
       const longestPauseMs = config.pollIntervalMs; // also without pg-boss, what is due begins within a poll interval
@@ -111,7 +118,7 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
         { name: `worker ${queues.join(' ')}`, step, wake, longestPauseMs, everyMs: config.pollIntervalMs },
         { ...common, signal },
       );
-      await finish();
+      await finish(listened);
       running.abort();
       await Promise.all([listening, renewing]);
       await queue.close();
@@ -121,8 +128,10 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
 
 /** A process may run several workers. */
 function addCounts(counts: Counts, slots: Slots, queues: readonly string[]): void {
-  const { busy } = counts;
+  const { busy, prefetched = () => 0, settling = () => 0 } = counts;
   counts.slots += slots.size;
-  counts.busy = () => busy() + slots.busy();
+  counts.busy = () => busy() + slots.running();
+  counts.prefetched = () => prefetched() + slots.prefetched();
+  counts.settling = () => settling() + slots.settling();
   counts.queues.push(...queues);
 }

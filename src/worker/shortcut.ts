@@ -8,6 +8,7 @@ import { claimHinted, claimNext, type HintedClaim } from '../outbox/hinted.ts';
 import type { FromLane, Lane } from '../outbox/lane.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
+import type { Isolation } from '../process/isolation.ts';
 import { pause } from '../timer.ts';
 import type { ClaimPorts } from './claim.ts';
 import { createHints, type Hints } from './hints.ts';
@@ -25,8 +26,10 @@ export type ShortcutPorts = {
   readonly queues: readonly string[];
   readonly slots: Slots;
   readonly claims: ClaimPorts;
-  /** Messages that other claims of this worker may bring; undefined: nothing may start now. */
-  readonly others: () => number | undefined;
+  /** Messages that other claims of this worker may bring. */
+  readonly others: () => number;
+  /** Hears of each claim, and says from which queues messages may start now. */
+  readonly isolation?: Pick<Isolation, 'admits' | 'asks' | 'answered'>;
   readonly clock: Clock;
   /** `since`: this process's time before the claim was sent. */
   readonly start: (message: ClaimedMessage, since: Milliseconds) => void;
@@ -38,30 +41,35 @@ export type ShortcutPorts = {
 const lowest = -2_147_483_648; // no priority is below it
 
 export function createShortcut(ports: ShortcutPorts): Shortcut {
-  const { queues, slots, claims, others, onError } = ports;
+  const { queues, slots, claims, others, isolation, onError } = ports;
   let asked = 0;
   let session: Session | undefined;
 
-  function room(): { readonly count: number; readonly above: number } {
-    const elsewhere = others();
-    if (elsewhere === undefined) return { count: 0, above: lowest };
-    const free = slots.free() - elsewhere;
-    return free > 0 ? { count: free, above: lowest } : slots.urgent();
+  function room(): { readonly count: number; readonly begins: number; readonly above: number } {
+    const free = slots.free() - others();
+    return free > 0 ? { count: free, begins: free, above: lowest } : { ...slots.urgent(), begins: 0 };
   }
 
   /** The statement goes out, and what it brings starts, without waiting for a promise: all of this is latency. */
-  function claim(places: readonly string[]): Promise<number | undefined> {
-    const { count: limit, above } = room();
+  function claim(given: readonly string[]): Promise<number | undefined> {
+    const places = given.filter((place) => isolation?.admits(fromPlace(place).queue) ?? true);
+    const { count: limit, begins, above } = room();
     const lane = laneAlone(places);
-    if (limit <= 0 || (lane && lane.priority <= above)) return Promise.resolve(undefined); // the relay makes a parcel of it
+    const isDirect = lane !== undefined && session?.keepsPlans() === true;
+    const isLess = (lane && lane.priority <= above) || (begins < limit && !isDirect);
+    if (limit <= 0 || places.length === 0 || isLess) return Promise.resolve(undefined); // the relay makes a parcel of it
     asked = limit;
+    isolation?.asks();
     const since = ports.clock.now();
-    const want = { limit, leaseMs: claims.leaseMs, workerId: claims.workerId };
+    const want = { limit, begins, leaseMs: claims.leaseMs, workerId: claims.workerId };
     const taking =
-      lane && session?.keepsPlans()
+      isDirect && session
         ? claimOn(session, lane, want, since)
         : claimBy(session, queuesOf(places), above, want, since);
-    return taking.finally(() => (asked = 0));
+    return taking.finally(() => {
+      asked = 0;
+      isolation?.answered();
+    });
   }
 
   function claimOn(on: Session, lane: Lane, want: HintedClaim, since: Milliseconds): Promise<number> {

@@ -23,11 +23,12 @@ export type Sources = {
   revive(): void;
   /** A queue with a rate is not worth a look before this. */
   rest(queue: string, until: Milliseconds): void;
-  /**
-   * Those to be looked at next. Ordinary parcels and those that want the worker for themselves take turns, so that neither starves:
-   * one of the latter stands alone here, and is to be looked at when nothing runs.
-   */
-  next(now: Milliseconds): readonly Source[];
+  /** Those to be looked at next, without parcels that want the worker for themselves … */
+  shared(now: Milliseconds): readonly Source[];
+  /** … and one of these. */
+  alone(now: Milliseconds): Source | undefined;
+  /** A poll found only these: another worker has taken the other parcels that wanted one for themselves. */
+  polled(found: readonly Source[]): void;
   /** When the next of the others is worth a look. */
   nextAt(now: Milliseconds): Milliseconds;
   isEmpty(): boolean;
@@ -41,18 +42,13 @@ export function createSources(queues: readonly string[]): Sources {
   const news = new Set<string>();
   const own = new Map<string, number>(); // notifications to come of what this worker gave
   const rests = new Map<string, Milliseconds>();
-  let aloneNext = true;
   const nameOf = ({ queue, alone }: Source): string => bossQueue(queue, alone);
   const restOf = ({ queue }: Source): Milliseconds => rests.get(queue) ?? 0;
   function add(source: Source): void {
     if (queues.includes(source.queue)) hints.set(nameOf(source), source);
   }
-  function next(now: Milliseconds): readonly Source[] {
-    if (hints.size === 0) return none; // it is asked for each message on the shortcut
-    const ready = [...hints.values()].filter((source) => restOf(source) <= now);
-    const [alone, shared] = [ready.filter((one) => one.alone), ready.filter((one) => !one.alone)];
-    return alone.length > 0 && (aloneNext || shared.length === 0) ? alone.slice(0, 1) : shared;
-  }
+  const ready = (now: Milliseconds, alone: boolean): readonly Source[] =>
+    hints.size === 0 ? none : [...hints.values()].filter((one) => one.alone === alone && restOf(one) <= now);
 
   return {
     add,
@@ -73,7 +69,6 @@ export function createSources(queues: readonly string[]): Sources {
     },
     remove(source) {
       hints.delete(nameOf(source));
-      aloneNext = !source.alone;
     },
     setFull: (source) => void full.set(nameOf(source), source),
     revive() {
@@ -82,7 +77,13 @@ export function createSources(queues: readonly string[]): Sources {
       full.clear();
     },
     rest: (queue, until) => void rests.set(queue, until),
-    next,
+    shared: (now) => ready(now, false),
+    alone: (now) => ready(now, true)[0],
+    polled(found) {
+      for (const [name, { alone }] of hints)
+        if (alone && !found.some((one) => nameOf(one) === name)) hints.delete(name);
+      for (const source of found) add(source);
+    },
     nextAt: (now) => Math.min(...[...hints.values()].map(restOf).filter((at) => at > now)),
     isEmpty: () => hints.size === 0,
   };

@@ -49,7 +49,7 @@ async function explainedBySession(): Promise<typeof beside> {
       'select name, generic_plans::int as generic from pg_prepared_statements',
     )
   ).rows;
-  const sql = `explain (analyze, timing off, format json) execute ${kept!.name}(100, 'q1', 0, 60000, 'w', null)`;
+  const sql = `explain (analyze, timing off, format json) execute ${kept!.name}(100, 'q1', 0, 60000, 'w', null, 100)`;
   const { rows } = await planned.executeSql<{ 'QUERY PLAN': [{ Plan: Node }] }>(sql);
   return { nodes: all(rows[0]!['QUERY PLAN'][0].Plan), generic: kept!.generic };
 }

@@ -71,7 +71,7 @@ describe('the scrape of a fleet in which nothing has happened yet', () => {
     'waybill_end_to_end_seconds_bucket{le="0.05",kind="job"} 0',
     'waybill_end_to_end_seconds_bucket{le="3600",kind="job"} 0',
     'waybill_claims_expired_total{queue="images"} 0',
-    'waybill_claims_rejected_total{queue="images"} 0',
+    'waybill_claims_rejected_total{when="after",queue="images"} 0',
     'waybill_dead_letters_total{kind="job",cause="exhausted",queue="images"} 0',
     'waybill_email_attempts_total{outcome="ambiguous",provider="smtp"} 0',
     'waybill_cron_ticks_total{job="nightly",result="skipped"} 0',

@@ -215,8 +215,9 @@ describe('relay', () => {
     expect((await queue.depth()).get('later')).toBeUndefined();
   });
 
-  it('F: after its lease ran out a message is relayed for a worker of its own', async () => {
+  it('F: after its lease ran out twice a message is relayed for a worker of its own', async () => {
     await createPostgresOutbox(database.db).enqueue(jobs(4, { queue: 'poison' }));
+    await database.db.executeSql(`update waybill.outbox_messages set expirations = 1 where queue = 'poison'`);
     await relayOf(100_000)();
     const taken = await takeAndClaim('poison', false, { parcels: 10, free: 10 }, claims);
     expect(taken.messages).toHaveLength(4);

@@ -15,7 +15,7 @@ function world() {
   const begins: (number | null)[] = [];
   const tx: Executor = {
     async executeSql<R>(_: string, values: unknown[] = []): Promise<SqlResult<R>> {
-      if (values.length !== 6) return { rows: [] as R[] }; // what has an attempt behind it: nothing here
+      if (values.length !== 7) return { rows: [] as R[] }; // what has an attempt behind it: nothing here
       const [limit, , , , , from] = values as [number, string, number, number, string, number | null];
       begins.push(from);
       now += 2;

@@ -54,7 +54,7 @@ describe('the catalogue', () => {
       waybill_delivery_seconds: ['kind', 'outcome'],
       waybill_end_to_end_seconds: ['kind'],
       waybill_claims_expired_total: ['queue'],
-      waybill_claims_rejected_total: ['queue'],
+      waybill_claims_rejected_total: ['queue', 'when'],
       waybill_dead_letters_total: ['kind', 'queue', 'cause'],
       waybill_email_attempts_total: ['provider', 'outcome'],
       waybill_pruned_total: ['status'],
@@ -111,12 +111,12 @@ describe('an event', () => {
   it('of the relay and of stale claims counts by queue', async () => {
     const { events, text } = told();
     events.relayed('jobs', 3, 1, [0.002, 0.2, 7]);
-    events.rejected({ id: 'm', queue: 'jobs', reason: 'stale' });
+    events.rejected({ id: 'm', queue: 'jobs', when: 'after', reason: 'stale' });
     events.vanished('jobs', 4);
     const figures = await text();
     expect(figures).toContain('waybill_relay_moved_total{queue="jobs"} 3');
     expect(figures).toContain('waybill_relay_lag_seconds_count 3');
-    expect(figures).toContain('waybill_claims_rejected_total{queue="jobs"} 1');
+    expect(figures).toContain('waybill_claims_rejected_total{queue="jobs",when="after"} 1');
     expect(figures).toContain('waybill_parcels_vanished_messages_total{queue="jobs"} 4');
   });
 

@@ -10,7 +10,8 @@ const message: fc.Arbitrary<DueMessage> = fc.record({
   queue: fc.constantFrom('email', 'jobs', 'events'),
   priority: fc.integer({ min: -1, max: 1 }),
   attempts: fc.integer({ min: 0, max: 2 }),
-  expirations: fc.constantFrom(0, 0, 1),
+  expirations: fc.constantFrom(0, 0, 1, 2),
+  maxAttempts: fc.constantFrom(3, 10),
   traceparent: fc.constant(null),
   lag: fc.constant(0),
 });
@@ -34,14 +35,16 @@ describe('pack', () => {
     );
   });
 
-  it('F: a message with an attempt behind it travels alone, and one whose worker died wants the worker for itself', () => {
+  it('F: what has an attempt behind it has a parcel of its own, and what its worker died with twice wants a worker for itself', () => {
     fc.assert(
       fc.property(due, options, (messages, how) => {
         const byId = new Map(messages.map((m) => [m.id, m]));
         for (const parcel of pack(messages, how)) {
           const its = parcel.ids.map((id) => byId.get(id)!);
-          if (its.some((m) => m.attempts > 0)) expect(its).toHaveLength(1);
-          expect(parcel.alone ?? false).toBe(its.some((m) => m.attempts > 0 && m.expirations > 0));
+          if (its.some((m) => m.attempts + m.expirations > 0)) expect(its).toHaveLength(1);
+          const isSuspect = (m: DueMessage): boolean =>
+            m.expirations > 1 || (m.expirations === 1 && m.attempts === m.maxAttempts - 1);
+          expect(parcel.alone ?? false).toBe(its.some(isSuspect));
         }
       }),
     );
@@ -55,6 +58,7 @@ describe('pack', () => {
         priority: 0,
         attempts: 0,
         expirations: 0,
+        maxAttempts: 10,
         traceparent: null,
         lag: 0,
       }));

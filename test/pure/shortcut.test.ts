@@ -4,6 +4,7 @@ import type { Database } from '../../src/db/pool.ts';
 import type { Session, Texts } from '../../src/db/session.ts';
 import { claimHintedSql, claimNextSql } from '../../src/outbox/hinted.ts';
 import { createShortcut } from '../../src/worker/shortcut.ts';
+import { createIsolation } from '../../src/process/isolation.ts';
 import { createSlots, type Work } from '../../src/worker/slots.ts';
 
 const names: Readonly<Record<string, string>> = { [claimNextSql]: 'function', [claimHintedSql]: 'lane' };
@@ -34,6 +35,7 @@ function world() {
   const pace = {
     delivered: () => undefined,
     claimed: () => undefined,
+    shed: () => undefined,
     inFlight: () => 10,
     ahead: () => 3,
     isShort: () => false,
@@ -51,6 +53,7 @@ function world() {
       typeof createShortcut
     >[0]['claims'],
     others: () => 0,
+    isolation: createIsolation(clock, () => 0),
     clock,
     start: (message) => void started.push(message.id),
     claimed: () => void told++,

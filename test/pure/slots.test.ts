@@ -32,6 +32,7 @@ function world(inFlight: number, ahead: number, size = 2, more: Partial<Pace> = 
   const pace: Pace = {
     delivered: () => undefined,
     claimed: () => undefined,
+    shed: () => undefined,
     isShort: () => false,
     inFlight: () => inFlight,
     ahead: () => ahead,

@@ -10,6 +10,7 @@ function world(ahead: number) {
   const pace = {
     delivered: () => undefined,
     claimed: () => undefined,
+    shed: () => undefined,
     inFlight: () => 1,
     ahead: () => ahead,
     isShort: () => false,

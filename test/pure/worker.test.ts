@@ -6,6 +6,7 @@ import { defaultBackoff } from '../../src/outbox/backoff.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 import type { ParcelQueue } from '../../src/queue/boss.ts';
 import type { Parcel } from '../../src/queue/parcel.ts';
+import { createIsolation } from '../../src/process/isolation.ts';
 import { createBookmarks } from '../../src/worker/bookmarks.ts';
 import { Interruption } from '../../src/worker/interrupt.ts';
 import type { Pace } from '../../src/worker/pace.ts';
@@ -28,6 +29,8 @@ type Fake = {
   shortcut: { answer: () => void };
   /** Messages that each claim without a parcel asked for. */
   claims: number[];
+  /** What a poll finds. */
+  suspect: { waits: boolean };
   pass(ms: number): void;
 };
 
@@ -43,6 +46,7 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
   const pace: Pace = {
     delivered: () => undefined,
     claimed: () => undefined,
+    shed: () => undefined,
     isShort: () => short,
     inFlight: () => room,
     ahead: () => 0,
@@ -53,6 +57,7 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
   let now = 0;
   const clock = { now: () => now };
   const claims: number[] = [];
+  const suspect = { waits: false };
   let isInTransaction = false;
   const wake = { wake: () => undefined, wait: async () => undefined };
   const slots = createSlots(size, { pace, wake, clock, onError: () => undefined });
@@ -85,7 +90,10 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
     },
   } as Database;
   const queue = {
-    ready: async () => [{ queue: 'jobs', alone: false }],
+    ready: async () => [
+      { queue: 'jobs', alone: false },
+      ...(suspect.waits ? [{ queue: 'jobs', alone: true }] : []),
+    ],
     take: (_: Executor, name: string, alone: boolean, count: number) =>
       new Promise<Parcel[]>((resolve) => {
         const open = { queue: name, alone, priority: 0, ids: [], any: parcel };
@@ -106,6 +114,7 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
     pace,
     clock,
     wake,
+    isolation: createIsolation(clock, () => 0),
     limits: { room: () => undefined, started: () => undefined, ended: () => undefined },
     observe: () => undefined,
     onRelayed: () => undefined,
@@ -149,6 +158,7 @@ function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
     takes,
     shortcut,
     claims,
+    suspect,
     pass: (ms) => void (now += ms),
     begun: () => begun,
     async deliver(count) {
@@ -199,6 +209,9 @@ describe('the claims of a worker', () => {
   it('F: for a message that wants the worker for itself wait until nothing runs', async () => {
     const it = await full();
     it.worker.hint('jobs/alone');
+    it.suspect.waits = true;
+    await steps(it);
+    it.pass(1_000); // no other worker has taken it
     await it.deliver(room - 1);
     await steps(it);
     expect(it.takes).toEqual([]);
@@ -231,6 +244,9 @@ describe('the claims of a worker', () => {
   it('F: that go on without a parcel wait too while a message wants the worker for itself', async () => {
     const it = await full({ isMarking: true });
     it.worker.hint('jobs/alone');
+    it.suspect.waits = true;
+    await steps(it);
+    it.pass(1_000);
     await it.deliver(room - 1);
     await steps(it);
     await it.deliver(1);

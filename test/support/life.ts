@@ -2,6 +2,7 @@
 // timers, so that the same life asks the database the same questions in the same order.
 
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createIsolation } from '../../src/process/isolation.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import type { App } from '../../src/define/app.ts';
 import { createRegistry } from '../../src/define/registry.ts';
@@ -82,6 +83,7 @@ export function startLife({ app, wire, workerId, slots: size, shortcut, began }:
     queues: registry.queues,
     slots,
     pace,
+    isolation: createIsolation(clock, () => 0),
     limits: createLimits(registry),
     clock,
     observe: (_, facts) => facts?.['shortcut'] === true && heard?.(),

@@ -18,6 +18,7 @@ import { endUnfitIdsSql } from '../../src/outbox/unfit.ts';
 import { gaugesSql } from '../../src/metrics/gauges.ts';
 import { standstillGaugesSql } from '../../src/metrics/standstills.ts';
 import { standstillsSql } from '../../src/process/heartbeat.ts';
+import { markBegunSql } from '../../src/outbox/begun.ts';
 import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
 import {
   findPlansSql,
@@ -119,9 +120,10 @@ export const statements: Record<string, Statement> = {
   'record one with a key': { ...statementOf(message), uses: [] },
   record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
   holders: { sql: holdersSql, values: () => [['job'], ['n'], ['k']], uses: ['outbox_delivery_key'] },
+  'mark what begins': { sql: markBegunSql, values: () => ['w', 'q', '{1,2}'], uses: [] },
   'claim by id': {
     sql: claimIdsSql,
-    values: (ids) => [25, 15_000, 'w', ids, null, null, null],
+    values: (ids) => [25, 15_000, 'w', ids, null, null, null, 5],
     uses: ['outbox_messages_pkey'],
   },
   'claim what is due': {
@@ -207,7 +209,7 @@ export const statements: Record<string, Statement> = {
   'due lanes': { sql: dueLanesSql, values: () => [6_000], uses: ['outbox_waiting'] },
   'claim of a lane': {
     sql: claimLaneSql,
-    values: () => [500, 'q1', 0, 15_000, 'w', 1_700_000_000],
+    values: () => [500, 'q1', 0, 15_000, 'w', 1_700_000_000, 25],
     uses: ['outbox_waiting'],
   },
   'claim on the shortcut': {
@@ -217,7 +219,7 @@ export const statements: Record<string, Statement> = {
   },
   'claim from a lane on the shortcut': {
     sql: claimHintedSql,
-    values: () => [25, 'q1', 0, 15_000, 'w'],
+    values: () => [25, 'q1', 0, 15_000, 'w', 25],
     uses: ['outbox_waiting'],
   },
   'relay of a lane': {

@@ -23,11 +23,13 @@ export function addDev(program: Command): void {
 async function dev(): Promise<void> {
   const { app, port } = readConfig(process.env); // a wrong configuration ends it here, with every problem
   const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  let fleet: ChildProcess | undefined;
+  for (const name of ['SIGINT', 'SIGTERM'] as const)
+    process.on(name, () => (stop.signal.aborted ? fleet?.kill(name) : stop.abort()));
   const folder = dirname(resolve(app));
   for (;;) {
     const changed = change(folder, stop.signal);
-    const fleet = (await succeeds(['release'], stop.signal)) ? start(['run', ...roleNames]) : undefined;
+    fleet = (await succeeds(['release'], stop.signal)) ? start(['run', ...roleNames]) : undefined;
     if (fleet) say(`the fleet runs; web listens on port ${port}; a change in ${folder} starts it again`);
     else if (!stop.signal.aborted) say('waiting for a change …');
     await changed;
@@ -40,10 +42,9 @@ async function dev(): Promise<void> {
 /** This very command line, as another process. */
 function start(command: readonly string[]): ChildProcess {
   const args = [...process.execArgv, process.argv[1]!, ...command];
-  return spawn(process.execPath, args, {
-    stdio: 'inherit',
-    env: { ...process.env, HOST: process.env['HOST'] || 'localhost' },
-  });
+  // `WAYBILL_SUPERVISED`: it leaves when we are gone, however we went.
+  const env = { ...process.env, HOST: process.env['HOST'] || 'localhost', WAYBILL_SUPERVISED: '1' };
+  return spawn(process.execPath, args, { stdio: 'inherit', env });
 }
 
 async function succeeds(command: readonly string[], signal: AbortSignal): Promise<boolean> {
@@ -52,7 +53,7 @@ async function succeeds(command: readonly string[], signal: AbortSignal): Promis
   return code === exitCodes.ok && !signal.aborted;
 }
 
-/** Its parts finish what they have; a child that Ctrl-C of the same terminal reached is on its way already. */
+/** Its parts finish what they have. A child that Ctrl-C of the same terminal reached takes both signals as one (src/process/ending.ts). */
 async function end(child: ChildProcess | undefined): Promise<void> {
   if (!child || child.exitCode !== null || child.signalCode !== null) return;
   const closed = once(child, 'close');

@@ -1,7 +1,7 @@
 // `waybill fleet`: the processes that report themselves; `waybill fleet advise`: how many workers each queue needs, and why.
 
 import type { Command } from 'commander';
-import { fleet } from '../../process/heartbeat.ts';
+import { fleet, type ProcessSeen } from '../../process/heartbeat.ts';
 import { readAdvice } from '../../scale/decisions.ts';
 import { print, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
@@ -13,22 +13,32 @@ export function addFleet(program: Command): void {
     .option('--json', 'the result as JSON')
     .action(async (options: Output) => {
       const processes = await withDatabase(({ db }) => fleet(db));
-      print({ processes }, options, () =>
-        table(
-          ['ROLE', 'HOST', 'PID', 'VERSION', 'HEARTBEAT', 'BUSY', 'QUEUES'],
-          processes.map((row) => [
-            row.role,
-            row.host,
-            String(row.pid),
-            row.version,
-            `${row.heartbeatAgeSeconds.toFixed(1)} s ago`,
-            row.slots === 0 ? '-' : `${row.busy}/${row.slots}`,
-            row.queues.join(','),
-          ]),
-        ),
-      );
+      const gone = processes.filter(({ state }) => state === 'gone');
+      print({ processes }, options, () => [
+        ...seen(processes.filter(({ state }) => state !== 'gone')),
+        ...(gone.length === 0 ? [] : ['', 'gone without a word:', ...seen(gone)]),
+      ]);
     });
   addAdvise(command);
+}
+
+function seen(processes: readonly ProcessSeen[]): string[] {
+  const ofWorker = ({ slots }: ProcessSeen, figure: string): string => (slots === 0 ? '-' : figure);
+  return table(
+    ['ROLE', 'HOST', 'PID', 'VERSION', 'STATE', 'HEARTBEAT', 'RUNNING', 'PREFETCHED', 'SETTLING', 'QUEUES'],
+    processes.map((row) => [
+      row.role,
+      row.host,
+      String(row.pid),
+      row.version,
+      row.isolating > 0 ? `${row.state}, isolating` : row.state,
+      `${row.heartbeatAgeSeconds.toFixed(1)} s ago`,
+      ofWorker(row, `${row.running}/${row.slots}`),
+      ofWorker(row, String(row.prefetched)),
+      ofWorker(row, String(row.settling)),
+      row.queues.join(','),
+    ]),
+  );
 }
 
 function addAdvise(parent: Command): void {

@@ -1,4 +1,4 @@
-// What heals itself, for the steps of the relay: pg-boss's schema (src/queue/heal.ts), and rows that nobody can take.
+// What keeps the relay's steps going: a broken queue of pg-boss is made anew, and rows that break the rules of a message end.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -7,20 +7,20 @@ import { isQueueName } from '../outbox/message.ts';
 import { endUnfitIds, withoutUnfit } from '../outbox/unfit.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ParcelQueue } from '../queue/boss.ts';
-import { healing as healingQueue } from '../queue/heal.ts';
+import { healing } from '../queue/heal.ts';
 
-export type Healing = {
+export type Fitting = {
   readonly db: Executor;
   readonly queue: ParcelQueue;
   readonly events: Pick<Events, 'unfit'>;
 };
 
-/** The same step. Rows that break the rules of a message and made it fail are ended, and it runs again. */
-export function healing(
-  { db, queue, events }: Healing,
+/** The same step: rows that made it fail are ended and it runs once more; where the queue is broken, it is made anew and the step has failed. */
+export function fitting(
+  { db, queue, events }: Fitting,
   step: () => Promise<Milliseconds>,
 ): () => Promise<Milliseconds> {
-  return healingQueue(queue, async () => withoutUnfit(db, events.unfit, step));
+  return healing(queue, () => withoutUnfit(db, events.unfit, step));
 }
 
 /** What pg-boss takes of what is due. What it would refuse ends here: a row with such a queue was written by hand, and must not hold up the others. */

@@ -1,0 +1,58 @@
+// How a process is asked to end. The first signal begins the end: what runs may finish within the grace period. Another one at once is the same
+// request: a terminal signals a whole group, and a supervisor hands the signal on. A later one releases what runs, without using up attempts.
+
+import type { Log } from '../metrics/log.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
+import { after } from '../timer.ts';
+import type { Config } from './config.ts';
+
+export type Ending = {
+  /** Aborts when the process is to end … */
+  readonly signal: AbortSignal;
+  /** … and when it is to end at once. */
+  readonly hurry: AbortSignal;
+  /**
+   * Hears signals from now on.
+   * @param late called when the process has not ended in time, with the reason
+   * @returns begins the end, whoever asks for it
+   */
+  listen(process: Ended, late: (why: string) => void): (reason: string) => void;
+};
+
+export type Ended = {
+  readonly log: Pick<Log, 'info'>;
+  readonly config: Pick<Config, 'shutdownGraceMs'>;
+  readonly clock: Clock;
+};
+
+/** Signals within this time are one request. */
+const echoMs: Milliseconds = 1_000;
+/** For releasing what runs. */
+const hurryMs: Milliseconds = 5_000;
+
+export function createEnding(): Ending {
+  const [stop, hurry] = [new AbortController(), new AbortController()];
+  return {
+    signal: stop.signal,
+    hurry: hurry.signal,
+    listen({ log, config, clock }, late) {
+      let since: Milliseconds = 0;
+      function begin(reason: string): void {
+        if (stop.signal.aborted) return;
+        since = clock.now();
+        log.info({ signal: reason, graceMs: config.shutdownGraceMs }, 'stopping: finishing what runs');
+        stop.abort();
+        after(config.shutdownGraceMs, () => late('the grace period is over')).unref();
+      }
+      function again(reason: string): void {
+        if (hurry.signal.aborted || clock.now() - since < echoMs) return;
+        log.info({ signal: reason }, 'asked again: releasing what runs, no attempt is used up');
+        hurry.abort();
+        setTimeout(() => late('what runs could not be released in time'), hurryMs).unref();
+      }
+      for (const name of ['SIGTERM', 'SIGINT'] as const)
+        process.on(name, () => (stop.signal.aborted ? again(name) : begin(name)));
+      return begin;
+    },
+  };
+}
