@@ -1,26 +1,26 @@
 -- record one
-insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision) values ($1, $2, $3, $4, $5, $6, 0);
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision) values ($1, $2, $3, $4, $5::text::jsonb, $6, 0);
 
 -- record one with a key
-select $1::uuid as id where waybill.outbox_record($1::uuid, $2::text, $3::text, $4::text, $5::jsonb, $6::int, $7::int, $8::timestamptz, $9::text, $10::uuid, $11::text, $12::text);
+select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text);
 
 -- record
 insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::int[], $7::int[], $8::timestamptz[], $9::text[], $10::uuid[], $11::text[], $12::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
 where n.delivery_key is null or not exists (
   select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
-returning id;
+returning id::text as id;
 
 -- holders
-select m.id, m.status, m.kind, m.name, m.delivery_key
-  from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
+select m.id::text as id, m.status, m.kind, m.name, m.delivery_key as key
+  from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
   join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
  where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
 union all
-select k.message_id, 'delivered', k.kind, k.name, k.delivery_key
-  from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
+select k.message_id::text, 'delivered', k.kind, k.name, k.delivery_key
+  from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
   join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key;
 
 -- mark what begins
@@ -31,9 +31,9 @@ on conflict (worker, part) do update set ids = excluded.ids, at = now();
 -- claim by id
 with found as (
   select id, kind, counted, attempts + 1 < max_attempts as may_wait from waybill.outbox_messages
-   where id = any($4::uuid[]) and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now())))
-     and ($5::text[] is null or queue = any($5)) and ($6::text[] is null or kind = any($6))
-     and ($7::boolean is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $7)
+   where id = any($4::text::uuid[]) and status = any ('{pending,failed}') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now())))
+     and ($5::text is null or queue = any($5::text::text[])) and ($6::text is null or kind = any($6::text::text[]))
+     and ($7::text is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $7::text::boolean)
    limit $1 for update skip locked),
 due as (
   select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8 as begins from found) f
@@ -43,12 +43,13 @@ entered as (
   select kind, count(*) from due where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
-       claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
+       claimed_at = now(), claimed_until = now() + ($2 * interval '1 millisecond'),
        relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = case when $8 is null then null else m.id <> all(array(select id from due where begins)) end,
        revision = m.revision + 1
  where m.id = any(array(select id from due))
-returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.prefetched, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
+returning m.id::text as id, m.kind, m.name, m.queue, m.payload::text as payload, m.attempts::text as attempts,
+          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
+          m.traceparent, (date_part('epoch', m.created_at) * 1000000)::int8::text as created, m.priority::text as priority, m.prefetched::text as prefetched, (m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)))::text as probe;
 
 -- claim what is due
 with recursive
@@ -65,14 +66,14 @@ waiting as (
     from lane cross join lateral (
       select id, available_at, kind, counted from waybill.outbox_messages
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and available_at <= now() and case when status in ('pending', 'failed') and attempts < max_attempts and ($5::text[] is null or kind = any($5)) and ($6::boolean is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6) then true end
+         and available_at <= now() and case when status = any ('{pending,failed}') and attempts < max_attempts and ($5::text is null or kind = any($5::text::text[])) and ($6::text is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6::text::boolean) then true end
        order by available_at limit $1 for update skip locked) found
-   where ($4::text[] is null or lane.queue = any($4)) and lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
+   where ($4::text is null or lane.queue = any($4::text::text[])) and lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
 relayed as (
   select id, priority, available_at, kind, counted from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
-     and status in ('pending', 'failed') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now()))) and ($4::text[] is null or queue = any($4)) and ($5::text[] is null or kind = any($5))
-     and ($6::boolean is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6)
+     and status = any ('{pending,failed}') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now()))) and ($4::text is null or queue = any($4::text::text[])) and ($5::text is null or kind = any($5::text::text[]))
+     and ($6::text is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6::text::boolean)
    limit $1 for update skip locked),
 due as (
   select id, kind, counted from (select * from waiting union all select * from relayed) both_
@@ -82,19 +83,21 @@ entered as (
   select kind, count(*) from due where not counted group by kind)
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
-       claimed_at = now(), claimed_until = now() + $2 * interval '1 millisecond',
+       claimed_at = now(), claimed_until = now() + ($2 * interval '1 millisecond'),
        relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = null,
        revision = m.revision + 1
  where m.id = any(array(select id from due))
-returning m.id, m.kind, m.name, m.queue, m.payload, m.attempts, m.max_attempts, m.claim_token,
-          m.delivery_key, m.request_id, m.traceparent, m.created_at, m.priority, m.prefetched, m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)) as probe;
+returning m.id::text as id, m.kind, m.name, m.queue, m.payload::text as payload, m.attempts::text as attempts,
+          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
+          m.traceparent, (date_part('epoch', m.created_at) * 1000000)::int8::text as created, m.priority::text as priority, m.prefetched::text as prefetched, (m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)))::text as probe;
 
 -- jobs among
 select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2);
 
 -- settle
 with g as (
-  select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[], $8::text[])
+  select * from unnest($1::text::uuid[], $2::text::uuid[], $3::text::text[], $4::text::text[], $5::text::float8[], $6::text::bool[],
+                       $7::text::text[], $8::text::text[])
     as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
 settled as (
   update waybill.outbox_messages m
@@ -105,12 +108,12 @@ settled as (
          claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
          delivered_at = case when g.ended = 'delivered' then now() end,
          dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end, dead_cause = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'exhausted' else g.cause end,
-         relayed_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
-         available_at = case when (g.ended in ('failed', 'released') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
+         relayed_at = case when (g.ended = any ('{failed,released}') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
+         available_at = case when (g.ended = any ('{failed,released}') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + (g.delay_ms * interval '1 millisecond') else m.available_at end,
          last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, prefetched = null,
          revision = m.revision + 1
     from g
-   where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status in ('sending')
+   where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status = any ('{sending}')
   returning m.id, m.kind, m.queue, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
@@ -121,39 +124,40 @@ tried as (
    where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
 added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::jsonb[], $14::int[], $15::int[], $16::timestamptz[], $17::text[], $18::uuid[], $19::text[], $20::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($9::text::uuid[], $10::text::text[], $11::text::text[], $12::text::text[], $13::text::jsonb[], $14::text::int[], $15::text::int[], $16::text::timestamptz[], $17::text::text[], $18::text::uuid[], $19::text::text[], $20::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
 noted as (
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
   select r.message_id, r.type, r.recipient, r.detail, r.reference
-    from jsonb_to_recordset($21::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text) join settled s on s.id = r.message_id),
+    from jsonb_to_recordset($21::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
+  detail pg_catalog.text, reference pg_catalog.text) join settled s on s.id = r.message_id),
 ended as (
   insert into waybill.outbox_ends (kind, queue, outcome, n)
   select kind, queue, case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end, count(*) from settled group by 1, 2, 3)
-select id, status, seconds from settled;
+select id::text as id, status, seconds::text as seconds from settled;
 
 -- settle plain ends
 with settled as (
 update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
        delivered_at = now(), last_error = null, revision = m.revision + 1
- where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status in ('sending')
+ where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
 returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 ended as (
   insert into waybill.outbox_ends (kind, queue, outcome, n)
   select kind, queue, 'delivered', count(*) from settled group by 1, 2, 3)
-select id, seconds from settled;
+select id::text as id, seconds::text as seconds from settled;
 
 -- settle plain ends of several claims
 with settled as (
 update waybill.outbox_messages m
    set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
        delivered_at = now(), last_error = null, revision = m.revision + 1
- where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status in ('sending')
+ where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status = any ('{sending}')
 returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 ended as (
   insert into waybill.outbox_ends (kind, queue, outcome, n)
   select kind, queue, 'delivered', count(*) from settled group by 1, 2, 3)
-select id, seconds from settled;
+select id::text as id, seconds::text as seconds from settled;
 
 -- store in the inbox
 insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
@@ -276,13 +280,13 @@ returning message_id as id;
 
 -- extend
 with held as (
-  select m.id from unnest($1::uuid[], $2::uuid[]) as g(id, token)
+  select m.id from unnest($1::text::uuid[], $2::text::uuid[]) as g(id, token)
     join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
-   where m.id = any($1::uuid[]) for update of m skip locked)
-update waybill.outbox_messages m set claimed_until = now() + $3 * interval '1 millisecond',
+   where m.id = any($1::text::uuid[]) for update of m skip locked)
+update waybill.outbox_messages m set claimed_until = now() + ($3 * interval '1 millisecond'),
        prefetched = case when m.prefetched then false else m.prefetched end, revision = m.revision + 1
   from held where m.id = held.id
-returning m.id;
+returning m.id::text as id;
 
 -- take due
 with recursive
@@ -327,9 +331,9 @@ select exists (select from lane cross join lateral (
             where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
               and available_at <= now() order by available_at desc limit 1) w where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))) as due,
        exists (select from waybill.outbox_messages
-                where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status in ('sending') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
-                   or status in ('pending', 'failed') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond')
-                   or (not status in ('pending', 'failed') and not status in ('sending') or relayed_at > now() + interval '1 hour'))) as lapsed,
+                where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
+                   or status = any ('{pending,failed}') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond')
+                   or (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > now() + interval '1 hour'))) as lapsed,
        exists (
 select from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true limit 1) as probes;
 
@@ -357,7 +361,7 @@ next as (
    where relayed_at is null and cancelled_at is null and available_at <= now() and available_at >= coalesce(to_timestamp($6::float8), '-infinity') and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
    order by available_at limit $1 for update skip locked),
 fresh as (
-  select * from (select *, row_number() over () <= $7 as begins from next where attempts = 0 and expirations = 0 and status in ('pending', 'failed')) n
+  select * from (select *, row_number() over () <= $7 as begins from next where attempts = 0 and expirations = 0 and status = any ('{pending,failed}')) n
    where attempts < max_attempts and (begins or max_attempts > 1)),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded)
@@ -372,7 +376,9 @@ returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.deli
           date_part('epoch', nullif(m.available_at, m.created_at)) as due;
 
 -- claim on the shortcut
-select * from waybill.outbox_claim_next($1, $2, $3, $4, $5);
+select id, kind, name, queue, payload::text, attempts, max_attempts as most, claim_token as token, delivery_key as key, request_id as request,
+     traceparent, created_at * 1000 as created, priority, probe, lag
+from waybill.outbox_claim_next($1, $2, $3, $4, $5);
 
 -- claim from a lane on the shortcut
 with
@@ -381,7 +387,7 @@ next as (
    where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
    order by available_at limit $1 for update skip locked),
 fresh as (
-  select * from (select *, row_number() over () <= $6 as begins from next where attempts = 0 and expirations = 0 and status in ('pending', 'failed')) n
+  select * from (select *, row_number() over () <= $6 as begins from next where attempts = 0 and expirations = 0 and status = any ('{pending,failed}')) n
    where attempts < max_attempts and (begins or max_attempts > 1)),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded) select kind, 1 from fresh where not counted)
@@ -407,14 +413,14 @@ returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts a
 with back as (
   update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
    where m.id = any(array(select o.id from waybill.outbox_messages o
-                           where o.id = any($1::uuid[]) and o.relayed_at is not null and o.status in ('pending', 'failed')
+                           where o.id = any($1::uuid[]) and o.relayed_at is not null and o.status = any ('{pending,failed}')
                            for update skip locked)))
 select exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now())) as closed;
 
 -- expire leases
 with lapsed as (
   select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
-   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('sending') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
    limit $1 for update skip locked),
 judged as (
   select l.*, case when l.attempts < l.max_attempts or l.unbegun then false
@@ -446,13 +452,13 @@ tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
   select e.id, j.attempts, coalesce(j.claimed_at, now()), coalesce(j.claimed_by, ''), case when j.unbegun then 'released' else 'expired' end, e.last_error
     from expired e join judged j on j.id = e.id)
-select id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
-  request_id as "requestId", traceparent, last_error as error, dead_cause as cause from expired;
+select id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
+  request_id as request, traceparent, last_error as error, dead_cause as cause from expired;
 
 -- kill exhausted
 with spent as (
   select id, kind, counted from waybill.outbox_messages
-   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status in ('pending', 'failed') and attempts >= max_attempts limit $1 for update skip locked),
+   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts >= max_attempts limit $1 for update skip locked),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from spent where not counted group by kind)
@@ -460,17 +466,17 @@ update waybill.outbox_messages
    set status = 'dead', dead_at = now(), dead_cause = 'exhausted', counted = true,
        last_error = 'attempts_exhausted: the row waited with no attempt left'
  where id = any(array(select id from spent))
-returning id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
-  request_id as "requestId", traceparent, last_error as error, dead_cause as cause;
+returning id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
+  request_id as request, traceparent, last_error as error, dead_cause as cause;
 
 -- find stuck
-select id from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status in ('pending', 'failed') and not status in ('sending') or relayed_at > now() + interval '1 hour') limit $1;
+select id from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > now() + interval '1 hour') limit $1;
 
 -- end unfit
 with unfit as (
   select m.id, m.kind, m.counted from waybill.outbox_messages m
    where m.id = any($1::uuid[]) and delivered_at is null and dead_at is null and cancelled_at is null
-     and not (m.status in ('sending') and claimed_until between now() and now() + interval '1 day') and waybill.outbox_flaw(m) is not null for update skip locked),
+     and not (m.status = any ('{sending}') and claimed_until between now() and now() + interval '1 day') and waybill.outbox_flaw(m) is not null for update skip locked),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from unfit where not counted group by kind)
@@ -491,14 +497,14 @@ returning id, kind, name, queue, 'dead' as status, attempts, max_attempts as "ma
 
 -- find suspects
 select id, queue, relayed_at as "relayedAt" from waybill.outbox_messages
-where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and relayed_at < now() - $1 * interval '1 millisecond' and status in ('pending', 'failed')
+where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and relayed_at < now() - $1 * interval '1 millisecond' and status = any ('{pending,failed}')
 order by relayed_at limit $2;
 
 -- unrelay
 update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
  where m.id in (select o.id from waybill.outbox_messages o
                  where o.id = any($1::uuid[]) and (o.relayed_at < now() - $2 * interval '1 millisecond' or o.relayed_at > now() + interval '1 hour')
-                   and o.status in ('pending', 'failed') for update skip locked)
+                   and o.status = any ('{pending,failed}') for update skip locked)
 returning m.queue;
 
 -- prune settled
@@ -559,7 +565,7 @@ select kind, name, count(*)::int as messages from seen group by kind, name order
 
 -- retry
 update waybill.outbox_messages m set status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null, relayed_at = null, available_at = now()
-where id = $1 and status in ('dead', 'cancelled') and (m.delivery_key is null or not exists (
+where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or not exists (
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
@@ -572,7 +578,7 @@ end from waybill.queues q where q.name = queue and status in ('pending', 'failed
 
 -- cancel
 with waiting as (
-  select id, kind, counted from waybill.outbox_messages where id = $1 and status in ('pending', 'failed') for update),
+  select id, kind, counted from waybill.outbox_messages where id = $1 and status = any ('{pending,failed}') for update),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded)
   select kind, count(*) from waiting where not counted group by kind)
@@ -593,12 +599,12 @@ select kind, name, delivery_key from waybill.outbox_keys
  where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked);
 
 -- lock key
-select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as free;
+select pg_try_advisory_xact_lock(hashtextextended($1, 0))::text as free;
 
 -- take key
 insert into waybill.outbox_idempotency as k (scope, key, fingerprint) values ($1, $2, $3)
 on conflict (scope, key) do update set fingerprint = excluded.fingerprint, answer = null, created_at = excluded.created_at
-  where k.created_at < clock_timestamp() - $4::float8 * interval '1 millisecond'
+  where k.created_at < (clock_timestamp() - ($4::float8 * interval '1 millisecond'))
 returning key;
 
 -- kept answer
@@ -681,7 +687,7 @@ recorded as (
   returning id, message_id),
 messages as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($13::uuid[], $14::text[], $15::text[], $16::text[], $17::jsonb[], $18::int[], $19::int[], $20::timestamptz[], $21::text[], $22::uuid[], $23::text[], $24::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join recorded r on r.message_id = n.id)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($13::text::uuid[], $14::text::text[], $15::text::text[], $16::text::text[], $17::text::jsonb[], $18::text::int[], $19::text::int[], $20::text::timestamptz[], $21::text::text[], $22::text::uuid[], $23::text::text[], $24::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join recorded r on r.message_id = n.id)
 select id from recorded;
 
 -- cron: move on
@@ -689,12 +695,12 @@ update waybill.cron_jobs j set cursor_at = coalesce(n.cursor_at, j.cursor_at), n
 from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as n(name, cursor_at, next_at) where j.name = n.name;
 
 -- cron: find tick
-select id, manifest, source, scheduled_at as "scheduledAt", dispatched_at as "dispatchedAt", catch_up_from as "catchUpFrom",
-     catch_up_to as "catchUpTo", skipped_ticks as "skippedTicks"
+select id::text as id, manifest, source, (date_part('epoch', scheduled_at) * 1000000)::int8::text as scheduled, (date_part('epoch', dispatched_at) * 1000000)::int8::text as dispatched,
+     (date_part('epoch', catch_up_from) * 1000000)::int8::text as since, (date_part('epoch', catch_up_to) * 1000000)::int8::text as until, skipped_ticks::text as skipped
 from waybill.cron_runs where message_id = $1;
 
 -- cron: succeed
-update waybill.cron_runs set status = 'succeeded', finished_at = clock_timestamp(), result = $2::jsonb
+update waybill.cron_runs set status = 'succeeded', finished_at = clock_timestamp(), result = $2::text::jsonb
 where id = $1 and status = 'dispatched';
 
 -- cron: skip stale
@@ -708,7 +714,7 @@ with stale as (
 cancelled as (
   update waybill.outbox_messages m
      set status = 'cancelled', cancelled_at = now(), last_error = 'stale_manifest: no worker has the manifest of this tick'
-   where m.id = any(array(select message_id from stale)) and m.status in ('pending', 'failed')
+   where m.id = any(array(select message_id from stale)) and m.status = any ('{pending,failed}')
   returning m.id)
 update waybill.cron_runs set status = 'skipped', reason = 'stale_manifest', finished_at = now()
  where message_id = any(array(select id from cancelled)) and status = 'dispatched'

@@ -3,7 +3,7 @@
 create or replace function waybill.enqueue(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null)
-  returns uuid language plpgsql as $$
+  returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   lane text := coalesce(enqueue.queue, case when enqueue.kind = 'email' then 'email'

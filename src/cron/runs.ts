@@ -2,6 +2,8 @@
 // on name and time).
 
 import type { Executor } from '../db/executor.ts';
+import { qualified } from '../db/qualified.ts';
+import { microseconds, numberOf, textOf, timeOf } from '../db/values.ts';
 import { jobQueue } from '../define/job.ts';
 import { checkMessage, type CheckedMessage } from '../outbox/message.ts';
 import { newId } from '../outbox/id.ts';
@@ -112,17 +114,29 @@ export type Tick = {
 };
 
 export const findTickSql = `
-  select id, manifest, source, scheduled_at as "scheduledAt", dispatched_at as "dispatchedAt", catch_up_from as "catchUpFrom",
-         catch_up_to as "catchUpTo", skipped_ticks as "skippedTicks"
+  select id::text as id, manifest, source, ${microseconds('scheduled_at')} as scheduled, ${microseconds('dispatched_at')} as dispatched,
+         ${microseconds('catch_up_from')} as since, ${microseconds('catch_up_to')} as until, skipped_ticks::text as skipped
     from waybill.cron_runs where message_id = $1`;
 
 /** Undefined for a message that cron did not record. */
 export async function findTick(db: Executor, messageId: string): Promise<Tick | undefined> {
-  return (await db.executeSql<Tick>(findTickSql, [messageId])).rows[0];
+  const [row] = (await db.executeSql(qualified(findTickSql), [messageId])).rows;
+  if (row === undefined) return undefined;
+  const time = (value: unknown): Date | null => (value === null ? null : timeOf(value));
+  return {
+    id: textOf(row['id']),
+    manifest: textOf(row['manifest']),
+    source: textOf(row['source']) as Tick['source'],
+    scheduledAt: timeOf(row['scheduled']),
+    dispatchedAt: timeOf(row['dispatched']),
+    catchUpFrom: time(row['since']),
+    catchUpTo: time(row['until']),
+    skippedTicks: numberOf(row['skipped']),
+  };
 }
 
 export const succeedSql = `
-  update waybill.cron_runs set status = 'succeeded', finished_at = clock_timestamp(), result = $2::jsonb
+  update waybill.cron_runs set status = 'succeeded', finished_at = clock_timestamp(), result = $2::text::jsonb
    where id = $1 and status = 'dispatched'`;
 
 /** The largest result that is kept, in bytes of JSON. */
@@ -132,5 +146,5 @@ const maxResultBytes = 4_096;
 export async function succeed(tx: Executor, runId: string, result: unknown): Promise<void> {
   const json = JSON.stringify(result) ?? 'null';
   const kept = Buffer.byteLength(json) <= maxResultBytes && !/\\u(0000|d[89a-f])/.test(json); // jsonb holds neither
-  await tx.executeSql(succeedSql, [runId, kept ? json : null]);
+  await tx.executeSql(qualified(succeedSql), [runId, kept ? json : null]);
 }

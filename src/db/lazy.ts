@@ -1,6 +1,6 @@
 // A transaction that begins with its first statement. A handler that needs no database holds no connection.
 
-import type { PgLike, SqlResult } from './executor.ts';
+import { asOurs, type PgLike, type SqlResult } from './executor.ts';
 import { Scope } from './scope.ts';
 import type { Savepoint, Transaction, Transactions } from './transaction.ts';
 
@@ -86,6 +86,8 @@ class LazyStatements implements Transaction {
     return (await this.#lazy.transaction()).savepoint();
   }
 }
+
+asOurs(LazyStatements.prototype); // for all of them at once: one is made for each message
 
 type Begun = {
   readonly transaction: Promise<Transaction>;

@@ -2,7 +2,7 @@
 
 import type pg from 'pg';
 import { commitWith } from './commit.ts';
-import { marking, toExecutor, type Executor } from './executor.ts';
+import { asOurs, ExecutorError, marking, toExecutor, type Executor } from './executor.ts';
 import { ownTypes } from './parsers.ts';
 import { isPreparing, queryPrepared } from './prepared.ts';
 import { isReadOnly, isUnreachable } from './diagnosis.ts';
@@ -42,8 +42,8 @@ export function openDatabase(options: DatabaseOptions): Database {
         return transaction((tx) => tx.executeSql(text, values)) as Promise<{ rows: unknown[] }>;
       }),
   });
-  const planned: Executor = {
-    isPlanned: true,
+  const planned: Executor = asOurs({
+    isPlanned: true as const,
     async executeSql<Row>(text: string, values: readonly unknown[] = [], often = false) {
       if (!often || (await sessions.opened()).carried !== undefined)
         return plain.executeSql<Row>(text, values);
@@ -56,7 +56,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       const { rows } = await sessions.use(async ({ pool }) => lent(await marking(pool.connect()), ask));
       return { rows: rows as Row[] };
     },
-  };
+  });
   function transaction<T>(
     body: (tx: Transaction) => Promise<T>,
     begin = beginning,
@@ -70,6 +70,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
   return {
     ...(planning === undefined ? plain : planned),
+    ...(options.use === 'ours' && { hasOwnPath: true as const }),
     transaction,
     connect: () => sessions.connect(),
     end: () => sessions.end(),
@@ -78,7 +79,10 @@ export function openDatabase(options: DatabaseOptions): Database {
 
 export function transactionsOf(pool: PgPool): Transactions {
   return {
-    transaction: async (body, begin = beginning) => onClient(await marking(pool.connect()), body, begin),
+    async transaction(body, begin = beginning) {
+      if (typeof (pool as Partial<PgPool> | null)?.connect !== 'function') throw new ExecutorError(pool);
+      return onClient(await marking(pool.connect()), body, begin);
+    },
   };
 }
 

@@ -5,7 +5,7 @@ import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { openCarefulPool, type Kin } from './careful-pool.ts';
 import { isReadOnly, sqlState } from './diagnosis.ts';
-import { isFromDatabase, markError, marking } from './executor.ts';
+import { isFromDatabase, markError, marking, withOwnPath } from './executor.ts';
 import { ownTypes } from './parsers.ts';
 import {
   effectiveSql,
@@ -141,7 +141,9 @@ async function connected(config: pg.ClientConfig): Promise<pg.Client> {
 }
 
 function openPool(config: pg.PoolConfig, options: SessionOptions): pg.Pool {
-  return openCarefulPool(config, { connectMs: usualConnectMs, ...options });
+  const pool = openCarefulPool(config, { connectMs: usualConnectMs, ...options });
+  if (options.use === 'ours') pool.on('connect', (client) => withOwnPath.add(client));
+  return pool;
 }
 
 const usualConnectMs: Milliseconds = 5_000;

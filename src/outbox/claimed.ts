@@ -1,48 +1,64 @@
 // A row as a claim gives it → the message that a worker holds.
 
+import { flagOf, jsonOf, microseconds, numberOf, textOf, textOrNull, timeOf } from '../db/values.ts';
 import type { ClaimedMessage, Kind } from './message.ts';
 
+/** Each column is a text, and its name one word: query builders turn `max_attempts` into `maxAttempts`, if they are told to. */
 export type ClaimedRow = {
+  id: unknown;
+  kind: unknown;
+  name: unknown;
+  queue: unknown;
+  payload: unknown;
+  attempts: unknown;
+  most: unknown;
+  token: unknown;
+  key: unknown;
+  request: unknown;
+  traceparent: unknown;
+  /** Microseconds since the epoch. */
+  created: unknown;
+  priority: unknown;
+  prefetched: unknown;
+  probe: unknown;
+};
+
+export const claimedColumns = `m.id::text as id, m.kind, m.name, m.queue, m.payload::text as payload, m.attempts::text as attempts,
+            m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
+            m.traceparent, ${microseconds('m.created_at')} as created, m.priority::text as priority`;
+
+export function claimedMessage(row: ClaimedRow): ClaimedMessage {
+  return {
+    id: textOf(row.id),
+    kind: textOf(row.kind) as Kind,
+    name: textOf(row.name),
+    queue: textOf(row.queue),
+    payload: jsonOf(row.payload),
+    attempt: numberOf(row.attempts),
+    maxAttempts: numberOf(row.most),
+    claimToken: textOf(row.token),
+    deliveryKey: textOrNull(row.key),
+    requestId: textOrNull(row.request),
+    traceparent: textOrNull(row.traceparent),
+    createdAt: timeOf(row.created),
+    priority: numberOf(row.priority),
+    prefetched: flagOf(row.prefetched),
+    probe: flagOf(row.probe),
+  };
+}
+
+/** Without what all that comes from a lane has in common: less to send, and to read. */
+export type LaneRow = {
   id: string;
   kind: Kind;
   name: string;
-  queue: string;
   payload: unknown;
-  attempts: number;
   max_attempts: number;
   claim_token: string;
   delivery_key: string | null;
   request_id: string | null;
   traceparent: string | null;
-  /** A text where a query builder turns the driver's dates off, as Drizzle does; or milliseconds. */
-  created_at: Date | string | number;
-  priority: number;
   prefetched: boolean | null;
-  probe: boolean;
-};
-
-export function claimedMessage(row: ClaimedRow): ClaimedMessage {
-  return {
-    id: row.id,
-    kind: row.kind,
-    name: row.name,
-    queue: row.queue,
-    payload: row.payload,
-    attempt: row.attempts,
-    maxAttempts: row.max_attempts,
-    claimToken: row.claim_token,
-    deliveryKey: row.delivery_key,
-    requestId: row.request_id,
-    traceparent: row.traceparent,
-    createdAt: new Date(row.created_at),
-    priority: row.priority,
-    prefetched: row.prefetched === true,
-    probe: row.probe,
-  };
-}
-
-/** Without what all that comes from a lane has in common: less to send, and to read. */
-export type LaneRow = Omit<ClaimedRow, 'queue' | 'priority' | 'attempts' | 'probe' | 'created_at'> & {
   /** Seconds since the epoch. */
   created: number;
 };

@@ -1,19 +1,20 @@
 // Who holds a delivery key: the message that stands, waiting or settled, or one whose row was pruned.
 
 import type { Executor } from '../db/executor.ts';
+import { arrayText, textOf } from '../db/values.ts';
 import type { CheckedMessage, Enqueued, Status } from './message.ts';
 
 export const holdersSql = `
-  select m.id, m.status, m.kind, m.name, m.delivery_key
-    from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
+  select m.id::text as id, m.status, m.kind, m.name, m.delivery_key as key
+    from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
     join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
    where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
   union all
-  select k.message_id, 'delivered', k.kind, k.name, k.delivery_key
-    from unnest($1::text[], $2::text[], $3::text[]) as n(kind, name, delivery_key)
+  select k.message_id::text, 'delivered', k.kind, k.name, k.delivery_key
+    from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
     join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key`;
 
-type Holder = { id: string; status: Status; kind: string; name: string; delivery_key: string };
+type Holder = { id: string; status: Status; kind: string; name: string; key: string };
 
 /** The answers for messages whose keys stand: that of the first message each. Whose holder is gone meanwhile is not among them. */
 export async function standing(
@@ -21,13 +22,21 @@ export async function standing(
   held: readonly (CheckedMessage & { id: string })[],
 ): Promise<Map<string, Enqueued>> {
   const keyOf = (kind: string, name: string, key: string): string => JSON.stringify([kind, name, key]);
-  const values = [held.map((m) => m.kind), held.map((m) => m.name), held.map((m) => m.deliveryKey)];
+  const column = (of: (m: CheckedMessage) => string | undefined): string => arrayText(held.map(of));
+  const values = [column((m) => m.kind), column((m) => m.name), column((m) => m.deliveryKey)];
   const { rows } = await db.executeSql<Holder>(holdersSql, values);
-  const holders = new Map(rows.map((row) => [keyOf(row.kind, row.name, row.delivery_key), row]));
+  const holders = new Map(
+    rows.map((row) => [keyOf(textOf(row.kind), textOf(row.name), textOf(row.key)), row]),
+  );
   const answers = new Map<string, Enqueued>();
   for (const message of held) {
     const holder = holders.get(keyOf(message.kind, message.name, message.deliveryKey!));
-    if (holder) answers.set(message.id, { id: holder.id, status: holder.status, duplicate: true });
+    if (holder)
+      answers.set(message.id, {
+        id: textOf(holder.id),
+        status: textOf(holder.status) as Status,
+        duplicate: true,
+      });
   }
   return answers;
 }

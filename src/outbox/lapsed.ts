@@ -1,6 +1,7 @@
 // The sweep's statements: what ran out, what vanished. Like the relay's they select by state.
 
 import type { Executor } from '../db/executor.ts';
+import { numberOf, textOf, textOrNull } from '../db/values.ts';
 import { isMarkedSql } from './begun.ts';
 import { enter } from './ledger.ts';
 import type { Expired } from './port.ts';
@@ -14,8 +15,25 @@ export const inFlight = `relayed_at is not null and delivered_at is null and dea
 /** Neither claimable nor claimed, or handed on in the future: nothing else would ever look at such a row again. */
 export const stuck = `(not ${guard('claim')} and not ${guard('expire')} or relayed_at > now() + interval '1 hour')`;
 
-const ended = `id, kind, name, queue, status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
-    request_id as "requestId", traceparent, last_error as error, dead_cause as cause`;
+const ended = `id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
+    request_id as request, traceparent, last_error as error, dead_cause as cause`;
+
+function endedOf(row: Record<string, unknown>): Expired {
+  return {
+    id: textOf(row['id']),
+    kind: textOf(row['kind']) as Expired['kind'],
+    name: textOf(row['name']),
+    queue: textOf(row['queue']),
+    status: textOf(row['status']) as Expired['status'],
+    attempts: numberOf(row['attempts']),
+    maxAttempts: numberOf(row['most']),
+    deliveryKey: textOrNull(row['key']),
+    requestId: textOrNull(row['request']),
+    traceparent: textOrNull(row['traceparent']),
+    error: textOf(row['error']),
+    cause: textOrNull(row['cause']) as Expired['cause'],
+  };
+}
 
 /** Whether others that may have begun were lost with the same worker, a moment ago or now: then nobody knows which of them ended it. */
 const hadCompany = `(
@@ -60,7 +78,7 @@ export const expireSql = `
   select ${ended} from expired`;
 
 export async function expireLeases(db: Executor, limit: number): Promise<Expired[]> {
-  return (await db.executeSql<Expired>(expireSql, [limit])).rows;
+  return (await db.executeSql(expireSql, [limit])).rows.map(endedOf);
 }
 
 /** Rows edited by hand: no attempt is left, yet they wait. */
@@ -75,7 +93,7 @@ export const exhaustSql = `
   returning ${ended}`;
 
 export async function killExhausted(db: Executor, limit: number): Promise<Expired[]> {
-  return (await db.executeSql<Expired>(exhaustSql, [limit])).rows;
+  return (await db.executeSql(exhaustSql, [limit])).rows.map(endedOf);
 }
 
 /** Rows edited by hand that no statement of ours would touch again. */

@@ -32,7 +32,8 @@ export function noteRowsOf(settlement: Settlement): Record<string, unknown>[] {
 
 /** `(…)`: rows of `noteRowsOf` in the parameter, as a recordset. */
 export const noteRows = (parameter: string): string =>
-  `jsonb_to_recordset(${parameter}::jsonb) as r(message_id uuid, type text, recipient text, detail text, reference text)`;
+  `jsonb_to_recordset(${parameter}::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
+    detail pg_catalog.text, reference pg_catalog.text)`;
 
 /** Values: reference, message id or null, type, recipient, detail, source. The id counts when such a message exists. */
 export const reportSql = `

@@ -2,6 +2,7 @@
 // One table for two uses: `idempotent(ctx, key, fn)` of handlers, and Idempotency-Key over HTTP.
 
 import type { Executor } from '../db/executor.ts';
+import { flagOf, textOrNull } from '../db/values.ts';
 import type { Milliseconds } from '../ports.ts';
 import { WaybillError } from './errors.ts';
 
@@ -24,13 +25,13 @@ export type Answered = {
 };
 
 /** Held until the transaction ends; a hash, so two keys may in theory share one and one caller is turned away for nothing. */
-export const lockKeySql = `select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as free`;
+export const lockKeySql = `select pg_try_advisory_xact_lock(hashtextextended($1, 0))::text as free`;
 
 /** Waits for a transaction that holds the key uncommitted. Scope, key, fingerprint or null, greatest age in ms or null. */
 export const takeKeySql = `
   insert into waybill.outbox_idempotency as k (scope, key, fingerprint) values ($1, $2, $3)
   on conflict (scope, key) do update set fingerprint = excluded.fingerprint, answer = null, created_at = excluded.created_at
-    where k.created_at < clock_timestamp() - $4::float8 * interval '1 millisecond'
+    where k.created_at < (clock_timestamp() - ($4::float8 * interval '1 millisecond'))
   returning key`;
 
 export const keptAnswerSql = `select fingerprint, answer from waybill.outbox_idempotency where scope = $1 and key = $2`;
@@ -59,8 +60,12 @@ export async function onceOn(db: Executor, about: Once, make: () => Promise<unkn
   if (noWait) await lockKey(db, about);
   const taken = await db.executeSql(takeKeySql, [scope, key, fingerprint, maxAgeMs]);
   if (taken.rows.length === 0) {
-    const kept = await db.executeSql<Kept>(keptAnswerSql, [scope, key]);
-    return repeated(kept.rows[0], about);
+    const { rows } = await db.executeSql<Kept>(keptAnswerSql, [scope, key]);
+    const kept = rows.map((row) => ({
+      fingerprint: textOrNull(row.fingerprint),
+      answer: textOrNull(row.answer),
+    }));
+    return repeated(kept[0], about);
   }
   const answer = await make();
   await db.executeSql(keepAnswerSql, [scope, key, JSON.stringify(answer) ?? 'null']);
@@ -68,8 +73,8 @@ export async function onceOn(db: Executor, about: Once, make: () => Promise<unkn
 }
 
 async function lockKey(db: Executor, { scope, key }: Once): Promise<void> {
-  const { rows } = await db.executeSql<{ free: boolean }>(lockKeySql, [JSON.stringify([scope, key])]);
-  if (!rows[0]?.free) throw keyRunning();
+  const { rows } = await db.executeSql(lockKeySql, [JSON.stringify([scope, key])]);
+  if (!flagOf(rows[0]?.['free'])) throw keyRunning();
 }
 
 export function keyRunning(): WaybillError {

@@ -19,11 +19,15 @@ const keyIsFree = `(m.delivery_key is null or not exists (
 export const retrySql = `update waybill.outbox_messages m set ${renewed}
   where id = $1 and ${guard('retry')} and ${keyIsFree} returning ${viewColumns}`;
 
-export const cancelSql = `
+const cancel = (returning: string): string => `
   with waiting as (
     select id, kind, counted from waybill.outbox_messages where id = $1 and ${guard('cancel')} for update),${enter('waiting')}
   update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), counted = true
-   where id = any(array(select id from waiting)) returning ${viewColumns}`;
+   where id = any(array(select id from waiting)) returning ${returning}`;
+
+export const cancelSql = cancel(viewColumns);
+/** For a port, which wants to know that it happened. */
+export const cancelPlainSql = cancel('id::text as id');
 
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict`, `delivery_key_taken` */
 export async function retryMessage(db: Executor, id: string): Promise<MessageView> {

@@ -18,7 +18,7 @@ const deliver = (token: string): string => `
          delivered_at = now(), last_error = null, revision = m.revision + 1
    where m.id = any($1::uuid[]) and m.claim_token = ${token} and ${guard('deliver', 'm.status')}
   returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),${countEnds(`'delivered'`)}
-  select id, seconds from settled`;
+  select id::text as id, seconds::text as seconds from settled`;
 
 /** Plain ends of what was claimed together: ids, their token. */
 export const deliverSql = deliver('$2::uuid');

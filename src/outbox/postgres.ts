@@ -2,16 +2,24 @@
 // Keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
 
 import { toExecutor, type Executor, type PgLike, type SqlResult } from '../db/executor.ts';
+import { qualified } from '../db/qualified.ts';
+import { arrayText, numberOf, textOf, textOrNull } from '../db/values.ts';
 import { claimDueSql, claimIdsSql } from './claim.ts';
 import { claimedMessage, type ClaimedRow } from './claimed.ts';
 import { extendSql } from './extend.ts';
-import { expireSql } from './lapsed.ts';
+import { expireLeases } from './lapsed.ts';
 import { checkClaim } from './id.ts';
-import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from './message.ts';
+import {
+  checkMessage,
+  defaultMaxPayloadBytes,
+  type Enqueued,
+  type NewMessage,
+  type Status,
+} from './message.ts';
 import { onceOn } from './once.ts';
-import { cancelSql } from './operate.ts';
+import { cancelPlainSql } from './operate.ts';
 import type { Settlement } from './outcome.ts';
-import type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './port.ts';
+import type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './port.ts';
 import { checkId } from './read.ts';
 import { record } from './record.ts';
 import { checkClaimRequest, checkFailOptions, checkOnce } from './requests.ts';
@@ -50,18 +58,19 @@ export function createPostgresOutbox(
       if (settlements.length === 0) return [];
       const plain = plainEnds(settlements, db.isPlanned);
       if (plain) return deliver(db, plain);
-      return (await db.executeSql<Settled>(settleSql, settleValues(settlements, maxBytes))).rows;
+      const { rows } = await db.executeSql(settleSql, settleValues(settlements, maxBytes));
+      return rows.map(settledOf);
     },
     async claimBatch(request: ClaimRequest) {
       checkClaimRequest(request);
       if (request.limit < 1 || request.ids?.length === 0) return [];
       const lease = [request.limit, request.leaseMs, request.workerId];
-      const only = [request.queues ?? null, request.kinds ?? null, request.suspects ?? null];
+      const only = [listOf(request.queues), listOf(request.kinds), textOrNull(request.suspects)];
       const { ids, begins = null } = request;
-      if (ids)
-        return (await db.executeSql<ClaimedRow>(claimIdsSql, [...lease, ids, ...only, begins])).rows.map(
-          claimedMessage,
-        );
+      if (ids) {
+        const values = [...lease, arrayText(ids), ...only, begins];
+        return (await db.executeSql<ClaimedRow>(claimIdsSql, values)).rows.map(claimedMessage);
+      }
       const claim = (): Promise<SqlResult<ClaimedRow>> => db.executeSql(claimDueSql, [...lease, ...only]);
       return (await withoutUnfit(db, () => undefined, claim)).rows.map(claimedMessage);
     },
@@ -76,16 +85,23 @@ export function createPostgresOutbox(
     },
     async extend(claims: readonly Claim[], leaseMs) {
       if (claims.length === 0) return [];
-      const values = [claims.map((c) => c.id), claims.map((c) => c.claimToken), leaseMs];
-      return (await db.executeSql<{ id: string }>(extendSql, values)).rows.map((r) => r.id);
+      const values = [
+        arrayText(claims.map((c) => c.id)),
+        arrayText(claims.map((c) => c.claimToken)),
+        leaseMs,
+      ];
+      return (await db.executeSql<{ id: unknown }>(extendSql, values)).rows.map((r) => textOf(r.id));
     },
     async expire(limit) {
-      const expire = (): Promise<SqlResult<Expired>> => db.executeSql(expireSql, [limit]);
-      return (await withoutUnfit(db, () => undefined, expire)).rows;
+      return withoutUnfit(
+        db,
+        () => undefined,
+        () => expireLeases(db, limit),
+      );
     },
     async cancel(id) {
       checkId(id);
-      return (await db.executeSql(cancelSql, [id])).rows.length === 1;
+      return (await db.executeSql(cancelPlainSql, [id])).rows.length === 1;
     },
     async once(about, make) {
       checkOnce(about);
@@ -98,13 +114,18 @@ export function createPostgresOutbox(
   return outbox;
 }
 
+const listOf = (list: readonly string[] | undefined): string | null => (list ? arrayText(list) : null);
+
+function settledOf({ id, status, seconds }: Record<string, unknown>): Settled {
+  return { id: textOf(id), status: textOf(status) as Status, seconds: numberOf(seconds) };
+}
+
 async function deliver(
   db: Executor,
   { sql, values }: NonNullable<ReturnType<typeof plainEnds>>,
 ): Promise<Settled[]> {
-  type Row = Omit<Settled, 'status'>;
-  const { rows } = await db.executeSql<Row>(sql, values, db.isPlanned);
-  return rows.map(({ id, seconds }) => ({ id, status: 'delivered', seconds }));
+  const { rows } = await db.executeSql(sql, values, db.isPlanned);
+  return rows.map(({ id, seconds }) => ({ id: textOf(id), status: 'delivered', seconds: numberOf(seconds) }));
 }
 
 async function enqueueOn(
@@ -118,8 +139,16 @@ async function enqueueOn(
   return Array.isArray(given) ? recorded : recorded[0]!;
 }
 
+/** On a connection of the application, its search_path must not matter; under a name of its own, the table is another. */
 function named(db: Executor, { tableName }: TableOptions): Executor {
-  if (tableName === undefined) return db;
-  const sqlFor = tableNamed(tableName);
-  return { executeSql: (text, values, often) => db.executeSql(sqlFor(text), values, often) };
+  if (tableName === undefined && db.hasOwnPath) return db;
+  const tableFor = tableNamed(tableName);
+  const sqlFor = (text: string): string => {
+    const sql = tableFor(text);
+    return db.hasOwnPath ? sql : qualified(sql);
+  };
+  return {
+    ...(db.isPlanned && { isPlanned: true }),
+    executeSql: (text, values, often) => db.executeSql(sqlFor(text), values, often),
+  };
 }

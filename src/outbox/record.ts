@@ -1,6 +1,7 @@
 // The step *record*: messages become rows in the caller's transaction (invariant A). One statement for one as for many.
 
 import type { Executor } from '../db/executor.ts';
+import { arrayText, textOf, textOrNull, timeText } from '../db/values.ts';
 import { WaybillError } from './errors.ts';
 import { standing } from './holder.ts';
 import { newId } from './id.ts';
@@ -22,9 +23,9 @@ const types = {
 };
 const columns = Object.keys(types).join(', ');
 
-/** `n(…)`: the rows to record, from the arrays that `recordValues` makes, numbered from `$first`. */
+/** `n(…)`: the rows to record, from the arrays that `recordValues` makes, numbered from `$first`. As texts: every driver can send these. */
 export function newRows(first: number): string {
-  const arrays = Object.values(types).map((type, i) => `$${first + i}::${type}[]`);
+  const arrays = Object.values(types).map((type, i) => `$${first + i}::text::${type}[]`);
   return `unnest(${arrays.join(', ')}) as n(${columns})`;
 }
 
@@ -39,12 +40,12 @@ export const recordSql = `${insertRows(newRows(1))}
   where n.delivery_key is null or not exists (
     select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
   on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
-  returning id`;
+  returning id::text as id`;
 
 type NewRow = CheckedMessage & { readonly id: string };
 
 /** In the order of `types`. */
-function rowValues(row: NewRow): unknown[] {
+function rowValues(row: NewRow): (string | number | null)[] {
   return [
     row.id,
     row.kind,
@@ -53,7 +54,7 @@ function rowValues(row: NewRow): unknown[] {
     row.json,
     row.maxAttempts,
     row.priority,
-    row.availableAt ?? null,
+    timeText(row.availableAt),
     row.deliveryKey ?? null,
     row.parentId ?? null,
     row.requestId ?? null,
@@ -62,18 +63,19 @@ function rowValues(row: NewRow): unknown[] {
 }
 
 /** An array for each column. */
-export function recordValues(messages: readonly NewRow[]): unknown[][] {
+export function recordValues(messages: readonly NewRow[]): string[] {
   const rows = messages.map(rowValues);
-  return Object.keys(types).map((_, i) => rows.map((values) => values[i]));
+  return Object.keys(types).map((_, i) => arrayText(rows.map((values) => values[i])));
 }
 
 /** One message alone, with the columns that it has: half of what the statement for many would cost. With a key, a function keeps the plan. */
 export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
-  return row.deliveryKey === undefined ? insertOne(row) : { sql: recordKeyedSql, values: rowValues(row) };
+  if (row.deliveryKey === undefined) return insertOne(row);
+  return { sql: recordKeyedSql, values: rowValues(row).map(textOrNull) };
 }
 
-const recordKeyedSql = `select $1::uuid as id where waybill.outbox_record(${Object.values(types)
-  .map((type, i) => `$${i + 1}::${type}`)
+const recordKeyedSql = `select $1::text as id where waybill.outbox_record(${Object.values(types)
+  .map((type, i) => `$${i + 1}::text::${type}`)
   .join(', ')})`;
 
 /** Columns that most messages leave as the table has them; texts by which of them a message has: each is one string, so that its plan is found. */
@@ -82,7 +84,13 @@ const insertTexts: string[] = [];
 
 function insertOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
   const values: unknown[] = [row.id, row.kind, row.name, row.queue, row.json, row.maxAttempts];
-  const given = [row.priority || undefined, row.availableAt, row.parentId, row.requestId, row.traceparent];
+  const given = [
+    row.priority || undefined,
+    row.availableAt && timeText(row.availableAt),
+    row.parentId,
+    row.requestId,
+    row.traceparent,
+  ];
   let which = 0;
   for (let i = 0; i < given.length; i++) {
     if (given[i] === undefined) continue;
@@ -92,10 +100,16 @@ function insertOne(row: NewRow): { readonly sql: string; readonly values: unknow
   return { sql: (insertTexts[which] ??= insertText(which)), values };
 }
 
+/** Drivers write JSON and dates in ways of their own, unless the parameter is a text. */
+const casts: Readonly<Record<string, string>> = {
+  payload: '::text::jsonb',
+  available_at: '::text::timestamptz',
+};
+
 function insertText(which: number): string {
   const some = ['id', 'kind', 'name', 'queue', 'payload', 'max_attempts'];
   const names = [...some, ...optional.filter((_, i) => which & (1 << i))];
-  const parameters = names.map((_, i) => `$${i + 1}`);
+  const parameters = names.map((name, i) => `$${i + 1}${casts[name] ?? ''}`);
   return `insert into waybill.outbox_messages (${names.join(', ')}, revision) values (${parameters.join(', ')}, 0)`;
 }
 
@@ -133,5 +147,5 @@ async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> 
   const alone = open.length === 1 ? open[0] : undefined;
   const { sql, values } = alone ? recordOne(alone) : { sql: recordSql, values: recordValues(open) };
   const { rows } = await db.executeSql<{ id: string }>(sql, values, alone !== undefined);
-  return rows.map(({ id }) => id);
+  return rows.map(({ id }) => textOf(id));
 }

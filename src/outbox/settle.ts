@@ -2,6 +2,7 @@
 // One statement applies a batch: the rows, the attempts that did not succeed, and the messages and notes that a delivery adds. Where there is
 // nothing but rows, plain.ts has a shorter one.
 
+import { arrayText } from '../db/values.ts';
 import { checkMessage } from './message.ts';
 import { noteRows, noteRowsOf } from './note.ts';
 import type { Settlement } from './outcome.ts';
@@ -14,12 +15,13 @@ import { guard } from './transitions.ts';
 const exhausted = `(g.ended = 'failed' and m.attempts >= m.max_attempts)`;
 /** Of a settled row, as metrics call it. */
 const outcome = `case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end`;
-const again = `(g.ended in ('failed', 'released') and not ${exhausted})`;
+const again = `(g.ended = any ('{failed,released}') and not ${exhausted})`;
 
 // The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
 export const settleSql = `
   with g as (
-    select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::float8[], $6::bool[], $7::text[], $8::text[])
+    select * from unnest($1::text::uuid[], $2::text::uuid[], $3::text::text[], $4::text::text[], $5::text::float8[], $6::text::bool[],
+                         $7::text::text[], $8::text::text[])
       as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
   settled as (
     update waybill.outbox_messages m
@@ -31,7 +33,7 @@ export const settleSql = `
            delivered_at = case when g.ended = 'delivered' then now() end,
            dead_at = case when g.ended = 'dead' or ${exhausted} then now() end, dead_cause = case when ${exhausted} then 'exhausted' else g.cause end,
            relayed_at = case when ${again} then null else m.relayed_at end,
-           available_at = case when ${again} then now() + g.delay_ms * interval '1 millisecond' else m.available_at end,
+           available_at = case when ${again} then now() + (g.delay_ms * interval '1 millisecond') else m.available_at end,
            last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, prefetched = null,
            revision = m.revision + 1
       from g
@@ -49,7 +51,7 @@ export const settleSql = `
     insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
     select r.message_id, r.type, r.recipient, r.detail, r.reference
       from ${noteRows('$21')} join settled s on s.id = r.message_id),${countEnds(outcome)}
-  select id, status, seconds from settled`;
+  select id::text as id, status, seconds::text as seconds from settled`;
 
 /**
  * The statement's values. Messages to add carry the settled message as their parent.
@@ -63,14 +65,14 @@ export function settleValues(settlements: readonly Settlement[], maxPayloadBytes
       : [],
   );
   return [
-    sorted.map((s) => s.id),
-    sorted.map((s) => s.claimToken),
-    sorted.map((s) => s.to),
-    sorted.map((s) => ('error' in s ? s.error : null)),
-    sorted.map((s) => ('delay' in s ? s.delay : 0)),
-    sorted.map((s) => ('ambiguous' in s ? s.ambiguous : false)),
-    sorted.map((s) => ('stack' in s ? (s.stack ?? null) : null)),
-    sorted.map((s) => (s.to === 'dead' ? (s.cause ?? 'permanent') : null)),
+    arrayText(sorted.map((s) => s.id)),
+    arrayText(sorted.map((s) => s.claimToken)),
+    arrayText(sorted.map((s) => s.to)),
+    arrayText(sorted.map((s) => ('error' in s ? s.error : null))),
+    arrayText(sorted.map((s) => ('delay' in s ? s.delay : 0))),
+    arrayText(sorted.map((s) => ('ambiguous' in s ? s.ambiguous : false))),
+    arrayText(sorted.map((s) => ('stack' in s ? s.stack : null))),
+    arrayText(sorted.map((s) => (s.to === 'dead' ? (s.cause ?? 'permanent') : null))),
     ...recordValues(added),
     JSON.stringify(sorted.flatMap(noteRowsOf)),
   ];

@@ -51,6 +51,7 @@ const files = [
   '0011_notes.sql',
   '0015_counting.sql',
   '0022_checking.sql',
+  '0024_search_path.sql',
   '0027_flaws.sql',
   '0029_replication.sql',
   '0034_begun.sql',
@@ -71,10 +72,14 @@ export function createPostgresOutboxSetupStatements(options: TableOptions = {}):
   const sources = files.map((file) => ({ id: `waybill/${file}`, text: migrationText(file) }));
   const made = sources.flatMap(({ text }) => commands(text)).map(repeatable);
   if (tableName === undefined) return [...made, migrationsTable, ...sources.map(applied)];
-  const { table } = parse(tableName);
-  return made
-    .filter((command) => !command.startsWith('create schema'))
-    .map((command) => named(ownNames(command, table)));
+  const { schema, table } = parse(tableName);
+  return (
+    made
+      .filter((command) => !command.startsWith('create schema'))
+      // Without a schema the table is found by the search_path: its functions must follow that too.
+      .filter((command) => schema !== undefined || !command.includes('set search_path'))
+      .map((command) => named(ownNames(command, table)))
+  );
 }
 
 /** Indexes and constraints are named `outbox_…` without a schema; a second outbox in the same schema needs names of its own. */

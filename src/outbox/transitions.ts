@@ -32,9 +32,9 @@ export function isAllowed(action: Action, from: Status): boolean {
   return (transitions[action].from as readonly Status[]).includes(from);
 }
 
-/** `status in ('pending', 'failed')`: the guard of an action's statement. */
+/** `status = any ('{pending,failed}')`: the guard of an action's statement. */
 export function guard(action: Action, column = 'status'): string {
-  return `${column} in (${transitions[action].from.map((s) => `'${s}'`).join(', ')})`;
+  return `${column} = any ('{${transitions[action].from.join(',')}}')`;
 }
 
 /** Before a message that met an operator failure is tried again, where no queue can be parked for it. */

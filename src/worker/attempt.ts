@@ -2,6 +2,7 @@
 // together with the settlement, or not at all: a worker that lost its lease leaves no trace in the database (invariant C).
 
 import type { Executor } from '../db/executor.ts';
+import type { Conflicts } from '../delivery/conflict.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Nudge } from '../outbox/nudge.ts';
@@ -11,7 +12,7 @@ import { settle } from '../outbox/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
 import type { Held, Leases } from './lease.ts';
-import { endOf, givenBack, placesOf, recordEnd } from './end.ts';
+import { endOf, givenBack, outcomeOf, placesOf, recordEnd } from './end.ts';
 import { report, type AttemptEvents } from './report.ts';
 import type { Settler } from './settler.ts';
 import type { Slot } from './slots.ts';
@@ -24,6 +25,7 @@ export type AttemptPorts = {
   readonly deliver: Deliver;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly events: AttemptEvents;
+  readonly conflicts?: Conflicts | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** Called when a settlement made new messages. */
@@ -77,9 +79,11 @@ export class Attempt {
     }
   }
 
-  #delivered(delivery: Delivery): void {
-    const { random, settler } = this.#ports;
-    const { outcome, backoff, retryDelay, work } = delivery;
+  #delivered(given: Delivery): void {
+    const { random, settler, conflicts } = this.#ports;
+    const outcome = outcomeOf(this.#message, given, conflicts);
+    const delivery = outcome === given.outcome ? given : { ...given, outcome };
+    const { backoff, retryDelay, work } = delivery;
     try {
       const begun = work?.begun() === true;
       if (!begun) this.#slot.leave();

@@ -2,10 +2,12 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { LazyTransaction } from '../db/lazy.ts';
+import { isConflict, type Conflicts } from '../delivery/conflict.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
 import { placeOf } from '../outbox/hint.ts';
-import type { Settlement } from '../outbox/outcome.ts';
+import type { ClaimedMessage } from '../outbox/message.ts';
+import type { Outcome, Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import type { Interrupt } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
@@ -14,6 +16,8 @@ import type { Settler } from './settler.ts';
 export type EndPorts = {
   readonly settler: Settler;
   readonly outboxOn: (tx: Executor) => OutboxPort;
+  /** Without it, a transaction that lost against another counts as an attempt. */
+  readonly conflicts?: Conflicts | undefined;
 };
 
 /** The attempt does not count. */
@@ -35,6 +39,15 @@ export function endOf(delivery: Delivery, signal: Interrupt): Delivery {
 export function placesOf(settlement: Settlement, { recorded }: Delivery): readonly string[] {
   if (settlement.to !== 'delivered' || (settlement.then.length === 0 && !recorded?.size)) return none;
   return [...settlement.then.map(placeOf), ...(recorded ?? [])];
+}
+
+/** A handler that lost against another transaction is given back, as long as it is not to run once only. */
+export function outcomeOf({ id }: ClaimedMessage, delivery: Delivery, conflicts?: Conflicts): Outcome {
+  const { outcome, thrown, once } = delivery;
+  if (outcome.type !== 'failure' || outcome.failure.type !== 'transient' || once || !isConflict(thrown))
+    return outcome;
+  const delay = conflicts?.delayOf(id);
+  return delay === undefined ? outcome : { type: 'released', reason: outcome.failure.message, delay };
 }
 
 const none: readonly string[] = [];
@@ -66,6 +79,9 @@ async function recordWith(
     await work.rollback().catch(() => undefined); // the error that counts is the first one
     const { id, claimToken } = settlement;
     const text = `the handler's transaction did not commit: ${reasonOf(error, { bare: true })}`;
+    const delay = !once && isConflict(error) ? ports.conflicts?.delayOf(id) : undefined;
+    if (delay !== undefined)
+      return ports.settler.settle({ id, claimToken, error: text, to: 'released', delay });
     const end = once ? ({ to: 'dead' } as const) : ({ to: 'failed', delay: 1_000 } as const);
     return ports.settler.settle({ id, claimToken, error: text, ambiguous: true, ...end });
   }

@@ -3,6 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
+import { createConflicts } from '../delivery/conflict.ts';
 import { listen, type Notification } from '../db/listen.ts';
 import { createNudge, outboxChannel, parcelChannel } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
@@ -74,7 +75,18 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
       bookmarks: createBookmarks(clock),
       turns,
     },
-    attempts: { leases, gatekeeper, settler, deliver, outboxOn, events, clock, random, nudge },
+    attempts: {
+      leases,
+      gatekeeper,
+      settler,
+      deliver,
+      outboxOn,
+      events,
+      clock,
+      random,
+      nudge,
+      conflicts: createConflicts(random),
+    },
   });
   addCounts(host.counts, slots, queues);
 

@@ -112,6 +112,6 @@ describe.each(Object.entries(builders))('%s', (_, make) => {
   });
 
   it.each(outboxPortCases.map((one) => [one.name, one] as const))('as a port: %s', (__, one) =>
-    one.run(postgresHarness(toExecutor(builder.plain))),
+    one.run(postgresHarness(toExecutor(builder.plain), database.db)),
   );
 });

@@ -329,7 +329,6 @@ describe('an executor', () => {
   });
 
   it.each<[string, unknown]>([
-    ['a list of rows', []],
     ['nothing', undefined],
     ['null', null],
     ['a result without rows', { count: 1 }],

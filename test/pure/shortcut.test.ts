@@ -21,7 +21,7 @@ function world() {
     return {
       async executeSql<Row>(text: string) {
         asked.push(names[text]!);
-        return { rows: [{ id: 'f', queue: 'jobs', created_at: 0, lag: 0 }] as Row[] };
+        return { rows: [{ id: 'f', queue: 'jobs', payload: '{}', created: 0, lag: 0 }] as Row[] };
       },
       keepsPlans: () => keeps,
       keepPlans: async () => void (keeps = isOwn),

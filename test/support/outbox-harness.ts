@@ -4,12 +4,13 @@ import type { Executor } from '../../src/db/executor.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import type { OutboxHarness, SeenMessage } from '../../src/testing/outbox-case.ts';
 
-export function postgresHarness(db: Executor): OutboxHarness {
+/** @param looking a connection that answers with what is there, where the one under test has ideas of its own */
+export function postgresHarness(db: Executor, looking: Executor = db): OutboxHarness {
   return {
     port: createPostgresOutbox(db),
     async see(id) {
       const sql = `select status, attempts, last_error as "lastError" from waybill.outbox_messages where id = $1`;
-      return (await db.executeSql<SeenMessage>(sql, [id])).rows[0]!;
+      return (await looking.executeSql<SeenMessage>(sql, [id])).rows[0]!;
     },
   };
 }

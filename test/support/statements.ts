@@ -72,6 +72,7 @@ import {
   pruneAnswersSql,
   takeKeySql,
 } from '../../src/outbox/once.ts';
+import { arrayText } from '../../src/db/values.ts';
 import { newId } from '../../src/outbox/id.ts';
 import { reportSql as noteReportSql } from '../../src/outbox/note.ts';
 import { recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
@@ -119,11 +120,11 @@ export const statements: Record<string, Statement> = {
   'record one': { ...statementOf(keyless), uses: [] },
   'record one with a key': { ...statementOf(message), uses: [] },
   record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
-  holders: { sql: holdersSql, values: () => [['job'], ['n'], ['k']], uses: ['outbox_delivery_key'] },
+  holders: { sql: holdersSql, values: () => ['{job}', '{n}', '{k}'], uses: ['outbox_delivery_key'] },
   'mark what begins': { sql: markBegunSql, values: () => ['w', 'q', '{1,2}'], uses: [] },
   'claim by id': {
     sql: claimIdsSql,
-    values: (ids) => [25, 15_000, 'w', ids, null, null, null, 5],
+    values: (ids) => [25, 15_000, 'w', arrayText(ids), null, null, null, 5],
     uses: ['outbox_messages_pkey'],
   },
   'claim what is due': {
@@ -197,7 +198,7 @@ export const statements: Record<string, Statement> = {
   },
   extend: {
     sql: extendSql,
-    values: (ids) => [ids, ids.map(() => token), 15_000],
+    values: (ids) => [arrayText(ids), arrayText(ids.map(() => token)), 15_000],
     uses: ['outbox_messages_pkey'],
   },
   'take due': {

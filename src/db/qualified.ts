@@ -1,0 +1,79 @@
+// Statements that mean the same under any search_path. On connections of our own pg_catalog comes first (settings.ts); those of the application keep
+// their path, and with `search_path = shop, pg_catalog` a function `shop.now()` or an operator of that schema would come before Postgres's.
+
+const functions =
+  'array_position|clock_timestamp|count|date_part|gen_random_uuid|greatest|hashtextextended|jsonb_to_recordset|max|min|now|pg_try_advisory_xact_lock|right|row_number|sum|to_timestamp';
+const calls = new RegExp(`^(?:${functions})$`);
+/** Grammar, not functions. `unnest` of several arrays is one of those: it means Postgres's own, and with a schema it would be unknown. */
+const syntax =
+  /^(?:any|all|array|as|bit|check|coalesce|conflict|exists|filter|from|greatest|in|insert|into|lateral|least|nullif|over|row|select|union|unnest|update|values|when|where|with|and|or|not|on|case|then|else|materialized|g|n|r|t)$/;
+
+const types: Readonly<Record<string, string>> = {
+  text: 'text',
+  uuid: 'uuid',
+  jsonb: 'jsonb',
+  timestamptz: 'timestamptz',
+  float8: 'float8',
+  int8: 'int8',
+  bool: 'bool',
+};
+
+/** What is in quotes, comments and parameters stays; then words, casts and operators. */
+const token = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|\$\d+|::|[A-Za-z_][\w]*|[-+*/<>=~!@#%^&|`?]+|\d[\w.]*|[\s\S]/g;
+
+const operators = /^(?:=|<>|<|>|<=|>=|\+|-|\*|\|\||->|->>)$/;
+
+const known = new Map<string, string>();
+
+/** Texts of our own alone: the rules are those that they keep (a test compares the plans of both forms of each). */
+export function qualified(sql: string): string {
+  let made = known.get(sql);
+  if (made === undefined) known.set(sql, (made = qualify(sql)));
+  return made;
+}
+
+/** The `=` of `set a = …, b = …` is none of an operator. */
+type Assigning = { readonly depth: number; isOpen: boolean };
+
+function qualify(sql: string): string {
+  const tokens = sql.match(token) ?? [];
+  let depth = 0;
+  const assigning: Assigning[] = [];
+  const next = (i: number): string => tokens.slice(i + 1).find((each) => !/^\s$/.test(each)) ?? '';
+  return tokens
+    .map((each, i) => {
+      const before = tokens[i - 1] ?? '';
+      const current = assigning.at(-1);
+      if (each === '(') depth += 1;
+      if (each === ')') depth -= 1;
+      if (current && depth < current.depth) assigning.pop();
+      if (each === ',' && current?.depth === depth) current.isOpen = true;
+      if (/^set$/i.test(each)) assigning.push({ depth, isOpen: true });
+      if (/^(?:from|where|returning)$/i.test(each) && current?.depth === depth) assigning.pop();
+      if (before === '::' && each in types) return `pg_catalog.${types[each]}`;
+      if (calls.test(each) && before !== '.' && next(i) === '(') return `pg_catalog.${each}`;
+      if (!operators.test(each)) return each;
+      if (each === '*' && !isOperand(tokens, i)) return each; // count(*), select *
+      if (each === '=' && current?.isOpen && current.depth === depth) {
+        current.isOpen = false;
+        return each;
+      }
+      return `operator(pg_catalog.${each})`;
+    })
+    .join('');
+}
+
+function isOperand(tokens: readonly string[], i: number): boolean {
+  const before = tokens.slice(0, i).findLast((each) => !/^\s$/.test(each)) ?? '';
+  return (
+    /^[\w)$']/.test(before.at(-1) ?? '') && !/^(?:select|returning|,|\.)$/i.test(before) && before !== '('
+  );
+}
+
+/** Words before a parenthesis that are neither grammar nor known here: for the test that holds every statement against these rules. */
+export function strangers(sql: string): string[] {
+  const tokens = sql.replaceAll(/'(?:[^']|'')*'|--[^\n]*/g, "''");
+  return [...tokens.matchAll(/(?<![.\w"])([a-z_]\w*)\s*\(/gi)]
+    .map(([, word]) => word!.toLowerCase())
+    .filter((word) => !syntax.test(word) && !calls.test(word));
+}
