@@ -30,13 +30,13 @@ on conflict (worker, part) do update set ids = excluded.ids, at = now();
 
 -- claim by id
 with found as (
-  select id, kind, counted, attempts + 1 < max_attempts as may_wait from waybill.outbox_messages
+  select id, kind, counted, (attempts + 1) < max_attempts as may_wait from waybill.outbox_messages
    where id = any($4::text::uuid[]) and status = any ('{pending,failed}') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now())))
      and ($5::text is null or queue = any($5::text::text[])) and ($6::text is null or kind = any($6::text::text[]))
-     and ($7::text is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $7::text::boolean)
+     and ($7::text is null or (expirations > 1 or (expirations > 0 and (attempts + 1) >= max_attempts)) = $7::text::boolean)
    limit $1 for update skip locked),
 due as (
-  select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8 as begins from found) f
+  select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8::int as begins from found) f
    where begins or may_wait),
 entered as (
   insert into waybill.outbox_ledger (kind, recorded)
@@ -44,7 +44,7 @@ entered as (
 update waybill.outbox_messages m
    set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
        claimed_at = now(), claimed_until = now() + ($2 * interval '1 millisecond'),
-       relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = case when $8 is null then null else m.id <> all(array(select id from due where begins)) end,
+       relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = case when $8::int is null then null else m.id <> all(array(select id from due where begins)) end,
        revision = m.revision + 1
  where m.id = any(array(select id from due))
 returning m.id::text as id, m.kind, m.name, m.queue, m.payload::text as payload, m.attempts::text as attempts,
@@ -66,14 +66,14 @@ waiting as (
     from lane cross join lateral (
       select id, available_at, kind, counted from waybill.outbox_messages
        where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and available_at <= now() and case when status = any ('{pending,failed}') and attempts < max_attempts and ($5::text is null or kind = any($5::text::text[])) and ($6::text is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6::text::boolean) then true end
+         and available_at <= now() and case when status = any ('{pending,failed}') and attempts < max_attempts and ($5::text is null or kind = any($5::text::text[])) and ($6::text is null or (expirations > 1 or (expirations > 0 and (attempts + 1) >= max_attempts)) = $6::text::boolean) then true end
        order by available_at limit $1 for update skip locked) found
    where ($4::text is null or lane.queue = any($4::text::text[])) and lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
 relayed as (
   select id, priority, available_at, kind, counted from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
      and status = any ('{pending,failed}') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now()))) and ($4::text is null or queue = any($4::text::text[])) and ($5::text is null or kind = any($5::text::text[]))
-     and ($6::text is null or (expirations > 1 or (expirations > 0 and attempts + 1 >= max_attempts)) = $6::text::boolean)
+     and ($6::text is null or (expirations > 1 or (expirations > 0 and (attempts + 1) >= max_attempts)) = $6::text::boolean)
    limit $1 for update skip locked),
 due as (
   select id, kind, counted from (select * from waiting union all select * from relayed) both_
@@ -333,7 +333,7 @@ select exists (select from lane cross join lateral (
        exists (select from waybill.outbox_messages
                 where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
                    or status = any ('{pending,failed}') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond')
-                   or (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > now() + interval '1 hour'))) as lapsed,
+                   or (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > (now() + interval '1 hour')))) as lapsed,
        exists (
 select from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true limit 1) as probes;
 
@@ -431,7 +431,7 @@ judged as (
                and case when o.prefetched then exists (select from waybill.outbox_begun b
           where b.worker = o.claimed_by and ('x' || right(o.id::text, 8))::bit(32)::int = any(b.ids)) else true end)
     or exists (select from waybill.outbox_attempts a
-                where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > now() - interval '5 minutes')) end as last
+                where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes'))) end as last
     from (select l.*, case when l.prefetched then not exists (select from waybill.outbox_begun b
           where b.worker = l.claimed_by and ('x' || right(l.id::text, 8))::bit(32)::int = any(b.ids)) else false end as unbegun from lapsed l) l),
 expired as (
@@ -470,7 +470,7 @@ returning id::text as id, kind, name, queue, status, attempts::text as attempts,
   request_id as request, traceparent, last_error as error, dead_cause as cause;
 
 -- find stuck
-select id from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > now() + interval '1 hour') limit $1;
+select id from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > (now() + interval '1 hour')) limit $1;
 
 -- end unfit
 with unfit as (
@@ -1042,7 +1042,7 @@ returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts a
 
 -- probe failed
 update waybill.queues q
-   set probes = probes + 1, probe_ms = case when $4 and $2::uuid <> all(q.maybe_own) and cardinality(q.maybe_own) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end, probe_at = now() + case when $4 and $2::uuid <> all(q.maybe_own) and cardinality(q.maybe_own) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end * interval '1 millisecond', parked_reason = $3, probe_message = null, probe_until = null,
+   set probes = probes + 1, probe_ms = case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end, probe_at = now() + case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end * interval '1 millisecond', parked_reason = $3, probe_message = null, probe_until = null,
        probed = (array_remove(q.probed, $2::uuid) || $2::uuid)[cardinality(q.probed) - 198 :], maybe_own = case when $4 then (array_remove(q.maybe_own, $2::uuid) || $2::uuid)[cardinality(q.maybe_own) - 198 :] else q.maybe_own end
  where name = $1 and parked_at is not null and probe_message = $2::uuid
 returning probe_ms as "nextMs";

@@ -50,3 +50,6 @@ begin
   return new;
 end
 $$;
+
+-- As in 0024_search_path.sql.
+alter function waybill.outbox_check_row() set search_path = pg_catalog, pg_temp;

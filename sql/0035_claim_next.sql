@@ -4,6 +4,7 @@ create or replace function waybill.outbox_claim_next(queues text[], most int, ab
   returns table (id uuid, kind text, name text, queue text, payload jsonb, attempts int, max_attempts int, priority int, claim_token uuid,
     delivery_key text, request_id text, traceparent text, created_at float8, probe boolean, lag float8)
   language plpgsql
+  set search_path = pg_catalog, pg_temp
   set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare

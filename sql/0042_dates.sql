@@ -10,6 +10,6 @@ end
 $$;
 
 create trigger outbox_dated before insert on waybill.outbox_messages
-  for each row when (new.revision is distinct from 0 and new.kind = 'email' and new.available_at > new.created_at
+  for each row when (new.kind = 'email' and new.available_at > new.created_at
     and isfinite(new.available_at) and jsonb_typeof(new.payload) = 'object' and not new.payload ? 'date')
   execute function waybill.outbox_date_email();

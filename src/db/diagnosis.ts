@@ -134,9 +134,13 @@ const states = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
  * error in one of its own, without a code.
  */
 export function sqlState(error: unknown): string | undefined {
-  const { code, cause } = factsOf(error);
-  const given = code ?? factsOf(cause).code;
-  return typeof given === 'string' && states.test(given) ? given : undefined;
+  try {
+    const { code, cause } = factsOf(error);
+    const given = code ?? factsOf(cause).code;
+    return typeof given === 'string' && states.test(given) ? given : undefined;
+  } catch {
+    return undefined; // a handler may throw what throws when it is looked at: that is no error of Postgres
+  }
 }
 
 /** The database cannot be reached or is not taking work: nothing is wrong with the statement. */

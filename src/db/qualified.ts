@@ -2,7 +2,7 @@
 // their path, and with `search_path = shop, pg_catalog` a function `shop.now()` or an operator of that schema would come before Postgres's.
 
 const functions =
-  'array_position|clock_timestamp|count|date_part|gen_random_uuid|greatest|hashtextextended|jsonb_to_recordset|max|min|now|pg_try_advisory_xact_lock|right|row_number|sum|to_timestamp';
+  'array_position|clock_timestamp|count|date_part|gen_random_uuid|hashtextextended|jsonb_to_recordset|max|min|now|pg_try_advisory_xact_lock|right|row_number|sum|to_timestamp';
 const calls = new RegExp(`^(?:${functions})$`);
 /** Grammar, not functions. `unnest` of several arrays is one of those: it means Postgres's own, and with a schema it would be unknown. */
 const syntax =

@@ -36,14 +36,14 @@ const ofSuspects = (parameter: string): string =>
  */
 export const claimIdsSql = `
   with found as (
-    select id, kind, counted, attempts + 1 < max_attempts as may_wait from waybill.outbox_messages
+    select id, kind, counted, (attempts + 1) < max_attempts as may_wait from waybill.outbox_messages
      where id = any($4::text::uuid[]) and ${claimable} and ${mayGo}
        and ($5::text is null or queue = any($5::text::text[])) and ($6::text is null or kind = any($6::text::text[]))
        and ${ofSuspects('$7')}
      limit $1 for update skip locked),
   due as (
-    select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8 as begins from found) f
-     where begins or may_wait)${take('case when $8 is null then null else m.id <> all(array(select id from due where begins)) end')}`;
+    select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8::int as begins from found) f
+     where begins or may_wait)${take('case when $8::int is null then null else m.id <> all(array(select id from due where begins)) end')}`;
 
 /** Whatever is due, relayed or not, for a drain without a queue: limit, lease in ms, worker, queues or null, kinds or null, suspects or null. */
 export const claimDueSql = `

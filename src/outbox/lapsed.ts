@@ -13,7 +13,7 @@ export const lapsed = `(claimed_until < now() or claimed_until is null or claime
 export const inFlight = `relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null`;
 
 /** Neither claimable nor claimed, or handed on in the future: nothing else would ever look at such a row again. */
-export const stuck = `(not ${guard('claim')} and not ${guard('expire')} or relayed_at > now() + interval '1 hour')`;
+export const stuck = `(not ${guard('claim')} and not ${guard('expire')} or relayed_at > (now() + interval '1 hour'))`;
 
 const ended = `id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
     request_id as request, traceparent, last_error as error, dead_cause as cause`;
@@ -41,7 +41,7 @@ const hadCompany = `(
                where o.${inFlight.replaceAll(' and ', ' and o.')} and o.claimed_by = l.claimed_by and o.id <> l.id
                  and case when o.prefetched then ${isMarkedSql('o')} else true end)
       or exists (select from waybill.outbox_attempts a
-                  where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > now() - interval '5 minutes'))`;
+                  where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes')))`;
 
 /**
  * Leases that ran out (invariants B and E). What was prefetched and had not begun gets its attempt back; what had begun has used it. No attempt

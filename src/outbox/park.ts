@@ -82,7 +82,8 @@ export async function park(
   return 'was parked';
 }
 
-const nextInterval = `case when $4 and $2::uuid <> all(q.maybe_own) and cardinality(q.maybe_own) < ${triedSoon} then ${soonProbe} else ${longer} end`;
+/** In each parking anew: messages that failed together with others in one request may be right after all. */
+const nextInterval = `case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < ${triedSoon} then ${soonProbe} else ${longer} end`;
 
 /** The probe failed like those before it: queue, message, reason, whether it may be the reason itself. */
 export const probeFailedSql = `

@@ -3,7 +3,7 @@
 
 /** Condition on a row of waybill.outbox_messages that waits. `m`: its name in the statement, with a dot. */
 export const isSuspectSql = (m = ''): string =>
-  `(${m}expirations > 1 or (${m}expirations > 0 and ${m}attempts + 1 >= ${m}max_attempts))`;
+  `(${m}expirations > 1 or (${m}expirations > 0 and (${m}attempts + 1) >= ${m}max_attempts))`;
 
 type Waiting = { readonly expirations: number; readonly attempts: number; readonly maxAttempts: number };
 

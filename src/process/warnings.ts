@@ -40,9 +40,11 @@ function keysMissing({ production, apiKey, adminKey }: Config): Warning[] {
 
 function tls(variable: string, url: string): Warning[] {
   const read = readPostgresUrl(url);
-  if ('problem' in read || read.isLocal) return [];
+  if ('problem' in read) return [];
   const mode = read.sslmode;
-  if (mode === undefined || ['disable', 'false', '0'].includes(mode))
+  const isInClear = mode === undefined || ['disable', 'false', '0'].includes(mode);
+  if (isInClear && read.isLocal) return [];
+  if (isInClear)
     return [
       {
         code: 'connection_in_clear',

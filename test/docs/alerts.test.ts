@@ -43,7 +43,9 @@ afterAll(() => database.end());
 describe('the runbook', () => {
   it('has a section for each alert and no other, and each alert names its own', () => {
     expect(sections.map(({ name }) => name).toSorted()).toEqual(alertNames.toSorted());
-    const named = [...alertsText.matchAll(/runbook: docs\/runbook\.md#(\S+)/g)].map(([, anchor]) => anchor);
+    const named = [
+      ...alertsText.matchAll(/runbook_url: '\{\{ \$externalLabels\.docs \}\}docs\/runbook\.md#(\S+)'/g),
+    ].map(([, anchor]) => anchor);
     expect(named).toEqual(alertNames.map((name) => name.toLowerCase()));
   });
 

@@ -98,7 +98,7 @@ it('a 403 that nobody knows, for thirty mails: the others go out, and the thirty
   await world.fleet.start('email');
   const n = (status: string) =>
     world.count('select count(*)::int as n from waybill.outbox_messages where status = $1', [status]);
-  await until(async () => (await n('delivered')) === 30, { what: 'the good ones', timeoutMs: 90_000 });
+  await until(async () => (await n('delivered')) === 30, { what: 'the good ones', timeoutMs: 150_000 });
   await until(
     async () =>
       (await world.count('select count(*)::int as n from waybill.outbox_messages where attempts > 0')) === 60,
@@ -109,4 +109,4 @@ it('a 403 that nobody knows, for thirty mails: the others go out, and the thirty
   );
   await until(async () => (await queue()).state === 'open', { what: 'an open queue', timeoutMs: 60_000 });
   expect(await n('dead')).toBe(0);
-});
+}, 240_000);

@@ -99,18 +99,22 @@ describe('nothing that came from elsewhere is obeyed by a terminal', () => {
   const bad = 'a\u001b]52;c;eA==\u0007\u009b2J\u202e\u2028\nb';
 
   beforeAll(async () => {
+    // An older deploy wrote such rows; now a trigger refuses them.
+    const trigger = (how: 'disable' | 'enable'): Promise<unknown> =>
+      database.db.executeSql(`alter table waybill.outbox_messages ${how} trigger user`);
+    await trigger('disable');
     await database.db.executeSql(
-      `insert into waybill.outbox_messages (id, kind, name, queue, payload, status, max_attempts, last_error, delivery_key, dead_at)
-       values ('0199aaaa-0000-7000-8000-000000000001', 'job', $1, $1, $2, 'dead', 1, $1, $1, now())`,
+      `insert into waybill.outbox_messages (id, kind, name, queue, payload, status, max_attempts, last_error, delivery_key, dead_at, revision)
+       values ('0199aaaa-0000-7000-8000-000000000001', 'job', $1, $1, $2, 'dead', 1, $1, $1, now(), 0)`,
       [bad, JSON.stringify({ text: bad })],
     );
     await database.db.executeSql(
-      `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts)
-       values ('0199aaaa-0000-7000-8000-000000000003', 'job', 'waits', $1, '{}', 1)`,
+      `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision)
+       values ('0199aaaa-0000-7000-8000-000000000003', 'job', 'waits', $1, '{}', 1, 0)`,
       [bad],
     );
     await database.db.executeSql(
-      `insert into waybill.queues (name, paused_at, paused_by, paused_reason) values ($1, now(), $1, $1)`,
+      `insert into waybill.queues (name, paused_at, paused_by, paused_reason) values ('odd', now(), $1, $1)`,
       [bad],
     );
     await database.db.executeSql(
@@ -118,6 +122,7 @@ describe('nothing that came from elsewhere is obeyed by a terminal', () => {
        values ('0199aaaa-0000-7000-8000-000000000001', 1, now(), $1, 'dead', $1, $1)`,
       [bad],
     );
+    await trigger('enable');
   });
 
   it.each([
@@ -155,6 +160,8 @@ describe('times that JavaScript does not have', () => {
   const idOf = (n: number): string => `0199bbbb-0000-7000-8000-00000000000${n}`;
 
   beforeAll(async () => {
+    // An older deploy left such rows; now a check refuses them.
+    await database.db.executeSql('alter table waybill.cron_runs drop constraint cron_runs_times');
     for (const [n, time] of times.entries()) {
       await database.db.executeSql(
         `insert into waybill.outbox_messages (id, kind, name, queue, payload, status, max_attempts, dead_at)

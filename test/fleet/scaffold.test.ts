@@ -206,7 +206,7 @@ describe('doctor', () => {
         code: 0,
         codes: ['event_unheard', 'connections_scarce', 'queue_unworked'],
       });
-      expect(stdout).toMatch(/1000 processes may open 21 connections each, 21000 in all/);
+      expect(stdout).toMatch(/1000 processes may open 22000 connections in all \(1000 jobs with up to 22\)/);
       expect(stdout).toMatch(/no running process works the queue slow of job slow"/);
     } finally {
       await other.end();

@@ -627,7 +627,7 @@ describe('verify', () => {
 
   it.each([
     ['attempts_exhausted', `attempts = max_attempts, status = 'failed'`],
-    ['available_far_ahead', `available_at = '294276-01-01'`],
+    ['available_far_ahead', `available_at = '9000-01-01'`],
     ['unexplained_transition', `attempts = 3`],
     ['unexplained_transition', `status = 'failed'`],
     [

@@ -16,8 +16,8 @@ type Plan = { readonly Plan: Node & { 'Total Cost': number }; readonly JIT?: obj
 const jitAboveCost = 100_000; // Postgres's default
 
 const kept: Readonly<Record<string, readonly [sql: string, values: string]>> = {
-  claim_lane: [claimLaneSql, `(100, 'q1', 0, 60000, 'w', null)`],
-  claim_hinted: [claimHintedSql, `(25, 'q1', 0, 60000, 'w')`],
+  claim_lane: [claimLaneSql, `(100, 'q1', 0, 60000, 'w', null, 100)`],
+  claim_hinted: [claimHintedSql, `(25, 'q1', 0, 60000, 'w', 25)`],
   deliver: [deliverSql, `('{}', null)`],
   deliver_pairs: [deliverPairsSql, `('{}', '{}')`],
 };
