@@ -422,18 +422,26 @@ with lapsed as (
   select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
    limit $1 for update skip locked),
+begun as (
+  select l.*, case when l.prefetched then not exists (select from waybill.outbox_begun b
+          where b.worker = l.claimed_by and ('x' || right(l.id::text, 8))::bit(32)::int = any(b.ids)) else false end as unbegun from lapsed l),
+unsure as (
+  select claimed_by from begun where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
+company as (
+  select o.claimed_by as worker from waybill.outbox_messages o
+   where exists (select from unsure) and o.relayed_at is not null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and o.claimed_by = any(array(select claimed_by from unsure))
+     and case when o.prefetched then exists (select from waybill.outbox_begun b
+          where b.worker = o.claimed_by and ('x' || right(o.id::text, 8))::bit(32)::int = any(b.ids)) else true end
+   group by o.claimed_by having count(*) > 1
+  union all
+  select a.worker from waybill.outbox_attempts a
+   where exists (select from unsure) and a.worker = any(array(select claimed_by from unsure))
+     and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes')),
 judged as (
-  select l.*, case when l.attempts < l.max_attempts or l.unbegun then false
-              when l.prefetched is null or l.expirations > 0 then true
-              else not (
-    exists (select from waybill.outbox_messages o
-             where o.relayed_at is not null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and o.claimed_by = l.claimed_by and o.id <> l.id
-               and case when o.prefetched then exists (select from waybill.outbox_begun b
-          where b.worker = o.claimed_by and ('x' || right(o.id::text, 8))::bit(32)::int = any(b.ids)) else true end)
-    or exists (select from waybill.outbox_attempts a
-                where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes'))) end as last
-    from (select l.*, case when l.prefetched then not exists (select from waybill.outbox_begun b
-          where b.worker = l.claimed_by and ('x' || right(l.id::text, 8))::bit(32)::int = any(b.ids)) else false end as unbegun from lapsed l) l),
+  select b.*, case when b.attempts < b.max_attempts or b.unbegun then false
+              when b.prefetched is null or b.expirations > 0 then true
+              else not coalesce(b.claimed_by = any(array(select worker from company)), false) end as last
+    from begun b),
 expired as (
   update waybill.outbox_messages m
      set status = case when j.last then 'dead' else 'failed' end,

@@ -35,13 +35,22 @@ function endedOf(row: Record<string, unknown>): Expired {
   };
 }
 
-/** Whether others that may have begun were lost with the same worker, a moment ago or now: then nobody knows which of them ended it. */
-const hadCompany = `(
-      exists (select from waybill.outbox_messages o
-               where o.${inFlight.replaceAll(' and ', ' and o.')} and o.claimed_by = l.claimed_by and o.id <> l.id
-                 and case when o.prefetched then ${isMarkedSql('o')} else true end)
-      or exists (select from waybill.outbox_attempts a
-                  where a.worker = l.claimed_by and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes')))`;
+/**
+ * Workers with which several messages that may have begun were lost, a moment ago or now: then nobody knows which of them ended it. Looked up
+ * once for all, and only if the answer decides something.
+ */
+const company = `
+  unsure as (
+    select claimed_by from begun where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
+  company as (
+    select o.claimed_by as worker from waybill.outbox_messages o
+     where exists (select from unsure) and o.${inFlight.replaceAll(' and ', ' and o.')} and o.claimed_by = any(array(select claimed_by from unsure))
+       and case when o.prefetched then ${isMarkedSql('o')} else true end
+     group by o.claimed_by having count(*) > 1
+    union all
+    select a.worker from waybill.outbox_attempts a
+     where exists (select from unsure) and a.worker = any(array(select claimed_by from unsure))
+       and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes'))`;
 
 /**
  * Leases that ran out (invariants B and E). What was prefetched and had not begun gets its attempt back; what had begun has used it. No attempt
@@ -52,11 +61,13 @@ export const expireSql = `
     select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
      where ${inFlight} and ${guard('expire')} and ${lapsed}
      limit $1 for update skip locked),
+  begun as (
+    select l.*, case when l.prefetched then not ${isMarkedSql('l')} else false end as unbegun from lapsed l),${company},
   judged as (
-    select l.*, case when l.attempts < l.max_attempts or l.unbegun then false
-                when l.prefetched is null or l.expirations > 0 then true
-                else not ${hadCompany} end as last
-      from (select l.*, case when l.prefetched then not ${isMarkedSql('l')} else false end as unbegun from lapsed l) l),
+    select b.*, case when b.attempts < b.max_attempts or b.unbegun then false
+                when b.prefetched is null or b.expirations > 0 then true
+                else not coalesce(b.claimed_by = any(array(select worker from company)), false) end as last
+      from begun b),
   expired as (
     update waybill.outbox_messages m
        set status = case when j.last then 'dead' else 'failed' end,

@@ -76,7 +76,7 @@ const onTheirs = [
   'settle plain ends',
   'settle plain ends of several claims',
   'extend',
-  // Not `expire leases`: with 100,000 rows it is estimated at twice the threshold. It runs once in a drain.
+  'expire leases',
   'cancel',
   'lock key',
   'take key',
