@@ -427,11 +427,12 @@ begun as (
           where b.worker = l.claimed_by and ('x' || right(l.id::text, 8))::bit(32)::int = any(b.ids)) else false end as unbegun from lapsed l),
 unsure as (
   select claimed_by from begun where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
+marked as (
+  select id from waybill.outbox_begun b, unnest(b.ids) as id where b.worker = any(array(select claimed_by from unsure))),
 company as (
   select o.claimed_by as worker from waybill.outbox_messages o
    where exists (select from unsure) and o.relayed_at is not null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and o.claimed_by = any(array(select claimed_by from unsure))
-     and case when o.prefetched then exists (select from waybill.outbox_begun b
-          where b.worker = o.claimed_by and ('x' || right(o.id::text, 8))::bit(32)::int = any(b.ids)) else true end
+     and case when o.prefetched then ('x' || right(o.id::text, 8))::bit(32)::int = any(array(select id from marked)) else true end
    group by o.claimed_by having count(*) > 1
   union all
   select a.worker from waybill.outbox_attempts a

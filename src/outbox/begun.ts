@@ -22,7 +22,10 @@ export async function markBegun(
   await db.executeSql(markBegunSql, [worker, part, `{${bits.join(',')}}`], db.isPlanned);
 }
 
+/** What an id is known by. `m`: the message's name in the statement. */
+export const bitsSql = (m: string): string => `('x' || right(${m}.id::text, 8))::bit(32)::int`;
+
 /** Condition on a row of waybill.outbox_messages: its worker has written down that it may have begun. `m`: its name in the statement. */
 export const isMarkedSql = (m: string): string =>
   `exists (select from waybill.outbox_begun b
-            where b.worker = ${m}.claimed_by and ('x' || right(${m}.id::text, 8))::bit(32)::int = any(b.ids))`;
+            where b.worker = ${m}.claimed_by and ${bitsSql(m)} = any(b.ids))`;

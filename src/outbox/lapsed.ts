@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { numberOf, textOf, textOrNull } from '../db/values.ts';
-import { isMarkedSql } from './begun.ts';
+import { bitsSql, isMarkedSql } from './begun.ts';
 import { enter } from './ledger.ts';
 import type { Expired } from './port.ts';
 import { guard } from './transitions.ts';
@@ -42,10 +42,12 @@ function endedOf(row: Record<string, unknown>): Expired {
 const company = `
   unsure as (
     select claimed_by from begun where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
+  marked as (
+    select id from waybill.outbox_begun b, unnest(b.ids) as id where b.worker = any(array(select claimed_by from unsure))),
   company as (
     select o.claimed_by as worker from waybill.outbox_messages o
      where exists (select from unsure) and o.${inFlight.replaceAll(' and ', ' and o.')} and o.claimed_by = any(array(select claimed_by from unsure))
-       and case when o.prefetched then ${isMarkedSql('o')} else true end
+       and case when o.prefetched then ${bitsSql('o')} = any(array(select id from marked)) else true end
      group by o.claimed_by having count(*) > 1
     union all
     select a.worker from waybill.outbox_attempts a
