@@ -5,9 +5,13 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
+import { freePort } from '../../dev/free-port.ts';
 import { defineAction, defineApp } from '../../src/index.ts';
+import { webPart } from '../../src/http/part.ts';
 import { readConfig } from '../../src/process/config.ts';
+import { serveHealth } from '../../src/process/health.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/wait.ts';
 import { adminKey, apiKey, testWeb, type TestWeb } from '../support/web.ts';
 
 let ran = 0;
@@ -232,9 +236,12 @@ test('every answer says that its type is to be believed', async () => {
   for (const path of [
     '/livez',
     '/readyz',
+    '/healthz',
     '/metrics',
     '/openapi.json',
     '/inbox',
+    `/actions/${'n'.repeat(2_001)}`,
+    '/%',
     '/nothing',
     '/admin/outbox',
     '/cron/outbox/drain',
@@ -243,9 +250,45 @@ test('every answer says that its type is to be believed', async () => {
       (await ask('GET', path, path.startsWith('/admin') ? admin : {})).headers['x-content-type-options'],
       path,
     ).toBe('nosniff');
+  for (const type of ['application/json', 'text/plain'])
+    expect((await ask('POST', '/actions/sign-up', { 'content-type': type }, '{}')).headers).toHaveProperty(
+      'x-content-type-options',
+      'nosniff',
+    );
   const socket = connect(port, '127.0.0.1');
   socket.end('NONSENSE\r\n\r\n');
   expect(await text(socket)).toContain('x-content-type-options: nosniff');
+});
+
+test('so does every answer of the processes that are not web', async () => {
+  const { host } = web;
+  const health = await serveHealth({ ...host, config: { ...host.config, metricsKey: 'metrics-key' } }, 0);
+  try {
+    for (const path of ['/livez', '/readyz', '/metrics', '/nothing'])
+      expect(
+        (await fetch(`http://127.0.0.1:${health.port}${path}`)).headers.get('x-content-type-options'),
+        path,
+      ).toBe('nosniff');
+  } finally {
+    await health.close();
+  }
+});
+
+test('HOST is the only address that web listens on', async () => {
+  const local = testWeb(app, database.url, { HOST: '127.0.0.1', PORT: String(await freePort()) });
+  const stop = new AbortController();
+  const ports = { ...local, nudge: () => undefined };
+  const running = webPart({ ...local.host, signal: stop.signal }, ports).run(stop.signal);
+  const livez = (address: string): Promise<boolean> =>
+    fetch(`http://${address}:${local.host.config.port}/livez`).then(({ ok }) => ok);
+  try {
+    await until(() => livez('127.0.0.1').catch(() => false), { what: 'a port that answers' });
+    await expect(livez('127.0.0.2')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } });
+  } finally {
+    stop.abort();
+    await running;
+    await local.end();
+  }
 });
 
 describe('a cursor is for the list and the filter that gave it', () => {
