@@ -25,10 +25,10 @@ export function createConflicts(random: Random): Conflicts {
     delayOf(id) {
       const times = (lost.get(id) ?? 0) + 1;
       lost.delete(id);
-      if (times > most) return undefined;
       lost.set(id, times); // at the end: the first is the one that was heard of least lately
       const [oldest] = lost.keys();
       if (lost.size > kept && oldest !== undefined) lost.delete(oldest);
+      if (times > most) return undefined;
       return random() * Math.min(longest, 20 * 2 ** times);
     },
   };

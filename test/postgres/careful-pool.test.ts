@@ -28,7 +28,8 @@ const open = (url: string, more: object = {}): Database =>
 
 describe('K3: few connections', () => {
   it('a pool that is refused more shares out what it has: all thirty are answered', async () => {
-    const [one, two] = [open(limited), open(limited)];
+    const patient = { connectMs: 20_000 }; // on a busy machine too
+    const [one, two] = [open(limited, patient), open(limited, patient)];
     try {
       const asked = Array.from({ length: 30 }, (_, i) =>
         (i % 2 ? one : two).transaction(async (tx) => {
