@@ -129,6 +129,14 @@ describe('drainOutbox', () => {
     expect(claimed).toBe(4);
   });
 
+  it('a transaction that lost against another counts as an attempt', async () => {
+    await dispatch(1);
+    script = async (ctx) => void (await ctx.db.query(`do $$ begin raise serialization_failure; end $$`));
+    expect(await drain()).toEqual({ ...none, claimed: 1, retried: 1 });
+    const { rows } = await pool.query('select attempts from waybill.outbox_messages');
+    expect(rows).toEqual([{ attempts: 1 }]);
+  });
+
   it('a handler may enqueue, and what it enqueued is gone when it fails', async () => {
     await dispatch(1);
     script = async (ctx, n) => {

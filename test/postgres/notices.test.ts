@@ -26,6 +26,7 @@ let server: Server;
 let url: string;
 const heard: Heard[] = [];
 let answers: number[] = [];
+let retryAfter: string | undefined;
 let nudges = 0;
 
 beforeAll(async () => {
@@ -44,7 +45,7 @@ beforeAll(async () => {
         ) as Heard['notice'];
         heard.push({ id: String(request.headers['webhook-id']), notice });
       }
-      response.writeHead(status).end();
+      response.writeHead(status, retryAfter === undefined ? {} : { 'retry-after': retryAfter }).end();
     });
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -53,6 +54,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   heard.length = 0;
   answers = [];
+  retryAfter = undefined;
   await database.db.executeSql(
     'truncate waybill.outbox_messages, waybill.notices_told, waybill.cron_runs cascade',
   );
@@ -198,5 +200,22 @@ describe('notices', () => {
     expect((await waybill(['outbox', 'verify'], env)).code).toBe(3);
     await tell();
     await until(() => heard.length === 2, { what: 'the notice of the command' });
+  });
+
+  it.each([
+    ['90', 90],
+    ['86400', 3_600],
+  ])('Retry-After: %s holds it for %d s, an hour at most', async (header, seconds) => {
+    await die(1);
+    await watch();
+    answers = [503];
+    retryAfter = header;
+    await tell();
+    const sql = `select date_part('epoch', available_at - now()) as due from waybill.outbox_messages where name = $1`;
+    const [row] = (await database.db.executeSql<{ due: number }>(sql, [noticeJobName])).rows;
+    expect(row!.due).toBeGreaterThan(seconds - 60);
+    expect(row!.due).toBeLessThan(seconds + 60); // with its jitter
+    await tell();
+    expect(heard).toEqual([]);
   });
 });

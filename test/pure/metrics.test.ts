@@ -41,6 +41,14 @@ const end = (outcome: AttemptEnd['outcome']): AttemptEnd => ({
   cause: outcome === 'dead' ? 'exhausted' : null,
 });
 
+it('the first hundred cron jobs have labels of their own, the others share one', async () => {
+  const { events, metrics } = told();
+  for (let i = 0; i < 150; i++) events.cronEnded(`job-${i}`, 'succeeded', 1);
+  const { values } = await metrics.cronTicks.get();
+  expect(values).toHaveLength(101);
+  expect(values.find(({ labels }) => labels.job === 'other')?.value).toBe(50);
+});
+
 describe('the catalogue', () => {
   it('has the metrics of a process that dashboards rely on, each with its labels', async () => {
     const { metrics } = told();
