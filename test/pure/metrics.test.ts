@@ -49,6 +49,13 @@ it('the first hundred cron jobs have labels of their own, the others share one',
   expect(values.find(({ labels }) => labels.job === 'other')?.value).toBe(50);
 });
 
+it('a step of a loop that failed is counted, and named in the log', async () => {
+  const { events, metrics, lines } = told();
+  events.loopFailed('relay', new Error('no tea'));
+  expect((await metrics.loopErrors.get()).values).toMatchObject([{ labels: { loop: 'relay' }, value: 1 }]);
+  expect(lines).toMatchObject([{ level: 50, msg: 'the relay loop failed a step, backing off' }]);
+});
+
 describe('the catalogue', () => {
   it('has the metrics of a process that dashboards rely on, each with its labels', async () => {
     const { metrics } = told();
