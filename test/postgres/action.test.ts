@@ -289,6 +289,17 @@ describe('safeToRetry', () => {
     expect(always.runs()).toBe(3);
   });
 
+  it('runs again after a lost connection, and what it enqueues is there once', async () => {
+    let runs = 0;
+    const lost = async (ctx: ActionContext): Promise<number> => {
+      await ctx.email.enqueue({ ...email, deliveryKey: 'k' });
+      if (++runs === 1) await ctx.db.query('select pg_terminate_backend(pg_backend_pid())');
+      return runs;
+    };
+    expect(await run('again', lost)).toBe(2);
+    expect(await count('waybill.outbox_messages')).toBe(1);
+  });
+
   it('without it, once', async () => {
     const once = failing(1);
     await expect(run('do', once.body)).rejects.toMatchObject({ code: '40001' });

@@ -5,7 +5,7 @@ import type { Executor } from '../../src/db/executor.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents, type AttemptEnd } from '../../src/metrics/events.ts';
 import { createFleetFigures } from '../../src/metrics/fleet.ts';
-import { createTimestamp, errorFacts } from '../../src/metrics/log.ts';
+import { createLog, createTimestamp, errorFacts } from '../../src/metrics/log.ts';
 
 function told() {
   const lines: Record<string, unknown>[] = [];
@@ -54,6 +54,17 @@ it('a step of a loop that failed is counted, and named in the log', async () => 
   events.loopFailed('relay', new Error('no tea'));
   expect((await metrics.loopErrors.get()).values).toMatchObject([{ labels: { loop: 'relay' }, value: 1 }]);
   expect(lines).toMatchObject([{ level: 50, msg: 'the relay loop failed a step, backing off' }]);
+});
+
+it('lines of a handler lose their secrets, and keep the addresses that it logs', () => {
+  const log = createLog({ level: 'info', role: 'jobs' });
+  const lines: string[] = [];
+  const stream = (log as unknown as Record<symbol, { write(line: string): void }>)[pino.symbols.streamSym]!;
+  stream.write = (line) => void lines.push(line);
+  log.info({ to: 'ann@example.test', url: 'postgres://me:hunter2@db/x' }, 'with postgres://me:hunter2@db/x');
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toContain('ann@example.test');
+  expect(lines[0]).not.toContain('hunter2');
 });
 
 describe('the catalogue', () => {
