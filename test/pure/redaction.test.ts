@@ -260,7 +260,9 @@ test('the stack holds every cause with its frames, without secrets', () => {
   expect(text).toMatch(/^Error: outer\n +at .*redaction\.test\.ts/);
   expect(text).toMatch(/\ncaused by: TypeError: Bearer \*\*\*\n +at .*redaction\.test\.ts/);
   expect(stackOf('a text')).toBeUndefined();
-  const long = Object.assign(new Error('x'), { stack: `Error: x\n${'    at f (/a.js:1:2)\n'.repeat(5_000)}` });
+  const long = Object.assign(new Error('x'), {
+    stack: `Error: x\n${'    at f (/a.js:1:2)\n'.repeat(5_000)}`,
+  });
   expect(stackOf(long)!.length).toBeLessThanOrEqual(16_000);
 });
 
