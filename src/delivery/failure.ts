@@ -50,7 +50,7 @@ export class RetryAfter extends Error {
 
 /** What a handler itself asked for holds, however long it is; what a far side asks for is believed for a day (outbox/backoff.ts). */
 export function askedDelay(thrown: unknown): Milliseconds | undefined {
-  return isOne(thrown, RetryAfter) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
+  return isRetryAfter(thrown) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
 }
 
 /** Total: gives a Failure for any value, with texts that can be stored and hold no secret and no whole address. */
@@ -91,7 +91,7 @@ function judge(thrown: unknown): Failure {
   if (crowded !== undefined)
     return { type: 'transient', message: crowded, retryAfter: connectionsDelay, holdsQueue: true };
   if (isOne(thrown, EmailError)) return decideEmail(thrown);
-  if (isOne(thrown, RetryAfter))
+  if (isRetryAfter(thrown))
     return { type: 'transient', message: reasonOf(thrown, { bare: true }), retryAfter: thrown.delay };
   if (isActionError(thrown)) {
     const message = `${thrown.code}: ${reasonOf(thrown, { bare: true })}`;
@@ -120,6 +120,10 @@ function refusalIn(thrown: unknown): WaybillError | undefined {
     error = error.cause;
   }
   return undefined;
+}
+
+export function isRetryAfter(thrown: unknown): thrown is RetryAfter {
+  return isOne(thrown, RetryAfter);
 }
 
 /** Also of another copy of this package: an application in CommonJS has one. */

@@ -254,6 +254,18 @@ describe('ctx', () => {
     expect(() => leaked!.db.client.query('select 1')).toThrow(/not awaited/);
   });
 
+  it('a nested transaction that waits for what comes later outside of it ends with the timeout', async () => {
+    const waiting = run('brief', async (ctx) => {
+      const began = Promise.withResolvers<void>();
+      const outside = began.promise.then(() => ctx.db.query('select 1'));
+      await ctx.db.transaction(async () => {
+        began.resolve();
+        await outside;
+      });
+    });
+    await expect(waiting).rejects.toThrow(/50 ms|timeout|too long/i);
+  });
+
   it('an aborted call commits nothing', async () => {
     const stop = new AbortController();
     script = async (ctx) => {

@@ -11,6 +11,7 @@ import { createZones } from '../../src/cron/zones.ts';
 import { defineAction } from '../../src/define/action.ts';
 import { defineApp, type App } from '../../src/define/app.ts';
 import type { CronJobOptions } from '../../src/define/cron-job.ts';
+import { RetryAfter } from '../../src/delivery/failure.ts';
 import { defineCron } from '../../src/define/cron.ts';
 import { readSchedule } from '../../src/define/schedule.ts';
 import { cancelMessage, retryMessage } from '../../src/outbox/operate.ts';
@@ -447,6 +448,9 @@ describe('runs', () => {
       async handler(ctx, { size }) {
         seen.push(ctx.invoker);
         if (fail.how === 'throw') throw new Error('the far side is closed');
+        if (fail.how === 'later') throw new RetryAfter('5m');
+        if (fail.how === 'copy')
+          throw Object.assign(new Error('later'), { name: 'RetryAfter', delay: 300_000 });
         await ctx.db.query(`insert into effects (text) values ($1)`, [name]);
         if (fail.how === 'sql') await ctx.db.query('select 1/0');
         return { text: fail.how === 'null' ? 'a\0b' : 'x'.repeat(size) };
@@ -514,6 +518,18 @@ describe('runs', () => {
     await world.rows(`update waybill.outbox_messages set available_at = now() where status = 'failed'`);
     await world.work(given);
     expect((await runs())['again']).toEqual(['succeeded', { text: 'x' }, null]);
+  });
+
+  it.each(['later', 'copy'])('RetryAfter holds any action, and runs it again (%s)', async (how) => {
+    fail.how = how;
+    const given = app();
+    await due(given);
+    await world.work(given);
+    expect(await runs()).toEqual({ once: ['dispatched', null, null], again: ['dispatched', null, null] });
+    fail.how = 'no';
+    await world.rows(`update waybill.outbox_messages set available_at = now() where status = 'failed'`);
+    await world.work(given);
+    expect((await runs())['once']).toEqual(['succeeded', { text: 'x' }, null]);
   });
 
   it('a message that ends dead ends its run, and one that is retried by hand begins it again', async () => {

@@ -135,9 +135,12 @@ describe('an event', () => {
   });
 
   it('of the relay and of stale claims counts by queue', async () => {
-    const { events, text } = told();
+    const { events, text, lines } = told();
     events.relayed('jobs', 3, 1, [0.002, 0.2, 7]);
     events.rejected({ id: 'm', queue: 'jobs', when: 'after', reason: 'stale' });
+    expect(lines).toContainEqual(
+      expect.objectContaining({ msg: 'a stale claim was refused', message: 'm', when: 'after' }),
+    );
     events.vanished('jobs', 4);
     const figures = await text();
     expect(figures).toContain('waybill_relay_moved_total{queue="jobs"} 3');
