@@ -16,12 +16,16 @@ export class WaybillError extends Error {
   }
 }
 
-/** Also of another copy of this module: an application in CommonJS loads its own. */
+/** Whether it is of this class, or of the same class of another copy of this package: an application in CommonJS, or a bundle, has its own. */
+export function isOf<E extends Error>(
+  error: unknown,
+  kind: abstract new (...args: never[]) => E,
+): error is E {
+  return error instanceof kind || (error instanceof Error && error.name === kind.name);
+}
+
 export function isWaybillError(error: unknown): error is WaybillError {
-  return (
-    error instanceof WaybillError ||
-    (error instanceof Error && error.name === 'WaybillError' && 'code' in error)
-  );
+  return isOf(error, WaybillError) && 'code' in error;
 }
 
 /** Of whatever was thrown, the words: total, for other people throw anything. */

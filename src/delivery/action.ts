@@ -9,11 +9,12 @@ import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
+import { isOf } from '../errors.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Failure } from '../outbox/outcome.ts';
 import type { Interrupt } from '../ports.ts';
 import type { Delivery } from './delivery.ts';
-import { askedDelay, failureOf, isRetryAfter } from './failure.ts';
+import { askedDelay, failureOf, RetryAfter } from './failure.ts';
 import type { HandlerPorts } from './handler.ts';
 
 export type ActionDeliveryPorts = HandlerPorts & {
@@ -50,7 +51,7 @@ export async function runAction(
     return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded, once: !action.safeToRetry };
   } catch (error) {
     const failure = failureOf(error);
-    const again = !begun || action?.safeToRetry === true || isRetryAfter(error);
+    const again = !begun || action?.safeToRetry === true || isOf(error, RetryAfter);
     return {
       outcome: { type: 'failure', failure: again ? failure : final(failure) },
       backoff,

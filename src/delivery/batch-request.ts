@@ -5,6 +5,7 @@ import type { BatchPlans, KeptAnswer, Member } from '../email/batch-plan.ts';
 import { decideEmail } from '../email/decide.ts';
 import { readEmail, type EmailPayload } from '../email/email.ts';
 import { EmailError } from '../email/error.ts';
+import { isOf } from '../errors.ts';
 import type { EmailBatches, Handover, Mail, Receipt } from '../email/provider.ts';
 import { handoverOf } from './handover.ts';
 
@@ -59,10 +60,10 @@ export function createBatchRequests(ports: BatchRequestPorts): BatchRequests {
       const answers = mails.map(
         ({ about }, i) => [about.idempotencyKey, said[i] ?? missing(provider)] as const,
       );
-      await keep(batch, isFirst ? answers.filter(([, end]) => end instanceof EmailError) : answers, plans);
+      await keep(batch, isFirst ? answers.filter(([, end]) => isOf(end, EmailError)) : answers, plans);
       return new Map(answers);
     } catch (error) {
-      if (!(error instanceof EmailError)) throw error;
+      if (!isOf(error, EmailError)) throw error;
       const force = isRefused(error);
       // When the plan cannot be freed now, the next attempt asks for the same again: nothing is lost by it.
       if (force || (isFirst && isUntaken(error))) await plans.free(batch, { force }).catch(() => undefined);
@@ -123,7 +124,7 @@ async function keep(
 ): Promise<void> {
   const kept = new Map(
     answers.flatMap(([id, end]): [string, KeptAnswer][] => {
-      if (!(end instanceof EmailError)) return [[id, { receipt: end }]];
+      if (!isOf(end, EmailError)) return [[id, { receipt: end }]];
       return isRefused(end) ? [[id, { receipt: null }]] : [];
     }),
   );

@@ -10,6 +10,7 @@
 import type { BatchPlans, Plan, PlannedEmail } from '../email/batch-plan.ts';
 import type { EmailPayload } from '../email/email.ts';
 import { EmailError } from '../email/error.ts';
+import { isOf } from '../errors.ts';
 import type { EmailProvider, Handover, Receipt } from '../email/provider.ts';
 import { createBatchRequests, unplanned, type Answers } from './batch-request.ts';
 
@@ -94,7 +95,7 @@ export function batchingOf(provider: EmailProvider, ports: BatchingPorts): Batch
     const answers = await asked;
     const answer = answers === 'alone' ? undefined : answers.get(idOf(entry));
     if (answer === undefined) return gather({ ...entry, alone: true });
-    if (answer instanceof EmailError) throw answer;
+    if (isOf(answer, EmailError)) throw answer;
     return answer;
   }
 

@@ -5,7 +5,7 @@ import { parseDuration } from '../duration.ts';
 import { isActionError, mayPass } from '../define/action-error.ts';
 import { decideEmail } from '../email/decide.ts';
 import { EmailError } from '../email/error.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { isOf, WaybillError } from '../errors.ts';
 import { maxRetryAfter } from '../outbox/backoff.ts';
 import type { Failure } from '../outbox/outcome.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -50,14 +50,14 @@ export class RetryAfter extends Error {
 
 /** What a handler itself asked for holds, however long it is; what a far side asks for is believed for a day (outbox/backoff.ts). */
 export function askedDelay(thrown: unknown): Milliseconds | undefined {
-  return isRetryAfter(thrown) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
+  return isOf(thrown, RetryAfter) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
 }
 
 /** Total: gives a Failure for any value, with texts that can be stored and hold no secret and no whole address. */
 export function failureOf(thrown: unknown): Failure {
   try {
     const failure = judge(thrown);
-    const stack = isOne(thrown, EmailError) ? undefined : stackOf(thrown); // what a server said has no place in the sources
+    const stack = isOf(thrown, EmailError) ? undefined : stackOf(thrown); // what a server said has no place in the sources
     return { ...failure, message: cleanError(failure.message), ...(stack === undefined ? {} : { stack }) };
   } catch {
     // A getter that throws, errors that hold each other: the failure is still to be recorded, or the lease would have to run out.
@@ -90,17 +90,17 @@ function judge(thrown: unknown): Failure {
   const crowded = crowdedBy(thrown);
   if (crowded !== undefined)
     return { type: 'transient', message: crowded, retryAfter: connectionsDelay, holdsQueue: true };
-  if (isOne(thrown, EmailError)) return decideEmail(thrown);
-  if (isRetryAfter(thrown))
+  if (isOf(thrown, EmailError)) return decideEmail(thrown);
+  if (isOf(thrown, RetryAfter))
     return { type: 'transient', message: reasonOf(thrown, { bare: true }), retryAfter: thrown.delay };
   if (isActionError(thrown)) {
     const message = `${thrown.code}: ${reasonOf(thrown, { bare: true })}`;
     return { type: mayPass(thrown) ? 'transient' : 'permanent', message };
   }
-  if (isOne(thrown, PermanentError)) return { type: 'permanent', message: reasonOf(thrown, { bare: true }) };
+  if (isOf(thrown, PermanentError)) return { type: 'permanent', message: reasonOf(thrown, { bare: true }) };
   const issues = issuesOf(thrown);
   if (issues !== undefined) return { type: 'permanent', message: `not valid: ${issues}` };
-  if (isOne(thrown, WaybillError))
+  if (isOf(thrown, WaybillError))
     return {
       type: passing.includes(thrown.code) ? 'transient' : 'permanent',
       message: `${thrown.code}: ${reasonOf(thrown, { bare: true })}`,
@@ -116,19 +116,10 @@ function judge(thrown: unknown): Failure {
 function refusalIn(thrown: unknown): WaybillError | undefined {
   let error = thrown;
   for (let depth = 0; depth < 5 && error instanceof Error; depth++) {
-    if (isOne(error, WaybillError) && error.code === 'transaction_statement') return error;
+    if (isOf(error, WaybillError) && error.code === 'transaction_statement') return error;
     error = error.cause;
   }
   return undefined;
-}
-
-export function isRetryAfter(thrown: unknown): thrown is RetryAfter {
-  return isOne(thrown, RetryAfter);
-}
-
-/** Also of another copy of this package: an application in CommonJS has one. */
-function isOne<E extends Error>(thrown: unknown, kind: abstract new (...args: never[]) => E): thrown is E {
-  return thrown instanceof kind || (thrown instanceof Error && thrown.name === kind.name);
 }
 
 /** An error of a handler says so with a property of this name. */

@@ -6,7 +6,7 @@ import type { FastifyInstance } from 'fastify';
 import { checkOptions } from '../define/shape.ts';
 import { drainOptionNames, type DrainOptions } from '../drain/options.ts';
 import { drainOutbox, type DrainReport } from '../drain/drain.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { isWaybillError, WaybillError } from '../outbox/errors.ts';
 import { isTraceparent } from '../outbox/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import { deadline } from '../timer.ts';
@@ -62,7 +62,7 @@ export function createOutboxDrainRoute(
         headers: noStore,
       });
     } catch (error) {
-      if (!(error instanceof WaybillError)) await (async () => onError?.(error))().catch(() => undefined); // the answer is the same whatever it does
+      if (!isWaybillError(error)) await (async () => onError?.(error))().catch(() => undefined); // the answer is the same whatever it does
       const problem = problemOf(error);
       const type = { 'content-type': 'application/problem+json; charset=utf-8', 'x-request-id': requestId };
       const headers = { ...noStore, ...problem.headers, ...type };

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
 import { diagnose, sqlState, type Condition } from '../db/diagnosis.ts';
 import { isActionError, type ActionError } from '../define/action-error.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { isWaybillError, WaybillError } from '../outbox/errors.ts';
 
 /** Bytes that a body may have. */
 export const bodyLimit = 1_048_576;
@@ -97,7 +97,7 @@ const databaseProblems: Readonly<Partial<Record<Condition, Pick<Problem, 'code' 
 
 export function problemOf(error: unknown): Problem {
   if (isActionError(error)) return ofApplication(error);
-  if (error instanceof WaybillError) return ofOurs(error);
+  if (isWaybillError(error)) return ofOurs(error);
   const condition = diagnose(error)?.condition;
   if (condition === 'schema_missing' && (error as Error).message.includes('waybill.'))
     return { status: 503, code: 'schema_missing', detail: 'migrations are missing: run `waybill release`' };

@@ -171,7 +171,7 @@ function sendProblem(
     method: request.method,
     route: request.routeOptions?.url ?? null,
   };
-  if (problem.status >= 500 && !(error instanceof WaybillError && problem.status === 503))
+  if (problem.status >= 500 && !(isWaybillError(error) && problem.status === 503))
     log.error(facts, `${problem.status} ${problem.code}`);
   return reply
     .code(problem.status)

@@ -458,6 +458,14 @@ describe('what an action throws', () => {
       });
     };
     expect(await post('answer', {})).toMatchObject({ status: 404, body: { code: 'order_not_found' } });
+    answer = () => {
+      throw Object.assign(new Error('the cursor is of another list'), {
+        name: 'WaybillError',
+        code: 'invalid_cursor',
+        issues: [],
+      });
+    };
+    expect(await post('answer', {})).toMatchObject({ status: 400, body: { code: 'invalid_cursor' } });
   });
 
   it.each<[string, unknown[]]>([

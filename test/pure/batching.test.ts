@@ -61,6 +61,15 @@ type End = Receipt | EmailError;
 const receipt = (id: string): Receipt => ({ accepted: [], rejected: [], response: `taken ${id}` });
 const failure = (status: number, code?: string) =>
   new EmailError(`HTTP ${status}`, { provider: 'test', phase: 'answered', status, code });
+/** As a provider in a bundle, which has a copy of this package, makes it. */
+const copyOf = (error: EmailError): EmailError => {
+  const { message, name, ...facts } = error;
+  return Object.assign(new Error(message), facts, { name: 'EmailError' as const });
+};
+const classes: readonly (readonly [string, typeof copyOf])[] = [
+  ['its own error', (error) => error],
+  ['an error of another copy of this package', copyOf],
+];
 const lost = () => new EmailError('lost', { provider: 'test', phase: 'sent' });
 
 function setup({ size = 3 } = {}) {
@@ -127,15 +136,18 @@ describe('a first attempt', () => {
     expect(rows.has(idOf(2))).toBe(false);
   });
 
-  test('the provider refuses one of them: that one alone, also when an operator has it tried again', async () => {
-    const { batching, requests, alone, say } = setup();
-    say.next = (ids) => ids.map((id) => (id === idOf(2) ? failure(422) : receipt(id)));
-    const told = await responses([1, 2, 3].map((n) => send(batching, n)));
-    expect(told).toEqual([`taken ${idOf(1)}`, 'HTTP 422', `taken ${idOf(3)}`]);
-    await send(batching, 2);
-    expect(requests).toHaveLength(1);
-    expect(alone).toEqual([idOf(2)]);
-  });
+  test.each(classes)(
+    'the provider refuses one of them (%s): that one alone, also when an operator has it tried again',
+    async (_, made) => {
+      const { batching, requests, alone, say } = setup();
+      say.next = (ids) => ids.map((id) => (id === idOf(2) ? made(failure(422)) : receipt(id)));
+      const told = await responses([1, 2, 3].map((n) => send(batching, n)));
+      expect(told).toEqual([`taken ${idOf(1)}`, 'HTTP 422', `taken ${idOf(3)}`]);
+      await send(batching, 2);
+      expect(requests).toHaveLength(1);
+      expect(alone).toEqual([idOf(2)]);
+    },
+  );
 
   test('the plans cannot be read: nothing is sent, and it is no failure of the message', async () => {
     const { batching, requests, alone, state } = setup();
@@ -197,10 +209,10 @@ describe('D: a later attempt', () => {
 });
 
 describe('a request that fails as a whole', () => {
-  test('refused for good: each alone, within the attempt', async () => {
+  test.each(classes)('refused for good (%s): each alone, within the attempt', async (_, made) => {
     const { batching, alone, rows, say } = setup();
     say.next = () => {
-      throw failure(413);
+      throw made(failure(413));
     };
     expect(await responses([1, 2].map((n) => send(batching, n)))).toEqual(
       [1, 2].map((n) => `taken ${idOf(n)}`),
