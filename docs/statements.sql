@@ -164,14 +164,14 @@ insert into waybill.inbox_emails (message_id, sender, recipients, subject, html,
 values ($1, $2, $3, $4, $5, $6, $7) on conflict (message_id) do nothing;
 
 -- emails of the inbox
-select message_id as id, sender as "from", recipients, subject, stored_at as "storedAt", octet_length(source) as bytes, number::text as cursor from waybill.inbox_emails
+select message_id as id, sender as "from", recipients, subject, to_json(stored_at) #>> '{}' as "storedAt", octet_length(source) as bytes, number::text as cursor from waybill.inbox_emails
 where number < coalesce($1::bigint, 9223372036854775807)
   and ($2::text is null or position(lower($2) in lower(subject)) > 0
        or position(lower($2) in lower(array_to_string(recipients, ' '))) > 0)
 order by number desc limit $3;
 
 -- email of the inbox
-select message_id as id, sender as "from", recipients, subject, stored_at as "storedAt", octet_length(source) as bytes, html, text, substring(source for position('\x0d0a0d0a'::bytea in source) - 1) as head,
+select message_id as id, sender as "from", recipients, subject, to_json(stored_at) #>> '{}' as "storedAt", octet_length(source) as bytes, html, text, substring(source for position('\x0d0a0d0a'::bytea in source) - 1) as head,
  coalesce((select jsonb_agg(jsonb_build_object('index', a.position - 1, 'filename', a.value -> 'filename',
                                                'contentType', a.value -> 'contentType', 'cid', a.value -> 'cid') order by a.position)
              from jsonb_array_elements(m.payload -> 'attachments') with ordinality a (value, position)), '[]') as attachments
@@ -204,7 +204,7 @@ select kind, name, queue, count(*)::int as count, max(left(last_error, 10000)) a
 with fresh as (insert into waybill.notices_told (key)
   select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues
    where parked_at is not null order by name on conflict do nothing returning key)
-select name as queue, parked_at as since, left(parked_reason, 10000) as reason from waybill.queues
+select name as queue, to_json(parked_at) #>> '{}' as since, left(parked_reason, 10000) as reason from waybill.queues
  where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
  order by name;
 
@@ -579,10 +579,10 @@ select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and 
 left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
 request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
-  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'sinceMs', floor(extract(epoch from q.paused_at) * 1000), 'untilMs', null, 'by', q.paused_by, 'rate', null)
-  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'sinceMs', floor(extract(epoch from q.parked_at) * 1000), 'untilMs', null, 'by', q.parked_by, 'rate', null)
-  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'sinceMs', floor(extract(epoch from q.held_at) * 1000), 'untilMs', floor(extract(epoch from q.held_until) * 1000), 'by', null, 'rate', null)
-  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'sinceMs', null, 'untilMs', null, 'by', null, 'rate', q.rate)
+  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', null, 'by', q.paused_by, 'rate', null)
+  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
+  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
+  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', q.rate)
 end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
 
 -- cancel
@@ -596,10 +596,10 @@ update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), c
 left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
 request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
-  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'sinceMs', floor(extract(epoch from q.paused_at) * 1000), 'untilMs', null, 'by', q.paused_by, 'rate', null)
-  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'sinceMs', floor(extract(epoch from q.parked_at) * 1000), 'untilMs', null, 'by', q.parked_by, 'rate', null)
-  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'sinceMs', floor(extract(epoch from q.held_at) * 1000), 'untilMs', floor(extract(epoch from q.held_until) * 1000), 'by', null, 'rate', null)
-  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'sinceMs', null, 'untilMs', null, 'by', null, 'rate', q.rate)
+  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', null, 'by', q.paused_by, 'rate', null)
+  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
+  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
+  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', q.rate)
 end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
 
 -- prune keys

@@ -1,6 +1,7 @@
 // The mailbox: what the provider `inbox` stored, as it is read: a list with a search and a cursor, one mail with its attachments.
 
 import type { Executor } from '../db/executor.ts';
+import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import { checkId } from '../outbox/read.ts';
@@ -13,7 +14,7 @@ export type StoredLine = {
   readonly from: string;
   readonly recipients: readonly string[];
   readonly subject: string;
-  readonly storedAt: Date;
+  readonly storedAt: Moment;
   /** Of its source. */
   readonly bytes: number;
 };
@@ -37,7 +38,7 @@ export type StoredEmail = StoredLine & {
 
 export type StoredPage = { readonly mails: readonly StoredLine[]; readonly nextCursor: string | null };
 
-const lineColumns = `message_id as id, sender as "from", recipients, subject, stored_at as "storedAt", octet_length(source) as bytes`;
+const lineColumns = `message_id as id, sender as "from", recipients, subject, ${momentText('stored_at')} as "storedAt", octet_length(source) as bytes`;
 
 /** The number of the last mail of the page before, search text, rows. The bodies stay where they are. */
 export const listEmailsSql = `
@@ -63,12 +64,13 @@ export async function listEmails(db: Executor, query: MailboxQuery = {}): Promis
   const listed = { list: 'inbox', filter: { search } };
   const after = cursor === undefined ? null : placeOfCursor(cursor, listed);
   const values = [after, search ?? null, limit + 1];
-  const { rows } = await db.executeSql<StoredLine & { cursor: string }>(listEmailsSql, values);
+  type Row = Omit<StoredLine, 'storedAt'> & { readonly storedAt: string; readonly cursor: string };
+  const { rows } = await db.executeSql<Row>(listEmailsSql, values);
   const page = rows.slice(0, limit);
   const last = page.at(-1);
   const nextCursor = rows.length > limit && last ? cursorAfter(last.cursor, listed) : null;
   const mails = page.map(({ id, from, recipients, subject, storedAt, bytes }) => {
-    return { id, from, recipients, subject, storedAt, bytes };
+    return { id, from, recipients, subject, storedAt: momentOf(storedAt), bytes };
   });
   return { mails, nextCursor };
 }
@@ -83,9 +85,9 @@ export const showEmailSql = `
 
 /** @throws WaybillError `invalid_id`, `not_found` */
 export async function showEmail(db: Executor, id: string): Promise<StoredEmail> {
-  type Row = Omit<StoredEmail, 'headers'> & { readonly head: Buffer };
+  type Row = Omit<StoredEmail, 'headers' | 'storedAt'> & { readonly head: Buffer; readonly storedAt: string };
   const { head, ...email } = await one<Row>(db, showEmailSql, [id]);
-  return { ...email, headers: headersOf(head.toString()) };
+  return { ...email, storedAt: momentOf(email.storedAt), headers: headersOf(head.toString()) };
 }
 
 export const emailSourceSql = `select source from waybill.inbox_emails where message_id = $1`;

@@ -1,6 +1,7 @@
 // A page of the inbox: what stands around its content, and what a browser may do with it. No script, nothing from elsewhere.
 
 import { createHash } from 'node:crypto';
+import type { StoredLine } from '../email/mailbox.ts';
 import { markup, type Markup } from './markup.ts';
 
 const style = `
@@ -62,7 +63,8 @@ export function page(title: string, content: Markup): string {
 }
 
 /** To the second, in UTC. */
-export function time(at: Date): Markup {
+export function time(at: StoredLine['storedAt']): Markup {
+  if (typeof at === 'string') return markup`${at}`;
   const iso = at.toISOString();
   return markup`<time datetime="${iso}">${iso.slice(0, 19).replace('T', ' ')} UTC</time>`;
 }

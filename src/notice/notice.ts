@@ -3,7 +3,6 @@
 import { z } from 'zod';
 
 const text = z.string();
-const time = z.iso.datetime({ offset: true });
 
 const deadLetters = z.object({
   type: z.literal('waybill.dead_letters'),
@@ -24,7 +23,7 @@ const deadLetters = z.object({
 
 const queueParked = z.object({
   type: z.literal('waybill.queue_parked'),
-  data: z.object({ queues: z.array(z.object({ queue: text, since: time, reason: text.nullable() })) }),
+  data: z.object({ queues: z.array(z.object({ queue: text, since: text, reason: text.nullable() })) }),
 });
 
 const ticksSkipped = z.object({

@@ -3,6 +3,7 @@
 
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
+import { momentOf, momentText, textOfMoment } from '../db/moment.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Verification } from '../outbox/verify.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -33,7 +34,7 @@ export const parkedSql = `
   with fresh as (${tell(`
     select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues
      where parked_at is not null order by name`)})
-  select name as queue, parked_at as since, left(parked_reason, 10000) as reason from waybill.queues
+  select name as queue, ${momentText('parked_at')} as since, left(parked_reason, 10000) as reason from waybill.queues
    where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
    order by name`;
 
@@ -73,7 +74,7 @@ export function createWatch({ db, outboxOn, nudge }: WatchPorts): () => Promise<
 async function news(tx: Executor): Promise<Notice[]> {
   type Dead = NoticeOf<'waybill.dead_letters'>['groups'];
   type Skipped = NoticeOf<'waybill.ticks_skipped'>['jobs'];
-  type Parked = { queue: string; since: Date; reason: string | null };
+  type Parked = { queue: string; since: string; reason: string | null };
   const groups = (await tx.executeSql<Dead[number]>(deadSql, [noticeJobName, limit])).rows.map((group) => ({
     ...group,
     lastError: shown(group.lastError),
@@ -82,7 +83,9 @@ async function news(tx: Executor): Promise<Notice[]> {
   const jobs = (await tx.executeSql<Skipped[number]>(skippedSql, [limit])).rows;
   const sum = (all: readonly { count: number }[]): number =>
     all.reduce((total, { count }) => total + count, 0);
-  const queues = parked.map((one) => ({ ...one, since: one.since.toISOString(), reason: shown(one.reason) }));
+  const queues = parked.map(({ queue, since, reason }) => {
+    return { queue, since: textOfMoment(momentOf(since)), reason: shown(reason) };
+  });
   return [
     ...(groups.length > 0
       ? [{ type: 'waybill.dead_letters' as const, data: { count: sum(groups), groups } }]

@@ -2,7 +2,7 @@
 // and of each queue that is closed.
 
 import type { Executor } from '../db/executor.ts';
-import type { Milliseconds } from '../ports.ts';
+import { momentOf, momentText, textOfMoment, type Moment } from '../db/moment.ts';
 
 export type Wait = {
   readonly queue: string;
@@ -11,9 +11,9 @@ export type Wait = {
   /** The person's, or what the far side said. */
   readonly reason: string | null;
   /** Null for a rate. */
-  readonly since: Date | null;
+  readonly since: Moment | null;
   /** When it opens by itself, if that is known: a held queue's. */
-  readonly until: Date | null;
+  readonly until: Moment | null;
   /** The person, or the process that met the operator failure. */
   readonly by: string | null;
   /** Messages per second over the whole fleet, for a rate. */
@@ -21,8 +21,8 @@ export type Wait = {
 };
 
 type Told = Omit<Wait, 'since' | 'until'> & {
-  readonly sinceMs: Milliseconds | null;
-  readonly untilMs: Milliseconds | null;
+  readonly since: string | null;
+  readonly until: string | null;
 };
 
 const fact = (state: Wait['state'], facts: Record<string, string>): string => {
@@ -30,20 +30,19 @@ const fact = (state: Wait['state'], facts: Record<string, string>): string => {
     state: `'${state}'`,
     queue: 'q.name',
     reason: 'null',
-    sinceMs: 'null',
-    untilMs: 'null',
+    since: 'null',
+    until: 'null',
     by: 'null',
     rate: 'null',
   };
   const pairs = Object.entries({ ...all, ...facts }).map(([name, value]) => `'${name}', ${value}`);
   return `jsonb_build_object(${pairs.join(', ')})`;
 };
-const ms = (column: string): string => `floor(extract(epoch from ${column}) * 1000)`;
 
 const closure = `
-    when q.paused_at is not null then ${fact('paused', { reason: 'q.paused_reason', sinceMs: ms('q.paused_at'), by: 'q.paused_by' })}
-    when q.parked_at is not null then ${fact('parked', { reason: 'q.parked_reason', sinceMs: ms('q.parked_at'), by: 'q.parked_by' })}
-    when q.held_until > now() then ${fact('held', { reason: 'q.held_reason', sinceMs: ms('q.held_at'), untilMs: ms('q.held_until') })}`;
+    when q.paused_at is not null then ${fact('paused', { reason: 'q.paused_reason', since: momentText('q.paused_at'), by: 'q.paused_by' })}
+    when q.parked_at is not null then ${fact('parked', { reason: 'q.parked_reason', since: momentText('q.parked_at'), by: 'q.parked_by' })}
+    when q.held_until > now() then ${fact('held', { reason: 'q.held_reason', since: momentText('q.held_at'), until: momentText('q.held_until') })}`;
 
 /** An expression over a row of messages; null when nothing but its own time holds it back. */
 export const waitsFor = `(select case ${closure}
@@ -61,15 +60,13 @@ export async function closedQueues(db: Executor): Promise<Closed[]> {
   return rows.map(({ wait }) => waitOf(wait) as Closed);
 }
 
-export function waitOf({ sinceMs, untilMs, ...told }: Told): Wait {
-  return { ...told, since: dateOf(sinceMs), until: dateOf(untilMs) };
+export function waitOf(told: Told): Wait {
+  return { ...told, since: momentOf(told.since), until: momentOf(told.until) };
 }
-
-const dateOf = (at: Milliseconds | null): Date | null => (at === null ? null : new Date(at));
 
 /** `the queue email is parked since 2026-01-01T00:00:00.000Z because smtp: …` */
 export function waitLine({ queue, state, reason, since, until, rate }: Wait): string {
   if (state === 'rate') return `the queue ${queue} has a rate of ${rate} a second`;
-  const times = [since && ` since ${since.toISOString()}`, until && ` until ${until.toISOString()}`];
+  const times = [since && ` since ${textOfMoment(since)}`, until && ` until ${textOfMoment(until)}`];
   return `the queue ${queue} is ${state}${times.filter(Boolean).join('')}${reason ? ` because ${reason}` : ''}`;
 }

@@ -1,6 +1,7 @@
 // A process's own row: that it lives, what it is, what it does.
 
 import type { Executor } from '../db/executor.ts';
+import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { goneAfterSeconds } from '../metrics/gauges.ts';
 import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -89,7 +90,7 @@ export async function leave(db: Executor, id: string): Promise<void> {
 }
 
 export type ProcessSeen = ProcessRow & {
-  readonly startedAt: Date;
+  readonly startedAt: Moment;
   readonly heartbeatAgeSeconds: number;
   readonly queues: readonly string[];
   readonly state: ProcessState;
@@ -111,9 +112,10 @@ const silentAfterSeconds = 10;
 /** Everybody, the longest silent last. */
 export async function fleet(db: Executor): Promise<ProcessSeen[]> {
   const sql = `select id, role, host, pid, version, queues, slots, busy, busy as running, prefetched, settling, isolating,
-      started_at as "startedAt", age as "heartbeatAgeSeconds",
+      ${momentText('started_at')} as "startedAt", age as "heartbeatAgeSeconds",
       case when age <= ${silentAfterSeconds} then 'alive' when age <= ${goneAfterSeconds} then 'silent' else 'gone' end as state
     from (select *, extract(epoch from now() - heartbeat_at)::float8 as age from waybill.processes) p
    order by age, id`;
-  return (await db.executeSql<ProcessSeen>(sql)).rows;
+  type Row = Omit<ProcessSeen, 'startedAt'> & { readonly startedAt: string };
+  return (await db.executeSql<Row>(sql)).rows.map((row) => ({ ...row, startedAt: momentOf(row.startedAt) }));
 }

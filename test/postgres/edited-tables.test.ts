@@ -2,7 +2,6 @@
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readStats } from '../../src/outbox/stats.ts';
-import { fleet } from '../../src/process/heartbeat.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -38,12 +37,4 @@ it('books with more messages than an integer holds are counted', async () => {
     `insert into waybill.outbox_ledger (kind, recorded) values ('job', 5000000000)`,
   );
   expect((await readStats(database.db)).byStatus.delivered).toBe(5_000_000_000);
-});
-
-it('a process that a release before the check left with a start at infinity breaks no list of the fleet', async () => {
-  await database.db.executeSql('alter table waybill.processes drop constraint processes_times');
-  await database.db.executeSql(
-    `insert into waybill.processes (id, role, host, pid, version, started_at) values ('odd', 'jobs', 'h', 1, '', 'infinity')`,
-  );
-  expect(await fleet(database.db)).toMatchObject([{ id: 'odd', state: 'alive' }]);
 });

@@ -1,0 +1,100 @@
+// Times that Postgres holds and JavaScript does not, in every column that has one: written by SQL, or by a release before the check that refuses
+// them today. Each list is shown all the same.
+
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readCron } from '../../src/cron/overview.ts';
+import { listRuns } from '../../src/cron/history.ts';
+import { createZones } from '../../src/cron/zones.ts';
+import type { Executor } from '../../src/db/executor.ts';
+import { listEmails, showEmail } from '../../src/email/mailbox.ts';
+import type { Database } from '../../src/db/pool.ts';
+import { createWatch } from '../../src/notice/watch.ts';
+import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { listPage } from '../../src/inbox/list.ts';
+import { mailPage } from '../../src/inbox/mail.ts';
+import { listSuppressions } from '../../src/email/suppression.ts';
+import { listMessages, showMessage } from '../../src/outbox/read.ts';
+import { readStats, readUnsettled } from '../../src/outbox/stats.ts';
+import { listQueues } from '../../src/outbox/queues.ts';
+import { closedQueues, waitLine } from '../../src/outbox/waits.ts';
+import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { fleet } from '../../src/process/heartbeat.ts';
+import { readAdvice } from '../../src/scale/decisions.ts';
+import { fleetGauges } from '../../src/metrics/gauges.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+
+const id = '01900000-0000-7000-8000-000000000001';
+const rows = `
+  insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts) values ('${id}', 'job', 'n', 'q', '{}', 5);
+  insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome) values ('${id}', 1, now(), 'w', 'retried');
+  insert into waybill.outbox_notes (message_id, type, detail) values ('${id}', 'bounced', 'd');
+  insert into waybill.queues (name, paused_at, paused_by, paused_reason, parked_at, parked_by, parked_reason, probe_at, held_at, held_until, held_reason)
+    values ('q', now(), 'a', 'r', now(), 'b', 'r', now(), now(), now(), 'r');
+  insert into waybill.processes (id, role, host, pid, version) values ('p', 'jobs', 'h', 1, '1');
+  insert into waybill.cron_manifests (hash, jobs) values ('m', '[]');
+  insert into waybill.cron_jobs (name, manifest, definition, cursor_at, next_at)
+    values ('j', 'm', '{"name":"j","schedule":"0 * * * *","timeZone":"UTC","action":"a","args":{}}', now(), now());
+  insert into waybill.cron_runs (id, name, action, source, scheduled_at, manifest) values ('${id}', 'j', 'a', 'cron', now(), 'm');
+  insert into waybill.inbox_emails (message_id, sender, recipients, subject, source) values ('${id}', 'a@b.test', '{c@d.test}', 's', E'Subject: s\\r\\n\\r\\nt');
+  insert into waybill.autoscale (queue, recommended, exact, facts, state) values ('q', 1, 1, '{}', '{}');
+  insert into waybill.email_suppressions (address, reason) values ('a@b.test', 'bounced')`;
+
+const zones = createZones();
+const lists: Readonly<Record<string, (db: Executor) => Promise<unknown>>> = {
+  messages: (db) => listMessages(db),
+  message: (db) => showMessage(db, id),
+  stats: readStats,
+  unsettled: (db) => readUnsettled(db, 60_000),
+  queues: listQueues,
+  'closed queues': async (db) => (await closedQueues(db)).map(waitLine),
+  verify: verifyOutbox,
+  fleet,
+  cron: (db) => readCron(db, zones),
+  runs: (db) => listRuns(db),
+  suppressions: (db) => listSuppressions(db),
+  inbox: async (db) => listPage({ ...(await listEmails(db)), search: '', later: false } as never),
+  email: async (db) => mailPage(await showEmail(db, id)),
+  advice: readAdvice,
+  gauges: fleetGauges,
+  notices: (tx) => {
+    const db = {
+      ...tx,
+      transaction: (work: (inside: Executor) => unknown) => work(tx),
+    } as unknown as Database;
+    return createWatch({ db, outboxOn: createPostgresOutbox, nudge: () => undefined })();
+  },
+};
+
+let database: TestDatabase;
+let columns: { table: string; name: string }[];
+beforeAll(async () => {
+  database = await testDatabase();
+  for (const sql of rows.split(';')) await database.db.executeSql(sql);
+  const sql = `select attrelid::regclass::text as "table", attname as name from pg_attribute join pg_class c on c.oid = attrelid
+    where c.relnamespace = 'waybill'::regnamespace and c.relkind = 'r' and atttypid = 'timestamptz'::regtype order by 1, 2`;
+  columns = (await database.db.executeSql<{ table: string; name: string }>(sql)).rows;
+});
+afterAll(() => database.end());
+
+it.each(['infinity', '-infinity', '294276-12-31', '4000-01-01 BC'])('%s', async (time) => {
+  const broken: string[] = [];
+  for (const { table, name } of columns) {
+    for (const [list, read] of Object.entries(lists)) {
+      await database.db
+        .transaction(async (tx) => {
+          await tx.executeSql(`alter table ${table} disable trigger user`);
+          await tx.executeSql(`do $$ declare c text; begin
+            for c in select conname from pg_constraint where conrelid = '${table}'::regclass and contype = 'c' loop
+              execute 'alter table ${table} drop constraint ' || quote_ident(c); end loop; end $$`);
+          await tx.executeSql(`update ${table} set ${name} = '${time}'`);
+          JSON.stringify(await read(tx));
+          throw new Error('undo');
+        })
+        .catch(
+          (error: Error) =>
+            error.message !== 'undo' && broken.push(`${table}.${name} in ${list}: ${error.message}`),
+        );
+    }
+  }
+  expect(broken).toEqual([]);
+});
