@@ -55,7 +55,7 @@ beforeEach(() => forget());
 
 async function forget(): Promise<void> {
   await database.db.executeSql(
-    'truncate waybill.outbox_messages, waybill.outbox_ledger, shop_orders, shop_effects cascade',
+    'truncate waybill.outbox_begun, waybill.outbox_messages, waybill.outbox_ledger, shop_orders, shop_effects cascade',
   );
   await database.db.executeSql(
     `do $$ begin if to_regclass('pgboss.job') is not null then delete from pgboss.job; end if; end $$`,
@@ -151,9 +151,11 @@ describe.each([
       await check(whole);
       expect(whole.crashed).toBe(false);
       let points = 0;
+      let prefetched = 0; // stories in which the first life, or the second, had prefetched something and begun it
       for (; ; points++) {
         await forget();
         const story = await tell(points, side, shortcut);
+        prefetched += (await rows('select from waybill.outbox_begun')).length;
         try {
           await check(story);
         } catch (error) {
@@ -164,6 +166,7 @@ describe.each([
         if (!story.crashed) break;
       }
       expect(points).toBeGreaterThan(20);
+      expect(prefetched).toBeGreaterThan(0);
     },
   );
 });

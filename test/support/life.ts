@@ -59,7 +59,8 @@ export function startLife({ app, wire, workerId, slots: size, shortcut, began }:
   const outbox = createPostgresOutbox(db);
   const wake = createWake();
   const pace = createPace(size, leaseMs);
-  pace.delivered(40); // of deliveries under 4 ms, more than twice the slots may be in flight (test/pure/pace.test.ts)
+  // Short enough for some to be prefetched, and not under 4 ms for as long as a life is: then more than twice the slots may be in flight (test/pure/pace.test.ts).
+  pace.delivered(6);
   const slots = createSlots(size, { pace, wake, clock, onError: ignore });
   const never = new Promise<never>(ignore);
   const pause = (ms: number): Promise<void> =>
