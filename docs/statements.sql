@@ -422,11 +422,11 @@ with lapsed as (
   select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
    limit $1 for update skip locked),
-begun as (
+weighed as (
   select l.*, case when l.prefetched then not exists (select from waybill.outbox_begun b
           where b.worker = l.claimed_by and ('x' || right(l.id::text, 8))::bit(32)::int = any(b.ids)) else false end as unbegun from lapsed l),
 unsure as (
-  select claimed_by from begun where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
+  select claimed_by from weighed where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
 marked as (
   select id from waybill.outbox_begun b, unnest(b.ids) as id where b.worker = any(array(select claimed_by from unsure))),
 company as (
@@ -439,10 +439,10 @@ company as (
    where exists (select from unsure) and a.worker = any(array(select claimed_by from unsure))
      and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes')),
 judged as (
-  select b.*, case when b.attempts < b.max_attempts or b.unbegun then false
-              when b.prefetched is null or b.expirations > 0 then true
-              else not coalesce(b.claimed_by = any(array(select worker from company)), false) end as last
-    from begun b),
+  select w.*, case when w.attempts < w.max_attempts or w.unbegun then false
+              when w.prefetched is null or w.expirations > 0 then true
+              else not coalesce(w.claimed_by = any(array(select worker from company)), false) end as last
+    from weighed w),
 expired as (
   update waybill.outbox_messages m
      set status = case when j.last then 'dead' else 'failed' end,

@@ -41,7 +41,7 @@ function endedOf(row: Record<string, unknown>): Expired {
  */
 const company = `
   unsure as (
-    select claimed_by from begun where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
+    select claimed_by from weighed where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
   marked as (
     select id from waybill.outbox_begun b, unnest(b.ids) as id where b.worker = any(array(select claimed_by from unsure))),
   company as (
@@ -63,13 +63,13 @@ export const expireSql = `
     select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
      where ${inFlight} and ${guard('expire')} and ${lapsed}
      limit $1 for update skip locked),
-  begun as (
+  weighed as (
     select l.*, case when l.prefetched then not ${isMarkedSql('l')} else false end as unbegun from lapsed l),${company},
   judged as (
-    select b.*, case when b.attempts < b.max_attempts or b.unbegun then false
-                when b.prefetched is null or b.expirations > 0 then true
-                else not coalesce(b.claimed_by = any(array(select worker from company)), false) end as last
-      from begun b),
+    select w.*, case when w.attempts < w.max_attempts or w.unbegun then false
+                when w.prefetched is null or w.expirations > 0 then true
+                else not coalesce(w.claimed_by = any(array(select worker from company)), false) end as last
+      from weighed w),
   expired as (
     update waybill.outbox_messages m
        set status = case when j.last then 'dead' else 'failed' end,

@@ -18,7 +18,6 @@ it('an incomplete schema with queues of others is moved aside whole, told, and m
     await theirs.start();
     await theirs.createQueue('invoices');
     await theirs.send('invoices', { n: 1 });
-    await theirs.stop();
     await registerQueues(database.db, ['jobs']);
     await queue.install();
     await queue.ensure(['jobs']);
@@ -35,6 +34,7 @@ it('an incomplete schema with queues of others is moved aside whole, told, and m
     await queue.ensure(['jobs']);
     expect(await ask('select name from pgboss.queue')).toContainEqual({ name: 'jobs' });
   } finally {
+    await theirs.stop({ graceful: false });
     await queue.close();
     await database.end();
   }
