@@ -818,7 +818,7 @@ from unnest('{web,relay,email,jobs,scheduler}'::text[]) r;
 
 -- health: processes that stand still
 select id, role, case when (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') then '{}' else stalled end as stalled,
-      extract(epoch from now() - heartbeat_at)::float8 as "silentSeconds"
+      (date_part('epoch', now()) - date_part('epoch', heartbeat_at)) as "silentSeconds"
  from waybill.processes
 where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') or (stalled <> '{}' and heartbeat_at >= now() - interval '6 seconds') order by role, id limit 20;
 
@@ -958,7 +958,7 @@ on conflict (queue) do update set recommended = excluded.recommended, exact = ex
   state = excluded.state, decided_at = now();
 
 -- autoscale: read
-select queue, recommended, facts, decided_at as "decidedAt", extract(epoch from now() - decided_at)::float8 as "ageSeconds"
+select queue, recommended, facts, decided_at as "decidedAt", (date_part('epoch', now()) - date_part('epoch', decided_at)) as "ageSeconds"
 from waybill.autoscale order by queue;
 
 -- register queues

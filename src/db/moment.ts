@@ -8,6 +8,11 @@ export function momentText(column: string): string {
   return `to_json(${column}) #>> '{}'`;
 }
 
+/** Seconds since the moment in the column. Before 17, Postgres subtracts no infinite time, and the statement would fail for all rows. */
+export function secondsSince(column: string): string {
+  return `(date_part('epoch', now()) - date_part('epoch', ${column}))`;
+}
+
 const usual = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+)$/;
 
 /** What `momentText` gave. */

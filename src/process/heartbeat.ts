@@ -1,7 +1,7 @@
 // A process's own row: that it lives, what it is, what it does.
 
 import type { Executor } from '../db/executor.ts';
-import { momentOf, momentText, type Moment } from '../db/moment.ts';
+import { momentOf, momentText, secondsSince, type Moment } from '../db/moment.ts';
 import { goneAfterSeconds } from '../metrics/gauges.ts';
 import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -72,7 +72,7 @@ export type Standstill = {
 
 export const standstillsSql = `
   select id, role, case when ${isSilent} then '{}' else stalled end as stalled,
-         extract(epoch from now() - heartbeat_at)::float8 as "silentSeconds"
+         ${secondsSince('heartbeat_at')} as "silentSeconds"
     from waybill.processes
    where ${isSilent} or ${isStalled} order by role, id limit 20`;
 
@@ -114,7 +114,7 @@ export async function fleet(db: Executor): Promise<ProcessSeen[]> {
   const sql = `select id, role, host, pid, version, queues, slots, busy, busy as running, prefetched, settling, isolating,
       ${momentText('started_at')} as "startedAt", age as "heartbeatAgeSeconds",
       case when age <= ${silentAfterSeconds} then 'alive' when age <= ${goneAfterSeconds} then 'silent' else 'gone' end as state
-    from (select *, extract(epoch from now() - heartbeat_at)::float8 as age from waybill.processes) p
+    from (select *, ${secondsSince('heartbeat_at')} as age from waybill.processes) p
    order by age, id`;
   type Row = Omit<ProcessSeen, 'startedAt'> & { readonly startedAt: string };
   return (await db.executeSql<Row>(sql)).rows.map((row) => ({ ...row, startedAt: momentOf(row.startedAt) }));

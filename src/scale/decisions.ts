@@ -1,6 +1,7 @@
 // The decisions as rows: whoever has the turn decides for all queues, everybody reads.
 
 import type { Executor } from '../db/executor.ts';
+import { secondsSince } from '../db/moment.ts';
 import { advise, targetDrainSeconds, type AdviceState, type QueueLook } from './advice.ts';
 import { fit, nextCapacities, type Capacities, type Connections } from './connections.ts';
 import { connectionsSql, measureSql } from './measure.ts';
@@ -105,7 +106,7 @@ export type QueueAdvice = {
 };
 
 export const adviceSql = `
-  select queue, recommended, facts, decided_at as "decidedAt", extract(epoch from now() - decided_at)::float8 as "ageSeconds"
+  select queue, recommended, facts, decided_at as "decidedAt", ${secondsSince('decided_at')} as "ageSeconds"
     from waybill.autoscale order by queue`;
 
 /** What was decided last, of every queue. */

@@ -13,6 +13,11 @@ afterAll(() => database.end());
 it.each([
   `insert into waybill.cron_jobs (name, manifest, definition, cursor_at, next_at) values ('a', 'x', 'null', now(), now())`,
   `insert into waybill.cron_jobs (name, manifest, definition, cursor_at, next_at) values ('a', 'x', '"x"', now(), now())`,
+  `insert into waybill.cron_jobs (name, manifest, definition, cursor_at, next_at) values ('a', 'x', '{}', 'infinity', now())`,
+  `insert into waybill.cron_jobs (name, manifest, definition, cursor_at, next_at) values ('a', 'x', '{}', now(), '-infinity')`,
+  `insert into waybill.queue_permits (queue, n, free_at) values ('a', 1, 'infinity')`,
+  `insert into waybill.queue_permits (queue, n, slot_at) values ('a', 1, '-infinity')`,
+  `insert into waybill.autoscale (queue, recommended, exact, facts, state, decided_at) values ('q', 1, 1, '{}', '{}', 'infinity')`,
   `insert into waybill.cron_manifests (hash, jobs) values ('x', '"x"')`,
   `insert into waybill.cron_runs (id, name, action, source, scheduled_at, dispatched_at, manifest) values (gen_random_uuid(), 'n', 'a', 'cron', now(), 'infinity', 'x')`,
   `update waybill.queues set held_until = 'infinity'`,

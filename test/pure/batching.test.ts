@@ -63,8 +63,8 @@ const failure = (status: number, code?: string) =>
   new EmailError(`HTTP ${status}`, { provider: 'test', phase: 'answered', status, code });
 /** As a provider in a bundle, which has a copy of this package, makes it. */
 const copyOf = (error: EmailError): EmailError => {
-  const { message, name, ...facts } = error;
-  return Object.assign(new Error(message), facts, { name: 'EmailError' as const });
+  const { message, ...facts } = error;
+  return Object.assign(new Error(message), facts);
 };
 const classes: readonly (readonly [string, typeof copyOf])[] = [
   ['its own error', (error) => error],
