@@ -49,6 +49,11 @@ async function metrics(web: Running): Promise<string> {
   return (await fetch(`http://127.0.0.1:${portOf(web, 'web')}/metrics`)).text();
 }
 
+/** Figures of the database are read every two seconds at most. */
+async function shows(web: Running, line: string): Promise<void> {
+  await until(async () => (await metrics(web)).includes(line), { what: line });
+}
+
 describe('G8: a stall is seen, and heals or ends the process', { timeout: 180_000 }, () => {
   it('a locked table leaves no worker and no relay green; web tells, and stays in service; all heal', async () => {
     const web = await start('web');
@@ -78,7 +83,7 @@ describe('G8: a stall is seen, and heals or ends the process', { timeout: 180_00
       );
       expect(told.status).toBe(200);
       expect(fleetCheck(told)?.ok).toBe(false);
-      expect(await metrics(web)).toContain('waybill_processes_stalled{role="jobs"} 1');
+      await shows(web, 'waybill_processes_stalled{role="jobs"} 1');
     } finally {
       await client.end();
     }
@@ -102,10 +107,10 @@ describe('G8: a stall is seen, and heals or ends the process', { timeout: 180_00
       { what: 'the silence' },
     );
     expect(told).toContain(String(jobs.pid));
-    expect(await metrics(web)).toContain('waybill_processes_silent{role="jobs"} 1');
+    await shows(web, 'waybill_processes_silent{role="jobs"} 1');
     jobs.kill('SIGCONT');
     await until(async () => fleetCheck(await readyz(web, 'web'))?.ok, { what: 'the heartbeat' });
-    expect(await metrics(web)).toContain('waybill_processes_silent{role="jobs"} 0');
+    await shows(web, 'waybill_processes_silent{role="jobs"} 0');
   });
 
   it('a blocked event loop is killed; the message runs again elsewhere', async () => {
