@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 
-/** @param file in sql/, such as `0001_outbox.sql`. @returns its text, with `\n` between lines */
+/** @param file in sql/, such as `0001_messages.sql`. @returns its text, with `\n` between lines */
 export function migrationText(file: string): string {
   return readFileSync(new URL(`../../sql/${file}`, import.meta.url), 'utf8').replaceAll('\r\n', '\n');
 }

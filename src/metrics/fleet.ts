@@ -58,7 +58,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     const fresh = (await samplesOf(metrics)).flatMap((sample) => {
       const key = keyOf(sample);
       const before = flushed.get(key);
-      // How attempts ended is counted where it is settled (sql/0038_ends.sql): of these series only the zeroes are told.
+      // How attempts ended is counted where it is settled (sql/0005_audit.sql): of these series only the zeroes are told.
       const delta = sample.name === endsName ? 0 : sample.value - (before ?? 0);
       return delta > 0 || before === undefined ? [{ ...sample, key, delta }] : [];
     });

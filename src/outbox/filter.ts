@@ -154,7 +154,7 @@ export function whereOf(filter: MessageFilter): Where {
   return where;
 }
 
-/** The predicate of the partial index that holds these states alone. The rules of the table (sql/0022_checking.sql) make it true for them. */
+/** The predicate of the partial index that holds these states alone. The rules of the table (sql/0001_messages.sql) make it true for them. */
 function partialIndex(status: readonly Status[]): string[] {
   if (status.length !== 1) return [];
   if (status[0] === 'dead') return ['dead_at is not null'];

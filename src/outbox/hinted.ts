@@ -18,7 +18,7 @@ export type HintedClaim = {
 
 /**
  * Claims as a claim from a lane does (src/outbox/lane.ts), of whatever lanes these queues have: queues, limit, above, lease in ms, worker.
- * What it claims begins at once. A function of the database (sql/0035_claim_next.sql), for every session, whatever its settings.
+ * What it claims begins at once. A function of the database (sql/0010_claim_next.sql), for every session, whatever its settings.
  */
 export const claimNextSql = `
   select id, kind, name, queue, payload::text, attempts, max_attempts as most, claim_token as token, delivery_key as key, request_id as request,

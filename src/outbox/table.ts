@@ -42,22 +42,11 @@ function parse(tableName: string): { readonly schema?: string | undefined; reado
 
 /** The engine's migrations that make an outbox without a fleet. */
 const files = [
-  '0001_outbox.sql',
-  '0002_attempts.sql',
-  '0004_idempotency.sql',
-  '0007_queues.sql',
-  '0009_recording.sql',
-  '0010_rules.sql',
-  '0011_notes.sql',
-  '0015_counting.sql',
-  '0022_checking.sql',
-  '0024_search_path.sql',
-  '0027_flaws.sql',
-  '0029_replication.sql',
-  '0034_begun.sql',
-  '0038_ends.sql',
-  '0044_stacks.sql',
-  '0046_dead_cause.sql',
+  '0001_messages.sql',
+  '0002_keys.sql',
+  '0003_queues.sql',
+  '0004_attempts.sql',
+  '0005_audit.sql',
 ];
 
 /**
@@ -77,10 +66,12 @@ export function createPostgresOutboxSetupStatements(options: TableOptions = {}):
     made
       .filter((command) => !command.startsWith('create schema'))
       // Without a schema the table is found by the search_path: its functions must follow that too.
-      .filter((command) => schema !== undefined || !command.includes('set search_path'))
+      .map((command) => (schema === undefined ? command.replace(ownSearchPath, '') : command))
       .map((command) => named(ownNames(command, table)))
   );
 }
+
+const ownSearchPath = ' set search_path = pg_catalog, pg_temp';
 
 /** Indexes and constraints are named `outbox_…` without a schema; a second outbox in the same schema needs names of its own. */
 function ownNames(command: string, table: string): string {

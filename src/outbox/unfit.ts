@@ -1,4 +1,4 @@
-// Rows that break the rules of a message (sql/0027_flaws.sql): somebody wrote them past the trigger, or an older deploy did. Each ends `dead` with
+// Rows that break the rules of a message (sql/0001_messages.sql): somebody wrote them past the trigger, or an older deploy did. Each ends `dead` with
 // the rule as its reason, so that it concerns nobody but itself. They are looked for where a step failed on its data, or met one.
 
 import { sqlState } from '../db/diagnosis.ts';

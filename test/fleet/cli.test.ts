@@ -134,11 +134,13 @@ describe('migrate and release', () => {
     const pending = await waybill(['migrate', '--dry-run', '--json'], env);
     expect(pending.code).toBe(0);
     expect((JSON.parse(pending.stdout) as { pending: string[] }).pending).toContain(
-      'waybill/0001_outbox.sql',
+      'waybill/0001_messages.sql',
     );
     const first = await waybill(['release', '--json'], env);
     expect(first.code).toBe(0);
-    expect((JSON.parse(first.stdout) as { applied: string[] }).applied).toContain('waybill/0001_outbox.sql');
+    expect((JSON.parse(first.stdout) as { applied: string[] }).applied).toContain(
+      'waybill/0001_messages.sql',
+    );
     const again = await waybill(['release'], env);
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing to apply') as string });
     const { rows } = await empty.db.executeSql(`select to_regnamespace('pgboss') is not null as there`);

@@ -1,4 +1,4 @@
-// Rows beside the outbox that somebody edits by hand: what would make a list, the scheduler or the advice fail for all is refused (sql/0030_edited_tables.sql).
+// Rows beside the outbox that somebody edits by hand: what would make a list, the scheduler or the advice fail for all is refused.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readStats } from '../../src/outbox/stats.ts';

@@ -1,4 +1,4 @@
-// What no row may hold that somebody wrote by hand: the triggers of sql/0022_checking.sql, with the rules of sql/0027_flaws.sql. What the engine itself writes is held against the
+// What no row may hold that somebody wrote by hand: the trigger and the rules of sql/0001_messages.sql. What the engine itself writes is held against the
 // same rules in every test with a database (test/support/global.ts).
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

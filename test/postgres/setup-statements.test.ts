@@ -65,8 +65,8 @@ it('three outboxes in one database do not see one another', async () => {
 
 it('`waybill migrate` goes on from the statements of the standard name', async () => {
   const { applied } = await migrate(database.db, standardSources('nowhere/index.ts'));
-  expect(applied).not.toContain('waybill/0001_outbox.sql');
-  expect(applied).toContain('waybill/0003_fleet.sql');
+  expect(applied).not.toContain('waybill/0001_messages.sql');
+  expect(applied).toContain('waybill/0007_fleet.sql');
 });
 
 it.each([

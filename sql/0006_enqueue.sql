@@ -1,15 +1,31 @@
--- waybill.enqueue for roles that may record and nothing else. With the rights that it needed before (select and insert on the outbox) such a role
--- read every email, ran actions of the system and forged rows. Now it runs with the rights of its owner, and a role needs `usage` on the schema and
--- `execute` on the function. Its search_path is fixed: whatever the caller has in his, the names are Postgres's own and ours.
+-- waybill.enqueue: records a message from SQL, so that any language or trigger can do it in its own transaction (docs/sql.md). The checks are
+-- those of src/outbox/message.ts; what is wrong is raised with SQLSTATE 22023 and the code of docs/errors.md as its detail.
+-- There is no NOTIFY in it: the relay polls (WAYBILL_POLL_INTERVAL), and a NOTIFY would make the commits of all callers wait for one another.
+-- It runs with its owner's rights: a role that records needs `usage` on the schema, `execute` on the function, and no right on the tables. Its
+-- search_path is fixed: the names are Postgres's own and ours, whatever the caller has in his.
 
 -- What may be recorded from SQL. The owner changes it; the setting waybill.max_payload_bytes of a session can lower it, never raise it.
-create table if not exists waybill.enqueue_limits (
+create table waybill.enqueue_limits (
   one               boolean primary key default true check (one),
   max_payload_bytes int     not null default 262144 check (max_payload_bytes between 1 and 10485760)
 );
+
 insert into waybill.enqueue_limits default values on conflict do nothing;
 
-create or replace function waybill.outbox_check(kind text, name text, payload jsonb, queue text, delivery_key text,
+create function waybill.outbox_refuse(code text, problem text) returns void
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception 'waybill.enqueue: %', problem using errcode = '22023', detail = code, hint = 'docs/errors.md';
+end
+$$;
+
+-- UUIDv7: 48 bits of milliseconds, then the version and what is random in a version 4 (RFC 9562, section 5.7).
+create function waybill.outbox_new_id() returns uuid language sql volatile set search_path = pg_catalog, pg_temp as $$
+  select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '7' ||
+          substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
+$$;
+
+create function waybill.outbox_check(kind text, name text, payload jsonb, queue text, delivery_key text,
     available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text)
   returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -59,8 +75,9 @@ begin
 end
 $$;
 
--- Records a message of any kind, with the rights of whoever calls it.
-create or replace function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
+-- Records a message of any kind, with the caller's rights. Gives the message's id; when the delivery key is taken, the id of the message that
+-- has it, and then nothing is recorded.
+create function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
     available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid)
   returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
@@ -105,15 +122,15 @@ end
 $$;
 
 -- Any kind, for roles that were granted it: an action may be one that is for the system alone.
-create or replace function waybill.enqueue_any(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
+create function waybill.enqueue_any(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null)
   returns uuid language sql security definer set search_path = pg_catalog, pg_temp as $$
   select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 $$;
 
--- Jobs, events and emails. Listeners and actions for those alone who may call waybill.enqueue_any.
-create or replace function waybill.enqueue(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
+-- Jobs, events and emails. Listeners and actions only for roles that may call waybill.enqueue_any.
+create function waybill.enqueue(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null)
   returns uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -130,7 +147,7 @@ begin
 end
 $$;
 
--- They run with the owner's rights, so that nobody has them by default.
+-- By default only the owner may call them: they run with its rights.
 revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
 revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
 revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;

@@ -1,21 +1,22 @@
--- Cron: what the application schedules, who has loaded it, what is scheduled now, and what became of each tick.
+-- Cron: what the application schedules, which processes have loaded it, what is scheduled now, and how each tick ended.
 
--- A manifest is the list of an application's cron jobs, known by the hash of its content. `release` stages it; a process that has loaded
--- the same one makes it ready and active; the one that was active before is retired. Only the active one is scheduled.
+-- The list of an application's cron jobs, known by the hash of its content. `release` stages it. A process that has loaded the same one makes it
+-- ready and active, and retires the one before. Only the active one is scheduled.
 create table waybill.cron_manifests (
   hash         text        primary key,
   jobs         jsonb       not null,
   status       text        not null default 'staged',
-  staged_at    timestamptz not null default now(), -- again with each release: of those that run, the newest is active
+  staged_at    timestamptz not null default now(), -- again with each release: of the loaded ones, the newest is active
   ready_at     timestamptz,
   activated_at timestamptz,
   retired_at   timestamptz,
-  constraint cron_manifests_status check (status in ('staged', 'ready', 'active', 'retired'))
+  constraint cron_manifests_status check (status in ('staged', 'ready', 'active', 'retired')),
+  constraint cron_manifests_jobs check (jsonb_typeof(jobs) = 'array')
 );
 
 create unique index cron_manifests_active on waybill.cron_manifests (status) where status = 'active';
 
--- The processes that have loaded a manifest, and whether they deliver its ticks. Rows are renewed while the process lives.
+-- The processes that have loaded a manifest, and whether they deliver its ticks. A process renews its row while it lives.
 create table waybill.cron_loaded (
   process  text        primary key,
   manifest text        not null,
@@ -23,23 +24,24 @@ create table waybill.cron_loaded (
   seen_at  timestamptz not null default now()
 );
 
--- The jobs of the active manifest. Ticks up to the cursor were dealt with; whoever locks the row deals with those that are due.
+-- The jobs of the active manifest. Ticks up to the cursor are done; a scheduler that locks the row does those that are due.
 create table waybill.cron_jobs (
   name       text        primary key,
   manifest   text        not null,
   definition jsonb       not null,
   cursor_at  timestamptz not null,
   next_at    timestamptz not null,
-  constraint cron_jobs_times check (isfinite(cursor_at) and isfinite(next_at))
+  constraint cron_jobs_times check (isfinite(cursor_at) and isfinite(next_at)),
+  constraint cron_jobs_definition check (jsonb_typeof(definition) = 'object')
 );
 
--- The scheduler's: what is due, and how long nothing is.
+-- For the scheduler: what is due, and how long nothing is.
 create index cron_jobs_next on waybill.cron_jobs (next_at);
 
 -- Each tick has one row from its dispatch to its end.
 create table waybill.cron_runs (
   id            uuid        primary key, -- UUIDv7
-  name          text        not null,
+  name          text        not null,    -- of the cron job
   action        text        not null,
   source        text        not null,
   scheduled_at  timestamptz not null,
@@ -59,27 +61,33 @@ create table waybill.cron_runs (
   constraint cron_runs_status check (status in ('dispatched', 'succeeded', 'failed', 'skipped')),
   constraint cron_runs_finished check ((status = 'dispatched') = (finished_at is null)),
   constraint cron_runs_reason check ((status = 'skipped') = (reason is not null)),
-  constraint cron_runs_ticks check (skipped_ticks >= 0 and isfinite(scheduled_at))
+  constraint cron_runs_ticks check (skipped_ticks >= 0 and isfinite(scheduled_at)),
+  constraint cron_runs_times check (
+    isfinite(dispatched_at) and isfinite(coalesce(finished_at, dispatched_at))
+    and isfinite(coalesce(catch_up_from, dispatched_at)) and isfinite(coalesce(catch_up_to, dispatched_at)))
 );
 
--- Invariant G is this index: however many schedulers run, a tick is dispatched once. By hand, one may run as often as somebody asks.
+-- Invariant G is this index: however many schedulers run, a tick is dispatched once. By hand a job may run any number of times.
 create unique index cron_runs_tick on waybill.cron_runs (name, scheduled_at) where source = 'cron';
 -- A job's newest runs.
 create index cron_runs_of_job on waybill.cron_runs (name, id);
 -- The run of a message.
 create index cron_runs_message on waybill.cron_runs (message_id) where message_id is not null;
--- Those that are still going: for overlap, and for those that nobody will end.
+-- Runs that have not ended: for the overlap policy, and to find those whose message is gone.
 create index cron_runs_going on waybill.cron_runs (name) where status = 'dispatched';
+-- Ends that are not counted yet.
 create index cron_runs_untold on waybill.cron_runs (id) where not told and status <> 'dispatched';
 
--- A run ends with its message, in the same transaction, whoever ends that: a worker, the sweep, a person. The worker that delivers
--- writes a successful end itself, with the result; then nothing is left to do here.
-create function waybill.cron_end_run() returns trigger language plpgsql as $$
+-- A run ends with its message, in the same transaction, whether a worker, the sweep or a person ends it. The worker that delivers writes a
+-- successful end itself, with the result; then nothing is left to do here.
+create function waybill.cron_end_run() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if new.status = 'pending' then
+  if new.status is not distinct from old.status then
+    return null;
+  elsif new.status = 'pending' and old.status in ('dead', 'cancelled') then
     update waybill.cron_runs set status = 'dispatched', finished_at = null, reason = null, error = null, told = false
      where message_id = new.id and status in ('failed', 'skipped');
-  else
+  elsif new.status in ('delivered', 'dead', 'cancelled') then
     update waybill.cron_runs
        set status = case new.status when 'delivered' then 'succeeded' when 'dead' then 'failed' else 'skipped' end,
            finished_at = clock_timestamp(),
@@ -91,7 +99,7 @@ begin
 end
 $$;
 
-create trigger outbox_ends_run after update of status on waybill.outbox_messages
-  for each row when (new.kind = 'action' and new.status is distinct from old.status and (
-    new.status in ('delivered', 'dead', 'cancelled') or (new.status = 'pending' and old.status in ('dead', 'cancelled'))))
-  execute function waybill.cron_end_run();
+-- Postgres reads a trigger's condition anew for each statement that it may concern. So this one concerns only changes of the times of an end (an
+-- operator's retry clears them), not each claim; the rest of the condition stands in the function.
+create trigger outbox_ends_run after update of delivered_at, dead_at, cancelled_at on waybill.outbox_messages
+  for each row when (new.kind = 'action') execute function waybill.cron_end_run();

@@ -1,0 +1,132 @@
+-- The outbox. One row is one message, and the row is the only truth.
+-- Its states and the changes between them: src/outbox/transitions.ts, docs/states.md.
+
+create schema if not exists waybill;
+
+create table waybill.outbox_messages (
+  id             uuid        primary key, -- UUIDv7, made by the process that records: in order of time on every Postgres
+  kind           text        not null,    -- email, event, listener, job, action
+  name           text        not null,    -- of the job, the event, the action …
+  queue          text        not null,
+  payload        jsonb       not null,
+  status         text        not null default 'pending', -- pending, sending, failed, delivered, dead, cancelled
+  attempts       int         not null default 0,
+  expirations    int         not null default 0, -- attempts that ended with their lease: the worker died, perhaps of this message
+  max_attempts   int         not null,
+  priority       int         not null default 0, -- higher goes first
+  available_at   timestamptz not null default now(), -- due from then on; each retry moves it
+  relayed_at     timestamptz,             -- null: the message waits. Relay or claim sets it, a retry clears it
+
+  -- The claim. Set while the status is sending, null otherwise.
+  claim_token    uuid,                    -- who settles or extends must know it
+  claimed_by     text,                    -- the worker
+  claimed_at     timestamptz,
+  claimed_until  timestamptz,             -- end of the lease
+  -- True: the worker claimed the message before a slot was free; the attempt begins when outbox_begun names it. False: it began at once.
+  -- Null: nothing is known, and an expired lease counts as an attempt.
+  prefetched     boolean,
+
+  -- The end. At most one of the three times is set.
+  delivered_at   timestamptz,
+  dead_at        timestamptz,
+  cancelled_at   timestamptz,
+  -- recipient (its server refused it for good), permanent (no retry can help), exhausted (no attempts left), expired (the lease ran out in the
+  -- last attempt). Null: ended by hand.
+  dead_cause     text,
+  last_error     text,
+
+  -- Where it comes from.
+  delivery_key   text,                    -- the same kind, name and key are recorded once
+  parent_id      uuid,                    -- the message whose delivery recorded this one
+  request_id     text,
+  traceparent    text,                    -- W3C Trace Context
+  created_at     timestamptz not null default now(),
+
+  counted        boolean     not null default false, -- the audit counters have it (0005_audit.sql)
+  -- 0 when recorded, one more with each change. Who counts it up vouches for the row; any other write is checked (outbox_check_row).
+  revision       int         not null
+) with (
+  fillfactor = 70,                          -- room on the page for the row versions of claim and settle
+  autovacuum_vacuum_scale_factor = 0.02,
+  autovacuum_vacuum_insert_scale_factor = 0.05,
+  autovacuum_analyze_scale_factor = 0.05,
+  autovacuum_vacuum_cost_delay = 0
+);
+
+-- What waits: for relay and claim. Rows that are relayed, claimed or settled are not in it: its size is the backlog alone (invariant I).
+create index outbox_waiting on waybill.outbox_messages (queue, priority, available_at)
+  where relayed_at is null and cancelled_at is null;
+
+-- What was relayed or claimed and is not settled: for the sweep. The relay's limits and the slots of the fleet bound its size.
+-- Extending a lease touches none of its columns, so that stays a HOT update.
+create index outbox_in_flight on waybill.outbox_messages (relayed_at)
+  where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null;
+
+-- Dead letters: for the list, newest first, and for pruning.
+create index outbox_dead on waybill.outbox_messages (dead_at) where dead_at is not null;
+
+-- Cancelled messages: for counting and pruning.
+create index outbox_cancelled on waybill.outbox_messages (cancelled_at) where cancelled_at is not null;
+
+-- A delivery key is taken once. Dead and cancelled messages free theirs, so that the cause can be mended and the message enqueued anew.
+create unique index outbox_delivery_key on waybill.outbox_messages (kind, name, delivery_key)
+  where delivery_key is not null and dead_at is null and cancelled_at is null;
+
+-- The rules of a row. A CHECK would be read anew for each statement, a third of what one enqueue costs (npm run bench -- record). So the
+-- engine vouches for its own rows, and a trigger checks the others. A row can still come past the trigger: with a forged revision, or with
+-- triggers turned off. `waybill outbox verify` names such rows, and the relay sets them to dead with these words (src/outbox/unfit.ts).
+-- `return` binds the names when the function is made (Postgres 14), so that a caller's search_path changes nothing.
+create function waybill.outbox_flaw(m waybill.outbox_messages) returns text language sql immutable
+return case
+  when m.kind <> all ('{email,event,listener,job,action}') then format('unknown_kind: %L is no kind of message', left(m.kind, 80))
+  when m.name ~ '[[:cntrl:][:space:]]' or length(m.name) not between 1 and 200 then
+    'name_invalid: a name has 1 to 200 characters without spaces'
+  when m.queue !~ '^[A-Za-z0-9._-]{1,100}$' then
+    format('queue_invalid: the queue %L must have 1 to 100 letters, digits, ''.'', ''_'' or ''-''', left(m.queue, 80))
+  when m.priority not between -1000 and 1000 then format('priority_invalid: the priority %s is not from -1000 to 1000', m.priority)
+  when m.max_attempts not between 1 and 1000 then format('max_attempts_invalid: max_attempts is %s, not from 1 to 1000', m.max_attempts)
+  when m.attempts < 0 or m.attempts > m.max_attempts or m.expirations not between 0 and 1000000 then
+    format('attempts_invalid: %s attempts of %s, %s of them expired', m.attempts, m.max_attempts, m.expirations)
+  when m.delivery_key ~ '[[:cntrl:]]' or length(m.delivery_key) not between 1 and 255 then
+    'delivery_key_invalid: a delivery key has 1 to 255 printable characters'
+  when m.request_id ~ '[[:cntrl:]]' or length(m.request_id) not between 1 and 200 then
+    'request_id_invalid: a request id has 1 to 200 printable characters'
+  when m.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
+    'traceparent_invalid: a traceparent looks like 00-<32 hex digits>-<16 hex digits>-<2 hex digits>'
+  when m.revision not between 0 and 1000000000 then format('revision_invalid: the revision %s is not one that the engine counts', m.revision)
+  -- The engine sets every other time, near to now. A row whose time is far away would never be looked at again.
+  when m.available_at not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
+    or m.created_at not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
+    or not isfinite(coalesce(m.relayed_at, m.created_at)) or not isfinite(coalesce(m.claimed_at, m.created_at))
+    or not isfinite(coalesce(m.claimed_until, m.created_at)) or not isfinite(coalesce(m.delivered_at, m.created_at))
+    or not isfinite(coalesce(m.dead_at, m.created_at)) or not isfinite(coalesce(m.cancelled_at, m.created_at)) then
+    'invalid_time: every time must be finite, available_at and created_at not beyond the year 9999'
+  -- The times tell the state, with at most one end; a sending row has token, owner and deadline, no other row has any of them.
+  when num_nonnulls(m.claim_token, m.claimed_by, m.claimed_at, m.claimed_until) <> case m.status when 'sending' then 4 else 0 end
+    or num_nonnulls(m.delivered_at, m.dead_at, m.cancelled_at) > 1
+    or m.status <> case when m.delivered_at is not null then 'delivered' when m.dead_at is not null then 'dead'
+                        when m.cancelled_at is not null then 'cancelled'
+                        when m.claim_token is not null and m.relayed_at is not null then 'sending'
+                        when m.status = 'failed' then 'failed' else 'pending' end then
+    format('state_invalid: the columns of the row do not go with its status %L (docs/states.md)', left(m.status, 40))
+end;
+
+-- With a search_path of its own, as every function here: Postgres's names are meant, whatever the caller's search_path leads to.
+create function waybill.outbox_check_row() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  flaw text := waybill.outbox_flaw(new);
+begin
+  if flaw is not null then
+    raise exception 'the message % cannot be stored like this: %', new.id, flaw
+      using errcode = 'check_violation', constraint = 'outbox_rules', schema = 'waybill', table = 'outbox_messages', hint = 'docs/states.md';
+  end if;
+  new.revision := coalesce(new.revision, 0);
+  return new;
+end
+$$;
+
+create trigger outbox_recorded before insert on waybill.outbox_messages
+  for each row when (new.revision is distinct from 0) execute function waybill.outbox_check_row();
+
+create trigger outbox_changed after update on waybill.outbox_messages
+  for each row when (new.revision = old.revision) execute function waybill.outbox_check_row();
