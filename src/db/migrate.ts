@@ -26,7 +26,7 @@ export type MigrateOptions = {
 
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
-  /** Of docs/errors.md: `migration_failed`, `migration_changed`, `schema_newer`, `schema_not_ours` … */
+  /** Of docs/errors.md: `migration_failed`, `migration_changed`, `schema_newer`, `schema_older`, `schema_not_ours` … */
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -42,7 +42,8 @@ type File = {
 };
 
 const engineName = 'waybill';
-const isEngines = ({ id }: Pick<File, 'id'>): boolean => id.startsWith(`${engineName}/`);
+const isOfEngine = (id: string): boolean => id.startsWith(`${engineName}/`);
+const isEngines = ({ id }: File): boolean => isOfEngine(id);
 
 /** The engine's `sql/` and, beside the application's module, its own `sql/`. */
 export function standardSources(appModule: string): MigrationSource[] {
@@ -55,7 +56,7 @@ export function standardSources(appModule: string): MigrationSource[] {
  * Applies what is not applied yet: the engine's files all in one transaction, each of the application's in one of its own. Two runs at once: the
  * second waits, then finds nothing to do.
  * @throws MigrationError when the server or the schema cannot be Waybill's, when an applied file was changed, when the database knows files that
- * this version does not, or when a file fails
+ * this version does not (those of a newer one, or those before the first release), or when a file fails
  */
 export async function migrate(
   db: Database,
@@ -168,7 +169,7 @@ async function pendingOf(db: Executor, files: readonly File[]): Promise<Pending>
   refuse(schema.refusal);
   const applied = schema.hasMigrations ? await appliedFiles(db) : new Map<string, string>();
   const wantsEngine = files.some(isEngines);
-  if (wantsEngine && schema.relations.length > 0 && ![...applied.keys()].some((id) => isEngines({ id })))
+  if (wantsEngine && schema.relations.length > 0 && ![...applied.keys()].some(isOfEngine))
     refuse(unlisted(schema.relations));
   return { pending: unapplied(files, applied, schema), schema };
 }
@@ -188,6 +189,12 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>,
   const known = new Set(files.map((file) => file.id));
   const prefixes = new Set(files.map((file) => file.id.split('/')[0]));
   const foreign = [...applied.keys()].filter((id) => prefixes.has(id.split('/')[0]) && !known.has(id));
+  const older = ofOlderSchema(foreign, [...known].filter(isOfEngine));
+  if (older !== undefined)
+    throw new MigrationError(
+      'schema_older',
+      `the schema waybill of this database was made by an earlier version, with other migrations (${older}). This version starts with a new schema and does not convert that one. Nothing was changed. Let the earlier version deliver what waits, or export it; then drop the schema waybill in the way that docs/errors.md shows and release again, or use another database`,
+    );
   if (foreign.length > 0)
     throw new MigrationError(
       'schema_newer',
@@ -207,16 +214,22 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>,
 }
 
 /**
+ * Before the first release the engine had other files. One of them has a number that this version's files have too; files of a newer version have
+ * higher ones.
+ * @returns the first of them
+ */
+function ofOlderSchema(unknown: readonly string[], engine: readonly string[]): string | undefined {
+  const last = engine.toSorted().at(-1) ?? '';
+  return unknown.filter((id) => isOfEngine(id) && id < last).toSorted()[0];
+}
+
+/**
  * An engine's file that was not noted although a later one was: its row is gone, and to run it again would undo what came later. An outbox that
- * the setup statements made (createPostgresOutboxSetupStatements) has no fleet yet, and lacks files in between.
+ * the setup statements made (createPostgresOutboxSetupStatements) has no fleet yet, and may lack files in between.
  */
 function checkGaps(pending: readonly File[], applied: ReadonlyMap<string, string>, schema: Schema): void {
   if (!schema.relations.includes('processes')) return;
-  const last =
-    [...applied.keys()]
-      .filter((id) => isEngines({ id }))
-      .toSorted()
-      .at(-1) ?? '';
+  const last = [...applied.keys()].filter(isOfEngine).toSorted().at(-1) ?? '';
   const gone = pending.filter((file) => isEngines(file) && file.id < last).map(({ id }) => id);
   if (gone.length === 0) return;
   throw new MigrationError(
@@ -225,12 +238,19 @@ function checkGaps(pending: readonly File[], applied: ReadonlyMap<string, string
   );
 }
 
-/** The engine's migrations that the database does not have. One statement. */
-export async function missingMigrations(db: Executor): Promise<string[]> {
+/** What is wrong with the engine's migrations of the database, in a sentence without words of the server's. One statement. */
+export async function migrationsProblem(db: Executor): Promise<string | undefined> {
   const [engine] = standardSources('');
-  const sql = `select id from unnest($1::text[]) as id where id not in (select id from waybill.migrations)`;
   const ids = namesIn(engine!).map((name) => `${engine!.name}/${name}`);
-  return (await db.executeSql<{ id: string }>(sql, [ids])).rows.map(({ id }) => id);
+  const applied = (await db.executeSql<{ id: string }>(`select id from waybill.migrations`)).rows.map(
+    ({ id }) => id,
+  );
+  const missing = ids.filter((id) => !applied.includes(id));
+  const unknown = applied.filter((id) => !ids.includes(id));
+  const older = ofOlderSchema(unknown, ids);
+  if (older !== undefined)
+    return `made by an earlier version (${older}), which this one does not convert: \`waybill release\` says what to do`;
+  return missing.length > 0 ? `not applied: ${missing.join(', ')}: run \`waybill release\`` : undefined;
 }
 
 function namesIn({ dir }: MigrationSource): string[] {

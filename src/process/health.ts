@@ -2,7 +2,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
-import { missingMigrations } from '../db/migrate.ts';
+import { migrationsProblem } from '../db/migrate.ts';
 import { diagnose, type Condition } from '../db/diagnosis.ts';
 import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
@@ -71,9 +71,8 @@ async function databaseChecks({ db }: Host): Promise<Check[]> {
     const standing = await readStanding(db);
     const problem = readOnlyProblem(standing) ?? hiddenProblem(standing);
     const database = { name: 'database', ok: problem === undefined, ...(problem && { detail: problem }) };
-    const missing = await missingMigrations(db);
-    const detail = `not applied: ${missing.join(', ')}: run \`waybill release\``;
-    const schema = { name: 'schema', ok: missing.length === 0, ...(missing.length > 0 && { detail }) };
+    const detail = await migrationsProblem(db);
+    const schema = { name: 'schema', ok: detail === undefined, ...(detail !== undefined && { detail }) };
     return [database, schema];
   } catch (error) {
     const condition = diagnose(error)?.condition;

@@ -1,5 +1,5 @@
-// Times that Postgres holds and JavaScript does not, in every column that has one: written by SQL, or by a release before the check that refuses
-// them today. Each list is shown all the same.
+// Times that Postgres holds and JavaScript does not, in every column that has one: written by SQL, where a trigger was turned off or a check was
+// dropped. Each list is shown all the same.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readCron } from '../../src/cron/overview.ts';
@@ -82,15 +82,24 @@ afterAll(() => database.end());
 /** Ends in nothing, and goes on where the list was read. */
 class Read extends Error {}
 
-/** What the list says with this time in the column; undefined when a check that no row has escaped refuses it. */
+/** Dropped here, so that the time gets into the row. The scheduler relies on the others: cron_jobs_times, cron_runs_ticks. */
+const dropped = [
+  'autoscale_times',
+  'autoscale_turn_values',
+  'cron_runs_times',
+  'processes_times',
+  'queue_permits_times',
+  'queues_times',
+];
+
+/** What the list says with this time in the column; undefined when a check refuses it that is not dropped. */
 async function brokenBy(column: Column, time: string, read: (db: Executor) => Promise<unknown>) {
   const { table, name } = column;
   try {
     await database.db.transaction(async (tx) => {
       await tx.executeSql(`alter table ${table} disable trigger user`);
-      await tx.executeSql(`do $$ declare c text; begin
-        for c in select conname from pg_constraint where conrelid = '${table}'::regclass and contype = 'c' and not convalidated loop
-          execute 'alter table ${table} drop constraint ' || quote_ident(c); end loop; end $$`);
+      for (const constraint of dropped)
+        await tx.executeSql(`alter table ${table} drop constraint if exists ${constraint}`);
       await tx.executeSql(`update ${table} set ${name} = '${time}'`);
       JSON.stringify(await read(tx));
       throw new Read();

@@ -1,11 +1,11 @@
 // Migrations: each file once, in order, under a lock, its checksum kept.
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { migrate, standardSources, type MigrationSource } from '../../src/db/migrate.ts';
+import { migrate, migrationsProblem, standardSources, type MigrationSource } from '../../src/db/migrate.ts';
 import { openDatabase } from '../../src/db/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -247,6 +247,42 @@ describe('a schema that is not ours, or not as we left it', () => {
     });
     await sql(`delete from waybill.migrations`);
     await expect(engine()).rejects.toMatchObject({ code: 'schema_not_ours' });
+  });
+
+  test('a schema of an earlier version is refused and stays as it was, until it is dropped as docs/errors.md says', async () => {
+    await engine();
+    await sql(`select waybill.enqueue('job', 'water', '{}')`);
+    await sql(`delete from waybill.migrations where id like 'waybill/%'`);
+    const names = ['waybill/0001_outbox.sql', 'waybill/0010_rules.sql', 'waybill/0049_times.sql'];
+    for (const id of [...names, 'shop/0001_shop.sql'])
+      await database.db.executeSql(`insert into waybill.migrations (id, checksum) values ($1, 'old')`, [id]);
+    const noted = (): Promise<unknown> => sql('select id, checksum from waybill.migrations order by id');
+    const before = [await fingerprint(), await noted()];
+    const refused = {
+      code: 'schema_older',
+      message: expect.stringMatching(
+        /earlier version.*\(waybill\/0001_outbox\.sql\).*Nothing was changed.*drop the schema waybill/,
+      ) as string,
+    };
+    await expect(engine()).rejects.toMatchObject(refused);
+    await expect(
+      migrate(database.db, standardSources('app/index.ts'), { dryRun: true }),
+    ).rejects.toMatchObject(refused);
+    expect(await migrationsProblem(database.db)).toMatch(/earlier version \(waybill\/0001_outbox\.sql\)/);
+    expect([await fingerprint(), await noted()]).toEqual(before);
+    expect(await sql(`select name from waybill.outbox_messages`)).toMatchObject({
+      rows: [{ name: 'water' }],
+    });
+
+    const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
+    await sql(/```sql\n(begin;[^`]*)```/.exec(page)![1]!);
+    const { applied } = await engine();
+    expect(applied).toContain('waybill/0001_messages.sql');
+    expect(applied).not.toContain('app/0001_orders.sql');
+    expect(await sql(`select id from waybill.migrations where checksum = 'old'`)).toMatchObject({
+      rows: [{ id: 'shop/0001_shop.sql' }],
+    });
+    expect(await migrationsProblem(database.db)).toBeUndefined();
   });
 
   test('an index that takes longer than a statement of ours may is made', async () => {
