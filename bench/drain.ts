@@ -1,6 +1,7 @@
-// How fast a backlog is worked off: committed no-op messages, one worker process of each contender, and one relay of ours.
+// How fast a backlog is worked off: committed messages that do nothing, or work of users; the worker processes of each contender, and one relay
+// of ours.
 
-import type { Contender } from './contender.ts';
+import { fleet, type Contender, type Work } from './contender.ts';
 import { cpuMs, peakMb } from './cpu.ts';
 import { openField, type PeerName } from './field.ts';
 import { count, during } from './progress.ts';
@@ -8,8 +9,8 @@ import { alternate, median, summary, type Summary } from './rounds.ts';
 
 export type Drain = {
   readonly messages: number;
-  /** Messages a second, by contender, and how many messages that was measured with: fewer where more would take minutes. */
-  readonly perSecond: Readonly<Record<string, Summary & { readonly messages: number }>>;
+  /** Messages a second, by contender, and how many messages that was measured with: fewer where more would take minutes. `ms`: all of them. */
+  readonly perSecond: Readonly<Record<string, Summary & { readonly messages: number; readonly ms: number }>>;
   /** Median of the rounds' ratios: we to each peer. */
   readonly ratios: Readonly<Record<string, number>>;
   /** To the fastest of those on Postgres; null without one. */
@@ -25,19 +26,30 @@ export type Drain = {
 };
 
 export type DrainOptions = {
+  /** Default `noop`. */
+  readonly work?: Exclude<Work, 'action'>;
   readonly messages?: number;
   readonly rounds?: number;
   readonly peers?: readonly PeerName[] | undefined;
   readonly against?: string | undefined;
 };
 
+/** What takes each contender seconds; the fleet's whole drain takes some 100 ms. */
+const sizes = { noop: 50_000, jobs: 10_000, emails: 10_000, events: 5_000, fleet: 200 };
+
+/** Of a fleet in which every slot is always taken. Timers may be a little early. */
+const leastMs = (messages: number): number =>
+  Math.ceil(messages / (fleet.processes * fleet.slots)) * fleet.waitMs * 0.95;
+
 export async function drain({
-  messages = 50_000,
+  work = 'noop',
+  messages = sizes[work],
   rounds = 5,
   peers,
   against,
 }: DrainOptions = {}): Promise<Drain> {
-  const field = await openField({ against, ...(peers && { peers }) });
+  const name = work === 'noop' ? 'drain' : `work-${work}`;
+  const field = await openField({ work, against, ...(peers && { peers }) });
   const { revision } = field;
   const cpu = new Map<string, { processes: number; postgres: number }[]>();
   const sizeOf = ({ atMost = messages }: Contender): number => Math.min(messages, atMost);
@@ -52,6 +64,10 @@ export async function drain({
     await contender.fill(size);
     const before = [cpuMs(contender.pids()), cpuMs([field.postmaster])] as const;
     const ms = await contender.drain(size, true);
+    if (work === 'fleet' && ms < leastMs(size))
+      throw new Error(
+        `${contender.name} took ${ms} ms: its processes had more than ${fleet.slots} jobs at a time`,
+      );
     const each = (after: number, from: number): number => ((after - from) * 1_000) / size;
     const used = {
       processes: each(cpuMs(contender.pids()), before[0]),
@@ -64,9 +80,9 @@ export async function drain({
   try {
     const all = [field.ours, ...(revision ? [revision] : []), ...field.peers];
     for (const contender of all)
-      await field.attempt(contender, () => during(`drain: ${contender.name} warms up`, warmUp(contender)));
+      await field.attempt(contender, () => during(`${name}: ${contender.name} warms up`, warmUp(contender)));
     const measured = await alternate(all, rounds, async (contender, round) => {
-      const what = `drain, round ${round + 1} of ${rounds}: ${contender.name}, ${count(sizeOf(contender))} messages`;
+      const what = `${name}, round ${round + 1} of ${rounds}: ${contender.name}, ${count(sizeOf(contender))} messages`;
       return (await field.attempt(contender, () => during(what, measure(contender)))) ?? Number.NaN;
     });
     const contenders = all.filter(({ name }) => !(name in field.leftOut));
@@ -99,7 +115,10 @@ function compared(
   const toRevision = ratios.find(([name]) => name === revision)?.[1];
   return {
     perSecond: Object.fromEntries(
-      rates.map(([name, its, size]) => [name, { messages: size, ...summary(its) }]),
+      rates.map(([name, its, size]) => [
+        name,
+        { messages: size, ms: (size / median(its)) * 1_000, ...summary(its) },
+      ]),
     ),
     ratios: Object.fromEntries(ratios),
     ratioToFastestPeer: onPostgres.length > 0 ? Math.min(...onPostgres) : null,

@@ -6,18 +6,19 @@ import pg from 'pg';
 import { freePort } from '../dev/free-port.ts';
 import { startPostgres } from '../dev/postgres.ts';
 import { startChild } from './child.ts';
-import type { Contender } from './contender.ts';
+import type { Contender, Work } from './contender.ts';
 import { peer } from './peer.ts';
 import { tell } from './progress.ts';
 import { checkOut } from './revision.ts';
-import { waybill, type Ours, type Role } from './waybill.ts';
+import { waybill, type Ours } from './waybill.ts';
+import type { Role } from './work.ts';
 
 export type Field = {
   readonly ours: Ours;
   /** The earlier commit, if one was asked for. */
   readonly revision: Contender | undefined;
   readonly peers: readonly Contender[];
-  /** Why, of each peer that was asked for and is not measured: it is not installed, or it failed. */
+  /** Why, of each peer that was asked for and is not measured: it is not installed, or it failed. With the work of users, both are errors. */
   readonly leftOut: Readonly<Record<string, string>>;
   /** Gives what it measures. A peer that fails is left out from then on: nothing is given; what fails of ours is thrown. */
   attempt<T>(contender: Contender, measure: () => Promise<T>): Promise<T | undefined>;
@@ -33,6 +34,8 @@ export type FieldOptions = {
   /** Peers to measure; default: all that are installed. */
   readonly peers?: readonly PeerName[];
   readonly roles?: readonly Role[];
+  /** Default `noop`. */
+  readonly work?: Work;
   readonly settings?: Readonly<Record<string, string>>;
 };
 
@@ -41,14 +44,20 @@ type Spec = {
   /** Statements that empty it. */
   readonly clear: readonly string[];
   readonly atMost?: number;
+  /** Its process can do the work of users, not only `noop`. */
+  readonly works?: true;
 };
 
 /** Of a peer that settles some 2,000 a second: ten seconds of it say as much as half a minute. */
 const few = 20_000;
 
 const specs = {
-  'pg-boss': { package: 'pg-boss', clear: ['truncate pgboss.job'] },
-  'graphile-worker': { package: 'graphile-worker', clear: ['truncate graphile_worker._private_jobs'] },
+  'pg-boss': { package: 'pg-boss', clear: ['truncate pgboss.job'], works: true },
+  'graphile-worker': {
+    package: 'graphile-worker',
+    clear: ['truncate graphile_worker._private_jobs'],
+    works: true,
+  },
   bullmq: { package: 'bullmq', clear: [] },
   'bullmq-postgres': { package: 'bullmq', clear: ['truncate bullmq.job cascade'], atMost: few },
   dbos: { package: '@dbos-inc/dbos-sdk', clear: ['truncate dbos.workflow_status cascade'], atMost: few },
@@ -56,6 +65,8 @@ const specs = {
 
 export type PeerName = keyof typeof specs;
 export const peerNames = Object.keys(specs) as readonly PeerName[];
+
+const canDo = (name: PeerName, work: Work): boolean => work === 'noop' || 'works' in specs[name];
 
 const isInstalled = (name: string): boolean =>
   ['.', '..'].some((folder) => existsSync(new URL(`${folder}/node_modules/${name}`, import.meta.url)));
@@ -74,21 +85,23 @@ export async function openField({
   roles,
   against,
   settings = {},
+  work = 'noop',
 }: FieldOptions = {}): Promise<Field> {
-  const checkedOut = against === undefined ? undefined : checkOut(against);
-  const server = await startPostgres({ persistent: false, settings });
   const databaseOf = (name: string): string => `bench_${name.replaceAll('-', '_')}`;
   const url = (name: string): string => server.url(databaseOf(name));
   const leftOut: Record<string, string> = {};
   function leaveOut(name: string, why: string): void {
+    if (work !== 'noop') throw new Error(`${name} cannot be measured: ${why}`);
     leftOut[name] = why;
     tell(`${name} is left out: ${why}`);
   }
-  const names = (wanted ?? peerNames).filter((name) => {
-    const missing = whatIsMissing(name);
-    if (missing !== undefined) leaveOut(name, `${missing} is not installed`);
+  const names = (wanted ?? peerNames.filter((name) => canDo(name, work))).filter((name) => {
+    const missing = whatIsMissing(name, work);
+    if (missing !== undefined) leaveOut(name, missing);
     return missing === undefined;
   });
+  const checkedOut = against === undefined ? undefined : await checkOut(against, work);
+  const server = await startPostgres({ persistent: false, settings });
   const admin = new pg.Client({ connectionString: server.url() });
   await admin.connect();
   for (const name of ['waybill', ...(checkedOut ? ['revision'] : []), ...names])
@@ -107,9 +120,9 @@ export async function openField({
       env['REDIS_PORT'] = String(port);
     }
     const { clear, atMost }: Spec = specs[name];
-    peers.push(peer({ name, url: url(name), env, clear, atMost }));
+    peers.push(peer({ name, url: url(name), env, clear, atMost, work }));
   }
-  const ours = await waybill(url('waybill'), roles);
+  const ours = await waybill(url('waybill'), { work, roles });
   const revision = await checkedOut?.open(url('revision'));
   return {
     ours,
@@ -138,8 +151,9 @@ export async function openField({
   };
 }
 
-function whatIsMissing(name: PeerName): string | undefined {
+function whatIsMissing(name: PeerName, work: Work): string | undefined {
   const { package: its } = specs[name];
-  if (!isInstalled(its)) return its;
-  return name === 'bullmq' && !hasRedis() ? 'redis-server' : undefined;
+  if (!canDo(name, work)) return `it has no benchmark of ${work}`;
+  if (!isInstalled(its)) return `${its} is not installed`;
+  return name === 'bullmq' && !hasRedis() ? 'redis-server is not installed' : undefined;
 }

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { residentMb } from './cpu.ts';
 import { openField } from './field.ts';
-import type { Role } from './waybill.ts';
+import type { Role } from './work.ts';
 
 const roles: readonly Role[] = ['relay', 'jobs', 'email', 'scheduler', 'web', 'all'];
 

@@ -1,19 +1,29 @@
-// npm run bench -- [drain] [latency] [flat] [record] [scale] [idle] [cron] [email] [metrics] [memory]
+// npm run bench -- [drain] [latency] [work-jobs] [work-emails] [work-events] [work-action] [work-fleet]
+//   [flat] [record] [scale] [idle] [cron] [email] [metrics] [memory]
 //   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--full] [--json]
 // Without names: all but memory, in sizes that take some minutes; memory takes an hour, or --minutes. --full takes the sizes of the issue; drain
-// has them anyway. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency): those alone, or
-// none of them with an empty list. --against (drain, latency): also an earlier commit of ours, in alternating rounds.
+// has them anyway. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency, work-…): those
+// alone, or none of them with an empty list. --against (the same): also an earlier commit of ours, in alternating rounds.
+//
+// drain and latency measure messages that do nothing. work-… measure what users do, beside pg-boss and graphile-worker with the same work:
+//   work-jobs    a drain of jobs that write a row each
+//   work-emails  a drain of emails through the provider `log`
+//   work-events  a drain of events with two listeners that write a row each; its messages are the events
+//   work-action  milliseconds from the commit of the example's action to the start of its email, its listener and its job, at rest
+//   work-fleet   a drain of 200 jobs that wait for 50 ms each, in four processes with 25 jobs at a time: 100 ms at best
+// There, a contender whose figure is missing is an error.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { steps } from './contender.ts';
 import { cron } from './cron.ts';
 import { drain } from './drain.ts';
 import { email } from './email.ts';
 import { peerNames, type PeerName } from './field.ts';
 import { flat } from './flat.ts';
 import { idle } from './idle.ts';
-import { latency } from './latency.ts';
+import { action, latency } from './latency.ts';
 import { memory } from './memory.ts';
 import { metrics } from './metrics.ts';
 import { tell } from './progress.ts';
@@ -51,9 +61,16 @@ const long = 'memory';
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
+const beside = { ...messages, ...rounds, peers, against };
+
 const parts: Readonly<Record<string, () => Promise<object>>> = {
-  drain: () => drain({ ...messages, ...rounds, peers, against }),
-  latency: () => latency({ ...messages, ...rounds, peers, against }),
+  drain: () => drain(beside),
+  latency: () => latency(beside),
+  'work-jobs': () => drain({ work: 'jobs', ...beside }),
+  'work-emails': () => drain({ work: 'emails', ...beside }),
+  'work-events': () => drain({ work: 'events', ...beside }),
+  'work-action': () => action(beside),
+  'work-fleet': () => drain({ work: 'fleet', ...beside }),
   flat: () => flat({ ...(full ? fullFlat : {}), ...rounds }),
   record: () => withWorld((world) => record(world, Number(values.rounds ?? 21))),
   scale: () =>
@@ -64,6 +81,21 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
     withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
   metrics: () => metrics({ ...messages, ...rounds }),
   [long]: () => memory(number('minutes')),
+};
+
+/** What stands above the tables of drain and work-…. */
+const legends: Readonly<Record<string, string>> = {
+  perSecond:
+    'messages a second: median of the rounds, lowest and highest as parts of it; ms: the median for all messages',
+  ratios: 'our rate to theirs, round by round: above 1, ours is the faster',
+  cpu: 'microseconds of processor time for each message',
+  peakMb: 'megabytes that each of our processes held at most',
+  ...Object.fromEntries(
+    steps.map((step) => [
+      step,
+      `milliseconds from the commit of the action to the start of the ${step}; oursToThis, of p50: below 1, ours is the lower`,
+    ]),
+  ),
 };
 
 const unknown = asked.find((name) => !(name in parts));
@@ -96,11 +128,13 @@ function installPeers(): void {
 
 /** Figures as tables; the raw rounds are for --json. */
 function print(name: string, figures: object): void {
+  const legend = (key: string): string =>
+    key in legends && /^(drain|work-)/.test(name) ? `${key} (${legends[key]})` : key;
   console.log(`\n${name}`);
   for (const [key, value] of Object.entries(figures).filter(([each]) => each !== 'rounds')) {
     if (typeof value !== 'object' || value === null) console.log(`  ${key}: ${shown(value)}`);
     else if (Object.keys(value).length > 0) {
-      console.log(`  ${key}`);
+      console.log(`  ${legend(key)}`);
       console.table(tableOf(value as object));
     }
   }
@@ -119,5 +153,7 @@ function tableOf(value: object): object {
 
 function shown(value: unknown): string | number {
   if (Array.isArray(value)) return value.map(shown).join(' … ');
+  if (typeof value === 'object' && value !== null && 'median' in value && 'spread' in value)
+    return `${shown(value.median)} (spread ${shown(value.spread)})`;
   return typeof value === 'number' ? Number(value.toPrecision(4)) : String(value);
 }

@@ -9,7 +9,7 @@ import { noop } from './app.ts';
 import { residentMb } from './cpu.ts';
 import { openField } from './field.ts';
 import { tell } from './progress.ts';
-import type { Role } from './waybill.ts';
+import type { Role } from './work.ts';
 
 const roles: readonly Role[] = ['scheduler', 'relay', 'email', 'jobs'];
 

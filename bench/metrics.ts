@@ -26,7 +26,7 @@ export async function metrics({ messages = 50_000, rounds = 6 }: { messages?: nu
     const costs = variants.map((): Cost[] => []);
     const rates = await alternate([0, 1], rounds, async (i) => {
       const { name, preloads, counts } = variants[i]!;
-      const ours = await waybill(server.url(`bench_${name}`), ['relay', 'jobs'], preloads);
+      const ours = await waybill(server.url(`bench_${name}`), { preloads });
       try {
         await ours.fill(messages / 2);
         await ours.drain(messages / 2, true); // warm

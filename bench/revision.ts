@@ -5,17 +5,27 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { Contender } from './contender.ts';
+import type { Contender, Work } from './contender.ts';
 import { tell } from './progress.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const git = (...args: string[]): string =>
   execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
 
-export type Revision = { readonly name: string; open(url: string): Promise<Contender>; remove(): void };
+export type Revision = {
+  readonly name: string;
+  open(url: string): Promise<Contender>;
+  remove(): void;
+};
 
-/** @throws when git does not know the revision */
-export function checkOut(revision: string): Revision {
+/** Its bench/waybill.ts. Before there were works, the second argument was something else. */
+type Its = {
+  readonly works?: readonly string[];
+  waybill(url: string, options?: { readonly work: Work }): Promise<Contender>;
+};
+
+/** @throws when git does not know the revision, or that commit had no benchmark of the work */
+export async function checkOut(revision: string, work: Work): Promise<Revision> {
   const commit = git('rev-parse', '--verify', '--short', `${revision}^{commit}`);
   const dir = join(mkdtempSync(join(tmpdir(), 'waybill-revision-')), commit);
   git('worktree', 'add', '--detach', dir, commit);
@@ -26,14 +36,14 @@ export function checkOut(revision: string): Revision {
   };
   process.once('exit', remove);
   provideModules(dir);
+  const its = (await import(pathToFileURL(join(dir, 'bench/waybill.ts')).href)) as Its;
+  if (!(its.works ?? ['noop']).includes(work)) throw new Error(`${commit} has no benchmark of ${work} yet`);
   return {
     name: commit,
     remove,
     async open(url) {
-      const module = (await import(pathToFileURL(join(dir, 'bench/waybill.ts')).href)) as {
-        waybill(url: string): Promise<Contender>;
-      };
-      return { ...(await module.waybill(url)), name: commit };
+      const contender = await (work === 'noop' ? its.waybill(url) : its.waybill(url, { work }));
+      return { ...contender, name: commit };
     },
   };
 }

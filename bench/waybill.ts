@@ -1,52 +1,60 @@
 // Ourselves as a contender, as deployed: a relay and a worker process with their defaults, metrics and log on. While messages are put in,
 // the queue is paused, as a person would pause it.
 
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { createActionRunner } from '../src/action/run.ts';
 import { migrate, standardSources } from '../src/db/migrate.ts';
 import { openDatabase, type Database } from '../src/db/pool.ts';
 import { byIndexAlone } from '../src/db/prepared.ts';
-import type { Transaction } from '../src/db/transaction.ts';
-import { jobMessages } from '../src/define/messages.ts';
-import { enqueueJob } from '../src/define/recorder.ts';
-import { placeOf } from '../src/outbox/hint.ts';
+import { createRegistry } from '../src/define/registry.ts';
+import { createOutboxJobDispatcher, createPostgresOutbox } from '../src/index.ts';
 import { createNudge } from '../src/outbox/nudge.ts';
-import { createPostgresOutbox } from '../src/outbox/postgres.ts';
-import { createTelling } from '../src/outbox/telling.ts';
 import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
-import { noop, tell } from './app.ts';
+import { inFlight, waiting } from '../src/outbox/waiting.ts';
+import app, { noop, now, placeOrder, tellAction } from './app.ts';
 import { startChild, type Child } from './child.ts';
-import type { Contender } from './contender.ts';
-
-export type Role = 'relay' | 'jobs' | 'email' | 'scheduler' | 'web' | 'all';
+import { rowsOf, steps, type Contender, type Step, type Work } from './contender.ts';
+import { setups, tables, type Role } from './work.ts';
 
 export type Ours = Contender & {
   readonly db: Database;
   start(role: Role, env?: Readonly<Record<string, string>>): Promise<Child>;
 };
 
+/** For a later commit, which asks what this one can be measured at. */
+export const works: readonly string[] = Object.keys(setups);
+
+/** Nobody waits longer for a drain. */
+const patienceMs = 300_000;
+
 const openSql = `
-  select from waybill.outbox_messages where relayed_at is null and cancelled_at is null and available_at <= now()
-  union all
-  select from waybill.outbox_messages
-   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null limit 1`;
+  select from (
+    (select from waybill.outbox_messages where ${waiting()} and available_at <= now() order by queue, priority, available_at limit 1)
+    union all
+    (select from waybill.outbox_messages where ${inFlight()} order by relayed_at limit 1)) left_over`;
 
 const deliveredSql = 'select from waybill.outbox_messages where id = $1 and delivered_at is not null';
 
-/**
- * @param roles processes to start with
- * @param preloads modules that they load before their own
- */
-export async function waybill(
-  url: string,
-  roles: readonly Role[] = ['relay', 'jobs'],
-  preloads: readonly string[] = [],
-): Promise<Ours> {
+export type WaybillOptions = {
+  readonly work?: Work;
+  /** Processes to start with; default: those that the work needs. */
+  readonly roles?: readonly Role[] | undefined;
+  /** Modules that they load before their own. */
+  readonly preloads?: readonly string[];
+};
+
+export async function waybill(url: string, options: WaybillOptions = {}): Promise<Ours> {
+  const { work = 'noop', preloads = [] } = options;
+  const { queue, put, env: its = {}, ...setup } = setups[work];
+  const { roles = setup.roles } = options;
   const db = openDatabase({ url, max: 8, applicationName: 'bench', onIdleError: () => undefined });
   await migrate(db, standardSources('bench/app.ts'));
-  await db.executeSql('create table if not exists began (message_id uuid, ms float8)');
+  for (const table of tables.split(';')) await db.executeSql(table);
   const children: Child[] = [];
   async function start(role: Role, env: Readonly<Record<string, string>> = {}): Promise<Child> {
-    const all = { DATABASE_URL: url, WAYBILL_APP: 'bench/app.ts', ...env };
+    const all = { DATABASE_URL: url, WAYBILL_APP: 'bench/app.ts', ...its, ...env };
     const profile = process.env['BENCH_PROFILE'];
     const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
     for (const module of ['tsx', ...preloads]) flags.push('--import', module);
@@ -56,7 +64,6 @@ export async function waybill(
     return child;
   }
   for (const role of roles) await start(role);
-  const outbox = createPostgresOutbox(db);
 
   // A session that keeps its plans: to plan these each time was a fortieth of what a drain costs Postgres, and peers count in their own process.
   const watch = await db.connect();
@@ -66,70 +73,125 @@ export async function waybill(
   const isOpen = (): Promise<boolean> => isTrue('open', openSql);
   const isDelivered = (id: string): Promise<boolean> => isTrue('delivered', deliveredSql, [id]);
 
+  const rest = async (ms: number): Promise<void> => {
+    for (const child of children) child.check();
+    await sleep(ms);
+  };
+
+  /** What was drained has an end, and its handlers have done their work. */
+  async function check(messages: number): Promise<void> {
+    const dead = 'select name, last_error from waybill.outbox_messages where dead_at is not null limit 1';
+    const { rows } = await db.executeSql(dead);
+    if (rows.length > 0) throw new Error(`a message is dead: ${JSON.stringify(rows[0])}`);
+    const sql = 'select count(*)::int as n from written';
+    const written = (await db.executeSql<{ n: number }>(sql)).rows[0]!.n;
+    const wanted = rowsOf(work) * messages;
+    if (written !== wanted) throw new Error(`handlers wrote ${written} rows instead of ${wanted}`);
+  }
+
+  const nudge = createNudge(db, (error) => console.error(error));
+  let committedAt = Number.NaN;
+  const runner = createActionRunner({
+    db: {
+      async transaction(body, begin, rider) {
+        const result = await db.transaction(body, begin, rider);
+        committedAt = now();
+        return result;
+      },
+    },
+    registry: createRegistry(app),
+    outboxOn: (tx) => createPostgresOutbox(tx),
+    emailFrom: null,
+    log: pino({ level: 'silent' }),
+    nudge,
+  });
+  const invoker = { type: 'system', source: 'admin' } as const;
+
+  /** Runs an action. Gives the id that it answers, and when its commit was answered. */
+  async function run({ name }: { readonly name: string }, args: object): Promise<readonly [string, number]> {
+    const id = (await runner.run(name, args, { invoker, requestId: 'bench' })) as string;
+    return [id, committedAt];
+  }
+
   return {
     name: 'waybill',
     db,
     start,
     async fill(messages) {
-      await db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in']);
+      await db.executeSql(pauseSql, [queue, 'bench', 'messages are put in']);
       for (let i = 0; i < messages; i += 1_000) {
-        const payloads = Array.from({ length: Math.min(1_000, messages - i) }, () => ({ payload: {} }));
-        await outbox.enqueue(await jobMessages(noop, payloads));
+        const numbers = Array.from({ length: Math.min(1_000, messages - i) }, (_, j) => i + j);
+        await db.transaction((tx) => put(createPostgresOutbox(tx), numbers));
       }
     },
     async fillLater(messages) {
       const availableAt = new Date(Date.now() + 86_400_000);
+      const payloads = Array.from({ length: 1_000 }, () => ({ payload: {}, availableAt }));
       for (let i = 0; i < messages; i += 1_000)
-        await outbox.enqueue(
-          await jobMessages(
-            noop,
-            Array.from({ length: 1_000 }, () => ({ payload: {}, availableAt })),
-          ),
-        );
+        await createOutboxJobDispatcher(createPostgresOutbox(db)).dispatchMany(noop, payloads);
     },
     async drain(messages, all) {
       // The message after which the drain has its number: one row to look at, while the whole is at work.
-      const sql = `select id from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = 'jobs'
+      const sql = `select id from waybill.outbox_messages where ${waiting()} and queue = $2
         and priority = 0 and available_at <= now() order by available_at offset $1 limit 1`;
-      const [last] = (await db.executeSql<{ id: string }>(sql, [all ? messages - 1 : messages])).rows;
+      const place = all ? messages - 1 : messages;
+      const [last] = (await db.executeSql<{ id: string }>(sql, [place, queue])).rows;
       const began = performance.now();
-      await db.executeSql(resumeSql, ['jobs']);
-      const rest = async (ms: number): Promise<void> => {
-        for (const child of children) child.check();
-        await sleep(ms);
+      await db.executeSql(resumeSql, [queue]);
+      const patient = async (ms: number): Promise<void> => {
+        if (performance.now() - began > patienceMs)
+          throw new Error(`${messages} messages are not settled after ${patienceMs / 1_000} s`);
+        await rest(ms);
       };
-      while (!(await isDelivered(last!.id))) await rest(10);
-      while (all && (await isOpen())) await rest(5);
-      return performance.now() - began;
+      const often = work === 'fleet' ? 2 : 10; // its drain takes little more than 100 ms
+      while (!(await isDelivered(last!.id))) await patient(often);
+      while (all && (await isOpen())) await patient(Math.min(often, 5));
+      const ms = performance.now() - began;
+      if (work !== 'noop') await check(messages);
+      return ms;
     },
     async latency(messages) {
-      const nudge = createNudge(db, (error) => console.error(error));
       await db.executeSql('truncate began');
       const committed = new Map<string, number>();
       for (let i = 0; i < messages; i++) {
-        const telling = createTelling(nudge); // as an action does it (src/action/run.ts)
-        const record = async (tx: Transaction) => ({
-          ...(await enqueueJob(createPostgresOutbox(tx), tell, {})),
-          recorded: new Set([placeOf({ queue: 'jobs' })]),
-        });
-        const { id, recorded } = await db.transaction(record, undefined, telling);
-        committed.set(id, performance.timeOrigin + performance.now());
-        telling.tell(recorded);
+        committed.set(...(await run(tellAction, {})));
         await sleep(20 + (i % 7));
       }
-      while (await isOpen()) await sleep(50);
+      while (await isOpen()) await rest(50);
       const { rows } = await db.executeSql<{ message_id: string; ms: number }>('select * from began');
-      return rows.flatMap(({ message_id, ms }) =>
-        committed.has(message_id) ? [ms - committed.get(message_id)!] : [],
+      const began = new Map(rows.map(({ message_id, ms }) => [message_id, ms]));
+      return [...committed].map(([id, at]) => since(at, began.get(id), `the job ${id}`));
+    },
+    async action(actions) {
+      await db.executeSql('truncate order_began');
+      const committed = new Map<string, number>();
+      for (let i = 0; i < actions; i++) {
+        committed.set(...(await run(placeOrder, { orderId: randomUUID() })));
+        await sleep(20);
+        while (await isOpen()) await rest(5);
+        await sleep(10 + (i % 7)); // at rest again, and in step with nothing
+      }
+      const { rows } = await db.executeSql<{ order_id: string; step: Step; ms: number }>(
+        'select * from order_began',
       );
+      const began = new Map(rows.map(({ order_id, step, ms }) => [`${step} ${order_id}`, ms]));
+      return Object.fromEntries(
+        steps.map((step) => [
+          step,
+          [...committed].map(([id, at]) =>
+            since(at, began.get(`${step} ${id}`), `the ${step} of the order ${id}`),
+          ),
+        ]),
+      ) as Record<Step, number[]>;
     },
     async clear() {
-      await db.executeSql(pauseSql, ['jobs', 'bench', 'cleared']);
+      await db.executeSql(pauseSql, [queue, 'bench', 'cleared']);
       await sleep(1_500); // what was claimed ahead is settled
-      const truncate = 'truncate waybill.outbox_messages, waybill.outbox_ledger cascade'; // counts a million rows, which takes its time
+      const truncate = 'truncate waybill.outbox_messages, waybill.outbox_audit cascade'; // counts a million rows, which takes its time
       await db.transaction((tx) => tx.executeSql(truncate), 'begin; set local statement_timeout = 0');
-      await db.executeSql(`delete from pgboss.job where name = 'jobs'`);
-      await db.executeSql(resumeSql, ['jobs']);
+      await db.executeSql('delete from pgboss.job where name = $1', [queue]);
+      await db.executeSql('truncate written');
+      await db.executeSql(resumeSql, [queue]);
     },
     pids: () => children.map((child) => child.pid),
     async end() {
@@ -138,4 +200,10 @@ export async function waybill(
       await db.end();
     },
   };
+}
+
+/** @throws when it never began */
+function since(committed: number, began: number | undefined, what: string): number {
+  if (began === undefined) throw new Error(`${what} did not begin`);
+  return began - committed;
 }

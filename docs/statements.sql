@@ -28,136 +28,219 @@ with quickly as (select set_config('synchronous_commit', 'off', true))
 insert into waybill.outbox_begun (worker, part, ids) select $1, $2, $3::int[] from quickly
 on conflict (worker, part) do update set ids = excluded.ids, at = now();
 
--- claim by id
-with found as (
-  select id, kind, counted, (attempts + 1) < max_attempts as may_wait from waybill.outbox_messages
-   where id = any($4::text::uuid[]) and status = any ('{pending,failed}') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now())))
-     and ($5::text is null or queue = any($5::text::text[])) and ($6::text is null or kind = any($6::text::text[]))
-     and ($7::text is null or (expirations > 1 or (expirations > 0 and (attempts + 1) >= max_attempts)) = $7::text::boolean)
-   limit $1 for update skip locked),
-due as (
-  select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8::int as begins from found) f
-   where begins or may_wait),
-entered as (
-  insert into waybill.outbox_ledger (kind, recorded)
-  select kind, count(*) from due where not counted group by kind)
-update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
-       claimed_at = now(), claimed_until = now() + ($2 * interval '1 millisecond'),
-       relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = case when $8::int is null then null else m.id <> all(array(select id from due where begins)) end,
-       revision = m.revision + 1
- where m.id = any(array(select id from due))
-returning m.id::text as id, m.kind, m.name, m.queue, m.payload::text as payload, m.attempts::text as attempts,
+-- claim
+with due as (
+  select ctid, attempts, max_attempts from waybill.outbox_messages
+   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
+     and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
+   order by available_at limit $1 for update skip locked),
+chosen as (
+  select ctid, begins from (
+    select ctid, (attempts + 1) < max_attempts as may_wait, $6::int8 is null or row_number() over () <= $6::int8 as begins from due) d
+   where begins or may_wait)
+update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
+ where m.ctid = any(array(select ctid from chosen))
+returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
           m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-          m.traceparent, (date_part('epoch', m.created_at) * 1000000)::int8::text as created, m.priority::text as priority, m.prefetched::text as prefetched, (m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)))::text as probe;
+          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
+          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
 
--- claim what is due
+-- claim of some
+with due as (
+  select ctid, attempts, max_attempts from waybill.outbox_messages
+   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
+     and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now())) and case when ($8::text is null or kind = any($8::text::text[])) and ($9::text is null or id = any($9::text::uuid[])) then true end
+   order by available_at limit $1 for update skip locked),
+chosen as (
+  select ctid, begins from (
+    select ctid, (attempts + 1) < max_attempts as may_wait, $6::int8 is null or row_number() over () <= $6::int8 as begins from due) d
+   where begins or may_wait)
+update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
+ where m.ctid = any(array(select ctid from chosen))
+returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
+          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
+          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
+          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+
+-- claim a suspect
+with chosen as (
+  select ctid, id, queue from waybill.outbox_messages
+   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and available_at <= now() and queue = $1 and attempts < max_attempts and status = any ('{pending,failed}') and not exists (select from waybill.queues where name = $1 and (paused_at is not null or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
+   order by available_at limit 1 for update skip locked)
+update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
+ where m.ctid = any(array(select ctid from chosen))
+returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
+          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
+          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
+          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+
+-- claim a probe
 with recursive
-lane as (
-  (select queue, priority from waybill.outbox_messages
-    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+place as (
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = $1 order by priority desc limit 1)
   union all
-  select next.queue, next.priority from lane cross join lateral (
+  select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
-     order by w.queue desc, w.priority desc limit 1) next),
-waiting as (
-  select found.id, lane.priority, found.available_at, found.kind, found.counted
-    from lane cross join lateral (
-      select id, available_at, kind, counted from waybill.outbox_messages
-       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and available_at <= now() and case when status = any ('{pending,failed}') and attempts < max_attempts and ($5::text is null or kind = any($5::text::text[])) and ($6::text is null or (expirations > 1 or (expirations > 0 and (attempts + 1) >= max_attempts)) = $6::text::boolean) then true end
-       order by available_at limit $1 for update skip locked) found
-   where ($4::text is null or lane.queue = any($4::text::text[])) and lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))),
-relayed as (
-  select id, priority, available_at, kind, counted from waybill.outbox_messages
-   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
-     and status = any ('{pending,failed}') and attempts < max_attempts and available_at <= now() and (queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) or id = any(array(select probe_message from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_until > now()))) and ($4::text is null or queue = any($4::text::text[])) and ($5::text is null or kind = any($5::text::text[]))
-     and ($6::text is null or (expirations > 1 or (expirations > 0 and (attempts + 1) >= max_attempts)) = $6::text::boolean)
-   limit $1 for update skip locked),
-due as (
-  select id, kind, counted from (select * from waiting union all select * from relayed) both_
-   order by priority desc, available_at limit $1),
-entered as (
-  insert into waybill.outbox_ledger (kind, recorded)
-  select kind, count(*) from due where not counted group by kind)
-update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
-       claimed_at = now(), claimed_until = now() + ($2 * interval '1 millisecond'),
-       relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = null,
-       revision = m.revision + 1
- where m.id = any(array(select id from due))
-returning m.id::text as id, m.kind, m.name, m.queue, m.payload::text as payload, m.attempts::text as attempts,
+     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and w.queue = place.queue and w.priority < place.priority
+     order by w.priority desc limit 1) next),
+ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
+and not exists (select from waybill.outbox_messages p
+                 where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now())) for update skip locked),
+other as (
+  select w.ctid, w.id, w.queue
+    from ready join place on place.queue = ready.name cross join lateral (
+      select ctid, id, queue from waybill.outbox_messages
+       where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now() and id <> all(ready.probed)
+       order by available_at limit 1 for update skip locked) w
+   order by place.priority desc limit 1),
+again as (select * from (
+  select w.ctid, w.id, w.queue
+    from ready join place on place.queue = ready.name cross join lateral (
+      select ctid, id, queue from waybill.outbox_messages
+       where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now()
+       order by available_at limit 1 for update skip locked) w
+   order by place.priority desc limit 1) a where not exists (select from other)),
+chosen as (select ctid, id, queue from other union all select ctid, id, queue from again),
+entitled as (
+  update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
+update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
+ where m.ctid = any(array(select ctid from chosen))
+returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
           m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-          m.traceparent, (date_part('epoch', m.created_at) * 1000000)::int8::text as created, m.priority::text as priority, m.prefetched::text as prefetched, (m.id = any(array(select probe_message from waybill.queues where parked_at is not null and probe_message is not null)))::text as probe;
+          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
+          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
 
--- jobs among
-select id, name from waybill.outbox_messages where id = any($1::uuid[]) and kind = 'job' and name = any($2);
+-- claim a suspect as the probe
+with recursive
+place as (
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = $1 order by priority desc limit 1)
+  union all
+  select next.queue, next.priority from place cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and w.queue = place.queue and w.priority < place.priority
+     order by w.priority desc limit 1) next),
+ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
+and not exists (select from waybill.outbox_messages p
+                 where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now())) for update skip locked),
+chosen as (select s.* from ready cross join lateral (
+  select ctid, id, queue from waybill.outbox_messages
+   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and available_at <= now() and queue = ready.name and attempts < max_attempts and status = any ('{pending,failed}')
+   order by available_at limit 1 for update skip locked) s),
+entitled as (
+  update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
+update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
+ where m.ctid = any(array(select ctid from chosen))
+returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
+          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
+          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
+          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+
+-- due
+with recursive
+place as (
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from place cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
+     order by w.queue desc, w.priority desc limit 1) next),
+ready as materialized (
+  select queue, priority from place
+   where ($1::text is null or queue = any($1::text::text[])) and 
+(select true from waybill.outbox_messages
+  where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now()
+  order by available_at desc limit 1) is not null),
+apart as materialized (
+  select distinct queue from waybill.outbox_messages
+   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and attempts < max_attempts and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
+select queue, priority::text as priority, 'f' as suspects, 'f' as probe from ready where queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+union all
+select queue, '0', 't', 'f' from apart where queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+union all
+select q.name, '0', case when q.name = any(array(select queue from ready)) then 'f' else 't' end, 't'
+  from waybill.queues q
+ where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
+and not exists (select from waybill.outbox_messages p
+                 where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now()));
+
+-- count what is due
+with recursive
+place as (
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
+  union all
+  select next.queue, next.priority from place cross join lateral (
+    select w.queue, w.priority from waybill.outbox_messages w
+     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
+     order by w.queue desc, w.priority desc limit 1) next)
+select place.queue, place.priority, n.due
+  from place cross join lateral (
+    select count(*)::int as due from (
+      select from waybill.outbox_messages p
+       where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and p.relayed_at is null and p.delivered_at is null and p.dead_at is null and p.cancelled_at is null and p.status = any ('{pending,failed}') and p.attempts < p.max_attempts and p.expirations < 2
+       order by p.available_at desc limit $1) w) n
+ where place.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) and n.due > 0;
+
+-- lock queues
+select name from waybill.queues where name = any($1::text[]) order by name for update skip locked;
 
 -- settle
 with g as (
   select * from unnest($1::text::uuid[], $2::text::uuid[], $3::text::text[], $4::text::text[], $5::text::float8[], $6::text::bool[],
                        $7::text::text[], $8::text::text[])
     as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
-settled as (
-  update waybill.outbox_messages m
-     set status = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'dead'
-                       when g.ended <> 'released' then g.ended
-                       when m.attempts <= 1 then 'pending' else 'failed' end,
-         attempts = m.attempts - case when g.ended = 'released' then 1 else 0 end,
-         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
-         delivered_at = case when g.ended = 'delivered' then now() end,
-         dead_at = case when g.ended = 'dead' or (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() end, dead_cause = case when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'exhausted' else g.cause end,
-         relayed_at = case when (g.ended = any ('{failed,released}') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then null else m.relayed_at end,
-         available_at = case when (g.ended = any ('{failed,released}') and not (g.ended = 'failed' and m.attempts >= m.max_attempts)) then now() + (g.delay_ms * interval '1 millisecond') else m.available_at end,
-         last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, prefetched = null,
-         revision = m.revision + 1
-    from g
-   where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status = any ('{sending}')
-  returning m.id, m.kind, m.queue, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = case when g.ended = 'delivered' then 'delivered' when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'dead' when g.ended = 'dead' then 'dead' when g.ended = 'released' then case when m.attempts <= 1 then 'pending' else 'failed' end else 'failed' end, delivered_at = case when g.ended = 'delivered' then now() when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.delivered_at when g.ended = 'dead' then m.delivered_at when g.ended = 'released' then m.delivered_at else m.delivered_at end, last_error = case when g.ended = 'delivered' then null when (g.ended = 'failed' and m.attempts >= m.max_attempts) then coalesce(g.error, m.last_error) when g.ended = 'dead' then coalesce(g.error, m.last_error) when g.ended = 'released' then coalesce(g.error, m.last_error) else coalesce(g.error, m.last_error) end, dead_at = case when g.ended = 'delivered' then m.dead_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() when g.ended = 'dead' then now() when g.ended = 'released' then m.dead_at else m.dead_at end, dead_cause = case when g.ended = 'delivered' then m.dead_cause when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'exhausted' when g.ended = 'dead' then g.cause when g.ended = 'released' then m.dead_cause else m.dead_cause end, relayed_at = case when g.ended = 'delivered' then m.relayed_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.relayed_at when g.ended = 'dead' then m.relayed_at when g.ended = 'released' then null else null end, available_at = case when g.ended = 'delivered' then m.available_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.available_at when g.ended = 'dead' then m.available_at when g.ended = 'released' then (now() + (g.delay_ms * interval '1 millisecond')) else (now() + (g.delay_ms * interval '1 millisecond')) end, attempts = case when g.ended = 'delivered' then m.attempts when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.attempts when g.ended = 'dead' then m.attempts when g.ended = 'released' then m.attempts - 1 else m.attempts end, ends = m.ends + 1
+   from g where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status = any ('{sending}')
+  returning m.id, m.kind, m.queue, m.ends, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end, count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
   select o.id, o.attempts, o.claimed_at, o.claimed_by,
          case when s.ambiguous and s.status <> 'dead' then 'ambiguous' when s.ended = 'released' then 'released'
               when s.status = 'dead' then 'dead' else 'retried' end, s.error, s.stack
-    from settled s join waybill.outbox_messages o on o.id = s.id
-   where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
+    from ended s join waybill.outbox_messages o on o.id = s.id
+   where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null))
+select id::text as id, status, seconds::text as seconds from ended;
+
+-- settle what is delivered
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+   where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
+  returning m.id, m.kind, m.queue, m.ends, 'delivered' as status, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select id::text as id, status, seconds::text as seconds from ended;
+
+-- settle what is delivered, of several claims
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+   where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status = any ('{sending}')
+  returning m.id, m.kind, m.queue, m.ends, 'delivered' as status, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select id::text as id, status, seconds::text as seconds from ended;
+
+-- settle what is delivered, with messages and notes
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+   where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
+  returning m.id, m.kind, m.queue, m.ends, 'delivered' as status, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
 added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($9::text::uuid[], $10::text::text[], $11::text::text[], $12::text::text[], $13::text::jsonb[], $14::text::int[], $15::text::int[], $16::text::timestamptz[], $17::text::text[], $18::text::uuid[], $19::text::text[], $20::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join settled s on s.id = n.parent_id),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($3::text::uuid[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::jsonb[], $8::text::int[], $9::text::int[], $10::text::timestamptz[], $11::text::text[], $12::text::uuid[], $13::text::text[], $14::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent) join ended s on s.id = n.parent_id),
 noted as (
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
   select r.message_id, r.type, r.recipient, r.detail, r.reference
-    from jsonb_to_recordset($21::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
-  detail pg_catalog.text, reference pg_catalog.text) join settled s on s.id = r.message_id),
-ended as (
-  insert into waybill.outbox_ends (kind, queue, outcome, n)
-  select kind, queue, case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end, count(*) from settled group by 1, 2, 3)
-select id::text as id, status, seconds::text as seconds from settled;
-
--- settle plain ends
-with settled as (
-update waybill.outbox_messages m
-   set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
-       delivered_at = now(), last_error = null, revision = m.revision + 1
- where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
-returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
-ended as (
-  insert into waybill.outbox_ends (kind, queue, outcome, n)
-  select kind, queue, 'delivered', count(*) from settled group by 1, 2, 3)
-select id::text as id, seconds::text as seconds from settled;
-
--- settle plain ends of several claims
-with settled as (
-update waybill.outbox_messages m
-   set status = 'delivered', claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
-       delivered_at = now(), last_error = null, revision = m.revision + 1
- where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status = any ('{sending}')
-returning m.id, m.kind, m.queue, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
-ended as (
-  insert into waybill.outbox_ends (kind, queue, outcome, n)
-  select kind, queue, 'delivered', count(*) from settled group by 1, 2, 3)
-select id::text as id, seconds::text as seconds from settled;
+    from jsonb_to_recordset($15::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
+  detail pg_catalog.text, reference pg_catalog.text) join ended s on s.id = r.message_id)
+select id::text as id, status, seconds::text as seconds from ended;
 
 -- store in the inbox
 insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
@@ -283,139 +366,28 @@ with held as (
   select m.id from unnest($1::text::uuid[], $2::text::uuid[]) as g(id, token)
     join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
    where m.id = any($1::text::uuid[]) for update of m skip locked)
-update waybill.outbox_messages m set claimed_until = now() + ($3 * interval '1 millisecond'),
-       prefetched = case when m.prefetched then false else m.prefetched end, revision = m.revision + 1
+update waybill.outbox_messages m set revision = m.revision + 1, claimed_until = (now() + ($3 * interval '1 millisecond')), prefetched = case when m.prefetched then false else m.prefetched end
   from held where m.id = held.id
 returning m.id::text as id;
 
--- take due
-with recursive
-lane as (
-  (select queue, priority from waybill.outbox_messages
-    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
-  union all
-  select next.queue, next.priority from lane cross join lateral (
-    select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
-     order by w.queue desc, w.priority desc limit 1) next),
-found as (
-  select w.id, lane.queue, row_number() over (partition by lane.queue order by lane.priority desc, w.available_at) as place
-    from lane cross join lateral (
-      select id, available_at from waybill.outbox_messages
-       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and available_at <= now()
-       order by available_at limit least($3, coalesce(($2::int[])[array_position($1::text[], lane.queue)], $3))
-       for update skip locked) w
-   where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
-     and not exists (select from unnest($4::text[], $5::int[]) as o(queue, priority)
-                      where o.queue = lane.queue and o.priority = lane.priority)),
-due as (
-  select id from found
-   where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
-update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent,
-          date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
-
 -- look
 with recursive
-lane as (
-  (select queue, priority from waybill.outbox_messages
-    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+place as (
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
   union all
-  select next.queue, next.priority from lane cross join lateral (
+  select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next)
-select exists (select from lane cross join lateral (
-           select from waybill.outbox_messages
-            where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-              and available_at <= now() order by available_at desc limit 1) w where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))) as due,
-       exists (select from waybill.outbox_messages
-                where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')
-                   or status = any ('{pending,failed}') and (attempts >= max_attempts or relayed_at < now() - $1 * interval '1 millisecond')
-                   or (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > (now() + interval '1 hour')))) as lapsed,
-       exists (
-select from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true limit 1) as probes;
-
--- due lanes
-with recursive
-lane as (
-  (select queue, priority from waybill.outbox_messages
-    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
-  union all
-  select next.queue, next.priority from lane cross join lateral (
-    select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
-     order by w.queue desc, w.priority desc limit 1) next)
-select lane.queue, lane.priority, n.due
-  from lane cross join lateral (
-    select count(*)::int as due from (
-      select from waybill.outbox_messages where relayed_at is null and cancelled_at is null and available_at <= now() and queue = lane.queue and priority = lane.priority
-       order by available_at desc limit $1) w) n
- where lane.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())));
-
--- claim of a lane
-with
-next as (
-  select ctid, kind, status, attempts, max_attempts, expirations, counted from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and available_at <= now() and available_at >= coalesce(to_timestamp($6::float8), '-infinity') and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
-   order by available_at limit $1 for update skip locked),
-fresh as (
-  select * from (select *, row_number() over () <= $7 as begins from next where attempts = 0 and expirations = 0 and status = any ('{pending,failed}')) n
-   where attempts < max_attempts and (begins or max_attempts > 1)),
-entered as (
-  insert into waybill.outbox_ledger (kind, recorded)
-  select kind, count(*) from fresh where not counted group by kind)
-update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
-       claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
-       prefetched = m.ctid <> all(array(select ctid from fresh where begins)), revision = m.revision + 1
- where m.ctid = any(array(select ctid from fresh))
-returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-          date_part('epoch', m.created_at) as created, m.prefetched, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag,
-          date_part('epoch', nullif(m.available_at, m.created_at)) as due;
-
--- claim on the shortcut
-select id, kind, name, queue, payload::text, attempts, max_attempts as most, claim_token as token, delivery_key as key, request_id as request,
-     traceparent, created_at * 1000 as created, priority, probe, lag
-from waybill.outbox_claim_next($1, $2, $3, $4, $5);
-
--- claim from a lane on the shortcut
-with
-next as (
-  select ctid, kind, status, attempts, max_attempts, expirations, counted from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
-   order by available_at limit $1 for update skip locked),
-fresh as (
-  select * from (select *, row_number() over () <= $6 as begins from next where attempts = 0 and expirations = 0 and status = any ('{pending,failed}')) n
-   where attempts < max_attempts and (begins or max_attempts > 1)),
-entered as (
-  insert into waybill.outbox_ledger (kind, recorded) select kind, 1 from fresh where not counted)
-update waybill.outbox_messages m
-   set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5,
-       claimed_at = now(), claimed_until = now() + $4 * interval '1 millisecond', relayed_at = now(), counted = true,
-       prefetched = m.ctid <> all(array(select ctid from fresh where begins)), revision = m.revision + 1
- where m.ctid = any(array(select ctid from fresh))
-returning m.id, m.kind, m.name, m.payload, m.max_attempts, m.claim_token, m.delivery_key, m.request_id, m.traceparent,
-          date_part('epoch', m.created_at) as created, m.prefetched, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
-
--- relay of a lane
-with
-next as (
-  select ctid, kind, status, attempts, max_attempts, expirations, counted from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and available_at <= now() and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
-   order by available_at limit $1 for update skip locked)
-update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1
- where m.ctid = any(array(select ctid from next where attempts > 0 or expirations > 0 or not $4))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent, date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
-
--- give back
-with back as (
-  update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
-   where m.id = any(array(select o.id from waybill.outbox_messages o
-                           where o.id = any($1::uuid[]) and o.relayed_at is not null and o.status = any ('{pending,failed}')
-                           for update skip locked)))
-select exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now())) as closed;
+select exists (select from place where place.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) and 
+(select true from waybill.outbox_messages
+  where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now()
+  order by available_at desc limit 1) is not null) as due, 
+coalesce(
+  (select true from waybill.outbox_messages
+    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{sending}') or (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')) order by relayed_at limit 1),
+  (select true from waybill.outbox_messages
+    where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and (attempts >= max_attempts or (not status = any ('{pending,failed}') or queue !~ '^[A-Za-z0-9._-]{1,100}$')) order by queue, available_at limit 1), false) as lapsed;
 
 -- expire leases
 with lapsed as (
@@ -443,78 +415,61 @@ judged as (
               when w.prefetched is null or w.expirations > 0 then true
               else not coalesce(w.claimed_by = any(array(select worker from company)), false) end as last
     from weighed w),
-expired as (
-  update waybill.outbox_messages m
-     set status = case when j.last then 'dead' else 'failed' end,
-         dead_at = case when j.last then now() end, dead_cause = case when j.last then 'expired' end,
-         relayed_at = case when j.last then m.relayed_at end,
-         available_at = case when j.last then m.available_at else now() end,
-         attempts = case when j.last then m.attempts when j.unbegun then m.attempts - 1
-                         else least(m.attempts, m.max_attempts - 1) end,
-         claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null,
-         expirations = m.expirations + 1, revision = m.revision + 1,
-         last_error = 'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
-                      || ': the worker ' || coalesce(j.claimed_by, 'that the row does not name') || ' died or stood still'
-    from judged j where m.id = j.id
-  returning m.*),
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = case when j.last then 'dead' else 'failed' end, dead_at = case when j.last then now() else m.dead_at end, dead_cause = case when j.last then 'expired' else m.dead_cause end, relayed_at = case when j.last then m.relayed_at else null end, available_at = case when j.last then m.available_at else now() end, attempts = case when j.last then m.attempts else case when j.unbegun then m.attempts - 1 else least(m.attempts, m.max_attempts - 1) end end, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, expirations = greatest((m.expirations + 1), case when (m.attempts + case when j.unbegun then 0 else 1 end) >= m.max_attempts then 2 end), last_error = 'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
+      || ': the worker ' || coalesce(j.claimed_by, 'that the row does not name') || ' died or stood still', ends = m.ends + 1
+   from judged j where m.id = j.id
+  returning m.id, m.kind, m.queue, m.ends, m.name, m.status, m.attempts, m.max_attempts, m.delivery_key, m.request_id, m.traceparent, m.last_error, m.dead_cause),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'expired', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
   select e.id, j.attempts, coalesce(j.claimed_at, now()), coalesce(j.claimed_by, ''), case when j.unbegun then 'released' else 'expired' end, e.last_error
-    from expired e join judged j on j.id = e.id)
+    from ended e join judged j on j.id = e.id)
 select id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
-  request_id as request, traceparent, last_error as error, dead_cause as cause from expired;
+  request_id as request, traceparent, last_error as error, dead_cause as cause from ended;
 
 -- kill exhausted
 with spent as (
-  select id, kind, counted from waybill.outbox_messages
-   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts >= max_attempts limit $1 for update skip locked),
-entered as (
-  insert into waybill.outbox_ledger (kind, recorded)
-  select kind, count(*) from spent where not counted group by kind)
-update waybill.outbox_messages
-   set status = 'dead', dead_at = now(), dead_cause = 'exhausted', counted = true,
-       last_error = 'attempts_exhausted: the row waited with no attempt left'
- where id = any(array(select id from spent))
-returning id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
-  request_id as request, traceparent, last_error as error, dead_cause as cause;
+  select id from waybill.outbox_messages
+   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and attempts >= max_attempts and status = any ('{pending,failed}') limit $1 for update skip locked),
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'dead', dead_at = now(), dead_cause = 'exhausted', relayed_at = coalesce(m.relayed_at, now()), last_error = 'attempts_exhausted: the row waited with no attempt left', ends = m.ends + 1
+   where m.id = any(array(select id from spent))
+  returning m.id, m.kind, m.queue, m.ends, m.name, m.status, m.attempts, m.max_attempts, m.delivery_key, m.request_id, m.traceparent, m.last_error, m.dead_cause),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'exhausted', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
+  request_id as request, traceparent, last_error as error, dead_cause as cause from ended;
 
 -- find stuck
-select id from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{pending,failed}') and not status = any ('{sending}') or relayed_at > (now() + interval '1 hour')) limit $1;
+(select id, status from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and not status = any ('{sending}') limit $1)
+union all
+(select id, status from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and (not status = any ('{pending,failed}') or queue !~ '^[A-Za-z0-9._-]{1,100}$') limit $1);
 
 -- end unfit
 with unfit as (
-  select m.id, m.kind, m.counted from waybill.outbox_messages m
+  select m.id from waybill.outbox_messages m
    where m.id = any($1::uuid[]) and delivered_at is null and dead_at is null and cancelled_at is null
      and not (m.status = any ('{sending}') and claimed_until between now() and now() + interval '1 day') and waybill.outbox_flaw(m) is not null for update skip locked),
-entered as (
-  insert into waybill.outbox_ledger (kind, recorded)
-  select kind, count(*) from unfit where not counted group by kind)
-update waybill.outbox_messages m
-   set status = 'dead', dead_at = now(), delivered_at = null, cancelled_at = null, counted = true,
-       claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null,
-       relayed_at = case when isfinite(m.relayed_at) then m.relayed_at else now() end,
-       available_at = case when isfinite(m.available_at) then m.available_at else now() end,
-       created_at = case when isfinite(m.created_at) then m.created_at else now() end,
-       max_attempts = least(greatest(m.max_attempts, 1), 1000),
-       attempts = least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000),
-       expirations = least(greatest(m.expirations, 0), 1000000),
-       revision = case when m.revision between 0 and 1000000000 then m.revision + 1 else 0 end,
-       dead_cause = 'permanent', last_error = waybill.outbox_flaw(m)
- where m.id = any(array(select id from unfit))
-returning id, kind, name, queue, 'dead' as status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
-  request_id as "requestId", traceparent, last_error as error;
+ended as (
+  update waybill.outbox_messages m set revision = case when m.revision between 0 and 1000000000 then m.revision + 1 else 0 end, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'dead', dead_at = now(), dead_cause = 'permanent', delivered_at = null, cancelled_at = null, relayed_at = case when isfinite(m.relayed_at) then m.relayed_at else now() end, available_at = case when isfinite(m.available_at) then m.available_at else now() end, created_at = case when isfinite(m.created_at) then m.created_at else now() end, max_attempts = least(greatest(m.max_attempts, 1), 1000), attempts = least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000), expirations = least(greatest(m.expirations, 0), 1000000), last_error = waybill.outbox_flaw(m), ends = m.ends + 1
+   where m.id = any(array(select id from unfit))
+  returning m.id, m.kind, m.queue, m.ends, m.name, m.attempts, m.max_attempts, m.delivery_key, m.request_id, m.traceparent, m.last_error),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'discarded', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select id, kind, name, queue, 'dead' as status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
+  request_id as "requestId", traceparent, last_error as error from ended;
 
--- find suspects
-select id, queue, relayed_at as "relayedAt" from waybill.outbox_messages
-where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and relayed_at < now() - $1 * interval '1 millisecond' and status = any ('{pending,failed}')
-order by relayed_at limit $2;
-
--- unrelay
-update waybill.outbox_messages m set relayed_at = null, revision = m.revision + 1
+-- restamp
+update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = case when m.status = any ('{sending}') then now() end
  where m.id in (select o.id from waybill.outbox_messages o
-                 where o.id = any($1::uuid[]) and (o.relayed_at < now() - $2 * interval '1 millisecond' or o.relayed_at > now() + interval '1 hour')
-                   and o.status = any ('{pending,failed}') for update skip locked)
-returning m.queue;
+                 where o.id = any($1::uuid[]) and (o.relayed_at is not null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and not o.status = any ('{sending}') or o.status = any ('{sending}') and o.relayed_at is null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and not (o.status = any ('{pending,failed}') and o.attempts < o.max_attempts and o.expirations < 2))
+                   and (o.status = any ('{pending,failed}') or o.status = any ('{sending}')) for update skip locked)
+returning m.id;
 
 -- prune settled
 with gone as (
@@ -528,10 +483,9 @@ with gone as (
   insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
   select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
   on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
-counted as (
-  insert into waybill.outbox_ledger (kind, pruned_delivered, pruned_dead, pruned_cancelled)
-  select kind, count(*) filter (where status = 'delivered'), count(*) filter (where status = 'dead'),
-         count(*) filter (where status = 'cancelled') from gone group by kind)
+audited as (
+  insert into waybill.outbox_audit (kind, outcome, n)
+  select kind, 'pruned ' || status, count(*) from gone group by kind, status)
 select status, count(*)::int as n from gone group by status;
 
 -- prune dead
@@ -545,27 +499,27 @@ with gone as (
   insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
   select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
   on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
-counted as (
-  insert into waybill.outbox_ledger (kind, pruned_delivered, pruned_dead, pruned_cancelled)
-  select kind, count(*) filter (where status = 'delivered'), count(*) filter (where status = 'dead'),
-         count(*) filter (where status = 'cancelled') from gone group by kind)
+audited as (
+  insert into waybill.outbox_audit (kind, outcome, n)
+  select kind, 'pruned ' || status, count(*) from gone group by kind, status)
 select status, count(*)::int as n from gone group by status;
 
 -- waiting names
 with recursive
-lane as (
-  (select queue, priority from waybill.outbox_messages
-    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+place as (
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
   union all
-  select next.queue, next.priority from lane cross join lateral (
+  select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next),
 seen as (
-  (select w.kind, w.name from lane cross join lateral (
+  (select w.kind, w.name from place cross join lateral (
      select kind, name from waybill.outbox_messages
-      where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
+      where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority
       order by available_at limit $1) w)
+  union all
+  (select kind, name from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) order by available_at limit $1)
   union all
   (select kind, name from waybill.outbox_messages
     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
@@ -573,7 +527,7 @@ seen as (
 select kind, name, count(*)::int as messages from seen group by kind, name order by kind, name;
 
 -- retry
-update waybill.outbox_messages m set status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null, relayed_at = null, available_at = now()
+update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = now(), status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
 where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or not exists (
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
@@ -586,21 +540,14 @@ request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_
 end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
 
 -- cancel
-with waiting as (
-  select id, kind, counted from waybill.outbox_messages where id = $1 and status = any ('{pending,failed}') for update),
-entered as (
-  insert into waybill.outbox_ledger (kind, recorded)
-  select kind, count(*) from waiting where not counted group by kind)
-update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), counted = true
- where id = any(array(select id from waiting)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
-to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
-request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
-  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', null, 'by', q.paused_by, 'rate', null)
-  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
-  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
-  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', q.rate)
-end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), ends = m.ends + 1
+   where m.id = $1 and m.status = any ('{pending,failed}')
+  returning m.id, m.kind, m.queue, m.ends),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select id::text as id from ended;
 
 -- prune keys
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (
@@ -633,15 +580,6 @@ handled as (
    limit $3 for update skip locked)
 delete from waybill.outbox_idempotency
  where (scope, key) in (select scope, key from asked union all select scope, key from handled);
-
--- fold ledger
-with old as (
-  delete from waybill.outbox_ledger where ctid = any(array(
-    select ctid from waybill.outbox_ledger limit $1 for update skip locked)) returning *),
-folded as (
-  insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
-  select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind)
-select count(*)::int as n from old;
 
 -- cron: stage
 insert into waybill.cron_manifests as m (hash, jobs) values ($1, $2)
@@ -720,13 +658,15 @@ with stale as (
      and not exists (select from waybill.cron_loaded l
                       where l.delivers and l.manifest = r.manifest and l.seen_at > now() - $1 * interval '1 millisecond')
    limit $3),
-cancelled as (
-  update waybill.outbox_messages m
-     set status = 'cancelled', cancelled_at = now(), last_error = 'stale_manifest: no worker has the manifest of this tick'
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), last_error = 'stale_manifest: no worker has the manifest of this tick', ends = m.ends + 1
    where m.id = any(array(select message_id from stale)) and m.status = any ('{pending,failed}')
-  returning m.id)
+  returning m.id, m.kind, m.queue, m.ends),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
 update waybill.cron_runs set status = 'skipped', reason = 'stale_manifest', finished_at = now()
- where message_id = any(array(select id from cancelled)) and status = 'dispatched'
+ where message_id = any(array(select id from ended)) and status = 'dispatched'
 returning id;
 
 -- cron: end orphans
@@ -780,35 +720,37 @@ returning id;
 
 -- known queues
 with recursive
-lane as (
-  (select queue, priority from waybill.outbox_messages
-    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
+place as (
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
   union all
-  select next.queue, next.priority from lane cross join lateral (
+  select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
+     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next), 
 known as (
-  select name from waybill.queues union select queue from lane
+  select name from waybill.queues union select queue from place
+  union select queue from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2)
   union select queue from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null) select name from known order by name;
 
 -- scrape: counters
-with queues as (select distinct queue from waybill.outbox_ends order by queue limit 100),
+with counted as (select * from waybill.outbox_audit where outcome = any('{delivered,retried,dead,released}')),
+queues as (select distinct queue from counted order by queue limit 100),
 ends as (
   select kind, case when queue in (select queue from queues) then queue else 'other' end as queue, outcome, sum(n) as n
-    from waybill.outbox_ends group by 1, 2, 3)
+    from counted group by 1, 2, 3)
 select name, labels, sum(value)::float8 as value from (
   select name, labels, value from waybill.counters
   union all
   select 'waybill_deliveries_total', jsonb_build_object('kind', kind, 'queue', queue, 'outcome', outcome), n from ends) c
  group by name, labels order by name, labels;
 
--- prune: how attempts ended, folded
+-- fold audit counters
 with old as (
-  delete from waybill.outbox_ends where id = any(array(
-    select id from waybill.outbox_ends order by id limit $1 for update skip locked)) returning *),
+  delete from waybill.outbox_audit where id = any(array(
+    select id from waybill.outbox_audit order by id limit $1 for update skip locked)) returning *),
 folded as (
-  insert into waybill.outbox_ends (kind, queue, outcome, n) select kind, queue, outcome, sum(n) from old group by 1, 2, 3)
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, outcome, sum(n), sum(recorded) from old group by 1, 2, 3)
 select count(*)::int as n from old;
 
 -- scrape: processes that stand still
@@ -824,20 +766,19 @@ where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - in
 
 -- scrape: gauges
 with live as (
-  select kind, name, status, queue, available_at, claimed_at, counted, true as waiting from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null
+  select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 union all select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2)
   union all
-  select kind, name, status, queue, available_at, claimed_at, counted, false from waybill.outbox_messages
+  select kind, name, status, queue, available_at, claimed_at, ends, false from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
 grouped as (
-  select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
+  select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where ends = 0) as unended,
          count(*) filter (where available_at <= now()) as due,
          min(available_at) filter (where available_at <= now() and isfinite(available_at) and status <> 'sending') as oldest,
          min(claimed_at) filter (where status = 'sending' and isfinite(claimed_at)) as running_since
     from live group by kind, name, status, queue, waiting),
 by_queue as (
   select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
-         coalesce(sum(n) filter (where not waiting and status <> 'sending'), 0) as ready,
+         coalesce(sum(due) filter (where waiting and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))), 0) as ready,
          extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
     from grouped group by queue),
 alive as (
@@ -869,8 +810,8 @@ select
   (select json_agg(json_build_object('labels', json_build_object('kind', kind, 'name', name), 'value', n))
      from (select kind, name, sum(n) as n from grouped group by kind, name order by sum(n) desc, kind, name limit 20) x) as names,
   (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
-            coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)
-            + coalesce((select sum(uncounted) from grouped where kind = k), 0)))
+            coalesce((select sum(recorded) from waybill.outbox_audit where kind = k), 0)
+            + coalesce((select sum(unended) from grouped where kind = k), 0)))
      from unnest('{email,event,listener,job,action}'::text[]) k) as recorded,
   (select json_agg(json_build_object('labels', json_build_object('role', r), 'value',
             (select count(*) from alive where r = any(roles))))
@@ -920,7 +861,7 @@ ended as (
            case when name = 'waybill_slot_seconds_total' then value else 0 end as seconds
       from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total')
     union all
-    select queue, n, 0 from waybill.outbox_ends) c group by queue),
+    select queue, n, 0 from waybill.outbox_audit where outcome = any('{delivered,retried,dead,released}')) c group by queue),
 flight as (
   select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready,
          coalesce(avg(extract(epoch from now() - claimed_at)) filter (where status = 'sending'), 0)::float8 as age
@@ -933,7 +874,7 @@ select n.name as queue,
        coalesce(f.ready, 0) + (
          select count(*)::int from (
            select from waybill.outbox_messages m
-            where m.relayed_at is null and m.cancelled_at is null and m.queue = n.name and m.available_at <= now()
+            where m.relayed_at is null and m.delivered_at is null and m.dead_at is null and m.cancelled_at is null and m.status = any ('{pending,failed}') and m.attempts < m.max_attempts and m.expirations < 2 and m.queue = n.name and m.available_at <= now()
             limit 100000) waiting) as backlog,
        coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
        coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,
@@ -974,7 +915,7 @@ with resumed as (
   update waybill.queues
      set paused_at = null, paused_by = null, paused_reason = null, held_at = null, held_until = null, held_reason = null,
          reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
-         parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null,
+         parked_reason = null, probe_at = null, probe_ms = null, probe_message = null,
          probed = '{}', maybe_own = '{}'
    where name = $1 returning name)
 select name, pg_notify('waybill_outbox', name) from resumed;
@@ -984,7 +925,7 @@ insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, prob
 values ($1, now(), $3, $2, now() + case when $5 then 1000 else 5000 end * interval '1 millisecond', 5000, array[$4::uuid],
         case when $5 then array[$4::uuid] else '{}' end)
 on conflict (name) do update
-   set parked_at = excluded.parked_at, parked_by = excluded.parked_by, parked_reason = excluded.parked_reason, probes = 0, probe_message = null, probe_until = null,
+   set parked_at = excluded.parked_at, parked_by = excluded.parked_by, parked_reason = excluded.parked_reason, probes = 0, probe_message = null,
        probe_ms = case when $5 then 1000 when q.reopened_at > now() - interval '2 minutes' then least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) else 5000 end, probe_at = now() + case when $5 then 1000 when q.reopened_at > now() - interval '2 minutes' then least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) else 5000 end * interval '1 millisecond',
        probed = excluded.probed, maybe_own = case when $5 then (array_remove(q.maybe_own, $4::uuid) || $4::uuid)[cardinality(q.maybe_own) - 198 :] else q.maybe_own end
  where q.parked_at is null
@@ -1006,64 +947,21 @@ on conflict (name) do update
        held_until = greatest(q.held_until, excluded.held_until), held_reason = excluded.held_reason
 returning held_at = now() as fresh;
 
--- probes due
-select from waybill.queues where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true limit 1;
-
--- start probes
-with recursive
-lane as (
-  (select queue, priority from waybill.outbox_messages
-    where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
-  union all
-  select next.queue, next.priority from lane cross join lateral (
-    select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (lane.queue, lane.priority)
-     order by w.queue desc, w.priority desc limit 1) next),
-ready as (
-  select name, probed from waybill.queues q
-   where parked_at is not null and paused_at is null and (held_until > now()) is not true and probe_at <= now() and (probe_until > now()) is not true
-     and not exists (select from waybill.outbox_messages m
-                      where m.id = q.probe_message and m.status = 'sending' and m.claimed_until > now())
-     for update skip locked),
-other as (
-  select distinct on (lane.queue) lane.queue, w.id
-    from ready join lane on lane.queue = ready.name cross join lateral (
-      select id from waybill.outbox_messages 
-       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and available_at <= now() and attempts < max_attempts and id <> all(ready.probed)
-       order by available_at limit 1 for update skip locked) w
-   order by lane.queue, lane.priority desc),
-again as (
-  select distinct on (lane.queue) lane.queue, w.id
-    from ready join lane on lane.queue = ready.name cross join lateral (
-      select id from waybill.outbox_messages 
-       where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-         and available_at <= now() and attempts < max_attempts
-       order by available_at limit 1 for update skip locked) w
-   where ready.name not in (select queue from other)
-   order by lane.queue, lane.priority desc),
-chosen as (select queue, id from other union all select queue, id from again),
-entitled as (
-  update waybill.queues q set probe_message = chosen.id, probe_until = now() + interval '10 seconds' from chosen where q.name = chosen.queue)
-update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
-returning m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent,
-          date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag;
-
 -- probe failed
 update waybill.queues q
-   set probes = probes + 1, probe_ms = case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end, probe_at = now() + case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end * interval '1 millisecond', parked_reason = $3, probe_message = null, probe_until = null,
+   set probes = probes + 1, probe_ms = case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end, probe_at = now() + case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < 50 then 1000 else least(60000, greatest(5000, 2 * coalesce(q.probe_ms, 2500))) end * interval '1 millisecond', parked_reason = $3, probe_message = null,
        probed = (array_remove(q.probed, $2::uuid) || $2::uuid)[cardinality(q.probed) - 198 :], maybe_own = case when $4 then (array_remove(q.maybe_own, $2::uuid) || $2::uuid)[cardinality(q.maybe_own) - 198 :] else q.maybe_own end
  where name = $1 and parked_at is not null and probe_message = $2::uuid
 returning probe_ms as "nextMs";
 
 -- probe given back
-update waybill.queues set probe_at = now(), probe_message = null, probe_until = null
+update waybill.queues set probe_at = now(), probe_message = null
 where name = $1 and parked_at is not null and probe_message = $2;
 
 -- reopen
 with reopened as (
   update waybill.queues
-     set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), probe_message = null, probe_until = null,
+     set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), probe_message = null,
          probed = '{}', maybe_own = array_remove(maybe_own, $2::uuid)
    where name = $1 and parked_at is not null and probe_message = $2::uuid
   returning name)

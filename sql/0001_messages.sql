@@ -11,11 +11,11 @@ create table waybill.outbox_messages (
   payload        jsonb       not null,
   status         text        not null default 'pending', -- pending, sending, failed, delivered, dead, cancelled
   attempts       int         not null default 0,
-  expirations    int         not null default 0, -- attempts that ended with their lease: the worker died, perhaps of this message
+  expirations    int         not null default 0, -- leases that expired: the worker died, perhaps of this message. From 2 on it runs alone
   max_attempts   int         not null,
   priority       int         not null default 0, -- higher goes first
   available_at   timestamptz not null default now(), -- due from then on; each retry moves it
-  relayed_at     timestamptz,             -- null: the message waits. Relay or claim sets it, a retry clears it
+  relayed_at     timestamptz,             -- null: the message waits. A claim sets it, a retry clears it
 
   -- The claim. Set while the status is sending, null otherwise.
   claim_token    uuid,                    -- who settles or extends must know it
@@ -42,7 +42,7 @@ create table waybill.outbox_messages (
   traceparent    text,                    -- W3C Trace Context
   created_at     timestamptz not null default now(),
 
-  counted        boolean     not null default false, -- the audit counters have it (0005_audit.sql)
+  ends           int         not null default 0, -- recorded ends of its attempts. From the first on the audit counters have it (0005_audit.sql)
   -- 0 when recorded, one more with each change. Who counts it up vouches for the row; any other write is checked (outbox_check_row).
   revision       int         not null
 ) with (
@@ -53,11 +53,17 @@ create table waybill.outbox_messages (
   autovacuum_vacuum_cost_delay = 0
 );
 
--- What waits: for relay and claim. Rows that are relayed, claimed or settled are not in it: its size is the backlog alone (invariant I).
+-- What waits, in the order of claims. Rows that are claimed or settled are not in it: its size is the backlog alone (invariant I).
 create index outbox_waiting on waybill.outbox_messages (queue, priority, available_at)
-  where relayed_at is null and cancelled_at is null;
+  where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null
+    and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2;
 
--- What was relayed or claimed and is not settled: for the sweep. The relay's limits and the slots of the fleet bound its size.
+-- Suspects, which run alone (invariant F), and edited rows that can never be claimed, which the sweep mends or ends.
+create index outbox_suspects on waybill.outbox_messages (queue, available_at)
+  where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null
+    and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2);
+
+-- What is claimed and not settled: for the sweep. The slots of the fleet bound its size.
 -- Extending a lease touches none of its columns, so that stays a HOT update.
 create index outbox_in_flight on waybill.outbox_messages (relayed_at)
   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null;

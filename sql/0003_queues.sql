@@ -14,8 +14,7 @@ create table waybill.queues (
   probe_at      timestamptz,              -- no probe before this
   probe_ms      float8,                   -- the interval before it, in ms; kept after reopening, for a queue that is parked again soon
   probes        int         not null default 0, -- probes that failed since it was parked
-  probe_message uuid,                     -- the message that may be the probe …
-  probe_until   timestamptz,              -- … until this, or for as long as a worker holds its lease
+  probe_message uuid,                     -- the message that is the probe, while its claim lasts
   probed        uuid[]      not null default '{}', -- met an operator failure since it was parked: the next probe is another message
   -- Their failure may have been their own (src/outbox/park.ts): one that fails again while others pass does not close the queue.
   maybe_own     uuid[]      not null default '{}',
@@ -32,7 +31,7 @@ create table waybill.queues (
   constraint queues_rate_finite check (rate < 'Infinity' and probe_ms < 'Infinity'), -- NaN is above every number
   constraint queues_times check (
     isfinite(coalesce(paused_at, now())) and isfinite(coalesce(parked_at, now())) and isfinite(coalesce(probe_at, now()))
-    and isfinite(coalesce(probe_until, now())) and isfinite(coalesce(reopened_at, now())) and isfinite(coalesce(held_at, now()))
+    and isfinite(coalesce(reopened_at, now())) and isfinite(coalesce(held_at, now()))
     and isfinite(coalesce(held_until, now())))
 );
 

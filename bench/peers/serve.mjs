@@ -20,16 +20,17 @@ export function serve(part) {
 }
 
 /**
- * A transaction of an application that records one message.
- * @returns when its commit was answered
+ * A transaction of an application that records messages.
+ * @returns when its commit was sent, and when it was answered
  */
 export async function commitOf(pool, record) {
   const client = await pool.connect();
   try {
     await client.query('begin');
     await record(client);
+    const sent = now();
     await client.query('commit');
-    return now();
+    return { sent, answered: now() };
   } finally {
     client.release();
   }
@@ -52,6 +53,8 @@ export function createCounter() {
   };
 }
 
-export async function until(isTrue) {
-  while (!(await isTrue())) await sleep(5);
+/** @returns when it was found to be true */
+export async function until(isTrue, everyMs = 5) {
+  while (!(await isTrue())) await sleep(everyMs);
+  return now();
 }

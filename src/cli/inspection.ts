@@ -6,7 +6,7 @@ import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts'
 import { diagnose, isMissingSchema } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
-import { readWaitingNames, type WaitingName } from '../outbox/waiting.ts';
+import { readWaitingNames, type WaitingName } from '../outbox/names.ts';
 import { closedQueues, waitLine } from '../outbox/waits.ts';
 import type { Config } from '../process/config.ts';
 import { readAllowance, sizesOf, totalOf } from '../process/connections.ts';

@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import { guard } from '../outbox/transitions.ts';
+import { endMessages, guard, transitions } from '../outbox/transitions.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { absentMs } from './activation.ts';
 
@@ -21,13 +21,13 @@ export const skipStaleSql = `
        and not exists (select from waybill.cron_loaded l
                         where l.delivers and l.manifest = r.manifest and l.seen_at > now() - $1 * interval '1 millisecond')
      limit $3),
-  cancelled as (
-    update waybill.outbox_messages m
-       set status = 'cancelled', cancelled_at = now(), last_error = 'stale_manifest: no worker has the manifest of this tick'
-     where m.id = any(array(select message_id from stale)) and ${guard('cancel', 'm.status')}
-    returning m.id)
+  ${endMessages(
+    transitions.cancel.set({ error: `'stale_manifest: no worker has the manifest of this tick'` }),
+    `where m.id = any(array(select message_id from stale)) and ${guard('cancel', 'm.status')}`,
+    `'cancelled'`,
+  )}
   update waybill.cron_runs set status = 'skipped', reason = 'stale_manifest', finished_at = now()
-   where message_id = any(array(select id from cancelled)) and status = 'dispatched'
+   where message_id = any(array(select id from ended)) and status = 'dispatched'
   returning id`;
 
 /** Rows that were edited by hand, or whose message was: nothing would ever end them. */

@@ -3,7 +3,7 @@
 
 import type pg from 'pg';
 import type { Database } from './pool.ts';
-import { sessionOn, type Session } from './session.ts';
+import { openSession, type Session } from './session.ts';
 import { pause } from '../timer.ts';
 
 export type Notification = {
@@ -53,9 +53,9 @@ async function listenOn(
   client.on('error', lost.reject);
   client.on('end', () => lost.reject(new Error('the listening connection was closed')));
   const timed = (text: string) => ({ text, query_timeout: Math.min(answerMs, options.checkMs) });
-  const session = sessionOn(client);
-  client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
   try {
+    const session = await openSession(client);
+    client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
     for (const channel of channels) await client.query(timed(`listen ${channel}`));
     for (const channel of channels) heard({ channel, payload: '' });
     while (!options.signal.aborted) {

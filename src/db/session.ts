@@ -9,23 +9,26 @@ import { byIndexAlone, isServersOwn, nameOf } from './prepared.ts';
 
 /** A row as Postgres sends it: its columns in their order, as texts. */
 export type Texts = readonly (string | null)[];
+type Values = Texts;
 
 /** `rows` is empty after an error. Does not throw. */
 export type Answered = (error: Error | null, rows: readonly Texts[]) => void;
 
 export type Session = Executor & {
-  /** It keeps plans that are made from the indexes alone: it may be asked. */
-  keepsPlans(): boolean;
-  /** From now on it keeps them, where the client talks to the server itself. For sessions that run nothing but what such plans are right for. */
-  keepPlans(): Promise<void>;
+  /** It keeps plans that are made from the indexes alone, because its client talks to the server itself: it may be asked. */
+  readonly keepsPlans: boolean;
   /** @param values as texts, for `$1 …` */
-  ask(text: string, values: readonly string[], answered: Answered): void;
+  ask(text: string, values: Values, answered: Answered): void;
 };
 
-/** @param client its queries have no timeout of pg's: whoever holds the connection notices when it falls silent (listen.ts) */
-export function sessionOn(client: pg.Client): Session {
+/**
+ * For sessions that run nothing but what plans made from the indexes alone are right for.
+ * @param client its queries have no timeout of pg's: whoever holds the connection notices when it falls silent (listen.ts)
+ */
+export async function openSession(client: pg.Client): Promise<Session> {
+  const keepsPlans = await isServersOwn(client);
+  if (keepsPlans) await client.query(byIndexAlone);
   const statements = new Map<string, Statement>();
-  let isKeeping: boolean | undefined; // undefined: nobody has asked
   function statementOf(text: string): Statement {
     let statement = statements.get(text);
     if (!statement) statements.set(text, (statement = new Statement(text)));
@@ -33,13 +36,7 @@ export function sessionOn(client: pg.Client): Session {
   }
   return {
     ...toExecutor(client),
-    keepsPlans: () => isKeeping === true,
-    async keepPlans() {
-      if (isKeeping !== undefined) return;
-      const isOwn = await isServersOwn(client);
-      if (isOwn) await client.query(byIndexAlone);
-      isKeeping = isOwn;
-    },
+    keepsPlans,
     ask(text, values, answered) {
       client.query(new Question(statementOf(text), values, answered));
     },
@@ -51,7 +48,7 @@ class Statement {
   readonly #name: string;
   readonly #text: string;
   #isPrepared = false;
-  #values: readonly string[] = [];
+  #values: Values = [];
   #run = Buffer.of();
 
   constructor(text: string) {
@@ -59,7 +56,7 @@ class Statement {
     this.#text = text;
   }
 
-  message(values: readonly string[]): Buffer {
+  message(values: Values): Buffer {
     if (this.#run.length === 0 || values.some((value, i) => value !== this.#values[i])) {
       this.#values = values;
       const bound = serialize.bind({ statement: this.#name, values: [...values] });
@@ -78,11 +75,11 @@ class Statement {
 /** A query as pg wants one. */
 class Question {
   readonly #statement: Statement;
-  readonly #values: readonly string[];
+  readonly #values: Values;
   readonly #answered: Answered;
   readonly #rows: Texts[] = [];
 
-  constructor(statement: Statement, values: readonly string[], answered: Answered) {
+  constructor(statement: Statement, values: Values, answered: Answered) {
     this.#statement = statement;
     this.#values = values;
     this.#answered = answered;

@@ -8,9 +8,10 @@ import type { Action } from './action.ts';
 import type { Invoker } from './context.ts';
 import type { CronJob } from './cron-job.ts';
 import { cronProblems, type Cron } from './cron.ts';
-import type { Event } from './event.ts';
-import type { Job } from './job.ts';
+import { eventQueue, type Event } from './event.ts';
+import { jobQueue, type Job } from './job.ts';
 import type { Listener } from './listener.ts';
+import { emailQueue } from './messages.ts';
 import { emailRetry, retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions } from './shape.ts';
 
@@ -85,6 +86,7 @@ export function defineApp(options: AppOptions): App {
   const problems = [
     ...wrongKinds(lists),
     ...nameProblems(lists),
+    ...sharedQueues(lists),
     ...routeDoubles(actions),
     ...deadReferences(lists),
     ...cronProblems(crons, actions),
@@ -161,6 +163,25 @@ function nameProblems(lists: Lists): string[] {
     repeated(list.map((one) => one?.name)).map((name) => `${list[0]?.kind} ${name} is there twice`),
   );
   return [...malformed, ...queues, ...doubles];
+}
+
+/** A job with `concurrency` has its queue to itself: its limit is the size of a claim, and would hold up whatever shares the queue. */
+function sharedQueues({ listeners, jobs }: Lists): string[] {
+  const handlers = [...listeners, ...jobs].filter((one) => one !== undefined);
+  return jobs.flatMap((job) => {
+    if (job?.concurrency === undefined) return [];
+    const { name, queue } = job;
+    const standard = [emailQueue, eventQueue, jobQueue].includes(queue) ? [`everything in ${queue}`] : [];
+    const others = handlers
+      .filter((one) => one !== job && one.queue === queue)
+      .map((one) => `${one.kind} ${one.name}`);
+    const [other] = [...standard, ...others];
+    return other === undefined
+      ? []
+      : [
+          `job ${name} has a concurrency and shares the queue ${queue} with ${other}: give it a queue of its own, or leave \`queue\` out and it is named after the job`,
+        ];
+  });
 }
 
 /** What the web process answers itself. */

@@ -17,12 +17,12 @@ export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
 export type JobOptions<S extends z.ZodType> = {
   readonly name: string;
   readonly payload: S;
-  /** Default `jobs`. */
+  /** Default `jobs`, and for a job with `concurrency` a queue of its own, named after it. */
   readonly queue?: string;
   readonly retry?: RetryOptions;
   /** Of one attempt; default 15m. */
   readonly timeout?: Duration;
-  /** Handlers at a time in one process: 1 … 500; default: as many as it has slots. */
+  /** Handlers at a time in one process: 1 … 500; default: as many as it has slots. The job has its queue to itself. */
   readonly concurrency?: number;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
@@ -32,7 +32,8 @@ export const jobQueue = 'jobs';
 export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
   const what = titleOf('job', options);
   checkOptions(what, options, ['name', 'payload', 'queue', 'retry', 'timeout', 'concurrency', 'handler']);
-  const { name, payload, handler, queue = jobQueue, concurrency } = options;
+  const { name, payload, handler, concurrency } = options;
+  const { queue = concurrency === undefined ? jobQueue : name } = options;
   checkPayloadSchema(what, payload);
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency >= 1 && concurrency <= 500))

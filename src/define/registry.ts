@@ -26,6 +26,8 @@ export type Registry = {
   listenersOf(event: string): readonly Listener[];
   /** Where handlers wait: every queue that a job or a listener names, `events` and `jobs`. */
   readonly queues: readonly string[];
+  /** Messages of a queue that one process works on at a time at most: of jobs with `concurrency`, which have queues of their own. */
+  readonly limits: ReadonlyMap<string, number>;
 };
 
 /**
@@ -53,6 +55,9 @@ export function createRegistry(app: App): Registry {
     listener: (name) => listeners.get(name),
     listenersOf: (event) => listenersOf.get(event) ?? [],
     queues: [...new Set([eventQueue, jobQueue, ...named])],
+    limits: new Map(
+      app.jobs.flatMap(({ queue, concurrency }) => (concurrency === undefined ? [] : [[queue, concurrency]])),
+    ),
   };
 }
 

@@ -22,7 +22,6 @@ import type { Gatekeeper } from '../worker/gatekeeper.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/report.ts';
 import { createSettler } from '../worker/settler.ts';
-import { gated } from './gate.ts';
 import { tellEnd, tellExpired, type Telling } from './instrumentation.ts';
 import { checkedBounds, type DrainBounds, type DrainEmail, type DrainOptions } from './options.ts';
 
@@ -38,8 +37,8 @@ export type DrainReport = {
 export type DrainingProcess = {
   readonly events?: AttemptEvents | undefined;
   readonly gatekeeper?: Gatekeeper | undefined;
-  /** Gives parked queues their probes: where no relay runs, nobody else does. */
-  startProbes?(): Promise<unknown>;
+  /** Claims the probes of parked queues: where no worker runs, nobody else does. */
+  claimProbes?(): Promise<readonly ClaimedMessage[]>;
   /** After each batch but the last, with `untilEmpty`: what was done so far. */
   batched?(total: DrainReport): void;
 };
@@ -93,8 +92,8 @@ async function drainBatch(
   const events = counting(tally, telling, log, process.events);
   const { gatekeeper = noFleet } = process;
   const ports = attemptPorts(options, { leases, events, log, gatekeeper });
-  const giveBack = (): void => leases.giveBack();
-  signal?.addEventListener('abort', giveBack, { once: true });
+  const release = (): void => leases.release();
+  signal?.addEventListener('abort', release, { once: true });
   const running = new AbortController();
   const renewing = runLoop(
     { name: 'lease', step: leases.renew },
@@ -106,7 +105,7 @@ async function drainBatch(
     },
   );
   try {
-    await process.startProbes?.();
+    await runProbes(process, tally, ports);
     for (const expired of await outbox.expire(batchSize)) {
       if (expired.status === 'dead') tally.dead += 1;
       void quietly(log, () => tellExpired(expired, telling));
@@ -114,20 +113,22 @@ async function drainBatch(
     for (const suspects of [false, true]) {
       const width = suspects ? 1 : concurrency;
       await claimAndRun(
-        { ...claimOf(options, leaseMs), suspects },
+        groupsOf(options).map((group) => ({ ...claimOf(options, leaseMs), ...group, suspects })),
         { width, batchSize, tally, signal, ports },
       );
     }
     return tally;
   } finally {
-    signal?.removeEventListener('abort', giveBack);
+    signal?.removeEventListener('abort', release);
     running.abort();
     await renewing;
   }
 }
 
 type Tally = { -readonly [K in keyof DrainReport]: number };
-type Claiming = Omit<Parameters<OutboxPort['claimBatch']>[0], 'limit'>;
+/** Queues that are claimed from together, and how many of their messages run at a time at most. */
+type Group = { readonly queues: readonly string[]; readonly most: number };
+type Claiming = Omit<Parameters<OutboxPort['claimBatch']>[0], 'limit'> & Group;
 type Running = {
   readonly width: number;
   readonly batchSize: number;
@@ -137,40 +138,68 @@ type Running = {
 };
 
 /** Claims only what it can start. */
-async function claimAndRun(claiming: Claiming, { width, batchSize, tally, signal, ports }: Running) {
-  const running = new Set<Promise<void>>();
+async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tally, signal, ports }: Running) {
+  const running = new Map<Promise<void>, Claiming>();
   const failed: unknown[] = [];
-  while (tally.claimed < batchSize && !signal?.aborted && failed.length === 0) {
-    const limit = Math.min(width - running.size, batchSize - tally.claimed);
+  const inGroup = (group: Claiming): number =>
+    [...running.values()].filter((other) => other === group).length;
+
+  /** @returns how many were claimed */
+  async function claimFrom({ most, ...group }: Claiming, of: Claiming): Promise<number> {
+    const free = Math.min(width - running.size, batchSize - tally.claimed, most - inGroup(of));
+    if (free <= 0) return 0;
     const since = clock.now();
-    const messages = await ports.outbox.claimBatch({ ...claiming, limit });
+    const messages = await ports.outbox.claimBatch({ ...group, limit: free });
     tally.claimed += messages.length;
     for (const message of messages) {
       const one: Promise<void> = attempt(message, since, ports)
         .catch((error: unknown) => void failed.push(error))
         .finally(() => running.delete(one));
-      running.add(one);
+      running.set(one, of);
     }
-    if (signal?.aborted) ports.giveBack(); // it aborted while they were being claimed
-    if (messages.length === 0) break;
-    if (running.size >= width) await Promise.race(running);
+    return messages.length;
   }
-  await Promise.all(running);
+
+  while (tally.claimed < batchSize && !signal?.aborted && failed.length === 0) {
+    let claimed = 0;
+    for (const group of groups) claimed += await claimFrom(group, group);
+    if (signal?.aborted) ports.release(); // it aborted while they were being claimed
+    const isFull = groups.some((group) => inGroup(group) >= group.most);
+    if (claimed === 0 && !isFull) break;
+    if (isFull || running.size >= width) await Promise.race(running.keys());
+  }
+  await Promise.all(running.keys());
   if (failed.length > 0) throw failed[0];
+}
+
+/** Each job with a `concurrency` has a queue of its own. */
+function groupsOf({ registry, email }: DrainOptions): Group[] {
+  const all = [...registry.queues, ...(email ? [standardQueues.email] : [])];
+  const { limits } = registry;
+  return [
+    { queues: all.filter((queue) => !limits.has(queue)), most: Number.POSITIVE_INFINITY },
+    ...[...limits].map(([queue, most]) => ({ queues: [queue], most })),
+  ];
+}
+
+async function runProbes(process: DrainingProcess, tally: Tally, ports: DrainPorts): Promise<void> {
+  const since = clock.now();
+  const probes = (await process.claimProbes?.()) ?? [];
+  tally.claimed += probes.length;
+  await Promise.all(probes.map((probe) => attempt(probe, since, ports)));
 }
 
 function attempt(message: ClaimedMessage, since: Milliseconds, ports: DrainPorts): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (error?: unknown): void => (error === undefined ? resolve() : reject(error as Error));
-    new Attempt(message, since, ports, { leave: () => undefined, end }).begin();
+    new Attempt(message, since, ports, { leave: () => undefined, end: (_, error) => end(error) }).run();
   });
 }
 
-function claimOf({ registry, email, workerId }: DrainOptions, leaseMs: Milliseconds): Claiming {
+function claimOf({ registry, email, workerId }: DrainOptions, leaseMs: Milliseconds) {
   const actions = registry.app.actions.length > 0 ? (['action'] as const) : [];
   const kinds: Kind[] = ['event', 'listener', 'job', ...actions, ...(email ? (['email'] as const) : [])];
-  const queues = [...registry.queues, ...(email ? [standardQueues.email] : [])];
-  return { leaseMs, kinds, queues, workerId: workerId ?? `drain:${process.pid}` };
+  return { leaseMs, kinds, workerId: workerId ?? `drain:${process.pid}` };
 }
 
 type Around = {
@@ -183,7 +212,7 @@ type Around = {
 /** Without a fleet there is nobody to close a queue for: a message that met an operator failure waits a while by itself. */
 const noFleet: Gatekeeper = { judge: async (_message, _outcome, settlement) => settlement };
 
-type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; giveBack(): void };
+type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 
 function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }: Around): DrainPorts {
   const { outbox, registry, email, pool = noDatabase } = options;
@@ -194,12 +223,12 @@ function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }
   const handlers = { db, outboxOn, registry, emailFrom, mailing, log, onEmail: () => undefined };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
-  const deliver = retrying(gated(createDeliver(handlers), registry), options, log);
+  const deliver = retrying(createDeliver(handlers), options, log);
   return {
     outbox,
     leases,
     gatekeeper,
-    giveBack: leases.giveBack,
+    release: leases.release,
     events,
     deliver,
     outboxOn,

@@ -11,7 +11,6 @@ import { registerQueues } from '../outbox/queues.ts';
 import { planRate, setRate, type RatePlan } from '../outbox/rate.ts';
 import type { Host } from '../process/host.ts';
 import type { Part } from '../process/run.ts';
-import { createLimits } from '../worker/limits.ts';
 import { workerPart } from '../worker/part.ts';
 import { labelsOf } from './labels.ts';
 import { configuredMailing } from './mailing.ts';
@@ -39,7 +38,7 @@ async function deliveryRole(
   const mailing = configuredMailing(app, config, host.db, log);
   const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
-  const limits = createLimits(registry);
+  const { limits } = registry;
   const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
   const whole: Part = {
     ...part,

@@ -2,7 +2,7 @@
 
 import type { Database } from '../db/pool.ts';
 import type { App } from '../define/app.ts';
-import { createRegistry } from '../define/registry.ts';
+import { createRegistry, standardQueues } from '../define/registry.ts';
 import type { DrainOptions } from '../drain/options.ts';
 import type { Log } from '../metrics/log.ts';
 import { withNotices } from '../notice/job.ts';
@@ -12,6 +12,8 @@ import { outboxOf } from './role.ts';
 
 export type ConfiguredDrain = {
   readonly options: DrainOptions;
+  /** That it works. */
+  readonly queues: readonly string[];
   /** Ends what the email provider holds open. */
   close(): Promise<void>;
 };
@@ -41,5 +43,6 @@ export function configuredDrain(
     // A rate is a matter of the fleet's workers, who book their turns when they claim.
     email: config.emailRate === null ? { ...mailing, from: config.emailFrom ?? undefined } : undefined,
   };
-  return { options, close };
+  const { queues } = options.registry;
+  return { options, queues: options.email ? [...queues, standardQueues.email] : queues, close };
 }

@@ -8,7 +8,7 @@ import type { Config } from '../process/config.ts';
 import type { Host } from '../process/host.ts';
 import type { Life } from '../process/life.ts';
 import type { Part } from '../process/run.ts';
-import { openQueue, type ParcelQueue } from '../queue/boss.ts';
+import { openQueue, type WakeUpQueue } from '../queue/boss.ts';
 import { useOf } from '../queue/instance.ts';
 
 /** `life`: the application, when the role runs code of it or schedules it. Roles of one process share it: it is set up once. */
@@ -20,7 +20,7 @@ export function outboxOf(config: Config): (db: Executor) => OutboxPort {
   return (db) => createPostgresOutbox(db, { maxPayloadBytes: config.maxPayloadBytes });
 }
 
-export function queueOf(host: Host): ParcelQueue {
+export function queueOf(host: Host): WakeUpQueue {
   const { config, db, log, role } = host;
   const onError = (error: Error): void => log.warn({ err: error }, 'pg-boss reports an error');
   const apart = config.queueDatabaseUrl !== config.databaseUrl;

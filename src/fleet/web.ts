@@ -12,7 +12,7 @@ import { createEvents } from '../metrics/events.ts';
 import { publishZeroes } from '../metrics/zeroes.ts';
 import { WaybillError } from '../outbox/errors.ts';
 import type { Part } from '../process/run.ts';
-import { startProbes } from '../outbox/park.ts';
+import { claimProbes } from '../outbox/batch.ts';
 import { createNudge } from '../outbox/nudge.ts';
 import { withAdvice } from '../scale/part.ts';
 import { createGatekeeper } from '../worker/gatekeeper.ts';
@@ -52,7 +52,11 @@ export const webRole: Role = async (host) => {
       // Each line of these deliveries names the call that drained, beside the request that recorded the message.
       const called = log.child({ drainRequestId: options.requestId, drainTraceId: options.traceId });
       const events = createEvents(called, host.metrics);
-      return drainOutbox(options, { events, gatekeeper, startProbes: () => startProbes(db) });
+      return drainOutbox(options, {
+        events,
+        gatekeeper,
+        claimProbes: () => claimProbes(db, draining.queues, { leaseMs: config.leaseMs, workerId: host.id }),
+      });
     },
   );
   const part = webPart(host, { registry, runner, nudge, drain, giveUp });

@@ -25,7 +25,7 @@ export function createMetrics({ version }: { readonly version: string }) {
     createTally({ name: `waybill_${name}`, help, labelNames, registry, ...(upperBounds && { upperBounds }) });
 
   const counted = {
-    relayMoved: counter('relay_moved_total', 'Messages that the relay announced in a queue', ['queue']),
+    relayMoved: counter('relay_moved_total', 'Messages that the relay announced by wake-ups', ['queue']),
     relayStands: counter(
       'relay_stands_total',
       'Steps of the relay that found a backlog of the queue announced, also when there was nothing to add',
@@ -33,10 +33,10 @@ export function createMetrics({ version }: { readonly version: string }) {
     ),
     claimedUnannounced: counter(
       'claims_unannounced_total',
-      'Messages that workers claimed from the outbox before the relay announced them',
+      'Messages that workers claimed because of a NOTIFY or a poll, not of a wake-up',
       ['queue'],
     ),
-    relayLag: tally('relay_lag_seconds', 'From due to announced, or to claimed before that', [], lag),
+    relayLag: tally('relay_lag_seconds', 'From due to claimed', [], lag),
     deliveries: tally('deliveries_total', 'Attempts that ended, by their end', ['kind', 'queue', 'outcome']),
     deliverySeconds: tally(
       'delivery_seconds',
@@ -63,7 +63,7 @@ export function createMetrics({ version }: { readonly version: string }) {
     ]),
     vanished: counter(
       'parcels_vanished_messages_total',
-      'Messages whose parcel was gone from the queue, made due again',
+      'Always 0: a wake-up that is lost is made again, and not counted',
       ['queue'],
     ),
     pruned: counter('pruned_total', 'Settled messages removed after their retention', ['status']),

@@ -62,21 +62,20 @@ export function createEvents(log: Log, metrics: Metrics) {
   const count = countAttempts(metrics);
   const lag = metrics.relayLag.series({});
   return {
-    relayed(queue: string, messages: number, parcels: number, lagSeconds: readonly number[]): void {
+    relayed(queue: string, messages: number, wakeUps: number): void {
       metrics.relayMoved.inc({ queue: label(queue) }, messages);
-      for (const seconds of lagSeconds) lag.add(Number.isFinite(seconds) ? seconds : 0); // of a row whose times were edited by hand
-      log.debug({ queue, messages, parcels }, 'relayed');
+      log.debug({ queue, messages, wakeUps }, 'announced');
     },
 
-    /** What the relay announced of this queue's backlog stands still: it has nothing to add. */
+    /** Messages are due in this queue, and what the relay announced of them waits in pg-boss still. */
     stands(queue: string): void {
       metrics.relayStands.inc({ queue: label(queue) });
     },
 
-    /** Workers took these from the outbox themselves, before the relay announced them. */
-    claimedUnannounced(queue: string, lagSeconds: readonly number[]): void {
-      metrics.claimedUnannounced.inc({ queue: label(queue) }, lagSeconds.length);
-      for (const seconds of lagSeconds) lag.add(seconds);
+    /** @param lagSeconds from the moment at which each message became due */
+    claimed(queue: string, lagSeconds: readonly number[], isAnnounced: boolean): void {
+      if (!isAnnounced) metrics.claimedUnannounced.inc({ queue: label(queue) }, lagSeconds.length);
+      for (const seconds of lagSeconds) lag.add(Number.isFinite(seconds) ? seconds : 0); // of a row whose times were edited by hand
     },
 
     attempted(end: AttemptEnd): void {
@@ -137,11 +136,6 @@ export function createEvents(log: Log, metrics: Metrics) {
     rejected({ id, queue, when, reason }: RejectedClaim): void {
       metrics.claimsRejected.inc({ queue: label(queue), when });
       log.warn({ message: id, queue, when, reason }, 'a stale claim was refused');
-    },
-
-    vanished(queue: string, messages: number): void {
-      metrics.vanished.inc({ queue: label(queue) }, messages);
-      log.warn({ queue, messages }, 'parcels were gone from the queue, their messages are due again');
     },
 
     pruned(status: string, messages: number): void {

@@ -33,10 +33,11 @@ const most = 100;
 
 /** What processes have flushed, and how attempts ended: counted by whoever settled them, so that no killed process takes any along. */
 export const countersSql = `
-  with queues as (select distinct queue from waybill.outbox_ends order by queue limit ${most}),
+  with counted as (select * from waybill.outbox_audit where outcome = any('{delivered,retried,dead,released}')),
+  queues as (select distinct queue from counted order by queue limit ${most}),
   ends as (
     select kind, case when queue in (select queue from queues) then queue else 'other' end as queue, outcome, sum(n) as n
-      from waybill.outbox_ends group by 1, 2, 3)
+      from counted group by 1, 2, 3)
   select name, labels, sum(value)::float8 as value from (
     select name, labels, value from waybill.counters
     union all
@@ -58,7 +59,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     const fresh = (await samplesOf(metrics)).flatMap((sample) => {
       const key = keyOf(sample);
       const before = flushed.get(key);
-      // How attempts ended is counted where it is settled (sql/0005_audit.sql): of these series only the zeroes are told.
+      // How attempts ended is counted where it is settled (src/outbox/settle.ts): of these series only the zeroes are told.
       const delta = sample.name === endsName ? 0 : sample.value - (before ?? 0);
       return delta > 0 || before === undefined ? [{ ...sample, key, delta }] : [];
     });

@@ -2,6 +2,8 @@
 // history (invariant I). Every known label set has a sample, 0 where there is nothing: an alert cannot tell "none" from "not there".
 
 import type { Executor } from '../db/executor.ts';
+import { isOpen } from '../outbox/closed.ts';
+import { eachWaiting, inFlight } from '../outbox/waiting.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 
@@ -22,20 +24,19 @@ const perQueue = (value: string, from: string): string =>
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
   with live as (
-    select kind, name, status, queue, available_at, claimed_at, counted, true as waiting from waybill.outbox_messages
-     where relayed_at is null and cancelled_at is null
+    ${eachWaiting('kind, name, status, queue, available_at, claimed_at, ends, true as waiting')}
     union all
-    select kind, name, status, queue, available_at, claimed_at, counted, false from waybill.outbox_messages
-     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
+    select kind, name, status, queue, available_at, claimed_at, ends, false from waybill.outbox_messages
+     where ${inFlight()}),
   grouped as (
-    select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where not counted) as uncounted,
+    select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where ends = 0) as unended,
            count(*) filter (where available_at <= now()) as due,
            min(available_at) filter (where available_at <= now() and isfinite(available_at) and status <> 'sending') as oldest,
            min(claimed_at) filter (where status = 'sending' and isfinite(claimed_at)) as running_since
       from live group by kind, name, status, queue, waiting),
   by_queue as (
     select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
-           coalesce(sum(n) filter (where not waiting and status <> 'sending'), 0) as ready,
+           coalesce(sum(due) filter (where waiting and ${isOpen('queue')}), 0) as ready,
            extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
       from grouped group by queue),
   alive as (
@@ -63,8 +64,8 @@ export const gaugesSql = `
     (select json_agg(json_build_object('labels', json_build_object('kind', kind, 'name', name), 'value', n))
        from (select kind, name, sum(n) as n from grouped group by kind, name order by sum(n) desc, kind, name limit ${mostNames}) x) as names,
     (select json_agg(json_build_object('labels', json_build_object('kind', k), 'value',
-              coalesce((select sum(recorded) from waybill.outbox_ledger where kind = k), 0)
-              + coalesce((select sum(uncounted) from grouped where kind = k), 0)))
+              coalesce((select sum(recorded) from waybill.outbox_audit where kind = k), 0)
+              + coalesce((select sum(unended) from grouped where kind = k), 0)))
        from unnest('{email,event,listener,job,action}'::text[]) k) as recorded,
     (select json_agg(json_build_object('labels', json_build_object('role', r), 'value',
               (select count(*) from alive where r = any(roles))))
@@ -133,8 +134,8 @@ const outboxFacts: readonly GaugeFact[] = [
     'Messages that are not settled, of the 20 names that have the most',
   ),
   fact('recorded', 'outbox_recorded_total', ['kind'], 'Messages ever recorded', 'counter'),
-  fact('waiting', 'queue_waiting', ['queue'], 'Messages that are due and wait in the outbox for the relay'),
-  fact('ready', 'queue_ready', ['queue'], 'Messages that the relay handed on and no worker has claimed yet'),
+  fact('waiting', 'queue_waiting', ['queue'], 'Messages that are due and not claimed, also in closed queues'),
+  fact('ready', 'queue_ready', ['queue'], 'Messages that a worker may claim now: due, in an open queue'),
   fact(
     'processes',
     'processes',

@@ -28,7 +28,7 @@ export const tickResults = ['dispatched', 'succeeded', 'failed', 'skipped'] as c
 const prunedStatuses = ['delivered', 'dead', 'cancelled'] as const;
 const probeOutcomes = ['failed', 'answered'] as const;
 /** What fails beside the loops, and is counted with them. */
-const besides = ['listen', 'gate', 'rate'] as const;
+const besides = ['listen', 'claim', 'gate', 'rate'] as const;
 
 /** As many names as events tell apart. */
 const most = 100;

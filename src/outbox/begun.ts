@@ -12,14 +12,23 @@ export const markBegunSql = `
   insert into waybill.outbox_begun (worker, part, ids) select $1, $2, $3::int[] from quickly
   on conflict (worker, part) do update set ids = excluded.ids, at = now()`;
 
-/** Writes down all that a worker has begun of what it prefetched, and that has not ended. */
-export async function markBegun(
-  db: Executor,
-  { worker, part }: { readonly worker: string; readonly part: string },
-  ids: Iterable<string>,
-): Promise<void> {
-  const bits = Array.from(ids, (id) => Number.parseInt(id.slice(-8), 16) | 0);
-  await db.executeSql(markBegunSql, [worker, part, `{${bits.join(',')}}`], db.isPlanned);
+export type Begun = {
+  /** Resolves when these may begin: one statement writes down all that has begun of what was prefetched, and has not ended. */
+  mark(ids: readonly string[]): Promise<void>;
+  ended(id: string): void;
+};
+
+/** @param part tells the workers of one process apart */
+export function createBegun(db: Executor, worker: string, part: string): Begun {
+  const begun = new Set<string>();
+  return {
+    async mark(ids) {
+      for (const id of ids) begun.add(id);
+      const bits = Array.from(begun, (id) => Number.parseInt(id.slice(-8), 16) | 0);
+      await db.executeSql(markBegunSql, [worker, part, `{${bits.join(',')}}`], db.isPlanned);
+    },
+    ended: (id) => void begun.delete(id),
+  };
 }
 
 /** What an id is known by. `m`: the message's name in the statement. */

@@ -1,67 +1,155 @@
-// The step *claim*: a worker takes the right to deliver. Status `sending`, a fresh token, a lease, attempts + 1 (invariant E).
-// It touches no indexed column of a relayed row, so the update is a HOT one.
+// The step *claim*: a worker takes the right to deliver. Status `sending`, a fresh token, a lease, attempts + 1 (invariant E), and the message
+// leaves the waiting index. There is one way to claim: the next due messages of one queue at one priority, in the order in which they became
+// due, without what others hold. NOTIFY, wake-ups, full last claims, polls, retries, drains and `claimBatch` all use it. Suspects, and the probe
+// of a parked queue, differ in where they are found.
 
-import { claimedColumns } from './claimed.ts';
-import { isOpen, mayGo, probes } from './gate.ts';
-import { lanes } from './lanes.ts';
-import { enter } from './ledger.ts';
-import { isSuspectSql } from './suspect.ts';
-import { guard } from './transitions.ts';
+import type { Executor } from '../db/executor.ts';
+import { arrayText } from '../db/values.ts';
+import { claimedColumns, claimedOf, type Claimed, type ClaimedRow } from './claimed.ts';
+import { isOpenAlone, mayProbe } from './closed.ts';
+import type { Kind } from './message.ts';
+import { guard, transitions, updateMessages } from './transitions.ts';
+import { placesOf, suspect, waiting, type Place } from './waiting.ts';
 
-const mayBeClaimed = `${guard('claim')} and attempts < max_attempts`;
-const claimable = `${mayBeClaimed} and available_at <= now()`;
-
-// `= any(array(…))` and not a join: however many the planner expects, it goes through the primary key (a test holds the plans).
-const take = (prefetched: string): string => `,${enter('due')}
-  update waybill.outbox_messages m
-     set status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3,
-         claimed_at = now(), claimed_until = now() + ($2 * interval '1 millisecond'),
-         relayed_at = coalesce(m.relayed_at, now()), counted = true, prefetched = ${prefetched},
-         revision = m.revision + 1
-   where m.id = any(array(select id from due))
-  returning ${claimedColumns}, m.prefetched::text as prefetched, (m.id = any(${probes}))::text as probe`;
+// One token for all: to draw one costs a tenth of claiming a message. A row that is locked stays where it is: its place in the table (ctid) is
+// the shortest way to it.
+const claimOf = (begins: string, lease: string, worker: string): string => `
+  ${updateMessages(
+    transitions.claim.set({
+      token: '(select gen_random_uuid())',
+      worker,
+      until: `(now() + (${lease} * interval '1 millisecond'))`,
+      prefetched: begins,
+    }),
+  )}
+   where m.ctid = any(array(select ctid from chosen))
+  returning ${claimedColumns}`;
 
 /**
  * The planner believes that half of the rows pass a CASE. Of the same conditions apart it multiplies what it knows of each: with statistics in which
- * most rows are settled it expects fewer than the limit, reads the whole lane, sorts it, and (at such a cost) compiles the plan.
+ * most rows are settled it expects fewer than the limit, reads all that waits, sorts it, and (at such a cost) compiles the plan.
  */
 const half = (condition: string): string => `case when ${condition} then true end`;
 
-/** Limit to suspects, or to the others. */
-const ofSuspects = (parameter: string): string =>
-  `(${parameter}::text is null or ${isSuspectSql()} = ${parameter}::text::boolean)`;
+// The queue is looked up by the parameter and not about the column: of a column with one value the planner believes that nothing passes, and reads
+// and sorts the whole table.
+const among = (kinds: string, ids: string): string =>
+  `(${kinds}::text is null or kind = any(${kinds}::text::text[])) and (${ids}::text is null or id = any(${ids}::text::uuid[]))`;
+
+const waitingText = (filter: string): string => `
+  with due as (
+    select ctid, attempts, max_attempts from waybill.outbox_messages
+     where ${waiting()} and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
+       and queue = $2 and priority = $3 and ${isOpenAlone('$2')}${filter && ` and ${half(filter)}`}
+     order by available_at limit $1 for update skip locked),
+  chosen as (
+    select ctid, begins from (
+      select ctid, (attempts + 1) < max_attempts as may_wait, $6::int8 is null or row_number() over () <= $6::int8 as begins from due) d
+     where begins or may_wait)
+  ${claimOf('case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end', '$4', '$5')}`;
 
 /**
- * Of a parcel: limit, lease in ms, worker, ids, queues, kinds, suspects, how many begin at once (these four or null; last attempts come first).
+ * Limit, queue, priority, lease in ms, worker, how many of them begin at once (null: all, and the claimer says nothing of what begins), and from
+ * which time on they are due, in seconds since the epoch (null: from the first). The others are prefetched: that is never a message on its last
+ * attempt, which a crash could kill before it began.
  */
-export const claimIdsSql = `
-  with found as (
-    select id, kind, counted, (attempts + 1) < max_attempts as may_wait from waybill.outbox_messages
-     where id = any($4::text::uuid[]) and ${claimable} and ${mayGo}
-       and ($5::text is null or queue = any($5::text::text[])) and ($6::text is null or kind = any($6::text::text[]))
-       and ${ofSuspects('$7')}
-     limit $1 for update skip locked),
-  due as (
-    select * from (select *, $8::int is null or row_number() over (order by may_wait) <= $8::int as begins from found) f
-     where begins or may_wait)${take('case when $8::int is null then null else m.id <> all(array(select id from due where begins)) end')}`;
+export const claimSql = waitingText('');
 
-/** Whatever is due, relayed or not, for a drain without a queue: limit, lease in ms, worker, queues or null, kinds or null, suspects or null. */
-export const claimDueSql = `
-  with recursive ${lanes},
-  waiting as (
-    select found.id, lane.priority, found.available_at, found.kind, found.counted
-      from lane cross join lateral (
-        select id, available_at, kind, counted from waybill.outbox_messages
-         where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-           and available_at <= now() and ${half(`${mayBeClaimed} and ($5::text is null or kind = any($5::text::text[])) and ${ofSuspects('$6')}`)}
-         order by available_at limit $1 for update skip locked) found
-     where ($4::text is null or lane.queue = any($4::text::text[])) and ${isOpen('lane.queue')}),
-  relayed as (
-    select id, priority, available_at, kind, counted from waybill.outbox_messages
-     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
-       and ${claimable} and ${mayGo} and ($4::text is null or queue = any($4::text::text[])) and ($5::text is null or kind = any($5::text::text[]))
-       and ${ofSuspects('$6')}
-     limit $1 for update skip locked),
-  due as (
-    select id, kind, counted from (select * from waiting union all select * from relayed) both_
-     order by priority desc, available_at limit $1)${take('null')}`;
+/** The same, then kinds and ids, each an array or null. */
+export const claimSomeSql = waitingText(among('$8', '$9'));
+
+const oneSuspect = (queue: string, filter = ''): string => `
+    select ctid, id, queue from waybill.outbox_messages
+     where ${suspect()} and available_at <= now() and queue = ${queue} and attempts < max_attempts and ${guard('claim')}${filter}
+     order by available_at limit 1 for update skip locked`;
+
+/** One suspect of an open queue: queue, lease in ms, worker, kinds and ids, each an array or null. */
+export const claimSuspectSql = `
+  with chosen as (${oneSuspect('$1', ` and ${isOpenAlone('$1')} and ${among('$4', '$5')}`)})
+  ${claimOf('false', '$2', '$3')}`;
+
+const candidate = (and: string): string => `
+    select w.ctid, w.id, w.queue
+      from ready join place on place.queue = ready.name cross join lateral (
+        select ctid, id, queue from waybill.outbox_messages
+         where ${waiting()} and queue = place.queue and priority = place.priority and available_at <= now()${and}
+         order by available_at limit 1 for update skip locked) w
+     order by place.priority desc limit 1`;
+
+// Of all processes one claims it, by the row of the queue. A message that met the failure before is chosen again only when no other waits.
+const probeText = (chosen: string): string => `
+  with recursive ${placesOf('$1')},
+  ready as (select name, probed from waybill.queues q where q.name = $1 and ${mayProbe} for update skip locked),
+  ${chosen},
+  entitled as (
+    update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
+  ${claimOf('false', '$2', '$3')}`;
+
+/** The probe of a parked queue, its most urgent due message: queue, lease in ms, worker. */
+export const claimProbeSql = probeText(`
+  other as (${candidate(' and id <> all(ready.probed)')}),
+  again as (select * from (${candidate('')}) a where not exists (select from other)),
+  chosen as (select ctid, id, queue from other union all select ctid, id, queue from again)`);
+
+/** The same where nothing but suspects waits. */
+export const claimSuspectProbeSql = probeText(`
+  chosen as (select s.* from ready cross join lateral (${oneSuspect('ready.name')}) s)`);
+
+export type Lease = { readonly leaseMs: number; readonly workerId: string };
+
+export type WaitingClaim = Place &
+  Lease & {
+    readonly limit: number;
+    /** How many of them begin at once; the others are prefetched. Default: all, and the claimer says nothing of what begins. */
+    readonly begins?: number | undefined;
+    /** What became due before is left out: seconds since the epoch. Default: nothing is. */
+    readonly from?: number | undefined;
+  };
+
+/** The parameters of `claimSql`. */
+export function claimValues(claim: WaitingClaim): (string | number | null)[] {
+  const { limit, queue, priority, leaseMs, workerId, begins = null, from = null } = claim;
+  return [limit, queue, priority, leaseMs, workerId, begins, from];
+}
+
+export async function claimWaiting(db: Executor, claim: WaitingClaim): Promise<Claimed[]> {
+  const { rows } = await db.executeSql<ClaimedRow>(claimSql, claimValues(claim), db.isPlanned);
+  return claimedOf(rows, claim);
+}
+
+/** Only these. Default: all. */
+export type Only = {
+  readonly kinds?: readonly Kind[] | undefined;
+  readonly ids?: readonly string[] | undefined;
+};
+
+const listsOf = ({ kinds, ids }: Only): (string | null)[] =>
+  [kinds, ids].map((list) => (list ? arrayText(list) : null));
+
+export async function claimSome(db: Executor, claim: WaitingClaim, only: Only): Promise<Claimed[]> {
+  const { rows } = await db.executeSql<ClaimedRow>(claimSomeSql, [...claimValues(claim), ...listsOf(only)]);
+  return claimedOf(rows, claim);
+}
+
+/** For a worker that runs nothing else meanwhile. */
+export async function claimSuspect(
+  db: Executor,
+  queue: string,
+  { leaseMs, workerId }: Lease,
+  only: Only = {},
+): Promise<Claimed[]> {
+  const values = [queue, leaseMs, workerId, ...listsOf(only)];
+  return claimedOf((await db.executeSql<ClaimedRow>(claimSuspectSql, values)).rows, { queue });
+}
+
+/** @param isSuspect nothing else waits: for a worker that runs nothing else meanwhile */
+export async function claimProbe(
+  db: Executor,
+  queue: string,
+  { leaseMs, workerId }: Lease,
+  isSuspect = false,
+): Promise<Claimed[]> {
+  const sql = isSuspect ? claimSuspectProbeSql : claimProbeSql;
+  const { rows } = await db.executeSql<ClaimedRow>(sql, [queue, leaseMs, workerId]);
+  return claimedOf(rows, { queue, probe: true });
+}

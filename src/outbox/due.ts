@@ -1,59 +1,59 @@
-// The relay's statement: what is due. It selects by state, never by position: a relay that remembers `id > last_seen` loses rows whose
-// transactions commit late (FACTS 1).
+// Where something is due: what workers learn when they poll, and drains before they claim. It selects by state, never by position: who
+// remembers `id > last_seen` loses rows whose transactions commit late (FACTS 1).
 
 import type { Executor } from '../db/executor.ts';
-import { lanes } from './lanes.ts';
-import { isOpen } from './gate.ts';
+import { arrayText, flagOf, numberOf, textOf } from '../db/values.ts';
+import { isOpen, mayProbe } from './closed.ts';
+import { isDue, places, suspect, waiting, type Place } from './waiting.ts';
 
-export type DueMessage = {
-  readonly id: string;
-  readonly queue: string;
-  readonly priority: number;
-  readonly attempts: number;
-  /** Leases of it that ran out. */
-  readonly expirations: number;
-  readonly maxAttempts: number;
-  readonly traceparent: string | null;
-  /** Seconds since it became due. */
-  readonly lag: number;
+export type DuePlace = Place & {
+  /** Suspects of the queue, at any priority. */
+  readonly suspects: boolean;
+  /** The queue is parked, and one message may try whether it can be opened. */
+  readonly probe: boolean;
 };
 
-/** What the relay needs of a row, as `DueMessage` names it. */
-export const dueColumns = `m.id, m.queue, m.priority, m.attempts, m.expirations, m.max_attempts as "maxAttempts", m.traceparent`;
+/** Queues as an array, or null for all. */
+export const dueSql = `
+  with recursive ${places},
+  ready as materialized (
+    select queue, priority from place
+     where ($1::text is null or queue = any($1::text::text[])) and ${isDue('place.queue', 'place.priority')}),
+  apart as materialized (
+    select distinct queue from waybill.outbox_messages
+     where ${suspect()} and attempts < max_attempts and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
+  select queue, priority::text as priority, 'f' as suspects, 'f' as probe from ready where ${isOpen('queue')}
+  union all
+  select queue, '0', 't', 'f' from apart where ${isOpen('queue')}
+  union all
+  select q.name, '0', case when q.name = any(array(select queue from ready)) then 'f' else 't' end, 't'
+    from waybill.queues q
+   where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and ${mayProbe}`;
 
-/**
- * Takes due messages and stamps them, best first: by queue, up to `room` of each. Rows of closed queues and of the lanes named stay.
- * Part of the relay's transaction: what cannot be put into the queue afterwards is not stamped.
- */
-export const takeDueSql = `
-  with recursive ${lanes},
-  found as (
-    select w.id, lane.queue, row_number() over (partition by lane.queue order by lane.priority desc, w.available_at) as place
-      from lane cross join lateral (
-        select id, available_at from waybill.outbox_messages
-         where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-           and available_at <= now()
-         order by available_at limit least($3, coalesce(($2::int[])[array_position($1::text[], lane.queue)], $3))
-         for update skip locked) w
-     where ${isOpen('lane.queue')}
-       and not exists (select from unnest($4::text[], $5::int[]) as o(queue, priority)
-                        where o.queue = lane.queue and o.priority = lane.priority)),
-  due as (
-    select id from found
-     where place <= least($3, coalesce(($2::int[])[array_position($1::text[], queue)], $3)))
-  update waybill.outbox_messages m set relayed_at = now(), revision = m.revision + 1 where m.id = any(array(select id from due))
-  returning ${dueColumns},
-            date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
+/** @param queues only these; default: all */
+export async function findDue(db: Executor, queues?: readonly string[]): Promise<DuePlace[]> {
+  const { rows } = await db.executeSql(dueSql, [queues ? arrayText(queues) : null]);
+  return rows.map((row) => ({
+    queue: textOf(row['queue']),
+    priority: numberOf(row['priority']),
+    suspects: flagOf(row['suspects']),
+    probe: flagOf(row['probe']),
+  }));
+}
 
-/** @param room messages that each queue may still take; queues that are not named take up to `limit`, which bounds every queue
- * @param except lanes */
-export async function takeDue(
-  tx: Executor,
-  room: ReadonlyMap<string, number>,
-  limit: number,
-  except: readonly { readonly queue: string; readonly priority: number }[] = [],
-): Promise<DueMessage[]> {
-  const others = [except.map(({ queue }) => queue), except.map(({ priority }) => priority)];
-  const values = [[...room.keys()], [...room.values()], limit, ...others];
-  return (await tx.executeSql<DueMessage>(takeDueSql, values)).rows;
+/** How many are due in each open queue at each priority; counting ends at the limit. */
+export const countDueSql = `
+  with recursive ${places}
+  select place.queue, place.priority, n.due
+    from place cross join lateral (
+      select count(*)::int as due from (
+        select from waybill.outbox_messages p
+         where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and ${waiting('p.')}
+         order by p.available_at desc limit $1) w) n
+   where ${isOpen('place.queue')} and n.due > 0`;
+
+export type DueCount = Place & { readonly due: number };
+
+export async function countDue(db: Executor, limit: number): Promise<DueCount[]> {
+  return (await db.executeSql<DueCount>(countDueSql, [limit])).rows;
 }

@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto';
 import type { CheckedMessage, ClaimedMessage, Status } from './message.ts';
 import type { Note, Settlement } from './outcome.ts';
 import type { ClaimRequest, Expired } from './port.ts';
-import { isSuspect } from './suspect.ts';
 import { isAllowed } from './transitions.ts';
 
 export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
@@ -28,6 +27,11 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   notes: readonly Note[];
 };
 
+/** It runs alone: its lease expired twice, or once with one attempt left (src/outbox/waiting.ts). */
+function isSuspect({ expirations }: MemoryMessage): boolean {
+  return expirations > 1;
+}
+
 export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
   return (
     isAllowed('claim', message.status) &&
@@ -44,13 +48,12 @@ export function byUrgency(a: MemoryMessage, b: MemoryMessage): number {
   return b.priority - a.priority || a.availableAt.getTime() - b.availableAt.getTime();
 }
 
-/** Those that a claim takes: what is on its last attempt is not prefetched, so it comes first. */
-export function chosen(due: readonly MemoryMessage[], { ids, limit, begins }: ClaimRequest): MemoryMessage[] {
+/** Those that a claim takes: what is on its last attempt is not prefetched. */
+export function chosen(due: readonly MemoryMessage[], { limit, begins }: ClaimRequest): MemoryMessage[] {
   const most = Math.max(0, limit);
-  if (ids === undefined || begins === undefined) return due.slice(0, most);
+  if (begins === undefined) return due.slice(0, most);
   const mayWait = ({ attempts, maxAttempts }: MemoryMessage): boolean => attempts + 1 < maxAttempts;
-  const ordered = due.slice(0, most).toSorted((a, b) => Number(mayWait(a)) - Number(mayWait(b)));
-  return ordered.filter((message, place) => place < begins || mayWait(message));
+  return due.slice(0, most).filter((message, place) => place < begins || mayWait(message));
 }
 
 /** @param place among those that the claim takes */
@@ -65,7 +68,7 @@ export function claim(
   message.claimToken = randomUUID();
   message.claimedBy = request.workerId;
   message.claimedUntil = new Date(now + request.leaseMs);
-  message.prefetched = request.ids && request.begins !== undefined ? place >= request.begins : null;
+  message.prefetched = request.begins !== undefined ? place >= request.begins : null;
   const { id, kind, name, queue, payload, maxAttempts, claimToken, createdAt } = message;
   const { deliveryKey = null, requestId = null, traceparent = null } = message;
   return {
@@ -91,7 +94,7 @@ function hadCompany(message: MemoryMessage, among: readonly MemoryMessage[]): bo
   return among.some((m) => m !== message && (m.lostBy === its || (m.claimedBy === its && !m.prefetched)));
 }
 
-/** As `expireSql` does it (src/outbox/lapsed.ts). */
+/** As `expireSql` does it (src/outbox/expire.ts). */
 export function expire(message: MemoryMessage, among: readonly MemoryMessage[], now: number): Expired {
   const unbegun = message.prefetched === true;
   const error = `the lease ran out${unbegun ? ' before the delivery began' : ''}: the worker ${message.claimedBy} died or stood still`;
@@ -107,6 +110,7 @@ export function expire(message: MemoryMessage, among: readonly MemoryMessage[], 
   const free = { claimToken: null, claimedBy: null, claimedUntil: null, prefetched: null };
   Object.assign(message, { ...free, status, availableAt, lastError: error });
   message.expirations += 1;
+  if (message.attempts + 1 >= message.maxAttempts) message.expirations = Math.max(2, message.expirations);
   const { id, kind, name, queue, attempts, maxAttempts } = message;
   const { deliveryKey = null, requestId = null, traceparent = null } = message;
   const about = { id, kind, name, queue, attempts, maxAttempts, deliveryKey, requestId, traceparent };

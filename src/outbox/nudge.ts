@@ -6,8 +6,8 @@ import { hintOf } from './hint.ts';
 
 /** To relays and workers: rows wait, in the lanes that the payload names (src/outbox/hint.ts). */
 export const outboxChannel = 'waybill_outbox';
-/** To the workers: a parcel is in the queue that the payload names. */
-export const parcelChannel = 'waybill_parcel';
+/** To the workers: wake-ups are in the queue that the payload names. */
+export const wakeUpChannel = 'waybill_wake_up';
 
 export type Nudge = {
   /** @param places in which something was recorded (src/outbox/hint.ts); without it, any */

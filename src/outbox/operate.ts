@@ -5,29 +5,27 @@ import { sqlState } from '../db/diagnosis.ts';
 import { WaybillError } from './errors.ts';
 import { whereOf, type MessageFilter } from './filter.ts';
 import type { Status } from './message.ts';
-import { enter } from './ledger.ts';
-import { checkId, notFound, viewColumns, viewOf, type MessageView, type ViewRow } from './read.ts';
-import { guard, isAllowed, type Action } from './transitions.ts';
-
-/** Attempts start again; their history and the last error are kept. */
-const renewed = `status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null, relayed_at = null, available_at = now()`;
+import {
+  checkId,
+  notFound,
+  viewColumns,
+  viewMessage,
+  viewOf,
+  type MessageView,
+  type ViewRow,
+} from './read.ts';
+import { endMessages, guard, isAllowed, transitions, updateMessages, type Change } from './transitions.ts';
 
 /** A key that was pruned with its delivered message still holds. */
 const keyIsFree = `(m.delivery_key is null or not exists (
   select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key))`;
 
-export const retrySql = `update waybill.outbox_messages m set ${renewed}
+export const retrySql = `${updateMessages(transitions.retry.set())}
   where id = $1 and ${guard('retry')} and ${keyIsFree} returning ${viewColumns}`;
 
-const cancel = (returning: string): string => `
-  with waiting as (
-    select id, kind, counted from waybill.outbox_messages where id = $1 and ${guard('cancel')} for update),${enter('waiting')}
-  update waybill.outbox_messages set status = 'cancelled', cancelled_at = now(), counted = true
-   where id = any(array(select id from waiting)) returning ${returning}`;
-
-export const cancelSql = cancel(viewColumns);
-/** For a port, which wants to know that it happened. */
-export const cancelPlainSql = cancel('id::text as id');
+export const cancelSql = `
+  with ${endMessages(transitions.cancel.set(), `where m.id = $1 and ${guard('cancel', 'm.status')}`, `'cancelled'`)}
+  select id::text as id from ended`;
 
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict`, `delivery_key_taken` */
 export async function retryMessage(db: Executor, id: string): Promise<MessageView> {
@@ -44,20 +42,21 @@ export async function retryMessage(db: Executor, id: string): Promise<MessageVie
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict` */
 export async function cancelMessage(db: Executor, id: string): Promise<MessageView> {
   checkId(id);
-  const [row] = (await db.executeSql<ViewRow>(cancelSql, [id])).rows;
-  return row ? viewOf(row) : refuse(db, 'cancel', id);
+  const { rows } = await db.executeSql(cancelSql, [id]);
+  if (rows.length === 0) return refuse(db, 'cancel', id);
+  return viewMessage(db, id);
 }
 
-async function refuse(db: Executor, action: Action, id: string): Promise<never> {
+async function refuse(db: Executor, change: Change, id: string): Promise<never> {
   const { rows } = await db.executeSql<{ status: Status }>(
     'select status from waybill.outbox_messages where id = $1',
     [id],
   );
   const status = rows[0]?.status ?? notFound(id);
-  if (isAllowed(action, status)) keyTaken(id);
+  if (isAllowed(change, status)) keyTaken(id);
   throw new WaybillError(
     'state_conflict',
-    `the message ${id} is ${status}: ${action} is not possible in this state`,
+    `the message ${id} is ${status}: ${change} is not possible in this state`,
   );
 }
 
@@ -154,7 +153,7 @@ function bulkSql(filter: MessageFilter, before: string | null): { text: string; 
        select from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = m.delivery_key
           and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null))),
   done as (
-    update waybill.outbox_messages set ${renewed} where id = any(array(select id from fit)) returning id)
+    ${updateMessages(transitions.retry.set())} where m.id = any(array(select id from fit)) returning m.id)
   select (select count(*) from done)::int as retried, (select id from batch order by id limit 1) as last`;
   return { text, values };
 }

@@ -3,9 +3,6 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
-import { lanes } from './lanes.ts';
-import { dueColumns, type DueMessage } from './due.ts';
-import { isParkedOnly } from './gate.ts';
 import { outboxChannel } from './nudge.ts';
 
 /** Between probes: 5 s, then twice as long each time, up to a minute. */
@@ -13,8 +10,6 @@ const firstProbe = 5_000;
 const longestInterval = 60_000;
 /** Parked again so soon after it was reopened, it goes on with the interval that it had. */
 const relapse = `interval '2 minutes'`;
-/** The probe's parcel is fetched within this, or another message becomes the probe. A claimed one holds its right by its lease. */
-const right = `interval '10 seconds'`;
 
 /** When the message may be the reason itself, another one is tried soon: as many as this, then at the usual intervals. */
 const soonProbe = 1_000;
@@ -28,7 +23,7 @@ const and = (column: string, id: string): string =>
 const andIf = (when: string, column: string, id: string): string =>
   `case when ${when} then ${and(column, id)} else q.${column} end`;
 const after = (ms: string): string => `now() + ${ms} * interval '1 millisecond'`;
-const noProbe = 'probe_message = null, probe_until = null';
+const noProbe = 'probe_message = null';
 
 /** Reasons are shown beside one another, not kept for ever: a line of them is enough. */
 const reasonLength = 500;
@@ -139,53 +134,4 @@ export const holdSql = `
 export async function hold(db: Executor, queue: string, ms: Milliseconds, reason: string): Promise<boolean> {
   const values = [queue, ms, reason.slice(0, reasonLength).toWellFormed()];
   return (await db.executeSql<{ fresh: boolean }>(holdSql, values)).rows[0]?.fresh ?? false;
-}
-
-export const probesDueSql = `
-  select from waybill.queues where ${isParkedOnly} and probe_at <= now() and (probe_until > now()) is not true limit 1`;
-
-/** Whether it is time for the probe of a parked queue: one cheap question for what is nearly always no. */
-export async function areProbesDue(db: Executor): Promise<boolean> {
-  return (await db.executeSql(probesDueSql)).rows.length > 0;
-}
-
-const waiting = `
-         where relayed_at is null and cancelled_at is null and queue = lane.queue and priority = lane.priority
-           and available_at <= now() and attempts < max_attempts`;
-
-/**
- * Gives, for each parked queue whose time has come and where nobody has the right to be the probe, that right to its most urgent due
- * message, and stamps it as relayed. One that met the failure already is chosen again only when no other waits. Part of the relay's
- * transaction.
- */
-export const startProbesSql = `
-  with recursive ${lanes},
-  ready as (
-    select name, probed from waybill.queues q
-     where ${isParkedOnly} and probe_at <= now() and (probe_until > now()) is not true
-       and not exists (select from waybill.outbox_messages m
-                        where m.id = q.probe_message and m.status = 'sending' and m.claimed_until > now())
-       for update skip locked),
-  other as (
-    select distinct on (lane.queue) lane.queue, w.id
-      from ready join lane on lane.queue = ready.name cross join lateral (
-        select id from waybill.outbox_messages ${waiting} and id <> all(ready.probed)
-         order by available_at limit 1 for update skip locked) w
-     order by lane.queue, lane.priority desc),
-  again as (
-    select distinct on (lane.queue) lane.queue, w.id
-      from ready join lane on lane.queue = ready.name cross join lateral (
-        select id from waybill.outbox_messages ${waiting}
-         order by available_at limit 1 for update skip locked) w
-     where ready.name not in (select queue from other)
-     order by lane.queue, lane.priority desc),
-  chosen as (select queue, id from other union all select queue, id from again),
-  entitled as (
-    update waybill.queues q set probe_message = chosen.id, probe_until = now() + ${right} from chosen where q.name = chosen.queue)
-  update waybill.outbox_messages m set relayed_at = now() where m.id = any(array(select id from chosen))
-  returning ${dueColumns},
-            date_part('epoch', now() - greatest(m.created_at, m.available_at)) as lag`;
-
-export async function startProbes(tx: Executor): Promise<DueMessage[]> {
-  return (await tx.executeSql<DueMessage>(startProbesSql)).rows;
 }

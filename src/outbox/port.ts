@@ -11,14 +11,14 @@ export type ClaimRequest = {
   readonly limit: number;
   readonly leaseMs: Milliseconds;
   readonly workerId: string;
-  /** Only these; those that cannot be claimed are left out of the answer. Without it: whatever is due, relayed or not. */
+  /** Only these; those that cannot be claimed are left out of the answer. Default: whatever is due. */
   readonly ids?: readonly string[] | undefined;
   readonly queues?: readonly string[] | undefined;
   readonly kinds?: readonly Kind[] | undefined;
-  /** True: only those that have to run alone (src/outbox/suspect.ts), false: only the others (invariant F). */
+  /** True: only suspects, which have to run alone, false: only the others (invariant F; src/outbox/waiting.ts). Default: both. */
   readonly suspects?: boolean | undefined;
   /**
-   * With `ids`: how many of them begin at once. The others are prefetched: a lease that runs out before they began gives their attempt back,
+   * How many of them begin at once. The others are prefetched: a lease that runs out before they began gives their attempt back,
    * and none of them is on its last attempt. Default: all begin, and each claim counts.
    */
   readonly begins?: number | undefined;

@@ -1,31 +1,29 @@
-// OutboxPort on Postgres. Each method is one statement, so it is atomic under any executor, inside a transaction or outside of one.
+// OutboxPort on Postgres. Each change is one statement, so it is atomic under any executor, inside a transaction or outside of one.
 // Keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
 
-import { toExecutor, type Executor, type PgLike, type SqlResult } from '../db/executor.ts';
+import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
 import { qualified } from '../db/qualified.ts';
-import { arrayText, numberOf, textOf, textOrNull } from '../db/values.ts';
-import { claimDueSql, claimIdsSql } from './claim.ts';
-import { claimedMessage, type ClaimedRow } from './claimed.ts';
+import { arrayText, textOf } from '../db/values.ts';
+import { claimBatch } from './batch.ts';
 import { extendSql } from './extend.ts';
-import { expireLeases } from './lapsed.ts';
+import { expireLeases } from './expire.ts';
 import { checkClaim } from './id.ts';
 import {
   checkMessage,
   defaultMaxPayloadBytes,
+  type ClaimedMessage,
   type Enqueued,
   type NewMessage,
-  type Status,
 } from './message.ts';
 import { onceOn } from './once.ts';
-import { cancelPlainSql } from './operate.ts';
+import { cancelSql } from './operate.ts';
 import type { Settlement } from './outcome.ts';
-import type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './port.ts';
+import type { Claim, ClaimRequest, FailOptions, OutboxPort } from './port.ts';
 import { checkId } from './read.ts';
 import { record } from './record.ts';
 import { checkClaimRequest, checkFailOptions, checkOnce } from './requests.ts';
 import { checkOptions } from '../options.ts';
-import { plainEnds } from './plain.ts';
-import { settleSql, settleValues } from './settle.ts';
+import { settleOn } from './settle.ts';
 import { tableNamed, type TableOptions } from './table.ts';
 import { failedWith } from './failed.ts';
 import { withoutUnfit } from './unfit.ts';
@@ -55,24 +53,13 @@ export function createPostgresOutbox(
       return enqueueOn(db, maxBytes, given) as Promise<Enqueued & Enqueued[]>;
     },
     async settle(settlements: readonly Settlement[]) {
-      if (settlements.length === 0) return [];
-      const plain = plainEnds(settlements, db.isPlanned);
-      if (plain) return deliver(db, plain);
-      const { rows } = await db.executeSql(settleSql, settleValues(settlements, maxBytes));
-      return rows.map(settledOf);
+      return settleOn(db, settlements, maxBytes);
     },
     async claimBatch(request: ClaimRequest) {
       checkClaimRequest(request);
       if (request.limit < 1 || request.ids?.length === 0) return [];
-      const lease = [request.limit, request.leaseMs, request.workerId];
-      const only = [listOf(request.queues), listOf(request.kinds), textOrNull(request.suspects)];
-      const { ids, begins = null } = request;
-      if (ids) {
-        const values = [...lease, arrayText(ids), ...only, begins];
-        return (await db.executeSql<ClaimedRow>(claimIdsSql, values)).rows.map(claimedMessage);
-      }
-      const claim = (): Promise<SqlResult<ClaimedRow>> => db.executeSql(claimDueSql, [...lease, ...only]);
-      return (await withoutUnfit(db, () => undefined, claim)).rows.map(claimedMessage);
+      const claim = (): Promise<ClaimedMessage[]> => claimBatch(db, request);
+      return withoutUnfit(db, () => undefined, claim);
     },
     async markDelivered(id, claimToken, then = []) {
       checkClaim('markDelivered', id, claimToken);
@@ -101,7 +88,7 @@ export function createPostgresOutbox(
     },
     async cancel(id) {
       checkId(id);
-      return (await db.executeSql(cancelPlainSql, [id])).rows.length === 1;
+      return (await db.executeSql(cancelSql, [id])).rows.length === 1;
     },
     async once(about, make) {
       checkOnce(about);
@@ -112,20 +99,6 @@ export function createPostgresOutbox(
     },
   };
   return outbox;
-}
-
-const listOf = (list: readonly string[] | undefined): string | null => (list ? arrayText(list) : null);
-
-function settledOf({ id, status, seconds }: Record<string, unknown>): Settled {
-  return { id: textOf(id), status: textOf(status) as Status, seconds: numberOf(seconds) };
-}
-
-async function deliver(
-  db: Executor,
-  { sql, values }: NonNullable<ReturnType<typeof plainEnds>>,
-): Promise<Settled[]> {
-  const { rows } = await db.executeSql(sql, values, db.isPlanned);
-  return rows.map(({ id, seconds }) => ({ id: textOf(id), status: 'delivered', seconds: numberOf(seconds) }));
 }
 
 async function enqueueOn(

@@ -1,18 +1,17 @@
-// The statements of retention: settled rows only, in small batches. Delivery keys outlive their rows, and what goes is counted in the ledger.
+// The statements of retention: settled rows only, in small batches. Delivery keys outlive their rows, and what goes is in the audit counters.
 
 import type { Executor } from '../db/executor.ts';
 import { answersKeptMs, pruneAnswersSql } from './once.ts';
 
-/** `gone` → keys kept, ledger written, counts by status. */
+/** `gone` → keys kept, audit counters written, counts by status. */
 const keep = `
   , keys as (
     insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
     select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
     on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
-  counted as (
-    insert into waybill.outbox_ledger (kind, pruned_delivered, pruned_dead, pruned_cancelled)
-    select kind, count(*) filter (where status = 'delivered'), count(*) filter (where status = 'dead'),
-           count(*) filter (where status = 'cancelled') from gone group by kind)
+  audited as (
+    insert into waybill.outbox_audit (kind, outcome, n)
+    select kind, 'pruned ' || status, count(*) from gone group by kind, status)
   select status, count(*)::int as n from gone group by status`;
 
 /**
@@ -58,34 +57,23 @@ export const pruneKeysSql = `
     select kind, name, delivery_key from waybill.outbox_keys
      where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)`;
 
-/** Folds some of the ledger's rows into one for each kind: at most so many. The totals stay the same at every moment. */
-export const foldLedgerSql = `
+/** Folds rows of the audit counters, at most so many, into one for each sum. The sums stay the same at every moment. */
+export const foldAuditSql = `
   with old as (
-    delete from waybill.outbox_ledger where ctid = any(array(
-      select ctid from waybill.outbox_ledger limit $1 for update skip locked)) returning *),
+    delete from waybill.outbox_audit where id = any(array(
+      select id from waybill.outbox_audit order by id limit $1 for update skip locked)) returning *),
   folded as (
-    insert into waybill.outbox_ledger (kind, recorded, pruned_delivered, pruned_dead, pruned_cancelled)
-    select kind, sum(recorded), sum(pruned_delivered), sum(pruned_dead), sum(pruned_cancelled) from old group by kind)
+    insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+    select kind, queue, outcome, sum(n), sum(recorded) from old group by 1, 2, 3)
   select count(*)::int as n from old`;
 
-/** The same of how attempts ended. */
-export const foldEndsSql = `
-  with old as (
-    delete from waybill.outbox_ends where id = any(array(
-      select id from waybill.outbox_ends order by id limit $1 for update skip locked)) returning *),
-  folded as (
-    insert into waybill.outbox_ends (kind, queue, outcome, n) select kind, queue, outcome, sum(n) from old group by 1, 2, 3)
-  select count(*)::int as n from old`;
-
-/** Bounds the time of one statement; each message recorded is a row of the ledger. */
+/** Bounds the time of one statement. */
 const foldLimit = 100_000;
 
-/** @returns whether the ledger may hold more to fold */
-export async function pruneBooks(db: Executor, retention: Retention, limit: number): Promise<boolean> {
+/** @returns whether there may be more to fold */
+export async function pruneKept(db: Executor, retention: Retention, limit: number): Promise<boolean> {
   await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
   await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
-  const folded = await Promise.all(
-    [foldLedgerSql, foldEndsSql].map((sql) => db.executeSql<{ n: number }>(sql, [foldLimit])),
-  );
-  return folded.some(({ rows }) => (rows[0]?.n ?? 0) >= foldLimit);
+  const { rows } = await db.executeSql<{ n: number }>(foldAuditSql, [foldLimit]);
+  return (rows[0]?.n ?? 0) >= foldLimit;
 }

@@ -4,9 +4,10 @@ import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { nearest } from '../nearest.ts';
-import { lanes } from './lanes.ts';
+import { isOpen } from './closed.ts';
 import { WaybillError } from './errors.ts';
 import { outboxChannel } from './nudge.ts';
+import { eachWaiting, inFlight, places, suspect } from './waiting.ts';
 
 export type QueueState = 'open' | 'paused' | 'parked' | 'held';
 
@@ -28,38 +29,36 @@ export type QueueView = {
     readonly failed: number;
     readonly messageId: string | null;
   } | null;
-  /** Messages in the outbox alone, due or not yet. */
+  /** Due or not yet. */
   readonly waiting: number;
-  /** Relayed and claimed by nobody. */
+  /** Of those, what a worker may claim now: due, and the queue is open. */
   readonly ready: number;
   readonly inFlight: number;
   /** Messages per second over the whole fleet; null: no limit. */
   readonly rate: number | null;
 };
 
-const handedOn = `relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null`;
-
 const known = `
   known as (
-    select name from waybill.queues union select queue from lane
-    union select queue from waybill.outbox_messages where ${handedOn})`;
+    select name from waybill.queues union select queue from place
+    union select queue from waybill.outbox_messages where ${suspect()}
+    union select queue from waybill.outbox_messages where ${inFlight()})`;
 
-export const knownQueuesSql = `with recursive ${lanes}, ${known} select name from known order by name`;
+export const knownQueuesSql = `with recursive ${places}, ${known} select name from known order by name`;
 
 /** One queue, or all of them when $1 is null. */
 export const listQueuesSql = `
-  with recursive ${lanes}, ${known},
+  with recursive ${places}, ${known},
   waiting as (
-    select queue, count(*)::int as n from waybill.outbox_messages
-     where relayed_at is null and cancelled_at is null group by queue),
+    select queue, count(*)::int as n, count(*) filter (where available_at <= now())::int as due
+      from (${eachWaiting('queue, available_at')}) w group by queue),
   handed as (
-    select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready
-      from waybill.outbox_messages where ${handedOn} group by queue)
+    select queue, count(*)::int as sending from waybill.outbox_messages where ${inFlight()} group by queue)
   select known.name, ${momentText('q.paused_at')} as paused_at, q.paused_by, q.paused_reason,
          ${momentText('q.parked_at')} as parked_at, q.parked_by, q.parked_reason, ${momentText('q.probe_at')} as probe_at, q.probes,
          q.probe_message, case when q.held_until > now() then ${momentText('q.held_until')} end as held_until,
          ${momentText('q.held_at')} as held_at, q.held_reason, q.rate,
-         coalesce(waiting.n, 0) as waiting, coalesce(handed.ready, 0) as ready, coalesce(handed.sending, 0) as sending
+         coalesce(waiting.n, 0) as waiting, case when ${isOpen('known.name')} then coalesce(waiting.due, 0) else 0 end as ready, coalesce(handed.sending, 0) as sending
     from known left join waybill.queues q on q.name = known.name
     left join waiting on waiting.queue = known.name left join handed on handed.queue = known.name
    where $1::text is null or known.name = $1
@@ -136,7 +135,7 @@ export const resumeSql = `
     update waybill.queues
        set paused_at = null, paused_by = null, paused_reason = null, held_at = null, held_until = null, held_reason = null,
            reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
-           parked_reason = null, probe_at = null, probe_ms = null, probe_message = null, probe_until = null,
+           parked_reason = null, probe_at = null, probe_ms = null, probe_message = null,
            probed = '{}', maybe_own = '{}'
      where name = $1 returning name)
   select name, pg_notify('${outboxChannel}', name) from resumed`;
@@ -185,4 +184,15 @@ export const registerQueuesSql = `
 
 export async function registerQueues(db: Executor, names: readonly string[]): Promise<void> {
   await db.executeSql(registerQueuesSql, [names]);
+}
+
+export const lockQueuesSql = `
+  select name from waybill.queues where name = any($1::text[]) order by name for update skip locked`;
+
+/** For as long as the transaction lasts. A queue that nobody registered gets its row. @returns those that nobody else has locked */
+export async function lockQueues(tx: Executor, names: readonly string[]): Promise<ReadonlySet<string>> {
+  await registerQueues(tx, names);
+  return new Set(
+    (await tx.executeSql<{ name: string }>(lockQueuesSql, [names])).rows.map(({ name }) => name),
+  );
 }

@@ -120,6 +120,13 @@ export type WholeMessage = MessageView & {
   readonly notes: NoteView[];
 };
 
+/** @throws WaybillError `not_found` */
+export async function viewMessage(db: Executor, id: string): Promise<MessageView> {
+  const sql = `select ${viewColumns} from waybill.outbox_messages where id = $1`;
+  const [row] = (await db.executeSql<ViewRow>(sql, [id])).rows;
+  return viewOf(row ?? notFound(id));
+}
+
 /** What JSON makes of it. */
 type Told<T> = { readonly [K in keyof T]: Moment extends T[K] ? string : T[K] };
 

@@ -22,6 +22,8 @@ const types = {
   traceparent: 'text',
 };
 const columns = Object.keys(types).join(', ');
+/** Arrays of `recordValues`. */
+export const recordColumns = Object.keys(types).length;
 
 /** `n(…)`: the rows to record, from the arrays that `recordValues` makes, numbered from `$first`. As texts: every driver can send these. */
 export function newRows(first: number): string {

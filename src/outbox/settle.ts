@@ -1,69 +1,140 @@
-// The step *settle*: an attempt's end is written under its claim token; a stale token changes nothing (invariant C).
-// One statement applies a batch: the rows, the attempts that did not succeed, and the messages and notes that a delivery adds. Where there is
-// nothing but rows, plain.ts has a shorter one.
+// The step *settle*: the ends of attempts are written under their claim tokens; a stale token changes nothing (invariant C).
+// One statement writes a batch. Its text has the parts that the batch needs: most messages end `delivered`, which is an update of their rows
+// and nothing else; attempts that did not deliver, messages to add and notes come with CTEs of their own (npm run bench -- drain).
 
-import { arrayText } from '../db/values.ts';
-import { checkMessage } from './message.ts';
+import { arrayText, numberOf, textOf } from '../db/values.ts';
+import type { Executor } from '../db/executor.ts';
+import { checkMessage, type Status } from './message.ts';
 import { noteRows, noteRowsOf } from './note.ts';
 import type { Settlement } from './outcome.ts';
+import type { Settled } from './port.ts';
 import { newId } from './id.ts';
-import { insertRows, newRows, recordValues } from './record.ts';
-import { countEnds } from './ledger.ts';
-import { guard } from './transitions.ts';
+import { insertRows, newRows, recordColumns, recordValues } from './record.ts';
+import { either, endMessages, guard, transitions } from './transitions.ts';
+import { uuidsAsBinary, uuidsAsText } from './uuids.ts';
+
+/** What a batch holds. */
+export type Batch = {
+  /** All are delivered, and no message is in it twice: then ids and tokens are enough. */
+  readonly delivered: 'under one token' | 'under their tokens' | false;
+  readonly adds: boolean;
+  readonly notes: boolean;
+};
+
+const seconds = `date_part('epoch', clock_timestamp() - m.created_at) as seconds`;
+
+function deliverParts(delivered: 'under one token' | 'under their tokens'): string {
+  const token =
+    delivered === 'under one token' ? '$2::uuid' : '($2::uuid[])[array_position($1::uuid[], m.id)]';
+  const where = `where m.id = any($1::uuid[]) and m.claim_token = ${token} and ${guard('deliver', 'm.status')}`;
+  return endMessages(transitions.deliver.set(), where, `'delivered'`, `'delivered' as status, ${seconds}`);
+}
 
 /** A retryable failure of the last attempt is the end: decided where attempts are counted. */
 const exhausted = `(g.ended = 'failed' and m.attempts >= m.max_attempts)`;
-/** Of a settled row, as metrics call it. */
-const outcome = `case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end`;
-const again = `(g.ended = any ('{failed,released}') and not ${exhausted})`;
+const error = 'coalesce(g.error, m.last_error)';
+const due = `(now() + (g.delay_ms * interval '1 millisecond'))`;
+
+const set = either(
+  [`g.ended = 'delivered'`, transitions.deliver.set()],
+  [exhausted, transitions.kill.set({ error, cause: `'exhausted'` })],
+  [`g.ended = 'dead'`, transitions.kill.set({ error, cause: 'g.cause' })],
+  [`g.ended = 'released'`, transitions.release.set({ due, error })],
+  ['else', transitions.fail.set({ due, error })],
+);
 
 // The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
-export const settleSql = `
-  with g as (
+const where = `from g where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}`;
+
+/** Of a settled row, as metrics call it. */
+const outcome = `case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end`;
+
+const mixedParts = `g as (
     select * from unnest($1::text::uuid[], $2::text::uuid[], $3::text::text[], $4::text::text[], $5::text::float8[], $6::text::bool[],
                          $7::text::text[], $8::text::text[])
       as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
-  settled as (
-    update waybill.outbox_messages m
-       set status = case when ${exhausted} then 'dead'
-                         when g.ended <> 'released' then g.ended
-                         when m.attempts <= 1 then 'pending' else 'failed' end,
-           attempts = m.attempts - case when g.ended = 'released' then 1 else 0 end,
-           claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null,
-           delivered_at = case when g.ended = 'delivered' then now() end,
-           dead_at = case when g.ended = 'dead' or ${exhausted} then now() end, dead_cause = case when ${exhausted} then 'exhausted' else g.cause end,
-           relayed_at = case when ${again} then null else m.relayed_at end,
-           available_at = case when ${again} then now() + (g.delay_ms * interval '1 millisecond') else m.available_at end,
-           last_error = case when g.ended <> 'delivered' then coalesce(g.error, m.last_error) end, prefetched = null,
-           revision = m.revision + 1
-      from g
-     where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}
-    returning m.id, m.kind, m.queue, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
+  ${endMessages(set, where, outcome, `m.status, ${seconds}, g.ended, g.error, g.stack, g.ambiguous`)},
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
     select o.id, o.attempts, o.claimed_at, o.claimed_by,
            case when s.ambiguous and s.status <> 'dead' then 'ambiguous' when s.ended = 'released' then 'released'
                 when s.status = 'dead' then 'dead' else 'retried' end, s.error, s.stack
-      from settled s join waybill.outbox_messages o on o.id = s.id
-     where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null)),
-  added as (${insertRows(`${newRows(9)} join settled s on s.id = n.parent_id`)}),
+      from ended s join waybill.outbox_messages o on o.id = s.id
+     where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null))`;
+
+/** Messages to add, and notes, exist only if the message that they belong to was settled here. */
+export function settleText({ delivered, adds, notes }: Batch): string {
+  const first = delivered ? 3 : 9;
+  const added = `,
+  added as (${insertRows(`${newRows(first)} join ended s on s.id = n.parent_id`)})`;
+  const noted = `,
   noted as (
     insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
     select r.message_id, r.type, r.recipient, r.detail, r.reference
-      from ${noteRows('$21')} join settled s on s.id = r.message_id),${countEnds(outcome)}
-  select id::text as id, status, seconds::text as seconds from settled`;
+      from ${noteRows(`$${first + (adds ? recordColumns : 0)}`)} join ended s on s.id = r.message_id)`;
+  return `
+  with ${delivered ? deliverParts(delivered) : mixedParts}${adds ? added : ''}${notes ? noted : ''}
+  select id::text as id, status, seconds::text as seconds from ended`;
+}
+
+const texts = new Map<string, string>();
+
+/** Each text is one string, so that its plan is found. */
+function textOfBatch(batch: Batch): string {
+  const name = `${batch.delivered} ${batch.adds} ${batch.notes}`;
+  let text = texts.get(name);
+  if (text === undefined) texts.set(name, (text = settleText(batch)));
+  return text;
+}
+
+function batchOf(settlements: readonly Settlement[]): Batch {
+  const { claimToken } = settlements[0]!;
+  let [delivered, together, adds, notes] = [true, true, false, false];
+  for (const one of settlements) {
+    if (one.claimToken !== claimToken) together = false;
+    if (one.to !== 'delivered') {
+      delivered = false;
+      continue;
+    }
+    if (one.then.length > 0) adds = true;
+    if (one.notes !== undefined && one.notes.length > 0) notes = true;
+  }
+  // One message twice: an earlier claim of it ran out while its attempt ran, and both attempts are over.
+  if (delivered && new Set(settlements.map(({ id }) => id)).size < settlements.length) delivered = false;
+  return {
+    delivered: delivered && (together ? 'under one token' : 'under their tokens'),
+    adds,
+    notes,
+  };
+}
 
 /**
- * The statement's values. Messages to add carry the settled message as their parent.
+ * The statement of a batch. Messages to add carry the settled message as their parent.
+ * @param isBinary arrays of ids may go to the server in binary
  * @throws WaybillError when a message to add is not fit to be recorded
  */
-export function settleValues(settlements: readonly Settlement[], maxPayloadBytes: number): unknown[] {
+export function settleStatement(
+  settlements: readonly Settlement[],
+  maxPayloadBytes: number,
+  isBinary = false,
+): { readonly sql: string; readonly values: unknown[] } {
+  const batch = batchOf(settlements);
+  const uuids = isBinary ? uuidsAsBinary : uuidsAsText;
+  const values: unknown[] = batch.delivered
+    ? [
+        uuids(settlements.map(({ id }) => id)),
+        batch.delivered === 'under one token'
+          ? settlements[0]!.claimToken
+          : uuids(settlements.map(({ claimToken }) => claimToken)),
+      ]
+    : mixedValues(settlements);
+  if (batch.adds) values.push(...recordValues(addedBy(settlements, maxPayloadBytes)));
+  if (batch.notes) values.push(JSON.stringify(settlements.flatMap(noteRowsOf)));
+  return { sql: textOfBatch(batch), values };
+}
+
+function mixedValues(settlements: readonly Settlement[]): unknown[] {
   const sorted = settlements.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-  const added = sorted.flatMap((s) =>
-    s.to === 'delivered'
-      ? s.then.map((m) => ({ ...checkMessage({ ...m, parentId: s.id }, maxPayloadBytes), id: newId() }))
-      : [],
-  );
   return [
     arrayText(sorted.map((s) => s.id)),
     arrayText(sorted.map((s) => s.claimToken)),
@@ -73,7 +144,29 @@ export function settleValues(settlements: readonly Settlement[], maxPayloadBytes
     arrayText(sorted.map((s) => ('ambiguous' in s ? s.ambiguous : false))),
     arrayText(sorted.map((s) => ('stack' in s ? s.stack : null))),
     arrayText(sorted.map((s) => (s.to === 'dead' ? (s.cause ?? 'permanent') : null))),
-    ...recordValues(added),
-    JSON.stringify(sorted.flatMap(noteRowsOf)),
   ];
+}
+
+function addedBy(settlements: readonly Settlement[], maxPayloadBytes: number) {
+  return settlements.flatMap((s) =>
+    s.to === 'delivered'
+      ? s.then.map((m) => ({ ...checkMessage({ ...m, parentId: s.id }, maxPayloadBytes), id: newId() }))
+      : [],
+  );
+}
+
+/** @returns those whose token was not stale */
+export async function settleOn(
+  db: Executor,
+  settlements: readonly Settlement[],
+  maxPayloadBytes: number,
+): Promise<Settled[]> {
+  if (settlements.length === 0) return [];
+  const { sql, values } = settleStatement(settlements, maxPayloadBytes, db.isPlanned);
+  const { rows } = await db.executeSql(sql, values, db.isPlanned);
+  return rows.map((row) => ({
+    id: textOf(row['id']),
+    status: textOf(row['status']) as Status,
+    seconds: numberOf(row['seconds']),
+  }));
 }

@@ -3,6 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 import { statuses, type Status } from './message.ts';
+import { eachWaiting, inFlight } from './waiting.ts';
 
 type Live = 'pending' | 'sending' | 'failed';
 
@@ -21,24 +22,23 @@ export type Stats = {
  */
 export const statsSql = `
   with live as (
-    select queue, status, available_at, counted from waybill.outbox_messages where relayed_at is null and cancelled_at is null
-       and delivered_at is null and dead_at is null
+    ${eachWaiting('queue, status, available_at, ends')}
     union all
-    select queue, status, available_at, counted from waybill.outbox_messages
-     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
+    select queue, status, available_at, ends from waybill.outbox_messages
+     where ${inFlight()}),
   queues as (
     select queue, count(*) filter (where status = 'pending')::int as pending, count(*) filter (where status = 'sending')::int as sending,
            count(*) filter (where status = 'failed')::int as failed,
            extract(epoch from now() - min(available_at) filter (where status <> 'sending' and available_at <= now() and isfinite(available_at)))::float8 as "oldest"
       from live group by queue),
-  books as (
-    select (coalesce(sum(recorded - pruned_delivered - pruned_dead - pruned_cancelled), 0)
-            + (select count(*) from live where not counted))::float8 as kept from waybill.outbox_ledger),
+  audit as (
+    select (coalesce(sum(recorded), 0) - coalesce(sum(n) filter (where outcome like 'pruned %'), 0)
+            + (select count(*) from live where ends = 0))::float8 as kept from waybill.outbox_audit),
   settled as (
     select (select count(*) from waybill.outbox_messages where dead_at is not null)::int as dead,
            (select count(*) from waybill.outbox_messages where cancelled_at is not null)::int as cancelled)
-  select books.kept, settled.dead, settled.cancelled, coalesce((select jsonb_agg(q order by q.queue) from queues q), '[]') as queues
-    from books, settled`;
+  select audit.kept, settled.dead, settled.cancelled, coalesce((select jsonb_agg(q order by q.queue) from queues q), '[]') as queues
+    from audit, settled`;
 
 type QueueRow = Record<Live, number> & { queue: string; oldest: number | null };
 type Row = { kept: number; dead: number; cancelled: number; queues: QueueRow[] };
@@ -80,11 +80,10 @@ export type Unsettled = {
 /** What waits, or is due within so many milliseconds, or is being delivered: ten of them. */
 export const unsettledSql = `
   with live as (
-    select id, kind, name, status, attempts, last_error, available_at from waybill.outbox_messages
-     where relayed_at is null and cancelled_at is null and delivered_at is null and dead_at is null
+    ${eachWaiting('id, kind, name, status, attempts, last_error, available_at')}
     union all
     select id, kind, name, status, attempts, last_error, available_at from waybill.outbox_messages
-     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null)
+     where ${inFlight()})
   select id, kind, name, status, attempts, last_error as "lastError" from live
    where status = 'sending' or available_at <= now() + $1 * interval '1 millisecond' limit 10`;
 

@@ -66,17 +66,17 @@ const oddity = `case ${oddities.map(({ code, when }) => `when ${when} then '${co
 
 export const verifySql = `
   with rows_ as (
-    select kind, status, ${oddity} as oddity, count(*)::float8 as n, count(*) filter (where not counted)::float8 as uncounted, (array_agg(id order by id) filter (where ${oddity} is not null))[1:10] as ids
+    select kind, status, ${oddity} as oddity, count(*)::float8 as n, count(*) filter (where ends = 0)::float8 as unended, (array_agg(id order by id) filter (where ${oddity} is not null))[1:10] as ids
       from waybill.outbox_messages m group by kind, status, oddity),
-  books as (
-    select kind, sum(recorded)::float8 as recorded, sum(pruned_delivered + pruned_dead + pruned_cancelled)::float8 as pruned
-      from waybill.outbox_ledger group by kind),
+  audit as (
+    select kind, sum(recorded)::float8 as recorded, coalesce(sum(n) filter (where outcome like 'pruned %'), 0)::float8 as pruned
+      from waybill.outbox_audit group by kind),
   kinds as (
-    select kind, coalesce(max(b.recorded), 0) + coalesce(sum(uncounted), 0) as recorded, coalesce(max(b.pruned), 0) as pruned,
+    select kind, coalesce(max(b.recorded), 0) + coalesce(sum(unended), 0) as recorded, coalesce(max(b.pruned), 0) as pruned,
            ${['pending', 'sending', 'failed', 'delivered', 'dead', 'cancelled']
              .map((status) => `coalesce(sum(n) filter (where status = '${status}'), 0) as ${status}`)
              .join(', ')}
-      from books b full join rows_ r using (kind) group by kind)
+      from audit b full join rows_ r using (kind) group by kind)
   select coalesce((select jsonb_agg(k order by kind) from kinds k), '[]') as kinds,
          coalesce((select jsonb_agg(jsonb_build_object('code', oddity, 'n', n, 'ids', ids)) from rows_ where oddity is not null), '[]') as odd`;
 

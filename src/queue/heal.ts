@@ -1,12 +1,12 @@
-// pg-boss's schema, or a part of it, may be gone at any moment; its loss loses nothing (DESIGN). Who meets that makes it anew, and what was in
-// it, the sweep finds missing.
+// pg-boss's schema, or a part of it, may be gone at any moment; its loss loses nothing (DESIGN). Who meets that makes it anew, and
+// the relay announces again what is due.
 
 import type { Milliseconds } from '../ports.ts';
-import type { ParcelQueue } from './boss.ts';
+import type { WakeUpQueue } from './boss.ts';
 import { QueueBroken } from './broken.ts';
 
 /** The same step. When the queue is broken, it is made anew, and the step has failed all the same: what it was to do is not done. */
-export function healing(queue: ParcelQueue, step: () => Promise<Milliseconds>): () => Promise<Milliseconds> {
+export function healing(queue: WakeUpQueue, step: () => Promise<Milliseconds>): () => Promise<Milliseconds> {
   return async () => {
     try {
       return await step();

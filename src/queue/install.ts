@@ -4,10 +4,8 @@
 import type { PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { findSuspects, unrelay } from '../outbox/lapsed.ts';
 import { asPgBoss, installSchema, type BackendProfile } from './instance.ts';
 import { brokenBy, onQueue, QueueBroken } from './broken.ts';
-import { bossQueue, fromBossQueue } from './parcel.ts';
 
 export type InstallPorts = {
   /** The application's: it knows the queues. */
@@ -55,25 +53,12 @@ async function remake(ports: InstallPorts): Promise<void> {
   await removeSchema(ports);
   await create(ports);
   await onQueue(() => tryAll(ports));
-  await announceAgain(ports.db);
-}
-
-/** Messages looked at in one statement; what is beyond, the sweep finds. */
-const most = 20_000;
-
-/** What was handed to the old queues waits for the relay again, without the time after which the sweep would look for it. */
-async function announceAgain(db: Executor): Promise<void> {
-  const handedOn = await findSuspects(db, 0, most);
-  const ids = handedOn.map(({ id }) => id);
-  if (ids.length > 0) await unrelay(db, ids, 0);
 }
 
 /** Drops it, where all that it holds are wake-ups of ours. What somebody else's pg-boss has there is moved aside, and nothing of it is lost. */
 async function removeSchema({ db, queueDb, onError }: InstallPorts): Promise<void> {
   const ours = new Set(await queueNames(db));
-  const others = (await namesIn(queueDb)).filter(
-    (name) => !ours.has(fromBossQueue(name).queue) && !name.startsWith('__pgboss'),
-  );
+  const others = (await namesIn(queueDb)).filter((name) => !ours.has(name) && !name.startsWith('__pgboss'));
   if (others.length === 0) return void (await queueDb.executeSql('drop schema if exists pgboss cascade'));
   const aside = `pgboss_broken_${Math.floor(Date.now() / 1000)}`;
   await queueDb.executeSql(`alter schema pgboss rename to ${aside}`);
@@ -102,7 +87,7 @@ class Undo extends Error {}
 
 /** A job through each queue, in a transaction that is undone: what it meets on its way is there, and does what it should. */
 async function tryAll({ db, queueDb, ensure }: InstallPorts): Promise<void> {
-  const names = (await queueNames(db)).map((queue) => bossQueue(queue, false));
+  const names = await queueNames(db);
   const pgBoss = await ensure(names);
   for (const name of names) await pgBoss.insert(name, []); // reads the queue now: in the transaction that would take one connection more
   try {
@@ -117,7 +102,7 @@ async function tryAll({ db, queueDb, ensure }: InstallPorts): Promise<void> {
 
 async function tryOne(pgBoss: PgBoss, name: string, tx: Executor): Promise<void> {
   const at = { db: asPgBoss(tx) };
-  await pgBoss.insert(name, [{ data: { ids: [] }, priority: 0 }], at);
+  await pgBoss.insert(name, [{ data: { messages: 0 }, priority: 0 }], at);
   const jobs = await pgBoss.fetch<unknown>(name, { batchSize: 1, includeMetadata: true, ...at });
   if (jobs.length === 0) throw new QueueBroken(`a job that goes into ${name} does not come out`);
   await pgBoss.deleteJob(

@@ -70,7 +70,7 @@ export type OpenInstance = {
   forget(): Promise<void>;
 };
 
-/** A parcel may wait as long as it likes: what pg-boss would delete, the sweep would only have to relay again. */
+/** A wake-up may wait as long as it likes: what pg-boss would delete, the relay would only have to make again. */
 const yearInSeconds = 365 * 86_400;
 
 /** Starts nothing yet. */

@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import { pruneBatch, pruneBooks, type Retention } from '../outbox/prune.ts';
+import { pruneBatch, pruneKept, type Retention } from '../outbox/prune.ts';
 import { withoutUnfit } from '../outbox/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 
@@ -23,7 +23,7 @@ export function createPrune({ db, events, observe, retention }: PruneOptions): (
     const pruned = await withoutUnfit(db, events.unfit, () => pruneBatch(db, retention, batch));
     for (const { status, n } of pruned) events.pruned(status, n);
     const full = pruned.reduce((sum, { n }) => sum + n, 0) >= batch;
-    const unfolded = await pruneBooks(db, retention, batch);
+    const unfolded = await pruneKept(db, retention, batch);
     observe('pruned', { rows: pruned });
     return full || unfolded ? breath : idle;
   };

@@ -1,82 +1,86 @@
-// The step *relay*: due rows → parcels → queue, in the transaction that stamps them (invariants A, B, F, I).
-// Any number of relays share the work by SKIP LOCKED. The queues are kept shallow: what exceeds a queue's high-water mark waits in the outbox.
+// The step *relay*: what is due and not claimed within a few milliseconds is announced by wake-ups in pg-boss. The relay touches no message: a
+// wake-up that is lost is simply made again (invariants B and I). Any number of relays share the queues: who has the lock on a queue's row
+// announces its work, and knows what others have announced.
 
 import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
 import type { Events } from '../metrics/events.ts';
-import { takeDue, type DueMessage } from '../outbox/due.ts';
+import { countDue, type DueCount } from '../outbox/due.ts';
+import { isQueueName } from '../outbox/message.ts';
+import { lockQueues } from '../outbox/queues.ts';
+import { endUnfitAt } from '../outbox/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
-import type { ParcelQueue } from '../queue/boss.ts';
-import { pack } from '../queue/pack.ts';
-import { createBulk } from './bulk.ts';
-import { fitOf, fitting } from './fit.ts';
-import { traceSent } from '../trace/message.ts';
+import { tellWorkers, type WakeUpQueue } from '../queue/boss.ts';
+import { wakeUpsFor, type WakeUp } from '../queue/wake-up.ts';
+import { fitting } from './fit.ts';
 
 export type RelayOptions = {
   readonly db: Database;
-  readonly queue: ParcelQueue;
+  readonly queue: WakeUpQueue;
   readonly events: Events;
   readonly observe: Observe;
   readonly pollIntervalMs: Milliseconds;
-  /** Messages that wait in one pg-boss queue at most. */
+  /** Messages of one queue at one priority that wake-ups stand for at most: so pg-boss stays shallow, however long the backlog. */
   readonly highWater?: number;
-  /** Messages of one queue in one transaction at most. */
-  readonly batch?: number;
 };
 
-const parcels = { limit: 250, spread: 16 };
-
-/** Losing a relay's commit repeats work and loses nothing, so it need not wait for the disk. */
+/** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = `${beginning}; set local synchronous_commit = off`;
+const firstPatience: Milliseconds = 10;
 
-/** Gives the relay's loop body: one batch, then the delay until the next. */
+/** Gives the relay's loop body. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
-  const { db, queue, events, observe, pollIntervalMs, highWater = 5_000, batch = 500 } = options;
-  const bulk = createBulk({ db, queue, events, parcels, highWater, named: batch });
-  let room = new Map<string, number>();
-  let movedSince = highWater; // messages since the last measurement; nothing is known yet
-  let patience = 10;
-
-  /** Workers only make room and other relays only take it, so what was measured holds for a while; a trickle asks nothing. */
-  async function measureRoom(): Promise<void> {
-    const full = [...room.values()].some((messages) => messages <= 0);
-    if (!full && movedSince < highWater / 4) return;
-    const depth = await queue.depth();
-    room = new Map([...depth].map(([name, messages]) => [name, Math.max(0, highWater - messages)]));
-    movedSince = 0;
-  }
-
-  async function move(): Promise<readonly DueMessage[]> {
-    return db.transaction(async (tx) => {
-      const due = await fitOf(tx, await takeDue(tx, room, Math.min(batch, highWater), bulk.lanes()), events);
-      if (due.length > 0) await queue.send(tx, pack(due, parcels));
-      return due;
-    }, begin);
-  }
-
-  /** A full queue empties soon, or its workers are gone: look again at growing intervals. */
-  function delayAfter(moved: number, opened: number): Milliseconds {
-    if (moved + opened > 0) patience = 10;
-    if (moved > 0) return 0;
-    const full = [...room.values()].some((messages) => messages <= 0);
-    if (!full && bulk.lanes().length === 0) return pollIntervalMs;
-    patience = Math.min(pollIntervalMs, patience * 2);
-    return patience;
-  }
+  const { db, queue, events, observe, pollIntervalMs, highWater = 1_000 } = options;
+  let patience = firstPatience;
 
   return fitting({ db, queue, events }, async function relayStep() {
-    await measureRoom();
-    const opened = await bulk.open();
-    const due = await move();
-    traceSent(due);
-    for (const [name, its] of Map.groupBy(due, (message) => message.queue)) {
-      movedSince += its.length;
-      room.set(name, (room.get(name) ?? highWater) - its.length);
-      const lags = its.map((message) => message.lag);
-      events.relayed(name, its.length, pack(its, parcels).length, lags);
+    const found = await countDue(db, highWater);
+    const due = found.filter((place) => isQueueName(place.queue));
+    // A queue that pg-boss would refuse was written by hand.
+    for (const odd of found) if (!due.includes(odd)) events.unfit(await endUnfitAt(db, odd));
+    const lacking = due.length === 0 ? [] : unannounced(due, await queue.announced());
+    const sent = lacking.length === 0 ? [] : await announce(lacking);
+    const standing = due.filter((place) => !lacking.includes(place)).map((place) => place.queue);
+    if (standing.length > 0) await tellWorkers(db, standing);
+    for (const name of new Set(standing)) events.stands(name);
+    for (const [name, its] of Map.groupBy(sent, (wakeUp) => wakeUp.queue))
+      events.relayed(name, messagesIn(its), its.length);
+    observe('relayed', { messages: messagesIn(sent) });
+    if (found.length === 0) {
+      patience = firstPatience;
+      return pollIntervalMs;
     }
-    bulk.moved(due.length);
-    observe('relayed', { messages: due.length + opened });
-    return delayAfter(due.length, opened);
+    if (sent.length > 0) patience = firstPatience;
+    // Workers are at it, or there are none: look again at growing intervals.
+    return (patience = Math.min(pollIntervalMs, patience * 2));
   });
+
+  async function announce(places: readonly DueCount[]): Promise<readonly WakeUp[]> {
+    return db.transaction(async (tx) => {
+      const ours = await lockQueues(tx, [...new Set(places.map((place) => place.queue))]);
+      if (ours.size === 0) return []; // another relay is at it
+      const mine = places.filter((place) => ours.has(place.queue));
+      const announced = await queue.announced(tx);
+      const wakeUps = mine.flatMap((place) => wakeUpsFor(place, missing(place, announced)));
+      if (wakeUps.length === 0) return [];
+      await queue.send(tx, wakeUps);
+      await tellWorkers(
+        tx,
+        wakeUps.map((wakeUp) => wakeUp.queue),
+      );
+      return wakeUps;
+    }, begin);
+  }
+}
+
+const messagesIn = (wakeUps: readonly WakeUp[]): number =>
+  wakeUps.reduce((sum, { messages }) => sum + messages, 0);
+
+const unannounced = (due: readonly DueCount[], announced: readonly WakeUp[]): DueCount[] =>
+  due.filter((place) => missing(place, announced) > 0);
+
+/** Not for every message that a worker takes: wake-ups would be small and many. */
+function missing({ queue, priority, due }: DueCount, announced: readonly WakeUp[]): number {
+  const there = announced.find((one) => one.queue === queue && one.priority === priority)?.messages ?? 0;
+  return 2 * there > due ? 0 : due - there;
 }

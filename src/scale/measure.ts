@@ -1,5 +1,7 @@
 // What the advice is made of: two questions, asked in the statement that takes the turn. Backlogs are counted up to a bound: beyond it the answer is "many" (invariant I).
 
+import { inFlight, waiting } from '../outbox/waiting.ts';
+
 /** Counting more would cost more than it tells. */
 const countable = 100_000;
 /** As many queues as the metrics tell apart. */
@@ -16,12 +18,12 @@ export const measureSql = `
              case when name = 'waybill_slot_seconds_total' then value else 0 end as seconds
         from waybill.counters where name in ('waybill_deliveries_total', 'waybill_slot_seconds_total')
       union all
-      select queue, n, 0 from waybill.outbox_ends) c group by queue),
+      select queue, n, 0 from waybill.outbox_audit where outcome = any('{delivered,retried,dead,released}')) c group by queue),
   flight as (
     select queue, count(*) filter (where status = 'sending')::int as sending, count(*) filter (where status <> 'sending')::int as ready,
            coalesce(avg(extract(epoch from now() - claimed_at)) filter (where status = 'sending'), 0)::float8 as age
       from waybill.outbox_messages
-     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null group by queue),
+     where ${inFlight()} group by queue),
   names as (select name from waybill.queues union select queue from flight union select queue from worked order by 1 limit ${most})
   select n.name as queue,
          (select coalesce(json_agg(distinct other), '[]') from alive a, unnest(a.queues) as other
@@ -29,7 +31,7 @@ export const measureSql = `
          coalesce(f.ready, 0) + (
            select count(*)::int from (
              select from waybill.outbox_messages m
-              where m.relayed_at is null and m.cancelled_at is null and m.queue = n.name and m.available_at <= now()
+              where ${waiting('m.')} and m.queue = n.name and m.available_at <= now()
               limit ${countable}) waiting) as backlog,
          coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
          coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,

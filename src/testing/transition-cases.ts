@@ -1,9 +1,9 @@
-// Every pair of state and action, as the table of transitions has it: allowed, or refused and without a trace.
+// Every pair of state and change, as the table of transitions has it: allowed, or refused and without a trace.
 
 import assert from 'node:assert/strict';
 import type { Status } from '../outbox/message.ts';
 import type { Claim } from '../outbox/port.ts';
-import { isAllowed, transitions, type Action } from '../outbox/transitions.ts';
+import { isAllowed, transitions, type Change } from '../outbox/transitions.ts';
 import { foreignToken, outboxCase, type Bench, type Held, type OutboxCase } from './outbox-case.ts';
 
 /** How a message gets into each state. */
@@ -27,7 +27,7 @@ async function end({ claimed }: Bench, how: (claim: Claim) => Promise<boolean>):
 }
 
 /** What a port can do to one message; the answer names the message when it was done. */
-const act: Partial<Record<Action, (bench: Bench, held: Held) => Promise<readonly unknown[]>>> = {
+const act: Partial<Record<Change, (bench: Bench, held: Held) => Promise<readonly unknown[]>>> = {
   claim: ({ claim }, { queue }) => claim(queue),
   deliver: ({ port }, { id, claimToken }) => port.settle([{ id, claimToken, to: 'delivered', then: [] }]),
   fail: ({ port }, { id, claimToken }) =>
@@ -39,20 +39,20 @@ const act: Partial<Record<Action, (bench: Bench, held: Held) => Promise<readonly
   cancel: async ({ port }, { id }) => ((await port.cancel(id)) ? [id] : []),
 };
 
-const actions = Object.keys(act) as Action[];
+const changes = Object.keys(act) as Change[];
 const states = Object.keys(reach) as Status[];
 
-export const transitionCases: readonly OutboxCase[] = actions.flatMap((action) =>
+export const transitionCases: readonly OutboxCase[] = changes.flatMap((change) =>
   states.map((status) => {
-    const allowed = isAllowed(action, status);
-    return outboxCase(`${action} from ${status} is ${allowed ? 'allowed' : 'refused'}`, async (bench) => {
+    const allowed = isAllowed(change, status);
+    return outboxCase(`${change} from ${status} is ${allowed ? 'allowed' : 'refused'}`, async (bench) => {
       const message = await reach[status](bench);
       const before = await bench.see(message.id);
-      const done = await act[action]!(bench, message);
+      const done = await act[change]!(bench, message);
       const after = await bench.see(message.id);
       if (allowed) {
         assert.equal(done.length, 1);
-        const to: readonly Status[] = transitions[action].to;
+        const to: readonly Status[] = transitions[change].to;
         assert.ok(to.includes(after.status), `it is ${after.status} now`);
       } else {
         assert.deepEqual(done, []);

@@ -1,4 +1,4 @@
-// The spans of a message on its way: created where it is recorded, sent by the relay, processed by a worker.
+// The spans of a message on its way: created where it is recorded, received by a worker's claim, processed by it.
 
 import {
   continued,
@@ -13,7 +13,7 @@ import {
 
 type Traced = { readonly queue: string; readonly traceparent?: string | undefined };
 
-const attributes = (operation: 'create' | 'send' | 'process', type: string, queue: string) => ({
+const attributes = (operation: 'create' | 'receive' | 'process', type: string, queue: string) => ({
   'messaging.system': 'waybill',
   'messaging.operation.name': operation,
   'messaging.operation.type': type,
@@ -48,24 +48,20 @@ export async function tracedCreate<M extends Traced, R extends { readonly id: st
   );
 }
 
-export type Sent = { readonly id: string; readonly queue: string; readonly traceparent: string | null };
+type Received = { readonly id: string; readonly queue: string; readonly traceparent: string | null };
 
-/** The relay has moved them: from when they were due until now. */
-export function traceSent(messages: readonly (Sent & { readonly lag: number })[]): void {
-  for (const { id, queue, traceparent, lag } of messages)
-    if (traceparent !== null)
-      spanOf(
-        traceparent,
-        {
-          name: `send ${queue}`,
-          kind: 'CLIENT',
-          attributes: { ...attributes('send', 'send', queue), 'messaging.message.id': id },
-        },
-        lag,
-      );
+/** A claim has taken it: from when it was due until now. @param lag seconds */
+export function traceReceived({ id, queue, traceparent }: Received, lag: number): void {
+  if (traceparent === null || !isTraced()) return;
+  const about = {
+    name: `receive ${queue}`,
+    kind: 'CLIENT' as const,
+    attributes: { ...attributes('receive', 'receive', queue), 'messaging.message.id': id },
+  };
+  spanOf(traceparent, about, lag);
 }
 
-export type Processed = Sent & {
+export type Processed = Received & {
   readonly kind: string;
   readonly name: string;
   readonly attempt: number;

@@ -1,5 +1,5 @@
-// One attempt as a pipeline: hold the lease → deliver → settlement → recorded → told. What a handler wrote in its transaction commits
-// together with the settlement, or not at all: a worker that lost its lease leaves no trace in the database (invariant C).
+// One attempt, from the claim to its recorded end: hold the lease → deliver → settlement → recorded → told. What a handler wrote in its transaction
+// commits together with the settlement, or not at all: a worker that lost its lease leaves no trace in the database (invariant C).
 
 import type { Executor } from '../db/executor.ts';
 import type { Conflicts } from '../delivery/conflict.ts';
@@ -10,12 +10,14 @@ import type { Failure, Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { settle } from '../outbox/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
+import type { InFlight } from '../process/isolation.ts';
 import type { Gatekeeper } from './gatekeeper.ts';
-import type { Held, Leases } from './lease.ts';
-import { endOf, givenBack, outcomeOf, placesOf, recordEnd } from './end.ts';
-import { report, type AttemptEvents } from './report.ts';
-import type { Settler } from './settler.ts';
-import type { Slot } from './slots.ts';
+import { Interruption } from './interrupt.ts';
+import type { Leased, Leases } from './lease.ts';
+import { endOf, outcomeOf, placesOf, recordEnd, released } from './end.ts';
+import { report, type AttemptEvents, type ReleaseCause } from './report.ts';
+import type { Settler, Settling } from './settler.ts';
+import type { Seats, Work } from './slots.ts';
 import type { Turn } from './turn.ts';
 
 export type AttemptPorts = {
@@ -33,98 +35,134 @@ export type AttemptPorts = {
 };
 
 /**
- * Ends by telling its slot. Its steps call one another: each promise is a twentieth of what a short attempt leaves to collect, and most need
- * none but that of their delivery.
+ * The one object of a message in its worker: it has its slot, holds its lease, is the signal of its delivery, and hears of its recorded end. Its
+ * steps call one another: each promise is a twentieth of what a short attempt leaves to collect, and most need none but that of their delivery.
  */
-export class Attempt {
-  readonly #message: ClaimedMessage;
+export class Attempt extends Interruption implements Work, Leased, InFlight, Settling {
+  readonly message: ClaimedMessage;
+  /** The process's time of the claim's answer. */
+  readonly at: Milliseconds;
+  until: Milliseconds = 0;
+  place = -1;
+  began: Milliseconds = 0;
+  isReady: boolean;
+  readonly #since: Milliseconds;
   readonly #ports: AttemptPorts;
-  readonly #slot: Slot;
+  readonly #seats: Seats;
   readonly #turn: Turn | undefined;
-  readonly #lease: Held;
   #started: Milliseconds = 0;
   #begun = false;
+  #end: Settlement | undefined = undefined;
+  #delivery: Delivery | undefined = undefined;
 
   /** @param since the process's time before the claim was sent */
-  constructor(message: ClaimedMessage, since: Milliseconds, ports: AttemptPorts, slot: Slot, turn?: Turn) {
-    this.#message = message;
+  constructor(message: ClaimedMessage, since: Milliseconds, ports: AttemptPorts, seats: Seats, turn?: Turn) {
+    super();
+    this.message = message;
+    this.at = ports.clock.now();
+    this.isReady = message.prefetched !== true;
+    this.#since = since;
     this.#ports = ports;
-    this.#slot = slot;
+    this.#seats = seats;
     this.#turn = turn;
-    this.#lease = ports.leases.hold(message, since);
   }
 
-  begin(): void {
+  get priority(): number {
+    return this.message.priority ?? 0;
+  }
+
+  get queue(): string {
+    return this.message.queue;
+  }
+
+  /** It has a slot. */
+  run(): void {
+    this.#ports.leases.hold(this, this.#since);
     if (!this.#turn) return this.#deliver(true);
-    this.#turn.come(this.#lease.signal).then(
+    this.#turn.come(this).then(
       (came) => this.#deliver(came),
-      (error: unknown) => this.#end(error),
+      (error: unknown) => this.#over(error),
     );
   }
 
+  /** Instead of `run`: its attempt does not count, and it is due again at once. */
+  async release(cause: ReleaseCause): Promise<void> {
+    const { settler, random, nudge, events } = this.#ports;
+    const { message } = this;
+    await this.#turn?.come(AbortSignal.abort());
+    const settlement = settle(message, released.outcome, released.backoff, random);
+    const settled = await settler.settle(settlement);
+    nudge([`${message.queue}:${this.priority}`]);
+    report({ message, settlement, settled, ms: 0, begun: false, cause }, events);
+  }
+
   #deliver(came: boolean): void {
-    const { clock, deliver } = this.#ports;
+    const { clock, deliver, leases } = this.#ports;
     try {
       this.#started = clock.now();
       // Where the lease may have run out, the release changes nothing if it has (invariant C), and saves the attempt if it has not.
-      if (!came || !this.#lease.isSafe()) return this.#delivered(givenBack);
+      if (!came || !leases.isSafe(this)) return this.#delivered(released);
       this.#begun = true;
-      const handover = deliver(this.#message, this.#lease.signal);
+      const handover = deliver(this.message, this);
       (this.#turn?.spend(handover) ?? handover).then(
-        (delivery) => this.#delivered(endOf(delivery, this.#lease.signal)),
-        (error: unknown) => this.#end(error),
+        (delivery) => this.#delivered(endOf(delivery, this)),
+        (error: unknown) => this.#over(error),
       );
     } catch (error) {
-      this.#end(error);
+      this.#over(error);
     }
   }
 
   #delivered(given: Delivery): void {
     const { random, settler, conflicts } = this.#ports;
-    const outcome = outcomeOf(this.#message, given, conflicts);
+    const outcome = outcomeOf(this.message, given, conflicts);
     const delivery = outcome === given.outcome ? given : { ...given, outcome };
     const { backoff, retryDelay, work } = delivery;
     try {
-      const begun = work?.begun() === true;
-      if (!begun) this.#slot.leave();
-      const end = settle(this.#message, outcome, backoff, random, retryDelay);
-      const tells = this.#message.probe || end.to !== 'delivered'; // of its queue
-      if (tells || begun) void this.#record(end, delivery);
-      else settler.record(end, (settled) => this.#recorded(end, delivery, settled));
+      const isInTransaction = work?.begun() === true;
+      if (!isInTransaction) this.#seats.leave(this);
+      const end = settle(this.message, outcome, backoff, random, retryDelay);
+      this.#end = end;
+      this.#delivery = delivery;
+      const concernsQueue = this.message.probe || end.to !== 'delivered';
+      if (concernsQueue || isInTransaction) void this.#record(end, delivery);
+      else settler.record(end, this);
     } catch (error) {
-      this.#end(error);
+      this.#over(error);
     }
   }
 
-  /** What is not a plain end: its queue hears of it, or it commits together with what the handler wrote. */
+  /** Its queue may be closed by it, or it commits together with what the handler wrote. */
   async #record(end: Settlement, delivery: Delivery): Promise<void> {
     try {
       const { gatekeeper, random } = this.#ports;
       const { outcome, backoff, retryDelay } = delivery;
       const own = (failure: Failure): Settlement =>
-        settle(this.#message, { type: 'failure', failure }, backoff, random, retryDelay);
-      const settlement = await gatekeeper.judge(this.#message, outcome, end, own);
-      this.#recorded(settlement, delivery, await recordEnd(settlement, delivery, this.#ports));
+        settle(this.message, { type: 'failure', failure }, backoff, random, retryDelay);
+      const settlement = await gatekeeper.judge(this.message, outcome, end, own);
+      this.#end = settlement;
+      this.recorded(await recordEnd(settlement, delivery, this.#ports));
     } catch (error) {
-      this.#end(error);
+      this.#over(error);
     }
   }
 
-  #recorded(settlement: Settlement, delivery: Delivery, settled: Settled | undefined): void {
+  recorded(settled: Settled | undefined): void {
     const { clock, events, nudge } = this.#ports;
-    const [message, begun, ms] = [this.#message, this.#begun, clock.now() - this.#started];
+    const { message } = this;
+    const [settlement, begun, ms] = [this.#end!, this.#begun, clock.now() - this.#started];
     try {
-      const places = settled ? placesOf(settlement, delivery) : [];
+      const places = settled ? placesOf(settlement, this.#delivery!) : [];
       if (places.length > 0) nudge(places);
       report({ message, settlement, settled, ms, begun }, events);
     } catch (error) {
-      return this.#end(error);
+      return this.#over(error);
     }
-    this.#end();
+    this.#over();
   }
 
-  #end(error?: unknown): void {
-    this.#ports.leases.drop(this.#lease);
-    this.#slot.end(error);
+  #over(error?: unknown): void {
+    this.#ports.leases.drop(this);
+    this.#seats.end(this, error);
   }
 }

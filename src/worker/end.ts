@@ -21,7 +21,7 @@ export type EndPorts = {
 };
 
 /** The attempt does not count. */
-export const givenBack: Delivery = {
+export const released: Delivery = {
   outcome: { type: 'released', reason: null, delay: 0 },
   backoff: defaultBackoff,
 };
@@ -32,7 +32,7 @@ export function endOf(delivery: Delivery, signal: Interrupt): Delivery {
   const ambiguous = end.type === 'failure' && end.failure.ambiguous === true; // a possible duplicate stays on record
   if (!signal.aborted || end.type === 'delivered' || ambiguous) return delivery;
   // It failed because it was told to stop: not the message's doing.
-  return { ...delivery, outcome: givenBack.outcome };
+  return { ...delivery, outcome: released.outcome };
 }
 
 /** The lanes in which there are new messages with it (src/outbox/hint.ts). */
@@ -41,7 +41,7 @@ export function placesOf(settlement: Settlement, { recorded }: Delivery): readon
   return [...settlement.then.map(placeOf), ...(recorded ?? [])];
 }
 
-/** A handler that lost against another transaction is given back, as long as it is not to run once only. */
+/** A handler that lost against another transaction is released, as long as it is not to run once only. */
 export function outcomeOf({ id }: ClaimedMessage, delivery: Delivery, conflicts?: Conflicts): Outcome {
   const { outcome, thrown, once } = delivery;
   if (outcome.type !== 'failure' || outcome.failure.type !== 'transient' || once || !isConflict(thrown))

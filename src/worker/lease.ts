@@ -3,96 +3,74 @@
 
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { Clock, Interrupt, Milliseconds } from '../ports.ts';
-import { Interruption } from './interrupt.ts';
+import type { Clock, Milliseconds } from '../ports.ts';
+import type { Interruption } from './interrupt.ts';
+
+/** What holds a lease. It is aborted when the lease is lost, or released. */
+export type Leased = Interruption & {
+  readonly message: ClaimedMessage;
+  /** The lease may have run out from then on, measured from before its last renewal. */
+  until: Milliseconds;
+  /** Among those that are held; −1: not held. */
+  place: number;
+};
 
 export type Leases = {
-  /** Keeps the message's lease until `drop`. `since`: the process's time before the claim was sent. */
-  hold(message: ClaimedMessage, since: Milliseconds): Held;
-  drop(held: Held): void;
-  /** Aborts every attempt that is under way: the worker gives back what it holds. */
-  giveBack(): void;
+  /** Keeps the lease until `drop`. @param since the process's time before the claim was sent */
+  hold(one: Leased, since: Milliseconds): void;
+  drop(one: Leased): void;
+  /** False when the lease may have run out. */
+  isSafe(one: Leased): boolean;
+  /** Aborts every attempt that is under way: the worker releases what it holds. */
+  release(): void;
   /** Renews everything; the body of the lease loop. */
   renew(): Promise<Milliseconds>;
 };
 
-export type Held = {
-  /** Aborts when the lease is lost or given back. */
-  readonly signal: Interrupt;
-  /** False when the lease may have run out, measured from before its last renewal. */
-  isSafe(): boolean;
-};
-
-/** A class, because one is made for each message: its method is made once. It is its own signal, an object less for each. */
-class Entry extends Interruption implements Held {
-  readonly message: ClaimedMessage;
-  readonly #clock: Clock;
-  until: Milliseconds;
-  /** Among the entries; none when it was dropped. */
-  place: number;
-
-  constructor(message: ClaimedMessage, until: Milliseconds, clock: Clock, place: number) {
-    super();
-    this.message = message;
-    this.until = until;
-    this.#clock = clock;
-    this.place = place;
-  }
-
-  get signal(): Interrupt {
-    return this;
-  }
-
-  isSafe(): boolean {
-    return !this.aborted && this.#clock.now() < this.until;
-  }
-}
-
 export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: Clock): Leases {
-  const entries: Entry[] = []; // each knows its place: a map would hash a token for each message
+  const held: Leased[] = []; // each knows its place: a map would hash a token for each message
   const interval = Math.max(50, leaseMs / 3);
 
-  function lose(entry: Entry): void {
-    entry.abort(new LeaseLost(entry.message.id));
+  function lose(one: Leased): void {
+    one.abort(new LeaseLost(one.message.id));
   }
 
   async function extend(): Promise<void> {
     const before = clock.now();
-    const asked = entries.filter((entry) => !entry.aborted);
+    const asked = held.filter((one) => !one.aborted);
     const kept = new Set(
       await outbox.extend(
-        asked.map((entry) => entry.message),
+        asked.map((one) => one.message),
         leaseMs,
       ),
     );
-    for (const entry of asked) {
-      if (kept.has(entry.message.id)) entry.until = before + leaseMs;
-      else if (entry.place >= 0) lose(entry); // else it was settled meanwhile
+    for (const one of asked) {
+      if (kept.has(one.message.id)) one.until = before + leaseMs;
+      else if (one.place >= 0) lose(one); // else it was settled meanwhile
     }
   }
 
   return {
-    hold(message, since) {
-      const entry = new Entry(message, since + leaseMs, clock, entries.length);
-      entries.push(entry);
-      return entry;
+    hold(one, since) {
+      one.until = since + leaseMs;
+      one.place = held.push(one) - 1;
     },
-    giveBack() {
-      for (const entry of entries.slice()) entry.abort(new GivenBack());
+    drop(one) {
+      if (one.place < 0) return;
+      const last = held.pop()!;
+      if (last !== one) held[(last.place = one.place)] = last;
+      one.place = -1;
     },
-    drop(held) {
-      const entry = held as Entry;
-      if (entry.place < 0) return;
-      const last = entries.pop()!;
-      if (last !== entry) entries[(last.place = entry.place)] = last;
-      entry.place = -1;
+    isSafe: (one) => !one.aborted && clock.now() < one.until,
+    release() {
+      for (const one of held.slice()) one.abort(new Released());
     },
     async renew() {
       try {
-        if (entries.length > 0) await extend();
+        if (held.length > 0) await extend();
         return interval;
       } finally {
-        for (const entry of entries.filter(({ until }) => clock.now() >= until)) lose(entry);
+        for (const one of held.filter(({ until }) => clock.now() >= until)) lose(one);
       }
     },
   };
@@ -105,9 +83,9 @@ class LeaseLost extends Error {
   }
 }
 
-class GivenBack extends Error {
-  override readonly name = 'GivenBack';
+class Released extends Error {
+  override readonly name = 'Released';
   constructor() {
-    super('the worker is shutting down and gives back what it holds');
+    super('the worker is shutting down and releases what it holds');
   }
 }

@@ -8,9 +8,9 @@ export type Pace = {
   delivered(ms: Milliseconds): void;
   claimed(ms: Milliseconds): void;
   /** What was claimed ahead found no slot in time: deliveries take longer than they did, and for a while nothing is. */
-  shed?(now: Milliseconds): void;
+  shed(now: Milliseconds): void;
   /** What was claimed ahead is marked so many at a time, where that is more than can start. */
-  marks?(): number;
+  marks(): number;
   /** They end before a claim is back: it need not count slots, only what is in flight. */
   isShort(): boolean;
   /** Deliveries that may have begun and not be recorded at a time. */

@@ -1,43 +1,43 @@
-// A worker as a part of a process: its loops, its listening, and how it ends: stop taking, finish what runs within the grace period,
-// give the rest back at once, unharmed.
+// A worker as a part of a process: its loops, its listening, and how it ends: stop claiming, finish what runs within the grace period, release
+// the rest at once, unharmed.
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
 import { createConflicts } from '../delivery/conflict.ts';
 import { listen, type Notification } from '../db/listen.ts';
-import { createNudge, outboxChannel, parcelChannel } from '../outbox/nudge.ts';
+import { createNudge, outboxChannel, wakeUpChannel } from '../outbox/nudge.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { RatePlan } from '../outbox/rate.ts';
-import { withoutUnfit } from '../outbox/unfit.ts';
+import { endUnfit, isOfData, withoutUnfit } from '../outbox/unfit.ts';
 import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import { after, pause } from '../timer.ts';
 import type { Part } from '../process/run.ts';
-import type { ParcelQueue } from '../queue/boss.ts';
+import type { WakeUpQueue } from '../queue/boss.ts';
 import { healing } from '../queue/heal.ts';
-import { createBookmarks } from './bookmarks.ts';
 import { createGatekeeper } from './gatekeeper.ts';
 import { createLeases } from './lease.ts';
-import type { Limits } from './limits.ts';
 import { createPace } from './pace.ts';
 import { createSettler } from './settler.ts';
-import { createSlots, type Slots } from './slots.ts';
+import type { Slots } from './slots.ts';
 import { createTurns } from './turn.ts';
+import { createWakeUps } from './wake-ups.ts';
 import { createWorker } from './worker.ts';
 
 export type WorkerPartOptions = {
   readonly queues: readonly string[];
-  readonly queue: ParcelQueue;
+  readonly queue: WakeUpQueue;
   readonly outboxOn: (db: Executor) => OutboxPort;
   readonly deliver: Deliver;
-  readonly limits: Limits;
+  /** Of queues of which only so many messages are in hand at a time. */
+  readonly limits: ReadonlyMap<string, number>;
   /** Of queues that have a rate. */
   readonly rates?: ReadonlyMap<string, RatePlan>;
 };
 
-/** Between the end of patience with what runs and the end of the process: for settling and for giving back. */
-const lastWords = 2_000;
+/** From the end of the grace period for what runs to the end of the process: for settling and for releasing. */
+const settlingMs = 2_000;
 
 export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const { config, db, planned, events, clock, random, observe, log } = host;
@@ -46,38 +46,27 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
   const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
   const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not behind settlements that wait for a lock
   const onRetry = (n: number, error: unknown): void => events.settleRetried(n, error);
-  const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather: () => slots.gather() });
-  const gatekeeper = createGatekeeper({ db, events, workerId: host.id });
+  const gather = (): number => worker.slots.gather();
+  const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather });
   const turnPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
   const turns = new Map([...rates].map(([name, plan]) => [name, createTurns(name, plan, turnPorts)]));
-  const pace = createPace(config.concurrency, config.leaseMs);
-  const onError = (error: unknown): void => log.error({ err: error }, 'an attempt broke off');
-  const slots = createSlots(config.concurrency, { pace, wake, clock, onError });
   const worker = createWorker({
     queues,
-    slots,
-    pace,
+    size: config.concurrency,
+    pace: createPace(config.concurrency, config.leaseMs),
     limits,
     isolation: host.isolation,
     clock,
     observe,
-    onRelayed: events.claimedUnannounced,
+    onClaimed: events.claimed,
     pollIntervalMs: config.pollIntervalMs,
     wake,
-    onError: (error) => events.loopFailed('shortcut', error),
-    claims: {
-      db,
-      planned,
-      queue,
-      outboxOn,
-      workerId: host.id,
-      leaseMs: config.leaseMs,
-      bookmarks: createBookmarks(clock),
-      turns,
-    },
+    onClaimFailed: (error, times) => void mend(error, times),
+    onError: (error) => log.error({ err: error }, 'an attempt broke off'),
+    claims: { db, planned, workerId: host.id, leaseMs: config.leaseMs, turns },
     attempts: {
       leases,
-      gatekeeper,
+      gatekeeper: createGatekeeper({ db, events, workerId: host.id }),
       settler,
       deliver,
       outboxOn,
@@ -88,18 +77,29 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
       conflicts: createConflicts(random),
     },
   });
-  addCounts(host.counts, slots, queues);
+  const wakeUps = createWakeUps({ queues, queue, worker, clock, pollIntervalMs: config.pollIntervalMs });
+  addCounts(host.counts, worker.slots, queues);
+
+  /** A claim fails on a row that breaks the rules: the row ends, and the claim is tried again. Another worker may have ended it meanwhile. */
+  async function mend(error: unknown, times: number): Promise<void> {
+    try {
+      const ended = isOfData(error) ? await endUnfit(db) : [];
+      events.unfit(ended);
+      if (ended.length === 0 && !(isOfData(error) && times < 3)) events.loopFailed('claim', error);
+    } catch (other) {
+      events.loopFailed('claim', other);
+    }
+  }
 
   /** @param listened ends the listening: a claim may be under way on its connection, and its answer must arrive */
   async function finish(listened: AbortController): Promise<void> {
-    const patience = Math.max(config.shutdownGraceMs - lastWords, config.shutdownGraceMs / 2);
-    const timer = after(patience, () => leases.giveBack());
-    host.hurry.addEventListener('abort', leases.giveBack, { once: true });
-    if (host.hurry.aborted) leases.giveBack();
-    slots.close();
-    await worker.shortcut.close();
+    const graceMs = Math.max(config.shutdownGraceMs - settlingMs, config.shutdownGraceMs / 2);
+    const timer = after(graceMs, () => leases.release());
+    host.hurry.addEventListener('abort', leases.release, { once: true });
+    if (host.hurry.aborted) leases.release();
+    await worker.close();
     listened.abort();
-    await slots.idle();
+    await worker.slots.idle();
     timer.stop();
   }
 
@@ -110,26 +110,34 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
       const listened = new AbortController();
       const common = { onError: events.loopFailed, observe, progress: host.progress };
       const heard = ({ channel, payload, session }: Notification): void => {
-        if (channel === outboxChannel) return worker.shortcut.heard(payload, session);
-        worker.hint(payload);
-        wake.wake();
+        if (channel === outboxChannel) worker.notified(payload, session);
+        else wakeUps.heard(payload);
       };
-      const listening = listen(db, [parcelChannel, outboxChannel], heard, {
+      const listening = listen(db, [wakeUpChannel, outboxChannel], heard, {
         signal: listened.signal,
         checkMs: 10_000,
         onError: (e) => events.loopFailed('listen', e),
       });
-      const held = { ...common, signal: running.signal };
+      const named = (loop: string): string => `${loop} ${queues.join(' ')}`;
       const renewing = runLoop(
-        { name: `lease ${queues.join(' ')}`, step: leases.renew, everyMs: config.leaseMs / 3 },
-        held,
+        { name: named('lease'), step: leases.renew, everyMs: config.leaseMs / 3 },
+        { ...common, signal: running.signal },
       );
-      const step = healing(queue, () => withoutUnfit(db, events.unfit, worker.step));
-      const longestPauseMs = config.pollIntervalMs; // also without pg-boss, what is due begins within a poll interval
-      await runLoop(
-        { name: `worker ${queues.join(' ')}`, step, wake, longestPauseMs, everyMs: config.pollIntervalMs },
-        { ...common, signal },
-      );
+      const pollMs = config.pollIntervalMs;
+      const loops = { longestPauseMs: pollMs, everyMs: pollMs }; // what is due begins within a poll interval
+      const step = (): Promise<number> => withoutUnfit(db, events.unfit, worker.step);
+      await Promise.all([
+        runLoop({ name: named('worker'), step, wake, ...loops }, { ...common, signal }),
+        runLoop(
+          {
+            name: named('wake-ups'),
+            step: healing(queue, wakeUps.step),
+            wake: wakeUps.wake,
+            everyMs: wakeUps.everyMs,
+          },
+          { ...common, signal },
+        ),
+      ]);
       await finish(listened);
       running.abort();
       await Promise.all([listening, renewing]);

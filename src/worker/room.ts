@@ -1,52 +1,86 @@
-// How much may be claimed of a queue now, and how much of it begins at once. The rest is prefetched: that is never a message on its last attempt,
+// How much may be claimed at a place now, and how much of it begins at once. The rest is prefetched: that is never a message on its last attempt,
 // which a crash could kill before it began.
 
+import type { Claimed } from '../outbox/claimed.ts';
+import type { Place } from '../outbox/waiting.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
-import type { Taken } from './claim.ts';
 import type { Slots } from './slots.ts';
-import type { Source } from './sources.ts';
+import type { Spot } from './where.ts';
+
+export type Want = {
+  readonly limit: number;
+  readonly begins: number;
+  /** Although every slot is taken: it is more urgent than what waits for one. */
+  readonly isUrgent?: true;
+};
 
 export type Room = {
-  readonly free: number;
-  readonly begins: number;
-  /** So many have about so many messages. */
-  readonly parcels: number;
+  /** @param sharing places that share it, this one among them @param mayPrefetch false: only what begins at once */
+  of(spot: Spot, sharing: number, mayPrefetch: boolean): Want;
+  /** Nothing of it may be prefetched, and there is no slot: it would wait for as long as others are prefetched. */
+  isStarved(spot: Spot): boolean;
+  /** A claim for so many messages is under way … */
+  asked(place: Place, want: Want): void;
+  /** … and is back. */
+  answered(place: Place, want: Want): void;
+  claimed(queue: string, got: readonly Claimed[]): void;
+  started(queue: string): void;
+  ended(queue: string): void;
 };
 
-export type Rooms = {
-  of(source: Source): Room;
-  /** Gives the places of what a claim brought in the order in which it starts: what begins at once has the free slots. */
-  claimed(queue: string, taken: Taken): readonly number[];
-};
+const none: Want = { limit: 0, begins: 0 };
 
 /** A queue in which something was on its last attempt is likely to have more of that: nothing is prefetched from it meanwhile. */
 const lastAttempts: Milliseconds = 5_000;
 
-/** @param asked messages that other claims of this worker may bring */
-export function createRooms(
+/** @param limits messages of a queue that may be in hand at a time */
+export function createRoom(
   slots: Slots,
-  asked: () => number,
+  limits: ReadonlyMap<string, number>,
   hasRate: (queue: string) => boolean,
   clock: Clock,
-): Rooms {
+): Room {
   const unprefetched = new Map<string, Milliseconds>(); // until when, by queue
-  const sizes = new Map<string, number>(); // messages in a parcel, lately, by queue
+  const inHand = new Map<string, number>(); // of queues with a limit, what claims may bring included
+  let asked = 0;
+  let askedUrgently = 0;
+
+  const leftOf = (queue: string): number =>
+    (limits.get(queue) ?? Number.POSITIVE_INFINITY) - (inHand.get(queue) ?? 0);
+
+  function count(queue: string, by: number): void {
+    if (limits.has(queue)) inHand.set(queue, (inHand.get(queue) ?? 0) + by);
+  }
+
+  const isExact = ({ queue, isExact }: Spot): boolean =>
+    isExact || limits.has(queue) || hasRate(queue) || (unprefetched.get(queue) ?? 0) > clock.now();
 
   return {
-    of({ queue, alone }) {
-      if (alone) return { free: 1, begins: 1, parcels: 1 };
-      const begins = Math.max(0, slots.free() - asked());
-      const isExact = hasRate(queue) || (unprefetched.get(queue) ?? 0) > clock.now();
-      const free = isExact ? begins : slots.room() - asked();
-      return { begins, free, parcels: Math.max(1, Math.floor(free / (sizes.get(queue) ?? 1))) };
+    of(spot, sharing, mayPrefetch) {
+      const free = Math.min(leftOf(spot.queue), slots.free() - asked);
+      const most = isExact(spot) || !mayPrefetch ? free : Math.max(free, slots.room() - asked);
+      if (most > 0)
+        return { limit: Math.ceil(most / sharing), begins: Math.max(0, Math.ceil(free / sharing)) };
+      if (isExact(spot)) return none;
+      const { count: urgent, above } = slots.urgent();
+      return spot.priority > above ? { limit: urgent - askedUrgently, begins: 0, isUrgent: true } : none;
     },
-    claimed(queue, { messages, parcels, offered }) {
-      if (parcels > 0) sizes.set(queue, Math.max(1, offered / parcels));
-      if (messages.some(({ attempt, maxAttempts }) => attempt >= maxAttempts))
+    isStarved: (spot) => isExact(spot) && leftOf(spot.queue) > 0 && slots.free() - asked <= 0,
+    asked({ queue }, { limit, isUrgent }) {
+      if (isUrgent) askedUrgently += limit;
+      else asked += limit;
+      count(queue, limit);
+    },
+    answered({ queue }, { limit, isUrgent }) {
+      if (isUrgent) askedUrgently -= limit;
+      else asked -= limit;
+      count(queue, -limit);
+    },
+    claimed(queue, got) {
+      if (got.some(({ message: { attempt, maxAttempts } }) => attempt >= maxAttempts))
         unprefetched.set(queue, clock.now() + lastAttempts);
-      const places = [...messages.keys()];
-      const waits = (place: number): boolean => messages[place]!.prefetched === true;
-      return [...places.filter((place) => !waits(place)), ...places.filter(waits)];
     },
+    started: (queue) => count(queue, 1),
+    ended: (queue) => count(queue, -1),
   };
 }

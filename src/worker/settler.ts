@@ -5,20 +5,25 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { isUnreachable, sqlState } from '../db/diagnosis.ts';
 import type { Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
-import { isPlain } from '../outbox/plain.ts';
 import type { Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
 
 export type Settler = {
   /** Resolves with what was recorded, or with undefined when the token was stale. */
   settle(settlement: Settlement): Promise<Settled | undefined>;
-  /** The same without a promise. `told` does not throw. */
-  record(settlement: Settlement, told: (settled: Settled | undefined) => void): void;
+  /** The same without a promise. */
+  record(settlement: Settlement, attempt: Settling): void;
   /** Settlements that are not recorded yet. */
   pending(): number;
 };
 
-type Waiting = { settlement: Settlement; resolve: (settled: Settled | undefined) => void };
+/** Whose end is recorded. */
+export type Settling = {
+  /** Undefined: the token was stale. Does not throw. */
+  recorded(settled: Settled | undefined): void;
+};
+
+type Waiting = { settlement: Settlement; attempt: Settling };
 
 export type SettlerOptions = {
   readonly outbox: OutboxPort;
@@ -33,7 +38,7 @@ const batch = 500;
  * A quarter of what may be in flight: the first of a batch waits for no more while each turn of the event loop brings some, and with so many
  * waiting a second statement begins beside the first, because one waits for the disk while the other is at work.
  */
-const crowd = 250;
+const secondWriterAt = 250;
 
 export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: SettlerOptions): Settler {
   let queue: Waiting[] = [];
@@ -45,26 +50,26 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     while (queue.length > 0) {
       const ms = gather();
       if (ms > 0) await pause(ms);
-      await ebb();
+      await gatherMore();
       if (queue.length > 0) await write(takeAlike()); // another may have taken them
     }
     writing--;
   }
 
   /** Short deliveries end as fast as they begin: so many in each turn of the event loop. */
-  async function ebb(): Promise<void> {
-    for (let seen = 0; seen < queue.length && queue.length < crowd;) {
+  async function gatherMore(): Promise<void> {
+    for (let seen = 0; seen < queue.length && queue.length < secondWriterAt;) {
       seen = queue.length;
       await turn();
     }
   }
 
-  /** Those that are plain and those that are not have statements of their own (src/outbox/plain.ts). */
+  /** Those that are delivered and those that are not have statements of their own (src/outbox/settle.ts). */
   function takeAlike(): Waiting[] {
-    const plain = isPlain(queue[0]!.settlement);
+    const isDelivered = queue[0]!.settlement.to === 'delivered';
     const [taken, left]: [Waiting[], Waiting[]] = [[], []];
     for (const one of queue)
-      (taken.length < batch && isPlain(one.settlement) === plain ? taken : left).push(one);
+      (taken.length < batch && (one.settlement.to === 'delivered') === isDelivered ? taken : left).push(one);
     queue = left;
     return taken;
   }
@@ -75,7 +80,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
         const settled = await outbox.settle(batchOf.map((one) => one.settlement));
         const byId = new Map<string, Settled>();
         for (const one of settled) byId.set(one.id, one);
-        for (const { settlement, resolve } of batchOf) resolve(byId.get(settlement.id));
+        for (const { settlement, attempt } of batchOf) attempt.recorded(byId.get(settlement.id));
         return;
       } catch (error) {
         onRetry(batchOf.length, error);
@@ -91,23 +96,23 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
       for (const one of batchOf) await write([one]);
       return;
     }
-    const { settlement, resolve } = batchOf[0]!;
+    const { settlement, attempt } = batchOf[0]!;
     const { id, claimToken } = settlement;
     const simpler = inAscii(settlement); // its end stays what it was
-    if (simpler) return write([{ settlement: simpler, resolve }]);
-    if (settlement.to === 'dead') return resolve(undefined); // nothing simpler is left to write; the sweep ends the lease
+    if (simpler) return write([{ settlement: simpler, attempt }]);
+    if (settlement.to === 'dead') return attempt.recorded(undefined); // nothing simpler is left to write; the sweep ends the lease
     const text = `the end of the attempt could not be recorded: ${reasonOf(error, { bare: true })}`;
-    await write([{ settlement: { id, claimToken, to: 'dead', error: text, ambiguous: true }, resolve }]);
+    await write([{ settlement: { id, claimToken, to: 'dead', error: text, ambiguous: true }, attempt }]);
   }
 
-  function record(settlement: Settlement, resolve: Waiting['resolve']): void {
-    queue.push({ settlement, resolve });
-    if (writing === 0 || (writing === 1 && queue.length >= crowd)) void drain();
+  function record(settlement: Settlement, attempt: Settling): void {
+    queue.push({ settlement, attempt });
+    if (writing === 0 || (writing === 1 && queue.length >= secondWriterAt)) void drain();
   }
 
   return {
     record,
-    settle: (settlement) => new Promise((resolve) => record(settlement, resolve)),
+    settle: (settlement) => new Promise((resolve) => record(settlement, { recorded: resolve })),
     pending: () => queue.length + writing,
   };
 }

@@ -1,164 +1,282 @@
-// A worker's loop: fetch parcels, claim what free slots can start, start it. Asked when a notification hints at work, when a slot
-// frees, and at the polling floor. A suspect runs with nothing beside it (invariant F; src/process/isolation.ts).
+// A worker's loop: where work may be (where.ts), how much of it has room (slots.ts), one claim after the other at each place, and each message
+// that comes of it an attempt. Claims begin where a NOTIFY is heard, where a claim is back, and in the loop, which polls. A suspect runs with
+// nothing beside it (invariant F; src/process/isolation.ts).
 
+import type { Session } from '../db/session.ts';
+import { createBegun } from '../outbox/begun.ts';
+import { claimProbe, claimSuspect } from '../outbox/claim.ts';
+import type { Claimed } from '../outbox/claimed.ts';
+import { findDue, type DuePlace } from '../outbox/due.ts';
 import type { Milliseconds, Clock, Observe } from '../ports.ts';
-import { createIsolation, type Isolation } from '../process/isolation.ts';
+import type { Isolation } from '../process/isolation.ts';
 import type { Wake } from '../process/loop.ts';
-import { createAlone } from './alone.ts';
-import type { AttemptPorts } from './attempt.ts';
-import { takeAndClaim, type ClaimPorts } from './claim.ts';
-import { orDirectly } from './direct.ts';
-import { createHand } from './hand.ts';
-import type { Limits } from './limits.ts';
-import { claimOnward, laneAhead } from './onward.ts';
+import type { WakeUp } from '../queue/wake-up.ts';
+import { traceReceived } from '../trace/message.ts';
+import { Attempt, type AttemptPorts } from './attempt.ts';
+import { claimAt, type ClaimPorts, type Taken } from './claim.ts';
+import { createRoom, type Want } from './room.ts';
 import type { Pace } from './pace.ts';
-import { createShortcut, type Shortcut } from './shortcut.ts';
-import { createRooms } from './room.ts';
-import type { Slots } from './slots.ts';
-import { createSources, type Source } from './sources.ts';
+import { createSlots, type Slots } from './slots.ts';
+import type { Turn } from './turn.ts';
+import { createWhere, type Spot } from './where.ts';
 
 export type WorkerOptions = {
   readonly queues: readonly string[];
-  readonly slots: Slots;
+  /** Deliveries at a time. */
+  readonly size: number;
   readonly pace: Pace;
   readonly claims: ClaimPorts;
   readonly attempts: AttemptPorts;
-  readonly limits: Limits;
-  /** The process's: its other workers share it. Default: this worker is alone in its process. */
-  readonly isolation?: Isolation;
+  /** Queues of which only so many messages are in hand at a time: those of jobs with `concurrency`. */
+  readonly limits: ReadonlyMap<string, number>;
+  /** The process's: its other workers share it. */
+  readonly isolation: Isolation;
   readonly wake: Wake;
   readonly clock: Clock;
   readonly observe: Observe;
-  /** Hears of messages that were relayed by being claimed: seconds since they became due. */
-  readonly onRelayed: (queue: string, lags: readonly number[]) => void;
+  /** Hears of each claim: seconds since its messages became due, and whether a wake-up had announced them. */
+  readonly onClaimed: (queue: string, lags: readonly number[], isAnnounced: boolean) => void;
   readonly pollIntervalMs: Milliseconds;
-  /** Hears of claims on the shortcut that failed; the relay serves what they were to take. */
+  /** Hears of claims that failed, and how many have in a row. They are tried again. */
+  readonly onClaimFailed: (error: unknown, times: number) => void;
   readonly onError: (error: unknown) => void;
 };
 
 export type Worker = {
+  readonly slots: Slots;
   step(): Promise<Milliseconds>;
-  /** The name of a queue of pg-boss; when it is empty, any may hold parcels. */
-  hint(name: string): void;
-  readonly shortcut: Shortcut;
+  /** A NOTIFY of the outbox. @param session where it was heard */
+  notified(payload: string, session?: Session): void;
+  /** Wake-ups that were fetched. */
+  announced(wakeUps: readonly WakeUp[]): void;
+  /** Nothing is known to wait in this queue, and there is room: its wake-ups are worth a fetch. */
+  isIdle(queue: string): boolean;
+  /** Resolves when no claim is under way and nothing is in hand. */
+  idle(): Promise<void>;
+  /** Claims nothing more, and releases what has not begun; resolves when the last claim is back. */
+  close(): Promise<void>;
 };
 
+/** After a claim that failed, the place is left alone for this, then for twice as long, up to a poll interval. */
+const firstPause: Milliseconds = 50;
+
 export function createWorker(options: WorkerOptions): Worker {
-  const { queues, slots, pace, claims, attempts, limits, clock, observe, pollIntervalMs } = options;
-  const { isolation = createIsolation(clock, attempts.random) } = options;
-  const sources = createSources(queues);
-  let polledAt = Number.NEGATIVE_INFINITY;
-  let fruitless = 0; // takes since the last poll that only found jobs without room
-  let asked = 0; // messages that a claim of the loop may bring
-  const shortcut = createShortcut({
-    queues: queues.filter((queue) => limits.room(queue) === undefined && !claims.turns?.has(queue)),
-    slots,
-    claims,
+  const { queues, pace, claims, attempts, isolation, wake, clock, observe, pollIntervalMs } = options;
+  const where = createWhere(queues);
+  const begun = createBegun(claims.planned ?? claims.db, claims.workerId, queues[0] ?? '');
+  const slots = createSlots(options.size, {
+    pace,
+    wake: { ...wake, wake: roomMade },
     clock,
-    others: () => asked,
-    isolation,
-    start: (message, since) => start(message, since),
-    claimed(lags) {
-      for (const [queue, its] of lags) options.onRelayed(queue, its);
-      observe('claimed', { shortcut: true, messages: [...lags.values()].flat().length });
-      options.wake.wake(); // the loop may have waited for the end of this
-    },
+    mark: (works) => begun.mark((works as Attempt[]).map(({ message }) => message.id)),
+    ended: (work) => ended(work as Attempt),
     onError: options.onError,
   });
+  const room = createRoom(slots, options.limits, (queue) => claims.turns?.has(queue) ?? false, clock);
+  let polledAt = Number.NEGATIVE_INFINITY;
+  let claiming = 0;
+  let failures = 0;
+  let session: Session | undefined;
+  let suspects: readonly DuePlace[] = [];
+  let isAlone = false; // a suspect runs here, or is being claimed
+  let closed = false;
+  const onBack: (() => void)[] = [];
 
-  const rooms = createRooms(slots, shortcut.asked, (queue) => claims.turns?.has(queue) ?? false, clock);
-  const alone = createAlone({ isolation, sources, slots, clock, take });
+  function start({ message, lag }: Claimed, since: Milliseconds, turn?: Turn): void {
+    traceReceived(message, lag);
+    const attempt = new Attempt(message, since, attempts, slots, turn);
+    isolation.begun(attempt);
+    room.started(message.queue);
+    slots.run(attempt);
+  }
 
-  const { planned = claims.db, workerId } = claims;
-  const part = queues[0] ?? '';
-  const hand = { slots, limits, isolation, attempts, db: planned, workerId, part };
-  const start = createHand({ ...hand, ended });
+  function ended(attempt: Attempt): void {
+    begun.ended(attempt.message.id);
+    room.ended(attempt.queue);
+    isolation.ended(attempt);
+    if (!isAlone) return;
+    leaveAlone(); // nothing ran beside it
+    polledAt = Number.NEGATIVE_INFINITY; // there may be another one
+  }
 
-  function ended(): void {
-    alone.ended(); // nothing ran beside it
-    sources.revive(); // the slot that frees now wakes the loop
+  /** Begins every claim that has a reason and room. Called for each NOTIFY and each claim that is back: all of this is latency. */
+  function pump(): void {
+    const now = clock.now();
+    const ready = closed ? [] : where.ready(now);
+    // What is prefetched fills each slot that frees: it stops for a place of the same priority that may not prefetch.
+    const starved = ready.find(room.isStarved)?.priority ?? Number.NEGATIVE_INFINITY;
+    for (const [i, spot] of ready.entries()) {
+      if (!isolation.admits(spot.queue)) continue;
+      const want = room.of(spot, sharing(ready, i), spot.priority > starved);
+      if (want.limit > 0) claim(spot, want, now);
+    }
+  }
+
+  function roomMade(): void {
+    pump();
+    if (suspects.length > 0) wake.wake(); // nothing may be in flight now
+  }
+
+  /** Places of the same priority share the room, and what the others leave is claimed when the first claims are back. */
+  const sharing = (ready: readonly Spot[], i: number): number =>
+    ready.slice(i).filter((other) => other.priority === ready[i]!.priority).length;
+
+  function claim(spot: Spot, want: Want, since: Milliseconds): void {
+    const { queue, priority, isAnnounced } = spot;
+    where.begin(spot, since);
+    room.asked(spot, want);
+    isolation.asks();
+    claiming++;
+    const on = session?.keepsPlans === true ? session : undefined;
+    session = undefined; // one claim of a NOTIFY goes out at once; a second would wait for the first
+    claimAt({ queue, priority, ...want, from: spot.bookmark }, claims, on, (error, taken) => {
+      claiming--;
+      room.answered(spot, want);
+      isolation.answered();
+      if (error) failed(spot, error);
+      else claimed(spot, want, taken, since, isAnnounced);
+      pump();
+      if (claiming === 0) for (const resolve of onBack.splice(0)) resolve();
+      wake.wake(); // the loop knows now when to look again
+    });
+  }
+
+  function claimed(
+    spot: Spot,
+    { limit, begins }: Want,
+    taken: Taken,
+    since: Milliseconds,
+    isAnnounced: boolean,
+  ): void {
+    const { claimed: got, turns, isScarce, restMs } = taken;
+    const now = clock.now();
+    failures = 0;
+    pace.claimed(now - since);
+    if (restMs > 0) where.rest(spot.queue, now + restMs);
+    where.end(spot, now, {
+      messages: got.length,
+      isFull: got.length === limit || isScarce,
+      isPrefetching: begins < limit,
+      lastDue: got.length === 0 ? undefined : Math.max(...got.map(({ due }) => due)),
+    });
+    room.claimed(spot.queue, got);
+    // What begins at once has the free slots.
+    got.forEach((one, i) => one.message.prefetched || start(one, since, turns[i]));
+    got.forEach((one, i) => one.message.prefetched && start(one, since, turns[i]));
+    const lags = got.map(({ lag }) => lag);
+    if (lags.length > 0) options.onClaimed(spot.queue, lags, isAnnounced);
+    observe('claimed', { queue: spot.queue, priority: spot.priority, messages: got.length });
+  }
+
+  function failed(spot: Spot, error: Error): void {
+    failures++;
+    const pause = Math.min(
+      Math.max(firstPause, pollIntervalMs),
+      firstPause * 2 ** Math.min(10, failures - 1),
+    );
+    where.failed(spot, clock.now() + pause);
+    options.onClaimFailed(error, failures);
   }
 
   async function poll(): Promise<void> {
-    // A hint is taken at once; only when hints never end, the poll comes in between. A suspect waits, and others may have taken it.
-    const isWaiting = sources.isEmpty() || sources.alone(clock.now()) !== undefined;
-    if (clock.now() - polledAt < (isWaiting ? pollIntervalMs : 5 * pollIntervalMs)) return;
-    const ready = await claims.queue.ready(queues);
+    const now = clock.now();
+    if (now - polledAt < pollIntervalMs && !where.isPollWanted(now)) return;
+    where.polling();
+    const found = await findDue(claims.db, queues).catch((error: unknown) => {
+      where.polled(undefined);
+      throw error;
+    });
     polledAt = clock.now(); // not before: a poll that failed is none
-    fruitless = 0;
-    sources.polled(ready);
+    where.polled(found.length);
+    for (const place of found) if (!place.suspects && !place.probe) where.found(place);
+    suspects = found.filter((place) => place.suspects);
+    for (const { queue } of found.filter((place) => place.probe && !place.suspects)) await probe(queue);
   }
 
-  /** False when nothing was asked for: whatever makes room wakes the loop. */
-  async function take(source: Source): Promise<boolean> {
-    const { queue } = source;
-    const room = rooms.of(source);
-    const { free, parcels } = room;
-    if (free <= 0) return false;
-    sources.remove(source); // before the fetch: a notification during it counts
+  /** Of a parked queue, one message of the whole fleet at a time. */
+  async function probe(queue: string): Promise<void> {
+    if (slots.free() === 0 || !isolation.admits(queue)) return;
     const since = clock.now();
-    const want = { ...room, room: limits.room(queue) };
-    const lane = laneAhead(source, sources, claims);
-    asked = free;
-    isolation.asks();
-    const claim = lane
-      ? claimOnward(lane, free, claims, room.begins)
-      : takeAndClaim(queue, source.alone, want, claims);
-    const taken = await claim
-      .catch((error: unknown) => {
-        sources.add(source);
-        throw error;
-      })
-      .finally(() => {
-        asked = 0;
-        isolation.answered();
-      });
-    if (taken.gaveBack) sources.gave(queue);
-    const nothing = taken.heldBack > 0 && taken.messages.length === 0;
-    // What went back stands at the end now: other jobs may wait behind it. A few looks for each poll, not one after another.
-    if (nothing && (taken.parcels < parcels || ++fruitless > 8)) sources.setFull(source);
-    else if (taken.more) sources.add(source);
-    sources.rest(queue, clock.now() + taken.restMs);
-    if (taken.lags.length > 0) options.onRelayed(queue, taken.lags);
-    pace.claimed(clock.now() - since);
-    const { messages, turns } = taken;
-    for (const place of rooms.claimed(queue, taken)) start(messages[place]!, since, turns[place]);
-    observe('claimed', { queue, messages: messages.length });
-    return true;
+    await asking(() => claimProbe(claims.db, queue, claims), since);
   }
 
-  async function step(): Promise<Milliseconds> {
-    slots.shed();
-    await poll();
-    let took = await alone.isolate();
-    for (const source of sources.shared(clock.now())) {
-      if (slots.room() === 0) break;
-      if (isolation.admits(source.queue)) took = (await take(source)) || took;
+  async function asking(ask: () => Promise<readonly Claimed[]>, since: Milliseconds): Promise<void> {
+    isolation.asks();
+    try {
+      for (const one of await ask()) start(one, since);
+    } finally {
+      isolation.answered();
     }
-    const stuck = !took || alone.isRunning() || slots.room() === 0; // the shortcut may be asking for all the room that there is
-    return stuck || sources.isEmpty() ? untilNext() : 0; // a slot that frees wakes the loop
+  }
+
+  /** Claims the suspect that waits, when nothing is in flight in the process. */
+  async function isolate(): Promise<void> {
+    const [suspect] = suspects;
+    isolation.want(worker, suspect !== undefined);
+    if (suspect === undefined || isAlone || closed) return;
+    if (!isolation.mayEnter(where.ready(clock.now()).length > 0)) return;
+    suspects = suspects.slice(1); // it may be another worker's already
+    isAlone = true;
+    isolation.enter();
+    const since = clock.now();
+    try {
+      const { queue } = suspect;
+      const one = suspect.probe
+        ? await claimProbe(claims.db, queue, claims, true)
+        : await claimSuspect(claims.db, queue, claims);
+      if (one[0]) start(one[0], since);
+    } finally {
+      if (isAlone && slots.busy() === 0) leaveAlone();
+    }
+  }
+
+  function leaveAlone(): void {
+    isAlone = false;
+    isolation.leave();
+    wake.wake();
+  }
+
+  async function claimsBack(): Promise<void> {
+    if (claiming > 0) await new Promise<void>((resolve) => void onBack.push(resolve));
   }
 
   function untilNext(): Milliseconds {
     const now = clock.now();
-    const next = Math.min(polledAt + pollIntervalMs, sources.nextAt(now)) - now;
+    const next = Math.min(polledAt + pollIntervalMs, where.nextAt(now)) - now;
     return Math.max(1, Math.ceil(Math.min(next, slots.look())));
   }
 
-  return {
-    step: orDirectly(step, {
-      queues,
-      slots,
-      claims,
-      limits,
-      isolation,
-      shortcut,
-      alone,
-      start,
-      clock,
-      observe,
-    }),
-    shortcut,
-    hint: sources.hear,
+  const worker: Worker = {
+    slots,
+    async step() {
+      slots.shed();
+      await poll();
+      await isolate();
+      pump();
+      return untilNext();
+    },
+    notified(payload, on) {
+      session = on;
+      where.notified(payload, clock.now());
+      pump();
+      wake.wake();
+    },
+    announced(wakeUps) {
+      for (const wakeUp of wakeUps) where.found(wakeUp, true);
+      pump();
+    },
+    isIdle: (queue) => slots.free() > 0 && where.isIdle(queue),
+    async idle() {
+      while (claiming + slots.busy() > 0) {
+        await claimsBack();
+        await slots.idle();
+      }
+    },
+    async close() {
+      closed = true;
+      slots.close();
+      await claimsBack();
+    },
   };
+  return worker;
 }

@@ -78,7 +78,7 @@ describe('delivery', () => {
   });
 
   it("a job's concurrency holds in a process, and the job does not keep its neighbours from running", async () => {
-    await world.enqueue('narrow', { ms: 100 }, 20);
+    await world.enqueue('narrow', { ms: 100 }, 20, { queue: 'narrow' });
     const others = await world.enqueue('work', { ms: 0 }, 5);
     await world.quiet();
     const marks = `select what, extract(epoch from at)::float8 as at, message_id as id from marks where what like 'narrow%' or message_id = any($1) order by at`;
@@ -127,19 +127,16 @@ describe('delivery', () => {
     );
   });
 
-  it('a parcel whose job is deleted under it is found missing and relayed again', async () => {
+  it('wake-ups that are deleted delay nothing', async () => {
     const held = await world.enqueue('work', { ms: 1_500 }, 25); // every slot is taken
     await until(async () => (await world.counts()).sending === 25, { what: 'a full worker' });
     const [id] = await world.enqueue('work', { ms: 0 });
     const deleted = async (): Promise<number> =>
       (await world.database.db.executeSql(`delete from pgboss.job where name = 'jobs' returning id`)).rows
         .length;
-    await until(async () => (await deleted()) === 1, { what: 'the job of the parcel' });
+    await until(async () => (await deleted()) > 0, { what: 'a wake-up' });
     expect(await settled(id!)).toMatchObject({ status: 'delivered', attempts: 1 });
     await Promise.all(held.map(settled));
-    await until(async () => (await world.counter('waybill_parcels_vanished_messages_total')) === 1, {
-      what: 'the count',
-    });
   });
 
   it('more urgent messages overtake a backlog', async () => {
@@ -154,7 +151,7 @@ describe('delivery', () => {
     await Promise.all([settled(backlog.at(-1)!), world.quiet()]);
   });
 
-  it('a slow parcel does not keep from others what they could start', async () => {
+  it('a worker that is at work does not keep from others what they could start', async () => {
     await world.fleet.start('jobs');
     const ids = await world.enqueue('work', { ms: 400 }, 50);
     await world.quiet();

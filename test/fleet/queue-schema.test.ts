@@ -111,7 +111,7 @@ describe('G5: the database of pg-boss (QUEUE_DATABASE_URL) is away', () => {
     await apart.count(ended, [name()]);
     const second = await apart.enqueue('work', { ms: 5 }, 50);
     await apart.enqueue('flaky', { failures: 1 }, 3);
-    await apart.enqueue('narrow', { ms: 5 }, 6);
+    await apart.enqueue('narrow', { ms: 5 }, 6, { queue: 'narrow' });
     await apart.quiet(60_000);
     const marks = await apart.marks('work');
     expect([...first, ...second].filter((id) => !marks.has(id))).toEqual([]);

@@ -78,7 +78,7 @@ beforeAll(async () => {
 });
 afterEach(async () => {
   await database.db.executeSql('truncate waybill.outbox_messages cascade');
-  await database.db.executeSql('truncate waybill.outbox_ledger, orders');
+  await database.db.executeSql('truncate waybill.outbox_audit, orders');
 });
 afterAll(async () => {
   await web.end();
@@ -129,7 +129,7 @@ describe('A: a message exists if and only if its transaction committed', () => {
     expect([
       await count('orders'),
       await count('waybill.outbox_messages'),
-      await count('waybill.outbox_ledger'),
+      await count('waybill.outbox_audit'),
     ]).toEqual([0, 0, 0]);
     expect(web.nudges()).toBe(before);
   });

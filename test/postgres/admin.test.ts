@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await database.db.executeSql('truncate waybill.outbox_messages cascade');
-  await database.db.executeSql('truncate waybill.outbox_ledger, waybill.outbox_keys');
+  await database.db.executeSql('truncate waybill.outbox_audit, waybill.outbox_keys');
 });
 afterAll(async () => {
   await web.end();
@@ -577,7 +577,7 @@ describe('verify', () => {
     await record({ kind: 'event', name: 'e', queue: 'events' });
     await database.db
       .executeSql(`with gone as (delete from waybill.outbox_messages where status = 'delivered' returning kind)
-      insert into waybill.outbox_ledger (kind, pruned_delivered) select kind, count(*) from gone group by kind`);
+      insert into waybill.outbox_audit (kind, outcome, n) select kind, 'pruned delivered', count(*) from gone group by kind`);
     expect(await verifyOutbox(database.db)).toEqual({
       ok: true,
       findings: [],
@@ -618,7 +618,9 @@ describe('verify', () => {
       kinds: [{ kind: 'job', difference: -1 }],
       findings: [{ code: 'messages_missing', count: 1 }],
     });
-    await database.db.executeSql(`insert into waybill.outbox_ledger (kind, recorded) values ('job', -2)`);
+    await database.db.executeSql(
+      `insert into waybill.outbox_audit (kind, outcome, recorded) values ('job', 'delivered', -2)`,
+    );
     expect(await verifyOutbox(database.db)).toMatchObject({
       ok: false,
       findings: [{ code: 'messages_uncounted', count: 1 }],
@@ -663,7 +665,7 @@ describe('queues', () => {
       by: null,
       probe: null,
       waiting: 1,
-      ready: 0,
+      ready: 1,
       inFlight: 0,
       rate: null,
     });

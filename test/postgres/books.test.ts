@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createFleetFigures } from '../../src/metrics/fleet.ts';
-import { claimLane } from '../../src/outbox/lane.ts';
+import { claimWaiting } from '../../src/outbox/claim.ts';
 import { cancelMessage, retryMessage } from '../../src/outbox/operate.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { foldLedgerSql, pruneBatch } from '../../src/outbox/prune.ts';
+import { foldAuditSql, pruneBatch } from '../../src/outbox/prune.ts';
 import { readStats } from '../../src/outbox/stats.ts';
 import { verifyOutbox } from '../../src/outbox/verify.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   await database.db.executeSql('truncate waybill.outbox_messages cascade');
-  await database.db.executeSql('truncate waybill.outbox_ledger');
+  await database.db.executeSql('truncate waybill.outbox_audit');
 });
 afterAll(() => database.end());
 
@@ -37,11 +37,11 @@ const claimed = { limit: 3, leaseMs: 60_000, workerId: 'w' };
 
 /** What may happen to messages. Each changes nothing of how many were recorded. */
 const steps: Readonly<Record<string, () => Promise<unknown>>> = {
-  async 'claim by id'() {
+  async 'claim some'() {
     return outbox.claimBatch({ ...claimed, ids: await any(`status in ('pending', 'failed')`, 3) });
   },
   'claim what is due': () => outbox.claimBatch(claimed),
-  'claim from the lane': () => claimLane(database.db, { ...claimed, queue: 'jobs', priority: 0 }),
+  'claim at a place': () => claimWaiting(database.db, { ...claimed, queue: 'jobs', priority: 0 }),
   async deliver() {
     const sql = `select id, claim_token as "claimToken" from waybill.outbox_messages where status = 'sending' limit 2`;
     const held = (await database.db.executeSql<{ id: string; claimToken: string }>(sql)).rows;
@@ -59,7 +59,7 @@ const steps: Readonly<Record<string, () => Promise<unknown>>> = {
     for (const id of await any(`status in ('dead', 'cancelled')`, 1)) await retryMessage(database.db, id);
   },
   prune: () => pruneBatch(database.db, { deliveredMs: -1_000, deadMs: -1_000, keyMs: 0 }, 2),
-  fold: () => database.db.executeSql(foldLedgerSql, [100]),
+  fold: () => database.db.executeSql(foldAuditSql, [100]),
 };
 
 describe('the books', () => {
@@ -68,7 +68,7 @@ describe('the books', () => {
     await fc.assert(
       fc.asyncProperty(script, async (names) => {
         await database.db.executeSql('truncate waybill.outbox_messages cascade');
-        await database.db.executeSql('truncate waybill.outbox_ledger');
+        await database.db.executeSql('truncate waybill.outbox_audit');
         let recorded = 0;
         for (const name of names) {
           if (name === 'record') recorded += (await record(2)).length;

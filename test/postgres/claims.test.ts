@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
-import { claimLane } from '../../src/outbox/lane.ts';
+import { claimWaiting } from '../../src/outbox/claim.ts';
 import type { ClaimedMessage } from '../../src/outbox/message.ts';
 import type { Settlement } from '../../src/outbox/outcome.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
@@ -28,8 +28,8 @@ async function claimed(claim: (tx: Executor) => Promise<readonly ClaimedMessage[
   return new Map(messages.map((message) => [message.id, { ...message, claimToken: null }]));
 }
 
-describe('a claim from a lane', () => {
-  it('E: gives what a claim by name gives, to the microsecond at which a message was recorded', async () => {
+describe('a claim', () => {
+  it('E: gives what `claimBatch` gives, to the microsecond at which a message was recorded', async () => {
     const outbox = createPostgresOutbox(database.db);
     const origin = {
       deliveryKey: 'key "1"',
@@ -56,10 +56,12 @@ describe('a claim from a lane', () => {
       [ids, times],
     );
     const byName = await claimed((tx) => createPostgresOutbox(tx).claimBatch({ ...lease, ids }));
-    const lane = { ...lease, queue: 'both', priority: 3 };
-    const fromLane = await claimed(async (tx) => (await claimLane(tx, lane)).map(({ message }) => message));
-    expect(fromLane.size).toBe(ids.length);
-    expect(fromLane).toEqual(byName);
+    const place = { ...lease, queue: 'both', priority: 3 };
+    const waiting = await claimed(async (tx) =>
+      (await claimWaiting(tx, place)).map(({ message }) => message),
+    );
+    expect(waiting.size).toBe(ids.length);
+    expect(waiting).toEqual(byName);
   });
 
   it('C: has one token, and an end under the token of an earlier claim is none, whatever stands beside it', async () => {
@@ -67,7 +69,7 @@ describe('a claim from a lane', () => {
     const message = { kind: 'job', name: 'n', queue: 'again', payload: {}, maxAttempts: 3 } as const;
     await outbox.enqueue([message, message, message]);
     const take = async (limit: number) =>
-      (await claimLane(database.db, { ...lease, limit, queue: 'again', priority: 0 })).map(
+      (await claimWaiting(database.db, { ...lease, limit, queue: 'again', priority: 0 })).map(
         (one) => one.message,
       );
     const end = ({ id, claimToken }: ClaimedMessage): Settlement => ({

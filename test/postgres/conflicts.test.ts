@@ -91,8 +91,8 @@ async function worked(jobs: number, width = 8): Promise<Record<string, number>> 
           new Promise<void>((resolve, reject) =>
             new Attempt(message, clock.now(), ports, {
               leave: () => undefined,
-              end: (error) => (error === undefined ? resolve() : reject(error as Error)),
-            }).begin(),
+              end: (_, error) => (error === undefined ? resolve() : reject(error as Error)),
+            }).run(),
           ),
       ),
     );

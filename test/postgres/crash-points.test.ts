@@ -55,7 +55,7 @@ beforeEach(() => forget());
 
 async function forget(): Promise<void> {
   await database.db.executeSql(
-    'truncate waybill.outbox_begun, waybill.outbox_messages, waybill.outbox_ledger, shop_orders, shop_effects cascade',
+    'truncate waybill.outbox_begun, waybill.outbox_messages, waybill.outbox_audit, shop_orders, shop_effects cascade',
   );
   await database.db.executeSql(
     `do $$ begin if to_regclass('pgboss.job') is not null then delete from pgboss.job; end if; end $$`,
@@ -86,11 +86,11 @@ async function left(): Promise<number> {
 const bury = `update waybill.outbox_messages set claimed_until = clock_timestamp() - interval '1 second', revision = revision + 1
   where claimed_by = 'first' and claimed_until > now()`;
 
-async function tell(point: number | undefined, side: Side, shortcut: boolean): Promise<Story> {
+async function tell(point: number | undefined, side: Side, isNotified: boolean): Promise<Story> {
   const begun = new Map<string, number>();
   const began = ({ id }: { readonly id: string }): void => void begun.set(id, (begun.get(id) ?? 0) + 1);
   const wire = await wireTo(database.url, point, side);
-  const first = startLife({ app, wire, workerId: 'first', slots, shortcut, began });
+  const first = startLife({ app, wire, workerId: 'first', slots, isNotified, began });
   try {
     await Promise.race([record(first), wire.broken]);
     do await first.round();
@@ -100,13 +100,16 @@ async function tell(point: number | undefined, side: Side, shortcut: boolean): P
   }
   const { isBroken: crashed } = wire;
   await first.end();
-  if (crashed) await recover(shortcut, began);
+  if (crashed) await recover(isNotified, began);
   return { begun, requests: wire.requests(), crashed };
 }
 
-async function recover(shortcut: boolean, began: (message: { readonly id: string }) => void): Promise<void> {
+async function recover(
+  isNotified: boolean,
+  began: (message: { readonly id: string }) => void,
+): Promise<void> {
   const wire = await wireTo(database.url);
-  const second = startLife({ app, wire, workerId: 'second', slots, shortcut, began });
+  const second = startLife({ app, wire, workerId: 'second', slots, isNotified, began });
   for (let round = 0; round === 0 || (await left()) > 0; round++) {
     if (round === 30) throw new Error('the second life does not come to an end');
     await rows(bury);
@@ -136,25 +139,26 @@ async function check({ begun, crashed }: Story): Promise<void> {
   const repeated = all.filter(({ id, name }) => begun.get(id)! > (name === 'flaky' ? 2 : 1));
   expect(repeated.length).toBeLessThanOrEqual(crashed ? 2 * slots : 0);
   expect((await verifyOutbox(database.db)).findings).toEqual([]);
-  expect(await rows(`select name, data from pgboss.job`)).toEqual([]);
+  // A wake-up that is left over wakes a worker for nothing, once.
+  expect((await rows(`select from pgboss.job`)).length).toBeLessThanOrEqual(16);
 }
 
 describe.each([
-  ['through the relay', false],
-  ['on the shortcut', true],
-])('a life that ends at any of its requests, %s', (_, shortcut) => {
+  ['told by wake-ups and polls', false],
+  ['told by NOTIFY', true],
+])('a life that ends at any of its requests, %s', (_, isNotified) => {
   it.each(['before', 'after'] as const)(
     'A to F: %s the server heard of it, loses nothing and repeats little',
     { timeout: 240_000 },
     async (side) => {
-      const whole = await tell(undefined, side, shortcut);
+      const whole = await tell(undefined, side, isNotified);
       await check(whole);
       expect(whole.crashed).toBe(false);
       let points = 0;
       let prefetched = 0; // stories in which the first life, or the second, had prefetched something and begun it
       for (; ; points++) {
         await forget();
-        const story = await tell(points, side, shortcut);
+        const story = await tell(points, side, isNotified);
         prefetched += (await rows('select from waybill.outbox_begun')).length;
         try {
           await check(story);

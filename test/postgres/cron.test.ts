@@ -34,7 +34,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   world = cronWorld(database.db);
   await database.db.executeSql(
-    'truncate waybill.cron_manifests, waybill.cron_loaded, waybill.cron_jobs, waybill.cron_runs, waybill.outbox_messages, waybill.outbox_ledger cascade',
+    'truncate waybill.cron_manifests, waybill.cron_loaded, waybill.cron_jobs, waybill.cron_runs, waybill.outbox_messages, waybill.outbox_audit cascade',
   );
 });
 afterAll(() => database.end());

@@ -9,7 +9,7 @@ import { parseFilter } from '../../src/outbox/filter.ts';
 import { retryMessage } from '../../src/outbox/operate.ts';
 import { deadCauses, type Failure } from '../../src/outbox/outcome.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { killExhausted } from '../../src/outbox/lapsed.ts';
+import { killExhausted } from '../../src/outbox/expire.ts';
 import { listMessages, showMessage } from '../../src/outbox/read.ts';
 import { settle } from '../../src/outbox/transitions.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -71,10 +71,9 @@ it('a worker that died in the last attempt: expired; a row that waits without on
   );
   expect(await outbox.expire(10)).toMatchObject([{ id: one!.id, status: 'dead', cause: 'expired' }]);
   expect(await causeOf(one!.id)).toBe('expired');
-  await database.db.executeSql(
-    `update waybill.outbox_messages set attempts = max_attempts, relayed_at = now() where id = $1`,
-    [other!.id],
-  );
+  await database.db.executeSql(`update waybill.outbox_messages set attempts = max_attempts where id = $1`, [
+    other!.id,
+  ]);
   expect(await killExhausted(database.db, 10)).toMatchObject([{ id: other!.id, cause: 'exhausted' }]);
 });
 

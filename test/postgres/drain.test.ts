@@ -21,7 +21,7 @@ import type { DeliveredEvent } from '../../src/drain/instrumentation.ts';
 import type { DrainOptions } from '../../src/drain/options.ts';
 import { createOutboxDrainRoute } from '../../src/http/drain.ts';
 import { EmailError } from '../../src/email/error.ts';
-import { startProbes } from '../../src/outbox/park.ts';
+import { claimProbes } from '../../src/outbox/batch.ts';
 import type { EmailProvider } from '../../src/email/provider.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 import { createPostgresOutbox, type PostgresOutboxOptions } from '../../src/outbox/postgres.ts';
@@ -343,7 +343,10 @@ describe('drainOutbox', () => {
       },
       close: async () => undefined,
     };
-    const process = { gatekeeper, startProbes: () => startProbes(db) };
+    const process = {
+      gatekeeper,
+      claimProbes: () => claimProbes(db, ['email'], { leaseMs: 60_000, workerId: 'w' }),
+    };
     const run = () =>
       drainOutbox({ outbox: outbox(), registry, log, email: { provider, from: 'a@b.test' } }, process);
     for (const subject of ['one', 'two'])

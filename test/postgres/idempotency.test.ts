@@ -4,7 +4,7 @@ import { idempotent } from '../../src/action/idempotent.ts';
 import { defineAction } from '../../src/define/action.ts';
 import { defineApp } from '../../src/define/app.ts';
 import type { ActionContext } from '../../src/define/context.ts';
-import { pruneBooks } from '../../src/outbox/prune.ts';
+import { pruneKept } from '../../src/outbox/prune.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 import { apiKey, testWeb, type TestWeb } from '../support/web.ts';
@@ -254,7 +254,7 @@ describe('idempotent', () => {
     await db.executeSql(`insert into waybill.outbox_idempotency (scope, key, fingerprint, created_at) values
       ('request', 'old', 'f', now() - interval '25 hours'), ('request', 'young', 'f', now() - interval '23 hours'),
       ('handler', 'old', null, now() - interval '3 days'), ('handler', 'young', null, now() - interval '25 hours')`);
-    await pruneBooks(db, { deliveredMs: 0, deadMs: 0, keyMs: 2 * 86_400_000 }, 100);
+    await pruneKept(db, { deliveredMs: 0, deadMs: 0, keyMs: 2 * 86_400_000 }, 100);
     const { rows } = await db.executeSql('select scope, key from waybill.outbox_idempotency order by scope');
     expect(rows).toEqual([
       { scope: 'handler', key: 'young' },

@@ -58,7 +58,7 @@ beforeEach(async () => {
   await database.db.executeSql(
     'truncate waybill.outbox_messages, waybill.notices_told, waybill.cron_runs cascade',
   );
-  await database.db.executeSql('truncate waybill.outbox_ledger');
+  await database.db.executeSql('truncate waybill.outbox_audit');
   await database.db.executeSql('update waybill.queues set parked_at = null, probe_at = null');
 });
 afterEach(() => server.closeAllConnections());

@@ -5,9 +5,8 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { byIndexAlone } from '../../src/db/prepared.ts';
-import { claimHintedSql, claimNextSql } from '../../src/outbox/hinted.ts';
-import { claimLaneSql } from '../../src/outbox/lane.ts';
-import { deliverPairsSql, deliverSql } from '../../src/outbox/plain.ts';
+import { claimSql } from '../../src/outbox/claim.ts';
+import { settleText } from '../../src/outbox/settle.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 type Node = { 'Node Type': string; 'Relation Name'?: string; Disabled?: boolean; Plans?: Node[] };
@@ -16,10 +15,21 @@ type Plan = { readonly Plan: Node & { 'Total Cost': number }; readonly JIT?: obj
 const jitAboveCost = 100_000; // Postgres's default
 
 const kept: Readonly<Record<string, readonly [sql: string, values: string]>> = {
-  claim_lane: [claimLaneSql, `(100, 'q1', 0, 60000, 'w', null, 100)`],
-  claim_hinted: [claimHintedSql, `(25, 'q1', 0, 60000, 'w', 25)`],
-  deliver: [deliverSql, `('{}', null)`],
-  deliver_pairs: [deliverPairsSql, `('{}', '{}')`],
+  claim: [claimSql, `(100, 'q1', 0, 60000, 'w', 100, null)`],
+  deliver: [settleText({ delivered: 'under one token', adds: false, notes: false }), `('{}', null)`],
+  deliver_pairs: [settleText({ delivered: 'under their tokens', adds: false, notes: false }), `('{}', '{}')`],
+  deliver_notes: [
+    settleText({ delivered: 'under one token', adds: false, notes: true }),
+    `('{}', null, '[]')`,
+  ],
+  deliver_adds: [
+    settleText({ delivered: 'under one token', adds: true, notes: false }),
+    `('{}', null${`, '{}'`.repeat(12)})`,
+  ],
+  settle: [
+    settleText({ delivered: false, adds: false, notes: false }),
+    `(${Array(8).fill(`'{}'`).join(', ')})`,
+  ],
 };
 
 let database: TestDatabase;
@@ -89,29 +99,5 @@ describe('I: a plan that a session keeps uses no disabled node, and is not compi
   it('made with current statistics', async () => {
     await database.db.executeSql('vacuum analyze waybill.outbox_messages, waybill.queues');
     await session(check);
-  });
-});
-
-describe("I: the claim's function", () => {
-  it('has no such plan inside of it', async () => {
-    const plans: Plan[] = [];
-    await session(async (client) => {
-      client.on('notice', ({ message = '' }) => {
-        const json = /\{[\s\S]*\}/.exec(message)?.[0];
-        if (json) plans.push(JSON.parse(json) as Plan);
-      });
-      await client.query(
-        `load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;
-         set auto_explain.log_format = json; set auto_explain.log_level = notice; set client_min_messages = notice`,
-      );
-      const { rows } = await client.query(claimNextSql, [['q1', 'q2'], 25, -1, 60_000, 'w']);
-      expect(rows).toHaveLength(25);
-    });
-    expect(plans.length).toBeGreaterThan(3);
-    for (const { Plan, JIT } of plans) {
-      expect(all(Plan).filter((node) => node.Disabled)).toEqual([]);
-      expect(Plan['Total Cost']).toBeLessThan(jitAboveCost);
-      expect(JIT).toBeUndefined();
-    }
   });
 });

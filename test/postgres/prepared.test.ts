@@ -4,10 +4,9 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor } from '../../src/db/executor.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
-import { claimNext } from '../../src/outbox/hinted.ts';
 import { byIndexAlone } from '../../src/db/prepared.ts';
 import type { Settlement } from '../../src/outbox/outcome.ts';
-import { plainEnds } from '../../src/outbox/plain.ts';
+import { settleStatement } from '../../src/outbox/settle.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -97,12 +96,6 @@ describe('a client of pg', () => {
     await client.query('alter table shape add column b int default 2');
     await expect(ask()).rejects.toMatchObject({ code: '0A000', hint: expect.stringContaining('migration') });
     for (let i = 0; i < 3; i++) expect(await ask()).toEqual([{ a: 1, b: 2 }]);
-  });
-
-  it('prepares the claim of the shortcut', async () => {
-    const claim = { limit: 1, leaseMs: 15_000, workerId: 'w' };
-    for (let i = 0; i < 3; i++) expect(await claimNext(toExecutor(client), ['nobody'], 0, claim)).toEqual([]);
-    expect(await prepared()).toEqual([2]);
   });
 
   it('whose session is not its own prepares nothing', async () => {
@@ -216,7 +209,7 @@ describe('a pool whose sessions keep plans', () => {
         to: 'delivered',
         then: [],
       }));
-      const values = (isBinary: boolean): unknown[] => plainEnds(ends, isBinary)!.values;
+      const values = (isBinary: boolean): unknown[] => settleStatement(ends, 1_000, isBinary).values;
       expect(await ask(count > 1 ? sql : one, true, values(true))).toEqual(
         await ask(count > 1 ? sql : one, true, values(false)),
       );

@@ -9,15 +9,12 @@ import { listQueues, pauseQueue, registerQueues, resumeQueue } from '../../src/o
 import { defaultBackoff } from '../../src/outbox/backoff.ts';
 import { settle } from '../../src/outbox/transitions.ts';
 import { verifyOutbox } from '../../src/outbox/verify.ts';
-import { openQueue, type ParcelQueue } from '../../src/queue/boss.ts';
-import { createProbe } from '../../src/relay/probe.ts';
-import { createRelay } from '../../src/relay/relay.ts';
-import { takeAndClaim } from '../../src/worker/claim.ts';
+import { claimProbes } from '../../src/outbox/batch.ts';
+import { claimWaiting } from '../../src/outbox/claim.ts';
 import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
-let queue: ParcelQueue;
 const metrics = createMetrics({ version: 'test' });
 type Line = Record<string, unknown> & { readonly level: string };
 const lines: Line[] = [];
@@ -31,16 +28,12 @@ const log = {
 };
 const alerts = () => lines.filter(({ level }) => level === 'warn' || level === 'error');
 const events = createEvents(log as unknown as Log, metrics);
-const observe = (): void => undefined;
 
 beforeAll(async () => {
   database = await testDatabase();
-  queue = openQueue({ db: database.db, queueDb: database.db, backend: 'postgres', onError: () => undefined });
-  await queue.install();
 });
 afterAll(async () => {
   expect((await verifyOutbox(database.db)).findings).toEqual([]);
-  await queue.close();
   await database.end();
 });
 
@@ -57,25 +50,13 @@ const enqueue = async (n: number, over: Partial<NewMessage> = {}): Promise<strin
   const outbox = createPostgresOutbox(database.db);
   return (await outbox.enqueue(Array.from({ length: n }, () => message))).map(({ id }) => id);
 };
-const relay = async (): Promise<void> => {
-  const step = createRelay({ db: database.db, queue, events, observe, pollIntervalMs: 1_000 });
-  while ((await step()) === 0);
-};
-const probe = async (): Promise<unknown> =>
-  createProbe({ db: database.db, queue, events, observe, intervalMs: 1_000 })();
-const take = (free = 10, worker = 'w') =>
-  takeAndClaim(
-    name,
-    false,
-    { parcels: 100, free },
-    {
-      db: database.db,
-      queue,
-      outboxOn: createPostgresOutbox,
-      workerId: worker,
-      leaseMs: 60_000,
-    },
+const lease = { leaseMs: 60_000, workerId: 'w' };
+const take = async (limit = 10): Promise<ClaimedMessage[]> =>
+  (await claimWaiting(database.db, { ...lease, queue: name, priority: 0, limit })).map(
+    ({ message }) => message,
   );
+/** What a worker does with a parked queue whose time has come. */
+const probe = (): Promise<ClaimedMessage[]> => claimProbes(database.db, [name], lease);
 const view = async (of = name) => (await listQueues(database.db)).find((one) => one.name === of)!;
 
 type Row = { status: string; attempts: number; relayed: boolean; due: boolean; last_error: string | null };
@@ -106,12 +87,10 @@ const never = (): never => {
 };
 
 describe('paused', () => {
-  it('a fetched parcel is given back unharmed, nothing is relayed, other queues go on; after resume all is claimed', async () => {
+  it('nothing of it is claimed and nothing of it changes, other queues go on; after resume all is claimed', async () => {
     await enqueue(40);
-    await relay();
     await pauseQueue(database.db, name, { by: 'ann', reason: 'the printer burns' });
-    const paused = await take(40);
-    expect(paused).toMatchObject({ messages: [], more: false });
+    expect(await take(40)).toEqual([]);
     expect(await rows()).toEqual(
       Array.from({ length: 40 }, () => ({
         status: 'pending',
@@ -121,17 +100,13 @@ describe('paused', () => {
         last_error: null,
       })),
     );
-    await relay();
-    expect(await take()).toMatchObject({ messages: [], parcels: 0 });
     const open = name;
     name = `${open}-other`;
     await enqueue(1);
-    await relay();
-    expect((await take()).messages).toHaveLength(1);
+    expect(await take()).toHaveLength(1);
     name = open;
     await resumeQueue(database.db, name);
-    await relay();
-    const { messages } = await take(40);
+    const messages = await take(40);
     expect(messages).toHaveLength(40);
     for (const message of messages) await end(message, null);
   });
@@ -142,9 +117,6 @@ describe('paused', () => {
     const claim = () => outbox.claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w', queues: [name] });
     const [running] = await claim();
     await pauseQueue(database.db, name, { by: 'ann', reason: null });
-    expect(await claim()).toEqual([]);
-    await relay();
-    await sql(`update waybill.outbox_messages set relayed_at = now() where queue = $1`); // a parcel that somebody has
     expect(await claim()).toEqual([]);
     await end(running!, null); // what runs finishes
     await resumeQueue(database.db, name);
@@ -176,11 +148,10 @@ describe('paused', () => {
 });
 
 describe('parked', () => {
-  it('of many that fail at once one parks: one alert, attempts given back, nothing dead', async () => {
+  it('of many that fail at once one parks: one alert, attempts do not count, nothing is dead', async () => {
     const before = (await metrics.parkings.get()).values.length;
     await enqueue(20, { maxAttempts: 1 });
-    await relay();
-    const { messages } = await take(20);
+    const messages = await take(20);
     await Promise.all(messages.map((message, i) => end(message, operator, `w${i}`)));
     expect(alerts()).toMatchObject([
       {
@@ -203,18 +174,17 @@ describe('parked', () => {
     expect(await view()).toMatchObject({ state: 'parked', reason: 'wrong password', waiting: 20 });
   });
 
-  it('one message probes at a time, however many relays there are; the others wait', async () => {
+  it('one message probes at a time, however many workers there are; the others wait', async () => {
     await parked(5);
-    await Promise.all(Array.from({ length: 6 }, probe));
-    expect((await rows()).filter((row) => row.relayed)).toEqual([]); // not yet time
+    expect((await Promise.all(Array.from({ length: 6 }, probe))).flat()).toEqual([]); // not yet time
     await sql(`update waybill.queues set probe_at = now() where name = $1`);
-    await Promise.all(Array.from({ length: 6 }, probe));
+    const probes = (await Promise.all(Array.from({ length: 6 }, probe))).flat();
+    expect(probes.map((message) => message.probe)).toEqual([true]);
     expect((await rows()).filter((row) => row.relayed)).toHaveLength(1);
-    const { messages } = await take();
-    expect(messages.map((message) => message.probe)).toEqual([true]);
-    await Promise.all(Array.from({ length: 6 }, probe));
-    expect(await take()).toMatchObject({ messages: [] });
-    expect((await view()).probe).toMatchObject({ failed: 0, messageId: messages[0]!.id });
+    expect((await Promise.all(Array.from({ length: 6 }, probe))).flat()).toEqual([]);
+    expect(await take()).toEqual([]);
+    expect((await view()).probe).toMatchObject({ failed: 0, messageId: probes[0]!.id });
+    await end(probes[0]!, null);
   });
 
   it('a probe that fails like the first is given back without a trace, and the next one comes later', async () => {
@@ -250,8 +220,7 @@ describe('parked', () => {
     await end(await probing(), failure);
     expect(await view()).toMatchObject({ state: 'open', probe: null });
     expect((await rows()).filter((row) => row.status === status)).toHaveLength(1);
-    await relay();
-    expect((await take()).messages).toHaveLength(2);
+    expect(await take()).toHaveLength(2);
   });
 
   it('probes differ from one another as long as another message waits', async () => {
@@ -276,16 +245,14 @@ describe('parked', () => {
 
   it('a message that fails alone while others pass closes the queue once, and then uses up its own attempts', async () => {
     await enqueue(1);
-    await relay();
-    const [bad] = (await take()).messages;
+    const [bad] = await take();
     await end(bad!, perhapsOwn);
     expect(await view()).toMatchObject({ state: 'parked', reason: 'relay access denied' });
     await enqueue(2);
     const passed = await probing();
     expect(passed.id).not.toBe(bad!.id);
     await end(passed, null);
-    await relay();
-    const { messages } = await take();
+    const messages = await take();
     const [again] = messages.filter(({ id }) => id === bad!.id);
     await end(again!, perhapsOwn);
     expect((await view()).state).toBe('open');
@@ -300,8 +267,7 @@ describe('parked', () => {
 
   it('thirty such messages at once: the next probe is another one, and comes within a second', async () => {
     await enqueue(30);
-    await relay();
-    for (const message of (await take(40)).messages) await end(message, perhapsOwn);
+    for (const message of await take(40)) await end(message, perhapsOwn);
     const [good] = await enqueue(1);
     expect(((await view()).probe!.nextAt as Date).getTime() - Date.now()).toBeLessThan(2_000);
     const message = await probing();
@@ -312,30 +278,25 @@ describe('parked', () => {
 
   it('one that passes as the probe is doubted no more, and resume forgets them all', async () => {
     await enqueue(1);
-    await relay();
-    await end((await take()).messages[0]!, perhapsOwn);
+    await end((await take())[0]!, perhapsOwn);
     await end(await probing(), { type: 'transient', message: 'busy' });
     await sql(`update waybill.outbox_messages set available_at = now() where queue = $1`);
-    await relay();
-    await end((await take()).messages[0]!, perhapsOwn);
+    await end((await take())[0]!, perhapsOwn);
     expect((await view()).state).toBe('parked');
     await resumeQueue(database.db, name);
-    await relay();
-    await end((await take()).messages[0]!, perhapsOwn);
+    await end((await take())[0]!, perhapsOwn);
     expect((await view()).state).toBe('parked');
   });
 
-  it('the right to probe ends with the lease of a worker that died, and after 10 s without one', async () => {
+  it('the right to probe ends with the lease of a worker that died', async () => {
     await parked(3);
     const lost = await probing();
-    await sql(`update waybill.queues set probe_until = now() where name = $1`);
-    await probe();
-    expect((await rows()).filter((row) => row.relayed)).toHaveLength(1); // its worker still has it
+    await sql(`update waybill.queues set probe_at = now() where name = $1`);
+    expect(await probe()).toEqual([]); // its worker still has it
     await database.db.executeSql(`update waybill.outbox_messages set claimed_until = now() where id = $1`, [
       lost.id,
     ]);
-    await probe();
-    const { messages } = await take();
+    const messages = await probe();
     expect(messages.map((message) => [message.probe, message.id === lost.id])).toEqual([[true, false]]);
     expect(
       await createPostgresOutbox(database.db).settle([released(lost), released(messages[0]!)]),
@@ -348,24 +309,21 @@ describe('parked', () => {
     const gatekeeper = createGatekeeper({ db: database.db, events, workerId: 'w' });
     await gatekeeper.judge(message, { type: 'released', reason: null, delay: 0 }, released(message), never);
     await createPostgresOutbox(database.db).settle([released(message)]);
-    await probe();
-    const { messages } = await take();
+    const messages = await probe();
     expect(messages.map((one) => one.probe)).toEqual([true]);
     await end(messages[0]!, null);
   });
 
   it('what failed before the queue was reopened parks it no more; a relapse goes on with the longer interval', async () => {
     await enqueue(3);
-    await relay();
-    const [first, late, ...more] = (await take()).messages;
+    const [first, late, ...more] = await take();
     await end(first!, operator);
     await end(await probing(), operator); // 10 s
     await end(await probing(), null);
     await end(late!, operator);
     expect((await view()).state).toBe('open');
     for (const message of more) await end(message, null);
-    await relay();
-    for (const message of (await take()).messages) await end(message, operator);
+    for (const message of await take()) await end(message, operator);
     expect((await view()).state).toBe('parked');
     const { rows: found } = await database.db.executeSql<{ probe_ms: number }>(
       'select probe_ms from waybill.queues where name = $1',
@@ -380,8 +338,7 @@ describe('parked', () => {
     await sql(`update waybill.queues set probe_at = now() where name = $1`);
     await pauseQueue(database.db, name, { by: 'ann', reason: null });
     expect(await view()).toMatchObject({ state: 'paused', also: ['parked'] });
-    await probe();
-    expect((await rows()).filter((row) => row.relayed)).toEqual([]);
+    expect(await probe()).toEqual([]);
   });
 });
 
@@ -395,25 +352,21 @@ describe('held', () => {
 
   it('the whole queue waits for the time that the far side named; attempts are given back', async () => {
     await enqueue(5, { maxAttempts: 1 });
-    await relay();
-    const { messages } = await take(3);
+    const messages = await take(3);
     const later = new Date(Date.now() + 3_500_000);
     await end(messages[0]!, held(3_600_000));
     await end(messages[1]!, held(1_000)); // made longer, never shorter
     await end(messages[2]!, null);
     const seen = await view();
-    expect(seen).toMatchObject({ state: 'held', reason: 'too many requests', waiting: 2, ready: 2 });
+    expect(seen).toMatchObject({ state: 'held', reason: 'too many requests', waiting: 4, ready: 0 });
     expect((seen.until as Date).getTime()).toBeGreaterThan(later.getTime());
     expect(alerts()).toHaveLength(1);
-    await relay();
-    expect(await take()).toMatchObject({ messages: [], more: false });
+    expect(await take()).toEqual([]);
     expect((await rows()).filter((row) => row.status === 'pending' && row.attempts === 0)).toHaveLength(4);
-    await probe();
-    expect((await rows()).filter((row) => row.relayed && row.status === 'pending')).toEqual([]);
+    expect(await probe()).toEqual([]);
     await sql(`update waybill.queues set held_until = now() where name = $1`);
     expect(await view()).toMatchObject({ state: 'open', until: null });
-    await relay();
-    expect((await take()).messages).toHaveLength(4);
+    expect(await take()).toHaveLength(4);
   });
 
   it('a probe that is asked to wait was answered: not parked any more, but held', async () => {
@@ -427,8 +380,7 @@ describe('held', () => {
 
 it('the database that cannot be told leaves the message with its own delay, and says so', async () => {
   await enqueue(1);
-  await relay();
-  const [message] = (await take()).messages;
+  const [message] = await take();
   const away = { executeSql: () => Promise.reject(new Error('away')) };
   const gatekeeper = createGatekeeper({ db: away, events, workerId: 'w' });
   const outcome = { type: 'failure' as const, failure: operator };
@@ -450,8 +402,7 @@ const released = ({ id, claimToken }: ClaimedMessage): Settlement => ({
 /** A parked queue in which `n` messages wait. */
 async function parked(n: number): Promise<void> {
   await enqueue(n);
-  await relay();
-  const { messages } = await take(n);
+  const messages = await take(n);
   for (const message of messages) await end(message, operator);
   expect((await view()).state).toBe('parked');
 }
@@ -459,8 +410,7 @@ async function parked(n: number): Promise<void> {
 /** The next probe, claimed. */
 async function probing(): Promise<ClaimedMessage> {
   await sql(`update waybill.queues set probe_at = now() where name = $1`);
-  await probe();
-  const { messages } = await take();
+  const messages = await probe();
   expect(messages.map((message) => message.probe)).toEqual([true]);
   return messages[0]!;
 }

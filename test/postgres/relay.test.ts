@@ -2,20 +2,21 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
+import { claimWaiting } from '../../src/outbox/claim.ts';
+import { findDue } from '../../src/outbox/due.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { verifyOutbox } from '../../src/outbox/verify.ts';
-import { openQueue, type ParcelQueue } from '../../src/queue/boss.ts';
+import { openQueue, type WakeUpQueue } from '../../src/queue/boss.ts';
 import { createPrune } from '../../src/relay/prune.ts';
 import { createRelay } from '../../src/relay/relay.ts';
 import { createSweep } from '../../src/relay/sweep.ts';
-import { createBookmarks } from '../../src/worker/bookmarks.ts';
-import { takeAndClaim } from '../../src/worker/claim.ts';
-import { claimOnward } from '../../src/worker/onward.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
+// Real: Postgres and pg-boss. The relay's steps are called by the tests, not by loops.
+
 let database: TestDatabase;
-let queue: ParcelQueue;
+let queue: WakeUpQueue;
 const metrics = createMetrics({ version: 'test' });
 const events = createEvents(createLog({ level: 'silent', role: 'test' }), metrics);
 const observe = (): void => undefined;
@@ -33,130 +34,161 @@ afterAll(async () => {
 const jobs = (n: number, over: Partial<NewMessage> = {}): NewMessage[] =>
   Array.from({ length: n }, () => ({ kind: 'job', name: 'noop', queue: 'jobs', payload: {}, ...over }));
 
-const relayOf = (highWater: number, batch = 2_000): (() => Promise<number>) =>
-  createRelay({ db: database.db, queue, events, observe, pollIntervalMs: 1_000, highWater, batch });
+const relayOf = (highWater = 1_000): (() => Promise<number>) =>
+  createRelay({ db: database.db, queue, events, observe, pollIntervalMs: 1_000, highWater });
 
-async function waiting(name = 'jobs'): Promise<number> {
-  const sql = `select count(*)::int as n from waybill.outbox_messages where relayed_at is null and queue = $1`;
-  return (await database.db.executeSql<{ n: number }>(sql, [name])).rows[0]!.n;
+const sweepOf = (): (() => Promise<number>) =>
+  createSweep({ db: database.db, events, observe, intervalMs: 1_000, wakeRelay: () => undefined });
+
+const lease = { leaseMs: 60_000, workerId: 'w' };
+
+async function rows<T>(sql: string, values: unknown[] = []): Promise<T[]> {
+  return (await database.db.executeSql<T>(sql, values)).rows;
 }
 
-async function failOnce(ids: readonly string[]): Promise<void> {
-  const outbox = createPostgresOutbox(database.db);
-  const held = await outbox.claimBatch({ ids, limit: ids.length, leaseMs: 60_000, workerId: 'w' });
-  for (const { id, claimToken } of held) await outbox.markFailed(id, claimToken, 'no luck');
+/** Messages that the wake-ups of a queue stand for, by priority. */
+async function announced(name: string): Promise<Record<number, number>> {
+  const its = (await queue.announced()).filter((one) => one.queue === name);
+  return Object.fromEntries(its.map(({ priority, messages }) => [priority, messages]));
 }
 
-const claims = {
-  get db() {
-    return database.db;
-  },
-  get queue() {
-    return queue;
-  },
-  outboxOn: createPostgresOutbox,
-  workerId: 'w',
-  leaseMs: 1,
-};
+async function wakeUps(name: string): Promise<number> {
+  return (await rows('select from pgboss.job where name = $1', [name])).length;
+}
 
 describe('relay', () => {
-  it('keeps a queue at its high-water mark; the backlog waits in the outbox, and other queues are not held up', async () => {
+  it('announces each queue at each priority up to its high-water mark, in a few wake-ups, and touches no message', async () => {
     const outbox = createPostgresOutbox(database.db);
-    await outbox.enqueue([...jobs(300), ...jobs(5, { queue: 'other' })]);
+    await outbox.enqueue([...jobs(300), ...jobs(7, { priority: 5 }), ...jobs(3, { queue: 'other' })]);
+    const before = await rows(
+      'select id, revision, relayed_at, status from waybill.outbox_messages order by id',
+    );
     const relay = relayOf(100);
     for (let i = 0; i < 5; i++) await relay();
-    expect(await queue.depth()).toEqual(
-      new Map([
-        ['jobs', 100],
-        ['other', 5],
-      ]),
-    );
-    expect(await waiting()).toBe(200);
-    await takeAndClaim('jobs', false, { parcels: 100, free: 60 }, { ...claims, leaseMs: 60_000 });
-    for (let i = 0; i < 3; i++) await relay();
-    expect((await queue.depth()).get('jobs')).toBe(100);
-    expect(await waiting()).toBe(140);
+    expect(await announced('jobs')).toEqual({ 0: 100, 5: 7 });
+    expect(await announced('other')).toEqual({ 0: 3 });
+    expect(await wakeUps('jobs')).toBe(8 + 7);
+    expect(
+      await rows('select id, revision, relayed_at, status from waybill.outbox_messages order by id'),
+    ).toEqual(before);
   });
 
-  it('several relays at once put each message into one parcel', async () => {
-    await createPostgresOutbox(database.db).enqueue(jobs(1_000, { queue: 'many' }));
-    await Promise.all(
-      [1, 2, 3, 4].map(async () => {
-        const relay = relayOf(100_000, 90);
-        while ((await waiting('many')) > 0) await relay();
-      }),
-    );
-    expect((await queue.depth()).get('many')).toBe(1_000);
-    expect(await queue.waiting(['many'])).toHaveProperty('size', 1_000);
+  it('several relays at once announce each message once', async () => {
+    await createPostgresOutbox(database.db).enqueue([
+      ...jobs(500, { queue: 'many' }),
+      ...jobs(500, { queue: 'more' }),
+    ]);
+    const relays = [1, 2, 3, 4].map(() => relayOf());
+    for (let i = 0; i < 3; i++) await Promise.all(relays.map((relay) => relay()));
+    expect([await announced('many'), await announced('more')]).toEqual([{ 0: 500 }, { 0: 500 }]);
+    expect(await wakeUps('many')).toBe(8);
   });
 
-  it('B, I: where much waits, parcels are open: workers claim what is next, each message once, and each is relayed by its claim', async () => {
+  it('announces again what is due when its wake-ups were taken, lost, or pg-boss’s schema was dropped', async () => {
+    await createPostgresOutbox(database.db).enqueue(jobs(40, { queue: 'again' }));
+    const relay = relayOf();
+    await relay();
+    const taken = await queue.take('again', 100);
+    expect(taken.reduce((sum, { messages }) => sum + messages, 0)).toBe(40);
+    expect(await announced('again')).toEqual({});
+    await relay();
+    expect(await announced('again')).toEqual({ 0: 40 });
+    await database.db.executeSql(`delete from pgboss.job where name = 'again'`);
+    await relay();
+    expect(await announced('again')).toEqual({ 0: 40 });
+    await database.db.executeSql('drop schema pgboss cascade');
+    await expect(relay()).rejects.toThrow(/made anew/);
+    await relay();
+    expect(await announced('again')).toEqual({ 0: 40 });
+  });
+
+  it('announces nothing for a few messages that a worker has taken meanwhile, nor twice what still stands', async () => {
+    await createPostgresOutbox(database.db).enqueue(jobs(40, { queue: 'few' }));
+    const relay = relayOf();
+    await relay();
+    const claimed = await claimWaiting(database.db, { ...lease, queue: 'few', priority: 0, limit: 30 });
+    expect(claimed).toHaveLength(30);
+    await relay();
+    expect(await announced('few')).toEqual({ 0: 40 });
+    await claimWaiting(database.db, { ...lease, queue: 'few', priority: 0, limit: 30 });
+    await queue.take('few', 100);
+    await relay();
+    expect(await announced('few')).toEqual({});
+  });
+
+  it('tells workers again of wake-ups that nobody takes', async () => {
+    await createPostgresOutbox(database.db).enqueue(jobs(3, { queue: 'standing' }));
+    const relay = relayOf();
+    await relay();
+    const heard: string[] = [];
+    const client = await database.db.connect();
+    client.on('notification', ({ payload = '' }) => heard.push(payload));
+    await client.query('listen waybill_wake_up');
+    await relay();
+    await client.query('select 1');
+    expect(heard).toContain('standing');
+    await client.end();
+  });
+
+  it('leaves closed queues alone, and what is due later', async () => {
+    const tomorrow = new Date(Date.now() + 86_400_000);
+    await createPostgresOutbox(database.db).enqueue([
+      ...jobs(3, { queue: 'closed' }),
+      ...jobs(3, { queue: 'later', availableAt: tomorrow }),
+    ]);
+    await database.db.executeSql(`insert into waybill.queues (name, paused_at) values ('closed', now())`);
+    await relayOf()();
+    expect([await announced('closed'), await announced('later')]).toEqual([{}, {}]);
+    await database.db.executeSql(`update waybill.queues set paused_at = null where name = 'closed'`);
+    await relayOf()();
+    expect(await announced('closed')).toEqual({ 0: 3 });
+  });
+
+  it.each<[string, unknown]>([
+    ['of an older shape', { ids: ['00000000-0000-4000-8000-000000000000'] }],
+    ['of another older shape', { any: 5 }],
+    ['with a negative count', { messages: -3 }],
+    ['with a text for a count', { messages: '3; drop table' }],
+    ['with a huge count', { messages: 1e300 }],
+    ['without anything', null],
+    ['that is a list', [1, 2, 3]],
+  ])('a wake-up %s is removed and means nothing', async (_, data) => {
+    await queue.ensure(['odd']);
+    await database.db.executeSql(
+      `insert into pgboss.job (name, data, priority) values ('odd', $1::jsonb, 0)`,
+      [JSON.stringify(data)],
+    );
+    await createPostgresOutbox(database.db).enqueue(jobs(2, { queue: 'odd' }));
+    expect((await announced('odd'))[0] ?? 0).toBe(0);
+    await relayOf()();
+    const taken = await queue.take('odd', 100);
+    expect(taken.reduce((sum, { messages }) => sum + messages, 0)).toBe(2);
+    expect(await wakeUps('odd')).toBe(0);
+    await claimWaiting(database.db, { ...lease, queue: 'odd', priority: 0, limit: 30 });
+  });
+});
+
+describe('claims', () => {
+  it('A: several workers take each message once, what failed before like everything else, and none of a closed queue', async () => {
     const { db } = database;
-    await createPostgresOutbox(db).enqueue(jobs(3_500, { queue: 'bulk' }));
-    const relay = relayOf(2_000, 1_000);
-    await relay(); // by name: it sees how much there is
-    await relay();
-    expect(await queue.promised()).toEqual([{ queue: 'bulk', priority: 0, messages: 2_000 }]);
-    await relay();
-    expect(await queue.promised()).toEqual([{ queue: 'bulk', priority: 0, messages: 2_000 }]);
-    expect(await waiting('bulk')).toBe(2_500);
+    const outbox = createPostgresOutbox(db);
+    const all = await outbox.enqueue(jobs(2_000, { queue: 'going' }));
+    const held = await outbox.claimBatch({ limit: 3, ...lease, queues: ['going'] });
+    for (const { id, claimToken } of held) await outbox.markFailed(id, claimToken, 'no luck');
     const seen: string[] = [];
-    let relayed = 0;
     const worker = async (): Promise<void> => {
-      for (let more = true; more;) {
-        const want = { parcels: 3, free: 170 };
-        const taken = await takeAndClaim('bulk', false, want, { ...claims, leaseMs: 60_000 });
-        expect(taken.messages.length).toBeLessThanOrEqual(170);
-        seen.push(...taken.messages.map((message) => message.id));
-        relayed += taken.lags.length;
-        more = taken.more || taken.messages.length > 0;
-        await relay();
-      }
-    };
-    while (seen.length < 3_500) await Promise.all([worker(), worker(), worker()]);
-    expect(new Set(seen)).toHaveProperty('size', 3_500);
-    expect(relayed).toBe(2_500);
-    await relay();
-    expect(await queue.promised()).toEqual([]);
-    expect(await waiting('bulk')).toBe(0);
-  });
-
-  it('F: in an open parcel, what has an attempt behind it is handed on in a parcel of its own', async () => {
-    const { db } = database;
-    const all = await createPostgresOutbox(db).enqueue(jobs(30, { queue: 'mixed' }));
-    const tried = all.slice(10, 13).map(({ id }) => id);
-    await failOnce(tried);
-    const open = { queue: 'mixed', priority: 0, ids: [], any: 40 };
-    await db.transaction((tx) => queue.send(tx, [open]));
-    const first = { ...claims, leaseMs: 60_000 };
-    const taken = await takeAndClaim('mixed', false, { parcels: 1, free: 35 }, first);
-    expect(taken.messages.map(({ id }) => id).toSorted()).toEqual(
-      all.flatMap(({ id }) => (tried.includes(id) ? [] : [id])).toSorted(),
-    );
-    expect(await queue.waiting(['mixed'])).toEqual(new Set(tried));
-    expect(await queue.promised()).toEqual([]); // the lane is at its end
-    const parcels = await db.transaction((tx) => queue.take(tx, 'mixed', false, 10));
-    expect(parcels.map(({ ids }) => ids.length)).toEqual([1, 1, 1]);
-  });
-
-  it('A, F: claims that go on without a parcel take each message once, none with an attempt behind it, and none of a closed queue', async () => {
-    const { db } = database;
-    const all = await createPostgresOutbox(db).enqueue(jobs(2_000, { queue: 'going' }));
-    const tried = all.slice(700, 703).map(({ id }) => id);
-    await failOnce(tried);
-    const open = { queue: 'going', priority: 0, ids: [], any: 100 };
-    await db.transaction((tx) => queue.send(tx, [open, open]));
-    const seen: string[] = [];
-    const worker = async (): Promise<void> => {
-      const its = { ...claims, leaseMs: 60_000, bookmarks: createBookmarks({ now: () => 0 }) };
-      const free = 100;
-      seen.push(
-        ...(await takeAndClaim('going', false, { parcels: 1, free }, its)).messages.map(({ id }) => id),
-      );
-      for (let lane = its.bookmarks.going('going'); lane; lane = its.bookmarks.going('going')) {
-        const { messages, lags } = await claimOnward(lane, free, its);
-        expect(lags).toHaveLength(messages.length);
-        seen.push(...messages.map(({ id }) => id));
+      for (let got = 1, from: number | undefined; got > 0;) {
+        const claimed = await claimWaiting(db, {
+          ...lease,
+          queue: 'going',
+          priority: 0,
+          limit: 100,
+          begins: 50,
+          from,
+        });
+        got = claimed.length;
+        from = claimed.length === 100 ? Math.max(...claimed.map(({ due }) => due)) : undefined;
+        seen.push(...claimed.map(({ message }) => message.id));
         if (seen.length > 1_000)
           await db.executeSql(
             `insert into waybill.queues (name, paused_at) values ('going', now()) on conflict do nothing`,
@@ -165,75 +197,38 @@ describe('relay', () => {
     };
     await Promise.all([worker(), worker()]);
     expect(new Set(seen).size).toBe(seen.length);
-    expect(seen.filter((id) => tried.includes(id))).toEqual([]);
     expect(seen.length).toBeLessThan(1_500);
-    expect(await waiting('going')).toBe(2_000 - seen.length);
+    await db.executeSql(`delete from waybill.queues where name = 'going'`);
+    for (
+      let left = await claimWaiting(db, { ...lease, queue: 'going', priority: 0, limit: 500 });
+      left.length > 0;
+    ) {
+      seen.push(...left.map(({ message }) => message.id));
+      left = await claimWaiting(db, { ...lease, queue: 'going', priority: 0, limit: 500 });
+    }
+    expect(new Set(seen)).toEqual(new Set(all.map(({ id }) => id)));
   });
 
-  it('an open parcel of a queue whose jobs have a limit is named first, so that no more start than may', async () => {
+  it('F: after its lease expired twice a message is claimed by none but a worker that runs nothing else', async () => {
     const { db } = database;
-    await createPostgresOutbox(db).enqueue([
-      ...jobs(20, { queue: 'narrow', name: 'one' }),
-      ...jobs(5, { queue: 'narrow' }),
-    ]);
-    await db.transaction((tx) => queue.send(tx, [{ queue: 'narrow', priority: 0, ids: [], any: 25 }]));
-    const want = { parcels: 1, free: 10, room: new Map([['one', 2]]) };
-    const taken = await takeAndClaim('narrow', false, want, { ...claims, leaseMs: 60_000 });
-    expect(taken.messages.map(({ name }) => name).toSorted()).toEqual([
-      ...Array(5).fill('noop'),
-      'one',
-      'one',
-    ]);
-    expect(taken.heldBack).toBe(18);
-    expect((await queue.depth()).get('narrow')).toBe(18);
-  });
-
-  it('a paused queue: an open parcel claims nothing, and is made again when it is resumed', async () => {
-    const { db } = database;
-    await createPostgresOutbox(db).enqueue(jobs(1_100, { queue: 'paused' }));
-    const relay = relayOf(100_000, 1_000);
-    await relay();
-    await relay();
-    await db.executeSql(`insert into waybill.queues (name, paused_at) values ('paused', now())`);
-    await db.transaction((tx) => queue.send(tx, [{ queue: 'paused', priority: 0, ids: [], any: 100 }]));
-    for (let more = true; more;)
-      more = (await takeAndClaim('paused', false, { parcels: 50, free: 500 }, { ...claims, leaseMs: 60_000 }))
-        .more;
-    const sending = `select from waybill.outbox_messages where queue = 'paused' and status = 'sending'`;
-    expect((await db.executeSql(sending)).rows).toEqual([]);
-    await db.executeSql(`delete from waybill.queues where name = 'paused'`);
-    for (let i = 0; i < 3; i++) await relay();
-    const named = (await queue.depth()).get('paused') ?? 0;
-    const promised = (await queue.promised()).find((lane) => lane.queue === 'paused')?.messages ?? 0;
-    expect(named + promised + (await waiting('paused'))).toBeGreaterThanOrEqual(1_100);
-  });
-
-  it('what is due later stays, and costs no parcel', async () => {
-    const tomorrow = new Date(Date.now() + 86_400_000);
-    await createPostgresOutbox(database.db).enqueue(jobs(3, { queue: 'later', availableAt: tomorrow }));
-    await relayOf(100_000)();
-    expect((await queue.depth()).get('later')).toBeUndefined();
-  });
-
-  it('F: after its lease ran out twice a message is relayed for a worker of its own', async () => {
-    await createPostgresOutbox(database.db).enqueue(jobs(4, { queue: 'poison' }));
-    await database.db.executeSql(`update waybill.outbox_messages set expirations = 1 where queue = 'poison'`);
-    await relayOf(100_000)();
-    const taken = await takeAndClaim('poison', false, { parcels: 10, free: 10 }, claims);
-    expect(taken.messages).toHaveLength(4);
-    const sweep = createSweep({
-      db: database.db,
-      queue,
-      events,
-      observe,
-      intervalMs: 1_000,
-      nudge: () => undefined,
-    });
-    await sweep();
-    await relayOf(100_000)();
-    expect((await queue.ready(['poison'])).map((source) => source.alone)).toEqual([true]);
-    const alone = await takeAndClaim('poison', true, { parcels: 1, free: 1 }, { ...claims, leaseMs: 60_000 });
-    expect(alone.messages.map((message) => message.attempt)).toEqual([2]);
+    const outbox = createPostgresOutbox(db);
+    await outbox.enqueue(jobs(4, { queue: 'poison' }));
+    const lapse = async (): Promise<void> => {
+      await outbox.claimBatch({ limit: 10, ...lease, queues: ['poison'], suspects: false });
+      await db.executeSql(
+        `update waybill.outbox_messages set claimed_until = now() - interval '1 second', revision = revision + 1
+          where queue = 'poison' and status = 'sending'`,
+      );
+      await sweepOf()();
+    };
+    await lapse();
+    const due = async () => (await findDue(db, ['poison'])).map(({ suspects }) => suspects);
+    expect(await due()).toEqual([false]);
+    await lapse();
+    expect(await due()).toEqual([true]);
+    expect(await claimWaiting(db, { ...lease, queue: 'poison', priority: 0, limit: 10 })).toEqual([]);
+    const alone = await outbox.claimBatch({ limit: 1, ...lease, queues: ['poison'], suspects: true });
+    expect(alone.map((message) => message.attempt)).toEqual([3]);
   });
 
   it('prunes what is settled and past its retention, keeps its keys, and the books still balance', async () => {

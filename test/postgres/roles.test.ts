@@ -148,11 +148,10 @@ describe('the enqueue role', () => {
     `update waybill.outbox_messages set status = 'pending'`,
     'delete from waybill.outbox_messages',
     `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision) values (gen_random_uuid(), 'action', 'n', 'jobs', '{}', 1, 0)`,
-    `insert into waybill.outbox_ledger (kind, recorded) values ('job', 5)`,
+    `insert into waybill.outbox_audit (kind, outcome, recorded) values ('job', 'delivered', 5)`,
     'update waybill.enqueue_limits set max_payload_bytes = 10485760',
     `select waybill.outbox_enqueue('action', 'n', '{}', null, null, null, 0, 1, null, null, null)`,
     `select waybill.outbox_record(gen_random_uuid(), 'action', 'n', 'jobs', '{}', 1, 0, null, 'k', null, null, null)`,
-    `select * from waybill.outbox_claim_next('{jobs}', 1, -1, 1000, 'me')`,
     'select * from pgboss.job',
   ])('is refused: %s', async (sql) => {
     await expect(as.enqueue.executeSql(sql)).rejects.toMatchObject(denied);
@@ -195,7 +194,7 @@ describe('the read role', () => {
       'delete from waybill.outbox_messages',
       `select waybill.enqueue('job', 'n', '{}')`,
       `select waybill.enqueue_any('job', 'n', '{}')`,
-      'truncate waybill.outbox_ledger',
+      'truncate waybill.outbox_audit',
       `update waybill.queues set paused_at = now()`,
     ])
       await expect(as.read.executeSql(sql)).rejects.toMatchObject(denied);

@@ -57,8 +57,7 @@ describe('a row that would break the rules of its states', () => {
       ...change.split(/, (?=\w+ = )/).map(pair),
     ]);
     const recorded = async (): Promise<unknown> =>
-      (await database.db.executeSql('select coalesce(sum(recorded), 0) as n from waybill.outbox_ledger'))
-        .rows;
+      (await database.db.executeSql('select coalesce(sum(recorded), 0) as n from waybill.outbox_audit')).rows;
     const before = await recorded();
     const columns = [...given.keys()].join(', ');
     await expect(

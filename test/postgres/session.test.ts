@@ -4,7 +4,7 @@ import { isUnreachable } from '../../src/db/diagnosis.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isFromDatabase } from '../../src/db/executor.ts';
-import { sessionOn, type Session, type Texts } from '../../src/db/session.ts';
+import { openSession, type Session, type Texts } from '../../src/db/session.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
   client = await connected();
-  session = sessionOn(client);
+  session = await openSession(client);
   return () => client.end().catch(() => undefined);
 });
 afterAll(() => database.end());
@@ -103,16 +103,15 @@ describe('a session that is to keep plans', () => {
     (await client.query('show plan_cache_mode')).rows[0].plan_cache_mode;
 
   it('has the settings for it', async () => {
-    expect(session.keepsPlans()).toBe(false);
-    await session.keepPlans();
-    expect(session.keepsPlans()).toBe(true);
+    expect(session.keepsPlans).toBe(true);
     expect(await settings()).toBe('force_generic_plan');
   });
 
   it('keeps none behind a pooler that shares sessions', async () => {
-    Object.assign(client, { processID: 1 }); // as a pooler would greet it
-    await session.keepPlans();
-    expect(session.keepsPlans()).toBe(false);
-    expect(await settings()).toBe('auto');
+    const pooled = await connected();
+    Object.assign(pooled, { processID: 1 }); // as a pooler would greet it
+    expect((await openSession(pooled)).keepsPlans).toBe(false);
+    expect((await pooled.query('show plan_cache_mode')).rows[0].plan_cache_mode).toBe('auto');
+    await pooled.end();
   });
 });

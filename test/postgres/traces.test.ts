@@ -21,7 +21,7 @@ import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { openQueue, type ParcelQueue } from '../../src/queue/boss.ts';
+import { openQueue, type WakeUpQueue } from '../../src/queue/boss.ts';
 import { createRelay } from '../../src/relay/relay.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { adminKey, testWeb, type TestWeb } from '../support/web.ts';
@@ -55,7 +55,7 @@ const order = defineAction({
 
 let database: TestDatabase;
 let web: TestWeb;
-let queue: ParcelQueue;
+let queue: WakeUpQueue;
 let relay: () => Promise<number>;
 
 beforeAll(async () => {
@@ -134,7 +134,6 @@ describe('traces', () => {
       'PRODUCER create jobs',
       'CONSUMER process jobs',
     ]);
-    expect(spans.filter((span) => told(span) === 'CLIENT send events').length).toBeGreaterThan(0);
     const created = spans.find((span) => span.name === 'create events');
     expect(created!.attributes).toMatchObject({
       'messaging.system': 'waybill',

@@ -20,6 +20,8 @@ const other = defineEvent({ name: 'other.happened', payload });
 const action = (given: Partial<ActionOptions<z.ZodType, z.ZodType, readonly Event[]>> = {}) =>
   defineAction({ name: 'act', args: z.object({}), access: 'public', handler: async () => null, ...given });
 const job = (name = 'work', queue = 'jobs') => defineJob({ name, payload, queue, handler: nothing });
+const narrow = (given: { readonly name?: string; readonly queue?: string } = {}) =>
+  defineJob({ name: 'narrow', payload, concurrency: 2, handler: nothing, ...given });
 const listener = (name = 'hear', to: Event<typeof payload> = event) =>
   defineListener({ name, event: to, handler: nothing });
 
@@ -78,6 +80,30 @@ describe('defineApp', () => {
     ['a job among the events', { events: [job() as never] }, [/events\[0\] is the job work/]],
     ['something else', { actions: [undefined as never] }, [/actions\[0\] is not made by/]],
     [
+      'a job with a concurrency in a standard queue',
+      { jobs: [narrow({ queue: 'jobs' })] },
+      [/job narrow has a concurrency and shares the queue jobs with everything in jobs: .*leave `queue` out/],
+    ],
+    [
+      'a job that shares the queue of one with a concurrency',
+      { jobs: [narrow(), job('work', 'narrow')] },
+      [/job narrow .* shares the queue narrow with job work/],
+    ],
+    [
+      'a listener that does, and two such jobs',
+      {
+        events: [event],
+        listeners: [defineListener({ name: 'hear', event, queue: 'narrow', handler: nothing })],
+        jobs: [narrow(), narrow({ name: 'other', queue: 'narrow' })],
+      },
+      [/job narrow .* with listener hear/, /job other .* with listener hear/],
+    ],
+    [
+      'a job with a concurrency whose name is no queue’s',
+      { jobs: [narrow({ name: 'reports:daily' })] },
+      [/job reports:daily: the queue "reports:daily" must have/],
+    ],
+    [
       'several at once',
       { actions: [action(), action({ emits: [event] })], jobs: [job('')] },
       [/""/, /twice/, /emits/],
@@ -86,6 +112,16 @@ describe('defineApp', () => {
     const problems = problemsOf(options);
     expect(problems).toHaveLength(expected.length);
     for (const [i, pattern] of expected.entries()) expect(problems[i]).toMatch(pattern);
+  });
+
+  it('a job with a concurrency has a queue of its own, named after it unless it names one', () => {
+    const jobs = [job(), narrow(), narrow({ name: 'other', queue: 'slow' })];
+    const { queues, limits } = createRegistry(defineApp({ jobs }));
+    expect(queues).toEqual(['events', 'jobs', 'narrow', 'slow']);
+    expect([...limits]).toEqual([
+      ['narrow', 2],
+      ['slow', 2],
+    ]);
   });
 
   it('gives a frozen application that the loader recognises', () => {

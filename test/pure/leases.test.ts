@@ -1,16 +1,38 @@
+// The leases of a worker. Real: src/worker/lease.ts and the interruption of an attempt. Doubled: the outbox, which keeps what the test says, and
+// time.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ClaimedMessage } from '../../src/outbox/message.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 import type { Claim } from '../../src/outbox/port.ts';
-import { createLeases, type Held } from '../../src/worker/lease.ts';
+import { Interruption } from '../../src/worker/interrupt.ts';
+import { createLeases, type Leased } from '../../src/worker/lease.ts';
 
 const leaseMs = 9_000;
-const message = (id: string): ClaimedMessage => ({ id, claimToken: `t${id}` }) as ClaimedMessage;
 
-function world(extend: (claims: readonly Claim[]) => Promise<string[]>) {
-  const clock = { now: () => 0 };
-  return { leases: createLeases({ ...createMemoryOutbox(), extend }, leaseMs, clock), clock };
+class Holder extends Interruption implements Leased {
+  readonly message: ClaimedMessage;
+  until = 0;
+  place = -1;
+  constructor(id: string) {
+    super();
+    this.message = { id, claimToken: `t${id}` } as ClaimedMessage;
+  }
+}
+
+function world(extend: (claims: readonly Claim[]) => Promise<string[]> = async () => []) {
+  let now = 0;
+  const leases = createLeases({ ...createMemoryOutbox(), extend }, leaseMs, { now: () => now });
+  return {
+    leases,
+    pass: (ms: number) => void (now += ms),
+    hold(id: string, since = now): Holder {
+      const one = new Holder(id);
+      leases.hold(one, since);
+      return one;
+    },
+  };
 }
 
 describe('leases', () => {
@@ -19,14 +41,14 @@ describe('leases', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), fc.func(fc.boolean()), async (script, keeps) => {
         let asked: readonly Claim[] = [];
-        const { leases } = world(async (claims) => {
+        const { leases, hold } = world(async (claims) => {
           asked = claims;
           return claims.map(({ id }) => id).filter((id) => keeps(id));
         });
-        const held = new Map<string, Held>();
+        const held = new Map<string, Holder>();
         let made = 0;
         for (const one of script) {
-          if (one === 'hold') held.set(`${++made}`, leases.hold(message(`${made}`), 0));
+          if (one === 'hold') held.set(`${++made}`, hold(`${made}`));
           const id = typeof one === 'number' ? [...held.keys()][one] : undefined;
           if (id === undefined) continue;
           leases.drop(held.get(id)!);
@@ -35,35 +57,73 @@ describe('leases', () => {
         }
         await leases.renew();
         expect(asked.map(({ id }) => id).toSorted()).toEqual([...held.keys()].toSorted());
-        for (const [id, { signal }] of held) expect(signal.aborted).toBe(!keeps(id));
-        leases.giveBack();
-        for (const one of held.values()) expect([one.signal.aborted, one.isSafe()]).toEqual([true, false]);
+        for (const [id, one] of held) expect(one.aborted).toBe(!keeps(id));
+        leases.release();
+        for (const one of held.values()) expect([one.aborted, leases.isSafe(one)]).toEqual([true, false]);
       }),
     );
   });
 
   it('C: what ended while its lease was being renewed is not lost', async () => {
     const answer = Promise.withResolvers<string[]>();
-    const { leases } = world(() => answer.promise);
-    const [ended, other] = [leases.hold(message('a'), 0), leases.hold(message('b'), 0)];
+    const { leases, hold } = world(() => answer.promise);
+    const [ended, other] = [hold('a'), hold('b')];
     const renewing = leases.renew();
     leases.drop(ended);
     answer.resolve([]);
     await renewing;
-    expect([ended.signal.aborted, other.signal.aborted]).toEqual([false, true]);
+    expect([ended.aborted, other.aborted]).toEqual([false, true]);
   });
 
-  it('C: tells those who listen, functions and objects, in their order, and not who went', () => {
-    const { leases } = world(async () => []);
-    const { signal } = leases.hold(message('a'), 0);
+  it('C: are measured from before the claim was sent, and from before a renewal was sent', async () => {
+    const sent: number[] = [];
+    const it = world(async (claims) => {
+      it.pass(100); // the answer is slow
+      sent.push(claims.length);
+      return claims.map(({ id }) => id);
+    });
+    it.pass(500);
+    const one = it.hold('a', 200);
+    it.pass(leaseMs - 301); // since then
+    expect(it.leases.isSafe(one)).toBe(true);
+    it.pass(1);
+    expect(it.leases.isSafe(one)).toBe(false);
+    await it.leases.renew();
+    expect([sent, one.until]).toEqual([[1], 200 + 2 * leaseMs]);
+    expect([one.aborted, it.leases.isSafe(one)]).toEqual([false, true]);
+  });
+
+  it('C: that ran out while the database was away are lost, and the error is thrown', async () => {
+    const { leases, hold, pass } = world(() => Promise.reject(new Error('no database')));
+    const old = hold('a');
+    pass(1);
+    const young = hold('b');
+    pass(leaseMs - 1);
+    await expect(leases.renew()).rejects.toThrow('no database');
+    expect([old.aborted, young.aborted]).toEqual([true, false]);
+    expect((old.reason as Error).name).toBe('LeaseLost');
+  });
+
+  it('are renewed every third of their length, without a statement when nothing is held', async () => {
+    let statements = 0;
+    const { leases, hold } = world(async (claims) => (statements++, claims.map(({ id }) => id)));
+    expect([await leases.renew(), statements]).toEqual([leaseMs / 3, 0]);
+    hold('a');
+    expect([await leases.renew(), statements]).toEqual([leaseMs / 3, 1]);
+  });
+
+  it('C: when they are released, listeners are called in their order, functions and objects, but for those that were removed', () => {
+    const { leases, hold } = world();
+    const one = hold('a');
     const heard: string[] = [];
     const gone = { handleEvent: (): void => void heard.push('gone') };
-    signal.addEventListener('abort', () => void heard.push('function'));
-    signal.addEventListener('abort', gone);
-    signal.addEventListener('abort', { handleEvent: () => void heard.push('object') });
-    signal.removeEventListener('abort', gone);
-    leases.giveBack();
-    leases.giveBack();
+    one.addEventListener('abort', () => void heard.push('function'));
+    one.addEventListener('abort', gone);
+    one.addEventListener('abort', { handleEvent: () => void heard.push('object') });
+    one.removeEventListener('abort', gone);
+    leases.release();
+    leases.release();
     expect(heard).toEqual(['function', 'object']);
+    expect((one.reason as Error).name).toBe('Released');
   });
 });

@@ -1,3 +1,5 @@
+// The catalogue of metrics, the log and the figures of the fleet. Real: all of src/metrics. Doubled: the database, the stream of the log, time.
+
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -136,23 +138,32 @@ describe('an event', () => {
 
   it('of the relay and of stale claims counts by queue', async () => {
     const { events, text, lines } = told();
-    events.relayed('jobs', 3, 1, [0.002, 0.2, 7]);
+    events.relayed('jobs', 3, 1);
+    expect(lines).toMatchObject([{ queue: 'jobs', messages: 3, wakeUps: 1 }]);
     events.rejected({ id: 'm', queue: 'jobs', when: 'after', reason: 'stale' });
     expect(lines).toContainEqual(
       expect.objectContaining({ msg: 'a stale claim was refused', message: 'm', when: 'after' }),
     );
-    events.vanished('jobs', 4);
     const figures = await text();
     expect(figures).toContain('waybill_relay_moved_total{queue="jobs"} 3');
-    expect(figures).toContain('waybill_relay_lag_seconds_count 3');
+    expect(figures).toContain('waybill_relay_lag_seconds_count 0');
     expect(figures).toContain('waybill_claims_rejected_total{queue="jobs",when="after"} 1');
-    expect(figures).toContain('waybill_parcels_vanished_messages_total{queue="jobs"} 4');
+  });
+
+  it('of a claim counts how late each message is, and by queue those that no wake-up had announced', async () => {
+    const { events, text } = told();
+    events.claimed('jobs', [0.002, 0.2, Number.NaN], true);
+    events.claimed('jobs', [7, 7], false);
+    const figures = await text();
+    expect(figures).toContain('waybill_relay_lag_seconds_count 5');
+    expect(figures).toContain('waybill_relay_lag_seconds_sum 14.202');
+    expect(figures).toContain('waybill_claims_unannounced_total{queue="jobs"} 2');
   });
 
   it('makes no series without end of queues that rows may name', async () => {
     const { events, metrics } = told();
-    for (let i = 0; i < 300; i++) events.relayed(`tenant-${i}`, 1, 1, []);
-    events.relayed('tenant-0', 1, 1, []);
+    for (let i = 0; i < 300; i++) events.relayed(`tenant-${i}`, 1, 1);
+    events.relayed('tenant-0', 1, 1);
     const { values } = await metrics.relayMoved.get();
     const count = (queue: string) => values.find(({ labels }) => labels.queue === queue)?.value;
     expect([values.length, count('tenant-0'), count('other')]).toEqual([101, 2, 200]);

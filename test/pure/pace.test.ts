@@ -1,3 +1,5 @@
+// How long deliveries and claims take, and what follows for how much a worker takes at a time. All of it is pure.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createPace } from '../../src/worker/pace.ts';
@@ -133,6 +135,18 @@ describe('pace', () => {
     const pace = steadyPace(25, 0.2, [20]);
     expect([pace.inFlight(), pace.ahead([], 0)]).toEqual([1_000, 1_000]);
     expect(pace.isShort()).toBe(true);
+  });
+
+  it('of short deliveries those of 5 ms are written down together before they begin; of longer ones each for itself', () => {
+    expect(steadyPace(25, 0.2).marks()).toBeGreaterThanOrEqual(600);
+    expect(steadyPace(25, 0.2).marks()).toBeLessThanOrEqual(1_000);
+    expect([steadyPace(25, 4).marks(), createPace(25, lease).marks()]).toEqual([0, 0]);
+  });
+
+  it('after something found no slot in time, nothing is claimed ahead for a second', () => {
+    const pace = steadyPace(25, 0.2, [20]);
+    pace.shed(100);
+    expect([pace.ahead([], 1_099), pace.ahead([], 1_100)]).toEqual([0, 1_000]);
   });
 
   it('the end of a delivery waits for others no longer than a fifth of it, and 10 ms; of a short one not at all', () => {

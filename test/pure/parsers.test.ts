@@ -53,7 +53,6 @@ const exempt: Readonly<Record<string, string>> = {
   'src/outbox/table.ts': 'files of sql/, and the name of a table in the sources',
   'src/process/heap.ts': 'flags of our own',
   'src/process/variables.ts': 'through readConfig',
-  'src/queue/parcel.ts': "a job's data, ids of a bounded length",
   'src/scaffold/': "the developer's own sources",
   'src/testing/': 'for tests alone',
 };

@@ -1,3 +1,5 @@
+// The settler. Real: src/worker/settler.ts. Doubled: the outbox, which remembers what it was to write, and pauses, which the tests end.
+
 import { describe, expect, it } from 'vitest';
 import type { Settlement } from '../../src/outbox/outcome.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
@@ -25,15 +27,15 @@ function world(gather: () => number) {
   return { settler, batches, pauses };
 }
 
-describe('the settler', () => {
-  it('writes what ends in one turn together, and at once when nothing is to be gathered', async () => {
+describe('a batch of settlements', () => {
+  it('holds what ends in one turn, and at once when nothing is to be gathered', async () => {
     const { settler, batches, pauses } = world(() => 0);
     await Promise.all(['a', 'b', 'c'].map((id) => settler.settle(ended(id))));
     expect(batches).toEqual([['a', 'b', 'c']]);
     expect(pauses).toEqual([]);
   });
 
-  it('waits for others when there are some to come, and then writes all of them', async () => {
+  it('waits for others when there are some to come, and then holds all of them', async () => {
     const { settler, batches, pauses } = world(() => 8);
     const first = settler.settle(ended('a'));
     await turn();
@@ -46,7 +48,7 @@ describe('the settler', () => {
     expect(settler.pending()).toBe(0);
   });
 
-  it('C: begins a second statement beside the first when 250 wait, and no third; each end is in one of them', async () => {
+  it('C: has a second statement beside the first when 250 wait, and no third; each end is in one of them', async () => {
     const asked: { ids: string[]; answer: () => void }[] = [];
     const settler = createSettler({
       outbox: {
@@ -84,7 +86,7 @@ describe('the settler', () => {
     expect(settler.pending()).toBe(0);
   });
 
-  it('writes ends together as long as each turn of the event loop brings some, at most 250 at first', async () => {
+  it('grows as long as each turn of the event loop brings some, at most 250 at first', async () => {
     const { settler, batches } = world(() => 0);
     const ends: Promise<unknown>[] = [];
     const tides = async (count: number): Promise<void> => {
@@ -100,8 +102,54 @@ describe('the settler', () => {
     await Promise.all(ends);
     expect(batches.map((ids) => ids.length)).toEqual([200, 250, 50]);
   });
+});
 
-  it('words that the database cannot store change no end: they are written in ASCII', async () => {
+describe('a settlement', () => {
+  it('C: is reported to its attempt as it was recorded, and one whose token was stale as not recorded', async () => {
+    const settler = createSettler({
+      outbox: {
+        ...createMemoryOutbox(),
+        settle: async () => [{ id: 'a', status: 'delivered' as const, seconds: 1 }],
+      },
+      onRetry: () => undefined,
+      pause: async () => undefined,
+    });
+    const told: unknown[] = [];
+    for (const id of ['a', 'b'])
+      settler.record(ended(id), { recorded: (settled) => void told.push([id, settled?.status]) });
+    expect(settler.pending()).toBeGreaterThan(0);
+    await turn();
+    await turn();
+    expect(told).toEqual([
+      ['a', 'delivered'],
+      ['b', undefined],
+    ]);
+    expect(settler.pending()).toBe(0);
+  });
+
+  it('D: is written again until the database has taken it, after 50 ms and then twice as long, up to 1 s', async () => {
+    const pauses: number[] = [];
+    const retries: unknown[] = [];
+    const error = Object.assign(new Error('no database'), { code: '57P01' });
+    let failures = 7;
+    const settler = createSettler({
+      outbox: {
+        ...createMemoryOutbox(),
+        async settle(settlements) {
+          if (failures-- > 0) throw error;
+          return settlements.map(({ id }) => ({ id, status: 'delivered' as const, seconds: 1 }));
+        },
+      },
+      onRetry: (settlements, thrown) => void retries.push([settlements, thrown]),
+      pause: async (ms) => void pauses.push(ms),
+    });
+    const settled = await Promise.all(['a', 'b'].map((id) => settler.settle(ended(id))));
+    expect(settled.map((one) => one?.id)).toEqual(['a', 'b']);
+    expect(pauses).toEqual([50, 100, 200, 400, 800, 1_000, 1_000]);
+    expect(retries).toEqual(Array.from({ length: 7 }, () => [2, error]));
+  });
+
+  it('stays what it is when the database cannot store its words: they are written in ASCII', async () => {
     const written: Settlement[] = [];
     const settler = createSettler({
       outbox: {

@@ -1,8 +1,22 @@
+// The table of transitions: the columns that each change sets, the statements that are built from it, and how an attempt's end is written. All of it
+// is pure; the last describe reads the sources as texts.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { maxRetryAfter, retryDelay } from '../../src/outbox/backoff.ts';
+import { statuses } from '../../src/outbox/message.ts';
 import type { Outcome } from '../../src/outbox/outcome.ts';
-import { settle } from '../../src/outbox/transitions.ts';
+import {
+  either,
+  settle,
+  transitions,
+  updateMessages,
+  type Change,
+  type Columns,
+} from '../../src/outbox/transitions.ts';
 import { cleanError } from '../../src/redaction/redact.ts';
 
 const backoff = { initial: 1_000, factor: 2, max: 60_000 };
@@ -93,5 +107,124 @@ describe('cleanError', () => {
         expect(clean.isWellFormed() && !clean.includes('\0') && clean.length <= 4_000).toBe(true);
       }),
     );
+  });
+});
+
+/** What a change sets, with marks where its statement gives an expression. */
+const columnsOf = (change: Change): Columns =>
+  (transitions[change].set as (given: object) => Columns)(
+    new Proxy({}, { get: (_, name) => `given.${String(name)}` }),
+  );
+const changes = Object.keys(transitions) as Change[];
+const claimColumns = ['claim_token', 'claimed_by', 'claimed_at', 'claimed_until', 'prefetched'];
+
+describe('the columns of a change', () => {
+  it.each(changes)('%s: name each status that it leads to, and no other', (change) => {
+    const { status } = columnsOf(change);
+    const named = [...status!.matchAll(/'(\w+)'/g)].map(([, name]) => name);
+    expect(new Set(named)).toEqual(new Set(transitions[change].to));
+    for (const name of named) expect(statuses).toContain(name);
+  });
+
+  it.each(changes)('C: %s: ends the claim, if there was one', (change) => {
+    if (!(transitions[change].from as readonly string[]).includes('sending')) return;
+    expect(columnsOf(change)).toMatchObject(Object.fromEntries(claimColumns.map((name) => [name, 'null'])));
+  });
+
+  it.each(changes)(
+    'B: %s: puts what waits afterwards into the waiting index, due at a time, and nothing else',
+    (change) => {
+      const { relayed_at = '', available_at = '' } = columnsOf(change);
+      const to: readonly string[] = transitions[change].to;
+      const waits = to.includes('pending') || to.includes('failed');
+      expect([/\bnull\b/.test(relayed_at), /^null$|else null/.test(available_at)]).toEqual([waits, false]);
+      if (waits) expect(available_at).not.toBe('');
+    },
+  );
+
+  it.each([
+    ['deliver', 'delivered_at'],
+    ['kill', 'dead_at'],
+    ['expire', 'dead_at'],
+    ['exhaust', 'dead_at'],
+    ['discard', 'dead_at'],
+    ['cancel', 'cancelled_at'],
+  ] as const)('%s: sets %s', (change, column) => {
+    expect(columnsOf(change)[column]).toContain('now()');
+    if (column === 'dead_at') expect(columnsOf(change)['dead_cause']).toMatch(/'\w+'|given/);
+  });
+
+  it('E: a claim counts an attempt, and only a release, an expired lease, an edited row and a person change the count otherwise', () => {
+    expect(columnsOf('claim')).toMatchObject({ attempts: 'm.attempts + 1', claim_token: 'given.token' });
+    expect(columnsOf('release')).toMatchObject({ attempts: 'm.attempts - 1' });
+    expect(changes.filter((change) => 'attempts' in columnsOf(change)).toSorted()).toEqual(
+      ['claim', 'discard', 'expire', 'release', 'retry'],
+    ); // prettier-ignore
+  });
+});
+
+describe('the statement of a change', () => {
+  it('takes each column from the first change whose condition holds, and leaves what that one does not set', () => {
+    const set = either(
+      ['a', { status: `'dead'`, dead_at: 'now()', both: '1' }],
+      ['b', { status: `'failed'`, both: '1' }],
+      ['else', { status: `'pending'`, both: '1' }],
+    );
+    expect(set).toEqual({
+      status: `case when a then 'dead' when b then 'failed' else 'pending' end`,
+      dead_at: 'case when a then now() when b then m.dead_at else m.dead_at end',
+      both: '1',
+    });
+  });
+
+  it('sets every column of every change, whichever comes first', () => {
+    const name = fc.constantFrom('a', 'b', 'c', 'd');
+    const change = fc.dictionary(name, fc.constantFrom('1', '2', 'm.a'));
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (its) => {
+        const last = its.length - 1;
+        const set = either(...its.map((one, i) => [i === last ? 'else' : `c${i}`, one] as const));
+        expect(Object.keys(set).toSorted()).toEqual([...new Set(its.flatMap(Object.keys))].toSorted());
+        for (const [column, value] of Object.entries(set))
+          for (const [i, one] of its.entries()) {
+            const expected = one[column] ?? `m.${column}`;
+            if (!value.startsWith('case')) expect(value).toBe(expected);
+            else
+              expect(value).toContain(i === last ? `else ${expected} end` : `when c${i} then ${expected} `);
+          }
+      }),
+    );
+  });
+
+  it('tells the trigger that the engine vouches for the row, once', () => {
+    const revisions = (set: Columns): string[] => updateMessages(set).match(/revision = [^,]*/g) ?? [];
+    for (const change of changes) expect(revisions(columnsOf(change))).toHaveLength(1);
+    expect(updateMessages(transitions.cancel.set())).toBe(
+      `update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now()`,
+    );
+  });
+});
+
+describe('the sources', () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const sources = ['src', 'workers']
+    .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)))
+    .filter((file) => file.endsWith('.ts') && file !== 'src/outbox/transitions.ts'); // prettier-ignore
+  /** From the word `update` to the end of its text or the next statement in it. */
+  const updates = (file: string): string[] =>
+    readFileSync(join(root, file), 'utf8').match(
+      /\bupdate\s+(?:only\s+)?(?:waybill\.)?"?outbox_messages\b[^`;]*/gi,
+    ) ?? [];
+
+  it('contain no update of a message that sets its status, but in src/outbox/transitions.ts', () => {
+    const setStatus = (text: string): boolean => /\bset\b(?:(?!\bwhere\b)[\s\S])*?\bstatus\s*=/i.test(text);
+    expect(setStatus(`update waybill.outbox_messages m set a = 1, status = 'dead' where true`)).toBe(true);
+    expect(setStatus(`update waybill.outbox_messages m set a = 1 where status = 'dead'`)).toBe(false);
+    expect(sources.length).toBeGreaterThan(200);
+    expect(sources.filter((file) => updates(file).some(setStatus))).toEqual([]);
+  });
+
+  it('contain no update of a message at all, but in src/outbox/transitions.ts', () => {
+    expect(sources.filter((file) => updates(file).length > 0)).toEqual([]);
   });
 });

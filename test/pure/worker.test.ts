@@ -1,269 +1,743 @@
+// The claims of a worker. Real: the worker with its places, its room, its slots and its attempts, and the isolation. Doubled: the database (each
+// statement is answered by the test), the pace (fixed figures), time, deliveries (they end when the test says so), leases and the settler.
+
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Executor } from '../../src/db/executor.ts';
 import type { Database } from '../../src/db/pool.ts';
+import type { Answered, Session } from '../../src/db/session.ts';
 import type { Transaction } from '../../src/db/transaction.ts';
 import { defaultBackoff } from '../../src/outbox/backoff.ts';
+import { markBegunSql } from '../../src/outbox/begun.ts';
+import { claimProbeSql, claimSql, claimSuspectProbeSql, claimSuspectSql } from '../../src/outbox/claim.ts';
+import { dueSql } from '../../src/outbox/due.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
-import type { ParcelQueue } from '../../src/queue/boss.ts';
-import type { Parcel } from '../../src/queue/parcel.ts';
 import { createIsolation } from '../../src/process/isolation.ts';
-import { createBookmarks } from '../../src/worker/bookmarks.ts';
-import { Interruption } from '../../src/worker/interrupt.ts';
-import type { Pace } from '../../src/worker/pace.ts';
-import { createSlots } from '../../src/worker/slots.ts';
-import { createWorker, type Worker } from '../../src/worker/worker.ts';
+import type { Turns } from '../../src/worker/turn.ts';
+import { createWorker, type WorkerOptions } from '../../src/worker/worker.ts';
 
-type Take = {
-  readonly alone: boolean;
-  readonly messages: number;
-  answer(): void;
-};
-type Fake = {
-  worker: Worker;
-  /** Claims under way, the oldest first. */
-  takes: Take[];
-  begun: () => number;
-  /** So many of the deliveries that have begun end. */
-  deliver(count: number): Promise<void>;
-  /** A claim of the shortcut is answered with nothing. */
-  shortcut: { answer: () => void };
-  /** Messages that each claim without a parcel asked for. */
-  claims: number[];
-  /** What a poll finds. */
-  suspect: { waits: boolean };
-  pass(ms: number): void;
+type Row = Readonly<Record<string, unknown>>;
+
+/** A statement under way. */
+type Asked = {
+  readonly limit: number;
+  readonly place: string;
+  readonly begins: number;
+  readonly from: number | null;
+  /** A claim is answered with so many messages, the first of them beginning at once; any statement with these rows. */
+  answer(rows: number | readonly Row[], about?: Row): Promise<void>;
+  fail(error: Error): Promise<void>;
 };
 
-const size = 4;
-const room = 10; // messages that may be in flight
+/** Long enough for what follows without the database: a slot frees, what begins is written down, it begins. */
+async function turn(): Promise<void> {
+  for (let i = 0; i < 6; i++) await new Promise((resolve) => setImmediate(resolve));
+}
 
-/** A worker whose database holds open parcels of `parcel` messages without end, each answer given by the test. */
-function fake({ short = true, parcel = 5, isMarking = false } = {}): Fake {
-  const takes: Take[] = [];
-  let begun = 0;
-  const ending: (() => void)[] = [];
-  const shortcut = { answer: (): void => undefined };
-  const pace: Pace = {
-    delivered: () => undefined,
-    claimed: () => undefined,
-    shed: () => undefined,
-    isShort: () => short,
-    inFlight: () => room,
-    ahead: () => 0,
-    aheadIn: () => Number.POSITIVE_INFINITY,
-    batch: () => 3,
-    gather: () => 0,
-  };
+const columns =
+  'id kind name priority payload attempts most token key request traceparent created prefetched due lag';
+
+type Options = {
+  readonly size?: number;
+  readonly ahead?: number;
+  readonly queues?: readonly string[];
+  readonly limits?: Readonly<Record<string, number>>;
+  readonly turns?: ReadonlyMap<string, Turns>;
+};
+
+function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, turns }: Options = {}) {
   let now = 0;
+  let made = 0;
   const clock = { now: () => now };
-  const claims: number[] = [];
-  const suspect = { waits: false };
-  let isInTransaction = false;
-  const wake = { wake: () => undefined, wait: async () => undefined };
-  const slots = createSlots(size, { pace, wake, clock, onError: () => undefined });
-  let id = 0;
-  const row = () => ({
-    id: `m${++id}`,
-    claim_token: `t${id}`,
-    kind: 'job',
-    created: 0,
-    lag: 0,
-    due: id,
-  });
+  const asked = {
+    claim: [] as Asked[],
+    due: [] as Asked[],
+    suspect: [] as Asked[],
+    probe: [] as Asked[],
+    alone: [] as Asked[],
+    session: [] as Asked[],
+  };
+  const kinds = new Map([
+    [claimSql, 'claim'],
+    [dueSql, 'due'],
+    [claimSuspectSql, 'suspect'],
+    [claimProbeSql, 'probe'],
+    [claimSuspectProbeSql, 'alone'],
+  ] as const);
+  const running: { readonly id: string; readonly queue: string; end(): void }[] = [];
+  const told = {
+    claims: [] as unknown[],
+    failures: [] as unknown[],
+    errors: [] as unknown[],
+    ends: [] as unknown[],
+  };
+
+  function ask(
+    list: Asked[],
+    values: readonly unknown[],
+    done: (error: Error | null, rows: readonly Row[]) => void,
+  ): void {
+    const [limit, queue, priority, , , begins, from] = values;
+    const one: Asked = {
+      limit: Number(limit),
+      place: `${String(queue)}:${String(priority)}`,
+      begins: Number(begins),
+      from: from as number | null,
+      async answer(given, about = {}) {
+        list.splice(list.indexOf(one), 1);
+        const rowOf = (i: number): Row => ({
+          id: `00000000-0000-7000-8000-${String(++made).padStart(12, '0')}`,
+          kind: 'job',
+          name: 'work',
+          priority: String(priority),
+          payload: '{}',
+          attempts: '1',
+          most: '10',
+          token: 't',
+          key: null,
+          request: null,
+          traceparent: null,
+          created: String(made),
+          prefetched: String(list === asked.claim || list === asked.session ? i >= Number(begins) : false),
+          due: String(made),
+          lag: '0.5',
+          ...about,
+        });
+        done(null, typeof given === 'number' ? Array.from({ length: given }, (_, i) => rowOf(i)) : given);
+        await turn();
+      },
+      async fail(error) {
+        list.splice(list.indexOf(one), 1);
+        done(error, []);
+        await turn();
+      },
+    };
+    list.push(one);
+  }
+
   const executor = {
-    executeSql: async (text: string, values: readonly unknown[] = []) => {
-      if (!text.includes('outbox_claim_next')) {
-        if (!isInTransaction) claims.push(values[0] as number);
-        return { rows: Array.from({ length: values[0] as number }, row) };
-      }
-      await new Promise<void>((resolve) => (shortcut.answer = resolve));
-      return { rows: [] };
+    executeSql(text: string, values: readonly unknown[] = []) {
+      if (text === markBegunSql) return Promise.resolve({ rows: [] });
+      const kind = kinds.get(text as never);
+      if (kind === undefined) throw new Error(`an unknown statement: ${text}`);
+      return new Promise((resolve, reject) =>
+        ask(asked[kind], values, (error, rows) => (error ? reject(error) : resolve({ rows }))),
+      );
     },
-  } as unknown as Executor;
+  };
   const db = {
     ...executor,
-    async transaction<T>(body: (tx: Transaction) => Promise<T>) {
-      isInTransaction = true;
-      const result = await body(executor as Transaction);
-      isInTransaction = false;
-      return result;
-    },
-  } as Database;
-  const queue = {
-    ready: async () => [
-      { queue: 'jobs', alone: false },
-      ...(suspect.waits ? [{ queue: 'jobs', alone: true }] : []),
-    ],
-    take: (_: Executor, name: string, alone: boolean, count: number) =>
-      new Promise<Parcel[]>((resolve) => {
-        const open = { queue: name, alone, priority: 0, ids: [], any: parcel };
-        const one = (): void => void takes.splice(takes.indexOf(take), 1);
-        const take: Take = {
-          alone,
-          messages: count * parcel,
-          answer: () => (one(), resolve(alone ? [] : Array.from({ length: count }, () => open))),
-        };
-        takes.push(take);
-      }),
-    send: async () => undefined,
-  } as unknown as ParcelQueue;
+    transaction: <T>(body: (tx: Transaction) => Promise<T>) => body(executor as unknown as Transaction),
+  } as unknown as Database;
+  const session = (keepsPlans = true): Session =>
+    ({
+      keepsPlans,
+      ask: (_: string, values: readonly unknown[], answered: Answered) =>
+        ask(asked.session, values, (error, rows) =>
+          answered(
+            error,
+            rows.map((row) => columns.split(' ').map((name) => row[name] as string | null)),
+          ),
+        ),
+    }) as unknown as Session;
+
   const outbox = createMemoryOutbox();
-  const worker = createWorker({
-    queues: ['jobs'],
-    slots,
-    pace,
-    clock,
-    wake,
-    isolation: createIsolation(clock, () => 0),
-    limits: { room: () => undefined, started: () => undefined, ended: () => undefined },
-    observe: () => undefined,
-    onRelayed: () => undefined,
-    onError: () => undefined,
-    pollIntervalMs: 1_000,
-    claims: {
-      db,
-      queue,
-      outboxOn: () => outbox,
-      workerId: 'w',
-      leaseMs: 15_000,
-      ...(isMarking ? { bookmarks: createBookmarks(clock) } : {}),
+  const options: WorkerOptions = {
+    queues,
+    size,
+    pace: {
+      delivered: () => undefined,
+      claimed: () => undefined,
+      shed: () => undefined,
+      marks: () => 0,
+      isShort: () => false,
+      inFlight: () => 2 * size,
+      ahead: () => ahead,
+      aheadIn: () => Number.POSITIVE_INFINITY,
+      batch: () => 1,
+      gather: () => 0,
     },
+    limits: new Map(Object.entries(limits)),
+    isolation: createIsolation(clock, () => 0),
+    clock,
+    wake: { wake: () => undefined, wait: async () => undefined },
+    observe: () => undefined,
+    onClaimed: (...facts) => void told.claims.push(facts),
+    onClaimFailed: (error) => void told.failures.push(error),
+    onError: (error) => void told.errors.push(error),
+    pollIntervalMs: 1_000,
+    claims: { db, workerId: 'w', leaseMs: 15_000, ...(turns && { turns }) },
     attempts: {
       leases: {
-        hold: () => ({ signal: new Interruption(), isSafe: () => true }),
+        hold: () => undefined,
         drop: () => undefined,
-        giveBack: () => undefined,
+        isSafe: () => true,
+        release: () => undefined,
         renew: async () => 1_000,
       },
       gatekeeper: { judge: async (_, __, settlement) => settlement },
       settler: {
-        settle: async ({ id }) => ({ id, status: 'delivered', seconds: 0 }),
-        record: ({ id }, told) => queueMicrotask(() => told({ id, status: 'delivered', seconds: 0 })),
+        settle: async ({ id, to }) => (told.ends.push(to), { id, status: 'pending', seconds: 0 }),
+        record: ({ id }, attempt) =>
+          queueMicrotask(() => attempt.recorded({ id, status: 'delivered', seconds: 0 })),
         pending: () => 0,
       },
-      async deliver() {
-        begun++;
-        await new Promise<void>((resolve) => void ending.push(resolve));
-        return { outcome: { type: 'delivered', then: [] }, backoff: defaultBackoff };
-      },
+      deliver: ({ id, queue }) =>
+        new Promise((resolve) => {
+          const one = {
+            id,
+            queue,
+            end: () => (
+              running.splice(running.indexOf(one), 1),
+              resolve({ outcome: { type: 'delivered', then: [] }, backoff: defaultBackoff })
+            ),
+          };
+          running.push(one);
+        }),
       outboxOn: () => outbox,
       events: { attempted: () => undefined, rejected: () => undefined },
       clock,
       random: () => 0.5,
       nudge: () => undefined,
     },
-  });
+  };
+  const worker = createWorker(options);
   return {
     worker,
-    takes,
-    shortcut,
-    claims,
-    suspect,
-    pass: (ms) => void (now += ms),
-    begun: () => begun,
-    async deliver(count) {
-      for (let left = count; left > 0; await turn()) {
-        const its = ending.splice(0, left);
-        if (its.length === 0) throw new Error('fewer have begun');
-        left -= its.length;
-        for (const end of its) end();
-      }
+    asked,
+    running,
+    told,
+    session,
+    pass: (ms: number) => void (now += ms),
+    /** The oldest deliveries end. */
+    async deliver(count: number): Promise<void> {
+      for (const one of running.slice(0, count)) one.end();
+      await turn();
+    },
+    /** Begins a step of the loop; its delay is known when its statements are answered. */
+    async step(): Promise<{ readonly delay: Promise<number> }> {
+      const delay = worker.step();
+      delay.catch(() => undefined);
+      await turn();
+      return { delay };
+    },
+    /** A step whose poll finds this. */
+    async poll(
+      ...found: readonly { queue: string; priority?: number; suspects?: boolean; probe?: boolean }[]
+    ): Promise<void> {
+      worker.step().catch((error: unknown) => told.errors.push(error));
+      await turn();
+      const rows = found.map(({ queue, priority = 0, suspects = false, probe = false }) => ({
+        queue,
+        priority: String(priority),
+        suspects,
+        probe,
+      }));
+      await asked.due[0]!.answer(rows);
     },
   };
 }
 
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+const claims = ({ asked }: ReturnType<typeof world>): string[] =>
+  asked.claim.map(({ limit, place }) => `${limit} of ${place}`);
 
-/** As the loop does: steps until one wants to wait, or waits for an answer. */
-async function steps({ worker }: Fake): Promise<void> {
-  let [delay, most] = [0, 20];
-  const run = async (): Promise<void> => {
-    while (delay === 0 && most-- > 0) delay = await worker.step();
-  };
-  void run();
-  await turn();
-  if (most <= 0) throw new Error('the loop asks without a pause');
-}
-
-/** All that there is room for is in flight, and the queue is known to have more. */
-async function full(options?: Parameters<typeof fake>[0]): Promise<Fake> {
-  const it = fake(options);
-  await steps(it);
-  it.takes[0]!.answer();
-  await turn();
-  return it;
-}
-
-const asked = ({ takes }: Fake): number[] => takes.map(({ messages }) => messages);
-
-describe('the claims of a worker', () => {
-  it('start no more than there is room for', async () => {
-    const it = await full();
-    expect(it.begun()).toBe(size);
-    await it.deliver(room);
-    expect(it.begun()).toBe(room);
-    await steps(it);
-    expect(asked(it)).toEqual([room]); // two parcels: how many messages are in one is known by now
+describe('a claim', () => {
+  it('is made where a NOTIFY, a wake-up or a poll says that work is, and takes what the slots can start', async () => {
+    const it = world();
+    it.worker.notified('jobs:0');
+    expect(claims(it)).toEqual(['4 of jobs:0']);
+    await it.asked.claim[0]!.answer(1);
+    it.worker.announced([{ queue: 'email', priority: 2, messages: 8 }]);
+    expect(claims(it)).toEqual(['3 of email:2']);
+    await it.asked.claim[0]!.answer(1);
+    await it.poll({ queue: 'jobs', priority: 7 });
+    expect(claims(it)).toEqual(['2 of jobs:7']);
+    await it.asked.claim[0]!.answer(0);
+    expect([it.running.length, claims(it)]).toEqual([2, []]);
   });
 
-  it('F: for a message that wants the worker for itself wait until nothing runs', async () => {
-    const it = await full();
-    it.worker.hint('jobs/alone');
-    it.suspect.waits = true;
-    await steps(it);
-    it.pass(1_000); // no other worker has taken it
-    await it.deliver(room - 1);
-    await steps(it);
-    expect(it.takes).toEqual([]);
-    await it.deliver(1);
-    await steps(it);
-    expect(it.takes.map(({ alone }) => alone)).toEqual([true]);
-  });
-
-  it('go on without a parcel where the last one found all that it wanted, until parcels come or the bookmark has had its time', async () => {
-    const it = await full({ isMarking: true });
-    it.worker.hint('jobs'); // of what it gave back itself
-    await it.deliver(room);
-    await steps(it);
-    expect([it.claims, asked(it)]).toEqual([[room], []]);
-    it.worker.hint('jobs');
-    await it.deliver(room);
-    await steps(it);
-    expect([it.claims, asked(it)]).toEqual([[room], [room]]);
-    it.takes[0]!.answer();
-    await turn();
-    await it.deliver(room);
-    await steps(it);
-    expect([it.claims, asked(it)]).toEqual([[room, room], []]);
-    it.pass(5_000);
-    await it.deliver(room);
-    await steps(it);
-    expect([it.claims, asked(it)]).toEqual([[room, room], [room]]);
-  });
-
-  it('F: that go on without a parcel wait too while a message wants the worker for itself', async () => {
-    const it = await full({ isMarking: true });
-    it.worker.hint('jobs/alone');
-    it.suspect.waits = true;
-    await steps(it);
-    it.pass(1_000);
-    await it.deliver(room - 1);
-    await steps(it);
-    await it.deliver(1);
-    await steps(it);
-    expect([it.claims, it.takes.map(({ alone }) => alone)]).toEqual([[], [true]]);
-  });
-
-  it('wait, and do not ask without a pause, while the shortcut asks for all that there is room for', async () => {
-    const it = await full({ short: false });
+  it('that is back full is followed by another at once, from where it ended, as soon as there is room', async () => {
+    const it = world();
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(4);
+    expect(claims(it)).toEqual([]);
+    await it.deliver(2);
+    expect(claims(it)).toEqual(['2 of jobs:0']);
+    expect(it.asked.claim[0]!.from).toBe(4); // when the last of the four became due
+    await it.asked.claim[0]!.answer(1);
+    expect([claims(it), it.asked.claim[0]!.from]).toEqual([['1 of jobs:0'], null]);
+    await it.asked.claim[0]!.answer(0);
     await it.deliver(4);
-    it.worker.shortcut.heard('jobs');
+    expect(claims(it)).toEqual([]);
+  });
+
+  it('B: follows one during which a NOTIFY came, although that found nothing', async () => {
+    const it = world();
+    it.worker.notified('jobs:0');
+    it.worker.notified('jobs:0');
+    expect(claims(it)).toEqual(['4 of jobs:0']);
+    await it.asked.claim[0]!.answer(0);
+    expect(claims(it)).toEqual(['4 of jobs:0']);
+    await it.asked.claim[0]!.answer(0);
+    expect(claims(it)).toEqual([]);
+  });
+
+  it('shares the room with another at the same priority, and what one leaves the other gets', async () => {
+    const it = world();
+    it.worker.notified('jobs:0 email:0');
+    expect(claims(it)).toEqual(['2 of jobs:0', '2 of email:0']);
+    await it.asked.claim[0]!.answer(0);
+    await it.asked.claim[0]!.answer(2);
+    expect(claims(it)).toEqual(['2 of email:0']);
+  });
+
+  it('at a lower priority gets what the higher one leaves', async () => {
+    const it = world();
+    it.worker.notified('jobs:0 email:5');
+    expect(claims(it)).toEqual(['4 of email:5']);
+    await it.asked.claim[0]!.answer(1);
+    expect(claims(it)).toEqual(['3 of jobs:0']);
+  });
+
+  it('reports its messages: how late they are, and whether only a wake-up had named their place', async () => {
+    const it = world();
+    it.worker.announced([{ queue: 'jobs', priority: 0, messages: 9 }]);
+    await it.asked.claim[0]!.answer(2);
+    it.worker.notified('email:0');
+    await it.asked.claim[0]!.answer(1);
+    it.worker.notified('email:0');
+    await it.asked.claim[0]!.answer(0);
+    expect(it.told.claims).toEqual([
+      ['jobs', [0.5, 0.5], true],
+      ['email', [0.5], false],
+    ]);
+  });
+});
+
+describe('what is claimed before a slot is free', () => {
+  it('is as much as the pace says, and begins when slots free', async () => {
+    const it = world({ ahead: 3 });
+    it.worker.notified('jobs:0');
+    expect(it.asked.claim[0]).toMatchObject({ limit: 7, begins: 4 });
+    await it.asked.claim[0]!.answer(7);
+    expect([it.running.length, it.worker.slots.prefetched(), claims(it)]).toEqual([4, 3, []]);
+    await it.deliver(1);
+    expect([it.running.length, it.worker.slots.prefetched(), claims(it)]).toEqual([4, 2, ['1 of jobs:0']]);
+    expect(it.asked.claim[0]!.begins).toBe(0);
+  });
+
+  it('is nothing after a claim that found less than was to begin and wait: the rest may be on its last attempt', async () => {
+    const it = world({ ahead: 3 });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(2);
+    expect(it.asked.claim[0]).toMatchObject({ limit: 2, begins: 2 });
+  });
+
+  it('E: is nothing for 5 s of a queue in which a message was on its last attempt', async () => {
+    const it = world({ ahead: 3 });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(7, { attempts: '10' });
+    await it.deliver(4);
+    expect(it.asked.claim[0]).toMatchObject({ limit: 1, begins: 1 });
+    it.pass(5_000);
+    await it.asked.claim[0]!.answer(0);
+    expect(it.asked.claim[0]).toMatchObject({ limit: 4, begins: 1 });
+  });
+
+  it('is claimed of what is more urgent although every slot is taken, and of nothing else', async () => {
+    const it = world({ ahead: 2 });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(6);
+    expect([it.worker.slots.room(), claims(it)]).toEqual([0, []]);
+    it.worker.notified('email:0 email:-1');
+    expect(claims(it)).toEqual([]);
+    it.worker.notified('email:1');
+    expect(it.asked.claim).toMatchObject([{ place: 'email:1', limit: 2, begins: 0 }]);
+    await it.asked.claim[0]!.answer(1);
+    await it.deliver(1);
+    expect(it.running.map(({ queue }) => queue)).toEqual(['jobs', 'jobs', 'jobs', 'email']);
+  });
+});
+
+describe('the room of a worker', () => {
+  it.each(['email:0', 'email:9'])(
+    '7: %s, which may not prefetch, gets a claim beside a backlog',
+    async (place) => {
+      const it = world({ ahead: 3, limits: { email: 1 } });
+      it.worker.notified('jobs:0');
+      await it.asked.claim[0]!.answer(7);
+      it.worker.notified(place);
+      const claimed = new Set<string>();
+      for (let i = 0; i < 100; i++) {
+        await it.deliver(1);
+        for (const one of [...it.asked.claim]) claimed.add(one.place);
+        for (const one of [...it.asked.claim]) await one.answer(one.limit);
+      }
+      expect(claimed).toContain(place);
+    },
+  );
+
+  it('one urgent message after the other is claimed although every slot is taken', async () => {
+    const it = world({ ahead: 3 });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(7);
+    it.worker.notified('email:1');
+    await it.asked.claim[0]!.answer(1);
+    it.worker.notified('email:1');
+    expect(claims(it)).toEqual(['2 of email:1']);
+  });
+
+  it('D: is shared by urgent places', async () => {
+    const it = world({ ahead: 3 });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(7);
+    expect(it.worker.slots.urgent()).toEqual({ above: 0, count: 3 });
+    it.worker.notified('email:1 jobs:2');
+    expect(it.asked.claim.reduce((sum, { limit }) => sum + limit, 0)).toBe(3);
+  });
+
+  const place = fc.constantFrom('jobs:0', 'email:0', 'few:0');
+  const step = fc.oneof(
+    fc.record({ notify: place }),
+    fc.record({ answer: fc.nat(2), messages: fc.nat(12) }),
+    fc.record({ deliver: fc.nat(5) }),
+  );
+
+  it('L: is never exceeded by what is in flight and what claims under way may bring, nor is the limit of a queue', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 5 }),
+        fc.nat(4),
+        fc.array(step, { maxLength: 50 }),
+        async (size, ahead, script) => {
+          const it = world({ size, ahead, queues: ['jobs', 'email', 'few'], limits: { few: 2 } });
+          for (const one of script) {
+            if ('notify' in one) it.worker.notified(one.notify);
+            else if ('deliver' in one) await it.deliver(one.deliver);
+            else {
+              const claim = it.asked.claim[one.answer];
+              await claim?.answer(Math.min(claim.limit, one.messages));
+            }
+            const asked = it.asked.claim.reduce((sum, { limit }) => sum + limit, 0);
+            expect(it.worker.slots.busy() + asked).toBeLessThanOrEqual(size + ahead);
+            expect(it.running.length).toBeLessThanOrEqual(size);
+            const few = it.asked.claim
+              .filter(({ place: its }) => its === 'few:0')
+              .reduce((sum, { limit }) => sum + limit, 0);
+            expect(it.running.filter(({ queue }) => queue === 'few').length + few).toBeLessThanOrEqual(2);
+          }
+          for (let i = 0; i < 200 && it.asked.claim.length + it.worker.slots.busy() > 0; i++) {
+            await it.asked.claim[0]?.answer(0);
+            await it.deliver(size);
+          }
+          expect([it.worker.slots.busy(), it.told.errors]).toEqual([0, []]);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('L: of a queue with a limit is counted over all its priorities, and what it prefetches is nothing', async () => {
+    const it = world({ ahead: 4, queues: ['few'], limits: { few: 3 } });
+    it.worker.notified('few:0 few:1');
+    expect(it.asked.claim).toMatchObject([{ place: 'few:1', limit: 3, begins: 3 }]);
+    await it.asked.claim[0]!.answer(2);
+    expect(claims(it)).toEqual(['1 of few:0']);
+    await it.asked.claim[0]!.answer(1);
+    await it.deliver(1);
+    expect(claims(it)).toEqual(['1 of few:0']);
+  });
+
+  it('L: of a queue with a rate is as many permits as there are, and the queue rests until there are more', async () => {
+    const wanted: number[] = [];
+    const come = async (): Promise<boolean> => true;
+    const rate: Turns = async (_, want) => ({
+      count: (wanted.push(want), 2),
+      restMs: 300,
+      book: async (count) => Array.from({ length: count }, () => ({ come, spend: (handover) => handover })),
+    });
+    const it = world({ queues: ['jobs', 'email'], turns: new Map([['email', rate]]) });
+    it.worker.notified('email:0');
     await turn();
-    await steps(it);
-    expect(it.takes).toHaveLength(0);
-    it.shortcut.answer();
+    expect([wanted, claims(it)]).toEqual([[4], ['2 of email:0']]);
+    await it.asked.claim[0]!.answer(2);
+    it.pass(299);
+    it.worker.notified(''); // begins what there is a reason for
     await turn();
-    await steps(it);
-    expect(asked(it)).toEqual([5]);
+    expect([it.running.length, wanted, claims(it)]).toEqual([2, [4], []]);
+    it.pass(1);
+    it.worker.notified('');
+    await turn();
+    expect([wanted, claims(it)]).toEqual([[4, 2], ['2 of email:0']]);
+  });
+});
+
+describe('the loop of a worker', () => {
+  it('waits for a poll where a place has work and no slot is free: whatever makes room begins the claim', async () => {
+    const it = world();
+    await it.poll();
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(4);
+    const step = await it.step();
+    expect(await step.delay).toBeGreaterThan(100);
+  });
+
+  it('B: polls again after a NOTIFY that names no place and comes during a poll', async () => {
+    const it = world();
+    await it.step();
+    it.worker.notified('');
+    await it.asked.due[0]!.answer([]);
+    await it.step();
+    expect(it.asked.due).toHaveLength(1);
+  });
+
+  it('polls in its first step and then once in an interval, and waits for the next poll when nothing is known', async () => {
+    const it = world();
+    const first = await it.step();
+    await it.asked.due[0]!.answer([]);
+    expect(await first.delay).toBe(1_000);
+    it.pass(999);
+    const second = await it.step();
+    expect([await second.delay, it.asked.due.length]).toEqual([1, 0]);
+    it.pass(1);
+    await it.step();
+    expect(it.asked.due).toHaveLength(1);
+  });
+
+  it('polls at once after a NOTIFY that names no place', async () => {
+    for (const payload of ['', 'jobs']) {
+      const it = world();
+      await it.poll();
+      it.worker.notified(payload);
+      expect(claims(it)).toEqual([]);
+      await it.poll({ queue: 'jobs', priority: 3 });
+      expect(claims(it)).toEqual(['4 of jobs:3']);
+      await it.asked.claim[0]!.answer(0);
+      await it.step();
+      expect(it.asked.due).toEqual([]);
+    }
+  });
+
+  it('B: polls again in the next step after a poll that failed', async () => {
+    const it = world();
+    const step = await it.step();
+    await it.asked.due[0]!.fail(new Error('no database'));
+    await expect(step.delay).rejects.toThrow('no database');
+    await it.step();
+    expect(it.asked.due).toHaveLength(1);
+  });
+
+  it('B: answers a NOTIFY after the delay that empty claims have brought about', async () => {
+    const it = world();
+    await it.poll();
+    for (let i = 0; i < 5; i++) {
+      it.worker.announced([{ queue: 'jobs', priority: 0, messages: 1 }]);
+      await it.asked.claim[0]!.answer(0);
+    }
+    it.worker.notified('jobs:0');
+    expect(claims(it)).toEqual([]);
+    const step = await it.step();
+    expect(await step.delay).toBe(8);
+    it.pass(8);
+    await it.step();
+    expect(claims(it)).toEqual(['4 of jobs:0']);
+  });
+
+  it('knows a queue as idle while nothing is known of it and a slot is free', async () => {
+    const it = world({ size: 1 });
+    expect(it.worker.isIdle('jobs')).toBe(true);
+    it.worker.notified('jobs:0');
+    expect([it.worker.isIdle('jobs'), it.worker.isIdle('email')]).toEqual([false, true]);
+    await it.asked.claim[0]!.answer(1);
+    expect(it.worker.isIdle('email')).toBe(false);
+    await it.deliver(1);
+    expect(it.worker.isIdle('jobs')).toBe(false);
+    for (let i = 0; i < 2; i++) await it.asked.claim[0]!.answer(0); // from the bookmark, and from the first
+    expect([it.worker.isIdle('jobs'), it.worker.isIdle('email')]).toEqual([true, true]);
+  });
+});
+
+describe('a claim that fails', () => {
+  it('B: is reported and made again after 50 ms, then after twice as long each time, up to a poll interval', async () => {
+    const it = world();
+    await it.poll();
+    it.worker.notified('jobs:0');
+    for (const [i, pause] of [50, 100, 200, 400, 800, 1_000, 1_000].entries()) {
+      const error = new Error(`failure ${i}`);
+      await it.asked.claim[0]!.fail(error);
+      expect(it.told.failures.at(-1)).toBe(error);
+      it.pass(pause - 1);
+      it.worker.notified('jobs:0');
+      expect(claims(it)).toEqual([]);
+      it.pass(1);
+      it.worker.notified('jobs:0');
+      expect(claims(it)).toEqual(['4 of jobs:0']);
+    }
+    await it.asked.claim[0]!.answer(0);
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.fail(new Error('again'));
+    it.pass(50);
+    it.worker.notified('jobs:0');
+    expect(claims(it)).toEqual(['4 of jobs:0']);
+  });
+
+  it('gives its room back, and claims elsewhere go on', async () => {
+    const it = world();
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.fail(new Error('no'));
+    it.worker.notified('email:0');
+    expect(claims(it)).toEqual(['4 of email:0']);
+  });
+});
+
+describe('the connection that listens', () => {
+  it('B: that brings what nobody can read fails the claim, and the worker ends as always', async () => {
+    const it = world();
+    it.worker.notified('jobs:0', it.session());
+    await it.asked.session[0]!.answer(1, { payload: 'x' }).catch(() => undefined);
+    let closed = false;
+    void it.worker.close().then(() => (closed = true));
+    await turn();
+    expect(closed).toBe(true);
+  });
+
+  it('carries the one claim that its NOTIFY leads to, and no other', async () => {
+    const it = world();
+    it.worker.notified('jobs:0 email:0', it.session());
+    expect([it.asked.session.map(({ place }) => place), claims(it)]).toEqual([['jobs:0'], ['2 of email:0']]);
+    await it.asked.session[0]!.answer(2);
+    expect(it.running.map(({ queue }) => queue)).toEqual(['jobs', 'jobs']);
+    await it.asked.claim[0]!.answer(0);
+    expect([it.asked.session, claims(it)]).toEqual([[], ['2 of jobs:0']]);
+  });
+
+  it('carries none behind a pooler, nor of a queue with a rate', async () => {
+    const rate: Turns = async () => ({ count: 1, restMs: 0, book: async () => [] });
+    const it = world({ turns: new Map([['email', rate]]) });
+    it.worker.notified('jobs:0', it.session(false));
+    await it.asked.claim[0]!.answer(0);
+    it.worker.notified('email:0', it.session());
+    await turn();
+    expect([it.asked.session, claims(it)]).toEqual([[], ['1 of email:0']]);
+  });
+
+  it('B: that breaks during a claim loses none: the error is reported and the claim is made elsewhere', async () => {
+    const it = world();
+    it.worker.notified('jobs:0', it.session());
+    await it.asked.session[0]!.fail(new Error('gone'));
+    expect(it.told.failures).toEqual([new Error('gone')]);
+    it.pass(50);
+    await it.poll();
+    expect([it.asked.session, claims(it)]).toEqual([[], ['4 of jobs:0']]);
+  });
+});
+
+describe('a suspect', () => {
+  const suspect = { queue: 'jobs', suspects: true };
+
+  it('F: is claimed when nothing is in flight, and nothing is claimed beside it', async () => {
+    const it = world();
+    it.worker.notified('email:0');
+    await it.asked.claim[0]!.answer(1);
+    it.pass(300); // an email takes long
+    await it.deliver(1);
+    it.worker.notified('email:0');
+    await it.asked.claim[0]!.answer(2);
+    await it.poll(suspect);
+    it.pass(1_000); // no other worker has taken it
+    await it.poll(suspect);
+    it.worker.notified('email:0');
+    expect(claims(it)).toEqual([]);
+    await it.deliver(1);
+    await it.step();
+    expect([it.asked.suspect.length, it.running.length]).toEqual([0, 1]);
+    await it.deliver(1);
+    await it.step();
+    expect([it.asked.suspect.length, claims(it)]).toEqual([1, []]);
+  });
+
+  it('F: that runs lets other queues wait until it is recorded; then they go on, and the next poll is at once', async () => {
+    const it = world();
+    await it.poll(suspect);
+    await it.asked.suspect[0]!.answer(1);
+    it.worker.notified('email:0');
+    await it.step();
+    expect([it.running.length, claims(it)]).toEqual([1, []]);
+    await it.deliver(1);
+    await it.step();
+    await it.asked.due[0]!.answer([]);
+    expect(claims(it)).toEqual(['4 of email:0']);
+  });
+
+  it('F: that another worker has taken, or whose claim fails, stops nothing', async () => {
+    const it = world();
+    await it.poll(suspect);
+    await it.asked.suspect[0]!.answer(0);
+    it.worker.notified('email:0');
+    expect(claims(it)).toEqual(['4 of email:0']);
+    const other = world();
+    await other.poll(suspect);
+    await other.asked.suspect[0]!.fail(new Error('no'));
+    expect(other.told.errors).toEqual([new Error('no')]);
+    other.worker.notified('email:0');
+    expect(claims(other)).toEqual(['4 of email:0']);
+  });
+
+  it('F: of a parked queue is its probe, and is claimed as one', async () => {
+    const it = world();
+    await it.poll({ ...suspect, probe: true });
+    expect([it.asked.alone.length, it.asked.suspect.length, it.asked.probe.length]).toEqual([1, 0, 0]);
+  });
+});
+
+describe('the probe of a parked queue', () => {
+  it('is one message for each poll that names it, and is no claim of its places', async () => {
+    const it = world();
+    await it.poll({ queue: 'email', probe: true });
+    expect([it.asked.probe.length, claims(it)]).toEqual([1, []]);
+    await it.asked.probe[0]!.answer(1);
+    await it.step();
+    expect([it.running.map(({ queue }) => queue), it.asked.probe, claims(it)]).toEqual([['email'], [], []]);
+  });
+
+  it('is left to others where no slot is free, and lets no suspect begin while it is being claimed', async () => {
+    const it = world({ size: 1 });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(1);
+    await it.poll({ queue: 'email', probe: true });
+    expect(it.asked.probe).toEqual([]);
+    const other = world();
+    await other.poll({ queue: 'email', probe: true }, { queue: 'jobs', suspects: true });
+    await other.step();
+    expect([other.asked.probe.length, other.asked.suspect.length]).toEqual([1, 0]);
+  });
+});
+
+describe('a worker that closes', () => {
+  it('claims nothing more, and waits for the claims that are under way; what they bring is released', async () => {
+    const it = world();
+    it.worker.notified('jobs:0 email:0');
+    let closed = false;
+    const closing = it.worker.close().then(() => (closed = true));
+    await it.asked.claim[0]!.answer(2);
+    expect([closed, it.running]).toEqual([false, []]);
+    await it.asked.claim[0]!.fail(new Error('no'));
+    await closing;
+    it.worker.notified('jobs:0');
+    it.worker.announced([{ queue: 'email', priority: 0, messages: 1 }]);
+    await it.step();
+    expect([claims(it), it.told.ends]).toEqual([[], ['released', 'released']]);
+  });
+
+  it('lets what runs end, releases what waits for a slot, and is idle then', async () => {
+    const it = world({ size: 1, ahead: 2 });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(3);
+    await it.worker.close();
+    let idle = false;
+    void it.worker.idle().then(() => (idle = true));
+    await turn();
+    expect([it.told.ends, it.running.length, idle]).toEqual([['released', 'released'], 1, false]);
+    await it.deliver(1);
+    expect([idle, it.worker.slots.busy()]).toEqual([true, 0]);
   });
 });

@@ -58,7 +58,7 @@ const flaky = defineJob({
   },
 });
 
-/** Two at a time in each process, in the queue of all the others. */
+/** Two at a time in each process, in a queue of its own. */
 const narrow = defineJob({
   name: 'narrow',
   payload: z.object({ ms: z.number() }),

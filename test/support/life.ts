@@ -19,10 +19,9 @@ import { createRelay } from '../../src/relay/relay.ts';
 import { createSweep } from '../../src/relay/sweep.ts';
 import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
 import { createLeases } from '../../src/worker/lease.ts';
-import { createLimits } from '../../src/worker/limits.ts';
 import { createPace } from '../../src/worker/pace.ts';
 import { createSettler } from '../../src/worker/settler.ts';
-import { createSlots } from '../../src/worker/slots.ts';
+import { createWakeUps } from '../../src/worker/wake-ups.ts';
 import { createWorker } from '../../src/worker/worker.ts';
 import type { Wire } from './severing.ts';
 
@@ -31,8 +30,8 @@ export type LifeOptions = {
   readonly wire: Wire;
   readonly workerId: string;
   readonly slots: number;
-  /** The worker hears of commits, and claims before the relay does. */
-  readonly shortcut: boolean;
+  /** The worker hears of commits, and claims before it polls. */
+  readonly isNotified: boolean;
   /** Hears of each delivery that this life has begun. */
   readonly began: (message: ClaimedMessage) => void;
 };
@@ -46,7 +45,7 @@ export type Life = {
 
 const leaseMs = 60_000; // longer than any test: who is dead is said by the test, not by the clock
 
-export function startLife({ app, wire, workerId, slots: size, shortcut, began }: LifeOptions): Life {
+export function startLife({ app, wire, workerId, slots: size, isNotified, began }: LifeOptions): Life {
   const log = createLog({ level: 'silent', role: 'test' });
   const events = createEvents(log, createMetrics({ version: 'test' }));
   const clock = { now: () => performance.now() };
@@ -57,11 +56,9 @@ export function startLife({ app, wire, workerId, slots: size, shortcut, began }:
   const queue = openQueue({ db, queueDb: db, backend: 'postgres', onError: ignore });
   const registry = createRegistry(app);
   const outbox = createPostgresOutbox(db);
-  const wake = createWake();
   const pace = createPace(size, leaseMs);
   // Short enough for some to be prefetched, and not under 4 ms for as long as a life is: then more than twice the slots may be in flight (test/pure/pace.test.ts).
   pace.delivered(6);
-  const slots = createSlots(size, { pace, wake, clock, onError: ignore });
   const never = new Promise<never>(ignore);
   const pause = (ms: number): Promise<void> =>
     wire.isBroken ? never : new Promise((resolve) => setTimeout(resolve, ms));
@@ -79,21 +76,20 @@ export function startLife({ app, wire, workerId, slots: size, shortcut, began }:
     began(message);
     return known(message, signal);
   };
-  let heard: (() => void) | undefined; // the shortcut has claimed
-  let isFirst = true;
   const worker = createWorker({
     queues: registry.queues,
-    slots,
+    size,
     pace,
     isolation: createIsolation(clock, () => 0),
-    limits: createLimits(registry),
+    limits: registry.limits,
     clock,
-    observe: (_, facts) => facts?.['shortcut'] === true && heard?.(),
-    onRelayed: ignore,
-    pollIntervalMs: 0,
-    wake,
+    observe: ignore,
+    onClaimed: ignore,
+    onClaimFailed: ignore,
     onError: ignore,
-    claims: { db, queue, outboxOn: createPostgresOutbox, workerId, leaseMs },
+    pollIntervalMs: 0,
+    wake: createWake(),
+    claims: { db, workerId, leaseMs },
     attempts: {
       leases: createLeases(outbox, leaseMs, clock),
       gatekeeper: createGatekeeper({ db, events, workerId }),
@@ -106,29 +102,23 @@ export function startLife({ app, wire, workerId, slots: size, shortcut, began }:
       nudge: ignore,
     },
   });
-  const common = { db, queue, events, observe: ignore };
-  const relay = createRelay({ ...common, pollIntervalMs: 0 });
-  const sweep = createSweep({ ...common, intervalMs: 0, nudge: ignore, suspectAfterMs: 0 });
+  const relay = createRelay({ db, queue, events, observe: ignore, pollIntervalMs: 0 });
+  const sweep = createSweep({ db, events, observe: ignore, intervalMs: 0, wakeRelay: ignore });
+  const wakeUps = createWakeUps({ queues: registry.queues, queue, worker, clock, pollIntervalMs: 0 });
 
-  /** Of what was recorded before this life began, and by it. */
-  async function hear(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      heard = resolve;
-      worker.shortcut.heard(registry.queues.join(' '));
-    });
-    await slots.idle();
+  /** pg-boss's schema is made when it is missed. */
+  async function healed(error: unknown): Promise<void> {
+    if (!(error instanceof QueueBroken)) throw error;
+    await queue.install();
   }
 
   async function work(): Promise<void> {
-    if (shortcut && isFirst) await hear();
-    isFirst = false;
-    await relay().catch((error: unknown) => {
-      if (!(error instanceof QueueBroken)) throw error;
-      return relay(); // the schema is there now
-    });
+    if (isNotified) worker.notified(registry.queues.map((name) => `${name}:0`).join(' '));
+    await relay().catch(healed);
     for (let i = 0; i < 3; i++) {
+      await wakeUps.step().catch(healed);
       await worker.step();
-      await slots.idle();
+      await worker.idle();
     }
     await sweep();
   }

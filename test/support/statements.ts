@@ -19,7 +19,13 @@ import { gaugesSql } from '../../src/metrics/gauges.ts';
 import { standstillGaugesSql } from '../../src/metrics/standstills.ts';
 import { standstillsSql } from '../../src/process/heartbeat.ts';
 import { markBegunSql } from '../../src/outbox/begun.ts';
-import { claimDueSql, claimIdsSql } from '../../src/outbox/claim.ts';
+import {
+  claimProbeSql,
+  claimSomeSql,
+  claimSql,
+  claimSuspectProbeSql,
+  claimSuspectSql,
+} from '../../src/outbox/claim.ts';
 import {
   findPlansSql,
   freePlanSql,
@@ -37,14 +43,10 @@ import {
 } from '../../src/email/mailbox.ts';
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
-import { takeDueSql } from '../../src/outbox/due.ts';
-import { exhaustSql, expireSql, stuckSql, suspectsSql, unrelaySql } from '../../src/outbox/lapsed.ts';
-import { claimLaneSql, dueLanesSql, relayLaneSql } from '../../src/outbox/lane.ts';
-import { claimHintedSql, claimNextSql } from '../../src/outbox/hinted.ts';
+import { countDueSql, dueSql } from '../../src/outbox/due.ts';
+import { exhaustSql, expireSql, restampSql, stuckSql } from '../../src/outbox/expire.ts';
 import { lookSql } from '../../src/outbox/look.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
-import { jobsAmongSql } from '../../src/outbox/jobs-among.ts';
-import { giveBackSql } from '../../src/outbox/gate.ts';
 import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
 import {
   holdSql,
@@ -53,18 +55,16 @@ import {
   parkSql,
   probeFailedSql,
   probeGivenBackSql,
-  probesDueSql,
   reopenSql,
-  startProbesSql,
 } from '../../src/outbox/park.ts';
-import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/outbox/queues.ts';
 import {
-  foldEndsSql,
-  foldLedgerSql,
-  pruneDeadSql,
-  pruneKeysSql,
-  pruneSettledSql,
-} from '../../src/outbox/prune.ts';
+  knownQueuesSql,
+  lockQueuesSql,
+  pauseSql,
+  registerQueuesSql,
+  resumeSql,
+} from '../../src/outbox/queues.ts';
+import { foldAuditSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
 import {
   keepAnswerSql,
   keptAnswerSql,
@@ -85,9 +85,9 @@ import {
 } from '../../src/outbox/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { extendSql } from '../../src/outbox/extend.ts';
-import { deliverPairsSql, deliverSql } from '../../src/outbox/plain.ts';
-import { settleSql, settleValues } from '../../src/outbox/settle.ts';
-import { waitingNamesSql } from '../../src/outbox/waiting.ts';
+import { settleStatement } from '../../src/outbox/settle.ts';
+import { waitingNamesSql } from '../../src/outbox/names.ts';
+import type { Settlement } from '../../src/outbox/outcome.ts';
 import { checkMessage } from '../../src/outbox/message.ts';
 
 export type Statement = {
@@ -116,42 +116,64 @@ const settlement = (id: string) => ({
   ambiguous: false,
 });
 
+/** The text depends on the batch alone, so some ids are as good as others. */
+function settling(of: (id: string) => Settlement): Statement {
+  return {
+    sql: settleStatement([of(newId()), of(newId())], 1_000).sql,
+    values: (ids) => settleStatement(ids.map(of), 1_000).values,
+    uses: ['outbox_messages_pkey'],
+  };
+}
+
 export const statements: Record<string, Statement> = {
   'record one': { ...statementOf(keyless), uses: [] },
   'record one with a key': { ...statementOf(message), uses: [] },
   record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
   holders: { sql: holdersSql, values: () => ['{job}', '{n}', '{k}'], uses: ['outbox_delivery_key'] },
   'mark what begins': { sql: markBegunSql, values: () => ['w', 'q', '{1,2}'], uses: [] },
-  'claim by id': {
-    sql: claimIdsSql,
-    values: (ids) => [25, 15_000, 'w', arrayText(ids), null, null, null, 5],
-    uses: ['outbox_messages_pkey'],
+  claim: {
+    sql: claimSql,
+    values: () => [500, 'q1', 0, 15_000, 'w', 25, 1_700_000_000],
+    uses: ['outbox_waiting'],
   },
-  'claim what is due': {
-    sql: claimDueSql,
-    values: () => [25, 15_000, 'w', null, null, null],
-    uses: ['outbox_waiting', 'outbox_in_flight', 'outbox_messages_pkey'],
+  'claim of some': {
+    sql: claimSomeSql,
+    values: () => [25, 'q1', 0, 15_000, 'w', null, null, '{job}', null],
+    uses: ['outbox_waiting'],
   },
-  'jobs among': {
-    sql: jobsAmongSql,
-    values: (ids) => [ids, ['n1']],
-    uses: ['outbox_messages_pkey'],
+  'claim a suspect': {
+    sql: claimSuspectSql,
+    values: () => ['q1', 15_000, 'w', null, null],
+    uses: ['outbox_suspects'],
   },
-  settle: {
-    sql: settleSql,
-    values: (ids) => settleValues(ids.map(settlement), 1_000),
-    uses: ['outbox_messages_pkey'],
+  'claim a probe': {
+    sql: claimProbeSql,
+    values: () => ['q1', 15_000, 'w'],
+    uses: ['outbox_waiting'],
   },
-  'settle plain ends': {
-    sql: deliverSql,
-    values: (ids) => [ids, token],
-    uses: ['outbox_messages_pkey'],
+  'claim a suspect as the probe': {
+    sql: claimSuspectProbeSql,
+    values: () => ['q1', 15_000, 'w'],
+    uses: ['outbox_suspects'],
   },
-  'settle plain ends of several claims': {
-    sql: deliverPairsSql,
-    values: (ids) => [ids, ids.map(() => token)],
-    uses: ['outbox_messages_pkey'],
-  },
+  due: { sql: dueSql, values: () => ['{q1,q2}'], uses: ['outbox_waiting', 'outbox_suspects'] },
+  'count what is due': { sql: countDueSql, values: () => [1_000], uses: ['outbox_waiting'] },
+  'lock queues': { sql: lockQueuesSql, values: () => [['q1']], uses: [] },
+  settle: settling(settlement),
+  'settle what is delivered': settling((id) => ({ id, claimToken: token, to: 'delivered', then: [] })),
+  'settle what is delivered, of several claims': settling((id) => ({
+    id,
+    claimToken: id,
+    to: 'delivered',
+    then: [],
+  })),
+  'settle what is delivered, with messages and notes': settling((id) => ({
+    id,
+    claimToken: token,
+    to: 'delivered',
+    then: [{ kind: 'job', name: 'n', queue: 'q', payload: {} }],
+    notes: [{ type: 'accepted' }],
+  })),
   'store in the inbox': {
     sql: storeEmailSql,
     values: ([id]) => [id, 'a@b.test', ['c@b.test'], 's', null, 't', Buffer.from('s')],
@@ -201,44 +223,12 @@ export const statements: Record<string, Statement> = {
     values: (ids) => [arrayText(ids), arrayText(ids.map(() => token)), 15_000],
     uses: ['outbox_messages_pkey'],
   },
-  'take due': {
-    sql: takeDueSql,
-    values: () => [['jobs'], [100], 500, ['q1'], [0]],
-    uses: ['outbox_waiting', 'outbox_messages_pkey'],
-  },
-  look: { sql: lookSql, values: () => [10_000], uses: ['outbox_waiting', 'outbox_in_flight'] },
-  'due lanes': { sql: dueLanesSql, values: () => [6_000], uses: ['outbox_waiting'] },
-  'claim of a lane': {
-    sql: claimLaneSql,
-    values: () => [500, 'q1', 0, 15_000, 'w', 1_700_000_000, 25],
-    uses: ['outbox_waiting'],
-  },
-  'claim on the shortcut': {
-    sql: claimNextSql, // a function: test/postgres/shortcut.test.ts looks at what it touches
-    values: () => [['q1', 'q2'], 25, 0, 15_000, 'w'],
-    uses: [],
-  },
-  'claim from a lane on the shortcut': {
-    sql: claimHintedSql,
-    values: () => [25, 'q1', 0, 15_000, 'w', 25],
-    uses: ['outbox_waiting'],
-  },
-  'relay of a lane': {
-    sql: relayLaneSql,
-    values: () => [500, 'q1', 0, true],
-    uses: ['outbox_waiting'],
-  },
-  'give back': {
-    sql: giveBackSql,
-    values: (ids) => [ids, 'jobs'],
-    uses: ['outbox_messages_pkey'],
-  },
+  look: { sql: lookSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'expire leases': { sql: expireSql, values: () => [500], uses: ['outbox_in_flight'] },
-  'kill exhausted': { sql: exhaustSql, values: () => [500], uses: ['outbox_in_flight'] },
-  'find stuck': { sql: stuckSql, values: () => [500], uses: ['outbox_in_flight'] },
+  'kill exhausted': { sql: exhaustSql, values: () => [500], uses: ['outbox_suspects'] },
+  'find stuck': { sql: stuckSql, values: () => [500], uses: ['outbox_in_flight', 'outbox_suspects'] },
   'end unfit': { sql: endUnfitIdsSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
-  'find suspects': { sql: suspectsSql, values: () => [10_000, 1_000], uses: ['outbox_in_flight'] },
-  unrelay: { sql: unrelaySql, values: (ids) => [ids, 10_000], uses: ['outbox_messages_pkey'] },
+  restamp: { sql: restampSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
   'prune settled': {
     sql: pruneSettledSql,
     values: () => [7 * 86_400_000, 30 * 86_400_000, 1_000],
@@ -258,7 +248,6 @@ export const statements: Record<string, Statement> = {
   'kept answer': { sql: keptAnswerSql, values: () => ['s', 'k'], uses: [] },
   'keep answer': { sql: keepAnswerSql, values: () => ['s', 'k', '1'], uses: [] },
   'prune answers': { sql: pruneAnswersSql, values: () => [1, 1, 1_000], uses: [] },
-  'fold ledger': { sql: foldLedgerSql, values: () => [100_000], uses: [] },
   'cron: stage': { sql: stageSql, values: () => ['hash', '[]'], uses: [] },
   'cron: report': { sql: reportSql, values: () => ['process', 'hash', true, 30_000], uses: [] },
   'cron: schedule jobs': {
@@ -301,7 +290,7 @@ export const statements: Record<string, Statement> = {
   'cron: prune runs': { sql: pruneRunsSql, values: () => [30 * 86_400_000, 500], uses: ['cron_runs_pkey'] },
   'known queues': { sql: knownQueuesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'scrape: counters': { sql: countersSql, values: () => [], uses: [] },
-  'prune: how attempts ended, folded': { sql: foldEndsSql, values: () => [100], uses: ['outbox_ends_pkey'] },
+  'fold audit counters': { sql: foldAuditSql, values: () => [100], uses: ['outbox_audit_pkey'] },
   'scrape: processes that stand still': { sql: standstillGaugesSql, values: () => [], uses: [] },
   'health: processes that stand still': { sql: standstillsSql, values: () => [], uses: [] },
   'scrape: gauges': { sql: gaugesSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
@@ -323,12 +312,6 @@ export const statements: Record<string, Statement> = {
   blame: { sql: blameSql, values: ([id]) => ['jobs', id, true], uses: [] },
   'is own fault': { sql: isOwnFaultSql, values: ([id]) => ['jobs', id], uses: [] },
   hold: { sql: holdSql, values: () => ['jobs', 1_000, 'a reason'], uses: [] },
-  'probes due': { sql: probesDueSql, values: () => [], uses: [] },
-  'start probes': {
-    sql: startProbesSql,
-    values: () => [],
-    uses: ['outbox_waiting', 'outbox_messages_pkey'],
-  },
   'probe failed': { sql: probeFailedSql, values: ([id]) => ['jobs', id, 'a reason', true], uses: [] },
   'probe given back': { sql: probeGivenBackSql, values: ([id]) => ['jobs', id], uses: [] },
   reopen: { sql: reopenSql, values: ([id]) => ['jobs', id], uses: [] },

@@ -7,7 +7,7 @@ import { openDatabase } from '../../db/pool.ts';
 import { loadApp } from '../../define/load.ts';
 import { drainOutbox, type DrainReport } from '../../drain/drain.ts';
 import { configuredDrain } from '../../fleet/drain.ts';
-import { startProbes } from '../../outbox/park.ts';
+import { claimProbes } from '../../outbox/batch.ts';
 import { createMetrics } from '../../metrics/catalogue.ts';
 import { createEvents } from '../../metrics/events.ts';
 import { createFleetFigures } from '../../metrics/fleet.ts';
@@ -36,7 +36,7 @@ async function drain(options: Options): Promise<void> {
   const batchSize = batchSizeOf(options.batchSize);
   const report = await withDatabase((session) => drainSession(session, batchSize, options));
   print(report, options, ({ claimed, delivered, retried, dead, released }) => [
-    `${claimed} claimed: ${delivered} delivered, ${retried} will be retried, ${dead} dead, ${released} given back`,
+    `${claimed} claimed: ${delivered} delivered, ${retried} will be retried, ${dead} dead, ${released} released`,
   ]);
 }
 
@@ -70,7 +70,12 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
     return await during(app, log, () =>
       drainOutbox(
         { ...draining.options, batchSize, untilEmpty: options.untilEmpty, signal },
-        { events, gatekeeper, startProbes: () => startProbes(db), ...(!options.json && { batched }) },
+        {
+          events,
+          gatekeeper,
+          claimProbes: () => claimProbes(db, draining.queues, { leaseMs: config.leaseMs, workerId }),
+          ...(!options.json && { batched }),
+        },
       ),
     );
   } finally {
@@ -83,7 +88,7 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
   }
 }
 
-/** Ctrl-C and SIGTERM give back what runs. */
+/** Ctrl-C and SIGTERM release what runs. */
 function interrupted(): { readonly signal: AbortSignal; stop(): void } {
   const controller = new AbortController();
   const abort = (): void => controller.abort();

@@ -1,15 +1,18 @@
+// The claim of a worker, on a connection of a pool and in the session that hears NOTIFY. Real: Postgres. Doubled: nothing.
+
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Executor } from '../../src/db/executor.ts';
-import { sessionOn, type Session } from '../../src/db/session.ts';
-import type { FromLane, Lane } from '../../src/outbox/lane.ts';
-import { claimHinted, claimNext, type HintedClaim } from '../../src/outbox/hinted.ts';
+import { openSession, type Session } from '../../src/db/session.ts';
+import type { Claimed } from '../../src/outbox/claimed.ts';
+import { findDue } from '../../src/outbox/due.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
 import { park } from '../../src/outbox/park.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
 import { pauseSql, resumeSql } from '../../src/outbox/queues.ts';
 import { verifyOutbox } from '../../src/outbox/verify.ts';
+import type { Place } from '../../src/outbox/waiting.ts';
+import { claimAt } from '../../src/worker/claim.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -26,74 +29,76 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await database.db.executeSql(
-    'truncate waybill.outbox_messages, waybill.outbox_ledger, waybill.queues cascade',
+    'truncate waybill.outbox_messages, waybill.outbox_audit, waybill.queues cascade',
   );
 });
 
-const lowest = -2_147_483_648;
 const jobs = (queue: string, n = 1, over: Partial<NewMessage> = {}): NewMessage[] =>
   Array.from({ length: n }, () => ({ kind: 'job', name: 'noop', queue, payload: { a: [1] }, ...over }));
 
 const record = async (messages: readonly NewMessage[]): Promise<string[]> =>
   (await outbox.enqueue(messages)).map(({ id }) => id);
 
-type Claim = (
-  queues: readonly string[],
-  limit?: number,
-  above?: number,
-  workerId?: string,
-) => Promise<readonly FromLane[]>;
+type Claim = (queues: readonly string[], limit?: number, workerId?: string) => Promise<readonly Claimed[]>;
 
-const byFunction: Claim = (queues, limit = 100, above = lowest, workerId = 'w') =>
-  claimNext(database.db, queues, above, { limit, leaseMs: 60_000, workerId });
+type Ask = { readonly limit: number; readonly leaseMs: number; readonly workerId: string };
 
-/** Claims as a worker does where it heard a nudge (src/worker/shortcut.ts). */
-async function planningSession({ db }: TestDatabase): Promise<Session> {
-  const client = await db.connect();
-  clients.push(client);
-  const session = sessionOn(client);
-  await session.keepPlans();
-  expect(session.keepsPlans()).toBe(true);
-  return session;
-}
-
-function claimIn(session: Session, lane: Lane, claim: HintedClaim): Promise<readonly FromLane[]> {
+function claimIn(
+  session: Session | undefined,
+  place: Place,
+  { limit, ...lease }: Ask,
+): Promise<readonly Claimed[]> {
+  const { db } = database;
   return new Promise((resolve, reject) =>
-    claimHinted(session, lane, claim, (error, taken) => (error ? reject(error) : resolve(taken))),
+    claimAt({ ...place, limit, begins: limit }, { db, ...lease }, session, (error, { claimed }) =>
+      error ? reject(error) : resolve(claimed),
+    ),
   );
 }
 
-/** From one lane after another, as if a nudge had named each. */
-function inSessions(): Claim {
-  const sessions = new Map<string, Promise<Session>>();
-  return async (queues, limit = 100, above = lowest, workerId = 'w') => {
-    if (!sessions.has(workerId)) sessions.set(workerId, planningSession(database));
-    const session = await sessions.get(workerId)!;
-    const { rows: lanes } = await database.db.executeSql<Lane>(
-      `select distinct queue, priority from waybill.outbox_messages where queue = any($1) and priority > $2 order by priority desc`,
-      [queues, above],
-    );
-    const taken: FromLane[] = [];
-    for (const lane of lanes)
+/** At one place after another, as if a NOTIFY had named each. */
+function claiming(sessionOf: (workerId: string) => Promise<Session | undefined>): Claim {
+  return async (queues, limit = 100, workerId = 'w') => {
+    const session = await sessionOf(workerId);
+    const places = (await findDue(database.db, queues)).filter(({ suspects, probe }) => !suspects && !probe);
+    const taken: Claimed[] = [];
+    for (const place of places.toSorted((a, b) => b.priority - a.priority))
       taken.push(
-        ...(await claimIn(session, lane, { limit: limit - taken.length, leaseMs: 60_000, workerId })),
+        ...(await claimIn(session, place, { limit: limit - taken.length, leaseMs: 60_000, workerId })),
       );
     return taken;
   };
 }
 
-const idsOf = (taken: readonly FromLane[]): string[] => taken.map(({ message }) => message.id).toSorted();
+/** Where a worker hears NOTIFY (src/db/listen.ts). */
+async function planningSession({ db }: TestDatabase): Promise<Session> {
+  const client = await db.connect();
+  clients.push(client);
+  const session = await openSession(client);
+  expect(session.keepsPlans).toBe(true);
+  return session;
+}
+
+function inSessions(): Claim {
+  const sessions = new Map<string, Promise<Session>>();
+  return claiming((workerId) => {
+    if (!sessions.has(workerId)) sessions.set(workerId, planningSession(database));
+    return sessions.get(workerId)!;
+  });
+}
+
+const idsOf = (taken: readonly Claimed[]): string[] => taken.map(({ message }) => message.id).toSorted();
 
 async function rowsOf(queue: string) {
-  const sql = `select status, attempts, relayed_at is not null as relayed, counted, claimed_by from waybill.outbox_messages where queue = $1`;
+  const sql = `select status, attempts, relayed_at is not null as relayed, ends, claimed_by from waybill.outbox_messages where queue = $1`;
   return (await database.db.executeSql(sql, [queue])).rows;
 }
 
 describe.each([
-  ['by the function', byFunction],
-  ['from lanes that nudges named', inSessions()],
-])('a claim on the shortcut, %s', (_, claim) => {
-  it('C, E: is a claim like any other, and the stamp of the relay', async () => {
+  ['on a connection of a pool', claiming(async () => undefined)],
+  ['in the session that hears NOTIFY', inSessions()],
+])('a claim, %s', (_, claim) => {
+  it('C, E: gives the right to settle, and takes the message out of what waits', async () => {
     const [id] = await record(jobs('plain', 1, { deliveryKey: 'k1', requestId: 'r1', priority: 7 }));
     const [taken] = await claim(['plain']);
     expect(taken!.message).toMatchObject({
@@ -112,7 +117,7 @@ describe.each([
     });
     expect(taken!.lag).toBeGreaterThanOrEqual(0);
     expect(await rowsOf('plain')).toEqual([
-      { status: 'sending', attempts: 1, relayed: true, counted: true, claimed_by: 'w' },
+      { status: 'sending', attempts: 1, relayed: true, ends: 0, claimed_by: 'w' },
     ]);
     expect(await outbox.markDelivered(id!, '00000000-0000-4000-8000-000000000000')).toBe(false);
     expect(await outbox.markDelivered(id!, taken!.message.claimToken)).toBe(true);
@@ -123,25 +128,25 @@ describe.each([
     const ids = await record(jobs('raced', 600));
     const seen: string[] = [];
     const worker = async (workerId: string): Promise<void> => {
-      while (seen.length < ids.length) seen.push(...idsOf(await claim(['raced'], 7, lowest, workerId)));
+      while (seen.length < ids.length) seen.push(...idsOf(await claim(['raced'], 7, workerId)));
     };
     await Promise.all(['a', 'b', 'c', 'd'].map(worker));
     expect(seen.toSorted()).toEqual(ids.toSorted());
     expect((await verifyOutbox(database.db)).findings).toEqual([]);
   });
 
-  it('F: leaves what has an attempt behind it to the relay, untouched', async () => {
+  it('takes what failed before like everything else, in the order in which it is due', async () => {
     const ids = await record(jobs('tried', 5));
     const tried = ids.slice(1, 3);
     const held = await outbox.claimBatch({ ids: tried, limit: 2, leaseMs: 60_000, workerId: 'w' });
     for (const { id, claimToken } of held) await outbox.markFailed(id, claimToken, 'no luck');
-    expect(idsOf(await claim(['tried']))).toEqual(ids.filter((id) => !tried.includes(id)).toSorted());
-    expect((await rowsOf('tried')).filter((row) => row['status'] === 'failed')).toEqual(
-      tried.map(() => ({ status: 'failed', attempts: 1, relayed: false, counted: true, claimed_by: null })),
-    );
+    expect(idsOf(await claim(['tried'], 3))).toEqual(ids.filter((id) => !tried.includes(id)).toSorted());
+    const again = await claim(['tried']);
+    expect(idsOf(again)).toEqual(tried.toSorted());
+    expect(again.map(({ message }) => message.attempt)).toEqual([2, 2]);
   });
 
-  it('what was given back unharmed may be taken again', async () => {
+  it('what was released may be claimed again', async () => {
     const [id] = await record(jobs('returned'));
     const [first] = await claim(['returned']);
     await outbox.settle([
@@ -185,11 +190,10 @@ describe.each([
     expect(await rowsOf('theirs')).toEqual(Array(5).fill(expect.objectContaining({ status: 'pending' })));
   });
 
-  it('takes higher priorities first, and on demand only those above one', async () => {
+  it('takes higher priorities first', async () => {
     const [low] = await record(jobs('ranked', 1, { priority: -5 }));
     const [normal, urgent] = await record([...jobs('ranked'), ...jobs('ranked', 1, { priority: 100 })]);
-    expect(idsOf(await claim(['ranked'], 10, 100))).toEqual([]);
-    expect(idsOf(await claim(['ranked'], 10, 0))).toEqual([urgent]);
+    expect(idsOf(await claim(['ranked'], 1))).toEqual([urgent]);
     expect(idsOf(await claim(['ranked'], 1))).toEqual([normal]);
     expect(idsOf(await claim(['ranked'], 1))).toEqual([low]);
   });
@@ -208,23 +212,13 @@ describe.each([
 
 describe('a plan that a session made while the table was empty', () => {
   const ask = { limit: 10, leaseMs: 60_000, workerId: 'w' };
-  it.each([
-    [
-      'of the function',
-      async (other: TestDatabase) => other.db,
-      (on: Executor) => claimNext(on, ['jobs'], lowest, ask),
-    ],
-    [
-      'of a lane',
-      planningSession,
-      (on: Executor) => claimIn(on as Session, { queue: 'jobs', priority: 2 }, ask),
-    ],
-  ])('I: serves a large one, %s: no row but the ones taken is looked at', async (_, sessionOf, claim) => {
+  it('I: serves a large one: no row but the ones taken is looked at', async () => {
     const other = await testDatabase({ max: 1 });
     try {
-      const db = await sessionOf(other);
+      const db = await planningSession(other);
+      const claim = () => claimIn(db, { queue: 'jobs', priority: 2 }, ask);
       await db.executeSql('alter table waybill.outbox_messages set (autovacuum_enabled = off)');
-      for (let i = 0; i < 10; i++) await claim(db);
+      for (let i = 0; i < 10; i++) await claim();
       await db.executeSql(
         `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority)
            select gen_random_uuid(), 'job', 'noop', 'jobs', '{}', 5, i % 3 from generate_series(1, 30000) i`,
@@ -237,7 +231,7 @@ describe('a plan that a session made while the table was empty', () => {
         return (await db.executeSql<{ n: number }>(sql)).rows[0]!.n;
       };
       const before = await blocks();
-      for (let i = 0; i < 20; i++) expect(await claim(db)).toHaveLength(10);
+      for (let i = 0; i < 20; i++) expect(await claim()).toHaveLength(10);
       expect((await blocks()) - before).toBe(0);
     } finally {
       for (const client of clients.splice(0)) await client.end();

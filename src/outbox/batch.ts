@@ -1,0 +1,60 @@
+// `claimBatch`: a batch over several queues, for drains and programs of their own. Higher priorities come first; places of the same priority share
+// what is left, so that one queue's backlog does not keep the others from their turn.
+
+import type { Executor } from '../db/executor.ts';
+import { claimProbe, claimSome, claimSuspect, type Lease } from './claim.ts';
+import { findDue, type DuePlace } from './due.ts';
+import type { ClaimedMessage } from './message.ts';
+import type { ClaimRequest } from './port.ts';
+
+export async function claimBatch(db: Executor, request: ClaimRequest): Promise<ClaimedMessage[]> {
+  const found = (await findDue(db, request.queues)).filter(({ probe }) => !probe);
+  const taken: ClaimedMessage[] = [];
+  if (request.suspects !== true) {
+    const waiting = found.filter(({ suspects }) => !suspects).toSorted((a, b) => b.priority - a.priority);
+    for (const places of Map.groupBy(waiting, ({ priority }) => priority).values())
+      await claimAt(db, places, request, taken);
+  }
+  if (request.suspects !== false)
+    for (const { queue, suspects } of found) {
+      if (!suspects || taken.length >= request.limit) continue;
+      for (const { message } of await claimSuspect(db, queue, request, request)) taken.push(message);
+    }
+  return taken;
+}
+
+/** Each place gets an equal share; what some do not need, the others get in the next round. */
+async function claimAt(
+  db: Executor,
+  places: readonly DuePlace[],
+  request: ClaimRequest,
+  taken: ClaimedMessage[],
+): Promise<void> {
+  let open = places;
+  while (open.length > 0 && taken.length < request.limit) {
+    const left = request.limit - taken.length;
+    const share = request.ids ? left : Math.ceil(left / open.length);
+    const full: DuePlace[] = [];
+    for (const place of open) {
+      const limit = Math.min(share, request.limit - taken.length);
+      if (limit <= 0) break;
+      const begins = request.begins === undefined ? undefined : Math.max(0, request.begins - taken.length);
+      const got = await claimSome(db, { ...place, ...request, limit, begins }, request);
+      for (const { message } of got) taken.push(message);
+      if (got.length === limit) full.push(place);
+    }
+    open = full;
+  }
+}
+
+/** The probes of parked queues whose time has come, one of each. Whoever claims them tells the queue what they met (src/worker/gatekeeper.ts). */
+export async function claimProbes(
+  db: Executor,
+  queues: readonly string[],
+  lease: Lease,
+): Promise<ClaimedMessage[]> {
+  const taken: ClaimedMessage[] = [];
+  for (const { queue, probe, suspects } of await findDue(db, queues))
+    if (probe && !suspects) for (const { message } of await claimProbe(db, queue, lease)) taken.push(message);
+  return taken;
+}

@@ -1,0 +1,153 @@
+// The step *sweep*: leases that ran out, and rows that were edited by hand. Each statement selects by state.
+
+import type { Executor } from '../db/executor.ts';
+import { numberOf, textOf, textOrNull } from '../db/values.ts';
+import { bitsSql, isMarkedSql } from './begun.ts';
+import type { Expired } from './port.ts';
+import { endMessages, guard, transitions, updateMessages } from './transitions.ts';
+import { inFlight, suspect } from './waiting.ts';
+
+/** Ran out; or none that ever will: a row edited by hand. */
+const lapsed = `(claimed_until < now() or claimed_until is null or claimed_until = 'infinity')`;
+
+/** Claimed by nobody, and not in the waiting index: nothing else would ever look at such a row again. */
+const stuckAs = (m: string): string => `${inFlight(m)} and not ${guard('expire', `${m}status`)}`;
+const stuck = stuckAs('');
+
+/** It waits, and no claim takes it: its state is none that can be claimed, or its queue is none that a worker can have. */
+const isUnclaimable = `(not ${guard('claim')} or queue !~ '^[A-Za-z0-9._-]{1,100}$')`;
+const unclaimable = `${suspect()} and ${isUnclaimable}`;
+
+/** A message waits with no attempt left: its limit was lowered, or it was edited. */
+const spent = `${suspect()} and attempts >= max_attempts`;
+
+const columns = `id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
+    request_id as request, traceparent, last_error as error, dead_cause as cause`;
+
+const returned =
+  'm.name, m.status, m.attempts, m.max_attempts, m.delivery_key, m.request_id, m.traceparent, m.last_error, m.dead_cause';
+
+function endedOf(row: Record<string, unknown>): Expired {
+  return {
+    id: textOf(row['id']),
+    kind: textOf(row['kind']) as Expired['kind'],
+    name: textOf(row['name']),
+    queue: textOf(row['queue']),
+    status: textOf(row['status']) as Expired['status'],
+    attempts: numberOf(row['attempts']),
+    maxAttempts: numberOf(row['most']),
+    deliveryKey: textOrNull(row['key']),
+    requestId: textOrNull(row['request']),
+    traceparent: textOrNull(row['traceparent']),
+    error: textOf(row['error']),
+    cause: textOrNull(row['cause']) as Expired['cause'],
+  };
+}
+
+/**
+ * Workers with which several messages that may have begun were lost, a moment ago or now: then nobody knows which of them ended it. Looked up
+ * once for all, and only if the answer decides something.
+ */
+const company = `
+  unsure as (
+    select claimed_by from weighed where attempts >= max_attempts and not unbegun and prefetched is not null and expirations = 0),
+  marked as (
+    select id from waybill.outbox_begun b, unnest(b.ids) as id where b.worker = any(array(select claimed_by from unsure))),
+  company as (
+    select o.claimed_by as worker from waybill.outbox_messages o
+     where exists (select from unsure) and ${inFlight('o.')} and o.claimed_by = any(array(select claimed_by from unsure))
+       and case when o.prefetched then ${bitsSql('o')} = any(array(select id from marked)) else true end
+     group by o.claimed_by having count(*) > 1
+    union all
+    select a.worker from waybill.outbox_attempts a
+     where exists (select from unsure) and a.worker = any(array(select claimed_by from unsure))
+       and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes'))`;
+
+/**
+ * Leases that ran out (invariants B and E). What was prefetched and had not begun gets its attempt back; what had begun has used it. No attempt
+ * left is the end, but not for a message that had company and no expiry before: it runs once more, alone (src/outbox/waiting.ts).
+ */
+export const expireSql = `
+  with lapsed as (
+    select id, attempts, max_attempts, expirations, claimed_at, claimed_by, prefetched from waybill.outbox_messages
+     where ${inFlight()} and ${guard('expire')} and ${lapsed}
+     limit $1 for update skip locked),
+  weighed as (
+    select l.*, case when l.prefetched then not ${isMarkedSql('l')} else false end as unbegun from lapsed l),${company},
+  judged as (
+    select w.*, case when w.attempts < w.max_attempts or w.unbegun then false
+                when w.prefetched is null or w.expirations > 0 then true
+                else not coalesce(w.claimed_by = any(array(select worker from company)), false) end as last
+      from weighed w),
+  ${endMessages(
+    transitions.expire.set({
+      last: 'j.last',
+      attempts: 'case when j.unbegun then m.attempts - 1 else least(m.attempts, m.max_attempts - 1) end',
+      // Twice at least where one attempt is left: a suspect (src/outbox/waiting.ts).
+      expirations: `greatest((m.expirations + 1), case when (m.attempts + case when j.unbegun then 0 else 1 end) >= m.max_attempts then 2 end)`,
+      error: `'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
+        || ': the worker ' || coalesce(j.claimed_by, 'that the row does not name') || ' died or stood still'`,
+    }),
+    'from judged j where m.id = j.id',
+    `'expired'`,
+    returned,
+  )},
+  tried as (
+    insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
+    select e.id, j.attempts, coalesce(j.claimed_at, now()), coalesce(j.claimed_by, ''), case when j.unbegun then 'released' else 'expired' end, e.last_error
+      from ended e join judged j on j.id = e.id)
+  select ${columns} from ended`;
+
+export async function expireLeases(db: Executor, limit: number): Promise<Expired[]> {
+  return (await db.executeSql(expireSql, [limit])).rows.map(endedOf);
+}
+
+/** Rows edited by hand: no attempt is left, yet they wait. */
+export const exhaustSql = `
+  with spent as (
+    select id from waybill.outbox_messages
+     where ${spent} and ${guard('exhaust')} limit $1 for update skip locked),
+  ${endMessages(
+    transitions.exhaust.set({ error: `'attempts_exhausted: the row waited with no attempt left'` }),
+    'where m.id = any(array(select id from spent))',
+    `'exhausted'`,
+    returned,
+  )}
+  select ${columns} from ended`;
+
+export async function killExhausted(db: Executor, limit: number): Promise<Expired[]> {
+  return (await db.executeSql(exhaustSql, [limit])).rows.map(endedOf);
+}
+
+/** Rows edited by hand that no claim and no expiry would ever touch. */
+export const stuckSql = `
+  (select id, status from waybill.outbox_messages where ${stuck} limit $1)
+  union all
+  (select id, status from waybill.outbox_messages where ${unclaimable} limit $1)`;
+
+export type Stuck = { readonly id: string; readonly status: string };
+
+export async function findStuck(db: Executor, limit: number): Promise<Stuck[]> {
+  return (await db.executeSql<Stuck>(stuckSql, [limit])).rows;
+}
+
+/** Ids: what is being sent, for the expiry; what can be claimed, for claims. */
+export const restampSql = `
+  ${updateMessages({ relayed_at: `case when ${guard('expire', 'm.status')} then now() end` })}
+   where m.id in (select o.id from waybill.outbox_messages o
+                   where o.id = any($1::uuid[]) and (${stuckAs('o.')} or ${guard('expire', 'o.status')} and ${suspect('o.')})
+                     and (${guard('claim', 'o.status')} or ${guard('expire', 'o.status')}) for update skip locked)
+  returning m.id`;
+
+/** They wait again, or are taken for claimed by nobody. @returns how many */
+export async function restamp(db: Executor, ids: readonly string[]): Promise<number> {
+  return (await db.executeSql(restampSql, [ids])).rows.length;
+}
+
+/** An expression: whether there is anything for the sweep to do. Not `exists`, for which Postgres may read the table. */
+export const hasLapsed = `
+  coalesce(
+    (select true from waybill.outbox_messages
+      where ${inFlight()} and (not ${guard('expire')} or ${lapsed}) order by relayed_at limit 1),
+    (select true from waybill.outbox_messages
+      where ${suspect()} and (attempts >= max_attempts or ${isUnclaimable}) order by queue, available_at limit 1), false)`;
