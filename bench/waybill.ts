@@ -12,7 +12,7 @@ import { createRegistry } from '../src/define/registry.ts';
 import { createOutboxJobDispatcher, createPostgresOutbox } from '../src/index.ts';
 import { createNudge } from '../src/outbox/nudge.ts';
 import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
-import { inFlight, waiting } from '../src/outbox/waiting.ts';
+import { inFlight, waits } from '../src/outbox/waiting.ts';
 import app, { noop, now, placeOrder, tellAction } from './app.ts';
 import { startChild, type Child } from './child.ts';
 import { rowsOf, steps, type Contender, type Step, type Work } from './contender.ts';
@@ -31,7 +31,7 @@ const patienceMs = 300_000;
 
 const openSql = `
   select from (
-    (select from waybill.outbox_messages where ${waiting()} and available_at <= now() order by queue, priority, available_at limit 1)
+    (select from waybill.outbox_messages where ${waits()} and available_at <= now() order by queue, priority, available_at limit 1)
     union all
     (select from waybill.outbox_messages where ${inFlight()} order by relayed_at limit 1)) left_over`;
 
@@ -132,7 +132,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
     },
     async drain(messages, all) {
       // The message after which the drain has its number: one row to look at, while the whole is at work.
-      const sql = `select id from waybill.outbox_messages where ${waiting()} and queue = $2
+      const sql = `select id from waybill.outbox_messages where ${waits()} and queue = $2
         and priority = 0 and available_at <= now() order by available_at offset $1 limit 1`;
       const place = all ? messages - 1 : messages;
       const [last] = (await db.executeSql<{ id: string }>(sql, [place, queue])).rows;

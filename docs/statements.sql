@@ -31,7 +31,7 @@ on conflict (worker, part) do update set ids = excluded.ids, at = now();
 -- claim
 with due as (
   select ctid, attempts, max_attempts from waybill.outbox_messages
-   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
+   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
      and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
    order by available_at limit $1 for update skip locked),
 chosen as (
@@ -40,16 +40,15 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
-          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
-          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+returning m.id, m.kind, m.name, m.payload::text as payload, m.attempts, m.max_attempts as most, m.claim_token as token,
+          m.delivery_key as key, m.request_id as request, m.traceparent, date_part('epoch', m.created_at) as created, m.prefetched,
+          case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag;
 
 -- claim of some
 with due as (
   select ctid, attempts, max_attempts from waybill.outbox_messages
-   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
-     and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now())) and case when ($8::text is null or kind = any($8::text::text[])) and ($9::text is null or id = any($9::text::uuid[])) then true end
+   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and ($8::text is null or kind = any($8::text::text[])) and ($9::text is null or id = any($9::text::uuid[])) then true end and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
+     and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
    order by available_at limit $1 for update skip locked),
 chosen as (
   select ctid, begins from (
@@ -57,31 +56,29 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
-          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
-          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+returning m.id, m.kind, m.name, m.payload::text as payload, m.attempts, m.max_attempts as most, m.claim_token as token,
+          m.delivery_key as key, m.request_id as request, m.traceparent, date_part('epoch', m.created_at) as created, m.prefetched,
+          case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag;
 
 -- claim a suspect
 with chosen as (
   select ctid, id, queue from waybill.outbox_messages
-   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and available_at <= now() and queue = $1 and attempts < max_attempts and status = any ('{pending,failed}') and not exists (select from waybill.queues where name = $1 and (paused_at is not null or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
+   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = $1 and not exists (select from waybill.queues where name = $1 and (paused_at is not null or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
-          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
-          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+returning m.id, m.kind, m.name, m.payload::text as payload, m.attempts, m.max_attempts as most, m.claim_token as token,
+          m.delivery_key as key, m.request_id as request, m.traceparent, date_part('epoch', m.created_at) as created, m.prefetched,
+          case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.priority;
 
 -- claim a probe
 with recursive
 place as (
-  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = $1 order by priority desc limit 1)
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = $1 order by priority desc limit 1)
   union all
   select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and w.queue = place.queue and w.priority < place.priority
+     where w.relayed_at is null and w.cancelled_at is null and w.queue = place.queue and w.priority < place.priority
      order by w.priority desc limit 1) next),
 ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
 and not exists (select from waybill.outbox_messages p
@@ -90,14 +87,14 @@ other as (
   select w.ctid, w.id, w.queue
     from ready join place on place.queue = ready.name cross join lateral (
       select ctid, id, queue from waybill.outbox_messages
-       where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now() and id <> all(ready.probed)
+       where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and queue = place.queue and priority = place.priority and available_at <= now()
        order by available_at limit 1 for update skip locked) w
    order by place.priority desc limit 1),
 again as (select * from (
   select w.ctid, w.id, w.queue
     from ready join place on place.queue = ready.name cross join lateral (
       select ctid, id, queue from waybill.outbox_messages
-       where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now()
+       where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and queue = place.queue and priority = place.priority and available_at <= now()
        order by available_at limit 1 for update skip locked) w
    order by place.priority desc limit 1) a where not exists (select from other)),
 chosen as (select ctid, id, queue from other union all select ctid, id, queue from again),
@@ -105,54 +102,52 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
-          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
-          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+returning m.id, m.kind, m.name, m.payload::text as payload, m.attempts, m.max_attempts as most, m.claim_token as token,
+          m.delivery_key as key, m.request_id as request, m.traceparent, date_part('epoch', m.created_at) as created, m.prefetched,
+          case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.priority;
 
 -- claim a suspect as the probe
 with recursive
 place as (
-  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = $1 order by priority desc limit 1)
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = $1 order by priority desc limit 1)
   union all
   select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and w.queue = place.queue and w.priority < place.priority
+     where w.relayed_at is null and w.cancelled_at is null and w.queue = place.queue and w.priority < place.priority
      order by w.priority desc limit 1) next),
 ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
 and not exists (select from waybill.outbox_messages p
                  where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now())) for update skip locked),
 chosen as (select s.* from ready cross join lateral (
   select ctid, id, queue from waybill.outbox_messages
-   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and available_at <= now() and queue = ready.name and attempts < max_attempts and status = any ('{pending,failed}')
+   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = ready.name
    order by available_at limit 1 for update skip locked) s),
 entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
-          m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-          m.traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, date_part('epoch', m.available_at)::text as due,
-          date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag;
+returning m.id, m.kind, m.name, m.payload::text as payload, m.attempts, m.max_attempts as most, m.claim_token as token,
+          m.delivery_key as key, m.request_id as request, m.traceparent, date_part('epoch', m.created_at) as created, m.prefetched,
+          case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.priority;
 
 -- due
 with recursive
 place as (
-  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
   union all
   select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next),
 ready as materialized (
   select queue, priority from place
    where ($1::text is null or queue = any($1::text::text[])) and 
 (select true from waybill.outbox_messages
-  where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now()
+  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and queue = place.queue and priority = place.priority and available_at <= now()
   order by available_at desc limit 1) is not null),
 apart as materialized (
   select distinct queue from waybill.outbox_messages
-   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and attempts < max_attempts and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
+   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
 select queue, priority::text as priority, 'f' as suspects, 'f' as probe from ready where queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
 union all
 select queue, '0', 't', 'f' from apart where queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
@@ -166,17 +161,17 @@ and not exists (select from waybill.outbox_messages p
 -- count what is due
 with recursive
 place as (
-  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
   union all
   select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next)
 select place.queue, place.priority, n.due
   from place cross join lateral (
     select count(*)::int as due from (
       select from waybill.outbox_messages p
-       where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and p.relayed_at is null and p.delivered_at is null and p.dead_at is null and p.cancelled_at is null and p.status = any ('{pending,failed}') and p.attempts < p.max_attempts and p.expirations < 2
+       where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and p.relayed_at is null and p.cancelled_at is null
        order by p.available_at desc limit $1) w) n
  where place.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) and n.due > 0;
 
@@ -208,27 +203,27 @@ select id::text as id, status, seconds::text as seconds from ended;
 with ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
-  returning m.id, m.kind, m.queue, m.ends, 'delivered' as status, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+  returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
-select id::text as id, status, seconds::text as seconds from ended;
+select id::text as id, seconds::text as seconds from ended;
 
 -- settle what is delivered, of several claims
 with ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status = any ('{sending}')
-  returning m.id, m.kind, m.queue, m.ends, 'delivered' as status, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+  returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
-select id::text as id, status, seconds::text as seconds from ended;
+select id::text as id, seconds::text as seconds from ended;
 
 -- settle what is delivered, with messages and notes
 with ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
-  returning m.id, m.kind, m.queue, m.ends, 'delivered' as status, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+  returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
@@ -240,7 +235,7 @@ noted as (
   select r.message_id, r.type, r.recipient, r.detail, r.reference
     from jsonb_to_recordset($15::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
   detail pg_catalog.text, reference pg_catalog.text) join ended s on s.id = r.message_id)
-select id::text as id, status, seconds::text as seconds from ended;
+select id::text as id, seconds::text as seconds from ended;
 
 -- store in the inbox
 insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
@@ -373,21 +368,21 @@ returning m.id::text as id;
 -- look
 with recursive
 place as (
-  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
   union all
   select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next)
 select exists (select from place where place.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) and 
 (select true from waybill.outbox_messages
-  where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority and available_at <= now()
+  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and queue = place.queue and priority = place.priority and available_at <= now()
   order by available_at desc limit 1) is not null) as due, 
 coalesce(
   (select true from waybill.outbox_messages
     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{sending}') or (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')) order by relayed_at limit 1),
   (select true from waybill.outbox_messages
-    where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and (attempts >= max_attempts or (not status = any ('{pending,failed}') or queue !~ '^[A-Za-z0-9._-]{1,100}$')) order by queue, available_at limit 1), false) as lapsed;
+    where expirations > 1 and case when relayed_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) then true end order by queue, available_at limit 1), false) as lapsed;
 
 -- expire leases
 with lapsed as (
@@ -433,7 +428,7 @@ select id::text as id, kind, name, queue, status, attempts::text as attempts, ma
 -- kill exhausted
 with spent as (
   select id from waybill.outbox_messages
-   where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and attempts >= max_attempts and status = any ('{pending,failed}') limit $1 for update skip locked),
+   where id = any($1::uuid[]) and relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts >= max_attempts for update skip locked),
 ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, status = 'dead', dead_at = now(), dead_cause = 'exhausted', relayed_at = coalesce(m.relayed_at, now()), last_error = 'attempts_exhausted: the row waited with no attempt left', ends = m.ends + 1
    where m.id = any(array(select id from spent))
@@ -444,10 +439,17 @@ audited as (
 select id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
   request_id as request, traceparent, last_error as error, dead_cause as cause from ended;
 
+-- find odd
+select id, status from (
+ select * from waybill.outbox_messages
+  where relayed_at is null and cancelled_at is null and queue = $1 and priority = $2 and available_at <= now() order by available_at limit 100) w
+where not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) and (select true from waybill.outbox_messages f
+                     where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = $1 order by f.relayed_at desc limit 1) is null;
+
 -- find stuck
 (select id, status from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and not status = any ('{sending}') limit $1)
 union all
-(select id, status from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) and (not status = any ('{pending,failed}') or queue !~ '^[A-Za-z0-9._-]{1,100}$') limit $1);
+(select id, status from waybill.outbox_messages where expirations > 1 and case when relayed_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) then true end order by queue, available_at limit $1);
 
 -- end unfit
 with unfit as (
@@ -467,8 +469,8 @@ select id, kind, name, queue, 'dead' as status, attempts, max_attempts as "maxAt
 -- restamp
 update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = case when m.status = any ('{sending}') then now() end
  where m.id in (select o.id from waybill.outbox_messages o
-                 where o.id = any($1::uuid[]) and (o.relayed_at is not null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and not o.status = any ('{sending}') or o.status = any ('{sending}') and o.relayed_at is null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and not (o.status = any ('{pending,failed}') and o.attempts < o.max_attempts and o.expirations < 2))
-                   and (o.status = any ('{pending,failed}') or o.status = any ('{sending}')) for update skip locked)
+                 where o.id = any($1::uuid[]) and (o.relayed_at is not null and o.delivered_at is null and o.dead_at is null and o.cancelled_at is null and o.status = any ('{pending,failed}') or o.relayed_at is null and o.cancelled_at is null and o.status = any ('{sending}'))
+                   for update skip locked)
 returning m.id;
 
 -- prune settled
@@ -507,19 +509,17 @@ select status, count(*)::int as n from gone group by status;
 -- waiting names
 with recursive
 place as (
-  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
   union all
   select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next),
 seen as (
   (select w.kind, w.name from place cross join lateral (
      select kind, name from waybill.outbox_messages
-      where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 and queue = place.queue and priority = place.priority
+      where relayed_at is null and cancelled_at is null and queue = place.queue and priority = place.priority
       order by available_at limit $1) w)
-  union all
-  (select kind, name from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2) order by available_at limit $1)
   union all
   (select kind, name from waybill.outbox_messages
     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
@@ -721,15 +721,14 @@ returning id;
 -- known queues
 with recursive
 place as (
-  (select queue, priority from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 order by queue desc, priority desc limit 1)
+  (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)
   union all
   select next.queue, next.priority from place cross join lateral (
     select w.queue, w.priority from waybill.outbox_messages w
-     where w.relayed_at is null and w.delivered_at is null and w.dead_at is null and w.cancelled_at is null and w.status = any ('{pending,failed}') and w.attempts < w.max_attempts and w.expirations < 2 and (w.queue, w.priority) < (place.queue, place.priority)
+     where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next), 
 known as (
   select name from waybill.queues union select queue from place
-  union select queue from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2)
   union select queue from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null) select name from known order by name;
 
 -- scrape: counters
@@ -766,7 +765,7 @@ where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - in
 
 -- scrape: gauges
 with live as (
-  select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2 union all select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where relayed_at is null and delivered_at is null and dead_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and expirations < 2)
+  select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where relayed_at is null and cancelled_at is null
   union all
   select kind, name, status, queue, available_at, claimed_at, ends, false from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
@@ -874,7 +873,7 @@ select n.name as queue,
        coalesce(f.ready, 0) + (
          select count(*)::int from (
            select from waybill.outbox_messages m
-            where m.relayed_at is null and m.delivered_at is null and m.dead_at is null and m.cancelled_at is null and m.status = any ('{pending,failed}') and m.attempts < m.max_attempts and m.expirations < 2 and m.queue = n.name and m.available_at <= now()
+            where m.relayed_at is null and m.cancelled_at is null and m.queue = n.name and m.available_at <= now()
             limit 100000) waiting) as backlog,
        coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
        coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,

@@ -25,7 +25,8 @@ export function textOf(value: unknown): string {
 export const textOrNull = (value: unknown): string | null =>
   value === null || value === undefined ? null : textOf(value);
 
-export const numberOf = (value: unknown): number => Number(textOf(value));
+export const numberOf = (value: unknown): number =>
+  typeof value === 'number' ? value : Number(textOf(value));
 
 export const flagOf = (value: unknown): boolean =>
   value === true || /^(t|true|1)$/.test(textOf(value).toLowerCase());

@@ -141,32 +141,29 @@ type Running = {
 async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tally, signal, ports }: Running) {
   const running = new Map<Promise<void>, Claiming>();
   const failed: unknown[] = [];
+  const open = new Set(groups); // there may be more
   const inGroup = (group: Claiming): number =>
     [...running.values()].filter((other) => other === group).length;
 
-  /** @returns how many were claimed */
-  async function claimFrom({ most, ...group }: Claiming, of: Claiming): Promise<number> {
+  async function claimFrom({ most, ...group }: Claiming, of: Claiming): Promise<void> {
     const free = Math.min(width - running.size, batchSize - tally.claimed, most - inGroup(of));
-    if (free <= 0) return 0;
+    if (free <= 0) return;
     const since = clock.now();
     const messages = await ports.outbox.claimBatch({ ...group, limit: free });
     tally.claimed += messages.length;
+    if (messages.length < free) open.delete(of); // what becomes due from now on is for the next batch
     for (const message of messages) {
       const one: Promise<void> = attempt(message, since, ports)
         .catch((error: unknown) => void failed.push(error))
         .finally(() => running.delete(one));
       running.set(one, of);
     }
-    return messages.length;
   }
 
-  while (tally.claimed < batchSize && !signal?.aborted && failed.length === 0) {
-    let claimed = 0;
-    for (const group of groups) claimed += await claimFrom(group, group);
+  while (open.size > 0 && tally.claimed < batchSize && !signal?.aborted && failed.length === 0) {
+    for (const group of open) await claimFrom(group, group);
     if (signal?.aborted) ports.release(); // it aborted while they were being claimed
-    const isFull = groups.some((group) => inGroup(group) >= group.most);
-    if (claimed === 0 && !isFull) break;
-    if (isFull || running.size >= width) await Promise.race(running.keys());
+    if (open.size > 0 && running.size > 0) await Promise.race(running.keys()); // for a slot, or for a place in a group
   }
   await Promise.all(running.keys());
   if (failed.length > 0) throw failed[0];

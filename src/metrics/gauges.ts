@@ -3,7 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { isOpen } from '../outbox/closed.ts';
-import { eachWaiting, inFlight } from '../outbox/waiting.ts';
+import { inFlight, waits } from '../outbox/waiting.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 
@@ -24,7 +24,7 @@ const perQueue = (value: string, from: string): string =>
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
   with live as (
-    ${eachWaiting('kind, name, status, queue, available_at, claimed_at, ends, true as waiting')}
+    select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where ${waits()}
     union all
     select kind, name, status, queue, available_at, claimed_at, ends, false from waybill.outbox_messages
      where ${inFlight()}),

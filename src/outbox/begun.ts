@@ -20,12 +20,12 @@ export type Begun = {
 
 /** @param part tells the workers of one process apart */
 export function createBegun(db: Executor, worker: string, part: string): Begun {
-  const begun = new Set<string>();
+  const begun = new Map<string, number>(); // by id, what it is known by
   return {
     async mark(ids) {
-      for (const id of ids) begun.add(id);
-      const bits = Array.from(begun, (id) => Number.parseInt(id.slice(-8), 16) | 0);
-      await db.executeSql(markBegunSql, [worker, part, `{${bits.join(',')}}`], db.isPlanned);
+      for (const id of ids) begun.set(id, Number.parseInt(id.slice(-8), 16) | 0);
+      const bits = `{${Array.from(begun.values()).join(',')}}`;
+      await db.executeSql(markBegunSql, [worker, part, bits], db.isPlanned);
     },
     ended: (id) => void begun.delete(id),
   };

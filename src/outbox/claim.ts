@@ -8,12 +8,12 @@ import { arrayText } from '../db/values.ts';
 import { claimedColumns, claimedOf, type Claimed, type ClaimedRow } from './claimed.ts';
 import { isOpenAlone, mayProbe } from './closed.ts';
 import type { Kind } from './message.ts';
-import { guard, transitions, updateMessages } from './transitions.ts';
+import { transitions, updateMessages } from './transitions.ts';
 import { placesOf, suspect, waiting, type Place } from './waiting.ts';
 
 // One token for all: to draw one costs a tenth of claiming a message. A row that is locked stays where it is: its place in the table (ctid) is
 // the shortest way to it.
-const claimOf = (begins: string, lease: string, worker: string): string => `
+const claimOf = (begins: string, lease: string, worker: string, more = ''): string => `
   ${updateMessages(
     transitions.claim.set({
       token: '(select gen_random_uuid())',
@@ -23,13 +23,7 @@ const claimOf = (begins: string, lease: string, worker: string): string => `
     }),
   )}
    where m.ctid = any(array(select ctid from chosen))
-  returning ${claimedColumns}`;
-
-/**
- * The planner believes that half of the rows pass a CASE. Of the same conditions apart it multiplies what it knows of each: with statistics in which
- * most rows are settled it expects fewer than the limit, reads all that waits, sorts it, and (at such a cost) compiles the plan.
- */
-const half = (condition: string): string => `case when ${condition} then true end`;
+  returning ${claimedColumns}${more}`;
 
 // The queue is looked up by the parameter and not about the column: of a column with one value the planner believes that nothing passes, and reads
 // and sorts the whole table.
@@ -39,8 +33,8 @@ const among = (kinds: string, ids: string): string =>
 const waitingText = (filter: string): string => `
   with due as (
     select ctid, attempts, max_attempts from waybill.outbox_messages
-     where ${waiting()} and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
-       and queue = $2 and priority = $3 and ${isOpenAlone('$2')}${filter && ` and ${half(filter)}`}
+     where ${waiting('', filter)} and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
+       and queue = $2 and priority = $3 and ${isOpenAlone('$2')}
      order by available_at limit $1 for update skip locked),
   chosen as (
     select ctid, begins from (
@@ -60,19 +54,19 @@ export const claimSomeSql = waitingText(among('$8', '$9'));
 
 const oneSuspect = (queue: string, filter = ''): string => `
     select ctid, id, queue from waybill.outbox_messages
-     where ${suspect()} and available_at <= now() and queue = ${queue} and attempts < max_attempts and ${guard('claim')}${filter}
+     where ${suspect()} and available_at <= now() and queue = ${queue}${filter}
      order by available_at limit 1 for update skip locked`;
 
 /** One suspect of an open queue: queue, lease in ms, worker, kinds and ids, each an array or null. */
 export const claimSuspectSql = `
   with chosen as (${oneSuspect('$1', ` and ${isOpenAlone('$1')} and ${among('$4', '$5')}`)})
-  ${claimOf('false', '$2', '$3')}`;
+  ${claimOf('false', '$2', '$3', ', m.priority')}`;
 
-const candidate = (and: string): string => `
+const candidate = (and = ''): string => `
     select w.ctid, w.id, w.queue
       from ready join place on place.queue = ready.name cross join lateral (
         select ctid, id, queue from waybill.outbox_messages
-         where ${waiting()} and queue = place.queue and priority = place.priority and available_at <= now()${and}
+         where ${waiting('', and)} and queue = place.queue and priority = place.priority and available_at <= now()
          order by available_at limit 1 for update skip locked) w
      order by place.priority desc limit 1`;
 
@@ -83,12 +77,12 @@ const probeText = (chosen: string): string => `
   ${chosen},
   entitled as (
     update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
-  ${claimOf('false', '$2', '$3')}`;
+  ${claimOf('false', '$2', '$3', ', m.priority')}`;
 
 /** The probe of a parked queue, its most urgent due message: queue, lease in ms, worker. */
 export const claimProbeSql = probeText(`
-  other as (${candidate(' and id <> all(ready.probed)')}),
-  again as (select * from (${candidate('')}) a where not exists (select from other)),
+  other as (${candidate('id <> all(ready.probed)')}),
+  again as (select * from (${candidate()}) a where not exists (select from other)),
   chosen as (select ctid, id, queue from other union all select ctid, id, queue from again)`);
 
 /** The same where nothing but suspects waits. */

@@ -3,38 +3,52 @@
 import { flagOf, jsonOf, numberOf, textOf, textOrNull } from '../db/values.ts';
 import type { ClaimedMessage, Kind } from './message.ts';
 
-/** In the order of `claimedColumns`. Each is a text, and its name one word: query builders turn `max_attempts` into `maxAttempts`, if they are told to. */
-const names = [
-  'id',
-  'kind',
-  'name',
-  'priority',
-  'payload',
-  'attempts',
-  'most',
-  'token',
-  'key',
-  'request',
-  'traceparent',
-  'created',
-  'prefetched',
-  'due',
-  'lag',
-] as const;
-
-export type ClaimedRow = { [N in (typeof names)[number]]: unknown };
+/**
+ * A row of `claimedColumns`. Whatever a driver makes of a UUID, a number or a boolean is read; JSON is sent as a text, which is read here alone. Each
+ * name is one word: query builders turn `max_attempts` into `maxAttempts`, if they are told to.
+ */
+export type ClaimedRow = {
+  id: unknown;
+  kind: unknown;
+  name: unknown;
+  payload: unknown;
+  attempts: unknown;
+  most: unknown;
+  token: unknown;
+  key: unknown;
+  request: unknown;
+  traceparent: unknown;
+  created: unknown;
+  prefetched: unknown;
+  due: unknown;
+  lag: unknown;
+  /** Of suspects and probes; else that of the place. */
+  priority?: unknown;
+};
 
 // date_part gives a float, extract a numeric, which takes twice as long to make and to turn into one.
-const seconds = (time: string): string => `date_part('epoch', ${time})::text`;
-
-export const claimedColumns = `m.id::text as id, m.kind, m.name, m.priority::text as priority, m.payload::text as payload, m.attempts::text as attempts,
-            m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key as key, m.request_id as request,
-            m.traceparent, ${seconds('m.created_at')} as created, m.prefetched::text as prefetched, ${seconds('m.available_at')} as due,
-            ${seconds('(now() - greatest(m.created_at, m.available_at))')} as lag`;
+export const claimedColumns = `m.id, m.kind, m.name, m.payload::text as payload, m.attempts, m.max_attempts as most, m.claim_token as token,
+            m.delivery_key as key, m.request_id as request, m.traceparent, date_part('epoch', m.created_at) as created, m.prefetched,
+            case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag`;
 
 /** A row as Postgres sends it: its columns in their order, as texts. */
 export function rowOf(texts: readonly (string | null)[]): ClaimedRow {
-  return Object.fromEntries(names.map((name, i) => [name, texts[i]])) as ClaimedRow;
+  return {
+    id: texts[0],
+    kind: texts[1],
+    name: texts[2],
+    payload: texts[3],
+    attempts: texts[4],
+    most: texts[5],
+    token: texts[6],
+    key: texts[7],
+    request: texts[8],
+    traceparent: texts[9],
+    created: texts[10],
+    prefetched: texts[11],
+    due: texts[12],
+    lag: texts[13],
+  };
 }
 
 export type Claimed = {
@@ -45,9 +59,9 @@ export type Claimed = {
   readonly lag: number;
 };
 
-type About = { readonly queue: string; readonly probe?: boolean };
+type About = { readonly queue: string; readonly priority?: number; readonly probe?: boolean };
 
-export function claimedOf(rows: readonly ClaimedRow[], { queue, probe = false }: About): Claimed[] {
+export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe = false }: About): Claimed[] {
   let like: ClaimedMessage | undefined;
   return rows.map((row) => {
     const [kind, name] = [textOf(row.kind) as Kind, textOf(row.name)];
@@ -66,10 +80,11 @@ export function claimedOf(rows: readonly ClaimedRow[], { queue, probe = false }:
       requestId: textOrNull(row.request),
       traceparent: textOrNull(row.traceparent),
       createdAt: new Date(Math.round(created * 1e6) / 1_000), // whole microseconds, as they are stored
-      priority: numberOf(row.priority),
+      priority: priority ?? numberOf(row.priority),
       prefetched: row.prefetched !== null && flagOf(row.prefetched),
       probe,
     };
-    return { message: like, due: numberOf(row.due), lag: numberOf(row.lag) };
+    const due = row.due === null || row.due === undefined ? created : numberOf(row.due); // most are due when they are recorded
+    return { message: like, due, lag: numberOf(row.lag) };
   });
 }

@@ -4,7 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import { arrayText, flagOf, numberOf, textOf } from '../db/values.ts';
 import { isOpen, mayProbe } from './closed.ts';
-import { isDue, places, suspect, waiting, type Place } from './waiting.ts';
+import { isDue, places, suspect, waits, type Place } from './waiting.ts';
 
 export type DuePlace = Place & {
   /** Suspects of the queue, at any priority. */
@@ -21,7 +21,7 @@ export const dueSql = `
      where ($1::text is null or queue = any($1::text::text[])) and ${isDue('place.queue', 'place.priority')}),
   apart as materialized (
     select distinct queue from waybill.outbox_messages
-     where ${suspect()} and attempts < max_attempts and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
+     where ${suspect()} and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
   select queue, priority::text as priority, 'f' as suspects, 'f' as probe from ready where ${isOpen('queue')}
   union all
   select queue, '0', 't', 'f' from apart where ${isOpen('queue')}
@@ -41,14 +41,14 @@ export async function findDue(db: Executor, queues?: readonly string[]): Promise
   }));
 }
 
-/** How many are due in each open queue at each priority; counting ends at the limit. */
+/** How many are due in each open queue at each priority, edited rows too; counting ends at the limit. */
 export const countDueSql = `
   with recursive ${places}
   select place.queue, place.priority, n.due
     from place cross join lateral (
       select count(*)::int as due from (
         select from waybill.outbox_messages p
-         where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and ${waiting('p.')}
+         where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and ${waits('p.')}
          order by p.available_at desc limit $1) w) n
    where ${isOpen('place.queue')} and n.due > 0`;
 

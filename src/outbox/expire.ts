@@ -5,21 +5,10 @@ import { numberOf, textOf, textOrNull } from '../db/values.ts';
 import { bitsSql, isMarkedSql } from './begun.ts';
 import type { Expired } from './port.ts';
 import { endMessages, guard, transitions, updateMessages } from './transitions.ts';
-import { inFlight, suspect } from './waiting.ts';
+import { inFlight, odd, oddSuspect, waits, type Place } from './waiting.ts';
 
 /** Ran out; or none that ever will: a row edited by hand. */
 const lapsed = `(claimed_until < now() or claimed_until is null or claimed_until = 'infinity')`;
-
-/** Claimed by nobody, and not in the waiting index: nothing else would ever look at such a row again. */
-const stuckAs = (m: string): string => `${inFlight(m)} and not ${guard('expire', `${m}status`)}`;
-const stuck = stuckAs('');
-
-/** It waits, and no claim takes it: its state is none that can be claimed, or its queue is none that a worker can have. */
-const isUnclaimable = `(not ${guard('claim')} or queue !~ '^[A-Za-z0-9._-]{1,100}$')`;
-const unclaimable = `${suspect()} and ${isUnclaimable}`;
-
-/** A message waits with no attempt left: its limit was lowered, or it was edited. */
-const spent = `${suspect()} and attempts >= max_attempts`;
 
 const columns = `id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
     request_id as request, traceparent, last_error as error, dead_cause as cause`;
@@ -102,11 +91,11 @@ export async function expireLeases(db: Executor, limit: number): Promise<Expired
   return (await db.executeSql(expireSql, [limit])).rows.map(endedOf);
 }
 
-/** Rows edited by hand: no attempt is left, yet they wait. */
+/** Ids of rows that were edited by hand: no attempt is left, yet they wait. */
 export const exhaustSql = `
   with spent as (
     select id from waybill.outbox_messages
-     where ${spent} and ${guard('exhaust')} limit $1 for update skip locked),
+     where id = any($1::uuid[]) and ${waits()} and ${guard('exhaust')} and attempts >= max_attempts for update skip locked),
   ${endMessages(
     transitions.exhaust.set({ error: `'attempts_exhausted: the row waited with no attempt left'` }),
     'where m.id = any(array(select id from spent))',
@@ -115,15 +104,15 @@ export const exhaustSql = `
   )}
   select ${columns} from ended`;
 
-export async function killExhausted(db: Executor, limit: number): Promise<Expired[]> {
-  return (await db.executeSql(exhaustSql, [limit])).rows.map(endedOf);
+export async function killExhausted(db: Executor, ids: readonly string[]): Promise<Expired[]> {
+  return (await db.executeSql(exhaustSql, [ids])).rows.map(endedOf);
 }
 
-/** Rows edited by hand that no claim and no expiry would ever touch. */
+/** Rows edited by hand that look claimed and are not, or have been suspects and cannot be claimed any more. */
 export const stuckSql = `
-  (select id, status from waybill.outbox_messages where ${stuck} limit $1)
+  (select id, status from waybill.outbox_messages where ${inFlight()} and not ${guard('expire')} limit $1)
   union all
-  (select id, status from waybill.outbox_messages where ${unclaimable} limit $1)`;
+  (select id, status from waybill.outbox_messages where ${oddSuspect()} order by queue, available_at limit $1)`;
 
 export type Stuck = { readonly id: string; readonly status: string };
 
@@ -131,12 +120,27 @@ export async function findStuck(db: Executor, limit: number): Promise<Stuck[]> {
   return (await db.executeSql<Stuck>(stuckSql, [limit])).rows;
 }
 
+/**
+ * Queue, priority: rows edited by hand among the first that are due there. Only where nothing of the queue is in flight: then claims do not get on, and
+ * the first entries of the index are worth a look although a transaction elsewhere may keep dead ones there.
+ */
+export const oddSql = `
+  select id, status from (
+    select * from waybill.outbox_messages
+     where ${waits()} and queue = $1 and priority = $2 and available_at <= now() order by available_at limit 100) w
+   where ${odd()} and (select true from waybill.outbox_messages f
+                        where ${inFlight('f.')} and f.queue = $1 order by f.relayed_at desc limit 1) is null`;
+
+export async function findOdd(db: Executor, { queue, priority }: Place): Promise<Stuck[]> {
+  return (await db.executeSql<Stuck>(oddSql, [queue, priority])).rows;
+}
+
 /** Ids: what is being sent, for the expiry; what can be claimed, for claims. */
 export const restampSql = `
   ${updateMessages({ relayed_at: `case when ${guard('expire', 'm.status')} then now() end` })}
    where m.id in (select o.id from waybill.outbox_messages o
-                   where o.id = any($1::uuid[]) and (${stuckAs('o.')} or ${guard('expire', 'o.status')} and ${suspect('o.')})
-                     and (${guard('claim', 'o.status')} or ${guard('expire', 'o.status')}) for update skip locked)
+                   where o.id = any($1::uuid[]) and (${inFlight('o.')} and ${guard('claim', 'o.status')} or ${waits('o.')} and ${guard('expire', 'o.status')})
+                     for update skip locked)
   returning m.id`;
 
 /** They wait again, or are taken for claimed by nobody. @returns how many */
@@ -150,4 +154,4 @@ export const hasLapsed = `
     (select true from waybill.outbox_messages
       where ${inFlight()} and (not ${guard('expire')} or ${lapsed}) order by relayed_at limit 1),
     (select true from waybill.outbox_messages
-      where ${suspect()} and (attempts >= max_attempts or ${isUnclaimable}) order by queue, available_at limit 1), false)`;
+      where ${oddSuspect()} order by queue, available_at limit 1), false)`;

@@ -3,7 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Kind } from './message.ts';
-import { inFlight, places, suspect, waiting } from './waiting.ts';
+import { inFlight, places, waits } from './waiting.ts';
 
 /** Rows of one queue and priority, and rows under way, that are looked at. */
 const depth = 1_000;
@@ -13,10 +13,8 @@ export const waitingNamesSql = `
   seen as (
     (select w.kind, w.name from place cross join lateral (
        select kind, name from waybill.outbox_messages
-        where ${waiting()} and queue = place.queue and priority = place.priority
+        where ${waits()} and queue = place.queue and priority = place.priority
         order by available_at limit $1) w)
-    union all
-    (select kind, name from waybill.outbox_messages where ${suspect()} order by available_at limit $1)
     union all
     (select kind, name from waybill.outbox_messages
       where ${inFlight()}

@@ -7,7 +7,7 @@ import { nearest } from '../nearest.ts';
 import { isOpen } from './closed.ts';
 import { WaybillError } from './errors.ts';
 import { outboxChannel } from './nudge.ts';
-import { eachWaiting, inFlight, places, suspect } from './waiting.ts';
+import { inFlight, places, waits } from './waiting.ts';
 
 export type QueueState = 'open' | 'paused' | 'parked' | 'held';
 
@@ -41,7 +41,6 @@ export type QueueView = {
 const known = `
   known as (
     select name from waybill.queues union select queue from place
-    union select queue from waybill.outbox_messages where ${suspect()}
     union select queue from waybill.outbox_messages where ${inFlight()})`;
 
 export const knownQueuesSql = `with recursive ${places}, ${known} select name from known order by name`;
@@ -51,7 +50,7 @@ export const listQueuesSql = `
   with recursive ${places}, ${known},
   waiting as (
     select queue, count(*)::int as n, count(*) filter (where available_at <= now())::int as due
-      from (${eachWaiting('queue, available_at')}) w group by queue),
+      from waybill.outbox_messages where ${waits()} group by queue),
   handed as (
     select queue, count(*)::int as sending from waybill.outbox_messages where ${inFlight()} group by queue)
   select known.name, ${momentText('q.paused_at')} as paused_at, q.paused_by, q.paused_reason,

@@ -27,7 +27,7 @@ function deliverParts(delivered: 'under one token' | 'under their tokens'): stri
   const token =
     delivered === 'under one token' ? '$2::uuid' : '($2::uuid[])[array_position($1::uuid[], m.id)]';
   const where = `where m.id = any($1::uuid[]) and m.claim_token = ${token} and ${guard('deliver', 'm.status')}`;
-  return endMessages(transitions.deliver.set(), where, `'delivered'`, `'delivered' as status, ${seconds}`);
+  return endMessages(transitions.deliver.set(), where, `'delivered'`, seconds);
 }
 
 /** A retryable failure of the last attempt is the end: decided where attempts are counted. */
@@ -74,7 +74,7 @@ export function settleText({ delivered, adds, notes }: Batch): string {
       from ${noteRows(`$${first + (adds ? recordColumns : 0)}`)} join ended s on s.id = r.message_id)`;
   return `
   with ${delivered ? deliverParts(delivered) : mixedParts}${adds ? added : ''}${notes ? noted : ''}
-  select id::text as id, status, seconds::text as seconds from ended`;
+  select id::text as id, ${delivered ? '' : 'status, '}seconds::text as seconds from ended`;
 }
 
 const texts = new Map<string, string>();
@@ -166,7 +166,7 @@ export async function settleOn(
   const { rows } = await db.executeSql(sql, values, db.isPlanned);
   return rows.map((row) => ({
     id: textOf(row['id']),
-    status: textOf(row['status']) as Status,
+    status: row['status'] === undefined ? 'delivered' : (textOf(row['status']) as Status),
     seconds: numberOf(row['seconds']),
   }));
 }

@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 import { statuses, type Status } from './message.ts';
-import { eachWaiting, inFlight } from './waiting.ts';
+import { inFlight, waits } from './waiting.ts';
 
 type Live = 'pending' | 'sending' | 'failed';
 
@@ -22,7 +22,7 @@ export type Stats = {
  */
 export const statsSql = `
   with live as (
-    ${eachWaiting('queue, status, available_at, ends')}
+    select queue, status, available_at, ends from waybill.outbox_messages where ${waits()} and delivered_at is null and dead_at is null
     union all
     select queue, status, available_at, ends from waybill.outbox_messages
      where ${inFlight()}),
@@ -80,7 +80,8 @@ export type Unsettled = {
 /** What waits, or is due within so many milliseconds, or is being delivered: ten of them. */
 export const unsettledSql = `
   with live as (
-    ${eachWaiting('id, kind, name, status, attempts, last_error, available_at')}
+    select id, kind, name, status, attempts, last_error, available_at from waybill.outbox_messages
+     where ${waits()} and delivered_at is null and dead_at is null
     union all
     select id, kind, name, status, attempts, last_error, available_at from waybill.outbox_messages
      where ${inFlight()})

@@ -5,7 +5,7 @@ import { sqlState } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Expired } from './port.ts';
 import { endMessages, guard, transitions } from './transitions.ts';
-import { inFlight, suspect, waiting, type Place } from './waiting.ts';
+import { inFlight, waits, type Place } from './waiting.ts';
 
 const flaw = `waybill.outbox_flaw(m)`;
 
@@ -25,12 +25,10 @@ const ended = `
 /** Limit. It reads all that waits, so it is for those alone whose step has failed. */
 export const endUnfitSql = `
   with waits as (
-    select m.id from waybill.outbox_messages m where ${waiting('m.')} and ${unheld} and ${flaw} is not null limit $1 for update skip locked),
-  apart as (
-    select m.id from waybill.outbox_messages m where ${suspect('m.')} and ${unheld} and ${flaw} is not null limit $1 for update skip locked),
+    select m.id from waybill.outbox_messages m where ${waits('m.')} and ${unheld} and ${flaw} is not null limit $1 for update skip locked),
   handed as (
     select m.id from waybill.outbox_messages m where ${inFlight('m.')} and ${unheld} and ${flaw} is not null limit $1 for update skip locked),
-  unfit as (select id from waits union all select id from apart union all select id from handed),${ended}`;
+  unfit as (select id from waits union all select id from handed),${ended}`;
 
 /** Ids. */
 export const endUnfitIdsSql = `
@@ -47,7 +45,7 @@ export async function endUnfit(db: Executor): Promise<Expired[]> {
 
 /** A place whose queue no worker can have, and what waits there: ids. */
 export const waitingAtSql = `
-  select id from waybill.outbox_messages where ${waiting()} and queue = $1 and priority = $2 order by available_at limit $3`;
+  select id from waybill.outbox_messages where ${waits()} and queue = $1 and priority = $2 order by available_at limit $3`;
 
 /** Ends what waits at a place whose queue breaks the rules. */
 export async function endUnfitAt(db: Executor, { queue, priority }: Place): Promise<Expired[]> {

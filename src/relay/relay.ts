@@ -6,6 +6,7 @@ import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
 import type { Events } from '../metrics/events.ts';
 import { countDue, type DueCount } from '../outbox/due.ts';
+import { findOdd } from '../outbox/expire.ts';
 import { isQueueName } from '../outbox/message.ts';
 import { lockQueues } from '../outbox/queues.ts';
 import { endUnfitAt } from '../outbox/unfit.ts';
@@ -13,6 +14,7 @@ import type { Milliseconds, Observe } from '../ports.ts';
 import { tellWorkers, type WakeUpQueue } from '../queue/boss.ts';
 import { wakeUpsFor, type WakeUp } from '../queue/wake-up.ts';
 import { fitting } from './fit.ts';
+import { mend } from './mend.ts';
 
 export type RelayOptions = {
   readonly db: Database;
@@ -40,9 +42,8 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     for (const odd of found) if (!due.includes(odd)) events.unfit(await endUnfitAt(db, odd));
     const lacking = due.length === 0 ? [] : unannounced(due, await queue.announced());
     const sent = lacking.length === 0 ? [] : await announce(lacking);
-    const standing = due.filter((place) => !lacking.includes(place)).map((place) => place.queue);
-    if (standing.length > 0) await tellWorkers(db, standing);
-    for (const name of new Set(standing)) events.stands(name);
+    const standing = due.filter((place) => !lacking.includes(place));
+    await stands(standing);
     for (const [name, its] of Map.groupBy(sent, (wakeUp) => wakeUp.queue))
       events.relayed(name, messagesIn(its), its.length);
     observe('relayed', { messages: messagesIn(sent) });
@@ -54,6 +55,14 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
     // Workers are at it, or there are none: look again at growing intervals.
     return (patience = Math.min(pollIntervalMs, patience * 2));
   });
+
+  /** What was announced is still due: workers are at it, or did not hear of it, or cannot take it. */
+  async function stands(places: readonly DueCount[]): Promise<void> {
+    const names = new Set(places.map((place) => place.queue));
+    if (names.size > 0) await tellWorkers(db, names);
+    for (const name of names) events.stands(name);
+    for (const place of places) await mend(db, await findOdd(db, place), events);
+  }
 
   async function announce(places: readonly DueCount[]): Promise<readonly WakeUp[]> {
     return db.transaction(async (tx) => {

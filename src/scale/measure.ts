@@ -1,6 +1,6 @@
 // What the advice is made of: two questions, asked in the statement that takes the turn. Backlogs are counted up to a bound: beyond it the answer is "many" (invariant I).
 
-import { inFlight, waiting } from '../outbox/waiting.ts';
+import { inFlight, waits } from '../outbox/waiting.ts';
 
 /** Counting more would cost more than it tells. */
 const countable = 100_000;
@@ -31,7 +31,7 @@ export const measureSql = `
          coalesce(f.ready, 0) + (
            select count(*)::int from (
              select from waybill.outbox_messages m
-              where ${waiting('m.')} and m.queue = n.name and m.available_at <= now()
+              where ${waits('m.')} and m.queue = n.name and m.available_at <= now()
               limit ${countable}) waiting) as backlog,
          coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
          coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,

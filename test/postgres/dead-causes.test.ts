@@ -74,7 +74,9 @@ it('a worker that died in the last attempt: expired; a row that waits without on
   await database.db.executeSql(`update waybill.outbox_messages set attempts = max_attempts where id = $1`, [
     other!.id,
   ]);
-  expect(await killExhausted(database.db, 10)).toMatchObject([{ id: other!.id, cause: 'exhausted' }]);
+  expect(await killExhausted(database.db, [other!.id])).toMatchObject([
+    { id: other!.id, cause: 'exhausted' },
+  ]);
 });
 
 it('the metrics count the same causes', () => {

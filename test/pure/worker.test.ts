@@ -369,8 +369,9 @@ describe('the room of a worker', () => {
       const claimed = new Set<string>();
       for (let i = 0; i < 100; i++) {
         await it.deliver(1);
-        for (const one of [...it.asked.claim]) claimed.add(one.place);
-        for (const one of [...it.asked.claim]) await one.answer(one.limit);
+        const asked = Array.from(it.asked.claim);
+        for (const one of asked) claimed.add(one.place);
+        for (const one of asked) await one.answer(one.limit);
       }
       expect(claimed).toContain(place);
     },

@@ -44,7 +44,7 @@ import {
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { countDueSql, dueSql } from '../../src/outbox/due.ts';
-import { exhaustSql, expireSql, restampSql, stuckSql } from '../../src/outbox/expire.ts';
+import { exhaustSql, expireSql, oddSql, restampSql, stuckSql } from '../../src/outbox/expire.ts';
 import { lookSql } from '../../src/outbox/look.ts';
 import { holdersSql } from '../../src/outbox/holder.ts';
 import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
@@ -118,9 +118,10 @@ const settlement = (id: string) => ({
 
 /** The text depends on the batch alone, so some ids are as good as others. */
 function settling(of: (id: string) => Settlement): Statement {
+  let values: unknown[] | undefined;
   return {
     sql: settleStatement([of(newId()), of(newId())], 1_000).sql,
-    values: (ids) => settleStatement(ids.map(of), 1_000).values,
+    values: (ids) => (values ??= settleStatement([...ids, newId(), newId()].map(of), 1_000).values), // messages to add have new ids each time
     uses: ['outbox_messages_pkey'],
   };
 }
@@ -225,7 +226,8 @@ export const statements: Record<string, Statement> = {
   },
   look: { sql: lookSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'expire leases': { sql: expireSql, values: () => [500], uses: ['outbox_in_flight'] },
-  'kill exhausted': { sql: exhaustSql, values: () => [500], uses: ['outbox_suspects'] },
+  'kill exhausted': { sql: exhaustSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
+  'find odd': { sql: oddSql, values: () => ['q1', 0], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'find stuck': { sql: stuckSql, values: () => [500], uses: ['outbox_in_flight', 'outbox_suspects'] },
   'end unfit': { sql: endUnfitIdsSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
   restamp: { sql: restampSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
