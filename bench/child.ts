@@ -23,7 +23,7 @@ export type Child = {
 type Answer = { readonly id: number; readonly answer?: unknown; readonly error?: string };
 
 /** What does not end within this time is killed. */
-const patienceMs = 40_000;
+const timeoutMs = 40_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -71,7 +71,7 @@ export function startChild(
     },
     async end() {
       if (child.exitCode === null) child.kill('SIGTERM');
-      const kill = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+      const kill = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
       await ended;
       clearTimeout(kill);
       rmSync(folder, { recursive: true, force: true });

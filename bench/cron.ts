@@ -47,7 +47,7 @@ export async function cron(world: BenchWorld, jobs = 10_000): Promise<CronFigure
 
   const log = createLog({ level: 'silent', role: 'bench', process: 'bench' });
   const events = createEvents(log, createMetrics({ version: 'bench' }));
-  const scheduler = createScheduler({ db, zones, events, observe: () => undefined, nudge: () => undefined });
+  const scheduler = createScheduler({ db, zones, events, observe: () => undefined, notify: () => undefined });
   await db.executeSql('analyze waybill.cron_jobs');
   const idle: number[] = [];
   for (let i = 0; i < 200; i++) idle.push(await timed(() => scheduler(new Date('2026-05-01T00:00:31Z'))));

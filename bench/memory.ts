@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobMessages } from '../src/define/messages.ts';
-import { createNudge } from '../src/outbox/nudge.ts';
+import { createNotify } from '../src/outbox/notify.ts';
 import { createPostgresOutbox } from '../src/outbox/postgres.ts';
 import { noop } from './app.ts';
 import { residentMb } from './cpu.ts';
@@ -31,7 +31,7 @@ export async function memory({
     for (const role of roles) pids.push([role, (await field.ours.start(role)).pid]);
     const { db } = field.ours;
     const outbox = createPostgresOutbox(db);
-    const nudge = createNudge(db, (error) => console.error(error));
+    const notify = createNotify(db, (error) => console.error(error));
     const samples: Sample[] = [];
     const began = performance.now();
     let sent = 0;
@@ -41,7 +41,7 @@ export async function memory({
       if (ms >= minutes * 60_000) break;
       if (sent < (ms / 1_000) * perSecond) {
         await outbox.enqueue(await jobMessages(noop, [{ payload: {} }]));
-        nudge(['jobs']);
+        notify(['jobs']);
         sent += 1;
       } else await sleep(5);
     }

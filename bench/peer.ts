@@ -21,7 +21,7 @@ export type PeerOptions = {
 const warmUp = 20;
 
 /** Nobody waits longer for a peer. */
-const patienceMs = 300_000;
+const timeoutMs = 300_000;
 
 /** What its processes need to know of the work (bench/peers/work.mjs). */
 const envOf = (work: Work): Readonly<Record<string, string>> => ({
@@ -49,8 +49,8 @@ export function peer({ name, url, env = {}, clear, atMost, work }: PeerOptions):
   }
   async function inTime<T>(task: Promise<T>, what: string): Promise<T> {
     const done = new AbortController();
-    const late = sleep(patienceMs, undefined, { signal: done.signal }).then(() => {
-      throw new Error(`${name} did not ${what} within ${patienceMs / 1_000} s`);
+    const late = sleep(timeoutMs, undefined, { signal: done.signal }).then(() => {
+      throw new Error(`${name} did not ${what} within ${timeoutMs / 1_000} s`);
     });
     return Promise.race([task, late]).finally(() => done.abort());
   }

@@ -10,7 +10,7 @@ import { openDatabase, type Database } from '../src/db/pool.ts';
 import { byIndexAlone } from '../src/db/prepared.ts';
 import { createRegistry } from '../src/define/registry.ts';
 import { createOutboxJobDispatcher, createPostgresOutbox } from '../src/index.ts';
-import { createNudge } from '../src/outbox/nudge.ts';
+import { createNotify } from '../src/outbox/notify.ts';
 import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
 import { inFlight, waits } from '../src/outbox/waiting.ts';
 import app, { noop, now, placeOrder, tellAction } from './app.ts';
@@ -27,7 +27,7 @@ export type Ours = Contender & {
 export const works: readonly string[] = Object.keys(setups);
 
 /** Nobody waits longer for a drain. */
-const patienceMs = 300_000;
+const timeoutMs = 300_000;
 
 const openSql = `
   select from (
@@ -89,7 +89,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
     if (written !== wanted) throw new Error(`handlers wrote ${written} rows instead of ${wanted}`);
   }
 
-  const nudge = createNudge(db, (error) => console.error(error));
+  const notify = createNotify(db, (error) => console.error(error));
   let committedAt = Number.NaN;
   const runner = createActionRunner({
     db: {
@@ -103,7 +103,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
     outboxOn: (tx) => createPostgresOutbox(tx),
     emailFrom: null,
     log: pino({ level: 'silent' }),
-    nudge,
+    notify,
   });
   const invoker = { type: 'system', source: 'admin' } as const;
 
@@ -139,8 +139,8 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
       const began = performance.now();
       await db.executeSql(resumeSql, [queue]);
       const patient = async (ms: number): Promise<void> => {
-        if (performance.now() - began > patienceMs)
-          throw new Error(`${messages} messages are not settled after ${patienceMs / 1_000} s`);
+        if (performance.now() - began > timeoutMs)
+          throw new Error(`${messages} messages are not settled after ${timeoutMs / 1_000} s`);
         await rest(ms);
       };
       const often = work === 'fleet' ? 2 : 10; // its drain takes little more than 100 ms

@@ -365,7 +365,7 @@ update waybill.outbox_messages m set revision = m.revision + 1, claimed_until = 
   from held where m.id = held.id
 returning m.id::text as id;
 
--- look
+-- check
 with recursive
 place as (
   (select queue, priority from waybill.outbox_messages where relayed_at is null and cancelled_at is null order by queue desc, priority desc limit 1)

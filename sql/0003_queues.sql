@@ -1,5 +1,5 @@
 -- What holds a queue back, for the whole fleet: paused by a person, parked by the system after an operator failure, held until the time that
--- the provider named. Relay and claims look here (src/outbox/gate.ts); a queue without a row is open.
+-- the provider named. Relay and claims look here (src/outbox/closed.ts); a queue without a row is open.
 
 create table waybill.queues (
   name          text        primary key,

@@ -16,7 +16,7 @@ import { eventMessages, jobMessages, withPayload } from '../define/messages.ts';
 import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { placeOf } from '../outbox/hint.ts';
+import { placeOf } from '../outbox/notify.ts';
 import type { ClaimedMessage, Enqueued } from '../outbox/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
@@ -45,7 +45,7 @@ export type ContextParts = {
   readonly parentId?: string | undefined;
   /** The caller may run twice by itself: what has no delivery key would be recorded twice. */
   readonly keysRequired?: boolean;
-  /** Called when something was recorded, with its lanes (src/outbox/hint.ts): there is a reason to nudge. */
+  /** Called when something was recorded, with its queues and priorities (src/outbox/notify.ts): there is a reason to notify. */
   readonly onRecorded?: (places: readonly string[]) => void;
   /** False once the handler has ended. */
   readonly isOpen?: () => boolean;

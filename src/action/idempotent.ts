@@ -11,7 +11,7 @@ export type Json =
 /**
  * Runs `fn` once for each key, and gives its answer; afterwards gives the kept answer without running it. What `fn` writes through
  * `ctx.db`, what it enqueues, and the key commit together with the handler's transaction. When `fn` throws, the key is free again.
- * What `fn` does outside of this database is not undone: give the far side an idempotency key of its own.
+ * What `fn` does outside of this database is not undone: give the provider an idempotency key of its own.
  * @param key 1 … 255 printable characters; each action, job and listener has its own keys. It holds for WAYBILL_KEY_RETENTION.
  * @throws WaybillError `idempotency_key_invalid`; what `fn` throws passes through
  */

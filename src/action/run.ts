@@ -1,4 +1,4 @@
-// An action is one transaction: begin, handler, commit, nudge (invariant A). Repeated by itself only when it says that it may be.
+// An action is one transaction: begin, handler, commit, notify (invariant A). Repeated by itself only when it says that it may be.
 
 import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
@@ -14,15 +14,15 @@ import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import type { Nudge } from '../outbox/nudge.ts';
+import type { Notify } from '../outbox/notify.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import { createTelling } from '../outbox/telling.ts';
+import { createCommitNotify } from '../outbox/notify.ts';
 import type { Random } from '../ports.ts';
 import { pause } from '../timer.ts';
 import { parseArguments } from './arguments.ts';
 import { createContext } from './context.ts';
 import { checkKeyHolder, onceOf } from './idempotency.ts';
-import { createPatience, TimedOut } from './patience.ts';
+import { createDeadline, TimedOut } from './deadline.ts';
 import { currentTraceparent, traceIdOf } from '../trace/trace.ts';
 
 export type ActionPorts = {
@@ -34,7 +34,7 @@ export type ActionPorts = {
   readonly emailFrom: string | null;
   readonly log: Log;
   /** Called after a commit that recorded something. */
-  readonly nudge: Nudge;
+  readonly notify: Notify;
   readonly random?: Random;
   /** Aborts when actions that run must end: the process does. */
   readonly signal?: AbortSignal;
@@ -118,16 +118,16 @@ async function runOnce(
   ports: ActionPorts,
 ): Promise<Answer> {
   const timeout = { ms: action.timeoutMs, what: `the action ${action.name}` };
-  const patience = createPatience([call.signal, ports.signal]);
-  patience.limit(timeout);
-  const { signal } = patience;
+  const deadline = createDeadline([call.signal, ports.signal]);
+  deadline.limit(timeout);
+  const { signal } = deadline;
   const within = { ...call, signal };
-  const telling = createTelling(ports.nudge);
+  const commitNotify = createCommitNotify(ports.notify);
   const inScope = async (tx: Transaction, scope: Scope) => {
     const about = onceOf(action, given, call);
     const state = { recorded: new Set<string>() as ReadonlySet<string> };
     const run = async (): Promise<unknown> => {
-      const { result, recorded: some } = await patience.race(
+      const { result, recorded: some } = await deadline.race(
         performAction(action, args, within, { ...ports, tx, scope }),
       );
       state.recorded = some;
@@ -148,8 +148,8 @@ async function runOnce(
     }
   };
   try {
-    const { recorded, ...answer } = await ports.db.transaction(body, undefined, telling);
-    telling.tell(recorded);
+    const { recorded, ...answer } = await ports.db.transaction(body, undefined, commitNotify);
+    commitNotify.committed(recorded);
     return answer;
   } catch (error) {
     if (!(error instanceof TimedOut)) throw error;
@@ -157,13 +157,13 @@ async function runOnce(
       cause: error,
     });
   } finally {
-    patience.stop();
+    deadline.stop();
   }
 }
 
 export type Performed = {
   readonly result: unknown;
-  /** The lanes in which messages were recorded (src/outbox/hint.ts). */ readonly recorded: ReadonlySet<string>;
+  /** The queues and priorities in which messages were recorded (src/outbox/notify.ts). */ readonly recorded: ReadonlySet<string>;
 };
 
 /** Runs the handler in a transaction that somebody else commits. Gives the encoded result, and where messages were recorded. */

@@ -10,7 +10,7 @@ import type { Finding } from '../scaffold/finding.ts';
 import { smtpName } from '../smtp/name.ts';
 import { isLoopback, readSmtpUrl } from '../smtp/server.ts';
 
-const patience: Milliseconds = 10_000;
+const timeout: Milliseconds = 10_000;
 
 /** The inbox has nothing to verify. */
 const unasked: Executor = {
@@ -61,7 +61,7 @@ export async function inspectMail(config: Config, app: App | null): Promise<Find
   }));
   const warnings = [...unsent, ...clearFindings(config)];
   try {
-    await provider.verify?.(AbortSignal.timeout(patience));
+    await provider.verify?.(AbortSignal.timeout(timeout));
     return warnings;
   } catch (error) {
     const { type, message } = failureOf(error);

@@ -17,7 +17,7 @@ export type SchedulerPorts = {
   readonly events: Events;
   readonly observe: Observe;
   /** After a commit that recorded messages. */
-  readonly nudge: () => void;
+  readonly notify: () => void;
 };
 
 /** Jobs, and runs of theirs, in one transaction; a catch-up of one job is never cut. */
@@ -59,13 +59,13 @@ type DueJob = {
 
 /** Gives the scheduler's loop body. `at` counts as now; the database's time when it is not given. */
 export function createScheduler(ports: SchedulerPorts): (at?: Date | null) => Promise<Milliseconds> {
-  const { db, events, observe, nudge } = ports;
+  const { db, events, observe, notify } = ports;
   return async function schedulerStep(at = null) {
     const wait = await untilNextTick(db, at);
     if (wait > 0) return Math.min(Math.ceil(wait), longestSleep);
     const done = await db.transaction((tx) => dispatchDue(tx, at, ports));
     for (const { run, lagSeconds } of done.runs) events.cronDispatched(run, lagSeconds);
-    if (done.runs.some(({ run }) => run.skipped === null)) nudge();
+    if (done.runs.some(({ run }) => run.skipped === null)) notify();
     observe('scheduled', { jobs: done.jobs, runs: done.runs.length });
     return done.jobs === 0 ? whileLocked : 0;
   };

@@ -3,14 +3,14 @@
 
 import type pg from 'pg';
 import type { Database } from './pool.ts';
-import { openSession, type Session } from './session.ts';
+import { openDedicated, type DedicatedConnection } from './dedicated.ts';
 import { pause } from '../timer.ts';
 
 export type Notification = {
   readonly channel: string;
   readonly payload: string;
   /** Where it was heard: its server process is awake, and nobody has to be asked for a connection. Undefined after a (re)connect. */
-  readonly session?: Session;
+  readonly session?: DedicatedConnection;
 };
 
 /**
@@ -39,7 +39,7 @@ export async function listen(
   }
 }
 
-/** A connection without an answer for so long has died. What was asked there, claims of the shortcut among it, waits no longer. */
+/** A connection without an answer for so long has died. What was asked there, a claim among it, waits no longer. */
 const answerMs = 5_000;
 
 async function listenOn(
@@ -54,7 +54,7 @@ async function listenOn(
   client.on('end', () => lost.reject(new Error('the listening connection was closed')));
   const timed = (text: string) => ({ text, query_timeout: Math.min(answerMs, options.checkMs) });
   try {
-    const session = await openSession(client);
+    const session = await openDedicated(client);
     client.on('notification', ({ channel, payload = '' }) => heard({ channel, payload, session }));
     for (const channel of channels) await client.query(timed(`listen ${channel}`));
     for (const channel of channels) heard({ channel, payload: '' });

@@ -2,7 +2,7 @@
 // the action is safeToRetry. The run's end commits with the action and with the settlement, or none of the three does.
 
 import { parseArguments } from '../action/arguments.ts';
-import { createPatience } from '../action/patience.ts';
+import { createDeadline } from '../action/deadline.ts';
 import { performAction } from '../action/run.ts';
 import { findTick, succeed, type Tick } from '../cron/runs.ts';
 import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
@@ -36,9 +36,9 @@ export async function runAction(
   const work = lazyTransaction(ports.db);
   const backoff = defaultBackoff;
   const timeout = action && { ms: action.timeoutMs, what: `the action ${action.name}` };
-  const patience = createPatience([outer]);
-  if (timeout) patience.limit(timeout);
-  const { signal } = patience;
+  const deadline = createDeadline([outer]);
+  if (timeout) deadline.limit(timeout);
+  const { signal } = deadline;
   let begun = false;
   try {
     const tick = await findTick(work.tx, message.id);
@@ -47,7 +47,7 @@ export async function runAction(
     const args = await parseArguments(action, message.payload);
     begun = true;
     const running = perform(action, args, { message, tick, signal, work }, ports);
-    const recorded = await patience.race(running);
+    const recorded = await deadline.race(running);
     return { outcome: { type: 'delivered', then: [] }, backoff, work, recorded, once: !action.safeToRetry };
   } catch (error) {
     const failure = failureOf(error);
@@ -60,7 +60,7 @@ export async function runAction(
       retryDelay: askedDelay(error),
     };
   } finally {
-    patience.stop();
+    deadline.stop();
   }
 }
 
@@ -72,7 +72,7 @@ type OfDelivery = {
   readonly work: LazyTransaction;
 };
 
-/** The handler, and the good end of its run. Gives the lanes in which messages were recorded. */
+/** The handler, and the successful end of its run. Returns the queues and priorities in which it recorded messages. */
 async function perform(
   action: Action,
   args: unknown,

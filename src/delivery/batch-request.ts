@@ -29,7 +29,7 @@ export type BatchRequestPorts = {
   readonly emailFrom: string | null;
 };
 
-type UnderWay = { readonly crowd: Crowd; readonly answers: Promise<Answers> };
+type UnderWay = { readonly callers: Callers; readonly answers: Promise<Answers> };
 
 export function createBatchRequests(ports: BatchRequestPorts): BatchRequests {
   const { batches, plans, provider, emailFrom } = ports;
@@ -41,11 +41,11 @@ export function createBatchRequests(ports: BatchRequestPorts): BatchRequests {
     begin: (signal: AbortSignal) => Promise<Answers>,
   ): Promise<Answers> {
     const running = underWay.get(batch);
-    const crowd = running?.crowd ?? createCrowd();
-    for (const { about } of members) crowd.join(about.signal);
+    const callers = running?.callers ?? createCallers();
+    for (const { about } of members) callers.join(about.signal);
     if (running) return running.answers;
-    const answers = begin(crowd.signal).finally(() => underWay.delete(batch));
-    underWay.set(batch, { crowd, answers });
+    const answers = begin(callers.signal).finally(() => underWay.delete(batch));
+    underWay.set(batch, { callers, answers });
     return answers;
   }
 
@@ -143,10 +143,10 @@ function isUntaken({ phase, status = 0 }: EmailError): boolean {
   return phase === 'connect' || (status >= 300 && status < 500 && ![408, 409, 425].includes(status));
 }
 
-type Crowd = { readonly signal: AbortSignal; join(signal: AbortSignal): void };
+type Callers = { readonly signal: AbortSignal; join(signal: AbortSignal): void };
 
 /** Its signal aborts when those of all who joined have. */
-function createCrowd(): Crowd {
+function createCallers(): Callers {
   const controller = new AbortController();
   let present = 0;
   function leave(): void {

@@ -1,6 +1,6 @@
-// The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the far side, never the outbox's tables.
+// The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the provider, never the outbox's tables.
 
-import { createPatience } from '../action/patience.ts';
+import { createDeadline } from '../action/deadline.ts';
 import { manifestOf } from '../cron/manifest.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
@@ -108,10 +108,10 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
 
 /** The provider is told by a signal when it must end. */
 async function sendEmail(message: ClaimedMessage, outer: Interrupt, ports: EmailPorts): Promise<Delivery> {
-  const patience = createPatience([outer]);
+  const deadline = createDeadline([outer]);
   try {
-    return await deliverEmail(message, patience.signal, ports);
+    return await deliverEmail(message, deadline.signal, ports);
   } finally {
-    patience.stop();
+    deadline.stop();
   }
 }

@@ -11,7 +11,7 @@ export type Delivery = {
   readonly backoff: Backoff;
   /** Still open: to be committed with the settlement, or rolled back. */
   readonly work?: LazyTransaction | undefined;
-  /** The lanes in which the handler recorded messages in it (src/outbox/hint.ts); without it, none. */
+  /** The queues and priorities in which the handler recorded messages in it (src/outbox/notify.ts); without it, none. */
   readonly recorded?: ReadonlySet<string> | undefined;
   /** What made it fail, as it was thrown: never stored, never logged. */
   readonly thrown?: unknown;

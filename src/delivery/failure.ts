@@ -48,7 +48,7 @@ export class RetryAfter extends Error {
   }
 }
 
-/** What a handler itself asked for holds, however long it is; what a far side asks for is believed for a day (outbox/backoff.ts). */
+/** What a handler itself asked for holds, however long it is; what a provider asks for is believed for a day (outbox/backoff.ts). */
 export function askedDelay(thrown: unknown): Milliseconds | undefined {
   return isOf(thrown, RetryAfter) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
 }
@@ -75,7 +75,7 @@ const connectionsDelay: Milliseconds = 5_000;
 const poolIsFull =
   /timeout exceeded when trying to connect|Timeout acquiring a connection|Timed out fetching a new connection from the connection pool/i;
 
-function crowdedBy(thrown: unknown): string | undefined {
+function outOfConnections(thrown: unknown): string | undefined {
   const trouble = diagnose(thrown);
   if (trouble?.condition === 'connections_exhausted') return trouble.message;
   const words = messageOf(thrown);
@@ -87,9 +87,9 @@ function crowdedBy(thrown: unknown): string | undefined {
 function judge(thrown: unknown): Failure {
   const refused = refusalIn(thrown);
   if (refused && refused !== thrown) return judge(refused);
-  const crowded = crowdedBy(thrown);
-  if (crowded !== undefined)
-    return { type: 'transient', message: crowded, retryAfter: connectionsDelay, holdsQueue: true };
+  const full = outOfConnections(thrown);
+  if (full !== undefined)
+    return { type: 'transient', message: full, retryAfter: connectionsDelay, holdsQueue: true };
   if (isOf(thrown, EmailError)) return decideEmail(thrown);
   if (isOf(thrown, RetryAfter))
     return { type: 'transient', message: reasonOf(thrown, { bare: true }), retryAfter: thrown.delay };

@@ -3,7 +3,7 @@
 
 import type { z } from 'zod';
 import { handlerContext, type ContextParts } from '../action/context.ts';
-import { createPatience, type Patience } from '../action/patience.ts';
+import { createDeadline, type Deadline } from '../action/deadline.ts';
 import type { Executor } from '../db/executor.ts';
 import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
 import type { Scope } from '../db/scope.ts';
@@ -56,7 +56,7 @@ class Handling implements ContextParts {
   readonly #handled: Handled;
   readonly #message: ClaimedMessage;
   readonly #ports: HandlerPorts;
-  readonly #patience: Patience;
+  readonly #deadline: Deadline;
   readonly #tell: (delivery: Delivery) => void;
   #work: LazyTransaction | undefined = undefined;
   #recorded: ReadonlySet<string> | undefined = undefined;
@@ -73,7 +73,7 @@ class Handling implements ContextParts {
     this.#message = message;
     this.#ports = ports;
     this.#tell = tell;
-    this.#patience = createPatience([outer]);
+    this.#deadline = createDeadline([outer]);
   }
 
   begin(): void {
@@ -90,8 +90,8 @@ class Handling implements ContextParts {
   #run(payload: unknown): void {
     const { timeoutMs } = this.#handled;
     const running = this.#handled.handler(handlerContext(this, this.#message), payload);
-    if (timeoutMs !== null) this.#patience.limit({ ms: timeoutMs, what: 'the handler' }); // no timer could end it before
-    this.#patience.wait(
+    if (timeoutMs !== null) this.#deadline.limit({ ms: timeoutMs, what: 'the handler' }); // no timer could end it before
+    this.#deadline.wait(
       running,
       () => this.#delivered(),
       (error) => this.#failed(error),
@@ -113,7 +113,7 @@ class Handling implements ContextParts {
 
   /** Only the first end is told. */
   #end(outcome: Outcome, thrown?: unknown): void {
-    this.#patience.stop();
+    this.#deadline.stop();
     this.#open = false; // a handler that goes on has no part in the transaction any more
     void this.#work?.scope.close();
     const { backoff } = this.#handled.retry;
@@ -142,7 +142,7 @@ class Handling implements ContextParts {
   }
 
   get signal(): AbortSignal {
-    return this.#patience.signal;
+    return this.#deadline.signal;
   }
 
   get log(): Log {

@@ -18,7 +18,7 @@ import type { Clock, Milliseconds } from '../ports.ts';
 import { pause } from '../timer.ts';
 import { createProgress, runLoop } from '../process/loop.ts';
 import { Attempt, type AttemptPorts } from '../worker/attempt.ts';
-import type { Gatekeeper } from '../worker/gatekeeper.ts';
+import type { QueueCloser } from '../worker/queue-closer.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/report.ts';
 import { createSettler } from '../worker/settler.ts';
@@ -36,7 +36,7 @@ export type DrainReport = {
 
 export type DrainingProcess = {
   readonly events?: AttemptEvents | undefined;
-  readonly gatekeeper?: Gatekeeper | undefined;
+  readonly closer?: QueueCloser | undefined;
   /** Claims the probes of parked queues: where no worker runs, nobody else does. */
   claimProbes?(): Promise<readonly ClaimedMessage[]>;
   /** After each batch but the last, with `untilEmpty`: what was done so far. */
@@ -90,8 +90,8 @@ async function drainBatch(
   const telling = tellingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
   const events = counting(tally, telling, log, process.events);
-  const { gatekeeper = noFleet } = process;
-  const ports = attemptPorts(options, { leases, events, log, gatekeeper });
+  const { closer = noFleet } = process;
+  const ports = attemptPorts(options, { leases, events, log, closer });
   const release = (): void => leases.release();
   signal?.addEventListener('abort', release, { once: true });
   const running = new AbortController();
@@ -203,15 +203,15 @@ type Around = {
   readonly leases: Leases;
   readonly events: AttemptEvents;
   readonly log: Log;
-  readonly gatekeeper: Gatekeeper;
+  readonly closer: QueueCloser;
 };
 
 /** Without a fleet there is nobody to close a queue for: a message that met an operator failure waits a while by itself. */
-const noFleet: Gatekeeper = { judge: async (_message, _outcome, settlement) => settlement };
+const noFleet: QueueCloser = { judge: async (_message, _outcome, settlement) => settlement };
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 
-function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }: Around): DrainPorts {
+function attemptPorts(options: DrainOptions, { leases, events, log, closer }: Around): DrainPorts {
   const { outbox, registry, email, pool = noDatabase } = options;
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
@@ -224,14 +224,14 @@ function attemptPorts(options: DrainOptions, { leases, events, log, gatekeeper }
   return {
     outbox,
     leases,
-    gatekeeper,
+    closer,
     release: leases.release,
     events,
     deliver,
     outboxOn,
     clock,
     random: Math.random,
-    nudge: () => undefined,
+    notify: () => undefined,
     settler: createSettler({ outbox, pause, onRetry }),
   };
 }

@@ -139,7 +139,7 @@ function checkImages(html = '', attachments: readonly Attachment[] = []): void {
   throw new WaybillError(code, `the email is not valid: ${path}: ${message}`, [{ path, message }]);
 }
 
-/** A part of the email of another message: those of its recipients that its far side refused for the time being. */
+/** A part of the email of another message: those of its recipients that its provider refused for the time being. */
 const followUp = z.strictObject({
   /** The message whose email it is. */
   of: z.uuid(),

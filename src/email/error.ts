@@ -2,13 +2,13 @@
 
 import type { Milliseconds } from '../ports.ts';
 
-/** `connect`: the message had not gone out. `sent`: all of it had, and no answer came. `answered`: the far side said no. */
+/** `connect`: the message had not gone out. `sent`: all of it had, and no answer came. `answered`: the provider said no. */
 export type Phase = 'connect' | 'sent' | 'answered';
 
 export type EmailFacts = {
   readonly provider: string;
   readonly phase: Phase;
-  /** Of Node (`ECONNREFUSED`), of nodemailer (`EAUTH`) or of the far side (`daily_quota_exceeded`); the more exact one. */
+  /** Of Node (`ECONNREFUSED`), of nodemailer (`EAUTH`) or of the provider (`daily_quota_exceeded`); the more exact one. */
   readonly code?: string | undefined;
   /** Of the reply, such as 550. */
   readonly responseCode?: number | undefined;
@@ -16,9 +16,9 @@ export type EmailFacts = {
   readonly enhancedCode?: string | undefined;
   /** What was answered, such as `RCPT TO`. */
   readonly command?: string | undefined;
-  /** Of the answer, for a far side that speaks HTTP. */
+  /** Of the answer, for a provider that speaks HTTP. */
   readonly status?: number | undefined;
-  /** When the far side wants to be asked again, in milliseconds. */
+  /** When the provider wants to be asked again, in milliseconds. */
   readonly retryAfter?: Milliseconds | undefined;
 };
 

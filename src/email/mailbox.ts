@@ -49,7 +49,7 @@ export const listEmailsSql = `
    order by number desc limit $3`;
 
 export type MailboxQuery = {
-  /** Part of a recipient or of the subject, in upper or lower case. */
+  /** Service of a recipient or of the subject, in upper or lower case. */
   readonly search?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;

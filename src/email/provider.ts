@@ -12,16 +12,16 @@ export type Receipt = {
     readonly error: string;
     readonly temporary?: boolean;
   }[];
-  /** What the far side said. */
+  /** What the provider said. */
   readonly response: string;
-  /** The far side's own name for what it took; its later reports use it. */
+  /** The provider's own name for what it took; its later reports use it. */
   readonly reference?: string;
 };
 
 export type Handover = {
   /** Becomes the Message-ID, the same for every attempt, so that receivers can tell a repetition. */
   readonly messageId: string;
-  /** The same for every attempt. A far side that knows it already does not send again. */
+  /** The same for every attempt. A provider that knows it already does not send again. */
   readonly idempotencyKey: string;
   /** Becomes the Date: when the message was recorded, or became available, if that was later. The same for every attempt. */
   readonly date: Date;
@@ -63,7 +63,7 @@ export type EmailProvider = {
   /** Where one request for several is better than one for each. */
   readonly batch?: EmailBatches;
   /**
-   * Proves that the far side lets us in, and sends nothing.
+   * Proves that the provider lets us in, and sends nothing.
    * @throws EmailError
    */
   verify?(signal: AbortSignal): Promise<void>;

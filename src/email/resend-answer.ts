@@ -90,7 +90,7 @@ export function jsonOf({ text }: Answer): unknown {
   }
 }
 
-/** RFC 9110, section 10.2.3: seconds, or a date, which is measured by the far side's own clock. */
+/** RFC 9110, section 10.2.3: seconds, or a date, which is measured by the provider's own clock. */
 function retryAfterOf(headers: Headers): Milliseconds | undefined {
   const value = headers.get('retry-after')?.trim() ?? '';
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;

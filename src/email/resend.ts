@@ -65,14 +65,14 @@ function failureBeside(apiKey: string): Failed {
 }
 
 function asking({ apiKey, baseUrl, leaseMs }: ResendOptions, ending: AbortSignal, failed: Failed): Ask {
-  const patience = Math.floor((leaseMs * 3) / 4);
+  const timeoutMs = Math.floor((leaseMs * 3) / 4);
   return async (path, signal, asked) => {
     try {
       const response = await fetch(baseUrl + path, {
         ...asked,
         headers: { ...asked.headers, authorization: `Bearer ${apiKey}`, 'user-agent': 'waybill' },
         redirect: 'manual', // wherever it points, the key is not to go there
-        signal: AbortSignal.any([signal, ending, AbortSignal.timeout(patience)]),
+        signal: AbortSignal.any([signal, ending, AbortSignal.timeout(timeoutMs)]),
       });
       return await readAnswer(response);
     } catch (error) {

@@ -21,7 +21,7 @@ const refused = replies(4, 5);
 const greeting = to('CONN', 'EHLO', 'HELO', 'LHLO');
 const envelope = any(to('MAIL FROM', 'RCPT TO', 'DATA'), ({ command }) => command === undefined);
 
-/** Of Node's TLS: what the far side showed is not trusted, or is no TLS. */
+/** Of Node's TLS: what the provider showed is not trusted, or is no TLS. */
 export const isCertificateCode = (text = ''): boolean =>
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|ETLS$|EREQUIRETLS$)/.test(
     text,

@@ -127,7 +127,7 @@ function transportSettings(
   maxConnections: number,
 ) {
   const { host, port, secure, tls, login, authority } = serverOf(url);
-  const patience = Math.floor(leaseMs / 3);
+  const timeoutMs = Math.floor(leaseMs / 3);
   // Servers look for spam between the message and their reply (RFC 5321, 4.5.3.2.6 grants them 10 minutes). To leave early doubles the
   // message, so this one is as long as the lease allows.
   const replyPatience = Math.floor((leaseMs * 3) / 4);
@@ -144,10 +144,10 @@ function transportSettings(
     ...(login && { auth: login }),
     maxRequeues: 0,
     maxResponseSize: 65_536, // an answer has some hundred octets; a server that goes on is not waited for
-    connectionTimeout: patience,
-    greetingTimeout: patience,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
     socketTimeout: replyPatience,
-    dnsTimeout: patience,
+    dnsTimeout: timeoutMs,
     disableFileAccess: true,
     disableUrlAccess: true,
   };

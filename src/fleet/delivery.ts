@@ -1,17 +1,17 @@
 // The roles *email* and *jobs*: workers, each for its queues.
 
 import { manifestOf } from '../cron/manifest.ts';
-import { withManifest } from '../cron/part.ts';
+import { withManifest } from '../cron/service.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
-import { publishZeroes } from '../metrics/zeroes.ts';
+import { publishInitial } from '../metrics/initial.ts';
 import { withNotices } from '../notice/job.ts';
 import { registerQueues } from '../outbox/queues.ts';
 import { planRate, setRate, type RatePlan } from '../outbox/rate.ts';
 import type { Host } from '../process/host.ts';
-import type { Part } from '../process/run.ts';
-import { workerPart } from '../worker/part.ts';
+import type { Service } from '../process/run.ts';
+import { workerService } from '../worker/service.ts';
 import { labelsOf } from './labels.ts';
 import { configuredMailing } from './mailing.ts';
 import { outboxOf, queueOf, type Cast, type Role } from './role.ts';
@@ -26,7 +26,7 @@ async function deliveryRole(
 ): Promise<Cast> {
   const { config, log, events } = host;
   const app = await loadApp(config.app);
-  publishZeroes(host.metrics, labelsOf(app, config.emailProvider));
+  publishInitial(host.metrics, labelsOf(app, config.emailProvider));
   const registry = createRegistry(withNotices(app, config.notice));
   const standard = own(registry.queues);
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;
@@ -39,16 +39,16 @@ async function deliveryRole(
   const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
   const { limits } = registry;
-  const part = workerPart(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
-  const whole: Part = {
-    ...part,
+  const service = workerService(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
+  const whole: Service = {
+    ...service,
     async run(signal) {
-      await part.run(signal);
+      await service.run(signal);
       await mailing.close();
     },
   };
   const delivers = queues.includes(standardQueues.jobs);
-  return { life: app, part: withManifest(host, manifestOf(app), delivers, whole) };
+  return { life: app, service: withManifest(host, manifestOf(app), delivers, whole) };
 }
 
 /** What the configuration says, written where the fleet sees it. */

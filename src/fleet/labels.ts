@@ -2,7 +2,7 @@
 
 import { standardQueues } from '../define/registry.ts';
 import type { App } from '../define/app.ts';
-import type { KnownLabels } from '../metrics/zeroes.ts';
+import type { KnownLabels } from '../metrics/initial.ts';
 
 const { email, events, jobs } = standardQueues;
 

@@ -14,7 +14,7 @@ export async function runRoles(name: string, names: readonly RoleName[]): Promis
     return {
       life,
       runsHandlers: cast.some((one) => one.life !== undefined),
-      parts: cast.map(({ part }) => part),
+      services: cast.map(({ service }) => service),
     };
   });
 }

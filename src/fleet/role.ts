@@ -1,4 +1,4 @@
-// What roles share: the outbox and the queue as the configuration wants them, and the application around a part.
+// What roles share: the outbox and the queue as the configuration wants them, and the application around a service.
 
 import type { Executor } from '../db/executor.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
@@ -7,12 +7,12 @@ import { createPostgresOutbox } from '../outbox/postgres.ts';
 import type { Config } from '../process/config.ts';
 import type { Host } from '../process/host.ts';
 import type { Life } from '../process/life.ts';
-import type { Part } from '../process/run.ts';
+import type { Service } from '../process/run.ts';
 import { openQueue, type WakeUpQueue } from '../queue/boss.ts';
 import { useOf } from '../queue/instance.ts';
 
 /** `life`: the application, when the role runs code of it or schedules it. Roles of one process share it: it is set up once. */
-export type Cast = { readonly part: Part; readonly life?: Life };
+export type Cast = { readonly service: Service; readonly life?: Life };
 
 export type Role = (host: Host) => Promise<Cast>;
 

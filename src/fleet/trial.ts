@@ -1,4 +1,4 @@
-// The trial of the email path: one real mail, recorded, delivered and settled like every other, and what the far side answered. The fleet
+// The trial of the email path: one real mail, recorded, delivered and settled like every other, and what the provider answered. The fleet
 // delivers it; where none works, this process does.
 
 import type { Database } from '../db/pool.ts';
@@ -7,7 +7,7 @@ import { emailMessage, emailQueue } from '../define/messages.ts';
 import { drainOutbox } from '../drain/drain.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import { createNudge } from '../outbox/nudge.ts';
+import { createNotify } from '../outbox/notify.ts';
 import { cancelMessage } from '../outbox/operate.ts';
 import { showMessage, type WholeMessage } from '../outbox/read.ts';
 import { closedQueues, waitLine } from '../outbox/waits.ts';
@@ -56,7 +56,7 @@ export async function tryEmail(to: string, ports: TrialPorts): Promise<Trial> {
   const started = clock.now();
   const { id } = await outboxOf(config)(db).enqueue(message);
   if (by === 'fleet')
-    createNudge(db, () => undefined)(); // the relay polls too
+    createNotify(db, () => undefined)(); // the relay polls too
   else await deliverHere(id, ports);
   const ended = await firstEnd(id, ports);
   if (ended.status === 'pending' || ended.status === 'failed')

@@ -2,20 +2,20 @@
 
 import { createActionRunner } from '../action/run.ts';
 import { manifestOf } from '../cron/manifest.ts';
-import { withManifest } from '../cron/part.ts';
+import { withManifest } from '../cron/service.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry } from '../define/registry.ts';
 import { drainOutbox } from '../drain/drain.ts';
 import { createOutboxDrainRoute } from '../http/drain.ts';
-import { webPart } from '../http/part.ts';
+import { webService } from '../http/service.ts';
 import { createEvents } from '../metrics/events.ts';
-import { publishZeroes } from '../metrics/zeroes.ts';
+import { publishInitial } from '../metrics/initial.ts';
 import { WaybillError } from '../outbox/errors.ts';
-import type { Part } from '../process/run.ts';
+import type { Service } from '../process/run.ts';
 import { claimProbes } from '../outbox/batch.ts';
-import { createNudge } from '../outbox/nudge.ts';
-import { withAdvice } from '../scale/part.ts';
-import { createGatekeeper } from '../worker/gatekeeper.ts';
+import { createNotify } from '../outbox/notify.ts';
+import { withAdvice } from '../scale/service.ts';
+import { createQueueCloser } from '../worker/queue-closer.ts';
 import { configuredDrain } from './drain.ts';
 import { labelsOf } from './labels.ts';
 import { outboxOf, type Role } from './role.ts';
@@ -23,9 +23,9 @@ import { outboxOf, type Role } from './role.ts';
 export const webRole: Role = async (host) => {
   const { db, log, config } = host;
   const app = await loadApp(config.app);
-  publishZeroes(host.metrics, labelsOf(app, config.emailProvider));
+  publishInitial(host.metrics, labelsOf(app, config.emailProvider));
   const registry = createRegistry(app);
-  const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
+  const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
   const ending = new AbortController();
   const giveUp = (): void =>
     ending.abort(
@@ -36,12 +36,12 @@ export const webRole: Role = async (host) => {
     db: host.actions,
     registry,
     log,
-    nudge,
+    notify,
     outboxOn: outboxOf(config),
     emailFrom: config.emailFrom,
   });
   const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
-  const gatekeeper = createGatekeeper({ db, events: host.events, workerId: host.id });
+  const closer = createQueueCloser({ db, events: host.events, workerId: host.id });
   const drain = createOutboxDrainRoute(
     {
       ...draining.options,
@@ -54,18 +54,18 @@ export const webRole: Role = async (host) => {
       const events = createEvents(called, host.metrics);
       return drainOutbox(options, {
         events,
-        gatekeeper,
+        closer,
         claimProbes: () => claimProbes(db, draining.queues, { leaseMs: config.leaseMs, workerId: host.id }),
       });
     },
   );
-  const part = webPart(host, { registry, runner, nudge, drain, giveUp });
-  const whole: Part = {
-    ...part,
+  const service = webService(host, { registry, runner, notify, drain, giveUp });
+  const whole: Service = {
+    ...service,
     async run(signal) {
-      await part.run(signal);
+      await service.run(signal);
       await draining.close();
     },
   };
-  return { life: app, part: withManifest(host, manifestOf(app), false, withAdvice(host, whole)) };
+  return { life: app, service: withManifest(host, manifestOf(app), false, withAdvice(host, whole)) };
 };

@@ -20,15 +20,15 @@ import { addSuppressions } from './suppressions.ts';
 export type AdminPorts = {
   readonly db: Database;
   readonly adminKey: string | null;
-  /** After each change. */ readonly nudge: () => void;
+  /** After each change. */ readonly notify: () => void;
 };
 
 type WithId = { Params: { id: string } };
 
-export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: AdminPorts): void {
-  async function nudged<T>(change: Promise<T>): Promise<T> {
+export function addAdmin(server: FastifyInstance, { db, adminKey, notify }: AdminPorts): void {
+  async function notifying<T>(change: Promise<T>): Promise<T> {
     const result = await change;
-    nudge();
+    notify();
     return result;
   }
 
@@ -41,16 +41,16 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, nudge }: Admin
     admin.get('/outbox/stats', () => readStats(db));
     admin.post('/outbox/retry', async (request) => {
       const { dryRun, all, ...filter } = await bulkOf(request.body);
-      return nudged(retryMany(db, parseFilter(all ? { status: 'dead', ...filter } : filter), { dryRun }));
+      return notifying(retryMany(db, parseFilter(all ? { status: 'dead', ...filter } : filter), { dryRun }));
     });
     admin.get<WithId>('/outbox/:id', (request) => showMessage(db, request.params.id));
-    admin.post<WithId>('/outbox/:id/retry', (request) => nudged(retryMessage(db, request.params.id)));
-    admin.post<WithId>('/outbox/:id/cancel', (request) => nudged(cancelMessage(db, request.params.id)));
+    admin.post<WithId>('/outbox/:id/retry', (request) => notifying(retryMessage(db, request.params.id)));
+    admin.post<WithId>('/outbox/:id/cancel', (request) => notifying(cancelMessage(db, request.params.id)));
     addQueues(admin, db);
     addSuppressions(admin, db);
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));
     admin.get('/autoscale', async () => ({ queues: await readAdvice(db) }));
-    addCron(admin, { db, nudge });
+    addCron(admin, { db, notify });
   }
 
   server.register(routes, { prefix: '/admin' });

@@ -11,7 +11,7 @@ import type { Database } from '../db/pool.ts';
 
 type CronPorts = {
   readonly db: Database;
-  /** After each run by hand. */ readonly nudge: () => void;
+  /** After each run by hand. */ readonly notify: () => void;
 };
 
 /** As arguments, so that a misspelt one is an error with a hint: it would be ignored, and show everything. */
@@ -20,7 +20,7 @@ const filter = z.strictObject({ name: texts, status: texts, limit: texts, cursor
 
 const order = z.strictObject({ scheduledAt: z.union([z.number(), z.string()]).optional() });
 
-export function addCron(admin: FastifyInstance, { db, nudge }: CronPorts): void {
+export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void {
   const zones = createZones();
   admin.get('/cron', () => readCron(db, zones));
   admin.get('/cron/runs', async (request) => {
@@ -34,7 +34,7 @@ export function addCron(admin: FastifyInstance, { db, nudge }: CronPorts): void 
       request.params.name,
       scheduledAt === undefined ? null : readScheduledAt(scheduledAt),
     );
-    nudge();
+    notify();
     return run;
   });
 }

@@ -21,13 +21,13 @@ import { addWebhooks } from './webhooks.ts';
 export type WebPorts = {
   readonly registry: Registry;
   readonly runner: ActionRunner;
-  readonly nudge: () => void;
+  readonly notify: () => void;
   readonly drain: FetchHandler;
-  /** Called at the end of patience: actions that still run end. */
+  /** Called when the grace period is over: actions that still run end. */
   readonly giveUp: () => void;
 };
 
-export function createServer(host: Host, { registry, runner, nudge, drain }: WebPorts): FastifyInstance {
+export function createServer(host: Host, { registry, runner, notify, drain }: WebPorts): FastifyInstance {
   const { config, db } = host;
   const server = fastify({
     bodyLimit,
@@ -50,7 +50,7 @@ export function createServer(host: Host, { registry, runner, nudge, drain }: Web
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
   addInbox(server, { db, config });
-  addAdmin(server, { db, adminKey: config.adminKey, nudge });
+  addAdmin(server, { db, adminKey: config.adminKey, notify });
   addWebhooks(server, host);
   return server;
 }

@@ -10,7 +10,7 @@ import { WaybillError } from '../outbox/errors.ts';
 const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   cursor: z.string().max(320).optional(),
-  /** Part of an address. */
+  /** Service of an address. */
   contains: z.string().min(1).max(320).optional(),
 });
 

@@ -79,7 +79,7 @@ export function createMetrics({ version }: { readonly version: string }) {
     ),
     cronLag: histogram('cron_lag_seconds', "From a tick's time to its dispatch", ['job'], cronLag),
     parkings: counter('queue_parkings_total', 'Queues parked by an operator failure', ['queue']),
-    holds: counter('queue_holds_total', 'Queues held because the far side asked everybody to wait', [
+    holds: counter('queue_holds_total', 'Queues held because the provider asked everybody to wait', [
       'queue',
     ]),
     probes: counter('queue_probes_total', 'Probes of parked queues, by what they met', ['queue', 'outcome']),

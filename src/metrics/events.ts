@@ -108,7 +108,7 @@ export function createEvents(log: Log, metrics: Metrics) {
         case 'released':
           // Hundreds a minute where many workers share a queue, and nothing to do about one.
           if (end.releasedFor === 'no-slot') return log.debug(facts, 'released, no slot came free in time');
-          return log.info(facts, 'given back, the attempt does not count');
+          return log.info(facts, 'released, the attempt does not count');
       }
     },
 
@@ -168,11 +168,11 @@ export function createEvents(log: Log, metrics: Metrics) {
 
     held(queue: string, reason: string, ms: number): void {
       metrics.holds.inc({ queue: label(queue) });
-      log.warn({ queue, reason, ms }, 'the far side asked everybody to wait: the queue is held');
+      log.warn({ queue, reason, ms }, 'the provider asked everybody to wait: the queue is held');
     },
 
     gateFailed(queue: string, error: unknown): void {
-      metrics.loopErrors.inc({ loop: 'gate' });
+      metrics.loopErrors.inc({ loop: 'close' });
       log.error(
         { queue, err: error },
         'the queue could not be told how an attempt ended; the next one tells it',

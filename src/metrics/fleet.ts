@@ -20,7 +20,7 @@ const cacheMs: Milliseconds = 2_000;
 const cacheTimes = 20;
 const longestCacheMs: Milliseconds = 60_000;
 /** Prometheus itself waits 10 s: a database that hangs must not take the last figures away as well. */
-const patienceMs: Milliseconds = 4_000;
+const readTimeoutMs: Milliseconds = 4_000;
 
 /** A look at the heartbeats alone, when the rest did not come. */
 const standstillMs: Milliseconds = 900;
@@ -110,7 +110,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     async render() {
       if (cached && clock.now() < cached.freshUntil) return cached.text + cached.still + staleness(0);
       try {
-        const { text, still } = await within(patienceMs, readShared());
+        const { text, still } = await within(readTimeoutMs, readShared());
         return text + still + staleness(0);
       } catch {
         return lastFigures(); // the gauge tells; the scrape itself must not fail

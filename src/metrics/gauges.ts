@@ -177,7 +177,7 @@ const outboxFacts: readonly GaugeFact[] = [
     ['queue'],
     '1 while an operator failure keeps the queue parked: somebody has to mend something',
   ),
-  fact('held', 'queue_held', ['queue'], '1 while the far side wants everybody to wait'),
+  fact('held', 'queue_held', ['queue'], '1 while the provider wants everybody to wait'),
   fact(
     'overdue',
     'cron_overdue_seconds',

@@ -1,4 +1,4 @@
-// The job that tells a notice: one POST, signed as Standard Webhooks has it, again until the far side takes it.
+// The job that tells a notice: one POST, signed as Standard Webhooks has it, again until the receiver takes it.
 
 import type { App } from '../define/app.ts';
 import { defineJob, type Job } from '../define/job.ts';

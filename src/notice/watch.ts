@@ -56,17 +56,17 @@ export type WatchPorts = {
   readonly db: Database;
   readonly outboxOn: (db: Executor) => OutboxPort;
   /** After notices were recorded. */
-  readonly nudge: () => void;
+  readonly notify: () => void;
 };
 
 /** Gives the loop body of the watch. */
-export function createWatch({ db, outboxOn, nudge }: WatchPorts): () => Promise<Milliseconds> {
+export function createWatch({ db, outboxOn, notify }: WatchPorts): () => Promise<Milliseconds> {
   return async function watchStep() {
     const told = await db.transaction(async (tx) => {
       await tx.executeSql(forgetSql);
       return record(outboxOn(tx), await news(tx));
     });
-    if (told > 0) nudge();
+    if (told > 0) notify();
     return interval;
   };
 }

@@ -23,7 +23,7 @@ export function horizonOf({ initial, factor, max }: Backoff, maxAttempts: number
   return ceilings.reduce((sum, ceiling) => sum + ceiling, 0) / 2;
 }
 
-/** The longest that a far side's Retry-After is believed. */
+/** The longest that a provider's Retry-After is believed. */
 export const maxRetryAfter: Milliseconds = 24 * 3_600_000;
 
 /** How long the provider wants no message at all. Without a time of its own, long enough not to be asked for ever. */
@@ -33,7 +33,7 @@ export function holdDelay(retryAfter: Milliseconds = 5_000): Milliseconds {
 
 /**
  * @param attempt the attempt that just failed, 1 for the first
- * @param retryAfter what the far side asked for; the delay is at least that, up to `maxRetryAfter`
+ * @param retryAfter what the provider asked for; the delay is at least that, up to `maxRetryAfter`
  */
 export function retryDelay(
   backoff: Backoff,

@@ -47,7 +47,7 @@ async function claimAt(
   }
 }
 
-/** The probes of parked queues whose time has come, one of each. Whoever claims them tells the queue what they met (src/worker/gatekeeper.ts). */
+/** The probes of parked queues whose time has come, one of each. Whoever claims them tells the queue what they met (src/worker/queue-closer.ts). */
 export async function claimProbes(
   db: Executor,
   queues: readonly string[],

@@ -20,7 +20,7 @@ export type MessageFilter = {
   readonly until?: Date | undefined;
   /** With an attempt that ended so, whatever became of the message afterwards. */
   readonly outcome?: readonly AttemptOutcome[] | undefined;
-  /** Part of the last error, in upper or lower case. */
+  /** Service of the last error, in upper or lower case. */
   readonly errorContains?: string | undefined;
 };
 
@@ -37,7 +37,7 @@ export const defaultPageSize = 50;
 const maxPageSize = 500;
 
 type Texts = string | readonly string[] | undefined;
-type FilterTexts = { readonly [Part in keyof Filter]?: Texts };
+type FilterTexts = { readonly [Service in keyof Filter]?: Texts };
 
 /**
  * A filter as people write it, in a query or on a command line.

@@ -61,7 +61,7 @@ export type ClaimedMessage = {
   readonly priority?: number;
   /** It was claimed before its slot was free: it has to wait. */
   readonly prefetched?: boolean;
-  /** It tries on behalf of its parked queue whether the far side works again. */
+  /** It tries on behalf of its parked queue whether the provider works again. */
   readonly probe?: boolean;
 };
 

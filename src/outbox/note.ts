@@ -1,4 +1,4 @@
-// Notes of the timeline of a message. Deliveries write them in the statement that settles; reports that come later (a bounce) find their message by the reference that the far side gave, or by its id.
+// Notes of the timeline of a message. Deliveries write them in the statement that settles; reports that come later (a bounce) find their message by the reference that the provider gave, or by its id.
 
 import type { Executor } from '../db/executor.ts';
 import type { Moment } from '../db/moment.ts';
@@ -53,7 +53,7 @@ export type Report = Note & {
   readonly source: string;
 };
 
-/** Notes what the far side reports later. False when it is of no message of ours, or noted already. */
+/** Notes what the provider reports later. False when it is of no message of ours, or noted already. */
 export async function noteReport(db: Executor, report: Report): Promise<boolean> {
   const { reference, messageId, source } = report;
   const row = noteRow('', report);

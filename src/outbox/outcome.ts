@@ -5,12 +5,12 @@ import type { NewMessage } from './message.ts';
 
 /**
  * What went wrong, as a value.
- * - `transient`: the next attempt may succeed; `retryAfter` is what the far side asked for, in milliseconds. With `holdsQueue` it asked
- *   everybody: the whole queue waits, and the attempt is given back, for it says nothing about the message.
+ * - `transient`: the next attempt may succeed; `retryAfter` is what the provider asked for, in milliseconds. With `holdsQueue` it asked
+ *   everybody: the whole queue waits, and the attempt is released, for it says nothing about the message.
  * - `permanent`: no retry can mend it.
  * - `operator`: nobody's message is at fault (a wrong password, a revoked key): the queue is parked, the attempt given back. With `maybeOwn`
  *   this message alone may be the reason all the same; when others pass and it fails again, the failure is its own.
- * `ambiguous`: the far side may have accepted it; nobody knows.
+ * `ambiguous`: the provider may have accepted it; nobody knows.
  */
 export type Failure = {
   readonly type: 'transient' | 'permanent' | 'operator';
@@ -41,9 +41,9 @@ export type Note = {
   readonly type: string;
   /** Whom it concerns. */
   readonly recipient?: string | undefined;
-  /** What the far side said. */
+  /** What the provider said. */
   readonly detail?: string | undefined;
-  /** The far side's own name for what it took. */
+  /** The provider's own name for what it took. */
   readonly reference?: string | undefined;
 };
 
@@ -56,7 +56,7 @@ export type Outcome =
       readonly notes?: readonly Note[];
     }
   | { readonly type: 'failure'; readonly failure: Failure }
-  /** Not this message's doing: a shutdown, or a worker that does not know its name. The attempt is given back. */
+  /** Not this message's doing: a shutdown, or a worker that does not know its name. The attempt is released. */
   | {
       readonly type: 'released';
       /** Kept as the last error, if any. */ readonly reason: string | null;

@@ -1,9 +1,9 @@
-// A queue that the system itself closes: parked by an operator failure until a probe finds the far side in order again, held for the
-// time that the far side named. The row decides: of many workers that fail at once, one parks; of all processes, one probes.
+// A queue that the system itself closes: parked by an operator failure until a probe finds the provider in order again, held for the
+// time that the provider named. The row decides: of many workers that fail at once, one parks; of all processes, one probes.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
-import { outboxChannel } from './nudge.ts';
+import { outboxChannel } from './notify.ts';
 
 /** Between probes: 5 s, then twice as long each time, up to a minute. */
 const firstProbe = 5_000;
@@ -107,7 +107,7 @@ export async function giveBackProbe(db: Executor, queue: string, message: string
   await db.executeSql(probeGivenBackSql, [queue, message]);
 }
 
-/** The far side answered the probe as it answers any message; the relays are told at once. */
+/** The provider answered the probe as it answers any message; the relays are told at once. */
 export const reopenSql = `
   with reopened as (
     update waybill.queues

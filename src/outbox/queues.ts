@@ -6,7 +6,7 @@ import { cleanError } from '../redaction/redact.ts';
 import { nearest } from '../nearest.ts';
 import { isOpen } from './closed.ts';
 import { WaybillError } from './errors.ts';
-import { outboxChannel } from './nudge.ts';
+import { outboxChannel } from './notify.ts';
 import { inFlight, places, waits } from './waiting.ts';
 
 export type QueueState = 'open' | 'paused' | 'parked' | 'held';
@@ -154,7 +154,7 @@ export async function pauseQueue(
 }
 
 /**
- * Ends a pause, a parking and a hold. A queue whose far side is still out of order is parked again.
+ * Ends a pause, a parking and a hold. A queue whose provider is still out of order is parked again.
  * @throws WaybillError `unknown_queue`
  */
 export async function resumeQueue(db: Executor, name: string): Promise<QueueView> {

@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import { arrayText, textOf, textOrNull, timeText } from '../db/values.ts';
 import { WaybillError } from './errors.ts';
-import { standing } from './holder.ts';
+import { findExisting } from './existing.ts';
 import { newId } from './id.ts';
 import type { CheckedMessage, Enqueued } from './message.ts';
 
@@ -115,13 +115,13 @@ function insertText(which: number): string {
   return `insert into waybill.outbox_messages (${names.join(', ')}, revision) values (${parameters.join(', ')}, 0)`;
 }
 
-/** Records what no standing delivery key forbids; gives an answer for each message, in their order. */
+/** Records every message whose delivery key is free; gives an answer for each message, in their order. */
 export async function record(db: Executor, messages: readonly CheckedMessage[]): Promise<Enqueued[]> {
   const [only] = messages;
   if (only && messages.length === 1 && only.deliveryKey === undefined) return [await recordFree(db, only)];
   const rows = messages.map((message) => ({ ...message, id: newId() }));
   const answers = new Map<string, Enqueued>();
-  // A holder may die or be cancelled between the two statements; then the next round records the message.
+  // The existing message may die or be cancelled between the two statements; then the next round records the message.
   for (let round = 0; answers.size < rows.length; round++) {
     if (round === 3)
       throw new WaybillError(
@@ -131,12 +131,12 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
     const open = rows.filter((row) => !answers.has(row.id));
     for (const id of await insert(db, open)) answers.set(id, { id, status: 'pending', duplicate: false });
     const held = open.filter((row) => !answers.has(row.id));
-    if (held.length > 0) for (const [id, answer] of await standing(db, held)) answers.set(id, answer);
+    if (held.length > 0) for (const [id, answer] of await findExisting(db, held)) answers.set(id, answer);
   }
   return rows.map((row) => answers.get(row.id)!);
 }
 
-/** One message that no key can keep out. */
+/** One message without a delivery key. */
 async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueued> {
   const id = newId();
   const { sql, values } = recordOne({ ...message, id });
@@ -144,7 +144,7 @@ async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueu
   return { id, status: 'pending', duplicate: false };
 }
 
-/** Gives the ids of those that no standing key kept out. */
+/** Gives the ids of those that were recorded. */
 async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> {
   const alone = open.length === 1 ? open[0] : undefined;
   const { sql, values } = alone ? recordOne(alone) : { sql: recordSql, values: recordValues(open) };

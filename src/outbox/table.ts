@@ -1,5 +1,5 @@
 // The outbox under a table name of the user's own. The statements are written for `waybill.outbox_messages`; another name is put into
-// their text, validated and quoted. Beside the table stand others, named after it: `…_attempts`, `…_keys`, `…_ledger` and so on.
+// their text, validated and quoted. Beside the table stand others, named after it: `…_attempts`, `…_keys`, `…_audit` and so on.
 
 import { checkOptions } from '../options.ts';
 import { createHash } from 'node:crypto';

@@ -8,7 +8,7 @@ export type Wait = {
   readonly queue: string;
   /** What holds the queue back; of several the first of these. */
   readonly state: 'paused' | 'parked' | 'held' | 'rate';
-  /** The person's, or what the far side said. */
+  /** The person's, or what the provider said. */
   readonly reason: string | null;
   /** Null for a rate. */
   readonly since: Moment | null;

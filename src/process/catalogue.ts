@@ -152,7 +152,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'WAYBILL_POLL_INTERVAL',
     default: '1s',
-    meaning: 'the floor when no nudge arrives; not longer than the lease',
+    meaning: 'the floor when no notify arrives; not longer than the lease',
   },
   { name: 'WAYBILL_MAX_PAYLOAD_BYTES', default: '262144', meaning: 'larger payloads are refused at enqueue' },
   { name: 'WAYBILL_DELIVERED_RETENTION', default: '7d', meaning: 'when delivered rows are pruned' },

@@ -1,4 +1,4 @@
-// What a process hands to its parts: everything they would otherwise reach for.
+// What a process hands to its services: everything they would otherwise reach for.
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -47,7 +47,7 @@ export type Host = {
   readonly connections: { allowed: number | null };
   /** Sets how many connections this process opens at most. */
   readonly resize: (sizes: Sizes) => void;
-  /** Filled in by the parts that deliver. */
+  /** Filled in by the services that deliver. */
   readonly counts: Counts;
   /** `setUp`: false until the application's setup has ended, where it has one to run. */
   readonly phase: { setUp: boolean };

@@ -30,7 +30,7 @@ export type Isolation = {
 /** Deliveries above this are long. */
 const long: Milliseconds = 250;
 /** A process that is idle takes the suspect at once; one that works leaves it to others for one to two times as long … */
-const patience: Milliseconds = 1_000;
+const othersFirst: Milliseconds = 1_000;
 /** … and when it has waited for so long while it closes, it claims nothing more. */
 const longest: Milliseconds = 30_000;
 /** After a suspect it is open for as long as it was closed, within these bounds. */
@@ -73,7 +73,7 @@ export function createIsolation(clock: Clock, random: Random): Isolation {
     asks: () => void claims++,
     answered: () => void claims--,
     want(worker, wanted) {
-      if (wanted && wanting.size === 0) closesAt = clock.now() + patience * (1 + random());
+      if (wanted && wanting.size === 0) closesAt = clock.now() + othersFirst * (1 + random());
       if (wanted) wanting.add(worker);
       else if (wanting.delete(worker) && wanting.size === 0 && !entered) closedAt = undefined;
     },
@@ -97,7 +97,7 @@ export function createIsolation(clock: Clock, random: Random): Isolation {
       openUntil = now + Math.min(mostOpen, Math.max(leastOpen, now - (closedAt ?? now)));
       entered = false;
       closedAt = undefined;
-      closesAt = now + patience * (1 + random());
+      closesAt = now + othersFirst * (1 + random());
     },
     isolating: () => Number(entered || isClosing(clock.now())),
   };

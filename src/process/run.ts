@@ -1,4 +1,4 @@
-// The life of a process: configuration, database, parts; signals → AbortSignal; drain within the grace period; an exit code.
+// The life of a process: configuration, database, services; signals → AbortSignal; drain within the grace period; an exit code.
 
 import { hostname } from 'node:os';
 import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
@@ -13,7 +13,7 @@ import { readAllowance, sizesOf, totalOf } from './connections.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { outputTo, shieldStreams } from '../metrics/output.ts';
-import { dropLeftovers } from './leftovers.ts';
+import { freeLoadingMemory } from './loading.ts';
 import { endWhenStalled, heartbeat, killWhenBlocked, stalledLoops } from './stall.ts';
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
@@ -21,11 +21,11 @@ import { warningsOf } from './warnings.ts';
 import { pause } from '../timer.ts';
 
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
-export type Part = { readonly name: string; run(signal: AbortSignal): Promise<void> };
+export type Service = { readonly name: string; run(signal: AbortSignal): Promise<void> };
 
 /** What a process consists of. */
 export type Composition = {
-  readonly parts: readonly Part[];
+  readonly services: readonly Service[];
   readonly life: Life;
   /** Code of the application runs here, and may block the event loop. */
   readonly runsHandlers: boolean;
@@ -45,7 +45,7 @@ const heartbeatMs = 2_000;
 /** What a reader of the log gets at the end to take its last lines. */
 const lastLinesMs = 500;
 /** How long a start waits for a database that is on its way up. */
-const patienceMs = 15_000;
+const readyTimeoutMs = 15_000;
 
 /** Of a command: what the owner of the schema must mend is no outage. */
 export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
@@ -96,9 +96,9 @@ async function live(
   const { config, log, db, fleet, signal } = host;
   if (!(await reachDatabase(host))) return exitCodes.ok;
   await sizePools(host);
-  const { parts, life, runsHandlers } = await compose(host);
+  const { services, life, runsHandlers } = await compose(host);
   host.phase.setUp = false;
-  await dropLeftovers();
+  await freeLoadingMemory();
   if (runsHandlers) killWhenBlocked(config.stallLimitMs);
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
   const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
@@ -117,8 +117,8 @@ async function live(
   await during(life, log, async () => {
     host.phase.setUp = true;
     if (signal.aborted) return; // told to end during setup: nothing is begun
-    logStart(host, parts, health?.port);
-    await runAll(parts, host, drain);
+    logStart(host, services, health?.port);
+    await runAll(services, host, drain);
   });
   beating.abort();
   await heart;
@@ -130,33 +130,36 @@ async function live(
   return exitCodes.ok;
 }
 
-/** All parts, until the signal; one that fails or ends early ends the process, after the others have finished what they had. */
+/** All services, until the signal; one that fails or ends early ends the process, after the others have finished what they had. */
 async function runAll(
-  parts: readonly Part[],
+  services: readonly Service[],
   { signal, log }: Host,
   drain: (reason: string) => void,
 ): Promise<void> {
   const failures: unknown[] = [];
   await Promise.all(
-    parts.map(async (part) => {
+    services.map(async (service) => {
       try {
-        await part.run(signal);
-        if (!signal.aborted) throw new Error(`the part ${part.name} ended by itself`);
+        await service.run(signal);
+        if (!signal.aborted) throw new Error(`the service ${service.name} ended by itself`);
       } catch (error) {
         failures.push(error);
-        log.error({ err: error, part: part.name }, 'a part of this process failed');
-        drain(`the part ${part.name} failed`);
+        log.error({ err: error, service: service.name }, 'a service of this process failed');
+        drain(`the service ${service.name} failed`);
       }
     }),
   );
   if (failures.length > 0) throw failures[0];
 }
 
-function logStart(host: Host, parts: readonly Part[], healthPort: number | undefined): void {
+function logStart(host: Host, services: readonly Service[], healthPort: number | undefined): void {
   const { version, role, log, config } = host;
   for (const { message, ...about } of warningsOf(config)) log.warn(about, message);
-  const names = parts.map((part) => part.name);
-  log.info({ version, node: process.version, parts: names, ...doing(host), healthPort }, `${role}: started`);
+  const names = services.map((service) => service.name);
+  log.info(
+    { version, node: process.version, services: names, ...doing(host), healthPort },
+    `${role}: started`,
+  );
 }
 
 function doing({ config, counts }: Host): object {
@@ -185,7 +188,7 @@ async function sizePools({ db, role, config, connections, resize, log }: Host): 
 
 /** @returns false when the process was asked to end while it waited */
 async function reachDatabase({ db, log, clock, signal }: Host): Promise<boolean> {
-  const deadline = clock.now() + patienceMs;
+  const deadline = clock.now() + readyTimeoutMs;
   while (!signal.aborted) {
     try {
       await db.executeSql('select from waybill.processes limit 0');

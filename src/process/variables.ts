@@ -26,7 +26,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return value === undefined || value === '' ? undefined : value;
   }
 
-  /** Quotes and line ends are leftovers of a file that was read by something else than a shell. */
+  /** Quotes and line ends come from a file that was read by something else than a shell. */
   function text(name: string): string | undefined {
     const value = raw(name);
     if (value === undefined) return undefined;

@@ -3,7 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { wakeUpChannel } from '../outbox/nudge.ts';
+import { wakeUpChannel } from '../outbox/notify.ts';
 import { contentsOf, type Contents } from './contents.ts';
 import { onQueue, QueueBroken } from './broken.ts';
 import { install } from './install.ts';

@@ -28,12 +28,12 @@ export type RelayOptions = {
 
 /** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
 const begin = `${beginning}; set local synchronous_commit = off`;
-const firstPatience: Milliseconds = 10;
+const firstPause: Milliseconds = 10;
 
 /** Gives the relay's loop body. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
   const { db, queue, events, observe, pollIntervalMs, highWater = 1_000 } = options;
-  let patience = firstPatience;
+  let pause = firstPause;
 
   return fitting({ db, queue, events }, async function relayStep() {
     const found = await countDue(db, highWater);
@@ -48,12 +48,12 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
       events.relayed(name, messagesIn(its), its.length);
     observe('relayed', { messages: messagesIn(sent) });
     if (found.length === 0) {
-      patience = firstPatience;
+      pause = firstPause;
       return pollIntervalMs;
     }
-    if (sent.length > 0) patience = firstPatience;
+    if (sent.length > 0) pause = firstPause;
     // Workers are at it, or there are none: look again at growing intervals.
-    return (patience = Math.min(pollIntervalMs, patience * 2));
+    return (pause = Math.min(pollIntervalMs, pause * 2));
   });
 
   /** What was announced is still due: workers are at it, or did not hear of it, or cannot take it. */

@@ -101,7 +101,7 @@ function sharedReason({ sharedWith }: QueueLook, others: number): string[] {
 /** Of what the slots could end, less than this is ended while more waits than they hold: slots are not what is missing. */
 const idleShare = 0.2;
 
-/** More workers of a database, or of a far side, at its limit do not deliver more. */
+/** More workers of a database, or of a provider, at its limit do not deliver more. */
 function idleSlotsReason({ endedRate, meanSeconds }: Load, look: QueueLook): string[] {
   const { backlog, sending, workers, slotsPerWorker, rate } = look;
   const slots = workers * slotsPerWorker;

@@ -68,7 +68,7 @@ export async function runAction<A extends z.ZodType, R extends z.ZodType>(
     registry: createRegistry(app ?? defineApp({ actions: [one], events: [...new Set(action.emits)] })),
     alone: app === undefined,
     log: createLog({ level: 'silent', role: 'test' }),
-    nudge: () => undefined,
+    notify: () => undefined,
   });
   return (await runner.run(action.name, args, { invoker, signal, requestId: newId() })) as z.input<R>;
 }

@@ -5,24 +5,24 @@ import type { Executor } from '../db/executor.ts';
 import type { Conflicts } from '../delivery/conflict.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
-import type { Nudge } from '../outbox/nudge.ts';
+import type { Notify } from '../outbox/notify.ts';
 import type { Failure, Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { settle } from '../outbox/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
 import type { InFlight } from '../process/isolation.ts';
-import type { Gatekeeper } from './gatekeeper.ts';
+import type { QueueCloser } from './queue-closer.ts';
 import { Interruption } from './interrupt.ts';
 import type { Leased, Leases } from './lease.ts';
 import { endOf, outcomeOf, placesOf, recordEnd, released } from './end.ts';
 import { report, type AttemptEvents, type ReleaseCause } from './report.ts';
 import type { Settler, Settling } from './settler.ts';
 import type { Seats, Work } from './slots.ts';
-import type { Turn } from './turn.ts';
+import type { BookedPermit } from './permits.ts';
 
 export type AttemptPorts = {
   readonly leases: Leases;
-  readonly gatekeeper: Gatekeeper;
+  readonly closer: QueueCloser;
   readonly settler: Settler;
   readonly deliver: Deliver;
   readonly outboxOn: (tx: Executor) => OutboxPort;
@@ -31,7 +31,7 @@ export type AttemptPorts = {
   readonly clock: Clock;
   readonly random: Random;
   /** Called when a settlement made new messages. */
-  readonly nudge: Nudge;
+  readonly notify: Notify;
 };
 
 /**
@@ -49,14 +49,20 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   readonly #since: Milliseconds;
   readonly #ports: AttemptPorts;
   readonly #seats: Seats;
-  readonly #turn: Turn | undefined;
+  readonly #permit: BookedPermit | undefined;
   #started: Milliseconds = 0;
   #begun = false;
   #end: Settlement | undefined = undefined;
   #delivery: Delivery | undefined = undefined;
 
   /** @param since the process's time before the claim was sent */
-  constructor(message: ClaimedMessage, since: Milliseconds, ports: AttemptPorts, seats: Seats, turn?: Turn) {
+  constructor(
+    message: ClaimedMessage,
+    since: Milliseconds,
+    ports: AttemptPorts,
+    seats: Seats,
+    permit?: BookedPermit,
+  ) {
     super();
     this.message = message;
     this.at = ports.clock.now();
@@ -64,7 +70,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
     this.#since = since;
     this.#ports = ports;
     this.#seats = seats;
-    this.#turn = turn;
+    this.#permit = permit;
   }
 
   get priority(): number {
@@ -78,8 +84,8 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   /** It has a slot. */
   run(): void {
     this.#ports.leases.hold(this, this.#since);
-    if (!this.#turn) return this.#deliver(true);
-    this.#turn.come(this).then(
+    if (!this.#permit) return this.#deliver(true);
+    this.#permit.come(this).then(
       (came) => this.#deliver(came),
       (error: unknown) => this.#over(error),
     );
@@ -87,12 +93,12 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
 
   /** Instead of `run`: its attempt does not count, and it is due again at once. */
   async release(cause: ReleaseCause): Promise<void> {
-    const { settler, random, nudge, events } = this.#ports;
+    const { settler, random, notify, events } = this.#ports;
     const { message } = this;
-    await this.#turn?.come(AbortSignal.abort());
+    await this.#permit?.come(AbortSignal.abort());
     const settlement = settle(message, released.outcome, released.backoff, random);
     const settled = await settler.settle(settlement);
-    nudge([`${message.queue}:${this.priority}`]);
+    notify([`${message.queue}:${this.priority}`]);
     report({ message, settlement, settled, ms: 0, begun: false, cause }, events);
   }
 
@@ -104,7 +110,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
       if (!came || !leases.isSafe(this)) return this.#delivered(released);
       this.#begun = true;
       const handover = deliver(this.message, this);
-      (this.#turn?.spend(handover) ?? handover).then(
+      (this.#permit?.spend(handover) ?? handover).then(
         (delivery) => this.#delivered(endOf(delivery, this)),
         (error: unknown) => this.#over(error),
       );
@@ -135,11 +141,11 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   /** Its queue may be closed by it, or it commits together with what the handler wrote. */
   async #record(end: Settlement, delivery: Delivery): Promise<void> {
     try {
-      const { gatekeeper, random } = this.#ports;
+      const { closer, random } = this.#ports;
       const { outcome, backoff, retryDelay } = delivery;
       const own = (failure: Failure): Settlement =>
         settle(this.message, { type: 'failure', failure }, backoff, random, retryDelay);
-      const settlement = await gatekeeper.judge(this.message, outcome, end, own);
+      const settlement = await closer.judge(this.message, outcome, end, own);
       this.#end = settlement;
       this.recorded(await recordEnd(settlement, delivery, this.#ports));
     } catch (error) {
@@ -148,12 +154,12 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   }
 
   recorded(settled: Settled | undefined): void {
-    const { clock, events, nudge } = this.#ports;
+    const { clock, events, notify } = this.#ports;
     const { message } = this;
     const [settlement, begun, ms] = [this.#end!, this.#begun, clock.now() - this.#started];
     try {
       const places = settled ? placesOf(settlement, this.#delivery!) : [];
-      if (places.length > 0) nudge(places);
+      if (places.length > 0) notify(places);
       report({ message, settlement, settled, ms, begun }, events);
     } catch (error) {
       return this.#over(error);

@@ -3,24 +3,24 @@
 
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
-import type { Session } from '../db/session.ts';
+import type { DedicatedConnection } from '../db/dedicated.ts';
 import { claimSql, claimValues, claimWaiting, type Lease, type WaitingClaim } from '../outbox/claim.ts';
 import { claimedOf, rowOf, type Claimed } from '../outbox/claimed.ts';
 import type { Milliseconds } from '../ports.ts';
-import type { Turn, Turns } from './turn.ts';
+import type { BookedPermit, Permits } from './permits.ts';
 
 export type ClaimPorts = Lease & {
   readonly db: Database;
   /** For claims of one statement. Default: `db`. */
   readonly planned?: Executor;
   /** Of queues with a rate. */
-  readonly turns?: ReadonlyMap<string, Turns>;
+  readonly permits?: ReadonlyMap<string, Permits>;
 };
 
 export type Taken = {
   readonly claimed: readonly Claimed[];
   /** One for each message, when the queue has a rate. */
-  readonly turns: readonly Turn[];
+  readonly permits: readonly BookedPermit[];
   /** Fewer permits than messages may be the reason for less than was wanted … */
   readonly isScarce: boolean;
   /** … and there will be more after this time. */
@@ -30,19 +30,19 @@ export type Taken = {
 /** Does not throw. */
 export type Told = (error: Error | null, taken: Taken) => void;
 
-const nothing: Taken = { claimed: [], turns: [], isScarce: false, restMs: 0 };
+const nothing: Taken = { claimed: [], permits: [], isScarce: false, restMs: 0 };
 
 /**
  * @param session where a NOTIFY was heard, if it keeps plans: its server process is awake, and the answer comes without a promise (npm run bench -- latency)
  */
 export function claimAt(
   claim: Omit<WaitingClaim, keyof Lease>,
-  { db, planned = db, turns, leaseMs, workerId }: ClaimPorts,
-  session: Session | undefined,
+  { db, planned = db, permits, leaseMs, workerId }: ClaimPorts,
+  session: DedicatedConnection | undefined,
   told: Told,
 ): void {
   const whole = { ...claim, leaseMs, workerId };
-  const rate = turns?.get(claim.queue);
+  const rate = permits?.get(claim.queue);
   if (session && !rate) {
     const values = claimValues(whole).map((value) => (value === null ? null : String(value)));
     return session.ask(claimSql, values, (error, rows) => {
@@ -65,11 +65,11 @@ export function claimAt(
   );
 }
 
-async function claimWithPermits(tx: Executor, rate: Turns, claim: WaitingClaim): Promise<Taken> {
+async function claimWithPermits(tx: Executor, rate: Permits, claim: WaitingClaim): Promise<Taken> {
   const booking = await rate(tx, claim.limit);
   const { count: limit, restMs } = booking;
   const isScarce = limit < claim.limit;
   if (limit === 0) return { ...nothing, isScarce, restMs };
   const claimed = await claimWaiting(tx, { ...claim, limit, begins: limit });
-  return { claimed, turns: await booking.book(claimed.length), isScarce, restMs };
+  return { claimed, permits: await booking.book(claimed.length), isScarce, restMs };
 }

@@ -5,7 +5,7 @@ import type { LazyTransaction } from '../db/lazy.ts';
 import { isConflict, type Conflicts } from '../delivery/conflict.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { defaultBackoff } from '../outbox/backoff.ts';
-import { placeOf } from '../outbox/hint.ts';
+import { placeOf } from '../outbox/notify.ts';
 import type { ClaimedMessage } from '../outbox/message.ts';
 import type { Outcome, Settlement } from '../outbox/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
@@ -35,7 +35,7 @@ export function endOf(delivery: Delivery, signal: Interrupt): Delivery {
   return { ...delivery, outcome: released.outcome };
 }
 
-/** The lanes in which there are new messages with it (src/outbox/hint.ts). */
+/** The queues and priorities in which there are new messages with it (src/outbox/notify.ts). */
 export function placesOf(settlement: Settlement, { recorded }: Delivery): readonly string[] {
   if (settlement.to !== 'delivered' || (settlement.then.length === 0 && !recorded?.size)) return none;
   return [...settlement.then.map(placeOf), ...(recorded ?? [])];

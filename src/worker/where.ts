@@ -5,7 +5,7 @@
 //                                                 ▲                        │
 //                                                 └── all that was wanted, ┘ or heard of meanwhile
 
-import { placesIn, fromPlace } from '../outbox/hint.ts';
+import { placesIn, fromPlace } from '../outbox/notify.ts';
 import type { Place } from '../outbox/waiting.ts';
 import type { Milliseconds } from '../ports.ts';
 
@@ -35,7 +35,7 @@ export type Found = {
 };
 
 export type Where = {
-  /** A NOTIFY of the outbox (src/outbox/hint.ts). */
+  /** A NOTIFY of the outbox (src/outbox/notify.ts). */
   notified(payload: string, now: Milliseconds): void;
   /** Something is due there, a wake-up or a poll says. */
   found(place: Place, isAnnounced?: boolean): void;

@@ -2,7 +2,7 @@
 // that comes of it an attempt. Claims begin where a NOTIFY is heard, where a claim is back, and in the loop, which polls. A suspect runs with
 // nothing beside it (invariant F; src/process/isolation.ts).
 
-import type { Session } from '../db/session.ts';
+import type { DedicatedConnection } from '../db/dedicated.ts';
 import { createBegun } from '../outbox/begun.ts';
 import { claimProbe, claimSuspect } from '../outbox/claim.ts';
 import type { Claimed } from '../outbox/claimed.ts';
@@ -17,7 +17,7 @@ import { claimAt, type ClaimPorts, type Taken } from './claim.ts';
 import { createRoom, type Want } from './room.ts';
 import type { Pace } from './pace.ts';
 import { createSlots, type Slots } from './slots.ts';
-import type { Turn } from './turn.ts';
+import type { BookedPermit } from './permits.ts';
 import { createWhere, type Spot } from './where.ts';
 
 export type WorkerOptions = {
@@ -46,7 +46,7 @@ export type Worker = {
   readonly slots: Slots;
   step(): Promise<Milliseconds>;
   /** A NOTIFY of the outbox. @param session where it was heard */
-  notified(payload: string, session?: Session): void;
+  notified(payload: string, session?: DedicatedConnection): void;
   /** Wake-ups that were fetched. */
   announced(wakeUps: readonly WakeUp[]): void;
   /** Nothing is known to wait in this queue, and there is room: its wake-ups are worth a fetch. */
@@ -72,19 +72,19 @@ export function createWorker(options: WorkerOptions): Worker {
     ended: (work) => ended(work as Attempt),
     onError: options.onError,
   });
-  const room = createRoom(slots, options.limits, (queue) => claims.turns?.has(queue) ?? false, clock);
+  const room = createRoom(slots, options.limits, (queue) => claims.permits?.has(queue) ?? false, clock);
   let polledAt = Number.NEGATIVE_INFINITY;
   let claiming = 0;
   let failures = 0;
-  let session: Session | undefined;
+  let session: DedicatedConnection | undefined;
   let suspects: readonly DuePlace[] = [];
   let isAlone = false; // a suspect runs here, or is being claimed
   let closed = false;
   const onBack: (() => void)[] = [];
 
-  function start({ message, lag }: Claimed, since: Milliseconds, turn?: Turn): void {
+  function start({ message, lag }: Claimed, since: Milliseconds, permit?: BookedPermit): void {
     traceReceived(message, lag);
-    const attempt = new Attempt(message, since, attempts, slots, turn);
+    const attempt = new Attempt(message, since, attempts, slots, permit);
     isolation.begun(attempt);
     room.started(message.queue);
     slots.run(attempt);
@@ -148,7 +148,7 @@ export function createWorker(options: WorkerOptions): Worker {
     since: Milliseconds,
     isAnnounced: boolean,
   ): void {
-    const { claimed: got, turns, isScarce, restMs } = taken;
+    const { claimed: got, permits, isScarce, restMs } = taken;
     const now = clock.now();
     failures = 0;
     pace.claimed(now - since);
@@ -161,8 +161,8 @@ export function createWorker(options: WorkerOptions): Worker {
     });
     room.claimed(spot.queue, got);
     // What begins at once has the free slots.
-    got.forEach((one, i) => one.message.prefetched || start(one, since, turns[i]));
-    got.forEach((one, i) => one.message.prefetched && start(one, since, turns[i]));
+    got.forEach((one, i) => one.message.prefetched || start(one, since, permits[i]));
+    got.forEach((one, i) => one.message.prefetched && start(one, since, permits[i]));
     const lags = got.map(({ lag }) => lag);
     if (lags.length > 0) options.onClaimed(spot.queue, lags, isAnnounced);
     observe('claimed', { queue: spot.queue, priority: spot.priority, messages: got.length });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { gaugeFacts } from '../../src/metrics/gauges.ts';
-import { deliveryOutcomes, emailOutcomes, tickResults } from '../../src/metrics/zeroes.ts';
+import { deliveryOutcomes, emailOutcomes, tickResults } from '../../src/metrics/initial.ts';
 
 // docs/metrics.md is the catalogue for users: every metric of web's /metrics, with its type and its labels, and no other.
 

@@ -1,7 +1,7 @@
 // NOTIFY, wake-ups and polls, each without the others: workers find work by any of them, and lose nothing. Real: Postgres, pg-boss, processes.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { outboxChannel } from '../../src/outbox/nudge.ts';
+import { outboxChannel } from '../../src/outbox/notify.ts';
 import type { Running } from '../support/fleet.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import { until } from '../support/wait.ts';
@@ -17,7 +17,7 @@ afterAll(() => world.end());
 
 const events = { kind: 'event', queue: 'events' } as const;
 
-const nudge = (payload: string): Promise<unknown> =>
+const notify = (payload: string): Promise<unknown> =>
   world.database.db.executeSql(`notify ${outboxChannel}, '${payload}'`);
 
 const open = (names: readonly string[]): Promise<number> =>
@@ -30,7 +30,7 @@ describe('where work is found', () => {
   it('B, C: without any relay, two workers that hear of events deliver them and what they lead to, retries too, each once', async () => {
     expect(await relay.stop()).toBe(0);
     await world.enqueue('happened', { n: 1 }, 60, events);
-    await nudge('events');
+    await notify('events');
     await until(async () => {
       return (await open(['happened', 'one', 'two'])) === 0;
     });
@@ -41,7 +41,7 @@ describe('where work is found', () => {
   it('B: without any relay, what waits in a queue at a priority is delivered when a NOTIFY names it', async () => {
     for (const n of [4, 5]) {
       await world.enqueue('happened', { n }, 1, { ...events, priority: 3 });
-      await nudge('events:3');
+      await notify('events:3');
       await until(async () => (await open(['happened'])) === 0);
     }
   });
@@ -59,7 +59,7 @@ describe('where work is found', () => {
   ])('a NOTIFY of %s stops nothing', async (_, payload) => {
     await world.database.db.executeSql(`select pg_notify('${outboxChannel}', $1)`, [payload]);
     await world.enqueue('happened', { n: 6 }, 1, events);
-    await nudge('events:0');
+    await notify('events:0');
     await until(async () => (await open(['happened', 'one', 'two'])) === 0);
   });
 

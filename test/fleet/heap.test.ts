@@ -70,10 +70,10 @@ test('the thread of the compiler ends when everything is loaded, and begins agai
   const code = `
     import { readdirSync } from 'node:fs';
     import { setImmediate as turn } from 'node:timers/promises';
-    import { dropLeftovers } from './src/process/leftovers.ts';
+    import { freeLoadingMemory } from './src/process/loading.ts';
     const threads = () => readdirSync('/proc/self/task').length;
     const before = threads();
-    await dropLeftovers();
+    await freeLoadingMemory();
     const end = Date.now() + 10_000;
     while (threads() >= before && Date.now() < end) await turn();
     const after = threads();

@@ -62,8 +62,8 @@ async function round(): Promise<Round> {
   return { shortest: Math.min(...spans), blind, perSecond: (count - 1) / seconds };
 }
 
-it('WAYBILL_EMAIL_RATE is not exceeded at the far side in any second, with several workers, and it is used', async () => {
-  // A machine that stops a worker between its turn and its mail makes the far side see two turns closer together. So one of three rounds is
+it('WAYBILL_EMAIL_RATE is not exceeded at the provider in any second, with several workers, and it is used', async () => {
+  // A machine that stops a worker between its turn and its mail makes the provider see two turns closer together. So one of three rounds is
   // to be without such a stop; the permits themselves are held by test/postgres/rate.test.ts under a clock of its own.
   const rounds: Round[] = [];
   const isKept = ({ shortest, blind, perSecond }: Round): boolean =>

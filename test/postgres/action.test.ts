@@ -123,7 +123,7 @@ describe('A: a message exists if and only if its transaction committed', () => {
     expect(web.nudged()).toEqual(['email:0', 'events:0', 'jobs:0']);
   });
 
-  it('A: a failure after the enqueue leaves neither row nor message, and nudges nobody', async () => {
+  it('A: a failure after the enqueue leaves neither row nor message, and notifies nobody', async () => {
     const before = web.nudges();
     await expect(web.runner.run('orders.fail', order, call)).rejects.toThrow('after the enqueue');
     expect([

@@ -489,7 +489,7 @@ describe('POST /admin/outbox/retry', () => {
   });
 
   it('retries what matches and nothing else; cancelled ones only when named', async () => {
-    const one = await recordEnded('dead', { name: 'a' }, 'Timeout of the far side');
+    const one = await recordEnded('dead', { name: 'a' }, 'Timeout of the provider');
     await recordEnded('dead', { name: 'a' }, 'no such user');
     await recordEnded('dead', { name: 'b' }, 'timeout');
     await ask('POST', `/outbox/${await record({ name: 'a' })}/cancel`);

@@ -2,7 +2,7 @@
 
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openSession, type Session } from '../../src/db/session.ts';
+import { openDedicated, type DedicatedConnection } from '../../src/db/dedicated.ts';
 import type { Claimed } from '../../src/outbox/claimed.ts';
 import { findDue } from '../../src/outbox/due.ts';
 import type { NewMessage } from '../../src/outbox/message.ts';
@@ -44,7 +44,7 @@ type Claim = (queues: readonly string[], limit?: number, workerId?: string) => P
 type Ask = { readonly limit: number; readonly leaseMs: number; readonly workerId: string };
 
 function claimIn(
-  session: Session | undefined,
+  session: DedicatedConnection | undefined,
   place: Place,
   { limit, ...lease }: Ask,
 ): Promise<readonly Claimed[]> {
@@ -57,7 +57,7 @@ function claimIn(
 }
 
 /** At one place after another, as if a NOTIFY had named each. */
-function claiming(sessionOf: (workerId: string) => Promise<Session | undefined>): Claim {
+function claiming(sessionOf: (workerId: string) => Promise<DedicatedConnection | undefined>): Claim {
   return async (queues, limit = 100, workerId = 'w') => {
     const session = await sessionOf(workerId);
     const places = (await findDue(database.db, queues)).filter(({ suspects, probe }) => !suspects && !probe);
@@ -71,16 +71,16 @@ function claiming(sessionOf: (workerId: string) => Promise<Session | undefined>)
 }
 
 /** Where a worker hears NOTIFY (src/db/listen.ts). */
-async function planningSession({ db }: TestDatabase): Promise<Session> {
+async function planningSession({ db }: TestDatabase): Promise<DedicatedConnection> {
   const client = await db.connect();
   clients.push(client);
-  const session = await openSession(client);
+  const session = await openDedicated(client);
   expect(session.keepsPlans).toBe(true);
   return session;
 }
 
 function inSessions(): Claim {
-  const sessions = new Map<string, Promise<Session>>();
+  const sessions = new Map<string, Promise<DedicatedConnection>>();
   return claiming((workerId) => {
     if (!sessions.has(workerId)) sessions.set(workerId, planningSession(database));
     return sessions.get(workerId)!;

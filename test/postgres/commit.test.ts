@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TransactionRolledBack } from '../../src/db/transaction.ts';
 import { listen } from '../../src/db/listen.ts';
-import { createNudge, outboxChannel } from '../../src/outbox/nudge.ts';
-import { createTelling, type Telling } from '../../src/outbox/telling.ts';
+import { createNotify, outboxChannel } from '../../src/outbox/notify.ts';
+import { createCommitNotify, type CommitNotify } from '../../src/outbox/notify.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 
@@ -38,29 +38,29 @@ afterAll(async () => {
   await database.end();
 });
 
-const nudge = () =>
-  createNudge(database.db, (error) => {
+const notify = () =>
+  createNotify(database.db, (error) => {
     throw error;
   });
 const count = async (table: string) =>
   (await database.db.executeSql<{ n: number }>(`select count(*)::int as n from ${table}`)).rows[0]!.n;
 
 /** Records in the queue, as an action does. */
-async function act(telling: Telling, sql: string, queue: string): Promise<void> {
+async function act(commitNotify: CommitNotify, sql: string, queue: string): Promise<void> {
   const body = async (tx: { executeSql(text: string): Promise<unknown> }) => {
     await tx.executeSql(sql);
     return { recorded: new Set([queue]) };
   };
-  const { recorded } = await database.db.transaction(body, undefined, telling);
-  telling.tell(recorded);
+  const { recorded } = await database.db.transaction(body, undefined, commitNotify);
+  commitNotify.committed(recorded);
 }
 
-describe('a nudge that rides with the commit', () => {
+describe('a notify that rides with the commit', () => {
   it('is heard when what was committed can be seen, and is not sent again', async () => {
     const statements: string[] = [];
     const db = { executeSql: async (text: string) => (statements.push(text), database.db.executeSql(text)) };
-    const telling = createTelling(createNudge(db as typeof database.db, () => undefined));
-    await act(telling, 'insert into kept values (1)', 'riding');
+    const commitNotify = createCommitNotify(createNotify(db as typeof database.db, () => undefined));
+    await act(commitNotify, 'insert into kept values (1)', 'riding');
     expect(statements).toEqual([]);
     await until(() => heard.includes('riding'));
     expect(await count('kept')).toBe(1);
@@ -72,7 +72,7 @@ describe('a nudge that rides with the commit', () => {
       riding: () => `select 1 / 0`,
     });
     const before = await count('kept');
-    await act(createTelling(failing), 'insert into kept values (2)', 'failing');
+    await act(createCommitNotify(failing), 'insert into kept values (2)', 'failing');
     expect(await count('kept')).toBe(before + 1);
     expect(asked).toEqual([['failing']]);
   });
@@ -80,11 +80,11 @@ describe('a nudge that rides with the commit', () => {
   it('A: a commit that fails is a failure, and nothing is told', async () => {
     await database.db.executeSql('insert into checked values (1)');
     const before = heard.length;
-    await expect(act(createTelling(nudge()), 'insert into checked values (1)', 'never')).rejects.toThrow(
-      'duplicate key',
-    );
+    await expect(
+      act(createCommitNotify(notify()), 'insert into checked values (1)', 'never'),
+    ).rejects.toThrow('duplicate key');
     expect(await count('checked')).toBe(1);
-    await act(createTelling(nudge()), 'insert into kept values (3)', 'then');
+    await act(createCommitNotify(notify()), 'insert into kept values (3)', 'then');
     await until(() => heard.includes('then'));
     expect(heard.slice(before)).toEqual(['then']);
   });
@@ -96,7 +96,7 @@ describe('a nudge that rides with the commit', () => {
       return { recorded: new Set(['failed']) };
     };
     const before = await count('kept');
-    await expect(database.db.transaction(body, undefined, createTelling(nudge()))).rejects.toThrow(
+    await expect(database.db.transaction(body, undefined, createCommitNotify(notify()))).rejects.toThrow(
       TransactionRolledBack,
     );
     expect(await count('kept')).toBe(before);
@@ -107,18 +107,18 @@ describe('a nudge that rides with the commit', () => {
       riding: () => 'select pg_terminate_backend(pg_backend_pid())',
     });
     const before = await count('kept');
-    await act(createTelling(ending), 'insert into kept values (5)', 'ending');
+    await act(createCommitNotify(ending), 'insert into kept values (5)', 'ending');
     await until(async () => (await count('kept')) === before + 1); // on a connection that lives
   });
 
-  it('rides only in quiet: a process that nudges all the time sends one for many', async () => {
-    const one = nudge();
-    expect(one.riding!(['a'])).toBe(`notify ${outboxChannel}, 'a'`);
-    expect(one.riding!(['a'])).toBeUndefined();
-    await until(() => one.riding!(['b']) !== undefined);
-    const other = nudge();
+  it('goes with the commit only in quiet: a process that notifies all the time sends one for many', async () => {
+    const one = notify();
+    expect(one.withCommit!(['a'])).toBe(`notify ${outboxChannel}, 'a'`);
+    expect(one.withCommit!(['a'])).toBeUndefined();
+    await until(() => one.withCommit!(['b']) !== undefined);
+    const other = notify();
     other(['c']);
-    expect(other.riding!(['c'])).toBeUndefined();
-    await until(() => other.riding!(['d']) !== undefined);
+    expect(other.withCommit!(['c'])).toBeUndefined();
+    await until(() => other.withCommit!(['d']) !== undefined);
   });
 });

@@ -64,7 +64,7 @@ async function worked(jobs: number, width = 8): Promise<Record<string, number>> 
   const outboxOn = createPostgresOutbox;
   const ports: AttemptPorts = {
     leases: createLeases(outbox, 60_000, clock),
-    gatekeeper: { judge: async (_message, _outcome, settlement) => settlement },
+    closer: { judge: async (_message, _outcome, settlement) => settlement },
     settler: createSettler({ outbox, pause, onRetry: () => undefined }),
     deliver: createDeliver({
       db: handlers,
@@ -80,7 +80,7 @@ async function worked(jobs: number, width = 8): Promise<Record<string, number>> 
     conflicts: createConflicts(Math.random),
     clock,
     random: () => 0,
-    nudge: () => undefined,
+    notify: () => undefined,
   };
   const open = `select count(*)::int as n from waybill.outbox_messages where status in ('pending', 'failed', 'sending')`;
   for (;;) {

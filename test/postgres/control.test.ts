@@ -78,7 +78,7 @@ async function asAction(what: Script): Promise<unknown> {
     outboxOn: createPostgresOutbox,
     emailFrom: null,
     log: createLog({ level: 'silent', role: 'test' }),
-    nudge: () => undefined,
+    notify: () => undefined,
   });
   return runner.run('act', {}, { invoker: { type: 'anonymous' }, requestId: 'test' });
 }

@@ -98,7 +98,7 @@ describe('GET /admin/cron', () => {
 });
 
 describe('POST /admin/cron/:name/run', () => {
-  it('runs by hand, as often as somebody asks, and nudges the relay', async () => {
+  it('runs by hand, as often as somebody asks, and notifies', async () => {
     const before = web.nudges();
     const scheduledAt = Date.UTC(2026, 4, 1, 2, 30);
     const first = await ask('POST', '/admin/cron/nightly/run', { scheduledAt });

@@ -447,7 +447,7 @@ describe('runs', () => {
       args: z.object({ size: z.number().default(1) }),
       async handler(ctx, { size }) {
         seen.push(ctx.invoker);
-        if (fail.how === 'throw') throw new Error('the far side is closed');
+        if (fail.how === 'throw') throw new Error('the provider is closed');
         if (fail.how === 'later') throw new RetryAfter('5m');
         if (fail.how === 'copy')
           throw Object.assign(new Error('later'), { name: 'RetryAfter', delay: 300_000 });
@@ -510,7 +510,7 @@ describe('runs', () => {
     const given = app();
     await due(given);
     await world.work(given);
-    const words = how === 'throw' ? /^the far side is closed \(at .*\)$/ : /^division by zero \(22012\)/;
+    const words = how === 'throw' ? /^the provider is closed \(at .*\)$/ : /^division by zero \(22012\)/;
     const error = expect.stringMatching(words) as string;
     expect(await runs()).toEqual({ once: ['failed', null, error], again: ['dispatched', null, null] });
     expect(await effects()).toBe(0);

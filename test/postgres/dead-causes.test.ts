@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { failureOf } from '../../src/delivery/failure.ts';
 import { EmailError } from '../../src/email/error.ts';
-import { deadCauses as counted } from '../../src/metrics/zeroes.ts';
+import { deadCauses as counted } from '../../src/metrics/initial.ts';
 import { defaultBackoff } from '../../src/outbox/backoff.ts';
 import { parseFilter } from '../../src/outbox/filter.ts';
 import { retryMessage } from '../../src/outbox/operate.ts';

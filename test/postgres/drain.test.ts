@@ -16,7 +16,7 @@ import { drainOutbox } from '../../src/drain/drain.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
-import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
+import { createQueueCloser } from '../../src/worker/queue-closer.ts';
 import type { DeliveredEvent } from '../../src/drain/instrumentation.ts';
 import type { DrainOptions } from '../../src/drain/options.ts';
 import { createOutboxDrainRoute } from '../../src/http/drain.ts';
@@ -331,7 +331,7 @@ describe('drainOutbox', () => {
     const db = database.db;
     const log = createLog({ level: 'silent', role: 'test' });
     const events = createEvents(log, createMetrics({ version: 'test' }));
-    const gatekeeper = createGatekeeper({ db, events, workerId: 'w' });
+    const closer = createQueueCloser({ db, events, workerId: 'w' });
     let mended = false;
     const provider: EmailProvider = {
       name: 'test',
@@ -344,7 +344,7 @@ describe('drainOutbox', () => {
       close: async () => undefined,
     };
     const process = {
-      gatekeeper,
+      closer,
       claimProbes: () => claimProbes(db, ['email'], { leaseMs: 60_000, workerId: 'w' }),
     };
     const run = () =>

@@ -63,7 +63,7 @@ const lists: Readonly<Record<string, (db: Executor) => Promise<unknown>>> = {
       ...tx,
       transaction: (work: (inside: Executor) => unknown) => work(tx),
     } as unknown as Database;
-    return createWatch({ db, outboxOn: createPostgresOutbox, nudge: () => undefined })();
+    return createWatch({ db, outboxOn: createPostgresOutbox, notify: () => undefined })();
   },
 };
 

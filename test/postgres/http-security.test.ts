@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
 import { freePort } from '../../dev/free-port.ts';
 import { defineAction, defineApp } from '../../src/index.ts';
-import { webPart } from '../../src/http/part.ts';
+import { webService } from '../../src/http/service.ts';
 import { readConfig } from '../../src/process/config.ts';
 import { serveHealth } from '../../src/process/health.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -277,8 +277,8 @@ test('so does every answer of the processes that are not web', async () => {
 test('HOST is the only address that web listens on', async () => {
   const local = testWeb(app, database.url, { HOST: '127.0.0.1', PORT: String(await freePort()) });
   const stop = new AbortController();
-  const ports = { ...local, nudge: () => undefined };
-  const running = webPart({ ...local.host, signal: stop.signal }, ports).run(stop.signal);
+  const ports = { ...local, notify: () => undefined };
+  const running = webService({ ...local.host, signal: stop.signal }, ports).run(stop.signal);
   const livez = (address: string): Promise<boolean> =>
     fetch(`http://${address}:${local.host.config.port}/livez`).then(({ ok }) => ok);
   try {

@@ -8,7 +8,7 @@ import { freePort } from '../../dev/free-port.ts';
 import { ActionError } from '../../src/define/action-error.ts';
 import { defineApp } from '../../src/define/app.ts';
 import { defineJob } from '../../src/define/job.ts';
-import { webPart } from '../../src/http/part.ts';
+import { webService } from '../../src/http/service.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 import { apiKey, testWeb, type TestWeb } from '../support/web.ts';
@@ -581,9 +581,9 @@ describe('around it', () => {
     const leaving = testWeb(app, database.url, { PORT: String(port) });
     const stop = new AbortController();
     const { registry, runner, drain, giveUp } = leaving;
-    const running = webPart(
+    const running = webService(
       { ...leaving.host, signal: stop.signal },
-      { registry, runner, drain, giveUp, nudge: () => undefined },
+      { registry, runner, drain, giveUp, notify: () => undefined },
     ).run(stop.signal);
     const url = `http://127.0.0.1:${port}`;
     await until(async () => (await fetch(`${url}/livez`)).ok, { what: 'a port that answers' });

@@ -2,7 +2,7 @@ import net from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listen } from '../../src/db/listen.ts';
 import { openDatabase } from '../../src/db/pool.ts';
-import type { Session } from '../../src/db/session.ts';
+import type { DedicatedConnection } from '../../src/db/dedicated.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 
@@ -15,7 +15,7 @@ afterAll(() => database.end());
 
 it('a connection that listens is held to the limits of the pool, and is given with what it hears, not with its beginning', async () => {
   const stop = new AbortController();
-  const sessions: (Session | undefined)[] = [];
+  const sessions: (DedicatedConnection | undefined)[] = [];
   const listening = listen(database.db, ['a_channel'], ({ session }) => sessions.push(session), {
     signal: stop.signal,
     checkMs: 10_000,
@@ -38,7 +38,7 @@ it('a connection that listens is held to the limits of the pool, and is given wi
   }
 });
 
-/** A wire to Postgres on which nothing comes through any more, as when the far side's host is gone. */
+/** A wire to Postgres on which nothing comes through any more, as when the provider's host is gone. */
 async function silentWire(target: string) {
   const { hostname, port } = new URL(target);
   const sockets: net.Socket[] = [];
@@ -71,7 +71,7 @@ it('D: what was asked on a connection that falls silent fails when the silence i
   const wire = await silentWire(database.url);
   const db = openDatabase({ url: wire.url, max: 1, applicationName: 'silent', onIdleError: () => undefined });
   const stop = new AbortController();
-  const sessions: (Session | undefined)[] = [];
+  const sessions: (DedicatedConnection | undefined)[] = [];
   const errors: unknown[] = [];
   const listening = listen(db, ['a_channel'], ({ session }) => sessions.push(session), {
     signal: stop.signal,

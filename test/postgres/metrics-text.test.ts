@@ -9,7 +9,7 @@ import {
   defineListener,
 } from '../../src/index.ts';
 import { labelsOf } from '../../src/fleet/labels.ts';
-import { publishZeroes } from '../../src/metrics/zeroes.ts';
+import { publishInitial } from '../../src/metrics/initial.ts';
 import { registerQueues } from '../../src/outbox/queues.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -36,7 +36,7 @@ let web: TestWeb;
 beforeAll(async () => {
   database = await testDatabase();
   web = testWeb(app, database.url);
-  publishZeroes(web.host.metrics, labelsOf(app, 'smtp'));
+  publishInitial(web.host.metrics, labelsOf(app, 'smtp'));
   await registerQueues(database.db, ['images', 'a "quoted" \\ queue\nof two lines']);
   await web.host.fleet.flush();
 });

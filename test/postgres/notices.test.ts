@@ -68,7 +68,7 @@ afterAll(async () => {
 });
 
 const watch = () =>
-  createWatch({ db: database.db, outboxOn: createPostgresOutbox, nudge: () => void nudges++ })();
+  createWatch({ db: database.db, outboxOn: createPostgresOutbox, notify: () => void nudges++ })();
 
 async function tell(): Promise<void> {
   const registry = createRegistry(withNotices(defineApp({}), { url, secret }));

@@ -11,7 +11,7 @@ import { settle } from '../../src/outbox/transitions.ts';
 import { verifyOutbox } from '../../src/outbox/verify.ts';
 import { claimProbes } from '../../src/outbox/batch.ts';
 import { claimWaiting } from '../../src/outbox/claim.ts';
-import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
+import { createQueueCloser } from '../../src/worker/queue-closer.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -72,12 +72,12 @@ const sql = (text: string): Promise<unknown> => database.db.executeSql(text, [na
 
 /** The end of an attempt as a worker writes it. */
 async function end(message: ClaimedMessage, failure: Failure | null, worker = 'w'): Promise<void> {
-  const gatekeeper = createGatekeeper({ db: database.db, events, workerId: worker });
+  const closer = createQueueCloser({ db: database.db, events, workerId: worker });
   const outcome = failure ? { type: 'failure' as const, failure } : { type: 'delivered' as const, then: [] };
   const planned: Settlement = settle(message, outcome, defaultBackoff, () => 0.5);
   const own = (mine: Failure): Settlement =>
     settle(message, { type: 'failure', failure: mine }, defaultBackoff, () => 0.5);
-  const settlement = await gatekeeper.judge(message, outcome, planned, own);
+  const settlement = await closer.judge(message, outcome, planned, own);
   await createPostgresOutbox(database.db).settle([settlement]);
 }
 const operator: Failure = { type: 'operator', message: 'wrong password' };
@@ -215,7 +215,7 @@ describe('parked', () => {
     ['delivered', null, 'delivered'],
     ['a transient failure', { type: 'transient', message: 'busy' }, 'failed'],
     ['a permanent failure', { type: 'permanent', message: 'no such user' }, 'dead'],
-  ])('a probe that the far side answered opens the queue: %s', async (_, failure, status) => {
+  ])('a probe that the provider answered opens the queue: %s', async (_, failure, status) => {
     await parked(3);
     await end(await probing(), failure);
     expect(await view()).toMatchObject({ state: 'open', probe: null });
@@ -306,8 +306,8 @@ describe('parked', () => {
   it('a probe that a shutdown gave back lets the next one begin at once', async () => {
     await parked(2);
     const message = await probing();
-    const gatekeeper = createGatekeeper({ db: database.db, events, workerId: 'w' });
-    await gatekeeper.judge(message, { type: 'released', reason: null, delay: 0 }, released(message), never);
+    const closer = createQueueCloser({ db: database.db, events, workerId: 'w' });
+    await closer.judge(message, { type: 'released', reason: null, delay: 0 }, released(message), never);
     await createPostgresOutbox(database.db).settle([released(message)]);
     const messages = await probe();
     expect(messages.map((one) => one.probe)).toEqual([true]);
@@ -350,7 +350,7 @@ describe('held', () => {
     holdsQueue: true,
   });
 
-  it('the whole queue waits for the time that the far side named; attempts are given back', async () => {
+  it('the whole queue waits for the time that the provider named; attempts are released', async () => {
     await enqueue(5, { maxAttempts: 1 });
     const messages = await take(3);
     const later = new Date(Date.now() + 3_500_000);
@@ -382,10 +382,10 @@ it('the database that cannot be told leaves the message with its own delay, and 
   await enqueue(1);
   const [message] = await take();
   const away = { executeSql: () => Promise.reject(new Error('away')) };
-  const gatekeeper = createGatekeeper({ db: away, events, workerId: 'w' });
+  const closer = createQueueCloser({ db: away, events, workerId: 'w' });
   const outcome = { type: 'failure' as const, failure: operator };
   const planned = settle(message!, outcome, defaultBackoff, () => 0);
-  expect(await gatekeeper.judge(message!, outcome, planned, never)).toEqual(planned);
+  expect(await closer.judge(message!, outcome, planned, never)).toEqual(planned);
   expect(planned).toMatchObject({ to: 'released', delay: 30_000 });
   expect(alerts()).toMatchObject([{ level: 'error', queue: name }]);
   await end(message!, null);

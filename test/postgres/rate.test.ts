@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => database.end());
 
-// The statements of the rate under a clock of the test's own: workers that book, deliver and are late, far sides that are quick or slow.
+// The statements of the rate under a clock of the test's own: workers that book, deliver and are late, providers that are quick or slow.
 
 type Story = {
   readonly rate: number;
@@ -26,7 +26,7 @@ type Story = {
   readonly slots: number;
   /** Of a handover, least and most. */
   readonly takes: readonly [number, number];
-  /** After how much of it the far side sees the message, least and most, in ms from its start. */
+  /** After how much of it the provider sees the message, least and most, in ms from its start. */
   readonly seen: readonly [number, number];
   /** How late a start is: usually, at most, and in one of so many. */
   readonly late: readonly [number, number, number];
@@ -49,7 +49,7 @@ function randomOf(seed: number): () => number {
 
 let serial = 0;
 
-/** What the far side saw, in ms. */
+/** What the provider saw, in ms. */
 async function play(story: Story): Promise<number[]> {
   const { db } = database;
   const queue = `story${serial++}`;
@@ -133,8 +133,8 @@ describe('a rate is never exceeded in any second and used to at least 95 %', () 
     ['one worker with few slots', { ...calm, ...quick, rate: 100, workers: 1, slots: 4 }],
     ['a rate with a fraction', { ...calm, ...quick, rate: 2.5, workers: 3, slots: 5, seconds: 40 }],
     ['less than one a second', { ...calm, ...quick, rate: 0.5, workers: 3, slots: 5, seconds: 120 }],
-    ['a slow far side', { ...calm, ...slow, rate: 30, workers: 2, slots: 25 }],
-    ['twenty workers, a slow far side', { ...calm, ...slow, rate: 60, workers: 20, slots: 25 }],
+    ['a slow provider', { ...calm, ...slow, rate: 30, workers: 2, slots: 25 }],
+    ['twenty workers, a slow provider', { ...calm, ...slow, rate: 60, workers: 20, slots: 25 }],
   ])('%s', async (_, story) => {
     const arrivals = await play(story);
     const { permits, windowMs } = planRate(story.rate);

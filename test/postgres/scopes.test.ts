@@ -42,7 +42,7 @@ beforeAll(async () => {
     outboxOn: createPostgresOutbox,
     emailFrom: null,
     log: createLog({ level: 'silent', role: 'test' }),
-    nudge: () => undefined,
+    notify: () => undefined,
   });
   run = async (what) => {
     script = what;

@@ -7,7 +7,7 @@ import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
 import { claimWaiting } from '../../src/outbox/claim.ts';
-import { createLook } from '../../src/outbox/look.ts';
+import { createCheck } from '../../src/relay/check.ts';
 import { retryMessage } from '../../src/outbox/operate.ts';
 import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
 import { listQueues } from '../../src/outbox/queues.ts';
@@ -55,7 +55,7 @@ function steps(): Record<string, Step> {
   const sweep = { db, events, observe, intervalMs: 1_000, wakeRelay: () => undefined };
   const retention = { deliveredMs: day, deadMs: day, keyMs: day };
   return {
-    look: createLook(db, clock, 0),
+    look: createCheck(db, clock, 0),
     relay: createRelay({ db, queue, events, observe, pollIntervalMs: 1_000 }),
     sweep: createSweep(sweep),
     prune: createPrune({ db, events, observe, retention }),

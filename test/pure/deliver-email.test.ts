@@ -1,4 +1,4 @@
-// What becomes of each recipient of an email: without a provider's far side, a database or a clock.
+// What becomes of each recipient of an email: without a provider's provider, a database or a clock.
 
 import { describe, expect, test } from 'vitest';
 import { deliverEmail, type Mailing } from '../../src/delivery/email.ts';

@@ -177,7 +177,7 @@ describe('K3: too many connections', () => {
     withCode('Knex: Timeout acquiring a connection. The pool is probably full.'),
     withCode('Timed out fetching a new connection from the connection pool.', 'P2024'),
     new Error('Failed query: select 1', { cause: withCode('sorry, too many clients already', '53300') }),
-  ])("are no message's fault: the attempt is given back, the queue held: %s", (thrown) => {
+  ])("are no message's fault: the attempt is released, the queue held: %s", (thrown) => {
     const failure = failureOf(thrown);
     expect(failure).toMatchObject({ type: 'transient', holdsQueue: true, retryAfter: 5_000 });
     const message = { id: 'm', claimToken: 't', attempt: 1, maxAttempts: 1 };

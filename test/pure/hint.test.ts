@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defaultBackoff } from '../../src/outbox/backoff.ts';
-import { fromPlace, hintOf, placeOf, placesIn } from '../../src/outbox/hint.ts';
+import { fromPlace, payloadOf, placeOf, placesIn } from '../../src/outbox/notify.ts';
 import { placesOf } from '../../src/worker/end.ts';
 
 const name = fc.stringMatching(/^[A-Za-z0-9._-]{1,100}$/);
@@ -15,11 +15,11 @@ describe('the payload of a NOTIFY', () => {
   it('names each queue and priority in which something was recorded, or means any queue', () => {
     fc.assert(
       fc.property(fc.uniqueArray(place), (places) => {
-        const read = placesIn(hintOf(places));
+        const read = placesIn(payloadOf(places));
         if (read !== undefined) expect(read).toEqual(places);
       }),
     );
-    expect(placesIn(hintOf(['jobs:0', 'email', 'jobs:-5']))).toEqual(['jobs:0', 'email', 'jobs:-5']);
+    expect(placesIn(payloadOf(['jobs:0', 'email', 'jobs:-5']))).toEqual(['jobs:0', 'email', 'jobs:-5']);
   });
 
   it('gives the queue and the priority of a message back', () => {
@@ -38,10 +38,10 @@ describe('the payload of a NOTIFY', () => {
   });
 
   it('means any queue where a name needs an escape, or where all names are longer than Postgres takes', () => {
-    expect(hintOf(["it's"])).toBe('');
-    expect(hintOf(['two words'])).toBe('');
-    expect(hintOf(['jobs:high'])).toBe('');
-    expect(hintOf(Array.from({ length: 100 }, (_, i) => `${'q'.repeat(90)}${i}`))).toBe('');
+    expect(payloadOf(["it's"])).toBe('');
+    expect(payloadOf(['two words'])).toBe('');
+    expect(payloadOf(['jobs:high'])).toBe('');
+    expect(payloadOf(Array.from({ length: 100 }, (_, i) => `${'q'.repeat(90)}${i}`))).toBe('');
     expect([placesIn(''), placesIn('  ')]).toEqual([undefined, undefined]);
   });
 });

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { createPatience, TimedOut } from '../../src/action/patience.ts';
+import { createDeadline, TimedOut } from '../../src/action/deadline.ts';
 import { createWake } from '../../src/process/loop.ts';
 import { after, deadline, pause } from '../../src/timer.ts';
 
@@ -54,12 +54,12 @@ describe('a wait that is longer than a timer of Node can be', () => {
   });
 
   it("of a handler's timeout", () => {
-    const patience = createPatience([]);
-    patience.limit({ ms: 30 * day, what: 'the handler' });
+    const deadline = createDeadline([]);
+    deadline.limit({ ms: 30 * day, what: 'the handler' });
     vi.advanceTimersByTime(29 * day);
-    expect(patience.signal.aborted).toBe(false);
+    expect(deadline.signal.aborted).toBe(false);
     vi.advanceTimersByTime(day);
-    expect(patience.signal.reason).toBeInstanceOf(TimedOut);
+    expect(deadline.signal.reason).toBeInstanceOf(TimedOut);
   });
 
   it('of a loop', async () => {

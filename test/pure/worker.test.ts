@@ -4,7 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Database } from '../../src/db/pool.ts';
-import type { Answered, Session } from '../../src/db/session.ts';
+import type { Answered, DedicatedConnection } from '../../src/db/dedicated.ts';
 import type { Transaction } from '../../src/db/transaction.ts';
 import { defaultBackoff } from '../../src/outbox/backoff.ts';
 import { markBegunSql } from '../../src/outbox/begun.ts';
@@ -12,7 +12,7 @@ import { claimProbeSql, claimSql, claimSuspectProbeSql, claimSuspectSql } from '
 import { dueSql } from '../../src/outbox/due.ts';
 import { createMemoryOutbox } from '../../src/outbox/memory.ts';
 import { createIsolation } from '../../src/process/isolation.ts';
-import type { Turns } from '../../src/worker/turn.ts';
+import type { Permits } from '../../src/worker/permits.ts';
 import { createWorker, type WorkerOptions } from '../../src/worker/worker.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -41,10 +41,10 @@ type Options = {
   readonly ahead?: number;
   readonly queues?: readonly string[];
   readonly limits?: Readonly<Record<string, number>>;
-  readonly turns?: ReadonlyMap<string, Turns>;
+  readonly permits?: ReadonlyMap<string, Permits>;
 };
 
-function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, turns }: Options = {}) {
+function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, permits }: Options = {}) {
   let now = 0;
   let made = 0;
   const clock = { now: () => now };
@@ -128,7 +128,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, t
     ...executor,
     transaction: <T>(body: (tx: Transaction) => Promise<T>) => body(executor as unknown as Transaction),
   } as unknown as Database;
-  const session = (keepsPlans = true): Session =>
+  const session = (keepsPlans = true): DedicatedConnection =>
     ({
       keepsPlans,
       ask: (_: string, values: readonly unknown[], answered: Answered) =>
@@ -138,7 +138,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, t
             rows.map((row) => columns.split(' ').map((name) => row[name] as string | null)),
           ),
         ),
-    }) as unknown as Session;
+    }) as unknown as DedicatedConnection;
 
   const outbox = createMemoryOutbox();
   const options: WorkerOptions = {
@@ -165,7 +165,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, t
     onClaimFailed: (error) => void told.failures.push(error),
     onError: (error) => void told.errors.push(error),
     pollIntervalMs: 1_000,
-    claims: { db, workerId: 'w', leaseMs: 15_000, ...(turns && { turns }) },
+    claims: { db, workerId: 'w', leaseMs: 15_000, ...(permits && { permits }) },
     attempts: {
       leases: {
         hold: () => undefined,
@@ -174,7 +174,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, t
         release: () => undefined,
         renew: async () => 1_000,
       },
-      gatekeeper: { judge: async (_, __, settlement) => settlement },
+      closer: { judge: async (_, __, settlement) => settlement },
       settler: {
         settle: async ({ id, to }) => (told.ends.push(to), { id, status: 'pending', seconds: 0 }),
         record: ({ id }, attempt) =>
@@ -197,7 +197,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, t
       events: { attempted: () => undefined, rejected: () => undefined },
       clock,
       random: () => 0.5,
-      nudge: () => undefined,
+      notify: () => undefined,
     },
   };
   const worker = createWorker(options);
@@ -451,12 +451,12 @@ describe('the room of a worker', () => {
   it('L: of a queue with a rate is as many permits as there are, and the queue rests until there are more', async () => {
     const wanted: number[] = [];
     const come = async (): Promise<boolean> => true;
-    const rate: Turns = async (_, want) => ({
+    const rate: Permits = async (_, want) => ({
       count: (wanted.push(want), 2),
       restMs: 300,
       book: async (count) => Array.from({ length: count }, () => ({ come, spend: (handover) => handover })),
     });
-    const it = world({ queues: ['jobs', 'email'], turns: new Map([['email', rate]]) });
+    const it = world({ queues: ['jobs', 'email'], permits: new Map([['email', rate]]) });
     it.worker.notified('email:0');
     await turn();
     expect([wanted, claims(it)]).toEqual([[4], ['2 of email:0']]);
@@ -612,8 +612,8 @@ describe('the connection that listens', () => {
   });
 
   it('carries none behind a pooler, nor of a queue with a rate', async () => {
-    const rate: Turns = async () => ({ count: 1, restMs: 0, book: async () => [] });
-    const it = world({ turns: new Map([['email', rate]]) });
+    const rate: Permits = async () => ({ count: 1, restMs: 0, book: async () => [] });
+    const it = world({ permits: new Map([['email', rate]]) });
     it.worker.notified('jobs:0', it.session(false));
     await it.asked.claim[0]!.answer(0);
     it.worker.notified('email:0', it.session());

@@ -24,8 +24,8 @@ export function cronWorld(db: Database) {
   const metrics = createMetrics({ version: 'test' });
   const events = createEvents(log, metrics);
   const observe = (): void => undefined;
-  const nudge = (): void => undefined;
-  const scheduler = createScheduler({ db, zones, events, observe, nudge });
+  const notify = (): void => undefined;
+  const scheduler = createScheduler({ db, zones, events, observe, notify });
 
   async function passes(step: (at?: Date | null) => Promise<number>, now: Date): Promise<void> {
     while ((await step(now)) === 0);
@@ -40,7 +40,7 @@ export function cronWorld(db: Database) {
     metrics,
     events,
     rows,
-    scheduler: () => createScheduler({ db, zones, events, observe, nudge }),
+    scheduler: () => createScheduler({ db, zones, events, observe, notify }),
     /** A process has loaded the manifest. Gives whether it is to be active now. */
     loaded: (manifest: Manifest, process = manifest.hash, delivers = true) =>
       report(db, manifest, { process, delivers }),

@@ -17,7 +17,7 @@ import { QueueBroken } from '../../src/queue/broken.ts';
 import { openQueue } from '../../src/queue/boss.ts';
 import { createRelay } from '../../src/relay/relay.ts';
 import { createSweep } from '../../src/relay/sweep.ts';
-import { createGatekeeper } from '../../src/worker/gatekeeper.ts';
+import { createQueueCloser } from '../../src/worker/queue-closer.ts';
 import { createLeases } from '../../src/worker/lease.ts';
 import { createPace } from '../../src/worker/pace.ts';
 import { createSettler } from '../../src/worker/settler.ts';
@@ -92,14 +92,14 @@ export function startLife({ app, wire, workerId, slots: size, isNotified, began 
     claims: { db, workerId, leaseMs },
     attempts: {
       leases: createLeases(outbox, leaseMs, clock),
-      gatekeeper: createGatekeeper({ db, events, workerId }),
+      closer: createQueueCloser({ db, events, workerId }),
       settler: createSettler({ outbox, pause, onRetry: ignore }),
       deliver,
       outboxOn: createPostgresOutbox,
       events,
       clock,
       random: () => 0.5,
-      nudge: ignore,
+      notify: ignore,
     },
   });
   const relay = createRelay({ db, queue, events, observe: ignore, pollIntervalMs: 0 });

@@ -38,7 +38,7 @@ import { linked, markup } from '../../src/inbox/markup.ts';
 import { nearest } from '../../src/nearest.ts';
 import { WaybillError } from '../../src/outbox/errors.ts';
 import { parseFilter, time, whereOf } from '../../src/outbox/filter.ts';
-import { fromPlace, hintOf, placesIn } from '../../src/outbox/hint.ts';
+import { fromPlace, payloadOf, placesIn } from '../../src/outbox/notify.ts';
 import { checkMessage, isDeliveryKey, isName, isQueueName, isTraceparent } from '../../src/outbox/message.ts';
 import { isMessageId, listMessages } from '../../src/outbox/read.ts';
 import { readConfig } from '../../src/process/config.ts';
@@ -123,7 +123,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a message', read: (text) => checkMessage({ kind: 'job', name: 'a', queue: 'a', payload: { text, [text]: text } }, 1e8) },
   { name: 'the names of a message', read: (text) => [isName(text), isQueueName(text), isDeliveryKey(text)] },
   { name: 'a traceparent', read: (text) => [isTraceparent(text), isTraceparent(`00-${text}`), traceIdOf(text)] },
-  { name: 'the payload of a NOTIFY', read: (text) => [placesIn(text)?.map(fromPlace), hintOf([text]), hintOf(text.split(' '))] },
+  { name: 'the payload of a NOTIFY', read: (text) => [placesIn(text)?.map(fromPlace), payloadOf([text]), payloadOf(text.split(' '))] },
   // Queries, cursors, ids
   { name: 'a filter', read: (text) => whereOf(parseFilter({ name: text, errorContains: text, deliveryKey: [text, text] })) },
   { name: 'a status', read: (text) => parseFilter({ status: text }) },

@@ -45,8 +45,8 @@ import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../.
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { countDueSql, dueSql } from '../../src/outbox/due.ts';
 import { exhaustSql, expireSql, oddSql, restampSql, stuckSql } from '../../src/outbox/expire.ts';
-import { lookSql } from '../../src/outbox/look.ts';
-import { holdersSql } from '../../src/outbox/holder.ts';
+import { checkSql } from '../../src/relay/check.ts';
+import { existingSql } from '../../src/outbox/existing.ts';
 import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
 import {
   holdSql,
@@ -130,7 +130,7 @@ export const statements: Record<string, Statement> = {
   'record one': { ...statementOf(keyless), uses: [] },
   'record one with a key': { ...statementOf(message), uses: [] },
   record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
-  holders: { sql: holdersSql, values: () => ['{job}', '{n}', '{k}'], uses: ['outbox_delivery_key'] },
+  holders: { sql: existingSql, values: () => ['{job}', '{n}', '{k}'], uses: ['outbox_delivery_key'] },
   'mark what begins': { sql: markBegunSql, values: () => ['w', 'q', '{1,2}'], uses: [] },
   claim: {
     sql: claimSql,
@@ -224,7 +224,7 @@ export const statements: Record<string, Statement> = {
     values: (ids) => [arrayText(ids), arrayText(ids.map(() => token)), 15_000],
     uses: ['outbox_messages_pkey'],
   },
-  look: { sql: lookSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  check: { sql: checkSql, values: () => [], uses: ['outbox_waiting', 'outbox_in_flight'] },
   'expire leases': { sql: expireSql, values: () => [500], uses: ['outbox_in_flight'] },
   'kill exhausted': { sql: exhaustSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
   'find odd': { sql: oddSql, values: () => ['q1', 0], uses: ['outbox_waiting', 'outbox_in_flight'] },

@@ -48,7 +48,7 @@ export function testWeb(
   const { db, log } = host;
   let nudges = 0;
   let nudged: readonly string[] = [];
-  const nudge = (places: Iterable<string> = []): void => {
+  const notify = (places: Iterable<string> = []): void => {
     nudges += 1;
     nudged = [...places];
   };
@@ -62,13 +62,13 @@ export function testWeb(
     db: host.actions,
     registry,
     log,
-    nudge,
+    notify,
     outboxOn,
     emailFrom: config.emailFrom,
   });
   const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
   const drain = createOutboxDrainRoute({ ...draining.options, secret: config.cronSecret });
-  const server = createServer(host, { registry, runner, nudge, drain, giveUp });
+  const server = createServer(host, { registry, runner, notify, drain, giveUp });
   return {
     server,
     host,

@@ -4,7 +4,7 @@ import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { readScheduledAt, runByHand } from '../../cron/manual.ts';
 import type { RunView } from '../../cron/history.ts';
-import { outboxChannel } from '../../outbox/nudge.ts';
+import { outboxChannel } from '../../outbox/notify.ts';
 import { RemoteError, UsageError } from '../exit.ts';
 import { single } from '../options.ts';
 import { print, type Output } from '../print.ts';
@@ -83,7 +83,7 @@ function projectUrl(text: string): URL {
   );
 }
 
-/** The person as this machine knows them, in what a header may hold; the log of the far side names them. */
+/** The person as this machine knows them, in what a header may hold; the log of the server names them. */
 function operatorName(): string {
   try {
     return encodeURIComponent(userInfo().username);

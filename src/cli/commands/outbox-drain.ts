@@ -14,7 +14,7 @@ import { createFleetFigures } from '../../metrics/fleet.ts';
 import { createLog } from '../../metrics/log.ts';
 import { systemClock, version } from '../../process/host.ts';
 import { during } from '../../process/life.ts';
-import { createGatekeeper } from '../../worker/gatekeeper.ts';
+import { createQueueCloser } from '../../worker/queue-closer.ts';
 import { UsageError } from '../exit.ts';
 import { single } from '../options.ts';
 import { print, say, type Output } from '../print.ts';
@@ -63,7 +63,7 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
   const metrics = createMetrics({ version: version() });
   const figures = createFleetFigures(db, metrics, systemClock);
   const events = createEvents(log, metrics);
-  const gatekeeper = createGatekeeper({ db, events, workerId });
+  const closer = createQueueCloser({ db, events, workerId });
   const draining = configuredDrain(app, { config, db, handlers, log, workerId });
   try {
     const batched = ({ claimed }: DrainReport): void => say(`${claimed} so far`);
@@ -72,7 +72,7 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
         { ...draining.options, batchSize, untilEmpty: options.untilEmpty, signal },
         {
           events,
-          gatekeeper,
+          closer,
           claimProbes: () => claimProbes(db, draining.queues, { leaseMs: config.leaseMs, workerId }),
           ...(!options.json && { batched }),
         },

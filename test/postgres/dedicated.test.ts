@@ -1,21 +1,21 @@
-// A session of one's own, and what is asked there again and again (src/db/session.ts).
+// A session of one's own, and what is asked there again and again (src/db/dedicated.ts).
 
 import { isUnreachable } from '../../src/db/diagnosis.ts';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { isFromDatabase } from '../../src/db/executor.ts';
-import { openSession, type Session, type Texts } from '../../src/db/session.ts';
+import { openDedicated, type DedicatedConnection, type Texts } from '../../src/db/dedicated.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
 let client: pg.Client;
-let session: Session;
+let session: DedicatedConnection;
 beforeAll(async () => {
   database = await testDatabase();
 });
 beforeEach(async () => {
   client = await connected();
-  session = await openSession(client);
+  session = await openDedicated(client);
   return () => client.end().catch(() => undefined);
 });
 afterAll(() => database.end());
@@ -110,7 +110,7 @@ describe('a session that is to keep plans', () => {
   it('keeps none behind a pooler that shares sessions', async () => {
     const pooled = await connected();
     Object.assign(pooled, { processID: 1 }); // as a pooler would greet it
-    expect((await openSession(pooled)).keepsPlans).toBe(false);
+    expect((await openDedicated(pooled)).keepsPlans).toBe(false);
     expect((await pooled.query('show plan_cache_mode')).rows[0].plan_cache_mode).toBe('auto');
     await pooled.end();
   });

@@ -1,5 +1,5 @@
-// What an attempt's end means for its queue: an operator failure parks it, a far side that asks everybody to wait holds it, and what a
-// probe met decides whether it stays parked. Told before the end is settled: a message that is due again finds its queue closed already.
+// What the end of an attempt means for its queue: an operator failure parks it, a provider that asks everybody to wait holds it, and the end of a
+// probe decides whether it stays parked. The queue is closed before the end is settled, so a message that is due again finds it closed.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -9,7 +9,7 @@ import { giveBackProbe, hold, park, probeFailed, reopen } from '../outbox/park.t
 import { holdDelay } from '../outbox/backoff.ts';
 import { cleanError } from '../redaction/redact.ts';
 
-export type Gatekeeper = {
+export type QueueCloser = {
   /**
    * The settlement as it is to be written. Never rejects: a queue that could not be told is told by the next failure.
    * @param own the settlement of an operator failure that turns out to be the message's own
@@ -22,13 +22,13 @@ export type Gatekeeper = {
   ): Promise<Settlement>;
 };
 
-export type GatekeeperPorts = {
+export type QueueCloserPorts = {
   readonly db: Executor;
   readonly events: Events;
   readonly workerId: string;
 };
 
-export function createGatekeeper({ db, events, workerId }: GatekeeperPorts): Gatekeeper {
+export function createQueueCloser({ db, events, workerId }: QueueCloserPorts): QueueCloser {
   /** @returns whether the failure is the message's own */
   async function met({ id, queue, probe }: ClaimedMessage, failure: Failure): Promise<boolean> {
     const about = { reason: cleanError(failure.message), message: id, maybeOwn: failure.maybeOwn === true };
@@ -65,7 +65,7 @@ export function createGatekeeper({ db, events, workerId }: GatekeeperPorts): Gat
         return settlement; // with its own delay
       }
       if (!closes || settlement.to !== 'released') return settlement;
-      // The queue waits now, not the message; and a far side that is down for a weekend leaves no row for each probe.
+      // The queue waits now, not the message; and a provider that is down for a weekend leaves no row for each probe.
       return { ...settlement, delay: 0, error: message.probe ? null : settlement.error };
     },
   };

@@ -1,10 +1,10 @@
-// Who holds a delivery key: the message that stands, waiting or settled, or one whose row was pruned.
+// The existing message of a delivery key: one that waits or is settled, or whose row was pruned.
 
 import type { Executor } from '../db/executor.ts';
 import { arrayText, textOf } from '../db/values.ts';
 import type { CheckedMessage, Enqueued, Status } from './message.ts';
 
-export const holdersSql = `
+export const existingSql = `
   select m.id::text as id, m.status, m.kind, m.name, m.delivery_key as key
     from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
     join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
@@ -14,27 +14,27 @@ export const holdersSql = `
     from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
     join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key`;
 
-type Holder = { id: string; status: Status; kind: string; name: string; key: string };
+type Existing = { id: string; status: Status; kind: string; name: string; key: string };
 
-/** The answers for messages whose keys stand: that of the first message each. Whose holder is gone meanwhile is not among them. */
-export async function standing(
+/** The answer for each message whose key is taken: the existing message. Where that one is gone meanwhile, there is no answer. */
+export async function findExisting(
   db: Executor,
   held: readonly (CheckedMessage & { id: string })[],
 ): Promise<Map<string, Enqueued>> {
   const keyOf = (kind: string, name: string, key: string): string => JSON.stringify([kind, name, key]);
   const column = (of: (m: CheckedMessage) => string | undefined): string => arrayText(held.map(of));
   const values = [column((m) => m.kind), column((m) => m.name), column((m) => m.deliveryKey)];
-  const { rows } = await db.executeSql<Holder>(holdersSql, values);
-  const holders = new Map(
+  const { rows } = await db.executeSql<Existing>(existingSql, values);
+  const existing = new Map(
     rows.map((row) => [keyOf(textOf(row.kind), textOf(row.name), textOf(row.key)), row]),
   );
   const answers = new Map<string, Enqueued>();
   for (const message of held) {
-    const holder = holders.get(keyOf(message.kind, message.name, message.deliveryKey!));
-    if (holder)
+    const found = existing.get(keyOf(message.kind, message.name, message.deliveryKey!));
+    if (found)
       answers.set(message.id, {
-        id: textOf(holder.id),
-        status: textOf(holder.status) as Status,
+        id: textOf(found.id),
+        status: textOf(found.status) as Status,
         duplicate: true,
       });
   }

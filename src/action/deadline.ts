@@ -1,14 +1,14 @@
-// The end of patience with a handler: its signal aborts, and whoever waits for it goes on. One that never returns holds nobody.
+// The deadline of a handler: its signal aborts, and the engine stops waiting for it. A handler that never returns does not keep its slot.
 
 import type { Interrupt, Milliseconds } from '../ports.ts';
 import { after, type Timer } from '../timer.ts';
 
-export type Patience = {
+export type Deadline = {
   /** The handler's `ctx.signal`. */
   readonly signal: AbortSignal;
   /** Gives what the work gives; rejects with the signal's reason when it aborts before. The work may go on; nobody waits for it. */
   race<T>(work: PromiseLike<T>): Promise<T>;
-  /** The same without a promise of its own: one of the two is called at the end of the work, `failed` also when patience ends; the first call counts. */
+  /** The same without a promise of its own: one of the two is called at the end of the work, `failed` also at the deadline; the first call counts. */
   wait<T>(work: PromiseLike<T> | T, ended: (result: T) => void, failed: (reason: unknown) => void): void;
   /** It ends after this time, counted from now. */
   limit(timeout: Timeout): void;
@@ -19,12 +19,12 @@ export type Patience = {
 export type Timeout = { readonly ms: Milliseconds; readonly what: string };
 
 /** @param outer any of them ends it */
-export function createPatience(outer: readonly (Interrupt | undefined)[]): Patience {
+export function createDeadline(outer: readonly (Interrupt | undefined)[]): Deadline {
   return new Waiting(outer);
 }
 
 /** A class, because an object with getters of its own costs V8 a shape of its own, for each message. It hears the signals itself. */
-class Waiting implements Patience {
+class Waiting implements Deadline {
   readonly #outer: readonly (Interrupt | undefined)[];
   #timer: Timer | undefined = undefined;
   #own: AbortController | undefined = undefined; // most handlers never ask

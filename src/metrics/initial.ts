@@ -1,5 +1,5 @@
-// Zeroes: every series that is known at the start is there from the start. A counter that appears with its first failure has no
-// increase that Prometheus could see, so an alert on it would miss that first one.
+// Initial values: every series that is known at the start is published as 0. A counter that appears with its first failure shows Prometheus no
+// increase, so an alert on it would miss the first one.
 
 import type { Metrics } from './catalogue.ts';
 
@@ -28,13 +28,13 @@ export const tickResults = ['dispatched', 'succeeded', 'failed', 'skipped'] as c
 const prunedStatuses = ['delivered', 'dead', 'cancelled'] as const;
 const probeOutcomes = ['failed', 'answered'] as const;
 /** What fails beside the loops, and is counted with them. */
-const besides = ['listen', 'claim', 'gate', 'rate'] as const;
+const besides = ['listen', 'claim', 'close', 'rate'] as const;
 
 /** As many names as events tell apart. */
 const most = 100;
 
 /** For the start: a histogram's series begins anew, so nothing may have been observed yet. */
-export function publishZeroes(metrics: Metrics, { routes, cronJobs, providers }: KnownLabels): void {
+export function publishInitial(metrics: Metrics, { routes, cronJobs, providers }: KnownLabels): void {
   const queues = [...new Set(routes.map(({ queue }) => queue))].slice(0, most);
   for (const queue of queues) zeroQueue(metrics, queue);
   for (const { kind, queue } of routes.filter((route) => queues.includes(route.queue))) {

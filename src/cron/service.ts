@@ -1,22 +1,22 @@
-// Cron as parts of processes: the scheduler with its sweep, and, in every process that has loaded the application, the report that it has.
+// Cron as services of processes: the scheduler with its sweep, and, in every process that has loaded the application, the report that it has.
 
 import { listen } from '../db/listen.ts';
-import { createNudge } from '../outbox/nudge.ts';
+import { createNotify } from '../outbox/notify.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
-import type { Part } from '../process/run.ts';
+import type { Service } from '../process/run.ts';
 import { activate, cronChannel, report } from './activation.ts';
 import type { Manifest } from './manifest.ts';
 import { createScheduler } from './scheduler.ts';
 import { createCronSweep } from './sweep.ts';
 import { createZones } from './zones.ts';
 
-export function schedulerPart(host: Host): Part {
+export function schedulerService(host: Host): Service {
   const { config, db, events, observe, progress, log } = host;
   const wake = createWake();
-  const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
-  const scheduler = createScheduler({ db, events, observe, nudge, zones: createZones() });
+  const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
+  const scheduler = createScheduler({ db, events, observe, notify, zones: createZones() });
   const sweep = createCronSweep({ db, events, observe, retentionMs: config.cronRetentionMs });
 
   return {
@@ -37,10 +37,10 @@ export function schedulerPart(host: Host): Part {
 const reportInterval: Milliseconds = 5_000;
 
 /**
- * The part, and beside it the report that this process has loaded the manifest; when it is the one to be active, it makes it so.
+ * The service, and beside it the report that this process has loaded the manifest; when it is the one to be active, it makes it so.
  * @param delivers whether ticks run in this process
  */
-export function withManifest(host: Host, manifest: Manifest, delivers: boolean, part: Part): Part {
+export function withManifest(host: Host, manifest: Manifest, delivers: boolean, service: Service): Service {
   const { db, events, observe, progress, log, id } = host;
   const zones = createZones();
   let warned = false;
@@ -59,15 +59,15 @@ export function withManifest(host: Host, manifest: Manifest, delivers: boolean, 
   }
 
   return {
-    ...part,
+    ...service,
     async run(signal) {
       const ended = new AbortController();
       const reporting = runLoop(
-        { name: `manifest of ${part.name}`, step, everyMs: reportInterval },
+        { name: `manifest of ${service.name}`, step, everyMs: reportInterval },
         { signal: AbortSignal.any([signal, ended.signal]), observe, progress, onError: events.loopFailed },
       );
       try {
-        await part.run(signal);
+        await service.run(signal);
       } finally {
         ended.abort();
         await reporting;

@@ -1,6 +1,6 @@
-// A message's turn in a queue with a rate: it waits for its slot and gives the permit back with the time that it was late. What counts is
-// when the far side sees a message. Where it can answer quickly, that is before its answer; where it cannot, only the start is known, and
-// the way from there is taken to vary by no more than `unseen`.
+// Permits of a queue with a rate: a message waits for the time of its permit, and returns it with how late it was. The rate counts when the
+// provider sees a message. A provider that answers quickly has seen it before its answer; of another only the start is known, and the time from
+// there is taken to vary by no more than `unseen`.
 
 import type { Executor } from '../db/executor.ts';
 import {
@@ -15,7 +15,7 @@ import {
 import type { Clock, Interrupt, Milliseconds, Random } from '../ports.ts';
 import { after, pause } from '../timer.ts';
 
-export type Turn = {
+export type BookedPermit = {
   /** Resolves when the slot is there. False: it was missed, or the signal aborted. */
   come(signal: Interrupt): Promise<boolean>;
   /** Around the handover. */
@@ -27,13 +27,13 @@ export type Booking = {
   /** Not before this is it worth asking again: there were fewer than were asked for. */
   readonly restMs: Milliseconds;
   /** Keeps the first `count`. */
-  book(count: number): Promise<readonly Turn[]>;
+  book(count: number): Promise<readonly BookedPermit[]>;
 };
 
-/** Gives turns of one queue, in the transaction that claims. */
-export type Turns = (tx: Executor, want: number) => Promise<Booking>;
+/** Gives permits of one queue, in the transaction that claims. */
+export type Permits = (tx: Executor, want: number) => Promise<Booking>;
 
-export type TurnPorts = {
+export type PermitPorts = {
   readonly db: Executor;
   readonly clock: Clock;
   readonly random: Random;
@@ -44,12 +44,12 @@ export type TurnPorts = {
 const unseen: Milliseconds = 30;
 /** Measurements before their least is believed. */
 const enough = 20;
-/** So long is an answer waited for, of a far side that can answer within `unseen`. */
-const patience: Milliseconds = 2_000;
+/** So long is an answer waited for, of a provider that can answer within `unseen`. */
+const answerWithin: Milliseconds = 2_000;
 /** Later than this a slot is missed: the permit must be back before its grace is over. */
-const missed: Milliseconds = graceMs - patience - 1_000;
+const missed: Milliseconds = graceMs - answerWithin - 1_000;
 
-export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Turns {
+export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts): Permits {
   const { clock, random } = ports;
   const giveBack = createReturns(queue, plan, ports);
   let least: Milliseconds = Number.POSITIVE_INFINITY; // that a handover took lately
@@ -60,7 +60,7 @@ export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Tu
   /** The first ones open connections and tell little. */
   const isQuick = (): boolean => least <= unseen || handovers < enough;
 
-  function turnOf(permit: Permit, slot: Milliseconds, notBefore: Milliseconds): Turn {
+  function bookedOf(permit: Permit, slot: Milliseconds, notBefore: Milliseconds): BookedPermit {
     return {
       async come(signal) {
         for (let ms = notBefore - clock.now(); ms > 0 && !signal.aborted; ms = notBefore - clock.now())
@@ -71,7 +71,7 @@ export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Tu
       },
       async spend(handover) {
         const began = clock.now();
-        const seen = settledWithin(isQuick() ? patience : unseen, handover);
+        const seen = settledWithin(isQuick() ? answerWithin : unseen, handover);
         void seen.then(() => giveBack({ permit, late: clock.now() - slot }));
         try {
           return await handover;
@@ -103,13 +103,13 @@ export function createTurns(queue: string, plan: RatePlan, ports: TurnPorts): Tu
       count: slots.length,
       restMs: scarce ? await rest(tx, slots.length) : 0,
       book: async (count) =>
-        (await book(count)).map((permit) => turnOf(permit, slot + permit.wait, notBefore + permit.wait)),
+        (await book(count)).map((permit) => bookedOf(permit, slot + permit.wait, notBefore + permit.wait)),
     };
   };
 }
 
 /** Gives permits back in batches: those that come while a statement is under way go with the next. */
-function createReturns(queue: string, plan: RatePlan, { db, onError }: TurnPorts): (one: Return) => void {
+function createReturns(queue: string, plan: RatePlan, { db, onError }: PermitPorts): (one: Return) => void {
   let waiting: Return[] = [];
   let running = false;
   async function send(): Promise<void> {

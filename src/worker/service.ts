@@ -1,11 +1,11 @@
-// A worker as a part of a process: its loops, its listening, and how it ends: stop claiming, finish what runs within the grace period, release
+// A worker as a service of a process: its loops, its listening, and how it ends: stop claiming, finish what runs within the grace period, release
 // the rest at once, unharmed.
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
 import { createConflicts } from '../delivery/conflict.ts';
 import { listen, type Notification } from '../db/listen.ts';
-import { createNudge, outboxChannel, wakeUpChannel } from '../outbox/nudge.ts';
+import { createNotify, outboxChannel, wakeUpChannel } from '../outbox/notify.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { RatePlan } from '../outbox/rate.ts';
 import { endUnfit, isOfData, withoutUnfit } from '../outbox/unfit.ts';
@@ -13,19 +13,19 @@ import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import { after, pause } from '../timer.ts';
-import type { Part } from '../process/run.ts';
+import type { Service } from '../process/run.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
 import { healing } from '../queue/heal.ts';
-import { createGatekeeper } from './gatekeeper.ts';
+import { createQueueCloser } from './queue-closer.ts';
 import { createLeases } from './lease.ts';
 import { createPace } from './pace.ts';
 import { createSettler } from './settler.ts';
 import type { Slots } from './slots.ts';
-import { createTurns } from './turn.ts';
+import { createPermits } from './permits.ts';
 import { createWakeUps } from './wake-ups.ts';
 import { createWorker } from './worker.ts';
 
-export type WorkerPartOptions = {
+export type WorkerServiceOptions = {
   readonly queues: readonly string[];
   readonly queue: WakeUpQueue;
   readonly outboxOn: (db: Executor) => OutboxPort;
@@ -39,17 +39,17 @@ export type WorkerPartOptions = {
 /** From the end of the grace period for what runs to the end of the process: for settling and for releasing. */
 const settlingMs = 2_000;
 
-export function workerPart(host: Host, options: WorkerPartOptions): Part {
+export function workerService(host: Host, options: WorkerServiceOptions): Service {
   const { config, db, planned, events, clock, random, observe, log } = host;
   const { queue, outboxOn, deliver, queues, limits, rates = new Map<string, RatePlan>() } = options;
   const wake = createWake();
-  const nudge = createNudge(db, (error) => log.warn({ err: error }, 'a nudge was not sent; the relay polls'));
+  const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
   const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not behind settlements that wait for a lock
   const onRetry = (n: number, error: unknown): void => events.settleRetried(n, error);
   const gather = (): number => worker.slots.gather();
   const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather });
-  const turnPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
-  const turns = new Map([...rates].map(([name, plan]) => [name, createTurns(name, plan, turnPorts)]));
+  const permitPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
+  const permits = new Map([...rates].map(([name, plan]) => [name, createPermits(name, plan, permitPorts)]));
   const worker = createWorker({
     queues,
     size: config.concurrency,
@@ -63,17 +63,17 @@ export function workerPart(host: Host, options: WorkerPartOptions): Part {
     wake,
     onClaimFailed: (error, times) => void mend(error, times),
     onError: (error) => log.error({ err: error }, 'an attempt broke off'),
-    claims: { db, planned, workerId: host.id, leaseMs: config.leaseMs, turns },
+    claims: { db, planned, workerId: host.id, leaseMs: config.leaseMs, permits },
     attempts: {
       leases,
-      gatekeeper: createGatekeeper({ db, events, workerId: host.id }),
+      closer: createQueueCloser({ db, events, workerId: host.id }),
       settler,
       deliver,
       outboxOn,
       events,
       clock,
       random,
-      nudge,
+      notify,
       conflicts: createConflicts(random),
     },
   });

@@ -1,16 +1,16 @@
-// The web server as a part of a process: listens, and on the signal takes no more and answers what it has.
+// The web server as a service of a process: listens, and on the signal takes no more and answers what it has.
 
 import type { FastifyInstance } from 'fastify';
 import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
-import type { Part } from '../process/run.ts';
+import type { Service } from '../process/run.ts';
 import { after } from '../timer.ts';
 import { createServer, type WebPorts } from './server.ts';
 
-/** Between the end of patience with what runs and the end of the process: for rolling back and for answering. */
-const lastWords: Milliseconds = 2_000;
+/** Between the end of graceMs with what runs and the end of the process: for rolling back and for answering. */
+const endingMs: Milliseconds = 2_000;
 
-export function webPart(host: Host, ports: WebPorts): Part {
+export function webService(host: Host, ports: WebPorts): Service {
   return {
     name: 'web',
     async run(signal) {
@@ -24,8 +24,8 @@ export function webPart(host: Host, ports: WebPorts): Part {
         else signal.addEventListener('abort', () => resolve(), { once: true });
       });
       const { shutdownGraceMs } = host.config;
-      const patience = Math.max(shutdownGraceMs - lastWords, shutdownGraceMs / 2);
-      const timer = after(patience, ports.giveUp);
+      const graceMs = Math.max(shutdownGraceMs - endingMs, shutdownGraceMs / 2);
+      const timer = after(graceMs, ports.giveUp);
       if (host.hurry.aborted) ports.giveUp();
       host.hurry.addEventListener('abort', ports.giveUp, { once: true });
       await close(server);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import { planRate } from '../../src/outbox/rate.ts';
-import { createTurns, type Turn } from '../../src/worker/turn.ts';
+import { createPermits, type BookedPermit } from '../../src/worker/permits.ts';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -26,8 +26,8 @@ function world(freeIn: readonly number[]) {
   const errors: unknown[] = [];
   const clock = { now: () => performance.now() };
   const onError = (error: unknown): void => void errors.push(error);
-  const turns = createTurns('email', planRate(10), { db, clock, random: () => 0.5, onError });
-  const first = async (): Promise<Turn> => (await (await turns(db, 1)).book(1))[0]!;
+  const turns = createPermits('email', planRate(10), { db, clock, random: () => 0.5, onError });
+  const first = async (): Promise<BookedPermit> => (await (await turns(db, 1)).book(1))[0]!;
   return { db, back, errors, turns, first, slowDown: () => void (onTheWay = takes(10)) };
 }
 
@@ -81,7 +81,7 @@ describe('a turn', () => {
     expect([await spent, back]).toEqual(['accepted', [[1_040], [free]]]);
   });
 
-  it('with a far side that is never quick its start counts, not the answer', async () => {
+  it('with a provider that is never quick its start counts, not the answer', async () => {
     const { first, back } = world([0]);
     const opening = await Promise.all(Array.from({ length: 20 }, first));
     const opened = opening.map((turn) => turn.spend(takes(200)));

@@ -1,12 +1,12 @@
-// The relay as a part of a process: relaying, sweeping and pruning, woken by NOTIFY.
+// The relay as a service of a process: relaying, sweeping and pruning, woken by NOTIFY.
 
 import { listen } from '../db/listen.ts';
-import { createLook } from '../outbox/look.ts';
-import { outboxChannel } from '../outbox/nudge.ts';
+import { createCheck } from './check.ts';
+import { outboxChannel } from '../outbox/notify.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
-import type { Part } from '../process/run.ts';
+import type { Service } from '../process/run.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
 import { createPrune } from './prune.ts';
 import { createRelay } from './relay.ts';
@@ -21,11 +21,11 @@ const pruneIntervalMs = 60_000;
 /** From a NOTIFY to the relay's step. A worker that has a free slot has claimed the message long before. */
 const headStartMs = 5;
 
-export function relayPart(host: Host, queue: WakeUpQueue): Part {
+export function relayService(host: Host, queue: WakeUpQueue): Service {
   const { config, db, events, observe, progress, clock } = host;
   const wake = createWake();
   let waiting: NodeJS.Timeout | undefined;
-  let isDue = true; // there is a reason to relay without a look
+  let isDue = true; // there is a reason to relay without a check
   const wakeRelay = (): void => {
     isDue = true;
     wake.wake();
@@ -36,7 +36,7 @@ export function relayPart(host: Host, queue: WakeUpQueue): Part {
       wakeRelay();
     }, headStartMs);
   };
-  const look = createLook(db, clock, 0.5 * Math.min(config.pollIntervalMs, sweepIntervalMs));
+  const check = createCheck(db, clock, 0.5 * Math.min(config.pollIntervalMs, sweepIntervalMs));
   const relay = createRelay({ db, queue, events, observe, pollIntervalMs: config.pollIntervalMs });
   const sweep = createSweep({ db, events, observe, intervalMs: sweepIntervalMs, wakeRelay });
   const retention = {
@@ -47,7 +47,7 @@ export function relayPart(host: Host, queue: WakeUpQueue): Part {
   const prune = createPrune({ db, events, observe, retention });
 
   async function relayWhenDue(): Promise<Milliseconds> {
-    if (!isDue && !(await look()).due) return config.pollIntervalMs;
+    if (!isDue && !(await check()).due) return config.pollIntervalMs;
     isDue = false; // before the step: a NOTIFY during it counts
     const delay = await relay();
     isDue ||= delay < config.pollIntervalMs;
@@ -55,7 +55,7 @@ export function relayPart(host: Host, queue: WakeUpQueue): Part {
   }
 
   const sweepWhenLapsed = async (): Promise<Milliseconds> =>
-    (await look()).lapsed ? sweep() : sweepIntervalMs;
+    (await check()).lapsed ? sweep() : sweepIntervalMs;
 
   return {
     name: 'relay',
