@@ -5,7 +5,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { arrayText } from '../db/values.ts';
-import { claimedColumns, claimedOf, type Claimed, type ClaimedRow } from './claimed.ts';
+import { claimedColumns, claimedOf, claimedTexts, type Claimed, type ClaimedRow } from './claimed.ts';
 import { isOpenAlone, mayProbe } from './closed.ts';
 import type { Kind } from './message.ts';
 import { transitions, updateMessages } from './transitions.ts';
@@ -13,7 +13,7 @@ import { placesOf, suspect, waiting, type Place } from './waiting.ts';
 
 // One token for all: to draw one costs a tenth of claiming a message. A row that is locked stays where it is: its place in the table (ctid) is
 // the shortest way to it.
-const claimOf = (begins: string, lease: string, worker: string, more = ''): string => `
+const claimOf = (begins: string, lease: string, worker: string, returning = claimedTexts): string => `
   ${updateMessages(
     transitions.claim.set({
       token: '(select gen_random_uuid())',
@@ -23,14 +23,14 @@ const claimOf = (begins: string, lease: string, worker: string, more = ''): stri
     }),
   )}
    where m.ctid = any(array(select ctid from chosen))
-  returning ${claimedColumns}${more}`;
+  returning ${returning}`;
 
 // The queue is looked up by the parameter and not about the column: of a column with one value the planner believes that nothing passes, and reads
 // and sorts the whole table.
 const among = (kinds: string, ids: string): string =>
   `(${kinds}::text is null or kind = any(${kinds}::text::text[])) and (${ids}::text is null or id = any(${ids}::text::uuid[]))`;
 
-const waitingText = (filter: string): string => `
+const waitingText = (filter: string, returning: string): string => `
   with due as (
     select ctid, attempts, max_attempts from waybill.outbox_messages
      where ${waiting('', filter)} and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
@@ -40,17 +40,17 @@ const waitingText = (filter: string): string => `
     select ctid, begins from (
       select ctid, (attempts + 1) < max_attempts as may_wait, $6::int8 is null or row_number() over () <= $6::int8 as begins from due) d
      where begins or may_wait)
-  ${claimOf('case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end', '$4', '$5')}`;
+  ${claimOf('case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end', '$4', '$5', returning)}`;
 
 /**
  * Limit, queue, priority, lease in ms, worker, how many of them begin at once (null: all, and the claimer says nothing of what begins), and from
  * which time on they are due, in seconds since the epoch (null: from the first). The others are prefetched: that is never a message on its last
  * attempt, which a crash could kill before it began.
  */
-export const claimSql = waitingText('');
+export const claimSql = waitingText('', claimedColumns);
 
 /** The same, then kinds and ids, each an array or null. */
-export const claimSomeSql = waitingText(among('$8', '$9'));
+export const claimSomeSql = waitingText(among('$8', '$9'), claimedTexts);
 
 const oneSuspect = (queue: string, filter = ''): string => `
     select ctid, id, queue from waybill.outbox_messages
@@ -60,7 +60,7 @@ const oneSuspect = (queue: string, filter = ''): string => `
 /** One suspect of an open queue: queue, lease in ms, worker, kinds and ids, each an array or null. */
 export const claimSuspectSql = `
   with chosen as (${oneSuspect('$1', ` and ${isOpenAlone('$1')} and ${among('$4', '$5')}`)})
-  ${claimOf('false', '$2', '$3', ', m.priority')}`;
+  ${claimOf('false', '$2', '$3')}`;
 
 const candidate = (and = ''): string => `
     select w.ctid, w.id, w.queue
@@ -77,7 +77,7 @@ const probeText = (chosen: string): string => `
   ${chosen},
   entitled as (
     update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
-  ${claimOf('false', '$2', '$3', ', m.priority')}`;
+  ${claimOf('false', '$2', '$3')}`;
 
 /** The probe of a parked queue, its most urgent due message: queue, lease in ms, worker. */
 export const claimProbeSql = probeText(`

@@ -27,9 +27,32 @@ export type ClaimedRow = {
 };
 
 // date_part gives a float, extract a numeric, which takes twice as long to make and to turn into one.
-export const claimedColumns = `m.id, m.kind, m.name, m.payload::text as payload, m.attempts, m.max_attempts as most, m.claim_token as token,
-            m.delivery_key as key, m.request_id as request, m.traceparent, date_part('epoch', m.created_at) as created, m.prefetched,
-            case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag`;
+const seconds = (time: string): string => `date_part('epoch', ${time})`;
+
+const columns: readonly (readonly [expression: string, name: string])[] = [
+  ['m.id', 'id'],
+  ['m.kind', 'kind'],
+  ['m.name', 'name'],
+  ['m.payload::text', 'payload'],
+  ['m.attempts', 'attempts'],
+  ['m.max_attempts', 'most'],
+  ['m.claim_token', 'token'],
+  ['m.delivery_key', 'key'],
+  ['m.request_id', 'request'],
+  ['m.traceparent', 'traceparent'],
+  [seconds('m.created_at'), 'created'],
+  ['m.prefetched', 'prefetched'],
+  [`case when m.available_at <> m.created_at then ${seconds('m.available_at')} end`, 'due'],
+  [seconds('(now() - greatest(m.created_at, m.available_at))'), 'lag'],
+];
+
+/** For a connection of ours, which reads texts. */
+export const claimedColumns = columns.map(([expression, name]) => `${expression} as ${name}`).join(', ');
+
+/** For any connection: a client of pg in binary mode reads nothing but texts. */
+export const claimedTexts = [...columns, ['m.priority', 'priority'] as const]
+  .map(([expression, name]) => `(${expression})::text as ${name}`)
+  .join(', ');
 
 /** A row as Postgres sends it: its columns in their order, as texts. */
 export function rowOf(texts: readonly (string | null)[]): ClaimedRow {
