@@ -8,9 +8,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
 import { freePort } from '../dev/free-port.ts';
 import { prepareEmail } from '../src/email/email.ts';
-import { poolConnections } from '../src/email/smtp.ts';
-import type { NewMessage } from '../src/outbox/message.ts';
-import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { poolConnections } from '../src/email/smtp/smtp.ts';
+import type { NewMessage } from '../src/message/message.ts';
+import { createPostgresOutbox } from '../src/store/postgres.ts';
 import { median } from './rounds.ts';
 import type { BenchWorld } from './world.ts';
 

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobMessages } from '../src/define/messages.ts';
 import { createNotify } from '../src/outbox/notify.ts';
-import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../src/store/postgres.ts';
 import { noop } from './app.ts';
 import { residentMb } from './cpu.ts';
 import { openField } from './field.ts';

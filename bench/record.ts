@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { PgBoss } from 'pg-boss';
-import { createPostgresOutbox } from '../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../src/store/postgres.ts';
 import { enqueueJob } from '../src/define/recorder.ts';
 import { noop } from './app.ts';
 import { startChild } from './child.ts';

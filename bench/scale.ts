@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobMessages } from '../src/define/messages.ts';
-import { createPostgresOutbox } from '../src/outbox/postgres.ts';
-import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
+import { createPostgresOutbox } from '../src/store/postgres.ts';
+import { pauseSql, resumeSql } from '../src/queues/queues.ts';
 import { tell, wait } from './app.ts';
 import { watchCores } from './cpu.ts';
 import { openField, type Field } from './field.ts';

@@ -11,7 +11,7 @@ import { byIndexAlone } from '../src/db/prepared.ts';
 import { createRegistry } from '../src/define/registry.ts';
 import { createOutboxJobDispatcher, createPostgresOutbox } from '../src/index.ts';
 import { createNotify } from '../src/outbox/notify.ts';
-import { pauseSql, resumeSql } from '../src/outbox/queues.ts';
+import { pauseSql, resumeSql } from '../src/queues/queues.ts';
 import { inFlight, waits } from '../src/outbox/waiting.ts';
 import app, { noop, now, placeOrder, tellAction } from './app.ts';
 import { startChild, type Child } from './child.ts';

@@ -4,7 +4,7 @@ import { watch } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { loadEnvFile } from '../src/process/env-loading.ts';
+import { loadEnvFile } from '../src/config/env-loading.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 import { onInterrupt } from './interrupt.ts';
 

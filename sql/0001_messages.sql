@@ -1,5 +1,5 @@
 -- The outbox. One row is one message, and the row is the only truth.
--- Its states and the changes between them: src/outbox/transitions.ts, docs/states.md.
+-- Its states and the changes between them: src/message/transitions.ts, docs/states.md.
 
 create schema if not exists waybill;
 
@@ -78,7 +78,7 @@ create unique index outbox_delivery_key on waybill.outbox_messages (kind, name, 
 
 -- The rules of a row. A CHECK would be read anew for each statement, a third of what one enqueue costs (npm run bench -- record). So the
 -- engine vouches for its own rows, and a trigger checks the others. A row can still come past the trigger: with a forged revision, or with
--- triggers turned off. `waybill outbox verify` names such rows, and the relay sets them to dead with these words (src/outbox/unfit.ts).
+-- triggers turned off. `waybill outbox verify` names such rows, and the relay sets them to dead with these words (src/operate/unfit.ts).
 -- `return` binds the names when the function is made (Postgres 14), so that a caller's search_path changes nothing.
 create function waybill.outbox_flaw(m waybill.outbox_messages) returns text language sql immutable
 return case

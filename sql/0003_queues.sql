@@ -1,5 +1,5 @@
 -- What holds a queue back, for the whole fleet: paused by a person, parked by the system after an operator failure, held until the time that
--- the provider named. Relay and claims look here (src/outbox/closed.ts); a queue without a row is open.
+-- the provider named. Relay and claims look here (src/outbox/waiting.ts); a queue without a row is open.
 
 create table waybill.queues (
   name          text        primary key,
@@ -16,7 +16,7 @@ create table waybill.queues (
   probes        int         not null default 0, -- probes that failed since it was parked
   probe_message uuid,                     -- the message that is the probe, while its claim lasts
   probed        uuid[]      not null default '{}', -- met an operator failure since it was parked: the next probe is another message
-  -- Their failure may have been their own (src/outbox/park.ts): one that fails again while others pass does not close the queue.
+  -- Their failure may have been their own (src/queues/park.ts): one that fails again while others pass does not close the queue.
   maybe_own     uuid[]      not null default '{}',
   reopened_at   timestamptz,              -- failures of attempts that were claimed before this do not park it again
 
@@ -38,7 +38,7 @@ create table waybill.queues (
 -- Every fleet has these; a worker adds its own when it starts.
 insert into waybill.queues (name) values ('email'), ('events'), ('jobs') on conflict do nothing;
 
--- A rate of 10 a second is 10 permits. Each is good for one delivery, and then not for a second (src/outbox/rate.ts).
+-- A rate of 10 a second is 10 permits. Each is good for one delivery, and then not for a second (src/queues/rate.ts).
 create table waybill.queue_permits (
   queue   text        not null,
   n       int         not null,

@@ -1,5 +1,5 @@
 -- waybill.enqueue: records a message from SQL, so that any language or trigger can do it in its own transaction (docs/sql.md). The checks are
--- those of src/outbox/message.ts; what is wrong is raised with SQLSTATE 22023 and the code of docs/errors.md as its detail.
+-- those of src/message/message.ts; what is wrong is raised with SQLSTATE 22023 and the code of docs/errors.md as its detail.
 -- There is no NOTIFY in it: the relay polls (WAYBILL_POLL_INTERVAL), and a NOTIFY would make the commits of all callers wait for one another.
 -- It runs with its owner's rights: a role that records needs `usage` on the schema, `execute` on the function, and no right on the tables. Its
 -- search_path is fixed: the names are Postgres's own and ours, whatever the caller has in his.
@@ -84,7 +84,7 @@ create function waybill.outbox_enqueue(kind text, name text, payload jsonb, queu
 declare
   target text := coalesce(outbox_enqueue.queue, case when outbox_enqueue.kind = 'email' then 'email'
     when outbox_enqueue.kind in ('event', 'listener') then 'events' else 'jobs' end);
-  most int := coalesce(outbox_enqueue.max_attempts, case when outbox_enqueue.kind = 'email' then 53 else 10 end); -- src/outbox/message.ts
+  most int := coalesce(outbox_enqueue.max_attempts, case when outbox_enqueue.kind = 'email' then 53 else 10 end); -- src/message/message.ts
   made uuid := waybill.outbox_new_id();
   existing uuid;
 begin

@@ -46,10 +46,10 @@ export {
   type DrainRoute,
 } from './http/drain.ts';
 export type { Executor, PgLike } from './db/executor.ts';
-export { WaybillError } from './outbox/errors.ts';
-export { createMemoryOutbox, type MemoryOutbox } from './outbox/memory.ts';
-export type { MemoryMessage } from './outbox/memory-message.ts';
-export type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './outbox/message.ts';
+export { WaybillError } from './errors.ts';
+export { createMemoryOutbox, type MemoryOutbox } from './store/memory.ts';
+export type { MemoryMessage } from './store/memory-message.ts';
+export type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './message/message.ts';
 export type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './outbox/port.ts';
-export { createPostgresOutbox, type PostgresOutboxOptions } from './outbox/postgres.ts';
+export { createPostgresOutbox, type PostgresOutboxOptions } from './store/postgres.ts';
 export { createPostgresOutboxSetupStatements } from './outbox/table.ts';

@@ -3,7 +3,7 @@
 import type { z } from 'zod';
 import type { Action } from '../define/action.ts';
 import { argumentIssues, issuesText, mostIssues } from '../define/arguments.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 /** @throws WaybillError `invalid_arguments` with every issue and its path */
 export async function parseArguments<A extends z.ZodType>(

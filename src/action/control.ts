@@ -2,7 +2,7 @@
 // They are refused by their text; what no reading of the text finds is found by the server's answer.
 
 import { transactionStatement } from '../db/statement.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 /** Of what pg takes: a text, a config, a Query, a cursor or a stream; undefined when none can be told. */
 export function textOf(query: unknown): string | undefined {

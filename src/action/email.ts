@@ -3,7 +3,7 @@
 import type { Scope } from '../db/scope.ts';
 import type { ActionContext, EmailMessage } from '../define/context.ts';
 import { emailMessage, type EmailDefaults } from '../define/messages.ts';
-import type { Enqueued, NewMessage } from '../outbox/message.ts';
+import type { Enqueued, NewMessage } from '../message/message.ts';
 
 export type Enqueue = (messages: readonly NewMessage[]) => Promise<Enqueued[]>;
 

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { answersKeptMs, type Once } from '../outbox/once.ts';
 
 type Asked = {

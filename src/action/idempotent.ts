@@ -1,8 +1,8 @@
 // idempotent(ctx, key, fn): in a handler that may run again, something that is done once.
 
 import { onceKey, type ActionContext } from '../define/context.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { isDeliveryKey } from '../outbox/message.ts';
+import { WaybillError } from '../errors.ts';
+import { isDeliveryKey } from '../message/message.ts';
 
 /** What JSON carries, so that a kept answer is the same as a fresh one. */
 export type Json =

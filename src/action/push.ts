@@ -1,7 +1,7 @@
 // ctx.push: the name is there, and says what there is instead.
 
 import type { ActionContext } from '../define/context.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 export const push: ActionContext['push'] = {
   enqueue: async () => {

@@ -3,9 +3,9 @@
 import { CommanderError } from 'commander';
 import { diagnose } from '../db/diagnosis.ts';
 import { MigrationError } from '../db/migrate.ts';
-import { isWaybillError } from '../outbox/errors.ts';
+import { isWaybillError } from '../errors.ts';
 import { reasonOf } from '../redaction/reason.ts';
-import { ConfigError } from '../process/config.ts';
+import { ConfigError } from '../config/config.ts';
 import { databaseExitCode, exitCodes } from '../process/run.ts';
 
 export { exitCodes };

@@ -1,9 +1,9 @@
 // The filters of the admin API as options of a command.
 
 import type { Command } from 'commander';
-import { attemptOutcomes, parseFilter, type MessageFilter, type Paging } from '../outbox/filter.ts';
-import { kinds, statuses } from '../outbox/message.ts';
-import { deadCauses } from '../outbox/outcome.ts';
+import { attemptOutcomes, parseFilter, type MessageFilter, type Paging } from '../operate/filter.ts';
+import { kinds, statuses } from '../message/message.ts';
+import { deadCauses } from '../message/outcome.ts';
 import { collect, single } from './options.ts';
 
 export type FilterOptions = {

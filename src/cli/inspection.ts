@@ -6,12 +6,12 @@ import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts'
 import { diagnose, isMissingSchema } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
-import { readWaitingNames, type WaitingName } from '../outbox/names.ts';
-import { closedQueues, waitLine } from '../outbox/waits.ts';
-import type { Config } from '../process/config.ts';
-import { readAllowance, sizesOf, totalOf } from '../process/connections.ts';
+import { readWaitingNames, type WaitingName } from '../operate/names.ts';
+import { closedQueues, waitLine } from '../queues/waits.ts';
+import type { Config } from '../config/config.ts';
+import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
-import { warningsOf } from '../process/warnings.ts';
+import { warningsOf } from '../config/warnings.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import type { Finding } from '../scaffold/finding.ts';
 

@@ -5,7 +5,7 @@ import type { App } from '../define/app.ts';
 import { failureOf } from '../delivery/failure.ts';
 import { createProvider } from '../email/choose.ts';
 import type { Milliseconds } from '../ports.ts';
-import type { Config } from '../process/config.ts';
+import type { Config } from '../config/config.ts';
 import type { Finding } from '../scaffold/finding.ts';
 import { smtpName } from '../smtp/name.ts';
 import { isLoopback, readSmtpUrl } from '../smtp/server.ts';

@@ -20,7 +20,7 @@ import { addRelease } from './commands/release.ts';
 import { addRun } from './commands/run.ts';
 import { addSuppressions } from './commands/suppressions.ts';
 import { endingOf } from './exit.ts';
-import { loadEnvFile } from '../process/env-loading.ts';
+import { loadEnvFile } from '../config/env-loading.ts';
 import { hideSecrets } from '../redaction/redact.ts';
 import { visibleText } from '../redaction/visible.ts';
 import { keepStdoutForResult, say, watchResult } from './print.ts';

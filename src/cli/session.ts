@@ -2,7 +2,7 @@
 
 import { openDatabase, type Database } from '../db/pool.ts';
 import type { Use } from '../db/settings.ts';
-import { readConfig, type Config } from '../process/config.ts';
+import { readConfig, type Config } from '../config/config.ts';
 import { say } from './print.ts';
 
 export type Session = { readonly config: Config; readonly db: Database };

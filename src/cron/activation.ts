@@ -4,7 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import type { Transaction } from '../db/transaction.ts';
-import { readSchedule } from '../define/schedule.ts';
+import { readSchedule } from '../define/cron/schedule.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Manifest, ManifestStatus } from './manifest.ts';
 import { nextTick } from './ticks.ts';

@@ -3,10 +3,10 @@
 import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
 import { cleanError } from '../redaction/redact.ts';
-import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
+import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
 import { nearest } from '../nearest.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { defaultPageSize, parseFilter } from '../outbox/filter.ts';
+import { WaybillError } from '../errors.ts';
+import { defaultPageSize, parseFilter } from '../operate/filter.ts';
 import { runStatuses, type RunStatus } from './runs.ts';
 
 /** A run as the admin API and the command line show it. */

@@ -1,8 +1,8 @@
 // A run by hand: the same way as a tick, because a person asked; as often as one asks.
 
 import type { Database } from '../db/pool.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { time } from '../outbox/filter.ts';
+import { WaybillError } from '../errors.ts';
+import { time } from '../operate/filter.ts';
 import { runColumns, runView, type RunRow, type RunView } from './history.ts';
 import { findJob } from './overview.ts';
 import { prepareRun, recordRuns } from './runs.ts';

@@ -2,10 +2,10 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { CronJob } from '../define/cron-job.ts';
-import { readSchedule } from '../define/schedule.ts';
+import { readSchedule } from '../define/cron/schedule.ts';
 import { nearest } from '../nearest.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { isName } from '../outbox/message.ts';
+import { WaybillError } from '../errors.ts';
+import { isName } from '../message/message.ts';
 import { runColumns, runView, type RunRow, type RunView } from './history.ts';
 import { listManifests, type ManifestView } from './manifest.ts';
 import { nextTicks, type Timetable } from './ticks.ts';

@@ -1,7 +1,7 @@
 // What a catch-up would do, before it happens: the scheduler's own plan, shown instead of carried out.
 
 import type { Executor } from '../db/executor.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { planTicks } from './catchup.ts';
 import { findJob, timetableOf } from './overview.ts';
 import { newestTicks } from './ticks.ts';

@@ -4,7 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import type { CronJob } from '../define/cron-job.ts';
-import { readSchedule } from '../define/schedule.ts';
+import { readSchedule } from '../define/cron/schedule.ts';
 import type { Events } from '../metrics/events.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { planTicks, type Plan, type PlannedTick } from './catchup.ts';

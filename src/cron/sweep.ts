@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import { endMessages, guard, transitions } from '../outbox/transitions.ts';
+import { endMessages, guard, transitions } from '../message/transitions.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { absentMs } from './activation.ts';
 

@@ -2,7 +2,7 @@
 // half an hour (FACTS 22), and takes a tenth of a millisecond for each (FACTS 23). What falls into a change of clocks, zones.ts decides;
 // ticks that come to lie on one instant by it are one.
 
-import { fallsOn, type Schedule } from '../define/schedule.ts';
+import { fallsOn, type Schedule } from '../define/cron/schedule.ts';
 import { dayMs, type Instant, type Zone } from './zones.ts';
 
 export type Timetable = { readonly schedule: Schedule; readonly zone: Zone };

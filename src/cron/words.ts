@@ -1,6 +1,6 @@
 // A schedule in words: what a person checks an expression against.
 
-import { monthName, type Schedule } from '../define/schedule.ts';
+import { monthName, type Schedule } from '../define/cron/schedule.ts';
 
 const weekdayNames = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
 /** Times of a day that are told one by one. */

@@ -1,9 +1,9 @@
 // The application: all definitions together. Doubles, dead references and malformed names come to light here, all at once,
 // so that they fail a build, never a worker at night.
 
-import { isName, isQueueName, nameRule } from '../outbox/message.ts';
+import { isName, isQueueName, nameRule } from '../message/message.ts';
 import type { EmailProvider } from '../email/provider.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import type { Action } from './action.ts';
 import type { Invoker } from './context.ts';
 import type { CronJob } from './cron-job.ts';

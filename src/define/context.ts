@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { PgLike } from '../db/executor.ts';
 import type { EmailInput } from '../email/email.ts';
 import type { Log } from '../metrics/log.ts';
-import type { Enqueued } from '../outbox/message.ts';
+import type { Enqueued } from '../message/message.ts';
 import type { Event } from './event.ts';
 import type { RetryPolicy } from './retry.ts';
 

@@ -3,15 +3,15 @@
 import type { z } from 'zod';
 import { parseDuration } from '../duration.ts';
 import { nearest } from '../nearest.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { checkMessage, isName, nameRule } from '../outbox/message.ts';
+import { WaybillError } from '../errors.ts';
+import { checkMessage, isName, nameRule } from '../message/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Action } from './action.ts';
 import { jobQueue } from './job.ts';
 import type { Duration } from './retry.ts';
-import { readSchedule } from './schedule.ts';
+import { readSchedule } from './cron/schedule.ts';
 import { unknownOptions } from '../options.ts';
-import { zoneProblem } from './zone.ts';
+import { zoneProblem } from './cron/zone.ts';
 
 export const missedTickPolicies = ['latest', 'all'] as const;
 export const overlaps = ['allow', 'skip'] as const;

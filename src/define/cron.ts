@@ -2,8 +2,8 @@
 // the expression; what needs the other definitions is checked by defineApp.
 
 import { nearest } from '../nearest.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { isName } from '../outbox/message.ts';
+import { WaybillError } from '../errors.ts';
+import { isName } from '../message/message.ts';
 import type { Action } from './action.ts';
 import { argumentIssuesNow, issuesText } from './arguments.ts';
 import { callingFile } from './caller.ts';

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { prepareEmail } from '../email/email.ts';
 import { WaybillError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
-import type { NewMessage } from '../outbox/message.ts';
+import type { NewMessage } from '../message/message.ts';
 import type { EmailMessage, EnqueueOptions, JobTarget, WithPayload } from './context.ts';
 import { eventQueue, type Event } from './event.ts';
 import { encodePayload } from './payload.ts';

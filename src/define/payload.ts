@@ -1,7 +1,7 @@
 // A payload on its way through JSON: encoded by its schema when it is recorded, decoded when it is delivered.
 
 import { z } from 'zod';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 type WithPayload<S extends z.ZodType> = { readonly kind: string; readonly name: string; readonly payload: S };
 

@@ -2,7 +2,7 @@
 // Give them the outbox of the transaction that writes the business rows (invariant A).
 
 import type { z } from 'zod';
-import type { Enqueued, NewMessage } from '../outbox/message.ts';
+import type { Enqueued, NewMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { ActionContext, EmailMessage, EnqueueOptions, JobTarget } from './context.ts';
 import { emailMessage, enqueueOptions, eventMessages, jobMessages, withPayload } from './messages.ts';

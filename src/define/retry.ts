@@ -1,8 +1,8 @@
 // How often a message is attempted, and how long it waits in between: the author's options → a policy.
 
 import { parseDuration } from '../duration.ts';
-import { defaultBackoff, emailBackoff, type Backoff } from '../outbox/backoff.ts';
-import { defaultMaxAttempts, emailMaxAttempts } from '../outbox/message.ts';
+import { defaultBackoff, emailBackoff, type Backoff } from '../message/backoff.ts';
+import { defaultMaxAttempts, emailMaxAttempts } from '../message/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import { checkOptions, refuseDefinition } from './shape.ts';
 

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { checkOptions as checkGiven } from '../options.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 /** @throws WaybillError `definition_invalid` that names the definition and what is wrong with it */
 export function refuseDefinition(what: string, problem: string): never {

@@ -2,9 +2,9 @@
 
 import { createDeadline } from '../action/deadline.ts';
 import { manifestOf } from '../cron/manifest.ts';
-import { defaultBackoff } from '../outbox/backoff.ts';
-import type { ClaimedMessage, NewMessage } from '../outbox/message.ts';
-import type { Outcome } from '../outbox/outcome.ts';
+import { defaultBackoff } from '../message/backoff.ts';
+import type { ClaimedMessage, NewMessage } from '../message/message.ts';
+import type { Outcome } from '../message/outcome.ts';
 import { runAction } from './action.ts';
 import type { Interrupt } from '../ports.ts';
 import type { Deliver, Delivery } from './delivery.ts';

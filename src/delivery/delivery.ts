@@ -1,9 +1,9 @@
 // What delivering one message gives: how it ended, the policy for the next attempt, and the transaction that its handler wrote in.
 
 import type { LazyTransaction } from '../db/lazy.ts';
-import type { Backoff } from '../outbox/backoff.ts';
-import type { ClaimedMessage } from '../outbox/message.ts';
-import type { Outcome } from '../outbox/outcome.ts';
+import type { Backoff } from '../message/backoff.ts';
+import type { ClaimedMessage } from '../message/message.ts';
+import type { Outcome } from '../message/outcome.ts';
 import type { Interrupt, Milliseconds } from '../ports.ts';
 
 export type Delivery = {

@@ -1,14 +1,14 @@
 // Whatever a delivery threw → a Failure. Handlers say with the two error classes here what a retry policy cannot know.
 
-import { diagnose, messageOf } from '../db/diagnosis.ts';
+import { diagnose, messageOf, sqlState } from '../db/diagnosis.ts';
 import { parseDuration } from '../duration.ts';
 import { isActionError, mayPass } from '../define/action-error.ts';
 import { decideEmail } from '../email/decide.ts';
 import { EmailError } from '../email/error.ts';
 import { isOf, WaybillError } from '../errors.ts';
-import { maxRetryAfter } from '../outbox/backoff.ts';
-import type { Failure } from '../outbox/outcome.ts';
-import type { Milliseconds } from '../ports.ts';
+import { maxRetryAfter } from '../message/backoff.ts';
+import type { Failure } from '../message/outcome.ts';
+import type { Milliseconds, Random } from '../ports.ts';
 import { issuesOf, reasonOf } from '../redaction/reason.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { stackOf } from '../redaction/stack.ts';
@@ -48,7 +48,7 @@ export class RetryAfter extends Error {
   }
 }
 
-/** What a handler itself asked for holds, however long it is; what a provider asks for is believed for a day (outbox/backoff.ts). */
+/** What a handler itself asked for holds, however long it is; what a provider asks for is believed for a day (message/backoff.ts). */
 export function askedDelay(thrown: unknown): Milliseconds | undefined {
   return isOf(thrown, RetryAfter) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
 }
@@ -125,4 +125,34 @@ function refusalIn(thrown: unknown): WaybillError | undefined {
 /** An error of a handler says so with a property of this name. */
 function isAmbiguous(thrown: unknown): boolean {
   return thrown instanceof Error && 'ambiguous' in thrown && thrown.ambiguous === true;
+}
+
+export type Conflicts = {
+  /** Milliseconds until it may run again; undefined: it has lost too often in this process, and from now on that counts as an attempt. */
+  delayOf(id: string): Milliseconds | undefined;
+};
+
+export function isConflict(error: unknown): boolean {
+  return ['40001', '40P01'].includes(sqlState(error) ?? '');
+}
+
+/** A handler that raises such an error by itself must come to an end. */
+const most = 20;
+/** Messages that are remembered. */
+const kept = 10_000;
+const longest: Milliseconds = 2_000;
+
+export function createConflicts(random: Random): Conflicts {
+  const lost = new Map<string, number>();
+  return {
+    delayOf(id) {
+      const times = (lost.get(id) ?? 0) + 1;
+      lost.delete(id);
+      lost.set(id, times); // at the end: the first is the one that was heard of least lately
+      const [oldest] = lost.keys();
+      if (lost.size > kept && oldest !== undefined) lost.delete(oldest);
+      if (times > most) return undefined;
+      return random() * Math.min(longest, 20 * 2 ** times);
+    },
+  };
 }

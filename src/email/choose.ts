@@ -2,14 +2,14 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { smtpName } from '../smtp/name.ts';
 import { createInboxProvider } from './inbox.ts';
 import { createLogProvider } from './log.ts';
 import { ownProvider } from './own-provider.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
-import { createResendProvider } from './resend.ts';
-import { createSmtpProvider } from './smtp.ts';
+import { createResendProvider } from './resend/resend.ts';
+import { createSmtpProvider } from './smtp/smtp.ts';
 
 export type ProviderOptions = {
   /** Null: not set. */

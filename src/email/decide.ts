@@ -1,7 +1,7 @@
 // What an email error means: one table, read from the top, the first row that fits. Nothing else in the project judges replies of servers.
 // docs/email.md shows it to users, and a test holds the two together.
 
-import type { Failure } from '../outbox/outcome.ts';
+import type { Failure } from '../message/outcome.ts';
 import type { EmailError } from './error.ts';
 import { httpRules } from './http-rules.ts';
 import type { Rule } from './rule.ts';

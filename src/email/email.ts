@@ -1,7 +1,7 @@
 // The email: what callers give, what is stored of it, and every reason to refuse it at enqueue, while somebody can still mend it.
 
 import { z } from 'zod';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { parseAddress, type Address, type AddressInput } from '../address/mailbox.ts';
 import { attachment, calendar, cidProblem, type Attachment, type Calendar } from './attachment.ts';
 import { headers, subject, unsubscribeUrl } from './header.ts';

@@ -2,9 +2,9 @@
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
-import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { checkId } from '../outbox/read.ts';
+import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
+import { WaybillError } from '../errors.ts';
+import { checkId } from '../operate/read.ts';
 import { attachment as attachmentSchema, withImages } from './attachment.ts';
 
 export type StoredLine = {

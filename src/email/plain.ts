@@ -1,7 +1,7 @@
 // The text part of an email that was written in html only: for readers without html, and for filters that expect both.
 
 import type { compile, HtmlToTextOptions } from 'html-to-text';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { loadPackage } from '../packages.ts';
 
 /** Beyond this an email's text is cut; reading html takes time that grows with it. */

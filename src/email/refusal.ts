@@ -2,7 +2,7 @@
 
 import type { z } from 'zod';
 import { nearest } from '../nearest.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 /** So many are told: ten thousand wrong recipients get no answer of megabytes. */
 const mostIssues = 100;

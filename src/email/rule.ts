@@ -1,6 +1,6 @@
 // A rule: one row of the table that says what an email error means, and the questions from which the rows are put together.
 
-import type { Failure } from '../outbox/outcome.ts';
+import type { Failure } from '../message/outcome.ts';
 import type { EmailError } from './error.ts';
 
 export type Fits = (error: EmailError) => boolean;

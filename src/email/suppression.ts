@@ -2,8 +2,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
-import { cursorAfter, placeOfCursor } from '../outbox/cursor.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
+import { WaybillError } from '../errors.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { parseAddress } from '../address/mailbox.ts';
 

@@ -6,7 +6,7 @@ import { createRegistry, standardQueues } from '../define/registry.ts';
 import type { DrainOptions } from '../drain/options.ts';
 import type { Log } from '../metrics/log.ts';
 import { withNotices } from '../notice/job.ts';
-import type { Config } from '../process/config.ts';
+import type { Config } from '../config/config.ts';
 import { configuredMailing } from './mailing.ts';
 import { outboxOf } from './role.ts';
 

@@ -10,7 +10,7 @@ import { createProvider } from '../email/choose.ts';
 import { createGuard } from '../email/guard.ts';
 import type { ProviderLog } from '../email/provider.ts';
 import { createSuppressed } from '../email/suppression.ts';
-import type { Config } from '../process/config.ts';
+import type { Config } from '../config/config.ts';
 
 export type ConfiguredMailing = Mailing & {
   /** Ends what the provider holds open. */

@@ -3,8 +3,8 @@
 import type { Executor } from '../db/executor.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import { createPostgresOutbox } from '../outbox/postgres.ts';
-import type { Config } from '../process/config.ts';
+import { createPostgresOutbox } from '../store/postgres.ts';
+import type { Config } from '../config/config.ts';
 import type { Host } from '../process/host.ts';
 import type { Life } from '../process/life.ts';
 import type { Service } from '../process/run.ts';

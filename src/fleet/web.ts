@@ -10,7 +10,7 @@ import { createOutboxDrainRoute } from '../http/drain.ts';
 import { webService } from '../http/service.ts';
 import { createEvents } from '../metrics/events.ts';
 import { publishInitial } from '../metrics/initial.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import type { Service } from '../process/run.ts';
 import { claimProbes } from '../outbox/batch.ts';
 import { createNotify } from '../outbox/notify.ts';

@@ -3,7 +3,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { App } from '../define/app.ts';
 import type { Invoker } from '../define/context.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { isBearer } from '../process/health.ts';
 
 export type Identify = (request: FastifyRequest) => Promise<Invoker>;

@@ -1,6 +1,6 @@
 // A body's bytes → a JSON object that can go through Postgres and back unchanged. Whatever cannot is refused with its path.
 
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { pathText } from '../define/payload.ts';
 
 const maxKeys = 10_000;

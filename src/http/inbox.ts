@@ -9,9 +9,9 @@ import { emptyInbox, listEmails, readAttachment, readSource, showEmail, showHtml
 import { listPage } from '../inbox/list.ts';
 import { mailPage } from '../inbox/mail.ts';
 import { mailPolicy, pagePolicy } from '../inbox/page.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import { parseFilter } from '../outbox/filter.ts';
-import type { Config } from '../process/config.ts';
+import { WaybillError } from '../errors.ts';
+import { parseFilter } from '../operate/filter.ts';
+import type { Config } from '../config/config.ts';
 import { checkInboxKey } from './auth.ts';
 import { checkHost, isFromHere } from './origin.ts';
 

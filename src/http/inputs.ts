@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import type { Action } from '../define/action.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { checkJson } from './body.ts';
 
 type Texts = Readonly<Record<string, string | string[] | undefined>>;

@@ -3,7 +3,7 @@
 
 import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 /** What anybody may read, and what is believed for its signature. */
 const open = /^\/(?:livez|readyz|healthz|metrics|openapi\.json|webhooks\/.*)$/;

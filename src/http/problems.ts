@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
 import { diagnose, sqlState, type Condition } from '../db/diagnosis.ts';
 import { isActionError, type ActionError } from '../define/action-error.ts';
-import { isWaybillError, WaybillError } from '../outbox/errors.ts';
+import { isWaybillError, WaybillError } from '../errors.ts';
 
 /** Bytes that a body may have. */
 export const bodyLimit = 1_048_576;

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
-import { listQueues, pauseQueue, resumeQueue } from '../outbox/queues.ts';
+import { listQueues, pauseQueue, resumeQueue } from '../queues/queues.ts';
 import { operatorOf } from './auth.ts';
 
 type WithName = { Params: { name: string } };

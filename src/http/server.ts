@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ActionRunner } from '../action/run.ts';
 import type { Registry } from '../define/registry.ts';
-import { isWaybillError, WaybillError } from '../outbox/errors.ts';
+import { isWaybillError, WaybillError } from '../errors.ts';
 import type { Host } from '../process/host.ts';
 import { addActions } from './actions.ts';
 import { addAdmin } from './admin.ts';

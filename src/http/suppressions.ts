@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
 import { listSuppressions, suppress, unsuppress } from '../email/suppression.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(500).default(100),

@@ -2,8 +2,8 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import { parseResendReport, recordReport } from '../email/resend-report.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { parseResendReport, recordReport } from '../email/resend/report.ts';
+import { WaybillError } from '../errors.ts';
 import type { Host } from '../process/host.ts';
 import { verifiedId } from '../webhook/signature.ts';
 

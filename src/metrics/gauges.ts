@@ -2,8 +2,7 @@
 // history (invariant I). Every known label set has a sample, 0 where there is nothing: an alert cannot tell "none" from "not there".
 
 import type { Executor } from '../db/executor.ts';
-import { isOpen } from '../outbox/closed.ts';
-import { inFlight, waits } from '../outbox/waiting.ts';
+import { isOpen, inFlight, waits } from '../outbox/waiting.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 

@@ -5,7 +5,7 @@ import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, textOfMoment } from '../db/moment.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { Verification } from '../outbox/verify.ts';
+import type { Verification } from '../operate/verify.ts';
 import type { Milliseconds } from '../ports.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { noticeAttempts, noticeJobName } from './job.ts';

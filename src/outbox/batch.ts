@@ -3,8 +3,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import { claimProbe, claimSome, claimSuspect, type Lease } from './claim.ts';
-import { findDue, type DuePlace } from './due.ts';
-import type { ClaimedMessage } from './message.ts';
+import { findDue, type DuePlace } from './waiting.ts';
+import type { ClaimedMessage } from '../message/message.ts';
 import type { ClaimRequest } from './port.ts';
 
 export async function claimBatch(db: Executor, request: ClaimRequest): Promise<ClaimedMessage[]> {

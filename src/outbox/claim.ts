@@ -6,10 +6,9 @@
 import type { Executor } from '../db/executor.ts';
 import { arrayText } from '../db/values.ts';
 import { claimedColumns, claimedOf, claimedTexts, type Claimed, type ClaimedRow } from './claimed.ts';
-import { isOpenAlone, mayProbe } from './closed.ts';
-import type { Kind } from './message.ts';
-import { transitions, updateMessages } from './transitions.ts';
-import { placesOf, suspect, waiting, type Place } from './waiting.ts';
+import { isOpenAlone, mayProbe, placesOf, suspect, waiting, type Place } from './waiting.ts';
+import type { Kind } from '../message/message.ts';
+import { transitions, updateMessages } from '../message/transitions.ts';
 
 // One token for all: to draw one costs a tenth of claiming a message. A row that is locked stays where it is: its place in the table (ctid) is
 // the shortest way to it.

@@ -1,7 +1,7 @@
 // A row as a claim gives it → the message that a worker holds.
 
 import { flagOf, jsonOf, numberOf, textOf, textOrNull } from '../db/values.ts';
-import type { ClaimedMessage, Kind } from './message.ts';
+import type { ClaimedMessage, Kind } from '../message/message.ts';
 
 /**
  * A row of `claimedColumns`. Whatever a driver makes of a UUID, a number or a boolean is read; JSON is sent as a text, which is read here alone. Each

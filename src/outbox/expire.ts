@@ -1,10 +1,10 @@
-// The step *sweep*: leases that ran out, and rows that were edited by hand. Each statement selects by state.
+// The step *expire*: leases are renewed under their tokens, and those that ran out make their messages due again.
 
 import type { Executor } from '../db/executor.ts';
 import { numberOf, textOf, textOrNull } from '../db/values.ts';
 import { bitsSql, isMarkedSql } from './begun.ts';
 import type { Expired } from './port.ts';
-import { endMessages, guard, transitions, updateMessages } from './transitions.ts';
+import { endMessages, guard, transitions, updateMessages } from '../message/transitions.ts';
 import { inFlight, odd, oddSuspect, waits, type Place } from './waiting.ts';
 
 /** Ran out; or none that ever will: a row edited by hand. */
@@ -155,3 +155,16 @@ export const hasLapsed = `
       where ${inFlight()} and (not ${guard('expire')} or ${lapsed}) order by relayed_at limit 1),
     (select true from waybill.outbox_messages
       where ${oddSuspect()} order by queue, available_at limit 1), false)`;
+
+/** Renews leases of what has begun: ids, tokens, lease in ms. A row that is being settled this moment is passed over, so that the two never deadlock. */
+export const extendSql = `
+  with held as (
+    select m.id from unnest($1::text::uuid[], $2::text::uuid[]) as g(id, token)
+      join waybill.outbox_messages m on m.id = g.id and m.claim_token = g.token
+     where m.id = any($1::text::uuid[]) for update of m skip locked)
+  ${updateMessages({
+    claimed_until: `(now() + ($3 * interval '1 millisecond'))`,
+    prefetched: 'case when m.prefetched then false else m.prefetched end',
+  })}
+    from held where m.id = held.id
+  returning m.id::text as id`;

@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Moment } from '../db/moment.ts';
 import { cleanError, storable } from '../redaction/redact.ts';
-import type { Note, Settlement } from './outcome.ts';
+import type { Note, Settlement } from '../message/outcome.ts';
 
 export type NoteView = {
   readonly at: Moment;

@@ -14,7 +14,7 @@ const longest = 7_000;
 
 /**
  * The payload: places as `queue:priority`, parted by spaces. A queue alone is any of its priorities. Empty: any queue, which is also what a NOTIFY
- * means that somebody sends by hand. Names of queues need no escape (src/outbox/message.ts); any other name, put there by hand, is any queue.
+ * means that somebody sends by hand. Names of queues need no escape (src/message/message.ts); any other name, put there by hand, is any queue.
  */
 export function payloadOf(places: Iterable<string>): string {
   const all = [...places];

@@ -4,7 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import { flagOf, textOrNull } from '../db/values.ts';
 import type { Milliseconds } from '../ports.ts';
-import { WaybillError } from './errors.ts';
+import { WaybillError } from '../errors.ts';
 
 export type Once = {
   /** Whose keys these are: the same key in two scopes is two keys. */

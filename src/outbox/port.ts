@@ -1,10 +1,11 @@
 // OutboxPort: what workers, drains and recorders need of an outbox. Postgres and memory implement it; one conformance suite holds both.
 
 import type { Milliseconds } from '../ports.ts';
-import type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './message.ts';
+import type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from '../message/message.ts';
 import type { Once, Answered } from './once.ts';
-import type { DeadCause, Settlement } from './outcome.ts';
+import type { DeadCause, Settlement } from '../message/outcome.ts';
 import type { Executor, PgLike } from '../db/executor.ts';
+import { checkOptions } from '../options.ts';
 
 export type ClaimRequest = {
   /** Messages at most. */
@@ -84,3 +85,20 @@ export type OutboxPort = {
   /** The same outbox in another transaction. */
   on(source: Executor | PgLike): OutboxPort;
 };
+
+const ofClaim = ['limit', 'leaseMs', 'workerId', 'ids', 'queues', 'kinds', 'suspects', 'begins'];
+
+/** @throws WaybillError `options_invalid` */
+export function checkClaimRequest(request: unknown): void {
+  checkOptions('claimBatch', request, ofClaim);
+}
+
+/** @throws WaybillError `options_invalid` */
+export function checkFailOptions(options: unknown): void {
+  checkOptions('markFailed', options, ['delayMs', 'permanent', 'ambiguous']);
+}
+
+/** @throws WaybillError `options_invalid` */
+export function checkOnce(about: unknown): void {
+  checkOptions('once', about, ['scope', 'key', 'fingerprint', 'maxAgeMs', 'noWait']);
+}

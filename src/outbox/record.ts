@@ -2,10 +2,9 @@
 
 import type { Executor } from '../db/executor.ts';
 import { arrayText, textOf, textOrNull, timeText } from '../db/values.ts';
-import { WaybillError } from './errors.ts';
-import { findExisting } from './existing.ts';
-import { newId } from './id.ts';
-import type { CheckedMessage, Enqueued } from './message.ts';
+import { WaybillError } from '../errors.ts';
+import { newId } from '../message/id.ts';
+import type { CheckedMessage, Enqueued, Status } from '../message/message.ts';
 
 const types = {
   id: 'uuid',
@@ -150,4 +149,41 @@ async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> 
   const { sql, values } = alone ? recordOne(alone) : { sql: recordSql, values: recordValues(open) };
   const { rows } = await db.executeSql<{ id: string }>(sql, values, alone !== undefined);
   return rows.map(({ id }) => textOf(id));
+}
+
+export const existingSql = `
+  select m.id::text as id, m.status, m.kind, m.name, m.delivery_key as key
+    from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
+    join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
+   where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
+  union all
+  select k.message_id::text, 'delivered', k.kind, k.name, k.delivery_key
+    from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
+    join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key`;
+
+type Existing = { id: string; status: Status; kind: string; name: string; key: string };
+
+/** The answer for each message whose key is taken: the existing message. Where that one is gone meanwhile, there is no answer. */
+export async function findExisting(
+  db: Executor,
+  held: readonly (CheckedMessage & { id: string })[],
+): Promise<Map<string, Enqueued>> {
+  const keyOf = (kind: string, name: string, key: string): string => JSON.stringify([kind, name, key]);
+  const column = (of: (m: CheckedMessage) => string | undefined): string => arrayText(held.map(of));
+  const values = [column((m) => m.kind), column((m) => m.name), column((m) => m.deliveryKey)];
+  const { rows } = await db.executeSql<Existing>(existingSql, values);
+  const existing = new Map(
+    rows.map((row) => [keyOf(textOf(row.kind), textOf(row.name), textOf(row.key)), row]),
+  );
+  const answers = new Map<string, Enqueued>();
+  for (const message of held) {
+    const found = existing.get(keyOf(message.kind, message.name, message.deliveryKey!));
+    if (found)
+      answers.set(message.id, {
+        id: textOf(found.id),
+        status: textOf(found.status) as Status,
+        duplicate: true,
+      });
+  }
+  return answers;
 }

@@ -2,16 +2,15 @@
 // One statement writes a batch. Its text has the parts that the batch needs: most messages end `delivered`, which is an update of their rows
 // and nothing else; attempts that did not deliver, messages to add and notes come with CTEs of their own (npm run bench -- drain).
 
-import { arrayText, numberOf, textOf } from '../db/values.ts';
+import { arrayText, numberOf, textOf, uuidsAsBinary, uuidsAsText } from '../db/values.ts';
 import type { Executor } from '../db/executor.ts';
-import { checkMessage, type Status } from './message.ts';
+import { checkMessage, type Status } from '../message/message.ts';
 import { noteRows, noteRowsOf } from './note.ts';
-import type { Settlement } from './outcome.ts';
+import type { Settlement } from '../message/outcome.ts';
 import type { Settled } from './port.ts';
-import { newId } from './id.ts';
+import { newId } from '../message/id.ts';
 import { insertRows, newRows, recordColumns, recordValues } from './record.ts';
-import { either, endMessages, guard, transitions } from './transitions.ts';
-import { uuidsAsBinary, uuidsAsText } from './uuids.ts';
+import { either, endMessages, guard, transitions } from '../message/transitions.ts';
 
 /** What a batch holds. */
 export type Batch = {

@@ -4,7 +4,7 @@
 import { checkOptions } from '../options.ts';
 import { createHash } from 'node:crypto';
 import { migrationText } from '../db/migration-text.ts';
-import { WaybillError } from './errors.ts';
+import { WaybillError } from '../errors.ts';
 
 export type TableOptions = {
   /**

@@ -4,7 +4,7 @@
 import type { Log } from '../metrics/log.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import { after } from '../timer.ts';
-import type { Config } from './config.ts';
+import type { Config } from '../config/config.ts';
 
 export type Ending = {
   /** Aborts when the process is to end … */

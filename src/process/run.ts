@@ -3,13 +3,13 @@
 import { hostname } from 'node:os';
 import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
 import { reasonOf } from '../redaction/reason.ts';
-import { ConfigError, readConfig, type Config } from './config.ts';
-import { loadEnvFile } from './env-loading.ts';
+import { ConfigError, readConfig, type Config } from '../config/config.ts';
+import { loadEnvFile } from '../config/env-loading.ts';
 import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import { serveHealth } from './health.ts';
 import { createEnding } from './ending.ts';
 import { growHeapWithWork } from './heap.ts';
-import { readAllowance, sizesOf, totalOf } from './connections.ts';
+import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
 import { beat, leave } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { outputTo, shieldStreams } from '../metrics/output.ts';
@@ -17,7 +17,7 @@ import { freeLoadingMemory } from './loading.ts';
 import { endWhenStalled, heartbeat, killWhenBlocked, stalledLoops } from './stall.ts';
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
-import { warningsOf } from './warnings.ts';
+import { warningsOf } from '../config/warnings.ts';
 import { pause } from '../timer.ts';
 
 /** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */

@@ -5,9 +5,8 @@ import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { wakeUpChannel } from '../outbox/notify.ts';
 import { contentsOf, type Contents } from './contents.ts';
-import { onQueue, QueueBroken } from './broken.ts';
+import { onQueue, QueueBroken, asPgBoss, openInstance, type BackendProfile } from './instance.ts';
 import { install } from './install.ts';
-import { asPgBoss, openInstance, type BackendProfile } from './instance.ts';
 import { messagesOf, type WakeUp } from './wake-up.ts';
 
 export type WakeUpQueue = Contents & {

@@ -1,7 +1,7 @@
 // What is in pg-boss's queues, as the relay and the workers ask: read from its table, for it has no question of that sort.
 
 import type { Executor } from '../db/executor.ts';
-import { onQueue } from './broken.ts';
+import { onQueue } from './instance.ts';
 import type { WakeUp } from './wake-up.ts';
 
 export type Contents = {

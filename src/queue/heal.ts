@@ -3,7 +3,7 @@
 
 import type { Milliseconds } from '../ports.ts';
 import type { WakeUpQueue } from './boss.ts';
-import { QueueBroken } from './broken.ts';
+import { QueueBroken } from './instance.ts';
 
 /** The same step. When the queue is broken, it is made anew, and the step has failed all the same: what it was to do is not done. */
 export function healing(queue: WakeUpQueue, step: () => Promise<Milliseconds>): () => Promise<Milliseconds> {

@@ -4,8 +4,7 @@
 import type { PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { asPgBoss, installSchema, type BackendProfile } from './instance.ts';
-import { brokenBy, onQueue, QueueBroken } from './broken.ts';
+import { asPgBoss, installSchema, type BackendProfile, brokenBy, onQueue, QueueBroken } from './instance.ts';
 
 export type InstallPorts = {
   /** The application's: it knows the queues. */

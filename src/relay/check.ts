@@ -2,9 +2,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
-import { isOpen } from '../outbox/closed.ts';
+import { isOpen, isDue, places } from '../outbox/waiting.ts';
 import { hasLapsed } from '../outbox/expire.ts';
-import { isDue, places } from '../outbox/waiting.ts';
 
 export type Check = {
   /** Something is due in an open queue. */

@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import { withoutUnfit } from '../outbox/unfit.ts';
+import { withoutUnfit } from '../operate/unfit.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
 import { healing } from '../queue/heal.ts';

@@ -3,9 +3,9 @@
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { killExhausted, restamp, type Stuck } from '../outbox/expire.ts';
-import type { Status } from '../outbox/message.ts';
-import { isAllowed } from '../outbox/transitions.ts';
-import { endUnfitIds } from '../outbox/unfit.ts';
+import type { Status } from '../message/message.ts';
+import { isAllowed } from '../message/transitions.ts';
+import { endUnfitIds } from '../operate/unfit.ts';
 
 /** @returns how many */
 export async function mend(

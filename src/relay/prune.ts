@@ -1,10 +1,10 @@
-// The step *prune*: settled rows past their retention go, in batches that hold no long lock.
+// The step *prune*: settled rows past their retention are deleted, in small batches that hold no long lock. No other row is touched.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import { pruneBatch, pruneKept, type Retention } from '../outbox/prune.ts';
-import { withoutUnfit } from '../outbox/unfit.ts';
+import { withoutUnfit } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
+import { answersKeptMs, pruneAnswersSql } from '../outbox/once.ts';
 
 export type PruneOptions = {
   readonly db: Executor;
@@ -27,4 +27,79 @@ export function createPrune({ db, events, observe, retention }: PruneOptions): (
     observe('pruned', { rows: pruned });
     return full || unfolded ? breath : idle;
   };
+}
+
+/** `gone` → keys kept, audit counters written, counts by status. */
+const keep = `
+  , keys as (
+    insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
+    select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
+    on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
+  audited as (
+    insert into waybill.outbox_audit (kind, outcome, n)
+    select kind, 'pruned ' || status, count(*) from gone group by kind, status)
+  select status, count(*)::int as n from gone group by status`;
+
+/**
+ * Ids are time-ordered, so the primary key is walked from its old end up to the first id that is too young;
+ * no index on `delivered_at`, which would cost each settling. Retentions in ms: delivered, cancelled; rows.
+ */
+export const pruneSettledSql = `
+  with gone as (
+    delete from waybill.outbox_messages where id in (
+      select id from waybill.outbox_messages
+       where id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
+         and (delivered_at < now() - $1 * interval '1 millisecond' or cancelled_at < now() - $2 * interval '1 millisecond')
+       order by id limit $3 for update skip locked)
+    returning id, kind, name, delivery_key, status)${keep}`;
+
+/** Retention in ms; rows. */
+export const pruneDeadSql = `
+  with gone as (
+    delete from waybill.outbox_messages where id in (
+      select id from waybill.outbox_messages
+       where dead_at is not null and dead_at < now() - $1 * interval '1 millisecond'
+       order by dead_at limit $2 for update skip locked)
+    returning id, kind, name, delivery_key, status)${keep}`;
+
+export type Pruned = { readonly status: string; readonly n: number };
+
+export type Retention = { readonly deliveredMs: number; readonly deadMs: number; readonly keyMs: number };
+
+/** One small batch of each sort. */
+export async function pruneBatch(db: Executor, retention: Retention, limit: number): Promise<Pruned[]> {
+  const settled = await db.executeSql<Pruned>(pruneSettledSql, [
+    retention.deliveredMs,
+    retention.deadMs,
+    limit,
+  ]);
+  const dead = await db.executeSql<Pruned>(pruneDeadSql, [retention.deadMs, limit]);
+  return [...settled.rows, ...dead.rows];
+}
+
+/** Keys past their retention, in ms; rows. */
+export const pruneKeysSql = `
+  delete from waybill.outbox_keys where (kind, name, delivery_key) in (
+    select kind, name, delivery_key from waybill.outbox_keys
+     where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)`;
+
+/** Folds rows of the audit counters, at most so many, into one for each sum. The sums stay the same at every moment. */
+export const foldAuditSql = `
+  with old as (
+    delete from waybill.outbox_audit where id = any(array(
+      select id from waybill.outbox_audit order by id limit $1 for update skip locked)) returning *),
+  folded as (
+    insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+    select kind, queue, outcome, sum(n), sum(recorded) from old group by 1, 2, 3)
+  select count(*)::int as n from old`;
+
+/** Bounds the time of one statement. */
+const foldLimit = 100_000;
+
+/** @returns whether there may be more to fold */
+export async function pruneKept(db: Executor, retention: Retention, limit: number): Promise<boolean> {
+  await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
+  await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
+  const { rows } = await db.executeSql<{ n: number }>(foldAuditSql, [foldLimit]);
+  return (rows[0]?.n ?? 0) >= foldLimit;
 }

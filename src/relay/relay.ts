@@ -5,11 +5,11 @@
 import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
 import type { Events } from '../metrics/events.ts';
-import { countDue, type DueCount } from '../outbox/due.ts';
+import { countDue, type DueCount } from '../outbox/waiting.ts';
 import { findOdd } from '../outbox/expire.ts';
-import { isQueueName } from '../outbox/message.ts';
-import { lockQueues } from '../outbox/queues.ts';
-import { endUnfitAt } from '../outbox/unfit.ts';
+import { isQueueName } from '../message/message.ts';
+import { lockQueues } from '../queues/queues.ts';
+import { endUnfitAt } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { tellWorkers, type WakeUpQueue } from '../queue/boss.ts';
 import { wakeUpsFor, type WakeUp } from '../queue/wake-up.ts';

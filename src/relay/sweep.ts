@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { expireLeases, findStuck } from '../outbox/expire.ts';
-import { withoutUnfit } from '../outbox/unfit.ts';
+import { withoutUnfit } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { mend } from './mend.ts';
 

@@ -1,10 +1,24 @@
 // The application's module: its one call of defineApp or defineOutboxRegistry, what is listed there, and the edits that list more. What is not understood is
 // never edited: the error says which lines a person must add.
 
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 import { append, edited, lineEnd, newlineOf, type Edit } from './edit.ts';
-import { bare, callsOf, child, children, constantsOf, importsOf, nameOf, propertyOf } from './source.ts';
-import { readSource, textOf, valueOf, type Import, type Node, type Source } from './source.ts';
+import {
+  bare,
+  callsOf,
+  child,
+  children,
+  constantsOf,
+  importsOf,
+  nameOf,
+  propertyOf,
+  readSource,
+  textOf,
+  valueOf,
+  type Import,
+  type Node,
+  type Source,
+} from './source.ts';
 
 export type Property = 'actions' | 'events' | 'listeners' | 'jobs' | 'cron';
 

@@ -1,6 +1,6 @@
 // From the name that a person gives to the names in the sources: the definition's, the file's and the constant's.
 
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 export type Naming = {
   /** As given: `orders.place`. */

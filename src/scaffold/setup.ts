@@ -3,7 +3,7 @@
 
 import { append, edited, newlineOf } from './edit.ts';
 import { child, propertyOf, readSource, type Node, type Source } from './source.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 export type NewFile = { readonly name: string; readonly text: string };
 

@@ -2,7 +2,7 @@
 // character as it was.
 
 import { parse } from '@babel/parser';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 export type Node = { readonly type: string; readonly start: number; readonly end: number };
 

@@ -1,7 +1,7 @@
 // The advice as a service of a process: beside a service that every fleet has. It costs a statement every ten seconds, over the whole fleet.
 
 import type { Milliseconds } from '../ports.ts';
-import { sizesOf, totalOf } from '../process/connections.ts';
+import { sizesOf, totalOf } from '../config/connections.ts';
 import type { Host } from '../process/host.ts';
 import { runLoop } from '../process/loop.ts';
 import type { Service } from '../process/run.ts';

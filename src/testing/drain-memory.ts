@@ -6,8 +6,8 @@ import type { Registry } from '../define/registry.ts';
 import { checkOptions } from '../define/shape.ts';
 import { drainOutbox, type DrainReport } from '../drain/drain.ts';
 import type { DrainOptions } from '../drain/options.ts';
-import type { MemoryOutbox } from '../outbox/memory.ts';
-import type { NewMessage } from '../outbox/message.ts';
+import type { MemoryOutbox } from '../store/memory.ts';
+import type { NewMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { handlerDatabase, type HandlerDatabase } from './handler-database.ts';
 

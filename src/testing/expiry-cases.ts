@@ -1,7 +1,7 @@
 // What every OutboxPort must do with leases that ran out, and with keys under which something is done once.
 
 import assert from 'node:assert/strict';
-import type { Status } from '../outbox/message.ts';
+import type { Status } from '../message/message.ts';
 import type { Expired } from '../outbox/port.ts';
 import { outboxCase, type Bench, type OutboxCase } from './outbox-case.ts';
 

@@ -5,9 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { migrate, standardSources } from '../db/migrate.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
 import { checkOptions } from '../define/shape.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import type { Status } from '../outbox/message.ts';
-import { countStatuses, readUnsettled } from '../outbox/stats.ts';
+import { WaybillError } from '../errors.ts';
+import type { Status } from '../message/message.ts';
+import { countStatuses, readUnsettled } from '../operate/stats.ts';
 import type { Milliseconds } from '../ports.ts';
 import { startChild, type Child } from './child.ts';
 

@@ -4,8 +4,8 @@
 import { marking, type Executor, type PgLike } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import type { Transaction } from '../db/transaction.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import type { MemoryOutbox, MemoryTransaction } from '../outbox/memory.ts';
+import { WaybillError } from '../errors.ts';
+import type { MemoryOutbox, MemoryTransaction } from '../store/memory.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 
 export type HandlerDatabase = Pick<Database, 'transaction'> & {

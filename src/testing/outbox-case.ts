@@ -2,9 +2,9 @@
 // and what the cases do with it.
 
 import assert from 'node:assert/strict';
-import type { ClaimedMessage, Enqueued, NewMessage, Status } from '../outbox/message.ts';
+import type { ClaimedMessage, Enqueued, NewMessage, Status } from '../message/message.ts';
 import type { Claim, OutboxPort } from '../outbox/port.ts';
-import { newId } from '../outbox/id.ts';
+import { newId } from '../message/id.ts';
 
 /** What stands in the store. */
 export type SeenMessage = {

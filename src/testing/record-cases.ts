@@ -1,7 +1,7 @@
 // What every OutboxPort must do when a message is recorded.
 
 import assert from 'node:assert/strict';
-import type { NewMessage } from '../outbox/message.ts';
+import type { NewMessage } from '../message/message.ts';
 import { outboxCase, type OutboxCase } from './outbox-case.ts';
 
 /** What is wrong with a message, and the code of the refusal. */

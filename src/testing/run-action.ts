@@ -10,9 +10,9 @@ import type { Invoker } from '../define/context.ts';
 import { createRegistry } from '../define/registry.ts';
 import { checkOptions } from '../define/shape.ts';
 import { createLog } from '../metrics/log.ts';
-import { WaybillError } from '../outbox/errors.ts';
-import type { MemoryOutbox } from '../outbox/memory.ts';
-import { newId } from '../outbox/id.ts';
+import { WaybillError } from '../errors.ts';
+import type { MemoryOutbox } from '../store/memory.ts';
+import { newId } from '../message/id.ts';
 import { handlerDatabase } from './handler-database.ts';
 
 export type RunActionOptions = {

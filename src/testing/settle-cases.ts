@@ -1,7 +1,7 @@
 // What every OutboxPort must do when an attempt ends.
 
 import assert from 'node:assert/strict';
-import type { Settlement } from '../outbox/outcome.ts';
+import type { Settlement } from '../message/outcome.ts';
 import { foreignToken, outboxCase, type OutboxCase } from './outbox-case.ts';
 
 export const settleCases: readonly OutboxCase[] = [

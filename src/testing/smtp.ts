@@ -4,7 +4,7 @@
 import type { AddressInfo, Socket } from 'node:net';
 import type { SMTPServer, SMTPServerOptions } from 'smtp-server';
 import { checkOptions } from '../options.ts';
-import { WaybillError } from '../outbox/errors.ts';
+import { WaybillError } from '../errors.ts';
 
 export type MailAddress = { readonly name: string; readonly address?: string | undefined };
 

@@ -1,9 +1,9 @@
 // Every pair of state and change, as the table of transitions has it: allowed, or refused and without a trace.
 
 import assert from 'node:assert/strict';
-import type { Status } from '../outbox/message.ts';
+import type { Status } from '../message/message.ts';
 import type { Claim } from '../outbox/port.ts';
-import { isAllowed, transitions, type Change } from '../outbox/transitions.ts';
+import { isAllowed, transitions, type Change } from '../message/transitions.ts';
 import { foreignToken, outboxCase, type Bench, type Held, type OutboxCase } from './outbox-case.ts';
 
 /** How a message gets into each state. */

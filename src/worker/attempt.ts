@@ -2,20 +2,27 @@
 // commits together with the settlement, or not at all: a worker that lost its lease leaves no trace in the database (invariant C).
 
 import type { Executor } from '../db/executor.ts';
-import type { Conflicts } from '../delivery/conflict.ts';
+import type { Conflicts } from '../delivery/failure.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
-import type { ClaimedMessage } from '../outbox/message.ts';
+import type { ClaimedMessage } from '../message/message.ts';
 import type { Notify } from '../outbox/notify.ts';
-import type { Failure, Settlement } from '../outbox/outcome.ts';
+import type { Failure, Settlement } from '../message/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
-import { settle } from '../outbox/transitions.ts';
+import { settle } from '../message/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
 import type { InFlight } from '../process/isolation.ts';
 import type { QueueCloser } from './queue-closer.ts';
-import { Interruption } from './interrupt.ts';
-import type { Leased, Leases } from './lease.ts';
-import { endOf, outcomeOf, placesOf, recordEnd, released } from './end.ts';
-import { report, type AttemptEvents, type ReleaseCause } from './report.ts';
+import { Interruption, type Leased, type Leases } from './lease.ts';
+import {
+  endOf,
+  outcomeOf,
+  placesOf,
+  recordEnd,
+  released,
+  report,
+  type AttemptEvents,
+  type ReleaseCause,
+} from './end.ts';
 import type { Settler, Settling } from './settler.ts';
 import type { Seats, Work } from './slots.ts';
 import type { BookedPermit } from './permits.ts';

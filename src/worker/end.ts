@@ -1,17 +1,19 @@
-// The end of an attempt: what it comes to, and how it is recorded: in a batch, or together with what its handler wrote, in the handler's transaction.
+// The end of an attempt: what it comes to, how it is recorded (in a batch, or in the handler's transaction with what the handler wrote), and
+// what metrics and log say of it.
 
 import type { Executor } from '../db/executor.ts';
 import type { LazyTransaction } from '../db/lazy.ts';
-import { isConflict, type Conflicts } from '../delivery/conflict.ts';
+import { isConflict, type Conflicts } from '../delivery/failure.ts';
 import type { Delivery } from '../delivery/delivery.ts';
-import { defaultBackoff } from '../outbox/backoff.ts';
+import { defaultBackoff } from '../message/backoff.ts';
 import { placeOf } from '../outbox/notify.ts';
-import type { ClaimedMessage } from '../outbox/message.ts';
-import type { Outcome, Settlement } from '../outbox/outcome.ts';
+import type { ClaimedMessage } from '../message/message.ts';
+import type { Outcome, Settlement, DeadCause } from '../message/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
-import type { Interrupt } from '../ports.ts';
+import type { Interrupt, Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import type { Settler } from './settler.ts';
+import type { Events, ReleaseCause } from '../metrics/events.ts';
 
 export type EndPorts = {
   readonly settler: Settler;
@@ -85,4 +87,53 @@ async function recordWith(
     const end = once ? ({ to: 'dead' } as const) : ({ to: 'failed', delay: 1_000 } as const);
     return ports.settler.settle({ id, claimToken, error: text, ambiguous: true, ...end });
   }
+}
+
+/** Who hears how attempts ended. */
+export type AttemptEvents = Pick<Events, 'attempted' | 'rejected'>;
+
+const outcomes = { delivered: 'delivered', failed: 'retried', dead: 'dead', released: 'released' } as const;
+
+export type { ReleaseCause };
+
+export type Ended = {
+  readonly message: ClaimedMessage;
+  readonly settlement: Settlement;
+  /** Undefined: the claim was not ours any more. */
+  readonly settled: Settled | undefined;
+  readonly ms: Milliseconds;
+  /** Its delivery had begun. */
+  readonly begun: boolean;
+  /** Why it was released, if it was. Default: `end`. */
+  readonly cause?: ReleaseCause;
+};
+
+export function report(
+  { message, settlement, settled, ms, begun, cause }: Ended,
+  events: AttemptEvents,
+): void {
+  const { id, queue } = message;
+  if (!settled)
+    return events.rejected({
+      id,
+      queue,
+      when: begun ? 'after' : 'before',
+      reason: `the claim was not ours any more when it was to be ${settlement.to}`,
+    });
+  events.attempted({
+    message,
+    outcome: settled.status === 'dead' ? 'dead' : outcomes[settlement.to],
+    seconds: ms / 1000,
+    endToEndSeconds: settlement.to === 'delivered' ? settled.seconds : null,
+    releasedFor: cause,
+    error: 'error' in settlement ? settlement.error : null,
+    stack: 'stack' in settlement ? settlement.stack : undefined,
+    cause: settled.status === 'dead' ? causeOf(settlement) : null,
+    nextAttemptInMs: 'delay' in settlement && settled.status !== 'dead' ? settlement.delay : null,
+  });
+}
+
+/** What was to be tried again and is dead had no attempt left: the row decides. */
+function causeOf(settlement: Settlement): DeadCause {
+  return settlement.to === 'dead' ? (settlement.cause ?? 'permanent') : 'exhausted';
 }

@@ -1,10 +1,9 @@
 // Leases of what this worker holds: renewed every third of their length, in one statement for all. An attempt whose lease is gone is
 // aborted, and one whose lease may be gone is not begun (invariants C and D): a process that stood still cannot trust what it held.
 
-import type { ClaimedMessage } from '../outbox/message.ts';
+import type { ClaimedMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { Clock, Milliseconds } from '../ports.ts';
-import type { Interruption } from './interrupt.ts';
+import type { Clock, Milliseconds, AbortListener, Interrupt } from '../ports.ts';
 
 /** What holds a lease. It is aborted when the lease is lost, or released. */
 export type Leased = Interruption & {
@@ -87,5 +86,35 @@ class Released extends Error {
   override readonly name = 'Released';
   constructor() {
     super('the worker is shutting down and releases what it holds');
+  }
+}
+
+/** A class, because an object with getters of its own costs V8 a shape of its own, for each message. */
+export class Interruption implements Interrupt {
+  aborted = false;
+  reason: unknown = undefined;
+  #listeners: AbortListener[] | undefined = undefined;
+
+  addEventListener(_: 'abort', listener: AbortListener): void {
+    if (this.#listeners) this.#listeners.push(listener);
+    else this.#listeners = [listener]; // an empty array would grow by seventeen places
+  }
+
+  removeEventListener(_: 'abort', listener: AbortListener): void {
+    if (this.#listeners?.at(-1) === listener) return void this.#listeners.pop(); // splice makes an array of what it takes
+    const place = this.#listeners?.indexOf(listener) ?? -1;
+    if (place >= 0) this.#listeners!.splice(place, 1);
+  }
+
+  abort(reason: unknown): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    const told = this.#listeners ?? [];
+    this.#listeners = undefined;
+    for (const listener of told) {
+      if (typeof listener === 'function') listener();
+      else listener.handleEvent();
+    }
   }
 }

@@ -11,7 +11,7 @@ import {
   type Permit,
   type RatePlan,
   type Return,
-} from '../outbox/rate.ts';
+} from '../queues/rate.ts';
 import type { Clock, Interrupt, Milliseconds, Random } from '../ports.ts';
 import { after, pause } from '../timer.ts';
 

@@ -3,10 +3,10 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
-import type { ClaimedMessage } from '../outbox/message.ts';
-import type { Failure, Outcome, Settlement } from '../outbox/outcome.ts';
-import { giveBackProbe, hold, park, probeFailed, reopen } from '../outbox/park.ts';
-import { holdDelay } from '../outbox/backoff.ts';
+import type { ClaimedMessage } from '../message/message.ts';
+import type { Failure, Outcome, Settlement } from '../message/outcome.ts';
+import { giveBackProbe, hold, park, probeFailed, reopen } from '../queues/park.ts';
+import { holdDelay } from '../message/backoff.ts';
 import { cleanError } from '../redaction/redact.ts';
 
 export type QueueCloser = {

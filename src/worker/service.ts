@@ -3,12 +3,12 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
-import { createConflicts } from '../delivery/conflict.ts';
+import { createConflicts } from '../delivery/failure.ts';
 import { listen, type Notification } from '../db/listen.ts';
 import { createNotify, outboxChannel, wakeUpChannel } from '../outbox/notify.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { RatePlan } from '../outbox/rate.ts';
-import { endUnfit, isOfData, withoutUnfit } from '../outbox/unfit.ts';
+import type { RatePlan } from '../queues/rate.ts';
+import { endUnfit, isOfData, withoutUnfit } from '../operate/unfit.ts';
 import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';

@@ -3,7 +3,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { isUnreachable, sqlState } from '../db/diagnosis.ts';
-import type { Settlement } from '../outbox/outcome.ts';
+import type { Settlement } from '../message/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';

@@ -5,7 +5,7 @@
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Wake } from '../process/loop.ts';
 import type { Pace } from './pace.ts';
-import type { ReleaseCause } from './report.ts';
+import type { ReleaseCause } from './end.ts';
 
 /** A message that was claimed, until its end is recorded. */
 export type Work = {

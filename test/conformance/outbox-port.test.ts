@@ -1,6 +1,6 @@
 import { AssertionError } from 'node:assert/strict';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createMemoryOutbox } from '../../src/outbox/memory.ts';
+import { createMemoryOutbox } from '../../src/store/memory.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
 import { outboxPortCases } from '../../src/testing/outbox-cases.ts';
 import type { OutboxHarness } from '../../src/testing/outbox-case.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { shown, variables } from '../../src/process/catalogue.ts';
-import { readConfig } from '../../src/process/config.ts';
+import { shown, variables } from '../../src/config/catalogue.ts';
+import { readConfig } from '../../src/config/config.ts';
 
 const page = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
 const names = variables.map(({ name }) => name);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nextTick } from '../../src/cron/ticks.ts';
 import { createZones } from '../../src/cron/zones.ts';
 import { missedTickPolicies, overlaps } from '../../src/define/cron-job.ts';
-import { readSchedule } from '../../src/define/schedule.ts';
+import { readSchedule } from '../../src/define/cron/schedule.ts';
 import { loadApp } from '../../src/define/load.ts';
 import { runStatuses } from '../../src/cron/runs.ts';
 import { cronWorld } from '../support/cron.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { transitions } from '../../src/outbox/transitions.ts';
+import { transitions } from '../../src/message/transitions.ts';
 
 it('docs/states.md tells the table of transitions, no more and no less', () => {
   const page = readFileSync(new URL('../../docs/states.md', import.meta.url), 'utf8');

@@ -3,8 +3,8 @@
 
 import { afterEach, expect, it } from 'vitest';
 import { prepareEmail } from '../../src/email/email.ts';
-import type { NewMessage } from '../../src/outbox/message.ts';
-import { listQueues } from '../../src/outbox/queues.ts';
+import type { NewMessage } from '../../src/message/message.ts';
+import { listQueues } from '../../src/queues/queues.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import {
   problem,

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProgram } from '../../src/cli/program.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill, type Ended } from '../support/command.ts';
 import { cronWorld } from '../support/cron.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { roleNames } from '../../src/cli/commands/run.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

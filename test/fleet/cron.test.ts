@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { manifestOf, stageManifest } from '../../src/cron/manifest.ts';
 import { runByHand } from '../../src/cron/manual.ts';
 import { listRuns } from '../../src/cron/history.ts';
-import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
 import { waybill } from '../support/command.ts';
 import { cronApp, cronEnv, ticksTable, type MarkJob } from '../support/cron-app.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import app from '../../app/index.ts';
 import { freePort } from '../../dev/free-port.ts';
 import { manifestOf, stageManifest } from '../../src/cron/manifest.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { marks, queries } from '../support/dashboards.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testFleet, type TestFleet } from '../support/fleet.ts';

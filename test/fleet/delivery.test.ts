@@ -30,7 +30,7 @@ describe('delivery', () => {
     const before = await world.count('select count(*)::int as n from waybill.outbox_messages');
     await expect(
       db.transaction(async (tx) => {
-        const { createPostgresOutbox } = await import('../../src/outbox/postgres.ts');
+        const { createPostgresOutbox } = await import('../../src/store/postgres.ts');
         await createPostgresOutbox(tx).enqueue({
           kind: 'job',
           name: 'work',

@@ -1,7 +1,7 @@
 // The way of an email from the command line: `email test`, `doctor` and `suppressions`, as their users see them.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testFleet } from '../support/fleet.ts';

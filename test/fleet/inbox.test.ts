@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../dev/free-port.ts';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { hasChromium, startChromium, type Browser, type Tab } from '../support/chromium.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testFleet, type Running, type TestFleet } from '../support/fleet.ts';

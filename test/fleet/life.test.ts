@@ -8,7 +8,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill, waybillCommand } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testFleet, type Role, type Running, type TestFleet } from '../support/fleet.ts';

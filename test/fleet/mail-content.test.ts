@@ -9,7 +9,7 @@ import { createProvider } from '../../src/email/choose.ts';
 import { readEmail, type EmailInput } from '../../src/email/email.ts';
 import { EmailError } from '../../src/email/error.ts';
 import type { EmailProvider } from '../../src/email/provider.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
+import { WaybillError } from '../../src/errors.ts';
 import { startSmtp, type Mail } from '../support/smtp.ts';
 
 const open: { close(): Promise<void> }[] = [];

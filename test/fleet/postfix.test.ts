@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { failureOf } from '../../src/delivery/failure.ts';
 import { prepareEmail } from '../../src/email/email.ts';
 import type { EmailProvider, Receipt } from '../../src/email/provider.ts';
-import { createSmtpProvider } from '../../src/email/smtp.ts';
-import type { Failure } from '../../src/outbox/outcome.ts';
+import { createSmtpProvider } from '../../src/email/smtp/smtp.ts';
+import type { Failure } from '../../src/message/outcome.ts';
 import { hasPostfix, startPostfix, type Postfix } from '../support/postfix.ts';
 import { until } from '../support/wait.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prepareEmail } from '../../src/email/email.ts';
-import type { NewMessage } from '../../src/outbox/message.ts';
-import { listQueues, pauseQueue, resumeQueue } from '../../src/outbox/queues.ts';
+import type { NewMessage } from '../../src/message/message.ts';
+import { listQueues, pauseQueue, resumeQueue } from '../../src/queues/queues.ts';
 import type { Running } from '../support/fleet.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import { startSmtp, type SmtpServer } from '../support/smtp.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { prepareEmail } from '../../src/email/email.ts';
-import { listQueues } from '../../src/outbox/queues.ts';
+import { listQueues } from '../../src/queues/queues.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import { startSmtp, type SmtpServer } from '../support/smtp.ts';
 

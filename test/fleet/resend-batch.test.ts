@@ -6,7 +6,7 @@ import { createProvider } from '../../src/email/choose.ts';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
 import { EmailError } from '../../src/email/error.ts';
 import type { EmailBatches, Mail } from '../../src/email/provider.ts';
-import type { NewMessage } from '../../src/outbox/message.ts';
+import type { NewMessage } from '../../src/message/message.ts';
 import { fleetWorld } from '../support/fleet-world.ts';
 import { problem, startResend, type Deviation, type Reply, type ResendServer } from '../support/resend.ts';
 import { until } from '../support/wait.ts';

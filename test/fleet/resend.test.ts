@@ -8,7 +8,7 @@ import { createProvider } from '../../src/email/choose.ts';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
 import { EmailError } from '../../src/email/error.ts';
 import type { EmailProvider, Receipt } from '../../src/email/provider.ts';
-import type { Failure } from '../../src/outbox/outcome.ts';
+import type { Failure } from '../../src/message/outcome.ts';
 import { otherCertificate } from '../support/other-certificate.ts';
 import { problem, startResend, type Deviation, type Reply, type ResendServer } from '../support/resend.ts';
 

@@ -2,10 +2,10 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import { failureOf } from '../../src/delivery/failure.ts';
-import { createSmtpProvider } from '../../src/email/smtp.ts';
+import { createSmtpProvider } from '../../src/email/smtp/smtp.ts';
 import { prepareEmail } from '../../src/email/email.ts';
 import type { Receipt } from '../../src/email/provider.ts';
-import type { Failure } from '../../src/outbox/outcome.ts';
+import type { Failure } from '../../src/message/outcome.ts';
 import { hasSmtpSink, startSmtpSink, type SmtpSink } from '../support/smtp-sink.ts';
 
 if (!hasSmtpSink) console.warn('SKIPPED: smtp-sink is not installed (apt-get install postfix)');

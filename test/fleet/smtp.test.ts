@@ -6,7 +6,7 @@ import { failureOf } from '../../src/delivery/failure.ts';
 import { createProvider } from '../../src/email/choose.ts';
 import { prepareEmail, type EmailInput, type EmailPayload } from '../../src/email/email.ts';
 import type { EmailProvider, Handover } from '../../src/email/provider.ts';
-import type { Failure } from '../../src/outbox/outcome.ts';
+import type { Failure } from '../../src/message/outcome.ts';
 import { startSmtp, type Answer, type Reply, type SmtpServer, type Stage } from '../support/smtp.ts';
 
 const resend = { resendApiKey: null, resendBaseUrl: '' };

@@ -7,7 +7,7 @@ import { defineApp } from '../../src/define/app.ts';
 import type { ActionContext } from '../../src/define/context.ts';
 import { defineEvent } from '../../src/define/event.ts';
 import { defineJob } from '../../src/define/job.ts';
-import type { WaybillError } from '../../src/outbox/errors.ts';
+import type { WaybillError } from '../../src/errors.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testWeb, type TestWeb } from '../support/web.ts';
 

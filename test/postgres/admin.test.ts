@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { defineApp } from '../../src/define/app.ts';
-import { retryMany } from '../../src/outbox/operate.ts';
-import { listMessages } from '../../src/outbox/read.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import type { NewMessage } from '../../src/outbox/message.ts';
+import { retryMany } from '../../src/operate/operate.ts';
+import { listMessages } from '../../src/operate/read.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import type { NewMessage } from '../../src/message/message.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
-import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 import { adminKey, apiKey, testWeb, type TestWeb } from '../support/web.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineApp, defineJob } from '../../src/index.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { pauseQueue, registerQueues } from '../../src/outbox/queues.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { pauseQueue, registerQueues } from '../../src/queues/queues.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { decide, readAdvice } from '../../src/scale/decisions.ts';
 import { waybill } from '../support/command.ts';

@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { claimSql, claimWaiting } from '../../src/outbox/claim.ts';
-import type { NewMessage } from '../../src/outbox/message.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import type { NewMessage } from '../../src/message/message.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { createWhere } from '../../src/worker/where.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

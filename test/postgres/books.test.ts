@@ -5,12 +5,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createFleetFigures } from '../../src/metrics/fleet.ts';
 import { claimWaiting } from '../../src/outbox/claim.ts';
-import { cancelMessage, retryMessage } from '../../src/outbox/operate.ts';
+import { cancelMessage, retryMessage } from '../../src/operate/operate.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { foldAuditSql, pruneBatch } from '../../src/outbox/prune.ts';
-import { readStats } from '../../src/outbox/stats.ts';
-import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { foldAuditSql, pruneBatch } from '../../src/relay/prune.ts';
+import { readStats } from '../../src/operate/stats.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import type { NewMessage } from '../../src/outbox/message.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import type { NewMessage } from '../../src/message/message.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 

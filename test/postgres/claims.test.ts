@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import { claimWaiting } from '../../src/outbox/claim.ts';
-import type { ClaimedMessage } from '../../src/outbox/message.ts';
-import type { Settlement } from '../../src/outbox/outcome.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import type { ClaimedMessage } from '../../src/message/message.ts';
+import type { Settlement } from '../../src/message/outcome.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

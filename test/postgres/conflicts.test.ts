@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
-import { createConflicts } from '../../src/delivery/conflict.ts';
+import { createConflicts } from '../../src/delivery/failure.ts';
 import { createDeliver } from '../../src/delivery/deliver.ts';
 import { createLog } from '../../src/metrics/log.ts';
 import {
@@ -12,8 +12,8 @@ import {
   defineJob,
   defineOutboxRegistry,
   createOutboxJobDispatcher,
+  type HandlerContext,
 } from '../../src/index.ts';
-import type { HandlerContext } from '../../src/index.ts';
 import { Attempt, type AttemptPorts } from '../../src/worker/attempt.ts';
 import { createLeases } from '../../src/worker/lease.ts';
 import { createSettler } from '../../src/worker/settler.ts';

@@ -13,7 +13,7 @@ import type { ActionContext } from '../../src/define/context.ts';
 import { createRegistry } from '../../src/define/registry.ts';
 import { defineAction, defineApp, defineJob, drainOutbox, enqueueJob } from '../../src/index.ts';
 import { createLog } from '../../src/metrics/log.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 type Script = (ctx: ActionContext) => Promise<unknown>;

@@ -13,9 +13,9 @@ import { defineApp, type App } from '../../src/define/app.ts';
 import type { CronJobOptions } from '../../src/define/cron-job.ts';
 import { RetryAfter } from '../../src/delivery/failure.ts';
 import { defineCron } from '../../src/define/cron.ts';
-import { readSchedule } from '../../src/define/schedule.ts';
-import { cancelMessage, retryMessage } from '../../src/outbox/operate.ts';
-import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { readSchedule } from '../../src/define/cron/schedule.ts';
+import { cancelMessage, retryMessage } from '../../src/operate/operate.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
 import { at, cronWorld, type CronWorld } from '../support/cron.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

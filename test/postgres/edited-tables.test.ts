@@ -1,7 +1,7 @@
 // Rows beside the outbox that somebody edits by hand: what would make a list, the scheduler or the advice fail for all is refused.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { readStats } from '../../src/outbox/stats.ts';
+import { readStats } from '../../src/operate/stats.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

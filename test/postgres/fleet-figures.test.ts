@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/pool.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createFleetFigures, type FleetFigures } from '../../src/metrics/fleet.ts';
-import { hold, park } from '../../src/outbox/park.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { pauseQueue, registerQueues } from '../../src/outbox/queues.ts';
-import { newId } from '../../src/outbox/id.ts';
+import { hold, park } from '../../src/queues/park.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { pauseQueue, registerQueues } from '../../src/queues/queues.ts';
+import { newId } from '../../src/message/id.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

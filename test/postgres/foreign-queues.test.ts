@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest';
 import { PgBoss } from 'pg-boss';
 import { openQueue } from '../../src/queue/boss.ts';
-import { registerQueues } from '../../src/outbox/queues.ts';
+import { registerQueues } from '../../src/queues/queues.ts';
 import { testDatabase } from '../support/database.ts';
 
 it('an incomplete schema with queues of others is moved aside whole, told, and made anew', async () => {

@@ -7,7 +7,7 @@ import { enqueueJob } from '../../src/define/recorder.ts';
 import { defineOutboxRegistry } from '../../src/define/registry.ts';
 import { RetryAfter } from '../../src/delivery/failure.ts';
 import { drainOutbox } from '../../src/drain/drain.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let script: (ctx: HandlerContext) => Promise<void>;

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { freePort } from '../../dev/free-port.ts';
 import { defineAction, defineApp } from '../../src/index.ts';
 import { webService } from '../../src/http/service.ts';
-import { readConfig } from '../../src/process/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { serveHealth } from '../../src/process/health.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';

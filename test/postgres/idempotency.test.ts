@@ -4,7 +4,7 @@ import { idempotent } from '../../src/action/idempotent.ts';
 import { defineAction } from '../../src/define/action.ts';
 import { defineApp } from '../../src/define/app.ts';
 import type { ActionContext } from '../../src/define/context.ts';
-import { pruneKept } from '../../src/outbox/prune.ts';
+import { pruneKept } from '../../src/relay/prune.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 import { apiKey, testWeb, type TestWeb } from '../support/web.ts';

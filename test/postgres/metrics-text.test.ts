@@ -10,7 +10,7 @@ import {
 } from '../../src/index.ts';
 import { labelsOf } from '../../src/fleet/labels.ts';
 import { publishInitial } from '../../src/metrics/initial.ts';
-import { registerQueues } from '../../src/outbox/queues.ts';
+import { registerQueues } from '../../src/queues/queues.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { isMissing, promtool, promtoolPath } from '../support/promtool.ts';

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createMemoryOutbox } from '../../src/outbox/memory.ts';
-import type { Note } from '../../src/outbox/outcome.ts';
+import { createMemoryOutbox } from '../../src/store/memory.ts';
+import type { Note } from '../../src/message/outcome.ts';
 import { noteReport, type Report } from '../../src/outbox/note.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { showMessage } from '../../src/outbox/read.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { showMessage } from '../../src/operate/read.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor } from '../../src/db/executor.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { byIndexAlone } from '../../src/db/prepared.ts';
-import type { Settlement } from '../../src/outbox/outcome.ts';
+import type { Settlement } from '../../src/message/outcome.ts';
 import { settleStatement } from '../../src/outbox/settle.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';

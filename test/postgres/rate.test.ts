@@ -8,8 +8,8 @@ import {
   returnPermits,
   setRate,
   type Permit,
-} from '../../src/outbox/rate.ts';
-import { listQueues } from '../../src/outbox/queues.ts';
+} from '../../src/queues/rate.ts';
+import { listQueues } from '../../src/queues/queues.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

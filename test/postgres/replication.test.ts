@@ -2,9 +2,9 @@
 // needed, for Postgres refuses the delete all the same.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { pruneBatch, pruneKept } from '../../src/outbox/prune.ts';
-import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { pruneBatch, pruneKept } from '../../src/relay/prune.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
 import { openQueue } from '../../src/queue/boss.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { hiddenProblem, readStanding } from '../../src/db/standing.ts';
-import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
 import { openQueue } from '../../src/queue/boss.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testFleet, type TestFleet } from '../support/fleet.ts';

@@ -2,7 +2,7 @@
 // same rules in every test with a database (test/support/global.ts).
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;

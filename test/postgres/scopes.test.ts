@@ -12,7 +12,7 @@ import { defineJob } from '../../src/define/job.ts';
 import { createRegistry } from '../../src/define/registry.ts';
 import { idempotent } from '../../src/index.ts';
 import { createLog } from '../../src/metrics/log.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let script: (ctx: ActionContext) => unknown;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Settlement } from '../../src/outbox/outcome.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import type { Settlement } from '../../src/message/outcome.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { settleStatement } from '../../src/outbox/settle.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

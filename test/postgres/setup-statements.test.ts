@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { createPostgresOutboxSetupStatements, tableNamed } from '../../src/outbox/table.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 

@@ -20,7 +20,7 @@ import { drainOutbox } from '../../src/drain/drain.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { openQueue, type WakeUpQueue } from '../../src/queue/boss.ts';
 import { createRelay } from '../../src/relay/relay.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';

@@ -2,8 +2,8 @@ import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defineApp } from '../../src/define/app.ts';
 import { listSuppressions } from '../../src/email/suppression.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { showMessage } from '../../src/outbox/read.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { showMessage } from '../../src/operate/read.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { adminKey, testWeb, type TestWeb } from '../support/web.ts';
 

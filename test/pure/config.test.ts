@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, readConfig } from '../../src/process/config.ts';
-import { warningsOf } from '../../src/process/warnings.ts';
+import { ConfigError, readConfig } from '../../src/config/config.ts';
+import { warningsOf } from '../../src/config/warnings.ts';
 
 const good = { DATABASE_URL: 'postgres://u:p@localhost:5432/db' };
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createConflicts } from '../../src/delivery/conflict.ts';
+import { createConflicts } from '../../src/delivery/failure.ts';
 
 it('after twenty lost transactions of a message, each further one counts as an attempt', () => {
   const conflicts = createConflicts(() => 0.5);

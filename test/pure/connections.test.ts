@@ -1,7 +1,7 @@
 // How many sends run at once, and what a server's "too many" does to it. The clock is the test's.
 
 import { expect, test } from 'vitest';
-import { createConnections, type Connections, type Seat } from '../../src/email/connections.ts';
+import { createConnections, type Connections, type Seat } from '../../src/email/smtp/connections.ts';
 
 let now = 0;
 const clock = { now: () => now };

@@ -4,9 +4,9 @@ import { defineAction } from '../../src/define/action.ts';
 import { defineApp, type AppOptions } from '../../src/define/app.ts';
 import type { CronJobOptions } from '../../src/define/cron-job.ts';
 import { defineCron } from '../../src/define/cron.ts';
-import { readExpression } from '../../src/define/expression.ts';
-import { zoneProblem } from '../../src/define/zone.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
+import { readExpression } from '../../src/define/cron/expression.ts';
+import { zoneProblem } from '../../src/define/cron/zone.ts';
+import { WaybillError } from '../../src/errors.ts';
 
 const clean = defineAction({
   name: 'rooms.clean',

@@ -11,7 +11,7 @@ import { defineJob } from '../../src/define/job.ts';
 import { defineListener } from '../../src/define/listener.ts';
 import { decodePayload, encodePayload } from '../../src/define/payload.ts';
 import { createRegistry } from '../../src/define/registry.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
+import { WaybillError } from '../../src/errors.ts';
 
 const nothing = async (): Promise<void> => undefined;
 const payload = z.object({ id: z.string() });

@@ -7,8 +7,8 @@ import { prepareEmail } from '../../src/email/email.ts';
 import { EmailError } from '../../src/email/error.ts';
 import { createGuard } from '../../src/email/guard.ts';
 import type { EmailProvider, Handover, Receipt } from '../../src/email/provider.ts';
-import { defaultBackoff } from '../../src/outbox/backoff.ts';
-import type { ClaimedMessage } from '../../src/outbox/message.ts';
+import { defaultBackoff } from '../../src/message/backoff.ts';
+import type { ClaimedMessage } from '../../src/message/message.ts';
 
 const id = '01900000-0000-7000-8000-000000000001';
 const signal = new AbortController().signal;

@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { parseAddress } from '../../src/address/mailbox.ts';
 import { headerFields, prepareEmail } from '../../src/email/email.ts';
 import { emailMessage } from '../../src/define/messages.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
-import { createMemoryOutbox } from '../../src/outbox/memory.ts';
+import { WaybillError } from '../../src/errors.ts';
+import { createMemoryOutbox } from '../../src/store/memory.ts';
 import { maskAddresses } from '../../src/redaction/addresses.ts';
 
 const good = { to: 'ann@b.test', subject: 'Hello', text: 'Hi' };

@@ -7,7 +7,7 @@ import { parseEnv } from 'node:util';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { namesIn, withoutVariable, withVariable } from '../../src/cli/env-file.ts';
-import { loadEnvFile } from '../../src/process/env-loading.ts';
+import { loadEnvFile } from '../../src/config/env-loading.ts';
 
 const name = fc.constantFrom('PORT', 'LOG_LEVEL', 'WAYBILL_APP', 'SMTP_URL');
 const line = fc.oneof(

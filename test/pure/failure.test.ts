@@ -1,14 +1,14 @@
 // Whatever a delivery throws becomes a failure that can be stored.
 
-import { defaultBackoff } from '../../src/outbox/backoff.ts';
-import { settle } from '../../src/outbox/transitions.ts';
+import { defaultBackoff } from '../../src/message/backoff.ts';
+import { settle } from '../../src/message/transitions.ts';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
 import { ActionError } from '../../src/define/action-error.ts';
 import { failureOf, PermanentError, RetryAfter } from '../../src/delivery/failure.ts';
 import { EmailError } from '../../src/email/error.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
+import { WaybillError } from '../../src/errors.ts';
 
 const cyclic: Record<string, unknown> = {};
 cyclic['self'] = cyclic;

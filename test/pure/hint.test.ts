@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { defaultBackoff } from '../../src/outbox/backoff.ts';
+import { defaultBackoff } from '../../src/message/backoff.ts';
 import { fromPlace, payloadOf, placeOf, placesIn } from '../../src/outbox/notify.ts';
 import { placesOf } from '../../src/worker/end.ts';
 

@@ -3,13 +3,13 @@
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { defineApp } from '../../src/define/app.ts';
-import { horizonLine, horizonsOf } from '../../src/define/horizon.ts';
+import { horizonLine, horizonsOf } from '../../src/define/cron/horizon.ts';
 import { defineEvent } from '../../src/define/event.ts';
 import { defineJob } from '../../src/define/job.ts';
 import { defineListener } from '../../src/define/listener.ts';
 import { emailMessage } from '../../src/define/messages.ts';
-import { retryDelay } from '../../src/outbox/backoff.ts';
-import { checkMessage } from '../../src/outbox/message.ts';
+import { retryDelay } from '../../src/message/backoff.ts';
+import { checkMessage } from '../../src/message/message.ts';
 
 const payload = z.object({});
 const handler = async (): Promise<void> => undefined;

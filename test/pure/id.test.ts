@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { idsInOrder } from '../../src/outbox/id.ts';
+import { idsInOrder } from '../../src/message/id.ts';
 
 describe('ids of messages', () => {
   it('are version 7 of RFC 9562, with the milliseconds in front', () => {

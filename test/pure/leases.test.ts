@@ -3,11 +3,10 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ClaimedMessage } from '../../src/outbox/message.ts';
-import { createMemoryOutbox } from '../../src/outbox/memory.ts';
+import type { ClaimedMessage } from '../../src/message/message.ts';
+import { createMemoryOutbox } from '../../src/store/memory.ts';
 import type { Claim } from '../../src/outbox/port.ts';
-import { Interruption } from '../../src/worker/interrupt.ts';
-import { createLeases, type Leased } from '../../src/worker/lease.ts';
+import { Interruption, createLeases, type Leased } from '../../src/worker/lease.ts';
 
 const leaseMs = 9_000;
 

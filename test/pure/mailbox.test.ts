@@ -7,9 +7,9 @@ import { describe, expect, test } from 'vitest';
 import { isEmailAddress, parseAddress, reportedAddress, writeMailbox } from '../../src/address/mailbox.ts';
 import { mailOf } from '../../src/email/mime.ts';
 import { prepareEmail } from '../../src/email/email.ts';
-import { parseResendReport } from '../../src/email/resend-report.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
-import { ConfigError, readConfig } from '../../src/process/config.ts';
+import { parseResendReport } from '../../src/email/resend/report.ts';
+import { WaybillError } from '../../src/errors.ts';
+import { ConfigError, readConfig } from '../../src/config/config.ts';
 
 const good = { to: 'ann@b.test', subject: 'Hello', text: 'Hi' };
 

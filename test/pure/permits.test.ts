@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
-import { planRate } from '../../src/outbox/rate.ts';
+import { planRate } from '../../src/queues/rate.ts';
 import { createPermits, type BookedPermit } from '../../src/worker/permits.ts';
 
 beforeEach(() => void vi.useFakeTimers());

@@ -1,7 +1,7 @@
 // How the processes of a fleet share the connections of one server.
 
 import { describe, expect, it } from 'vitest';
-import { sizesOf, totalOf } from '../../src/process/connections.ts';
+import { sizesOf, totalOf } from '../../src/config/connections.ts';
 
 const roles = ['web', 'relay', 'email', 'jobs', 'scheduler'];
 const asked = { poolMax: null, concurrency: 25, allowed: null };

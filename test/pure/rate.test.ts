@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { assignSlots, mostAtOnce, planRate } from '../../src/outbox/rate.ts';
+import { assignSlots, mostAtOnce, planRate } from '../../src/queues/rate.ts';
 
 const rates = fc.double({ min: 0.01, max: 1e6, noNaN: true });
 

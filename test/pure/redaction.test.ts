@@ -8,7 +8,7 @@ import { reasonOf } from '../../src/redaction/reason.ts';
 import { cleanError, createRedactor } from '../../src/redaction/redact.ts';
 import { stackOf } from '../../src/redaction/stack.ts';
 import { visibleJson, visibleLine, visibleText } from '../../src/redaction/visible.ts';
-import { variables } from '../../src/process/catalogue.ts';
+import { variables } from '../../src/config/catalogue.ts';
 
 const env = {
   DATABASE_URL: 'postgres://app:s3cr3t%2Fpw@db.test:5432/shop',

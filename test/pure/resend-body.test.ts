@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
-import { resendBody } from '../../src/email/resend-body.ts';
+import { resendBody } from '../../src/email/resend/body.ts';
 
 const input: EmailInput = { from: 'Shop <shop@shop.test>', to: 'ann@b.test', subject: 'Hello', text: 'Hi' };
 

@@ -1,7 +1,7 @@
 // What Resend's events mean. The payloads are those of resend.com/docs/webhooks.
 
 import { describe, expect, test } from 'vitest';
-import { parseResendReport } from '../../src/email/resend-report.ts';
+import { parseResendReport } from '../../src/email/resend/report.ts';
 
 const id = '01900000-0000-7000-8000-000000000001';
 const reference = '56761188-7520-42d8-8898-ff6fc54ce618';

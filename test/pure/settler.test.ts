@@ -1,8 +1,8 @@
 // The settler. Real: src/worker/settler.ts. Doubled: the outbox, which remembers what it was to write, and pauses, which the tests end.
 
 import { describe, expect, it } from 'vitest';
-import type { Settlement } from '../../src/outbox/outcome.ts';
-import { createMemoryOutbox } from '../../src/outbox/memory.ts';
+import type { Settlement } from '../../src/message/outcome.ts';
+import { createMemoryOutbox } from '../../src/store/memory.ts';
 import { createSettler } from '../../src/worker/settler.ts';
 
 const ended = (id: string): Settlement => ({ id, claimToken: id, to: 'delivered', then: [], notes: [] });

@@ -5,8 +5,8 @@ import { planTicks, type Policy } from '../../src/cron/catchup.ts';
 import { countTicks, newestTicks, nextTick, nextTicks, type Timetable } from '../../src/cron/ticks.ts';
 import { wordsOf } from '../../src/cron/words.ts';
 import { createZones } from '../../src/cron/zones.ts';
-import { readExpression } from '../../src/define/expression.ts';
-import { readSchedule, type Schedule } from '../../src/define/schedule.ts';
+import { readExpression } from '../../src/define/cron/expression.ts';
+import { readSchedule, type Schedule } from '../../src/define/cron/schedule.ts';
 
 const zones = createZones();
 const scheduleOf = (expression: string): Schedule => {

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { maxRetryAfter, retryDelay } from '../../src/outbox/backoff.ts';
-import { statuses } from '../../src/outbox/message.ts';
-import type { Outcome } from '../../src/outbox/outcome.ts';
+import { maxRetryAfter, retryDelay } from '../../src/message/backoff.ts';
+import { statuses } from '../../src/message/message.ts';
+import type { Outcome } from '../../src/message/outcome.ts';
 import {
   either,
   settle,
@@ -16,7 +16,7 @@ import {
   updateMessages,
   type Change,
   type Columns,
-} from '../../src/outbox/transitions.ts';
+} from '../../src/message/transitions.ts';
 import { cleanError } from '../../src/redaction/redact.ts';
 
 const backoff = { initial: 1_000, factor: 2, max: 60_000 };
@@ -209,14 +209,14 @@ describe('the sources', () => {
   const root = fileURLToPath(new URL('../../', import.meta.url));
   const sources = ['src', 'workers']
     .flatMap((folder) => readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((file) => join(folder, file)))
-    .filter((file) => file.endsWith('.ts') && file !== 'src/outbox/transitions.ts'); // prettier-ignore
+    .filter((file) => file.endsWith('.ts') && file !== 'src/message/transitions.ts'); // prettier-ignore
   /** From the word `update` to the end of its text or the next statement in it. */
   const updates = (file: string): string[] =>
     readFileSync(join(root, file), 'utf8').match(
       /\bupdate\s+(?:only\s+)?(?:waybill\.)?"?outbox_messages\b[^`;]*/gi,
     ) ?? [];
 
-  it('contain no update of a message that sets its status, but in src/outbox/transitions.ts', () => {
+  it('contain no update of a message that sets its status, but in src/message/transitions.ts', () => {
     const setStatus = (text: string): boolean => /\bset\b(?:(?!\bwhere\b)[\s\S])*?\bstatus\s*=/i.test(text);
     expect(setStatus(`update waybill.outbox_messages m set a = 1, status = 'dead' where true`)).toBe(true);
     expect(setStatus(`update waybill.outbox_messages m set a = 1 where status = 'dead'`)).toBe(false);
@@ -224,7 +224,7 @@ describe('the sources', () => {
     expect(sources.filter((file) => updates(file).some(setStatus))).toEqual([]);
   });
 
-  it('contain no update of a message at all, but in src/outbox/transitions.ts', () => {
+  it('contain no update of a message at all, but in src/message/transitions.ts', () => {
     expect(sources.filter((file) => updates(file).length > 0)).toEqual([]);
   });
 });

@@ -12,7 +12,7 @@ import { createRegistry } from '../../src/define/registry.ts';
 import { drainOutbox } from '../../src/drain/drain.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 
 export const at = (text: string): Date => new Date(text);
 

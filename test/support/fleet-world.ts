@@ -1,10 +1,10 @@
 // A database, an outbox and a fleet for one test file, and the questions that fleet tests ask.
 
 import { countersSql } from '../../src/metrics/fleet.ts';
-import type { NewMessage, Status } from '../../src/outbox/message.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import type { NewMessage, Status } from '../../src/message/message.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import type { OutboxPort } from '../../src/outbox/port.ts';
-import { verifyOutbox } from '../../src/outbox/verify.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
 import { testDatabase, type TestDatabase } from './database.ts';
 import { testFleet, type TestFleet } from './fleet.ts';
 import { until } from './wait.ts';

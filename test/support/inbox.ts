@@ -4,7 +4,7 @@ import type { Executor } from '../../src/db/executor.ts';
 import { prepareEmail, type EmailInput, type EmailPayload } from '../../src/email/email.ts';
 import { createInboxProvider } from '../../src/email/inbox.ts';
 import type { Handover } from '../../src/email/provider.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 
 export type Recorded = { readonly id: string; readonly email: EmailPayload; readonly handover: Handover };
 

@@ -1,7 +1,7 @@
 // A life: relay, sweep and one worker, put together as a process puts them, on one wire to the database. Step by step, without loops and
 // timers, so that the same life asks the database the same questions in the same order.
 
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { createIsolation } from '../../src/process/isolation.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import type { App } from '../../src/define/app.ts';
@@ -11,9 +11,9 @@ import { createDeliver } from '../../src/delivery/deliver.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
-import type { ClaimedMessage } from '../../src/outbox/message.ts';
+import type { ClaimedMessage } from '../../src/message/message.ts';
 import { createWake } from '../../src/process/loop.ts';
-import { QueueBroken } from '../../src/queue/broken.ts';
+import { QueueBroken } from '../../src/queue/instance.ts';
 import { openQueue } from '../../src/queue/boss.ts';
 import { createRelay } from '../../src/relay/relay.ts';
 import { createSweep } from '../../src/relay/sweep.ts';

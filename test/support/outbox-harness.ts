@@ -1,7 +1,7 @@
 // The outbox on Postgres, as the conformance suite wants it: through any executor.
 
 import type { Executor } from '../../src/db/executor.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import type { OutboxHarness, SeenMessage } from '../../src/testing/outbox-case.ts';
 
 /** @param looking a connection that answers with what is there, where the one under test has ideas of its own */

@@ -14,8 +14,8 @@ import { parseArray, parseTime } from '../../src/db/parsers.ts';
 import { transactionStatement } from '../../src/db/statement.ts';
 import { defineAction } from '../../src/define/action.ts';
 import { argumentIssues } from '../../src/define/arguments.ts';
-import { readExpression } from '../../src/define/expression.ts';
-import { zoneProblem } from '../../src/define/zone.ts';
+import { readExpression } from '../../src/define/cron/expression.ts';
+import { zoneProblem } from '../../src/define/cron/zone.ts';
 import { failureOf } from '../../src/delivery/failure.ts';
 import { parseDuration } from '../../src/duration.ts';
 import { decideEmail } from '../../src/email/decide.ts';
@@ -27,21 +27,27 @@ import { headers, lineProblem, unsubscribeUrl } from '../../src/email/header.ts'
 import { createLogProvider } from '../../src/email/log.ts';
 import { listEmails } from '../../src/email/mailbox.ts';
 import { plainText } from '../../src/email/plain.ts';
-import { refusalOf } from '../../src/email/resend-answer.ts';
-import { resendBody } from '../../src/email/resend-body.ts';
-import { parseResendReport } from '../../src/email/resend-report.ts';
+import { refusalOf } from '../../src/email/resend/answer.ts';
+import { resendBody } from '../../src/email/resend/body.ts';
+import { parseResendReport } from '../../src/email/resend/report.ts';
 import { suppress } from '../../src/email/suppression.ts';
 import { checkInboxKey } from '../../src/http/auth.ts';
 import { checkJson, parseBody } from '../../src/http/body.ts';
 import { inputReader } from '../../src/http/inputs.ts';
 import { linked, markup } from '../../src/inbox/markup.ts';
 import { nearest } from '../../src/nearest.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
-import { parseFilter, time, whereOf } from '../../src/outbox/filter.ts';
+import { WaybillError } from '../../src/errors.ts';
+import { parseFilter, time, whereOf } from '../../src/operate/filter.ts';
 import { fromPlace, payloadOf, placesIn } from '../../src/outbox/notify.ts';
-import { checkMessage, isDeliveryKey, isName, isQueueName, isTraceparent } from '../../src/outbox/message.ts';
-import { isMessageId, listMessages } from '../../src/outbox/read.ts';
-import { readConfig } from '../../src/process/config.ts';
+import {
+  checkMessage,
+  isDeliveryKey,
+  isName,
+  isQueueName,
+  isTraceparent,
+} from '../../src/message/message.ts';
+import { isMessageId, listMessages } from '../../src/operate/read.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { isBearer } from '../../src/process/health.ts';
 import { maskAddresses } from '../../src/redaction/addresses.ts';
 import { framesOf, placeOf } from '../../src/redaction/place.ts';

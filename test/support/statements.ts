@@ -14,7 +14,7 @@ import {
   tellSql,
 } from '../../src/cron/sweep.ts';
 import { countersSql } from '../../src/metrics/fleet.ts';
-import { endUnfitIdsSql } from '../../src/outbox/unfit.ts';
+import { endUnfitIdsSql } from '../../src/operate/unfit.ts';
 import { gaugesSql } from '../../src/metrics/gauges.ts';
 import { standstillGaugesSql } from '../../src/metrics/standstills.ts';
 import { standstillsSql } from '../../src/process/heartbeat.ts';
@@ -43,11 +43,11 @@ import {
 } from '../../src/email/mailbox.ts';
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
-import { countDueSql, dueSql } from '../../src/outbox/due.ts';
-import { exhaustSql, expireSql, oddSql, restampSql, stuckSql } from '../../src/outbox/expire.ts';
+import { countDueSql, dueSql } from '../../src/outbox/waiting.ts';
+import { exhaustSql, expireSql, oddSql, restampSql, stuckSql, extendSql } from '../../src/outbox/expire.ts';
 import { checkSql } from '../../src/relay/check.ts';
-import { existingSql } from '../../src/outbox/existing.ts';
-import { cancelSql, retrySql } from '../../src/outbox/operate.ts';
+import { existingSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { cancelSql, retrySql } from '../../src/operate/operate.ts';
 import {
   holdSql,
   blameSql,
@@ -56,15 +56,15 @@ import {
   probeFailedSql,
   probeGivenBackSql,
   reopenSql,
-} from '../../src/outbox/park.ts';
+} from '../../src/queues/park.ts';
 import {
   knownQueuesSql,
   lockQueuesSql,
   pauseSql,
   registerQueuesSql,
   resumeSql,
-} from '../../src/outbox/queues.ts';
-import { foldAuditSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/outbox/prune.ts';
+} from '../../src/queues/queues.ts';
+import { foldAuditSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/relay/prune.ts';
 import {
   keepAnswerSql,
   keptAnswerSql,
@@ -73,22 +73,20 @@ import {
   takeKeySql,
 } from '../../src/outbox/once.ts';
 import { arrayText } from '../../src/db/values.ts';
-import { newId } from '../../src/outbox/id.ts';
+import { newId } from '../../src/message/id.ts';
 import { reportSql as noteReportSql } from '../../src/outbox/note.ts';
-import { recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import {
   bookPermitsSql,
   lockPermitsSql,
   nextPermitSql,
   returnPermitsSql,
   setRateSql,
-} from '../../src/outbox/rate.ts';
+} from '../../src/queues/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
-import { extendSql } from '../../src/outbox/extend.ts';
 import { settleStatement } from '../../src/outbox/settle.ts';
-import { waitingNamesSql } from '../../src/outbox/names.ts';
-import type { Settlement } from '../../src/outbox/outcome.ts';
-import { checkMessage } from '../../src/outbox/message.ts';
+import { waitingNamesSql } from '../../src/operate/names.ts';
+import type { Settlement } from '../../src/message/outcome.ts';
+import { checkMessage } from '../../src/message/message.ts';
 
 export type Statement = {
   readonly sql: string;

@@ -2,7 +2,7 @@
 
 import { failureOf } from '../../src/delivery/failure.ts';
 import { prepareEmail } from '../../src/email/email.ts';
-import { createSmtpProvider } from '../../src/email/smtp.ts';
+import { createSmtpProvider } from '../../src/email/smtp/smtp.ts';
 
 const provider = createSmtpProvider({ url: process.argv[2]!, leaseMs: 9_000 });
 const email = prepareEmail(

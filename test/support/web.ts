@@ -7,9 +7,9 @@ import { createRegistry, type Registry } from '../../src/define/registry.ts';
 import { configuredDrain } from '../../src/fleet/drain.ts';
 import { createOutboxDrainRoute, type FetchHandler } from '../../src/http/drain.ts';
 import { createServer } from '../../src/http/server.ts';
-import { WaybillError } from '../../src/outbox/errors.ts';
-import { createPostgresOutbox } from '../../src/outbox/postgres.ts';
-import { readConfig } from '../../src/process/config.ts';
+import { WaybillError } from '../../src/errors.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { createHost, type Host } from '../../src/process/host.ts';
 
 export const apiKey = 'api-key-of-the-tests';

@@ -2,10 +2,10 @@
 
 import type { Command } from 'commander';
 import type { App } from '../../define/app.ts';
-import { horizonLine, horizonsOf, type Horizon } from '../../define/horizon.ts';
+import { horizonLine, horizonsOf, type Horizon } from '../../define/cron/horizon.ts';
 import { loadApp } from '../../define/load.ts';
-import { isWaybillError } from '../../outbox/errors.ts';
-import { ConfigError, readConfig } from '../../process/config.ts';
+import { isWaybillError } from '../../errors.ts';
+import { ConfigError, readConfig } from '../../config/config.ts';
 import { reasonOf } from '../../redaction/reason.ts';
 import type { Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';

@@ -8,7 +8,7 @@ import { runStatuses } from '../../cron/runs.ts';
 import { createZones } from '../../cron/zones.ts';
 import { durationText } from '../../duration.ts';
 import { textOfMoment } from '../../db/moment.ts';
-import { parseFilter } from '../../outbox/filter.ts';
+import { parseFilter } from '../../operate/filter.ts';
 import { collect, single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';

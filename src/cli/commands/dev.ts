@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { readConfig } from '../../process/config.ts';
+import { readConfig } from '../../config/config.ts';
 import { exitCodes } from '../exit.ts';
 import { say } from '../print.ts';
 import { roleNames } from './run.ts';

@@ -7,18 +7,25 @@ import { readFileSync } from 'node:fs';
 import { text as textOf } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { App } from '../../define/app.ts';
-import { horizonLine, horizonsOf, type Horizon } from '../../define/horizon.ts';
+import { horizonLine, horizonsOf, type Horizon } from '../../define/cron/horizon.ts';
 import { loadApp } from '../../define/load.ts';
-import { WaybillError } from '../../outbox/errors.ts';
-import { ConfigError, readConfig, type Config } from '../../process/config.ts';
+import { WaybillError } from '../../errors.ts';
+import { ConfigError, readConfig, type Config } from '../../config/config.ts';
 import { reasonOf } from '../../redaction/reason.ts';
 import { definitionsOf } from '../../scaffold/definitions.ts';
 import { edited } from '../../scaffold/edit.ts';
 import type { Finding } from '../../scaffold/finding.ts';
 import { inspect, inspectApp, type SourceFinding } from '../../scaffold/inspection.ts';
 import { endingOf, readModule, register, type AppModule } from '../../scaffold/module.ts';
-import { importPath, readApplication, readSources, replaceFile } from '../application.ts';
-import { usualEnding, type Application, type Sources } from '../application.ts';
+import {
+  importPath,
+  readApplication,
+  readSources,
+  replaceFile,
+  usualEnding,
+  type Application,
+  type Sources,
+} from '../application.ts';
 import { exitCodes } from '../exit.ts';
 import { inspectConfig, inspectDatabase } from '../inspection.ts';
 import { inspectMail, wayOfMail } from '../mail-inspection.ts';

@@ -5,13 +5,21 @@ import { existsSync, rmSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import type { Command } from 'commander';
 import { nearest } from '../../nearest.ts';
-import { WaybillError } from '../../outbox/errors.ts';
+import { WaybillError } from '../../errors.ts';
 import { definitionsOf, propertyOfKind, type DefinitionKind } from '../../scaffold/definitions.ts';
 import { endingOf, readModule, register, type Entry } from '../../scaffold/module.ts';
 import { namingOf, type Naming } from '../../scaffold/naming.ts';
 import { madeOf, type Heard, type Place } from '../../scaffold/template.ts';
-import { fileExists, importPath, readApplication, readSources } from '../application.ts';
-import { replaceFile, usualEnding, writeNew, type Application } from '../application.ts';
+import {
+  fileExists,
+  importPath,
+  readApplication,
+  readSources,
+  replaceFile,
+  usualEnding,
+  writeNew,
+  type Application,
+} from '../application.ts';
 import { UsageError } from '../exit.ts';
 import { single } from '../options.ts';
 import { print, type Output } from '../print.ts';

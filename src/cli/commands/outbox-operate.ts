@@ -2,9 +2,9 @@
 
 import type { Command } from 'commander';
 import type { Executor } from '../../db/executor.ts';
-import { WaybillError } from '../../outbox/errors.ts';
-import { cancelMessage, retryMany, retryMessage } from '../../outbox/operate.ts';
-import { checkId, type MessageView } from '../../outbox/read.ts';
+import { WaybillError } from '../../errors.ts';
+import { cancelMessage, retryMany, retryMessage } from '../../operate/operate.ts';
+import { checkId, type MessageView } from '../../operate/read.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { addFilter, isFiltered, readFilter, type FilterOptions } from '../filter.ts';
 import { print, say, type Output } from '../print.ts';

@@ -3,10 +3,10 @@
 import type { Command } from 'commander';
 import { outboxOf } from '../../fleet/role.ts';
 import { tellVerification } from '../../notice/watch.ts';
-import { listMessages, showMessage, type MessageView } from '../../outbox/read.ts';
-import { readStats, type Stats } from '../../outbox/stats.ts';
-import { closedQueues, waitLine, type Wait } from '../../outbox/waits.ts';
-import { verifyOutbox, type Verification } from '../../outbox/verify.ts';
+import { listMessages, showMessage, type MessageView } from '../../operate/read.ts';
+import { readStats, type Stats } from '../../operate/stats.ts';
+import { closedQueues, waitLine, type Wait } from '../../queues/waits.ts';
+import { verifyOutbox, type Verification } from '../../operate/verify.ts';
 import { exitCodes } from '../exit.ts';
 import { addFilter, readFilter, type FilterOptions } from '../filter.ts';
 import { single } from '../options.ts';

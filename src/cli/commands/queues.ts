@@ -3,7 +3,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
-import { listQueues, pauseQueue, resumeQueue, type QueueView } from '../../outbox/queues.ts';
+import { listQueues, pauseQueue, resumeQueue, type QueueView } from '../../queues/queues.ts';
 import { single } from '../options.ts';
 import { print, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
 import { listSuppressions, suppress, unsuppress } from '../../email/suppression.ts';
-import { WaybillError } from '../../outbox/errors.ts';
+import { WaybillError } from '../../errors.ts';
 import { UsageError } from '../exit.ts';
 import { single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';

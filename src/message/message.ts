@@ -1,0 +1,208 @@
+// The message: its kinds and limits, what may be recorded and what not (invariant A begins here).
+// JSON in Postgres holds neither U+0000 nor a lone surrogate, and one bad payload would fail a whole batch with its good neighbours (FACTS 3).
+
+import { checkOptions } from '../options.ts';
+import { WaybillError } from '../errors.ts';
+
+export const kinds = ['email', 'event', 'listener', 'job', 'action'] as const;
+export type Kind = (typeof kinds)[number];
+
+export const statuses = ['pending', 'sending', 'failed', 'delivered', 'dead', 'cancelled'] as const;
+export type Status = (typeof statuses)[number];
+
+/** What a caller gives to record a message. */
+export type NewMessage = {
+  readonly kind: Kind;
+  readonly name: string;
+  readonly queue: string;
+  /** Anything JSON can carry. */
+  readonly payload: unknown;
+  readonly maxAttempts?: number | undefined;
+  /** Higher goes first. −1000 … 1000, default 0. */
+  readonly priority?: number | undefined;
+  readonly availableAt?: Date | undefined;
+  /** 1 … 255 printable characters. */
+  readonly deliveryKey?: string | undefined;
+  readonly parentId?: string | undefined;
+  readonly requestId?: string | undefined;
+  readonly traceparent?: string | undefined;
+};
+
+const fields = [
+  'kind',
+  'name',
+  'queue',
+  'payload',
+  'maxAttempts',
+  'priority',
+  'availableAt',
+  'deliveryKey',
+  'parentId',
+  'requestId',
+  'traceparent',
+];
+
+/** A message that a worker holds. Only `claimToken` gives the right to settle it (invariant C). */
+export type ClaimedMessage = {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly name: string;
+  readonly queue: string;
+  readonly payload: unknown;
+  /** 1 for the first; counted at claim (invariant E). */
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly claimToken: string;
+  readonly deliveryKey: string | null;
+  readonly requestId: string | null;
+  readonly traceparent: string | null;
+  readonly createdAt: Date;
+  /** Where it is known; higher starts first. */
+  readonly priority?: number;
+  /** It was claimed before its slot was free: it has to wait. */
+  readonly prefetched?: boolean;
+  /** It tries on behalf of its parked queue whether the provider works again. */
+  readonly probe?: boolean;
+};
+
+export type Enqueued = { readonly id: string; readonly status: Status; readonly duplicate: boolean };
+
+export const defaultMaxAttempts = 10;
+
+/**
+ * With the waits of src/message/backoff.ts about a day: greylisting, or a provider's bad night, is over by then. Servers themselves try for
+ * four to five days (RFC 5321, 4.5.4.1), but a receipt that comes days later helps nobody.
+ */
+export const emailMaxAttempts = 53;
+
+export const attemptsOf = (kind: Kind): number => (kind === 'email' ? emailMaxAttempts : defaultMaxAttempts);
+export const defaultMaxPayloadBytes = 262_144;
+
+/** A message that passed `checkMessage`: the payload is JSON text, defaults are filled in. */
+export type CheckedMessage = Required<
+  Pick<NewMessage, 'kind' | 'name' | 'queue' | 'maxAttempts' | 'priority'>
+> &
+  Omit<NewMessage, 'payload'> & { readonly json: string };
+
+/**
+ * Checks a message against everything the table would refuse, and says what is wrong and where.
+ * @param maxPayloadBytes limit of the payload's JSON, in bytes of UTF-8
+ * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
+ * `priority_invalid`, `invalid_time`, `request_id_invalid`, `traceparent_invalid`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`
+ */
+export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
+  checkOptions('message', message, fields);
+  const { kind, name, queue, availableAt, deliveryKey } = message;
+  const { maxAttempts = attemptsOf(kind), priority = 0 } = message;
+  if (!kinds.includes(kind))
+    refuse('unknown_kind', `${quote(kind)} is no kind of message; the kinds are ${kinds.join(', ')}`);
+  if (!isName(name)) refuse('name_invalid', `the name ${quote(name)} must have ${nameRule}`);
+  if (!isQueueName(queue))
+    refuse('queue_invalid', `the queue ${quote(queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`);
+  if (deliveryKey !== undefined && !isDeliveryKey(deliveryKey))
+    refuse('delivery_key_invalid', 'a deliveryKey has 1 to 255 printable characters');
+  if (!inRange(maxAttempts, 1, 1000))
+    refuse('max_attempts_invalid', 'maxAttempts must be a whole number from 1 to 1000');
+  if (!inRange(priority, -1000, 1000))
+    refuse('priority_invalid', 'priority must be a whole number from -1000 to 1000');
+  if (availableAt !== undefined && !isDueTime(availableAt))
+    refuse('invalid_time', 'availableAt must be a valid Date between the years 1970 and 9999');
+  checkOrigin(message);
+  const { parentId, requestId, traceparent } = message;
+  const json = payloadJson(message.payload, maxPayloadBytes);
+  const origin = { parentId, requestId, traceparent };
+  return { kind, name, queue, json, maxAttempts, priority, availableAt, deliveryKey, ...origin };
+}
+
+function checkOrigin({ requestId, traceparent }: NewMessage): void {
+  if (requestId !== undefined && !(isDeliveryKey(requestId) && requestId.length <= 200))
+    refuse('request_id_invalid', 'a requestId has 1 to 200 printable characters');
+  if (traceparent !== undefined && !isTraceparent(traceparent))
+    refuse(
+      'traceparent_invalid',
+      'a traceparent looks like 00-<32 hex digits>-<16 hex digits>-<2 hex digits>',
+    );
+}
+
+/** W3C Trace Context, version 00. */
+export function isTraceparent(value: unknown): value is string {
+  return (
+    typeof value === 'string' && /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/.test(value)
+  );
+}
+
+/** What a name has, for messages. */
+export const nameRule =
+  "1 to 200 letters, digits, '.', '_', ':', '/' or '-', and between slashes neither nothing nor '.' nor '..'";
+
+/** A name is a part of paths too, of addresses and of files: one that leads upwards there is none. */
+export function isName(value: unknown): value is string {
+  return typeof value === 'string' && /^[\p{L}\p{N}._:/-]{1,200}$/u.test(value) && !leadsElsewhere(value);
+}
+
+function leadsElsewhere(name: string): boolean {
+  return name.split('/').some((part) => part === '' || part === '.' || part === '..');
+}
+
+/** pg-boss allows the same characters in a queue's name. */
+export function isQueueName(value: unknown): value is string {
+  return typeof value === 'string' && /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(value);
+}
+
+/** Of delivery keys and of idempotency keys. */
+export function isDeliveryKey(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= 255 && /^[^\p{C}]+$/u.test(value);
+}
+
+function inRange(value: unknown, low: number, high: number): boolean {
+  return Number.isInteger(value) && (value as number) >= low && (value as number) <= high;
+}
+
+function isDueTime(value: unknown): boolean {
+  if (!(value instanceof Date) || Number.isNaN(value.getTime())) return false;
+  return value.getUTCFullYear() >= 1970 && value.getUTCFullYear() <= 9999;
+}
+
+function payloadJson(payload: unknown, maxBytes: number): string {
+  const json = stringify(payload);
+  // A lone surrogate and U+0000 leave JSON.stringify as escapes; only then is the slow walk worth it.
+  if (/\\u(0000|d[89a-f])/.test(json)) checkText(payload, '$');
+  const bytes = Buffer.byteLength(json);
+  if (bytes > maxBytes)
+    refuse(
+      'payload_too_large',
+      `the payload has ${bytes} bytes; at most ${maxBytes} are allowed (WAYBILL_MAX_PAYLOAD_BYTES)`,
+    );
+  return json;
+}
+
+function stringify(payload: unknown): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(payload);
+  } catch (error) {
+    refuse('payload_not_json', `the payload cannot be written as JSON: ${(error as Error).message}`);
+  }
+  return json ?? refuse('payload_not_json', 'the payload cannot be written as JSON');
+}
+
+function checkText(value: unknown, path: string): void {
+  if (typeof value === 'string') {
+    if (value.includes('\0')) refuse('null_character', `${path} holds U+0000, which Postgres cannot store`);
+    if (!value.isWellFormed())
+      refuse('invalid_unicode', `${path} holds half of a surrogate pair, which is no character`);
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [key, inner] of Object.entries(value)) {
+      checkText(key, `${path} (a key)`);
+      checkText(inner, `${path}.${key}`);
+    }
+  }
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(value)?.slice(0, 80) ?? String(value);
+}
+
+function refuse(code: string, message: string): never {
+  throw new WaybillError(code, message);
+}

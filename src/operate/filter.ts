@@ -1,0 +1,176 @@
+// Which messages a person means: one filter for listing and for retrying in bulk. Only what was asked for goes into the statement,
+// so that Postgres can choose an index for it.
+
+import { nearest } from '../nearest.ts';
+import { WaybillError } from '../errors.ts';
+import { kinds, statuses, type Kind, type Status } from '../message/message.ts';
+import { deadCauses, type DeadCause } from '../message/outcome.ts';
+
+export type MessageFilter = {
+  readonly status?: readonly Status[] | undefined;
+  readonly kind?: readonly Kind[] | undefined;
+  readonly name?: readonly string[] | undefined;
+  readonly queue?: readonly string[] | undefined;
+  readonly deliveryKey?: readonly string[] | undefined;
+  /** Why they are dead. */
+  readonly cause?: readonly DeadCause[] | undefined;
+  /** Recorded at this time or later. */
+  readonly since?: Date | undefined;
+  /** Recorded before this time. */
+  readonly until?: Date | undefined;
+  /** With an attempt that ended so, whatever became of the message afterwards. */
+  readonly outcome?: readonly AttemptOutcome[] | undefined;
+  /** Service of the last error, in upper or lower case. */
+  readonly errorContains?: string | undefined;
+};
+
+/** Ends of attempts that are looked for: nobody knows what became of them. Each has a place in the index outbox_attempts_uncertain. */
+export const attemptOutcomes = ['ambiguous', 'expired'] as const;
+export type AttemptOutcome = (typeof attemptOutcomes)[number];
+
+export type Paging = { readonly limit?: number | undefined; readonly cursor?: string | undefined };
+
+/** Which messages, and which page of them. */
+export type Filter = MessageFilter & Paging;
+
+export const defaultPageSize = 50;
+const maxPageSize = 500;
+
+type Texts = string | readonly string[] | undefined;
+type FilterTexts = { readonly [Service in keyof Filter]?: Texts };
+
+/**
+ * A filter as people write it, in a query or on a command line.
+ * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_cause`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
+ */
+export function parseFilter(texts: FilterTexts): Filter {
+  const since = time('since', texts.since);
+  const until = time('until', texts.until);
+  if (since && until && since >= until)
+    throw new WaybillError('empty_range', 'since must be before until: nothing lies between them');
+  return {
+    status: known('status', statuses, texts.status),
+    kind: known('kind', kinds, texts.kind),
+    outcome: known('outcome', attemptOutcomes, texts.outcome),
+    name: several('name', texts.name),
+    queue: several('queue', texts.queue),
+    deliveryKey: several('deliveryKey', texts.deliveryKey),
+    cause: known('cause', deadCauses, texts.cause),
+    errorContains: single('errorContains', texts.errorContains),
+    since,
+    until,
+    limit: pageSize(texts.limit),
+    cursor: single('cursor', texts.cursor),
+  };
+}
+
+function several(part: string, given: Texts): readonly string[] | undefined {
+  if (given === undefined) return undefined;
+  const all = typeof given === 'string' ? [given] : given;
+  if (all.some((one) => one === '' || one.includes('\0')))
+    throw new WaybillError('invalid_filter', `${part} is empty or holds U+0000`);
+  return all;
+}
+
+function single(part: string, given: Texts): string | undefined {
+  const all = several(part, given);
+  if (all && all.length > 1) throw new WaybillError('invalid_filter', `${part} may be given once`);
+  return all?.[0];
+}
+
+function known<T extends string>(
+  part: 'status' | 'kind' | 'outcome' | 'cause',
+  words: readonly T[],
+  given: Texts,
+): readonly T[] | undefined {
+  return several(part, given)?.map((text) => {
+    const word = words.find((one) => one === text);
+    if (word !== undefined) return word;
+    const meant = nearest(text, words);
+    const hint = `${meant ? `did you mean ${meant}? ` : ''}There are ${words.join(', ')}`;
+    throw new WaybillError(`invalid_${part}`, `${JSON.stringify(text.slice(0, 80))} is no ${part}: ${hint}`);
+  });
+}
+
+/** ISO 8601 with its zone, on a day that the calendar has. */
+export function time(part: string, given: Texts): Date | undefined {
+  const text = single(part, given);
+  if (text === undefined) return undefined;
+  const [, year, month, day] =
+    /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/.exec(text) ?? [];
+  const date = new Date(text);
+  const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate(); // of that month
+  if (year !== undefined && !Number.isNaN(date.getTime()) && Number(day) <= days) return date;
+  throw new WaybillError(
+    'invalid_time',
+    `${part} must be a time in ISO 8601 with its zone, such as 2026-01-31T08:00:00Z`,
+  );
+}
+
+function pageSize(given: Texts): number | undefined {
+  const text = single('limit', given);
+  if (text === undefined) return undefined;
+  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= maxPageSize) return limit;
+  throw new WaybillError('invalid_limit', `limit must be a whole number from 1 to ${maxPageSize}`);
+}
+
+/** Conditions and their values; `conditions` are joined by `and`. */
+export type Where = { readonly conditions: string[]; readonly values: unknown[] };
+
+const columns = {
+  status: 'status',
+  kind: 'kind',
+  name: 'name',
+  queue: 'queue',
+  deliveryKey: 'delivery_key',
+  cause: 'dead_cause',
+} as const;
+
+/** Ids carry the clock of the process that recorded them, which may be wrong by so much. */
+const clockMarginMs = 86_400_000;
+
+export function whereOf(filter: MessageFilter): Where {
+  const where: Where = { conditions: [], values: [] };
+  const add = (condition: (value: string) => string, value: unknown): void => {
+    where.values.push(value);
+    where.conditions.push(condition(`$${where.values.length}`));
+  };
+  for (const [key, column] of Object.entries(columns) as [keyof typeof columns, string][]) {
+    const wanted = filter[key];
+    if (wanted !== undefined && wanted.length > 0) add((v) => `${column} = any(${v}::text[])`, wanted);
+  }
+  const { since, until, errorContains } = filter;
+  if (since) {
+    add((v) => `created_at >= ${v}::timestamptz`, since);
+    add((v) => `id >= ${v}::uuid`, firstIdAt(since.getTime() - clockMarginMs)); // where the walk through the primary key may end
+  }
+  if (until) add((v) => `created_at < ${v}::timestamptz`, until);
+  if (errorContains !== undefined)
+    add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
+  const isDead = filter.cause !== undefined && filter.cause.length > 0 && filter.status === undefined;
+  const states = isDead ? (['dead'] as const) : (filter.status ?? []);
+  where.conditions.push(...partialIndex(states), ...attemptsIndex(filter.outcome ?? []));
+  return where;
+}
+
+/** The predicate of the partial index that holds these states alone. The rules of the table (sql/0001_messages.sql) make it true for them. */
+function partialIndex(status: readonly Status[]): string[] {
+  if (status.length !== 1) return [];
+  if (status[0] === 'dead') return ['dead_at is not null'];
+  if (status[0] === 'sending')
+    return ['relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null'];
+  return [];
+}
+
+/** Written out, not as a value: only then does Postgres see that the partial index has them. */
+function attemptsIndex(outcomes: readonly AttemptOutcome[]): string[] {
+  if (outcomes.length === 0) return [];
+  const ended = [...new Set(outcomes)].map((outcome) => `'${outcome}'`).join(', ');
+  return [`id in (select message_id from waybill.outbox_attempts where outcome in (${ended}))`];
+}
+
+function firstIdAt(ms: number): string {
+  const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-0000-0000-000000000000`;
+}

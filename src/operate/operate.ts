@@ -1,0 +1,166 @@
+// What a person does to messages: retry and cancel, one or many. The legal changes come from transitions.ts.
+
+import type { Executor } from '../db/executor.ts';
+import { sqlState } from '../db/diagnosis.ts';
+import { WaybillError } from '../errors.ts';
+import { whereOf, type MessageFilter } from './filter.ts';
+import type { Status } from '../message/message.ts';
+import {
+  checkId,
+  notFound,
+  viewColumns,
+  viewMessage,
+  viewOf,
+  type MessageView,
+  type ViewRow,
+} from './read.ts';
+import {
+  endMessages,
+  guard,
+  isAllowed,
+  transitions,
+  updateMessages,
+  type Change,
+} from '../message/transitions.ts';
+
+/** A key that was pruned with its delivered message still holds. */
+const keyIsFree = `(m.delivery_key is null or not exists (
+  select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key))`;
+
+export const retrySql = `${updateMessages(transitions.retry.set())}
+  where id = $1 and ${guard('retry')} and ${keyIsFree} returning ${viewColumns}`;
+
+export const cancelSql = `
+  with ${endMessages(transitions.cancel.set(), `where m.id = $1 and ${guard('cancel', 'm.status')}`, `'cancelled'`)}
+  select id::text as id from ended`;
+
+/** @throws WaybillError `invalid_id`, `not_found`, `state_conflict`, `delivery_key_taken` */
+export async function retryMessage(db: Executor, id: string): Promise<MessageView> {
+  checkId(id);
+  try {
+    const [row] = (await db.executeSql<ViewRow>(retrySql, [id])).rows;
+    return row ? viewOf(row) : await refuse(db, 'retry', id);
+  } catch (error) {
+    if (sqlState(error) === '23505') keyTaken(id); // a newer message holds the delivery key
+    throw error;
+  }
+}
+
+/** @throws WaybillError `invalid_id`, `not_found`, `state_conflict` */
+export async function cancelMessage(db: Executor, id: string): Promise<MessageView> {
+  checkId(id);
+  const { rows } = await db.executeSql(cancelSql, [id]);
+  if (rows.length === 0) return refuse(db, 'cancel', id);
+  return viewMessage(db, id);
+}
+
+async function refuse(db: Executor, change: Change, id: string): Promise<never> {
+  const { rows } = await db.executeSql<{ status: Status }>(
+    'select status from waybill.outbox_messages where id = $1',
+    [id],
+  );
+  const status = rows[0]?.status ?? notFound(id);
+  if (isAllowed(change, status)) keyTaken(id);
+  throw new WaybillError(
+    'state_conflict',
+    `the message ${id} is ${status}: ${change} is not possible in this state`,
+  );
+}
+
+function keyTaken(id: string): never {
+  throw new WaybillError(
+    'delivery_key_taken',
+    `a newer message with the delivery key of ${id} stands: this one cannot be retried beside it`,
+  );
+}
+
+export type BulkRetry = { readonly matched: number; readonly retried: number };
+
+export type BulkOptions = {
+  /** Only counts. */
+  readonly dryRun?: boolean;
+  /** Called after each batch with what was retried so far. */
+  readonly onProgress?: (retried: number) => void;
+};
+
+const batchSize = 500;
+
+/**
+ * Retries all that match, newest first, in batches of 500, each a transaction of its own. What somebody else holds, and what a
+ * newer message of the same delivery key stands against, is left as it is.
+ * @throws WaybillError `filter_required`, `invalid_status`
+ */
+export async function retryMany(
+  db: Executor,
+  given: MessageFilter,
+  { dryRun = false, onProgress }: BulkOptions = {},
+): Promise<BulkRetry> {
+  if (
+    !Object.values(given).some((part: unknown) =>
+      Array.isArray(part) ? part.length > 0 : part !== undefined,
+    )
+  )
+    throw new WaybillError(
+      'filter_required',
+      'say which messages: a filter such as status, kind, name, queue, since or errorContains is needed',
+    );
+  const impossible = given.status?.find((status) => !isAllowed('retry', status));
+  if (impossible)
+    throw new WaybillError(
+      'invalid_status',
+      `${impossible} messages cannot be retried, only dead and cancelled ones`,
+    );
+  const filter: MessageFilter = { ...given, status: given.status?.length ? given.status : ['dead'] };
+  const matched = await count(db, filter);
+  let retried = 0;
+  for (let before: string | null = null; !dryRun;) {
+    const batch: Batch = await retryBatch(db, filter, before);
+    retried += batch.retried;
+    onProgress?.(retried);
+    if (batch.last === null) break;
+    before = batch.last;
+  }
+  return { matched, retried };
+}
+
+async function count(db: Executor, filter: MessageFilter): Promise<number> {
+  const { conditions, values } = whereOf(filter);
+  const sql = `select count(*)::int as n from waybill.outbox_messages where ${conditions.join(' and ')}`;
+  return (await db.executeSql<{ n: number }>(sql, values)).rows[0]?.n ?? 0;
+}
+
+/** `last`: where the next batch goes on; null when there is none. */
+type Batch = { readonly retried: number; readonly last: string | null };
+
+async function retryBatch(db: Executor, filter: MessageFilter, before: string | null): Promise<Batch> {
+  for (let round = 1; ; round++) {
+    try {
+      const { text, values } = bulkSql(filter, before);
+      return (await db.executeSql<Batch>(text, values)).rows[0] ?? { retried: 0, last: null };
+    } catch (error) {
+      // Somebody enqueued a message with one of the keys this very moment: the next round sees it.
+      if (sqlState(error) !== '23505' || round === 3) throw error;
+    }
+  }
+}
+
+/** Of several with the same delivery key only the newest: after it, the others would collide with it. */
+function bulkSql(filter: MessageFilter, before: string | null): { text: string; values: unknown[] } {
+  const { conditions, values } = whereOf(filter);
+  if (before !== null) conditions.push(`id < $${values.push(before)}::uuid`);
+  const text = `
+  with batch as (
+    select id, kind, name, delivery_key from waybill.outbox_messages
+     where ${[...conditions, guard('retry')].join(' and ')}
+     order by id desc limit ${batchSize} for update skip locked),
+  fit as (
+    select id from (
+      select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from batch m) m
+     where place = 1 and ${keyIsFree} and (m.delivery_key is null or not exists (
+       select from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = m.delivery_key
+          and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null))),
+  done as (
+    ${updateMessages(transitions.retry.set())} where m.id = any(array(select id from fit)) returning m.id)
+  select (select count(*) from done)::int as retried, (select id from batch order by id limit 1) as last`;
+  return { text, values };
+}

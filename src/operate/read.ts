@@ -1,0 +1,191 @@
+// What people are shown of messages: a list with filters and a cursor, one message with its attempts, figures. Never the claim token.
+
+import type { Executor } from '../db/executor.ts';
+import { momentOf, momentText, withMoments, type Moment } from '../db/moment.ts';
+import { cleanError, keptOfStack } from '../redaction/redact.ts';
+import { cursorAfter, placeOfCursor } from './cursor.ts';
+import { WaybillError } from '../errors.ts';
+import { defaultPageSize, whereOf, type Filter } from './filter.ts';
+import type { Kind, Status } from '../message/message.ts';
+import type { NoteView } from '../outbox/note.ts';
+import type { DeadCause } from '../message/outcome.ts';
+import { waitOf, waitsFor, type Wait } from '../queues/waits.ts';
+
+/** A message as the admin API and the command line show it. */
+export type MessageView = {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly name: string;
+  readonly queue: string;
+  readonly status: Status;
+  /** Counts claims. */
+  readonly attemptCount: number;
+  readonly maxAttempts: number;
+  readonly lastError: string | null;
+  readonly deliveryKey: string | null;
+  readonly priority: number;
+  readonly createdAt: Moment;
+  readonly availableAt: Moment;
+  readonly relayedAt: Moment | null;
+  readonly claimedBy: string | null;
+  readonly claimedUntil: Moment | null;
+  readonly deliveredAt: Moment | null;
+  readonly deadAt: Moment | null;
+  /** Why it is dead; null when it is not, or when nobody said so. */
+  readonly cause: DeadCause | null;
+  readonly cancelledAt: Moment | null;
+  readonly requestId: string | null;
+  readonly traceId: string | null;
+  readonly parentId: string | null;
+  /** What holds it back beside its own time; null when nothing does, and for what is under way or has ended. */
+  readonly waitsFor: Wait | null;
+};
+
+export type AttemptView = {
+  readonly attempt: number;
+  readonly startedAt: Moment | null;
+  readonly finishedAt: Moment | null;
+  readonly worker: string | null;
+  readonly outcome: string;
+  readonly error: string | null;
+  /** Where it was thrown, with its causes; null when there is no stack. */
+  readonly stack: string | null;
+};
+
+const times = {
+  createdAt: 'created_at',
+  availableAt: 'available_at',
+  relayedAt: 'relayed_at',
+  claimedUntil: 'claimed_until',
+  deliveredAt: 'delivered_at',
+  deadAt: 'dead_at',
+  cancelledAt: 'cancelled_at',
+} as const;
+const timeNames = Object.keys(times) as (keyof typeof times)[];
+
+/** More of an error is not read: SQL may have put any length there. */
+const readOfError = 10_000;
+
+export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+  left(last_error, ${readOfError}) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
+  ${Object.entries(times)
+    .map(([name, column]) => `${momentText(column)} as "${name}"`)
+    .join(', ')},
+  request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, ${waitsFor} as "waitsFor"`;
+
+/** A row of `viewColumns`: times are texts in it, and its error may be one that SQL wrote. */
+export type ViewRow = {
+  readonly [K in Exclude<keyof MessageView, 'waitsFor'>]: Moment extends MessageView[K]
+    ? string
+    : MessageView[K];
+} & { readonly waitsFor: Parameters<typeof waitOf>[0] | null };
+
+export function viewOf<Row extends ViewRow>(row: Row): Omit<Row, keyof MessageView> & MessageView {
+  const lastError = row.lastError === null ? null : cleanError(row.lastError);
+  const waits = row.waitsFor && waitOf(row.waitsFor);
+  return { ...withMoments(row, timeNames), lastError, waitsFor: waits } as Omit<Row, keyof MessageView> &
+    MessageView;
+}
+
+export type Page = { readonly messages: MessageView[]; readonly nextCursor: string | null };
+
+/**
+ * Newest first. Walks the primary key downwards from the cursor, so a page costs the same wherever it is.
+ * @throws WaybillError `invalid_cursor`
+ */
+export async function listMessages(db: Executor, filter: Filter = {}): Promise<Page> {
+  const { limit = defaultPageSize, cursor, ...which } = filter;
+  const { conditions, values } = whereOf(filter);
+  const listed = { list: 'messages', filter: which };
+  if (cursor !== undefined) conditions.push(`id < $${values.push(placeOfCursor(cursor, listed))}::uuid`);
+  const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
+  // One more than asked for tells whether there is a next page.
+  const sql = `select ${viewColumns} from waybill.outbox_messages ${where} order by id desc limit $${values.push(limit + 1)}`;
+  const { rows } = await db.executeSql<ViewRow>(sql, values);
+  const messages = rows.slice(0, limit).map(viewOf);
+  const last = messages.at(-1);
+  return { messages, nextCursor: rows.length > limit && last ? cursorAfter(last.id, listed) : null };
+}
+
+const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+
+export function isMessageId(text: string): boolean {
+  return uuid.test(text);
+}
+
+export type WholeMessage = MessageView & {
+  readonly payload: unknown;
+  readonly attempts: AttemptView[];
+  /** What its delivery, and reports of it later, noted; oldest first. */
+  readonly notes: NoteView[];
+};
+
+/** @throws WaybillError `not_found` */
+export async function viewMessage(db: Executor, id: string): Promise<MessageView> {
+  const sql = `select ${viewColumns} from waybill.outbox_messages where id = $1`;
+  const [row] = (await db.executeSql<ViewRow>(sql, [id])).rows;
+  return viewOf(row ?? notFound(id));
+}
+
+/** What JSON makes of it. */
+type Told<T> = { readonly [K in keyof T]: Moment extends T[K] ? string : T[K] };
+
+const attemptsOf = `select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'finishedAt', a.finished_at,
+    'worker', a.worker, 'outcome', a.outcome, 'error', left(a.error, ${readOfError}),
+    'stack', left(a.stack, ${readOfError * 4})) order by a.id)
+  from waybill.outbox_attempts a where a.message_id = m.id`;
+
+const notesOf = `select jsonb_agg(jsonb_build_object('at', n.at, 'type', n.type, 'recipient', n.recipient, 'detail', n.detail,
+    'reference', n.reference) order by n.id)
+  from waybill.outbox_notes n where n.message_id = m.id`;
+
+/** @throws WaybillError `invalid_id`, `not_found` */
+export async function showMessage(db: Executor, id: string): Promise<WholeMessage> {
+  checkId(id);
+  const sql = `select ${viewColumns}, payload, coalesce((${attemptsOf}), '[]') as attempts, coalesce((${notesOf}), '[]') as notes
+    from waybill.outbox_messages m where id = $1`;
+  type Row = ViewRow & { payload: unknown; attempts: Told<AttemptView>[]; notes: Told<NoteView>[] };
+  const { rows } = await db.executeSql<Row>(sql, [id]);
+  const row = viewOf(rows[0] ?? notFound(id));
+  const kept = row.attempts.map((a) => ({
+    ...a,
+    startedAt: momentOf(a.startedAt),
+    finishedAt: momentOf(a.finishedAt),
+    error: a.error === null ? null : cleanError(a.error),
+    stack: a.stack === null ? null : cleanError(a.stack, keptOfStack),
+  }));
+  const notes = row.notes.map((note) => ({ ...note, at: momentOf(note.at) }));
+  return { ...row, attempts: [...kept, ...delivering(row)], notes };
+}
+
+/** The attempt that delivered leaves no row of its own. */
+function delivering({ status, attemptCount, deliveredAt }: MessageView): AttemptView[] {
+  if (status !== 'delivered') return [];
+  return [
+    {
+      attempt: attemptCount,
+      startedAt: null,
+      finishedAt: deliveredAt,
+      worker: null,
+      outcome: 'delivered',
+      error: null,
+      stack: null,
+    },
+  ];
+}
+
+/** @throws WaybillError `invalid_id` */
+export function checkId(id: string): void {
+  if (!isMessageId(id))
+    throw new WaybillError(
+      'invalid_id',
+      `${JSON.stringify(String(id).slice(0, 80))} is no message id: an id is a UUID`,
+    );
+}
+
+export function notFound(id: string): never {
+  throw new WaybillError(
+    'not_found',
+    `there is no message ${id}; it may have been pruned after its retention`,
+  );
+}

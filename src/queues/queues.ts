@@ -1,0 +1,196 @@
+// What people see of queues and do to them: list, pause, resume. A pause holds for the whole fleet from the next claim on.
+
+import type { Executor } from '../db/executor.ts';
+import { momentOf, momentText, type Moment } from '../db/moment.ts';
+import { cleanError } from '../redaction/redact.ts';
+import { nearest } from '../nearest.ts';
+import { isOpen, inFlight, places, waits } from '../outbox/waiting.ts';
+import { WaybillError } from '../errors.ts';
+import { outboxChannel } from '../outbox/notify.ts';
+
+export type QueueState = 'open' | 'paused' | 'parked' | 'held';
+
+export type QueueView = {
+  readonly name: string;
+  /** What holds it back; of several the first of paused, parked, held. */
+  readonly state: QueueState;
+  /** The others of them. */
+  readonly also: readonly QueueState[];
+  readonly reason: string | null;
+  readonly since: Moment | null;
+  /** When it opens by itself, if that is known: a held queue's. */
+  readonly until: Moment | null;
+  /** The person, or the process that met the operator failure. */
+  readonly by: string | null;
+  /** Of a parked queue. */
+  readonly probe: {
+    readonly nextAt: Moment;
+    readonly failed: number;
+    readonly messageId: string | null;
+  } | null;
+  /** Due or not yet. */
+  readonly waiting: number;
+  /** Of those, what a worker may claim now: due, and the queue is open. */
+  readonly ready: number;
+  readonly inFlight: number;
+  /** Messages per second over the whole fleet; null: no limit. */
+  readonly rate: number | null;
+};
+
+const known = `
+  known as (
+    select name from waybill.queues union select queue from place
+    union select queue from waybill.outbox_messages where ${inFlight()})`;
+
+export const knownQueuesSql = `with recursive ${places}, ${known} select name from known order by name`;
+
+/** One queue, or all of them when $1 is null. */
+export const listQueuesSql = `
+  with recursive ${places}, ${known},
+  waiting as (
+    select queue, count(*)::int as n, count(*) filter (where available_at <= now())::int as due
+      from waybill.outbox_messages where ${waits()} group by queue),
+  handed as (
+    select queue, count(*)::int as sending from waybill.outbox_messages where ${inFlight()} group by queue)
+  select known.name, ${momentText('q.paused_at')} as paused_at, q.paused_by, q.paused_reason,
+         ${momentText('q.parked_at')} as parked_at, q.parked_by, q.parked_reason, ${momentText('q.probe_at')} as probe_at, q.probes,
+         q.probe_message, case when q.held_until > now() then ${momentText('q.held_until')} end as held_until,
+         ${momentText('q.held_at')} as held_at, q.held_reason, q.rate,
+         coalesce(waiting.n, 0) as waiting, case when ${isOpen('known.name')} then coalesce(waiting.due, 0) else 0 end as ready, coalesce(handed.sending, 0) as sending
+    from known left join waybill.queues q on q.name = known.name
+    left join waiting on waiting.queue = known.name left join handed on handed.queue = known.name
+   where $1::text is null or known.name = $1
+   order by known.name`;
+
+type Row = {
+  name: string;
+  paused_at: string | null;
+  paused_by: string | null;
+  paused_reason: string | null;
+  parked_at: string | null;
+  parked_by: string | null;
+  parked_reason: string | null;
+  probe_at: string | null;
+  probes: number | null;
+  probe_message: string | null;
+  held_until: string | null;
+  held_at: string | null;
+  held_reason: string | null;
+  rate: number | null;
+  waiting: number;
+  ready: number;
+  sending: number;
+};
+
+export async function listQueues(db: Executor): Promise<QueueView[]> {
+  return (await db.executeSql<Row>(listQueuesSql, [null])).rows.map(viewOf);
+}
+
+function viewOf(row: Row): QueueView {
+  const { name, waiting, ready, sending: inFlight, rate, probe_at: nextAt } = row;
+  const none = { reason: null, since: null, until: null, by: null };
+  const causes = [
+    row.paused_at !== null && {
+      state: 'paused' as const,
+      ...none,
+      reason: shown(row.paused_reason),
+      since: momentOf(row.paused_at),
+      by: row.paused_by,
+    },
+    row.parked_at !== null && {
+      state: 'parked' as const,
+      ...none,
+      reason: shown(row.parked_reason),
+      since: momentOf(row.parked_at),
+      by: row.parked_by,
+    },
+    row.held_until !== null && {
+      state: 'held' as const,
+      ...none,
+      reason: shown(row.held_reason),
+      since: momentOf(row.held_at),
+      until: momentOf(row.held_until),
+    },
+  ].filter((cause) => cause !== false);
+  const [first = { state: 'open' as const, ...none }, ...others] = causes;
+  const probe =
+    row.parked_at && nextAt
+      ? { nextAt: momentOf(nextAt), failed: row.probes ?? 0, messageId: row.probe_message }
+      : null;
+  return { name, ...first, also: others.map(({ state }) => state), probe, waiting, ready, inFlight, rate };
+}
+
+const shown = (reason: string | null): string | null => (reason === null ? null : cleanError(reason));
+
+export const pauseSql = `
+  insert into waybill.queues as q (name, paused_at, paused_by, paused_reason) values ($1, now(), $2, $3)
+  on conflict (name) do update
+     set paused_at = coalesce(q.paused_at, now()), paused_by = excluded.paused_by, paused_reason = excluded.paused_reason`;
+
+/** By the person's word everything that held it back is over; the relays are told at once. */
+export const resumeSql = `
+  with resumed as (
+    update waybill.queues
+       set paused_at = null, paused_by = null, paused_reason = null, held_at = null, held_until = null, held_reason = null,
+           reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
+           parked_reason = null, probe_at = null, probe_ms = null, probe_message = null,
+           probed = '{}', maybe_own = '{}'
+     where name = $1 returning name)
+  select name, pg_notify('${outboxChannel}', name) from resumed`;
+
+/**
+ * Pausing what is paused renews reason and name.
+ * @throws WaybillError `unknown_queue`
+ */
+export async function pauseQueue(
+  db: Executor,
+  name: string,
+  { by, reason }: { readonly by: string; readonly reason: string | null },
+): Promise<QueueView> {
+  await checkKnown(db, name);
+  await db.executeSql(pauseSql, [name, by, reason]);
+  return show(db, name);
+}
+
+/**
+ * Ends a pause, a parking and a hold. A queue whose provider is still out of order is parked again.
+ * @throws WaybillError `unknown_queue`
+ */
+export async function resumeQueue(db: Executor, name: string): Promise<QueueView> {
+  await checkKnown(db, name);
+  await db.executeSql(resumeSql, [name]);
+  return show(db, name);
+}
+
+async function checkKnown(db: Executor, name: string): Promise<void> {
+  const { rows } = await db.executeSql<{ name: string }>(knownQueuesSql);
+  const names = rows.map((row) => row.name);
+  if (names.includes(name)) return;
+  const meant = nearest(name, names);
+  const hint = meant ? `did you mean ${meant}?` : `there are ${names.join(', ')}`;
+  throw new WaybillError('unknown_queue', `there is no queue ${JSON.stringify(name.slice(0, 80))}: ${hint}`);
+}
+
+async function show(db: Executor, name: string): Promise<QueueView> {
+  const [row] = (await db.executeSql<Row>(listQueuesSql, [name])).rows;
+  return viewOf(row!);
+}
+
+/** A worker makes its queues known, so that they can be paused when nothing waits in them and nobody works them. */
+export const registerQueuesSql = `
+  insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing`;
+
+export async function registerQueues(db: Executor, names: readonly string[]): Promise<void> {
+  await db.executeSql(registerQueuesSql, [names]);
+}
+
+export const lockQueuesSql = `
+  select name from waybill.queues where name = any($1::text[]) order by name for update skip locked`;
+
+/** For as long as the transaction lasts. A queue that nobody registered gets its row. @returns those that nobody else has locked */
+export async function lockQueues(tx: Executor, names: readonly string[]): Promise<ReadonlySet<string>> {
+  await registerQueues(tx, names);
+  return new Set(
+    (await tx.executeSql<{ name: string }>(lockQueuesSql, [names])).rows.map(({ name }) => name),
+  );
+}

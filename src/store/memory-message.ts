@@ -1,0 +1,135 @@
+// A message of the outbox in memory, and what claiming, expiring and settling do to it.
+
+import { randomUUID } from 'node:crypto';
+import type { CheckedMessage, ClaimedMessage, Status } from '../message/message.ts';
+import type { Note, Settlement } from '../message/outcome.ts';
+import type { ClaimRequest, Expired } from '../outbox/port.ts';
+import { isAllowed } from '../message/transitions.ts';
+
+export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
+  readonly id: string;
+  readonly payload: unknown;
+  status: Status;
+  attempts: number;
+  /** Leases of it that ran out. */
+  expirations: number;
+  availableAt: Date;
+  readonly createdAt: Date;
+  claimToken: string | null;
+  claimedBy: string | null;
+  claimedUntil: Date | null;
+  /** While it is being sent: claimed before its slot was free, and not known to have begun; null: its claimer says nothing. */
+  prefetched: boolean | null;
+  /** The worker whose lease of it ran out last, after it had begun. */
+  lostBy: string | null;
+  lastError: string | null;
+  /** What its delivery noted for its timeline. */
+  notes: readonly Note[];
+};
+
+/** It runs alone: its lease expired twice, or once with one attempt left (src/outbox/waiting.ts). */
+function isSuspect({ expirations }: MemoryMessage): boolean {
+  return expirations > 1;
+}
+
+export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
+  return (
+    isAllowed('claim', message.status) &&
+    message.attempts < message.maxAttempts &&
+    message.availableAt.getTime() <= now &&
+    (request.ids?.includes(message.id) ?? true) &&
+    (request.queues?.includes(message.queue) ?? true) &&
+    (request.kinds?.includes(message.kind) ?? true) &&
+    (request.suspects === undefined || request.suspects === isSuspect(message))
+  );
+}
+
+export function byUrgency(a: MemoryMessage, b: MemoryMessage): number {
+  return b.priority - a.priority || a.availableAt.getTime() - b.availableAt.getTime();
+}
+
+/** Those that a claim takes: what is on its last attempt is not prefetched. */
+export function chosen(due: readonly MemoryMessage[], { limit, begins }: ClaimRequest): MemoryMessage[] {
+  const most = Math.max(0, limit);
+  if (begins === undefined) return due.slice(0, most);
+  const mayWait = ({ attempts, maxAttempts }: MemoryMessage): boolean => attempts + 1 < maxAttempts;
+  return due.slice(0, most).filter((message, place) => place < begins || mayWait(message));
+}
+
+/** @param place among those that the claim takes */
+export function claim(
+  message: MemoryMessage,
+  request: ClaimRequest,
+  place: number,
+  now: number,
+): ClaimedMessage {
+  message.status = 'sending';
+  message.attempts += 1;
+  message.claimToken = randomUUID();
+  message.claimedBy = request.workerId;
+  message.claimedUntil = new Date(now + request.leaseMs);
+  message.prefetched = request.begins !== undefined ? place >= request.begins : null;
+  const { id, kind, name, queue, payload, maxAttempts, claimToken, createdAt } = message;
+  const { deliveryKey = null, requestId = null, traceparent = null } = message;
+  return {
+    id,
+    kind,
+    name,
+    queue,
+    payload,
+    attempt: message.attempts,
+    maxAttempts,
+    claimToken,
+    deliveryKey,
+    requestId,
+    traceparent,
+    createdAt,
+    prefetched: message.prefetched === true,
+  };
+}
+
+/** Whether others that had begun were lost with the same worker: then nobody knows which of them ended it. */
+function hadCompany(message: MemoryMessage, among: readonly MemoryMessage[]): boolean {
+  const its = message.claimedBy;
+  return among.some((m) => m !== message && (m.lostBy === its || (m.claimedBy === its && !m.prefetched)));
+}
+
+/** As `expireSql` does it (src/outbox/expire.ts). */
+export function expire(message: MemoryMessage, among: readonly MemoryMessage[], now: number): Expired {
+  const unbegun = message.prefetched === true;
+  const error = `the lease ran out${unbegun ? ' before the delivery began' : ''}: the worker ${message.claimedBy} died or stood still`;
+  const isLast =
+    !unbegun &&
+    message.attempts >= message.maxAttempts &&
+    (message.prefetched === null || message.expirations > 0 || !hadCompany(message, among));
+  const status = isLast ? 'dead' : 'failed';
+  if (unbegun) message.attempts -= 1;
+  else if (!isLast) message.attempts = Math.min(message.attempts, message.maxAttempts - 1);
+  if (!unbegun) message.lostBy = message.claimedBy;
+  const availableAt = status === 'dead' ? message.availableAt : new Date(now);
+  const free = { claimToken: null, claimedBy: null, claimedUntil: null, prefetched: null };
+  Object.assign(message, { ...free, status, availableAt, lastError: error });
+  message.expirations += 1;
+  if (message.attempts + 1 >= message.maxAttempts) message.expirations = Math.max(2, message.expirations);
+  const { id, kind, name, queue, attempts, maxAttempts } = message;
+  const { deliveryKey = null, requestId = null, traceparent = null } = message;
+  const about = { id, kind, name, queue, attempts, maxAttempts, deliveryKey, requestId, traceparent };
+  return { ...about, status, error, cause: status === 'dead' ? 'expired' : null };
+}
+
+export function finish(message: MemoryMessage, settlement: Settlement, now: number): void {
+  message.claimToken = message.claimedBy = message.claimedUntil = message.prefetched = null;
+  if (settlement.to === 'delivered') message.lastError = null;
+  else if (settlement.error !== null) message.lastError = settlement.error;
+  if (settlement.to === 'released') message.attempts -= 1;
+  message.status = endOf(message, settlement);
+  if (settlement.to === 'delivered') message.notes = settlement.notes ?? [];
+  if (message.status === 'failed' || message.status === 'pending')
+    message.availableAt = new Date(now + ('delay' in settlement ? settlement.delay : 0));
+}
+
+function endOf(message: MemoryMessage, settlement: Settlement): Status {
+  if (settlement.to === 'released') return message.attempts === 0 ? 'pending' : 'failed';
+  if (settlement.to === 'failed' && message.attempts >= message.maxAttempts) return 'dead';
+  return settlement.to;
+}

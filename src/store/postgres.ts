@@ -1,0 +1,133 @@
+// OutboxPort on Postgres. Each change is one statement, so it is atomic under any executor, inside a transaction or outside of one.
+// Keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
+
+import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
+import { qualified } from '../db/qualified.ts';
+import { arrayText, textOf } from '../db/values.ts';
+import { claimBatch } from '../outbox/batch.ts';
+import { extendSql, expireLeases } from '../outbox/expire.ts';
+import { checkClaim } from '../message/id.ts';
+import {
+  checkMessage,
+  defaultMaxPayloadBytes,
+  type ClaimedMessage,
+  type Enqueued,
+  type NewMessage,
+} from '../message/message.ts';
+import { onceOn } from '../outbox/once.ts';
+import { cancelSql } from '../operate/operate.ts';
+import type { Settlement } from '../message/outcome.ts';
+import {
+  type Claim,
+  type ClaimRequest,
+  type FailOptions,
+  type OutboxPort,
+  checkClaimRequest,
+  checkFailOptions,
+  checkOnce,
+} from '../outbox/port.ts';
+import { checkId } from '../operate/read.ts';
+import { record } from '../outbox/record.ts';
+import { checkOptions } from '../options.ts';
+import { settleOn } from '../outbox/settle.ts';
+import { tableNamed, type TableOptions } from '../outbox/table.ts';
+import { failedWith } from './failed.ts';
+import { withoutUnfit } from '../operate/unfit.ts';
+
+export type PostgresOutboxOptions = TableOptions & {
+  /** Largest payload in bytes of JSON; default 262,144. */
+  readonly maxPayloadBytes?: number;
+};
+
+/**
+ * The outbox on Postgres.
+ * @param source an executor, a pg client in a transaction, or a pg pool. To record atomically with business rows, give the
+ * client (or adapter) of that transaction. Outside of one each call commits by itself, which is right for claiming and settling.
+ * @throws WaybillError `table_name_invalid`
+ */
+export function createPostgresOutbox(
+  source: Executor | PgLike,
+  options: PostgresOutboxOptions = {},
+): OutboxPort {
+  checkOptions('createPostgresOutbox', options, ['tableName', 'maxPayloadBytes']);
+  const db = named(toExecutor(source), options);
+  const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
+
+  // Methods, because an outbox is made for each transaction: tsx defines the name of every other function anew.
+  const outbox: OutboxPort = {
+    enqueue(given: NewMessage | readonly NewMessage[]) {
+      return enqueueOn(db, maxBytes, given) as Promise<Enqueued & Enqueued[]>;
+    },
+    async settle(settlements: readonly Settlement[]) {
+      return settleOn(db, settlements, maxBytes);
+    },
+    async claimBatch(request: ClaimRequest) {
+      checkClaimRequest(request);
+      if (request.limit < 1 || request.ids?.length === 0) return [];
+      const claim = (): Promise<ClaimedMessage[]> => claimBatch(db, request);
+      return withoutUnfit(db, () => undefined, claim);
+    },
+    async markDelivered(id, claimToken, then = []) {
+      checkClaim('markDelivered', id, claimToken);
+      return (await outbox.settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
+    },
+    async markFailed(id, claimToken, error, options: FailOptions = {}) {
+      checkFailOptions(options);
+      checkClaim('markFailed', id, claimToken);
+      return (await outbox.settle([failedWith({ id, claimToken }, error, options)])).length === 1;
+    },
+    async extend(claims: readonly Claim[], leaseMs) {
+      if (claims.length === 0) return [];
+      const values = [
+        arrayText(claims.map((c) => c.id)),
+        arrayText(claims.map((c) => c.claimToken)),
+        leaseMs,
+      ];
+      return (await db.executeSql<{ id: unknown }>(extendSql, values)).rows.map((r) => textOf(r.id));
+    },
+    async expire(limit) {
+      return withoutUnfit(
+        db,
+        () => undefined,
+        () => expireLeases(db, limit),
+      );
+    },
+    async cancel(id) {
+      checkId(id);
+      return (await db.executeSql(cancelSql, [id])).rows.length === 1;
+    },
+    async once(about, make) {
+      checkOnce(about);
+      return onceOn(db, about, make);
+    },
+    on(other) {
+      return createPostgresOutbox(other, options);
+    },
+  };
+  return outbox;
+}
+
+async function enqueueOn(
+  db: Executor,
+  maxBytes: number,
+  given: NewMessage | readonly NewMessage[],
+): Promise<Enqueued | Enqueued[]> {
+  const many = Array.isArray(given) ? (given as readonly NewMessage[]) : [given as NewMessage];
+  const checked = many.map((message) => checkMessage(message, maxBytes));
+  const recorded = await record(db, checked);
+  return Array.isArray(given) ? recorded : recorded[0]!;
+}
+
+/** On a connection of the application, its search_path must not matter; under a name of its own, the table is another. */
+function named(db: Executor, { tableName }: TableOptions): Executor {
+  if (tableName === undefined && db.hasOwnPath) return db;
+  const tableFor = tableNamed(tableName);
+  const sqlFor = (text: string): string => {
+    const sql = tableFor(text);
+    return db.hasOwnPath ? sql : qualified(sql);
+  };
+  return {
+    ...(db.isPlanned && { isPlanned: true }),
+    executeSql: (text, values, often) => db.executeSql(sqlFor(text), values, often),
+  };
+}
