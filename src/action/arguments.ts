@@ -1,4 +1,4 @@
-// The arguments of an action: checked by its schema, and nothing in them that it does not know.
+// Parses the arguments of an action with its schema and refuses unknown fields.
 
 import type { z } from 'zod';
 import type { Action } from '../define/action.ts';

@@ -1,5 +1,5 @@
-// ctx: what a handler is given. Whatever it enqueues is recorded in the handler's transaction, savepoints included (invariant A):
-// the same connection carries both.
+// Creates the context (`ctx`) of a handler. Its messages are recorded on the connection of the handler's transaction,
+// so they commit or roll back with it, savepoints included (invariant A).
 
 import type { z } from 'zod';
 import type { Scope } from '../db/scope.ts';
@@ -26,26 +26,26 @@ import { push } from './push.ts';
 import { tracedCreate } from '../trace/message.ts';
 
 export type ContextParts = {
-  /** The handler's, on its transaction. */
+  /** The scope of the handler's transaction. */
   readonly scope: Scope;
-  /** On that transaction itself. */
+  /** An outbox on that transaction. */
   readonly outbox: OutboxPort;
-  /** Who runs, for errors: `action placeOrder`. */
+  /** The handler's title in errors: `action placeOrder`. */
   readonly caller: string;
   readonly invoker: Invoker;
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly requestId: string;
   readonly emailFrom: string | null;
-  /** The events that may be recorded; null: any. */
+  /** The events that the handler may record; null: any. */
   readonly emits: readonly Event[] | null;
-  /** With it, what the application does not know cannot be enqueued. */
+  /** If set, only events and jobs of this registry can be enqueued. */
   readonly registry?: Registry;
   readonly traceparent?: string | undefined;
   readonly parentId?: string | undefined;
-  /** The caller may run twice by itself: what has no delivery key would be recorded twice. */
+  /** The action may run twice, so messages without a delivery key are refused. */
   readonly keysRequired?: boolean;
-  /** Called when something was recorded, with its queues and priorities (src/outbox/notify.ts): there is a reason to notify. */
+  /** Called with the queues and priorities of recorded messages, to notify (src/outbox/notify.ts). */
   readonly onRecorded?: (places: readonly string[]) => void;
   /** False once the handler has ended. */
   readonly isOpen?: () => boolean;
@@ -56,8 +56,8 @@ export function createContext(parts: ContextParts): ActionContext {
 }
 
 /**
- * What a handler does not ask for is not made: most ask for little, and all of it costs more than a short one does.
- * A class, because an object with getters of its own costs V8 a shape of its own, for each message.
+ * Creates each part on first use: most handlers use few, and all of them cost more than a short handler.
+ * A class, because V8 creates a new shape for each object with its own getters, so for each message.
  */
 class Context implements ActionContext {
   readonly #parts: ContextParts;
@@ -109,7 +109,7 @@ class Context implements ActionContext {
   }
 }
 
-/** For jobs and listeners. What they enqueue has their message as its parent. */
+/** For jobs and listeners. Messages that they enqueue have the handled message as their parent. */
 export function handlerContext(parts: ContextParts, message: ClaimedMessage): HandlerContext {
   return new MessageContext(parts, message);
 }

@@ -1,10 +1,10 @@
-// Statements that begin or end a transaction, in the transaction of a handler: it would no longer commit together with what it recorded.
-// They are refused by their text; what no reading of the text finds is found by the server's answer.
+// Detects statements that begin or end a handler's transaction, because its changes would then not commit with its messages.
+// The text is checked first, then the command tag of the server's answer.
 
 import { transactionStatement } from '../db/statement.ts';
 import { WaybillError } from '../errors.ts';
 
-/** Of what pg takes: a text, a config, a Query, a cursor or a stream; undefined when none can be told. */
+/** The SQL in an argument of pg's `query`: a string, a config, a Query, a cursor or a stream. Undefined when there is none. */
 export function textOf(query: unknown): string | undefined {
   if (typeof query === 'string') return query;
   if (typeof query !== 'object' || query === null) return undefined;
@@ -26,7 +26,7 @@ export function checkStatement(text: string | undefined): void {
   );
 }
 
-/** The tag of a statement that ended the transaction, among the answers to a text; undefined when there is none. */
+/** The command tag of the statement that ended the transaction; undefined when none did. */
 export function endIn(answer: unknown, text: string | undefined): string | undefined {
   for (const one of Array.isArray(answer) ? (answer as unknown[]) : [answer]) {
     const tag = (one as { readonly command?: unknown } | null | undefined)?.command;
@@ -35,7 +35,7 @@ export function endIn(answer: unknown, text: string | undefined): string | undef
   return undefined;
 }
 
-/** `rollback to` a savepoint has the tag of `rollback`. */
+/** `rollback to` a savepoint has the same tag as `rollback`. */
 export function isEnd(tag: string, text: string | undefined): boolean {
   if (tag === 'ROLLBACK') return text === undefined || !/\bto\b/i.test(text);
   return tag === 'COMMIT' || tag === 'PREPARE TRANSACTION';

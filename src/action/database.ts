@@ -1,5 +1,6 @@
-// A handler's view of its transaction: queries, nested transactions as savepoints, the client for a query builder. What is asked for at the
-// same time waits for its turn (db/scope.ts). It ends with the handler: whoever goes on afterwards would write into somebody else's transaction.
+// A handler's access to its transaction: queries, nested transactions as savepoints, and a client for query builders.
+// Concurrent statements run one after the other (src/db/scope.ts). After the handler's end they are refused,
+// because the connection may carry another transaction.
 
 import { marking, type PgLike } from '../db/executor.ts';
 import type { Scope } from '../db/scope.ts';
@@ -7,13 +8,13 @@ import type { ContextDatabase, QueryResult } from '../define/context.ts';
 import { checkStatement, endIn, textOf } from './control.ts';
 import { isSubmittable, submit } from './submittable.ts';
 
-/** @param check throws when the transaction is not to be used any more */
+/** @param check throws when the transaction may not be used any more */
 export function contextDatabase(scope: Scope, check: () => void): ContextDatabase {
   return {
     query<Row>(sql: string, params: readonly unknown[] = []) {
       return scope.hold(async () => {
         const answer = (await ask([sql, [...params]])) as Answer<Row> | Answer<Row>[];
-        const result = Array.isArray(answer) ? answer.at(-1)! : answer; // of several statements, the last
+        const result = Array.isArray(answer) ? answer.at(-1)! : answer; // the result of the last statement
         const rowCount = result.rowCount ?? result.rows.length;
         return { rows: result.rows, rowCount } satisfies QueryResult<Row>;
       });
@@ -26,7 +27,7 @@ export function contextDatabase(scope: Scope, check: () => void): ContextDatabas
     client: { query: clientQuery } as PgLike,
   };
 
-  /** Query builders hand over more than a text: whatever it is goes through, once it is known not to end the transaction. */
+  /** Passes every form of query to pg unless it would end the transaction. */
   async function ask(given: readonly unknown[]): Promise<unknown> {
     check();
     const text = textOf(given[0]);
@@ -37,7 +38,7 @@ export function contextDatabase(scope: Scope, check: () => void): ContextDatabas
     return result;
   }
 
-  /** As pg's `client.query`: a promise, or a callback, or an object that is submitted. */
+  /** Like pg's `client.query`: it returns a promise, calls a callback, or submits an object. */
   function clientQuery(...given: readonly unknown[]): unknown {
     check();
     if (isSubmittable(given[0])) {
@@ -58,7 +59,7 @@ type Answer<Row> = { readonly rows: Row[]; readonly rowCount?: number | null };
 
 type Callback = (error: unknown, result?: unknown) => void;
 
-/** Knex, for one, gives a callback: as the last argument, or in the config. */
+/** Takes out the callback, which is an argument or in the config, as with Knex. */
 function withoutCallback(given: readonly unknown[]): { callback?: Callback; rest: readonly unknown[] } {
   const callback = given.find((one) => typeof one === 'function') as Callback | undefined;
   if (callback) return { callback, rest: given.filter((one) => one !== callback) };

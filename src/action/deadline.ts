@@ -1,4 +1,4 @@
-// The deadline of a handler: its signal aborts, and the engine stops waiting for it. A handler that never returns does not keep its slot.
+// The deadline of a handler. At the deadline its signal aborts and its slot is freed, even if it never returns.
 
 import type { Interrupt, Milliseconds } from '../ports.ts';
 import { after, type Timer } from '../timer.ts';
@@ -6,28 +6,28 @@ import { after, type Timer } from '../timer.ts';
 export type Deadline = {
   /** The handler's `ctx.signal`. */
   readonly signal: AbortSignal;
-  /** Gives what the work gives; rejects with the signal's reason when it aborts before. The work may go on; nobody waits for it. */
+  /** Resolves or rejects with the work; rejects with the signal's reason when it aborts first. The work itself is not stopped. */
   race<T>(work: PromiseLike<T>): Promise<T>;
-  /** The same without a promise of its own: one of the two is called at the end of the work, `failed` also at the deadline; the first call counts. */
+  /** Like `race`, without a promise. Calls `ended` or `failed` when the work ends, `failed` at the deadline; only the first call counts. */
   wait<T>(work: PromiseLike<T> | T, ended: (result: T) => void, failed: (reason: unknown) => void): void;
-  /** It ends after this time, counted from now. */
+  /** Sets the timeout, counted from now. */
   limit(timeout: Timeout): void;
-  /** Takes timer and listeners away: signals that live as long as the process must not keep what has ended. */
+  /** Removes the timer and the listeners: long-lived signals must not keep an ended deadline in memory. */
   stop(): void;
 };
 
 export type Timeout = { readonly ms: Milliseconds; readonly what: string };
 
-/** @param outer any of them ends it */
+/** @param outer signals; the first that aborts ends the deadline */
 export function createDeadline(outer: readonly (Interrupt | undefined)[]): Deadline {
   return new Waiting(outer);
 }
 
-/** A class, because an object with getters of its own costs V8 a shape of its own, for each message. It hears the signals itself. */
+/** A class, because V8 creates a new shape for each object with its own getters. It is itself the listener of the signals. */
 class Waiting implements Deadline {
   readonly #outer: readonly (Interrupt | undefined)[];
   #timer: Timer | undefined = undefined;
-  #own: AbortController | undefined = undefined; // most handlers never ask
+  #own: AbortController | undefined = undefined; // most handlers never use their signal
   #over: { readonly reason: unknown } | undefined = undefined;
   #cut: ((reason: unknown) => void) | undefined = undefined;
 
@@ -43,7 +43,7 @@ class Waiting implements Deadline {
     this.#end(this.#outer.find((signal) => signal?.aborted)?.reason);
   }
 
-  /** Not AbortSignal.timeout and .any: Node keeps those alive until they fire. */
+  /** Not AbortSignal.timeout or .any: Node keeps those in memory until they fire. */
   limit(timeout: Timeout): void {
     this.#timer = after(timeout.ms, () => this.#end(new TimedOut(timeout)));
   }
@@ -67,7 +67,7 @@ class Waiting implements Deadline {
   wait<T>(work: PromiseLike<T> | T, ended: (result: T) => void, failed: (reason: unknown) => void): void {
     this.#cut = failed;
     if (this.#over) failed(this.#over.reason);
-    // Handlers are other people's code: they may give a promise, what is only like one, a value, or nothing.
+    // A handler may return a promise, a thenable, a value or nothing.
     const promise = work instanceof Promise ? (work as Promise<T>) : Promise.resolve(work);
     promise.then(ended, failed);
   }

@@ -1,4 +1,4 @@
-// ctx.email.enqueue: one email or many, checked and rendered now.
+// ctx.email.enqueue checks and records one email or many.
 
 import type { Scope } from '../db/scope.ts';
 import type { ActionContext, EmailMessage } from '../define/context.ts';

@@ -1,4 +1,4 @@
-// Idempotency-Key: whose key it is, and what it was asked for.
+// The owner and the fingerprint of an HTTP Idempotency-Key.
 
 import { createHash } from 'node:crypto';
 import type { Action } from '../define/action.ts';
@@ -13,7 +13,7 @@ type Asked = {
 };
 
 /**
- * Callers that nobody can tell apart would read each other's answers.
+ * Refuses keys of indistinguishable callers, because such callers would get each other's answers.
  * @throws WaybillError `idempotency_key_anonymous`
  */
 export function checkKeyHolder(action: Action, { idempotencyKey, invoker, credential }: Asked): void {
@@ -25,7 +25,7 @@ export function checkKeyHolder(action: Action, { idempotencyKey, invoker, creden
   );
 }
 
-/** Keys belong to their caller: nobody reads another one's answer by guessing a key. */
+/** Each caller has its own keys, so a guessed key does not return another caller's answer. */
 export function onceOf(
   { name }: Action,
   given: unknown,
@@ -41,7 +41,7 @@ export function onceOf(
   };
 }
 
-/** Whom keys belong to. An id of the application's holds over all sessions of its user; else the credential stands for its holder. */
+/** The owner of keys. A user's id is the same in all sessions; without id and claims, the credential identifies the user. */
 function holderOf(invoker: Invoker, credential: string | undefined): string | undefined {
   if (invoker.type === 'system') return invoker.type;
   if (invoker.type === 'anonymous') return undefined;
@@ -50,7 +50,7 @@ function holderOf(invoker: Invoker, credential: string | undefined): string | un
   return credential === undefined ? undefined : `credential ${credential}`;
 }
 
-/** The same for the same JSON, whatever the order of its keys. */
+/** A hash of JSON that does not depend on the order of its keys. */
 function digest(value: unknown): string {
   const sorted = (_: string, inner: unknown): unknown =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)

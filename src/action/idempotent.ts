@@ -1,19 +1,19 @@
-// idempotent(ctx, key, fn): in a handler that may run again, something that is done once.
+// idempotent(ctx, key, fn) runs a function once for each key, although its handler may run again.
 
 import { onceKey, type ActionContext } from '../define/context.ts';
 import { WaybillError } from '../errors.ts';
 import { isDeliveryKey } from '../message/message.ts';
 
-/** What JSON carries, so that a kept answer is the same as a fresh one. */
+/** Values that JSON carries, so that a stored result equals a fresh one. */
 export type Json =
   string | number | boolean | null | undefined | readonly Json[] | { readonly [key: string]: Json };
 
 /**
- * Runs `fn` once for each key, and gives its answer; afterwards gives the kept answer without running it. What `fn` writes through
- * `ctx.db`, what it enqueues, and the key commit together with the handler's transaction. When `fn` throws, the key is free again.
- * What `fn` does outside of this database is not undone: give the provider an idempotency key of its own.
- * @param key 1 … 255 printable characters; each action, job and listener has its own keys. It holds for WAYBILL_KEY_RETENTION.
- * @throws WaybillError `idempotency_key_invalid`; what `fn` throws passes through
+ * Runs `fn` once for each key and returns its result. Later calls with the key return the stored result without running `fn`.
+ * The key, the writes of `fn` through `ctx.db` and its messages commit with the handler's transaction. When `fn` throws, the key is free again.
+ * Effects outside of this database are not undone: pass the provider its own idempotency key.
+ * @param key 1 … 255 printable characters. Each action, job and listener has its own keys. A key is kept for WAYBILL_KEY_RETENTION.
+ * @throws WaybillError `idempotency_key_invalid`; errors of `fn` pass through
  */
 export function idempotent<T extends Json | void>(
   ctx: Pick<ActionContext, typeof onceKey>,

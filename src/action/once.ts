@@ -1,4 +1,4 @@
-// What `idempotent` asks of a context: key, answer and effect in a nested scope of the handler's transaction.
+// The implementation of `idempotent`: key, result and effect share a savepoint of the handler's transaction.
 
 import type { Executor } from '../db/executor.ts';
 import type { Scope } from '../db/scope.ts';
@@ -6,7 +6,7 @@ import type { OutboxPort } from '../outbox/port.ts';
 
 type Within = { readonly scope: Scope; readonly outbox: OutboxPort; readonly caller: string };
 
-/** When `make` throws and the handler goes on, neither the key nor what `make` wrote stays. */
+/** When `make` throws, the key and the writes of `make` are undone, even if the handler goes on. */
 export function onceWithin(
   { scope, outbox, caller }: Within,
   key: string,
@@ -18,7 +18,7 @@ export function onceWithin(
   });
 }
 
-/** Statements of an outbox, each in its turn. */
+/** An executor that runs the outbox's statements in the order of the scope. */
 function inScope(scope: Scope): Executor {
   return { executeSql: (...statement) => scope.run((tx) => tx.executeSql(...statement)) };
 }

@@ -1,4 +1,4 @@
-// ctx.push: the name is there, and says what there is instead.
+// ctx.push is a placeholder: its error names ctx.email.enqueue instead.
 
 import type { ActionContext } from '../define/context.ts';
 import { WaybillError } from '../errors.ts';

@@ -1,4 +1,4 @@
-// An action is one transaction: begin, handler, commit, notify (invariant A). Repeated by itself only when it says that it may be.
+// Runs an action in one transaction: begin, handler, commit, notify (invariant A). Only a `safeToRetry` action is run again.
 
 import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
@@ -27,15 +27,15 @@ import { currentTraceparent, traceIdOf } from '../trace/trace.ts';
 export type ActionPorts = {
   readonly db: Pick<Database, 'transaction'>;
   readonly registry: Registry;
-  /** The action is without its application: the events and jobs that it enqueues are not looked up. */
+  /** Runs the action without its application: its events and jobs are not checked against the registry. */
   readonly alone?: boolean | undefined;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly emailFrom: string | null;
   readonly log: Log;
-  /** Called after a commit that recorded something. */
+  /** Called after a commit that recorded messages. */
   readonly notify: Notify;
   readonly random?: Random;
-  /** Aborts when actions that run must end: the process does. */
+  /** Aborts when the process ends, so that running actions end too. */
   readonly signal?: AbortSignal;
 };
 
@@ -44,31 +44,31 @@ export type Call = {
   readonly requestId: string;
   readonly signal?: AbortSignal | undefined;
   readonly traceparent?: string | undefined;
-  /** A repeat with the same key, caller and arguments gives the first result. Kept for a day. */
+  /** A repeat with the same key, caller and arguments returns the first result. Kept for a day. */
   readonly idempotencyKey?: string | undefined;
-  /** Of whoever calls, as a hash: whose keys these are, where the invoker has no id. */
+  /** A hash of the caller's credential, which owns the keys of an invoker without id. */
   readonly credential?: string | undefined;
 };
 
 export type Answer = {
   readonly result: unknown;
-  /** The result of an earlier call with the same idempotency key: nothing was done. */
+  /** True when this is the result of an earlier call with the same idempotency key. */
   readonly repeated: boolean;
 };
 
 export type ActionRunner = {
   /**
-   * Gives the result, encoded by the result schema if there is one.
-   * @throws WaybillError `unknown_action`, `unauthorized`, `forbidden`, `invalid_arguments`, and what the handler throws
+   * Returns the result, encoded by the action's result schema if it has one.
+   * @throws WaybillError `unknown_action`, `unauthorized`, `forbidden`, `invalid_arguments`; errors of the handler pass through
    */
   run(name: string, args: unknown, call: Call): Promise<unknown>;
-  /** The same, for callers who want to know more of it. @throws also WaybillError `idempotency_key_running`, `idempotency_key_reused` */
+  /** Like `run`, and says whether the result is repeated. @throws also WaybillError `idempotency_key_running`, `idempotency_key_reused` */
   call(name: string, args: unknown, call: Call): Promise<Answer>;
   /** @throws WaybillError `unknown_action`, `unauthorized`, `forbidden` */
   authorize(name: string, invoker: Invoker): Action;
 };
 
-/** Runs of a `safeToRetry` action at most. */
+/** The most runs of a `safeToRetry` action for one call. */
 const maxRuns = 3;
 
 export function createActionRunner(ports: ActionPorts): ActionRunner {
@@ -108,7 +108,7 @@ export function createActionRunner(ports: ActionPorts): ActionRunner {
   };
 }
 
-type Arguments = { readonly args: unknown; /** As they came. */ readonly given: unknown };
+type Arguments = { readonly args: unknown; /** Before parsing. */ readonly given: unknown };
 
 async function runOnce(
   action: Action,
@@ -143,7 +143,7 @@ async function runOnce(
     try {
       return await inScope(tx, scope);
     } finally {
-      await scope.close(); // a handler that is not waited for any more may have a statement on the way
+      await scope.close(); // after the deadline, the handler may still have a statement in flight
     }
   };
   try {
@@ -165,14 +165,13 @@ export type Performed = {
   /** The queues and priorities in which messages were recorded (src/outbox/notify.ts). */ readonly recorded: ReadonlySet<string>;
 };
 
-/** Runs the handler in a transaction that somebody else commits. Gives the encoded result, and where messages were recorded. */
+/** Runs the handler in a transaction that the caller commits. */
 export async function performAction(
   action: Action,
   args: unknown,
   call: Call & { readonly parentId?: string },
   on: Pick<ActionPorts, 'registry' | 'alone' | 'emailFrom' | 'log' | 'outboxOn'> & {
     readonly tx: Transaction;
-    /** The handler's, on that transaction. */
     readonly scope: Scope;
   },
 ): Promise<Performed> {
@@ -205,11 +204,11 @@ export async function performAction(
     scope.finish();
     return { result, recorded: state.recorded };
   } finally {
-    state.open = false; // before the commit: a statement that comes later belongs to nobody
+    state.open = false; // before the commit, so that later statements of the handler are refused
   }
 }
 
-/** Inside the transaction: a result that cannot be told undoes what it tells of. */
+/** Runs inside the transaction, so that an invalid result rolls the action back. */
 async function encodeResult(action: Action, result: unknown): Promise<unknown> {
   const encoded = action.result
     ? await z.safeEncodeAsync(action.result, result)
@@ -224,9 +223,9 @@ async function encodeResult(action: Action, result: unknown): Promise<unknown> {
   return encoded.data ?? null;
 }
 
-/** Serialisation failure, deadlock, lost connection: the same call may well succeed. */
+/** A serialisation failure, a deadlock or an unreachable database: the same call may succeed later. */
 function isPassing(error: unknown): boolean {
-  if (isActionError(error)) return false; // an answer, whatever led to it
+  if (isActionError(error)) return false; // an ActionError is the answer, whatever its cause
   return ['40001', '40P01'].includes(sqlState(error) ?? '') || isUnreachable(error);
 }
 

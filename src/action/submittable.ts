@@ -1,4 +1,5 @@
-// What pg's client submits as it is: a Query, a cursor, a stream. It holds the connection from its turn until the server is ready again.
+// Runs objects that pg's client submits itself: a Query, a cursor or a stream.
+// Each holds the connection until the server is ready for the next query.
 
 import type { Scope } from '../db/scope.ts';
 import { checkStatement, isEnd, textOf } from './control.ts';
@@ -16,7 +17,7 @@ export function isSubmittable(query: unknown): query is Submittable {
   return typeof (query as Partial<Submittable> | null | undefined)?.submit === 'function';
 }
 
-/** Gives the same object, as pg does. @throws WaybillError `transaction_statement` */
+/** Returns the same object, as pg does. @throws WaybillError `transaction_statement` */
 export function submit(scope: Scope, query: Submittable, rest: readonly unknown[]): Submittable {
   const text = textOf(query);
   checkStatement(text);
@@ -24,7 +25,7 @@ export function submit(scope: Scope, query: Submittable, rest: readonly unknown[
   const whole = scope.hold(() =>
     scope.run((tx) => {
       scope.abandoning(() => void (query.close ?? query.destroy)?.call(query));
-      // A lazy transaction may fail to begin; otherwise the answer is the query itself.
+      // Rejects only when a lazy transaction fails to begin; otherwise it resolves with the query itself.
       Promise.resolve(Reflect.apply(tx.client.query, tx.client, [query, ...rest])).catch(fail);
       return answered.finally(() => scope.abandoning(undefined));
     }),
@@ -36,17 +37,17 @@ export function submit(scope: Scope, query: Submittable, rest: readonly unknown[
   return query;
 }
 
-/** What a query does with its connection after an error, where there is none. */
+/** Stands in for the connection that a query uses after an error. */
 const noConnection = { sync: () => undefined, removeListener: () => undefined };
 
 type Watcher = {
   readonly end: () => void;
-  /** Resolves when nobody waits for the query any more: then its caller may hear of it. */
+  /** Resolves when the scope has finished with the query, before its caller is notified. */
   readonly ended: Promise<void>;
   readonly tag: (tag: string) => void;
 };
 
-/** The query goes on as it was; the watcher hears of its end, before its caller does, and of the tags of its statements. */
+/** Wraps the query's handlers, so that the watcher gets its end and its command tags before the caller. */
 function watch(query: Submittable, { end, ended, tag }: Watcher): void {
   const { handleReadyForQuery, handleError, handleCommandComplete } = query;
   query.handleReadyForQuery = (...given) => {

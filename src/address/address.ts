@@ -1,5 +1,5 @@
-// The address alone, `local@domain`: what may be one, and how it is stored. The time that this takes grows with the text and no faster.
-// Limits: RFC 5321 section 4.5.3.1 (local part 64, path 256 with its brackets), RFC 1035 section 2.3.4 (label 63).
+// The address alone, `local@domain`: which texts are valid, and the stored form. Reading takes time linear in the length of the text. Limits: RFC
+// 5321 section 4.5.3.1 (local part 64, path 256 with its brackets), RFC 1035 section 2.3.4 (label 63).
 
 import { domainToASCII } from 'node:url';
 import type { Problem } from './problem.ts';
@@ -12,7 +12,7 @@ const label = /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 
 export const invalidAddress = (message: string): Problem => ({ code: 'invalid_address', message });
 
-/** What is meant to be one and is several. */
+/** Several addresses where one belongs. */
 export const several: Problem = {
   code: 'one_address_per_string',
   message: 'one address in each text: use a list for several, such as ["a@shop.example", "b@shop.example"]',
@@ -48,7 +48,7 @@ export function readAddress(text: string): string | Problem {
   return address.length > maxAddress ? noAddress : address;
 }
 
-/** Other things that people and programs write where one address belongs, each with what to write instead. */
+/** Other forms that people and programs write for an address, each with what to write instead. */
 function strangeForm(text: string): Problem | undefined {
   if (text.startsWith('"')) return quotedLocalPart;
   if (/^mailto:/i.test(text)) return invalidAddress('is a link: write the address without mailto:');
@@ -73,9 +73,9 @@ function localProblem(local: string): Problem | undefined {
   return atoms.test(local) ? undefined : noAddress;
 }
 
-/** Undefined: it is no domain with at least two labels. */
+/** Undefined unless it is a domain with at least two labels. */
 function readDomain(text: string): string | undefined {
-  if (!/^[\p{L}\p{N}\p{M}.-]+$/u.test(text)) return undefined; // what domainToASCII would decode or drop
+  if (!/^[\p{L}\p{N}\p{M}.-]+$/u.test(text)) return undefined; // domainToASCII would decode or drop other characters
   const domain = domainToASCII(text).toLowerCase();
   const labels = domain.split('.');
   if (labels.length < 2 || !labels.every((one) => label.test(one)) || /^\d+$/.test(labels.at(-1)!))

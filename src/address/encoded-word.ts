@@ -1,8 +1,8 @@
-// Encoded words (RFC 2047): how a header writes what is not ASCII. Mail libraries write display names so, and reports bring them back.
+// Encoded words (RFC 2047): non-ASCII text in a mail header. Mail libraries write display names in this form, and reports return them.
 
 const word = /=\?([A-Za-z0-9_-]{1,40})\?([BbQq])\?([^?\s]{0,2000})\?=/g;
 
-/** The text with its encoded words decoded; blanks between two of them are part of neither. What cannot be decoded stays. */
+/** Decodes the encoded words of a text. Spaces between two of them are dropped. A word that cannot be decoded stays. */
 export function decodeWords(text: string): string {
   let [decoded, end, afterWord] = ['', 0, false];
   for (const match of text.matchAll(word)) {
@@ -30,6 +30,6 @@ function decodeWord(charset: string, encoding: string, content: string): string 
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes);
   } catch {
-    return undefined; // an unknown charset, or bytes that are none of it
+    return undefined; // an unknown charset, or bytes that are invalid in it
   }
 }

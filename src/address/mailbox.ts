@@ -1,18 +1,18 @@
-// The mailbox: a display name and an address, as people and configuration write it, as we write it, and as reports bring it back. There is
-// one reader and one writer, so that whatever is accepted anywhere can be sent, and whatever was sent is recognised.
-// Mail libraries parse address strings again and find groups, lists and comments in them (FACTS 16): only the parts go on from here.
+// The mailbox: a display name and an address. It comes from people, from configuration and from reports, and we write it too. There is one reader and
+// one writer, so every accepted address can be sent to, and every sent address is recognised. Mail libraries parse address strings again and find
+// groups, lists and comments in them, so only the separate parts are passed on.
 
 import { decodeWords } from './encoded-word.ts';
 import { group, invalidAddress, quotedLocalPart, readAddress, several } from './address.ts';
 import { textProblem, type Problem } from './problem.ts';
 
-/** `a@b.test`, `Ann <a@b.test>`, or the two apart. */
+/** `a@b.test`, `Ann <a@b.test>`, or the two as separate fields. */
 export type AddressInput = string | { readonly name?: string | undefined; readonly address: string };
 
 export type Address = { readonly name?: string; readonly address: string };
 
 const maxName = 256;
-/** A name of 256 characters as encoded words, and an address. */
+/** Room for a name of 256 characters as encoded words, and an address. */
 const maxText = 4_000;
 
 /**
@@ -35,13 +35,13 @@ export function parseAddress(input: unknown): Address | Problem {
   return tooLong(address) ?? oneLine(address) ?? withName(name, readAddress(address));
 }
 
-/** Whether a text is one bare address that mail can be sent to. For the schemas of applications. */
+/** Whether a text is one bare address that mail can be sent to. For schemas of applications. */
 export function isEmailAddress(text: string): boolean {
   const parsed = parseAddress(text);
   return typeof text === 'string' && 'address' in parsed && parsed.name === undefined;
 }
 
-/** The address in what a report says of a recipient. Its name may have lost the quotes that it was sent with; the address is what counts. */
+/** The address in a report's text about a recipient. The name may have lost its quotes; only the address matters. */
 export function reportedAddress(text: string): string | undefined {
   const parsed = readMailbox(text);
   if ('address' in parsed) return parsed.address;
@@ -50,7 +50,7 @@ export function reportedAddress(text: string): string | undefined {
   return typeof address === 'string' ? address : undefined;
 }
 
-/** RFC 5322, section 3.4: a name that is more than words stands in quotes, where nothing of it is syntax. */
+/** RFC 5322, section 3.4: a name with other characters than words is quoted, so nothing in it is syntax. */
 export function writeMailbox({ name, address }: Address): string {
   if (name === undefined) return address;
   const words = /^[\p{L}\p{M}\p{N} ]+$/u.test(name);
@@ -79,7 +79,7 @@ function readMailbox(input: string): Address | Problem {
   return typeof name === 'string' ? withName(name, address) : unquoted(phrase, address);
 }
 
-/** Where the `<` of the address is: the first outside of quotes. −1: there is none. */
+/** The position of the address's `<`, the first outside of quotes; −1 when there is none. */
 function angle(text: string): number | 'unclosed' {
   for (let i = 0; i < text.length; i++) {
     if (text[i] === '<') return i;
@@ -99,7 +99,7 @@ function closingQuote(text: string, open: number): number {
   return -1;
 }
 
-/** A name in quotes has its escapes taken away; other names stand as they are, with encoded words decoded. Undefined: it needs quotes. */
+/** Removes the escapes of a quoted name. Other names stay unchanged, with encoded words decoded. Undefined when the name needs quotes. */
 function nameIn(phrase: string): string | undefined {
   if (phrase.startsWith('"') && closingQuote(phrase, 0) === phrase.length - 1)
     return phrase.slice(1, -1).replaceAll(/\\(.)/gu, '$1');
@@ -127,7 +127,7 @@ function tooLong(text: string): Problem | undefined {
   );
 }
 
-/** A text without `<`: an address, or a sign of what is missing. */
+/** A text without `<`: an address, or a hint at what is missing. */
 function alone(text: string): Address | Problem {
   const address = readAddress(text);
   return typeof address === 'string' ? { address } : address;
@@ -139,14 +139,14 @@ function quotedWithoutAngle(text: string): Problem {
   return invalidAddress('the address after a name stands in < >: "Doe, Ann" <ann@shop.example>');
 }
 
-/** Something after the `>`: more addresses, the end of a group, or what does not belong there. */
+/** A text after the `>`: more addresses, the end of a group, or something invalid. */
 function afterwards(phrase: string, rest: string): Problem {
   if (phrase.includes(':') && rest.endsWith(';')) return group;
   if (/^[,;]/.test(rest)) return several;
   return invalidAddress('nothing may follow the > of the address');
 }
 
-/** The name would be read as a list, a group or an address: as such, or as a name in quotes, it must be written. */
+/** The name would be read as a list, a group or an address. It must be written as one, or in quotes. */
 function unquoted(phrase: string, address: string): Problem {
   if (/[,;]/.test(phrase) && phrase.includes('@')) return several;
   const written = writeMailbox({ name: phrase.replaceAll('"', ''), address });

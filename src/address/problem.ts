@@ -1,8 +1,8 @@
-// The problem: what is wrong with one piece of an email, as a value. Whoever reports it makes an error of it.
+// The problem: what is wrong with one piece of an email, as a value. The caller makes an error of it.
 
 export type Problem = { readonly code: string; readonly message: string };
 
-/** What neither JSON in Postgres nor, with `oneLine`, a header field can hold. A line break in a header begins another header. */
+/** Characters that JSON in Postgres or, with `oneLine`, a header field cannot hold. A line break in a header begins another header. */
 export function textProblem(text: string, { oneLine }: { readonly oneLine: boolean }): Problem | undefined {
   if (text.includes('\0')) return { code: 'null_character', message: 'holds U+0000, which cannot be stored' };
   if (!text.isWellFormed())

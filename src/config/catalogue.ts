@@ -1,12 +1,12 @@
-// Every variable of the configuration, as people are told of it. The reader (config.ts) knows the rules; a test holds the two, and
-// docs/configuration.md, against one another.
+// The catalogue of all configuration variables, with the texts for people. config.ts has the rules for reading them. A test compares both with
+// docs/configuration.md.
 
 import { hideSecrets } from '../redaction/redact.ts';
 import { secretParameter } from '../redaction/secrets.ts';
 
 export type Variable = {
   readonly name: string;
-  /** As a person would write it; null: there is none. */
+  /** As a person would write it; null when there is none. */
   readonly default: string | null;
   readonly meaning: string;
   /** Never shown: a key, or a URL with a password in it. */
@@ -182,7 +182,7 @@ export const variables: readonly Variable[] = [
   { name: 'NODE_ENV', default: 'development', meaning: 'production, development or test' },
 ];
 
-/** What may be shown of a value: nothing of a key; a URL without its password, and without the parameters that are secret. */
+/** The part of a value that may be shown: nothing of a key, and a URL without its password and secret parameters. */
 export function shown({ secret }: Variable, value: string): string {
   if (secret === 'key') return '(set)';
   if (!value.includes('://') && secret === undefined) return value;

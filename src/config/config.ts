@@ -1,4 +1,4 @@
-// The environment → Config, once, with every problem at once. It takes the environment as a value and touches nothing.
+// Reads the environment into a Config, once, and reports every problem at once. The environment is passed as a value and not changed.
 
 import { clearTextProblem, readPostgresUrl, type PostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
@@ -7,7 +7,7 @@ import { reader, type Problem } from './variables.ts';
 
 export const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
 export const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
-/** What people write, and what NODE_ENV is then not. */
+/** Values that people write by mistake for NODE_ENV. */
 const shortForms = Object.fromEntries(
   [
     ['prod', 'production'],
@@ -26,34 +26,34 @@ export type Config = {
   readonly app: string;
   readonly port: number;
   readonly metricsPort: number | null;
-  /** What web listens on; null: all addresses. */
+  /** The address on which web listens; null: all addresses. */
   readonly host: string | null;
-  /** Names under which pages that ask for no key are shown, beside localhost. */
+  /** Host names, beside localhost, under which pages without a key are shown. */
   readonly knownHosts: readonly string[];
   readonly apiKey: string | null;
   readonly adminKey: string | null;
   readonly metricsKey: string | null;
   readonly cronSecret: string | null;
-  /** Null: not set; the application's own, or `log`. */
+  /** Null when not set: then the application's own, or `log`. */
   readonly emailProvider: (typeof emailProviders)[number] | null;
   readonly emailFrom: string | null;
   readonly smtpUrl: string | null;
-  /** Of one process. */
+  /** Per process. */
   readonly smtpConnections: number;
-  /** By which it greets the mail server; null: not set. */
+  /** For greeting the mail server; null: not set. */
   readonly smtpName: string | null;
   readonly resendApiKey: string | null;
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   readonly resendBaseUrl: string;
   readonly resendWebhookSecret: string | null;
-  /** Whom notices for operators go to; null: nobody. */
+  /** The receiver of notices for operators; null: none. */
   readonly notice: { readonly url: string; readonly secret: string } | null;
   /** Messages per second over the whole fleet. */
   readonly emailRate: number | null;
-  /** Whom mail may go to outside production; null: everybody. */
+  /** The only recipients of mail outside production; null: all. */
   readonly emailAllow: readonly string[] | null;
   readonly concurrency: number;
-  /** Connections to the database that one process opens at most; null: by its role and by what the server has. */
+  /** Maximum number of connections that one process opens to the database; null: by its role and the server's limit. */
   readonly poolMax: number | null;
   readonly queues: readonly string[] | null;
   readonly leaseMs: Milliseconds;
@@ -64,7 +64,7 @@ export type Config = {
   readonly keyRetentionMs: Milliseconds;
   readonly cronRetentionMs: Milliseconds;
   readonly shutdownGraceMs: Milliseconds;
-  /** A process that stands still for so long ends itself. */
+  /** A process that is stalled for this long ends itself. */
   readonly stallLimitMs: Milliseconds;
   readonly logLevel: string;
   readonly production: boolean;
@@ -81,8 +81,8 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the variables of the documentation's table; an empty one counts as not set.
- * @throws ConfigError with all that is wrong
+ * Reads the variables of the documentation's table. An empty one counts as not set.
+ * @throws ConfigError with all problems
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const problems: Problem[] = [];
@@ -167,7 +167,7 @@ function knownHosts(read: ReturnType<typeof reader>): readonly string[] {
   return (listed ?? []).map((name) => name.toLowerCase());
 }
 
-/** The variables that lead to databases, each with its URL. One that is wrong, or is not set, is not there. */
+/** The variables with database URLs. A wrong or missing one is left out. */
 function databaseUrls(config: Config): { readonly variable: string; readonly url: PostgresUrl }[] {
   const all = [
     ['DATABASE_URL', config.databaseUrl],
@@ -188,14 +188,14 @@ function clearTextProblems(config: Config): Problem[] {
   });
 }
 
-/** Both or neither: an address without a secret would be told what nobody can believe. */
+/** Both or neither: a receiver could not verify notices without a secret. */
 function noticeOf(read: ReturnType<typeof reader>, secretBytes: number): Config['notice'] {
   const url = read.webUrl('WAYBILL_NOTICE_URL');
   const secret = read.signingSecret('WAYBILL_NOTICE_SECRET', secretBytes);
   return url !== undefined && secret !== null ? { url, secret } : null;
 }
 
-/** What is right alone and wrong together. A variable that is wrong by itself is not reported twice. */
+/** Problems of variables that are valid only alone. A variable that is wrong itself is not reported twice. */
 const noticePair = ['WAYBILL_NOTICE_URL', 'WAYBILL_NOTICE_SECRET'];
 
 function contradictions(

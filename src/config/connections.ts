@@ -1,19 +1,19 @@
-// How many connections to the application's database a process opens at most, and for what. All processes share one server: by default each
-// takes little where the server has little, so that the Procfile's five fit into max_connections = 25; WAYBILL_POOL_MAX says otherwise.
+// The maximum number of connections that a process opens to the application's database, by purpose. All processes share one server. By default each
+// takes few where the server allows few, so the Procfile's five fit into max_connections = 25. WAYBILL_POOL_MAX overrides it.
 
 import type { Executor } from '../db/executor.ts';
 
-/** Connections at most. */
+/** Maximum numbers of connections. */
 export type Sizes = {
-  /** Claims in transactions, leases, loops. A transaction may need a second one beside it, so there are two at the least. */
+  /** Claims in transactions, leases, loops. A transaction may need a second connection beside it, so there are at least two. */
   readonly own: number;
   /** Claims of one statement, and settlements: sessions that keep plans. */
   readonly planned: number;
   /** Transactions of web's actions. */
   readonly actions: number;
-  /** Transactions of handlers; of web, in its drain route. */
+  /** Transactions of handlers; in web, of its drain route. */
   readonly handlers: number;
-  /** LISTEN; they are no pool. */
+  /** LISTEN, outside of the pools. */
   readonly listening: number;
 };
 
@@ -21,16 +21,16 @@ export type SizesAsked = {
   /** WAYBILL_POOL_MAX */
   readonly poolMax: number | null;
   readonly concurrency: number;
-  /** What the server has for this role and database; null: not known. */
+  /** Connections that the server allows this role and database; null: not known. */
   readonly allowed: number | null;
 };
 
 type RoleName = 'web' | 'relay' | 'email' | 'jobs' | 'scheduler';
 
-/** From here on a server has enough for a fleet of some size. */
+/** From this limit on, a server has enough for a larger fleet. */
 const roomy = 60;
 
-/** Together 22: max_connections = 25 keeps three for superusers. */
+/** 22 together: max_connections = 25 keeps three for superusers. */
 const few: Readonly<Record<RoleName, Sizes>> = {
   web: { own: 2, planned: 0, actions: 2, handlers: 1, listening: 0 },
   relay: { own: 3, planned: 0, actions: 0, handlers: 0, listening: 1 },
@@ -39,7 +39,7 @@ const few: Readonly<Record<RoleName, Sizes>> = {
   scheduler: { own: 2, planned: 0, actions: 0, handlers: 0, listening: 1 },
 };
 
-/** @param role of a process: a role, `all`, or some with `+` between them */
+/** @param role of a process: a role, `all`, or several joined with `+` */
 export function sizesOf(role: string, { poolMax, concurrency, allowed }: SizesAsked): Sizes {
   const names = role === 'all' ? (Object.keys(few) as RoleName[]) : (role.split('+') as RoleName[]);
   const least = names.map((name) => few[name] ?? few.jobs).reduce(both);
@@ -66,7 +66,7 @@ const both = (a: Sizes, b: Sizes): Sizes => ({
 export const totalOf = ({ own, planned, actions, handlers, listening }: Sizes): number =>
   own + planned + actions + handlers + listening;
 
-/** What is more than the least goes to the application's transactions, then to claims and settlements, then to the rest. Never less than the least. */
+/** Connections beyond the minimum go to the application's transactions, then to claims and settlements, then to the rest. Never below the minimum. */
 function spread(least: Sizes, poolMax: number, concurrency: number): Sizes {
   let { own, planned, actions, handlers } = least;
   for (let left = poolMax - totalOf(least); left > 0; left--) {
@@ -78,7 +78,7 @@ function spread(least: Sizes, poolMax: number, concurrency: number): Sizes {
   return { own, planned, actions, handlers, listening: least.listening };
 }
 
-/** The least of the server's limit, the role's and the database's, without what is kept for superusers. */
+/** The lowest of the limits of the server, the role and the database, without connections reserved for superusers. */
 export const allowanceSql = `
   select least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                - coalesce(current_setting('reserved_connections', true)::int, 0),

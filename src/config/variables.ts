@@ -1,5 +1,4 @@
-// Single variables of the environment → values. Each reader reports what is wrong and gives something to go on with,
-// so that all problems come to light at once.
+// Readers of single environment variables. Each reports its problem and returns a usable value, so that all problems are found at once.
 
 import { isIP } from 'node:net';
 import { parseAddress } from '../address/mailbox.ts';
@@ -26,7 +25,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return value === undefined || value === '' ? undefined : value;
   }
 
-  /** Quotes and line ends come from a file that was read by something else than a shell. */
+  /** Quotes and line ends come from a file that was not read by a shell. */
   function text(name: string): string | undefined {
     const value = raw(name);
     if (value === undefined) return undefined;
@@ -78,7 +77,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return fallback;
   }
 
-  /** A bearer key of printable characters without spaces; in production long enough not to be guessed. It is never repeated in a message. */
+  /** A bearer key of printable characters without spaces; in production too long to guess. Messages never repeat it. */
   function key(name: string, least: number): string | null {
     const value = text(name);
     if (value === undefined) return null;
@@ -87,7 +86,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return value;
   }
 
-  /** `a@b.test` or `Ann <a@b.test>`: the same reader checks the sender of each email. */
+  /** `a@b.test` or `Ann <a@b.test>`. The same reader checks the sender of each email. */
   function sender(name: string): string | null {
     const value = text(name);
     if (value === undefined) return null;
@@ -100,7 +99,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return value;
   }
 
-  /** A number above 0, with a fraction or without. */
+  /** A number above 0, with or without a fraction. */
   function rate(name: string): number | null {
     const value = text(name);
     if (value === undefined) return null;
@@ -117,7 +116,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return [...new Set(items)];
   }
 
-  /** Also the file that it names is looked at: one that is missing would be found out by the first email. */
+  /** Also reads the file that the URL names; otherwise only the first email would find that it is missing. */
   function smtpUrl(name: string): string | undefined {
     const value = text(name);
     if (value === undefined) return undefined;
@@ -141,7 +140,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return null;
   }
 
-  /** The address of an HTTP API; in clear on this machine alone. */
+  /** The URL of an HTTP API. Plain http is allowed only on this machine. */
   function webUrl(name: string): string | undefined {
     const value = text(name);
     if (value === undefined) return undefined;
@@ -157,7 +156,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return undefined;
   }
 
-  /** As Standard Webhooks writes it. It is never repeated in a message. */
+  /** In the format of Standard Webhooks. Messages never repeat it. */
   function signingSecret(name: string, least: number): string | null {
     const value = text(name);
     if (value === undefined) return null;
@@ -176,7 +175,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return null;
   }
 
-  /** Node takes UTC for a zone that it does not know, and says nothing. */
+  /** Node silently uses UTC for an unknown zone. */
   function timeZone(name: string): void {
     const value = text(name);
     if (value === undefined || /^:?\//.test(value)) return; // a file, as the C library reads it
@@ -224,7 +223,7 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     },
     smtpUrl,
     smtpName,
-    /** Variables with this prefix that nobody asked for. */
+    /** Variables with this prefix that no reader was called for. */
     unknown(prefix: string, each: (name: string, known: string[]) => void): void {
       for (const name of Object.keys(env))
         if (name.startsWith(prefix) && !asked.has(name)) each(name, [...asked]);

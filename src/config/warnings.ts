@@ -1,5 +1,5 @@
-// What a configuration allows and should not have: no reason not to start, and said wherever the configuration is looked at, when a process
-// starts too.
+// Warnings about a configuration: allowed but not recommended settings. They do not prevent a start, and are shown wherever the configuration is
+// checked, and when a process starts.
 
 import { readPostgresUrl } from '../db/url.ts';
 import type { Config } from './config.ts';

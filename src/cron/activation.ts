@@ -1,5 +1,5 @@
-// Which manifest is scheduled: of those that a living process has loaded, the one that was staged last. So nothing is dispatched for code
-// that does not run, a deployment takes over when its first process is there, and a rollback gives back.
+// Decides which manifest is scheduled: of those that a living process has loaded, the one staged last. So nothing is dispatched for code that does
+// not run. A deployment takes over with its first process, and a rollback works the same way.
 
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
@@ -10,13 +10,13 @@ import type { Manifest, ManifestStatus } from './manifest.ts';
 import { nextTick } from './ticks.ts';
 import type { Zones } from './zones.ts';
 
-/** To the schedulers: other jobs are scheduled now. */
+/** Notifies the schedulers that other jobs are scheduled now. */
 export const cronChannel = 'waybill_cron';
 
-/** A process that was not seen for so long has gone; its manifest is given up when another one runs. */
+/** A process not seen for this long is gone. Its manifest is given up when another one runs. */
 export const absentMs: Milliseconds = 30_000;
 
-/** Process, manifest, whether it delivers. Gives the manifests that run, the one that is to be active first. */
+/** Values: process, manifest, whether it delivers, ms after which a process is absent. Returns the manifests that run, the one to be active first. */
 export const reportSql = `
   with seen as (
     insert into waybill.cron_loaded as l (process, manifest, delivers) values ($1, $2, $3)
@@ -30,13 +30,13 @@ export const reportSql = `
 export type Report = {
   /** Whether `release` has staged this process's manifest. */
   readonly staged: boolean;
-  /** Whether it is to be active and is not yet. */
+  /** Whether it should be active and is not yet. */
   readonly elected: boolean;
 };
 
 type Seen = { readonly hash: string; readonly status: ManifestStatus };
 
-/** Says that a process has loaded a manifest. To be repeated well within `absentMs`. */
+/** Reports that a process has loaded a manifest. Must be repeated well within `absentMs`. */
 export async function report(
   db: Executor,
   manifest: Manifest,
@@ -51,7 +51,7 @@ export async function report(
   };
 }
 
-/** One row when the manifest is to be active and is not yet. */
+/** One row if the manifest should be active and is not yet. */
 const electedSql = `
   select coalesce($3::timestamptz, now()) as now from waybill.cron_manifests
    where hash = $1 and status <> 'active' and staged_at = (
@@ -64,8 +64,8 @@ const activateSql = `
    where hash = $1`;
 
 /**
- * Names, definitions, next ticks, manifest, now. A job whose schedule stayed keeps its cursor, and with it what it missed during the
- * deployment; one that is new, or has another schedule, or was away, starts with its next tick.
+ * Values: names, definitions, next ticks, manifest, now. A job whose schedule is unchanged keeps its cursor, and so the ticks that it missed during
+ * the deployment. A job that is new, was away or has another schedule starts with its next tick.
  */
 export const scheduleJobsSql = `
   with n as (select * from unnest($1::text[], $2::jsonb[], $3::timestamptz[]) as n(name, definition, next_at)),
@@ -84,9 +84,9 @@ function sameSchedule(): string {
 }
 
 /**
- * Makes the manifest the active one, if it still is to be; its jobs are what is scheduled from then on. False when another was quicker,
- * or is to be active by now.
- * @param at the time that counts as now; the database's when it is not given (invariant H)
+ * Makes the manifest the active one, if it should be; its jobs are scheduled from then on. False if another process was quicker, or another
+ * manifest should be active.
+ * @param at the time that counts as now; default: the database's (invariant H)
  */
 export async function activate(
   db: Database,
@@ -114,7 +114,7 @@ async function scheduleJobs(
 ): Promise<void> {
   const next = jobs.map(({ name, schedule, timeZone }) => {
     const read = readSchedule(schedule);
-    if ('problem' in read) throw new Error(`cron job ${name}: ${read.problem}`); // defineCron has checked it
+    if ('problem' in read) throw new Error(`cron job ${name}: ${read.problem}`); // defineCron has checked the schedule
     return new Date(nextTick({ schedule: read.schedule, zone: zones(timeZone) }, now.getTime()));
   });
   const names = jobs.map((job) => job.name);

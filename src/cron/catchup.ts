@@ -1,5 +1,5 @@
-// Catch-up: what came due since a job was last looked at → what runs, and how many ticks do not (DESIGN, promise 8: each due tick is
-// in exactly one of the two). The same plan is what the scheduler does and what the preview shows.
+// Catch-up: which of a job's due ticks run, and how many are skipped. Each due tick is one or the other (DESIGN, promise 8). The scheduler and the
+// preview use the same plan.
 
 import type { CronJob } from '../define/cron-job.ts';
 import { countTicks, newestTicks, nextTick, type Timetable } from './ticks.ts';
@@ -11,7 +11,7 @@ export type CatchUpWindow = { readonly from: Instant; readonly to: Instant };
 
 export type PlannedTick = {
   readonly scheduledAt: Instant;
-  /** Ticks before it that do not run; counted with the first that does. */
+  /** Ticks before it that are skipped; counted with the first one that runs. */
   readonly skippedTicks: number;
   readonly catchUpWindow: CatchUpWindow | null;
 };
@@ -19,16 +19,14 @@ export type PlannedTick = {
 export type Plan = {
   /** How many ticks came due. */
   readonly due: number;
-  /** In order. */
+  /** In order of time. */
   readonly runs: readonly PlannedTick[];
-  /** All of them were too old: the newest stands for the others. */
+  /** Set if all ticks were too old: the newest stands for the others. */
   readonly tooOld: PlannedTick | null;
   readonly next: Instant;
 };
 
-/**
- * @param cursor ticks up to here were dealt with. It may lie ahead of `now`, when the clock was put back: then nothing is due.
- */
+/** @param cursor ticks up to here were handled. If the clock was put back, it may be later than `now`: then nothing is due. */
 export function planTicks(timetable: Timetable, policy: Policy, cursor: Instant, now: Instant): Plan {
   const span = { after: cursor, upTo: now };
   const next = nextTick(timetable, Math.max(cursor, now));

@@ -1,4 +1,4 @@
-// What people are shown of runs: a list with filters and a cursor, newest first.
+// The list of runs for people: with filters and a cursor, newest first.
 
 import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
@@ -9,7 +9,7 @@ import { WaybillError } from '../errors.ts';
 import { defaultPageSize, parseFilter } from '../operate/filter.ts';
 import { runStatuses, type RunStatus } from './runs.ts';
 
-/** A run as the admin API and the command line show it. */
+/** A run in the admin API and the command line. */
 export type RunView = {
   readonly id: string;
   readonly name: string;
@@ -46,7 +46,7 @@ export const runColumns = `id, name, action, ${Object.entries(times)
   source, status, reason, skipped_ticks as "skippedTicks", manifest as "manifestVersion", message_id as "messageId", result,
   left(error, 10000) as error`;
 
-/** Times are texts in it. */
+/** A row of `runColumns`; its times are texts. */
 export type RunRow = Omit<RunView, 'catchUpWindow' | keyof typeof times> & {
   readonly [K in 'scheduledAt' | 'dispatchedAt']: string;
 } & { readonly [K in 'finishedAt' | 'from' | 'to']: string | null };
@@ -67,7 +67,7 @@ export type RunFilter = {
 type Texts = string | readonly string[] | undefined;
 
 /**
- * A filter as people write it, in a query or on a command line.
+ * Reads a filter from a query or a command line.
  * @throws WaybillError `invalid_status`, `invalid_limit`, `invalid_filter`
  */
 export function parseRunFilter({
@@ -91,7 +91,7 @@ function statusOf(text: string): RunStatus {
 }
 
 /**
- * Walks the primary key downwards, or a job's own index.
+ * Walks the primary key from its end, or a job's own index.
  * @throws WaybillError `invalid_cursor`
  */
 export async function listRuns(db: Executor, filter: RunFilter = {}): Promise<RunPage> {
@@ -103,7 +103,7 @@ export async function listRuns(db: Executor, filter: RunFilter = {}): Promise<Ru
   if (status !== undefined) conditions.push(`status = any($${values.push(status)}::text[])`);
   if (cursor !== undefined) conditions.push(`id < $${values.push(placeOfCursor(cursor, listed))}::uuid`);
   const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
-  // One more than asked for tells whether there is a next page.
+  // One row more than asked for shows whether there is a next page.
   const sql = `select ${runColumns} from waybill.cron_runs ${where} order by id desc limit $${values.push(limit + 1)}`;
   const { rows } = await db.executeSql<RunRow>(sql, values);
   const runs = rows.slice(0, limit).map(runView);

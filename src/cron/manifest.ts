@@ -1,5 +1,5 @@
-// The manifest: an application's cron jobs and the hash of their content. `release` stages it, whatever is deployed; from then on it waits
-// for a process that has loaded the same one (activation.ts).
+// The manifest: an application's cron jobs and the hash of their content. `release` stages it, whatever is deployed. Then it waits for a process
+// that has loaded the same one (activation.ts).
 
 import { createHash } from 'node:crypto';
 import type { Executor } from '../db/executor.ts';
@@ -8,7 +8,7 @@ import type { App } from '../define/app.ts';
 import type { CronJob } from '../define/cron-job.ts';
 
 export type Manifest = {
-  /** Two manifests have the same if and only if their jobs do the same. */
+  /** Two manifests have the same hash if and only if their jobs do the same. */
   readonly hash: string;
   /** By name. */
   readonly jobs: readonly CronJob[];
@@ -20,7 +20,7 @@ export function manifestOf({ cron }: Pick<App, 'cron'>): Manifest {
   return { hash, jobs };
 }
 
-/** JSON with the keys of every object in order. */
+/** JSON with sorted keys. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -28,7 +28,7 @@ function canonical(value: unknown): string {
   return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`).join(',')}}`;
 }
 
-/** Staged again, an older manifest is the newest: so a rollback brings it back. */
+/** Staging an older manifest again makes it the newest, so a rollback brings it back. */
 export const stageSql = `
   insert into waybill.cron_manifests as m (hash, jobs) values ($1, $2)
   on conflict (hash) do update set staged_at = now(), status = case when m.status = 'active' then 'active' else 'staged' end

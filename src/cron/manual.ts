@@ -1,4 +1,4 @@
-// A run by hand: the same way as a tick, because a person asked; as often as one asks.
+// A run by hand. It takes the same way as a tick, and may be repeated as often as a person asks.
 
 import type { Database } from '../db/pool.ts';
 import { WaybillError } from '../errors.ts';
@@ -9,7 +9,7 @@ import { prepareRun, recordRuns } from './runs.ts';
 import type { Instant } from './zones.ts';
 
 /**
- * @param scheduledAt the tick that it is to stand for; now when it is null
+ * @param scheduledAt the tick that it stands for; null: now
  * @throws WaybillError `unknown_cron_job`
  */
 export async function runByHand(db: Database, name: string, scheduledAt: Instant | null): Promise<RunView> {
@@ -38,7 +38,7 @@ const isTick = (instant: number): boolean =>
   Number.isInteger(instant) && instant >= earliest && instant <= latest;
 
 /**
- * A tick's time as people write it: milliseconds since 1970, in digits or as a number, or ISO 8601.
+ * Reads the time of a tick: milliseconds since 1970, in digits or as a number, or ISO 8601.
  * @throws WaybillError `invalid_time`
  */
 export function readScheduledAt(given: number | string): Instant {
@@ -57,6 +57,6 @@ function isoInstant(text: string): number {
   try {
     return time('scheduledAt', text)?.getTime() ?? Number.NaN;
   } catch {
-    return Number.NaN; // what is said of it is said above, with the milliseconds
+    return Number.NaN; // the caller's error also names the milliseconds
   }
 }

@@ -1,4 +1,4 @@
-// What people are shown of jobs: what is scheduled now, when it runs next, and how its last run went.
+// The overview of cron jobs for people: what is scheduled now, when it runs next, and how its last run went.
 
 import type { Executor } from '../db/executor.ts';
 import type { CronJob } from '../define/cron-job.ts';
@@ -14,9 +14,9 @@ import type { Zones } from './zones.ts';
 
 export type JobView = Omit<CronJob, 'args'> & {
   readonly words: string;
-  /** How long its next tick has been due and not dispatched; null: it is not. By the database's clock. */
+  /** How long its next tick has been due and not dispatched, by the database's clock; null: it is not due. */
   readonly overdueSeconds: number | null;
-  /** The next five, from now on. */
+  /** The next five ticks. */
   readonly nextTicks: readonly Date[];
   readonly lastRun: RunView | null;
 };
@@ -36,7 +36,7 @@ export type ScheduledJob = {
 const jobColumns = `name, manifest, definition, cursor_at as "cursorAt", now() as now,
   case when next_at < now() then extract(epoch from now() - next_at)::float8 end as "overdueSeconds"`;
 const shownTicks = 5;
-/** Jobs between two looks at what else the process has to do. */
+/** Jobs that are computed before the event loop gets a turn. */
 const slice = 200;
 
 export async function readCron(db: Executor, zones: Zones): Promise<CronView> {
@@ -65,11 +65,11 @@ function viewOf(scheduled: ScheduledJob, lastRun: RunView | null, zones: Zones):
     const ticks = nextTicks(timetable, now.getTime(), shownTicks).map((tick) => new Date(tick));
     return { ...job, words: wordsOf(timetable.schedule, job.timeZone), nextTicks: ticks };
   } catch (error) {
-    return { ...job, words: (error as Error).message, nextTicks: [] }; // a row that was edited must not hide the others
+    return { ...job, words: (error as Error).message, nextTicks: [] }; // an edited row must not hide the others
   }
 }
 
-/** @throws Error when the row was edited into something that is no schedule */
+/** @throws Error when the row was edited and holds no valid schedule */
 export function timetableOf({ name, schedule, timeZone }: CronJob, zones: Zones): Timetable {
   const read = readSchedule(schedule);
   if ('problem' in read) throw new Error(`cron job ${name}: ${read.problem}`);

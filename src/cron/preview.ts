@@ -1,4 +1,4 @@
-// What a catch-up would do, before it happens: the scheduler's own plan, shown instead of carried out.
+// Previews a catch-up: the scheduler's own plan, shown and not carried out.
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
@@ -12,16 +12,16 @@ export type Preview = {
   readonly schedule: string;
   readonly timeZone: string;
   readonly missedTickPolicy: string;
-  /** After this moment … */
+  /** Exclusive. */
   readonly from: Date;
-  /** … and up to this one. */
+  /** Inclusive. */
   readonly to: Date;
-  /** How many ticks come due in between: those that run and those that are skipped. */
+  /** How many ticks are due in between, run or skipped. */
   readonly due: number;
   readonly runs: readonly { readonly scheduledAt: Date; readonly skippedTicks: number }[];
   readonly catchUpWindow: { readonly from: Date; readonly to: Date } | null;
   readonly skipped: number;
-  /** The newest of the skipped ones. */
+  /** The newest skipped ticks. */
   readonly skippedTicks: readonly Date[];
   readonly nextTick: Date;
 };
@@ -29,7 +29,7 @@ export type Preview = {
 const shownSkips = 100;
 
 /**
- * @param span its parts default to the last tick that was dealt with, and to now
+ * @param span default: from the last tick that was handled, to now
  * @throws WaybillError `unknown_cron_job`, `empty_range`
  */
 export async function previewCron(
@@ -40,7 +40,7 @@ export async function previewCron(
 ): Promise<Preview> {
   const { definition, cursorAt, now } = await findJob(db, name);
   const { from = cursorAt } = span;
-  const { to = from > now && span.from === undefined ? from : now } = span; // a clock that was put back: nothing is due
+  const { to = from > now && span.from === undefined ? from : now } = span; // the clock was put back: nothing is due
   if (from > to)
     throw new WaybillError('empty_range', 'from must not be after to: nothing lies between them');
   const timetable = timetableOf(definition, zones);

@@ -1,5 +1,5 @@
-// Runs: what became of each tick. A row is written with its message, ends with it, and stands for exactly one tick (invariant G: the index
-// on name and time).
+// Runs: what became of each tick. A row is written with its message and ends with it. It stands for exactly one tick (invariant G: the index on
+// name and time).
 
 import type { Executor } from '../db/executor.ts';
 import { qualified } from '../db/qualified.ts';
@@ -23,11 +23,11 @@ export type NewRun = {
   readonly scheduledAt: Instant;
   readonly skippedTicks: number;
   readonly catchUpWindow: CatchUpWindow | null;
-  /** It does not run, and this is why. Null: it is dispatched. */
+  /** Why it does not run; null: it is dispatched. */
   readonly skipped: 'overlap' | 'too_old' | null;
 };
 
-/** Ticks that have a row already are passed over, and their messages with them. The last values are the rows of the messages. */
+/** Skips ticks that already have a row, and their messages. The last values are the rows of the messages. */
 export const recordRunsSql = `
   with t as (
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::int[], $8::timestamptz[],
@@ -45,14 +45,14 @@ export const recordRunsSql = `
   messages as (${insertRows(`${newRows(13)} join recorded r on r.message_id = n.id`)})
   select id from recorded`;
 
-/** A run with its id and, unless it is skipped, the message that carries it out. */
+/** A run with its id and its message; without a message if it is skipped. */
 export type PreparedRun = NewRun & {
   readonly id: string;
   readonly message: (CheckedMessage & { readonly id: string }) | null;
 };
 
 /**
- * The payload of the message is the action's arguments and nothing else: what the tick is, its run says.
+ * The payload of the message holds only the action's arguments; the run holds the facts of the tick.
  * @throws WaybillError when the arguments cannot be a payload
  */
 export function prepareRun(run: NewRun): PreparedRun {
@@ -69,9 +69,9 @@ export function prepareRun(run: NewRun): PreparedRun {
 }
 
 /**
- * Records runs and their messages, in the transaction.
- * @param at the time that counts as now; the database's when it is null
- * @returns the ids of those that were recorded: a tick that has its row already is left out
+ * Records runs and their messages in the transaction.
+ * @param at the time that counts as now; null: the database's
+ * @returns the ids of the runs that were recorded: a tick that already has a row is left out
  */
 export async function recordRuns(
   tx: Executor,
@@ -101,7 +101,7 @@ export async function recordRuns(
   return new Set(rows.map((row) => row.id));
 }
 
-/** What a worker needs to know of the tick that a message carries out. */
+/** What a worker needs to know of a message's tick. */
 export type Tick = {
   readonly id: string;
   readonly manifest: string;
@@ -118,7 +118,7 @@ export const findTickSql = `
          ${microseconds('catch_up_from')} as since, ${microseconds('catch_up_to')} as until, skipped_ticks::text as skipped
     from waybill.cron_runs where message_id = $1`;
 
-/** Undefined for a message that cron did not record. */
+/** Undefined if cron did not record the message. */
 export async function findTick(db: Executor, messageId: string): Promise<Tick | undefined> {
   const [row] = (await db.executeSql(qualified(findTickSql), [messageId])).rows;
   if (row === undefined) return undefined;
@@ -139,12 +139,12 @@ export const succeedSql = `
   update waybill.cron_runs set status = 'succeeded', finished_at = clock_timestamp(), result = $2::text::jsonb
    where id = $1 and status = 'dispatched'`;
 
-/** The largest result that is kept, in bytes of JSON. */
+/** Largest result that is kept, in bytes of JSON. */
 const maxResultBytes = 4_096;
 
-/** The run's good end, in the transaction of the action and of the settlement. */
+/** Records the success of a run, in the transaction of the action and the settlement. */
 export async function succeed(tx: Executor, runId: string, result: unknown): Promise<void> {
   const json = JSON.stringify(result) ?? 'null';
-  const kept = Buffer.byteLength(json) <= maxResultBytes && !/\\u(0000|d[89a-f])/.test(json); // jsonb holds neither
+  const kept = Buffer.byteLength(json) <= maxResultBytes && !/\\u(0000|d[89a-f])/.test(json); // jsonb cannot hold these
   await tx.executeSql(qualified(succeedSql), [runId, kept ? json : null]);
 }

@@ -1,5 +1,5 @@
-// The scheduler: jobs whose next tick is due → runs and their messages, in the transaction that moves the jobs on. Whoever locks a job's row
-// deals with it, so any number of schedulers share the work, and one that dies has done all or nothing (invariants A, G, H).
+// The scheduler turns due jobs into runs and their messages, in the transaction that moves the jobs on. The scheduler that locks a job's row
+// handles it. So any number of schedulers share the work, and one that dies has done all or nothing (invariants A, G, H).
 
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
@@ -16,24 +16,24 @@ export type SchedulerPorts = {
   readonly zones: Zones;
   readonly events: Events;
   readonly observe: Observe;
-  /** After a commit that recorded messages. */
+  /** Called after a commit that recorded messages. */
   readonly notify: () => void;
 };
 
-/** Jobs, and runs of theirs, in one transaction; a catch-up of one job is never cut. */
+/** Jobs in one transaction, and about as many runs: the catch-up of one job is never split. */
 const batch = 100;
 const mostRuns = 2_000;
-/** A notification about other jobs may be lost, and a clock may jump: not longer than this. */
+/** No longer than this, because a notification may be lost and a clock may jump. */
 const longestSleep: Milliseconds = 5_000;
-/** What is due is locked by another scheduler; it may die. */
+/** Pause while another scheduler has locked the due jobs: it may die. */
 const whileLocked: Milliseconds = 100;
-/** A job that cannot be planned (its row was edited) is left alone for so long. */
+/** How long a job is put off that cannot be planned, because its row was edited. */
 const putOffMs: Milliseconds = 300_000;
 
 export const nextDueSql = `
   select (extract(epoch from min(next_at) - coalesce($1::timestamptz, now())) * 1000)::float8 as ms from waybill.cron_jobs`;
 
-/** Jobs that are due: at most so many, now. Whether an earlier run still goes is asked for those that want to know. */
+/** Values: limit, now. Whether an earlier run is not finished is looked up only for jobs with `overlap: skip`. */
 export const takeDueJobsSql = `
   with due as (
     select name, manifest, definition, cursor_at from waybill.cron_jobs where next_at <= coalesce($2::timestamptz, now())
@@ -43,7 +43,7 @@ export const takeDueJobsSql = `
            select from waybill.cron_runs r where r.name = due.name and r.status = 'dispatched') as busy
     from due`;
 
-/** Names, cursors (null: as it was), next ticks. */
+/** Values: names, cursors (null: unchanged), next ticks. */
 export const moveOnSql = `
   update waybill.cron_jobs j set cursor_at = coalesce(n.cursor_at, j.cursor_at), next_at = n.next_at
     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as n(name, cursor_at, next_at) where j.name = n.name`;
@@ -57,7 +57,7 @@ type DueJob = {
   readonly busy: boolean;
 };
 
-/** Gives the scheduler's loop body. `at` counts as now; the database's time when it is not given. */
+/** Returns the body of the scheduler's loop. `at` counts as now; default: the database's time. */
 export function createScheduler(ports: SchedulerPorts): (at?: Date | null) => Promise<Milliseconds> {
   const { db, events, observe, notify } = ports;
   return async function schedulerStep(at = null) {
@@ -106,12 +106,12 @@ async function dispatchDue(tx: Executor, at: Date | null, ports: SchedulerPorts)
 type Planned = {
   readonly name: string;
   readonly runs: readonly PreparedRun[];
-  /** Ticks up to here are dealt with; null: as before. */
+  /** Ticks up to here are handled; null: unchanged. */
   readonly cursor: Date | null;
   readonly next: Date;
 };
 
-/** A row that cannot be understood is put off, and the others go on. */
+/** A row that cannot be read is put off, so that the others go on. */
 function planOf(job: DueJob, { zones, events }: SchedulerPorts): Planned {
   const { name, definition } = job;
   const [cursor, now] = [job.cursorAt.getTime(), job.now.getTime()];

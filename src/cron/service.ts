@@ -1,4 +1,4 @@
-// Cron as services of processes: the scheduler with its sweep, and, in every process that has loaded the application, the report that it has.
+// Cron as services of processes: the scheduler with its sweep, and the report that a process has loaded the application.
 
 import { listen } from '../db/listen.ts';
 import { createNotify } from '../outbox/notify.ts';
@@ -33,11 +33,11 @@ export function schedulerService(host: Host): Service {
   };
 }
 
-/** Several times within the time after which a process counts as gone. */
+/** Several reports within the time after which a process counts as gone. */
 const reportInterval: Milliseconds = 5_000;
 
 /**
- * The service, and beside it the report that this process has loaded the manifest; when it is the one to be active, it makes it so.
+ * Adds to a service the report that this process has loaded the manifest, and activates the manifest when it should be active.
  * @param delivers whether ticks run in this process
  */
 export function withManifest(host: Host, manifest: Manifest, delivers: boolean, service: Service): Service {

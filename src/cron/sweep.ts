@@ -1,4 +1,4 @@
-// What happens to runs that nobody ends, to the metrics of those that have ended, and to those past their retention.
+// The sweep of cron runs: it ends runs that nothing else would end, counts ended runs, and deletes those past their retention.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -6,12 +6,12 @@ import { endMessages, guard, transitions } from '../message/transitions.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { absentMs } from './activation.ts';
 
-/** A tick whose manifest no worker has had for so long is skipped. A deployment that brings such a worker is quicker. */
+/** A tick is skipped if no worker has had its manifest for this long. Normally a deployment brings such a worker sooner. */
 export const staleMs: Milliseconds = 60_000;
 
 /**
- * Ticks of a manifest that no worker knows, while there are workers (without any, they wait): their messages are cancelled, which only
- * what nobody holds can be. Milliseconds: stale after, absent after; rows.
+ * Cancels messages of ticks whose manifest no worker has, and skips their runs. Without any worker they wait. A message that a worker holds is not
+ * cancelled. Values: ms until stale, ms until absent, rows.
  */
 export const skipStaleSql = `
   with stale as (
@@ -30,7 +30,7 @@ export const skipStaleSql = `
    where message_id = any(array(select id from ended)) and status = 'dispatched'
   returning id`;
 
-/** Rows that were edited by hand, or whose message was: nothing would ever end them. */
+/** Ends dispatched runs whose message is gone: a row was edited by hand, and nothing else would end them. Values: rows. */
 export const endOrphansSql = `
   with orphans as (
     select r.id, case when not exists (select from waybill.cron_jobs j where j.name = r.name) then 'unknown_job'
@@ -45,11 +45,11 @@ export const endOrphansSql = `
     from orphans o where r.id = o.id
   returning r.id`;
 
-/** A cursor far ahead: the clock was wrong when it was set. The job goes on from now; ticks that ran do not run again (invariant G). */
+/** A cursor far ahead was set by a wrong clock. The job goes on from now; ticks that ran do not run again (invariant G). */
 export const bringBackSql = `
   update waybill.cron_jobs set cursor_at = now(), next_at = now() where cursor_at > now() + interval '1 day'`;
 
-/** Ends that no metric has counted, by job. */
+/** Marks ended runs that no metric has counted, and counts them by job. Values: rows. */
 export const tellSql = `
   with told as (
     update waybill.cron_runs set told = true where id in (
@@ -57,7 +57,7 @@ export const tellSql = `
     returning name, status)
   select name, status, count(*)::int as n from told group by name, status`;
 
-/** Retention in ms. Ids are time-ordered: the primary key is walked from its old end. */
+/** Values: retention in ms. Ids are time-ordered: it walks the primary key from the oldest. */
 const oldRuns = `
      from waybill.cron_runs
      where id < (lpad(to_hex((extract(epoch from now()) * 1000 - $1::float8)::bigint), 12, '0') || repeat('0', 20))::uuid
@@ -67,7 +67,7 @@ const oldManifests = `
   from waybill.cron_manifests where status <> 'active' and staged_at < now() - $1 * interval '1 millisecond'
      and hash not in (select manifest from waybill.cron_loaded)`;
 
-/** Retention in ms; rows. */
+/** Values: retention in ms, rows. */
 export const pruneRunsSql = `
   delete from waybill.cron_runs where id in (select id ${oldRuns} order by id limit $2 for update skip locked)
   returning id`;
@@ -77,8 +77,8 @@ export const pruneManifestsSql = `delete ${oldManifests}`;
 type Look = Readonly<Record<'lapsed' | 'untold' | 'ahead' | 'pastRuns' | 'pastManifests', boolean>>;
 
 /**
- * Whether there is anything for the statements above: an idle sweep asks nothing else. Values: retention, the time after which a run is
- * looked at. The order keeps Postgres to the indexes: for an exists it may prefer to read the table.
+ * Whether the statements above have work; an idle sweep runs nothing else. Values: retention, ms until stale. The order keeps Postgres on the
+ * indexes: for an exists it may read the table.
  */
 export const lookSql = `
   select exists (select from waybill.cron_runs
@@ -98,7 +98,6 @@ export type CronSweepPorts = {
 const batch = 500;
 const interval: Milliseconds = 5_000;
 
-/** Gives the loop's body. */
 export function createCronSweep({
   db,
   events,

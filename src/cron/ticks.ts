@@ -1,19 +1,19 @@
-// Ticks: the instants at which a schedule fires. Walked by the day and not by cron-parser: that one leaves out ticks when clocks change by
-// half an hour (FACTS 22), and takes a tenth of a millisecond for each (FACTS 23). What falls into a change of clocks, zones.ts decides;
-// ticks that come to lie on one instant by it are one.
+// Ticks: the instants at which a schedule fires. They are computed by day, without cron-parser. cron-parser leaves out ticks when clocks change by
+// half an hour (FACTS 22), and takes 0.1 ms for each (FACTS 23). zones.ts places ticks during a clock change; ticks that fall on one instant there
+// are one.
 
 import { fallsOn, type Schedule } from '../define/cron/schedule.ts';
 import { dayMs, type Instant, type Zone } from './zones.ts';
 
 export type Timetable = { readonly schedule: Schedule; readonly zone: Zone };
 
-/** After the first, up to the second and with it. */
+/** From `after`, exclusive, to `upTo`, inclusive. */
 export type Span = { readonly after: Instant; readonly upTo: Instant };
 
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
 
-/** The longest wait is from one 29th of February to the next: eight years around 2100. */
+/** The longest wait is between two 29ths of February: eight years around 2100. */
 const horizonDays = 9 * 366;
 
 export function nextTick(timetable: Timetable, after: Instant): Instant {
@@ -21,7 +21,7 @@ export function nextTick(timetable: Timetable, after: Instant): Instant {
   const first = firstDay(timetable, after);
   let best = Infinity;
   for (let day = first; day < first + horizonDays; day = nextDay(timetable, day)) {
-    // A tick that a gap put off may come after one of the next day: that one is looked at as well.
+    // A tick that a gap moved may come after one of the next day, so that day is checked too.
     if (best < Infinity && day * dayMs - zone.offsetsAround(day).most >= best) break;
     if (isOn(schedule, day)) best = Math.min(best, nextOfDay(timetable, day, after, best));
   }
@@ -29,7 +29,7 @@ export function nextTick(timetable: Timetable, after: Instant): Instant {
   return best;
 }
 
-/** The first tick of a day after the instant, if it comes before `best`. What cannot be it by any offset of the zone is not looked at. */
+/** The first tick of a day after the instant, if it is before `best`. Skips times that no offset of the zone can make the answer. */
 function nextOfDay({ schedule, zone }: Timetable, day: number, after: Instant, best: Instant): Instant {
   const { least, most } = zone.offsetsAround(day);
   let found = best;
@@ -54,19 +54,19 @@ export function nextTicks(timetable: Timetable, after: Instant, count: number): 
   return ticks;
 }
 
-/** The newest of the span's ticks, `limit` at most, ascending. Walks back from its end, so the rest of the span costs nothing. */
+/** The newest ticks of the span, at most `limit`, ascending. Walks back from the end, so the rest of the span costs nothing. */
 export function newestTicks(timetable: Timetable, span: Span, limit: number): Instant[] {
   const found = new Set<Instant>();
   const first = firstDay(timetable, span.after);
   let enough = false;
   for (let day = dayOf(timetable.zone, span.upTo); day >= first && !enough; day--) {
-    enough = found.size >= limit; // and one day more, for what a gap put off
+    enough = found.size >= limit; // and one more day, for ticks that a gap moved
     for (const tick of ticksOfDay(timetable, day)) if (isIn(span, tick)) found.add(tick);
   }
   return [...found].toSorted((a, b) => a - b).slice(-limit);
 }
 
-/** How many ticks the span has. Days without a change of clocks are multiplied, not walked: a year of minutes costs 365 looks. */
+/** The number of ticks in the span. Days without a clock change are multiplied, not walked: a year of minutes takes 365 steps. */
 export function countTicks(timetable: Timetable, span: Span): number {
   const { schedule, zone } = timetable;
   const first = firstDay(timetable, span.after);
@@ -87,12 +87,12 @@ function dayOf(zone: Zone, instant: Instant): number {
   return Math.floor((instant + zone.offsetAt(instant)) / dayMs);
 }
 
-/** A gap puts a tick off by a day at most. */
+/** A gap moves a tick by a day at most. */
 function firstDay({ zone }: Timetable, after: Instant): number {
   return dayOf(zone, after) - 1;
 }
 
-/** The following day, or the first of the next month that the schedule has. */
+/** The following day, or the first of the next month if the schedule does not have this one. */
 function nextDay({ schedule }: Timetable, day: number): number {
   const next = new Date((day + 1) * dayMs);
   if (schedule.months.has(next.getUTCMonth() + 1)) return day + 1;
@@ -104,7 +104,7 @@ function isOn(schedule: Schedule, day: number): boolean {
   return fallsOn(schedule, date.getUTCMonth() + 1, date.getUTCDate(), date.getUTCDay());
 }
 
-/** Whether no clock is changed around this day. */
+/** Whether no clock change is near this day. */
 function isSteady(zone: Zone, day: number): boolean {
   const { least, most } = zone.offsetsAround(day);
   return least === most;

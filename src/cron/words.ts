@@ -1,9 +1,9 @@
-// A schedule in words: what a person checks an expression against.
+// A schedule in words, to check an expression against.
 
 import { monthName, type Schedule } from '../define/cron/schedule.ts';
 
 const weekdayNames = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
-/** Times of a day that are told one by one. */
+/** Up to this many times of a day are listed one by one. */
 const mostTimes = 6;
 
 /** `at 02:30 on Monday to Friday, Europe/Berlin` */
@@ -44,7 +44,7 @@ function months({ months: of }: Schedule): string[] {
   return of.size === 12 ? [] : [`in ${ranges([...of], monthName)}`];
 }
 
-/** `0, 15, 30, 45` of 60 → 15; undefined when the values are not the multiples of one number. */
+/** `0, 15, 30, 45` of 60 → 15; undefined if the values are not all multiples of one number. */
 function stepOf(values: readonly number[], of: number): number | undefined {
   const step = of / values.length;
   return values.length > 1 && Number.isInteger(step) && values.every((value, i) => value === i * step)

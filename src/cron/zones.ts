@@ -1,28 +1,28 @@
-// Time zones: how far a zone's clocks are ahead of UTC, and which instant a reading of such a clock means.
+// Time zones: how far a zone's clocks are ahead of UTC, and which instant a wall-clock time means.
 
 import type { Milliseconds } from '../ports.ts';
 
 /** Milliseconds since 1970, UTC. */
 export type Instant = number;
-/** What a clock on the wall shows, written as if it were UTC. */
+/** Wall-clock time, written as if it were UTC. */
 export type WallTime = number;
 
 export type Zone = {
   offsetAt(instant: Instant): Milliseconds;
-  /** The least and the greatest offset around this day (counted from 1970, local), two days on both sides included. */
+  /** The least and greatest offset around this day (counted from 1970, local), including two days on each side. */
   offsetsAround(day: number): { readonly least: Milliseconds; readonly most: Milliseconds };
   /**
-   * A reading that the clock shows twice means the first time. One that it never shows means the moment at which it would have been shown,
-   * had the clock not been put forward (RFC 5545, section 3.3.5): 02:30 in a gap from 02:00 to 03:00 is 03:30.
+   * A time that the clock shows twice means the first one. A time in a gap is read with the offset before the gap (RFC 5545, section 3.3.5): 02:30
+   * in a gap from 02:00 to 03:00 is 03:30.
    */
   instantOf(wall: WallTime): Instant;
 };
 
-/** Finds zones by name and keeps what it made: a formatter is dear, and 10,000 jobs share a few. */
+/** Finds zones by name and keeps them: formatters are expensive, and 10,000 jobs share a few. */
 export type Zones = (name: string) => Zone;
 
 export const dayMs: Milliseconds = 86_400_000;
-/** Days whose offsets are kept: some years. */
+/** Days whose offsets are kept: several years. */
 const kept = 5_000;
 
 export function createZones(): Zones {
@@ -34,10 +34,10 @@ export function createZones(): Zones {
   };
 }
 
-/** A day of UTC: the offset at its beginning and at its end, and when the one gives way to the other. */
+/** A day of UTC: the offsets at its start and its end, and the instant of the change. */
 type Day = { readonly before: Milliseconds; readonly after: Milliseconds; readonly change: Instant };
 
-/** @param ask the offset at an instant; dear, so that it is asked once for a day, and some times more on the day of a change */
+/** @param ask gives the offset at an instant. It is expensive, so it is called once for a day, and a few times more on the day of a change. */
 function openZone(ask: (instant: Instant) => Milliseconds): Zone {
   const days = new Map<number, Day>();
 
@@ -74,12 +74,12 @@ function openZone(ask: (instant: Instant) => Milliseconds): Zone {
       const candidates = [...offsets].map((offset) => wall - offset);
       const shown = candidates.filter((instant) => instant + offsetAt(instant) === wall);
       if (shown.length > 0) return Math.min(...shown);
-      return wall - offsetAt(Math.min(...candidates)); // the earliest lies before the gap: what was in force there
+      return wall - offsetAt(Math.min(...candidates)); // the earliest is before the gap: its offset applies
     },
   };
 }
 
-/** Clocks are changed on a full second. */
+/** Finds the second of a change: clocks change on full seconds. */
 function findChange(ask: (instant: Instant) => Milliseconds, start: Instant, end: Instant): Instant {
   const before = ask(start);
   let [low, high] = [start / 1_000, end / 1_000];

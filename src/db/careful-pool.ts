@@ -1,5 +1,5 @@
-// A pool of pg that gets along with little. The server takes no more connections: what this process has is shared out. A connection has died in
-// silence: the others of the process that rest are dropped, instead of being tried one after another, for 12 s each (FACTS 5).
+// A pool of pg that copes with a full server and with dead connections. When the server refuses more connections, the pool makes do with those that
+// it has. When one connection died silently, this process drops its idle ones instead of trying each for 12 s.
 
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
@@ -7,11 +7,11 @@ import { after, pause, type Timer } from '../timer.ts';
 import { diagnose, sqlState } from './diagnosis.ts';
 import { markError } from './executor.ts';
 
-/** The pools of one process that lead to the same server: what one learns, all know. */
+/** The pools of one process that lead to the same server. They share what one of them finds out. */
 export type Kin = {
-  /** A connection proved dead. */
+  /** Reports a dead connection. */
   broke(): void;
-  /** Connections at most, by the name of a pool. */
+  /** Sets each pool's maximum number of connections, by its name. */
   resize(sizes: Readonly<Record<string, number>>): void;
   sizeOf(name: string | undefined): number | undefined;
   join(member: Member): void;
@@ -40,13 +40,13 @@ export type CarefulPool = {
   readonly connectMs: Milliseconds;
   readonly onIdleError: (error: Error) => void;
   readonly kin?: Kin | undefined;
-  /** Under which its kin knows its size. */
+  /** The name of this pool among `kin`. */
   readonly name?: string | undefined;
 };
 
-/** After a refusal the pool asks for no more connections than it has for so long. */
+/** After a refusal, the pool asks for no more connections than it has for this time. */
 const restMs: Milliseconds = 5_000;
-/** A process that has none asks again after this. */
+/** A pool without a connection asks again after this time. */
 const againMs: Milliseconds = 100;
 
 export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg.Pool {
@@ -58,7 +58,7 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
 
   const raise = (): void => void (pool.options.max = most());
 
-  /** What it has is all that it gets for now: whoever asks waits until one of these is free. */
+  /** Limits the pool to its present connections: a caller waits until one of them is released. */
   function makeDo(): void {
     pool.options.max = Math.max(1, Math.min(pool.options.max, pool.totalCount));
     raising?.stop();
@@ -80,7 +80,7 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
     }
   }
 
-  /** pg's own timeout, while all that the pool may have are in use: no server is at fault. */
+  /** pg's own timeout while all connections of the pool are in use: the server is not at fault. */
   const isFull = (error: unknown): boolean =>
     error instanceof Error && waited.test(error.message) && pool.totalCount >= pool.options.max;
 
@@ -89,7 +89,7 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
     return new Error(text);
   }
 
-  /** They are asked for and thrown away: an idle one is handed out at once. Busy ones have timeouts of their own. */
+  /** Takes idle connections and closes them: the pool hands out an idle one at once. Busy ones have their own timeouts. */
   function dropIdle(): void {
     for (let left = pool.idleCount; left > 0 && !pool.ending; left--)
       connect().then(
@@ -98,7 +98,7 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
       );
   }
 
-  // Of both forms: pg's own `query` uses the one with a callback.
+  // Both forms: pg's own `query` uses the one with a callback.
   pool.connect = ((told?: (error: Error | undefined, client?: pg.PoolClient, done?: unknown) => void) => {
     const connected = connectCarefully();
     if (!told) return connected;
@@ -121,7 +121,7 @@ function isRefused(error: unknown): boolean {
   return diagnose(markError(error))?.condition === 'connections_exhausted';
 }
 
-/** No answer, or none any more: a timeout of pg's, a socket's error. A server that says what it refuses is alive. */
+/** No answer, or no connection any more: a timeout of pg, or a socket error. A server that refuses with an error is alive. */
 function provesDead(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const state = sqlState(error);

@@ -1,5 +1,5 @@
-// A commit that takes a statement with it: both in one message, so that the second costs no round trip. Postgres begins it after the commit and
-// apart from it; what becomes of it changes nothing of what was committed.
+// A commit and a second statement in one message, so the second costs no round trip. Postgres starts it after the commit and apart from it. Its
+// failure does not affect the commit.
 
 import type pg from 'pg';
 import { marking } from './executor.ts';
@@ -8,7 +8,7 @@ import { Script } from './script.ts';
 export type Committed = {
   /** `COMMIT`, or `ROLLBACK` when nothing was committed. */
   readonly command: string;
-  /** The other statement went through. */
+  /** Whether the second statement succeeded too. */
   readonly both: boolean;
 };
 

@@ -1,13 +1,12 @@
-// A dedicated connection, and prepared statements that run on it often: their columns are known, and a callback gets the rows. Describing the rows
-// each time, and passing the answer from promise to promise, costs a tenth of a millisecond at rest, when none of it is in the processor's caches
-// (npm run bench -- latency).
+// A dedicated connection, with prepared statements that run often. Their columns are known, and a callback gets the rows. Describing the rows each
+// time, and passing the answer through promises, costs 0.1 ms when idle, because the processor's caches are cold (npm run bench -- latency).
 
 import type pg from 'pg';
 import { serialize } from 'pg-protocol';
 import { markError, toExecutor, type Executor } from './executor.ts';
 import { byIndexAlone, isServersOwn, nameOf } from './prepared.ts';
 
-/** A row as Postgres sends it: its columns in their order, as texts. */
+/** A row as Postgres sends it: its columns in order, as texts. */
 export type Texts = readonly (string | null)[];
 type Values = Texts;
 
@@ -15,15 +14,15 @@ type Values = Texts;
 export type Answered = (error: Error | null, rows: readonly Texts[]) => void;
 
 export type DedicatedConnection = Executor & {
-  /** It keeps plans that are made from the indexes alone, because its client talks to the server itself: it may be asked. */
+  /** It keeps plans that use indexes only, because its client talks to the server directly. Only then may `ask` be used. */
   readonly keepsPlans: boolean;
   /** @param values as texts, for `$1 …` */
   ask(text: string, values: Values, answered: Answered): void;
 };
 
 /**
- * For sessions that run nothing but what plans made from the indexes alone are right for.
- * @param client its queries have no timeout of pg's: whoever holds the connection notices when it falls silent (listen.ts)
+ * Only for statements for which plans that use indexes only are right.
+ * @param client its queries have no timeout in pg: the owner of the connection must notice when it falls silent (listen.ts)
  */
 export async function openDedicated(client: pg.Client): Promise<DedicatedConnection> {
   const keepsPlans = await isServersOwn(client);
@@ -43,7 +42,7 @@ export async function openDedicated(client: pg.Client): Promise<DedicatedConnect
   };
 }
 
-/** What goes out for a statement: the same bytes as long as the values are the same. */
+/** The bytes sent for a statement. They are reused while the values stay the same. */
 class Statement {
   readonly #name: string;
   readonly #text: string;
@@ -63,16 +62,16 @@ class Statement {
       this.#run = Buffer.concat([bound, serialize.execute({}), serialize.sync()]);
     }
     if (this.#isPrepared) return this.#run;
-    const closed = serialize.close({ type: 'S', name: this.#name }); // of an earlier time, if it failed
+    const closed = serialize.close({ type: 'S', name: this.#name }); // a failed statement may have left this name behind
     return Buffer.concat([closed, serialize.parse({ name: this.#name, text: this.#text }), this.#run]);
   }
 
   answered(isGood: boolean): void {
-    this.#isPrepared = isGood; // after an error it may be outdated by a migration, or gone with DISCARD ALL
+    this.#isPrepared = isGood; // after an error it may be outdated by a migration, or removed by DISCARD ALL
   }
 }
 
-/** A query as pg wants one. */
+/** A query object of pg. */
 class PreparedQuery {
   readonly #statement: Statement;
   readonly #values: Values;
@@ -86,7 +85,7 @@ class PreparedQuery {
   }
 
   submit({ stream }: pg.Connection): void {
-    if (stream.writable) stream.write(this.#statement.message(this.#values)); // else pg is about to tell of it
+    if (stream.writable) stream.write(this.#statement.message(this.#values)); // otherwise pg is about to report the error
   }
 
   handleDataRow({ fields }: { readonly fields: Texts }): void {

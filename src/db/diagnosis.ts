@@ -1,19 +1,19 @@
-// Diagnosis: what an error of the database means, and what to do about it. Processes, web and the commands all decide here, so that the
-// same trouble has the same words everywhere (Postgres documentation, appendix A; the messages of pgbouncer and Supavisor).
+// Diagnosis: what an error of the database means, and what to do about it. Processes, the web and the commands all use it, so the same problem has
+// the same text everywhere (Postgres documentation, appendix A; the messages of pgbouncer and Supavisor).
 
 import { isFromDatabase, settingOf } from './executor.ts';
 
 /**
- * - `unreachable`: nobody answers, or the connection was lost
- * - `starting`: the server is on its way up or down
+ * - `unreachable`: no answer, or the connection was lost
+ * - `starting`: the server is starting up or shutting down
  * - `connections_exhausted`: the server or the pooler takes no more connections
  * - `resources_exhausted`: disk or memory of the server is used up
  * - `read_only`: a standby, or a database that was made read-only
  * - `login_refused`: user, password or pg_hba.conf
  * - `database_missing`: the server has no database of that name
  * - `certificate_refused`: TLS
- * - `privilege_missing`: the role may not do this
- * - `schema_missing`: migrations have not run, or somebody dropped a part of the schema
+ * - `privilege_missing`: the role lacks a privilege
+ * - `schema_missing`: migrations have not run, or a part of the schema was dropped
  */
 export type Condition =
   | 'unreachable'
@@ -29,11 +29,11 @@ export type Condition =
 
 export type Diagnosis = {
   readonly condition: Condition;
-  /** One sentence for people. It names the variable that leads to the database, and never its value. */
+  /** One sentence for people. It names the variable that holds the URL, and never the URL itself. */
   readonly message: string;
 };
 
-/** Conditions that end by themselves, so that waiting for a while makes sense. */
+/** Conditions that may end without intervention, so that waiting makes sense. */
 const passing: readonly Condition[] = [
   'unreachable',
   'starting',
@@ -47,7 +47,7 @@ export function isPassing({ condition }: Diagnosis): boolean {
   return passing.includes(condition);
 }
 
-/** @returns undefined when nothing is wrong with the database itself: the statement is, or the error came from elsewhere */
+/** @returns undefined when nothing is wrong with the database itself: the statement is wrong, or the error came from elsewhere */
 export function diagnose(error: unknown): Diagnosis | undefined {
   const state = sqlState(error);
   const words = messageOf(error);
@@ -55,7 +55,7 @@ export function diagnose(error: unknown): Diagnosis | undefined {
   return condition && { condition, message: sentenceOf(condition, error, words) };
 }
 
-/** A pooler answers in the words of its own, with codes that mean something else. */
+/** Poolers have their own texts for this, with codes that mean something else. */
 const noConnection =
   /no more connections allowed|max_client_conn|max clients reached|MaxClients|too many clients|connections of this process are in use/i;
 
@@ -74,7 +74,7 @@ function byState(state: string, words: string): Condition | undefined {
   return missingSchema.includes(state) ? 'schema_missing' : undefined;
 }
 
-/** Without a SQLSTATE the server did not answer: a socket's error, TLS, or one of pg's timeouts. */
+/** Without a SQLSTATE the server did not answer: a socket error, TLS, or one of pg's timeouts. */
 function bySocket(error: unknown, words: string): Condition | undefined {
   if (!isFromDatabase(error)) return undefined;
   if (/CERT|SELF_SIGNED|ALTNAME|ERR_TLS|ERR_SSL/.test(codeOf(error))) return 'certificate_refused';
@@ -126,12 +126,12 @@ function loginSentence(setting: string, words: string): string {
   return `the database refused user or password of ${setting}`;
 }
 
-/** Classes of SQLSTATE begin with a digit, or are one of four: Node's EPIPE is none. */
+/** A class of SQLSTATE begins with a digit or is one of these four. Node's EPIPE is not a SQLSTATE. */
 const states = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
 
 /**
- * Five characters that Postgres gives an error (documentation, appendix A), or undefined. A query builder may have wrapped the driver's
- * error in one of its own, without a code.
+ * The SQLSTATE of an error of Postgres (documentation, appendix A), five characters, or undefined. A query builder may have wrapped the driver's
+ * error in one without a code.
  */
 export function sqlState(error: unknown): string | undefined {
   try {
@@ -139,11 +139,11 @@ export function sqlState(error: unknown): string | undefined {
     const given = code ?? factsOf(cause).code;
     return typeof given === 'string' && states.test(given) ? given : undefined;
   } catch {
-    return undefined; // a handler may throw what throws when it is looked at: that is no error of Postgres
+    return undefined; // a handler may throw an object whose getters throw: that is no error of Postgres
   }
 }
 
-/** The database cannot be reached or is not taking work: nothing is wrong with the statement. */
+/** The database cannot be reached or takes no work. The statement is not at fault. */
 export function isUnreachable(error: unknown): boolean {
   const condition = diagnose(error)?.condition;
   return condition !== undefined && notTaking.includes(condition);
@@ -157,19 +157,19 @@ const notTaking: readonly Condition[] = [
   'certificate_refused',
 ];
 
-/** The relation or schema is not there: migrations have not run, or somebody dropped it. */
+/** The relation or schema does not exist: migrations have not run, or it was dropped. */
 export function isMissingSchema(error: unknown): boolean {
   return missingSchema.includes(sqlState(error) ?? '');
 }
 
 const missingSchema = ['42P01', '3F000', '42883'];
 
-/** A standby, or a database that was made read-only: the connection leads to a server that takes no work. */
+/** A standby, or a database that was made read-only: this server takes no work. */
 export function isReadOnly(error: unknown): boolean {
   return sqlState(error) === '25006';
 }
 
-/** A host with several addresses fails with one error for each of them; a query builder wraps the driver's. */
+/** A host with several addresses fails with one error for each. A query builder wraps the driver's error. */
 function innermost(error: unknown): unknown {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
   const { code, cause } = factsOf(error);

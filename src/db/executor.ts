@@ -1,5 +1,5 @@
-// The one interface through which SQL runs. pg-boss's adapters for Drizzle, Kysely, Knex and Prisma have the same shape,
-// so that a message can be recorded in a transaction of any of them.
+// The executor: the one interface through which SQL runs. pg-boss's adapters for Drizzle, Kysely, Knex and Prisma have the same shape, so a message
+// can be recorded in a transaction of any of them.
 
 import { withCallers } from '../redaction/place.ts';
 import { ownTypes } from './parsers.ts';
@@ -9,11 +9,11 @@ export type SqlResult<Row> = { readonly rows: Row[] };
 
 /** Runs one statement. Values are numbered `$1 …` in the text. */
 export type Executor = {
-  /** A pool of pg whose sessions keep plans, made from the indexes alone (prepared.ts). A Buffer among the values is in binary there. */
+  /** A pool of pg whose sessions keep plans that use indexes only (prepared.ts). It sends a Buffer among the values in binary. */
   readonly isPlanned?: true;
-  /** Names in its statements mean Postgres's own, whatever else the search_path leads to (settings.ts). */
+  /** Names in its statements mean Postgres's own, whatever the search_path contains (settings.ts). */
   readonly hasOwnPath?: true;
-  /** @param often the same text comes again and again: its plan is kept where that is possible (prepared.ts), and elsewhere nothing changes */
+  /** @param often the same text runs again and again: its plan is kept where that is possible (prepared.ts) */
   executeSql<Row = Record<string, unknown>>(
     text: string,
     values?: readonly unknown[],
@@ -21,19 +21,19 @@ export type Executor = {
   ): Promise<SqlResult<Row>>;
 };
 
-/** What a pg client or pool offers of itself. */
+/** The part of a pg client or pool that is used here. */
 export type PgLike = {
   query(
     text: string,
     values?: unknown[],
-  ): Promise<{ rows: unknown[]; /** Of the tag, such as `COMMIT`. */ command?: string }>;
+  ): Promise<{ rows: unknown[]; /** The command tag, such as `COMMIT`. */ command?: string }>;
 };
 
-/** What was made here knows `often`, and answers with rows. */
+/** Marks executors made in this package: they accept `often` and return rows. */
 const ours = Symbol('waybill: an executor of ours');
 
 /**
- * Accepts an executor or a pg client (or pool) and gives an executor.
+ * Makes an executor of an executor or a pg client (or pool).
  * @throws ExecutorError when it is neither
  */
 export function toExecutor(source: Executor | PgLike): Executor {
@@ -64,13 +64,13 @@ export function toExecutor(source: Executor | PgLike): Executor {
   } as Executor;
 }
 
-/** Clients of our own sessions. */
+/** Clients whose search_path begins with pg_catalog (session-pool.ts). */
 export const withOwnPath = new WeakSet<object>();
 
-/** Marks an executor whose methods are its own. */
+/** Marks an executor that implements `often` itself. */
 export const asOurs = <E extends Executor>(executor: E): E => Object.assign(executor, { [ours]: true });
 
-/** postgres-js, TypeORM and others answer with the rows themselves. */
+/** postgres-js, TypeORM and others return the rows themselves. */
 function rowsOf<Row>(result: unknown): Row[] {
   if (Array.isArray(result)) return result as Row[];
   const rows: unknown =
@@ -85,7 +85,7 @@ function kindOf(source: unknown): 'executor' | 'client' | undefined {
   return 'query' in source && typeof source.query === 'function' ? 'client' : undefined;
 }
 
-/** What was given instead, where it can be told, and what makes an executor of it. */
+/** Objects that are given by mistake, and how to make an executor of each. */
 const others: readonly (readonly [isIt: (source: object) => boolean, hint: string])[] = [
   [
     (source) => 'unsafe' in source && 'begin' in source,
@@ -123,20 +123,23 @@ function badAnswer(given: unknown): string {
   return `executeSql must give { rows: […] } or the rows themselves, and it gave ${typeof given === 'object' && given !== null ? `an object with ${Object.keys(given).slice(0, 5).join(', ') || 'nothing'}` : shownAs(given)}`;
 }
 
-/** Not the value: it may be a URL with a password. */
+/** Never the value: it may be a URL with a password. */
 const shownAs = (given: unknown): string =>
   given === null ? 'null' : typeof given === 'undefined' ? 'undefined' : `a ${typeof given}`;
 
 type OfPg = { query(config: object): Promise<{ rows: unknown[] }> };
 
-/** A client or a pool of pg itself: it takes type parsers for one query. Others that have a `query` know a text and values. */
+/** A client or a pool of pg itself accepts type parsers for one query. Other objects with a `query` accept only a text and values. */
 function isOfPg(source: object): source is OfPg {
   return 'connectionParameters' in source || ('totalCount' in source && 'waitingCount' in source);
 }
 
 const mark = Symbol('waybill: thrown by the database client');
 
-/** Marks what the database client throws: a handler's own ECONNREFUSED looks just like the database's. @param setting the variable that leads there */
+/**
+ * Marks errors of the database client: a handler's own ECONNREFUSED looks the same as the database's. @param setting the variable that holds the
+ * database's URL
+ */
 export async function marking<T>(asked: Promise<T>, setting?: string): Promise<T> {
   try {
     return await asked;
@@ -145,19 +148,19 @@ export async function marking<T>(asked: Promise<T>, setting?: string): Promise<T
   }
 }
 
-/** A mark with a setting stays; it replaces one without, of a transaction that does not know where its connection leads. */
+/** A mark with a setting is kept. It replaces a mark without one, made by a transaction that does not know its setting. */
 export function markError<E>(error: E, setting = ''): E {
   if (typeof error === 'object' && error !== null && Object.isExtensible(error) && !ownMark(error))
     Object.defineProperty(error, mark, { value: setting, configurable: true });
   return error;
 }
 
-/** Also when a query builder wrapped it in an error of its own. */
+/** True also when a query builder wrapped the error in one of its own. */
 export function isFromDatabase(error: unknown): boolean {
   return markOf(error) !== undefined;
 }
 
-/** The variable whose value leads to the database that threw this. */
+/** The variable that holds the URL of the database that threw this. */
 export function settingOf(error: unknown): string {
   return markOf(error) || 'DATABASE_URL';
 }

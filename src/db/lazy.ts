@@ -1,18 +1,18 @@
-// A transaction that begins with its first statement. A handler that needs no database holds no connection.
+// A transaction that begins with its first statement, so a handler that needs no database holds no connection.
 
 import { asOurs, type PgLike, type SqlResult } from './executor.ts';
 import { Scope } from './scope.ts';
 import type { Savepoint, Transaction, Transactions } from './transaction.ts';
 
 export type LazyTransaction = {
-  /** For its owner alone: handlers use the scope. */
+  /** For the owner only: handlers use the scope. */
   readonly tx: Transaction;
   readonly scope: Scope;
-  /** Whether anything was asked of the database. */
+  /** Whether a statement was sent. */
   begun(): boolean;
-  /** Commits, if it began. Rejects when the commit fails, or the transaction had failed before. */
+  /** Commits if it began. Rejects when the commit fails, or when the transaction had failed before. */
   commit(): Promise<void>;
-  /** Rolls back, if it began. Resolves when the connection is free again. */
+  /** Rolls back if it began. Resolves when the connection is released. */
   rollback(): Promise<void>;
 };
 
@@ -24,7 +24,7 @@ export function lazyTransaction(db: Transactions): LazyTransaction {
   return new Lazy(db);
 }
 
-/** A class, because one is made for each message, and most of them begin nothing: its methods are made once. */
+/** A class, because one is made for each message and most begin nothing: methods on the prototype cost nothing. */
 class Lazy implements LazyTransaction {
   readonly #db: Transactions;
   readonly tx: Transaction;
@@ -71,7 +71,7 @@ class LazyStatements implements Transaction {
   get client(): PgLike {
     const lazy = this.#lazy;
     return (this.#client ??= {
-      // Query builders hand over more than a text: whatever it is goes through.
+      // Query builders pass more than a text, so all arguments go through.
       async query(...given) {
         return (await lazy.transaction()).client.query(...given);
       },
@@ -87,19 +87,19 @@ class LazyStatements implements Transaction {
   }
 }
 
-asOurs(LazyStatements.prototype); // for all of them at once: one is made for each message
+asOurs(LazyStatements.prototype); // once on the prototype: an object is made for each message
 
 type Begun = {
   readonly transaction: Promise<Transaction>;
   readonly finished: Promise<void>;
-  /** Commits, or with an error rolls back. */
+  /** Commits, or rolls back if there is an error. */
   end(error?: Error): void;
 };
 
 function begin(db: Transactions): Begun {
   const opened = Promise.withResolvers<Transaction>();
   const ended = Promise.withResolvers<void>();
-  ended.promise.catch(() => undefined); // a rejection is how the body is told to roll back
+  ended.promise.catch(() => undefined); // the rejection makes the body roll back
   const finished = db.transaction(async (tx) => {
     opened.resolve(tx);
     await ended.promise;

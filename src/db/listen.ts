@@ -1,5 +1,5 @@
-// LISTEN that listens again. It needs a session of its own, and it is silently lost on a reconnect or behind a transaction pooler (FACTS 4):
-// what it hears is a hint, polling is the floor.
+// LISTEN that survives lost connections. It needs its own session, and is lost silently on a reconnect or behind a transaction pooler. So a
+// notification is only a hint, and polling finds all work.
 
 import type pg from 'pg';
 import type { Database } from './pool.ts';
@@ -9,14 +9,14 @@ import { pause } from '../timer.ts';
 export type Notification = {
   readonly channel: string;
   readonly payload: string;
-  /** Where it was heard: its server process is awake, and nobody has to be asked for a connection. Undefined after a (re)connect. */
+  /** The connection that received it. Its server process is active, and using it needs no wait for a pool. Undefined after a (re)connect. */
   readonly session?: DedicatedConnection;
 };
 
 /**
- * Listens until the signal aborts, and listens again after a lost connection. A query each `checkMs` notices a connection that died in silence:
- * it is ended when there is no answer within 5 s, and what was asked there fails. Resolves when the listening has ended.
- * @param heard also called with an empty payload after each (re)connect, because what was sent meanwhile is lost
+ * Listens until the signal aborts, and again after a lost connection. A query each `checkMs` detects a dead connection: without an answer within 5 s
+ * it is ended, and its pending queries fail. Resolves when the listening has ended.
+ * @param heard also called with an empty payload after each (re)connect, because notifications sent meanwhile are lost
  */
 export async function listen(
   db: Database,
@@ -39,7 +39,7 @@ export async function listen(
   }
 }
 
-/** A connection without an answer for so long has died. What was asked there, a claim among it, waits no longer. */
+/** A connection that does not answer within this time is dead. Its pending queries, such as a claim, then fail. */
 const answerMs = 5_000;
 
 async function listenOn(

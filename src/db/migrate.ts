@@ -1,4 +1,4 @@
-// sql/*.sql: each file once, in order, under a lock, its checksum kept. Forward only.
+// Migrations: applies each file of sql/*.sql once, in order, under a lock. The checksum of each file is kept. Migrations only go forward.
 
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -13,20 +13,20 @@ import { lineOf, runScript, statementsOf } from './script.ts';
 import { defaultSettings, localSettings, settingsOf } from './settings.ts';
 import { inTransaction, type Transaction } from './transaction.ts';
 
-/** A folder of `NNNN_name.sql` files; `name` keeps the application's files apart from the engine's. */
+/** A folder of `NNNN_name.sql` files. `name` separates the application's files from the engine's. */
 export type MigrationSource = { readonly name: string; readonly dir: string };
 
 export type MigrationReport = { readonly applied: string[]; readonly pending: string[] };
 
 export type MigrateOptions = {
   readonly dryRun?: boolean;
-  /** Another run holds the lock: this one waits for it. */
+  /** Called when another run holds the lock and this one waits. */
   readonly onWait?: () => void;
 };
 
 export class MigrationError extends Error {
   override readonly name = 'MigrationError';
-  /** Of docs/errors.md: `migration_failed`, `migration_changed`, `schema_newer`, `schema_older`, `schema_not_ours` … */
+  /** See docs/errors.md: `migration_failed`, `migration_changed`, `schema_newer`, `schema_older`, `schema_not_ours` … */
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
     super(message, options);
@@ -45,7 +45,7 @@ const engineName = 'waybill';
 const isOfEngine = (id: string): boolean => id.startsWith(`${engineName}/`);
 const isEngines = ({ id }: File): boolean => isOfEngine(id);
 
-/** The engine's `sql/` and, beside the application's module, its own `sql/`. */
+/** The engine's `sql/`, and the `sql/` beside the application's module if there is one. */
 export function standardSources(appModule: string): MigrationSource[] {
   const engine = { name: engineName, dir: fileURLToPath(new URL('../../sql', import.meta.url)) };
   const own = join(dirname(resolve(appModule)), 'sql');
@@ -53,10 +53,10 @@ export function standardSources(appModule: string): MigrationSource[] {
 }
 
 /**
- * Applies what is not applied yet: the engine's files all in one transaction, each of the application's in one of its own. Two runs at once: the
- * second waits, then finds nothing to do.
- * @throws MigrationError when the server or the schema cannot be Waybill's, when an applied file was changed, when the database knows files that
- * this version does not (those of a newer one, or those before the first release), or when a file fails
+ * Applies the pending files: the engine's in one transaction, each of the application's in its own. Of two runs at once, the second waits, then finds
+ * nothing to do.
+ * @throws MigrationError when the server or the schema cannot be Waybill's, when an applied file was changed, when the database has files that this
+ * version does not know (newer ones, or those before the first release), or when a file fails
  */
 export async function migrate(
   db: Database,
@@ -69,8 +69,8 @@ export async function migrate(
     report.pending.push(...(await pendingOf(db, files)).pending.map((file) => file.id));
     return report;
   }
-  const client = await db.connect(); // without pg's own timeout: an index of the application's may take minutes
-  client.on('error', () => undefined); // the statement that follows fails, and says why
+  const client = await db.connect(); // without pg's own timeout: creating an index of the application may take minutes
+  client.on('error', () => undefined); // the next statement fails and gives the reason
   try {
     for (;;) {
       const done = await applyNext(client, files, report.applied, onWait);
@@ -82,14 +82,14 @@ export async function migrate(
   }
 }
 
-/** Holds while the transaction runs: right behind a transaction pooler too. */
+/** The lock lasts as long as the transaction, so it also works behind a transaction pooler. */
 const lockKey = `hashtextextended('waybill migrations', 0)`;
 const ours = localSettings(settingsOf('ours'));
 const theirs = defaultSettings(settingsOf('ours'));
 const unlimited = `begin isolation level read committed; set local statement_timeout = 0; set local lock_timeout = 0;
   set local idle_in_transaction_session_timeout = 0; ${ours}`;
 
-/** @returns the ids of the files that were applied and committed together; none when nothing is left to do */
+/** @returns the ids of the files that were applied and committed together; empty when nothing is pending */
 async function applyNext(
   client: pg.Client,
   files: readonly File[],
@@ -103,7 +103,7 @@ async function applyNext(
     if (first === undefined) return [];
     await ready(tx, schema);
     const together = isEngines(first) ? pending.filter(isEngines) : [first];
-    // An application's file means its own schemas: it runs under what the database and the role are set to.
+    // An application's file uses its own schemas, so it runs under the settings of the database and the role.
     if (!isEngines(first)) await tx.executeSql(theirs);
     for (const file of together) await applyFile(client, file, schema, before);
     await tx.executeSql(ours);
@@ -126,7 +126,7 @@ async function lock(tx: Executor, onWait?: () => void): Promise<void> {
   await tx.executeSql(`select pg_advisory_xact_lock(${lockKey})`);
 }
 
-/** `create schema if not exists` needs the right to create schemas even where there is nothing to create. */
+/** `create schema if not exists` needs the privilege to create schemas even when the schema exists. */
 async function ready(tx: Executor, schema: Schema): Promise<void> {
   if (!schema.there) await tx.executeSql(`create schema waybill`);
   if (!schema.hasMigrations)
@@ -142,10 +142,10 @@ async function applyFile(
   schema: Schema,
   before: readonly string[],
 ): Promise<void> {
-  const text = isEngines(file) ? file.text.replace(ownSchema, '') : file.text; // it is there by now
+  const text = isEngines(file) ? file.text.replace(ownSchema, '') : file.text; // the schema exists by now
   const { error, tags } = await runScript(client, text);
   if (error === null) return;
-  // Without an answer of the server's nothing is known to be wrong with the file.
+  // Without an answer from the server, nothing shows that the file is wrong.
   const trouble = diagnose(error)?.condition;
   if (trouble !== undefined && !['privilege_missing', 'schema_missing'].includes(trouble)) throw error;
   const place = `${file.path}, line ${lineOf(text, error, tags.length)}`;
@@ -162,7 +162,7 @@ async function applyFile(
 
 type Pending = { readonly pending: File[]; readonly schema: Schema };
 
-/** @throws MigrationError when something forbids to go on; nothing was touched */
+/** @throws MigrationError when migrating is refused; nothing was changed */
 async function pendingOf(db: Executor, files: readonly File[]): Promise<Pending> {
   refuse(await serverRefusal(db));
   const schema = await readSchema(db);
@@ -214,9 +214,9 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>,
 }
 
 /**
- * Before the first release the engine had other files. One of them has a number that this version's files have too; files of a newer version have
- * higher ones.
- * @returns the first of them
+ * Before the first release the engine had other files. One of them has the number of a file in this version; files of a newer version have higher
+ * numbers.
+ * @returns the first such file
  */
 function ofOlderSchema(unknown: readonly string[], engine: readonly string[]): string | undefined {
   const last = engine.toSorted().at(-1) ?? '';
@@ -224,8 +224,8 @@ function ofOlderSchema(unknown: readonly string[], engine: readonly string[]): s
 }
 
 /**
- * An engine's file that was not noted although a later one was: its row is gone, and to run it again would undo what came later. An outbox that
- * the setup statements made (createPostgresOutboxSetupStatements) has no fleet yet, and may lack files in between.
+ * Refuses when an engine's file is not recorded although a later one is. Its row was deleted, and running it again would undo later changes. An
+ * outbox made by the setup statements (createPostgresOutboxSetupStatements) has no fleet yet, and may lack files in between.
  */
 function checkGaps(pending: readonly File[], applied: ReadonlyMap<string, string>, schema: Schema): void {
   if (!schema.relations.includes('processes')) return;
@@ -238,7 +238,7 @@ function checkGaps(pending: readonly File[], applied: ReadonlyMap<string, string
   );
 }
 
-/** What is wrong with the engine's migrations of the database, in a sentence without words of the server's. One statement. */
+/** What is wrong with the engine's migrations, as a sentence without text from the server. It takes one statement. */
 export async function migrationsProblem(db: Executor): Promise<string | undefined> {
   const [engine] = standardSources('');
   const ids = namesIn(engine!).map((name) => `${engine!.name}/${name}`);
@@ -259,7 +259,7 @@ function namesIn({ dir }: MigrationSource): string[] {
     .toSorted();
 }
 
-/** Statements that would end the transaction in which the file is applied. `savepoint` and `rollback to` do not. */
+/** Statements that would end the transaction of the file. `savepoint` and `rollback to` do not. */
 const endsTransaction =
   /^(?:commit|abort|rollback(?!\s+(?:work\s+|transaction\s+)?to\b)|begin|start\s+transaction)\b(?!\s+atomic)/i;
 

@@ -1,5 +1,5 @@
-// The text of a migration. In the published package the build puts the texts into this module (dev/inline-migrations.ts): a bundler moves
-// code away from the files beside it.
+// The text of a migration. The build puts the texts into this module of the published package (dev/inline-migrations.ts), because a bundler separates
+// code from the files beside it.
 
 import { readFileSync } from 'node:fs';
 

@@ -1,5 +1,5 @@
-// A moment as people are shown it: a Date, or the text of a time that Postgres holds and JavaScript does not (`infinity`, years beyond
-// 9999, years before Christ), which somebody wrote by SQL.
+// A moment as shown to people: a Date, or a text for a time that JavaScript cannot hold. Such times (`infinity`, years beyond 9999, years BC) can be
+// written only by SQL.
 
 export type Moment = Date | string;
 
@@ -8,14 +8,16 @@ export function momentText(column: string): string {
   return `to_json(${column}) #>> '{}'`;
 }
 
-/** Seconds since the moment in the column. Before 17, Postgres subtracts no infinite time, and the statement would fail for all rows. */
+/**
+ * Seconds since the moment in the column. Before version 17, Postgres cannot subtract an infinite time, and the statement would fail for all rows.
+ */
 export function secondsSince(column: string): string {
   return `(date_part('epoch', now()) - date_part('epoch', ${column}))`;
 }
 
 const usual = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+)$/;
 
-/** What `momentText` gave. */
+/** Reads the result of `momentText`. */
 export function momentOf(text: string): Moment;
 export function momentOf(text: string | null): Moment | null;
 export function momentOf(text: string | null): Moment | null {

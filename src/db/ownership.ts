@@ -1,14 +1,14 @@
-// Is the schema `waybill` ours, and may the server have it? Asked before anything is touched: what is somebody else's stays as it is.
+// The check whether the schema `waybill` is ours and the server is suitable. It runs before anything is changed, so a foreign schema stays as it is.
 
 import type { Executor } from './executor.ts';
 import { readOnlyProblem, readStanding } from './standing.ts';
 
-/** Why nothing may be changed: a code of docs/errors.md, and what to do. */
+/** Why migrating is refused: a code of docs/errors.md, and what to do. */
 export type Refusal = { readonly code: string; readonly message: string };
 
 export const oldestPostgres = 140_000;
 
-/** The server, its version, the database's encoding. */
+/** Checks the server, its version and the database's encoding. */
 export async function serverRefusal(db: Executor): Promise<Refusal | undefined> {
   const standing = await readStanding(db);
   const { number, version, encoding } = standing;
@@ -45,7 +45,7 @@ export const contentsSql = `
 
 export type Schema = {
   readonly there: boolean;
-  /** With the columns that ours has. */
+  /** Whether the table exists with the columns of ours. */
   readonly hasMigrations: boolean;
   readonly relations: readonly string[];
   readonly refusal: Refusal | undefined;
@@ -76,7 +76,7 @@ function foreign(
   return undefined;
 }
 
-/** Tables are there, and no file of ours is noted as applied. */
+/** Tables exist, but none of our files is recorded as applied. */
 export function unlisted(relations: readonly string[]): Refusal {
   return notOurs(
     `it holds ${named(relations)}, and its table migrations names no file of Waybill: rows of it were deleted, or somebody else made them`,

@@ -1,12 +1,12 @@
-// Our own parsers of what Postgres sends. Those of pg stand in a table that all of a process share: an application that sets one
-// (`pg.types.setTypeParser`) would change what our statements answer with.
+// Our own parsers of values from Postgres. pg's parsers are in a table shared by the whole process, so an application that changes one
+// (`pg.types.setTypeParser`) would change our results.
 
 type Parser = (text: string) => unknown;
 
 const number: Parser = Number;
 const json: Parser = (text) => JSON.parse(text) as unknown;
 
-/** What has no parser here stays a text: int8 and numeric too, which a number of JavaScript cannot always hold. */
+/** Other types stay texts, including int8 and numeric, which a JavaScript number cannot always hold. */
 const parsers: ReadonlyMap<number, Parser> = new Map<number, Parser>([
   [16, (text) => text === 't'], // bool
   [17, (text) => Buffer.from(text.slice(2), 'hex')], // bytea, bytea_output = hex
@@ -25,7 +25,7 @@ const parsers: ReadonlyMap<number, Parser> = new Map<number, Parser>([
 
 const asItIs: Parser = (text) => text;
 
-/** As pg wants it (`types`). */
+/** The form of pg's option `types`. */
 export const ownTypes = {
   getTypeParser(oid: number, format: 'text' | 'binary' = 'text'): Parser {
     if (format === 'binary') return asText;
@@ -33,13 +33,13 @@ export const ownTypes = {
   },
 };
 
-/** Of a client in binary mode: our statements ask there for texts alone. */
+/** For a client in binary mode, where our statements select only texts. */
 const asText = ((bytes: Buffer) => bytes.toString('utf8')) as unknown as Parser;
 
 const iso =
   /^(\d{4,})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(\.\d+)?(?:Z|([+-])(\d\d):?(\d\d)?(?::?(\d\d))?)?( BC)?$/;
 
-/** A timestamptz under DateStyle ISO. Infinity for `infinity`; a Date that holds none for what JavaScript has none for. */
+/** A timestamptz under DateStyle ISO. Returns Infinity for `infinity`, and an invalid Date for times that JavaScript cannot hold. */
 export function parseTime(text: string): Date | number {
   if (text === 'infinity') return Number.POSITIVE_INFINITY;
   if (text === '-infinity') return Number.NEGATIVE_INFINITY;

@@ -1,4 +1,4 @@
-// Databases as our code uses them: statements, transactions, statements that keep their plans.
+// Databases as our code uses them: statements, transactions, and statements whose plans are kept.
 
 import type pg from 'pg';
 import { commitWith } from './commit.ts';
@@ -20,17 +20,17 @@ import {
 
 export type Database = Executor &
   Transactions & {
-    /** A connection outside the pool, for LISTEN. The caller ends it, and looks after it: its queries have no timeout of pg's. */
+    /** A connection outside the pool, for LISTEN. The caller ends and monitors it: its queries have no timeout in pg. */
     connect(): Promise<pg.Client>;
     end(): Promise<void>;
   };
 
 export type DatabaseOptions = SessionOptions & {
-  /** Settings of sessions that keep plans of what is asked often (prepared.ts). Without them, none does. */
+  /** Settings for sessions that keep plans of frequent statements (prepared.ts). Without it, none keeps plans. */
   readonly planning?: string;
 };
 
-/** Opens nothing yet; the first statement does. */
+/** Opens no connection until the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
   const sessions = createSessions(options);
   const { planning } = options;
@@ -95,15 +95,15 @@ async function onClient<T>(
   return lent(client, () => inTransaction(client, body, begin, commit));
 }
 
-/** Gives the client back to its pool afterwards. */
+/** Releases the client to its pool afterwards. */
 async function lent<T>(client: PgPoolClient, use: (client: PgPoolClient) => Promise<T>): Promise<T> {
   let broken: Error | undefined;
   const onError = (error: Error): void => void (broken = error);
-  client.on('error', onError); // pg takes its own listener away while a client is out of the pool
+  client.on('error', onError); // pg removes its own listener while a client is out of the pool
   try {
     return await use(client);
   } catch (error) {
-    // Whatever state the connection is in after a failure, the next user gets a clean one.
+    // A connection that was lost, or that leads to a read-only server, is closed instead of reused.
     if (isUnreachable(error) || isReadOnly(error)) broken ??= error as Error;
     throw error;
   } finally {

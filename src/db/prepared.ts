@@ -1,14 +1,14 @@
-// Prepared statements: of a statement that comes again and again, the session keeps the plan. Only where the client talks to the server
-// itself: behind a pooler such as pgbouncer in transaction mode the next transaction may have a session that knows nothing of it.
+// Prepared statements: the session keeps the plan of a statement that runs often. This needs a client that talks to the server directly. Behind a
+// pooler such as pgbouncer in transaction mode, the next transaction may run in a session without the prepared statement.
 
 import { createHash } from 'node:crypto';
 import { ownTypes } from './parsers.ts';
 
 type Result = { readonly rows: unknown[] };
 
-/** A client of pg that has connected. Pools, clients of pg-native and stand-ins are none. */
+/** A connected client of pg. Pools, clients of pg-native and stand-ins do not count. */
 export type PreparingClient = {
-  /** Of the session, as the server told it when the client connected (pg: `BackendKeyData`). */
+  /** The server process, as sent when the client connected (pg: `BackendKeyData`). */
   readonly processID: number;
   query(config: {
     readonly name?: string;
@@ -20,12 +20,12 @@ export type PreparingClient = {
 };
 
 /**
- * Under these settings a session makes one plan of a statement, and that is right for a million rows, also when it was made while the table
- * was empty: where there is one index for each step, there is nothing to choose. For sessions that run nothing but such statements.
+ * With these settings a session makes one plan for a statement. That plan is right for a million rows even if it was made on an empty table, because
+ * each step has one index. Only for sessions that run nothing but such statements.
  */
 export const byIndexAlone = `set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off`;
 
-/** Whether a client's session keeps plans; `undefined` until that is worth a question. */
+/** Whether a client's session keeps plans; `undefined` after the first use, before the check. */
 const keeping = new WeakMap<PreparingClient, boolean | undefined>();
 
 export function isPreparing(source: object): source is PreparingClient {
@@ -33,8 +33,8 @@ export function isPreparing(source: object): source is PreparingClient {
 }
 
 /**
- * Runs a statement that comes again and again: from its second time on with a plan that the session keeps, where it can.
- * @param planning settings of that session, for as long as it lasts
+ * Runs a statement that comes often. From the client's second call on, the session keeps the plan, where it can.
+ * @param planning settings for the rest of that session
  */
 export async function queryPrepared(
   client: PreparingClient,
@@ -52,7 +52,7 @@ export async function queryPrepared(
   }
 }
 
-/** A connection that is used once is asked nothing: the question costs a round trip, the plan saves a part of one. */
+/** A connection that is used once is not checked: the check costs a round trip, and the plan saves only a part of one. */
 async function keepsPlans(client: PreparingClient, planning: string | undefined): Promise<boolean> {
   const known = keeping.get(client);
   if (known !== undefined) return known;
@@ -67,18 +67,18 @@ async function keepsPlans(client: PreparingClient, planning: string | undefined)
 }
 
 /**
- * Whether the client talks to one session of the server, and no other does. A pooler that shares sessions must greet its clients with a process
- * id of its own making: it could not route a cancel otherwise.
+ * Whether the client has a session of the server to itself. A pooler that shares sessions must send its clients a process id that it made up, because
+ * it could not route a cancel otherwise.
  */
 export async function isServersOwn(client: Pick<PreparingClient, 'query'>): Promise<boolean> {
   if (!isPreparing(client)) return false;
   const { rows } = await client.query('select pg_catalog.pg_backend_pid() as pid');
-  return Number((rows[0] as { pid: unknown }).pid) === client.processID; // whatever the application's parser makes of it
+  return Number((rows[0] as { pid: unknown }).pid) === client.processID; // the application's type parser may return any type
 }
 
 const names = new Map<string, string>();
 
-/** A statement has the same name on every connection, and another text another name. */
+/** The same text has the same name on every connection; another text has another name. */
 export function nameOf(text: string): string {
   const known = names.get(text);
   if (known !== undefined) return known;
@@ -88,8 +88,8 @@ export function nameOf(text: string): string {
 }
 
 /**
- * `invalid_sql_statement_name`: somebody sent DISCARD ALL or DEALLOCATE, and the client knows nothing of it. `feature_not_supported`: a
- * migration has changed what the statement answers with.
+ * `invalid_sql_statement_name`: DISCARD ALL or DEALLOCATE was sent, without the client's knowledge. `feature_not_supported`: a migration changed the
+ * columns that the statement returns.
  */
 function isOutdated(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false;

@@ -1,10 +1,10 @@
-// Statements that mean the same under any search_path. On connections of our own pg_catalog comes first (settings.ts); those of the application keep
-// their path, and with `search_path = shop, pg_catalog` a function `shop.now()` or an operator of that schema would come before Postgres's.
+// Statements that mean the same under any search_path. Our own connections have pg_catalog first (settings.ts). The application's keep their path;
+// with `search_path = shop, pg_catalog`, a function `shop.now()` or an operator of that schema would win over Postgres's.
 
 const functions =
   'array_position|clock_timestamp|count|date_part|gen_random_uuid|hashtextextended|jsonb_to_recordset|max|min|now|pg_try_advisory_xact_lock|right|row_number|sum|to_timestamp';
 const calls = new RegExp(`^(?:${functions})$`);
-/** Grammar, not functions. `unnest` of several arrays is one of those: it means Postgres's own, and with a schema it would be unknown. */
+/** Grammar, not functions. `unnest` of several arrays belongs here: it means Postgres's own, and is unknown when qualified with a schema. */
 const syntax =
   /^(?:any|all|array|as|bit|check|coalesce|conflict|exists|filter|from|greatest|in|insert|into|lateral|least|nullif|over|row|select|union|unnest|update|values|when|where|with|and|or|not|on|case|then|else|materialized|g|n|r|t)$/;
 
@@ -18,21 +18,21 @@ const types: Readonly<Record<string, string>> = {
   bool: 'bool',
 };
 
-/** What is in quotes, comments and parameters stays; then words, casts and operators. */
+/** Texts, names in quotes, comments and parameters stay unchanged; then words, casts and operators. */
 const token = /'(?:[^']|'')*'|"[^"]*"|--[^\n]*|\$\d+|::|[A-Za-z_][\w]*|[-+*/<>=~!@#%^&|`?]+|\d[\w.]*|[\s\S]/g;
 
 const operators = /^(?:=|<>|<|>|<=|>=|\+|-|\*|\|\||->|->>)$/;
 
 const known = new Map<string, string>();
 
-/** Texts of our own alone: the rules are those that they keep (a test compares the plans of both forms of each). */
+/** For our own statements only, which keep these rules (a test compares the plans of both forms of each). */
 export function qualified(sql: string): string {
   let made = known.get(sql);
   if (made === undefined) known.set(sql, (made = qualify(sql)));
   return made;
 }
 
-/** The `=` of `set a = …, b = …` is none of an operator. */
+/** The `=` of `set a = …, b = …` is not an operator. */
 type Assigning = { readonly depth: number; isOpen: boolean };
 
 function qualify(sql: string): string {
@@ -70,7 +70,7 @@ function isOperand(tokens: readonly string[], i: number): boolean {
   );
 }
 
-/** Words before a parenthesis that are neither grammar nor known here: for the test that holds every statement against these rules. */
+/** Words before a parenthesis that are neither grammar nor a known function, for the test that checks every statement against these rules. */
 export function strangers(sql: string): string[] {
   const tokens = sql.replaceAll(/'(?:[^']|'')*'|--[^\n]*/g, "''");
   return [...tokens.matchAll(/(?<![.\w"])([a-z_]\w*)\s*\(/gi)]

@@ -1,9 +1,9 @@
-// A scope: the part of a transaction that one function may use, the whole of it or a nested one (a savepoint). On one connection only one
-// statement runs at a time, and savepoints lie on one another like plates; so each scope does one thing after the other, in the order in
-// which it was asked. A nested scope counts as one thing: until it ends, whatever the scope around it is asked to do waits.
+// A scope: the part of a transaction that one function may use. It is the whole transaction or a nested one (a savepoint). A connection runs one
+// statement at a time, and savepoints nest; so each scope runs its work in sequence, in the order of the calls. A nested scope counts as one piece of
+// work: calls on the outer scope wait until it ends.
 //
-// What is asked for inside the function of a nested scope belongs to that scope, through whichever handle it is asked: otherwise it would
-// wait for the function that waits for it.
+// Calls inside the function of a nested scope belong to that scope, whichever handle they use. Otherwise they would wait for the function that awaits
+// them.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { WaybillError } from '../errors.ts';
@@ -18,14 +18,14 @@ export class Scope {
   readonly tx: Transaction;
   readonly #parent: Scope | undefined;
   readonly #waiting: (() => void)[] = [];
-  /** What was asked for and has not ended, as its callers hold it. */
+  /** Promises given to callers that have not settled. */
   readonly #pending = new Set<Promise<unknown>>();
   #busy = false;
   #ended = false;
   #lost: string | undefined = undefined;
   #abandon: (() => void) | undefined = undefined;
   #child: Scope | undefined = undefined;
-  /** Resolves when the last statement that this scope sent has its answer. */
+  /** Resolves when the last statement sent by this scope was answered. */
   #sent: Promise<unknown> = Promise.resolve();
 
   constructor(tx: Transaction, parent?: Scope) {
@@ -33,7 +33,7 @@ export class Scope {
     this.#parent = parent;
   }
 
-  /** Counts as work that the function must await: until it has ended, the function may not. Gives the very promise that is counted. */
+  /** Counts as work that the function must await before it ends. Returns the same promise that is counted. */
   hold<T>(work: () => Promise<T>): Promise<T> {
     const held = work();
     const pending = this.#innermost().#pending;
@@ -43,14 +43,14 @@ export class Scope {
     return held;
   }
 
-  /** Runs work on the transaction when its turn comes. @throws WaybillError `transaction_ended` */
+  /** Runs work on the transaction after the work before it. @throws WaybillError `transaction_ended` */
   async run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const scope = this.#here();
     return scope.#inTurn(() => scope.#send(() => work(scope.tx)));
   }
 
   /**
-   * A nested scope: what is done in `body` is undone when it throws, and only that.
+   * Runs `body` in a nested scope. If it throws, its work is undone, and only its work.
    * @throws WaybillError `transaction_ended`, `work_not_awaited`
    */
   async nest<T>(body: (inner: Scope) => T | PromiseLike<T>): Promise<T> {
@@ -68,7 +68,7 @@ export class Scope {
         return result;
       } catch (error) {
         await inner.close();
-        if (!outer.#ended) await outer.#send(savepoint.undo).catch(ignore); // the first error tells why
+        if (!outer.#ended) await outer.#send(savepoint.undo).catch(ignore); // the first error gives the reason
         throw error;
       } finally {
         inner.#ended = true;
@@ -77,20 +77,20 @@ export class Scope {
     });
   }
 
-  /** A statement ended the transaction: what was written until then stands, and nothing that follows belongs to it. */
+  /** A statement ended the transaction. Its earlier writes are committed, and later statements do not belong to it. */
   lose(how: string): void {
     this.#lost = how;
     this.#parent?.lose(how);
   }
 
-  /** What the cursor or stream that is open now is to be told when the scope ends before it does; undefined: none is open. */
+  /** Sets the callback that closes the open cursor or stream if the scope ends first; undefined when none is open. */
   abandoning(abandon: (() => void) | undefined): void {
     this.#abandon = abandon;
   }
 
   /**
-   * The function has ended well.
-   * @throws WaybillError `work_not_awaited` when something that it began has not ended, `transaction_lost`
+   * Ends the scope after its function succeeded.
+   * @throws WaybillError `work_not_awaited` when work of the function has not ended, `transaction_lost`
    */
   finish(): void {
     if (this.#lost !== undefined) throw lost(this.#lost);
@@ -104,17 +104,17 @@ export class Scope {
     );
   }
 
-  /** Ends it: refuses what waits and what still comes. Resolves when nothing of it is on the connection any more; then it is its owner's. */
+  /** Ends the scope: refuses waiting and later work. Resolves when none of its statements is on the connection any more. */
   async close(): Promise<void> {
     this.#ended = true;
-    for (const held of this.#pending) held.catch(ignore); // its caller may be gone; the function's own end tells what happened
+    for (const held of this.#pending) held.catch(ignore); // its caller may have returned; the function's own result reports the failure
     for (const go of this.#waiting.splice(0)) go();
     await this.#child?.close();
     this.#abandon?.();
     await this.#sent;
   }
 
-  /** The scope that what is asked here and now belongs to. @throws WaybillError `transaction_ended` */
+  /** The scope that a call made here belongs to. @throws WaybillError `transaction_ended` */
   #here(): Scope {
     const here = this.#innermost();
     if (here.#ended) throw ended();

@@ -1,25 +1,25 @@
-// A script: the statements of one file, sent as one message, and which of them failed. Postgres says where in the text only for some errors.
+// A script: the statements of one file, sent as one message. It finds the failed statement, because Postgres gives a position only for some errors.
 
 import type pg from 'pg';
 import { markError } from './executor.ts';
 
 type Answered = {
   readonly error: Error | null;
-  /** Of each statement that went through. */ readonly tags: readonly string[];
+  /** The command tags of the statements that succeeded. */ readonly tags: readonly string[];
 };
 
-/** Runs the statements in the order of the text; what follows a failed one is not run. */
+/** Runs the statements in order, up to the first that fails. */
 export async function runScript(client: pg.ClientBase, text: string): Promise<Answered> {
   const { promise, resolve } = Promise.withResolvers<Answered>();
   client.query(new Script(text, (error, tags) => resolve({ error: error && markError(error), tags })));
   return promise;
 }
 
-/** A query that hears of each of its statements, as pg wants one: with its own, the answers to those before a failed one are lost. */
+/** A query object of pg that records each statement's tag. With pg's own, the answers before a failed statement are lost. */
 export class Script {
   readonly #text: string;
   readonly #tags: string[] = [];
-  /** pg puts its timeout around it. */
+  /** pg wraps it with its timeout. */
   callback: (error: Error | null, tags: readonly string[]) => void;
 
   constructor(text: string, callback: (error: Error | null, tags: readonly string[]) => void) {
@@ -31,7 +31,7 @@ export class Script {
     connection.query(this.#text);
   }
 
-  handleRowDescription(): void {} // nobody asks for rows
+  handleRowDescription(): void {} // rows are ignored
 
   handleDataRow(): void {}
 
@@ -52,11 +52,11 @@ export class Script {
 
 export type Statement = { readonly line: number; readonly text: string };
 
-/** Comments, texts in quotes, names in quotes and bodies between dollars may hold semicolons. A comment may stand in another. */
+/** Comments, texts in quotes, names in quotes and dollar-quoted bodies may contain semicolons. Comments nest. */
 const tokens =
   /--[^\n]*|\/\*|[eE]'(?:[^'\\]|''|\\[\s\S])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([A-Za-z_]\w*)?\$|;|[^;'"$/eE-]+|[\s\S]/g;
 
-/** The statements of a script with the lines on which they begin, for messages. */
+/** The statements of a script with their first lines, for messages. */
 export function statementsOf(script: string): Statement[] {
   const found: { line: number; text: string }[] = [];
   let current: { line: number; text: string } | undefined;
@@ -77,7 +77,7 @@ export function statementsOf(script: string): Statement[] {
   return found.map(({ line: at, text }) => ({ line: at, text: text.trim() }));
 }
 
-/** A body between dollars, or a comment with those inside it, to its end. */
+/** Extends the token to the end of a dollar-quoted body or of a comment, nested ones included. */
 function wholeToken(script: string, { index, 0: token }: RegExpExecArray): string {
   if (token === '/*') return comment(script, index);
   if (!/^\$([A-Za-z_]\w*)?\$$/.test(token)) return token;
@@ -102,7 +102,7 @@ function breaks(text: string): number {
   return text.split('\n').length - 1;
 }
 
-/** The line that an error is about. @param done statements that went through before it */
+/** The line of an error. @param done number of statements that succeeded before it */
 export function lineOf(script: string, error: Error & { readonly position?: unknown }, done: number): number {
   const position = Number(error.position);
   if (Number.isInteger(position) && position > 0)

@@ -1,5 +1,4 @@
-// pg pools with every timeout and setting of a session. A half-open connection without `query_timeout` wedges a pool without one error
-// (FACTS 5).
+// Pools of pg whose connections have every timeout and setting. Without `query_timeout`, a half-open connection blocks a pool without any error.
 
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
@@ -23,38 +22,37 @@ export type SessionOptions = {
   readonly url: string;
   /** The variable that the URL came from, for messages. Default `DATABASE_URL`. */
   readonly setting?: string;
-  /** Connections at most. */
+  /** Maximum number of connections. */
   readonly max: number;
   readonly applicationName: string;
-  /** Longest that one statement may take. */
   readonly statementTimeoutMs?: Milliseconds;
-  /** Longest wait for a connection, a free one of the pool or a new one. */
+  /** Maximum wait for a connection, pooled or new. */
   readonly connectMs?: Milliseconds;
-  /** Whose statements it runs (settings.ts). Default: the application's too. */
+  /** Whose statements it runs (settings.ts). Default `application`. */
   readonly use?: Use;
   /** The other pools of this process that lead to the same server. */
   readonly kin?: Kin;
-  /** Under which they know its size. */
+  /** The name of this pool among `kin`. */
   readonly name?: string;
-  /** Hears of connections that break while nobody uses them. */
+  /** Called when a connection breaks while it is idle. */
   readonly onIdleError: (error: Error) => void;
 };
 
 export type Sessions = {
-  /** Opens the first connection, and learns from it what sessions have. */
+  /** Opens the first connection, and reads from it which settings sessions have. */
   opened(): Promise<Opened>;
-  /** Runs what needs the pool. Errors of the database are marked with the variable that leads there. */
+  /** Runs a function that needs the pool. Errors of the database are marked with the variable that holds its URL. */
   use<T>(body: (opened: Opened) => Promise<T>): Promise<T>;
-  /** A connection outside of the pool. Its queries have no timeout of pg's. */
+  /** A connection outside of the pool. Its queries have no timeout in pg. */
   connect(): Promise<pg.Client>;
   end(): Promise<void>;
 };
 
 export type Opened = {
   readonly pool: pg.Pool;
-  /** What each transaction must set itself: a pooler stands between, and its sessions do not have our settings. */
+  /** Settings that each transaction must set itself, because sessions behind a pooler do not have ours. */
   readonly carried: string | undefined;
-  /** A statement by itself would be wrong: it needs a transaction that carries the settings. */
+  /** A statement outside of a transaction may be wrong: it needs a transaction that sets the settings. */
   readonly isBare: boolean;
 };
 
@@ -69,7 +67,7 @@ export function createSessions(options: SessionOptions): Sessions {
   let opening: Promise<Opened> | undefined;
   let known: Opened | undefined;
 
-  /** Ends the pool's connections, those in use when they are given back, and opens others from now on. */
+  /** Opens a new pool and ends the old one. Connections in use end when they are released. */
   function renew(used: pg.Pool): void {
     if (used !== pool) return;
     pool = openPool(config, options);
@@ -117,13 +115,13 @@ export function createSessions(options: SessionOptions): Sessions {
         used = current.pool;
         return await body(current);
       } catch (error) {
-        // A read-only server: after a failover the same address leads elsewhere, but only for new connections.
+        // After a failover, the address of a read-only server leads to the new primary, but only for new connections.
         if (used && isReadOnly(error)) renew(used);
         throw isFromDatabase(error) ? markError(error, setting) : error;
       }
     },
     async connect() {
-      const untimed = { query_timeout: 0 }; // a timer for each question is a fiftieth of a millisecond at rest
+      const untimed = { query_timeout: 0 }; // a timer for each query costs a fiftieth of a millisecond when idle
       const client = connected({ ...full, ...untimed }).catch((error: unknown) => {
         if (!isRefusal(error)) throw error;
         return connected({ ...bare, ...untimed });
@@ -162,14 +160,14 @@ function connectionConfig(options: SessionOptions): pg.ClientConfig {
   };
 }
 
-/** Options that the URL or the environment (PGOPTIONS) has already stay; where both say something, ours comes last and holds. */
+/** Keeps the options of the URL or the environment (PGOPTIONS). Ours come last, so they win over the same setting. */
 function withOptions({ url }: SessionOptions, settings: Settings): pg.ClientConfig {
   const [, given] = /[?&]options=([^&#]*)/.exec(url) ?? [];
   const theirs =
     given === undefined ? process.env['PGOPTIONS'] : decodeURIComponent(given.replaceAll('+', ' '));
   const all = [theirs, startupOptions(settings)].filter(Boolean).join(' ');
   if (given === undefined) return { options: all };
-  // pg takes what stands in a URL before anything else.
+  // pg prefers the parameters of a URL over everything else.
   return { connectionString: url.replace(`options=${given}`, () => `options=${encodeURIComponent(all)}`) };
 }
 
@@ -181,7 +179,7 @@ function serverLimits({ statementTimeoutMs = defaultStatementTimeout }: SessionO
   };
 }
 
-/** As Postgres shows it. */
+/** In Postgres's notation. */
 function shown(ms: Milliseconds): string {
   const units = [
     ['h', 3_600_000],
@@ -199,8 +197,8 @@ function localLimits(limits: ReturnType<typeof serverLimits>): string {
 }
 
 /**
- * What stands between refuses settings at connect: pgbouncer ("unsupported startup parameter", its option `ignore_startup_parameters`), the
- * proxy of RDS ("does not support command-line options"), a server of another kind that does not know one of them (42704).
+ * Some servers refuse settings at connect: pgbouncer ("unsupported startup parameter", its option `ignore_startup_parameters`), the proxy of RDS
+ * ("does not support command-line options"), and servers of another kind that lack a setting (42704).
  */
 function isRefusal(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

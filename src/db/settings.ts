@@ -1,22 +1,21 @@
-// The settings of our sessions. Whoever runs the database may have set anything else for it or for the role, and our plans, our parsers and our
-// statements rely on these. They go out when a connection opens; where a pooler refuses that, or says nothing and drops them, each
-// transaction carries them.
+// The settings of our sessions. The database or the role may have any defaults, and our plans, parsers and statements rely on these values. They are
+// sent when a connection opens. Where a pooler refuses or silently drops them, each transaction sets them.
 
 export type Settings = Readonly<Record<string, string>>;
 
 /**
- * Of every connection that we open, those of handlers too. A plan that is compiled takes a second instead of a millisecond, at each execution;
- * whether it is depends on an estimated cost alone (`jit_above_cost`). Only ISO dates can be read by pg, whatever the type parser is.
+ * For every connection that we open, including those of handlers. Compiling a plan (jit) takes a second instead of a millisecond, at each execution,
+ * and depends on an estimated cost alone (`jit_above_cost`). pg reads only ISO dates, whatever the type parser is.
  */
 const ofAll: Settings = { jit: 'off', datestyle: 'ISO,MDY' };
 
 /**
- * Of connections that run nothing but our statements. `default_transaction_read_only` is not among them: who sets it wants no writes, often because
- * another server has taken over, and what is written all the same is lost with this one.
+ * For connections that run only our statements. `default_transaction_read_only` is left alone: it is set to prevent writes, often after a failover,
+ * when writes to this server would be lost.
  */
 const ofOurs: Settings = {
   ...ofAll,
-  search_path: 'pg_catalog, pg_temp', // what is not ours by name is Postgres's own, whatever stands in other schemas
+  search_path: 'pg_catalog, pg_temp', // unqualified names mean Postgres's own, whatever other schemas contain
   timezone: 'UTC',
   intervalstyle: 'postgres',
   bytea_output: 'hex',
@@ -25,12 +24,12 @@ const ofOurs: Settings = {
   array_nulls: 'on',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
-  idle_session_timeout: '0', // a connection that listens is idle by profession
+  idle_session_timeout: '0', // a listening connection is always idle
 };
 
 /**
- * Whose statements a connection runs: ours alone, or also those of the application (`ctx.db`, its migrations). `plain`: the server may be another
- * database that speaks Postgres's protocol, and knows few of its settings.
+ * Whose statements a connection runs: ours alone, or also the application's (`ctx.db`, its migrations). `plain`: the server may be another database
+ * that speaks Postgres's protocol and has few of its settings.
  */
 export type Use = 'ours' | 'application' | 'plain';
 
@@ -38,7 +37,7 @@ const settings: Readonly<Record<Use, Settings>> = { ours: ofOurs, application: o
 
 export const settingsOf = (use: Use): Settings => settings[use];
 
-/** The startup parameter `options` (documentation of Postgres, 20.1.4): blanks and backslashes are escaped. */
+/** The startup parameter `options` (documentation of Postgres, 20.1.4): spaces and backslashes are escaped. */
 export function startupOptions(settings: Settings): string {
   return Object.entries(settings)
     .map(([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, '\\$&')}`)
@@ -53,17 +52,17 @@ export function localSettings(settings: Settings): string {
     .join('; ');
 }
 
-/** Back to what the session began with, for the rest of the transaction. */
+/** Restores the session's initial settings for the rest of the transaction. */
 export function defaultSettings(settings: Settings): string {
   return Object.keys(settings)
     .map((name) => `set local ${name} = default`)
     .join('; ');
 }
 
-/** Without these a statement by itself, outside of a transaction, may give a wrong answer. The others cost time, or hold in transactions. */
+/** Without these, a statement outside of a transaction may give a wrong answer. The others affect speed, or are set by each transaction. */
 const needed = ['datestyle', 'extra_float_digits', 'array_nulls', 'default_transaction_isolation'];
 
-/** Asks for what tells whether a session has them. */
+/** Reads the values that show whether a session has the settings. */
 export const effectiveSql = (asked: Settings): string => {
   const names = [...needed, 'search_path', 'jit'].filter((name) => name in asked || name === 'search_path');
   return `select ${['statement_timeout', ...names]
@@ -75,14 +74,14 @@ export type Effective = Readonly<Record<string, string>>;
 
 const plainly = (value: string | undefined): string => (value ?? '').replaceAll(' ', '').toLowerCase();
 
-/** Whether a session has what was asked for when it was opened. */
+/** Whether a session has the settings that were requested when it opened. */
 export function isEffective(settings: Settings, effective: Effective): boolean {
   return Object.entries(effective).every(
     ([name, value]) => settings[name] === undefined || plainly(settings[name]) === plainly(value),
   );
 }
 
-/** Whether a statement by itself is right under what a session has. */
+/** Whether a statement outside of a transaction is right under a session's settings. */
 export function suffices(settings: Settings, effective: Effective): boolean {
   const isNamedLate = plainly(effective['search_path']).split(',').indexOf('pg_catalog') > 0;
   return (

@@ -1,4 +1,4 @@
-// The standing of a server and its database: what must be right before anything is asked of them.
+// The state of a server and its database that must be right before they are used.
 
 import type { Executor } from './executor.ts';
 
@@ -6,18 +6,18 @@ export type Standing = {
   /** 140005 for 14.5. */
   readonly number: number;
   readonly version: string;
-  /** Of the database: UTF8, LATIN1, SQL_ASCII … */
+  /** The database's encoding: UTF8, LATIN1, SQL_ASCII … */
   readonly encoding: string;
-  /** A standby, which replays what a primary writes. */
+  /** A standby, which replays a primary's writes. */
   readonly isStandby: boolean;
   /** Transactions are read-only, by default_transaction_read_only or because it is a standby. */
   readonly isReadOnly: boolean;
   readonly role: string;
-  /** Tables of ours whose rows a row-level security policy may hide from this role. */
+  /** Our tables whose rows a row-level security policy may hide from this role. */
   readonly hidden: readonly string[];
 };
 
-/** A policy that lets this role see and write every row hides nothing, unless another restricts it. */
+/** A policy that lets this role see and write every row hides nothing, unless a restrictive policy exists. */
 const hiddenSql = `
   select json_agg(c.relname order by c.relname) from pg_catalog.pg_class c
    where c.relnamespace = to_regnamespace('waybill') and c.relkind in ('r', 'p') and row_security_active(c.oid)
@@ -37,7 +37,7 @@ export async function readStanding(db: Executor): Promise<Standing> {
   return (await db.executeSql<Standing>(standingSql)).rows[0]!;
 }
 
-/** @returns undefined where rows can be written */
+/** @returns undefined when rows can be written */
 export function readOnlyProblem(
   { isStandby, isReadOnly }: Standing,
   setting = 'DATABASE_URL',
@@ -47,7 +47,7 @@ export function readOnlyProblem(
   return `the database of ${setting} is read-only (default_transaction_read_only is on): ${setting} names a replica, or somebody has closed the database for writing`;
 }
 
-/** @returns undefined where the role sees every row */
+/** @returns undefined when the role sees every row */
 export function hiddenProblem({ hidden, role }: Standing): string | undefined {
   if (hidden.length === 0) return undefined;
   return `row-level security hides rows of ${hidden.map((name) => `waybill.${name}`).join(', ')} from the role ${role}: messages would wait for ever. Turn it off (alter table … disable row level security), or give the role a policy that lets it see and write every row (create policy … for all to ${role} using (true) with check (true))`;

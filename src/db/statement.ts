@@ -1,15 +1,15 @@
-// Which statements of a text begin or end a transaction, or touch a savepoint of ours: what nobody but the owner of the transaction may do.
-// A reading of Postgres's lexical rules (documentation, chapter 4.1), only as far as to know where statements begin.
+// Finds statements that begin or end a transaction, or touch one of our savepoints: only the owner of the transaction may run them. It follows
+// Postgres's lexical rules (documentation, chapter 4.1), only as far as needed to find where statements begin.
 
-/** Names of savepoints that this package sets begin with it. */
+/** The names of our savepoints begin with it. */
 export const savepointPrefix = 'waybill_';
 
 /**
- * The first statement of the text that begins or ends a transaction, in short; undefined when there is none.
- * `savepoint mine`, `release mine` and `rollback to mine` are the caller's own matter.
+ * The first statement of the text that begins or ends a transaction, shortened; undefined when there is none. `savepoint mine`, `release mine` and
+ * `rollback to mine` are allowed.
  */
 export function transactionStatement(text: string): string | undefined {
-  if (!suspicious.test(text)) return undefined; // most statements hold none of these words
+  if (!suspicious.test(text)) return undefined; // most statements contain none of these words
   for (const words of statementsOf(text)) {
     const found = control(words);
     if (found !== undefined) return found;
@@ -43,7 +43,7 @@ function control(words: readonly string[]): string | undefined {
   }
 }
 
-/** `rollback [work | transaction] to [savepoint] name` goes back to a savepoint; all others end the transaction. */
+/** `rollback [work | transaction] to [savepoint] name` goes back to a savepoint. Any other rollback ends the transaction. */
 function rollback(words: readonly string[]): string | undefined {
   const rest = words.slice(words[1] === 'work' || words[1] === 'transaction' ? 2 : 1);
   if (rest[0] !== 'to') return 'rollback';
@@ -55,18 +55,18 @@ function own(name: string): string | undefined {
   return name.startsWith(savepointPrefix) ? name : undefined;
 }
 
-/** How many words of a statement tell what it is. */
+/** The number of words that identify a statement. */
 const most = 5;
 
 const token =
   /--[^\n]*|\/\*|[eE]?'|"|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;|[^]/y;
 
-/** The first words of each statement, in lower case; names in quotes as they are. */
+/** The first words of each statement, in lower case; names in quotes stay as they are. */
 function* statementsOf(text: string): Generator<string[]> {
   let words: string[] = [];
-  let body = 0; // blocks that are open in the body of `create function … begin atomic … end`
+  let body = 0; // open blocks in the body of `create function … begin atomic … end`
   let last = '';
-  const scan = new RegExp(token); // with a state of its own
+  const scan = new RegExp(token); // a copy, because `lastIndex` is its state
   for (let match = scan.exec(text); match; match = scan.exec(text)) {
     const [found] = match;
     const from = scan.lastIndex;
@@ -84,7 +84,7 @@ function* statementsOf(text: string): Generator<string[]> {
   yield words;
 }
 
-/** Where a text, a name in quotes, a comment or a text between dollars ends that has begun; else where we are. */
+/** The end of the text, quoted name, comment or dollar-quoted text that begins here; otherwise the current position. */
 function endOf(found: string, text: string, from: number): number {
   if (found === '/*') return endOfComment(text, from);
   if (found === "'" || found === '"') return endOfQuotes(text, found, from, false);
@@ -94,7 +94,7 @@ function endOf(found: string, text: string, from: number): number {
   return end === -1 ? text.length : end + found.length;
 }
 
-/** A doubled quote is a quote of the text; so is one after a backslash in `E'…'`. */
+/** A doubled quote stands for a quote; in `E'…'` so does one after a backslash. */
 function endOfQuotes(text: string, quote: string, from: number, escapes: boolean): number {
   for (let i = from; i < text.length; i++) {
     if (escapes && text[i] === '\\') i++;
@@ -104,7 +104,7 @@ function endOfQuotes(text: string, quote: string, from: number, escapes: boolean
   return text.length;
 }
 
-/** In a body in standard SQL, `;` ends none of the caller's statements. */
+/** In a body in standard SQL, `;` does not end the caller's statement. */
 function depth(body: number, last: string, word: string): number {
   if (body === 0) return last === 'begin' && word === 'atomic' ? 1 : 0;
   if (word === 'case') return body + 1;

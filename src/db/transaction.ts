@@ -1,4 +1,4 @@
-// begin, commit, rollback, savepoints.
+// Transactions on one connection: begin, commit, rollback, savepoints.
 
 import { sqlState } from './diagnosis.ts';
 import type { Executor, PgLike } from './executor.ts';
@@ -6,20 +6,20 @@ import { marking, toExecutor } from './executor.ts';
 import { savepointPrefix } from './statement.ts';
 
 export type Transaction = Executor & {
-  /** The pg client of the transaction, for a query builder that is to join it. */
+  /** The pg client of the transaction, for a query builder that joins it. */
   readonly client: PgLike;
-  /** Sets one. They lie on one another: the last that was set is the first to be kept or undone (scope.ts). */
+  /** Sets a savepoint. Savepoints nest: the last one set must be kept or undone first (scope.ts). */
   savepoint(): Promise<Savepoint>;
 };
 
 export type Savepoint = {
-  /** @throws TransactionRolledBack when a statement since then had failed */
+  /** @throws TransactionRolledBack when a statement after the savepoint had failed */
   readonly keep: () => Promise<void>;
-  /** Undoes what was done since. */
+  /** Undoes everything since the savepoint. */
   readonly undo: () => Promise<void>;
 };
 
-/** What is needed of a pg pool that is the application's own. Not pg's own types: an application without @types/pg has types all the same. */
+/** The part of an application's pg pool that is used here. It does not use pg's types, so an application without @types/pg has types too. */
 export type PgPool = { connect(): Promise<PgPoolClient> };
 
 export type PgPoolClient = PgLike & {
@@ -28,26 +28,26 @@ export type PgPoolClient = PgLike & {
   release(error?: Error): void;
 };
 
-/** Whatever can run a transaction on a connection of its own. */
+/** Anything that can run a transaction on its own connection. */
 export type Transactions = {
   /** Commits when `body` resolves, rolls back when it throws. `begin` may carry settings, in the same round trip. */
   transaction<T>(body: (tx: Transaction) => Promise<T>, begin?: string, rider?: Rider<T>): Promise<T>;
 };
 
-/** A statement that goes out in the commit's own message, where the connection can do that. It is begun after the commit and fails alone. */
+/** A statement sent in the same message as the commit, where the connection supports that. It starts after the commit and fails alone. */
 export type Rider<T> = {
   readonly sql: (result: T) => string | undefined;
-  /** It went through. Otherwise whoever wants it sends it. */
+  /** Called when the statement succeeded. Otherwise the caller must send it. */
   readonly sent: () => void;
 };
 
 /**
- * Our transactions say what they need, whatever the default of the database is: under a stricter level, claims and settlements of different messages
- * would fail each other. Who needs one says so before the first query: `set transaction isolation level serializable`.
+ * Our transactions name their isolation level, whatever the database's default is. Under a stricter level, claims and settlements of different
+ * messages would fail each other. A stricter level is set before the first query: `set transaction isolation level serializable`.
  */
 export const beginning = 'begin isolation level read committed';
 
-/** Gives the answer's tag. */
+/** Returns the command tag of the answer. */
 export type Commit<T> = (result: T) => Promise<string | undefined>;
 
 /** Runs `body` between begin and commit on one connection. `begin` may carry settings, in the same round trip. */
@@ -61,7 +61,8 @@ export async function inTransaction<T>(
   try {
     const result = await body(joined(client));
     if (isLost(client)) throw new TransactionLost();
-    // After an error that the body caught, Postgres answers ROLLBACK and no error: nothing was committed, and the caller must know.
+    // After an error that the body caught, Postgres answers the commit with ROLLBACK and no error. Nothing was committed, so the caller must get an
+    // error.
     if ((await commit(result)) === 'ROLLBACK') throw new TransactionRolledBack();
     return result;
   } catch (error) {
@@ -80,7 +81,7 @@ export class TransactionRolledBack extends Error {
   }
 }
 
-/** A statement of the body that nobody recognised has ended the transaction: what follows would commit by itself. */
+/** An unrecognised statement of the body ended the transaction: later statements would commit on their own. */
 export class TransactionLost extends Error {
   override readonly name = 'TransactionLost';
   constructor() {
@@ -90,7 +91,7 @@ export class TransactionLost extends Error {
   }
 }
 
-/** What the server itself said after the last statement (protocol, ReadyForQuery), where the client tells. */
+/** The transaction status after the last statement (protocol, ReadyForQuery), where the client exposes it. */
 function isLost(client: PgLike & { getTransactionStatus?(): string | null }): boolean {
   return client.getTransactionStatus?.() === 'I';
 }
@@ -99,7 +100,7 @@ async function rollBack(client: PgLike): Promise<void> {
   try {
     await client.query('rollback');
   } catch {
-    // The connection is gone, and with it the transaction: the first error tells why.
+    // The connection is lost, and the transaction with it. The first error gives the reason.
   }
 }
 
@@ -110,7 +111,7 @@ function joined(client: PgLike): Transaction {
     ...toExecutor(client),
     client,
     async savepoint() {
-      const name = `${savepointPrefix}${++serial}`; // none comes twice: what touches the wrong one fails
+      const name = `${savepointPrefix}${++serial}`; // no name is used twice, so keeping or undoing the wrong savepoint fails
       await say(`savepoint ${name}`);
       return {
         async keep() {

@@ -1,5 +1,5 @@
-// A URL of Postgres, as pg reads it: over the network, through a socket in a folder, with settings as parameters. Read here
-// and nowhere else. What is wrong with one is said by its part, and never with its value: the password may be anywhere in it.
+// A Postgres URL, read as pg reads it: a network host, or a socket in a folder, with settings as parameters. A problem names the wrong part of the
+// URL and never its value, because the password may be anywhere in it.
 
 export type PostgresUrl = {
   /** A name, an address, or the folder of a socket. */
@@ -7,7 +7,7 @@ export type PostgresUrl = {
   readonly isSocket: boolean;
   /** On this machine: through a socket, or a loopback address. */
   readonly isLocal: boolean;
-  /** What the URL says of TLS; undefined when it says nothing. */
+  /** From `sslmode` or `ssl`; undefined when the URL has neither. */
   readonly sslmode: string | undefined;
   readonly parameters: URLSearchParams;
 };
@@ -16,10 +16,10 @@ export type UrlProblem = { readonly problem: string };
 
 const example = 'postgres://user:password@host:5432/database';
 
-/** What pg knows. */
+/** The values that pg accepts. */
 const sslmodes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full', 'no-verify'];
 
-/** Scheme, user and password with all their @, hosts, path, parameters. */
+/** Scheme, user and password (which may contain @), hosts, path, parameters. */
 const shape = /^([a-z]+):\/\/(?:([^/?#]*)@)?([^/?#@]*)(\/[^?#]*)?(\?[^#]*)?$/i;
 
 export function readPostgresUrl(text: string): PostgresUrl | UrlProblem {
@@ -44,7 +44,7 @@ export function readPostgresUrl(text: string): PostgresUrl | UrlProblem {
   return facts(host, parameters);
 }
 
-/** `/var/run/postgresql database`: a folder with a blank and a name behind it. */
+/** `/var/run/postgresql database`: a folder, a space and the name of the database. */
 function folder(text: string): PostgresUrl | UrlProblem {
   const [host = '', database = ''] = text.split(' ');
   const problem = databaseProblem(database);
@@ -58,7 +58,7 @@ function facts(host: string, parameters: URLSearchParams): PostgresUrl {
   return { host, isSocket, isLocal: isSocket || isLoopback, sslmode, parameters };
 }
 
-/** An @ that the authority does not end with: something before it ended the authority. */
+/** An @ outside of the authority: an earlier character of the password ended the authority. */
 function atOutside(text: string): string {
   const ended = /[/?]/.exec(text.slice(text.indexOf('//') + 2))?.[0];
   return ended === undefined
@@ -110,7 +110,7 @@ function parameterProblem(parameters: URLSearchParams): string | undefined {
     : `has an sslmode that is none of ${sslmodes.join(', ')}`;
 }
 
-/** In production, over a network: what must be written out. */
+/** In production, a URL over a network must state its TLS mode. */
 export function clearTextProblem(url: PostgresUrl): string | undefined {
   if (url.isLocal || url.sslmode !== undefined) return undefined;
   return 'says nothing of TLS, so that the password and every message would cross the network in clear: add ?sslmode=verify-full (with sslrootcert where the provider publishes its certificate), or write ?sslmode=disable where the network itself is closed';

@@ -1,5 +1,5 @@
-// Values on their way to a driver and back. Statements that run on connections of the application take and give texts: drivers and query builders
-// each have an idea of their own of what a date, an array, a boolean or JSON is, and an application can give them others.
+// Values on their way to a driver and back. Statements on the application's connections take and return texts. Drivers and query builders convert
+// dates, arrays, booleans and JSON differently, and an application can change their parsers.
 
 /** An array for a parameter such as `$1::text::uuid[]`, as Postgres reads it. */
 export function arrayText(values: readonly (string | number | boolean | null | undefined)[]): string {
@@ -12,10 +12,10 @@ function elementText(value: string | number | boolean | null | undefined): strin
   return `"${value.replaceAll(/[\\"]/g, '\\$&')}"`;
 }
 
-/** For `$1::text::timestamptz`: this form is read the same under every DateStyle. */
+/** For `$1::text::timestamptz`: Postgres reads this form the same under every DateStyle. */
 export const timeText = (time: Date | null | undefined): string | null => time?.toISOString() ?? null;
 
-/** What came back of a column that was cast to text. */
+/** The value of a column that was cast to text. */
 export function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
@@ -33,17 +33,20 @@ export const flagOf = (value: unknown): boolean =>
 
 export const jsonOf = (value: unknown): unknown => JSON.parse(textOf(value));
 
-/** Of microseconds since the epoch: a number is the same under every DateStyle and TimeZone. */
+/** From microseconds since the epoch: a number is the same under every DateStyle and TimeZone. */
 export const timeOf = (microseconds: unknown): Date => new Date(numberOf(microseconds) / 1_000);
 
-/** The column of a time that `timeOf` reads. */
+/** The SQL of a time column that `timeOf` reads. */
 export const microseconds = (column: string): string =>
   `(date_part('epoch', ${column}) * 1000000)::int8::text`;
 
-/** The driver would look for quotes in each. */
+/** Not `arrayText`: a UUID needs no quotes. */
 export const uuidsAsText = (all: readonly string[]): string => `{${all.join(',')}}`;
 
-/** What array_recv reads: one dimension, no nulls, the type's oid, so many from 1 on; each with its length before it. It need not parse them. */
+/**
+ * The format of array_recv: one dimension, no nulls, the element type's oid, the count, the lower bound 1; each element after its length. Postgres
+ * need not parse texts.
+ */
 export function uuidsAsBinary(all: readonly string[]): Buffer {
   const head = `000000010000000000000b86${all.length.toString(16).padStart(8, '0')}00000001`;
   return Buffer.from([head, ...all].join('00000010').replaceAll('-', ''), 'hex');

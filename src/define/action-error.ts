@@ -1,14 +1,14 @@
-// The error by which an action answers its caller: a status of HTTP, a code and words of the application's own.
+// ActionError is the error by which an action answers its caller with an HTTP status, a code and a message.
 
 import { WaybillError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 
-/** Statuses after which the same call may well succeed: 4xx of this sort, and 5xx. */
+/** The 4xx statuses after which a repeated call may succeed. */
 const passing = [408, 425, 429];
 
 /**
- * Thrown in an action, it is the answer: `application/problem+json` with this status, code and message. Nothing of the action is kept.
- * Other errors answer 500 and tell the caller nothing.
+ * Throw it in an action to answer the caller: `application/problem+json` with this status, code and message.
+ * The transaction rolls back. Unknown errors of a handler answer 500 without details.
  */
 export class ActionError extends Error {
   override readonly name = 'ActionError';
@@ -18,7 +18,7 @@ export class ActionError extends Error {
   /**
    * @param status 400 … 599
    * @param code in snake case, such as `order_not_found`; callers may rely on it
-   * @param message what the caller reads; not for secrets
+   * @param message the text for the caller; must not hold secrets
    * @throws WaybillError `action_error_invalid`
    */
   constructor(status: number, code: string, message: string, options?: ErrorOptions) {
@@ -47,7 +47,7 @@ function problemOf(status: unknown, code: unknown, message: unknown): string | u
   return undefined;
 }
 
-/** Also of another copy of this package: an application in CommonJS has one. */
+/** Recognises errors of another copy of this package too: an application in CommonJS loads its own. */
 export function isActionError(error: unknown): error is ActionError {
   if (error instanceof ActionError) return true;
   if (!(error instanceof Error) || error.name !== 'ActionError') return false;
@@ -55,7 +55,7 @@ export function isActionError(error: unknown): error is ActionError {
   return problemOf(status, code, error.message) === undefined;
 }
 
-/** For an action that a message carries out, and for handlers: whether another attempt makes sense. */
+/** Whether a message whose handler or action threw this error should be retried. */
 export function mayPass({ status }: ActionError): boolean {
   return status >= 500 || passing.includes(status);
 }

@@ -1,4 +1,4 @@
-// An action: one call from outside, one transaction.
+// Definitions of actions: an action is one call from outside that runs in one transaction.
 
 import type { z } from 'zod';
 import type { ActionContext } from './context.ts';
@@ -23,7 +23,7 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   readonly emits: readonly Event[];
   readonly http: HttpRoute | undefined;
   readonly anonymousKeys: boolean;
-  /** Of one run, its transaction included. */
+  /** The limit for one run, including its transaction. */
   readonly timeoutMs: Milliseconds;
   handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
 };
@@ -31,21 +31,24 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
 export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends readonly Event[]> = {
   readonly name: string;
   readonly args: A;
-  /** `system`: never over HTTP. */
+  /** `public`: everybody; `authenticated`: known callers; `system`: never over HTTP. */
   readonly access: Access;
   readonly result?: R;
-  /** It may be run again by itself after a serialisation failure, a deadlock or a lost connection. Each enqueue then needs a deliveryKey. */
+  /**
+   * The action runs up to three times after a serialisation failure, a deadlock or while the database is unreachable.
+   * Each enqueue then needs a deliveryKey.
+   */
   readonly safeToRetry?: boolean;
-  /** The events that it may record; another one is a type error, and an error when it is recorded. */
+  /** The events that the action may record. Recording another is a type error and throws `event_not_declared`. */
   readonly emits?: E;
-  /** A route of its own, such as `POST /orders` or `GET /orders/:orderId`. */
+  /** A route besides `POST /actions/:name`, such as `POST /orders` or `GET /orders/:orderId`. */
   readonly http?: string;
   /**
-   * Also callers that nobody knows may send an Idempotency-Key. They share one namespace: whoever repeats key and body of another one reads the
-   * answer of that one, so the key must be long and random.
+   * Allows an Idempotency-Key from anonymous callers too. They share one namespace: a caller who repeats another's key and body
+   * gets the other's answer. So keys must be long and random.
    */
   readonly anonymousKeys?: boolean;
-  /** Of one run; default 30s. Then its signal aborts, its transaction is rolled back and the caller is told. */
+  /** The limit for one run, default 30s. After it, `ctx.signal` aborts, the transaction rolls back and the caller gets `action_timeout`. */
   readonly timeout?: Duration;
   handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
 };
@@ -63,6 +66,10 @@ const known = [
   'handler',
 ];
 
+/**
+ * Defines an action: a call whose changes and messages commit in one transaction.
+ * @throws WaybillError `definition_invalid`
+ */
 export function defineAction<
   A extends z.ZodType,
   R extends z.ZodType = z.ZodUnknown,

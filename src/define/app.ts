@@ -1,5 +1,5 @@
-// The application: all definitions together. Doubles, dead references and malformed names come to light here, all at once,
-// so that they fail a build, never a worker at night.
+// The application: all definitions together. Duplicates, dead references and malformed names are all reported when it is defined.
+// So they fail a build, not a worker in production.
 
 import { isName, isQueueName, nameRule } from '../message/message.ts';
 import type { EmailProvider } from '../email/provider.ts';
@@ -15,7 +15,7 @@ import { emailQueue } from './messages.ts';
 import { emailRetry, retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions } from './shape.ts';
 
-/** What is known of a request before its body is read. Header names are in lower case. */
+/** A request before its body is read. Header names are in lower case. */
 export type IncomingRequest = {
   readonly method: string;
   readonly path: string;
@@ -23,11 +23,11 @@ export type IncomingRequest = {
 };
 
 type Hooks = {
-  /** Says who calls, when it was not the API key. Null: nobody known. */
+  /** Identifies the caller of a request without the API key. Return null for an anonymous caller. */
   authenticate?(request: IncomingRequest): Promise<Invoker | null> | Invoker | null;
-  /** Makes what handlers need, once in each process, before it takes work. When it throws, the process ends with its error. */
+  /** Runs once in each process before it takes work, to create what handlers need. When it throws, the process ends with its error. */
   setup?(): Promise<void> | void;
-  /** Ends it, once, after the last handler; also after a setup that failed half way. What it throws is logged. */
+  /** Runs once after the last handler, also when `setup` failed. Its errors are logged. */
   teardown?(): Promise<void> | void;
 };
 
@@ -39,7 +39,7 @@ export type AppOptions = Hooks & {
   readonly cron?: Cron | readonly Cron[];
   readonly email?: {
     readonly retry?: RetryOptions;
-    /** Used where WAYBILL_EMAIL_PROVIDER is not set. */
+    /** The application's own provider, used when WAYBILL_EMAIL_PROVIDER is not set. */
     readonly provider?: EmailProvider;
   };
 };
@@ -50,7 +50,6 @@ export type App = Hooks & {
   readonly events: readonly Event[];
   readonly listeners: readonly Listener[];
   readonly jobs: readonly Job[];
-  /** In the order of the definitions. */
   readonly cron: { readonly jobs: readonly CronJob[]; readonly notices: readonly string[] };
   readonly email: { readonly retry: RetryPolicy; readonly provider?: EmailProvider };
 };
@@ -76,7 +75,10 @@ const known = [
   'teardown',
 ];
 
-/** @throws WaybillError `app_invalid` with every problem as an issue */
+/**
+ * Combines all definitions into an application.
+ * @throws WaybillError `app_invalid` with every problem as an issue
+ */
 export function defineApp(options: AppOptions): App {
   checkOptions('application', options, known);
   const { actions = [], events = [], listeners = [], jobs = [], cron = [], email = {}, ...hooks } = options;
@@ -165,7 +167,7 @@ function nameProblems(lists: Lists): string[] {
   return [...malformed, ...queues, ...doubles];
 }
 
-/** A job with `concurrency` has its queue to itself: its limit is the size of a claim, and would hold up whatever shares the queue. */
+/** A job with `concurrency` must not share its queue: its limit bounds each claim and would delay other messages. */
 function sharedQueues({ listeners, jobs }: Lists): string[] {
   const handlers = [...listeners, ...jobs].filter((one) => one !== undefined);
   return jobs.flatMap((job) => {
@@ -184,7 +186,7 @@ function sharedQueues({ listeners, jobs }: Lists): string[] {
   });
 }
 
-/** What the web process answers itself. */
+/** Paths that the web process serves itself. */
 const reserved = /^\/(actions|admin|cron|livez|readyz|healthz|metrics|inbox|webhooks|openapi\.json)(\/|$)/;
 
 /** `/orders/:id` and `/orders/:orderId` are the same route. */

@@ -1,25 +1,25 @@
-// What is wrong with the arguments of an action: what its schema does not take, and fields that it does not know. A misspelt field is an
-// error, not silence, also where the author wrote z.object and not z.strictObject; z.looseObject lets everything in.
+// Finds what is wrong with an action's arguments: values that its schema refuses, and fields that it does not have.
+// An unknown field is an error for z.object as for z.strictObject; z.looseObject accepts every field.
 
 import { z } from 'zod';
 import { nearest } from '../nearest.ts';
 import { issuesOf, pathText, type Issue } from './payload.ts';
 
-/** @param parsed the schema's own answer to the same arguments */
+/** @param parsed the schema's result for `given` */
 export function argumentIssues(
   schema: z.ZodType,
   given: unknown,
   parsed: z.ZodSafeParseResult<unknown>,
 ): Issue[] {
   const strange = unknownFields(schema, given, []);
-  const unrecognised = (issue: Issue): boolean => issue.code === 'unrecognized_keys'; // told by `strange`, with a hint
+  const unrecognised = (issue: Issue): boolean => issue.code === 'unrecognized_keys'; // `strange` reports it, with a hint
   const wrong = parsed.success
     ? []
     : issuesOf(parsed.error).filter((issue) => strange.length === 0 || !unrecognised(issue));
   return [...strange, ...wrong];
 }
 
-/** So many are told: a body of 10,000 wrong elements gets no answer of megabytes. */
+/** Limits the answer: a body of 10,000 wrong elements would fill megabytes. */
 export const mostIssues = 100;
 
 /** `items[0].sku: too short; name: unknown field` */
@@ -29,7 +29,7 @@ export function issuesText(issues: readonly Issue[]): string {
   return issues.length > told.length ? `${text}; and ${issues.length - told.length} more` : text;
 }
 
-/** Without waiting, for definitions. A schema that must wait (an asynchronous refinement) is asked when the action runs: no issue. */
+/** The synchronous check for definitions. A schema with an asynchronous refinement is checked only when the action runs. */
 export function argumentIssuesNow(schema: z.ZodType, given: unknown): Issue[] {
   try {
     return argumentIssues(schema, given, schema.safeParse(given));
@@ -59,7 +59,7 @@ function unknownFields(schema: z.core.$ZodType, value: unknown, path: readonly P
     case 'pipe':
       return unknownFields(def.in, value, path);
     default:
-      return []; // unions and the like decide by themselves
+      return []; // the schema alone decides, as for unions
   }
 }
 

@@ -1,12 +1,12 @@
-// The caller's file: for errors about what a definition holds, which would otherwise show a stack of ours and no place to go to.
+// Finds the file that called a define function, so that its errors can name it.
 
 import { dirname, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** From the working directory; null when the stack does not tell, as in an application that was bundled into one file. */
+/** The path relative to the working directory; null when the stack does not show it, as in an application bundled into one file. */
 export function callingFile(): string | null {
   const files = (new Error('where').stack ?? '').split('\n').slice(1).flatMap(fileOf);
-  const [own] = files; // not import.meta.url, which a bundle in CommonJS does not have
+  const [own] = files; // a CommonJS bundle has no import.meta.url
   const file = files.find((one) => dirname(one) !== dirname(own!));
   return file === undefined ? null : relative(process.cwd(), file);
 }

@@ -1,4 +1,4 @@
-// What a handler is given. Only the types: src/action/context.ts makes it.
+// Types of the context (`ctx`) that every handler receives. src/action/context.ts creates it.
 
 import type { z } from 'zod';
 import type { PgLike } from '../db/executor.ts';
@@ -8,46 +8,46 @@ import type { Enqueued } from '../message/message.ts';
 import type { Event } from './event.ts';
 import type { RetryPolicy } from './retry.ts';
 
-/** On whose behalf the work is done. */
+/** Who caused the work: an anonymous caller, a user, or the system. */
 export type Invoker =
   | { readonly type: 'anonymous' }
   | { readonly type: 'user'; readonly id?: string; readonly claims?: Readonly<Record<string, unknown>> }
   | {
       readonly type: 'system';
       readonly source: 'outbox' | 'cron' | 'admin';
-      /** Of cron, also by hand: the tick's own time. */
+      /** The time of the cron tick, also when an operator started the run. */
       readonly scheduledAt?: Date;
       readonly dispatchedAt?: Date;
-      /** The first and the last tick of the catch-up that this one is part of. */
+      /** The first and last tick of the catch-up that includes this run. */
       readonly catchUpWindow?: { readonly from: Date; readonly to: Date };
-      /** Missed ticks before this one that did not run. */
+      /** How many missed ticks before this one did not run. */
       readonly skippedTicks?: number;
     };
 
 export type QueryResult<Row> = { readonly rows: Row[]; readonly rowCount: number };
 
-/** The transaction of the handler. What is enqueued meanwhile is part of it. */
+/** The handler's transaction. Messages that the handler enqueues commit or roll back with it. */
 export type ContextDatabase = {
   query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>;
   /**
-   * A savepoint: undone alone when `body` throws, together with what was enqueued inside it. Several at the same time run one after the
-   * other; what `body` asks of `ctx` or of `tx` belongs to it, whichever of the two it uses.
+   * Runs `body` in a savepoint. When `body` throws, its changes and messages are rolled back; the outer transaction goes on.
+   * Concurrent calls run one after the other. Inside `body`, calls on `ctx` and on `tx` both belong to the savepoint.
    */
   transaction<T>(body: (tx: ContextDatabase) => Promise<T> | T): Promise<T>;
-  /** For a query builder that is to join the transaction. What begins or ends a transaction is refused: `transaction_statement`. */
+  /** A client for a query builder. Statements that begin or end a transaction throw `transaction_statement`. */
   readonly client: PgLike;
 };
 
 export type EnqueueOptions = {
-  /** A second message of the same kind, name and key is not recorded. 1 … 255 printable characters. */
+  /** A second message with the same kind, name and key is not recorded. 1 … 255 printable characters. */
   readonly deliveryKey?: string | undefined;
-  /** Not before this. */
+  /** The message is not delivered before this time. */
   readonly availableAt?: Date | undefined;
-  /** Higher goes first. −1000 … 1000, default 0. */
+  /** Messages with a higher priority go first. −1000 … 1000, default 0. */
   readonly priority?: number | undefined;
 };
 
-/** What dispatching needs to know of a job. */
+/** The parts of a job that dispatching needs. */
 export type JobTarget<S extends z.ZodType = z.ZodType> = {
   readonly kind: 'job';
   readonly name: string;
@@ -59,16 +59,16 @@ export type JobTarget<S extends z.ZodType = z.ZodType> = {
 export type EmailMessage = EmailInput & EnqueueOptions;
 export type WithPayload<S extends z.ZodType> = EnqueueOptions & { readonly payload: z.output<S> };
 
-/** Where `idempotent` finds what it needs of a context. */
+/** The context's key for the function behind `idempotent`. */
 export const onceKey: unique symbol = Symbol('waybill: once');
 
-/** Recording events: those of the union `E`. */
+/** Records the events of the union `E`. */
 export type EventRecorder<E extends Event = Event> = {
   record<T extends E>(event: T, payload: z.output<T['payload']>, options?: EnqueueOptions): Promise<Enqueued>;
   recordMany<T extends E>(event: T, all: readonly WithPayload<T['payload']>[]): Promise<Enqueued[]>;
 };
 
-/** `E`: the events that may be recorded, those of an action's `emits`. */
+/** The context of an action. `E` is the union of the events in its `emits`. */
 export type ActionContext<E extends Event = Event> = {
   /** For `idempotent(ctx, key, fn)`. */
   readonly [onceKey]: (key: string, make: () => unknown) => Promise<unknown>;
@@ -85,23 +85,23 @@ export type ActionContext<E extends Event = Event> = {
       options?: EnqueueOptions,
     ): Promise<Enqueued>;
     dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]>;
-    /** Ends a message that waits, when the transaction commits. False when it runs already, has ended, or is not there. */
+    /** Cancels a waiting message when the transaction commits. Returns false when the message is running, has ended or does not exist. */
     cancel(id: string): Promise<boolean>;
   };
-  /** Not available: throws an error that names `ctx.email.enqueue`. */
+  /** Not available. The promise rejects with `push_not_available`. */
   readonly push: { enqueue(...anything: readonly unknown[]): Promise<never> };
   readonly invoker: Invoker;
-  /** Aborts when nobody waits for the result any more, or the work must end. */
+  /** Aborts when the caller has disconnected, the timeout has passed or the work must end. */
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly requestId: string;
 };
 
-/** What the handlers of jobs and listeners have beside that. */
+/** The context of a job's or listener's handler: that of an action, and the message. */
 export type HandlerContext = ActionContext & {
   readonly message: {
     readonly id: string;
-    /** 1 for the first. */
+    /** 1 for the first attempt. */
     readonly attempt: number;
     readonly maxAttempts: number;
     readonly deliveryKey: string | null;

@@ -1,4 +1,4 @@
-// A job of cron as its author writes it, what the manifest holds of it, and everything that can be wrong with it alone.
+// Cron jobs: the options that an author writes, their checks, and the job as the manifest stores it.
 
 import type { z } from 'zod';
 import { parseDuration } from '../duration.ts';
@@ -16,7 +16,7 @@ import { zoneProblem } from './cron/zone.ts';
 export const missedTickPolicies = ['latest', 'all'] as const;
 export const overlaps = ['allow', 'skip'] as const;
 
-/** What the manifest holds of a job: plain data, complete. */
+/** A job as the manifest stores it: plain data with every default filled in. */
 export type CronJob = {
   readonly name: string;
   readonly schedule: string;
@@ -34,19 +34,19 @@ export type CronJobOptions<A extends Action | string = Action | string> = {
   readonly name: string;
   /** Five fields: minute, hour, day of month, month, day of week. */
   readonly schedule: string;
-  /** Of the application, or its name. */
+  /** An action of the application, or its name. */
   readonly action: A;
-  /** As a caller would give them: JSON. */
+  /** The action's arguments as JSON, as a caller would send them. */
   readonly args?: A extends Action<infer S> ? z.input<S> : unknown;
-  /** A name of the IANA database, default UTC. */
+  /** A name of the IANA database, such as Europe/Berlin. Default UTC. */
   readonly timeZone?: string;
-  /** Which of several ticks that were missed run: the newest (default), or all of them. */
+  /** Which missed ticks run: the newest (`latest`, the default) or `all`. */
   readonly missedTickPolicy?: (typeof missedTickPolicies)[number];
-  /** With `all`: runs at most, 1 … 10,000, default 1,000. Older ticks are dropped and counted. */
+  /** With `all`: the most runs of one catch-up. 1 … 10,000, default 1,000. Older ticks are skipped and counted. */
   readonly maxCatchUpTicks?: number;
-  /** With `all`: how old a tick may be that still runs, 1s … 365d, default 7d. */
+  /** With `all`: the greatest age of a tick that still runs. 1s … 365d, default 7d. */
   readonly maxCatchUpAge?: Duration;
-  /** `skip`: a tick does not run while an earlier run of the job is still going. Default `allow`. */
+  /** `skip`: a tick does not run while an earlier run of the job is in progress. Default `allow`. */
   readonly overlap?: (typeof overlaps)[number];
 };
 
@@ -67,7 +67,7 @@ const mostTicks = 10_000;
 export type Problem = { readonly option: string; readonly message: string };
 export type JobRead = { readonly problems: readonly Problem[]; readonly notice: string | null };
 
-/** What is wrong with a job, all of it; `notice` is what is allowed but may not be meant. */
+/** Finds every problem of a job. `notice` is a warning about a valid schedule. */
 export function readJob(job: CronJobOptions): JobRead {
   if (typeof job !== 'object' || job === null)
     return { problems: [{ option: '', message: 'a job is an object of options' }], notice: null };
@@ -95,7 +95,7 @@ function actionProblem(action: unknown): string | undefined {
   return isAction || isName(action) ? undefined : 'must be made by defineAction, or the name of an action';
 }
 
-/** The arguments travel as the payload of a message: whatever that refuses is refused now. */
+/** Arguments become the payload of a message, so its checks apply when the job is defined. */
 function jsonProblem(args: unknown): string | undefined {
   try {
     checkMessage({ kind: 'action', name: 'args', queue: jobQueue, payload: args ?? {} });
@@ -142,7 +142,7 @@ function ageOf(age: Duration): Milliseconds | undefined {
   return ms !== undefined && Number.isFinite(ms) && ms >= 1_000 && ms <= 365 * 86_400_000 ? ms : undefined;
 }
 
-/** Of a job without problems. Every default is filled in: two manifests are the same if and only if their jobs do the same. */
+/** For a valid job. Fills in every default, so that two manifests are equal if and only if their jobs do the same. */
 export function toJob(options: CronJobOptions): CronJob {
   const {
     name,

@@ -1,5 +1,5 @@
-// Cron: which actions run by the wall clock. All that can be known to be wrong is said when it is written, with the file, the job and
-// the expression; what needs the other definitions is checked by defineApp.
+// Cron definitions: which actions run on a schedule. Errors of defineCron name the file, the job and the expression.
+// Checks against the other definitions run in defineApp.
 
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
@@ -13,15 +13,18 @@ import { checkOptions } from './shape.ts';
 export type Cron = {
   readonly kind: 'cron';
   readonly jobs: readonly CronJob[];
-  /** The actions that were given as such, by the name of the job. */
+  /** Actions passed as objects, by job name. */
   readonly actions: ReadonlyMap<string, Action>;
-  /** What is allowed but may not be meant. */
+  /** Warnings about valid schedules. */
   readonly notices: readonly string[];
-  /** Where it was defined, as far as that can be told. */
+  /** The file that called defineCron; null when the stack does not show it. */
   readonly file: string | null;
 };
 
-/** @throws WaybillError `cron_invalid` with every problem as an issue */
+/**
+ * Defines the cron jobs of an application.
+ * @throws WaybillError `cron_invalid` with every problem as an issue
+ */
 export function defineCron<const A extends readonly (Action | string)[]>(options: {
   readonly jobs: { readonly [K in keyof A]: CronJobOptions<A[K]> };
 }): Cron {
@@ -71,7 +74,7 @@ function issueOf(job: CronJobOptions | undefined, index: number, { option, messa
   return { path, message: `${label(job, index)}: ${option === '' ? '' : `${option}: `}${message}` };
 }
 
-/** What only the whole application shows: jobs whose action is not there or does not take their arguments, and names that are there twice. */
+/** Problems across the application: unknown actions, arguments that an action refuses, and duplicate names. */
 export function cronProblems(crons: readonly Cron[], actions: readonly Action[]): string[] {
   const wrong = crons.filter((cron) => cron?.kind !== 'cron').map(() => 'cron is not made by defineCron');
   const all = crons.flatMap((cron) => (cron?.kind === 'cron' ? cron.jobs.map((job) => ({ cron, job })) : []));

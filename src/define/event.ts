@@ -1,9 +1,9 @@
-// An event: something that happened, told to every listener.
+// Definitions of events: an event says that something happened, and every listener gets it.
 
 import type { z } from 'zod';
 import { checkOptions, checkPayloadSchema, titleOf } from './shape.ts';
 
-/** `N` is its name, so that the types tell two events with the same payload apart. */
+/** `N` is the event's name, so that events with the same payload have different types. */
 export type Event<S extends z.ZodType = z.ZodType, N extends string = string> = {
   readonly kind: 'event';
   readonly name: N;
@@ -11,14 +11,18 @@ export type Event<S extends z.ZodType = z.ZodType, N extends string = string> = 
 };
 
 export type EventOptions<S extends z.ZodType, N extends string> = {
-  /** In the past tense, such as `order.placed`. */
+  /** A name in the past tense, such as `order.placed`. */
   readonly name: N;
   readonly payload: S;
 };
 
-/** The queue that every event travels through; its listeners may name another. */
+/** The queue of every event. Its listeners may have other queues. */
 export const eventQueue = 'events';
 
+/**
+ * Defines an event. List it in the `emits` of the actions that record it.
+ * @throws WaybillError `definition_invalid`
+ */
 export function defineEvent<S extends z.ZodType, const N extends string>(
   options: EventOptions<S, N>,
 ): Event<S, N> {

@@ -1,4 +1,4 @@
-// A job: work that is done after the commit, by a worker, until it succeeds or its attempts are used up.
+// Definitions of jobs: a worker runs a job after the commit until it succeeds or its attempts are used up.
 
 import type { z } from 'zod';
 import type { Milliseconds } from '../ports.ts';
@@ -7,9 +7,9 @@ import { milliseconds, retryPolicy, type Duration, type RetryOptions } from './r
 import { checkOptions, checkPayloadSchema, refuseDefinition, titleOf } from './shape.ts';
 
 export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
-  /** One attempt's; then it counts as failed. */
+  /** The limit for one attempt; after it, the attempt has failed. */
   readonly timeoutMs: Milliseconds;
-  /** Handlers at a time in one process; undefined: as many as it has slots. */
+  /** The most handlers that run at once in one process; undefined: the number of its slots. */
   readonly concurrency: number | undefined;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
@@ -17,18 +17,22 @@ export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
 export type JobOptions<S extends z.ZodType> = {
   readonly name: string;
   readonly payload: S;
-  /** Default `jobs`, and for a job with `concurrency` a queue of its own, named after it. */
+  /** Default `jobs`. A job with `concurrency` has its own queue, by default named after the job. */
   readonly queue?: string;
   readonly retry?: RetryOptions;
-  /** Of one attempt; default 15m. */
+  /** The limit for one attempt, default 15m. After it, `ctx.signal` aborts and the attempt has failed. */
   readonly timeout?: Duration;
-  /** Handlers at a time in one process: 1 … 500; default: as many as it has slots. The job has its queue to itself. */
+  /** The most handlers that run at once in one process. 1 … 500, default: the number of its slots. Nothing else may share the queue. */
   readonly concurrency?: number;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
 export const jobQueue = 'jobs';
 
+/**
+ * Defines a job: work that a worker does after the commit.
+ * @throws WaybillError `definition_invalid`
+ */
 export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
   const what = titleOf('job', options);
   checkOptions(what, options, ['name', 'payload', 'queue', 'retry', 'timeout', 'concurrency', 'handler']);

@@ -1,4 +1,4 @@
-// A listener: what one part of the application does when an event happened. Each has messages, attempts and a fate of its own.
+// Definitions of listeners: a listener handles one event, with its own messages and attempts.
 
 import type { z } from 'zod';
 import type { HandlerContext } from './context.ts';
@@ -24,6 +24,10 @@ export type ListenerOptions<S extends z.ZodType> = {
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
+/**
+ * Defines a listener. Each recorded event becomes one message for each of its listeners.
+ * @throws WaybillError `definition_invalid`
+ */
 export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>): Listener<S> {
   const what = titleOf('listener', options);
   checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'handler']);

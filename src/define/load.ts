@@ -1,4 +1,4 @@
-// The application's module: its default export, made by defineApp.
+// Loads the application from the default export of its module.
 
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -8,8 +8,8 @@ import { isApp, type App } from './app.ts';
 import { isRegistry } from './registry.ts';
 
 /**
- * @param path of the module, from the working directory
- * @throws WaybillError `app_not_found` or `app_not_defined`; what the module itself throws passes through
+ * @param path the module's path, relative to the working directory
+ * @throws WaybillError `app_not_found` or `app_not_defined`; errors of the module itself pass through
  */
 export async function loadApp(path: string): Promise<App> {
   const file = resolve(path);
@@ -20,7 +20,7 @@ export async function loadApp(path: string): Promise<App> {
     );
   if (/\.[cm]?tsx?$/.test(file) && !import.meta.url.endsWith('.ts')) await import('./typescript.ts');
   const module = (await import(pathToFileURL(file).href)) as Exports;
-  const common = module.default as Exports | undefined; // of CommonJS, all exports are the default
+  const common = module.default as Exports | undefined; // in CommonJS, the default holds all exports
   const app = appOf(module.default) ?? appOf(common?.default);
   if (!app)
     throw new WaybillError(
@@ -32,7 +32,7 @@ export async function loadApp(path: string): Promise<App> {
 
 type Exports = { readonly default?: unknown };
 
-/** A registry has the definitions of an application, without cron and hooks. */
+/** A registry contains an application without cron jobs and hooks. */
 function appOf(exported: unknown): App | undefined {
   if (isRegistry(exported)) return exported.app;
   return isApp(exported) ? exported : undefined;

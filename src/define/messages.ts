@@ -1,4 +1,4 @@
-// Definitions and payloads → messages that an outbox can record. The same for actions, handlers and applications without either.
+// Makes messages for the outbox from definitions and payloads, for actions, handlers and the functions of recorder.ts.
 
 import type { z } from 'zod';
 import { prepareEmail } from '../email/email.ts';
@@ -27,7 +27,7 @@ export async function jobMessages<S extends z.ZodType>(
   return messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts }, all);
 }
 
-/** @throws WaybillError `options_invalid` when it is not made by its define function */
+/** @throws WaybillError `options_invalid` when the target is not made by its define function */
 export function checkTarget(kind: 'event' | 'job', target: unknown): void {
   if ((target as { readonly kind?: unknown } | null | undefined)?.kind === kind) return;
   const made = kind === 'job' ? 'defineJob' : 'defineEvent';
@@ -35,15 +35,13 @@ export function checkTarget(kind: 'event' | 'job', target: unknown): void {
 }
 
 export type EmailDefaults = {
-  /** The sender of emails without one; null: those are refused. */
+  /** The sender of emails without `from`; null: such emails are refused. */
   readonly from: string | null;
   readonly maxAttempts?: number | undefined;
 };
 
-/** The queue of emails. */
 export const emailQueue = 'email';
 
-/** What can be said of a message beside its payload. */
 export const enqueueOptions = ['deliveryKey', 'availableAt', 'priority'];
 
 /** @throws WaybillError `options_invalid` */
@@ -56,9 +54,9 @@ export function withPayload<P>(
   return { ...options, payload };
 }
 
-/** @throws WaybillError with what is wrong with the email, see docs/errors.md */
+/** @throws WaybillError whose code says what is wrong with the email, see docs/errors.md */
 export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDefaults): NewMessage {
-  if (typeof given !== 'object' || given === null) prepareEmail(given, { defaultFrom: from }); // throws, and says so
+  if (typeof given !== 'object' || given === null) prepareEmail(given, { defaultFrom: from }); // throws
   const { deliveryKey, availableAt, priority, ...rest } = given;
   const email = Object.fromEntries(
     Object.entries(rest).filter(([, value]) => value !== undefined),
@@ -68,7 +66,7 @@ export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDe
     kind: 'email',
     name: 'email',
     queue: emailQueue,
-    // Every attempt has the date of the first, however often availableAt moves.
+    // Every attempt has the same date, although availableAt changes with each retry.
     payload: isTime(availableAt) ? { ...payload, date: availableAt.toISOString() } : payload,
     maxAttempts,
     deliveryKey,
@@ -77,7 +75,7 @@ export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDe
   };
 }
 
-/** What else was given is for the message's own check to refuse. */
+/** checkMessage refuses any other value later. */
 function isTime(given: unknown): given is Date {
   return given instanceof Date && !Number.isNaN(given.getTime());
 }

@@ -1,4 +1,4 @@
-// A payload on its way through JSON: encoded by its schema when it is recorded, decoded when it is delivered.
+// Payloads as JSON: the schema encodes them when they are recorded and decodes them when they are delivered.
 
 import { z } from 'zod';
 import { WaybillError } from '../errors.ts';
@@ -15,7 +15,7 @@ export async function encodePayload<S extends z.ZodType>(
   throw invalid(of, result.error);
 }
 
-/** @throws WaybillError `payload_invalid`: no retry can mend it */
+/** @throws WaybillError `payload_invalid`; a retry cannot succeed */
 export async function decodePayload<S extends z.ZodType>(
   of: WithPayload<S>,
   json: unknown,
@@ -24,14 +24,14 @@ export async function decodePayload<S extends z.ZodType>(
 }
 
 /**
- * The same, at once where the schema asks for nothing that takes time: most do not, and then a message costs no promise.
+ * Decodes without a promise unless the schema is asynchronous. Most schemas are not.
  * The promise rejects with WaybillError `payload_invalid`.
  */
 export function decode<S extends z.ZodType>(
   of: WithPayload<S>,
   json: unknown,
 ): z.output<S> | Promise<z.output<S>> {
-  const result = of.payload._zod.run({ value: json, issues: [] }, { async: true }); // what zod's safeParseAsync is a promise around
+  const result = of.payload._zod.run({ value: json, issues: [] }, { async: true }); // zod's safeParseAsync wraps this call in a promise
   if (result instanceof Promise)
     return result.then(({ issues, value }) =>
       issues.length === 0 ? (value as z.output<S>) : decodeInWords(of, json),
@@ -39,7 +39,7 @@ export function decode<S extends z.ZodType>(
   return result.issues.length === 0 ? (result.value as z.output<S>) : decodeInWords(of, json);
 }
 
-/** What does not fit is looked at once more, for zod's words for it. */
+/** Parses an invalid payload again to get zod's error messages. */
 async function decodeInWords<S extends z.ZodType>(of: WithPayload<S>, json: unknown): Promise<z.output<S>> {
   const result = await z.safeParseAsync(of.payload, json);
   if (result.success) return result.data;

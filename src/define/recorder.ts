@@ -1,5 +1,5 @@
-// Recording without actions: typed functions around an outbox, for applications with a framework and a query builder of their own.
-// Give them the outbox of the transaction that writes the business rows (invariant A).
+// Typed functions that record messages outside of actions, for applications with their own framework and query builder.
+// Pass them the outbox of the transaction that writes the business rows (invariant A).
 
 import type { z } from 'zod';
 import type { Enqueued, NewMessage } from '../message/message.ts';
@@ -9,10 +9,10 @@ import { emailMessage, enqueueOptions, eventMessages, jobMessages, withPayload }
 import { checkOptions } from './shape.ts';
 import { tracedCreate } from '../trace/message.ts';
 
-/** What recording needs of an outbox. */
+/** The part of an outbox that recording needs. */
 export type Recording = Pick<OutboxPort, 'enqueue' | 'cancel'>;
 
-/** Where a message comes from; both appear in the admin API and in the logs of its delivery. */
+/** Where a message comes from. The admin API and the delivery logs show both values. */
 export type Origin = {
   /** At most 200 characters. */
   readonly requestId?: string | undefined;
@@ -20,7 +20,10 @@ export type Origin = {
   readonly traceparent?: string | undefined;
 };
 
-/** @throws WaybillError `payload_invalid` when the payload does not fit the event's schema */
+/**
+ * Creates functions that record events.
+ * @throws WaybillError `definition_invalid`; the functions throw `payload_invalid` when a payload does not match the event's schema
+ */
 export function createOutboxEventRecorder(outbox: Recording, origin: Origin = {}): ActionContext['events'] {
   checkOptions('createOutboxEventRecorder', origin, ['requestId', 'traceparent']);
   const recordMany: ActionContext['events']['recordMany'] = async (event, all) =>
@@ -32,7 +35,10 @@ export function createOutboxEventRecorder(outbox: Recording, origin: Origin = {}
   };
 }
 
-/** @throws WaybillError `payload_invalid` when the payload does not fit the job's schema */
+/**
+ * Creates functions that dispatch and cancel jobs.
+ * @throws WaybillError `definition_invalid`; the functions throw `payload_invalid` when a payload does not match the job's schema
+ */
 export function createOutboxJobDispatcher(outbox: Recording, origin: Origin = {}): ActionContext['jobs'] {
   checkOptions('createOutboxJobDispatcher', origin, ['requestId', 'traceparent']);
   const dispatchMany: ActionContext['jobs']['dispatchMany'] = async (job, all) =>
@@ -45,7 +51,10 @@ export function createOutboxJobDispatcher(outbox: Recording, origin: Origin = {}
   };
 }
 
-/** Records one job. @throws WaybillError `payload_invalid` when the payload does not fit the job's schema */
+/**
+ * Records one job.
+ * @throws WaybillError `payload_invalid` when the payload does not match the job's schema
+ */
 export async function enqueueJob<S extends z.ZodType>(
   outbox: Recording,
   job: JobTarget<S>,
@@ -59,9 +68,9 @@ export async function enqueueJob<S extends z.ZodType>(
 }
 
 /**
- * Records one email, checked and rendered now.
- * @param options.from the sender when the email names none
- * @throws WaybillError with what is wrong with the email, see docs/errors.md
+ * Checks and records one email.
+ * @param options.from the sender of an email without `from`
+ * @throws WaybillError whose code says what is wrong with the email, see docs/errors.md
  */
 export async function enqueueEmail(
   outbox: Recording,

@@ -1,4 +1,4 @@
-// (kind, name) → definition, for those who deliver and those who enqueue; and the queues that they travel through.
+// The registry finds an application's definitions by kind and name, and lists their queues.
 
 import type { Action } from './action.ts';
 import { defineApp, type App, type AppOptions } from './app.ts';
@@ -10,10 +10,10 @@ import { emailQueue } from './messages.ts';
 export function isRegistry(value: unknown): value is Registry {
   if (typeof value !== 'object' || value === null) return false;
   const { app, job } = value as Partial<Registry>;
-  return app?.kind === 'app' && typeof job === 'function'; // not only one of ours as it was made: tests change one definition of it
+  return app?.kind === 'app' && typeof job === 'function'; // checks the shape, because tests replace single definitions
 }
 
-/** Those that are there whatever the application names. */
+/** The queues that every application has. */
 export const standardQueues = { email: emailQueue, events: eventQueue, jobs: jobQueue } as const;
 
 export type Registry = {
@@ -22,16 +22,16 @@ export type Registry = {
   event(name: string): Event | undefined;
   job(name: string): Job | undefined;
   listener(name: string): Listener | undefined;
-  /** In the order of the application. */
+  /** In the application's order. */
   listenersOf(event: string): readonly Listener[];
-  /** Where handlers wait: every queue that a job or a listener names, `events` and `jobs`. */
+  /** `events`, `jobs`, and every queue that a job or a listener names. */
   readonly queues: readonly string[];
-  /** Messages of a queue that one process works on at a time at most: of jobs with `concurrency`, which have queues of their own. */
+  /** The most messages of a queue that one process works on at once: its job's `concurrency`. */
   readonly limits: ReadonlyMap<string, number>;
 };
 
 /**
- * The definitions of an application that has its own framework: what a drain can deliver.
+ * Collects the definitions of an application that has its own framework, so that a drain can deliver its messages.
  * @throws WaybillError `app_invalid` with every problem as an issue
  */
 export function defineOutboxRegistry(

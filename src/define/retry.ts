@@ -1,4 +1,4 @@
-// How often a message is attempted, and how long it waits in between: the author's options → a policy.
+// Retry options and the policy made from them: how often a message is attempted and how long it waits between attempts.
 
 import { parseDuration } from '../duration.ts';
 import { defaultBackoff, emailBackoff, type Backoff } from '../message/backoff.ts';
@@ -6,18 +6,18 @@ import { defaultMaxAttempts, emailMaxAttempts } from '../message/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import { checkOptions, refuseDefinition } from './shape.ts';
 
-/** Milliseconds, or a text such as `30s`, `5m`, `48h`. */
+/** Milliseconds, or a string such as `30s`, `5m`, `48h`. */
 export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 export type RetryOptions = {
-  /** 1 … 1000, default 10; of emails 53. */
+  /** 1 … 1000. Default 10; for emails 53. */
   readonly maxAttempts?: number;
   readonly backoff?: {
-    /** Ceiling of the first delay. Default 1 s; of emails 1 min. */
+    /** Upper bound of the first delay; the delay itself is random. Default 1 s; for emails 1 min. */
     readonly initial?: Duration;
-    /** What the ceiling grows by with each attempt: 1 … 100, default 2. */
+    /** Multiplies the upper bound after each attempt. 1 … 100, default 2. */
     readonly factor?: number;
-    /** Ceiling of every delay. Default 1 h. */
+    /** Upper bound of every delay. Default 1 h. */
     readonly max?: Duration;
   };
 };
@@ -27,7 +27,7 @@ export type RetryPolicy = { readonly maxAttempts: number; readonly backoff: Back
 export const usualRetry: RetryPolicy = { maxAttempts: defaultMaxAttempts, backoff: defaultBackoff };
 export const emailRetry: RetryPolicy = { maxAttempts: emailMaxAttempts, backoff: emailBackoff };
 
-/** @param usual what is left out is as there */
+/** @param usual the values for omitted options */
 export function retryPolicy(
   what: string,
   options: RetryOptions = {},
@@ -47,7 +47,7 @@ export function retryPolicy(
   return Object.freeze({ maxAttempts, backoff: Object.freeze({ initial, factor, max }) });
 }
 
-/** @throws WaybillError `definition_invalid` when it is no duration */
+/** @throws WaybillError `definition_invalid` when `value` is no duration */
 export function milliseconds(what: string, option: string, value: Duration): Milliseconds {
   const ms = typeof value === 'number' ? value : parseDuration(value);
   if (ms !== undefined && Number.isFinite(ms) && ms > 0 && ms <= 365 * 86_400_000) return ms;

@@ -1,15 +1,15 @@
-// What every definition has in common: known options, a schema that JSON can carry. What is wrong is said when it is written.
+// Checks that every definition shares: known options and schemas that JSON can carry.
 
 import { z } from 'zod';
 import { checkOptions as checkGiven } from '../options.ts';
 import { WaybillError } from '../errors.ts';
 
-/** @throws WaybillError `definition_invalid` that names the definition and what is wrong with it */
+/** @throws WaybillError `definition_invalid` with the definition and the problem */
 export function refuseDefinition(what: string, problem: string): never {
   throw new WaybillError('definition_invalid', `${what}: ${problem}`);
 }
 
-/** The options of a definition. @throws WaybillError `definition_invalid` */
+/** @throws WaybillError `definition_invalid` */
 export function checkOptions(
   what: string,
   given: unknown,
@@ -18,15 +18,15 @@ export function checkOptions(
   checkGiven(what, given, known, 'definition_invalid');
 }
 
-/** What a definition is called in errors, before anything is known of its options. */
+/** The definition's title in errors. `options` is not checked yet. */
 export function titleOf(kind: string, options: unknown): string {
   const { name } = (options ?? {}) as { readonly name?: unknown };
   return typeof name === 'string' ? `${kind} ${name.slice(0, 200)}` : kind;
 }
 
 /**
- * A payload is encoded when it is recorded and decoded when it is delivered, so its schema must work in both directions,
- * and its encoded side must be JSON.
+ * A payload is encoded when recorded and decoded when delivered. So its schema must work in both directions, with JSON as
+ * the encoded side.
  */
 export function checkPayloadSchema(what: string, schema: unknown): void {
   checkSchema(what, 'payload', schema);
@@ -43,7 +43,7 @@ export function checkArgumentsSchema(what: string, schema: unknown): void {
   checkJsonSide(what, 'args', schema);
 }
 
-/** Schemas of zod 3 and of zod/mini look like those of zod 4, and lack what is needed here. */
+/** Schemas of zod 3 and zod/mini look like those of zod 4, but lack methods that Waybill needs. */
 export function checkSchema(what: string, option: string, schema: unknown): asserts schema is z.ZodType {
   if (schema instanceof z.ZodType) return;
   const refused = `${option} must be a schema of zod 4, from \`import { z } from 'zod'\``;
@@ -53,7 +53,7 @@ export function checkSchema(what: string, option: string, schema: unknown): asse
   refuseDefinition(what, refused);
 }
 
-/** Gives whether the schema has a transform without a way back. */
+/** @returns whether the schema has a transform that cannot be reversed */
 function checkJsonSide(what: string, option: string, schema: z.ZodType): boolean {
   let oneWay = false;
   try {

@@ -1,5 +1,5 @@
-// Actions that a message carries out: ticks of cron, and what SQL recorded. As over HTTP: one transaction, and repeated by itself only when
-// the action is safeToRetry. The run's end commits with the action and with the settlement, or none of the three does.
+// Delivers actions: ticks of cron, and actions recorded by SQL. As over HTTP, an action is one transaction, and is retried only if it is
+// safeToRetry. The run's end, the action and the settlement commit together or not at all.
 
 import { parseArguments } from '../action/arguments.ts';
 import { createDeadline } from '../action/deadline.ts';
@@ -18,14 +18,14 @@ import { askedDelay, failureOf, RetryAfter } from './failure.ts';
 import type { HandlerPorts } from './handler.ts';
 
 export type ActionDeliveryPorts = HandlerPorts & {
-  /** Hash of the manifest that this process has loaded. */
+  /** Hash of the manifest that this process loaded. */
   readonly manifest: string;
 };
 
-/** For another worker to take it. */
+/** Time for another worker to claim it. */
 const returnDelay = 1_000;
 
-/** @param unknown what to give when the application has no such action */
+/** @param unknown gives the delivery when the application has no such action */
 export async function runAction(
   action: Action | undefined,
   message: ClaimedMessage,
@@ -72,7 +72,7 @@ type OfDelivery = {
   readonly work: LazyTransaction;
 };
 
-/** The handler, and the successful end of its run. Returns the queues and priorities in which it recorded messages. */
+/** Runs the handler and records the success of its run. Returns the queues and priorities in which it recorded messages. */
 async function perform(
   action: Action,
   args: unknown,
@@ -89,12 +89,12 @@ async function perform(
   };
   const { tx, scope } = work;
   const { result, recorded } = await performAction(action, args, call, { ...ports, tx, scope });
-  signal.throwIfAborted(); // the transaction is not ours any more
+  signal.throwIfAborted(); // the transaction may be over already
   if (tick !== undefined) await succeed(tx, tick.id, result);
   return recorded;
 }
 
-/** What an author did not call safeToRetry is not run twice because of an error, whatever it was. */
+/** An action that its author did not call safeToRetry never runs again after an error. */
 function final(failure: Failure): Failure {
   return { ...failure, type: 'permanent' };
 }

@@ -1,5 +1,5 @@
-// One request for a planned batch, the first or again, and what its end means for the plan. Whoever of this process wants an answer of
-// the same batch shares the request that is under way.
+// One request for a planned batch, the first or a later one, and what its end means for the plan. Deliveries of this process that want an answer of
+// the same batch share the running request.
 
 import type { BatchPlans, KeptAnswer, Member } from '../email/batch-plan.ts';
 import { decideEmail } from '../email/decide.ts';
@@ -9,16 +9,16 @@ import { isOf } from '../errors.ts';
 import type { EmailBatches, Handover, Mail, Receipt } from '../email/provider.ts';
 import { handoverOf } from './handover.ts';
 
-/** One email that waits for its answer. */
+/** An email that waits for its answer. */
 export type Waiting = { readonly email: EmailPayload; readonly about: Handover };
 
-/** By message. `alone`: the batch is no way for these emails, each is to be sent by itself. */
+/** Answers by message. `alone`: these emails cannot go as a batch; each is sent alone. */
 export type Answers = ReadonlyMap<string, Receipt | EmailError> | 'alone';
 
 export type BatchRequests = {
   /** The first request of a batch that was just planned. */
   first(batch: string, members: readonly Waiting[]): Promise<Answers>;
-  /** One of its members tries again. */
+  /** A member of the batch is retried. */
   again(batch: string, member: Waiting): Promise<Answers>;
 };
 
@@ -65,7 +65,7 @@ export function createBatchRequests(ports: BatchRequestPorts): BatchRequests {
     } catch (error) {
       if (!isOf(error, EmailError)) throw error;
       const force = isRefused(error);
-      // When the plan cannot be freed now, the next attempt asks for the same again: nothing is lost by it.
+      // If the plan cannot be freed now, the next attempt sends the same request again, and nothing is lost.
       if (force || (isFirst && isUntaken(error))) await plans.free(batch, { force }).catch(() => undefined);
       if (force) return 'alone';
       throw error;
@@ -90,7 +90,7 @@ function mailOf({ email, about: { messageId, idempotencyKey, date, recipients } 
   return { email, about: { messageId, idempotencyKey, date, recipients } };
 }
 
-/** Nothing was sent: the plans could not be read or written. */
+/** Nothing was sent, because the plans could not be read or written. */
 export function unplanned(provider: string, cause: unknown): EmailError {
   const message = `the plan of a batch: ${(cause as Error).message}`;
   return new EmailError(message, { provider, phase: 'connect' }, { cause });
@@ -101,7 +101,7 @@ function missing(provider: string): EmailError {
   return new EmailError('the answer for a batch has none for this email', facts);
 }
 
-/** Undefined: a row holds no email any more. */
+/** Undefined: a row no longer holds an email. */
 function rebuilt(members: readonly Member[], defaultFrom: string | null): Mail[] | undefined {
   try {
     return members.map((member) => {
@@ -109,13 +109,13 @@ function rebuilt(members: readonly Member[], defaultFrom: string | null): Mail[]
       return { email: read.email, about: handoverOf(member, read, member.recipients) };
     });
   } catch {
-    return undefined; // its own attempt says what is wrong with it
+    return undefined; // the attempt of that message reports what is wrong
   }
 }
 
 /**
- * Whoever tries again finds it there and need not ask. After the first request those who asked write down by settling what they heard;
- * only who was refused would ask in vain for the same again, when an operator has mended the cause.
+ * Keeps answers, so that a later attempt needs no request. After the first request, settling records what was received. Only refusals are kept
+ * then: after an operator mended the cause, the same key would be refused again.
  */
 async function keep(
   batch: string,
@@ -129,23 +129,23 @@ async function keep(
     }),
   );
   if (kept.size === 0) return;
-  // What is not kept now is asked for again under the same key, and answered in the same way.
+  // An answer that is not kept now is asked for again under the same key, and is the same.
   await plans.keep(batch, kept).catch(() => undefined);
 }
 
-/** For good, and nothing of it was taken before. */
+/** Refused for good, and nothing of it was accepted before. */
 function isRefused(error: EmailError): boolean {
   return decideEmail(error).type === 'permanent' && error.status !== 409;
 }
 
-/** Certainly nothing was taken: it did not arrive, or was turned away before anything was done. */
+/** Certainly nothing was accepted: the request did not arrive, or was refused before it had an effect. */
 function isUntaken({ phase, status = 0 }: EmailError): boolean {
   return phase === 'connect' || (status >= 300 && status < 500 && ![408, 409, 425].includes(status));
 }
 
 type Callers = { readonly signal: AbortSignal; join(signal: AbortSignal): void };
 
-/** Its signal aborts when those of all who joined have. */
+/** Its signal aborts when the signals of all callers have. */
 function createCallers(): Callers {
   const controller = new AbortController();
   let present = 0;

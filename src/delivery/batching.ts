@@ -1,11 +1,11 @@
-// Batching: emails whose handovers begin in the same turn go to the provider in one request, where it takes several. Before anything is
-// sent, it is written down under which key each goes, alone or among others, and that key holds for every later attempt (invariant D):
+// Batching: emails handed over in the same event-loop turn go to the provider in one request, if it takes several. Before a request, the key of
+// each email is recorded, alone or in a batch. That key holds for every later attempt (invariant D):
 //
-//   no plan, first attempt; freed   → planned anew, with whoever else begins in this turn
-//   no plan, a later attempt        → alone: whoever tried before kept no plans
-//   planned among others            → the whole batch is asked for again under its key; this email takes its own answer
-//   … and the answer is known       → that answer, nothing is asked
-//   … and this one was refused; the key is too old; the batch cannot be put together → alone
+//   no plan, first attempt; freed   → planned with the other emails of this turn
+//   no plan, a later attempt        → alone: the earlier attempt kept no plans
+//   planned in a batch              → the whole batch is sent again under its key; this email takes its own answer
+//   … and the answer is known       → that answer, without a request
+//   … and this one was refused; the key is too old; the batch cannot be rebuilt → alone
 
 import type { BatchPlans, Plan, PlannedEmail } from '../email/batch-plan.ts';
 import type { EmailPayload } from '../email/email.ts';
@@ -16,7 +16,7 @@ import { createBatchRequests, unplanned, type Answers } from './batch-request.ts
 
 export type Batching = {
   /**
-   * Hands one email over, among others perhaps. A request for several goes on until the signals of all of them have aborted.
+   * Hands over one email, perhaps in a batch. A request for several goes on until the signals of all of them have aborted.
    * @param about its `idempotencyKey` is the message's id
    * @param attempt 1 for the first
    * @throws EmailError
@@ -35,15 +35,15 @@ type Entry = {
   readonly email: EmailPayload;
   readonly about: Handover;
   readonly isFirst: boolean;
-  /** A batch was no way for it. */
+  /** A batch could not send it. */
   readonly alone: boolean;
   readonly take: (receipt: Promise<Receipt>) => void;
 };
 
-/** Emails for one request. The batch of one that is alone is its own id. */
+/** Emails for one request. An email that goes alone has its own id as the batch. */
 type Group = { readonly batch: string; readonly entries: readonly Entry[] };
 
-/** Undefined: the provider takes each alone. */
+/** Undefined: the provider takes only one email at a time. */
 export function batchingOf(provider: EmailProvider, ports: BatchingPorts): Batching | undefined {
   const { name, batch: batches } = provider;
   if (batches === undefined) return undefined;
@@ -109,7 +109,7 @@ export function batchingOf(provider: EmailProvider, ports: BatchingPorts): Batch
 
 const idOf = ({ about }: Entry): string => about.idempotencyKey;
 
-/** Those without a plan, or with one that was freed. */
+/** Groups the emails that have no plan, or one that was freed. */
 function grouped(
   entries: readonly Entry[],
   found: ReadonlyMap<string, Plan>,

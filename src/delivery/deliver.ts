@@ -1,4 +1,4 @@
-// The step *deliver*: one message → one Outcome, by kind. It knows the definitions and the provider, never the outbox's tables.
+// The step *deliver*: one message → one Outcome, by kind. It uses the definitions and the provider, never the outbox's tables.
 
 import { createDeadline } from '../action/deadline.ts';
 import { manifestOf } from '../cron/manifest.ts';
@@ -14,15 +14,15 @@ import { tracedProcess } from '../trace/message.ts';
 import { currentTraceparent, isTraced } from '../trace/trace.ts';
 
 export type DeliverOptions = HandlerPorts & {
-  /** Null: emails are left for somebody who has one. */
+  /** Null: emails are left for a process that has a provider. */
   readonly mailing: Mailing | null;
-  /** Hears of each answer of the email provider. */
+  /** Called with each answer of the email provider. */
   readonly onEmail: (provider: string, outcome: string) => void;
 };
 
 const delivered = (then: readonly NewMessage[] = []): Outcome => ({ type: 'delivered', then });
 
-/** A worker of an older deploy meets what a newer one recorded: it gives it back, and the attempt does not count. */
+/** A worker of an older deploy may claim messages of a newer one. It releases them, and the attempt does not count. */
 const unknownDelay = 15_000;
 
 export function createDeliver(options: DeliverOptions): Deliver {
@@ -32,7 +32,7 @@ export function createDeliver(options: DeliverOptions): Deliver {
   return (message, signal) =>
     isTraced() ? tracedProcess(message, () => deliver(message, signal), failed) : deliver(message, signal);
 
-  /** Not an async function: one promise less for each message. */
+  /** Not an async function: that saves one promise for each message. */
   function deliver(message: ClaimedMessage, signal: Interrupt): Promise<Delivery> {
     switch (message.kind) {
       case 'email':
@@ -61,7 +61,7 @@ export function createDeliver(options: DeliverOptions): Deliver {
   }
 }
 
-/** The type of the failure, for its span. */
+/** The type of the failure, for the span. */
 function failed({ outcome }: Delivery): string | undefined {
   return outcome.type === 'failure' ? outcome.failure.type : undefined;
 }
@@ -72,7 +72,7 @@ function unknown(message: ClaimedMessage): Delivery {
   );
 }
 
-/** A row that was written by hand, past the trigger of the table. */
+/** Such a row was written by hand, past the table's trigger. */
 function noKind(kind: never): Delivery {
   const message = `unknown_kind: ${JSON.stringify(kind).slice(0, 80)} is no kind of message`;
   return {
@@ -85,7 +85,7 @@ function givenBack(reason: string): Delivery {
   return { outcome: { type: 'released', reason, delay: unknownDelay }, backoff: defaultBackoff };
 }
 
-/** One message for each listener, recorded in the statement that settles the event. */
+/** Makes one message for each listener, recorded in the statement that settles the event. */
 function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Delivery {
   if (!registry.event(message.name)) return unknown(message);
   const { payload, requestId, traceparent } = message;
@@ -106,7 +106,7 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
   return { outcome: delivered(then), backoff: defaultBackoff };
 }
 
-/** The provider is told by a signal when it must end. */
+/** Gives the provider an AbortSignal for the end of the delivery. */
 async function sendEmail(message: ClaimedMessage, outer: Interrupt, ports: EmailPorts): Promise<Delivery> {
   const deadline = createDeadline([outer]);
   try {

@@ -1,4 +1,4 @@
-// What delivering one message gives: how it ended, the policy for the next attempt, and the transaction that its handler wrote in.
+// The result of delivering one message: its outcome, the policy for the next attempt, and the handler's transaction.
 
 import type { LazyTransaction } from '../db/lazy.ts';
 import type { Backoff } from '../message/backoff.ts';
@@ -11,15 +11,15 @@ export type Delivery = {
   readonly backoff: Backoff;
   /** Still open: to be committed with the settlement, or rolled back. */
   readonly work?: LazyTransaction | undefined;
-  /** The queues and priorities in which the handler recorded messages in it (src/outbox/notify.ts); without it, none. */
+  /** The queues and priorities in which the handler recorded messages (src/outbox/notify.ts); undefined: none. */
   readonly recorded?: ReadonlySet<string> | undefined;
-  /** What made it fail, as it was thrown: never stored, never logged. */
+  /** The value that was thrown; never stored, never logged. */
   readonly thrown?: unknown;
-  /** Instead of the backoff, exactly. */
+  /** Exact delay, instead of the backoff. */
   readonly retryDelay?: Milliseconds | undefined;
-  /** It is not to run again when its transaction does not commit. */
+  /** It must not run again if its transaction does not commit. */
   readonly once?: boolean;
 };
 
-/** Never rejects: a failure is an outcome. `signal` aborts when the delivery must end now. */
+/** Never rejects: a failure is an outcome. @param signal aborts when the delivery must end now */
 export type Deliver = (message: ClaimedMessage, signal: Interrupt) => Promise<Delivery>;

@@ -1,5 +1,5 @@
-// One email to its provider, and what became of each recipient. Nobody who has the mail gets it again: who was refused for the time being
-// becomes a message of his own, recorded in the statement that settles this one.
+// Hands one email to its provider and records what became of each recipient. A recipient that has the email does not get it again. Those refused
+// temporarily become a new message, recorded in the statement that settles this one.
 
 import { readEmail, type EmailPayload, type FollowUp } from '../email/email.ts';
 import type { Guard } from '../email/guard.ts';
@@ -18,13 +18,13 @@ import { handoverOf } from './handover.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { cleanError } from '../redaction/redact.ts';
 
-/** How mail goes out of this process. */
+/** How a process sends emails. */
 export type Mailing = {
   readonly provider: EmailProvider;
-  /** Whom mail may go to. */
+  /** Which addresses may get emails. */
   readonly allowed: Guard;
   readonly suppressed: Suppressed;
-  /** Emails that begin together go to the provider together. */
+  /** Emails that are handed over together go in one request. */
   readonly batching?: Batching;
 };
 
@@ -32,12 +32,12 @@ export type EmailPorts = {
   readonly mailing: Mailing;
   readonly emailFrom: string | null;
   readonly backoff: Backoff;
-  /** Hears of each answer of the provider, and of mail that went nowhere. */
+  /** Called with each answer of the provider, and for emails without a recipient left. */
   readonly onEmail: (provider: string, outcome: string) => void;
   readonly log: Pick<Log, 'warn'>;
 };
 
-/** The list could not be read: the database's failure, not the message's. */
+/** When the suppression list could not be read: the database failed, not the message. */
 const listDelay: Milliseconds = 1_000;
 
 export async function deliverEmail(
@@ -83,7 +83,7 @@ type Unread = { readonly unread: unknown };
 
 type Chosen = { readonly recipients: readonly string[]; readonly notes: readonly Note[] };
 
-/** Whom it goes to now, and a note for each that it does not go to. `unread`: not to be known at present. */
+/** The recipients to send to now, and a note for each other one. `unread`: the suppression list could not be read. */
 async function choose(asked: readonly string[], { allowed, suppressed }: Mailing): Promise<Chosen | Unread> {
   const verdicts = await Promise.all(asked.map(async (address) => allowed(address)));
   const withheld = asked.filter((_, i) => !verdicts[i]);

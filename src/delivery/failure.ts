@@ -1,4 +1,4 @@
-// Whatever a delivery threw → a Failure. Handlers say with the two error classes here what a retry policy cannot know.
+// Turns whatever a delivery throws into a Failure. With the two error classes here, handlers overrule the retry policy.
 
 import { diagnose, messageOf, sqlState } from '../db/diagnosis.ts';
 import { parseDuration } from '../duration.ts';
@@ -13,14 +13,14 @@ import { issuesOf, reasonOf } from '../redaction/reason.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { stackOf } from '../redaction/stack.ts';
 
-/** No retry can mend it: the message is dead at once. */
+/** No retry can succeed: the message is dead at once. */
 export class PermanentError extends Error {
   override readonly name = 'PermanentError';
 }
 
 const longestDelay: Milliseconds = 365 * 86_400_000;
 
-/** Other people's values, in an error. */
+/** A foreign value, shortened for an error text. */
 function shown(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : String(value).slice(0, 80);
 }
@@ -48,30 +48,30 @@ export class RetryAfter extends Error {
   }
 }
 
-/** What a handler itself asked for holds, however long it is; what a provider asks for is believed for a day (message/backoff.ts). */
+/** A delay that a handler asked for holds, however long it is. One that a provider asked for is limited to a day (message/backoff.ts). */
 export function askedDelay(thrown: unknown): Milliseconds | undefined {
   return isOf(thrown, RetryAfter) && thrown.delay > maxRetryAfter ? thrown.delay : undefined;
 }
 
-/** Total: gives a Failure for any value, with texts that can be stored and hold no secret and no whole address. */
+/** Total: returns a Failure for any value. Its texts can be stored, and hold no secret and no whole address. */
 export function failureOf(thrown: unknown): Failure {
   try {
     const failure = judge(thrown);
-    const stack = isOf(thrown, EmailError) ? undefined : stackOf(thrown); // what a server said has no place in the sources
+    const stack = isOf(thrown, EmailError) ? undefined : stackOf(thrown); // a stack says nothing about a provider's answer
     return { ...failure, message: cleanError(failure.message), ...(stack === undefined ? {} : { stack }) };
   } catch {
-    // A getter that throws, errors that hold each other: the failure is still to be recorded, or the lease would have to run out.
+    // A getter threw, or errors refer to each other. The failure must still be recorded, or the lease would have to run out.
     return { type: 'transient', message: 'threw something that cannot be shown' };
   }
 }
 
-/** Says nothing about the message: the same one may pass the next time. */
+/** Errors that say nothing about the message: its next attempt may succeed. */
 const passing = ['delivery_key_contended', 'work_not_awaited'];
 
-/** So long the queue is left alone when the database has no connection left: the operator's trouble, and no message's. */
+/** How long the queue is held when the database has no connection left. An operator must mend that; the message is not at fault. */
 const connectionsDelay: Milliseconds = 5_000;
 
-/** What pools of the application's own say when none of their connections became free: pg's, Knex's, Prisma's. */
+/** What the application's own pools report when no connection became free: pg's, Knex's, Prisma's. */
 const poolIsFull =
   /timeout exceeded when trying to connect|Timeout acquiring a connection|Timed out fetching a new connection from the connection pool/i;
 
@@ -112,7 +112,7 @@ function judge(thrown: unknown): Failure {
   };
 }
 
-/** A query builder wraps what its client throws in an error of its own, which shows the statement and not why it was refused. */
+/** Finds our error inside a query builder's error, which shows the statement and not why it was refused. */
 function refusalIn(thrown: unknown): WaybillError | undefined {
   let error = thrown;
   for (let depth = 0; depth < 5 && error instanceof Error; depth++) {
@@ -122,13 +122,13 @@ function refusalIn(thrown: unknown): WaybillError | undefined {
   return undefined;
 }
 
-/** An error of a handler says so with a property of this name. */
+/** A handler's error is ambiguous if it has a property of this name. */
 function isAmbiguous(thrown: unknown): boolean {
   return thrown instanceof Error && 'ambiguous' in thrown && thrown.ambiguous === true;
 }
 
 export type Conflicts = {
-  /** Milliseconds until it may run again; undefined: it has lost too often in this process, and from now on that counts as an attempt. */
+  /** Milliseconds until the message may run again. Undefined: it lost too often in this process, and from now on that counts as an attempt. */
   delayOf(id: string): Milliseconds | undefined;
 };
 
@@ -136,9 +136,9 @@ export function isConflict(error: unknown): boolean {
   return ['40001', '40P01'].includes(sqlState(error) ?? '');
 }
 
-/** A handler that raises such an error by itself must come to an end. */
+/** A handler that always raises such an error must come to an end. */
 const most = 20;
-/** Messages that are remembered. */
+/** Number of messages that are remembered. */
 const kept = 10_000;
 const longest: Milliseconds = 2_000;
 
@@ -148,7 +148,7 @@ export function createConflicts(random: Random): Conflicts {
     delayOf(id) {
       const times = (lost.get(id) ?? 0) + 1;
       lost.delete(id);
-      lost.set(id, times); // at the end: the first is the one that was heard of least lately
+      lost.set(id, times); // moved to the end: the first is the one whose last conflict is the oldest
       const [oldest] = lost.keys();
       if (lost.size > kept && oldest !== undefined) lost.delete(oldest);
       if (times > most) return undefined;

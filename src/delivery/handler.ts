@@ -1,5 +1,5 @@
-// Handlers of jobs and listeners: checked payload, a transaction that begins when it is first used, a timeout, and an end in any case:
-// a handler that never returns does not keep its slot.
+// Runs handlers of jobs and listeners: with a checked payload, a transaction that begins on first use, and a timeout. A handler that never returns
+// does not keep its slot.
 
 import type { z } from 'zod';
 import { handlerContext, type ContextParts } from '../action/context.ts';
@@ -38,7 +38,7 @@ type Handled = {
   handler(ctx: HandlerContext, payload: unknown): Promise<void> | void;
 };
 
-/** Not an async function, and no promise in it but its own and the handler's: what a no-op job costs is promises above all. */
+/** Not an async function. It makes only its own promise and the handler's: promises are most of the cost of a no-op job. */
 export function runHandler(
   handled: Handled,
   message: ClaimedMessage,
@@ -51,7 +51,7 @@ export function runHandler(
 const delivered: Outcome = { type: 'delivered', then: [] };
 const invoker = { type: 'system', source: 'outbox' } as const;
 
-/** One run of a handler, and what its context is made of. What the handler does not ask for is not made. */
+/** One run of a handler, and the parts of its context. Parts that the handler does not use are not made. */
 class Handling implements ContextParts {
   readonly #handled: Handled;
   readonly #message: ClaimedMessage;
@@ -90,7 +90,7 @@ class Handling implements ContextParts {
   #run(payload: unknown): void {
     const { timeoutMs } = this.#handled;
     const running = this.#handled.handler(handlerContext(this, this.#message), payload);
-    if (timeoutMs !== null) this.#deadline.limit({ ms: timeoutMs, what: 'the handler' }); // no timer could end it before
+    if (timeoutMs !== null) this.#deadline.limit({ ms: timeoutMs, what: 'the handler' }); // a timer cannot interrupt synchronous code
     this.#deadline.wait(
       running,
       () => this.#delivered(),
@@ -111,10 +111,10 @@ class Handling implements ContextParts {
     this.#end({ type: 'failure', failure: failureOf(error) }, error);
   }
 
-  /** Only the first end is told. */
+  /** Only the first call has an effect. */
   #end(outcome: Outcome, thrown?: unknown): void {
     this.#deadline.stop();
-    this.#open = false; // a handler that goes on has no part in the transaction any more
+    this.#open = false; // a handler that goes on can no longer use the transaction
     void this.#work?.scope.close();
     const { backoff } = this.#handled.retry;
     const retryDelay = askedDelay(thrown);

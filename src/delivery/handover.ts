@@ -1,11 +1,11 @@
-// What a provider is told beside the email: the same on every attempt, for the same recipients.
+// What a provider gets beside the email. It is the same on every attempt for the same recipients.
 
 import type { EmailPayload, FollowUp } from '../email/email.ts';
 import type { Handover } from '../email/provider.ts';
 
 type Read = { readonly email: EmailPayload; readonly only?: FollowUp };
 
-/** A follow-up has the Message-ID of the email that it is a part of, and a key of its own. */
+/** A follow-up has the Message-ID of the original email, and its own key. */
 export function handoverOf(
   { id, createdAt }: { readonly id: string; readonly createdAt: Date },
   { email, only }: Read,
@@ -20,7 +20,7 @@ export function handoverOf(
   };
 }
 
-/** When it was recorded, or when it became available, if that was later. */
+/** When the message was recorded, or became available, if that was later. */
 function dateOf(createdAt: Date, availableAt: string | undefined): Date {
   const due = availableAt === undefined ? createdAt : new Date(availableAt);
   return due > createdAt ? due : createdAt;

@@ -1,6 +1,5 @@
-// drainOutbox: one bounded batch, claimed and delivered in this process without a queue. It may run beside a relay and beside other
-// drains: claim tokens keep them apart (invariant C). It ends lapsed leases itself (B), so it needs no fleet, and
-// suspects run alone (F).
+// drainOutbox claims and delivers one bounded batch in this process, without a queue. It may run beside a relay and other drains: claim tokens keep
+// them apart (invariant C). It ends lapsed leases itself (B), so it needs no fleet. Suspects run alone (F).
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import { transactionsOf } from '../db/pool.ts';
@@ -30,27 +29,27 @@ export type DrainReport = {
   readonly delivered: number;
   readonly retried: number;
   readonly dead: number;
-  /** Given back without an attempt: aborted, or not known here. */
+  /** Released without using an attempt: aborted, or unknown here. */
   readonly released: number;
 };
 
 export type DrainingProcess = {
   readonly events?: AttemptEvents | undefined;
   readonly closer?: QueueCloser | undefined;
-  /** Claims the probes of parked queues: where no worker runs, nobody else does. */
+  /** Claims the probes of parked queues, which nothing else claims where no worker runs. */
   claimProbes?(): Promise<readonly ClaimedMessage[]>;
-  /** After each batch but the last, with `untilEmpty`: what was done so far. */
+  /** Called after each batch but the last, with `untilEmpty`. */
   batched?(total: DrainReport): void;
 };
 
 const clock: Clock = { now: () => performance.now() };
 
-/** Of one call with `untilEmpty`. */
+/** Limit of one call with `untilEmpty`. */
 const mostMessages = 100_000;
 
 /**
- * Delivers what is due: one batch, or with `untilEmpty` batch after batch until nothing is.
- * @param process what a process of the fleet adds: its metrics and logs, and the right to close a queue for all
+ * Delivers due messages: one batch, or with `untilEmpty` batch after batch until nothing is due.
+ * @param process what a process of the fleet adds: its metrics and logs, and the right to close a queue for the fleet
  * @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option); errors of the database pass through
  */
 export async function drainOutbox(
@@ -126,7 +125,7 @@ async function drainBatch(
 }
 
 type Tally = { -readonly [K in keyof DrainReport]: number };
-/** Queues that are claimed from together, and how many of their messages run at a time at most. */
+/** Queues that are claimed from together, and how many of their messages may run at a time. */
 type Group = { readonly queues: readonly string[]; readonly most: number };
 type Claiming = Omit<Parameters<OutboxPort['claimBatch']>[0], 'limit'> & Group;
 type Running = {
@@ -137,11 +136,11 @@ type Running = {
   readonly ports: DrainPorts;
 };
 
-/** Claims only what it can start. */
+/** Claims only as much as it can start. */
 async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tally, signal, ports }: Running) {
   const running = new Map<Promise<void>, Claiming>();
   const failed: unknown[] = [];
-  const open = new Set(groups); // there may be more
+  const open = new Set(groups); // these may have more due messages
   const inGroup = (group: Claiming): number =>
     [...running.values()].filter((other) => other === group).length;
 
@@ -151,7 +150,7 @@ async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tall
     const since = clock.now();
     const messages = await ports.outbox.claimBatch({ ...group, limit: free });
     tally.claimed += messages.length;
-    if (messages.length < free) open.delete(of); // what becomes due from now on is for the next batch
+    if (messages.length < free) open.delete(of); // messages that become due later are for the next batch
     for (const message of messages) {
       const one: Promise<void> = attempt(message, since, ports)
         .catch((error: unknown) => void failed.push(error))
@@ -162,8 +161,8 @@ async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tall
 
   while (open.size > 0 && tally.claimed < batchSize && !signal?.aborted && failed.length === 0) {
     for (const group of open) await claimFrom(group, group);
-    if (signal?.aborted) ports.release(); // it aborted while they were being claimed
-    if (open.size > 0 && running.size > 0) await Promise.race(running.keys()); // for a slot, or for a place in a group
+    if (signal?.aborted) ports.release(); // it aborted during the claim
+    if (open.size > 0 && running.size > 0) await Promise.race(running.keys()); // wait for a slot, or for room in a group
   }
   await Promise.all(running.keys());
   if (failed.length > 0) throw failed[0];
@@ -206,7 +205,7 @@ type Around = {
   readonly closer: QueueCloser;
 };
 
-/** Without a fleet there is nobody to close a queue for: a message that met an operator failure waits a while by itself. */
+/** Without a fleet no queue is closed. A message that met an operator failure only waits before it is due again. */
 const noFleet: QueueCloser = { judge: async (_message, _outcome, settlement) => settlement };
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
@@ -239,7 +238,7 @@ function attemptPorts(options: DrainOptions, { leases, events, log, closer }: Ar
 const anybody = (): boolean => true;
 const nobody: Suppressed = async () => new Map();
 
-/** Without what was left out. */
+/** Leaves out what was not given. */
 function given({ provider, allowed, suppressed, batching }: DrainEmail) {
   return {
     provider: ownProvider(provider),
@@ -302,7 +301,7 @@ function counting(tally: Tally, telling: Telling, log: Log, heard?: AttemptEvent
   };
 }
 
-/** The application's own code is told; what it throws must not stop the delivery of others. */
+/** Calls the application's own code. An error there must not stop other deliveries. */
 async function quietly<T>(log: Log, tell: () => T | Promise<T>): Promise<T | undefined> {
   try {
     return await tell();

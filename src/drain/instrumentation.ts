@@ -1,4 +1,4 @@
-// Who is told how each message of a drain ended. What is told holds no payload and no whole address.
+// Tells the application how each message of a drain ended. The events hold no payload and no whole address.
 
 import type { AttemptEnd, TellableMessage } from '../metrics/events.ts';
 import type { Expired } from '../outbox/port.ts';
@@ -13,17 +13,17 @@ export type DrainedMessage = {
   readonly attemptCount: number;
   readonly maxAttempts: number;
   readonly deliveryKey: string | null;
-  /** Of the request that recorded the message. */
+  /** From the request that recorded the message. */
   readonly requestId: string | null;
-  /** Of the trace that recorded it. */
+  /** From the trace that recorded the message. */
   readonly traceId: string | null;
 };
 
 type Told = {
   readonly message: DrainedMessage;
-  /** The drain's own. */
+  /** Of the drain itself. */
   readonly requestId: string;
-  /** The drain's own. */
+  /** Of the drain itself. */
   readonly traceId: string;
 };
 
@@ -44,7 +44,6 @@ export type DeadLetteredEvent = Told & {
 
 export type DrainInstrumentation = {
   delivered?(event: DeliveredEvent): void | Promise<void>;
-  /** It will be retried. */
   retried?(event: RetriedEvent): void | Promise<void>;
   /** No retry will follow. */
   deadLettered?(event: DeadLetteredEvent): void | Promise<void>;
@@ -54,7 +53,7 @@ export type Telling = {
   readonly instrumentation: DrainInstrumentation;
   readonly requestId: string;
   readonly traceId: string;
-  /** The calendar's time, in milliseconds since 1970. */
+  /** Calendar time in milliseconds since 1970. */
   readonly today: () => Milliseconds;
 };
 
@@ -73,11 +72,11 @@ export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Tel
     case 'dead':
       return instrumentation.deadLettered?.({ ...told, error, cause: end.cause ?? 'permanent' });
     case 'released':
-      return undefined; // the attempt does not count: nothing happened to the message
+      return undefined; // the attempt does not count
   }
 }
 
-/** A worker died with the message, and that was its last attempt. */
+/** A worker died with the message during its last attempt. */
 export function tellExpired(
   expired: Expired,
   { instrumentation, requestId, traceId }: Telling,

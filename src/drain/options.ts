@@ -1,4 +1,4 @@
-// What a drain is given, and its bounds.
+// The options of a drain, and their bounds.
 
 import type { PgPool, Transactions } from '../db/transaction.ts';
 import { isRegistry, type Registry } from '../define/registry.ts';
@@ -16,45 +16,45 @@ import type { DrainInstrumentation } from './instrumentation.ts';
 
 export type DrainEmail = {
   readonly provider: EmailProvider;
-  /** The sender of emails without one. */
+  /** Sender of emails that name none. */
   readonly from?: string | undefined;
-  /** Whom mail may go to; default: everybody. */
+  /** Which addresses emails may go to; default: all. */
   readonly allowed?: Guard | undefined;
-  /** Whom no mail goes to any more, of some addresses, and why; default: nobody is on such a list. */
+  /** Returns which of some addresses get no more emails, and why; default: none. */
   readonly suppressed?: Suppressed | undefined;
-  /** Where workers of a fleet send several emails in one request: theirs, which knows what they began. Default: each goes alone. */
+  /** The batching of the fleet's workers, if they send several emails in one request. Default: each email goes alone. */
   readonly batching?: Batching | undefined;
 };
 
 export type DrainOptions = {
-  /** On a pool, not on one transaction: claims and ends of attempts commit by themselves. */
+  /** On a pool, not on a transaction: claims and settlements commit on their own. */
   readonly outbox: OutboxPort;
   readonly registry: Registry;
-  /** Messages at most: 1 … 10,000, default 100. */
+  /** Most messages in a batch: 1 … 10,000, default 100. */
   readonly batchSize?: number | undefined;
   /**
-   * Batch after batch until nothing is due: an event, its listeners and what they enqueue in one call. Ends after 100,000 messages, so that
-   * handlers which enqueue one another do not keep it for ever. Default false.
+   * Drains batch after batch until nothing is due: one call covers an event, its listeners and what they enqueue. Ends after 100,000 messages,
+   * because handlers may enqueue one another for ever. Default false.
    */
   readonly untilEmpty?: boolean | undefined;
   /** Deliveries at a time: 1 … 500, default 10. */
   readonly concurrency?: number | undefined;
   /** For the transactions of handlers (`ctx.db`). Without it, a handler that needs one fails. */
   readonly pool?: PgPool | Transactions | undefined;
-  /** Without it, emails are left for somebody else. */
+  /** Without it, emails are left for another process. */
   readonly email?: DrainEmail | undefined;
-  /** Of a claim; renewed every third of it while the handler runs. Default 15,000 ms. */
+  /** Length of a lease; renewed every third of it while the handler runs. Default 15,000 ms. */
   readonly leaseMs?: Milliseconds | undefined;
-  /** The delay of a retry, exactly, in ms up to a year; undefined: the retry policy's. It may give a promise. */
+  /** Exact delay of a retry in ms, up to a year; undefined: the retry policy decides. It may return a promise. */
   retryDelayMs?(failed: {
-    /** `attempts` is its `attempt` under the name of the column: the claims so far, 1 after the first. */
+    /** `attempts` equals `attempt`, under the name of the column: the claims so far, 1 after the first. */
     readonly message: ClaimedMessage & { readonly attempts: number };
     readonly error: unknown;
   }): Milliseconds | undefined | Promise<Milliseconds | undefined>;
   readonly instrumentation?: DrainInstrumentation | undefined;
-  /** When it aborts, nothing more is claimed and what runs is given back, unharmed. */
+  /** On abort, nothing more is claimed, and what runs is released without using an attempt. */
   readonly signal?: AbortSignal | undefined;
-  /** Of the drain, told with each event; default: made up. */
+  /** Of the drain, sent with each event; default: generated. */
   readonly requestId?: string | undefined;
   readonly traceId?: string | undefined;
   readonly workerId?: string | undefined;
@@ -108,7 +108,7 @@ export function checkedBounds(options: DrainOptions): DrainBounds {
   return { batchSize, concurrency, leaseMs };
 }
 
-/** What a drain needs, before its options are looked at one by one: other outboxes take handlers under other names. */
+/** Runs before the check of each option, because options of other outbox libraries have other names for handlers. */
 function checkParts(options: DrainOptions): void {
   const given = options as Partial<Record<string, unknown>>;
   const foreign = ['eventBus', 'events', 'listeners', 'jobs', 'actions'].filter((name) => name in given);

@@ -1,5 +1,4 @@
-// Attachments, images in the html, and invitations: each is content that comes with the email. Nothing names a file or a URL, which the
-// sending process would have to read (FACTS 17).
+// Checks attachments, inline images and invitations. None names a file or a URL that the worker would read (FACTS 17).
 
 import { z } from 'zod';
 import type { Problem } from '../address/problem.ts';
@@ -10,11 +9,11 @@ export type Attachment = {
   readonly content: string;
   readonly encoding?: 'utf8' | 'base64' | undefined;
   readonly contentType?: string | undefined;
-  /** Its name in the html, which shows it as `<img src="cid:logo">`. */
+  /** The name by which the html shows it, such as `logo` for `<img src="cid:logo">`. */
   readonly cid?: string | undefined;
 };
 
-/** An invitation, or another message about an event (RFC 5546): calendars show it with buttons to accept. */
+/** A message about an event (RFC 5546), such as an invitation, which mail clients show with buttons to accept. */
 export type Calendar = {
   readonly method: (typeof calendarMethods)[number];
   /** iCalendar (RFC 5545), with the same METHOD. */
@@ -37,7 +36,7 @@ const filename = line.superRefine((name, ctx) => {
   if (message !== undefined) refuse(ctx, { code: 'filename_invalid', message });
 });
 
-/** A receiver saves a file under this name: it is a name, not a path, and what it ends with is what it shows. */
+/** The recipient saves the file under this name. So it must not be a path or disguise its extension. */
 function filenameProblem(name: string): string | undefined {
   if (name.length === 0 || name.length > 255) return 'must have 1 to 255 characters';
   if (/[/\\]/.test(name)) return 'must be a name without / and \\, not a path';
@@ -63,7 +62,7 @@ function contentTypeProblem(type: string): string | undefined {
   if (type.length > 255) return `has ${type.length} characters; at most 255 are allowed`;
   if (!/^[\x20-\x7e]*$/.test(type) || !contentTypeForm.test(type))
     return `must look like 'application/pdf' or 'text/plain; charset="UTF-8"'`;
-  // A multipart would need parts, and most of message/… names something that is elsewhere.
+  // A multipart would need parts, and most message/… types refer to external content.
   if (/^multipart\//i.test(type) || (/^message\//i.test(type) && !/^message\/rfc822(?: *;|$)/i.test(type)))
     return 'a multipart, or a message that is elsewhere, cannot be attached';
   return undefined;
@@ -96,7 +95,7 @@ export const attachment = z
       });
   });
 
-/** With line ends anywhere and padding that is right or left out: what Buffer would read only in part is refused. */
+/** Allows line ends anywhere and missing padding. Refuses text that Buffer would decode only in part. */
 function base64Problem(text: string): Problem | undefined {
   const digits = text.replaceAll(/[\r\n]/g, '').trimEnd();
   const bare = digits.replace(/={1,2}$/, '');
@@ -106,7 +105,7 @@ function base64Problem(text: string): Problem | undefined {
   return right ? undefined : { code: 'invalid_base64', message: 'is not base64' };
 }
 
-/** A message in a message is the one part that may not be encoded (RFC 2046, section 5.2.1), so its own lines go over the wire. */
+/** An attached message is the one part that may not be encoded (RFC 2046, section 5.2.1), so its lines are sent as they are. */
 function longLineProblem(content: string, type: string): Problem | undefined {
   if (!/^message\//i.test(type) || content.split(/\r\n|\r|\n/).every((one) => Buffer.byteLength(one) <= 998))
     return undefined;
@@ -133,15 +132,15 @@ function calendarProblem(method: string, content: string): string | undefined {
     : `must hold the line METHOD:${method} once, as its method says (RFC 6047, section 2.4)`;
 }
 
-/** As it goes out: its lines end as iCalendar has it (RFC 5545, section 3.1). */
+/** The text as sent, with CRLF line ends (RFC 5545, section 3.1). */
 export function calendarText({ content }: Calendar): string {
   return content.replaceAll(/\r\n|\r|\n/g, '\r\n');
 }
 
-/** Where html shows a part of its email: in attributes and in styles (RFC 2392). */
+/** References to attachments in attributes and styles of the html (RFC 2392). */
 const reference = /(?:=\s*["']?|url\(\s*["']?)cid:([^"'\s<>)]{1,400})/gi;
 
-/** The images that the html shows are attached, each once, and no other part is hidden among them. */
+/** Each cid must be unique and shown by the html, and each cid that the html shows must be attached. */
 export function cidProblem(
   html: string,
   attachments: readonly Attachment[],
@@ -171,7 +170,6 @@ export function cidProblem(
   };
 }
 
-/** The html with these URLs in place of its references. */
 export function withImages(html: string, urls: ReadonlyMap<string, string>): string {
   return html.replaceAll(reference, (whole: string, name: string) => {
     const url = urls.get(decoded(name));
@@ -183,6 +181,6 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // no percent encoding: it is compared as it stands
+    return text; // invalid percent encoding: compare the text as it is
   }
 }

@@ -1,16 +1,16 @@
-// Plans: which emails go to the provider in one request, under which key, written before the request. An email that was handed over once,
-// alone or among others, is asked for under that key ever after: an answer that was lost is no duplicate (invariant D).
+// Batch plans record, before the request, which emails go to the provider together and under which key.
+// Later attempts of an email repeat its key, alone or in the batch, so a lost answer causes no duplicate (invariant D).
 
 import type { Executor } from '../db/executor.ts';
 import type { Receipt } from './provider.ts';
 
-/** Null: the provider refused it. */
+/** A null receipt: the provider refused the email. */
 export type KeptAnswer = { readonly receipt: Receipt | null };
 
 export type Plan = {
-  /** The message's own id: it went alone. Null: free for another batch. */
+  /** The message's own id: it was sent alone. Null: free for another batch. */
   readonly batch: string | null;
-  /** The provider still knows the key. */
+  /** Whether the provider still knows the key. */
   readonly young: boolean;
   readonly answer: KeptAnswer | null;
 };
@@ -23,7 +23,6 @@ export type PlannedEmail = {
   readonly recipients: readonly string[];
 };
 
-/** An email of a batch as it is to be asked for again. */
 export type Member = {
   readonly id: string;
   readonly payload: unknown;
@@ -32,24 +31,24 @@ export type Member = {
 };
 
 export type BatchPlans = {
-  /** By message; of those that have one. */
+  /** The existing plans by message id. */
   find(messageIds: readonly string[]): Promise<ReadonlyMap<string, Plan>>;
-  /** Rejects when one of the messages has a plan already. */
+  /** Rejects when one of the messages already has a plan. */
   write(emails: readonly PlannedEmail[]): Promise<void>;
-  /** All emails of a batch in their order, to be asked for again. Undefined: it cannot be put together any more. */
+  /** All emails of a batch in their order, to repeat the request. Undefined: some of them are gone. */
   again(batch: string): Promise<readonly Member[] | undefined>;
-  /** The provider took nothing under this key. Without `force` nothing changes when somebody asked for it again meanwhile. */
+  /** For a batch of which the provider took nothing. Without `force`, a batch that was requested again stays. */
   free(batch: string, options: { readonly force: boolean }): Promise<void>;
-  /** What the provider said of these messages. The first answer stays. */
+  /** Stores the provider's answers. A stored answer is not replaced. */
   keep(batch: string, answers: ReadonlyMap<string, KeptAnswer>): Promise<void>;
 };
 
-/** Values: ids. Resend keeps keys for 24 hours; an hour of them is for the way of a request. */
+/** Values: ids. Resend keeps keys for 24 hours; one hour is left for the request itself. */
 export const findPlansSql = `
   select message_id as "messageId", batch, planned_at > now() - interval '23 hours' as young, answer
     from waybill.email_batches where message_id = any($1::uuid[])`;
 
-/** Values: rows as JSON. In one order, so that two of them do not deadlock. */
+/** Values: rows as JSON. Ordered, so that two such statements do not deadlock. */
 export const writePlansSql = `
   insert into waybill.email_batches as p (message_id, batch, position, size, recipients)
   select message_id, batch, position, size, recipients
@@ -61,7 +60,7 @@ export const writePlansSql = `
    where p.batch is null
   returning message_id`;
 
-/** Values: batch. The mark and the reading are one statement: a batch that was freed before gives no rows. */
+/** Values: batch. One statement marks and reads, so a batch that was freed before returns no rows. */
 export const planAgainSql = `
   with marked as (
     update waybill.email_batches set asked_again = true where batch = $1 and position = 0 returning batch)
@@ -69,7 +68,7 @@ export const planAgainSql = `
     from marked join waybill.email_batches p on p.batch = marked.batch join waybill.outbox_messages m on m.id = p.message_id
    order by p.position`;
 
-/** Values: batch, force. The row at position 0 decides for all. */
+/** Values: batch, force. The row at position 0 decides for the whole batch. */
 export const freePlanSql = `
   with first as (
     update waybill.email_batches set batch = null

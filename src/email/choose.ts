@@ -1,4 +1,4 @@
-// The provider that the configuration names, else the application's own, else `log`.
+// Creates the email provider: the one that the configuration names, else the application's own, else `log`.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -15,7 +15,7 @@ export type ProviderOptions = {
   /** Null: not set. */
   readonly emailProvider: 'log' | 'smtp' | 'resend' | 'inbox' | null;
   readonly smtpUrl: string | null;
-  /** Of one process. */
+  /** The most connections of one process. */
   readonly smtpConnections?: number;
   /** Null: not set. */
   readonly smtpName?: string | null;
@@ -29,7 +29,6 @@ export type ProviderOptions = {
 
 export type ProviderPorts = {
   readonly log: ProviderLog;
-  /** Where the inbox is. */
   readonly db: Executor;
 };
 

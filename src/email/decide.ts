@@ -1,5 +1,5 @@
-// What an email error means: one table, read from the top, the first row that fits. Nothing else in the project judges replies of servers.
-// docs/email.md shows it to users, and a test holds the two together.
+// Decides what an email error means by the first matching rule of one table. No other code interprets replies of servers.
+// docs/email.md shows the table, and a test compares the two.
 
 import type { Failure } from '../message/outcome.ts';
 import type { EmailError } from './error.ts';
@@ -7,15 +7,14 @@ import { httpRules } from './http-rules.ts';
 import type { Rule } from './rule.ts';
 import { smtpRules } from './smtp-rules.ts';
 
-/** In their order. */
 export const decisions: readonly Rule[] = [...httpRules, ...smtpRules];
 
-/** Total: every error has a row. */
+/** Every error has a rule: the last one matches all. */
 export function ruleOf(error: EmailError): Rule {
   return decisions.find(({ fits }) => fits(error))!;
 }
 
-/** The text may hold addresses and whatever the server said; failureOf cleans it. */
+/** The message may hold addresses and the server's text; failureOf redacts it. */
 export function decideEmail(error: EmailError): Failure {
   const { type, why, holdsQueue, maybeOwn, recipient } = ruleOf(error);
   const { retryAfter } = error;

@@ -1,4 +1,4 @@
-// The email: what callers give, what is stored of it, and every reason to refuse it at enqueue, while somebody can still mend it.
+// The email as callers pass it and as it is stored. Checks run at enqueue, so that the caller can correct the email.
 
 import { z } from 'zod';
 import { WaybillError } from '../errors.ts';
@@ -13,29 +13,29 @@ export type Stream = 'transactional' | 'broadcast';
 
 type AddressesInput = AddressInput | readonly AddressInput[];
 
-/** What `ctx.email.enqueue` accepts, besides the options of every message. */
+/** An email for `ctx.email.enqueue`, besides the options of every message. */
 export type EmailInput = {
   readonly to: AddressesInput;
   readonly cc?: AddressesInput | undefined;
   readonly bcc?: AddressesInput | undefined;
-  /** WAYBILL_EMAIL_FROM if left out. */
+  /** The sender; default WAYBILL_EMAIL_FROM. */
   readonly from?: AddressInput | undefined;
   readonly replyTo?: AddressesInput | undefined;
   readonly subject: string;
-  /** At least one of html and text. A missing text is derived from the html. */
+  /** An email needs html, text or both. A missing text is derived from the html. */
   readonly html?: string | undefined;
   readonly text?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly attachments?: readonly Attachment[] | undefined;
-  /** An invitation to an event, or another message about one: another form of the email, beside text and html. */
+  /** An invitation to an event, or another message about one, as an alternative to text and html. */
   readonly calendar?: Calendar | undefined;
-  /** `broadcast`: the same for many, who can unsubscribe; needs `unsubscribeUrl`. Default: `transactional`. */
+  /** `broadcast` is for mailings to many and needs `unsubscribeUrl`. Default `transactional`. */
   readonly stream?: Stream | undefined;
-  /** Where one POST unsubscribes the recipient: https, RFC 8058. */
+  /** An https URL where one POST unsubscribes the recipient (RFC 8058). */
   readonly unsubscribeUrl?: string | undefined;
 };
 
-/** What is stored: plain JSON, checked, with nothing left to parse. */
+/** The stored email: checked JSON with parsed addresses. */
 export type EmailPayload = {
   readonly from: Address;
   readonly to: readonly Address[];
@@ -50,7 +50,7 @@ export type EmailPayload = {
   readonly calendar?: Calendar;
   readonly stream?: Stream;
   readonly unsubscribeUrl?: string;
-  /** When an email for later becomes available, in ISO 8601. */
+  /** The first `availableAt` of a delayed email, in ISO 8601. */
   readonly date?: string;
 };
 
@@ -63,7 +63,6 @@ const address = z.unknown().transform((value, ctx): Address => {
   return z.NEVER;
 });
 
-/** One or several. */
 const addresses = z.unknown().transform((value, ctx): Address[] => {
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
   return list.flatMap((item, index) => {
@@ -101,9 +100,9 @@ const shape = {
 const emailSchema = z.strictObject(shape);
 
 /**
- * What to store of an email.
- * @param options.defaultFrom sender of emails that name none
- * @throws WaybillError with the code of the first thing that is wrong, and an issue for each; docs/errors.md lists the codes
+ * Checks an email and returns its stored form.
+ * @param options.defaultFrom the sender of an email without `from`
+ * @throws WaybillError with the code of the first problem and an issue for each; docs/errors.md lists the codes
  */
 export function prepareEmail(input: unknown, options: { readonly defaultFrom: string | null }): EmailPayload {
   const parsed = emailSchema.safeParse(input, { reportInput: true });
@@ -139,7 +138,7 @@ function checkImages(html = '', attachments: readonly Attachment[] = []): void {
   throw new WaybillError(code, `the email is not valid: ${path}: ${message}`, [{ path, message }]);
 }
 
-/** A part of the email of another message: those of its recipients that its provider refused for the time being. */
+/** Sends another message's email again, to the recipients that the provider refused temporarily. */
 const followUp = z.strictObject({
   /** The message whose email it is. */
   of: z.uuid(),
@@ -151,7 +150,7 @@ export type FollowUp = z.output<typeof followUp>;
 const stored = z.iso.datetime();
 
 /**
- * What was stored, checked again: a row may have been written by SQL, or edited by hand.
+ * Checks a stored email again, because SQL may have written or changed the row.
  * @throws WaybillError, ZodError
  */
 export function readEmail(
@@ -183,7 +182,7 @@ function checkUnsubscribe(email: Pick<EmailInput, 'stream' | 'unsubscribeUrl' | 
     );
 }
 
-/** The header fields of the email's own, and those of RFC 8058, section 3.1. */
+/** The email's own header fields, and those of RFC 8058, section 3.1. */
 export function headerFields({
   headers: own = {},
   unsubscribeUrl: url,
@@ -210,7 +209,7 @@ type Recipients = {
   readonly bcc: Address[] | undefined;
 };
 
-/** Nobody gets an email twice: the first mention counts, and `to` comes before `cc` before `bcc`. */
+/** Removes duplicate recipients. The first mention counts, and `to` comes before `cc` before `bcc`. */
 function distinct(lists: Recipients): { to: Address[]; cc?: Address[]; bcc?: Address[] } {
   const seen = new Set<string>();
   const unseen = (list: readonly Address[] = []) =>

@@ -1,24 +1,24 @@
-// The email error: how far a handover got, and what stopped it. It holds facts only; decide.ts judges them.
+// EmailError holds the facts of a failed handover: how far it got and what stopped it. decide.ts decides what they mean.
 
 import type { Milliseconds } from '../ports.ts';
 
-/** `connect`: the message had not gone out. `sent`: all of it had, and no answer came. `answered`: the provider said no. */
+/** `connect`: the message was not sent. `sent`: it was sent, and no answer came. `answered`: the provider refused it. */
 export type Phase = 'connect' | 'sent' | 'answered';
 
 export type EmailFacts = {
   readonly provider: string;
   readonly phase: Phase;
-  /** Of Node (`ECONNREFUSED`), of nodemailer (`EAUTH`) or of the provider (`daily_quota_exceeded`); the more exact one. */
+  /** The most exact code: Node's (`ECONNREFUSED`), nodemailer's (`EAUTH`) or the provider's (`daily_quota_exceeded`). */
   readonly code?: string | undefined;
-  /** Of the reply, such as 550. */
+  /** The SMTP reply code, such as 550. */
   readonly responseCode?: number | undefined;
-  /** The enhanced status code of the reply, such as 5.7.1 (RFC 3463). Left out, it is read from the message where one stands after the reply's code. */
+  /** The reply's enhanced status code, such as 5.7.1 (RFC 3463). Default: read from the message, after the reply code. */
   readonly enhancedCode?: string | undefined;
-  /** What was answered, such as `RCPT TO`. */
+  /** The command that got the reply, such as `RCPT TO`. */
   readonly command?: string | undefined;
-  /** Of the answer, for a provider that speaks HTTP. */
+  /** The HTTP status, for a provider with an HTTP API. */
   readonly status?: number | undefined;
-  /** When the provider wants to be asked again, in milliseconds. */
+  /** The delay that the provider asked for, in milliseconds. */
   readonly retryAfter?: Milliseconds | undefined;
 };
 
@@ -46,7 +46,7 @@ export class EmailError extends Error {
   }
 }
 
-/** RFC 2034, section 4: it follows the reply's code. */
+/** The enhanced code follows the reply code (RFC 2034, section 4). */
 function enhancedCodeIn(message: string): string | undefined {
   return /\b[245]\d\d[ -]([245]\.\d{1,3}\.\d{1,3})\b/.exec(message.slice(0, 2_000))?.[1];
 }

@@ -1,11 +1,11 @@
-// The guard: outside production, whom mail may go to. Copies of a production database must not write to customers.
+// The guard limits the recipients of mail outside production, so that a copy of a production database sends nothing to customers.
 
 import { domainToASCII } from 'node:url';
 
 /** Whether mail may go to an address. */
 export type Guard = (address: string) => boolean;
 
-/** @param allowed addresses, or domains with or without an @ before them; null: everybody */
+/** @param allowed addresses, or domains with or without an @ before them; null: every address */
 export function createGuard(allowed: readonly string[] | null): Guard {
   if (allowed === null) return () => true;
   const entries = new Set(allowed.map((entry) => comparable(entry.replace(/^@/, ''))));

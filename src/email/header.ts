@@ -1,5 +1,5 @@
-// Header fields: which an email may have of its own, and that each can be written without a line that a server on the way would break
-// (RFC 5322, section 2.1.1: at most 998 octets). A broken line puts a blank into what it broke, a link for example.
+// Checks header fields: which an email may set, and that no line exceeds 998 octets (RFC 5322, section 2.1.1).
+// A server breaks a longer line, which puts a blank into its text, such as a link.
 
 import { z } from 'zod';
 import type { Problem } from '../address/problem.ts';
@@ -7,14 +7,14 @@ import { line, refuse } from './text.ts';
 
 const maxLine = 998;
 const maxValue = 4_000;
-/** Where a line of a header would be broken, a line of nothing but blanks would come to be. */
+/** The most blanks in a row: folding a longer run would leave a line of only blanks. */
 const maxBlanks = 60;
 
-/** Fields that the email's own properties, or the machines on the way, decide. */
+/** Fields that follow from the email's properties or that servers set. */
 const structural =
   /^(?:from|to|cc|bcc|reply-to|sender|subject|date|message-id|return-path|received|delivered-to|mime-version|dkim-signature|arc-.*|authentication-results|(?:content|resent)-.*)$/i;
 
-/** Values of these are not written as encoded words. */
+/** Fields whose values cannot be written as encoded words. */
 const asciiOnly = /^(?:references|in-reply-to|otp-token)$/i;
 
 const headerName = z.string().superRefine((name, ctx) => {
@@ -51,7 +51,7 @@ export const headers = z.record(headerName, headerValue).superRefine((given, ctx
   }
 });
 
-/** What keeps a field from being written as lines that every server takes as they are. Words that are not ASCII are encoded in pieces. */
+/** Why a field cannot be folded into lines that every server accepts. Non-ASCII words are encoded in pieces. */
 export function lineProblem(name: string, value: string): Problem | undefined {
   if (value.includes(' '.repeat(maxBlanks + 1)))
     return { code: 'header_too_long', message: `holds more than ${maxBlanks} blanks in a row` };
@@ -63,7 +63,7 @@ export function lineProblem(name: string, value: string): Problem | undefined {
   };
 }
 
-/** Of those in ASCII. */
+/** The length of the longest ASCII word. */
 export function longestWord(value: string): number {
   let longest = 0;
   for (const word of value.split(' '))
@@ -72,8 +72,8 @@ export function longestWord(value: string): number {
 }
 
 /**
- * The fields as nodemailer is to write them: in ASCII as they were given, folded at blanks. It would encode a value with a quote in it,
- * and providers that read JSON in a header of their own do not decode it.
+ * The fields for nodemailer: ASCII values unchanged, folded at blanks. By default it encodes a value with a quote,
+ * which providers that read JSON in a header do not decode.
  */
 export function writtenFields(fields: Readonly<Record<string, string>>): Record<string, Written | string> {
   const written = Object.entries(fields).map(([name, value]): [string, Written | string] => {
@@ -103,7 +103,7 @@ export const subject = line.superRefine((text, ctx) => {
     refuse(ctx, { code: 'subject_too_long', message: `holds more than ${maxBlanks} blanks in a row` });
 });
 
-/** RFC 8058, section 3.1: an HTTPS URI. It stands between `<` and `>` in a header. */
+/** An HTTPS URL (RFC 8058, section 3.1). The header writes it between `<` and `>`. */
 export const unsubscribeUrl = line.transform((text, ctx): string => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== 'https:' || url.username !== '' || /[<>\s,]/.test(url.href)) {
@@ -118,7 +118,7 @@ export const unsubscribeUrl = line.transform((text, ctx): string => {
   return url.href;
 });
 
-/** A subject that has no place to be broken at, as encoded words (RFC 2047), which have. Undefined: it can be written as it is. */
+/** Encoded words (RFC 2047) for a subject with a word too long to fold; undefined for any other subject. */
 export function encodedSubject(text: string): string | undefined {
   if (longestWord(text) + 'Subject: '.length <= maxLine) return undefined;
   const pieces = [''];

@@ -1,5 +1,5 @@
-// What answers over HTTP mean: Resend's by their names, for the same status may speak of one message or of the whole account; those of
-// other providers by their status.
+// The rules for HTTP answers. Resend's are matched by name, because one status may concern one message or the whole account;
+// those of other providers are matched by status.
 
 import { all, any, code, says, status, statuses, type Rule } from './rule.ts';
 
@@ -8,7 +8,7 @@ const rfc9110 = 'RFC 9110';
 
 const refused = statuses(4);
 
-/** "API key is invalid" comes as 400, 401 and 403, and is called `validation_error` as often as `invalid_api_key`. */
+/** "API key is invalid" comes with 400, 401 or 403, as `validation_error` as often as `invalid_api_key`. */
 const ofTheKey = any(
   code('invalid_api_key', 'missing_api_key', 'restricted_api_key', 'suspended_api_key', 'inactive_api_key'),
   says(
@@ -106,7 +106,7 @@ export const httpRules: readonly Rule[] = [
     source: resendErrors,
     fits: any(status(429), all(refused, code('rate_limit_exceeded'))),
   },
-  // The key is the message's own: an earlier attempt was taken, with other contents.
+  // The key is the message's own, so Resend accepted an earlier attempt with other contents.
   {
     provider: 'Resend',
     stage: 'HTTP',

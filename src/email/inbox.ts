@@ -1,5 +1,5 @@
-// The provider `inbox`: no mail leaves; each is stored, to be read at /inbox, and is gone with its message. A key that is known already
-// stores nothing again (invariant D).
+// The provider `inbox` stores each mail for /inbox and sends none. A mail is deleted with its message.
+// A repeated key stores nothing again (invariant D).
 
 import type { Executor } from '../db/executor.ts';
 import type { EmailPayload } from './email.ts';
@@ -13,12 +13,12 @@ export type InboxOptions = {
   readonly log: ProviderLog;
 };
 
-/** Sender and recipients are those of the envelope: blind copies are among them. */
+/** Sender and recipients of the envelope, which include bcc. */
 export const storeEmailSql = `
   insert into waybill.inbox_emails (message_id, sender, recipients, subject, html, text, source)
   values ($1, $2, $3, $4, $5, $6, $7) on conflict (message_id) do nothing`;
 
-/** `idempotencyKey` of each handover is the id of a message that is recorded. */
+/** The `idempotencyKey` of each handover must be the id of a recorded message. */
 export function createInboxProvider({ db, production, log }: InboxOptions): EmailProvider {
   if (production)
     log.warn(
@@ -41,7 +41,7 @@ export function createInboxProvider({ db, production, log }: InboxOptions): Emai
   };
 }
 
-/** RFC 5322, with the bytes that the provider `smtp` would send. */
+/** The RFC 5322 source with the bytes that the provider `smtp` would send. */
 async function sourceOf(email: EmailPayload, about: Handover): Promise<Buffer> {
   const { createTransport } = await import('nodemailer');
   const transport = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });

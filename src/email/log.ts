@@ -1,5 +1,5 @@
-// The provider `log`: accepts every email and shows it. In development that is the whole message, to be read; in production, where
-// it is nearly always a mistake, one line without content.
+// The provider `log` prints emails instead of sending them: in development the whole message.
+// In production, where it is nearly always a mistake, it logs one line without content.
 
 import { writeMailbox, type Address } from '../address/mailbox.ts';
 import { headerFields, type EmailPayload } from './email.ts';
@@ -10,7 +10,7 @@ import { visibleText } from '../redaction/visible.ts';
 export type LogProviderOptions = {
   readonly production: boolean;
   readonly log: ProviderLog;
-  /** Where the readable form goes; a log line would put all of it on one line. */
+  /** Prints the readable form, which has many lines. Default: stdout. */
   readonly print?: (text: string) => void;
 };
 

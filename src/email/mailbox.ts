@@ -1,4 +1,4 @@
-// The mailbox: what the provider `inbox` stored, as it is read: a list with a search and a cursor, one mail with its attachments.
+// Reads the mails that the provider `inbox` stored: a searchable list, and single mails with their attachments.
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
@@ -8,30 +8,30 @@ import { checkId } from '../operate/read.ts';
 import { attachment as attachmentSchema, withImages } from './attachment.ts';
 
 export type StoredLine = {
-  /** Of its message. */
+  /** The message's id. */
   readonly id: string;
-  /** Of the envelope, as the recipients are. */
+  /** From the envelope, like `recipients`. */
   readonly from: string;
   readonly recipients: readonly string[];
   readonly subject: string;
   readonly storedAt: Moment;
-  /** Of its source. */
+  /** The size of the source. */
   readonly bytes: number;
 };
 
 export type StoredAttachment = {
   readonly index: number;
   readonly filename: string;
-  /** What the email says of it; null: left to its filename. */
+  /** The content type in the email; null: the filename decides. */
   readonly contentType: string | null;
-  /** By which the html shows it; null: it does not. */
+  /** The name by which the html shows it; null: it does not. */
   readonly cid: string | null;
 };
 
 export type StoredEmail = StoredLine & {
   readonly html: string | null;
   readonly text: string | null;
-  /** As they go out: encoded, with folded lines joined, in their order. */
+  /** The headers as sent, in their order: encoded, with folded lines joined. */
   readonly headers: readonly { readonly name: string; readonly value: string }[];
   readonly attachments: readonly StoredAttachment[];
 };
@@ -40,7 +40,7 @@ export type StoredPage = { readonly mails: readonly StoredLine[]; readonly nextC
 
 const lineColumns = `message_id as id, sender as "from", recipients, subject, ${momentText('stored_at')} as "storedAt", octet_length(source) as bytes`;
 
-/** The number of the last mail of the page before, search text, rows. The bodies stay where they are. */
+/** Values: number of the previous page's last mail, search text, rows. Does not read the bodies. */
 export const listEmailsSql = `
   select ${lineColumns}, number::text as cursor from waybill.inbox_emails
    where number < coalesce($1::bigint, 9223372036854775807)
@@ -49,7 +49,7 @@ export const listEmailsSql = `
    order by number desc limit $3`;
 
 export type MailboxQuery = {
-  /** Service of a recipient or of the subject, in upper or lower case. */
+  /** Part of a recipient or of the subject, in upper or lower case. */
   readonly search?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
@@ -116,8 +116,8 @@ export async function readAttachment(
 }
 
 /**
- * The html as a page of its own can show it: with the images that came with the mail.
- * @returns null when the mail has none
+ * The mail's html with its images as data URLs, to be shown alone.
+ * @returns null when the mail has no html
  * @throws WaybillError `invalid_id`, `not_found`
  */
 export async function showHtml(db: Executor, id: string): Promise<string | null> {
@@ -137,8 +137,8 @@ export const emptyInboxSql = `
   select count(*)::int as deleted from gone`;
 
 /**
- * Takes every mail out of the inbox; their messages stay.
- * @returns how many there were
+ * Deletes every mail from the inbox; the messages stay.
+ * @returns the number of deleted mails
  */
 export async function emptyInbox(db: Executor): Promise<number> {
   return (await db.executeSql<{ deleted: number }>(emptyInboxSql)).rows[0]!.deleted;

@@ -1,4 +1,4 @@
-// An email as nodemailer is to write it: the same bytes on every attempt, with whichever provider.
+// Prepares an email for nodemailer, so that every attempt produces the same bytes.
 
 import type { SendMailOptions } from 'nodemailer';
 import { headerFields, type EmailPayload } from './email.ts';
@@ -8,7 +8,7 @@ import type { Handover } from './provider.ts';
 
 export type Mail = SendMailOptions & { readonly baseBoundary: string };
 
-/** Addresses go as objects and the envelope is ours: nothing is left for nodemailer to parse (FACTS 16). */
+/** Addresses are objects and the envelope is explicit, so nodemailer parses nothing (FACTS 16). */
 export function mailOf(email: EmailPayload, { messageId, date, recipients, idempotencyKey }: Handover): Mail {
   const { from, to, cc = [], replyTo, subject, html, text, attachments, calendar } = email;
   const listed = (list: readonly { name?: string; address: string }[]) =>
@@ -21,7 +21,7 @@ export function mailOf(email: EmailPayload, { messageId, date, recipients, idemp
     envelope: { from: from.address, to: [...recipients] },
     messageId,
     date,
-    baseBoundary: idempotencyKey, // nodemailer's own is random, and every attempt is to send the same bytes
+    baseBoundary: idempotencyKey, // nodemailer's default is random, but every attempt must send the same bytes
     ...(encodedSubject(subject) === undefined ? { subject } : {}),
     ...(html === undefined ? {} : { html }),
     ...(text === undefined ? {} : { text }),
@@ -35,13 +35,13 @@ export function mailOf(email: EmailPayload, { messageId, date, recipients, idemp
   };
 }
 
-/** One that nodemailer could not fold. */
+/** A subject that nodemailer could not fold. */
 function subjectField(subject: string): Record<string, { prepared: true; value: string }> {
   const value = encodedSubject(subject);
   return value === undefined ? {} : { Subject: { prepared: true, value } };
 }
 
-/** What the html shows stands in it; everything else is a file. */
+/** An attachment that the html shows is inline; every other one is a file. */
 function part({ cid, ...file }: Attachment) {
   return { ...file, ...(cid === undefined ? {} : { cid, contentDisposition: 'inline' as const }) };
 }

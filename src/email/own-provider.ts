@@ -1,9 +1,9 @@
-// A provider that the application wrote, as the engine uses it: its functions may give a promise, a value or nothing, and may throw at once.
+// Wraps the application's own provider, whose functions may return a promise, a value or nothing, or throw synchronously.
 
 import type { EmailBatches, EmailProvider, Handover, Mail, Receipt } from './provider.ts';
 import { EmailError } from './error.ts';
 
-/** Whatever went out stays out: a receipt that cannot be read counts as acceptance, because another attempt would send the email twice. */
+/** A receipt that cannot be read counts as acceptance, because another attempt would send the email twice. */
 export function ownProvider(provider: EmailProvider): EmailProvider {
   const { name, idempotent, batch } = provider;
   return {

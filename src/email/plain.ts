@@ -1,10 +1,10 @@
-// The text part of an email that was written in html only: for readers without html, and for filters that expect both.
+// Derives the text part of an email that has only html, for text readers and for filters that expect both parts.
 
 import type { compile, HtmlToTextOptions } from 'html-to-text';
 import { WaybillError } from '../errors.ts';
 import { loadPackage } from '../packages.ts';
 
-/** Beyond this an email's text is cut; reading html takes time that grows with it. */
+/** Longer html is cut before conversion, because the time grows with its length. */
 const MAX_HTML = 1_000_000;
 
 const options: HtmlToTextOptions = {
@@ -14,7 +14,7 @@ const options: HtmlToTextOptions = {
     { selector: 'img', format: 'skip' },
     { selector: 'a', options: { hideLinkHrefIfSameAsText: true, noAnchorUrl: true } },
     ...['h1', 'h2', 'h3', 'h4', 'h5', 'h6'].map((selector) => ({ selector, options: { uppercase: false } })),
-    // Most tables of emails are there for the layout; a row is a line, and cells do not run into one another.
+    // Most tables in emails are for layout: each row becomes a line, and blanks separate the cells.
     { selector: 'tr', format: 'block', options: { leadingLineBreaks: 1, trailingLineBreaks: 1 } },
     ...['td', 'th'].map((selector) => ({ selector, format: 'inlineSurround', options: { suffix: ' ' } })),
   ],
@@ -22,12 +22,12 @@ const options: HtmlToTextOptions = {
 
 let convert: ReturnType<typeof compile> | undefined;
 
-/** Loaded for the first email that needs it: most processes write none. Not `await import`, because a message is made without waiting. */
+/** Loaded on first use, because most processes need none. Not by `await import`, because messages are made synchronously. */
 function converter(): ReturnType<typeof compile> {
   return (convert ??= loaded().compile(options));
 }
 
-/** @throws WaybillError `package_missing`: in a bundle whose packages do not lie beside it */
+/** @throws WaybillError `package_missing` in a bundle without html-to-text beside it */
 function loaded(): { compile: typeof compile } {
   const module = loadPackage<{ compile: typeof compile }>('html-to-text');
   if (module) return module;
@@ -37,12 +37,12 @@ function loaded(): { compile: typeof compile } {
   );
 }
 
-/** Elements within one another. Reading takes time with their depth for each of them, so the tags of deeper ones are left out. */
+/** The greatest nesting of elements. The time for each grows with its depth, so deeper tags are removed. */
 const maxDepth = 1_000;
 const tag = /<(\/?)([A-Za-z][^\s<>/]*)/g;
 const empty = new Set('area base br col embed hr img input link meta param source track wbr'.split(' '));
 
-/** The html without the tags of elements that are nested deeper; their texts stay. */
+/** Removes the tags of elements nested deeper than that; their text stays. */
 function shallow(html: string): string {
   let [depth, kept, end] = [0, '', 0];
   tag.lastIndex = 0;
@@ -62,7 +62,7 @@ function shallow(html: string): string {
 /** @returns undefined when the html holds no text */
 export function plainText(html: string): string | undefined {
   const lines = converter()(shallow(html.slice(0, MAX_HTML)).toWellFormed()).split('\n');
-  // Not with a pattern: one that looks for blanks before a line's end begins anew at each blank.
+  // A regular expression for blanks before a line's end would take quadratic time.
   const text = lines
     .map((line) => line.trimEnd())
     .join('\n')

@@ -1,33 +1,33 @@
-// The provider: where emails are handed over. Each says in one error form how far it got, so that one table can decide.
-// An application may bring its own: `defineApp({ email: { provider } })`.
+// The interface of email providers. All report failures as EmailError, so that one table decides what they mean.
+// An application may have its own: `defineApp({ email: { provider } })`.
 
 import type { EmailPayload } from './email.ts';
 import type { EmailError } from './error.ts';
 
 export type Receipt = {
   readonly accepted: readonly string[];
-  /** Recipients refused while others were accepted. The temporarily refused are tried again, alone. */
+  /** Recipients refused while others were accepted. The temporarily refused get a message of their own. */
   readonly rejected: readonly {
     readonly address: string;
     readonly error: string;
     readonly temporary?: boolean;
   }[];
-  /** What the provider said. */
+  /** The provider's response, for the message's timeline. */
   readonly response: string;
-  /** The provider's own name for what it took; its later reports use it. */
+  /** The provider's id of the accepted email; its later reports contain it. */
   readonly reference?: string;
 };
 
 export type Handover = {
-  /** Becomes the Message-ID, the same for every attempt, so that receivers can tell a repetition. */
+  /** The Message-ID, the same for every attempt, so that receivers can detect a duplicate. */
   readonly messageId: string;
-  /** The same for every attempt. A provider that knows it already does not send again. */
+  /** The same for every attempt. An idempotent provider does not send again under a known key. */
   readonly idempotencyKey: string;
-  /** Becomes the Date: when the message was recorded, or became available, if that was later. The same for every attempt. */
+  /** The Date header, the same for every attempt: when the message was recorded, or became available, if later. */
   readonly date: Date;
-  /** Whom this handover is for: those of `to`, `cc` and `bcc` that are to get it now. Never empty. */
+  /** The addresses of `to`, `cc` and `bcc` that get this handover. Never empty. */
   readonly recipients: readonly string[];
-  /** Aborts when it must end now. */
+  /** Aborts when the handover must end now. */
   readonly signal: AbortSignal;
 };
 
@@ -36,13 +36,13 @@ export type Mail = { readonly email: EmailPayload; readonly about: Omit<Handover
 
 /** Several emails in one request under one key. A repeated key must send nothing twice. */
 export type EmailBatches = {
-  /** Emails in one request, at most. */
+  /** The most emails in one request. */
   readonly size: number;
-  /** Whether the email may be among others. It depends on nothing but the email. */
+  /** Whether the email may be sent in a batch. The answer must depend on the email alone. */
   takes(email: EmailPayload): boolean;
   /**
-   * Hands all of them over. Under a key that is known already it gives what it gave first.
-   * @returns what became of each, in their order
+   * Hands all emails over. A repeated key gives the first answer again.
+   * @returns the result of each email, in their order
    * @throws EmailError when the request failed as a whole
    */
   send(
@@ -53,21 +53,21 @@ export type EmailBatches = {
 
 export type EmailProvider = {
   readonly name: string;
-  /** Whether a repeated idempotencyKey sends nothing twice: then a lost answer is no possible duplicate. */
+  /** Whether a repeated idempotencyKey sends nothing twice, so that a lost answer causes no duplicate. */
   readonly idempotent: boolean;
   /**
    * Hands one email over.
    * @throws EmailError
    */
   send(email: EmailPayload, about: Handover): Promise<Receipt>;
-  /** Where one request for several is better than one for each. */
+  /** Set it when the provider takes several emails in one request. */
   readonly batch?: EmailBatches;
   /**
-   * Proves that the provider lets us in, and sends nothing.
+   * Checks the connection and the credentials without sending an email.
    * @throws EmailError
    */
   verify?(signal: AbortSignal): Promise<void>;
-  /** Ends what is open; running sends fail. */
+  /** Closes open connections; running sends fail. */
   close?(): Promise<void>;
 };
 

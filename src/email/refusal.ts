@@ -1,18 +1,18 @@
-// Why an email is refused: what zod found, as one error with a code and a path for each thing that is wrong.
+// Turns zod's issues about an email into one WaybillError with a path for each problem.
 
 import type { z } from 'zod';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 
-/** So many are told: ten thousand wrong recipients get no answer of megabytes. */
+/** Limits the answer: ten thousand wrong recipients would fill megabytes. */
 const mostIssues = 100;
 
-/** The fields that an object has, by its path. */
+/** The known fields of the object at a path. */
 type FieldsAt = (path: string) => readonly string[];
 
 type Issue = { readonly code: string; readonly path: string; readonly message: string };
 
-/** A field that we do not know comes first: it often explains the others (`too` for `to`). */
+/** An unknown field comes first, because it often explains the other issues (`too` for `to`). */
 export function refusal(found: readonly z.core.$ZodIssue[], fieldsAt: FieldsAt): WaybillError {
   const issues = found
     .slice(0, mostIssues)

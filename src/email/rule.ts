@@ -1,4 +1,4 @@
-// A rule: one row of the table that says what an email error means, and the questions from which the rows are put together.
+// A rule is one row of the table of email errors, made from the matchers below.
 
 import type { Failure } from '../message/outcome.ts';
 import type { EmailError } from './error.ts';
@@ -6,28 +6,28 @@ import type { EmailError } from './error.ts';
 export type Fits = (error: EmailError) => boolean;
 
 export type Rule = {
-  /** Whose answers it was made for; it holds for every provider that answers in the same way. */
+  /** The providers it was written for; it applies to all with the same answer. */
   readonly provider: string;
-  /** Where in the conversation. */
+  /** The stage of the conversation with the server. */
   readonly stage: string;
-  /** What is answered, as people say it. */
+  /** The answer, in words for the documentation. */
   readonly when: string;
   readonly type: Failure['type'];
   readonly why: string;
-  /** Where that is written. */
+  /** The document that the rule follows. */
   readonly source: string;
   readonly fits: Fits;
-  /** It asked everybody to wait, not this message alone. */
+  /** The provider wants fewer messages, so the queue is held, not this message alone. */
   readonly holdsQueue?: true;
-  /** Said of us, and yet the message may be the reason: others may pass. */
+  /** An operator failure that may be the message's own, so other messages may pass. */
   readonly maybeOwn?: true;
   /** The recipient is at fault: unknown, disabled, full. */
   readonly recipient?: true;
-  /** It has too many connections of ours. */
+  /** The server refused because this process has too many connections. */
   readonly fewerConnections?: true;
 };
 
-/** What a refusal says is looked at this far; the rest of a long one says nothing new. */
+/** The characters of a reply that are matched; the rest adds nothing. */
 const readable = 2_000;
 
 export const all =
@@ -43,7 +43,6 @@ export const not =
   (error) =>
     !rule(error);
 
-/** SMTP replies. */
 export const reply =
   (...codes: readonly number[]): Fits =>
   ({ responseCode }) =>
@@ -53,7 +52,7 @@ export const replies =
   ({ responseCode }) =>
     responseCode !== undefined && firsts.includes(Math.floor(responseCode / 100));
 
-/** Enhanced status codes, whole (`5.4.5`) or without their class (`.2.2`) or by subject (`.2.`). */
+/** Matches enhanced status codes: whole (`5.4.5`), without their class (`.2.2`) or by subject (`.2.`). */
 export const enhanced =
   (...codes: readonly string[]): Fits =>
   ({ enhancedCode }) =>
@@ -64,7 +63,6 @@ export const enhanced =
       return code.endsWith('.') ? rest.startsWith(code) : rest === code;
     });
 
-/** HTTP answers. */
 export const status =
   (...codes: readonly number[]): Fits =>
   ({ status: answered }) =>

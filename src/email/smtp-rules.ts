@@ -1,6 +1,5 @@
-// What answers over SMTP mean, and what it means when none came. The reply's code alone decides too little: 550 is an unknown recipient
-// and a used-up day, 432 a password and a connection too many. So the enhanced code, the stage and, where providers write both alike, the
-// words decide first; what is left falls to the rules of the RFCs.
+// The rules for SMTP replies, and for a missing reply. The reply code alone is ambiguous: 550 means an unknown recipient or a used-up quota,
+// 432 a password problem or too many connections. So rules for the enhanced code, the stage and the text come first, then those of the RFCs.
 
 import {
   all,
@@ -21,17 +20,17 @@ const refused = replies(4, 5);
 const greeting = to('CONN', 'EHLO', 'HELO', 'LHLO');
 const envelope = any(to('MAIL FROM', 'RCPT TO', 'DATA'), ({ command }) => command === undefined);
 
-/** Of Node's TLS: what the provider showed is not trusted, or is no TLS. */
+/** Node's codes for an untrusted certificate or missing TLS. */
 export const isCertificateCode = (text = ''): boolean =>
   /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|ETLS$|EREQUIRETLS$)/.test(
     text,
   );
 const certificate: Fits = ({ code: text }) => isCertificateCode(text);
 
-/** RFC 3463, 3.2 and 3.3: the destination's address or mailbox. 5.2.0 and 5.1.90 are used for other things. */
+/** The recipient's address or mailbox (RFC 3463, 3.2 and 3.3). Servers use 5.2.0 and 5.1.90 for other things. */
 const ofTheRecipient = all(enhanced('.1.', '.2.'), not(enhanced('.1.7', '.1.8', '.1.90', '.2.0', '.2.252')));
 
-/** RFC 3463, 3.4 and 3.6: this message is too large, or names too many. */
+/** The message is too large or has too many recipients (RFC 3463, 3.4 and 3.6). */
 const ofTheSize = enhanced('.3.4', '.5.3');
 
 const tooManyConnections = says(
@@ -42,7 +41,7 @@ const ofTheHello = says(
   /\b(?:helo|ehlo)\b[^\r\n]{0,80}\b(?:rejected|denied|refused|invalid|not allowed)\b|\binvalid (?:helo|ehlo)\b|\bfully[- ]qualified (?:host|domain) ?name\b/i,
 );
 
-/** Of the account, not of the recipient's mailbox. */
+/** The quota of the account, not of the recipient's mailbox. */
 const ofTheQuota = any(
   enhanced('5.4.5', '5.1.90'),
   says(/STOREDRV\.Submission\.Exception:(?:Submission)?QuotaExceeded/i),
@@ -69,7 +68,7 @@ const noRelay = says(
   /\brelay(?:ing)?\b[^\r\n]{0,20}\b(?:denied|not (?:permitted|allowed|authori[sz]ed)|prohibited|refused|rejected)\b|\b(?:unable|not (?:permitted|allowed|authori[sz]ed)) to relay\b|\b(?:do(?:es)? not|don't|doesn't|cannot|can't|won't) relay\b|\bcredentials for relay\b/i,
 );
 
-/** That a mail has no SPF, DKIM or DMARC is about its sender's domain. */
+/** A reply about SPF, DKIM or DMARC concerns the sender's domain, not the login. */
 const noLogin = all(
   not(says(/\b(?:SPF|DKIM|DMARC)\b/i)),
   says(
@@ -321,7 +320,7 @@ const byTheRfcs: readonly Rule[] = [
 ];
 
 const withoutReply: readonly Rule[] = [
-  // Nodemailer compares with what the server said at EHLO, so there is no reply.
+  // Nodemailer compares with the limit from EHLO, so there is no reply.
   {
     provider: 'any',
     stage: 'MAIL',
@@ -340,7 +339,7 @@ const withoutReply: readonly Rule[] = [
     source: 'nodemailer.com/errors',
     fits: all(code('EENVELOPE', 'EMESSAGE', 'EFILEACCESS', 'EURLACCESS', 'EMAXRECIPIENTS'), to('API')),
   },
-  // It may have been accepted; repeating it may double it.
+  // The message may have been accepted, so a retry may duplicate it.
   {
     provider: 'any',
     stage: 'after the body',

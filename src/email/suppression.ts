@@ -1,4 +1,4 @@
-// The suppression list: addresses that no mail goes to any more. It is consulted at delivery; to be on it is an outcome, not an error.
+// The suppression list holds addresses that get no more mail. It is read at delivery; suppression is an outcome, not an error.
 
 import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
@@ -9,13 +9,13 @@ import { parseAddress } from '../address/mailbox.ts';
 
 export type Suppression = { readonly address: string; readonly reason: string; readonly since: Moment };
 
-/** Which of the addresses are on the list → why. */
+/** Returns the reason for each of the addresses that is on the list. */
 export type Suppressed = (addresses: readonly string[]) => Promise<ReadonlyMap<string, string>>;
 
-/** Addresses are compared without regard to case: mailboxes that differ in it alone are not met in practice (RFC 5321, section 2.4). */
+/** Addresses are compared in lower case. In practice no two mailboxes differ in case alone (RFC 5321, section 2.4). */
 export const suppressedSql = `select address, reason from waybill.email_suppressions where address = any($1::text[])`;
 
-/** What is asked in the same turn goes into one statement: a worker begins what it claimed together. */
+/** Look-ups in one turn of the event loop share a statement, because a worker begins the messages of a claim together. */
 export function createSuppressed(db: Executor): Suppressed {
   let asked = new Set<string>();
   let answer: Promise<ReadonlyMap<string, string>> | undefined;
@@ -46,9 +46,9 @@ export const suppressSql = `
   on conflict (address) do nothing returning address`;
 
 /**
- * Adds an address. One that is there keeps its reason.
- * @returns whether it is new
- * @throws WaybillError with what is wrong with the address
+ * Adds an address. A listed address keeps its reason.
+ * @returns whether the address is new
+ * @throws WaybillError whose code says what is wrong with the address
  */
 export async function suppress(db: Executor, address: string, reason: string): Promise<boolean> {
   const values = [bare(address), cleanError(reason, 500)];
@@ -58,9 +58,9 @@ export async function suppress(db: Executor, address: string, reason: string): P
 export const unsuppressSql = `delete from waybill.email_suppressions where address = $1 returning address`;
 
 /**
- * Takes an address off the list.
- * @returns whether it was there
- * @throws WaybillError with what is wrong with the address
+ * Removes an address from the list.
+ * @returns whether the address was on the list
+ * @throws WaybillError whose code says what is wrong with the address
  */
 export async function unsuppress(db: Executor, address: string): Promise<boolean> {
   return (await db.executeSql(unsuppressSql, [bare(address)])).rows.length === 1;
@@ -74,7 +74,7 @@ export const suppressionsSql = `
 export type SuppressionPage = { readonly suppressions: Suppression[]; readonly nextCursor: string | null };
 
 /**
- * By address.
+ * Ordered by address.
  * @throws WaybillError `invalid_cursor`
  */
 export async function listSuppressions(

@@ -1,4 +1,4 @@
-// Actions over HTTP: POST /actions/:name, and the routes that actions name themselves. Who may not call is told so before a body is read.
+// Serves actions over HTTP: POST /actions/:name, and their own routes. Authorization is checked before the body is read.
 
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify';
@@ -36,7 +36,7 @@ export function addActions(server: FastifyInstance, { registry, runner, identify
       { method, route: routeOptions.url ?? '', traceparent: call.traceparent },
       () => runner.call(name, args, call),
     ).catch((error: unknown) => {
-      throw error instanceof Error ? error : thrown(error); // the framework takes what is no Error for an answer
+      throw error instanceof Error ? error : thrown(error); // Fastify would send any other value as the answer
     });
     if (repeated) void reply.header('idempotency-replayed', 'true');
     return { result };
@@ -102,7 +102,7 @@ function callOf(request: FastifyRequest, reply: FastifyReply, invoker: Invoker):
   };
 }
 
-/** What the caller showed of himself, as a hash; undefined: nothing. */
+/** A hash of the caller's credentials; undefined without any. */
 function credentialOf({ headers: { authorization, cookie } }: FastifyRequest): string | undefined {
   if (authorization === undefined && cookie === undefined) return undefined;
   return createHash('sha256')
@@ -124,7 +124,7 @@ function callerGone(): WaybillError {
   return new WaybillError('caller_gone', 'the caller hung up before the answer');
 }
 
-/** Aborts when the caller is gone before the answer. Not `request.signal`, which aborts as soon as the body was read. */
+/** Aborts when the caller disconnects before the answer. `request.signal` aborts as soon as the body has been read. */
 function hungUp({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController();
   raw.once('close', () => raw.writableFinished || gone.abort(callerGone()));

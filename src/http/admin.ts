@@ -1,4 +1,4 @@
-// The admin API: what operators see of messages and processes, and what they do to them. Closed without WAYBILL_ADMIN_KEY.
+// The admin API, by which operators inspect and change messages, queues and processes. It is closed without WAYBILL_ADMIN_KEY.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -20,7 +20,7 @@ import { addSuppressions } from './suppressions.ts';
 export type AdminPorts = {
   readonly db: Database;
   readonly adminKey: string | null;
-  /** After each change. */ readonly notify: () => void;
+  /** Called after each change. */ readonly notify: () => void;
 };
 
 type WithId = { Params: { id: string } };
@@ -73,7 +73,7 @@ const parameters = [
   'cursor',
 ];
 
-/** @throws WaybillError: a misspelt filter that is ignored would show, or retry, everything */
+/** @throws WaybillError `unknown_parameter`, because ignoring a misspelt filter would show everything */
 function filterOf(query: Texts): MessageFilter & Paging {
   for (const name of Object.keys(query)) {
     if (parameters.includes(name)) continue;
@@ -99,7 +99,7 @@ const bulk = z.strictObject({
   since: z.string().optional(),
   until: z.string().optional(),
   errorContains: z.string().optional(),
-  /** Every dead message: said on purpose, not by forgetting the filter. */
+  /** Retries every dead message. It must be explicit, so that a forgotten filter does not do it. */
   all: z.boolean().default(false),
   dryRun: z.boolean().default(false),
 });

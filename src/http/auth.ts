@@ -1,4 +1,4 @@
-// Who calls: the API key, the application's own authentication, or nobody known. And the key of /admin.
+// Identifies callers by the API key or the application's `authenticate`, and checks the keys of /admin, /inbox and /metrics.
 
 import type { FastifyRequest } from 'fastify';
 import type { App } from '../define/app.ts';
@@ -17,7 +17,7 @@ export function createIdentify(apiKey: string | null, app: App): Identify {
   };
 }
 
-/** Whoever cannot be told from nobody is not let in. @throws WaybillError `invoker_invalid` */
+/** Refuses an invoker of unknown type. @throws WaybillError `invoker_invalid` */
 function invokerOf(given: Invoker | null | undefined): Invoker {
   if (given === null || given === undefined) return { type: 'anonymous' };
   const { type } = given as { readonly type?: unknown };
@@ -40,7 +40,7 @@ export function checkAdminKey(request: FastifyRequest, adminKey: string | null):
 }
 
 /**
- * The admin key, also as the password of any name: that is what a browser can be asked for.
+ * Accepts the admin key as a bearer token, or as the password of any user, which a browser can prompt for.
  * @throws WaybillError `inbox_closed`, `unauthorized`
  */
 export function checkInboxKey(request: FastifyRequest, adminKey: string | null): void {
@@ -56,7 +56,7 @@ export function checkInboxKey(request: FastifyRequest, adminKey: string | null):
     );
 }
 
-/** RFC 7617, section 2. */
+/** The password of Basic authentication (RFC 7617, section 2). */
 function passwordOf({ headers: { authorization = '' } }: FastifyRequest): string {
   const [, pair = ''] = /^basic +([A-Za-z0-9+/=]+)$/i.exec(authorization) ?? [];
   return Buffer.from(pair, 'base64')
@@ -73,12 +73,12 @@ export function checkMetricsKey(request: FastifyRequest, metricsKey: string | nu
     );
 }
 
-/** In constant time. The scheme's name is in upper or lower case (RFC 9110, section 11.1). */
+/** Compares in constant time. The scheme's name is case-insensitive (RFC 9110, section 11.1). */
 function hasKey({ headers }: FastifyRequest, key: string): boolean {
   return isBearer(headers.authorization?.replace(/^bearer +/i, 'Bearer '), key);
 }
 
-/** Who acts, as the caller says it: the key proves the right, not the person. At most 100 characters, without control characters. */
+/** The operator as named by the caller; the key does not identify a person. At most 100 characters, without control characters. */
 export function operatorOf({ headers }: FastifyRequest): string | undefined {
   const given = headers['x-waybill-operator'];
   if (typeof given !== 'string') return undefined;

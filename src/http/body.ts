@@ -1,4 +1,4 @@
-// A body's bytes → a JSON object that can go through Postgres and back unchanged. Whatever cannot is refused with its path.
+// Parses a body into a JSON object that Postgres can store unchanged. Other values are refused with their path.
 
 import { WaybillError } from '../errors.ts';
 import { pathText } from '../define/payload.ts';
@@ -7,7 +7,7 @@ const maxKeys = 10_000;
 const maxDepth = 50;
 
 /**
- * @param contentType of the request
+ * @param contentType the request's Content-Type
  * @throws WaybillError `unsupported_media_type`, `body_empty`, `body_not_utf8`, `body_not_json`, `body_not_object`, and those of `checkJson`
  */
 export function parseBody(bytes: Buffer, contentType: string | undefined): Record<string, unknown> {
@@ -52,7 +52,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    // V8 quotes a piece of the text; the position is what helps, and a body may hold secrets.
+    // V8's message quotes the text, and a body may hold secrets. So keep only the position.
     const where =
       /at position \d+(?: \(line \d+ column \d+\))?/.exec((error as Error).message)?.[0] ??
       `at its end, position ${text.length}`;
@@ -61,7 +61,7 @@ function parse(text: string): unknown {
 }
 
 /**
- * What JSON.parse lets through and Postgres or arithmetic does not.
+ * Refuses values that JSON.parse accepts but Postgres or a JavaScript number cannot hold.
  * @throws WaybillError `null_character`, `invalid_unicode`, `number_out_of_range`, `too_many_keys`, `too_deep`
  */
 export function checkJson(root: unknown): void {
@@ -87,14 +87,14 @@ function checkText(text: string, path: readonly PropertyKey[]): void {
   if (!text.isWellFormed()) refuse('invalid_unicode', 'half of a surrogate pair is no character', path);
 }
 
-/** 1e400 has become Infinity by now, and a large whole number another one. */
+/** JSON.parse turns 1e400 into Infinity and changes large whole numbers. */
 function checkNumber(value: number, path: readonly PropertyKey[]): void {
   if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)))
     refuse('number_out_of_range', 'the number cannot be kept exactly; send it as a string', path);
 }
 
 /**
- * What path and query hold, decoded: text that Postgres can store.
+ * Refuses text in a decoded path or query that Postgres cannot store.
  * @throws WaybillError `null_character`, `invalid_unicode`
  */
 export function checkTexts(texts: object): void {

@@ -1,4 +1,4 @@
-// /admin/cron: what is scheduled, what ran, and a run by hand.
+// The admin API of cron at /admin/cron: the schedule, the history of runs, and manual runs.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -11,10 +11,10 @@ import type { Database } from '../db/pool.ts';
 
 type CronPorts = {
   readonly db: Database;
-  /** After each run by hand. */ readonly notify: () => void;
+  /** Called after each manual run. */ readonly notify: () => void;
 };
 
-/** As arguments, so that a misspelt one is an error with a hint: it would be ignored, and show everything. */
+/** Strict, so that a misspelt filter is an error with a hint; ignoring it would show everything. */
 const texts = z.union([z.string(), z.array(z.string())]).optional();
 const filter = z.strictObject({ name: texts, status: texts, limit: texts, cursor: texts });
 

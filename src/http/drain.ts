@@ -1,5 +1,5 @@
-// The drain over HTTP, for platforms that call an address by schedule: one bounded batch for each call. A fetch-style handler,
-// so that any framework can serve it; web serves it at /cron/outbox/drain.
+// The drain over HTTP, for platforms that call a URL on a schedule. Each call drains one bounded batch.
+// Any framework can serve this fetch-style handler; the web process does at /cron/outbox/drain.
 
 import { randomUUID } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
@@ -15,22 +15,22 @@ import { traceIdOf } from '../trace/trace.ts';
 import { problemBody, problemOf } from './problems.ts';
 
 export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId' | 'traceId'> & {
-  /** What callers send as `Authorization: Bearer …`. Null or empty: the route is closed and answers 503. */
+  /** The key that callers send as `Authorization: Bearer …`. Null or empty: the route is closed and answers 503. */
   readonly secret: string | null | undefined;
-  /** The largest batch that a caller may ask for with `?batchSize=`: 1 … 10,000, default 1,000. `batchSize` is the default of each call. */
+  /** The largest `?batchSize=` of a call. 1 … 10,000, default 1,000. `batchSize` is the size without that parameter. */
   readonly maxBatchSize?: number | undefined;
-  /** Then nothing more is claimed, and what still runs is given back. Default 25,000 ms, below the usual limit of a platform. */
+  /** After this time nothing more is claimed and running messages are released. Default 25,000 ms, below the usual limit of a platform. */
   readonly timeLimitMs?: Milliseconds | undefined;
-  /** Hears of what the caller is not told: an error of the database, a bug. Default: a log line on stdout. */
+  /** Called with errors whose details the caller does not get: a database error, a bug. Default: they are not reported. */
   onError?(error: unknown): void | Promise<void>;
 };
 
 export type FetchHandler = (request: Request) => Promise<Response>;
 
-/** The handler itself, and under the names of its methods: `export const { GET, POST } = createOutboxDrainRoute({ … })` in Next.js. */
+/** The handler, also as `GET` and `POST`: `export const { GET, POST } = createOutboxDrainRoute({ … })` in Next.js. */
 export type DrainRoute = FetchHandler & { readonly GET: FetchHandler; readonly POST: FetchHandler };
 
-/** @throws WaybillError `definition_invalid` when an option is unknown */
+/** @throws WaybillError `definition_invalid` when an option is unknown, `drain_options_invalid` */
 export function createOutboxDrainRoute(
   options: DrainRouteOptions,
   drain: (options: DrainOptions) => Promise<DrainReport> = drainOutbox,
@@ -62,7 +62,7 @@ export function createOutboxDrainRoute(
         headers: noStore,
       });
     } catch (error) {
-      if (!isWaybillError(error)) await (async () => onError?.(error))().catch(() => undefined); // the answer is the same whatever it does
+      if (!isWaybillError(error)) await (async () => onError?.(error))().catch(() => undefined); // onError must not change the answer
       const problem = problemOf(error);
       const type = { 'content-type': 'application/problem+json; charset=utf-8', 'x-request-id': requestId };
       const headers = { ...noStore, ...problem.headers, ...type };
@@ -74,7 +74,7 @@ export function createOutboxDrainRoute(
   return Object.assign(handler, { GET: handler, POST: handler });
 }
 
-/** W3C Trace Context: what is malformed counts as absent (section 3.2). */
+/** A malformed traceparent counts as absent (W3C Trace Context, section 3.2). */
 function traceparentIn({ headers }: Request): string | undefined {
   const given = headers.get('traceparent');
   return isTraceparent(given) ? given : undefined;
@@ -107,10 +107,8 @@ function batchSizeOf({ url }: Request, standard: number, most: number): number {
   throw new WaybillError('invalid_batch_size', `batchSize must be a whole number from 1 to ${most}`);
 }
 
-/** Where the drain of web is found. */
 export const drainPath = '/cron/outbox/drain';
 
-/** Serves a fetch-style handler. */
 export function addDrain(server: FastifyInstance, handler: FetchHandler): void {
   server.route({
     method: ['GET', 'POST'],

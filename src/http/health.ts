@@ -1,4 +1,4 @@
-// Is web alive, is it ready; and the figures of the whole fleet, because nobody can scrape the workers of a PaaS.
+// The health routes of the web process, and the metrics of the whole fleet, because workers on a PaaS cannot be scraped.
 
 import type { FastifyInstance } from 'fastify';
 import { createReadiness, shared, soon, type Check } from '../process/health.ts';
@@ -8,7 +8,7 @@ import { checkMetricsKey } from './auth.ts';
 
 const answerMs = 1_500;
 
-/** Of the others. It takes no part in `ready`: web answers and records all the same, and must not be taken out of service for a worker. */
+/** Checks the other processes. It does not affect `ready`: the web process can serve requests while a worker is stalled. */
 function fleetCheck(still: readonly Standstill[]): Check {
   const detail = still.map(({ id, role, stalled, silentSeconds }) =>
     stalled.length > 0

@@ -1,5 +1,5 @@
-// /inbox: the development inbox, for people as pages and for tests as JSON. It is there when WAYBILL_EMAIL_PROVIDER is inbox; in
-// production it needs the admin key.
+// Serves the development inbox at /inbox, as pages for people and as JSON for tests.
+// It exists when WAYBILL_EMAIL_PROVIDER is inbox. In production it needs the admin key.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -58,13 +58,13 @@ export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): v
   server.register(routes, { prefix: '/inbox' });
 }
 
-/** Of everything that was not written here. */
+/** Headers of content that comes from a mail. */
 const inert = { 'content-security-policy': mailPolicy, 'referrer-policy': 'no-referrer' };
 
 const always = {
   'content-security-policy': pagePolicy,
   'x-content-type-options': 'nosniff',
-  // Not `no-referrer`: then a browser would not say where the form that empties the inbox stands.
+  // Not `no-referrer`: a browser would then omit the origin of the form that empties the inbox.
   'referrer-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
   'cache-control': 'no-store',
@@ -83,13 +83,13 @@ function guard(
     else checkHost(request, knownHosts);
   });
   inbox.addHook('onSend', async (_, reply) => {
-    // A browser asks for the key as a password.
+    // A browser prompts for the key as a password.
     if (reply.statusCode === 401)
       void reply.header('www-authenticate', ['Basic realm="inbox", charset="UTF-8"', 'Bearer']);
   });
 }
 
-/** Who takes any type, as a browser's address line and curl do, gets a page. */
+/** A client that accepts any type, such as a browser or curl, gets a page. */
 function wantsJson({ headers: { accept = '' } }: FastifyRequest): boolean {
   return accept.includes('application/json') && !accept.includes('text/html');
 }
@@ -115,7 +115,7 @@ async function queryOf(given: object) {
 }
 
 /**
- * What changes something must come from a page of ours: a browser sends the key along with everybody's forms.
+ * A change must come from the inbox's own page, because a browser sends the key with the forms of every site.
  * @throws WaybillError `cross_site`
  */
 function checkOrigin(request: FastifyRequest, hosts: readonly string[]): void {
@@ -128,7 +128,7 @@ function indexOf(text: string): number {
   throw new WaybillError('not_found', 'the mail has no attachment of this number');
 }
 
-/** Saved, never shown, whatever it says that it is. RFC 8187 for the name. */
+/** The browser must save the file, never show it, whatever its type. RFC 8187 for the name. */
 function asFile(filename: string): Record<string, string> {
   const name = encodeURIComponent(filename.toWellFormed()).replaceAll(
     /['()*]/g,

@@ -1,5 +1,5 @@
-// The arguments of a routed action: from body, path and query. A text in path or query becomes the number or boolean that the
-// schema asks for.
+// Reads the arguments of an action with its own route from body, path and query.
+// Texts in path and query become numbers or booleans where the schema needs them.
 
 import { z } from 'zod';
 import type { Action } from '../define/action.ts';
@@ -14,7 +14,6 @@ export type Inputs = {
 };
 type Types = Readonly<Record<string, string | undefined>>;
 
-/** Prepares the reading of an action's inputs. */
 export function inputReader(action: Action): (inputs: Inputs) => Record<string, unknown> {
   const types = typesOf(action.args);
   return ({ params, query, body }) => {
@@ -44,7 +43,7 @@ function valuesOf(texts: Texts, types: Types): Record<string, unknown> {
   return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, valueOf(text, types[name])]));
 }
 
-/** What does not look like the type stays text, for the schema to refuse. */
+/** Text that does not look like the type stays text, and the schema refuses it. */
 function valueOf(text: string | string[] | undefined, type: string | undefined): unknown {
   if (type === 'array') return Array.isArray(text) ? text : [text];
   if (typeof text !== 'string') return text;

@@ -1,4 +1,4 @@
-// GET /openapi.json: the actions as an OpenAPI 3.1 document, from their schemas. Actions of the system are not in it.
+// GET /openapi.json describes the actions as an OpenAPI 3.1 document made from their schemas. System actions are left out.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';

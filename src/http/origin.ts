@@ -1,14 +1,14 @@
-// Where a request comes from: a page of another site must not make a visitor's browser act here, and a name that leads here by somebody
-// else's DNS (rebinding) must not read pages that ask for no key.
+// Checks where a request comes from. A page of another site must not make a visitor's browser act here,
+// and a foreign DNS name that resolves to this server (rebinding) must not read pages that need no key.
 
 import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { WaybillError } from '../errors.ts';
 
-/** What anybody may read, and what is believed for its signature. */
+/** Paths that everybody may read, and webhooks, which are authenticated by their signature. */
 const open = /^\/(?:livez|readyz|healthz|metrics|openapi\.json|webhooks\/.*)$/;
 
-/** Whoever sends a key of his own in the header is no form and no script of another site: a browser adds none for those. */
+/** Allows requests with an Authorization header: browsers do not add one to forms or scripts of another site. */
 export function refuseOtherSites(server: FastifyInstance, hosts: readonly string[]): void {
   server.addHook('onRequest', async (request) => {
     const path = request.url.split('?')[0] ?? '/';
@@ -21,18 +21,18 @@ export function refuseOtherSites(server: FastifyInstance, hosts: readonly string
   });
 }
 
-/** Browsers say it themselves (Fetch Metadata); older ones name the page's origin alone. What says neither is no browser. */
+/** Browsers send Fetch Metadata; older ones send only the page's origin. A client that sends neither is no browser. */
 export function isFromHere({ headers }: FastifyRequest, hosts: readonly string[] = []): boolean {
   const { host, origin, 'sec-fetch-site': site } = headers;
   if (site !== undefined) return site === 'same-origin' || site === 'none';
   if (origin === undefined) return true;
   const from = URL.canParse(origin) ? new URL(origin).host : null;
-  const here = host?.toLowerCase().replace(/:(?:80|443)$/, ''); // an origin does not name the usual port
+  const here = host?.toLowerCase().replace(/:(?:80|443)$/, ''); // an origin omits the default port
   const known = [here, ...hosts];
   return from !== null && (known.includes(from) || hosts.includes(from.replace(/:\d+$/, '')));
 }
 
-/** Somebody followed a link to a page: nothing is done, and the page that has the link reads nothing. */
+/** Whether a user followed a link to a page. It changes nothing, and the linking page cannot read the answer. */
 function isVisit({ method, url, headers }: FastifyRequest): boolean {
   return (
     method === 'GET' &&
@@ -43,7 +43,7 @@ function isVisit({ method, url, headers }: FastifyRequest): boolean {
 }
 
 /**
- * For pages that ask for no key. An address is no name that somebody else's DNS could lead here.
+ * Protects pages that need no key. An IP address is accepted, because DNS rebinding needs a name.
  * @param known names of WAYBILL_HOSTS and HOST
  * @throws WaybillError `unknown_host`
  */

@@ -1,4 +1,4 @@
-// What goes wrong, as application/problem+json (RFC 9457): a stable code, words that help, never SQL, never a stack.
+// Turns errors into application/problem+json (RFC 9457) with a stable code and a helpful text, without SQL or a stack.
 
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
@@ -8,7 +8,7 @@ import { diagnose, sqlState, type Condition } from '../db/diagnosis.ts';
 import { isActionError, type ActionError } from '../define/action-error.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
 
-/** Bytes that a body may have. */
+/** In bytes. */
 export const bodyLimit = 1_048_576;
 
 export type Problem = {
@@ -19,7 +19,7 @@ export type Problem = {
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-/** Errors of ours that are not the caller's fault with a 400. */
+/** The status of each WaybillError that is not answered with 400. */
 const statusOf: Readonly<Record<string, number>> = {
   unauthorized: 401,
   webhook_signature_invalid: 401,
@@ -39,7 +39,7 @@ const statusOf: Readonly<Record<string, number>> = {
   unsupported_media_type: 415,
   unsupported_content_encoding: 415,
   idempotency_key_reused: 422,
-  caller_gone: 499, // for the log alone: nobody is there to be told
+  caller_gone: 499, // only for the log: the caller has disconnected
   // The application's own mistakes
   action_error_invalid: 500,
   context_closed: 500,
@@ -77,7 +77,7 @@ const away = {
   detail: 'the database does not answer; try again in a moment',
 };
 
-/** What the caller is told of a database that takes no work. The rest is in the log and in /readyz. */
+/** The answers while the database takes no work. The log and /readyz have the details. */
 const databaseProblems: Readonly<Partial<Record<Condition, Pick<Problem, 'code' | 'detail'>>>> = {
   unreachable: away,
   starting: away,
@@ -119,7 +119,6 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
-/** The application's own answer, word for word. */
 function ofApplication({ status, code, message: detail }: ActionError): Problem {
   return { status, code, detail, ...(status === 401 && { headers: { 'www-authenticate': 'Bearer' } }) };
 }
@@ -132,13 +131,13 @@ function ofOurs({ code, message: detail, issues }: WaybillError): Problem {
     detail,
     ...(issues.length > 0 ? { errors: issues } : {}),
     ...(status === 401 ? { headers: { 'www-authenticate': 'Bearer' } } : {}),
-    ...(status === 413 || status === 415 ? { headers: { connection: 'close' } } : {}), // the rest of the body is not waited for
+    ...(status === 413 || status === 415 ? { headers: { connection: 'close' } } : {}), // the rest of the body is not read
   };
 }
 
 function ofFramework(error: unknown): Problem | undefined {
-  const { code, statusCode } = (error ?? {}) as Partial<FastifyError>; // other people throw anything
-  if (typeof code !== 'string') return undefined; // a DOMException's is a number
+  const { code, statusCode } = (error ?? {}) as Partial<FastifyError>; // a thrown value may be anything
+  if (typeof code !== 'string') return undefined; // a DOMException's code is a number
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
       return ofOurs(new WaybillError('body_too_large', `the body may have ${bodyLimit} bytes at most`));
@@ -172,7 +171,7 @@ export function problemBody({ status, code, detail, errors }: Problem, requestId
   return JSON.stringify(errors ? { ...body, errors } : body);
 }
 
-/** What Node's parser refuses never becomes a request: the answer goes to the socket itself, and the connection ends. */
+/** Input that Node's parser refuses never becomes a request, so the answer goes to the socket, and the connection ends. */
 export function refuseUnparsed(error: Error & { readonly code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   const problem = unparsed(error.code);

@@ -1,4 +1,4 @@
-// The admin API of queues: what holds each of them back, pause and resume.
+// The admin API of queues: list with the reason of each closed queue, pause and resume.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -12,9 +12,8 @@ type WithName = { Params: { name: string } };
 const line = z.string().min(1).max(500);
 
 const pause = z.strictObject({
-  /** For those who find it paused. */
   reason: line.nullish(),
-  /** Who pauses it: the key alone does not tell. */
+  /** The operator; the key does not identify a person. */
   by: line.optional(),
 });
 

@@ -1,4 +1,4 @@
-// The web server: routes put together, request ids, every error as a problem. It opens no port by itself.
+// Creates the web server: all routes, request ids, and errors as problem+json. service.ts opens the port.
 
 import { randomUUID } from 'node:crypto';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
@@ -23,7 +23,7 @@ export type WebPorts = {
   readonly runner: ActionRunner;
   readonly notify: () => void;
   readonly drain: FetchHandler;
-  /** Called when the grace period is over: actions that still run end. */
+  /** Called when the grace period is over, to end running actions. */
   readonly giveUp: () => void;
 };
 
@@ -55,7 +55,7 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   return server;
 }
 
-/** The caller's id if it is a sane one: it goes into the log and into every message that the request records. */
+/** Uses the caller's id only if it is valid, because the log and every recorded message contain it. */
 function requestIdOf(given: string | string[] | undefined): string {
   return typeof given === 'string' && /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID();
 }
@@ -64,7 +64,7 @@ function readBodies(server: FastifyInstance): void {
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (request, body, done) => {
     try {
-      // An empty body is for the route to judge: some need none.
+      // The route decides about an empty body, because some need none.
       done(null, body.length === 0 ? undefined : parseBody(body as Buffer, request.headers['content-type']));
     } catch (error) {
       done(error as Error);
@@ -81,11 +81,11 @@ function readBodies(server: FastifyInstance): void {
   });
 }
 
-/** For every answer, and before anything of a request is believed. */
+/** Runs before every other check of a request. */
 function checkHeaders(server: FastifyInstance): void {
   server.addHook('onRequest', async ({ raw }, reply) => {
     void reply.header('x-content-type-options', 'nosniff');
-    // Node takes the first of several; whoever stands before us may have checked another one.
+    // Node uses the first of several; a proxy may have checked another one.
     const names = raw.rawHeaders.filter((_, place) => place % 2 === 0);
     if (names.filter((name) => name.toLowerCase() === 'authorization').length > 1)
       throw new WaybillError('authorization_repeated', 'Authorization is given more than once: send one');
@@ -93,7 +93,7 @@ function checkHeaders(server: FastifyInstance): void {
 }
 
 function sayGoodbye(server: FastifyInstance, { signal }: Host): void {
-  // On the way out, whoever keeps a connection open is told to come back over another one.
+  // During shutdown, clients must open a new connection for their next request.
   server.addHook('onSend', async (_, reply) => {
     if (signal.aborted) void reply.header('connection', 'close');
   });
@@ -123,14 +123,14 @@ function logRequests(server: FastifyInstance, { log }: Host): void {
   });
 }
 
-/** Of an act of an operator: on what, and by whom. An address among the parameters is nobody's business. */
+/** The target and the operator of an admin request. An address in the parameters is not logged. */
 function actOf(request: FastifyRequest): Readonly<Record<string, string | undefined>> {
   if (!request.routeOptions.url?.startsWith('/admin/')) return {};
   const { id: message, name } = request.params as { readonly id?: string; readonly name?: string };
   return { message, name: name?.slice(0, 200), by: operatorOf(request) };
 }
 
-/** 405 when the path is known with another method, else 404. */
+/** Answers 405 when the path has another method, else 404. */
 function answerUnknown(server: FastifyInstance): void {
   const routes: { readonly methods: readonly string[]; readonly path: RegExp }[] = [];
   server.addHook('onRoute', ({ method, url }) => {
@@ -146,7 +146,7 @@ function answerUnknown(server: FastifyInstance): void {
   });
 }
 
-/** What path and query hold may be what no database stores: then that is what went wrong, and not the statement that it went into. */
+/** Reports text in path or query that Postgres cannot store, instead of the statement that failed because of it. */
 function blamed(error: unknown, { query, params }: FastifyRequest): unknown {
   if (isWaybillError(error)) return error;
   try {

@@ -1,4 +1,4 @@
-// The web server as a service of a process: listens, and on the signal takes no more and answers what it has.
+// Runs the web server as a service of a process. On the signal it accepts no more requests and answers the open ones.
 
 import type { FastifyInstance } from 'fastify';
 import type { Milliseconds } from '../ports.ts';
@@ -7,7 +7,7 @@ import type { Service } from '../process/run.ts';
 import { after } from '../timer.ts';
 import { createServer, type WebPorts } from './server.ts';
 
-/** Between the end of graceMs with what runs and the end of the process: for rolling back and for answering. */
+/** The time between the abort of running actions and the end of the process, for rollbacks and answers. */
 const endingMs: Milliseconds = 2_000;
 
 export function webService(host: Host, ports: WebPorts): Service {
@@ -34,14 +34,14 @@ export function webService(host: Host, ports: WebPorts): Service {
   };
 }
 
-/** A connection that answers its last request meanwhile becomes idle after the others were closed, and would stay. */
+/** A connection that becomes idle only after server.close has begun would stay open. */
 async function close(server: FastifyInstance): Promise<void> {
   const timer = setInterval(() => server.server.closeIdleConnections(), 100);
   await server.close();
   clearInterval(timer);
 }
 
-/** HOST alone; without it all addresses, of both families where the machine has both. */
+/** Listens on HOST only; without it on all addresses, IPv6 and IPv4 where the machine has both. */
 async function listen(server: FastifyInstance, { port, host }: Host['config']): Promise<string> {
   if (host !== null) return server.listen({ port, host });
   try {

@@ -1,4 +1,4 @@
-// The admin API of the suppression list: whom no mail goes to any more.
+// The admin API of the suppression list, which holds addresses that get no more mail.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -10,7 +10,7 @@ import { WaybillError } from '../errors.ts';
 const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   cursor: z.string().max(320).optional(),
-  /** Service of an address. */
+  /** Part of an address. */
   contains: z.string().min(1).max(320).optional(),
 });
 

@@ -1,4 +1,4 @@
-// POST /webhooks/resend: what Resend reports of emails that it took. Only what it signed is believed, and only for five minutes.
+// POST /webhooks/resend takes Resend's reports about accepted emails. A report needs a valid signature, at most five minutes old.
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
@@ -7,14 +7,14 @@ import { WaybillError } from '../errors.ts';
 import type { Host } from '../process/host.ts';
 import { verifiedId } from '../webhook/signature.ts';
 
-/** Bytes of a report; Resend's have a few thousand. */
+/** The most bytes of a report; Resend's have a few thousand. */
 const reportLimit = 262_144;
 
 export function addWebhooks(server: FastifyInstance, { db, log, config }: Host): void {
   const { resendWebhookSecret: secret } = config;
 
   async function routes(webhooks: FastifyInstance): Promise<void> {
-    webhooks.removeAllContentTypeParsers(); // the signature is one of the bytes, whatever they are
+    webhooks.removeAllContentTypeParsers(); // the signature covers the raw bytes
     webhooks.addContentTypeParser('*', { parseAs: 'buffer' }, (_, body, done) => done(null, body));
     webhooks.addHook('onRequest', async () => {
       if (secret === null)

@@ -1,13 +1,12 @@
-// The list of the inbox as a page: newest first, with a search and a button that empties it.
+// The inbox's list as an HTML page: newest first, with a search and a button that empties the inbox.
 
 import type { StoredLine, StoredPage } from '../email/mailbox.ts';
 import { markup, type Markup } from './markup.ts';
 import { page, time } from './page.ts';
 
 export type Listing = StoredPage & {
-  /** What was searched for. */
   readonly search: string;
-  /** Whether a page of newer mails comes before. */
+  /** Whether there is a page with newer mails. */
   readonly later: boolean;
 };
 

@@ -1,4 +1,4 @@
-// One mail as a page: its html in a frame that can do nothing, its text, its headers, its attachments.
+// One mail as an HTML page: its html in a sandboxed frame, its text, its headers and its attachments.
 
 import type { StoredAttachment, StoredEmail } from '../email/mailbox.ts';
 import { markup, linked, type Markup } from './markup.ts';

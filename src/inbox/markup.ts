@@ -1,4 +1,4 @@
-// Markup: HTML that is written here, with everything that comes from elsewhere escaped.
+// Writes HTML from templates and escapes every value that is not markup itself.
 
 export type Markup = { readonly markup: string };
 
@@ -12,12 +12,12 @@ const entities: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
-/** For an element's content and for an attribute's value in quotes. */
+/** Escapes text for an element's content or a quoted attribute value. */
 export function escaped(text: string): string {
   return text.replaceAll(/[&<>"']/g, (char) => entities[char]!);
 }
 
-/** What stands in the template is markup, what is put into it is text, unless it is markup itself. Null is nothing. */
+/** The template is markup. Its values are escaped unless they are markup; null is left out. */
 export function markup(template: readonly string[], ...parts: readonly Part[]): Markup {
   return { markup: template.map((text, i) => text + written(parts[i] ?? null)).join('') };
 }
@@ -31,7 +31,7 @@ function written(part: Part): string {
 const address =
   /https?:\/\/[^\s<>"'[\]()\p{Cc}\p{Bidi_Control}]*[^\s<>"'[\]()\p{Cc}\p{Bidi_Control}.,;:!?]/gu;
 
-/** A plain text whose web addresses can be followed: nothing else becomes a link. */
+/** Plain text in which web addresses, and nothing else, become links. */
 export function linked(text: string): Markup[] {
   const links = [...text.matchAll(address)].map(([url]) => url);
   return text

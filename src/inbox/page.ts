@@ -1,4 +1,4 @@
-// A page of the inbox: what stands around its content, and what a browser may do with it. No script, nothing from elsewhere.
+// The frame of every inbox page, and its content security policy: no scripts and no external resources.
 
 import { createHash } from 'node:crypto';
 import type { StoredLine } from '../email/mailbox.ts';
@@ -23,7 +23,7 @@ pre { white-space: pre-wrap; border: 1px solid var(--line); padding: .75rem; mar
 
 const hash = createHash('sha256').update(style).digest('base64');
 
-/** Of our own pages. */
+/** The policy of the inbox's own pages. */
 export const pagePolicy = [
   "default-src 'none'",
   `style-src 'sha256-${hash}'`,
@@ -34,8 +34,8 @@ export const pagePolicy = [
 ].join('; ');
 
 /**
- * Of the html of a mail, wherever it is opened: its own styles, images that it brings along, and nothing else. `sandbox` gives it an
- * origin of its own and takes away scripts, forms, windows and leaving the frame.
+ * The policy of a mail's html, wherever it is opened: only its own styles and embedded images.
+ * `sandbox` gives it a separate origin and forbids scripts, forms, windows and navigation of the parent.
  */
 export const mailPolicy = [
   "default-src 'none'",
@@ -62,7 +62,6 @@ export function page(title: string, content: Markup): string {
     </html>`.markup;
 }
 
-/** To the second, in UTC. */
 export function time(at: StoredLine['storedAt']): Markup {
   if (typeof at === 'string') return markup`${at}`;
   const iso = at.toISOString();

@@ -1,13 +1,13 @@
-// The id of a message: a UUIDv7 (RFC 9562, section 5.7), so that ids of one process are in the order in which they were made.
-// The package uuid does the same; drawing randomness for each id, it cost more than all the rest of checking a message
-// (npm run bench -- record). Node draws it for many at a time.
+// The id of a message: a UUIDv7 (RFC 9562, section 5.7), so that the ids of one process are in the order of their creation.
+// The package uuid draws randomness for each id, which cost more than all other checks of a message (npm run bench -- record).
+// Node's randomUUID draws it for many ids at a time.
 
 import { randomUUID } from 'node:crypto';
 import { WaybillError } from '../errors.ts';
 
 /**
- * Makes ids in ascending order: 48 bits of milliseconds, a counter of 12 bits (section 6.2, method 1), and what is random in a version 4.
- * @param now milliseconds since 1970. When it goes back, or 4,096 ids share a millisecond, the ids run ahead of it.
+ * Makes ids in ascending order: 48 bits of milliseconds, a counter of 12 bits (section 6.2, method 1), and the random bits of a UUIDv4.
+ * @param now milliseconds since 1970. When it goes back, or more than 4,096 ids share a millisecond, the ids run ahead of it.
  */
 export function idsInOrder(now: () => number): () => string {
   let last = 0;
@@ -22,13 +22,13 @@ export function idsInOrder(now: () => number): () => string {
   };
 }
 
-/** One order for the whole process. */
+/** All ids of the process share one order. */
 export const newId = idsInOrder(Date.now);
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /**
- * A claim as it is settled by hand. The error never repeats what was given: it may be a claim token.
+ * Checks the claim given to `markDelivered` or `markFailed`. The error never repeats the arguments: one may be a claim token.
  * @throws WaybillError `claim_invalid`
  */
 export function checkClaim(method: 'markDelivered' | 'markFailed', id: unknown, claimToken: unknown): void {

@@ -1,5 +1,5 @@
-// The message: its kinds and limits, what may be recorded and what not (invariant A begins here).
-// JSON in Postgres holds neither U+0000 nor a lone surrogate, and one bad payload would fail a whole batch with its good neighbours (FACTS 3).
+// The message: its kinds, its limits and the checks before it is recorded (invariant A begins here).
+// JSON in Postgres holds neither U+0000 nor a lone surrogate, and one bad payload would fail its whole batch.
 
 import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
@@ -10,15 +10,15 @@ export type Kind = (typeof kinds)[number];
 export const statuses = ['pending', 'sending', 'failed', 'delivered', 'dead', 'cancelled'] as const;
 export type Status = (typeof statuses)[number];
 
-/** What a caller gives to record a message. */
+/** The input for recording a message. */
 export type NewMessage = {
   readonly kind: Kind;
   readonly name: string;
   readonly queue: string;
-  /** Anything JSON can carry. */
+  /** Any JSON value. */
   readonly payload: unknown;
   readonly maxAttempts?: number | undefined;
-  /** Higher goes first. −1000 … 1000, default 0. */
+  /** −1000 … 1000, default 0; higher goes first. */
   readonly priority?: number | undefined;
   readonly availableAt?: Date | undefined;
   /** 1 … 255 printable characters. */
@@ -42,14 +42,14 @@ const fields = [
   'traceparent',
 ];
 
-/** A message that a worker holds. Only `claimToken` gives the right to settle it (invariant C). */
+/** A message that a worker has claimed. Only `claimToken` gives the right to settle it (invariant C). */
 export type ClaimedMessage = {
   readonly id: string;
   readonly kind: Kind;
   readonly name: string;
   readonly queue: string;
   readonly payload: unknown;
-  /** 1 for the first; counted at claim (invariant E). */
+  /** 1 for the first attempt; counted at claim (invariant E). */
   readonly attempt: number;
   readonly maxAttempts: number;
   readonly claimToken: string;
@@ -57,11 +57,11 @@ export type ClaimedMessage = {
   readonly requestId: string | null;
   readonly traceparent: string | null;
   readonly createdAt: Date;
-  /** Where it is known; higher starts first. */
+  /** Present where it is known; higher starts first. */
   readonly priority?: number;
-  /** It was claimed before its slot was free: it has to wait. */
+  /** It was claimed before a slot was free, and waits for one. */
   readonly prefetched?: boolean;
-  /** It tries on behalf of its parked queue whether the provider works again. */
+  /** It is the probe of its parked queue: its result shows whether the provider works again. */
   readonly probe?: boolean;
 };
 
@@ -70,25 +70,26 @@ export type Enqueued = { readonly id: string; readonly status: Status; readonly 
 export const defaultMaxAttempts = 10;
 
 /**
- * With the waits of src/message/backoff.ts about a day: greylisting, or a provider's bad night, is over by then. Servers themselves try for
- * four to five days (RFC 5321, 4.5.4.1), but a receipt that comes days later helps nobody.
+ * With the delays of src/message/backoff.ts about a day: greylisting and most outages are over by then. Mail servers retry for four to five
+ * days (RFC 5321, 4.5.4.1), but an email that late is of little use.
  */
 export const emailMaxAttempts = 53;
 
 export const attemptsOf = (kind: Kind): number => (kind === 'email' ? emailMaxAttempts : defaultMaxAttempts);
 export const defaultMaxPayloadBytes = 262_144;
 
-/** A message that passed `checkMessage`: the payload is JSON text, defaults are filled in. */
+/** A message that passed `checkMessage`, with its payload as JSON text and its defaults filled in. */
 export type CheckedMessage = Required<
   Pick<NewMessage, 'kind' | 'name' | 'queue' | 'maxAttempts' | 'priority'>
 > &
   Omit<NewMessage, 'payload'> & { readonly json: string };
 
 /**
- * Checks a message against everything the table would refuse, and says what is wrong and where.
+ * Checks a message against every rule of the table; the error says what is wrong and where.
  * @param maxPayloadBytes limit of the payload's JSON, in bytes of UTF-8
  * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
- * `priority_invalid`, `invalid_time`, `request_id_invalid`, `traceparent_invalid`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`
+ * `priority_invalid`, `invalid_time`, `request_id_invalid`, `traceparent_invalid`, `null_character`, `invalid_unicode`, `payload_not_json`,
+ * `payload_too_large`
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
   checkOptions('message', message, fields);
@@ -131,11 +132,11 @@ export function isTraceparent(value: unknown): value is string {
   );
 }
 
-/** What a name has, for messages. */
+/** The rule for names, as error messages state it. */
 export const nameRule =
   "1 to 200 letters, digits, '.', '_', ':', '/' or '-', and between slashes neither nothing nor '.' nor '..'";
 
-/** A name is a part of paths too, of addresses and of files: one that leads upwards there is none. */
+/** Names also become parts of URLs and file paths, so a name must not lead upwards. */
 export function isName(value: unknown): value is string {
   return typeof value === 'string' && /^[\p{L}\p{N}._:/-]{1,200}$/u.test(value) && !leadsElsewhere(value);
 }
@@ -144,12 +145,12 @@ function leadsElsewhere(name: string): boolean {
   return name.split('/').some((part) => part === '' || part === '.' || part === '..');
 }
 
-/** pg-boss allows the same characters in a queue's name. */
+/** pg-boss accepts all of these characters in a queue's name. */
 export function isQueueName(value: unknown): value is string {
   return typeof value === 'string' && /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/.test(value);
 }
 
-/** Of delivery keys and of idempotency keys. */
+/** Checks delivery keys and idempotency keys. */
 export function isDeliveryKey(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 255 && /^[^\p{C}]+$/u.test(value);
 }
@@ -165,7 +166,7 @@ function isDueTime(value: unknown): boolean {
 
 function payloadJson(payload: unknown, maxBytes: number): string {
   const json = stringify(payload);
-  // A lone surrogate and U+0000 leave JSON.stringify as escapes; only then is the slow walk worth it.
+  // JSON.stringify writes lone surrogates and U+0000 as escapes. The slow walk runs only when there is one.
   if (/\\u(0000|d[89a-f])/.test(json)) checkText(payload, '$');
   const bytes = Buffer.byteLength(json);
   if (bytes > maxBytes)

@@ -1,6 +1,6 @@
-// The states of a message and every legal change between them, with the columns that each change sets. This table is the only place that
-// knows: every UPDATE of a message's state, the guards of the statements, the memory port, the 409 of the admin API and the drawing in
-// docs/states.md come from it (tests compare, and hold that no other file writes a state).
+// The states of a message and every legal change between them, with the columns that each change sets.
+// This table is their only definition. Every UPDATE of a state, the guards of the statements, the memory port, the 409 of the admin API
+// and the drawing in docs/states.md use it. Tests compare them, and check that no other file writes a state.
 
 import type { Milliseconds, Random } from '../ports.ts';
 import { holdDelay, retryDelay, type Backoff } from './backoff.ts';
@@ -19,7 +19,7 @@ const unclaimed = {
   prefetched: 'null',
 };
 
-/** It is in the waiting index again. */
+/** Puts the row back into the waiting index. */
 const waits = (due: string): Columns => ({ relayed_at: 'null', available_at: due });
 
 export const transitions = {
@@ -94,7 +94,7 @@ export const transitions = {
     from: ['sending'],
     to: ['failed', 'dead'],
     who: 'the sweep, when the lease ran out (see below)',
-    /** `last`: the condition under which it is dead. */
+    /** `last`: the condition under which the message becomes dead. */
     set: (given: {
       readonly last: string;
       readonly attempts: string;
@@ -118,7 +118,7 @@ export const transitions = {
       status: `'dead'`,
       dead_at: 'now()',
       dead_cause: `'exhausted'`,
-      relayed_at: 'coalesce(m.relayed_at, now())', // it waits no more
+      relayed_at: 'coalesce(m.relayed_at, now())', // leaves the waiting index
       last_error: given.error,
     }),
   },
@@ -149,7 +149,7 @@ export const transitions = {
     from: ['pending', 'failed', 'sending'],
     to: ['dead'],
     who: 'the sweep, when the row breaks the rules (an edited row)',
-    /** What is left satisfies the rules in all that the engine computes with; kind, name and queue stay as they are, for whoever looks. */
+    /** Every column that the engine computes with is made valid. Kind, name and queue stay as they are, for inspection. */
     set: (given: { readonly error: string }): Columns => ({
       ...unclaimed,
       status: `'dead'`,
@@ -191,7 +191,7 @@ export function guard(change: Change, column = 'status'): string {
   return `${column} = any ('{${transitions[change].from.join(',')}}')`;
 }
 
-/** The columns of the first change whose condition holds; the last one is `else`. A column that a change does not set stays. */
+/** The columns of the first change whose condition holds; the last condition is `else`. Other columns keep their values. */
 export function either(...changes: readonly (readonly [when: string, set: Columns])[]): Columns {
   const names = new Set(changes.flatMap(([, set]) => Object.keys(set)));
   return Object.fromEntries(
@@ -207,8 +207,8 @@ export function either(...changes: readonly (readonly [when: string, set: Column
 }
 
 /**
- * `update … set …` of messages `m`, without its `where`. `revision` tells the trigger of the table that the engine vouches for the row
- * (sql/): only a change that another program makes is checked.
+ * `update … set …` of messages `m`, without its `where`. The table's trigger checks only updates that leave `revision` as it was, so it
+ * skips those of the engine (sql/0001_messages.sql).
  */
 export function updateMessages(set: Columns): string {
   const all = { revision: 'm.revision + 1', ...set };
@@ -218,9 +218,9 @@ export function updateMessages(set: Columns): string {
 }
 
 /**
- * The same of a change that ends an attempt, or the message: two CTEs, `ended as (…), audited as (…)`. A message is in the audit counters
- * from its first end on (src/operate/verify.ts); until then it counts by being there.
- * @param where from `from` or `where` on
+ * The same for a change that ends an attempt or the message: two CTEs, `ended as (…), audited as (…)`. The audit counters include a message
+ * from its first end on; until then its row is counted (src/operate/verify.ts).
+ * @param where the statement from its `from` or `where` on
  * @param returning columns of `ended` beside `id`, `kind` and `queue`
  * @param outcome expression over the rows of `ended`
  */
@@ -234,12 +234,12 @@ export function endMessages(set: Columns, where: string, outcome: string, return
     select kind, queue, ${outcome}, count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)`;
 }
 
-/** Before a message that met an operator failure is tried again, where no queue can be parked for it. */
+/** Delay after an operator failure, where no queue can be parked for it. */
 const operatorDelay = 30_000;
 
 /**
- * How an attempt's end is written: outcome and retry policy → settlement. Total; every ending passes here.
- * @param exactly the delay of a retry, when it is not left to the policy
+ * Outcome and retry policy → settlement. A total function; the end of every delivery passes here.
+ * @param exactly the delay of a retry, when the policy does not decide it
  */
 export function settle(
   message: Pick<ClaimedMessage, 'id' | 'claimToken' | 'attempt' | 'maxAttempts'>,

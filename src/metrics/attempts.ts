@@ -1,11 +1,11 @@
-// The figures of attempts that ended. The series of a queue, a kind and an outcome are asked for with the first such attempt and kept.
+// The figures of ended attempts. The series of a queue, a kind and an outcome are looked up once, with the first such attempt, and kept.
 
 import type { Metrics } from './catalogue.ts';
 import type { Series } from './tally.ts';
 
 export type AttemptOutcome = 'delivered' | 'retried' | 'dead' | 'released';
 
-/** What is counted of an attempt. */
+/** The counted facts of an attempt. */
 export type CountedAttempt = {
   readonly message: { readonly kind: string };
   readonly outcome: AttemptOutcome;
@@ -16,7 +16,7 @@ export type CountedAttempt = {
 type Counted = Pick<Metrics, 'deliveries' | 'slotSeconds' | 'deliverySeconds' | 'endToEnd'>;
 type Kept = { readonly [metric in keyof Counted]: Series };
 
-/** @returns what counts an attempt; `queue` is the label, one of a bounded set */
+/** @returns a function that counts an attempt; `queue` is the label, one of a bounded set */
 export function countAttempts(metrics: Counted): (queue: string, attempt: CountedAttempt) => void {
   const queues = new Map<string, Map<string, Map<AttemptOutcome, Kept>>>();
 

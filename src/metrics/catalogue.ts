@@ -1,18 +1,18 @@
-// Every metric of a process: name, help, labels. Base units, no label without a bound.
+// Every metric of a process, with its name, help and labels. Units are base units, and each label has a bound.
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { createTally } from './tally.ts';
 
-/** An objective is a bucket's edge. Seconds. */
+/** Seconds. Each objective is the edge of a bucket. */
 const endToEnd = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 const delivery = [0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const lag = [0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 300, 3600];
-/** Few edges, for there is a series of them for each job. */
+/** Few edges, because each job has a series of them. */
 const cronLag = [0.05, 0.25, 1, 5, 60, 3600];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** Builds the metrics in a registry of their own. What is counted here, `fleet.ts` carries to the whole fleet's figures. */
+/** Builds the metrics in their own registry. `fleet.ts` adds these counts to the figures of the whole fleet. */
 export function createMetrics({ version }: { readonly version: string }) {
   const registry = new Registry();
   const registers = [registry];
@@ -20,7 +20,7 @@ export function createMetrics({ version }: { readonly version: string }) {
     new Counter({ name: `waybill_${name}`, help, labelNames, registers });
   const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]) =>
     new Histogram({ name: `waybill_${name}`, help, labelNames, buckets, registers });
-  /** For what is counted with each message: a counter, or with edges a histogram. */
+  /** For counting with each message: a counter, or with edges a histogram. */
   const tally = <L extends string>(name: string, help: string, labelNames: L[], upperBounds?: number[]) =>
     createTally({ name: `waybill_${name}`, help, labelNames, registry, ...(upperBounds && { upperBounds }) });
 

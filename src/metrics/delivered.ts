@@ -1,4 +1,4 @@
-// The line of a delivery: the one that is written for each message. What messages of one definition share is made into text once.
+// The log line of a delivery, written for each message. The part that messages of one definition share is serialised once.
 
 import { traceIdOf } from '../trace/trace.ts';
 import { createLines, type Log } from './log.ts';
@@ -14,13 +14,13 @@ export type DeliveredMessage = {
   readonly traceparent: string | null;
 };
 
-/** Definitions that are told apart; a row's name and queue may be any text that SQL put there. */
+/** Maximum number of definitions with their own line; a row's name and queue may be any text written by SQL. */
 const most = 200;
 
-/** Writes what one message adds: its facts, in JSON. None is a secret. */
+/** Writes a line with the facts of one message, in JSON. None is a secret. */
 type Line = (facts: string) => void;
 
-/** Gives what tells that a message was delivered. Its facts are named here: looking for secrets costs more than all the rest of the line. */
+/** Makes the function that logs a delivery. It names each fact itself: searching for secrets costs more than the rest of the line. */
 export function tellDelivered(
   log: Log,
 ): (message: DeliveredMessage, seconds: number, endToEndSeconds: number) => void {
@@ -48,7 +48,7 @@ export function tellDelivered(
   };
 }
 
-/** Each `+` is an object to collect, so there are few. An id is a UUID: nothing in it has to be escaped. */
+/** Each `+` allocates an object, so there are few. An id is a UUID and needs no escaping. */
 function factsOf(message: DeliveredMessage, seconds: number, endToEndSeconds: number): string {
   const { id, attempt, maxAttempts, requestId, traceparent } = message;
   const origin =

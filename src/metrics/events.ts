@@ -1,4 +1,4 @@
-// One function per business event: the log line and the metrics together, so that neither is forgotten.
+// One function for each business event: it writes the log line and the metrics together, so that neither is forgotten.
 
 import type { Log } from './log.ts';
 import { countAttempts, type AttemptOutcome } from './attempts.ts';
@@ -6,12 +6,12 @@ import type { Metrics } from './catalogue.ts';
 import { tellDelivered, type DeliveredMessage } from './delivered.ts';
 import { traceIdOf } from '../trace/trace.ts';
 
-/** The part of a message that may be told. */
+/** The part of a message that may be logged. */
 export type TellableMessage = DeliveredMessage & { readonly deliveryKey: string | null };
 
 /**
- * Why a claim was released without an attempt: `end` of an attempt (a closed queue, a name that is not known here), a `shutdown`, or `no-slot`:
- * it was claimed before its slot was free, and none came free in time.
+ * Why a claim was released without using an attempt: the `end` of an attempt (a closed queue, an unknown name), a `shutdown`, or `no-slot`: it was
+ * prefetched, and no slot came free in time.
  */
 export type ReleaseCause = 'end' | 'shutdown' | 'no-slot';
 
@@ -28,10 +28,9 @@ export type AttemptEnd = {
   readonly releasedFor?: ReleaseCause | undefined;
 };
 
-/** A lease that ran out, or a row that waited with no attempt left. */
+/** An expired lease, or a waiting row without attempts left. */
 export type ExpiredClaim = Pick<TellableMessage, 'kind' | 'queue'> & {
   readonly status: 'failed' | 'dead';
-  /** Why it is dead; null when it is not. */
   readonly cause: string | null;
 };
 
@@ -42,7 +41,7 @@ export type RejectedClaim = {
   readonly reason: string;
 };
 
-/** The part of a run that may be told. */
+/** The part of a run that may be logged. */
 export type TellableRun = {
   readonly id: string;
   readonly name: string;
@@ -67,12 +66,12 @@ export function createEvents(log: Log, metrics: Metrics) {
       log.debug({ queue, messages, wakeUps }, 'announced');
     },
 
-    /** Messages are due in this queue, and what the relay announced of them waits in pg-boss still. */
+    /** Messages are due in this queue, and the relay's wake-ups for them are still in pg-boss. */
     stands(queue: string): void {
       metrics.relayStands.inc({ queue: label(queue) });
     },
 
-    /** @param lagSeconds from the moment at which each message became due */
+    /** @param lagSeconds from the due time of each message */
     claimed(queue: string, lagSeconds: readonly number[], isAnnounced: boolean): void {
       if (!isAnnounced) metrics.claimedUnannounced.inc({ queue: label(queue) }, lagSeconds.length);
       for (const seconds of lagSeconds) lag.add(Number.isFinite(seconds) ? seconds : 0); // of a row whose times were edited by hand
@@ -97,7 +96,7 @@ export function createEvents(log: Log, metrics: Metrics) {
         error,
         stack,
         cause: cause ?? undefined,
-        // What is undefined does not come into the line.
+        // An undefined fact is left out of the line.
         nextAttemptInMs: outcome === 'retried' || outcome === 'released' ? nextAttemptInMs : undefined,
       };
       switch (outcome) {
@@ -106,7 +105,7 @@ export function createEvents(log: Log, metrics: Metrics) {
         case 'dead':
           return log.error(facts, 'dead: no retry will follow');
         case 'released':
-          // Hundreds a minute where many workers share a queue, and nothing to do about one.
+          // Hundreds a minute where many workers share a queue, and none needs any action.
           if (end.releasedFor === 'no-slot') return log.debug(facts, 'released, no slot came free in time');
           return log.info(facts, 'released, the attempt does not count');
       }
@@ -121,7 +120,7 @@ export function createEvents(log: Log, metrics: Metrics) {
       );
     },
 
-    /** Rows that break the rules of a message: they are dead, each with its reason. */
+    /** Rows that break the rules of a message. They are dead, each with its reason. */
     unfit(ended: readonly { id: string; queue: string; kind: string; error: string | null }[]): void {
       for (const { id, queue, kind, error } of ended) {
         metrics.deadLetters.inc({ kind, queue: label(queue), cause: 'permanent' });
@@ -132,7 +131,7 @@ export function createEvents(log: Log, metrics: Metrics) {
       }
     },
 
-    /** `after` its delivery it may have been delivered twice; `before`, it was not delivered here. */
+    /** `after` its delivery: it may have been delivered twice. `before`: it was not delivered here. */
     rejected({ id, queue, when, reason }: RejectedClaim): void {
       metrics.claimsRejected.inc({ queue: label(queue), when });
       log.warn({ message: id, queue, when, reason }, 'a stale claim was refused');
@@ -147,7 +146,7 @@ export function createEvents(log: Log, metrics: Metrics) {
       metrics.emailAttempts.inc({ provider, outcome });
     },
 
-    /** The one line of a parking that is worth an alert: told by the process that parked, not for each message. */
+    /** The one line of a parking for an alert. Only the process that parked the queue writes it, not each message. */
     parked(queue: string, reason: string): void {
       metrics.parkings.inc({ queue: label(queue) });
       log.error(
@@ -215,7 +214,7 @@ export function createEvents(log: Log, metrics: Metrics) {
   };
 }
 
-/** A row's queue may be any text that SQL put there; the first few names are told apart, the rest share one label. */
+/** A row's queue may be any text written by SQL. The first names get their own label, the rest share one. */
 function bounded(most: number): (name: string) => string {
   const known = new Set<string>();
   return (name) => {

@@ -1,5 +1,5 @@
-// The figures of the whole fleet, through Postgres: on a PaaS nobody can scrape the workers. Each process adds what it counted since
-// its last flush to rows that outlive it, so a sum never goes backwards; web reads the rows.
+// The figures of the whole fleet, kept in Postgres: on a PaaS the workers cannot be scraped. Each process adds its counts since the last flush to
+// rows that outlive it, so a sum never decreases. web reads the rows.
 
 import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
@@ -9,29 +9,31 @@ import { standstillGauges } from './standstills.ts';
 import { counterText, gaugeText, type Sample } from './text.ts';
 
 export type FleetFigures = {
-  /** Adds what this process counted since the last flush. What could not be added is added next time. */
+  /** Adds the counts of this process since the last flush. After a failure they are added next time. */
   flush(): Promise<void>;
-  /** The fleet's figures in Prometheus's text format. Served from a short cache; when the database does not answer, the last ones, and it says so. */
+  /**
+   * The fleet's figures in Prometheus's text format, from a short cache. When the database does not answer, these are the last ones, marked as stale.
+   */
   render(): Promise<string>;
 };
 
 const cacheMs: Milliseconds = 2_000;
-/** A long backlog takes long to count: reading takes a twentieth of the time at most, and figures are never older than a minute. */
+/** Counting a long backlog takes long. Reading takes at most a twentieth of the time, and figures are at most a minute old. */
 const cacheTimes = 20;
 const longestCacheMs: Milliseconds = 60_000;
-/** Prometheus itself waits 10 s: a database that hangs must not take the last figures away as well. */
+/** Prometheus itself waits 10 s: when the database hangs, the last figures must still be served in time. */
 const readTimeoutMs: Milliseconds = 4_000;
 
-/** A look at the heartbeats alone, when the rest did not come. */
+/** Time for reading only the heartbeats after the other figures failed. */
 const standstillMs: Milliseconds = 900;
 
-type Figures = { readonly text: string; /** Who stands still. */ readonly still: string };
+type Figures = { readonly text: string; /** The gauges of stalled and silent processes. */ readonly still: string };
 
 const endsName = 'waybill_deliveries_total';
-/** As many queues as events tell apart. */
+/** As many queues as in events.ts. */
 const most = 100;
 
-/** What processes have flushed, and how attempts ended: counted by whoever settled them, so that no killed process takes any along. */
+/** The counts that processes flushed, and the ends of attempts. These are counted by the settling statement, so a killed process loses none. */
 export const countersSql = `
   with counted as (select * from waybill.outbox_audit where outcome = any('{delivered,retried,dead,released}')),
   queues as (select distinct queue from counted order by queue limit ${most}),
@@ -59,7 +61,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     const fresh = (await samplesOf(metrics)).flatMap((sample) => {
       const key = keyOf(sample);
       const before = flushed.get(key);
-      // How attempts ended is counted where it is settled (src/outbox/settle.ts): of these series only the zeroes are told.
+      // Ends of attempts are counted where they are settled (src/outbox/settle.ts), so only the zeroes of these series are written.
       const delta = sample.name === endsName ? 0 : sample.value - (before ?? 0);
       return delta > 0 || before === undefined ? [{ ...sample, key, delta }] : [];
     });
@@ -80,7 +82,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     return { text, still: await standstillGauges(db) };
   }
 
-  /** Scrapes that come meanwhile share the reading: a slow database is asked once. */
+  /** Scrapes that come meanwhile share the result: a slow database is read once. */
   function readShared(): Promise<Figures> {
     const began = clock.now();
     reading ??= read()
@@ -96,7 +98,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
     return reading;
   }
 
-  /** Where the outbox is locked, the heartbeats may answer. */
+  /** Where the outbox is locked, the heartbeats may still be readable. */
   async function lastFigures(): Promise<string> {
     const still = within(standstillMs, standstillGauges(db)).catch(() => cached?.still ?? '');
     return (cached?.text ?? '') + (await still) + staleness(1);
@@ -104,7 +106,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
 
   return {
     flush() {
-      flushing = flushing.catch(() => undefined).then(addNew); // one after the other: a delta is added once
+      flushing = flushing.catch(() => undefined).then(addNew); // one after the other: each delta is added once
       return flushing;
     },
     async render() {
@@ -113,7 +115,7 @@ export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock)
         const { text, still } = await within(readTimeoutMs, readShared());
         return text + still + staleness(0);
       } catch {
-        return lastFigures(); // the gauge tells; the scrape itself must not fail
+        return lastFigures(); // the gauge shows it; the scrape itself must not fail
       }
     },
   };
@@ -148,7 +150,7 @@ async function samplesOf(metrics: Metrics): Promise<Sample[]> {
   );
 }
 
-/** A series has its labels in one order as long as its process lives. */
+/** A series keeps its labels in one order for the life of its process. */
 function keyOf({ name, labels }: Sample): string {
   return name + JSON.stringify(labels);
 }

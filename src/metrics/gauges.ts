@@ -1,21 +1,21 @@
-// What the database itself knows of the fleet, at the moment of the scrape. Live states only: their number is the backlog, not the
-// history (invariant I). Every known label set has a sample, 0 where there is nothing: an alert cannot tell "none" from "not there".
+// Gauges that the database gives at the moment of the scrape. They read live states only: their number is the backlog, not the history (invariant I).
+// Every known label set has a sample, 0 if there is nothing, because an alert cannot tell "none" from "absent".
 
 import type { Executor } from '../db/executor.ts';
 import { isOpen, inFlight, waits } from '../outbox/waiting.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 
-/** The label `queue` has at most this many values, closed queues and those that wait the longest first. */
+/** The label `queue` has at most this many values: closed queues first, then those with the oldest due message. */
 const most = 100;
 
-/** Definitions that are told apart by name: those with the most messages that are not settled. */
+/** The label `name` has at most this many values: the definitions with the most unsettled messages. */
 const mostNames = 20;
 
-/** A process whose heartbeat is older is taken for dead. */
+/** A process whose heartbeat is older is considered dead. */
 export const goneAfterSeconds = 30;
 
-/** A sample for each name of the list. */
+/** A sample for each queue of the list. */
 const perQueue = (value: string, from: string): string =>
   `(select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', ${value}) order by n.name)
       from names n left join ${from} on x.name = n.name)`;
@@ -89,7 +89,7 @@ export const gaugesSql = `
 
 type Samples = { readonly labels: Record<string, string>; readonly value: number }[] | null;
 
-/** A figure that the scrape itself reads. `key` is its column. */
+/** A figure that the scrape reads from the database. `key` is its column. */
 export type GaugeFact = {
   readonly key: string;
   readonly name: string;
@@ -192,7 +192,7 @@ const outboxFacts: readonly GaugeFact[] = [
   fact('versions', 'build_info', ['version'], 'Versions that run'),
 ];
 
-/** Every figure that the scrape itself reads. */
+/** Every figure that the scrape reads from the database. */
 export const gaugeFacts: readonly GaugeFact[] = [...outboxFacts, ...standstillFacts];
 
 export async function fleetGauges(db: Executor): Promise<string> {

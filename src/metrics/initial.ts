@@ -1,11 +1,11 @@
-// Initial values: every series that is known at the start is published as 0. A counter that appears with its first failure shows Prometheus no
-// increase, so an alert on it would miss the first one.
+// Initial values: every series that is known at the start is published as 0. If a counter first appears with its first failure, Prometheus sees no
+// increase, so an alert on it would miss that failure.
 
 import type { Metrics } from './catalogue.ts';
 
-/** What a process knows of the labels that its figures will have. */
+/** The labels that a process knows at its start. */
 export type KnownLabels = {
-  /** Which kinds travel through which queues. */
+  /** Which kinds use which queues. */
   readonly routes: readonly { readonly kind: string; readonly queue: string }[];
   readonly cronJobs: readonly string[];
   /** Email providers. */
@@ -27,13 +27,13 @@ export const deadCauses = ['recipient', 'permanent', 'exhausted', 'expired'] as 
 export const tickResults = ['dispatched', 'succeeded', 'failed', 'skipped'] as const;
 const prunedStatuses = ['delivered', 'dead', 'cancelled'] as const;
 const probeOutcomes = ['failed', 'answered'] as const;
-/** What fails beside the loops, and is counted with them. */
+/** Failures outside of the loops that are counted with them. */
 const besides = ['listen', 'claim', 'close', 'rate'] as const;
 
-/** As many names as events tell apart. */
+/** As many names as in events.ts. */
 const most = 100;
 
-/** For the start: a histogram's series begins anew, so nothing may have been observed yet. */
+/** Only at the start: it resets a histogram's series, so nothing may have been observed yet. */
 export function publishInitial(metrics: Metrics, { routes, cronJobs, providers }: KnownLabels): void {
   const queues = [...new Set(routes.map(({ queue }) => queue))].slice(0, most);
   for (const queue of queues) zeroQueue(metrics, queue);

@@ -1,4 +1,5 @@
-// pino: one JSON line per change of state. Payloads, bodies, keys and whole addresses never come here; what might be one is redacted.
+// The log, by pino: one JSON line for each change of state. Payloads, bodies, keys and whole addresses are never logged; suspicious texts are
+// redacted.
 
 import { pino, type DestinationStream, type Logger, type LoggerOptions } from 'pino';
 import { chainOf, linkOf } from '../redaction/reason.ts';
@@ -54,7 +55,7 @@ export function createLog(options: {
   return pino(facts, outputTo(destination));
 }
 
-/** What pino keeps of a log, by the symbols that it publishes: the texts of its levels, of its bindings, of now, and where lines go. */
+/** pino's state of a log, by the symbols that it exports: the texts of its levels, its bindings and the time, and its stream. */
 type Inside = {
   readonly [pino.symbols.lsCacheSym]: Readonly<Record<number, string>>;
   readonly [pino.symbols.chindingsSym]: string;
@@ -63,9 +64,9 @@ type Inside = {
 };
 
 /**
- * Lines of one kind, at the level info, for what is told of each message: pino makes some eighty texts of a line, these a dozen.
- * @param shared what all of them tell; none is a secret, and no search for one is made
- * @returns what writes one: its own fields come as JSON, `,"name":value` for each
+ * Writes lines of one kind, at the level info, for events of each message. pino makes some eighty texts for a line, this a dozen.
+ * @param shared fields of all lines; they are not searched for secrets
+ * @returns writes one line; its own fields are JSON, `,"name":value` for each
  */
 export function createLines(
   log: Log,
@@ -79,7 +80,7 @@ export function createLines(
   const begin = inside[symbols.lsCacheSym][info];
   const same = inside[symbols.chindingsSym];
   const end = `,"msg":${JSON.stringify(message)}}\n`;
-  let time = ''; // lines of one millisecond begin alike
+  let time = ''; // lines of the same millisecond share their beginning
   let head = '';
   return (fields) => {
     if (its.levelVal > info) return;
@@ -89,7 +90,7 @@ export function createLines(
   };
 }
 
-/** The text of a moment, made once for all lines of the same millisecond: a worker writes tens in one. */
+/** The text of the time, made once for all lines of the same millisecond: a worker writes tens in one. */
 export function createTimestamp(): () => string {
   let at = Number.NaN;
   let text = '';
@@ -103,7 +104,7 @@ export function createTimestamp(): () => string {
   };
 }
 
-/** Texts without secrets, as deep as facts of a line are nested. Errors are for their serializer. */
+/** Hides secrets in nested texts, as deep as the fields of a line are nested. Errors have their own serializer. */
 function withoutSecrets(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.length < 4 ? value : hideSecrets(value);
   if (typeof value !== 'object' || value === null || depth > 4) return value;
@@ -119,7 +120,7 @@ function isPlain(value: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** Of an error only what says what happened: a driver's error carries its configuration, passwords included (FACTS 13). */
+/** Only the fields that describe an error: a driver's error contains its configuration, with passwords. */
 export function errorFacts(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { message: cleanError(String(error)) };
   const { name } = error;

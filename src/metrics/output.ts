@@ -1,5 +1,5 @@
-// Where log lines go: stdout or stderr of this process. A line that cannot be written is counted and dropped: a full disk, a reader that went
-// away and a reader that never reads must not stop the work, nor the end of the process.
+// The output of log lines to stdout or stderr. A line that cannot be written is counted and dropped. A full disk, a reader that went away and a
+// reader that never reads must not stop the work or the exit of the process.
 
 import { fstatSync, write, writeSync } from 'node:fs';
 import type { Milliseconds } from '../ports.ts';
@@ -7,23 +7,23 @@ import type { Milliseconds } from '../ports.ts';
 export type Descriptor = 1 | 2;
 
 export type Output = {
-  /** One line, with its end. Never throws and never waits. */
+  /** Writes one line that ends in a line break. Never throws and never waits. */
   write(line: string): void;
-  /** Hands over what is still here, without waiting for a reader. */
+  /** Writes the remaining lines without waiting for a reader. */
   flushSync(): void;
   /** Resolves when nothing is left to write, or after this time. */
   drained(ms: Milliseconds): Promise<void>;
 };
 
-/** Why lines were lost: the code of the error, or `full` when nobody took what was there. */
+/** Why lines were lost: the code of the error, or `full` when the buffer was full. */
 export type Lost = (lines: number, reason: string) => void;
 
-/** Bytes that wait for a reader or a disk at most; what comes then is dropped. */
+/** Maximum number of bytes that wait for a reader or a disk; later lines are dropped. */
 const most = 4 * 1024 * 1024;
 
 const listeners = new Set<Lost>();
 
-/** @returns how to stop listening */
+/** @returns a function that stops listening */
 export function onLinesLost(listener: Lost): () => void {
   listeners.add(listener);
   return () => void listeners.delete(listener);
@@ -35,7 +35,7 @@ const lose: Lost = (lines, reason) => {
 
 let isShielded = false;
 
-/** Errors of stdout and stderr end nothing from now on: not of lines of ours, not of what a handler prints with console.log. */
+/** From now on, errors of stdout and stderr do not end the process, whether from our lines or from a handler's console.log. */
 export function shieldStreams(): void {
   if (isShielded) return;
   isShielded = true;
@@ -44,7 +44,7 @@ export function shieldStreams(): void {
 
 const outputs: { 1?: Output; 2?: Output } = {};
 
-/** One for all that this process writes there. */
+/** One output for all lines that this process writes there. */
 export function outputTo(descriptor: Descriptor): Output {
   return (outputs[descriptor] ??= together(
     isFile(descriptor) ? fileSink(descriptor) : streamSink(descriptor),
@@ -60,19 +60,19 @@ function isFile(descriptor: Descriptor): boolean {
       (stat.isCharacterDevice() && !(descriptor === 1 ? process.stdout : process.stderr).isTTY)
     );
   } catch {
-    return true; // it is closed: each write says so
+    return true; // it is closed: each write fails with that error
   }
 }
 
 type Sink = {
-  /** Takes whole lines; tells `false` when it has no room for them. */
+  /** Takes whole lines; returns `false` when it has no room for them. */
   take(text: string): boolean;
-  /** At the end of the process: what is left goes out now. */
+  /** At the end of the process: writes what is left. */
   flushSync(): void;
   isEmpty(): boolean;
 };
 
-/** Not a write for each line: the lines of one turn of the event loop go together. The end of the process writes what is left. */
+/** Writes the lines of one turn of the event loop together instead of one by one. The rest is written when the process exits. */
 function together(sink: Sink): Output {
   let lines: string[] = [];
   function handOver(): void {
@@ -99,7 +99,7 @@ function together(sink: Sink): Output {
   };
 }
 
-/** A pipe, a socket or a terminal. Node writes to pipes without blocking, and takes what they have no room for. */
+/** A pipe, a socket or a terminal. Node writes to pipes without blocking, and buffers what does not fit. */
 function streamSink(descriptor: Descriptor): Sink {
   shieldStreams();
   const stream = descriptor === 1 ? process.stdout : process.stderr;
@@ -111,12 +111,12 @@ function streamSink(descriptor: Descriptor): Sink {
       });
       return true;
     },
-    flushSync: () => undefined, // what a pipe has room for has gone already
+    flushSync: () => undefined, // the part that fits into the pipe was already written
     isEmpty: () => stream.writableLength === 0,
   };
 }
 
-/** A file: one write at a time, beside the event loop, for a disk may be slow. */
+/** A file: one write at a time, off the event loop, because a disk may be slow. */
 function fileSink(descriptor: Descriptor): Sink {
   let waiting: string[] = [];
   let bytes = 0;

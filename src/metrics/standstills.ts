@@ -1,17 +1,17 @@
-// Processes that stand still, as their heartbeats tell, and how the scrape shows them. Their statement touches nothing but the heartbeats: where
-// the outbox is locked, the other figures are old and these are not.
+// Stalled and silent processes, found by their heartbeats, and their gauges. The statement reads only the heartbeats, so these figures are current
+// even where the outbox is locked and the others are old.
 
 import type { Executor } from '../db/executor.ts';
 import { gaugeText, type Sample } from './text.ts';
 
 /** Three heartbeats. */
 const silentAfter = `interval '6 seconds'`;
-/** Longer, and it has ended without a word. */
+/** After this time the process is considered dead. */
 const goneAfter = `interval '10 minutes'`;
 
 /** Condition on a row of waybill.processes: stopped, blocked, or cut off. */
 export const isSilent = `(heartbeat_at < now() - ${silentAfter} and heartbeat_at > now() - ${goneAfter})`;
-/** Condition on such a row: a loop of it stands still. */
+/** Condition on such a row: one of its loops is stalled. */
 export const isStalled = `(stalled <> '{}' and heartbeat_at >= now() - ${silentAfter})`;
 
 const rolesOf = `case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end`;

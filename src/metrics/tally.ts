@@ -1,19 +1,19 @@
-// A tally: a counter or a histogram of what is counted with each message. A metric of prom-client finds its series by a text that it makes
-// of the labels, at every call; of a tally the series is asked for once and kept, and adding to it makes no object. It is read as
-// prom-client reads its own, and shows the same, character for character.
+// A tally: a counter or a histogram that is updated with each message. prom-client finds a metric's series by a text made from the labels, at every
+// call. The series of a tally is looked up once and kept, and adding to it allocates nothing. Its output is the same as prom-client's, character for
+// character.
 
 import type { Metric, Registry } from 'prom-client';
 
-/** What one combination of labels has come to. */
+/** The value of one combination of labels. */
 export type Series = {
   /**
-   * Counts a value: a counter goes up by it, a histogram has observed it.
-   * @throws RangeError for a value that would spoil the sum: not finite, or of a counter below zero
+   * Adds a value to a counter, or observes it in a histogram.
+   * @throws RangeError for a value that would spoil the sum: not finite, or negative for a counter
    */
   add(value: number): void;
 };
 
-/** A line of what is shown. `metricName` is a histogram's name with `_bucket`, `_sum` or `_count`. */
+/** A line of the output. `metricName` is a histogram's name with `_bucket`, `_sum` or `_count`. */
 export type TallyValue = {
   readonly metricName?: string;
   readonly labels: Readonly<Record<string, string | number>>;
@@ -25,11 +25,11 @@ export type Tally<L extends string> = {
   readonly help: string;
   readonly type: 'counter' | 'histogram';
   readonly labelNames: readonly L[];
-  /** Of a histogram's buckets, rising: a value on an edge is below it. */
+  /** Of a histogram's buckets, ascending. A value equal to a bound belongs to that bucket. */
   readonly upperBounds: readonly number[];
-  /** The series of these labels. It is shown from now on, with zeroes as long as nothing was added. */
+  /** The series of these labels. It is in the output from now on, with zeroes until something is added. */
   series(labels: Readonly<Record<L, string>>): Series;
-  /** What a registry asks its metrics for. */
+  /** A registry calls this on its metrics. */
   get(): Promise<{ name: string; help: string; type: string; values: TallyValue[] }>;
 };
 
@@ -37,7 +37,7 @@ export type TallyFacts<L extends string> = {
   readonly name: string;
   readonly help: string;
   readonly labelNames: readonly L[];
-  /** Edges of a histogram; without them it is a counter. */
+  /** Upper bounds of a histogram; without them it is a counter. */
   readonly upperBounds?: readonly number[];
   readonly registry: Registry;
 };
@@ -68,7 +68,7 @@ export function createTally<L extends string>(facts: TallyFacts<L>): Tally<L> {
     },
   };
   if (labelNames.length === 0) tally.series({} as Record<L, string>);
-  registry.registerMetric(tally as unknown as Metric); // of a metric it uses the name and get() alone
+  registry.registerMetric(tally as unknown as Metric); // the registry uses only a metric's name and get()
   return tally;
 }
 
@@ -85,7 +85,7 @@ function sum(labels: TallyValue['labels']): Kept {
   };
 }
 
-/** A count for each bucket, for what is beyond them, and the sum: counts add up to a histogram's only when they are read. */
+/** A count for each bucket, one beyond them, and the sum. Counts are accumulated only when the histogram is read. */
 function distribution(name: string, labels: TallyValue['labels'], upperBounds: readonly number[]): Kept {
   const beyond = upperBounds.length;
   const edges = Float64Array.from(upperBounds);

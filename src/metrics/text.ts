@@ -9,8 +9,8 @@ export type Sample = {
 export type Described = { readonly name: string; readonly help: string; readonly type: unknown };
 
 /**
- * The samples under the metrics they belong to; a histogram's are called `name_bucket`, `name_sum` and `name_count`.
- * A sample that could not be a line of the format is left out: one row edited by hand must not make the whole scrape unreadable.
+ * The samples under their metrics. A histogram's are called `name_bucket`, `name_sum` and `name_count`. A sample that is not valid in the format is
+ * left out: one row edited by hand must not make the whole scrape unreadable.
  */
 export function counterText(described: readonly Described[], samples: readonly Sample[]): string {
   const byName = Map.groupBy(samples.filter(isSample), ({ name }) => name);
@@ -32,7 +32,7 @@ export function gaugeText(
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.map((sample) => line({ name, ...sample })).join('')}`;
 }
 
-/** Buckets of one series stand together, in the order of their edges. */
+/** Puts the buckets of a series together, in the order of their edges. */
 function inOrder(samples: readonly Sample[]): Sample[] {
   return samples
     .map((sample) => ({ sample, edge: edgeOf(sample), series: seriesOf(sample) }))

@@ -1,4 +1,4 @@
-// The job that tells a notice: one POST, signed as Standard Webhooks has it, again until the receiver takes it.
+// The job that delivers a notice: one POST, signed as Standard Webhooks defines it, retried until the receiver accepts it.
 
 import type { App } from '../define/app.ts';
 import { defineJob, type Job } from '../define/job.ts';
@@ -6,10 +6,10 @@ import { PermanentError, RetryAfter } from '../delivery/failure.ts';
 import { signedHeaders } from '../webhook/signature.ts';
 import { noticeSchema } from './notice.ts';
 
-/** Not a name that an application would give. What becomes of these messages is itself not told. */
+/** A name that no application would use. A failure of this job causes no notice. */
 export const noticeJobName = 'waybill:notice';
 
-/** The same for the job and for its messages, which are recorded without it. */
+/** For the job and for its messages, which are recorded without the job's definition. */
 export const noticeAttempts = 12;
 
 export type NoticeTarget = { readonly url: string; readonly secret: string };
@@ -21,7 +21,7 @@ export function noticeJob({ url, secret }: NoticeTarget): Job {
     timeout: '10s',
     retry: { maxAttempts: noticeAttempts, backoff: { initial: '5s', factor: 2, max: '30m' } },
     async handler({ message, signal }, notice) {
-      const now = new Date(); // of the signature, which its reader compares with a clock of its own
+      const now = new Date(); // for the signature, which the receiver compares with its own clock
       const body = JSON.stringify({ type: notice.type, timestamp: now.toISOString(), data: notice.data });
       const headers = { 'content-type': 'application/json', ...signedHeaders(message.id, body, secret, now) };
       const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal });
@@ -40,7 +40,7 @@ function judge({ ok, status, headers }: Response): void {
   throw new Error(answered);
 }
 
-/** The application with the job that tells notices, where there is somebody to tell. */
+/** Adds the job that delivers notices, if there is a receiver. */
 export function withNotices(app: App, target: NoticeTarget | null): App {
   return target === null
     ? app

@@ -1,4 +1,4 @@
-// The notice: what an operator is told of by a webhook. Many of one sort are one notice; it travels as a job of the outbox itself.
+// A notice: what an operator learns from a webhook. Many findings of one kind make one notice, which travels as a job of the outbox itself.
 
 import { z } from 'zod';
 

@@ -1,5 +1,5 @@
-// The watch for what operators are to be told: dead letters, parked queues, skipped ticks of the last hour. What is found is marked as
-// told and its notice recorded in one transaction, so that of any number of watching processes one tells it, once.
+// The watch finds what operators should know: parked queues, and dead letters and skipped ticks of the last hour. One transaction marks the
+// findings and records their notices. So any number of processes may watch, and each finding is sent once.
 
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
@@ -12,14 +12,17 @@ import { noticeAttempts, noticeJobName } from './job.ts';
 import type { Notice, NoticeOf } from './notice.ts';
 
 const interval: Milliseconds = 10_000;
-/** Of one notice; the rest is told by the next. */
+/** Of one notice; the rest goes into the next. */
 const limit = 10_000;
 
-/** Marks what is new of `found`, which has a key for each row. */
+/** Marks the new rows of `found`, which selects one key for each finding. */
 const tell = (found: string): string =>
   `insert into waybill.notices_told (key) ${found} on conflict do nothing returning key`;
 
-/** Values: the name of the job that tells, rows. Dead once more after a retry is news once more. A refused recipient is no news: nobody here can mend it. */
+/**
+ * Values: name of the notice job; rows. A message that dies again after a retry is reported again. A refused recipient is not reported: no operator
+ * can mend it.
+ */
 export const deadSql = `
   with fresh as (${tell(`
     select 'dead:' || id || ':' || extract(epoch from dead_at) from waybill.outbox_messages m
@@ -38,7 +41,7 @@ export const parkedSql = `
    where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
    order by name`;
 
-/** Ids of runs are time-ordered: the newest are the end of the primary key, however many there are. Values: rows. */
+/** Ids of runs are time-ordered, so the newest are at the end of the primary key, however many there are. Values: rows. */
 export const skippedSql = `
   with fresh as (${tell(`
     select 'skipped:' || id from (
@@ -48,18 +51,17 @@ export const skippedSql = `
     from waybill.cron_runs where id = any(array(select substr(key, 9)::uuid from fresh))
    group by name order by count desc limit 50`;
 
-/** Told longer ago than anything is looked for. */
+/** Deletes marks older than a day: the watch looks back one hour. Marks of parked queues stay. */
 export const forgetSql = `delete from waybill.notices_told where told_at < now() - interval '1 day'
   and key not in (select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null)`;
 
 export type WatchPorts = {
   readonly db: Database;
   readonly outboxOn: (db: Executor) => OutboxPort;
-  /** After notices were recorded. */
+  /** Called after notices were recorded. */
   readonly notify: () => void;
 };
 
-/** Gives the loop body of the watch. */
 export function createWatch({ db, outboxOn, notify }: WatchPorts): () => Promise<Milliseconds> {
   return async function watchStep() {
     const told = await db.transaction(async (tx) => {
@@ -97,12 +99,12 @@ async function news(tx: Executor): Promise<Notice[]> {
   ];
 }
 
-/** SQL may have written it, of any length and with anything in it: fifty of these are to fit into one payload. */
+/** SQL may have written any text of any length, and fifty of these must fit into one payload. */
 function shown(text: string | null): string | null {
   return text === null ? null : cleanError(text, 1_000);
 }
 
-/** What `verify` found. */
+/** Records what `verify` found. */
 export async function tellVerification(
   outbox: OutboxPort,
   { kinds, findings, ok }: Verification,

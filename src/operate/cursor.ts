@@ -1,9 +1,9 @@
-// The cursor of a list: where a page ended, and of which list with which filter it is. With another one it would leave rows out in silence.
+// The cursor of a list: where a page ended, and a digest of the list and its filter. Under another filter it would omit rows silently.
 
 import { createHash } from 'node:crypto';
 import { WaybillError } from '../errors.ts';
 
-/** Which list, and the filter of it without limit and cursor. */
+/** The list, and its filter without limit and cursor. */
 export type Listed = { readonly list: string; readonly filter: unknown };
 
 export function cursorAfter(place: string, listed: Listed): string {
@@ -21,7 +21,7 @@ export function placeOfCursor(cursor: string, listed: Listed): string {
   );
 }
 
-/** Order and repetition of what a filter names do not matter. */
+/** Order and repetition of the filter's values do not matter. */
 function digestOf({ list, filter }: Listed): string {
   const entries = Object.entries(filter as object)
     .filter(([, value]) => value !== undefined && value !== null)

@@ -1,5 +1,4 @@
-// Which messages a person means: one filter for listing and for retrying in bulk. Only what was asked for goes into the statement,
-// so that Postgres can choose an index for it.
+// The filter of messages for lists and bulk retries. Only the given conditions go into the statement, so that Postgres can choose an index.
 
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
@@ -12,25 +11,23 @@ export type MessageFilter = {
   readonly name?: readonly string[] | undefined;
   readonly queue?: readonly string[] | undefined;
   readonly deliveryKey?: readonly string[] | undefined;
-  /** Why they are dead. */
   readonly cause?: readonly DeadCause[] | undefined;
   /** Recorded at this time or later. */
   readonly since?: Date | undefined;
   /** Recorded before this time. */
   readonly until?: Date | undefined;
-  /** With an attempt that ended so, whatever became of the message afterwards. */
+  /** Messages with an attempt of this outcome, whatever their state now. */
   readonly outcome?: readonly AttemptOutcome[] | undefined;
-  /** Service of the last error, in upper or lower case. */
+  /** Text within the last error; case is ignored. */
   readonly errorContains?: string | undefined;
 };
 
-/** Ends of attempts that are looked for: nobody knows what became of them. Each has a place in the index outbox_attempts_uncertain. */
+/** Outcomes that can be searched: delivery is uncertain. The index outbox_attempts_uncertain contains them. */
 export const attemptOutcomes = ['ambiguous', 'expired'] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 export type Paging = { readonly limit?: number | undefined; readonly cursor?: string | undefined };
 
-/** Which messages, and which page of them. */
 export type Filter = MessageFilter & Paging;
 
 export const defaultPageSize = 50;
@@ -40,8 +37,9 @@ type Texts = string | readonly string[] | undefined;
 type FilterTexts = { readonly [Service in keyof Filter]?: Texts };
 
 /**
- * A filter as people write it, in a query or on a command line.
- * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_cause`, `invalid_time`, `empty_range`, `invalid_limit`, `invalid_filter`
+ * Parses a filter from a query string or a command line.
+ * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_cause`, `invalid_time`, `empty_range`, `invalid_limit`,
+ * `invalid_filter`
  */
 export function parseFilter(texts: FilterTexts): Filter {
   const since = time('since', texts.since);
@@ -92,7 +90,7 @@ function known<T extends string>(
   });
 }
 
-/** ISO 8601 with its zone, on a day that the calendar has. */
+/** ISO 8601 with its zone, on a date that exists. */
 export function time(part: string, given: Texts): Date | undefined {
   const text = single(part, given);
   if (text === undefined) return undefined;
@@ -127,7 +125,7 @@ const columns = {
   cause: 'dead_cause',
 } as const;
 
-/** Ids carry the clock of the process that recorded them, which may be wrong by so much. */
+/** Allowance for the clock of the recording process, from which ids are made. */
 const clockMarginMs = 86_400_000;
 
 export function whereOf(filter: MessageFilter): Where {
@@ -143,7 +141,7 @@ export function whereOf(filter: MessageFilter): Where {
   const { since, until, errorContains } = filter;
   if (since) {
     add((v) => `created_at >= ${v}::timestamptz`, since);
-    add((v) => `id >= ${v}::uuid`, firstIdAt(since.getTime() - clockMarginMs)); // where the walk through the primary key may end
+    add((v) => `id >= ${v}::uuid`, firstIdAt(since.getTime() - clockMarginMs)); // ends the scan of the primary key
   }
   if (until) add((v) => `created_at < ${v}::timestamptz`, until);
   if (errorContains !== undefined)
@@ -154,7 +152,7 @@ export function whereOf(filter: MessageFilter): Where {
   return where;
 }
 
-/** The predicate of the partial index that holds these states alone. The rules of the table (sql/0001_messages.sql) make it true for them. */
+/** The predicate of a partial index for this state. The rules of the table (sql/0001_messages.sql) make it true for such rows. */
 function partialIndex(status: readonly Status[]): string[] {
   if (status.length !== 1) return [];
   if (status[0] === 'dead') return ['dead_at is not null'];
@@ -163,7 +161,7 @@ function partialIndex(status: readonly Status[]): string[] {
   return [];
 }
 
-/** Written out, not as a value: only then does Postgres see that the partial index has them. */
+/** Outcomes are literals, not parameters: only then can Postgres use the partial index. */
 function attemptsIndex(outcomes: readonly AttemptOutcome[]): string[] {
   if (outcomes.length === 0) return [];
   const ended = [...new Set(outcomes)].map((outcome) => `'${outcome}'`).join(', ');

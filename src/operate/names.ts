@@ -1,11 +1,11 @@
-// What waits or is under way, by kind and name: what a registry must know. It looks at the first rows of each queue and priority alone, so that it
-// costs the same however much waits (invariant I).
+// The kinds and names of messages that wait or are in flight, which a registry must define. Only the first rows of each queue at each priority
+// are read, so that the cost does not grow with the backlog (invariant I).
 
 import type { Executor } from '../db/executor.ts';
 import type { Kind } from '../message/message.ts';
 import { inFlight, places, waits } from '../outbox/waiting.ts';
 
-/** Rows of one queue and priority, and rows under way, that are looked at. */
+/** Number of rows read for each place, and of those in flight. */
 const depth = 1_000;
 
 export const waitingNamesSql = `
@@ -24,7 +24,7 @@ export const waitingNamesSql = `
 export type WaitingName = {
   readonly kind: Kind;
   readonly name: string;
-  /** Of those that were looked at: at least so many. */
+  /** Number among the rows read; there may be more. */
   readonly messages: number;
 };
 

@@ -1,4 +1,4 @@
-// What a person does to messages: retry and cancel, one or many. The legal changes come from transitions.ts.
+// Operations on messages: retry one or many, cancel one. The legal changes come from src/message/transitions.ts.
 
 import type { Executor } from '../db/executor.ts';
 import { sqlState } from '../db/diagnosis.ts';
@@ -23,7 +23,7 @@ import {
   type Change,
 } from '../message/transitions.ts';
 
-/** A key that was pruned with its delivered message still holds. */
+/** The key of a delivered message that was pruned is still taken. */
 const keyIsFree = `(m.delivery_key is null or not exists (
   select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key))`;
 
@@ -41,7 +41,7 @@ export async function retryMessage(db: Executor, id: string): Promise<MessageVie
     const [row] = (await db.executeSql<ViewRow>(retrySql, [id])).rows;
     return row ? viewOf(row) : await refuse(db, 'retry', id);
   } catch (error) {
-    if (sqlState(error) === '23505') keyTaken(id); // a newer message holds the delivery key
+    if (sqlState(error) === '23505') keyTaken(id); // a newer message has the delivery key
     throw error;
   }
 }
@@ -79,15 +79,15 @@ export type BulkRetry = { readonly matched: number; readonly retried: number };
 export type BulkOptions = {
   /** Only counts. */
   readonly dryRun?: boolean;
-  /** Called after each batch with what was retried so far. */
+  /** Called after each batch with the number retried so far. */
   readonly onProgress?: (retried: number) => void;
 };
 
 const batchSize = 500;
 
 /**
- * Retries all that match, newest first, in batches of 500, each a transaction of its own. What somebody else holds, and what a
- * newer message of the same delivery key stands against, is left as it is.
+ * Retries all matching messages, newest first, in batches of 500, each in its own transaction. It skips rows that are locked, and messages whose
+ * delivery key another message has.
  * @throws WaybillError `filter_required`, `invalid_status`
  */
 export async function retryMany(
@@ -129,7 +129,7 @@ async function count(db: Executor, filter: MessageFilter): Promise<number> {
   return (await db.executeSql<{ n: number }>(sql, values)).rows[0]?.n ?? 0;
 }
 
-/** `last`: where the next batch goes on; null when there is none. */
+/** `last`: the id from which the next batch continues; null when none is left. */
 type Batch = { readonly retried: number; readonly last: string | null };
 
 async function retryBatch(db: Executor, filter: MessageFilter, before: string | null): Promise<Batch> {
@@ -138,13 +138,13 @@ async function retryBatch(db: Executor, filter: MessageFilter, before: string | 
       const { text, values } = bulkSql(filter, before);
       return (await db.executeSql<Batch>(text, values)).rows[0] ?? { retried: 0, last: null };
     } catch (error) {
-      // Somebody enqueued a message with one of the keys this very moment: the next round sees it.
+      // A message with one of the keys was recorded at the same time: the next round sees it.
       if (sqlState(error) !== '23505' || round === 3) throw error;
     }
   }
 }
 
-/** Of several with the same delivery key only the newest: after it, the others would collide with it. */
+/** Of messages with the same delivery key it retries only the newest, with which the others would collide. */
 function bulkSql(filter: MessageFilter, before: string | null): { text: string; values: unknown[] } {
   const { conditions, values } = whereOf(filter);
   if (before !== null) conditions.push(`id < $${values.push(before)}::uuid`);

@@ -1,4 +1,4 @@
-// What people are shown of messages: a list with filters and a cursor, one message with its attempts, figures. Never the claim token.
+// Views of messages: a list with filters and a cursor, and one message with its attempts and notes. They never contain the claim token.
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, withMoments, type Moment } from '../db/moment.ts';
@@ -18,7 +18,7 @@ export type MessageView = {
   readonly name: string;
   readonly queue: string;
   readonly status: Status;
-  /** Counts claims. */
+  /** Claims since it was recorded or retried, without released ones. */
   readonly attemptCount: number;
   readonly maxAttempts: number;
   readonly lastError: string | null;
@@ -31,13 +31,13 @@ export type MessageView = {
   readonly claimedUntil: Moment | null;
   readonly deliveredAt: Moment | null;
   readonly deadAt: Moment | null;
-  /** Why it is dead; null when it is not, or when nobody said so. */
+  /** Why it is dead; null when it is not dead, or when it was ended by hand. */
   readonly cause: DeadCause | null;
   readonly cancelledAt: Moment | null;
   readonly requestId: string | null;
   readonly traceId: string | null;
   readonly parentId: string | null;
-  /** What holds it back beside its own time; null when nothing does, and for what is under way or has ended. */
+  /** Why it waits, apart from its due time; null without such a reason, or when it does not wait. */
   readonly waitsFor: Wait | null;
 };
 
@@ -48,7 +48,7 @@ export type AttemptView = {
   readonly worker: string | null;
   readonly outcome: string;
   readonly error: string | null;
-  /** Where it was thrown, with its causes; null when there is no stack. */
+  /** Stack of the error and its causes; null when there is none. */
   readonly stack: string | null;
 };
 
@@ -63,7 +63,7 @@ const times = {
 } as const;
 const timeNames = Object.keys(times) as (keyof typeof times)[];
 
-/** More of an error is not read: SQL may have put any length there. */
+/** Maximum length read of an error; SQL may have written any length. */
 const readOfError = 10_000;
 
 export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
@@ -73,7 +73,7 @@ export const viewColumns = `id, kind, name, queue, status, attempts as "attemptC
     .join(', ')},
   request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, ${waitsFor} as "waitsFor"`;
 
-/** A row of `viewColumns`: times are texts in it, and its error may be one that SQL wrote. */
+/** A row of `viewColumns`. Times are text, and SQL may have written the error. */
 export type ViewRow = {
   readonly [K in Exclude<keyof MessageView, 'waitsFor'>]: Moment extends MessageView[K]
     ? string
@@ -90,7 +90,7 @@ export function viewOf<Row extends ViewRow>(row: Row): Omit<Row, keyof MessageVi
 export type Page = { readonly messages: MessageView[]; readonly nextCursor: string | null };
 
 /**
- * Newest first. Walks the primary key downwards from the cursor, so a page costs the same wherever it is.
+ * Newest first. It scans the primary key downwards from the cursor, so every page costs the same.
  * @throws WaybillError `invalid_cursor`
  */
 export async function listMessages(db: Executor, filter: Filter = {}): Promise<Page> {
@@ -99,7 +99,7 @@ export async function listMessages(db: Executor, filter: Filter = {}): Promise<P
   const listed = { list: 'messages', filter: which };
   if (cursor !== undefined) conditions.push(`id < $${values.push(placeOfCursor(cursor, listed))}::uuid`);
   const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
-  // One more than asked for tells whether there is a next page.
+  // One row beyond the limit shows whether there is a next page.
   const sql = `select ${viewColumns} from waybill.outbox_messages ${where} order by id desc limit $${values.push(limit + 1)}`;
   const { rows } = await db.executeSql<ViewRow>(sql, values);
   const messages = rows.slice(0, limit).map(viewOf);
@@ -116,7 +116,7 @@ export function isMessageId(text: string): boolean {
 export type WholeMessage = MessageView & {
   readonly payload: unknown;
   readonly attempts: AttemptView[];
-  /** What its delivery, and reports of it later, noted; oldest first. */
+  /** Notes of its delivery and of later reports; oldest first. */
   readonly notes: NoteView[];
 };
 
@@ -127,7 +127,7 @@ export async function viewMessage(db: Executor, id: string): Promise<MessageView
   return viewOf(row ?? notFound(id));
 }
 
-/** What JSON makes of it. */
+/** The type as JSON returns it. */
 type Told<T> = { readonly [K in keyof T]: Moment extends T[K] ? string : T[K] };
 
 const attemptsOf = `select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'finishedAt', a.finished_at,
@@ -158,7 +158,7 @@ export async function showMessage(db: Executor, id: string): Promise<WholeMessag
   return { ...row, attempts: [...kept, ...delivering(row)], notes };
 }
 
-/** The attempt that delivered leaves no row of its own. */
+/** The successful attempt has no row; it is derived from the message. */
 function delivering({ status, attemptCount, deliveredAt }: MessageView): AttemptView[] {
   if (status !== 'delivered') return [];
   return [

@@ -1,4 +1,4 @@
-// How many messages are in which state, by queue, and how long the oldest due one has waited.
+// The number of messages in each state and queue, and how long the oldest due message has waited.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -9,16 +9,16 @@ type Live = 'pending' | 'sending' | 'failed';
 
 export type Stats = {
   readonly byStatus: Readonly<Record<Status, number>>;
-  /** Live states only: what is settled belongs to no queue any more. */
+  /** Live states only: settled messages count for no queue. */
   readonly byQueue: Readonly<Record<string, Readonly<Record<Live, number>>>>;
-  /** How long the message that is due the longest has waited; null when none is due. */
+  /** How long the oldest due message has waited; null when none is due. */
   readonly oldestDueSeconds: number | null;
   readonly oldestDueSecondsByQueue: Readonly<Record<string, number>>;
 };
 
 /**
- * Live and dead messages are counted through their partial indexes. Delivered ones are not counted at all, for there may be
- * millions: they are what was recorded, less everything else, in the same snapshot (invariant I).
+ * Live, dead and cancelled messages are counted through their partial indexes. Delivered ones may be millions, so their number is computed: all
+ * recorded messages minus all others, in the same snapshot (invariant I).
  */
 export const statsSql = `
   with live as (
@@ -67,7 +67,6 @@ export async function readStats(db: Executor): Promise<Stats> {
   };
 }
 
-/** A message that is not settled yet. */
 export type Unsettled = {
   readonly id: string;
   readonly kind: string;
@@ -77,7 +76,7 @@ export type Unsettled = {
   readonly lastError: string | null;
 };
 
-/** What waits, or is due within so many milliseconds, or is being delivered: ten of them. */
+/** Up to ten messages that are in flight, or due within the given milliseconds. */
 export const unsettledSql = `
   with live as (
     select id, kind, name, status, attempts, last_error, available_at from waybill.outbox_messages
@@ -92,7 +91,7 @@ export async function readUnsettled(db: Executor, withinMs: Milliseconds): Promi
   return (await db.executeSql<Unsettled>(unsettledSql, [withinMs])).rows;
 }
 
-/** Counts the rows themselves, every one: for the databases of tests. */
+/** Counts every row; for test databases. */
 export async function countStatuses(db: Executor): Promise<Record<Status, number>> {
   const { rows } = await db.executeSql<{ status: Status; messages: number }>(
     'select status, count(*)::int as messages from waybill.outbox_messages group by status',

@@ -1,5 +1,5 @@
-// Rows that break the rules of a message (sql/0001_messages.sql): somebody wrote them past the trigger, or an older deploy did. Each ends `dead` with
-// the rule as its reason, so that it concerns nobody but itself. They are looked for where a step failed on its data, or met one.
+// Ends rows that break the rules of a message (sql/0001_messages.sql). They were written past the trigger, by hand or by an older release.
+// Each ends `dead` with the rule as its reason, and affects no other message. The search runs where a step failed on its data or met one.
 
 import { sqlState } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
@@ -9,7 +9,7 @@ import { inFlight, waits, type Place } from '../outbox/waiting.ts';
 
 const flaw = `waybill.outbox_flaw(m)`;
 
-/** Not what a worker holds under a lease: its token decides, and the sweep takes the row over when the lease is over. */
+/** Excludes rows under a valid lease: the claim token decides about these, and the sweep ends the lease when it expires. */
 const unheld = `not (${guard('expire', 'm.status')} and claimed_until between now() and now() + interval '1 day')`;
 
 const ended = `
@@ -22,7 +22,7 @@ const ended = `
   select id, kind, name, queue, 'dead' as status, attempts, max_attempts as "maxAttempts", delivery_key as "deliveryKey",
     request_id as "requestId", traceparent, last_error as error from ended`;
 
-/** Limit. It reads all that waits, so it is for those alone whose step has failed. */
+/** Values: limit. It reads all waiting rows, so only a failed step may run it. */
 export const endUnfitSql = `
   with waits as (
     select m.id from waybill.outbox_messages m where ${waits('m.')} and ${unheld} and ${flaw} is not null limit $1 for update skip locked),
@@ -30,7 +30,7 @@ export const endUnfitSql = `
     select m.id from waybill.outbox_messages m where ${inFlight('m.')} and ${unheld} and ${flaw} is not null limit $1 for update skip locked),
   unfit as (select id from waits union all select id from handed),${ended}`;
 
-/** Ids. */
+/** Values: ids. */
 export const endUnfitIdsSql = `
   with unfit as (
     select m.id from waybill.outbox_messages m
@@ -43,11 +43,11 @@ export async function endUnfit(db: Executor): Promise<Expired[]> {
   return (await db.executeSql<Expired>(endUnfitSql, [limit])).rows;
 }
 
-/** A place whose queue no worker can have, and what waits there: ids. */
+/** Ids of the messages that wait at a place. */
 export const waitingAtSql = `
   select id from waybill.outbox_messages where ${waits()} and queue = $1 and priority = $2 order by available_at limit $3`;
 
-/** Ends what waits at a place whose queue breaks the rules. */
+/** Ends the messages that wait in a queue whose name breaks the rules. */
 export async function endUnfitAt(db: Executor, { queue, priority }: Place): Promise<Expired[]> {
   const { rows } = await db.executeSql<{ id: string }>(waitingAtSql, [queue, priority, limit]);
   return endUnfitIds(
@@ -60,13 +60,13 @@ export async function endUnfitIds(db: Executor, ids: readonly string[]): Promise
   return (await db.executeSql<Expired>(endUnfitIdsSql, [ids])).rows;
 }
 
-/** In a transaction that has failed nothing more can be asked. */
+/** SQLSTATE of a statement in a failed transaction. */
 const inFailed = '25P02';
 
-/** A statement failed on its data: a row may break the rules. */
+/** Whether a statement failed on its data, so a row may break the rules. */
 export const isOfData = (error: unknown): boolean => /^2[23]/.test(sqlState(error) ?? '');
 
-/** Runs the step. When it fails on its data, rows that break the rules are ended and told, and it runs again; otherwise its error stands. */
+/** Runs the step. When it fails on its data, ends the rows that break the rules, reports them and repeats the step; other errors are thrown. */
 export async function withoutUnfit<T>(
   db: Executor,
   told: (ended: readonly Expired[]) => void,
@@ -78,7 +78,7 @@ export async function withoutUnfit<T>(
     } catch (error) {
       if (!isOfData(error)) throw error;
       const found = await endUnfit(db).catch((other: unknown) => {
-        throw sqlState(other) === inFailed ? error : other; // there the step's error is the one that tells why
+        throw sqlState(other) === inFailed ? error : other; // in a failed transaction the step's error is the cause
       });
       if (found.length === 0) throw error;
       told(found);

@@ -1,12 +1,12 @@
-// The books against the rows: recorded = pending + sending + failed + delivered + dead + cancelled + pruned, for every kind
-// (DESIGN, promise 10); and what only an edit by hand can have caused. One statement, so one snapshot: it is right under load too.
+// Reconciles the audit counters with the rows: recorded = pending + sending + failed + delivered + dead + cancelled + pruned, for every kind.
+// It also finds rows that only an edit by hand can have caused. It is one statement and so one snapshot, which makes it correct under load.
 
 import type { Executor } from '../db/executor.ts';
 import { hiddenProblem, readStanding } from '../db/standing.ts';
 
 export type KindBooks = {
   readonly kind: string;
-  /** Entered in the books, or there and not entered yet. */
+  /** Recorded messages in the audit counters, plus rows that are not in them yet. */
   readonly recorded: number;
   readonly pending: number;
   readonly sending: number;
@@ -15,7 +15,7 @@ export type KindBooks = {
   readonly dead: number;
   readonly cancelled: number;
   readonly pruned: number;
-  /** 0 when they agree; below it rows vanished, above it rows came in without being counted. */
+  /** 0: they agree. Below 0: rows vanished. Above 0: rows were added without being counted. */
   readonly difference: number;
 };
 
@@ -33,7 +33,7 @@ export type Verification = {
   readonly findings: readonly Finding[];
 };
 
-/** What no statement of ours leaves behind, with the words for it. */
+/** Conditions that no statement of the engine causes, with their messages. */
 const oddities: readonly { code: string; when: string; message: string }[] = [
   {
     code: 'attempts_exhausted',
@@ -100,7 +100,7 @@ export async function verifyOutbox(db: Executor): Promise<Verification> {
   return { ok: findings.length === 0, kinds: booked, findings };
 }
 
-/** Of what a role cannot see nothing can be said. */
+/** Reports what the role cannot see, because it cannot be verified. */
 async function hiddenFinding(db: Executor): Promise<Finding[]> {
   const standing = await readStanding(db);
   const message = hiddenProblem(standing);

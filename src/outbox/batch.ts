@@ -1,5 +1,5 @@
-// `claimBatch`: a batch over several queues, for drains and programs of their own. Higher priorities come first; places of the same priority share
-// what is left, so that one queue's backlog does not keep the others from their turn.
+// `claimBatch`: claims a batch over several queues, for drains and applications that claim themselves. Higher priorities come first.
+// Places of the same priority share the rest of the limit, so that one queue's backlog does not delay the others.
 
 import type { Executor } from '../db/executor.ts';
 import { claimProbe, claimSome, claimSuspect, type Lease } from './claim.ts';
@@ -23,7 +23,7 @@ export async function claimBatch(db: Executor, request: ClaimRequest): Promise<C
   return taken;
 }
 
-/** Each place gets an equal share; what some do not need, the others get in the next round. */
+/** Each place gets an equal share. The next round divides the unused shares among the others. */
 async function claimAt(
   db: Executor,
   places: readonly DuePlace[],
@@ -47,7 +47,7 @@ async function claimAt(
   }
 }
 
-/** The probes of parked queues whose time has come, one of each. Whoever claims them tells the queue what they met (src/worker/queue-closer.ts). */
+/** Claims one probe of each parked queue that is due for one. The caller reports the result to the queue (src/worker/queue-closer.ts). */
 export async function claimProbes(
   db: Executor,
   queues: readonly string[],

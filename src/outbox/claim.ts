@@ -1,7 +1,7 @@
-// The step *claim*: a worker takes the right to deliver. Status `sending`, a fresh token, a lease, attempts + 1 (invariant E), and the message
-// leaves the waiting index. There is one way to claim: the next due messages of one queue at one priority, in the order in which they became
-// due, without what others hold. NOTIFY, wake-ups, full last claims, polls, retries, drains and `claimBatch` all use it. Suspects, and the probe
-// of a parked queue, differ in where they are found.
+// The step *claim*: a worker takes the right to deliver messages. The row gets the status `sending`, a fresh claim token, a lease and
+// attempts + 1 (invariant E), and leaves the waiting index. There is one way to claim: the next due messages of one queue at one priority,
+// in the order of their due times, skipping locked rows. NOTIFY, wake-ups, full last claims, polls, retries, drains and `claimBatch` all use
+// it. Claims of suspects and of a parked queue's probe differ only in how they find the row.
 
 import type { Executor } from '../db/executor.ts';
 import { arrayText } from '../db/values.ts';
@@ -10,8 +10,8 @@ import { isOpenAlone, mayProbe, placesOf, suspect, waiting, type Place } from '.
 import type { Kind } from '../message/message.ts';
 import { transitions, updateMessages } from '../message/transitions.ts';
 
-// One token for all: to draw one costs a tenth of claiming a message. A row that is locked stays where it is: its place in the table (ctid) is
-// the shortest way to it.
+// All messages of a claim share one token: to draw one costs a tenth of claiming a message. A locked row does not move, so its ctid is the
+// fastest way to it.
 const claimOf = (begins: string, lease: string, worker: string, returning = claimedTexts): string => `
   ${updateMessages(
     transitions.claim.set({
@@ -24,11 +24,11 @@ const claimOf = (begins: string, lease: string, worker: string, returning = clai
    where m.ctid = any(array(select ctid from chosen))
   returning ${returning}`;
 
-// The queue is looked up by the parameter and not about the column: of a column with one value the planner believes that nothing passes, and reads
-// and sorts the whole table.
 const among = (kinds: string, ids: string): string =>
   `(${kinds}::text is null or kind = any(${kinds}::text::text[])) and (${ids}::text is null or id = any(${ids}::text::uuid[]))`;
 
+// Whether the queue is open is looked up by the parameter, not the column: for a column with one value the planner expects that no row passes,
+// and reads and sorts the whole table.
 const waitingText = (filter: string, returning: string): string => `
   with due as (
     select ctid, attempts, max_attempts from waybill.outbox_messages
@@ -42,13 +42,13 @@ const waitingText = (filter: string, returning: string): string => `
   ${claimOf('case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end', '$4', '$5', returning)}`;
 
 /**
- * Limit, queue, priority, lease in ms, worker, how many of them begin at once (null: all, and the claimer says nothing of what begins), and from
- * which time on they are due, in seconds since the epoch (null: from the first). The others are prefetched: that is never a message on its last
- * attempt, which a crash could kill before it began.
+ * Values: limit, queue, priority, lease in ms, worker, number of messages that begin at once (null: all, and starts are not recorded), earliest
+ * due time in seconds since the epoch (null: none). The other messages are prefetched. A message on its last attempt never is: a crash could
+ * make it dead before it began.
  */
 export const claimSql = waitingText('', claimedColumns);
 
-/** The same, then kinds and ids, each an array or null. */
+/** The same, followed by kinds and ids, each an array or null. */
 export const claimSomeSql = waitingText(among('$8', '$9'), claimedTexts);
 
 const oneSuspect = (queue: string, filter = ''): string => `
@@ -56,7 +56,7 @@ const oneSuspect = (queue: string, filter = ''): string => `
      where ${suspect()} and available_at <= now() and queue = ${queue}${filter}
      order by available_at limit 1 for update skip locked`;
 
-/** One suspect of an open queue: queue, lease in ms, worker, kinds and ids, each an array or null. */
+/** Claims one suspect of an open queue. Values: queue, lease in ms, worker, kinds and ids, each an array or null. */
 export const claimSuspectSql = `
   with chosen as (${oneSuspect('$1', ` and ${isOpenAlone('$1')} and ${among('$4', '$5')}`)})
   ${claimOf('false', '$2', '$3')}`;
@@ -69,7 +69,7 @@ const candidate = (and = ''): string => `
          order by available_at limit 1 for update skip locked) w
      order by place.priority desc limit 1`;
 
-// Of all processes one claims it, by the row of the queue. A message that met the failure before is chosen again only when no other waits.
+// The lock on the queue's row lets one process claim the probe. A message that met the failure before is chosen only when no other waits.
 const probeText = (chosen: string): string => `
   with recursive ${placesOf('$1')},
   ready as (select name, probed from waybill.queues q where q.name = $1 and ${mayProbe} for update skip locked),
@@ -78,13 +78,13 @@ const probeText = (chosen: string): string => `
     update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
   ${claimOf('false', '$2', '$3')}`;
 
-/** The probe of a parked queue, its most urgent due message: queue, lease in ms, worker. */
+/** Claims the most urgent due message of a parked queue as its probe. Values: queue, lease in ms, worker. */
 export const claimProbeSql = probeText(`
   other as (${candidate('id <> all(ready.probed)')}),
   again as (select * from (${candidate()}) a where not exists (select from other)),
   chosen as (select ctid, id, queue from other union all select ctid, id, queue from again)`);
 
-/** The same where nothing but suspects waits. */
+/** The same where only suspects wait. */
 export const claimSuspectProbeSql = probeText(`
   chosen as (select s.* from ready cross join lateral (${oneSuspect('ready.name')}) s)`);
 
@@ -93,13 +93,12 @@ export type Lease = { readonly leaseMs: number; readonly workerId: string };
 export type WaitingClaim = Place &
   Lease & {
     readonly limit: number;
-    /** How many of them begin at once; the others are prefetched. Default: all, and the claimer says nothing of what begins. */
+    /** How many messages begin at once; the others are prefetched. Default: all, and starts are not recorded. */
     readonly begins?: number | undefined;
-    /** What became due before is left out: seconds since the epoch. Default: nothing is. */
+    /** Earliest due time of messages to claim, in seconds since the epoch. Default: none. */
     readonly from?: number | undefined;
   };
 
-/** The parameters of `claimSql`. */
 export function claimValues(claim: WaitingClaim): (string | number | null)[] {
   const { limit, queue, priority, leaseMs, workerId, begins = null, from = null } = claim;
   return [limit, queue, priority, leaseMs, workerId, begins, from];
@@ -110,7 +109,7 @@ export async function claimWaiting(db: Executor, claim: WaitingClaim): Promise<C
   return claimedOf(rows, claim);
 }
 
-/** Only these. Default: all. */
+/** Restricts a claim to these kinds and ids. Default: all. */
 export type Only = {
   readonly kinds?: readonly Kind[] | undefined;
   readonly ids?: readonly string[] | undefined;
@@ -124,7 +123,7 @@ export async function claimSome(db: Executor, claim: WaitingClaim, only: Only): 
   return claimedOf(rows, claim);
 }
 
-/** For a worker that runs nothing else meanwhile. */
+/** The worker must run nothing else meanwhile. */
 export async function claimSuspect(
   db: Executor,
   queue: string,
@@ -135,7 +134,7 @@ export async function claimSuspect(
   return claimedOf((await db.executeSql<ClaimedRow>(claimSuspectSql, values)).rows, { queue });
 }
 
-/** @param isSuspect nothing else waits: for a worker that runs nothing else meanwhile */
+/** @param isSuspect only suspects wait; the worker must run nothing else meanwhile */
 export async function claimProbe(
   db: Executor,
   queue: string,

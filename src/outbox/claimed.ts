@@ -1,11 +1,11 @@
-// A row as a claim gives it → the message that a worker holds.
+// Turns the row that a claim returns into the claimed message.
 
 import { flagOf, jsonOf, numberOf, textOf, textOrNull } from '../db/values.ts';
 import type { ClaimedMessage, Kind } from '../message/message.ts';
 
 /**
- * A row of `claimedColumns`. Whatever a driver makes of a UUID, a number or a boolean is read; JSON is sent as a text, which is read here alone. Each
- * name is one word: query builders turn `max_attempts` into `maxAttempts`, if they are told to.
+ * A row of `claimedColumns`. A UUID, a number or a boolean may have any type that a driver gives it. JSON is sent as text and parsed here only.
+ * Each name is one word, because query builders may turn `max_attempts` into `maxAttempts`.
  */
 export type ClaimedRow = {
   id: unknown;
@@ -22,11 +22,11 @@ export type ClaimedRow = {
   prefetched: unknown;
   due: unknown;
   lag: unknown;
-  /** Of suspects and probes; else that of the place. */
+  /** Only for claims of no single priority (suspects, probes); otherwise the caller passes it. */
   priority?: unknown;
 };
 
-// date_part gives a float, extract a numeric, which takes twice as long to make and to turn into one.
+// date_part returns a float. extract returns a numeric, which takes twice as long to compute and to convert.
 const seconds = (time: string): string => `date_part('epoch', ${time})`;
 
 const columns: readonly (readonly [expression: string, name: string])[] = [
@@ -46,15 +46,15 @@ const columns: readonly (readonly [expression: string, name: string])[] = [
   [seconds('(now() - greatest(m.created_at, m.available_at))'), 'lag'],
 ];
 
-/** For a connection of ours, which reads texts. */
+/** For connections of the engine, which read text. */
 export const claimedColumns = columns.map(([expression, name]) => `${expression} as ${name}`).join(', ');
 
-/** For any connection: a client of pg in binary mode reads nothing but texts. */
+/** For any connection: of a pg client in binary mode, only text can be read. */
 export const claimedTexts = [...columns, ['m.priority', 'priority'] as const]
   .map(([expression, name]) => `(${expression})::text as ${name}`)
   .join(', ');
 
-/** A row as Postgres sends it: its columns in their order, as texts. */
+/** A row from the columns as Postgres sends them: as text, in the order of `columns`. */
 export function rowOf(texts: readonly (string | null)[]): ClaimedRow {
   return {
     id: texts[0],
@@ -76,9 +76,9 @@ export function rowOf(texts: readonly (string | null)[]): ClaimedRow {
 
 export type Claimed = {
   readonly message: ClaimedMessage;
-  /** When it became due, seconds since the epoch. */
+  /** When the message became due, in seconds since the epoch. */
   readonly due: number;
-  /** Seconds since then, or since it was recorded, if that was later. */
+  /** Seconds since it became due, or since it was recorded if that was later. */
   readonly lag: number;
 };
 
@@ -91,7 +91,7 @@ export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe 
     const created = numberOf(row.created);
     like = {
       id: textOf(row.id),
-      // What neighbours are called is one text then, which is kept once and hashed once.
+      // Rows with the same kind and name share one string, which is stored and hashed once.
       kind: kind === like?.kind ? like.kind : kind,
       name: name === like?.name ? like.name : name,
       queue,
@@ -102,12 +102,12 @@ export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe 
       deliveryKey: textOrNull(row.key),
       requestId: textOrNull(row.request),
       traceparent: textOrNull(row.traceparent),
-      createdAt: new Date(Math.round(created * 1e6) / 1_000), // whole microseconds, as they are stored
+      createdAt: new Date(Math.round(created * 1e6) / 1_000), // rounded to microseconds, as stored
       priority: priority ?? numberOf(row.priority),
       prefetched: row.prefetched !== null && flagOf(row.prefetched),
       probe,
     };
-    const due = row.due === null || row.due === undefined ? created : numberOf(row.due); // most are due when they are recorded
+    const due = row.due === null || row.due === undefined ? created : numberOf(row.due); // null: due when it was recorded
     return { message: like, due, lag: numberOf(row.lag) };
   });
 }

@@ -1,4 +1,4 @@
-// The step *expire*: leases are renewed under their tokens, and those that ran out make their messages due again.
+// The step *expire*: renews leases under their claim tokens, and makes messages due again whose lease expired.
 
 import type { Executor } from '../db/executor.ts';
 import { numberOf, textOf, textOrNull } from '../db/values.ts';
@@ -7,7 +7,7 @@ import type { Expired } from './port.ts';
 import { endMessages, guard, transitions, updateMessages } from '../message/transitions.ts';
 import { inFlight, odd, oddSuspect, waits, type Place } from './waiting.ts';
 
-/** Ran out; or none that ever will: a row edited by hand. */
+/** The lease expired, or never would because the row was edited by hand. */
 const lapsed = `(claimed_until < now() or claimed_until is null or claimed_until = 'infinity')`;
 
 const columns = `id::text as id, kind, name, queue, status, attempts::text as attempts, max_attempts::text as most, delivery_key as key,
@@ -34,8 +34,8 @@ function endedOf(row: Record<string, unknown>): Expired {
 }
 
 /**
- * Workers with which several messages that may have begun were lost, a moment ago or now: then nobody knows which of them ended it. Looked up
- * once for all, and only if the answer decides something.
+ * Workers that lost several messages which may have begun, now or in the last 5 minutes: any of them may have crashed the worker.
+ * Looked up once for all workers, and only when the answer decides something.
  */
 const company = `
   unsure as (
@@ -53,8 +53,9 @@ const company = `
        and a.outcome = 'expired' and a.finished_at > (now() - interval '5 minutes'))`;
 
 /**
- * Leases that ran out (invariants B and E). What was prefetched and had not begun gets its attempt back; what had begun has used it. No attempt
- * left is the end, but not for a message that had company and no expiry before: it runs once more, alone (src/outbox/waiting.ts).
+ * Ends expired leases (invariants B and E). A message that was prefetched and had not begun gets its attempt back; one that had begun has
+ * used it. Without an attempt left it is dead. The exception is a first expiry on a worker that lost several messages: the message runs
+ * once more, alone (src/outbox/waiting.ts).
  */
 export const expireSql = `
   with lapsed as (
@@ -72,7 +73,7 @@ export const expireSql = `
     transitions.expire.set({
       last: 'j.last',
       attempts: 'case when j.unbegun then m.attempts - 1 else least(m.attempts, m.max_attempts - 1) end',
-      // Twice at least where one attempt is left: a suspect (src/outbox/waiting.ts).
+      // At least 2 where one attempt is left, which makes it a suspect (src/outbox/waiting.ts).
       expirations: `greatest((m.expirations + 1), case when (m.attempts + case when j.unbegun then 0 else 1 end) >= m.max_attempts then 2 end)`,
       error: `'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
         || ': the worker ' || coalesce(j.claimed_by, 'that the row does not name') || ' died or stood still'`,
@@ -91,7 +92,7 @@ export async function expireLeases(db: Executor, limit: number): Promise<Expired
   return (await db.executeSql(expireSql, [limit])).rows.map(endedOf);
 }
 
-/** Ids of rows that were edited by hand: no attempt is left, yet they wait. */
+/** Values: ids of rows edited by hand, which wait although no attempt is left. */
 export const exhaustSql = `
   with spent as (
     select id from waybill.outbox_messages
@@ -108,7 +109,7 @@ export async function killExhausted(db: Executor, ids: readonly string[]): Promi
   return (await db.executeSql(exhaustSql, [ids])).rows.map(endedOf);
 }
 
-/** Rows edited by hand that look claimed and are not, or have been suspects and cannot be claimed any more. */
+/** Rows edited by hand: some look claimed without being `sending`, others are suspects that no claim can take. */
 export const stuckSql = `
   (select id, status from waybill.outbox_messages where ${inFlight()} and not ${guard('expire')} limit $1)
   union all
@@ -121,8 +122,8 @@ export async function findStuck(db: Executor, limit: number): Promise<Stuck[]> {
 }
 
 /**
- * Queue, priority: rows edited by hand among the first that are due there. Only where nothing of the queue is in flight: then claims do not get on, and
- * the first entries of the index are worth a look although a transaction elsewhere may keep dead ones there.
+ * Rows edited by hand among the first 100 that are due. Values: queue, priority. Only where nothing of the queue is in flight: then claims
+ * make no progress, and reading the head of the index is worth its cost, although a transaction elsewhere may keep dead entries there.
  */
 export const oddSql = `
   select id, status from (
@@ -135,7 +136,7 @@ export async function findOdd(db: Executor, { queue, priority }: Place): Promise
   return (await db.executeSql<Stuck>(oddSql, [queue, priority])).rows;
 }
 
-/** Ids: what is being sent, for the expiry; what can be claimed, for claims. */
+/** Corrects `relayed_at`: set where the row is `sending`, so that its lease expires; null where it can be claimed. Values: ids. */
 export const restampSql = `
   ${updateMessages({ relayed_at: `case when ${guard('expire', 'm.status')} then now() end` })}
    where m.id in (select o.id from waybill.outbox_messages o
@@ -143,12 +144,12 @@ export const restampSql = `
                      for update skip locked)
   returning m.id`;
 
-/** They wait again, or are taken for claimed by nobody. @returns how many */
+/** Puts rows edited by hand into the index of their status. @returns how many */
 export async function restamp(db: Executor, ids: readonly string[]): Promise<number> {
   return (await db.executeSql(restampSql, [ids])).rows.length;
 }
 
-/** An expression: whether there is anything for the sweep to do. Not `exists`, for which Postgres may read the table. */
+/** SQL expression: whether the sweep has work. Not `exists`, for which Postgres may read the table. */
 export const hasLapsed = `
   coalesce(
     (select true from waybill.outbox_messages
@@ -156,7 +157,7 @@ export const hasLapsed = `
     (select true from waybill.outbox_messages
       where ${oddSuspect()} order by queue, available_at limit 1), false)`;
 
-/** Renews leases of what has begun: ids, tokens, lease in ms. A row that is being settled this moment is passed over, so that the two never deadlock. */
+/** Renews leases of messages that have begun. Values: ids, tokens, lease in ms. It skips rows that are being settled, so the two never deadlock. */
 export const extendSql = `
   with held as (
     select m.id from unnest($1::text::uuid[], $2::text::uuid[]) as g(id, token)

@@ -1,4 +1,5 @@
-// Notes of the timeline of a message. Deliveries write them in the statement that settles; reports that come later (a bounce) find their message by the reference that the provider gave, or by its id.
+// Notes in the timeline of a message. Deliveries write them in the statement that settles. Later reports (a bounce) find their message by its
+// id or by the provider's reference.
 
 import type { Executor } from '../db/executor.ts';
 import type { Moment } from '../db/moment.ts';
@@ -13,7 +14,7 @@ export type NoteView = {
   readonly reference: string | null;
 };
 
-/** A note of a message's as JSON that Postgres can hold. */
+/** A note as JSON that Postgres can store. */
 function noteRow(id: string, { type, recipient, detail, reference }: Note): Record<string, unknown> {
   return {
     message_id: id,
@@ -24,18 +25,17 @@ function noteRow(id: string, { type, recipient, detail, reference }: Note): Reco
   };
 }
 
-/** What a settlement notes. */
 export function noteRowsOf(settlement: Settlement): Record<string, unknown>[] {
   if (settlement.to !== 'delivered') return [];
   return (settlement.notes ?? []).map((note) => noteRow(settlement.id, note));
 }
 
-/** `(…)`: rows of `noteRowsOf` in the parameter, as a recordset. */
+/** `r(…)`: the parameter's rows of `noteRowsOf`, as a recordset. */
 export const noteRows = (parameter: string): string =>
   `jsonb_to_recordset(${parameter}::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
     detail pg_catalog.text, reference pg_catalog.text)`;
 
-/** Values: reference, message id or null, type, recipient, detail, source. The id counts when such a message exists. */
+/** Values: reference, message id or null, type, recipient, detail, source. The id takes precedence when its message exists. */
 export const reportSql = `
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference, source)
   select id, $3, $4, $5, $1, $6 from (
@@ -49,11 +49,11 @@ export type Report = Note & {
   readonly reference: string;
   /** The message, when the report names it. */
   readonly messageId: string | null;
-  /** The report's own name: told twice, it is noted once. */
+  /** The report's own id: a report that arrives twice is noted once. */
   readonly source: string;
 };
 
-/** Notes what the provider reports later. False when it is of no message of ours, or noted already. */
+/** Notes a later report of the provider. False when no message matches, or the report is noted already. */
 export async function noteReport(db: Executor, report: Report): Promise<boolean> {
   const { reference, messageId, source } = report;
   const row = noteRow('', report);

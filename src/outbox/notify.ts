@@ -1,20 +1,20 @@
-// The step *notify*: beside the commit, one NOTIFY names the queues and priorities that got work. It is coalesced and outside of the business
-// transaction, because NOTIFY inside of one serialises commits database-wide. It is a hint: polling finds the row anyway.
+// The step *notify*: beside the commit, one NOTIFY names the queues and priorities that got work. NOTIFYs are coalesced and sent outside
+// the business transaction, because NOTIFY inside one serialises commits database-wide. If one is lost, polling finds the row.
 
 import type { Executor } from '../db/executor.ts';
 import type { Rider } from '../db/transaction.ts';
 
-/** To relays and workers: messages wait, where the payload says. */
+/** For relays and workers: messages wait at the places that the payload names. */
 export const outboxChannel = 'waybill_outbox';
-/** To the workers: wake-ups are in the queue that the payload names. */
+/** For workers: pg-boss holds wake-ups for the queue that the payload names. */
 export const wakeUpChannel = 'waybill_wake_up';
 
-/** Postgres takes less than 8,000 bytes. */
+/** Postgres accepts payloads of less than 8,000 bytes. */
 const longest = 7_000;
 
 /**
- * The payload: places as `queue:priority`, parted by spaces. A queue alone is any of its priorities. Empty: any queue, which is also what a NOTIFY
- * means that somebody sends by hand. Names of queues need no escape (src/message/message.ts); any other name, put there by hand, is any queue.
+ * The NOTIFY payload: places as `queue:priority`, separated by spaces. A queue alone means all its priorities. Empty means any queue, as in a
+ * NOTIFY sent by hand. Queue names need no escape (src/message/message.ts). If a name breaks the rule or the text is too long, the payload is empty.
  */
 export function payloadOf(places: Iterable<string>): string {
   const all = [...places];
@@ -22,7 +22,7 @@ export function payloadOf(places: Iterable<string>): string {
   return all.every((place) => /^[A-Za-z0-9._-]+(:-?\d+)?$/.test(place)) && text.length <= longest ? text : '';
 }
 
-/** The places that a payload names; undefined: any. */
+/** The places that a payload names; undefined means any. */
 export function placesIn(payload: string): readonly string[] | undefined {
   if (!payload.includes(' ')) return payload === '' ? undefined : [payload];
   const places = payload.split(' ').filter((place) => place !== '');
@@ -31,12 +31,12 @@ export function placesIn(payload: string): readonly string[] | undefined {
 
 type Placed = { readonly queue: string; readonly priority?: number | undefined };
 
-/** The place of a message, as a payload names it. */
+/** The place of a message, as in a payload. */
 export function placeOf({ queue, priority = 0 }: Placed): string {
   return `${queue}:${priority}`;
 }
 
-/** The queue that a payload names, and its priority, if it names one. A priority that no message can have means any. */
+/** The queue of a place and its priority, if there is one. Anything but a number of up to four digits means any priority. */
 export function fromPlace(place: string): Placed {
   const colon = place.indexOf(':');
   if (colon < 0) return { queue: place };
@@ -45,21 +45,21 @@ export function fromPlace(place: string): Placed {
 }
 
 export type Notify = {
-  /** @param places in which messages were recorded; without it, any */
+  /** @param places places of the recorded messages; default: any */
   (places?: Iterable<string>): void;
   /**
-   * The NOTIFY itself, to be sent in the message of a commit, which saves a round trip. Undefined when it is better sent with others: in a process that
-   * notifies all the time, one for each commit would wake every worker too often.
+   * The NOTIFY statement, to be sent in the message of a commit, which saves a round trip. Undefined while NOTIFYs are frequent: they are then
+   * coalesced, because one for each commit would wake every worker too often.
    */
   withCommit?(places: Iterable<string>): string | undefined;
 };
 
-/** No NOTIFY goes with a commit so soon after another one. */
+/** For this long after a NOTIFY, none is sent with a commit. */
 const quietMs = 5;
 
 /**
- * Gives a function to call after each commit that recorded something. Calls while a NOTIFY is under way become one more.
- * @param onError hears of a NOTIFY that failed; nothing is lost by it
+ * Returns a function to call after each commit that recorded messages. Calls during a NOTIFY are merged into one more.
+ * @param onError called when a NOTIFY failed; no message is lost by that
  */
 export function createNotify(db: Executor, onError: (error: unknown) => void): Notify {
   let running = false;
@@ -96,9 +96,9 @@ export function createNotify(db: Executor, onError: (error: unknown) => void): N
   return Object.assign(notify, { withCommit });
 }
 
-/** The NOTIFY of one transaction: with its commit where that is possible, else after it. */
+/** The NOTIFY of one transaction: sent with its commit where possible, otherwise after it. */
 export type CommitNotify = Rider<{ readonly recorded: ReadonlySet<string> }> & {
-  /** After the commit. @param recorded the places in which messages were recorded */
+  /** Called after the commit. @param recorded the places of the recorded messages */
   committed(recorded: ReadonlySet<string>): void;
 };
 

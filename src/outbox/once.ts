@@ -1,5 +1,5 @@
-// Something is done once for each key: the key, the answer and the effect commit together, or none of them exists.
-// One table for two uses: `idempotent(ctx, key, fn)` of handlers, and Idempotency-Key over HTTP.
+// Runs an operation once for each key: the key, the answer and the effects commit together or not at all.
+// `idempotent(ctx, key, fn)` of handlers and Idempotency-Key over HTTP share one table.
 
 import type { Executor } from '../db/executor.ts';
 import { flagOf, textOrNull } from '../db/values.ts';
@@ -7,27 +7,27 @@ import type { Milliseconds } from '../ports.ts';
 import { WaybillError } from '../errors.ts';
 
 export type Once = {
-  /** Whose keys these are: the same key in two scopes is two keys. */
+  /** Namespace of the key: the same key in two scopes is two keys. */
   readonly scope: string;
   readonly key: string;
-  /** Of what was asked for: the same key with another fingerprint is a mistake. */
+  /** Fingerprint of the request: the same key with another fingerprint is an error. */
   readonly fingerprint?: string | undefined;
-  /** An older key counts as gone; without it, it stands until it is pruned. */
+  /** An older key counts as gone. Default: a key is valid until it is pruned. */
   readonly maxAgeMs?: Milliseconds | undefined;
-  /** Do not wait for a first that is still running: throw. */
+  /** Throw instead of waiting for a call with the same key that is still running. */
   readonly noWait?: boolean | undefined;
 };
 
 export type Answered = {
   readonly answer: unknown;
-  /** The kept answer: nothing was done this time. */
+  /** True: the answer is the stored one, and nothing was done. */
   readonly repeated: boolean;
 };
 
-/** Held until the transaction ends; a hash, so two keys may in theory share one and one caller is turned away for nothing. */
+/** Held until the transaction ends. It is a hash: in theory two keys may share it, and one caller is refused without need. */
 export const lockKeySql = `select pg_try_advisory_xact_lock(hashtextextended($1, 0))::text as free`;
 
-/** Waits for a transaction that holds the key uncommitted. Scope, key, fingerprint or null, greatest age in ms or null. */
+/** Waits for a transaction that holds the key uncommitted. Values: scope, key, fingerprint or null, maximum age in ms or null. */
 export const takeKeySql = `
   insert into waybill.outbox_idempotency as k (scope, key, fingerprint) values ($1, $2, $3)
   on conflict (scope, key) do update set fingerprint = excluded.fingerprint, answer = null, created_at = excluded.created_at
@@ -38,10 +38,10 @@ export const keptAnswerSql = `select fingerprint, answer from waybill.outbox_ide
 
 export const keepAnswerSql = `update waybill.outbox_idempotency set answer = $3 where scope = $1 and key = $2`;
 
-/** How long an Idempotency-Key of HTTP holds: a day. */
+/** An Idempotency-Key of HTTP is kept for a day. */
 export const answersKeptMs: Milliseconds = 24 * 3_600_000;
 
-/** Keys past their retention: age in ms of those with a fingerprint, of those without, rows. */
+/** Deletes keys past their retention. Values: age in ms of keys with a fingerprint, of keys without one, limit of rows for each. */
 export const pruneAnswersSql = `
   with asked as (
     select scope, key from waybill.outbox_idempotency
@@ -86,7 +86,7 @@ export function keyRunning(): WaybillError {
 
 export type Kept = { readonly fingerprint: string | null; readonly answer: string | null };
 
-/** The answer that stands, for somebody who asks again. Also for the outbox in memory. */
+/** The stored answer, for a repeated call. Also used by the outbox in memory. */
 export function repeated(kept: Kept | undefined, about: Once): Answered {
   if (kept === undefined) return { answer: null, repeated: true }; // pruned between the two statements
   if (kept.fingerprint !== (about.fingerprint ?? null))

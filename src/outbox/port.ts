@@ -1,4 +1,4 @@
-// OutboxPort: what workers, drains and recorders need of an outbox. Postgres and memory implement it; one conformance suite holds both.
+// OutboxPort: the interface of an outbox for workers, drains and recorders. Postgres and memory implement it, under one conformance suite.
 
 import type { Milliseconds } from '../ports.ts';
 import type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from '../message/message.ts';
@@ -8,18 +8,17 @@ import type { Executor, PgLike } from '../db/executor.ts';
 import { checkOptions } from '../options.ts';
 
 export type ClaimRequest = {
-  /** Messages at most. */
   readonly limit: number;
   readonly leaseMs: Milliseconds;
   readonly workerId: string;
-  /** Only these; those that cannot be claimed are left out of the answer. Default: whatever is due. */
+  /** Only messages with these ids; the answer omits any that cannot be claimed. Default: all due messages. */
   readonly ids?: readonly string[] | undefined;
   readonly queues?: readonly string[] | undefined;
   readonly kinds?: readonly Kind[] | undefined;
-  /** True: only suspects, which have to run alone, false: only the others (invariant F; src/outbox/waiting.ts). Default: both. */
+  /** True: only suspects, which must run alone; false: only other messages (invariant F, src/outbox/waiting.ts). Default: both. */
   readonly suspects?: boolean | undefined;
   /**
-   * How many of them begin at once. The others are prefetched: a lease that runs out before they began gives their attempt back,
+   * How many of the messages begin at once. The others are prefetched: a lease that expires before they begin gives the attempt back,
    * and none of them is on its last attempt. Default: all begin, and each claim counts.
    */
   readonly begins?: number | undefined;
@@ -27,10 +26,10 @@ export type ClaimRequest = {
 
 export type Claim = { readonly id: string; readonly claimToken: string };
 
-/** A settlement that was recorded. `seconds` is from the record to now, by the database's clock. */
+/** A recorded settlement. `seconds` is the time since the message was recorded, by the database's clock. */
 export type Settled = { readonly id: string; readonly status: Status; readonly seconds: number };
 
-/** A message whose lease ran out, and what became of it. */
+/** A message whose lease expired, in its new state. */
 export type Expired = {
   readonly id: string;
   readonly kind: Kind;
@@ -43,44 +42,44 @@ export type Expired = {
   readonly requestId: string | null;
   readonly traceparent: string | null;
   readonly error: string;
-  /** Why it is dead; null when it is not. */
+  /** Why it is dead; null when it is failed. */
   readonly cause: DeadCause | null;
 };
 
 export type FailOptions = {
-  /** Due again after this; default: now. */
+  /** Delay until it is due again; default: 0. */
   readonly delayMs?: Milliseconds | undefined;
-  /** No retry can mend it: dead at once. */
+  /** No retry can help: dead at once. */
   readonly permanent?: boolean | undefined;
   readonly ambiguous?: boolean | undefined;
 };
 
 export type OutboxPort = {
-  /** Records one message in the executor's transaction. A delivery key that stands already records nothing and gives the first message's id. */
+  /** Records messages in the executor's transaction. If the delivery key is taken, nothing is recorded: the answer is the existing message. */
   enqueue(message: NewMessage): Promise<Enqueued>;
   enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
-  /** Takes due messages for this worker: `sending`, fresh token, lease, attempts + 1. */
+  /** Claims due messages for this worker: `sending`, a fresh claim token, a lease, attempts + 1. */
   claimBatch(request: ClaimRequest): Promise<ClaimedMessage[]>;
-  /** False when the token is stale: nothing was changed. */
+  /** False when the token is stale; nothing is changed then. */
   markDelivered(id: string, claimToken: string, then?: readonly NewMessage[]): Promise<boolean>;
   /** `failed` and due again later, or `dead` when it was permanent or the last attempt. False when the token is stale. */
   markFailed(id: string, claimToken: string, error: string | Error, options?: FailOptions): Promise<boolean>;
-  /** Records a batch in one statement. What is missing from the answer had a stale token (invariant C). */
+  /** Records a batch in one statement. Messages missing from the answer had a stale token (invariant C). */
   settle(settlements: readonly Settlement[]): Promise<Settled[]>;
-  /** Renews leases of what has begun. What is missing from the answer is no longer held. */
+  /** Renews the leases of messages that have begun. The claims missing from the answer are lost. */
   extend(claims: readonly Claim[], leaseMs: Milliseconds): Promise<string[]>;
   /**
-   * Ends leases that ran out, at most `limit`: due again at once, or dead when no attempt is left (invariants B and E). What was prefetched
-   * and did not begin gets its attempt back.
+   * Ends at most `limit` expired leases: due again at once, or dead when no attempt is left (invariants B and E). A prefetched message that
+   * did not begin gets its attempt back.
    */
   expire(limit: number): Promise<Expired[]>;
   /**
-   * Runs `make` once for each scope and key, and keeps its answer (JSON); afterwards gives the kept one. Key, answer and what `make` writes
-   * commit together when the outbox is on a transaction. A second caller waits for a first that is still running, unless told otherwise.
+   * Runs `make` once for each scope and key, stores its answer (JSON), and returns the stored answer afterwards. On a transaction, the key,
+   * the answer and the writes of `make` commit together. A second caller waits for a first that is still running, unless `noWait` is set.
    * @throws WaybillError `idempotency_key_running`, `idempotency_key_reused`
    */
   once(about: Once, make: () => Promise<unknown>): Promise<Answered>;
-  /** Ends a message that waits, in the executor's transaction. False when it does not wait, or is not there: nothing was changed. */
+  /** Cancels a waiting message in the executor's transaction. False, and nothing changed, when it does not wait or does not exist. */
   cancel(id: string): Promise<boolean>;
   /** The same outbox in another transaction. */
   on(source: Executor | PgLike): OutboxPort;

@@ -1,4 +1,4 @@
-// The step *record*: messages become rows in the caller's transaction (invariant A). One statement for one as for many.
+// The step *record*: messages become rows in the caller's transaction (invariant A). One statement records one message or many.
 
 import type { Executor } from '../db/executor.ts';
 import { arrayText, textOf, textOrNull, timeText } from '../db/values.ts';
@@ -21,16 +21,16 @@ const types = {
   traceparent: 'text',
 };
 const columns = Object.keys(types).join(', ');
-/** Arrays of `recordValues`. */
+/** Number of parameters that `recordValues` fills. */
 export const recordColumns = Object.keys(types).length;
 
-/** `n(…)`: the rows to record, from the arrays that `recordValues` makes, numbered from `$first`. As texts: every driver can send these. */
+/** `n(…)`: the rows to record, from the arrays of `recordValues`, numbered from `$first`. Every driver can send text. */
 export function newRows(first: number): string {
   const arrays = Object.values(types).map((type, i) => `$${first + i}::text::${type}[]`);
   return `unnest(${arrays.join(', ')}) as n(${columns})`;
 }
 
-/** `insert … select` of those rows; a message without availableAt is due at once, by the database's clock (invariant H). */
+/** `insert … select` of these rows. A message without availableAt is due at once, by the database's clock (invariant H). */
 export function insertRows(from: string): string {
   return `insert into waybill.outbox_messages (${columns}, revision)
     select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
@@ -63,13 +63,12 @@ function rowValues(row: NewRow): (string | number | null)[] {
   ];
 }
 
-/** An array for each column. */
 export function recordValues(messages: readonly NewRow[]): string[] {
   const rows = messages.map(rowValues);
   return Object.keys(types).map((_, i) => arrayText(rows.map((values) => values[i])));
 }
 
-/** One message alone, with the columns that it has: half of what the statement for many would cost. With a key, a function keeps the plan. */
+/** Records one message with only its own columns, at half the cost of the statement for many. With a key, a function keeps the plan. */
 export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
   if (row.deliveryKey === undefined) return insertOne(row);
   return { sql: recordKeyedSql, values: rowValues(row).map(textOrNull) };
@@ -79,7 +78,7 @@ const recordKeyedSql = `select $1::text as id where waybill.outbox_record(${Obje
   .map((type, i) => `$${i + 1}::text::${type}`)
   .join(', ')})`;
 
-/** Columns that most messages leave as the table has them; texts by which of them a message has: each is one string, so that its plan is found. */
+/** Columns that most messages leave at their default. Statements are cached by the columns present, so that their plans are found. */
 const optional = ['priority', 'available_at', 'parent_id', 'request_id', 'traceparent'];
 const insertTexts: string[] = [];
 
@@ -101,7 +100,7 @@ function insertOne(row: NewRow): { readonly sql: string; readonly values: unknow
   return { sql: (insertTexts[which] ??= insertText(which)), values };
 }
 
-/** Drivers write JSON and dates in ways of their own, unless the parameter is a text. */
+/** Drivers serialise JSON and dates differently unless the parameter is text. */
 const casts: Readonly<Record<string, string>> = {
   payload: '::text::jsonb',
   available_at: '::text::timestamptz',
@@ -114,13 +113,13 @@ function insertText(which: number): string {
   return `insert into waybill.outbox_messages (${names.join(', ')}, revision) values (${parameters.join(', ')}, 0)`;
 }
 
-/** Records every message whose delivery key is free; gives an answer for each message, in their order. */
+/** Records every message whose delivery key is free. Returns one answer for each message, in order. */
 export async function record(db: Executor, messages: readonly CheckedMessage[]): Promise<Enqueued[]> {
   const [only] = messages;
   if (only && messages.length === 1 && only.deliveryKey === undefined) return [await recordFree(db, only)];
   const rows = messages.map((message) => ({ ...message, id: newId() }));
   const answers = new Map<string, Enqueued>();
-  // The existing message may die or be cancelled between the two statements; then the next round records the message.
+  // The existing message may become dead or cancelled between the two statements. Then the next round records this one.
   for (let round = 0; answers.size < rows.length; round++) {
     if (round === 3)
       throw new WaybillError(
@@ -135,7 +134,7 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
   return rows.map((row) => answers.get(row.id)!);
 }
 
-/** One message without a delivery key. */
+/** Records one message without a delivery key. */
 async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueued> {
   const id = newId();
   const { sql, values } = recordOne({ ...message, id });
@@ -143,7 +142,7 @@ async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueu
   return { id, status: 'pending', duplicate: false };
 }
 
-/** Gives the ids of those that were recorded. */
+/** Returns the ids of the recorded messages. */
 async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> {
   const alone = open.length === 1 ? open[0] : undefined;
   const { sql, values } = alone ? recordOne(alone) : { sql: recordSql, values: recordValues(open) };
@@ -163,7 +162,7 @@ export const existingSql = `
 
 type Existing = { id: string; status: Status; kind: string; name: string; key: string };
 
-/** The answer for each message whose key is taken: the existing message. Where that one is gone meanwhile, there is no answer. */
+/** Finds the existing message for each message whose key is taken; no answer when it has gone meanwhile. */
 export async function findExisting(
   db: Executor,
   held: readonly (CheckedMessage & { id: string })[],

@@ -1,6 +1,6 @@
-// The step *settle*: the ends of attempts are written under their claim tokens; a stale token changes nothing (invariant C).
-// One statement writes a batch. Its text has the parts that the batch needs: most messages end `delivered`, which is an update of their rows
-// and nothing else; attempts that did not deliver, messages to add and notes come with CTEs of their own (npm run bench -- drain).
+// The step *settle*: writes the ends of attempts under their claim tokens; a stale token changes nothing (invariant C).
+// One statement writes a batch, with only the parts that the batch needs. Most messages end `delivered`, which updates their rows and the
+// audit counters. CTEs for failed attempts, messages to add and notes are included when there are any (npm run bench -- drain).
 
 import { arrayText, numberOf, textOf, uuidsAsBinary, uuidsAsText } from '../db/values.ts';
 import type { Executor } from '../db/executor.ts';
@@ -12,9 +12,8 @@ import { newId } from '../message/id.ts';
 import { insertRows, newRows, recordColumns, recordValues } from './record.ts';
 import { either, endMessages, guard, transitions } from '../message/transitions.ts';
 
-/** What a batch holds. */
 export type Batch = {
-  /** All are delivered, and no message is in it twice: then ids and tokens are enough. */
+  /** All messages are delivered, and none is in the batch twice: then ids and tokens are enough. */
   readonly delivered: 'under one token' | 'under their tokens' | false;
   readonly adds: boolean;
   readonly notes: boolean;
@@ -29,7 +28,7 @@ function deliverParts(delivered: 'under one token' | 'under their tokens'): stri
   return endMessages(transitions.deliver.set(), where, `'delivered'`, seconds);
 }
 
-/** A retryable failure of the last attempt is the end: decided where attempts are counted. */
+/** A retryable failure of the last attempt ends the message. SQL decides, because the row has the count. */
 const exhausted = `(g.ended = 'failed' and m.attempts >= m.max_attempts)`;
 const error = 'coalesce(g.error, m.last_error)';
 const due = `(now() + (g.delay_ms * interval '1 millisecond'))`;
@@ -42,10 +41,10 @@ const set = either(
   ['else', transitions.fail.set({ due, error })],
 );
 
-// The array beside the join: with statistics from a moment in which nothing was being sent, the join alone reads the table once for each row.
+// Beside the join there is an array: if statistics say that nothing is `sending`, the join alone reads the table once for each row.
 const where = `from g where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}`;
 
-/** Of a settled row, as metrics call it. */
+/** Outcome of a settled row, as in the metrics. */
 const outcome = `case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end`;
 
 const mixedParts = `g as (
@@ -61,7 +60,7 @@ const mixedParts = `g as (
       from ended s join waybill.outbox_messages o on o.id = s.id
      where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null))`;
 
-/** Messages to add, and notes, exist only if the message that they belong to was settled here. */
+/** Messages to add and notes are written only if this statement settled their message. */
 export function settleText({ delivered, adds, notes }: Batch): string {
   const first = delivered ? 3 : 9;
   const added = `,
@@ -78,7 +77,7 @@ export function settleText({ delivered, adds, notes }: Batch): string {
 
 const texts = new Map<string, string>();
 
-/** Each text is one string, so that its plan is found. */
+/** Statements are cached as strings, so that their prepared plans are found. */
 function textOfBatch(batch: Batch): string {
   const name = `${batch.delivered} ${batch.adds} ${batch.notes}`;
   let text = texts.get(name);
@@ -98,7 +97,7 @@ function batchOf(settlements: readonly Settlement[]): Batch {
     if (one.then.length > 0) adds = true;
     if (one.notes !== undefined && one.notes.length > 0) notes = true;
   }
-  // One message twice: an earlier claim of it ran out while its attempt ran, and both attempts are over.
+  // A message is in a batch twice when an earlier lease expired and both attempts have ended.
   if (delivered && new Set(settlements.map(({ id }) => id)).size < settlements.length) delivered = false;
   return {
     delivered: delivered && (together ? 'under one token' : 'under their tokens'),
@@ -154,7 +153,7 @@ function addedBy(settlements: readonly Settlement[], maxPayloadBytes: number) {
   );
 }
 
-/** @returns those whose token was not stale */
+/** @returns the messages whose token was not stale */
 export async function settleOn(
   db: Executor,
   settlements: readonly Settlement[],

@@ -1,5 +1,5 @@
-// The outbox under a table name of the user's own. The statements are written for `waybill.outbox_messages`; another name is put into
-// their text, validated and quoted. Beside the table stand others, named after it: `…_attempts`, `…_keys`, `…_audit` and so on.
+// The outbox under a table name that the user chooses. Statements are written for `waybill.outbox_messages`; another name is validated,
+// quoted and put into their text. The other tables are named after it: `…_attempts`, `…_keys`, `…_audit` and so on.
 
 import { checkOptions } from '../options.ts';
 import { createHash } from 'node:crypto';
@@ -14,7 +14,7 @@ export type TableOptions = {
   readonly tableName?: string | undefined;
 };
 
-/** What turns the text of a statement into the one for this table. */
+/** Rewrites a statement for this table. */
 export type Named = (sql: string) => string;
 
 /** @throws WaybillError `table_name_invalid` */
@@ -40,7 +40,7 @@ function parse(tableName: string): { readonly schema?: string | undefined; reado
   return { schema, table };
 }
 
-/** The engine's migrations that make an outbox without a fleet. */
+/** The migrations for an outbox without a fleet. */
 const files = [
   '0001_messages.sql',
   '0002_keys.sql',
@@ -50,8 +50,8 @@ const files = [
 ];
 
 /**
- * The statements that make an outbox, one command each, for a migration of the application's own. Running them again changes nothing.
- * Under the standard name they are the engine's own migrations, and `waybill migrate` goes on from there.
+ * The statements that create an outbox, one command each, for the application's own migrations. Running them again changes nothing.
+ * Under the default name they are the engine's own migrations, and `waybill migrate` continues from there.
  * @throws WaybillError `table_name_invalid`
  */
 export function createPostgresOutboxSetupStatements(options: TableOptions = {}): string[] {
@@ -65,7 +65,7 @@ export function createPostgresOutboxSetupStatements(options: TableOptions = {}):
   return (
     made
       .filter((command) => !command.startsWith('create schema'))
-      // Without a schema the table is found by the search_path: its functions must follow that too.
+      // Without a schema the search_path finds the table, so its functions must use the search_path too.
       .map((command) => (schema === undefined ? command.replace(ownSearchPath, '') : command))
       .map((command) => named(ownNames(command, table)))
   );
@@ -73,7 +73,7 @@ export function createPostgresOutboxSetupStatements(options: TableOptions = {}):
 
 const ownSearchPath = ' set search_path = pg_catalog, pg_temp';
 
-/** Indexes and constraints are named `outbox_…` without a schema; a second outbox in the same schema needs names of its own. */
+/** Indexes and constraints are named `outbox_…` without a schema; a second outbox in the same schema needs other names. */
 function ownNames(command: string, table: string): string {
   return command.replaceAll(/(?<![.\w])outbox_(\w+)/g, (_, rest: string) => `"${table}_${rest}"`);
 }
@@ -87,13 +87,13 @@ function repeatable(command: string): string {
 const migrationsTable = `create table if not exists waybill.migrations (
   id text primary key, checksum text not null, applied_at timestamptz not null default now())`;
 
-/** So that `waybill migrate` knows what is there (src/db/migrate.ts). */
+/** Records a migration as applied, for `waybill migrate` (src/db/migrate.ts). */
 function applied({ id, text }: { readonly id: string; readonly text: string }): string {
   const checksum = createHash('sha256').update(text).digest('hex');
   return `insert into waybill.migrations (id, checksum) values ('${id}', '${checksum}') on conflict do nothing`;
 }
 
-/** A file of ours → its commands: comments, texts in quotes and bodies in `$$` may hold semicolons. */
+/** Splits a migration into commands. Comments, quoted strings and bodies in `$$` may contain semicolons. */
 function commands(text: string): string[] {
   const tokens = text.match(/--[^\n]*|'(?:[^']|'')*'|\$\$[\s\S]*?\$\$|;|[^;'$-]+|[-$]/g) ?? [];
   const all = [''];

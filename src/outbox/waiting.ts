@@ -1,47 +1,47 @@
-// What waits and what is due, in which queues at which priorities. A claim takes a message out of the index of what waits, a failed attempt puts
-// it back. Suspects wait there too, and have an index of their own: they run alone (invariant F). Everything here selects by state, never by
-// position: `id > last_seen` loses rows whose transactions commit late.
+// The conditions of waiting and due messages, and the queues and priorities that have them. A claim takes a message out of the waiting
+// index, and a failed attempt puts it back. Suspects wait there too, but have their own index, because they run alone (invariant F).
+// All selects go by state, never by position: `id > last_seen` loses rows whose transactions commit late.
 
 import { guard } from '../message/transitions.ts';
 import type { Executor } from '../db/executor.ts';
 import { arrayText, flagOf, numberOf, textOf } from '../db/values.ts';
 
-/** Condition of the index outbox_waiting. @param m the row's name in the statement, with a dot */
+/** Condition of the index outbox_waiting. @param m the row's alias in the statement, with a dot */
 export const waits = (m = ''): string => `${m}relayed_at is null and ${m}cancelled_at is null`;
 
 /**
- * The planner believes that half of the rows pass a CASE. Of the same conditions apart it multiplies what it knows of each: with statistics in which
- * most rows are settled it expects fewer than the limit, reads all that waits, sorts it, and (at such a cost) compiles the plan.
+ * The planner estimates that half of the rows pass a CASE. Without it, the planner multiplies the conditions' selectivities. If statistics say
+ * that most rows are settled, it then expects fewer rows than the limit, reads and sorts all waiting rows, and compiles the plan (JIT).
  */
 export const half = (condition: string): string => `case when ${condition} then true end`;
 
-/** A row that waits as the engine leaves one; every other was edited by hand. */
+/** True of each waiting row that the engine wrote; any other was edited by hand. */
 const isSound = (m: string): string =>
   `${guard('claim', `${m}status`)} and ${m}attempts < ${m}max_attempts and ${m}delivered_at is null and ${m}dead_at is null`;
 
-/** It may be claimed beside others. @param and a further condition */
+/** A message that may be claimed beside others. @param and a further condition */
 export const waiting = (m = '', and = ''): string =>
   `${waits(m)} and ${half(`${isSound(m)} and ${m}expirations < 2${and && ` and ${and}`}`)}`;
 
-// The rest of the condition is in a CASE, so that nothing but the index of suspects fits: that of what waits is as long as the backlog.
-/** Its lease expired twice: it may be claimed by a worker that runs nothing else. */
+// The rest of the condition is in a CASE, so that only the index of suspects fits: the waiting index is as long as the backlog.
+/** A suspect: its lease expired twice, so only a worker that runs nothing else may claim it. */
 export const suspect = (m = ''): string => `${m}expirations > 1 and ${half(`${waits(m)} and ${isSound(m)}`)}`;
 
-/** It was a suspect, and was edited so that no claim takes it. */
+/** A suspect that was edited by hand so that no claim takes it. */
 export const oddSuspect = (m = ''): string => `${m}expirations > 1 and ${half(`${waits(m)} and ${odd(m)}`)}`;
 
-/** It was edited so that no claim takes it. */
+/** A row that was edited by hand so that no claim takes it. */
 export const odd = (m = ''): string => `not (${isSound(m)})`;
 
-/** Claimed, or an edited row that looks like it. The condition of the index outbox_in_flight. */
+/** Condition of the index outbox_in_flight: claimed, or edited by hand to look claimed. */
 export const inFlight = (m = ''): string =>
   `${m}relayed_at is not null and ${m}delivered_at is null and ${m}dead_at is null and ${m}cancelled_at is null`;
 
 export type Place = { readonly queue: string; readonly priority: number };
 
 /**
- * `place(queue, priority)`: every queue at a priority in which something waits, in descending order, found by stepping through the index (a loose
- * scan): what it costs depends on the number of places, not of messages.
+ * `place(queue, priority)`: every queue at a priority in which messages wait, in descending order. It steps through the index (a loose scan),
+ * so its cost depends on the number of places, not of messages.
  */
 export const places = `
   place as (
@@ -52,7 +52,7 @@ export const places = `
        where ${waits('w.')} and (w.queue, w.priority) < (place.queue, place.priority)
        order by w.queue desc, w.priority desc limit 1) next)`;
 
-/** The same in one queue, an expression. */
+/** The same for one queue, given as an SQL expression. */
 export const placesOf = (queue: string): string => `
   place as (
     (select queue, priority from waybill.outbox_messages where ${waits()} and queue = ${queue} order by priority desc limit 1)
@@ -63,8 +63,8 @@ export const placesOf = (queue: string): string => `
        order by w.priority desc limit 1) next)`;
 
 /**
- * Something is due at a place. From the last one on: claimed rows lie at the head, and an index keeps their entries while a transaction may see
- * them. Not `exists`, for which Postgres drops the order, and may read the table.
+ * Whether a message is due at a place. It reads from the latest due time down: entries of claimed rows are at the head of the index, and stay
+ * while a transaction may see them. Not `exists`, for which Postgres drops the order and may read the table.
  */
 export const isDue = (queue: string, priority: string): string => `
   (select true from waybill.outbox_messages
@@ -76,30 +76,30 @@ const held = 'held_until > now()';
 /** Condition on a row of waybill.queues. */
 export const isClosed = `(paused_at is not null or parked_at is not null or ${held})`;
 
-/** Parked and nothing else, and the time for a probe has come. Condition on a row `q` of waybill.queues. */
+/** Parked, not paused or held, and a probe is due. Condition on a row `q` of waybill.queues. */
 export const mayProbe = `(q.parked_at is not null and q.paused_at is null and (q.${held}) is not true and q.probe_at <= now()
   and not exists (select from waybill.outbox_messages p
                    where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now()))`;
 
-/** The queue is open. */
+/** Whether a queue is open; `queue` is a column or an expression. */
 export const isOpen = (queue: string): string =>
   `${queue} <> all(array(select name from waybill.queues where ${isClosed}))`;
 
 /**
- * The same for one queue that a parameter names. It goes through the primary key: where sequential scans are disabled, one that has no alternative
- * adds 1e10 to the cost of its plan before Postgres 18, and with `jit = on` the plan is compiled at each execution (1 s instead of 1 ms).
+ * The same for one queue, given as a parameter. It uses the primary key. Where sequential scans are disabled, a scan without an alternative
+ * adds 1e10 to the plan's cost before Postgres 18; with `jit = on` the plan is then compiled at each execution (1 s instead of 1 ms).
  */
 export const isOpenAlone = (parameter: string): string =>
   `not exists (select from waybill.queues where name = ${parameter} and ${isClosed})`;
 
 export type DuePlace = Place & {
-  /** Suspects of the queue, at any priority. */
+  /** The due messages are suspects of the queue, at any priority. */
   readonly suspects: boolean;
-  /** The queue is parked, and one message may try whether it can be opened. */
+  /** The queue is parked, and one message may be claimed as its probe. */
   readonly probe: boolean;
 };
 
-/** Queues as an array, or null for all. */
+/** Values: an array of queues, or null for all. */
 export const dueSql = `
   with recursive ${places},
   ready as materialized (
@@ -116,7 +116,7 @@ export const dueSql = `
     from waybill.queues q
    where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and ${mayProbe}`;
 
-/** @param queues only these; default: all */
+/** @param queues default: all */
 export async function findDue(db: Executor, queues?: readonly string[]): Promise<DuePlace[]> {
   const { rows } = await db.executeSql(dueSql, [queues ? arrayText(queues) : null]);
   return rows.map((row) => ({
@@ -127,7 +127,7 @@ export async function findDue(db: Executor, queues?: readonly string[]): Promise
   }));
 }
 
-/** How many are due in each open queue at each priority, edited rows too; counting ends at the limit. */
+/** Number of due rows at each place of open queues, including rows edited by hand. Each count ends at the limit. */
 export const countDueSql = `
   with recursive ${places}
   select place.queue, place.priority, n.due

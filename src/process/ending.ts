@@ -1,5 +1,5 @@
-// How a process is asked to end. The first signal begins the end: what runs may finish within the grace period. Another one at once is the same
-// request: a terminal signals a whole group, and a supervisor hands the signal on. A later one releases what runs, without using up attempts.
+// How a process is asked to end. After the first signal, running work may finish within the grace period. Another signal at once is the same request:
+// a terminal signals the whole group, and a supervisor forwards the signal. A later one releases running work without using up attempts.
 
 import type { Log } from '../metrics/log.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
@@ -7,14 +7,14 @@ import { after } from '../timer.ts';
 import type { Config } from '../config/config.ts';
 
 export type Ending = {
-  /** Aborts when the process is to end … */
+  /** Aborts when the process should end. */
   readonly signal: AbortSignal;
-  /** … and when it is to end at once. */
+  /** Aborts when the process should end at once. */
   readonly hurry: AbortSignal;
   /**
-   * Hears signals from now on.
+   * Handles signals from now on.
    * @param late called when the process has not ended in time, with the reason
-   * @returns begins the end, whoever asks for it
+   * @returns a function that begins the end for any other reason
    */
   listen(process: Ended, late: (why: string) => void): (reason: string) => void;
 };
@@ -27,7 +27,7 @@ export type Ended = {
 
 /** Signals within this time are one request. */
 const echoMs: Milliseconds = 1_000;
-/** For releasing what runs. */
+/** Time for releasing running work. */
 const hurryMs: Milliseconds = 5_000;
 
 export function createEnding(): Ending {

@@ -1,4 +1,4 @@
-// Is this process alive, and is it ready? The answers, and the small server that gives them for processes that are not web.
+// Liveness and readiness of this process, and the small server that reports them for processes other than web.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
@@ -12,12 +12,12 @@ import { stalledLoops } from './stall.ts';
 export type Check = { readonly name: string; readonly ok: boolean; readonly detail?: string };
 export type Readiness = { readonly ready: boolean; readonly checks: readonly Check[] };
 
-/** Whoever asks gets an answer within this, whatever the database does: a hanging one is one that does not answer. */
+/** Maximum time for an answer, whatever the database does. A database that hangs counts as one that does not answer. */
 const answerMs = 1_500;
-/** Those who ask within this of one another share what the database said. */
+/** Requests within this time of each other share the database's answer. */
 const freshMs = 500;
 
-/** Not on the way out, loops that go on, the database, its schema. `/livez` asks none of this. */
+/** Checks that the process is not ending, its loops run, and the database and its schema are usable. `/livez` checks none of this. */
 export function createReadiness(host: Host): () => Promise<Readiness> {
   const database = shared(() => databaseChecks(host), host.clock);
   return async () => {
@@ -27,7 +27,7 @@ export function createReadiness(host: Host): () => Promise<Readiness> {
   };
 }
 
-/** One question at a time, however many ask, and however long it takes. */
+/** Runs one check at a time, however many callers wait and however long it takes. */
 export function shared<T>(ask: () => Promise<T>, clock: Clock): () => Promise<T> {
   let at = Number.NEGATIVE_INFINITY;
   let asking: Promise<T> | undefined;
@@ -55,7 +55,7 @@ function runningCheck({ signal, phase }: Host): Check {
   return { name: 'running', ok: detail === undefined, ...(detail && { detail }) };
 }
 
-/** When each loop last did its work: polled, swept, scheduled. */
+/** When each loop last finished a step. */
 function loopsCheck({ progress }: Host): Check {
   const stalled = stalledLoops(progress);
   const all = progress
@@ -65,7 +65,10 @@ function loopsCheck({ progress }: Host): Check {
   return { name: 'loops', ok: stalled.length === 0, ...(detail !== '' && { detail }) };
 }
 
-/** Of a database that answers and takes no work, the sentence says which variable leads to it. It is on a page without a key: no words of the server's. */
+/**
+ * If the database answers but takes no work, the sentence names the variable with its URL. The page needs no key, so it shows no text from the
+ * server.
+ */
 async function databaseChecks({ db }: Host): Promise<Check[]> {
   try {
     const standing = await readStanding(db);

@@ -1,7 +1,7 @@
-// The heap of this process: small until there is work, and bounded while there is. Loading modules lets V8's young generation grow to tens of
-// megabytes, pages that an idle process never gives back; so it stands still from the start on, and grows when collections follow one
-// another, up to a bound: what it takes beyond that makes collections rarer and nothing faster (docs/performance.md). It is given back after a
-// minute's rest and not after the eight seconds of V8, which forgets with it what it has compiled.
+// The bounds of this process's heap: small without work, and limited while it works. Loading modules lets V8's young generation grow to tens of
+// megabytes, which an idle process never frees. So its size is fixed from the start, and grows up to a bound when collections are frequent. Growing
+// further makes collections rarer and nothing faster (docs/decisions/012-idle-processes-and-the-heap.md). The memory is freed after a minute without
+// work instead of V8's eight seconds, because V8's way also drops compiled code.
 
 import {
   constants,
@@ -13,35 +13,35 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Milliseconds } from '../ports.ts';
 
-/** Of the old space before it is collected, in percent: while there is no work, and while there is. */
+/** Growth of the old space before it is collected, in percent: without work, and with work. */
 const idleGrowth = 50;
 const busyGrowth = 75;
 /** A process that works collects more often than this. */
 const busyMs: Milliseconds = 1_000;
 
-/** After work, this long without any: then what the work took is given back. */
+/** Memory that work took is freed after this time without work. */
 const usualRest: Milliseconds = 60_000;
 
-/** Of the young generation, both of its halves: V8's own bound is 128 MB, and most of what a worker that drains would hold. */
+/** Bound of the young generation, both halves. V8's own is 128 MB, which would be most of the memory of a worker that drains. */
 const mostYoung = 32 * 1024 * 1024;
 
-/** The flags and the figures are V8's. Bun runs on JavaScriptCore, which needs no such bounds. */
+/** The flags and figures are V8's. Bun runs on JavaScriptCore, which needs no such bounds. */
 const isV8 = process.versions.bun === undefined;
 
-let held: string | undefined; // of the whole process, as V8's flags are
+let held: string | undefined; // of the whole process, like V8's flags
 
-/** Before the modules of a role are loaded. */
+/** Call it before the modules of a role are loaded. */
 export function keepHeapSmall(): void {
   hold(true, true);
 }
 
 /**
- * Lets the heap grow with the work that begins now, and gives it back when there is none any more.
- * @param restMs how long there must have been none
+ * Lets the heap grow when work begins, and frees the memory after the work.
+ * @param restMs how long without work
  */
 export function growHeapWithWork(restMs: Milliseconds = usualRest): void {
   if (!isV8) return;
-  // V8's own way to give memory back drops the hidden classes of which there is no object at the moment, and all code compiled for them.
+  // V8's own way to free memory drops hidden classes without objects at the moment, and all code compiled for them.
   setFlagsFromString('--no-memory-reducer-favors-memory');
   let last = Number.NEGATIVE_INFINITY;
   let rest: NodeJS.Timeout | undefined;
@@ -58,7 +58,7 @@ export function growHeapWithWork(restMs: Milliseconds = usualRest): void {
   collected.observe({ entryTypes: ['gc'] });
 }
 
-/** Collects all garbage and gives free pages back to the system. It stops the process for some 20 to 60 ms. */
+/** Collects all garbage and returns free pages to the system. It blocks the process for 20 to 60 ms. */
 export function collectAll(): void {
   if (!isV8) return;
   setFlagsFromString('--expose-gc');
@@ -66,10 +66,10 @@ export function collectAll(): void {
   collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }
 
-/** What works makes garbage that is collected young; V8 collects the old on its own account too. */
+/** Work makes garbage in the young generation. V8 also collects the old one without any work. */
 const isOfYoung = ({ detail }: GcEntry): boolean => detail.kind === constants.NODE_PERFORMANCE_GC_MINOR;
 
-/** As nodejs.org/api/perf_hooks.html has it; its types have no detail. */
+/** As in nodejs.org/api/perf_hooks.html; Node's type has no detail. */
 type GcEntry = PerformanceEntry & { readonly detail: NodeGCPerformanceDetail };
 
 function isGrown(): boolean {

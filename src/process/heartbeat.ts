@@ -1,4 +1,4 @@
-// A process's own row: that it lives, what it is, what it does.
+// The row of a process: its heartbeat, its role and version, and its current work.
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, secondsSince, type Moment } from '../db/moment.ts';
@@ -7,13 +7,13 @@ import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
 
 export type Counts = {
-  /** Deliveries at a time; 0 for a process that delivers nothing. */
+  /** Maximum number of deliveries at a time; 0 for a process that delivers nothing. */
   slots: number;
-  /** Deliveries that run: each has a slot. */
+  /** Deliveries that run, each in a slot. */
   busy: () => number;
-  /** Claimed before their slot was free. */
+  /** Messages claimed before a slot was free. */
   prefetched?: () => number;
-  /** Their delivery is over, and that is not recorded yet. */
+  /** Messages whose delivery has ended but is not yet settled. */
   settling?: () => number;
   /** Suspects that the process runs alone, or makes room for. */
   isolating?: () => number;
@@ -35,10 +35,10 @@ export const beatSql = `
      set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, stalled = excluded.stalled,
          prefetched = excluded.prefetched, settling = excluded.settling, isolating = excluded.isolating, heartbeat_at = now()`;
 
-/** Rows of processes that ended without a word go after this. */
+/** Rows of processes that died are deleted after this time. */
 const forgottenMs: Milliseconds = 3_600_000;
 
-/** @param stalled names of loops that stand still */
+/** @param stalled names of stalled loops */
 export async function beat(
   db: Executor,
   row: ProcessRow,
@@ -65,7 +65,7 @@ export async function beat(
 export type Standstill = {
   readonly id: string;
   readonly role: string;
-  /** Loops that stand still; empty for a process that is silent. */
+  /** Stalled loops; empty for a process that is silent. */
   readonly stalled: readonly string[];
   readonly silentSeconds: number;
 };
@@ -76,12 +76,12 @@ export const standstillsSql = `
     from waybill.processes
    where ${isSilent} or ${isStalled} order by role, id limit 20`;
 
-/** Processes that stand still, or of which a loop does. */
+/** Processes that are silent or have a stalled loop. */
 export async function standstills(db: Executor): Promise<Standstill[]> {
   return (await db.executeSql<Standstill>(standstillsSql)).rows;
 }
 
-/** On leaving: the own rows, and those that nobody will ever remove. */
+/** When leaving: deletes the process's own rows, and old rows of processes that died. */
 export async function leave(db: Executor, id: string): Promise<void> {
   const marks = `delete from waybill.outbox_begun where worker = $1 or at < now() - interval '1 day'`;
   await db.executeSql(marks, [id]);
@@ -103,13 +103,13 @@ export type ProcessSeen = ProcessRow & {
   readonly isolating: number;
 };
 
-/** By the age of its heartbeat. A process that ended well has no row. */
+/** By the age of its heartbeat. A process that ended normally has no row. */
 export type ProcessState = 'alive' | 'silent' | 'gone';
 
-/** Beats come every two seconds: some may be late, and a database that is away takes them all. */
+/** Heartbeats come every two seconds. Some may be late, and while the database is away all are missing. */
 const silentAfterSeconds = 10;
 
-/** Everybody, the longest silent last. */
+/** All processes, the longest silent last. */
 export async function fleet(db: Executor): Promise<ProcessSeen[]> {
   const sql = `select id, role, host, pid, version, queues, slots, busy, busy as running, prefetched, settling, isolating,
       ${momentText('started_at')} as "startedAt", age as "heartbeatAgeSeconds",

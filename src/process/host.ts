@@ -1,4 +1,4 @@
-// What a process hands to its services: everything they would otherwise reach for.
+// The host: everything that a process passes to its services, so that they need no globals.
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -19,17 +19,17 @@ import { createIsolation, type Isolation } from './isolation.ts';
 import { createProgress, type Progress } from './loop.ts';
 
 export type Host = {
-  /** host:pid:random; the `claimed_by` of what this process holds. */
+  /** host:pid:random; the `claimed_by` of this process's claims. */
   readonly id: string;
   readonly role: string;
   readonly version: string;
   readonly config: Config;
   readonly db: Database;
-  /** For what a worker asks without end and without a transaction: its sessions keep plans (src/db/prepared.ts). */
+  /** For statements that a worker sends constantly, without a transaction: its sessions keep plans (src/db/prepared.ts). */
   readonly planned: Database;
-  /** For the transactions of handlers: they may be long and many, and must not keep a claim from being renewed or settled. */
+  /** For transactions of handlers. They may be long and many, and must not delay renewing a lease or settling. */
   readonly handlers: Database;
-  /** For the transactions of web's actions: the application's statements need its own settings. Nobody else opens it. */
+  /** For the transactions of web's actions: the application's statements need its own settings. Only web uses it. */
   readonly actions: Database;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -39,17 +39,17 @@ export type Host = {
   readonly random: Random;
   readonly observe: Observe;
   readonly progress: Progress;
-  /** Aborts when the process is to end … */
+  /** Aborts when the process should end. */
   readonly signal: AbortSignal;
-  /** … and when it is to end at once: what runs is released. */
+  /** Aborts when the process should end at once: running work is released. */
   readonly hurry: AbortSignal;
-  /** What the server has for all of us; null: not known yet. */
+  /** Connections that the server allows all processes together; null: not known yet. */
   readonly connections: { allowed: number | null };
-  /** Sets how many connections this process opens at most. */
+  /** Sets the maximum number of connections of this process. */
   readonly resize: (sizes: Sizes) => void;
-  /** Filled in by the services that deliver. */
+  /** Set by the services that deliver. */
   readonly counts: Counts;
-  /** `setUp`: false until the application's setup has ended, where it has one to run. */
+  /** `setUp`: false while the application's setup has not ended, where it has one. */
   readonly phase: { setUp: boolean };
   readonly isolation: Isolation;
 };

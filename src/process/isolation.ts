@@ -1,46 +1,46 @@
-// Isolation: a suspect (src/outbox/suspect.ts) runs while nothing else is in flight in its process (invariant F). Until then the process closes
-// step by step: queues whose deliveries take long stop first, the others go on for as long as something long is still in flight. So a suspect
-// stops the other queues for its own run, and hardly longer. After it, the process is open for as long as it was closed.
+// Isolation: a suspect (src/outbox/waiting.ts) runs while nothing else is in flight in its process (invariant F). Before it, the process closes in
+// steps. Queues with long deliveries stop first; the others go on while a long delivery is still in flight. So a suspect stops the other queues for
+// little more than its own run. After it, the process stays open as long as it was closed.
 
 import type { Clock, Milliseconds, Random } from '../ports.ts';
 
-/** A message that this process has claimed, from the claim to its recorded end. */
+/** A message that this process has claimed and not yet settled. */
 export type InFlight = { readonly queue: string; readonly at: Milliseconds };
 
 export type Isolation = {
   begun(one: InFlight): void;
   ended(one: InFlight): void;
-  /** A claim is under way: it may bring messages. */
+  /** A claim starts. It may bring messages. */
   asks(): void;
   answered(): void;
-  /** Whether this worker knows of a suspect that waits. */
+  /** Sets whether this worker has found a waiting suspect. */
   want(worker: object, wanted: boolean): void;
-  /** May messages of this queue be claimed? */
+  /** Whether messages of this queue may be claimed. */
   admits(queue: string): boolean;
-  /** May a suspect be claimed now? @param others wait in this process too: they come first for a while after the last suspect */
+  /** Whether a suspect may be claimed now. @param others wait in this process too: they come first for a while after the last suspect */
   mayEnter(others: boolean): boolean;
-  /** From now on nothing else is claimed. */
+  /** Nothing else is claimed from now on. */
   enter(): void;
-  /** The suspect is recorded, or there was none. */
+  /** The suspect is settled, or there was none. */
   leave(): void;
   /** Suspects that this process runs, or makes room for: 0 or 1. */
   isolating(): number;
 };
 
-/** Deliveries above this are long. */
+/** A delivery that takes more is long. */
 const long: Milliseconds = 250;
-/** A process that is idle takes the suspect at once; one that works leaves it to others for one to two times as long … */
+/** An idle process takes a suspect at once. A busy one leaves it to others for one to two times this long. */
 const othersFirst: Milliseconds = 1_000;
-/** … and when it has waited for so long while it closes, it claims nothing more. */
+/** After closing for this long without room for the suspect, the process claims nothing more. */
 const longest: Milliseconds = 30_000;
-/** After a suspect it is open for as long as it was closed, within these bounds. */
+/** After a suspect, the process stays open as long as it was closed, within these bounds. */
 const [leastOpen, mostOpen]: [Milliseconds, Milliseconds] = [250, 15_000];
 /** Weight of a new measurement. */
 const weight = 1 / 16;
 
 export function createIsolation(clock: Clock, random: Random): Isolation {
-  const inFlight = new Set<InFlight>(); // the oldest first
-  const usual = new Map<string, Milliseconds>(); // what a delivery takes, by queue
+  const inFlight = new Set<InFlight>(); // oldest first
+  const usual = new Map<string, Milliseconds>(); // average duration of a delivery, by queue
   const wanting = new Set<object>();
   let claims = 0;
   let closesAt = Number.POSITIVE_INFINITY;
@@ -56,7 +56,7 @@ export function createIsolation(clock: Clock, random: Random): Isolation {
     return true;
   }
 
-  /** Something will be in flight for a while yet. */
+  /** A message will stay in flight for a while. */
   function isHeldUp(now: Milliseconds): boolean {
     for (const { queue, at } of inFlight) if (now - at > long || isLong(queue)) return true;
     return false;

@@ -1,10 +1,10 @@
-// The life of an application in a process: `setup` before it takes work, `teardown` after its last work. The same for every process and
-// command that runs the application's code.
+// The life of an application in a process: `setup` before its first work, `teardown` after its last. It is the same for every process and command
+// that runs the application's code.
 
 import { wordsOf } from '../errors.ts';
 import type { Log } from '../metrics/log.ts';
 
-/** Hooks of other people: they may give a promise, a value or nothing. */
+/** Hooks of the application. They may return a promise, a value or nothing. */
 export type Life = { setup?(): unknown; teardown?(): unknown };
 
 /** `setup` threw. Its own error is the cause. */
@@ -18,8 +18,8 @@ export class SetupFailed extends Error {
 }
 
 /**
- * Runs `body` between setup and teardown. Teardown runs once, whatever failed: also after a setup that stopped half way, which may have
- * opened something. What teardown throws is logged, and hides neither the result nor the first error.
+ * Runs `body` between setup and teardown. Teardown runs once after any failure, including a setup that failed half way, because it may have opened
+ * something. An error of teardown is logged, and replaces neither the result nor the first error.
  * @throws SetupFailed, and what `body` throws
  */
 export async function during<T>(life: Life, log: Pick<Log, 'error'>, body: () => Promise<T>): Promise<T> {

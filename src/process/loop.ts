@@ -1,10 +1,10 @@
-// One runner runs all loops. A loop's body is one step that returns its next delay; waiting can be interrupted; an error backs off.
-// Each loop stamps its progress, so that one that stands still is seen (DESIGN, promise 6).
+// The runner of all loops. A loop's body is one step that returns the delay until the next; waiting can be interrupted; an error backs off. Each loop
+// records its progress, so that a stall is visible.
 
 import type { Clock, Milliseconds, Observe } from '../ports.ts';
 import { after } from '../timer.ts';
 
-/** Interrupts a loop's waiting. A wake-up that comes while nobody waits is kept for the next wait. */
+/** Interrupts a loop's waiting. A wake-up that comes while the loop is not waiting is kept for its next wait. */
 export type Wake = {
   wake(): void;
   wait(ms: Milliseconds, signal: AbortSignal): Promise<void>;
@@ -38,47 +38,46 @@ export function createWake(): Wake {
 
 export type Loop = {
   readonly name: string;
-  /** One step; gives the delay until the next. */
+  /** One step; returns the delay until the next. */
   readonly step: () => Promise<Milliseconds>;
   readonly wake?: Wake;
-  /** From one step to the next at the most, by which a stall is judged (`createProgress`). Default 10 s. */
+  /** The longest time from one step to the next; a stall is judged by it (`createProgress`). Default 10 s. */
   readonly everyMs?: Milliseconds;
-  /** Between steps that fail. Default 5 s. */
+  /** Maximum pause between steps that fail. Default 5 s. */
   readonly longestPauseMs?: Milliseconds;
 };
 
-/** What is known of a loop that runs. */
+/** The state of a running loop. */
 export type LoopState = {
   readonly name: string;
-  /** Since it last finished a step; null: never yet. */
+  /** Time since it last finished a step; null: never yet. */
   readonly ago: Milliseconds | null;
-  /** It has finished no step for three of its intervals, waits that it asked for apart: it hangs, or each of its steps fails. */
+  /** It has finished no step for three of its intervals, not counting delays that it requested. It hangs, or each of its steps fails. */
   readonly isStalled: boolean;
-  /** How long its step has been under way; 0 between steps. */
+  /** How long the current step has run; 0 between steps. */
   readonly stepMs: Milliseconds;
-  /** From one step to the next, at the most. */
+  /** The longest time from one step to the next. */
   readonly everyMs: Milliseconds;
-  /** Since the next step was to begin; below 0 while it is not. */
+  /** Time since the next step was due; negative while it is not. */
   readonly overdueMs: Milliseconds;
 };
 
-/** When each loop last finished a step, and when it wants its next. */
+/** When each loop last finished a step, and when its next is due. */
 export type Progress = {
-  /** A loop begins. @param everyMs its interval, by which a stall is judged */
+  /** A loop starts. @param everyMs its interval, by which a stall is judged */
   enter(loop: string, everyMs: Milliseconds): void;
-  /** A step begins. */
   begin(loop: string): void;
-  /** A step is over. @param delay it went well, and the loop means to wait so long: a wait that was asked for is no stall */
+  /** A step ends. @param delay set when it succeeded: the wait that the loop requests, which is no stall */
   end(loop: string, delay?: Milliseconds): void;
-  /** The wait is over, early perhaps: the step that follows has the usual time, not what was left of the wait. */
+  /** The wait is over, perhaps early. The next step gets a full interval, not the rest of the wait. */
   resume(loop: string): void;
   forget(loop: string): void;
   loops(): readonly LoopState[];
 };
 
-/** A loop may ask for its next step at once; what the machine needs for a step is no stall. */
+/** A loop may request its next step at once. The time that a step needs is no stall. */
 const shortest: Milliseconds = 2_000;
-/** From the end of one step to the due end of the next is one interval: so many later, three have passed. */
+/** One interval passes from the end of a step to the due end of the next. Two later, three have passed. */
 const late = 2;
 
 type Entry = { readonly everyMs: Milliseconds; due: Milliseconds; done?: Milliseconds; began?: Milliseconds };
@@ -125,7 +124,7 @@ const firstPause = 250;
 const longestPause = 5_000;
 const usualInterval = 10_000;
 
-/** Runs the loop until the signal aborts; a step that has begun is finished. Never rejects. */
+/** Runs the loop until the signal aborts. A step that has started is finished. Never rejects. */
 export async function runLoop(loop: Loop, ports: LoopPorts): Promise<void> {
   const { signal, onError, observe, progress } = ports;
   const wake = loop.wake ?? createWake();
@@ -142,9 +141,9 @@ export async function runLoop(loop: Loop, ports: LoopPorts): Promise<void> {
         progress.resume(loop.name);
       }
     } catch (error) {
-      progress.end(loop.name); // a step that failed is no progress
+      progress.end(loop.name); // a failed step is no progress
       onError(loop.name, error);
-      await createWake().wait(Math.min(pause, loop.longestPauseMs ?? longestPause), signal); // not the loop's own: a storm of wake-ups must not become a storm of errors
+      await createWake().wait(Math.min(pause, loop.longestPauseMs ?? longestPause), signal); // not `wake`: wake-ups must not multiply errors
       pause = Math.min(loop.longestPauseMs ?? longestPause, pause * 2);
     }
     observe('step', { loop: loop.name });

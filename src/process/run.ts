@@ -1,4 +1,5 @@
-// The life of a process: configuration, database, services; signals → AbortSignal; drain within the grace period; an exit code.
+// The life of a process: configuration, database, services, signals, drain, exit. Signals abort an AbortSignal; running work may finish within the
+// grace period; the result is an exit code.
 
 import { hostname } from 'node:os';
 import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
@@ -20,14 +21,14 @@ import { runLoop } from './loop.ts';
 import { warningsOf } from '../config/warnings.ts';
 import { pause } from '../timer.ts';
 
-/** Something a process does until its signal aborts. `run` resolves when it has ended cleanly. */
+/** Work that a process does until its signal aborts. `run` resolves when it has ended cleanly. */
 export type Service = { readonly name: string; run(signal: AbortSignal): Promise<void> };
 
-/** What a process consists of. */
+/** The services and hooks of a process. */
 export type Composition = {
   readonly services: readonly Service[];
   readonly life: Life;
-  /** Code of the application runs here, and may block the event loop. */
+  /** The application's code runs here and may block the event loop. */
   readonly runsHandlers: boolean;
 };
 
@@ -42,18 +43,18 @@ export const exitCodes = {
 } as const;
 
 const heartbeatMs = 2_000;
-/** What a reader of the log gets at the end to take its last lines. */
+/** Time for the reader of the log to take the last lines. */
 const lastLinesMs = 500;
-/** How long a start waits for a database that is on its way up. */
+/** Maximum wait at the start for a database that is starting up. */
 const readyTimeoutMs = 15_000;
 
-/** Of a command: what the owner of the schema must mend is no outage. */
+/** For a command: a problem that the schema's owner must fix is not an outage. */
 export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
   const owners = condition === 'privilege_missing' || condition === 'schema_missing';
   return owners ? exitCodes.failed : exitCodes.unreachable;
 }
 
-/** Runs the process to its end, and ends it. */
+/** Runs the process until it ends, and exits. */
 export async function runProcess(
   role: string,
   compose: (host: Host) => Promise<Composition>,
@@ -79,7 +80,7 @@ export async function runProcess(
       process.exit(exitCodes.failed);
     });
   const code = await live(host, compose, drain).catch((error: unknown) => {
-    const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // whatever the application did not reach
+    const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // a failed setup is not taken for a failure of our database
     const why = trouble?.message ?? reasonOf(error, { bare: true });
     log.fatal({ err: error }, `cannot go on: ${why}`);
     return trouble ? exitCodes.unreachable : exitCodes.failed;
@@ -116,7 +117,7 @@ async function live(
   growHeapWithWork();
   await during(life, log, async () => {
     host.phase.setUp = true;
-    if (signal.aborted) return; // told to end during setup: nothing is begun
+    if (signal.aborted) return; // asked to end during setup: no service starts
     logStart(host, services, health?.port);
     await runAll(services, host, drain);
   });
@@ -130,7 +131,7 @@ async function live(
   return exitCodes.ok;
 }
 
-/** All services, until the signal; one that fails or ends early ends the process, after the others have finished what they had. */
+/** Runs all services until the signal aborts. If one fails or ends early, the process ends after the others have finished their work. */
 async function runAll(
   services: readonly Service[],
   { signal, log }: Host,
@@ -172,7 +173,7 @@ function doing({ config, counts }: Host): object {
   };
 }
 
-/** What the server has decides how much each process takes. */
+/** The server's limit decides how many connections each process takes. */
 async function sizePools({ db, role, config, connections, resize, log }: Host): Promise<void> {
   const allowed = (connections.allowed = await readAllowance(db));
   const sizes = sizesOf(role, { ...config, allowed });
@@ -219,7 +220,7 @@ function configOrExit(): Config {
   }
 }
 
-/** Under a supervisor that dies without a word, nobody else would ever stop this process. */
+/** If the supervisor dies without a signal, nothing else would stop this process. */
 function leaveWithSupervisor(gone: () => void): void {
   if (process.env['WAYBILL_SUPERVISED'] !== '1') return;
   const parent = process.ppid;

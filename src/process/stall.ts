@@ -1,5 +1,5 @@
-// A process that stands still for good ends itself, so that the platform starts another (DESIGN, promise 6). Its loops are watched from inside;
-// a blocked event loop from a thread beside it.
+// Ends a process that has stalled for good, so that the platform starts another. Its loops are watched from inside, the event loop from another
+// thread.
 
 import { Worker } from 'node:worker_threads';
 import type { Milliseconds } from '../ports.ts';
@@ -9,12 +9,12 @@ export function stalledLoops(progress: Progress): string[] {
   return progress.loops().flatMap(({ name, isStalled }) => (isStalled ? [name] : []));
 }
 
-/** A step that hangs gets this many of its loop's intervals, and the limit at least. */
+/** A hanging step ends the process after this many intervals of its loop, and at least the limit. */
 const intervals = 10;
-/** A loop whose steps fail and fail while the database answers: so many limits. A fresh start may heal what this process cannot. */
+/** A loop whose steps keep failing while the database answers gets this many limits. A restart may fix what this process cannot. */
 const failing = 5;
 
-/** The loop whose success says that the database answers. */
+/** The loop whose success shows that the database answers. */
 export const heartbeat = 'heartbeat';
 
 /** @returns why the process should end; undefined while it should not */
@@ -31,7 +31,7 @@ export function lastStall(loops: readonly LoopState[], limitMs: Milliseconds): s
 
 const seconds = (ms: Milliseconds): string => `${Math.round(ms / 1000)} s`;
 
-/** Looks each second. @param end called once, with the reason */
+/** Checks each second. @param end called once, with the reason */
 export function endWhenStalled(
   { progress, config, signal }: StallPorts,
   end: (reason: string) => void,
@@ -52,8 +52,8 @@ export type StallPorts = {
 };
 
 /**
- * Counts its own seconds in which the event loop counted none: a process that was stopped (SIGSTOP), or whose machine slept, is not at fault.
- * No signal handler and no exit code is left to a process whose event loop is blocked: it is killed, which platforms show as 137.
+ * Counts seconds of this thread without a beat of the event loop, so a stopped process (SIGSTOP) or a sleeping machine does not count. A process with
+ * a blocked event loop can run no signal handler and set no exit code. It is killed, which platforms show as 137.
  */
 const watch = `
   const { workerData: { beats, limit, pid } } = require('node:worker_threads');
@@ -70,7 +70,7 @@ const watch = `
   Atomics.wait(beats, 1, 0, 200);
   process.kill(pid, 'SIGKILL');`;
 
-/** For processes that run handlers of an application: nothing else computes for long. Not under a debugger, where every pause is a stall. */
+/** For processes that run an application's handlers: nothing else computes for long. Not under a debugger, where every pause is a stall. */
 export function killWhenBlocked(limitMs: Milliseconds): void {
   if (process.execArgv.some((flag) => flag.startsWith('--inspect'))) return;
   const beats = new Int32Array(new SharedArrayBuffer(8));
@@ -78,6 +78,6 @@ export function killWhenBlocked(limitMs: Milliseconds): void {
   const workerData = { beats, limit: Math.ceil(limitMs / 1000), pid: process.pid };
   const resourceLimits = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 16 };
   const thread = new Worker(watch, { eval: true, workerData, resourceLimits, env: {}, execArgv: [] });
-  thread.on('error', () => undefined); // without it, others see the silence of the heartbeat
+  thread.on('error', () => undefined); // without the thread, others still see that the heartbeat is missing
   thread.unref();
 }

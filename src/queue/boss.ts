@@ -1,5 +1,5 @@
-// pg-boss as a dispatcher: its job is a wake-up and nothing more. A job is taken and deleted in one transaction, so none is ever "active"
-// afterwards: pg-boss's retries, expiry, dead letters, retention, maintenance and cron have nothing to do and are off.
+// The queue of wake-ups in pg-boss: each of its jobs is a wake-up. A job is fetched and deleted in one transaction, so none stays "active".
+// pg-boss's retries, expiry, dead letters, retention, maintenance and cron therefore have nothing to do and are off.
 
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
@@ -10,24 +10,24 @@ import { install } from './install.ts';
 import { messagesOf, type WakeUp } from './wake-up.ts';
 
 export type WakeUpQueue = Contents & {
-  /** Creates pg-boss's schema where it is missing, and anew where a part of it is; a job in and out of each queue is the proof. */
+  /** Creates pg-boss's schema where it is missing or incomplete. A job in and out of each queue tests it. */
   install(): Promise<void>;
-  /** Creates the queues that are not there. */
+  /** Creates missing queues. */
   ensure(queues: readonly string[]): Promise<void>;
-  /** Puts wake-ups in, as part of the transaction when pg-boss lives in the same database. */
+  /** Inserts wake-ups, as part of the transaction when pg-boss is in the same database. */
   send(tx: Executor, wakeUps: readonly WakeUp[]): Promise<void>;
-  /** Takes wake-ups out, the highest priority first. What is none of ours is taken too, and left out of the answer. */
+  /** Fetches and deletes wake-ups, highest priority first. Foreign jobs are deleted too, and omitted from the answer. */
   take(queue: string, count: number): Promise<WakeUp[]>;
   close(): Promise<void>;
 };
 
 export type WakeUpQueueOptions = {
-  /** The application's database: it knows the queues. */
+  /** The application's database, which has the list of queues. */
   readonly db: Database;
-  /** pg-boss's database; the same object when it is the same database. */
+  /** pg-boss's database; the same object as `db` when they share one. */
   readonly queueDb: Database;
   readonly backend: BackendProfile;
-  /** Hears what pg-boss reports beside its answers; without a listener one lost connection ends the process (FACTS 13). */
+  /** Called with pg-boss's error events; without a listener one lost connection ends the process. */
   readonly onError: (error: Error) => void;
 };
 
@@ -40,7 +40,7 @@ export function openQueue({ db, queueDb, backend, onError }: WakeUpQueueOptions)
     const jobs = wakeUps.map(({ messages, priority }) => ({ data: { messages }, priority }));
     const at = asPgBoss(db === queueDb ? tx : queueDb);
     const ids = await pgBoss.insert(queue, jobs, { db: at, returnId: true });
-    // It inserts nothing, without an error, into a queue that somebody has deleted.
+    // Into a queue that was deleted, pg-boss inserts nothing and reports no error.
     if (ids?.length !== jobs.length) throw new QueueBroken(`the queue ${queue} takes no jobs`);
   }
 
@@ -59,7 +59,7 @@ export function openQueue({ db, queueDb, backend, onError }: WakeUpQueueOptions)
   return {
     ...contentsOf(queueDb, db !== queueDb),
     ensure: (queues) => onQueue(async () => void (await ensure(queues))),
-    /** Several loops may meet the same: one makes it. */
+    /** Several loops may find the schema broken at once; one installs it. */
     install: () =>
       (installing ??= install({ db, queueDb, backend, onError, ensure, forget }).finally(
         () => (installing = undefined),
@@ -73,7 +73,7 @@ export function openQueue({ db, queueDb, backend, onError }: WakeUpQueueOptions)
   };
 }
 
-/** Tells the workers that wake-ups wait in these queues. Beside the commit that put them there, or again when nobody has taken them. */
+/** Sends workers a NOTIFY that these queues have wake-ups: when they are inserted, and again while they are not fetched. */
 export async function tellWorkers(db: Executor, queues: Iterable<string>): Promise<void> {
   const sql = `select pg_notify('${wakeUpChannel}', name) from unnest($1::text[]) as q(name)`;
   await db.executeSql(sql, [[...new Set(queues)]]);

@@ -1,4 +1,4 @@
-// What is in pg-boss's queues, as the relay and the workers ask: read from its table, for it has no question of that sort.
+// The contents of pg-boss's queues, for the relay and the workers. They are read from its table, because its API does not offer them.
 
 import type { Executor } from '../db/executor.ts';
 import { onQueue } from './instance.ts';
@@ -7,11 +7,11 @@ import type { WakeUp } from './wake-up.ts';
 export type Contents = {
   /** Which of these queues hold wake-ups. */
   ready(queues: readonly string[]): Promise<string[]>;
-  /** What the wake-ups of each queue and priority stand for. @param tx of the application's database: what it has sent counts */
+  /** The messages that the wake-ups of each place stand for. @param tx a transaction on the application's database, whose own wake-ups count */
   announced(tx?: Executor): Promise<readonly WakeUp[]>;
 };
 
-/** @param isApart the outbox's transactions are of another database */
+/** @param isApart pg-boss is in another database than the outbox */
 export function contentsOf(queueDb: Executor, isApart: boolean): Contents {
   return {
     ready: (queues) =>

@@ -1,11 +1,10 @@
-// pg-boss's schema, or a part of it, may be gone at any moment; its loss loses nothing (DESIGN). Who meets that makes it anew, and
-// the relay announces again what is due.
+// Recreates pg-boss's schema when a step finds it missing or incomplete. No message is lost: the relay announces due messages again.
 
 import type { Milliseconds } from '../ports.ts';
 import type { WakeUpQueue } from './boss.ts';
 import { QueueBroken } from './instance.ts';
 
-/** The same step. When the queue is broken, it is made anew, and the step has failed all the same: what it was to do is not done. */
+/** Wraps a step. If it finds the queue broken, the schema is recreated; the step still fails, because its work is not done. */
 export function healing(queue: WakeUpQueue, step: () => Promise<Milliseconds>): () => Promise<Milliseconds> {
   return async () => {
     try {

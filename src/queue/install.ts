@@ -1,5 +1,5 @@
-// Installing pg-boss's schema, and making it anew when a part of it is missing. pg-boss itself asks for its version alone, so a schema without
-// a table, a column or a function passes as installed: here a job goes in and out of each queue before it does.
+// Installs pg-boss's schema, and recreates it when a part is missing. pg-boss checks only its version, so it accepts a schema without a table,
+// a column or a function. Here the schema counts as installed when a job has gone in and out of each queue.
 
 import type { PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
@@ -7,28 +7,28 @@ import type { Database } from '../db/pool.ts';
 import { asPgBoss, installSchema, type BackendProfile, brokenBy, onQueue, QueueBroken } from './instance.ts';
 
 export type InstallPorts = {
-  /** The application's: it knows the queues. */
+  /** The application's database, which has the list of queues. */
   readonly db: Database;
   readonly queueDb: Database;
   readonly backend: BackendProfile;
   readonly onError: (error: Error) => void;
-  /** Creates the queues that are not there, and gives pg-boss. */
+  /** Creates missing queues, and returns pg-boss. */
   ensure(names: readonly string[]): Promise<PgBoss>;
-  /** What is known of the schema is not true any more. */
+  /** Drops the instance and its cached list of queues. */
   forget(): Promise<void>;
 };
 
-/** Any number, the same in every process: one at a time makes the schema anew. */
+/** Key of the advisory lock under which one process at a time recreates the schema. */
 const lock = 7_702_005;
 
-/** @throws when the schema could not be made; QueueBroken when it does not work though it was */
+/** @throws when the schema could not be created; QueueBroken when it does not work afterwards */
 export async function install(ports: InstallPorts): Promise<void> {
   if (await works(ports)) return;
   const { queueDb, backend } = ports;
-  if (backend !== 'postgres') return remake(ports); // the others have no advisory locks
+  if (backend !== 'postgres') return remake(ports); // other backends have no advisory locks
   await queueDb.transaction(async (tx) => {
     await tx.executeSql('select pg_advisory_xact_lock($1)', [lock]);
-    if (!(await works(ports))) await remake(ports); // else another process has made it meanwhile
+    if (!(await works(ports))) await remake(ports); // otherwise another process has recreated it meanwhile
   });
 }
 
@@ -54,7 +54,7 @@ async function remake(ports: InstallPorts): Promise<void> {
   await onQueue(() => tryAll(ports));
 }
 
-/** Drops it, where all that it holds are wake-ups of ours. What somebody else's pg-boss has there is moved aside, and nothing of it is lost. */
+/** Drops the schema if it holds only our wake-ups. With queues of another application it is renamed instead. */
 async function removeSchema({ db, queueDb, onError }: InstallPorts): Promise<void> {
   const ours = new Set(await queueNames(db));
   const others = (await namesIn(queueDb)).filter((name) => !ours.has(name) && !name.startsWith('__pgboss'));
@@ -64,7 +64,7 @@ async function removeSchema({ db, queueDb, onError }: InstallPorts): Promise<voi
   onError(new Error(`pgboss was incomplete and holds queues of others (${others[0]}): it is ${aside} now`));
 }
 
-/** As far as its tables can be read. */
+/** The queue names in the schema, as far as its tables can be read. */
 async function namesIn(queueDb: Executor): Promise<string[]> {
   const all = ['select name from pgboss.queue', 'select distinct name from pgboss.job'].map(async (sql) => {
     try {
@@ -78,17 +78,17 @@ async function namesIn(queueDb: Executor): Promise<string[]> {
 }
 
 async function queueNames(db: Executor): Promise<string[]> {
-  const sql = `select name from waybill.queues where name ~ '^[a-zA-Z0-9_./-]{1,200}$' order by name`; // pg-boss takes no others
+  const sql = `select name from waybill.queues where name ~ '^[a-zA-Z0-9_./-]{1,200}$' order by name`; // pg-boss accepts no others
   return (await db.executeSql<{ name: string }>(sql)).rows.map(({ name }) => name);
 }
 
 class Undo extends Error {}
 
-/** A job through each queue, in a transaction that is undone: what it meets on its way is there, and does what it should. */
+/** Sends a job through each queue, in a transaction that is rolled back, to test all that a job needs. */
 async function tryAll({ db, queueDb, ensure }: InstallPorts): Promise<void> {
   const names = await queueNames(db);
   const pgBoss = await ensure(names);
-  for (const name of names) await pgBoss.insert(name, []); // reads the queue now: in the transaction that would take one connection more
+  for (const name of names) await pgBoss.insert(name, []); // caches the queue, which would need a second connection later
   try {
     await queueDb.transaction(async (tx) => {
       for (const name of names) await tryOne(pgBoss, name, tx);

@@ -1,4 +1,4 @@
-// An instance of pg-boss with our flags: what it does by itself is off, and its statements run on connections of ours.
+// An instance of pg-boss with its background work turned off. Its statements run on our connections.
 
 import type { ConstructorOptions, PgBoss } from 'pg-boss';
 import { sqlState, isUnreachable } from '../db/diagnosis.ts';
@@ -10,10 +10,10 @@ import { AssertionError } from 'node:assert';
 export type BackendProfile = NonNullable<ConstructorOptions['backend']>;
 export type BossDatabase = NonNullable<ConstructorOptions['db']>;
 
-/** The settings of sessions on pg-boss's database when it is one of its own. */
+/** Session settings for pg-boss's database when it is a separate one. */
 export const useOf = (backend: BackendProfile): Use => (backend === 'postgres' ? 'ours' : 'plain');
 
-/** Begins to load pg-boss where a queue is opened, so that nobody waits for it later; processes that only read these modules do without. */
+/** Loads pg-boss. It is called when a queue is opened, so processes that only import these modules never load it. */
 export const load = async () => import('pg-boss');
 
 export async function start(
@@ -38,11 +38,11 @@ export async function start(
   return pgBoss.start();
 }
 
-/** Somebody else made, or migrated, the same schema at the same moment: pg-boss looks, waits for its lock, and does not look again. */
+/** Errors when another process creates or migrates the schema meanwhile: pg-boss does not check again after it waited for its lock. */
 const madeMeanwhile = ['42P06', '42P07', '42710', '42723', '42701', '23505', '22012', '40001', '40P01'];
 const rounds = 5;
 
-/** Creates what is missing of pg-boss's schema. It asks for the right to create schemas only where there is none. */
+/** Creates or migrates pg-boss's schema. The privilege to create schemas is needed only where the schema does not exist. */
 export async function installSchema(
   queueDb: Database,
   backend: BackendProfile,
@@ -65,16 +65,16 @@ export function asPgBoss(executor: Executor): BossDatabase {
 }
 
 export type OpenInstance = {
-  /** Creates the queues that are not there, and gives pg-boss, started. */
+  /** Creates missing queues, and returns the started pg-boss. */
   ensure(queues: readonly string[]): Promise<PgBoss>;
-  /** Ends it. The next question starts another, to which no queue is known. */
+  /** Stops the instance. The next `ensure` starts another, with no queue in its cache. */
   forget(): Promise<void>;
 };
 
-/** A wake-up may wait as long as it likes: what pg-boss would delete, the relay would only have to make again. */
+/** Wake-ups are kept for long: if pg-boss deleted one, the relay would only have to send it again. */
 const yearInSeconds = 365 * 86_400;
 
-/** Starts nothing yet. */
+/** pg-boss is started on first use. */
 export function openInstance(
   queueDb: Database,
   backend: BackendProfile,
@@ -82,7 +82,7 @@ export function openInstance(
 ): OpenInstance {
   let started: Promise<PgBoss> | undefined;
   const known = new Set<string>();
-  load().catch(onError); // whoever needs it first would wait
+  load().catch(onError); // in advance, so that the first use need not wait
 
   function boss(): Promise<PgBoss> {
     started ??= start(queueDb, backend, false, onError);
@@ -113,7 +113,7 @@ export function openInstance(
   };
 }
 
-/** A part of pg-boss's schema is missing or does not do what it should. */
+/** A part of pg-boss's schema is missing or does not work. */
 export class QueueBroken extends Error {
   override readonly name = 'QueueBroken';
 
@@ -123,18 +123,18 @@ export class QueueBroken extends Error {
 }
 
 /**
- * Transactions that failed, were rolled back or refused, and statements that were cut short: no schema is at fault. Nor where this role lacks a
- * privilege (42501): it could not mend it.
+ * SQLSTATEs that do not mean a broken schema: transactions that failed, were rolled back or refused, and statements that were cancelled. Also
+ * 42501: a role without the privilege could not repair the schema.
  */
 const passing = /^(25|40|42501|55|57)/;
 
 export function brokenBy(error: unknown): boolean {
-  if (error instanceof AssertionError || isUnreachable(error)) return false; // pg-boss asserts what it was given
+  if (error instanceof AssertionError || isUnreachable(error)) return false; // pg-boss asserts its arguments
   const state = sqlState(error);
   return state === undefined || !passing.test(state);
 }
 
-/** Runs what asks pg-boss. @throws QueueBroken where its schema is at fault; other errors pass through */
+/** Runs a call of pg-boss. @throws QueueBroken where its schema is at fault; other errors are thrown as they are */
 export async function onQueue<T>(ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();

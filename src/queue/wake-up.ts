@@ -1,14 +1,14 @@
-// A wake-up: one job of pg-boss that stands for up to so many due messages of one queue at one priority. It names none of them: the rows alone
-// say what waits, so a wake-up that is lost, doubled or late changes nothing but the time at which a worker looks.
+// A wake-up: one job of pg-boss that stands for up to n due messages of one queue at one priority. It names no message, because the rows are
+// the only truth: a wake-up that is lost, doubled or late changes only the time of the next claim.
 
 import type { Place } from '../outbox/waiting.ts';
 
 export type WakeUp = Place & { readonly messages: number };
 
-/** A few wake-ups for each backlog, so that several workers share it. */
+/** Maximum number of wake-ups for a backlog, so that several workers share it. */
 const spread = 8;
 
-/** @param messages that are due there and not announced */
+/** @param messages number of messages that are due there and not announced */
 export function wakeUpsFor({ queue, priority }: Place, messages: number): WakeUp[] {
   const size = Math.max(1, Math.ceil(messages / spread));
   return Array.from({ length: Math.ceil(messages / size) }, (_, i) => ({
@@ -20,7 +20,7 @@ export function wakeUpsFor({ queue, priority }: Place, messages: number): WakeUp
 
 export type WakeUpData = { readonly messages: number };
 
-/** Whoever wrote the job: undefined when it says no number of messages, and then nothing follows from it. */
+/** The number of messages in a job's data; undefined when it is invalid, and the job is ignored. */
 export function messagesOf(data: unknown): number | undefined {
   const { messages } = (data ?? {}) as { messages?: unknown };
   return typeof messages === 'number' && Number.isSafeInteger(messages) && messages > 0

@@ -1,20 +1,20 @@
-// A queue that the system itself closes: parked by an operator failure until a probe finds the provider in order again, held for the
-// time that the provider named. The row decides: of many workers that fail at once, one parks; of all processes, one probes.
+// Queues that the system closes: parked after an operator failure until a probe succeeds, or held for the time that the provider named.
+// The row decides: of many workers that fail at once, one parks the queue; of all processes, one probes.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 import { outboxChannel } from '../outbox/notify.ts';
 
-/** Between probes: 5 s, then twice as long each time, up to a minute. */
+/** Interval between probes: 5 s, doubled each time, up to a minute. */
 const firstProbe = 5_000;
 const longestInterval = 60_000;
-/** Parked again so soon after it was reopened, it goes on with the interval that it had. */
+/** A queue parked again within this time after it reopened continues with twice its last interval. */
 const relapse = `interval '2 minutes'`;
 
-/** When the message may be the reason itself, another one is tried soon: as many as this, then at the usual intervals. */
+/** When the message may be the reason, another is probed after 1 s. After 50 such messages the usual intervals apply. */
 const soonProbe = 1_000;
 const triedSoon = 50;
-/** Ids that a queue remembers, the latest. */
+/** Number of message ids kept for a queue, the latest ones. */
 const remembered = 200;
 
 const longer = `least(${longestInterval}, greatest(${firstProbe}, 2 * coalesce(q.probe_ms, ${firstProbe / 2})))`;
@@ -25,14 +25,14 @@ const andIf = (when: string, column: string, id: string): string =>
 const after = (ms: string): string => `now() + ${ms} * interval '1 millisecond'`;
 const noProbe = 'probe_message = null';
 
-/** Reasons are shown beside one another, not kept for ever: a line of them is enough. */
+/** Reasons are shown in lists, so a line is enough. */
 const reasonLength = 500;
 
 const firstInterval = `case when $5 then ${soonProbe} when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end`;
 
 /**
- * Queue, reason, worker, message, whether that message may be the reason itself. Answers with a row if this call parked it: not when it is parked
- * already, nor on the word of an attempt that was claimed before the queue was reopened.
+ * Parks a queue. Values: queue, reason, worker, message, whether that message may be the reason. It returns a row if this call parked the queue:
+ * not when it is parked already, nor for an attempt that was claimed before the queue reopened.
  */
 export const parkSql = `
   insert into waybill.queues as q (name, parked_at, parked_by, parked_reason, probe_at, probe_ms, probed, maybe_own)
@@ -46,13 +46,13 @@ export const parkSql = `
      and not exists (select from waybill.outbox_messages m where m.id = $4::uuid and m.claimed_at < q.reopened_at)
   returning name`;
 
-/** Queue, message, whether it may be the reason itself: it met the failure that its queue is parked for. */
+/** Records a message that met the failure of its parked queue. Values: queue, message, whether it may be the reason. */
 export const blameSql = `
   update waybill.queues q
      set probed = ${and('probed', '$2::uuid')}, maybe_own = ${andIf('$3', 'maybe_own', '$2::uuid')}
    where name = $1 and parked_at is not null`;
 
-/** Queue, message: it failed before in the same way, and others have passed since. */
+/** Whether a message failed in this way before, and others have passed since. Values: queue, message. */
 export const isOwnFaultSql = `
   select from waybill.queues where name = $1 and parked_at is null and $2::uuid = any(maybe_own)`;
 
@@ -64,7 +64,7 @@ export type Meeting = {
   readonly maybeOwn?: boolean;
 };
 
-/** @returns `parked` when this call did it; `own` when the failure is the message's own after all */
+/** @returns `parked` when this call parked the queue; `own` when the failure is the message's own after all */
 export async function park(
   db: Executor,
   queue: string,
@@ -77,10 +77,10 @@ export async function park(
   return 'was parked';
 }
 
-/** In each parking anew: messages that failed together with others in one request may be right after all. */
+/** `probed` is reset each time the queue is parked: messages that failed together in one request may be valid after all. */
 const nextInterval = `case when $4 and $2::uuid <> all(q.probed) and cardinality(q.probed) < ${triedSoon} then ${soonProbe} else ${longer} end`;
 
-/** The probe failed like those before it: queue, message, reason, whether it may be the reason itself. */
+/** Records a failed probe. Values: queue, message, reason, whether the message may be the reason. */
 export const probeFailedSql = `
   update waybill.queues q
      set probes = probes + 1, probe_ms = ${nextInterval}, probe_at = ${after(nextInterval)}, parked_reason = $3, ${noProbe},
@@ -88,7 +88,7 @@ export const probeFailedSql = `
    where name = $1 and parked_at is not null and probe_message = $2::uuid
   returning probe_ms as "nextMs"`;
 
-/** @returns milliseconds until the next one; undefined when the queue was reopened meanwhile */
+/** @returns milliseconds until the next probe; undefined when the queue was reopened meanwhile */
 export async function probeFailed(
   db: Executor,
   queue: string,
@@ -98,7 +98,7 @@ export async function probeFailed(
   return (await db.executeSql<{ nextMs: Milliseconds }>(probeFailedSql, values)).rows[0]?.nextMs;
 }
 
-/** The probe told nothing, its worker is shutting down: another one may begin at once. */
+/** Releases a probe without a result, such as at a shutdown: another one may begin at once. */
 export const probeGivenBackSql = `
   update waybill.queues set probe_at = now(), ${noProbe}
    where name = $1 and parked_at is not null and probe_message = $2`;
@@ -107,7 +107,7 @@ export async function giveBackProbe(db: Executor, queue: string, message: string
   await db.executeSql(probeGivenBackSql, [queue, message]);
 }
 
-/** The provider answered the probe as it answers any message; the relays are told at once. */
+/** Reopens a queue after a successful probe, with a NOTIFY to relays and workers. */
 export const reopenSql = `
   with reopened as (
     update waybill.queues
@@ -122,7 +122,7 @@ export async function reopen(db: Executor, queue: string, message: string): Prom
   return (await db.executeSql(reopenSql, [queue, message])).rows.length > 0;
 }
 
-/** Queue, milliseconds, reason. A hold is made longer, never shorter. */
+/** Holds a queue. Values: queue, milliseconds, reason. A hold is extended, never shortened. */
 export const holdSql = `
   insert into waybill.queues as q (name, held_at, held_until, held_reason) values ($1, now(), ${after('$2')}, $3)
   on conflict (name) do update

@@ -1,4 +1,4 @@
-// What people see of queues and do to them: list, pause, resume. A pause holds for the whole fleet from the next claim on.
+// Operations on queues: list, pause, resume. A pause applies to the whole fleet from the next claim on.
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
@@ -12,25 +12,25 @@ export type QueueState = 'open' | 'paused' | 'parked' | 'held';
 
 export type QueueView = {
   readonly name: string;
-  /** What holds it back; of several the first of paused, parked, held. */
+  /** With several causes, the first of paused, parked, held. */
   readonly state: QueueState;
-  /** The others of them. */
+  /** The other causes. */
   readonly also: readonly QueueState[];
   readonly reason: string | null;
   readonly since: Moment | null;
-  /** When it opens by itself, if that is known: a held queue's. */
+  /** When a held queue opens; otherwise null. */
   readonly until: Moment | null;
-  /** The person, or the process that met the operator failure. */
+  /** The person who paused it, or the worker that met the operator failure. */
   readonly by: string | null;
-  /** Of a parked queue. */
+  /** For a parked queue. */
   readonly probe: {
     readonly nextAt: Moment;
     readonly failed: number;
     readonly messageId: string | null;
   } | null;
-  /** Due or not yet. */
+  /** Waiting messages, due or not. */
   readonly waiting: number;
-  /** Of those, what a worker may claim now: due, and the queue is open. */
+  /** Those that a worker may claim now: due, in an open queue. */
   readonly ready: number;
   readonly inFlight: number;
   /** Messages per second over the whole fleet; null: no limit. */
@@ -127,7 +127,7 @@ export const pauseSql = `
   on conflict (name) do update
      set paused_at = coalesce(q.paused_at, now()), paused_by = excluded.paused_by, paused_reason = excluded.paused_reason`;
 
-/** By the person's word everything that held it back is over; the relays are told at once. */
+/** Ends a pause, a parking and a hold, with a NOTIFY to relays and workers. */
 export const resumeSql = `
   with resumed as (
     update waybill.queues
@@ -139,7 +139,7 @@ export const resumeSql = `
   select name, pg_notify('${outboxChannel}', name) from resumed`;
 
 /**
- * Pausing what is paused renews reason and name.
+ * Pausing a paused queue replaces the reason and the person.
  * @throws WaybillError `unknown_queue`
  */
 export async function pauseQueue(
@@ -153,7 +153,7 @@ export async function pauseQueue(
 }
 
 /**
- * Ends a pause, a parking and a hold. A queue whose provider is still out of order is parked again.
+ * Ends a pause, a parking and a hold. If the provider still fails, the queue is parked again.
  * @throws WaybillError `unknown_queue`
  */
 export async function resumeQueue(db: Executor, name: string): Promise<QueueView> {
@@ -176,7 +176,7 @@ async function show(db: Executor, name: string): Promise<QueueView> {
   return viewOf(row!);
 }
 
-/** A worker makes its queues known, so that they can be paused when nothing waits in them and nobody works them. */
+/** Registers a worker's queues, so that they can be paused even without messages and workers. */
 export const registerQueuesSql = `
   insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing`;
 
@@ -187,7 +187,7 @@ export async function registerQueues(db: Executor, names: readonly string[]): Pr
 export const lockQueuesSql = `
   select name from waybill.queues where name = any($1::text[]) order by name for update skip locked`;
 
-/** For as long as the transaction lasts. A queue that nobody registered gets its row. @returns those that nobody else has locked */
+/** Locks queues until the transaction ends, and registers missing ones. @returns the queues that no other transaction has locked */
 export async function lockQueues(tx: Executor, names: readonly string[]): Promise<ReadonlySet<string>> {
   await registerQueues(tx, names);
   return new Set(

@@ -1,30 +1,30 @@
-// A queue's rate over the whole fleet. A rate of 10 a second is 10 permits in Postgres; each is good for one delivery, and then not for a
-// second: so no second, whichever way it is cut, sees more than 10. Permits are booked a little ahead, in the transaction that claims the
-// messages, each for a slot of its own, and its worker gives it back with the time that it was late. One that a crash took along becomes
-// free by itself. All times are the database's (invariant H): `at` is the moment it answered, the rest are milliseconds from there.
+// The rate limit of a queue over the whole fleet. A rate of 10 a second is 10 permits in Postgres. Each permit allows one delivery, then
+// none for a second, so no span of one second has more than 10. The transaction that claims messages books their permits a little ahead,
+// each for its own slot. The worker returns a permit with its lateness; after a crash it becomes free when a grace period ends.
+// All times are the database's (invariant H): `at` is the time of its answer, and the others are milliseconds from there.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 
 export type RatePlan = {
   readonly permits: number;
-  /** In any span of this length no more than `permits` deliveries. A second, or a little more where the rate is no whole number. */
+  /** No span of this length has more than `permits` deliveries. It is `permits` / rate: 1 s for a whole rate up to 1,000. */
   readonly windowMs: Milliseconds;
-  /** By how much a delivery may be later than its slot at no cost: reckoned with beforehand, with 4 % of the rate. */
+  /** How late a delivery may be after its slot without delaying the permit. This allowance costs 4 % of the rate. */
   readonly marginMs: Milliseconds;
-  /** How far ahead slots are booked: far enough that none passes unused, near enough that a message does not wait long for its own. */
+  /** How far ahead slots are booked: enough that no slot passes unused, and so little that messages do not wait long for theirs. */
   readonly horizonMs: Milliseconds;
 };
 
-/** Above this many a second the window shrinks instead. */
+/** Above this rate per second, the window shrinks instead. */
 const mostPermits = 1_000;
 const margin: Milliseconds = 40;
 const horizon: Milliseconds = 400;
 
-/** What a worker has from the slot of a permit on to give it back. After that it is taken to be dead. */
+/** Time for a worker to return a permit, counted from one cycle after its slot. After that the worker counts as dead. */
 export const graceMs: Milliseconds = 6_000;
 
-/** @param perSecond above 0, with a fraction or without */
+/** @param perSecond above 0, whole or not */
 export function planRate(perSecond: number): RatePlan {
   const permits = Math.min(mostPermits, Math.ceil(perSecond));
   const windowMs = (permits / perSecond) * 1_000;
@@ -34,7 +34,7 @@ export function planRate(perSecond: number): RatePlan {
 
 const cycle = ({ windowMs, marginMs }: RatePlan): Milliseconds => windowMs + marginMs;
 
-/** How many permits one claim may ask for. */
+/** Maximum number of permits for one claim. */
 export function mostAtOnce(plan: RatePlan): number {
   return Math.max(1, Math.floor((plan.horizonMs * plan.permits) / cycle(plan)));
 }
@@ -43,10 +43,10 @@ export type FreePermit = { readonly n: number; readonly freeIn: Milliseconds };
 export type Slot = { readonly n: number; readonly wait: Milliseconds };
 
 /**
- * A permit that comes free is used then, also a little later. One that nobody needed for a while stands in line behind the last slot that
- * was booked, so that a burst of work after an idle time is spread evenly.
- * @param free the longest free first
- * @param lastIn when the last booked slot is
+ * A permit gets the slot at which it becomes free, or now if it became free within the last eighth of a cycle. A permit that was idle for longer
+ * gets a slot after the last booked one, so that a burst after an idle time is spread evenly.
+ * @param free permits, longest free first
+ * @param lastIn time until the last booked slot
  */
 export function assignSlots(free: readonly FreePermit[], lastIn: Milliseconds, plan: RatePlan): Slot[] {
   const spacing = cycle(plan) / plan.permits;
@@ -62,7 +62,7 @@ export function assignSlots(free: readonly FreePermit[], lastIn: Milliseconds, p
 const after = (ms: string): string => `${ms} * interval '1 millisecond'`;
 const until = (time: string): string => `(extract(epoch from ${time} - clock.at) * 1000)::float8`;
 
-/** Queue, permits, horizon in ms, limit; a test's clock or null. Workers that book at the same time get different ones and do not wait. */
+/** Values: queue, permits, horizon in ms, limit, a test's clock or null. Concurrent workers get different permits without waiting. */
 export const lockPermitsSql = `
   with clock as materialized (select coalesce($5::timestamptz, clock_timestamp()) as at),
   last as materialized (select max(slot_at) as slot_at from waybill.queue_permits where queue = $1 and n <= $2)
@@ -71,31 +71,31 @@ export const lockPermitsSql = `
    where p.queue = $1 and p.n <= $2 and p.free_at <= clock.at + ${after('$3')}
    order by p.free_at, p.n limit $4 for update of p skip locked`;
 
-/** Queue, permits, ms to their slots, the time these are counted from, ms from a slot to the permit's return if nobody gives it back. */
+/** Values: queue, permits, ms to their slots, the time from which these count, ms from a slot until an unreturned permit is free. */
 export const bookPermitsSql = `
   update waybill.queue_permits p
      set slot_at = $4::timestamptz + ${after('b.ms')}, free_at = $4::timestamptz + ${after('(b.ms + $5)')}
     from unnest($2::int[], $3::float8[]) as b(n, ms) where p.queue = $1 and p.n = b.n
   returning p.n, p.slot_at::text as "slotAt"`;
 
-/** Queue, permits, their slots, ms from there until they are free. Whoever is too late for it finds another slot and changes nothing. */
+/** Values: queue, permits, their slots, ms from there until they are free. A late return changes nothing, because the slot has changed. */
 export const returnPermitsSql = `
   update waybill.queue_permits p set free_at = p.slot_at + ${after('r.ms')}
     from unnest($2::int[], $3::timestamptz[], $4::float8[]) as r(n, slot_at, ms)
    where p.queue = $1 and p.n = r.n and p.slot_at = r.slot_at`;
 
-/** Queue, permits, ms from a slot until the permit can be booked again if it is given back in time. */
+/** Values: queue, permits, ms from a slot until the permit can be booked again if it is returned in time. */
 export const nextPermitSql = `
   select (extract(epoch from min(least(free_at, slot_at + ${after('$3')})) - clock_timestamp()) * 1000)::float8 as ms
     from waybill.queue_permits where queue = $1 and n <= $2`;
 
-/** @returns milliseconds until another permit can be booked; 0 or less: one can be, unless others are at it */
+/** @returns milliseconds until another permit can be booked; 0 or less: now, unless other workers hold the locks */
 export async function nextPermitIn(db: Executor, queue: string, plan: RatePlan): Promise<Milliseconds> {
   const values = [queue, plan.permits, cycle(plan) - plan.horizonMs];
   return (await db.executeSql<{ ms: Milliseconds | null }>(nextPermitSql, values)).rows[0]?.ms ?? 0;
 }
 
-/** Queue, rate or null, permits. Of processes that were told different rates, people are shown the one that started last. */
+/** Values: queue, rate or null, permits. If processes have different rates, that of the last to start is shown. */
 export const setRateSql = `
   with told as (
     insert into waybill.queues (name, rate) values ($1, $2) on conflict (name) do update set rate = excluded.rate)
@@ -106,15 +106,15 @@ export async function setRate(db: Executor, queue: string, perSecond: number | n
   await db.executeSql(setRateSql, [queue, perSecond, perSecond === null ? 0 : planRate(perSecond).permits]);
 }
 
-/** A booked permit. Only who knows its slot can give it back. */
+/** A booked permit. Its slot is needed to return it. */
 export type Permit = Slot & { readonly slotAt: string };
 
 export type Locked = {
-  /** How many there are for the asker; in order of their slots. */
+  /** The available slots, in order of time. */
   readonly slots: readonly Slot[];
-  /** Fewer than were asked for: others are using them. */
+  /** Fewer than requested, because others are in use. */
   readonly scarce: boolean;
-  /** Takes the first `count` of them; the others are free for others when the transaction ends. */
+  /** Books the first `count` slots; the other permits are unlocked when the transaction ends. */
   book(count: number): Promise<Permit[]>;
 };
 
@@ -149,7 +149,7 @@ export async function lockPermits(
   return { slots, scarce: slots.length < limit, book };
 }
 
-/** How a permit was used: so much later than its slot, or not at all. */
+/** A returned permit; `late` is the delay after its slot, null when it was not used. */
 export type Return = { readonly permit: Permit; readonly late: Milliseconds | null };
 
 export async function returnPermits(

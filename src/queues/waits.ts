@@ -1,22 +1,22 @@
-// Why messages wait although they are due or will be: their queue is paused, parked or held, or has a rate. Told beside each such message,
-// and of each queue that is closed.
+// The reasons, apart from the due time, for which messages wait: their queue is paused, parked, held or rate-limited.
+// They are shown with each such message and each closed queue.
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, textOfMoment, type Moment } from '../db/moment.ts';
 
 export type Wait = {
   readonly queue: string;
-  /** What holds the queue back; of several the first of these. */
+  /** With several causes, the first of these. */
   readonly state: 'paused' | 'parked' | 'held' | 'rate';
-  /** The person's, or what the provider said. */
+  /** Given by the person, or the provider's answer. */
   readonly reason: string | null;
   /** Null for a rate. */
   readonly since: Moment | null;
-  /** When it opens by itself, if that is known: a held queue's. */
+  /** When a held queue opens; otherwise null. */
   readonly until: Moment | null;
-  /** The person, or the process that met the operator failure. */
+  /** The person who paused it, or the worker that met the operator failure. */
   readonly by: string | null;
-  /** Messages per second over the whole fleet, for a rate. */
+  /** For a rate: messages per second over the whole fleet. */
   readonly rate: number | null;
 };
 
@@ -44,7 +44,7 @@ const closure = `
     when q.parked_at is not null then ${fact('parked', { reason: 'q.parked_reason', since: momentText('q.parked_at'), by: 'q.parked_by' })}
     when q.held_until > now() then ${fact('held', { reason: 'q.held_reason', since: momentText('q.held_at'), until: momentText('q.held_until') })}`;
 
-/** An expression over a row of messages; null when nothing but its own time holds it back. */
+/** SQL expression over a row of messages; null when only its due time delays it. */
 export const waitsFor = `(select case ${closure}
     when q.rate is not null and available_at <= now() then ${fact('rate', { rate: 'q.rate' })}
   end from waybill.queues q where q.name = queue and status in ('pending', 'failed'))`;
@@ -54,7 +54,7 @@ export const closedQueuesSql = `
 
 export type Closed = Wait & { readonly state: 'paused' | 'parked' | 'held' };
 
-/** Of every queue that is closed. */
+/** Every closed queue, with its reason. */
 export async function closedQueues(db: Executor): Promise<Closed[]> {
   const { rows } = await db.executeSql<{ wait: Told }>(closedQueuesSql);
   return rows.map(({ wait }) => waitOf(wait) as Closed);

@@ -1,6 +1,6 @@
-// Mail addresses in any text: enough of them to recognise one, too little to write to.
+// Masks mail addresses in any text: enough remains to recognise an address, and too little to write to it.
 
-/** Whole addresses in any text → `a***@b.test`. A word is looked at once, from its start: the time grows with the text and no faster. */
+/** Whole addresses in any text → `a***@b.test`. Each word is matched once, from its start, so the time is linear in the length of the text. */
 export function maskAddresses(text: string): string {
   return text
     .replaceAll(/"(.)[^"]{0,200}"@/g, '$1***@')
@@ -9,5 +9,5 @@ export function maskAddresses(text: string): string {
     );
 }
 
-/** What begins with `//` is the host of a URL, whose user is hidden already. */
+/** A match that begins with `//` is the host of a URL, whose user is hidden already. */
 const word = /(?<![^\s<>"(),;:@])('*)([^\s<>"'(),;:@])[^\s<>"(),;:@]*@([\p{L}\p{N}.-]+)/gu;

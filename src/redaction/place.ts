@@ -1,19 +1,19 @@
-// The place in the application's own code where an error began: the first frame of its stack that is neither Node's, a library's nor ours.
+// The place in the application's code where an error began. It is the first frame of the stack outside of Node, libraries and this package.
 
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The folder of our own modules, as frames write it. Undefined where a bundler has put them together with the application's. */
+/** The folder of our own modules, as in stack frames. Undefined where a bundler merged them with the application's. */
 const ours = /^(file:.*\/)redaction\/place\.[jt]s$/.exec(import.meta.url)?.[1];
 const ourFolder = ours === undefined ? undefined : fileURLToPath(ours);
 
-/** Lines of a stack that are frames. */
+/** The lines of a stack that are frames. */
 export function framesOf(stack: unknown): string[] {
   if (typeof stack !== 'string') return [];
   return stack.split('\n', 400).filter((line) => line.length < 2_000 && /^ +at /.test(line));
 }
 
-/** `app/jobs/grow.ts:14:9`; undefined when the application has no part in the stack. */
+/** `app/jobs/grow.ts:14:9`; undefined when the stack has no frame of the application. */
 export function placeOf(stack: unknown): string | undefined {
   for (const frame of framesOf(stack)) {
     const [, file, at] =
@@ -26,8 +26,8 @@ export function placeOf(stack: unknown): string | undefined {
 }
 
 /**
- * A driver makes its error where an answer came in, and nobody's code is in its stack. Called in an async function that awaited the driver:
- * those who await that function are added.
+ * A driver creates its error when an answer arrives, so the stack has no frame of the caller. Call this in an async function that awaited the driver:
+ * it adds the callers that await that function.
  */
 export function withCallers<E>(error: E): E {
   if (!(error instanceof Error) || typeof error.stack !== 'string' || placeOf(error.stack) !== undefined)
@@ -37,7 +37,7 @@ export function withCallers<E>(error: E): E {
   try {
     error.stack = [error.stack, ...callers].join('\n');
   } catch {
-    // frozen: it is told without its callers
+    // frozen: it stays without its callers
   }
   return error;
 }
@@ -50,13 +50,13 @@ function isApplication(file: string): boolean {
 function pathOf(file: string): string {
   if (!file.startsWith('file:')) return file;
   try {
-    return fileURLToPath(file.replace(/\?.*$/, '')); // loaders put a question mark and a version behind it
+    return fileURLToPath(file.replace(/\?.*$/, '')); // loaders append a question mark and a version
   } catch {
     return file;
   }
 }
 
-/** Below the working directory by its way from there. */
+/** A path below the working directory becomes relative to it. */
 function shown(path: string): string {
   const way = relative(process.cwd(), path);
   return way === '' || way.startsWith('..') ? path : way;

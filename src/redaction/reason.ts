@@ -1,15 +1,15 @@
-// An error as one sentence that may be stored and shown: its message and those of its causes, without what a statement, a schema or a driver
-// repeats of somebody's data.
+// An error as one sentence that may be stored and shown. It has the messages of the error and its causes, without data that a statement, a schema or
+// a driver repeats.
 
 import { z } from 'zod';
 import { cleanError } from './redact.ts';
 import { placeOf } from './place.ts';
 
-/** Causes below one another, and errors beside one another, that are told of. */
+/** Limits on the depth of causes and on the number of errors side by side. */
 const deepest = 6;
 const widest = 4;
 
-/** One error of a chain: its own words, what lies below it, the error itself. */
+/** One error of a chain: its name, its own words, its causes, and the error itself. */
 export type Link = {
   readonly name: string;
   readonly words: string;
@@ -17,7 +17,7 @@ export type Link = {
   readonly error: unknown;
 };
 
-/** Total: also for errors that hold each other. A getter that throws ends it with “cannot be shown”. */
+/** Ends even when errors contain each other. Throws what a getter throws (src/delivery/failure.ts catches it). */
 export function linkOf(thrown: unknown, depth = 0, seen: ReadonlySet<unknown> = new Set()): Link {
   if (!isError(thrown)) return { name: '', words: wordsOfOther(thrown), below: [], error: thrown };
   const below =
@@ -33,14 +33,14 @@ export function linkOf(thrown: unknown, depth = 0, seen: ReadonlySet<unknown> = 
   };
 }
 
-/** `message: cause: cause of the cause`. What the outer message repeats already is left away. */
+/** `message: cause: cause of the cause`. Causes that the outer message already repeats are left out. */
 export function chainOf({ words, below, name }: Link): string {
   const causes = [...new Set(below.map(chainOf))].filter((one) => one !== '' && !words.includes(one));
   if (words === '') return causes.join('; ') || name || 'an error without words';
   return causes.length === 0 ? words : `${words}: ${causes.join('; ')}`;
 }
 
-/** The chain, with the place in the application's code where it began; `bare`: without the place. */
+/** The chain, with the place in the application's code where it began. `bare`: without the place. */
 export function reasonOf(thrown: unknown, { bare = false } = {}): string {
   const link = linkOf(thrown);
   const text = cleanError(chainOf(link));
@@ -48,7 +48,7 @@ export function reasonOf(thrown: unknown, { bare = false } = {}): string {
   return place === undefined ? text : cleanError(`${text} (at ${place})`);
 }
 
-/** Of the error itself; if that began in a library, of its causes. */
+/** The place of the error itself or, if it began in a library, of its causes. */
 function placeIn({ error, below }: Link): string | undefined {
   const own = isError(error) ? placeOf(error.stack) : undefined;
   if (own !== undefined) return own;
@@ -59,7 +59,7 @@ function placeIn({ error, below }: Link): string | undefined {
   return undefined;
 }
 
-/** Also of another realm: a worker's, a test's. */
+/** True also for errors of another realm, such as a worker's or a test's. */
 function isError(value: unknown): value is Error {
   return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]';
 }
@@ -79,7 +79,7 @@ function nameOf({ name }: Error): string {
 }
 
 function wordsOf(error: Error, hasCause: boolean): string {
-  const message: unknown = error.message; // whoever threw it may have put anything there
+  const message: unknown = error.message; // it may be of any type
   if (typeof message !== 'string') return `${nameOf(error)}: ${describe(message)}`;
   const issues = issuesOf(error);
   if (issues !== undefined) return `not valid: ${issues}`;
@@ -87,7 +87,7 @@ function wordsOf(error: Error, hasCause: boolean): string {
   return words === '' ? '' : withCode(error, words);
 }
 
-/** `ECONNREFUSED`, `UND_ERR_SOCKET`, `23505`: what can be looked up. Codes of our own errors are named where these are shown. */
+/** Adds a code that can be looked up: `ECONNREFUSED`, `UND_ERR_SOCKET`, `23505`. Codes of our own errors are named where these are shown. */
 function withCode(error: Error, words: string): string {
   const { code } = error as { code?: unknown };
   if (
@@ -99,7 +99,7 @@ function withCode(error: Error, words: string): string {
   return `${words} (${code})`;
 }
 
-/** What went wrong with a payload: where, and what was expected; never what was there. */
+/** What is wrong with a payload: the path and the expectation, never the value. */
 export function issuesOf(error: unknown): string | undefined {
   const { issues, name } = (error ?? {}) as { issues?: unknown; name?: unknown };
   const isZod = error instanceof z.core.$ZodError || (typeof name === 'string' && /^\$?ZodError$/.test(name));
@@ -120,7 +120,7 @@ type Driver = {
   readonly generatedMessage?: unknown;
 };
 
-/** Whatever repeats a statement, its parameters, or the text that could not be read, without it. */
+/** A message without the statement, parameters or unreadable text that it repeats. */
 function withoutData(error: Error, message: string, hasCause: boolean): string {
   const { code, severity, detail, generatedMessage } = error as Driver;
   if (/^Drizzle\w*Error$/.test(error.name) || /^Failed query:[^]*\nparams:/.test(message))
@@ -135,12 +135,12 @@ function withoutData(error: Error, message: string, hasCause: boolean): string {
   return message;
 }
 
-/** Prisma shows the call with its data, and then what was wrong. */
+/** Prisma puts the call with its data first and the reason last. */
 function lastLine(message: string): string {
   return message.trimEnd().split('\n').at(-1)!.trim();
 }
 
-/** Of a data exception (class 22) Postgres quotes the value. Knex and MikroORM put the statement with its values before the message. */
+/** In a data exception (class 22) Postgres quotes the value. Knex and MikroORM put the statement with its values before the message. */
 function fromPostgres(message: string, code: string): string {
   const statement = /^\s*(?:with|select|insert|update|delete|merge|call|truncate|create|alter|drop)\b/i.test(
     message,
@@ -150,7 +150,10 @@ function fromPostgres(message: string, code: string): string {
   return code.startsWith('22') ? words.replaceAll(/"[^"]*"/g, '"…"') : words;
 }
 
-/** `Key (email)=(ann@b.test) already exists.` → `Key (email) already exists`; which process waits for which. Other details are data. */
+/**
+ * `Key (email)=(ann@b.test) already exists.` → `Key (email) already exists`. Lines about processes that wait for each other stay. Other details are
+ * data.
+ */
 function withoutValues(detail: unknown): string {
   if (typeof detail !== 'string') return '';
   if (/^Process \d+ waits for /.test(detail)) return detail.replaceAll('\n', ' ').replace(/\.$/, '');
@@ -173,6 +176,6 @@ function describe(value: unknown): string {
   try {
     return JSON.stringify(value) ?? 'an object';
   } catch {
-    return 'an object that cannot be shown'; // a cycle, or a toJSON that throws: the failure is still to be recorded
+    return 'an object that cannot be shown'; // a cycle, or a toJSON that throws: the failure must still be recorded
   }
 }

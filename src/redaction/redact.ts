@@ -1,5 +1,5 @@
-// What may be shown of a text that came from elsewhere: no secret, no whole mail address, bounded, storable. The one place for `last_error`,
-// attempts, the log, the admin API, notices and the command line.
+// Redaction: what may be shown of a text from elsewhere. The result has no secret and no whole mail address, is bounded, and can be stored. It is the
+// one place for `last_error`, attempts, the log, the admin API, notices and the command line.
 
 import { maskAddresses } from './addresses.ts';
 import { patternOf, secretsOf } from './secrets.ts';
@@ -7,17 +7,17 @@ import { hidden, hideShapes } from './shapes.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Longer texts are cut before anything is looked for in them. */
+/** Longer texts are cut before they are searched. */
 const readAtMost = 65_536;
-/** Characters that are kept of an error's text. */
+/** Characters kept of an error's text. */
 export const keptOfError = 4_000;
-/** Characters that are kept of a stack with its causes. */
+/** Characters kept of a stack with its causes. */
 export const keptOfStack = 16_000;
 
 export type Redactor = {
-  /** Without the secrets: values of the environment, and what looks like one. */
+  /** Hides secrets: values of the environment, and texts that look like one. */
   secrets(text: string): string;
-  /** Without mail addresses too. */
+  /** Hides mail addresses too. */
   text(text: string): string;
 };
 
@@ -28,7 +28,7 @@ export function createRedactor(env: Env): Redactor {
   return { secrets, text: (text) => maskAddresses(secrets(text)) };
 }
 
-/** The environment may get variables from a .env file after the first error was shown. */
+/** How long a redactor is kept: a .env file may add variables after the first error was shown. */
 const freshMs = 100;
 const current: { redactor: Redactor | undefined; until: number } = { redactor: undefined, until: 0 };
 
@@ -40,18 +40,18 @@ function redactor(): Redactor {
   return current.redactor;
 }
 
-/** Secrets hidden, of this process's environment and by their look; addresses stay. */
+/** Hides secrets: those of this process's environment, and texts that look like one. Addresses stay. */
 export function hideSecrets(text: string): string {
   return redactor().secrets(text.length > readAtMost ? text.slice(0, readAtMost) : text);
 }
 
-/** Text of an error as it may be stored and shown: redacted, well-formed, without U+0000, at most `most` characters. */
+/** An error's text that may be stored and shown: redacted, well-formed, without U+0000, at most `most` characters. */
 export function cleanError(text: string, most = keptOfError): string {
   const bounded = text.length > readAtMost ? text.slice(0, readAtMost) : text;
   return storable(redactor().text(bounded), most);
 }
 
-/** Any text as Postgres can store it: well-formed, without U+0000, bounded. What breaks a payload must not break a failure's record too. */
+/** A text that Postgres can store: well-formed, without U+0000, bounded. Characters that break a payload must not break the record of its failure. */
 export function storable(text: string, most = keptOfError): string {
   const clean = text
     .slice(0, most + 1)

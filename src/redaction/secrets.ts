@@ -1,23 +1,23 @@
-// The secrets of this process: the values of its environment that must not be shown, in each form in which an error may repeat them.
+// The secrets of this process: values of its environment that must not be shown, in each form in which an error may repeat them.
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Variables whose whole value is a secret, Waybill's own and the application's. */
+/** Variables whose whole value is a secret, Waybill's and the application's. */
 const secretName =
   /(?:^|_)(?:API_?KEYS?|KEYS?|SECRETS?|TOKENS?|PASSWORD|PASSWD|PASSPHRASE|PWD?|CREDENTIALS?)$|^PGPASSWORD$/i;
-/** These end like a secret and hold none. */
+/** These names end like a secret's, but their values are not secret. */
 const plainName = /^(?:PWD|OLDPWD)$/;
 
 /** Parameters of a URL whose value is a secret. */
 export const secretParameter =
   /^(?:password|passwd|pwd|pass|passphrase|secret|token|key|api[_-]?key|access[_-]?key|sslpassword|auth|authorization|signature|sig|code|.*[_-](?:token|secret|password|key))$/i;
 
-/** Shorter ones would be found in every second word. */
+/** Shorter secrets would match in too many words. */
 const shortest = 4;
-/** A secret below this length is only replaced where it stands as a word of its own. */
+/** A shorter secret is replaced only where it is a whole word. */
 const certain = 8;
 
-/** All secrets of an environment, as they are written there. */
+/** All secrets of an environment, as written there. */
 export function secretsOf(env: Env): Set<string> {
   const found = new Set<string>();
   for (const [name, value = ''] of Object.entries(env)) {
@@ -28,14 +28,14 @@ export function secretsOf(env: Env): Set<string> {
   return found;
 }
 
-/** A variable may list several keys: `name:role:key,…`, `id:key,…`; a signing secret is known with its prefix and without. */
+/** A variable may list several keys: `name:role:key,…`, `id:key,…`. A signing secret is hidden with and without its prefix. */
 function partsOf(value: string): string[] {
   const items = value.split(',').map((item) => item.trim());
   const last = items.map((item) => item.slice(item.lastIndexOf(':') + 1));
   return [value, ...items, ...last].flatMap((one) => [one, one.replace(/^whsec_/, '')]);
 }
 
-/** Passwords and secret parameters of the URLs in a value; there may be several, as `name=url,name=url`. */
+/** Passwords and secret parameters of the URLs in a value. It may have several URLs: `name=url,name=url`. */
 function secretsOfUrls(value: string): string[] {
   return [
     value,
@@ -45,13 +45,13 @@ function secretsOfUrls(value: string): string[] {
     if (!URL.canParse(text)) return rough === undefined ? [] : [rough];
     const { password, username, hostname, pathname, searchParams } = new URL(text);
     const parameters = [...searchParams].flatMap(([name, one]) => (secretParameter.test(name) ? [one] : []));
-    const known = [username, hostname, pathname.slice(1)]; // postgres://postgres:postgres@… hides nothing
+    const known = [username, hostname, pathname.slice(1)]; // in postgres://postgres:postgres@… the password is no secret
     const passwords = known.includes(password) ? [] : [password, decoded(password), rough ?? ''];
     return [...passwords, ...parameters, ...loginsOf(decoded(username), decoded(password))];
   });
 }
 
-/** User and password as HTTP and SMTP send them together (RFC 7617, RFC 4616). */
+/** User and password combined as HTTP and SMTP send them (RFC 7617, RFC 4616). */
 function loginsOf(user: string, password: string): string[] {
   if (password === '') return [];
   return [`${user}:${password}`, `\0${user}\0${password}`].map((pair) =>
@@ -67,7 +67,7 @@ function decoded(text: string): string {
   }
 }
 
-/** What finds the secrets in a text, in each of their forms; null when there is none. */
+/** A pattern that finds the secrets in a text, in each of their forms; null when there are none. */
 export function patternOf(secrets: ReadonlySet<string>): RegExp | null {
   const forms = new Set([...secrets].flatMap(formsOf));
   const sorted = [...forms].filter((form) => form.length >= shortest).toSorted((a, b) => b.length - a.length);

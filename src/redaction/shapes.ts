@@ -1,11 +1,11 @@
-// What looks like a secret wherever it stands: the user and password of a URL, a bearer token, the keys of well-known services, a private
-// key, `password=…`. Each pattern takes time that grows with the text and no faster: repetitions are bounded, or nothing follows them.
+// Hides texts that look like secrets: the user and password of a URL, bearer tokens, keys of well-known services, private keys, `password=…`. Each
+// pattern takes linear time, because repetitions are bounded or come last.
 
 import { secretParameter } from './secrets.ts';
 
 export const hidden = '***';
 
-/** Words that follow “bearer” or “basic” in a sentence. */
+/** Ordinary words that follow “bearer” or “basic” in a sentence. */
 const prose =
   /^(?:tokens?|auth\w*|keys?|schemes?|headers?|credentials?|is|was|are|in|on|of|or|and|with|the|a|an|for|to|not|required|missing|needed|expected|format|realm.*)$/i;
 
@@ -39,7 +39,7 @@ const rules: readonly Rule[] = [
   { find: /\bsk-[\w-]{12,256}|\bkey-[0-9a-f]{16,64}/g, put: hidden },
   { find: /\bre_\w{6,256}/g, put: (match) => (/\d|[A-Z]/.test(match.slice(3)) ? hidden : match) },
   { find: /\b(?:AC|SK)[0-9a-f]{32}\b/g, put: hidden },
-  // `password=…`, `"password": "…"`, `X-Api-Key: …`; an unquoted value after a colon is prose unless it looks like a key.
+  // `password=…`, `"password": "…"`, `X-Api-Key: …`. An unquoted value after a colon is prose unless it looks like a key.
   {
     find: /(pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|(?:access|private|secret|signing|account|admin|encryption)[_-]?key|credentials?|authorization|sessionid)((?:\\?["'])?\s{0,4}[:=]\s{0,4})(\\?"[^"]{0,4000}\\?"?|\\?'[^']{0,4000}\\?'?|[^\s,;&"'<>(){}[\]\\]{1,4000})/gi,
     put: assignment,
@@ -51,7 +51,6 @@ const rules: readonly Rule[] = [
   },
 ];
 
-/** Hides what looks like a secret. */
 export function hideShapes(text: string): string {
   let shown = text;
   for (const { find, put } of rules)
@@ -59,13 +58,13 @@ export function hideShapes(text: string): string {
   return shown;
 }
 
-/** The user of a URL goes with the password. A password may hold `/`, `?`, `#` or `@` that nobody encoded. */
+/** Hides the user of a URL with the password. A password may contain `/`, `?`, `#` or `@` without encoding. */
 function withoutUser(url: string): string {
   const start = url.indexOf('://') + 3;
   const rest = url.slice(start);
   const authority = /^[^/?#]*/.exec(rest)![0];
   const isWeb = /^(?:https?|wss?|ftp):/i.test(url);
-  const broken = /:(?!\d{1,5}$)./.test(authority.replace(/^\[[^\]]*\]/, '')); // what follows the colon is no port
+  const broken = /:(?!\d{1,5}$)./.test(authority.replace(/^\[[^\]]*\]/, '')); // the text after the colon is no port
   const end = isWeb && !broken ? authority.lastIndexOf('@') : rest.lastIndexOf('@');
   return end === -1 ? url : `${url.slice(0, start)}${hidden}${rest.slice(end)}`;
 }

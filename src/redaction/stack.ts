@@ -1,13 +1,13 @@
-// An error with the stacks of all its causes, for the log and for the attempt: the same words as its reason, and every frame.
+// An error with the stacks of all its causes, for the log and the attempt. It has the same words as the reason, and every frame.
 
 import { framesOf } from './place.ts';
 import { linkOf, type Link } from './reason.ts';
 import { cleanError, keptOfStack } from './redact.ts';
 
-/** Frames of one error that are kept. */
+/** Maximum number of frames kept for one error. */
 const mostFrames = 25;
 
-/** Undefined for what has no stack: a text that was thrown. */
+/** Undefined for a value without a stack, such as a thrown text. */
 export function stackOf(thrown: unknown): string | undefined {
   const link = linkOf(thrown);
   const lines = linesOf(link, '');

@@ -1,4 +1,4 @@
-// Whether there is anything for the relay or the sweep to do: one statement for both. An idle relay runs nothing else.
+// Checks with one statement whether the relay or the sweep has work. An idle relay runs nothing else.
 
 import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
@@ -8,7 +8,7 @@ import { hasLapsed } from '../outbox/expire.ts';
 export type Check = {
   /** Something is due in an open queue. */
   readonly due: boolean;
-  /** A lease ran out, or a row was edited so that nothing would look at it again. */
+  /** A lease ran out, or a row was edited by hand so that only the sweep finds it. */
   readonly lapsed: boolean;
 };
 
@@ -16,7 +16,7 @@ export const checkSql = `
   with recursive ${places}
   select exists (select from place where ${isOpen('place.queue')} and ${isDue('place.queue', 'place.priority')}) as due, ${hasLapsed} as lapsed`;
 
-/** Calls within `freshMs` of one another share an answer. */
+/** Calls within `freshMs` share an answer. */
 export function createCheck(db: Executor, clock: Clock, freshMs: Milliseconds): () => Promise<Check> {
   let at = Number.NEGATIVE_INFINITY;
   let last: Promise<Check> | undefined;

@@ -1,4 +1,4 @@
-// What keeps the relay's step going: a broken schema of pg-boss is made anew, and rows that break the rules of a message end.
+// Keeps the relay's step going: recreates a broken pg-boss schema, and ends rows that break the rules of a message.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -13,7 +13,7 @@ export type Fitting = {
   readonly events: Pick<Events, 'unfit'>;
 };
 
-/** The same step: rows that made it fail are ended and it runs once more; where the queue is broken, it is made anew and the step has failed. */
+/** Wraps a step. If rows make it fail, they are ended and it runs again. If pg-boss's schema is broken, it is recreated and the step fails. */
 export function fitting(
   { db, queue, events }: Fitting,
   step: () => Promise<Milliseconds>,

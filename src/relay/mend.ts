@@ -1,4 +1,4 @@
-// Rows that were edited by hand so that no claim takes them: each is mended, or ends with its reason.
+// Mends rows that were edited by hand so that no claim takes them, or ends them with their reason.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -7,7 +7,7 @@ import type { Status } from '../message/message.ts';
 import { isAllowed } from '../message/transitions.ts';
 import { endUnfitIds } from '../operate/unfit.ts';
 
-/** @returns how many */
+/** @returns how many rows */
 export async function mend(
   db: Executor,
   found: readonly Stuck[],

@@ -1,4 +1,5 @@
-// The step *prune*: settled rows past their retention are deleted, in small batches that hold no long lock. No other row is touched.
+// The step *prune*: settled messages past their retention are deleted, in small batches that hold no long lock. So are old delivery keys and
+// idempotency keys; the audit counters are folded.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -15,7 +16,7 @@ export type PruneOptions = {
 
 const batch = 1_000;
 const idle: Milliseconds = 60_000;
-/** Between full batches: leaves the disk to those who deliver. */
+/** Pause between full batches: leaves the disk to deliveries. */
 const breath: Milliseconds = 50;
 
 export function createPrune({ db, events, observe, retention }: PruneOptions): () => Promise<Milliseconds> {
@@ -41,8 +42,8 @@ const keep = `
   select status, count(*)::int as n from gone group by status`;
 
 /**
- * Ids are time-ordered, so the primary key is walked from its old end up to the first id that is too young;
- * no index on `delivered_at`, which would cost each settling. Retentions in ms: delivered, cancelled; rows.
+ * Ids are time-ordered, so it walks the primary key from the oldest to the first id that is too young. An index on `delivered_at` would add to each
+ * settling. Values: retentions in ms (delivered, cancelled), rows.
  */
 export const pruneSettledSql = `
   with gone as (
@@ -53,7 +54,7 @@ export const pruneSettledSql = `
        order by id limit $3 for update skip locked)
     returning id, kind, name, delivery_key, status)${keep}`;
 
-/** Retention in ms; rows. */
+/** Values: retention in ms; rows. */
 export const pruneDeadSql = `
   with gone as (
     delete from waybill.outbox_messages where id in (
@@ -66,7 +67,7 @@ export type Pruned = { readonly status: string; readonly n: number };
 
 export type Retention = { readonly deliveredMs: number; readonly deadMs: number; readonly keyMs: number };
 
-/** One small batch of each sort. */
+/** One small batch of delivered and cancelled messages, and one of dead ones. */
 export async function pruneBatch(db: Executor, retention: Retention, limit: number): Promise<Pruned[]> {
   const settled = await db.executeSql<Pruned>(pruneSettledSql, [
     retention.deliveredMs,
@@ -77,13 +78,13 @@ export async function pruneBatch(db: Executor, retention: Retention, limit: numb
   return [...settled.rows, ...dead.rows];
 }
 
-/** Keys past their retention, in ms; rows. */
+/** Values: retention of keys in ms; rows. */
 export const pruneKeysSql = `
   delete from waybill.outbox_keys where (kind, name, delivery_key) in (
     select kind, name, delivery_key from waybill.outbox_keys
      where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)`;
 
-/** Folds rows of the audit counters, at most so many, into one for each sum. The sums stay the same at every moment. */
+/** Values: rows. Folds at most that many rows of the audit counters into one for each sum. The sums stay the same at every moment. */
 export const foldAuditSql = `
   with old as (
     delete from waybill.outbox_audit where id = any(array(

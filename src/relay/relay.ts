@@ -1,6 +1,6 @@
-// The step *relay*: what is due and not claimed within a few milliseconds is announced by wake-ups in pg-boss. The relay touches no message: a
-// wake-up that is lost is simply made again (invariants B and I). Any number of relays share the queues: who has the lock on a queue's row
-// announces its work, and knows what others have announced.
+// The step *relay*: wake-ups in pg-boss announce due messages that were not claimed within a few milliseconds. The relay touches no message, and
+// makes a lost wake-up again (invariants B and I). Any number of relays share the queues: whichever locks a queue's row announces its work, after
+// it has read what others announced.
 
 import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
@@ -22,15 +22,14 @@ export type RelayOptions = {
   readonly events: Events;
   readonly observe: Observe;
   readonly pollIntervalMs: Milliseconds;
-  /** Messages of one queue at one priority that wake-ups stand for at most: so pg-boss stays shallow, however long the backlog. */
+  /** Wake-ups stand for at most this many messages of a queue at a priority, so that pg-boss stays small however long the backlog is. */
   readonly highWater?: number;
 };
 
-/** Losing this commit repeats work and loses nothing, so it need not wait for the disk. */
+/** Losing this commit only repeats work, so it need not wait for the disk. */
 const begin = `${beginning}; set local synchronous_commit = off`;
 const firstPause: Milliseconds = 10;
 
-/** Gives the relay's loop body. */
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
   const { db, queue, events, observe, pollIntervalMs, highWater = 1_000 } = options;
   let pause = firstPause;
@@ -38,7 +37,7 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
   return fitting({ db, queue, events }, async function relayStep() {
     const found = await countDue(db, highWater);
     const due = found.filter((place) => isQueueName(place.queue));
-    // A queue that pg-boss would refuse was written by hand.
+    // A queue name that pg-boss would refuse was written by hand.
     for (const odd of found) if (!due.includes(odd)) events.unfit(await endUnfitAt(db, odd));
     const lacking = due.length === 0 ? [] : unannounced(due, await queue.announced());
     const sent = lacking.length === 0 ? [] : await announce(lacking);
@@ -52,11 +51,11 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
       return pollIntervalMs;
     }
     if (sent.length > 0) pause = firstPause;
-    // Workers are at it, or there are none: look again at growing intervals.
+    // Workers are busy with it, or there are none: look again at growing intervals.
     return (pause = Math.min(pollIntervalMs, pause * 2));
   });
 
-  /** What was announced is still due: workers are at it, or did not hear of it, or cannot take it. */
+  /** Announced messages are still due: workers are busy, or got no notification, or cannot claim them. */
   async function stands(places: readonly DueCount[]): Promise<void> {
     const names = new Set(places.map((place) => place.queue));
     if (names.size > 0) await tellWorkers(db, names);
@@ -67,7 +66,7 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
   async function announce(places: readonly DueCount[]): Promise<readonly WakeUp[]> {
     return db.transaction(async (tx) => {
       const ours = await lockQueues(tx, [...new Set(places.map((place) => place.queue))]);
-      if (ours.size === 0) return []; // another relay is at it
+      if (ours.size === 0) return []; // another relay announces them
       const mine = places.filter((place) => ours.has(place.queue));
       const announced = await queue.announced(tx);
       const wakeUps = mine.flatMap((place) => wakeUpsFor(place, missing(place, announced)));
@@ -88,7 +87,7 @@ const messagesIn = (wakeUps: readonly WakeUp[]): number =>
 const unannounced = (due: readonly DueCount[], announced: readonly WakeUp[]): DueCount[] =>
   due.filter((place) => missing(place, announced) > 0);
 
-/** Not for every message that a worker takes: wake-ups would be small and many. */
+/** 0 while wake-ups stand for more than half of the due messages: otherwise they would be small and many. */
 function missing({ queue, priority, due }: DueCount, announced: readonly WakeUp[]): number {
   const there = announced.find((one) => one.queue === queue && one.priority === priority)?.messages ?? 0;
   return 2 * there > due ? 0 : due - there;

@@ -1,4 +1,4 @@
-// The relay as a service of a process: relaying, sweeping and pruning, woken by NOTIFY.
+// The relay as a service of a process: it relays, sweeps and prunes, and NOTIFY wakes it.
 
 import { listen } from '../db/listen.ts';
 import { createCheck } from './check.ts';
@@ -12,20 +12,20 @@ import { createPrune } from './prune.ts';
 import { createRelay } from './relay.ts';
 import { createSweep } from './sweep.ts';
 
-/** With a lease of 15 s, what a dead worker held is due again within 16 s. */
+/** With a lease of 15 s, a dead worker's messages are due again within 16 s. */
 const sweepIntervalMs = 1_000;
 
-/** A batch takes what the disk takes for it. */
+/** Not shorter: a batch may keep the disk busy for long. */
 const pruneIntervalMs = 60_000;
 
-/** From a NOTIFY to the relay's step. A worker that has a free slot has claimed the message long before. */
+/** Time from a NOTIFY to the relay's step. A worker with a free slot has claimed the message long before. */
 const headStartMs = 5;
 
 export function relayService(host: Host, queue: WakeUpQueue): Service {
   const { config, db, events, observe, progress, clock } = host;
   const wake = createWake();
   let waiting: NodeJS.Timeout | undefined;
-  let isDue = true; // there is a reason to relay without a check
+  let isDue = true; // the relay has a reason to run without a check
   const wakeRelay = (): void => {
     isDue = true;
     wake.wake();

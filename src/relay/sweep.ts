@@ -1,4 +1,4 @@
-// The step *sweep*: leases that ran out make their messages due again (invariant B), and rows that were edited by hand are mended or end.
+// The step *sweep*: messages whose lease ran out become due again (invariant B), and rows that were edited by hand are mended or ended.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -12,7 +12,7 @@ export type SweepOptions = {
   readonly events: Events;
   readonly observe: Observe;
   readonly intervalMs: Milliseconds;
-  /** Called when something became due. */
+  /** Called when messages became due. */
   readonly wakeRelay: () => void;
 };
 

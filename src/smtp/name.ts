@@ -1,5 +1,5 @@
-// The name by which this machine greets a mail server (EHLO). RFC 5321, 4.1.1.1 and 4.1.4: its full domain name, or its address in brackets
-// where it has none. A container's host name is no domain, and the loopback address tells a server nothing: relays refuse both.
+// The name by which this machine greets a mail server (EHLO). RFC 5321, 4.1.1.1 and 4.1.4: its full domain name, or its address in brackets if it has
+// none. A container's host name is no domain, and the loopback address identifies no machine: relays refuse both.
 
 import { isIPv4, isIPv6 } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
@@ -17,7 +17,7 @@ export function isSmtpName(name: string): boolean {
 
 export type Machine = {
   readonly hostname: string;
-  /** Of its networks, without the loopback. */
+  /** Of all network interfaces but the loopback. */
   readonly addresses: readonly { readonly address: string; readonly family: string }[];
 };
 
@@ -29,8 +29,7 @@ export function thisMachine(): Machine {
 }
 
 /**
- * What is configured; else the host's name when it is a full one; else the domain of the sender, which servers can look up; else the
- * machine's address.
+ * The configured name; else the host name if it is a full one; else the sender's domain, which servers can look up; else the machine's address.
  * @param sender `orders@shop.example` or `Orders <orders@shop.example>`
  */
 export function smtpName(

@@ -1,6 +1,6 @@
-// A mail server as SMTP_URL names it. The URL is read part by part, not by the platform's parser: that one takes `smtp://apikey:25#secret@host`
-// for a host named apikey, and says of a bad one no more than that it is bad. What is refused is told by its part; no value is repeated,
-// for where a URL is broken a secret may stand in any place.
+// The mail server that SMTP_URL names. The URL is read part by part instead of by the platform's parser. That parser reads
+// `smtp://apikey:25#secret@host` as a host named apikey, and does not say what is wrong with a bad URL. A message names the wrong part and repeats no
+// value, because in a broken URL a secret may be anywhere.
 
 import { readFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
@@ -15,16 +15,16 @@ export type SmtpServer = {
   readonly port: number;
   /** TLS from the first byte. */
   readonly secure: boolean;
-  /** What is done about STARTTLS otherwise: without it nothing is said, or it is used where it is offered, or never. */
+  /** The use of STARTTLS otherwise: nothing is sent without it, it is used where offered, or never. */
   readonly tls: (typeof tlsModes)[number];
-  /** Whether the URL says so. */
+  /** Whether the URL sets `tls`. */
   readonly tlsChosen: boolean;
   readonly login: { readonly user: string; readonly pass: string } | null;
-  /** Certificates to be trusted instead of the public ones, as PEM. */
+  /** Certificates to trust instead of the public ones, as PEM. */
   readonly authority: string | null;
 };
 
-/** What is wrong, to be read after the variable's name. */
+/** Its message follows the variable's name. */
 export class SmtpUrlError extends Error {
   override readonly name = 'SmtpUrlError';
 }
@@ -59,7 +59,7 @@ export function readSmtpUrl(text: string): SmtpServer {
   return { ...server, tls: modeOf(tls, server) };
 }
 
-/** Host with what is before it, path, query. A character that ends the host too early is what a password was not written right with. */
+/** Splits into authority, path and query. A character that ends the authority too early was not escaped in the password. */
 function split(rest: string): [string, string, string] {
   const end = rest.search(/[/?#\\]/);
   if (end < 0) return [rest, '', ''];
@@ -143,7 +143,7 @@ function parametersOf(query: string): { tls: SmtpServer['tls'] | null; ca: strin
   return { tls: mode ?? null, ca: ca ?? null };
 }
 
-/** A password never goes over a network in clear; without one, STARTTLS is used if it is offered. */
+/** A password is never sent over a network in clear. Without a password, STARTTLS is used if it is offered. */
 function modeOf(
   chosen: SmtpServer['tls'] | null,
   { host, secure, login, authority }: Omit<SmtpServer, 'tls'>,
@@ -170,7 +170,7 @@ function readAuthority(file: string): string {
   try {
     if (blocks.length > 0 && blocks.every((block) => new X509Certificate(block))) return text;
   } catch {
-    // said below
+    // reported below
   }
   return wrong('names a file in ca that holds no certificate: it must be PEM, -----BEGIN CERTIFICATE-----');
 }

@@ -1,4 +1,4 @@
-// The end of an attempt that a program of its own names: whoever claims and settles without a delivery of ours.
+// The settlement of `markFailed`, for applications that claim and settle messages themselves.
 
 import { reasonOf } from '../redaction/reason.ts';
 import { cleanError } from '../redaction/redact.ts';

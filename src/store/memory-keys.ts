@@ -1,4 +1,4 @@
-// Keys under which something was done once, in memory: a part of the outbox in memory.
+// Idempotency keys of the outbox in memory.
 
 import type { Milliseconds } from '../ports.ts';
 import { keyRunning, repeated, type Kept, type Once } from '../outbox/once.ts';
@@ -6,13 +6,13 @@ import { type OutboxPort, checkOnce } from '../outbox/port.ts';
 
 export type MemoryKeys = {
   readonly once: OutboxPort['once'];
-  /** A transaction on them: what is kept there stays only when it commits. */
+  /** Begins a transaction, whose keys are kept only when it commits. */
   begin(): MemoryKeysTransaction;
 };
 
 export type MemoryKeysTransaction = {
   readonly once: OutboxPort['once'];
-  /** Gives what takes back everything kept since. */
+  /** @returns a function that removes every key kept since */
   savepoint(): () => void;
   commit(): void;
 };
@@ -34,7 +34,7 @@ export function createMemoryKeys(now: () => number): MemoryKeys {
       const first = running.get(id);
       if (first) {
         if (about.noWait) throw keyRunning();
-        await first.catch(() => undefined); // its caller hears of it; then the key is free
+        await first.catch(() => undefined); // its own caller gets the error; the key is free then
         return once(about, make);
       }
       const making = (async () => make())().finally(() => running.delete(id));

@@ -1,4 +1,4 @@
-// A message of the outbox in memory, and what claiming, expiring and settling do to it.
+// A message of the outbox in memory, with its claim, expiry and settlement.
 
 import { randomUUID } from 'node:crypto';
 import type { CheckedMessage, ClaimedMessage, Status } from '../message/message.ts';
@@ -11,23 +11,22 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   readonly payload: unknown;
   status: Status;
   attempts: number;
-  /** Leases of it that ran out. */
   expirations: number;
   availableAt: Date;
   readonly createdAt: Date;
   claimToken: string | null;
   claimedBy: string | null;
   claimedUntil: Date | null;
-  /** While it is being sent: claimed before its slot was free, and not known to have begun; null: its claimer says nothing. */
+  /** While `sending`: claimed before a slot was free, and not begun; null: starts are not recorded. */
   prefetched: boolean | null;
-  /** The worker whose lease of it ran out last, after it had begun. */
+  /** The worker of its last expired lease under which it had begun. */
   lostBy: string | null;
   lastError: string | null;
-  /** What its delivery noted for its timeline. */
+  /** Notes of its delivery, for the timeline. */
   notes: readonly Note[];
 };
 
-/** It runs alone: its lease expired twice, or once with one attempt left (src/outbox/waiting.ts). */
+/** A suspect runs alone: its lease expired twice, or once with one attempt left (src/outbox/waiting.ts). */
 function isSuspect({ expirations }: MemoryMessage): boolean {
   return expirations > 1;
 }
@@ -48,7 +47,7 @@ export function byUrgency(a: MemoryMessage, b: MemoryMessage): number {
   return b.priority - a.priority || a.availableAt.getTime() - b.availableAt.getTime();
 }
 
-/** Those that a claim takes: what is on its last attempt is not prefetched. */
+/** The messages that a claim takes. A message on its last attempt is not prefetched. */
 export function chosen(due: readonly MemoryMessage[], { limit, begins }: ClaimRequest): MemoryMessage[] {
   const most = Math.max(0, limit);
   if (begins === undefined) return due.slice(0, most);
@@ -56,7 +55,7 @@ export function chosen(due: readonly MemoryMessage[], { limit, begins }: ClaimRe
   return due.slice(0, most).filter((message, place) => place < begins || mayWait(message));
 }
 
-/** @param place among those that the claim takes */
+/** @param place position in the claim */
 export function claim(
   message: MemoryMessage,
   request: ClaimRequest,
@@ -88,13 +87,13 @@ export function claim(
   };
 }
 
-/** Whether others that had begun were lost with the same worker: then nobody knows which of them ended it. */
+/** Whether the worker lost other messages that had begun: any of them may have crashed it. */
 function hadCompany(message: MemoryMessage, among: readonly MemoryMessage[]): boolean {
   const its = message.claimedBy;
   return among.some((m) => m !== message && (m.lostBy === its || (m.claimedBy === its && !m.prefetched)));
 }
 
-/** As `expireSql` does it (src/outbox/expire.ts). */
+/** Follows `expireSql` (src/outbox/expire.ts), except that earlier losses of the worker count for longer than 5 minutes. */
 export function expire(message: MemoryMessage, among: readonly MemoryMessage[], now: number): Expired {
   const unbegun = message.prefetched === true;
   const error = `the lease ran out${unbegun ? ' before the delivery began' : ''}: the worker ${message.claimedBy} died or stood still`;

@@ -1,4 +1,4 @@
-// OutboxPort in memory, for tests of applications. It passes the same conformance suite as the one on Postgres.
+// OutboxPort in memory, for tests of applications. It passes the same conformance suite as src/store/postgres.ts.
 
 import { createMemoryKeys } from './memory-keys.ts';
 import {
@@ -21,19 +21,19 @@ import { isAllowed } from '../message/transitions.ts';
 
 export type MemoryOutbox = OutboxPort & {
   readonly messages: readonly MemoryMessage[];
-  /** A transaction on it, for actions without Postgres (invariant A). */
+  /** Begins a transaction, for actions without Postgres (invariant A). */
   begin(): MemoryTransaction;
 };
 
 export type MemoryTransaction = {
-  /** What it records is among the messages from the commit on. */
+  /** Its recorded messages are in `messages` from the commit on. */
   readonly outbox: OutboxPort;
-  /** Undoing it takes back what was recorded since. */
+  /** Undoing it removes the messages recorded since. */
   savepoint(): Savepoint;
   commit(): void;
 };
 
-/** @param now the clock of this outbox, in milliseconds since 1970; default: the system's */
+/** @param now the clock, in milliseconds since 1970; default: the system's */
 export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   if (typeof now !== 'function')
     throw new WaybillError(
@@ -43,7 +43,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   const messages: MemoryMessage[] = [];
   const keys = createMemoryKeys(now);
 
-  /** @param into what is not committed yet, if it goes there first */
+  /** @param into the uncommitted messages of a transaction; default: the committed ones */
   function add(checked: CheckedMessage, into = messages): Enqueued {
     const holder = [...messages, ...into].find((m) => holdsKeyOf(m, checked));
     if (holder) return { id: holder.id, status: holder.status, duplicate: true };
@@ -111,7 +111,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
         };
       },
       commit() {
-        // Of two transactions with one delivery key, the first to commit has it.
+        // Of two transactions with the same delivery key, the first to commit gets it.
         messages.push(...staged.filter((m) => !messages.some((held) => holdsKeyOf(held, m))));
         for (const message of cancelled) message.status = 'cancelled';
         stagedKeys.commit();

@@ -1,5 +1,5 @@
-// OutboxPort on Postgres. Each change is one statement, so it is atomic under any executor, inside a transaction or outside of one.
-// Keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
+// OutboxPort on Postgres. Each change is one statement, so it is atomic under any executor, inside or outside a transaction.
+// It keeps invariants A (record), C (the token is in every settling `where`), E (claim counts) and H (only the database's clock).
 
 import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
 import { qualified } from '../db/qualified.ts';
@@ -35,14 +35,13 @@ import { failedWith } from './failed.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
 
 export type PostgresOutboxOptions = TableOptions & {
-  /** Largest payload in bytes of JSON; default 262,144. */
+  /** Maximum payload in bytes of JSON; default 262,144. */
   readonly maxPayloadBytes?: number;
 };
 
 /**
- * The outbox on Postgres.
- * @param source an executor, a pg client in a transaction, or a pg pool. To record atomically with business rows, give the
- * client (or adapter) of that transaction. Outside of one each call commits by itself, which is right for claiming and settling.
+ * @param source an executor, a pg client in a transaction, or a pg pool. To record atomically with business rows, pass the
+ * client (or adapter) of that transaction. Outside a transaction each call commits on its own, which suits claiming and settling.
  * @throws WaybillError `table_name_invalid`
  */
 export function createPostgresOutbox(
@@ -53,7 +52,7 @@ export function createPostgresOutbox(
   const db = named(toExecutor(source), options);
   const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
 
-  // Methods, because an outbox is made for each transaction: tsx defines the name of every other function anew.
+  // Methods, because an outbox is created for each transaction, and tsx sets the name of any other function each time.
   const outbox: OutboxPort = {
     enqueue(given: NewMessage | readonly NewMessage[]) {
       return enqueueOn(db, maxBytes, given) as Promise<Enqueued & Enqueued[]>;
@@ -118,7 +117,7 @@ async function enqueueOn(
   return Array.isArray(given) ? recorded : recorded[0]!;
 }
 
-/** On a connection of the application, its search_path must not matter; under a name of its own, the table is another. */
+/** Rewrites statements for another table name, and so that the application's search_path does not matter. */
 function named(db: Executor, { tableName }: TableOptions): Executor {
   if (tableName === undefined && db.hasOwnPath) return db;
   const tableFor = tableNamed(tableName);

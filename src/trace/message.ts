@@ -1,4 +1,4 @@
-// The spans of a message on its way: created where it is recorded, received by a worker's claim, processed by it.
+// The spans of a message: `create` where it is recorded, `receive` when a worker claims it, `process` when it is delivered.
 
 import {
   continued,
@@ -20,7 +20,7 @@ const attributes = (operation: 'create' | 'receive' | 'process', type: string, q
   'messaging.destination.name': queue,
 });
 
-/** Records messages in a span `create`, which becomes their trace context; where nothing is traced, they keep the one they have. */
+/** Records messages in a span `create`, which becomes their trace context. Without tracing they keep the context that they have. */
 export async function tracedCreate<M extends Traced, R extends { readonly id: string }>(
   messages: readonly M[],
   record: (messages: readonly M[]) => Promise<R[]>,
@@ -50,7 +50,7 @@ export async function tracedCreate<M extends Traced, R extends { readonly id: st
 
 type Received = { readonly id: string; readonly queue: string; readonly traceparent: string | null };
 
-/** A claim has taken it: from when it was due until now. @param lag seconds */
+/** Makes the span of a claim, from when the message was due until now. @param lag seconds */
 export function traceReceived({ id, queue, traceparent }: Received, lag: number): void {
   if (traceparent === null || !isTraced()) return;
   const about = {
@@ -67,7 +67,7 @@ export type Processed = Received & {
   readonly attempt: number;
 };
 
-/** Delivers in a span `process`. @param errorOf what the span is marked with, if the delivery failed */
+/** Delivers in a span `process`. @param errorOf the error type to set on the span, if the delivery failed */
 export function tracedProcess<T>(
   message: Processed,
   deliver: () => Promise<T>,
@@ -94,7 +94,7 @@ export function tracedProcess<T>(
   });
 }
 
-/** An action in a span `POST /orders`, below that of the caller's traceparent; where something traces the server already, below that. */
+/** Runs an action in a span `POST /orders`. Its parent is the active span of the server, if there is one, else the caller's traceparent. */
 export async function tracedRequest<T>(
   request: { readonly method: string; readonly route: string; readonly traceparent: string | undefined },
   body: () => Promise<T>,

@@ -1,10 +1,10 @@
-// Traces: the W3C trace context of a message (w3.org/TR/trace-context) and spans named after OpenTelemetry's conventions for messaging
-// (opentelemetry.io/docs/specs/semconv/messaging). Only their API: without an SDK in the process, nothing is measured and nothing is made up.
+// Trace contexts of messages (W3C, w3.org/TR/trace-context) and spans named after OpenTelemetry's conventions for messaging
+// (opentelemetry.io/docs/specs/semconv/messaging). It uses only the API: without an SDK in the process, no span is made.
 
 import type { Attributes, Context, Span, SpanKind } from '@opentelemetry/api';
 import { api, type Api } from './api.ts';
 
-/** The API where an SDK is there to keep spans. Most processes have none, and then nothing is made. */
+/** The API, if an SDK keeps spans. Most processes have none, and make no spans. */
 function tracing(): Api | undefined {
   const given = api;
   return given && unlessFailing(() => hasProvider(given)) ? given : undefined;
@@ -21,25 +21,25 @@ export function isTraced(): boolean {
 
 export type MarkedSpan = Pick<Span, 'setAttribute' | 'setStatus'>;
 
-/** Stands for a span where nothing is traced. */
+/** Used in place of a span where nothing is traced. */
 const noSpan: MarkedSpan = {
   setAttribute: () => noSpan as Span,
   setStatus: () => noSpan as Span,
 };
 
-/** `00-<trace id>-<span id>-<flags>` of the span that is active, if there is one. */
+/** `00-<trace id>-<span id>-<flags>` of the active span, if there is one. */
 export function currentTraceparent(): string | undefined {
   const about = unlessFailing(() => api?.trace.getActiveSpan()?.spanContext());
   if (!api || !about || !api.isSpanContextValid(about)) return undefined;
   return `00-${about.traceId}-${about.spanId}-${about.traceFlags.toString(16).padStart(2, '0')}`;
 }
 
-/** The trace that a traceparent is of. */
+/** The trace id of a traceparent. */
 export function traceIdOf(traceparent: string | null | undefined): string | null {
   return traceparent?.split('-')[1] ?? null;
 }
 
-/** The span of the traceparent as a parent; without one, whatever is active. */
+/** Makes the span of the traceparent the parent; without one, the active span. */
 function contextOf(kept: Api, traceparent: string | null | undefined): Context {
   const [, traceId, spanId, flags] = traceparent?.split('-') ?? [];
   if (!traceId || !spanId || !flags) return activeContext(kept);
@@ -61,13 +61,13 @@ export type Spanned = {
   readonly attributes: Attributes;
 };
 
-/** Runs `body` in a span of its own below the active one. What it throws is on the span, by its class alone: texts may hold addresses. */
+/** Runs `body` in a new span below the active one. An error is set on the span by its class alone: its text may hold addresses. */
 export async function inSpan<T>(about: Spanned, body: (span: MarkedSpan) => Promise<T>): Promise<T> {
   const kept = tracing();
   return kept ? below(kept, activeContext(kept), about, body) : body(noSpan);
 }
 
-/** Likewise, below the span of a traceparent: the far end of a hop. */
+/** The same below the span of a traceparent, which may come from another process. */
 export async function continued<T>(
   traceparent: string | null | undefined,
   about: Spanned,
@@ -96,7 +96,7 @@ async function below<T>(
   }
 }
 
-/** A context manager that throws does not keep the body from running, nor does it run twice. */
+/** If the context manager throws, the body still runs, and runs once. */
 function within<T>({ context }: Api, inside: Context, body: () => Promise<T>): Promise<T> {
   let running: Promise<T> | undefined;
   const begin = (): Promise<T> => (running ??= body());
@@ -104,7 +104,7 @@ function within<T>({ context }: Api, inside: Context, body: () => Promise<T>): P
   return begin();
 }
 
-/** An SDK or an exporter that throws costs spans, never work. */
+/** An SDK or an exporter that throws loses spans, never work. */
 function unlessFailing<T>(measure: () => T): T | undefined {
   try {
     return measure();
@@ -113,11 +113,11 @@ function unlessFailing<T>(measure: () => T): T | undefined {
   }
 }
 
-/** A step that is over. @param seconds how long it took */
+/** Makes the span of a step that is over. @param seconds how long it took */
 export function spanOf(traceparent: string, { name, kind, attributes }: Spanned, seconds: number): void {
   const kept = tracing();
   if (!kept) return;
-  const now = Date.now(); // a span's own times are the process's, as the API has them; nothing is decided by them (invariant H)
+  const now = Date.now(); // the API wants the process's time for spans; nothing is decided by it (invariant H)
   const about = { kind: kept.SpanKind[kind], attributes, startTime: now - seconds * 1000 };
   unlessFailing(() =>
     kept.trace.getTracer('waybill').startSpan(name, about, contextOf(kept, traceparent)).end(now),
@@ -128,7 +128,7 @@ export function mark(span: MarkedSpan, attribute: string, value: string): void {
   unlessFailing(() => span.setAttribute(attribute, value));
 }
 
-const statusError = 2; // `SpanStatusCode.ERROR`, a value of the package and not of its types
+const statusError = 2; // `SpanStatusCode.ERROR`: a type import does not give its value
 
 export function fail(span: MarkedSpan, type: string): void {
   mark(span, 'error.type', type);

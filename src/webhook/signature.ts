@@ -1,12 +1,12 @@
-// Signatures of webhooks, as Standard Webhooks has them (standardwebhooks.com), for those that come in and those that go out. Svix, which
-// signs for others, names the headers otherwise.
+// Signatures of incoming and outgoing webhooks, as Standard Webhooks defines them (standardwebhooks.com). Svix signs for other services and uses
+// other header names.
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 
 /**
- * The id of a webhook that is signed with the secret and not older than five minutes; the same when it is told again.
- * @returns undefined when it is not to be believed
+ * Returns the id of a webhook that is signed with the secret and not older than five minutes. The id is the same on every attempt.
+ * @returns undefined when the signature is not valid
  */
 export function verifiedId(body: Buffer, headers: IncomingHttpHeaders, secret: string): string | undefined {
   const prefix = headers['svix-id'] === undefined ? 'webhook' : 'svix';
@@ -24,7 +24,7 @@ export function verifiedId(body: Buffer, headers: IncomingHttpHeaders, secret: s
   return signed['webhook-id'];
 }
 
-/** The headers of a webhook that goes out. @param id the same on every attempt */
+/** Returns the headers of an outgoing webhook. @param id the same on every attempt */
 export function signedHeaders(id: string, body: string, secret: string, now: Date): Record<string, string> {
   return {
     'webhook-id': id,

@@ -1,5 +1,5 @@
-// One attempt, from the claim to its recorded end: hold the lease → deliver → settlement → recorded → told. What a handler wrote in its transaction
-// commits together with the settlement, or not at all: a worker that lost its lease leaves no trace in the database (invariant C).
+// One attempt, from the claim to its recorded end: hold the lease → deliver → settle → report. What a handler wrote in its transaction commits
+// together with the settlement, or not at all. So a worker that lost its lease leaves no trace in the database (invariant C).
 
 import type { Executor } from '../db/executor.ts';
 import type { Conflicts } from '../delivery/failure.ts';
@@ -37,17 +37,17 @@ export type AttemptPorts = {
   readonly conflicts?: Conflicts | undefined;
   readonly clock: Clock;
   readonly random: Random;
-  /** Called when a settlement made new messages. */
+  /** Called when a settlement recorded new messages. */
   readonly notify: Notify;
 };
 
 /**
- * The one object of a message in its worker: it has its slot, holds its lease, is the signal of its delivery, and hears of its recorded end. Its
- * steps call one another: each promise is a twentieth of what a short attempt leaves to collect, and most need none but that of their delivery.
+ * The one object for a message in its worker: it has the slot, the lease and the signal of the delivery. Its steps call one another without
+ * promises: each is a twentieth of the garbage of a short attempt. Most attempts need only that of their delivery.
  */
 export class Attempt extends Interruption implements Work, Leased, InFlight, Settling {
   readonly message: ClaimedMessage;
-  /** The process's time of the claim's answer. */
+  /** When the claim was answered, by the process's clock. */
   readonly at: Milliseconds;
   until: Milliseconds = 0;
   place = -1;
@@ -62,7 +62,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   #end: Settlement | undefined = undefined;
   #delivery: Delivery | undefined = undefined;
 
-  /** @param since the process's time before the claim was sent */
+  /** @param since when the claim was sent, by the process's clock */
   constructor(
     message: ClaimedMessage,
     since: Milliseconds,
@@ -88,7 +88,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
     return this.message.queue;
   }
 
-  /** It has a slot. */
+  /** Called with a slot. */
   run(): void {
     this.#ports.leases.hold(this, this.#since);
     if (!this.#permit) return this.#deliver(true);
@@ -98,7 +98,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
     );
   }
 
-  /** Instead of `run`: its attempt does not count, and it is due again at once. */
+  /** Called instead of `run`: the attempt does not count, and the message is due again at once. */
   async release(cause: ReleaseCause): Promise<void> {
     const { settler, random, notify, events } = this.#ports;
     const { message } = this;
@@ -113,7 +113,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
     const { clock, deliver, leases } = this.#ports;
     try {
       this.#started = clock.now();
-      // Where the lease may have run out, the release changes nothing if it has (invariant C), and saves the attempt if it has not.
+      // If the lease has run out, the release changes nothing (invariant C). If it has not, the release saves the attempt.
       if (!came || !leases.isSafe(this)) return this.#delivered(released);
       this.#begun = true;
       const handover = deliver(this.message, this);
@@ -145,7 +145,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
     }
   }
 
-  /** Its queue may be closed by it, or it commits together with what the handler wrote. */
+  /** For an end that may close its queue, or that commits together with what the handler wrote. */
   async #record(end: Settlement, delivery: Delivery): Promise<void> {
     try {
       const { closer, random } = this.#ports;

@@ -1,5 +1,5 @@
-// One claim of a worker: how much of a place may be claimed now, how much of that begins at once, and on which connection it is claimed. The rest is
-// prefetched: never a message on its last attempt, which a crash could kill before it began.
+// One claim of a worker: how much it may take, how much of that begins at once, and which connection runs it. The rest is prefetched, but never a
+// message on its last attempt: a crash could kill it before it began.
 
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
@@ -14,19 +14,19 @@ import type { Spot } from './where.ts';
 
 export type ClaimPorts = Lease & {
   readonly db: Database;
-  /** For claims of one statement. Default: `db`. */
+  /** For claims that are a single statement. Default: `db`. */
   readonly planned?: Executor;
-  /** Of queues with a rate. */
+  /** For queues with a rate. */
   readonly permits?: ReadonlyMap<string, Permits>;
 };
 
 export type Taken = {
   readonly claimed: readonly Claimed[];
-  /** One for each message, when the queue has a rate. */
+  /** One permit for each message, if the queue has a rate. */
   readonly permits: readonly BookedPermit[];
-  /** Fewer permits than messages may be the reason for less than was wanted … */
+  /** There were fewer permits than wanted, so more messages may be due. */
   readonly isScarce: boolean;
-  /** … and there will be more after this time. */
+  /** Time until more permits are free. */
   readonly restMs: Milliseconds;
 };
 
@@ -35,9 +35,7 @@ export type Told = (error: Error | null, taken: Taken) => void;
 
 const nothing: Taken = { claimed: [], permits: [], isScarce: false, restMs: 0 };
 
-/**
- * @param session where a NOTIFY was heard, if it keeps plans: its server process is awake, and the answer comes without a promise (npm run bench -- latency)
- */
+/** @param session where a NOTIFY arrived, if it keeps plans: its process is awake, and its answer needs no promise (npm run bench -- latency) */
 export function claimAt(
   claim: Omit<WaitingClaim, keyof Lease>,
   { db, planned = db, permits, leaseMs, workerId }: ClaimPorts,
@@ -80,18 +78,21 @@ async function claimWithPermits(tx: Executor, rate: Permits, claim: WaitingClaim
 export type Want = {
   readonly limit: number;
   readonly begins: number;
-  /** Although every slot is taken: it is more urgent than what waits for one. */
+  /** Every slot is taken, but the priority is above that of the waiting messages. */
   readonly isUrgent?: true;
 };
 
 export type Room = {
-  /** @param sharing places that share it, this one among them @param mayPrefetch false: only what begins at once */
+  /**
+   * @param sharing number of places that share the room, with this one
+   * @param mayPrefetch false: only messages that begin at once
+   */
   of(spot: Spot, sharing: number, mayPrefetch: boolean): Want;
-  /** Nothing of it may be prefetched, and there is no slot: it would wait for as long as others are prefetched. */
+  /** Nothing may be prefetched from it, and no slot is free: it would wait for as long as other places prefetch. */
   isStarved(spot: Spot): boolean;
-  /** A claim for so many messages is under way … */
+  /** A claim with this limit was sent. */
   asked(place: Place, want: Want): void;
-  /** … and is back. */
+  /** The claim was answered. */
   answered(place: Place, want: Want): void;
   claimed(queue: string, got: readonly Claimed[]): void;
   started(queue: string): void;
@@ -100,18 +101,18 @@ export type Room = {
 
 const none: Want = { limit: 0, begins: 0 };
 
-/** A queue in which something was on its last attempt is likely to have more of that: nothing is prefetched from it meanwhile. */
+/** How long nothing is prefetched from a queue after a message on its last attempt: more of those are likely. */
 const lastAttempts: Milliseconds = 5_000;
 
-/** @param limits messages of a queue that may be in hand at a time */
+/** @param limits how many messages of a queue may be in hand at a time */
 export function createRoom(
   slots: Slots,
   limits: ReadonlyMap<string, number>,
   hasRate: (queue: string) => boolean,
   clock: Clock,
 ): Room {
-  const unprefetched = new Map<string, Milliseconds>(); // until when, by queue
-  const inHand = new Map<string, number>(); // of queues with a limit, what claims may bring included
+  const unprefetched = new Map<string, Milliseconds>(); // ends of the pauses, by queue
+  const inHand = new Map<string, number>(); // for queues with a limit; includes what unanswered claims may bring
   let asked = 0;
   let askedUrgently = 0;
 

@@ -1,5 +1,5 @@
-// The end of an attempt: what it comes to, how it is recorded (in a batch, or in the handler's transaction with what the handler wrote), and
-// what metrics and log say of it.
+// The end of an attempt: how it is classified, recorded and reported. It is recorded in a batch, or in the handler's transaction together with what
+// the handler wrote.
 
 import type { Executor } from '../db/executor.ts';
 import type { LazyTransaction } from '../db/lazy.ts';
@@ -18,7 +18,7 @@ import type { Events, ReleaseCause } from '../metrics/events.ts';
 export type EndPorts = {
   readonly settler: Settler;
   readonly outboxOn: (tx: Executor) => OutboxPort;
-  /** Without it, a transaction that lost against another counts as an attempt. */
+  /** Without it, an attempt that lost a conflict with another transaction counts. */
   readonly conflicts?: Conflicts | undefined;
 };
 
@@ -28,22 +28,22 @@ export const released: Delivery = {
   backoff: defaultBackoff,
 };
 
-/** @param signal told the delivery to end, if it is aborted */
+/** @param signal if aborted, the delivery was ordered to end */
 export function endOf(delivery: Delivery, signal: Interrupt): Delivery {
   const { outcome: end } = delivery;
   const ambiguous = end.type === 'failure' && end.failure.ambiguous === true; // a possible duplicate stays on record
   if (!signal.aborted || end.type === 'delivered' || ambiguous) return delivery;
-  // It failed because it was told to stop: not the message's doing.
+  // It failed because it was ordered to end; the message is not at fault.
   return { ...delivery, outcome: released.outcome };
 }
 
-/** The queues and priorities in which there are new messages with it (src/outbox/notify.ts). */
+/** The queues and priorities in which this settlement added messages (src/outbox/notify.ts). */
 export function placesOf(settlement: Settlement, { recorded }: Delivery): readonly string[] {
   if (settlement.to !== 'delivered' || (settlement.then.length === 0 && !recorded?.size)) return none;
   return [...settlement.then.map(placeOf), ...(recorded ?? [])];
 }
 
-/** A handler that lost against another transaction is released, as long as it is not to run once only. */
+/** Releases a message that lost a conflict with another transaction, unless it must run only once. */
 export function outcomeOf({ id }: ClaimedMessage, delivery: Delivery, conflicts?: Conflicts): Outcome {
   const { outcome, thrown, once } = delivery;
   if (outcome.type !== 'failure' || outcome.failure.type !== 'transient' || once || !isConflict(thrown))
@@ -54,7 +54,7 @@ export function outcomeOf({ id }: ClaimedMessage, delivery: Delivery, conflicts?
 
 const none: readonly string[] = [];
 
-/** Resolves with what was recorded, or with undefined when the token was stale. */
+/** Resolves with what was recorded, or with undefined if the token was stale. */
 export function recordEnd(
   settlement: Settlement,
   { work, once = false }: Delivery,
@@ -70,7 +70,7 @@ async function recordWith(
   ports: EndPorts,
 ): Promise<Settled | undefined> {
   if (settlement.to !== 'delivered') {
-    await work.rollback().catch(() => undefined); // it never began, or its connection is gone: nothing is left of it either way
+    await work.rollback().catch(() => undefined); // it did not begin, or its connection is gone: nothing of it remains
     return ports.settler.settle(settlement);
   }
   try {
@@ -78,7 +78,7 @@ async function recordWith(
     await (settled ? work.commit() : work.rollback());
     return settled;
   } catch (error) {
-    await work.rollback().catch(() => undefined); // the error that counts is the first one
+    await work.rollback().catch(() => undefined); // the first error is the one that counts
     const { id, claimToken } = settlement;
     const text = `the handler's transaction did not commit: ${reasonOf(error, { bare: true })}`;
     const delay = !once && isConflict(error) ? ports.conflicts?.delayOf(id) : undefined;
@@ -89,7 +89,7 @@ async function recordWith(
   }
 }
 
-/** Who hears how attempts ended. */
+/** Receives how attempts ended. */
 export type AttemptEvents = Pick<Events, 'attempted' | 'rejected'>;
 
 const outcomes = { delivered: 'delivered', failed: 'retried', dead: 'dead', released: 'released' } as const;
@@ -99,10 +99,10 @@ export type { ReleaseCause };
 export type Ended = {
   readonly message: ClaimedMessage;
   readonly settlement: Settlement;
-  /** Undefined: the claim was not ours any more. */
+  /** Undefined: this worker did not hold the claim any more. */
   readonly settled: Settled | undefined;
   readonly ms: Milliseconds;
-  /** Its delivery had begun. */
+  /** Whether its delivery had begun. */
   readonly begun: boolean;
   /** Why it was released, if it was. Default: `end`. */
   readonly cause?: ReleaseCause;
@@ -133,7 +133,7 @@ export function report(
   });
 }
 
-/** What was to be tried again and is dead had no attempt left: the row decides. */
+/** A row that is dead although a retry was asked for had no attempt left: the row decides. */
 function causeOf(settlement: Settlement): DeadCause {
   return settlement.to === 'dead' ? (settlement.cause ?? 'permanent') : 'exhausted';
 }

@@ -1,33 +1,33 @@
-// Leases of what this worker holds: renewed every third of their length, in one statement for all. An attempt whose lease is gone is
-// aborted, and one whose lease may be gone is not begun (invariants C and D): a process that stood still cannot trust what it held.
+// The leases that this worker holds. One statement renews all of them, every third of their length. An attempt whose lease is lost is aborted; one
+// whose lease may have run out is not begun (invariants C and D).
 
 import type { ClaimedMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Clock, Milliseconds, AbortListener, Interrupt } from '../ports.ts';
 
-/** What holds a lease. It is aborted when the lease is lost, or released. */
+/** The holder of a lease. It is aborted when the lease is lost or released. */
 export type Leased = Interruption & {
   readonly message: ClaimedMessage;
-  /** The lease may have run out from then on, measured from before its last renewal. */
+  /** The lease may have run out after this time. It counts from before its claim or last renewal was sent. */
   until: Milliseconds;
-  /** Among those that are held; −1: not held. */
+  /** Index in the list of held leases; −1: not held. */
   place: number;
 };
 
 export type Leases = {
-  /** Keeps the lease until `drop`. @param since the process's time before the claim was sent */
+  /** Renews the lease until `drop`. @param since when the claim was sent, by the process's clock */
   hold(one: Leased, since: Milliseconds): void;
   drop(one: Leased): void;
   /** False when the lease may have run out. */
   isSafe(one: Leased): boolean;
-  /** Aborts every attempt that is under way: the worker releases what it holds. */
+  /** Aborts every attempt that holds a lease, to release its message. */
   release(): void;
-  /** Renews everything; the body of the lease loop. */
+  /** Renews all leases; the body of the lease loop. */
   renew(): Promise<Milliseconds>;
 };
 
 export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: Clock): Leases {
-  const held: Leased[] = []; // each knows its place: a map would hash a token for each message
+  const held: Leased[] = []; // each holder stores its index: a map would hash a token for each message
   const interval = Math.max(50, leaseMs / 3);
 
   function lose(one: Leased): void {
@@ -45,7 +45,7 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
     );
     for (const one of asked) {
       if (kept.has(one.message.id)) one.until = before + leaseMs;
-      else if (one.place >= 0) lose(one); // else it was settled meanwhile
+      else if (one.place >= 0) lose(one); // otherwise it was settled meanwhile
     }
   }
 
@@ -89,7 +89,7 @@ class Released extends Error {
   }
 }
 
-/** A class, because an object with getters of its own costs V8 a shape of its own, for each message. */
+/** A class, because an object literal with getters costs V8 one hidden class for each message. */
 export class Interruption implements Interrupt {
   aborted = false;
   reason: unknown = undefined;
@@ -97,11 +97,11 @@ export class Interruption implements Interrupt {
 
   addEventListener(_: 'abort', listener: AbortListener): void {
     if (this.#listeners) this.#listeners.push(listener);
-    else this.#listeners = [listener]; // an empty array would grow by seventeen places
+    else this.#listeners = [listener]; // pushing to an empty array reserves seventeen elements
   }
 
   removeEventListener(_: 'abort', listener: AbortListener): void {
-    if (this.#listeners?.at(-1) === listener) return void this.#listeners.pop(); // splice makes an array of what it takes
+    if (this.#listeners?.at(-1) === listener) return void this.#listeners.pop(); // splice allocates an array for what it removes
     const place = this.#listeners?.indexOf(listener) ?? -1;
     if (place >= 0) this.#listeners!.splice(place, 1);
   }

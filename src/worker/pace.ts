@@ -1,54 +1,54 @@
-// The pace of a worker: how long its deliveries and its claims take, and what follows for how much it takes at a time. What the slots will
-// start while the database is asked is claimed ahead, so that it is on hand when a slot frees. Long deliveries are never claimed before a
-// slot is free: another worker could start them. What has begun and is not recorded is bounded (invariant D: little is in flight).
+// The pace of a worker: the measured times of its deliveries and claims, and how much it claims because of them. It prefetches what the slots will
+// start during a claim. Long deliveries are never prefetched: another worker could start them. The number of deliveries that have begun and are not
+// recorded is bounded (invariant D).
 
 import type { Milliseconds } from '../ports.ts';
 
 export type Pace = {
   delivered(ms: Milliseconds): void;
   claimed(ms: Milliseconds): void;
-  /** What was claimed ahead found no slot in time: deliveries take longer than they did, and for a while nothing is. */
+  /** Prefetched messages found no slot in time: deliveries take longer than before. For a while nothing is prefetched. */
   shed(now: Milliseconds): void;
-  /** What was claimed ahead is marked so many at a time, where that is more than can start. */
+  /** How many prefetched messages one statement marks, if that is more than can start now. */
   marks(): number;
-  /** They end before a claim is back: it need not count slots, only what is in flight. */
+  /** Deliveries end before a claim is answered: only what is in flight limits claims, not slots. */
   isShort(): boolean;
-  /** Deliveries that may have begun and not be recorded at a time. */
+  /** How many deliveries may have begun and not be recorded. */
   inFlight(): number;
   /**
-   * Messages that may be claimed beyond what can start now: those that slots will start within the time of two claims.
+   * How many messages may be claimed beyond what can start now: as many as slots will start within two claims.
    * @param began when the deliveries that have a slot began, the oldest first
    */
   ahead(began: Iterable<Milliseconds>, now: Milliseconds): number;
-  /** In how long that will be at least so many, when no slot frees before; never, when they are so many or too few already. */
+  /** Time until `ahead` reaches `count` if no slot frees before. Infinite if it has already, or too few deliveries run. */
   aheadIn(count: number, began: Iterable<Milliseconds>, now: Milliseconds): Milliseconds;
-  /** So many are worth a claim while no slot is free. */
+  /** How many messages are worth a claim while no slot is free. */
   batch(): number;
-  /** So long the end of a delivery may wait for others, to be recorded together with them. */
+  /** How long the end of a delivery may wait for others, to be recorded together with them. */
   gather(): Milliseconds;
 };
 
-/** Deliveries below this do no more than the worker itself. */
+/** Shorter deliveries cost no more than the worker's own work. */
 const short: Milliseconds = 4;
-/** Deliveries above this gain nothing by being on hand early, and another worker may have a slot for them. */
+/** Longer deliveries gain nothing from prefetching, and another worker may have a slot for them. */
 const long: Milliseconds = 250;
-/** Of short ones so many are in flight as the slots deliver in this time. */
+/** As many short deliveries may be in flight as the slots deliver in this time. */
 const window: Milliseconds = 20;
 const most = 1_000;
-/** Claimed ahead at most: what is claimed and has not begun is repeated by no crash. */
+/** Most prefetched messages. A crash cannot duplicate them, because they have not begun. */
 const mostAhead = 1_000;
-/** What is claimed ahead starts within so many claims' time, and half a delivery more, so that fewer claims take more … */
+/** Prefetched messages start within this many claims' time and half a delivery (at most `spare`), so that fewer claims take more … */
 const claims = 2;
 const spare: Milliseconds = 25;
 /** … and within this part of the lease. */
 const partOfLease = 1 / 100;
-/** A delivery that has taken longer than usual by this, and by half, tells nothing about when its slot frees. */
+/** A delivery that exceeds the usual time by this, and by half, does not predict when its slot frees. */
 const late: Milliseconds = 10;
-/** Of short deliveries those that begin within this time are marked together. */
+/** Short deliveries that begin within this time are marked together. */
 const together: Milliseconds = 5;
-/** After something was claimed ahead and found no slot. */
+/** Pause of prefetching after prefetched messages found no slot. */
 const afterShed: Milliseconds = 1_000;
-/** Ends wait for others no longer than this, and than this part of a delivery. */
+/** An end waits for others no longer than this, and than this part of a delivery. */
 const longestGather: Milliseconds = 10;
 const partOfDelivery = 1 / 5;
 /** Weight of a new measurement. */
@@ -97,7 +97,7 @@ export function createPace(slots: number, leaseMs: Milliseconds): Pace {
         if (at + delivery - now <= within) soon++;
       }
       if (delivery <= within) return usual(slots - overdue);
-      return overdue > timely ? 0 : Math.min(mostAhead, soon - overdue); // when most are late, what was measured says nothing
+      return overdue > timely ? 0 : Math.min(mostAhead, soon - overdue); // when most are late, the measured time predicts nothing
     },
     aheadIn(count, began, now) {
       const within = reach();

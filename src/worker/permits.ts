@@ -1,6 +1,6 @@
-// Permits of a queue with a rate: a message waits for the time of its permit, and returns it with how late it was. The rate counts when the
-// provider sees a message. A provider that answers quickly has seen it before its answer; of another only the start is known, and the time from
-// there is taken to vary by no more than `unseen`.
+// Permits of a queue with a rate. A message waits for its permit's time, and returns the permit with its lateness. The rate counts when the
+// provider sees a message. A quick provider has seen it before its answer. For others only the start is known; the time from there is assumed to
+// vary by at most `unseen`.
 
 import type { Executor } from '../db/executor.ts';
 import {
@@ -16,48 +16,48 @@ import type { Clock, Interrupt, Milliseconds, Random } from '../ports.ts';
 import { after, pause } from '../timer.ts';
 
 export type BookedPermit = {
-  /** Resolves when the slot is there. False: it was missed, or the signal aborted. */
+  /** Resolves when the permit's time has come. False: that time was missed, or the signal aborted. */
   come(signal: Interrupt): Promise<boolean>;
-  /** Around the handover. */
+  /** Wraps the handover. */
   spend<T>(handover: Promise<T>): Promise<T>;
 };
 
 export type Booking = {
   readonly count: number;
-  /** Not before this is it worth asking again: there were fewer than were asked for. */
+  /** There were fewer permits than wanted; asking again pays only after this time. */
   readonly restMs: Milliseconds;
-  /** Keeps the first `count`. */
+  /** Books the first `count`. */
   book(count: number): Promise<readonly BookedPermit[]>;
 };
 
-/** Gives permits of one queue, in the transaction that claims. */
+/** Books permits of one queue, in the transaction that claims. */
 export type Permits = (tx: Executor, want: number) => Promise<Booking>;
 
 export type PermitPorts = {
   readonly db: Executor;
   readonly clock: Clock;
   readonly random: Random;
-  /** Hears of permits that could not be given back; they become free by themselves. */
+  /** Receives errors of returning permits. Those become free after their grace period. */
   readonly onError: (error: unknown) => void;
 };
 
 const unseen: Milliseconds = 30;
-/** Measurements before their least is believed. */
+/** Handovers after which the shortest one is trusted. */
 const enough = 20;
-/** So long is an answer waited for, of a provider that can answer within `unseen`. */
+/** How long to wait for the answer of a provider that can answer within `unseen`. */
 const answerWithin: Milliseconds = 2_000;
-/** Later than this a slot is missed: the permit must be back before its grace is over. */
+/** A permit later than this is not used: it must be returned within its grace period. */
 const missed: Milliseconds = graceMs - answerWithin - 1_000;
 
 export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts): Permits {
   const { clock, random } = ports;
   const giveBack = createReturns(queue, plan, ports);
-  let least: Milliseconds = Number.POSITIVE_INFINITY; // that a handover took lately
+  let least: Milliseconds = Number.POSITIVE_INFINITY; // shortest recent handover
   let handovers = 0;
   let bookings = 0;
-  let trip: Milliseconds = Number.POSITIVE_INFINITY; // the shortest to the database and back
+  let trip: Milliseconds = Number.POSITIVE_INFINITY; // shortest round trip to the database
 
-  /** The first ones open connections and tell little. */
+  /** The first handovers open connections and say little. */
   const isQuick = (): boolean => least <= unseen || handovers < enough;
 
   function bookedOf(permit: Permit, slot: Milliseconds, notBefore: Milliseconds): BookedPermit {
@@ -84,7 +84,7 @@ export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts)
     };
   }
 
-  /** At random, so that the workers of a fleet do not all come back at once; often enough that somebody books every slot in time. */
+  /** Random, so that a fleet's workers do not all come back at once; short enough that every permit is booked in time. */
   async function rest(tx: Executor, got: number): Promise<Milliseconds> {
     const usually = (plan.horizonMs * (1 + random())) / 4;
     return got > 0 ? usually : Math.max(usually, await nextPermitIn(tx, queue, plan));
@@ -96,8 +96,8 @@ export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts)
     const after = clock.now();
     trip = Math.min(trip, after - before);
     bookings++;
-    // The database looked at its clock somewhere between the two: a turn comes after the latest, and counts as late from the earliest
-    // moment that this can have been.
+    // The database read its clock between `before` and `after`. A delivery starts no earlier than the latest possible reading allows; its lateness
+    // counts from the earliest.
     const [slot, notBefore] = [before + (bookings < enough ? 0 : trip / 2), after];
     return {
       count: slots.length,
@@ -108,7 +108,7 @@ export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts)
   };
 }
 
-/** Gives permits back in batches: those that come while a statement is under way go with the next. */
+/** Returns permits in batches: those that come while a statement runs go with the next one. */
 function createReturns(queue: string, plan: RatePlan, { db, onError }: PermitPorts): (one: Return) => void {
   let waiting: Return[] = [];
   let running = false;

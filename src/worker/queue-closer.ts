@@ -1,5 +1,5 @@
-// What the end of an attempt means for its queue: an operator failure parks it, a provider that asks everybody to wait holds it, and the end of a
-// probe decides whether it stays parked. The queue is closed before the end is settled, so a message that is due again finds it closed.
+// Closes and reopens a queue when an attempt ends. An operator failure parks it; a provider that asks all senders to wait holds it; a probe's end
+// decides whether it stays parked. The queue is closed before the attempt is settled, so a message that is due again finds it closed.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
@@ -11,8 +11,8 @@ import { cleanError } from '../redaction/redact.ts';
 
 export type QueueCloser = {
   /**
-   * The settlement as it is to be written. Never rejects: a queue that could not be told is told by the next failure.
-   * @param own the settlement of an operator failure that turns out to be the message's own
+   * Gives the settlement to write. Never rejects: if the queue cannot be closed, the next failure closes it.
+   * @param own the settlement if the operator failure is the message's own fault
    */
   judge(
     message: ClaimedMessage,
@@ -29,7 +29,7 @@ export type QueueCloserPorts = {
 };
 
 export function createQueueCloser({ db, events, workerId }: QueueCloserPorts): QueueCloser {
-  /** @returns whether the failure is the message's own */
+  /** @returns whether the failure is the message's own fault */
   async function met({ id, queue, probe }: ClaimedMessage, failure: Failure): Promise<boolean> {
     const about = { reason: cleanError(failure.message), message: id, maybeOwn: failure.maybeOwn === true };
     if (probe) {
@@ -65,7 +65,7 @@ export function createQueueCloser({ db, events, workerId }: QueueCloserPorts): Q
         return settlement; // with its own delay
       }
       if (!closes || settlement.to !== 'released') return settlement;
-      // The queue waits now, not the message; and a provider that is down for a weekend leaves no row for each probe.
+      // The queue waits now, not the message. A probe records no error: a long outage must not leave a row for each probe.
       return { ...settlement, delay: 0, error: message.probe ? null : settlement.error };
     },
   };

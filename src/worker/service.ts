@@ -1,5 +1,5 @@
-// A worker as a service of a process: its loops, its listening, and how it ends: stop claiming, finish what runs within the grace period, release
-// the rest at once, unharmed.
+// A worker as a service of a process. On shutdown it stops claiming, finishes what runs within the grace period, and releases the rest without
+// using an attempt.
 
 import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
@@ -30,13 +30,13 @@ export type WorkerServiceOptions = {
   readonly queue: WakeUpQueue;
   readonly outboxOn: (db: Executor) => OutboxPort;
   readonly deliver: Deliver;
-  /** Of queues of which only so many messages are in hand at a time. */
+  /** How many messages of a queue may be in hand at a time. */
   readonly limits: ReadonlyMap<string, number>;
-  /** Of queues that have a rate. */
+  /** For queues that have a rate. */
   readonly rates?: ReadonlyMap<string, RatePlan>;
 };
 
-/** From the end of the grace period for what runs to the end of the process: for settling and for releasing. */
+/** From the end of the deliveries' grace period to the end of the process: for settling and releasing. */
 const settlingMs = 2_000;
 
 export function workerService(host: Host, options: WorkerServiceOptions): Service {
@@ -44,7 +44,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
   const { queue, outboxOn, deliver, queues, limits, rates = new Map<string, RatePlan>() } = options;
   const wake = createWake();
   const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
-  const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not behind settlements that wait for a lock
+  const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not queued behind settlements that wait for a lock
   const onRetry = (n: number, error: unknown): void => events.settleRetried(n, error);
   const gather = (): number => worker.slots.gather();
   const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather });
@@ -80,7 +80,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
   const wakeUps = createWakeUps({ queues, queue, worker, clock, pollIntervalMs: config.pollIntervalMs });
   addCounts(host.counts, worker.slots, queues);
 
-  /** A claim fails on a row that breaks the rules: the row ends, and the claim is tried again. Another worker may have ended it meanwhile. */
+  /** Ends rows that break the rules, after a claim failed on one; the claim is tried again. Another worker may have ended them meanwhile. */
   async function mend(error: unknown, times: number): Promise<void> {
     try {
       const ended = isOfData(error) ? await endUnfit(db) : [];
@@ -91,7 +91,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     }
   }
 
-  /** @param listened ends the listening: a claim may be under way on its connection, and its answer must arrive */
+  /** @param listened ends the LISTEN; the last claim must be answered before, as it may run on that connection */
   async function finish(listened: AbortController): Promise<void> {
     const graceMs = Math.max(config.shutdownGraceMs - settlingMs, config.shutdownGraceMs / 2);
     const timer = after(graceMs, () => leases.release());
@@ -124,7 +124,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
         { ...common, signal: running.signal },
       );
       const pollMs = config.pollIntervalMs;
-      const loops = { longestPauseMs: pollMs, everyMs: pollMs }; // what is due begins within a poll interval
+      const loops = { longestPauseMs: pollMs, everyMs: pollMs }; // due messages begin within a poll interval
       const step = (): Promise<number> => withoutUnfit(db, events.unfit, worker.step);
       await Promise.all([
         runLoop({ name: named('worker'), step, wake, ...loops }, { ...common, signal }),

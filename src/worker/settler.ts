@@ -1,5 +1,5 @@
-// Settlements in batches. Each is written until the database has taken or refused it: an acknowledgement that is not retried
-// turns every short outage into duplicates (invariant D). One that breaks a batch is written alone.
+// Writes settlements in batches. Each is retried until the database accepts or refuses it: otherwise every short outage would cause duplicates
+// (invariant D). One that breaks its batch is written alone.
 
 import { setImmediate as turn } from 'node:timers/promises';
 import { isUnreachable, sqlState } from '../db/diagnosis.ts';
@@ -9,15 +9,15 @@ import type { Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
 
 export type Settler = {
-  /** Resolves with what was recorded, or with undefined when the token was stale. */
+  /** Resolves with what was recorded, or with undefined if the token was stale. */
   settle(settlement: Settlement): Promise<Settled | undefined>;
   /** The same without a promise. */
   record(settlement: Settlement, attempt: Settling): void;
-  /** Settlements that are not recorded yet. */
+  /** Settlements that wait, and statements that run. */
   pending(): number;
 };
 
-/** Whose end is recorded. */
+/** An attempt whose end is recorded. */
 export type Settling = {
   /** Undefined: the token was stale. Does not throw. */
   recorded(settled: Settled | undefined): void;
@@ -35,8 +35,8 @@ export type SettlerOptions = {
 
 const batch = 500;
 /**
- * A quarter of what may be in flight: the first of a batch waits for no more while each turn of the event loop brings some, and with so many
- * waiting a second statement begins beside the first, because one waits for the disk while the other is at work.
+ * A quarter of what may be in flight. At this size a batch stops gathering. If this many wait while a statement runs, a second one begins: one
+ * waits for the disk while the other works.
  */
 const secondWriterAt = 250;
 
@@ -46,17 +46,17 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
 
   async function drain(): Promise<void> {
     writing++;
-    await Promise.resolve(); // what ends in the same turn goes into the same batch
+    await Promise.resolve(); // ends of the same event-loop turn go into the same batch
     while (queue.length > 0) {
       const ms = gather();
       if (ms > 0) await pause(ms);
       await gatherMore();
-      if (queue.length > 0) await write(takeAlike()); // another may have taken them
+      if (queue.length > 0) await write(takeAlike()); // the other writer may have taken them
     }
     writing--;
   }
 
-  /** Short deliveries end as fast as they begin: so many in each turn of the event loop. */
+  /** Waits while each turn of the event loop adds more: short deliveries end as fast as they begin. */
   async function gatherMore(): Promise<void> {
     for (let seen = 0; seen < queue.length && queue.length < secondWriterAt;) {
       seen = queue.length;
@@ -64,7 +64,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     }
   }
 
-  /** Those that are delivered and those that are not have statements of their own (src/outbox/settle.ts). */
+  /** Delivered messages and all others have separate statements (src/outbox/settle.ts). */
   function takeAlike(): Waiting[] {
     const isDelivered = queue[0]!.settlement.to === 'delivered';
     const [taken, left]: [Waiting[], Waiting[]] = [[], []];
@@ -90,7 +90,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     }
   }
 
-  /** The database, or a check before it, refuses what stands in one of them. */
+  /** The database, or a check before it, refuses the data of one settlement. */
   async function apart(batchOf: readonly Waiting[], error: unknown): Promise<void> {
     if (batchOf.length > 1) {
       for (const one of batchOf) await write([one]);
@@ -98,7 +98,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
     }
     const { settlement, attempt } = batchOf[0]!;
     const { id, claimToken } = settlement;
-    const simpler = inAscii(settlement); // its end stays what it was
+    const simpler = inAscii(settlement); // the outcome stays the same
     if (simpler) return write([{ settlement: simpler, attempt }]);
     if (settlement.to === 'dead') return attempt.recorded(undefined); // nothing simpler is left to write; the sweep ends the lease
     const text = `the end of the attempt could not be recorded: ${reasonOf(error, { bare: true })}`;
@@ -117,7 +117,7 @@ export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: Sett
   };
 }
 
-/** The same end with its words in ASCII: a database that is not in UTF8 cannot store others. Undefined when they are already. */
+/** The same with its texts in ASCII: a database that is not in UTF8 cannot store others. Undefined if they are ASCII already. */
 function inAscii(settlement: Settlement): Settlement | undefined {
   const text = <T extends string | null | undefined>(value: T): T =>
     (typeof value === 'string' ? value.replaceAll(/[^\t\n\x20-\x7e]/gu, '?') : value) as T;
@@ -141,7 +141,7 @@ function isSame(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }
 
-/** Deadlocks, serialisation failures, missing tables during a migration, timeouts: anything but a refusal of the data. */
+/** Any error but a refusal of the data: deadlocks, serialisation failures, tables missing during a migration, timeouts. */
 function isPassing(error: unknown): boolean {
   const state = sqlState(error);
   return state === undefined ? isUnreachable(error) : !/^(22|23)/.test(state);

@@ -1,61 +1,61 @@
-// Who is running: one slot is one delivery at a time; it frees when the delivery ends, before that is recorded, as far as the pace lets so
-// many be in flight (invariant D). What is claimed ahead waits here and starts when a slot frees. Each turn of the event loop starts no
-// more than there are slots: answers of the database are read in between.
+// The slots of a worker: one slot runs one delivery at a time. It frees when the delivery ends, before that is recorded, if the pace allows so many
+// in flight (invariant D). Prefetched messages wait here for a slot. Each turn of the event loop starts at most one message per slot, so that
+// database answers are read in between.
 
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Wake } from '../process/loop.ts';
 import type { Pace } from './pace.ts';
 import type { ReleaseCause } from './end.ts';
 
-/** A message that was claimed, until its end is recorded. */
+/** A claimed message, until its end is recorded. */
 export type Work = {
-  /** Of what waits for a slot, the highest starts first. */
+  /** Of waiting messages, the highest priority starts first. */
   readonly priority: number;
   /** When it got its slot, or began to wait for one. */
   began: Milliseconds;
-  /** It may run. Of what was prefetched that is written down before (src/outbox/begun.ts). */
+  /** It may run. Prefetched messages are marked as begun first (src/outbox/begun.ts). */
   isReady: boolean;
-  /** Ends in a settlement, and tells the seats. */
+  /** Ends in a settlement, and calls `leave` and `end` of the seats. */
   run(): void;
-  /** Instead of `run`: no slot was free in time, or the worker ends. */
+  /** Called instead of `run`: no slot was free in time, or the worker ends. */
   release(cause: ReleaseCause): Promise<void>;
 };
 
-/** What work that runs tells. */
+/** What running work calls. */
 export type Seats = {
-  /** The delivery is over, its record is under way: the next may begin. */
+  /** The delivery is over and is being recorded: the next one may begin. */
   leave(work: Work): void;
-  /** It is recorded, or broke off with this error. */
+  /** It is recorded, or failed with this error. */
   end(work: Work, error?: unknown): void;
 };
 
-/** What may be claimed although every slot is taken: this many messages of a priority above this one. */
+/** What may be claimed although every slot is taken: `count` messages above this priority. */
 export type Urgent = { readonly count: number; readonly above: number };
 
 export type Slots = Seats & {
   readonly size: number;
-  /** Messages that may be claimed now. */
+  /** How many messages may be claimed now. */
   room(): number;
-  /** Of those, the ones that start at once. */
+  /** How many of those start at once. */
   free(): number;
   urgent(): Urgent;
-  /** Claimed and not recorded: the sum of the three that follow. */
+  /** Claimed and not recorded: the sum of the next three. */
   busy(): number;
   /** Deliveries that have a slot. */
   running(): number;
-  /** Waiting for a slot. */
+  /** Messages that wait for a slot. */
   prefetched(): number;
-  /** Their delivery is over, or they are released, and that is not recorded yet. */
+  /** Messages whose delivery is over, or that are released, and that are not recorded yet. */
   settling(): number;
-  /** Runs `work` in a slot as soon as one is free, and wakes the loop when there is room for more. */
+  /** Runs `work` as soon as a slot is free, and wakes the loop when there is room for more. */
   run(work: Work): void;
-  /** Releases what has waited longer than this for a slot. */
+  /** Releases messages that have waited longer than this for a slot. */
   shed(longest?: Milliseconds): void;
-  /** The loop's next look, when nothing wakes it before: something will have waited for so long, or slots will free soon. */
+  /** Time until the loop must look again: a message will have waited for `longest`, or slots will free soon. */
   look(longest?: Milliseconds): Milliseconds;
-  /** So long the end of a delivery may wait for others, to be recorded together with them. */
+  /** How long the end of a delivery may wait for others, to be recorded together with them. */
   gather(): Milliseconds;
-  /** What has not begun is released, now and from now on. */
+  /** Releases what has not begun, now and from now on. */
   close(): void;
   /** Resolves when nothing runs. */
   idle(): Promise<void>;
@@ -65,14 +65,13 @@ export type SlotPorts = {
   readonly pace: Pace;
   readonly wake: Wake;
   readonly clock: Clock;
-  /** Writes down that these begin, before they do. */
+  /** Records that these begin, before they do. */
   readonly mark: (works: readonly Work[]) => Promise<void>;
-  /** After each end. */
   readonly ended: (work: Work) => void;
   readonly onError: (error: unknown) => void;
 };
 
-/** What was prefetched and found no slot in this time is released: another worker may have one. */
+/** A prefetched message without a slot in this time is released: another worker may have one. */
 const longestWait: Milliseconds = 100;
 
 export function createSlots(size: number, ports: SlotPorts): Slots {
@@ -81,8 +80,8 @@ export function createSlots(size: number, ports: SlotPorts): Slots {
   let onIdle: (() => void)[] = [];
   let waiting: Work[] = [];
   let marking = false;
-  const seats: Work[] = []; // those that have a slot, the oldest first
-  let lately = 0; // the priority of what began last
+  const seats: Work[] = []; // work that has a slot, the oldest first
+  let lately = 0; // priority of the work that began last
   let scheduled = false;
   let closed = false;
 
@@ -92,7 +91,7 @@ export function createSlots(size: number, ports: SlotPorts): Slots {
     const now = pace.isShort() ? pace.inFlight() - running : mayStart();
     return Math.max(0, now + pace.ahead(began(), clock.now()) - waiting.length);
   }
-  /** A slot is idle, or there is enough for a claim. */
+  /** A slot is idle, or there is enough room for a claim. */
   const isWorthwhile = (): boolean => (waiting.length === 0 && mayStart() > 0) || room() >= pace.batch();
 
   async function release(work: Work): Promise<void> {
@@ -154,7 +153,7 @@ export function createSlots(size: number, ports: SlotPorts): Slots {
     if (isWorthwhile()) wake.wake();
   }
 
-  /** Of short deliveries more are marked at once than can start now: a statement for each turn would cost too much. */
+  /** Marks more short deliveries than can start now: one statement for each turn would cost too much. */
   async function markNext(count: number): Promise<void> {
     const its = waiting.slice(0, Math.max(count, pace.marks())).filter((one) => !one.isReady);
     if (its.length === 0) return;
@@ -166,13 +165,13 @@ export function createSlots(size: number, ports: SlotPorts): Slots {
       onError(error);
       const left = its.filter((one) => waiting.includes(one));
       waiting = waiting.filter((one) => !its.includes(one));
-      for (const work of left) void release(work); // nobody would know that they began
+      for (const work of left) void release(work); // without a mark, a crash would not count the attempt
     }
     marking = false;
     schedule();
   }
 
-  /** Where a slot is free, only records are waited for, and that would be so anywhere. */
+  /** Whether every slot is taken. Otherwise messages wait only for settlements, as on any worker. */
   const areTaken = (): boolean => seats.length === size || closed;
 
   function shed(longest = longestWait): void {
@@ -193,7 +192,7 @@ export function createSlots(size: number, ports: SlotPorts): Slots {
     return Math.min(soon, areTaken() ? oldest + longest - now : longest);
   }
 
-  /** Behind what has the same priority. */
+  /** Inserts behind work of the same priority. */
   function enqueue(work: Work): void {
     const before = waiting.findLastIndex(({ priority }) => priority >= work.priority);
     work.began = clock.now();
@@ -202,7 +201,7 @@ export function createSlots(size: number, ports: SlotPorts): Slots {
     if (!work.isReady && mayStart() > 0) schedule();
   }
 
-  /** Of what waits here, the last one has the lowest priority. Nothing long is claimed that way: another worker could start it. */
+  /** The last waiting message has the lowest priority. Long deliveries are not claimed this way: another worker could start them. */
   function urgent(): Urgent {
     const above = waiting.length > 0 ? waiting.at(-1)!.priority : lately;
     const there = waiting.findLastIndex(({ priority }) => priority > above) + 1;

@@ -1,5 +1,5 @@
-// Wake-ups, fetched from pg-boss when the relay tells of some, and now and then. They are fetched only while nothing is known to wait in their queue
-// and a slot is free: those that stay in pg-boss are for other workers. A loop of its own, so that no trouble with pg-boss holds up a claim.
+// Fetches wake-ups from pg-boss, when the relay announces some and at long intervals. It fetches only while it knows of no work in the queue and a
+// slot is free: the other wake-ups are for other workers. It has its own loop, so that trouble with pg-boss holds up no claim.
 
 import type { Clock, Milliseconds } from '../ports.ts';
 import { createWake, type Wake } from '../process/loop.ts';
@@ -7,7 +7,7 @@ import type { WakeUpQueue } from '../queue/boss.ts';
 import type { Worker } from './worker.ts';
 
 export type WakeUps = {
-  /** The name of a queue; when it is empty, any may hold some. */
+  /** Wake-ups were announced in this queue; empty: in any queue. */
   heard(name: string): void;
   step(): Promise<Milliseconds>;
   readonly wake: Wake;
@@ -22,17 +22,17 @@ export type WakeUpPorts = {
   readonly pollIntervalMs: Milliseconds;
 };
 
-/** The outbox itself is polled each interval; a wake-up that nobody told of may wait longer. */
+/** Poll intervals between looks for wake-ups that no NOTIFY announced. */
 const intervals = 5;
-/** Fetched at a time: one for the work that there is, the others are for other workers. */
+/** Wake-ups fetched at a time: one is enough, the others are for other workers. */
 const few = 1;
-/** After fetches in a row that led to nothing, wake-ups are what is left of work that is done: they are removed many at a time. */
+/** After two fetches in a row without work, the wake-ups left are outdated and are removed this many at a time. */
 const many = 50;
 
 export function createWakeUps({ queues, queue, worker, clock, pollIntervalMs }: WakeUpPorts): WakeUps {
   const wake = createWake();
   const named = new Set<string>();
-  const fetched = new Map<string, number>(); // in a row, by queue
+  const fetched = new Map<string, number>(); // fetches in a row without work, by queue
   const everyMs = intervals * pollIntervalMs;
   let polledAt = Number.NEGATIVE_INFINITY;
 
@@ -48,7 +48,7 @@ export function createWakeUps({ queues, queue, worker, clock, pollIntervalMs }: 
         for (const name of await queue.ready(queues)) named.add(name);
         polledAt = clock.now();
       }
-      const its = Array.from(named); // what is heard meanwhile is for the next step
+      const its = Array.from(named); // names that arrive meanwhile are for the next step
       for (const name of its) {
         if (!worker.isIdle(name)) {
           fetched.set(name, 0);
@@ -56,7 +56,7 @@ export function createWakeUps({ queues, queue, worker, clock, pollIntervalMs }: 
         }
         const times = (fetched.get(name) ?? 0) + 1;
         fetched.set(name, times);
-        named.delete(name); // before the fetch: what is heard during it counts
+        named.delete(name); // before the fetch: a name that arrives during it counts
         const wakeUps = await queue.take(name, times > 2 ? many : few).catch((error: unknown) => {
           named.add(name);
           throw error;
@@ -64,7 +64,7 @@ export function createWakeUps({ queues, queue, worker, clock, pollIntervalMs }: 
         if (wakeUps.length > 0) named.add(name);
         worker.announced(wakeUps);
       }
-      // A queue with work is looked at again when that is done, which no one tells: soon enough to share, late enough to cost nothing.
+      // Nothing signals that a busy queue became idle, so it is checked again: soon enough to share, rarely enough to cost nothing.
       return named.size > 0 ? 50 : polledAt + everyMs - clock.now();
     },
   };

@@ -1,63 +1,63 @@
-// Where work may be: for each queue at each priority, one record of what this worker knows of it. NOTIFY, wake-ups and polls feed it, the ends of
-// claims change it, and it alone says where to claim next and from where on (docs/architecture.md has its states as a drawing).
+// Where work may be: one record of what this worker knows, for each queue at each priority. NOTIFY, wake-ups, polls and the ends of claims update
+// it. It alone decides where to claim next, and from which bookmark on (docs/architecture.md draws its states).
 //
 //   nothing known ──NOTIFY, wake-up, poll──▶ to be claimed ──claim──▶ being claimed ──less than was wanted──▶ nothing known
 //                                                 ▲                        │
-//                                                 └── all that was wanted, ┘ or heard of meanwhile
+//                                                 └── all that was wanted, ┘ or notified meanwhile
 
 import { placesIn, fromPlace } from '../outbox/notify.ts';
 import type { Place } from '../outbox/waiting.ts';
 import type { Milliseconds } from '../ports.ts';
 
-/** A queue at a priority, while this worker knows anything of it. */
+/** A queue at a priority, and what this worker knows of it. */
 export type Spot = Place & {
-  /** Something may be there: heard of since its last claim began, or that claim found all that it wanted. */
+  /** Work may be there: announced since the last claim began, or that claim found all that it wanted. */
   readonly isOpen: boolean;
-  /** Only a wake-up has told of it. */
+  /** Only a wake-up has announced it. */
   readonly isAnnounced: boolean;
   /**
-   * Where the last claim ended, seconds since the epoch: the next one need not walk over what is claimed already, whose entries stay in the index
-   * while a transaction elsewhere is held open. Undefined: at the first.
+   * When the last claim's last message became due, seconds since the epoch. The next claim starts there, past claimed messages: their index entries
+   * stay while a transaction elsewhere is open. Undefined: it starts at the first.
    */
   readonly bookmark: number | undefined;
-  /** The next claim is to prefetch nothing: the last one found less than was wanted, perhaps because the rest is on its last attempt. */
+  /** The next claim must prefetch nothing: the last one found less than it wanted, perhaps because the rest is on its last attempt. */
   readonly isExact: boolean;
 };
 
 export type Found = {
   readonly messages: number;
-  /** All that was wanted; or there were not enough permits for it. */
+  /** The claim found all that it wanted, or lacked permits for it. */
   readonly isFull: boolean;
-  /** Some of it was to be prefetched. */
+  /** Some of the messages were to be prefetched. */
   readonly isPrefetching: boolean;
-  /** When the last of them became due, seconds since the epoch; undefined: there is none. */
+  /** When the last of the messages became due, seconds since the epoch; undefined if there is none. */
   readonly lastDue: number | undefined;
 };
 
 export type Where = {
-  /** A NOTIFY of the outbox (src/outbox/notify.ts). */
+  /** A NOTIFY of the outbox arrived (src/outbox/notify.ts). */
   notified(payload: string, now: Milliseconds): void;
-  /** Something is due there, a wake-up or a poll says. */
+  /** A wake-up or a poll found due work at this place. */
   found(place: Place, isAnnounced?: boolean): void;
   /** The places to claim at now, the most urgent first. */
   ready(now: Milliseconds): readonly Spot[];
-  /** A claim begins there. */
+  /** A claim was sent. */
   begin(spot: Spot, now: Milliseconds): void;
-  /** It is back. */
+  /** The claim was answered. */
   end(spot: Spot, now: Milliseconds, found: Found): void;
-  /** It failed. @param untilMs not before this is it tried again */
+  /** The claim failed. @param until it is not tried again before this time */
   failed(spot: Spot, until: Milliseconds): void;
-  /** Nothing is to be claimed in this queue before. */
+  /** Nothing is claimed from this queue before this time. */
   rest(queue: string, until: Milliseconds): void;
-  /** Somewhere, nobody said where: a poll has to find out. */
+  /** A NOTIFY named no place: a poll must find the work. */
   isPollWanted(now: Milliseconds): boolean;
-  /** A poll begins … */
+  /** A poll begins. */
   polling(): void;
-  /** … and has found so many places; undefined: it failed. */
+  /** The poll ended. @param found number of places; undefined: it failed */
   polled(found: number | undefined): void;
-  /** Nothing is known to be there, in this queue. */
+  /** No work is known in this queue. */
   isIdle(queue: string): boolean;
-  /** When a place is to be claimed that has to wait until then. */
+  /** The next time at which a delayed place can be claimed. */
   nextAt(now: Milliseconds): Milliseconds;
 };
 
@@ -68,40 +68,40 @@ type Record = {
   /** Claims in a row that found nothing. */
   empty: number;
   notBefore: Milliseconds;
-  /** The bookmark counts until then: no message waits behind it for longer. */
+  /** The bookmark is valid until this time: no message waits behind it for longer. */
   bookmarkUntil: Milliseconds;
   claimedAt: Milliseconds;
-  /** Of its last claim among all: the place that was claimed the longest ago comes first. */
+  /** Serial number of its last claim: the place claimed the longest ago comes first. */
   turn: number;
-  /** After a claim that failed. */
+  /** Set by a claim that failed. */
   pausedUntil: Milliseconds;
 };
 
 const longestDelay: Milliseconds = 64;
 
 /**
- * A fleet hears each NOTIFY everywhere, so who found nothing answers the next ones later and later: the others were faster. After so many empty
- * claims in a row: 0, 0, 1, 2, 4 … 64 ms.
+ * Every worker of a fleet receives each NOTIFY. One whose claims found nothing answers later each time: others were faster. After each number of
+ * empty claims in a row: 0, 0, 1, 2, 4 … 64 ms.
  */
 export function delayAfter(empty: number): Milliseconds {
   return empty < 2 ? 0 : Math.min(longestDelay, 2 ** (empty - 2));
 }
 
-/** A claim from the first message follows the one before it after this time … */
+/** A bookmark is valid for this time … */
 const least: Milliseconds = 250;
-/** … or after so many times what that one took, so that it costs a twentieth … */
+/** … or for this many times the duration of a claim without one, which then costs a twentieth … */
 const part = 20;
 /** … but no message waits behind a bookmark for longer than this. */
 const most: Milliseconds = 5_000;
 
-/** Places that are remembered without work. */
+/** At this many records, those without work are dropped. */
 const remembered = 1_000;
 
-/** @param queues that this worker claims from */
+/** @param queues queues that this worker claims from */
 export function createWhere(queues: readonly string[]): Where {
   const records = new Map<string, Record>();
   const rests = new Map<string, Milliseconds>();
-  let isUnknown = false; // somebody said that there is work, not where
+  let isUnknown = false; // a NOTIFY said that there is work, but not where
   let unknownNotBefore: Milliseconds = 0;
   let emptyPolls = 0;
   let turns = 0;
@@ -156,7 +156,7 @@ export function createWhere(queues: readonly string[]): Where {
         }
         const record = recordOf({ queue, priority });
         record.isAnnounced = false;
-        record.isExact = false; // it is something else
+        record.isExact = false; // it is about other messages
         open(record, now + delayAfter(record.empty));
       }
     },
@@ -192,7 +192,7 @@ export function createWhere(queues: readonly string[]): Where {
           record.bookmarkUntil = now + Math.min(most, Math.max(least, part * (now - record.claimedAt)));
         record.bookmark = lastDue ?? record.bookmark;
       } else record.bookmark = undefined;
-      // Behind the bookmark is what became due before and committed late, or failed.
+      // Messages that failed, or committed late, are behind the bookmark.
       if (isFull || hadBookmark || record.isExact) open(record, 0);
     },
     failed(spot, until) {
@@ -218,7 +218,7 @@ export function createWhere(queues: readonly string[]): Where {
       let next = isUnknown ? Math.max(now, unknownNotBefore) : Number.POSITIVE_INFINITY;
       for (const record of records.values()) {
         const at = readyAt(record);
-        if (record.isOpen && !record.isClaiming && at > now) next = Math.min(next, at); // else it waits for room
+        if (record.isOpen && !record.isClaiming && at > now) next = Math.min(next, at); // otherwise it waits for room
       }
       return next;
     },

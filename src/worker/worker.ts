@@ -1,6 +1,6 @@
-// A worker's loop: where work may be (where.ts), how much of it has room (slots.ts), one claim after the other at each place, and each message
-// that comes of it an attempt. Claims begin where a NOTIFY is heard, where a claim is back, and in the loop, which polls. A suspect runs with
-// nothing beside it (invariant F; src/process/isolation.ts).
+// A worker finds where work may be (where.ts), claims what its slots have room for (slots.ts), and runs each message as an attempt. There is one
+// claim at a time for each queue at a priority. Claims begin when a NOTIFY arrives, when a claim is answered, and in the loop, which polls. A
+// suspect runs alone (invariant F; src/process/isolation.ts).
 
 import type { DedicatedConnection } from '../db/dedicated.ts';
 import { createBegun } from '../outbox/begun.ts';
@@ -21,22 +21,22 @@ import { createWhere, type Spot } from './where.ts';
 
 export type WorkerOptions = {
   readonly queues: readonly string[];
-  /** Deliveries at a time. */
+  /** Number of slots. */
   readonly size: number;
   readonly pace: Pace;
   readonly claims: ClaimPorts;
   readonly attempts: AttemptPorts;
-  /** Queues of which only so many messages are in hand at a time: those of jobs with `concurrency`. */
+  /** For queues of jobs with `concurrency`: how many of their messages may be in hand at a time. */
   readonly limits: ReadonlyMap<string, number>;
-  /** The process's: its other workers share it. */
+  /** Shared by all workers of the process. */
   readonly isolation: Isolation;
   readonly wake: Wake;
   readonly clock: Clock;
   readonly observe: Observe;
-  /** Hears of each claim: seconds since its messages became due, and whether a wake-up had announced them. */
+  /** Called after each claim: seconds since its messages became due, and whether a wake-up had announced them. */
   readonly onClaimed: (queue: string, lags: readonly number[], isAnnounced: boolean) => void;
   readonly pollIntervalMs: Milliseconds;
-  /** Hears of claims that failed, and how many have in a row. They are tried again. */
+  /** Called when a claim failed, with the number of failures in a row. It is tried again. */
   readonly onClaimFailed: (error: unknown, times: number) => void;
   readonly onError: (error: unknown) => void;
 };
@@ -44,19 +44,19 @@ export type WorkerOptions = {
 export type Worker = {
   readonly slots: Slots;
   step(): Promise<Milliseconds>;
-  /** A NOTIFY of the outbox. @param session where it was heard */
+  /** A NOTIFY of the outbox arrived. @param session on this connection */
   notified(payload: string, session?: DedicatedConnection): void;
-  /** Wake-ups that were fetched. */
+  /** Wake-ups were fetched. */
   announced(wakeUps: readonly WakeUp[]): void;
-  /** Nothing is known to wait in this queue, and there is room: its wake-ups are worth a fetch. */
+  /** It knows of no work in this queue and a slot is free: wake-ups are worth a fetch. */
   isIdle(queue: string): boolean;
-  /** Resolves when no claim is under way and nothing is in hand. */
+  /** Resolves when no claim is under way and no message is in hand. */
   idle(): Promise<void>;
-  /** Claims nothing more, and releases what has not begun; resolves when the last claim is back. */
+  /** Claims nothing more and releases what has not begun. Resolves when the last claim is answered. */
   close(): Promise<void>;
 };
 
-/** After a claim that failed, the place is left alone for this, then for twice as long, up to a poll interval. */
+/** Pause after a claim that failed. It doubles with each failure in a row, up to a poll interval. */
 const firstPause: Milliseconds = 50;
 
 export function createWorker(options: WorkerOptions): Worker {
@@ -95,14 +95,14 @@ export function createWorker(options: WorkerOptions): Worker {
     isolation.ended(attempt);
     if (!isAlone) return;
     leaveAlone(); // nothing ran beside it
-    polledAt = Number.NEGATIVE_INFINITY; // there may be another one
+    polledAt = Number.NEGATIVE_INFINITY; // there may be another suspect
   }
 
-  /** Begins every claim that has a reason and room. Called for each NOTIFY and each claim that is back: all of this is latency. */
+  /** Begins every claim that has a reason and room. Its time adds to the latency of each NOTIFY and each claim. */
   function pump(): void {
     const now = clock.now();
     const ready = closed ? [] : where.ready(now);
-    // What is prefetched fills each slot that frees: it stops for a place of the same priority that may not prefetch.
+    // Prefetched messages fill each slot that frees: none while a place of the same or a higher priority is starved.
     const starved = ready.find(room.isStarved)?.priority ?? Number.NEGATIVE_INFINITY;
     for (const [i, spot] of ready.entries()) {
       if (!isolation.admits(spot.queue)) continue;
@@ -116,7 +116,7 @@ export function createWorker(options: WorkerOptions): Worker {
     if (suspects.length > 0) wake.wake(); // nothing may be in flight now
   }
 
-  /** Places of the same priority share the room, and what the others leave is claimed when the first claims are back. */
+  /** Places of the same priority share the room. What one leaves is claimed when the first claims are answered. */
   const sharing = (ready: readonly Spot[], i: number): number =>
     ready.slice(i).filter((other) => other.priority === ready[i]!.priority).length;
 
@@ -136,7 +136,7 @@ export function createWorker(options: WorkerOptions): Worker {
       else claimed(spot, want, taken, since, isAnnounced);
       pump();
       if (claiming === 0) for (const resolve of onBack.splice(0)) resolve();
-      wake.wake(); // the loop knows now when to look again
+      wake.wake(); // now the loop can compute its next delay
     });
   }
 
@@ -159,7 +159,7 @@ export function createWorker(options: WorkerOptions): Worker {
       lastDue: got.length === 0 ? undefined : Math.max(...got.map(({ due }) => due)),
     });
     room.claimed(spot.queue, got);
-    // What begins at once has the free slots.
+    // Messages that begin at once get the free slots.
     got.forEach((one, i) => one.message.prefetched || start(one, since, permits[i]));
     got.forEach((one, i) => one.message.prefetched && start(one, since, permits[i]));
     const lags = got.map(({ lag }) => lag);
@@ -185,14 +185,14 @@ export function createWorker(options: WorkerOptions): Worker {
       where.polled(undefined);
       throw error;
     });
-    polledAt = clock.now(); // not before: a poll that failed is none
+    polledAt = clock.now(); // not before: a poll that failed does not count
     where.polled(found.length);
     for (const place of found) if (!place.suspects && !place.probe) where.found(place);
     suspects = found.filter((place) => place.suspects);
     for (const { queue } of found.filter((place) => place.probe && !place.suspects)) await probe(queue);
   }
 
-  /** Of a parked queue, one message of the whole fleet at a time. */
+  /** Claims the probe of a parked queue: one at a time in the whole fleet. */
   async function probe(queue: string): Promise<void> {
     if (slots.free() === 0 || !isolation.admits(queue)) return;
     const since = clock.now();
@@ -208,13 +208,13 @@ export function createWorker(options: WorkerOptions): Worker {
     }
   }
 
-  /** Claims the suspect that waits, when nothing is in flight in the process. */
+  /** Claims a suspect when nothing is in flight in the process. */
   async function isolate(): Promise<void> {
     const [suspect] = suspects;
     isolation.want(worker, suspect !== undefined);
     if (suspect === undefined || isAlone || closed) return;
     if (!isolation.mayEnter(where.ready(clock.now()).length > 0)) return;
-    suspects = suspects.slice(1); // it may be another worker's already
+    suspects = suspects.slice(1); // another worker may have claimed it already
     isAlone = true;
     isolation.enter();
     const since = clock.now();

@@ -1,7 +1,6 @@
-// A cron expression: five fields of standard syntax (POSIX crontab, and `/step` and names as every cron has them), or what is wrong
-// with a text that is none. cron-parser takes much more (FACTS 21): nothing but what passes here may reach it.
+// Reads cron expressions: five fields in POSIX crontab syntax, plus `/step` and names, or a description of the error.
+// Only expressions that pass here reach cron-parser, which accepts much more (FACTS 21).
 
-/** One field: which values it may have, and the words that stand for some of them. */
 type Field = {
   readonly name: string;
   readonly low: number;
@@ -35,8 +34,8 @@ const macros: Readonly<Record<string, string>> = {
 };
 
 /**
- * `plain`: the same expression with every field as `*` or a list of ascending numbers. `expression`: without spaces around it.
- * `problem`: why the text is none.
+ * `expression` is the trimmed text. `plain` writes every field as `*` or a list of ascending numbers.
+ * `problem` says why the text is refused.
  */
 export type Read = { readonly expression: string; readonly plain: string } | { readonly problem: string };
 
@@ -54,7 +53,6 @@ export function readExpression(given: unknown): Read {
   return { expression, plain };
 }
 
-/** What can be said before the fields are looked at. */
 function shapeProblem(text: string): string | undefined {
   if (text.length > maxLength) return `it has ${text.length} characters, at most ${maxLength} are allowed`;
   if (text.startsWith('@')) return macroProblem(text);
@@ -94,7 +92,7 @@ function readField(field: Field, text: string): FieldRead {
 
 type Range = { readonly from: number; readonly to: number; readonly step: number };
 
-/** `*`, `5`, `1-5`, each but the second with or without `/2`; or what is wrong. */
+/** Reads `*`, `5` or `1-5`; `*` and a range may have a step such as `/2`. A string describes the error. */
 function readItem(field: Field, item: string): Range | string {
   if (item === '') return 'there is nothing between two commas, or before or after one';
   const [base = '', stepText, ...more] = item.split('/');

@@ -1,4 +1,4 @@
-// The horizon of a definition: how long its messages are tried before they are given up, in words that a person can check.
+// The retry horizon of each definition, in words: how long its messages are attempted before they are dead.
 
 import { horizonOf } from '../../message/backoff.ts';
 import type { Kind } from '../../message/message.ts';
@@ -10,12 +10,12 @@ export type Horizon = {
   readonly kind: Kind;
   readonly name: string;
   readonly maxAttempts: number;
-  /** From the first attempt to the last, on average. */
+  /** The average time from the first attempt to the last. */
   readonly seconds: number;
   readonly words: string;
 };
 
-/** Emails, then what the application defines, in its order. */
+/** Emails first, then events, listeners and jobs in the application's order. */
 export function horizonsOf({ email, events, listeners, jobs }: App): Horizon[] {
   return [
     of('email', 'email', email.retry),
@@ -45,7 +45,7 @@ const units: readonly [Milliseconds, string][] = [
   [1_000, 's'],
 ];
 
-/** In the largest unit of which there are two. */
+/** Uses the largest unit in which the value is at least 2. */
 function inWords(ms: Milliseconds): string {
   const [size, name] = units.find(([unit]) => ms >= 2 * unit) ?? [1_000, 's'];
   const n = ms / size;

@@ -1,10 +1,10 @@
-// A schedule: the sets of values that a cron expression stands for, and which days they fall on. When in time that is, cron/ticks.ts says.
+// A cron schedule as sets of minutes, hours, days, months and weekdays. src/cron/ticks.ts computes the times from it.
 
 import { CronExpressionParser, type CronFieldCollection } from 'cron-parser';
 import { readExpression } from './expression.ts';
 
 export type Schedule = {
-  /** As it was written, without spaces around it. */
+  /** The author's text, trimmed. */
   readonly expression: string;
   /** Ascending. */
   readonly minutes: readonly number[];
@@ -14,7 +14,7 @@ export type Schedule = {
   readonly months: ReadonlySet<number>;
   /** 0 for Sunday. */
   readonly weekdays: ReadonlySet<number>;
-  /** Whether the field is `*`. When neither is, a day that fits one of the two is enough (POSIX, crontab). */
+  /** Whether the field is `*`. When neither is, a day needs to match only one of the two (POSIX, crontab). */
   readonly anyDay: boolean;
   readonly anyWeekday: boolean;
 };
@@ -22,7 +22,7 @@ export type Schedule = {
 export type ScheduleRead =
   { readonly schedule: Schedule; readonly notice: string | null } | { readonly problem: string };
 
-/** Five fields, or why they are none; `notice` is what the author may not have thought of. */
+/** Reads five fields. `notice` is a warning about a valid schedule; `problem` is the reason why the text is refused. */
 export function readSchedule(given: unknown): ScheduleRead {
   const read = readExpression(given);
   if ('problem' in read) return read;
@@ -48,7 +48,6 @@ function scheduleOf(expression: string, fields: CronFieldCollection): Schedule {
   };
 }
 
-/** Whether its ticks fall on this day. */
 export function fallsOn(schedule: Schedule, month: number, day: number, weekday: number): boolean {
   if (!schedule.months.has(month)) return false;
   const [onDay, onWeekday] = [schedule.days.has(day), schedule.weekdays.has(weekday)];
@@ -63,7 +62,7 @@ export function monthName(month: number): string {
   return monthNames[month - 1] ?? '';
 }
 
-/** `February has no 30th`, when no day of month comes in any of the months. */
+/** `February has no 30th`, when none of the months has any of the days. */
 function missingDay(plain: string): string | undefined {
   const [, , days = '*', months = '*'] = plain.split(' ');
   if (days === '*' || months === '*') return undefined;

@@ -1,9 +1,9 @@
-// A time zone: a name of the IANA database, such as Europe/Berlin. Abbreviations (CET, EST5EDT) and offsets (+02:00) are refused:
-// they know nothing of daylight saving, or leave open whose.
+// Checks that a time zone is a name of the IANA database, such as Europe/Berlin.
+// Abbreviations (CET, EST5EDT) and offsets (+02:00) are refused, because they do not determine the rules of daylight saving.
 
 import { nearest } from '../../nearest.ts';
 
-/** Why it is none; undefined when it is one. */
+/** @returns what is wrong; undefined for a valid zone */
 export function zoneProblem(zone: unknown): string | undefined {
   if (zone === 'UTC' || (typeof zone === 'string' && isListed(zone))) return undefined;
   const meant = typeof zone === 'string' ? near(zone) : [];
@@ -12,17 +12,17 @@ export function zoneProblem(zone: unknown): string | undefined {
   return `unknown time zone ${JSON.stringify(zone)?.slice(0, 60) ?? 'undefined'}: ${hint}`;
 }
 
-/** Node takes names in any case, and old names that its own list does not show. */
+/** Intl accepts names in any case, and old names that supportedValuesOf does not list. */
 function isListed(zone: string): boolean {
   if (zone.length > longest || !/^[A-Z][A-Za-z_]+(\/[A-Z][A-Za-z0-9_+-]+)+$/.test(zone)) return false;
   try {
     return new Intl.DateTimeFormat('en-US', { timeZone: zone }).resolvedOptions().timeZone !== '';
   } catch {
-    return false; // a RangeError is how Intl says that it knows no such zone
+    return false; // Intl throws a RangeError for an unknown zone
   }
 }
 
-/** The longest of the IANA database has 32 characters. */
+/** The longest name in the IANA database has 32 characters. */
 const longest = 64;
 
 function near(zone: string): readonly string[] {

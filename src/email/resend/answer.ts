@@ -1,5 +1,5 @@
-// What comes back from Resend: its answers (resend.com/docs/api-reference/errors), what proxies put in their place, or nothing; each as the
-// facts of an email error.
+// Reads Resend's answers (resend.com/docs/api-reference/errors) and turns failures into the facts of an email error.
+// A proxy may answer instead of Resend, or no answer may come.
 
 import { z } from 'zod';
 import type { Milliseconds } from '../../ports.ts';
@@ -8,7 +8,7 @@ import type { EmailError, EmailFacts } from '../error.ts';
 
 export type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
 
-/** The facts of an email error and its text, which may hold anything yet. */
+/** The facts of an email error and its message, which is not redacted yet. */
 export type Told = Omit<EmailFacts, 'provider'> & { readonly message: string };
 
 export type Failed = (told: Told) => EmailError;
@@ -19,10 +19,10 @@ export type Asked = {
   readonly body?: string;
 };
 
-/** One request, one answer. Throws an EmailError when none came. */
+/** Sends one request. Throws an EmailError when no answer comes. */
 export type Ask = (path: string, signal: AbortSignal, asked: Asked) => Promise<Answer>;
 
-/** Bytes of an answer that are read; Resend's have a few hundred. */
+/** The most bytes of an answer that are read; Resend's have a few hundred. */
 const answerLimit = 65_536;
 
 export const taken = z.object({ id: z.string().regex(/^[\x21-\x7e]{1,200}$/) });
@@ -35,7 +35,7 @@ const refused = z.object({
   message: z.string().optional().catch(undefined),
 });
 
-/** Of one that is longer than it may be, enough to be no JSON. A refusal is one without its words too. */
+/** A body above the limit is cut, and so no valid JSON. A refusal counts even if its body cannot be read. */
 export async function readAnswer({ status, headers, ok, body }: Response): Promise<Answer> {
   const decoder = new TextDecoder();
   let [text, size] = ['', 0];
@@ -53,12 +53,11 @@ export async function readAnswer({ status, headers, ok, body }: Response): Promi
 
 export const isSuccess = ({ status }: Answer): boolean => status >= 200 && status < 300;
 
-/** Resend's name for the email that it took; undefined when the answer is something else. */
+/** Resend's id of the accepted email; undefined for any other answer. */
 export function takenId(answer: Answer): string | undefined {
   return taken.safeParse(jsonOf(answer)).data?.id;
 }
 
-/** Resend's name for the error. */
 export function refusalName(answer: Answer): string | undefined {
   return refused.safeParse(jsonOf(answer)).data?.name;
 }
@@ -81,25 +80,25 @@ export function unreadable({ status }: Answer): Told {
   return { message, phase: 'answered', status, code: 'EANSWER' };
 }
 
-/** Undefined: it is no JSON. */
+/** @returns undefined for text that is no JSON */
 export function jsonOf({ text }: Answer): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // HTML of a proxy, or nothing: the caller says so
+    return undefined; // a proxy's HTML, or an empty body: the caller reports it
   }
 }
 
-/** RFC 9110, section 10.2.3: seconds, or a date, which is measured by the provider's own clock. */
+/** Retry-After in seconds or as a date (RFC 9110, section 10.2.3). A date is compared with the provider's own clock. */
 function retryAfterOf(headers: Headers): Milliseconds | undefined {
   const value = headers.get('retry-after')?.trim() ?? '';
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
-  if (!/^[A-Z][a-z]{2,8},? /.test(value)) return undefined; // Date.parse takes far more than dates of HTTP
+  if (!/^[A-Z][a-z]{2,8},? /.test(value)) return undefined; // Date.parse accepts much more than HTTP dates
   const wait = Date.parse(value) - Date.parse(headers.get('date') ?? '');
   return Number.isNaN(wait) ? undefined : Math.max(0, wait);
 }
 
-/** fetch says `fetch failed`; what happened is the error's cause, or the first of several, one for each address of the host. */
+/** fetch reports only `fetch failed`. The reason is its cause, or the first of several, one for each address of the host. */
 export function lossOf(error: unknown): Told {
   const { name, cause } = error as Error;
   if (name === 'TimeoutError') return { phase: 'sent', code: 'ETIMEDOUT', message: 'no answer in time' };

@@ -1,5 +1,5 @@
-// Several emails for Resend in one request (resend.com/docs/api-reference/emails/send-batch-emails), with permissive validation: what is
-// wrong with one email is the answer for that one alone.
+// Sends several emails to Resend in one request (resend.com/docs/api-reference/emails/send-batch-emails).
+// Validation is permissive, so a problem of one email is the answer for that email alone.
 
 import { z } from 'zod';
 import type { EmailError } from '../error.ts';
@@ -16,13 +16,13 @@ import {
 } from './answer.ts';
 import { receiptOf, resendBody } from './body.ts';
 
-/** Resend takes so many in one request. */
+/** Resend's limit for emails in one request. */
 const size = 100;
 
-/** Characters of one email's texts: larger ones go alone, so that a request stays within a few megabytes. */
+/** Characters. Emails with longer texts are sent alone, so that a request stays within a few megabytes. */
 const maxText = 50_000;
 
-/** Ids of those that were taken, in their order, and what is wrong with each of the others, by its place in the request. */
+/** The ids of the accepted emails in their order, and the errors of the others by index in the request. */
 const batchTaken = z.object({
   data: z.array(taken),
   errors: z.array(z.object({ index: z.int().min(0), message: z.string() })).default([]),
@@ -53,7 +53,7 @@ export function createResendBatches(ask: Ask, failed: Failed): EmailBatches {
   };
 }
 
-/** An id or an error for each; undefined when the answer does not speak of each once. */
+/** An id or an error for each email; undefined when the answer does not cover each email exactly once. */
 function endsOf(answer: Answer, count: number, failed: Failed): (string | EmailError)[] | undefined {
   const { success, data: said } = batchTaken.safeParse(jsonOf(answer));
   if (!success) return undefined;

@@ -1,22 +1,22 @@
-// What Resend is asked to send (resend.com/docs/api-reference/emails/send-email). The same email and handover give the same bytes: Resend
-// compares them with those that it took under the same key.
+// The body of a Resend request (resend.com/docs/api-reference/emails/send-email).
+// The same email and handover give the same bytes, because Resend compares them with the first request under the same key.
 
 import { writeMailbox, type Address } from '../../address/mailbox.ts';
 import { headerFields, type EmailPayload } from '../email.ts';
 import { calendarText, type Attachment, type Calendar } from '../attachment.ts';
 import type { Handover, Receipt } from '../provider.ts';
 
-/** The tag that names the message: Resend's reports carry it. */
+/** The tag with the message's id; Resend's reports contain it. */
 export const messageTag = 'waybill_message';
 
-/** Resend takes so many addresses in `to`. */
+/** Resend's limit for addresses in `to`. */
 const maxTo = 50;
 
 type Addressees = {
   readonly to: readonly Address[];
   readonly cc: readonly Address[];
   readonly bcc: readonly Address[];
-  /** Who cannot be in the same request. */
+  /** The recipients that do not fit into this request. */
   readonly later: readonly Address[];
 };
 
@@ -49,7 +49,7 @@ export function resendBody(email: EmailPayload, about: Omit<Handover, 'signal'>)
 
 const ownMail = 'not in the same request: gets a mail of its own';
 
-/** @param id Resend's name for what it took */
+/** @param id Resend's id of the accepted email */
 export function receiptOf({ recipients, later }: ResendBody, status: number, id: string): Receipt {
   return {
     accepted: recipients,
@@ -60,8 +60,8 @@ export function receiptOf({ recipients, later }: ResendBody, status: number, id:
 }
 
 /**
- * There is no envelope beside the fields, so the fields hold nobody but those of the handover, and `to` must not be empty: `cc` moves up
- * into it. Of `bcc` only one does, for hidden recipients are not to see one another.
+ * A request has no envelope, so its fields hold only the handover's recipients. `cc` fills an empty `to`, which Resend refuses.
+ * Of `bcc` only one address does, because bcc recipients must not see one another.
  */
 function addressees({ to, cc = [], bcc = [] }: EmailPayload, recipients: readonly string[]): Addressees {
   const wanted = new Set(recipients);
@@ -73,7 +73,7 @@ function addressees({ to, cc = [], bcc = [] }: EmailPayload, recipients: readonl
   return { to: shown.slice(0, maxTo), cc: beside, bcc: hidden, later: shown.slice(maxTo) };
 }
 
-/** Resend has no other forms of an email beside text and html: an invitation goes as a file, whose type says what it is. */
+/** Resend takes only text and html, so an invitation is attached as a text/calendar file. */
 function invitation(calendar: Calendar): Attachment {
   const contentType = `text/calendar; charset=utf-8; method=${calendar.method}`;
   return { filename: 'invite.ics', content: calendarText(calendar), contentType };

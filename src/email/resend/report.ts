@@ -1,5 +1,5 @@
-// A report of Resend: what became of an email after it was taken (resend.com/docs/webhooks/event-types). Each is a note on its message;
-// a permanent bounce and a complaint also put their recipients on the suppression list, in the same transaction.
+// Records Resend's reports about accepted emails (resend.com/docs/webhooks/event-types) as notes on their messages.
+// A permanent bounce or a complaint also suppresses the recipients, in the same transaction.
 
 import { z } from 'zod';
 import type { Transactions } from '../../db/transaction.ts';
@@ -11,26 +11,26 @@ import { suppress } from '../suppression.ts';
 import { cleanError } from '../../redaction/redact.ts';
 
 export type ResendReport = {
-  /** The type of Resend's event without `email.`. */
+  /** The type of Resend's event, without the prefix `email.`. */
   readonly type: z.output<typeof types>;
   /** Resend's id of the email. */
   readonly reference: string;
-  /** From the tag, when the email has it. */
+  /** The message's id from the tag; null without the tag. */
   readonly messageId: string | null;
-  /** The webhook's own id: told twice, it is noted once. */
+  /** The webhook's id, so that a repeated report is noted once. */
   readonly source: string;
   readonly recipients: readonly string[];
   readonly detail: string | undefined;
-  /** Why nothing goes to the recipients any more; undefined: mail goes on. */
+  /** Why the recipients are suppressed; undefined: they are not. */
   readonly suppress: 'bounced' | 'complained' | undefined;
 };
 
-/** What says something about a message of ours. Others, such as `email.opened`, mean nothing here. */
+/** The events that are recorded. Others, such as `email.opened`, are ignored. */
 const types = z.enum(['delivered', 'delivery_delayed', 'bounced', 'complained', 'failed', 'suppressed']);
 
 const event = z.object({ type: z.string() });
 
-/** Words for people: one that is missing, or something else, spoils no report. */
+/** Text for people. A missing or malformed one does not invalidate the report. */
 const word = z.string().optional().catch(undefined);
 const said = z
   .object({
@@ -47,7 +47,7 @@ type Said = NonNullable<z.output<typeof said>>;
 const data = z.object({
   email_id: z.string().regex(/^[\x21-\x7e]{1,200}$/),
   to: z.array(z.string()),
-  /** Resend's page of the event shows names and values as one object, its page of parameters as a list. */
+  /** Resend's page of events shows one object with names and values, its page of parameters a list. */
   tags: z
     .union([
       z.record(z.string(), z.unknown()),
@@ -63,8 +63,8 @@ const data = z.object({
 
 /**
  * @param source the webhook's id
- * @returns undefined for an event that means nothing here
- * @throws WaybillError `webhook_invalid` when the text is no event of Resend's
+ * @returns undefined for an event that is ignored
+ * @throws WaybillError `webhook_invalid` when the text is no Resend event
  */
 export function parseResendReport(text: string, source: string): ResendReport | undefined {
   const json = jsonOf(text);
@@ -92,7 +92,7 @@ export function parseResendReport(text: string, source: string): ResendReport | 
   };
 }
 
-/** @returns whether it was of a message that is known, and new */
+/** @returns whether the report is new and of a known message */
 export async function recordReport(db: Transactions, report: ResendReport): Promise<boolean> {
   const { recipients, suppress: reason, source, type, reference, messageId, detail } = report;
   return db.transaction(async (tx) => {
@@ -112,7 +112,7 @@ function words({ type, subType, message, reason, diagnosticCode = [] }: Said): s
   return [kind, message, reason, ...diagnosticCode].filter(Boolean).join(': ');
 }
 
-/** In one order for every report, so that two at once do not wait for one another. What is no address was never sent to by us. */
+/** Sorted, so that concurrent reports do not deadlock. Invalid addresses are dropped: no mail was sent to them. */
 function recipientsOf(to: readonly string[]): string[] {
   const addresses = to.flatMap((text) => reportedAddress(text) ?? []);
   return [...new Set(addresses)].toSorted();

@@ -1,5 +1,6 @@
-// The provider `resend`: its HTTP API. The key of a message is the same for every attempt, and so are the bytes: within the 24 hours that
-// Resend keeps keys, a lost answer is no possible duplicate. It never tries twice by itself and gives up before the lease could run out.
+// The provider `resend` sends through Resend's HTTP API. Every attempt of a message has the same key and bytes.
+// Resend keeps keys for 24 hours, so within them a lost answer causes no duplicate.
+// The provider does not retry, and it gives up before the lease expires.
 
 import type { Milliseconds } from '../../ports.ts';
 import { EmailError } from '../error.ts';
@@ -45,7 +46,7 @@ export function createResendProvider(options: ResendOptions): EmailProvider {
     },
     async verify(signal) {
       const answer = await ask('/domains', signal, { method: 'GET' });
-      // A key that may only send must not read this: whoever is told so has a valid one.
+      // A key that may only send cannot read this; the refusal proves that the key is valid.
       if (answer.status === 401 && refusalName(answer) === 'restricted_api_key') return;
       if (!isSuccess(answer)) throw failed(refusalOf(answer));
       if (!answer.text.trimStart().startsWith('{')) throw failed(unreadable(answer));
@@ -56,7 +57,7 @@ export function createResendProvider(options: ResendOptions): EmailProvider {
   };
 }
 
-/** What is told may be stored and logged: neither the key nor a whole address is left in it. */
+/** Errors are stored and logged, so the key and whole addresses are removed from their messages. */
 function failureBeside(apiKey: string): Failed {
   return ({ message, ...facts }) => {
     const text = cleanError(message.replaceAll(apiKey, '***'), 500);
@@ -71,12 +72,12 @@ function asking({ apiKey, baseUrl, leaseMs }: ResendOptions, ending: AbortSignal
       const response = await fetch(baseUrl + path, {
         ...asked,
         headers: { ...asked.headers, authorization: `Bearer ${apiKey}`, 'user-agent': 'waybill' },
-        redirect: 'manual', // wherever it points, the key is not to go there
+        redirect: 'manual', // the key must not go to another address
         signal: AbortSignal.any([signal, ending, AbortSignal.timeout(timeoutMs)]),
       });
       return await readAnswer(response);
     } catch (error) {
-      throw failed(lossOf(error)); // without the error itself, which may hold what was sent or answered
+      throw failed(lossOf(error)); // no cause: the error may hold parts of the request or the answer
     }
   };
 }

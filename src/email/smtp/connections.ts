@@ -1,20 +1,20 @@
-// Connections to the mail server: how many sends of this process may run at once. A server that says that they are too many gets half of
-// them, and one more again each time that it was content for a while.
+// Limits how many connections to the mail server one process uses at once.
+// When the server refuses for too many connections, the limit is halved. It grows by one after each quiet period.
 
 import type { Clock, Milliseconds } from '../../ports.ts';
 
-/** Before one more is tried. */
+/** The time without such a refusal before the limit grows by one. */
 const quiet: Milliseconds = 5 * 60_000;
 
 export type Connections = {
-  /** Resolves when there is room; rejects with the signal's reason when it aborts before. */
+  /** Resolves when a connection is free; rejects with the signal's reason when it aborts first. */
   enter(signal: AbortSignal): Promise<Seat>;
 };
 
 export type Seat = {
-  /** Once, when the send has ended. */
+  /** Call once, when the send has ended. */
   leave(): void;
-  /** The server said that there are too many: @returns how many there may be from now on, undefined when that was said already. */
+  /** Call after a refusal for too many connections. @returns the new limit; undefined when it did not change */
   tooMany(): number | undefined;
 };
 

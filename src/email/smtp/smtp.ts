@@ -1,5 +1,4 @@
-// The provider `smtp`: a pool of connections. It never tries twice by itself and gives up before the lease could run out:
-// when to try again is the outbox's business.
+// The provider `smtp` sends over a pool of connections. It gives up before the lease expires and leaves retries to the outbox.
 
 import type { NodemailerError } from 'nodemailer';
 import { WaybillError } from '../../errors.ts';
@@ -12,18 +11,18 @@ import { EmailError, type Phase } from '../error.ts';
 import { mailOf } from '../mime.ts';
 import type { EmailProvider, ProviderLog, Receipt } from '../provider.ts';
 
-/** How far the message of one send got. */
+/** Whether the message of one send has left completely. */
 type Progress = { sent: boolean };
 
-/** Open to the server at most, of one process, unless it is told otherwise. */
+/** The default for the most open connections of one process. */
 export const poolConnections = 5;
 
 export type SmtpOptions = {
-  /** smtp://user:password@host:port or smtps://…, as SMTP_URL has it. */
+  /** smtp://user:password@host:port or smtps://…, as in SMTP_URL. */
   readonly url: string;
   readonly leaseMs: Milliseconds;
   readonly connections?: number;
-  /** By which this machine greets the server. */
+  /** The name in EHLO. */
   readonly name?: string;
   readonly log?: Pick<ProviderLog, 'warn'>;
   readonly clock?: Clock;
@@ -31,11 +30,11 @@ export type SmtpOptions = {
 
 type Settings = ReturnType<typeof transportSettings>;
 
-/** For the first email: who sends none does not load nodemailer. */
+/** Loads nodemailer for the first email only. */
 async function openTransport(settings: Settings, sending: WeakMap<AbortSignal, Progress>) {
   const { createTransport } = await import('nodemailer');
   const transport = createTransport(settings);
-  // A reply that got lost after the final dot looks like a connection that never greeted (FACTS 18): so we watch the message leave.
+  // A reply lost after the final dot looks like a connection that never greeted (FACTS 18). So record when the message has left.
   transport.use('stream', (mail, done) => {
     const progress = mail.data.signal && sending.get(mail.data.signal);
     mail.message.processFunc((stream) => stream.once('end', () => progress && (progress.sent = true)));
@@ -62,7 +61,7 @@ export function createSmtpProvider(options: SmtpOptions): EmailProvider {
     if (used.retired && used.running === 0) (await used.transport).close();
   }
 
-  /** What is open stays open as long as something is sent over it, so a pool that is too large is left for a new one. */
+  /** A busy pool keeps its connections open, so a pool with too many is replaced by a new one. */
   function fewer(used: Pool, seat: Seat): void {
     const limit = seat.tooMany();
     if (limit === undefined) return;
@@ -84,7 +83,7 @@ export function createSmtpProvider(options: SmtpOptions): EmailProvider {
       });
       const used = current();
       used.running += 1;
-      const signal = AbortSignal.any([about.signal]); // one of its own: sends may share theirs
+      const signal = AbortSignal.any([about.signal]); // its own signal, because sends may share theirs
       sending.set(signal, progress);
       try {
         const transport = await used.transport;
@@ -128,8 +127,8 @@ function transportSettings(
 ) {
   const { host, port, secure, tls, login, authority } = serverOf(url);
   const timeoutMs = Math.floor(leaseMs / 3);
-  // Servers look for spam between the message and their reply (RFC 5321, 4.5.3.2.6 grants them 10 minutes). To leave early doubles the
-  // message, so this one is as long as the lease allows.
+  // Servers check for spam between the message and their reply (RFC 5321, 4.5.3.2.6 allows 10 minutes). Giving up early may
+  // duplicate the message, so this timeout is as long as the lease allows.
   const replyPatience = Math.floor((leaseMs * 3) / 4);
   return {
     pool: true as const,
@@ -143,7 +142,7 @@ function transportSettings(
     tls: { rejectUnauthorized: true, ...(authority !== null && { ca: authority }) },
     ...(login && { auth: login }),
     maxRequeues: 0,
-    maxResponseSize: 65_536, // an answer has some hundred octets; a server that goes on is not waited for
+    maxResponseSize: 65_536, // a reply has a few hundred octets; a longer one ends the connection
     connectionTimeout: timeoutMs,
     greetingTimeout: timeoutMs,
     socketTimeout: replyPatience,
@@ -159,7 +158,7 @@ function refusedRecipient(error: NodemailerError): Receipt['rejected'][number] {
   return { address: recipient, error: response ?? message, temporary: type !== 'permanent' };
 }
 
-/** Of many refused recipients the one that says most about the others: what concerns us, then what passes. */
+/** When all recipients are refused, the error with the greatest weight counts. */
 const weight = { operator: 2, transient: 1, permanent: 0 } as const;
 
 function emailError(error: NodemailerError, { sent }: Progress): EmailError {
