@@ -11,7 +11,7 @@ const item = z.strictObject({
   unitPriceCents: z.number().int().min(0).max(10_000_000),
 });
 
-/** One transaction: the order, its receipt, the event and the job. All of them exist, or none. */
+/** One transaction: the order, its receipt, the event and the job all exist, or none of them does. */
 export const placeOrder = defineAction({
   name: 'orders.place',
   access: 'authenticated',

@@ -1,4 +1,4 @@
-// The receipt's words. What customers wrote is escaped.
+// The text of a receipt. Customers' input is escaped in the HTML.
 
 type Item = { readonly sku: string; readonly quantity: number; readonly unitPriceCents: number };
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineAction, defineCron } from '../src/index.ts';
 
-/** Sums up the orders of the day before the tick. Run again, it writes the same. */
+/** Sums up the orders of the day before the tick. A second run writes the same result. */
 export const sumDay = defineAction({
   name: 'sales.sum-day',
   access: 'system',
@@ -23,7 +23,7 @@ export const sumDay = defineAction({
   },
 });
 
-/** A day that was missed is summed up later: every tick counts. */
+/** A missed day is summed up later, because every tick counts. */
 export const sales = defineCron({
   jobs: [
     {

@@ -1,4 +1,4 @@
-// What the benchmarks' workers run: jobs that do nothing or tell when they began, and what users do.
+// The application of the benchmarks' workers: jobs that do nothing or record when they began, and work of users.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -15,7 +15,7 @@ import {
   type HandlerContext,
 } from '../src/index.ts';
 
-/** Milliseconds that mean the same in every process of this machine. */
+/** Milliseconds that are comparable between the processes of this machine. */
 export const now = (): number => performance.timeOrigin + performance.now();
 
 export const noop = defineJob({ name: 'noop', payload: z.object({}), handler: async () => undefined });
@@ -42,7 +42,7 @@ export const noopAction = defineAction({
   handler: async () => null,
 });
 
-/** Gives the message's id. */
+/** Returns the message's id. */
 export const tellAction = defineAction({
   name: 'tell',
   access: 'system',
@@ -52,7 +52,7 @@ export const tellAction = defineAction({
 
 const minutely = defineCron({ jobs: [{ name: 'minutely', schedule: '* * * * *', action: noopAction }] });
 
-// Work of users. Their tables: written, order_began (bench/waybill.ts).
+// Work of users. Its tables: written, order_began (bench/work.ts).
 
 const numbered = z.object({ n: z.int() });
 
@@ -77,7 +77,7 @@ export function receiptTo(customer: string) {
   return { ...receipt('018f2b6a-0000-7000-8000-000000000000', items, 4_200), to: `${customer}@shop.example` };
 }
 
-// The example's action (app/place-order.ts), with handlers that tell when they began.
+// The example's action (app/place-order.ts), with handlers that record when they began.
 
 const order = z.object({ orderId: z.uuid() });
 const placed = defineEvent({ name: 'order.placed', payload: order });
@@ -99,7 +99,7 @@ const countOrder = defineJob({
   },
 });
 
-/** Gives the order's id. */
+/** Returns the order's id. */
 export const placeOrder = defineAction({
   name: 'orders.place',
   access: 'system',
@@ -115,7 +115,7 @@ export const placeOrder = defineAction({
 
 let pool: pg.Pool | undefined;
 
-/** Tells when an email began, of an order's. */
+/** Records when the email of an order began. */
 const provider: EmailProvider = {
   name: 'bench',
   idempotent: true,

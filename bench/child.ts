@@ -10,11 +10,11 @@ import { fileURLToPath } from 'node:url';
 
 export type Child = {
   readonly pid: number;
-  /** Throws what it said last when it has ended. */
+  /** Throws the end of its output when it has ended. */
   check(): void;
   /** Resolves when its output contains this text. */
   says(text: string): Promise<void>;
-  /** Resolves when it can be asked. */
+  /** Resolves when it accepts requests. */
   ready(): Promise<void>;
   ask(question: string, value?: unknown): Promise<unknown>;
   end(): Promise<void>;
@@ -22,7 +22,7 @@ export type Child = {
 
 type Answer = { readonly id: number; readonly answer?: unknown; readonly error?: string };
 
-/** What does not end within this time is killed. */
+/** A process that does not end within this time is killed. */
 const timeoutMs = 40_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));

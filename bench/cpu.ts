@@ -1,4 +1,4 @@
-// Processor time of processes, from Linux's /proc: on a machine that others use too it tells more than the clock.
+// Processor time of processes, from Linux's /proc. On a shared machine it is more reliable than the clock.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -25,7 +25,7 @@ function statOf(
   }
 }
 
-/** Milliseconds of processor time so far of these processes and their children, also those that have ended; NaN where there is no /proc. */
+/** Milliseconds of processor time so far of these processes and their children, including ended children; NaN where there is no /proc. */
 export function cpuMs(pids: readonly number[]): number {
   try {
     let sum = 0;
@@ -48,7 +48,7 @@ export function residentMb(pid: number): number {
   return statusMb(pid, 'VmRSS');
 }
 
-/** The most that it has been since the process began. */
+/** Peak resident memory in megabytes since the process began. */
 export function peakMb(pid: number): number {
   return statusMb(pid, 'VmHWM');
 }
@@ -62,7 +62,7 @@ function statusMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   }
 }
 
-/** Cores in use since now: of each group of processes, and of the whole machine, where `cores` is all there are. */
+/** Cores in use from now on, by each group of processes and the whole machine. `cores` is the number that the machine has. */
 export function watchCores<K extends string>(
   groups: Readonly<Record<K, readonly number[]>>,
 ): () => Readonly<Record<K | 'machine' | 'cores', number>> {
@@ -86,7 +86,7 @@ export function watchCores<K extends string>(
   };
 }
 
-/** Of all cores together. */
+/** Busy time of all cores together. */
 function busyMs(): number {
   return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
 }

@@ -1,5 +1,4 @@
-// What cron costs: a scheduler's pass over 10,000 jobs when nothing is due, when all are due at once, and how late a tick is dispatched
-// by a scheduler process on the real clock.
+// The cron benchmark: a scheduler's pass over 10,000 jobs when none or all are due, and how late its process dispatches a tick.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activate, report } from '../src/cron/activation.ts';
@@ -18,7 +17,6 @@ const zoneNames = ['UTC', 'Europe/Berlin', 'America/New_York', 'Asia/Kathmandu']
 
 export type CronFigures = {
   readonly jobs: number;
-  /** Milliseconds. */
   readonly activateMs: number;
   readonly idlePassMs: { readonly p50: number; readonly max: number };
   readonly allDueMs: number;

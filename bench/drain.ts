@@ -1,5 +1,4 @@
-// How fast a backlog is worked off: committed messages that do nothing, or work of users; the worker processes of each contender, and one relay
-// of ours.
+// The drain benchmark: how fast each contender's workers, and one relay of ours, work off messages that do nothing, or work of users.
 
 import { fleet, type Contender, type Work } from './contender.ts';
 import { cpuMs, peakMb } from './cpu.ts';
@@ -9,19 +8,19 @@ import { alternate, median, summary, type Summary } from './rounds.ts';
 
 export type Drain = {
   readonly messages: number;
-  /** Messages a second, by contender, and how many messages that was measured with: fewer where more would take minutes. `ms`: all of them. */
+  /** Messages a second by contender, and the number of messages measured: fewer where more would take minutes. `ms`: the time for all of them. */
   readonly perSecond: Readonly<Record<string, Summary & { readonly messages: number; readonly ms: number }>>;
-  /** Median of the rounds' ratios: we to each peer. */
+  /** Median of the rounds' ratios: our rate to each peer's. */
   readonly ratios: Readonly<Record<string, number>>;
-  /** To the fastest of those on Postgres; null without one. */
+  /** To the fastest peer on Postgres; null without one. */
   readonly ratioToFastestPeer: number | null;
-  /** To the earlier commit that was asked for. */
+  /** To the earlier commit, if one was requested. */
   readonly ratioToRevision?: number;
   /** Microseconds of processor time for each message: of the contender's processes and of Postgres. */
   readonly cpu: Readonly<Record<string, { readonly processes: number; readonly postgres: number }>>;
-  /** Megabytes that our processes held at most, from their start to the end of the last round. */
+  /** Peak memory of our processes in megabytes, from their start to the end of the last round. */
   readonly peakMb: readonly number[];
-  /** Peers that are not measured, and why. */
+  /** Peers that were not measured, and why. */
   readonly leftOut: Readonly<Record<string, string>>;
 };
 
@@ -34,10 +33,10 @@ export type DrainOptions = {
   readonly against?: string | undefined;
 };
 
-/** What takes each contender seconds; the fleet's whole drain takes some 100 ms. */
+/** Sizes that take each contender seconds; the fleet's whole drain takes some 100 ms. */
 const sizes = { noop: 50_000, jobs: 10_000, emails: 10_000, events: 5_000, fleet: 200 };
 
-/** Of a fleet in which every slot is always taken. Timers may be a little early. */
+/** The least time of a fleet whose slots are always taken. Timers may fire a little early. */
 const leastMs = (messages: number): number =>
   Math.ceil(messages / (fleet.processes * fleet.slots)) * fleet.waitMs * 0.95;
 
@@ -53,7 +52,7 @@ export async function drain({
   const { revision } = field;
   const cpu = new Map<string, { processes: number; postgres: number }[]>();
   const sizeOf = ({ atMost = messages }: Contender): number => Math.min(messages, atMost);
-  /** What a process and a database do once, they have done. */
+  /** Keeps one-time costs of a process and a database out of the measurement. */
   async function warmUp(contender: Contender): Promise<void> {
     await contender.fill(sizeOf(contender));
     await contender.drain(sizeOf(contender), true);
@@ -73,7 +72,7 @@ export async function drain({
       processes: each(cpuMs(contender.pids()), before[0]),
       postgres: each(cpuMs([field.postmaster]), before[1]),
     };
-    await contender.clear(); // what is left of a round is no load for the next: flat measures that
+    await contender.clear(); // the remains of a round are no load for the next; flat measures that
     cpu.set(contender.name, [...(cpu.get(contender.name) ?? []), used]);
     return size / (ms / 1_000);
   }

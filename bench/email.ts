@@ -1,5 +1,5 @@
-// What the outbox costs an email: committed mails to Postfix's smtp-sink through one relay and one email worker, beside a bare nodemailer
-// pool with as many connections that sends the same mails. Both in one run, in turns.
+// The email benchmark: what the outbox costs an email. Committed mails go to Postfix's smtp-sink through one relay and one email worker. In
+// turns, in the same run, a bare nodemailer pool with as many connections sends the same mails.
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

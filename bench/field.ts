@@ -15,12 +15,12 @@ import type { Role } from './work.ts';
 
 export type Field = {
   readonly ours: Ours;
-  /** The earlier commit, if one was asked for. */
+  /** The earlier commit, if one was requested. */
   readonly revision: Contender | undefined;
   readonly peers: readonly Contender[];
-  /** Why, of each peer that was asked for and is not measured: it is not installed, or it failed. With the work of users, both are errors. */
+  /** Why a requested peer is not measured: it is not installed, or it failed. With work of users, both are errors. */
   readonly leftOut: Readonly<Record<string, string>>;
-  /** Gives what it measures. A peer that fails is left out from then on: nothing is given; what fails of ours is thrown. */
+  /** Returns the measurement. A peer that fails is left out from then on, and undefined is returned; a failure of ours is thrown. */
   attempt<T>(contender: Contender, measure: () => Promise<T>): Promise<T | undefined>;
   readonly postmaster: number;
   /** Connection string of a contender's database. */
@@ -29,7 +29,7 @@ export type Field = {
 };
 
 export type FieldOptions = {
-  /** An earlier commit of ours that is measured too. */
+  /** An earlier commit of ours to measure too. */
   readonly against?: string | undefined;
   /** Peers to measure; default: all that are installed. */
   readonly peers?: readonly PeerName[];
@@ -44,11 +44,11 @@ type Spec = {
   /** Statements that empty it. */
   readonly clear: readonly string[];
   readonly atMost?: number;
-  /** Its process can do the work of users, not only `noop`. */
+  /** Its process can do work of users, not only `noop`. */
   readonly works?: true;
 };
 
-/** Of a peer that settles some 2,000 a second: ten seconds of it say as much as half a minute. */
+/** For a peer that settles some 2,000 a second: ten seconds of it tell as much as half a minute. */
 const few = 20_000;
 
 const specs = {
@@ -137,7 +137,7 @@ export async function openField({
       } catch (error) {
         if (contender === ours || contender === revision) throw error;
         leaveOut(contender.name, String(error).trim());
-        await contender.end(); // nothing of it runs beside what is measured next
+        await contender.end(); // nothing of it runs beside the next measurement
         return undefined;
       }
     },

@@ -1,5 +1,5 @@
-// Whether the pace depends on what lies around: a longer backlog, settled rows, messages for tomorrow, a transaction held open elsewhere.
-// Each contender against itself: its rate with the load to its rate without, in alternating rounds.
+// The flat benchmark: whether the rate depends on a longer backlog, settled rows, messages for tomorrow, or a transaction held open elsewhere.
+// Each contender is compared with itself: its rate with the load to its rate without, in alternating rounds.
 
 import pg from 'pg';
 import type { Contender } from './contender.ts';
@@ -9,32 +9,31 @@ import { median } from './rounds.ts';
 
 /** Messages of each drain. */
 const measured = 10_000;
-/** Drains of each measurement, one after another: single ones of a fifth of a second differ by a half. */
+/** Drains of each measurement, one after another: single drains of a fifth of a second differ by a half. */
 const drains = 5;
 
 export type FlatOptions = {
   readonly waiting?: number;
   readonly settled?: number;
   readonly later?: number;
-  /** Messages that are worked off beside the transaction that is held open, before the measurement beside it. */
+  /** Messages drained while the transaction is held open, before the measurement beside it. */
   readonly held?: number;
   readonly rounds?: number;
 };
 
 export type Flat = FlatOptions & {
-  /** Messages a second: by contender and load, the rate of each round without and with it, medians of five drains. */
+  /** Messages a second by contender and load: of each round the rate without and with the load, medians of five drains. */
   readonly rounds: Readonly<Record<string, Readonly<Record<string, readonly (readonly [number, number])[]>>>>;
-  /** With the load to without it; medians. */
+  /** Rate with the load to rate without it; medians. */
   readonly ratios: Readonly<Record<string, Readonly<Record<string, number>>>>;
-  /** Peers that are not measured, and why. */
+  /** Peers that were not measured, and why. */
   readonly leftOut: Readonly<Record<string, string>>;
 };
 
 type Load = {
   readonly name: string;
-  /** In words. */
   readonly of: string;
-  /** May give what takes it away again. */
+  /** May return a function that removes the load. */
   prepare(contender: Contender): Promise<(() => Promise<void>) | void>;
 };
 
@@ -98,7 +97,7 @@ export async function flat(options: FlatOptions = {}): Promise<object> {
   }
 }
 
-/** Its rate without the load and with it. */
+/** Rates without the load and with it. */
 async function beside(where: string, { of, prepare }: Load, contender: Contender): Promise<[number, number]> {
   const drained = `${where} drains ${drains} times ${count(measured)}`;
   const without = await during(drained, rate(contender));
@@ -113,13 +112,13 @@ async function beside(where: string, { of, prepare }: Load, contender: Contender
   }
 }
 
-/** What a process and a database do once, they have done. */
+/** Keeps one-time costs of a process and a database out of the measurement. */
 async function warmUp(contender: Contender): Promise<void> {
   await rate(contender);
   await contender.clear();
 }
 
-/** Of the first messages, while as many again wait behind them. */
+/** The rate of the first messages, while as many again wait behind them. */
 async function rate(contender: Contender): Promise<number> {
   const rates: number[] = [];
   for (let i = 0; i < drains; i++) {
@@ -143,20 +142,20 @@ const tables: Readonly<Record<string, string>> = {
   'graphile-worker': 'graphile_worker._private_jobs',
 };
 
-/** Whether autovacuum has been there is not left to chance: plans follow the statistics of a table in which everything waits. */
+/** Does not leave autovacuum to chance: plans follow the statistics of a table in which everything waits. */
 async function backlog(field: Field, contender: Contender, messages: number): Promise<void> {
   await contender.fill(messages);
   await settleDown(field, contender);
 }
 
-/** What so many messages at once leave to autovacuum and to the checkpointer is not measured: they would have come over days. */
+/** Keeps the work that these messages leave to autovacuum and the checkpointer out of the measurement: in real use they come over days. */
 async function settleDown(field: Field, { name }: Contender): Promise<void> {
   const client = await run(field.url(name), `vacuum analyze ${tables[name]}`);
   await client.query('checkpoint');
   await client.end();
 }
 
-/** Rows as they are when they are settled. graphile-worker keeps none. */
+/** Inserts rows as they are after settling. graphile-worker keeps none. */
 async function settle(field: Field, contender: Contender, rows: number): Promise<void> {
   const many = `generate_series(1, ${rows})`;
   const sql = {
@@ -170,7 +169,7 @@ async function settle(field: Field, contender: Contender, rows: number): Promise
   await settleDown(field, contender);
 }
 
-/** What is worked off meanwhile stays in the table and in its indexes, before what is measured. */
+/** Messages drained meanwhile stay in the table and its indexes, before the measured ones. */
 async function holdOpen(field: Field, contender: Contender, before: number): Promise<() => Promise<void>> {
   const client = await run(
     field.url(contender.name),

@@ -1,5 +1,5 @@
-// The regression guard: a short drain beside pg-boss alone. It fails when our ratio to it falls below half of the recorded one. A ratio of
-// one run says something on any machine, a time does not. `--record` writes what was measured.
+// The regression guard: a short drain beside pg-boss alone. It fails when our ratio to pg-boss falls below half of the recorded one. Ratios of
+// one run can be compared between machines, times cannot. `--record` writes the measured ratio.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { drain } from './drain.ts';

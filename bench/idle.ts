@@ -1,5 +1,5 @@
-// What an idle fleet costs: statements a second and megabytes of each process, transactions left open. Every process has a user of its
-// own, because pg_stat_statements counts by user.
+// The idle benchmark: statements a second and megabytes of each idle process, and transactions left open. Each process has its own database user,
+// because pg_stat_statements counts by user.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { residentMb } from './cpu.ts';
@@ -8,7 +8,7 @@ import type { Role } from './work.ts';
 
 const roles: readonly Role[] = ['relay', 'jobs', 'email', 'scheduler', 'web', 'all'];
 
-/** @param seconds a multiple of ten, the longest interval of an idle loop: each of them is counted as often as it comes */
+/** @param seconds a multiple of ten, the longest interval of an idle loop, so that each loop is counted as often as it runs */
 export async function idle({ seconds = 20 }: { seconds?: number } = {}) {
   const field = await openField({
     peers: [],
@@ -25,13 +25,13 @@ export async function idle({ seconds = 20 }: { seconds?: number } = {}) {
       [url.username, url.password] = [`idle_${role}`, 'idle'];
       processes.push([role, (await field.ours.start(role, { DATABASE_URL: url.href, PORT: '0' })).pid]);
     }
-    await sleep(5_000); // what starting brings with it does not count, and only time tells that it is over
+    await sleep(5_000); // excludes the cost of starting; no signal tells when it is over
     await db.executeSql('select pg_stat_statements_reset()');
     let openTransactions = 0;
     for (let i = 0; i < seconds * 2; i++) {
       const open = `select count(*)::int as n from pg_stat_activity where state like 'idle in transaction%'`;
       openTransactions += (await db.executeSql<{ n: number }>(open)).rows[0]!.n;
-      await sleep(500); // two looks in each of the seconds that are measured
+      await sleep(500); // two samples in each measured second
     }
     const counted = `
       select substr(rolname, 6) as role, sum(calls)::int as calls from pg_stat_statements join pg_roles r on r.oid = userid

@@ -1,5 +1,5 @@
-// From the commit to the start of the handler, one message at a time on an idle fleet, beside the peers in the same run; and from the commit of
-// an action to the start of the email, the listener and the job that it sets off.
+// The latency benchmark: from the commit to the start of the handler, one message at a time on an idle fleet, beside the peers. For an action:
+// from its commit to the start of the email, the listener and the job that it triggers.
 
 import { steps, type Contender, type Step, type Work } from './contender.ts';
 import { openField, type Field, type PeerName } from './field.ts';
@@ -13,11 +13,11 @@ export type Latency = {
   /** Milliseconds: medians of the rounds. */
   readonly p50: Readonly<Record<string, number>>;
   readonly p99: Readonly<Record<string, number>>;
-  /** Our p50 to that of the fastest on Postgres: below 1, ours is the lower; null without one. */
+  /** Our p50 to that of the fastest peer on Postgres: below 1, ours is lower; null without one. */
   readonly ratioToFastestPeer: number | null;
-  /** Our p50 to that of the earlier commit that was asked for. */
+  /** Our p50 to that of the earlier commit, if one was requested. */
   readonly ratioToRevision?: number;
-  /** Peers that are not measured, and why. */
+  /** Peers that were not measured, and why. */
   readonly leftOut: Readonly<Record<string, string>>;
 };
 
@@ -54,12 +54,12 @@ export async function latency(options: LatencyOptions = {}): Promise<Latency> {
   });
 }
 
-/** Of what an action sets off. */
+/** The latency of one step of an action. */
 export type StepLatency = {
-  /** Milliseconds: of the rounds' p50 and p99. */
+  /** Milliseconds: summaries of the rounds' p50 and p99. */
   readonly p50: Summary;
   readonly p99: Summary;
-  /** Median of the rounds' ratios of p50, ours to this contender's: below 1, ours is the lower. Ours has none. */
+  /** Median of the rounds' ratios of p50, ours to this contender's: below 1, ours is lower. Absent for ours. */
   readonly oursToThis?: number;
 };
 
@@ -94,7 +94,7 @@ export async function action(options: LatencyOptions = {}): Promise<ActionLatenc
 }
 
 type Asked<T> = {
-  /** Of the benchmark. */
+  /** Name of the benchmark. */
   readonly name: string;
   readonly work: Work;
   readonly messages: number;
@@ -102,7 +102,7 @@ type Asked<T> = {
   ask(contender: Contender, size?: number): Promise<T>;
 };
 
-/** Rounds of all contenders. @param tell what is said of them: of each contender by its name, a measurement for each round */
+/** Measures all contenders in rounds. @param tell makes the result, from a measurement for each contender and round */
 async function measure<T, Told>(
   { name, work, messages, ask }: Asked<T>,
   { rounds = 3, peers, against }: LatencyOptions,
@@ -113,7 +113,7 @@ async function measure<T, Told>(
   try {
     const contenders = [ours, ...(revision ? [revision] : []), ...field.peers];
     const measured = new Map<string, T[]>(contenders.map((one) => [one.name, []]));
-    for (const one of [ours, revision]) if (one) await ask(one, 20); // what a process does once, it has done
+    for (const one of [ours, revision]) if (one) await ask(one, 20); // keeps one-time costs of a process out
     for (let round = 0; round < rounds; round++)
       for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
         const what = `${name}, round ${round + 1} of ${rounds}: ${contender.name}, ${count(messages)} ${work === 'action' ? 'actions' : 'messages'}`;

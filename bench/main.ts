@@ -1,9 +1,11 @@
+// The command line of the benchmarks.
+//
 // npm run bench -- [drain] [latency] [work-jobs] [work-emails] [work-events] [work-action] [work-fleet]
 //   [flat] [record] [scale] [idle] [cron] [email] [metrics] [memory]
 //   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--full] [--json]
-// Without names: all but memory, in sizes that take some minutes; memory takes an hour, or --minutes. --full takes the sizes of the issue; drain
-// has them anyway. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency, work-…): those
-// alone, or none of them with an empty list. --against (the same): also an earlier commit of ours, in alternating rounds.
+// Without names: all but memory, in sizes that take some minutes; memory takes an hour, or --minutes. --full takes the full sizes, which drain
+// always has. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency, work-…): only
+// those; an empty list means none. --against (the same): also an earlier commit of ours, in alternating rounds.
 //
 // drain and latency measure messages that do nothing. work-… measure what users do, beside pg-boss and graphile-worker with the same work:
 //   work-jobs    a drain of jobs that write a row each
@@ -11,7 +13,7 @@
 //   work-events  a drain of events with two listeners that write a row each; its messages are the events
 //   work-action  milliseconds from the commit of the example's action to the start of its email, its listener and its job, at rest
 //   work-fleet   a drain of 200 jobs that wait for 50 ms each, in four processes with 25 jobs at a time: 100 ms at best
-// There, a contender whose figure is missing is an error.
+// For work-…, a contender without a figure is an error.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -56,7 +58,7 @@ if (stranger !== undefined) {
   console.error(`no peer is called ${stranger}; there are ${peerNames.join(', ')}`);
   process.exit(2);
 }
-/** Only when it is named. */
+/** Runs only when it is named. */
 const long = 'memory';
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
@@ -83,7 +85,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   [long]: () => memory(number('minutes')),
 };
 
-/** What stands above the tables of drain and work-…. */
+/** Legends of the tables of drain and work-…. */
 const legends: Readonly<Record<string, string>> = {
   perSecond:
     'messages a second: median of the rounds, lowest and highest as parts of it; ms: the median for all messages',
@@ -112,7 +114,7 @@ for (const [name, run] of Object.entries(parts)) {
 }
 if (values.json) console.log(JSON.stringify(results));
 
-/** The peers have a package.json of their own: nobody who uses Waybill installs them. */
+/** The peers have a package.json of their own, so that users of Waybill do not install them. */
 function installPeers(): void {
   const cwd = new URL('.', import.meta.url);
   const installed = new URL('node_modules/.package-lock.json', cwd);
@@ -126,7 +128,7 @@ function installPeers(): void {
   }
 }
 
-/** Figures as tables; the raw rounds are for --json. */
+/** Prints the figures as tables; only --json prints the rounds. */
 function print(name: string, figures: object): void {
   const legend = (key: string): string =>
     key in legends && /^(drain|work-)/.test(name) ? `${key} (${legends[key]})` : key;

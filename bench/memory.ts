@@ -1,5 +1,5 @@
-// What a fleet holds over an hour: resident memory of idle processes and of a worker at a steady trickle, and how fast it grows. A process
-// that has warmed up stays where it is: of each, the slope over the second half of the time tells warm-up from a leak.
+// The memory benchmark: resident memory over an hour, of idle processes and of a worker at a steady trickle. A warm process does not grow, so the
+// slope over the second half tells warm-up from a leak.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobMessages } from '../src/define/messages.ts';
@@ -18,7 +18,7 @@ const sampleMs = 15_000;
 type Sample = { readonly minutes: number; readonly mb: Readonly<Record<string, number>> };
 
 /**
- * @param minutes how long; in less than half an hour the figures are those of warming up
+ * @param minutes duration; below half an hour the figures are those of warming up
  * @param perSecond messages that `jobs` delivers; the other processes are idle
  */
 export async function memory({
@@ -74,14 +74,14 @@ function figuresOf(role: Role, samples: readonly Sample[]) {
     startMb: points[0]![1],
     halfMb: half[0]![1],
     endMb: points.at(-1)![1],
-    /** Over the second half, all samples. */
+    /** Slope over the second half, from all samples. */
     mbPerHour: 60 * slope(half),
-    /** Of the least of each five minutes: what collections leave, without what they had not come to yet. */
+    /** Slope of the minimum of each five minutes: what collections leave, without garbage that is not collected yet. */
     floorMbPerHour: 60 * slope(lows),
   };
 }
 
-/** Of the line with the least squares; 0 for fewer than two points. */
+/** Slope of the line with the least squares; 0 for fewer than two points. */
 function slope(points: readonly (readonly [number, number])[]): number {
   if (points.length < 2) return 0;
   const mean = (at: 0 | 1): number => points.reduce((sum, point) => sum + point[at], 0) / points.length;

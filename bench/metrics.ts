@@ -1,5 +1,5 @@
-// What metrics cost a drain: relay and worker as deployed beside the same without metrics, on one Postgres, in turns. Each drain has processes
-// of its own: two that run the same code differ by more than metrics cost, and keep their difference as long as they live.
+// The metrics benchmark: relay and worker as deployed, in turns with the same processes without metrics, on one Postgres. Each drain has new
+// processes: two that run the same code differ by more than metrics cost, as long as they live.
 
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
@@ -42,7 +42,7 @@ export async function metrics({ messages = 50_000, rounds = 6 }: { messages?: nu
     return {
       messages,
       perSecond: { on: summary(on), off: summary(off) },
-      /** How many times as fast it is without them, pair by pair. */
+      /** How many times as fast a drain is without metrics, pair by pair. */
       offToOn: summary(off.map((rate, i) => rate / on[i]!)),
       /** Microseconds of processor time for each message. */
       processes: {
@@ -70,7 +70,7 @@ async function drained(ours: Ours, messages: number, postmaster: number) {
   };
 }
 
-/** The database has figures of one variant and none of the other: a thing compared with itself would please everybody. */
+/** Only one variant may write figures; otherwise it would be compared with itself. */
 async function check({ db }: Ours, counts: boolean): Promise<void> {
   const { rows } = await db.executeSql<{ n: number }>('select count(*)::int as n from waybill.counters');
   const { n } = rows[0]!;

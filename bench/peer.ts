@@ -1,5 +1,5 @@
-// A peer as a contender: a worker process and, for latency, a second one that adds; in the fleet as many as ours. They stay for all rounds, as ours do: one
-// that has just been started takes half as long again. Nobody works before it is told to.
+// A peer as a contender: a worker process, or as many as ours in the fleet, and a second process that adds messages for latency. Workers stay for
+// all rounds, as ours do: a process that was just started takes half as long again. None works before it is requested.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -17,13 +17,13 @@ export type PeerOptions = {
   readonly work: Work;
 };
 
-/** Messages before those whose latency is measured: a new process has not loaded all of itself when it begins to work. */
+/** Messages before the measured ones, because a new process loads parts of itself only when it begins to work. */
 const warmUp = 20;
 
-/** Nobody waits longer for a peer. */
+/** The limit for each request to a peer. */
 const timeoutMs = 300_000;
 
-/** What its processes need to know of the work (bench/peers/work.mjs). */
+/** Variables that describe the work to its processes (bench/peers/work.mjs). */
 const envOf = (work: Work): Readonly<Record<string, string>> => ({
   WORK: work,
   EMAIL: JSON.stringify(receiptTo('customer')),
@@ -59,7 +59,10 @@ export function peer({ name, url, env = {}, clear, atMost, work }: PeerOptions):
     await child.ask('handled', messages * handlersOf(work));
     if (all) await child.ask('settled');
   }
-  /** Its processes work all the time, so the jobs are recorded now; the clock begins when their commit is sent, as ours when the queue is resumed. */
+  /**
+   * Its processes work all the time, so the jobs are recorded here. The clock begins when their commit is sent; ours begins when the queue is
+   * resumed.
+   */
   async function drainFleet(messages: number): Promise<number> {
     const begun = workers.length > 0;
     const child = await working();
@@ -78,13 +81,13 @@ export function peer({ name, url, env = {}, clear, atMost, work }: PeerOptions):
       await client.end();
     }
   }
-  /** Its handlers have done their work. */
+  /** Checks that its handlers have done their work. */
   async function check(messages: number): Promise<void> {
     const wanted = rowsOf(work) * messages;
     const written = (await query<{ n: number }>('select count(*)::int as n from written'))[0]!.n;
     if (written !== wanted) throw new Error(`handlers wrote ${written} rows instead of ${wanted}`);
   }
-  /** One application's transaction after the other, on an idle fleet. Gives when each was committed, and when each handler began. */
+  /** Commits one application's transaction after the other, on an idle fleet. Returns the times from each commit to a handler's start, by key. */
   async function paced(messages: number, each: number) {
     const [child, adding] = [await working(), await start()];
     const added: number[] = [];

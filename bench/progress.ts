@@ -1,4 +1,4 @@
-// What a benchmark is at, on standard error: some of them take many minutes.
+// Progress of a benchmark on standard error, because some benchmarks take many minutes.
 
 const againMs = 30_000;
 
@@ -6,7 +6,7 @@ export function tell(text: string): void {
   console.error(`${(performance.now() / 1_000).toFixed(0).padStart(5)} s  ${text}`);
 }
 
-/** Tells it at once, and again every half minute until the work is done. */
+/** Prints the text at once, and again every half minute until the work is done. */
 export async function during<T>(text: string, work: Promise<T>): Promise<T> {
   tell(text);
   const began = performance.now();

@@ -1,5 +1,5 @@
-// The price of recording: a transaction with one business insert and one enqueue, beside the same transaction with a second plain
-// insert in its place, and with a job of graphile-worker or pg-boss. 16 connections, alternating rounds.
+// The record benchmark: a transaction with one business insert and one enqueue, beside the same with a second plain insert or a peer's job. 16
+// connections, alternating rounds.
 
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
@@ -19,14 +19,14 @@ export type Recording = {
   readonly perSecond: Readonly<Record<string, Summary>>;
   /** Median of the rounds' ratios. */
   readonly ratioToPlainInsert: number;
-  /** The same, to a second plain insert that is prepared, as ours is (src/db/prepared.ts). */
+  /** The same, to a second plain insert that is prepared, as our enqueue is (src/db/prepared.ts). */
   readonly ratioToPreparedInsert: number;
   /** The same, to each peer's way of adding a job inside the transaction. */
   readonly ratios: Readonly<Record<string, number>>;
 };
 
 const connections = 16;
-const secondsPerRound = 1; // short and many: what else the machine does comes and goes
+const secondsPerRound = 1; // short and many, because other load on the machine comes and goes
 
 /** The second statement of the transaction. */
 type Second = (client: pg.PoolClient) => Promise<unknown>;
@@ -44,7 +44,7 @@ export async function record({ db, url }: BenchWorld, rounds = 21): Promise<Reco
     'create table plain (id uuid primary key, payload jsonb, at timestamptz default now())',
   );
   const graphile = startChild(['bench/peers/graphile-worker.mjs'], { DATABASE_URL: url });
-  await graphile.ready(); // its schema is there
+  await graphile.ready(); // its schema exists now
   await graphile.end();
   const boss = new PgBoss({ connectionString: url, supervise: false, schedule: false });
   boss.on('error', (error) => console.error(error));
@@ -53,7 +53,7 @@ export async function record({ db, url }: BenchWorld, rounds = 21): Promise<Reco
   const send: Second = (client) =>
     boss.send('noop', {}, { db: { executeSql: (sql, values) => client.query(sql, values) } });
   const pool = new pg.Pool({ connectionString: url, max: connections });
-  pool.on('error', () => undefined); // the server ends before the last idle connection has said goodbye
+  pool.on('error', () => undefined); // the server ends before the last idle connection is closed
   try {
     const seconds = new Map([
       ['waybill', enqueue],

@@ -1,4 +1,4 @@
-// An earlier commit of ours as a contender: its own benchmark code and its own processes, from a git worktree that lasts as long as the run.
+// An earlier commit of ours as a contender: its own benchmark code and processes, from a git worktree that exists during the run.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -18,13 +18,13 @@ export type Revision = {
   remove(): void;
 };
 
-/** Its bench/waybill.ts. Before there were works, the second argument was something else. */
+/** Exports of its bench/waybill.ts. Before there were works, the second argument was something else. */
 type Its = {
   readonly works?: readonly string[];
   waybill(url: string, options?: { readonly work: Work }): Promise<Contender>;
 };
 
-/** @throws when git does not know the revision, or that commit had no benchmark of the work */
+/** @throws when git does not know the revision, or that commit has no benchmark of the work */
 export async function checkOut(revision: string, work: Work): Promise<Revision> {
   const commit = git('rev-parse', '--verify', '--short', `${revision}^{commit}`);
   const dir = join(mkdtempSync(join(tmpdir(), 'waybill-revision-')), commit);
@@ -48,7 +48,7 @@ export async function checkOut(revision: string, work: Work): Promise<Revision> 
   };
 }
 
-/** Ours, where its lock file is the same. */
+/** Our modules if the lock files are the same, else its own. */
 function provideModules(dir: string): void {
   const lock = (folder: string): string => readFileSync(join(folder, 'package-lock.json'), 'utf8');
   if (lock(dir) === lock(root)) return symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));

@@ -1,4 +1,4 @@
-// Rounds that alternate between contenders, and what is said of them: medians, spread, ratios.
+// Rounds that alternate between contenders, and their statistics: median, spread, quantiles.
 
 export type Summary = {
   readonly rounds: readonly number[];
@@ -7,7 +7,7 @@ export type Summary = {
   readonly spread: readonly [number, number];
 };
 
-/** Whoever comes first changes with each round. */
+/** The contender that comes first changes with each round. */
 export async function alternate<T>(
   contenders: readonly T[],
   rounds: number,

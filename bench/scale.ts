@@ -1,4 +1,5 @@
-// More worker processes: handlers that wait 50 ms, slow messages that must not queue behind one another, an urgent one among many.
+// The scale benchmark: more worker processes, slow messages that must not wait for one another, and an urgent one among many. Handlers wait 50
+// ms.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jobMessages } from '../src/define/messages.ts';
@@ -64,7 +65,7 @@ export async function scale(options: ScaleOptions = {}) {
   }
 }
 
-/** What a number of processes reached, and the cores that were in use meanwhile: where all are, they are the limit. */
+/** The rate of a number of processes, and the cores in use: if all are, they are the limit. */
 type Step = {
   readonly perSecond: number;
   readonly ideal: number;
@@ -93,14 +94,14 @@ async function settled({ db }: Pick<Ours, 'db'>): Promise<void> {
   while ((await db.executeSql(open)).rows.length > 0) await sleep(100);
 }
 
-/** They wait until the queue is resumed: putting them in would take its share of the processor. */
+/** The messages wait until the queue is resumed, because recording them takes processor time. */
 async function put(ours: Ours, messages: number): Promise<void> {
   await ours.db.executeSql('truncate waybill.outbox_messages cascade');
   await ours.db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in']);
   await enqueue(ours, messages, waitMs);
 }
 
-/** Between the tenth and the ninetieth percent of the deliveries, by the database's clock. */
+/** The rate between the tenth and the ninetieth percent of the deliveries, by the database's clock. */
 async function rateOf({ db }: Ours, messages: number): Promise<number> {
   await db.executeSql(resumeSql, ['jobs']);
   await settled({ db });
@@ -109,7 +110,7 @@ async function rateOf({ db }: Ours, messages: number): Promise<number> {
   return (messages * 0.8) / (await db.executeSql<{ s: number }>(sql)).rows[0]!.s;
 }
 
-/** 100 messages of a second each, for four workers with 25 slots: milliseconds until the last is delivered. */
+/** Records 100 messages of a second each, for four workers with 25 slots: milliseconds until the last is delivered. */
 async function tail({ ours }: Field): Promise<number> {
   await ours.db.executeSql('truncate waybill.outbox_messages cascade');
   await enqueue(ours, 100, 1_000);
@@ -118,7 +119,7 @@ async function tail({ ours }: Field): Promise<number> {
   return (await ours.db.executeSql<{ ms: number }>(sql)).rows[0]!.ms;
 }
 
-/** Milliseconds from the commit of a message with a priority to its handler, while many others are worked off. */
+/** Milliseconds from the commit of a message with a priority to its handler, while a backlog is worked off. */
 async function urgent({ ours }: Field, backlog: number): Promise<{ ms: number[]; left: number }> {
   const { db } = ours;
   await db.executeSql('truncate began');
@@ -148,11 +149,11 @@ async function urgent({ ours }: Field, backlog: number): Promise<{ ms: number[];
   return { ms: rows.map(({ message_id, ms }) => ms - committed.get(message_id)!), left };
 }
 
-/** The workers are in full swing: of the first thousand, the last is delivered. */
+/** The workers are at full speed: the last of the first thousand messages is delivered. */
 const swingSql = `
   select from (select delivered_at from waybill.outbox_messages order by id offset 999 limit 1) m where delivered_at is not null`;
 
-/** As many as are asked for, in a small part of the time that enqueueing them takes. */
+/** Inserts the backlog in a small part of the time that enqueueing it takes. */
 const backlogSql = `
   insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision)
   select waybill.outbox_new_id(), 'job', 'wait', 'jobs', '{"ms": 5}', 10, 0 from generate_series(1, $1::int)`;

@@ -1,4 +1,4 @@
-// The catalogue of metrics without its metrics: what stands there is told and forgotten.
+// The catalogue of metrics without metrics: all values are discarded.
 
 import type { Metrics } from '../src/metrics/catalogue.ts';
 

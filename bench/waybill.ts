@@ -1,5 +1,5 @@
-// Ourselves as a contender, as deployed: a relay and a worker process with their defaults, metrics and log on. While messages are put in,
-// the queue is paused, as a person would pause it.
+// Waybill as a contender, as deployed: a relay and a worker process with their defaults, metrics and log on. While messages are recorded, the
+// queue is paused, as a person would pause it.
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -23,10 +23,10 @@ export type Ours = Contender & {
   start(role: Role, env?: Readonly<Record<string, string>>): Promise<Child>;
 };
 
-/** For a later commit, which asks what this one can be measured at. */
+/** The works that this commit can be measured at; a later commit reads it. */
 export const works: readonly string[] = Object.keys(setups);
 
-/** Nobody waits longer for a drain. */
+/** The limit for a drain. */
 const timeoutMs = 300_000;
 
 const openSql = `
@@ -39,9 +39,9 @@ const deliveredSql = 'select from waybill.outbox_messages where id = $1 and deli
 
 export type WaybillOptions = {
   readonly work?: Work;
-  /** Processes to start with; default: those that the work needs. */
+  /** Processes to start with; default: those of the work. */
   readonly roles?: readonly Role[] | undefined;
-  /** Modules that they load before their own. */
+  /** Modules that the processes load before their own. */
   readonly preloads?: readonly string[];
 };
 
@@ -65,7 +65,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
   }
   for (const role of roles) await start(role);
 
-  // A session that keeps its plans: to plan these each time was a fortieth of what a drain costs Postgres, and peers count in their own process.
+  // A dedicated connection keeps the plans: planning each time was a fortieth of what a drain costs Postgres; peers count in their own process.
   const watch = await db.connect();
   await watch.query(byIndexAlone);
   const isTrue = async (name: string, text: string, values: unknown[] = []): Promise<boolean> =>
@@ -78,7 +78,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
     await sleep(ms);
   };
 
-  /** What was drained has an end, and its handlers have done their work. */
+  /** Checks that no message is dead, and that the handlers have done their work. */
   async function check(messages: number): Promise<void> {
     const dead = 'select name, last_error from waybill.outbox_messages where dead_at is not null limit 1';
     const { rows } = await db.executeSql(dead);
@@ -107,7 +107,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
   });
   const invoker = { type: 'system', source: 'admin' } as const;
 
-  /** Runs an action. Gives the id that it answers, and when its commit was answered. */
+  /** Runs an action. Returns the id in its result, and when its commit was answered. */
   async function run({ name }: { readonly name: string }, args: object): Promise<readonly [string, number]> {
     const id = (await runner.run(name, args, { invoker, requestId: 'bench' })) as string;
     return [id, committedAt];
@@ -131,7 +131,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
         await createOutboxJobDispatcher(createPostgresOutbox(db)).dispatchMany(noop, payloads);
     },
     async drain(messages, all) {
-      // The message after which the drain has its number: one row to look at, while the whole is at work.
+      // The message that completes the drain: only its row is polled meanwhile.
       const sql = `select id from waybill.outbox_messages where ${waits()} and queue = $2
         and priority = 0 and available_at <= now() order by available_at offset $1 limit 1`;
       const place = all ? messages - 1 : messages;
@@ -169,7 +169,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
         committed.set(...(await run(placeOrder, { orderId: randomUUID() })));
         await sleep(20);
         while (await isOpen()) await rest(5);
-        await sleep(10 + (i % 7)); // at rest again, and in step with nothing
+        await sleep(10 + (i % 7)); // idle again, and not in step with any interval
       }
       const { rows } = await db.executeSql<{ order_id: string; step: Step; ms: number }>(
         'select * from order_began',
@@ -186,8 +186,8 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
     },
     async clear() {
       await db.executeSql(pauseSql, [queue, 'bench', 'cleared']);
-      await sleep(1_500); // what was claimed ahead is settled
-      const truncate = 'truncate waybill.outbox_messages, waybill.outbox_audit cascade'; // counts a million rows, which takes its time
+      await sleep(1_500); // prefetched messages are settled
+      const truncate = 'truncate waybill.outbox_messages, waybill.outbox_audit cascade'; // a trigger counts a million rows, which takes time
       await db.transaction((tx) => tx.executeSql(truncate), 'begin; set local statement_timeout = 0');
       await db.executeSql('delete from pgboss.job where name = $1', [queue]);
       await db.executeSql('truncate written');

@@ -1,5 +1,5 @@
-// Preloaded into a process under measurement: its metrics count nothing, and nothing of them is flushed. For the comparison with a process
-// as it is deployed; the source itself has no such switch.
+// A preload for a process under measurement: its metrics count nothing, and nothing of them is flushed. It is compared with a process as
+// deployed; the source itself has no such switch.
 
 import { registerHooks } from 'node:module';
 

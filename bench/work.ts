@@ -1,4 +1,4 @@
-// What each work needs of us: processes, and how its messages are recorded, by what users import.
+// The setup of each work for Waybill: its processes, and how its messages are recorded through the public API.
 
 import {
   createOutboxEventRecorder,
@@ -13,7 +13,7 @@ export type Role = 'relay' | 'jobs' | 'email' | 'scheduler' | 'web' | 'all';
 
 type Setup = {
   readonly roles: readonly Role[];
-  /** Where its messages wait. */
+  /** The queue in which its messages wait. */
   readonly queue: string;
   readonly env?: Readonly<Record<string, string>>;
   put(outbox: OutboxPort, numbers: readonly number[]): Promise<unknown>;
@@ -67,7 +67,7 @@ export const setups: Readonly<Record<Work, Setup>> = {
   action: { roles: ['relay', 'jobs', 'email'], queue: 'jobs', put: putNoops },
 };
 
-/** Statements that make what handlers write to. */
+/** Statements that create the tables that handlers write to. */
 export const tables = `
   create table if not exists began (message_id uuid, ms float8);
   create table if not exists written (n int not null, written_at timestamptz not null default now());

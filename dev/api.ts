@@ -1,4 +1,4 @@
-// What the demo asks of the fleet, over HTTP like anybody else.
+// The demo's client of the fleet, over HTTP like any other client.
 
 import type { Fleet } from './fleet.ts';
 
@@ -18,9 +18,9 @@ export type MessageRow = {
 };
 
 export type Api = {
-  /** @throws when the answer is not a 200 */
+  /** @throws when the answer is not a 2xx */
   placeOrder(body: unknown): Promise<{ orderId: string }>;
-  /** Messages recorded since then, newest first. */
+  /** Messages recorded at this time or later, newest first. */
   messagesSince(time: Date): Promise<MessageRow[]>;
   message(id: string): Promise<MessageRow>;
 };

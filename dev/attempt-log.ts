@@ -1,4 +1,4 @@
-// When each delivery began and ended, read from the logs of the processes that delivered: the database forgets a claim when it is settled.
+// When each delivery began and ended, read from the logs of the processes, because the database forgets a claim when it is settled.
 
 import { existsSync, openSync, readdirSync, readSync, closeSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,10 +7,10 @@ import { join } from 'node:path';
 export type Attempt = { readonly claimedMs: number; readonly deliveredMs: number };
 
 export type AttemptLog = {
-  /** Undefined while the line is not written. */
+  /** Undefined until the line is written. */
   attempt(messageId: string): Attempt | undefined;
   forget(messageId: string): void;
-  /** Reads what was written since the last time. */
+  /** Reads what was written since the last call. */
   read(): void;
 };
 
@@ -46,7 +46,7 @@ export function createAttemptLog(dir: string): AttemptLog {
   };
 }
 
-/** The line of a delivered attempt; the logs hold much else, and mail as plain text. */
+/** The line of a delivered attempt, among other lines and mail as plain text. */
 function delivered(line: string): (Attempt & { id: string }) | undefined {
   if (!line.startsWith('{') || !line.includes('"endToEndSeconds"')) return undefined;
   try {

@@ -1,5 +1,5 @@
-// `npm run demo`: the whole fleet on this machine, orders coming in, and the way of each one's messages.
-// With `--once`: twenty orders; exit code 0 when all they set off is delivered, 1 when not.
+// `npm run demo`: the whole fleet on this machine, made-up orders, and the path of each one's messages. With `--once`: twenty orders; exit code 0
+// when all their messages are delivered, 1 when not.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -12,10 +12,10 @@ import { orderBody } from './orders.ts';
 import { createView, openOrders, summary, type View } from './view.ts';
 
 type Plan = {
-  /** Stop after so many. */
+  /** Stops after this many orders. */
   readonly orders: number;
   readonly pauseMs: number;
-  /** For everything to be delivered, after the last order. */
+  /** How long to wait for the deliveries after the last order. */
   readonly patienceMs: number;
 };
 
@@ -67,7 +67,7 @@ function showAddresses(fleet: Fleet, view: View): void {
   view.say(`logs     ${fleet.logDir}`);
 }
 
-/** Gives the exit code. */
+/** Returns the exit code. */
 async function playOrders(fleet: Fleet, plan: Plan, view: View, signal: AbortSignal): Promise<number> {
   const api = createApi(fleet);
   const follower = createFollower(api, createAttemptLog(fleet.logDir));
@@ -105,7 +105,7 @@ async function placeOrders(
     } catch (error) {
       view.say(`order #${number} was not taken: ${(error as Error).message}`);
     }
-    await sleep(plan.pauseMs, undefined, { signal }).catch(() => undefined); // interrupted: the loop's condition sees it
+    await sleep(plan.pauseMs, undefined, { signal }).catch(() => undefined); // interrupted: the loop's condition ends it
   }
 }
 
@@ -121,7 +121,7 @@ async function look(follower: Follower, view: View, signal: AbortSignal): Promis
       troubles.last = message;
     }
     view.draw(follower.orders());
-    await sleep(lookEvery, undefined, { signal }).catch(() => undefined); // likewise
+    await sleep(lookEvery, undefined, { signal }).catch(() => undefined); // interrupted: the loop's condition ends it
   }
 }
 

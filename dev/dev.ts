@@ -1,4 +1,4 @@
-// `npm run dev`: the same fleet, started again when a source file changes.
+// `npm run dev`: runs the same fleet and restarts it when a source file changes.
 
 import { watch } from 'node:fs';
 import { join } from 'node:path';
@@ -57,7 +57,7 @@ async function restartOnChange(fleet: Fleet, signal: AbortSignal): Promise<void>
     await sleep(settleMs);
     changed = Promise.withResolvers<string>();
     say(`${file} changed: starting the fleet again`);
-    // A mistake in the new code must not end this: the next change may mend it.
+    // An error in the new code must not end this loop: the next change may fix it.
     await fleet.restart().then(
       () => say('ready'),
       (error: unknown) => say((error as Error).message),

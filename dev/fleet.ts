@@ -14,26 +14,26 @@ export type Fleet = {
   readonly api: string;
   readonly apiKey: string;
   readonly adminKey: string;
-  /** Where the mails are read; null when the provider is another one. */
+  /** Where the mails can be read; null with another provider. */
   readonly inbox: string | null;
   readonly databaseUrl: string;
   /** Where the processes write their logs, one file each. */
   readonly logDir: string;
   /** Role and address of each process's health and metrics port. */
   readonly metrics: readonly { readonly role: string; readonly url: string }[];
-  /** Processes down, `release`, processes up. */
+  /** Stops the processes, runs `release`, starts them again. */
   restart(): Promise<void>;
-  /** The processes by SIGTERM, then Postgres. */
+  /** Ends the processes by SIGTERM, then Postgres. */
   stop(): Promise<void>;
-  /** Does not wait for anything to finish. */
+  /** Kills at once. */
   kill(): void;
 };
 
 export type FleetOptions = {
   readonly say: (line: string) => void;
-  /** Unless WAYBILL_EMAIL_PROVIDER names one. */
+  /** Used unless WAYBILL_EMAIL_PROVIDER names one. */
   readonly emailProvider: 'log' | 'inbox';
-  /** Aborted: the start is given up, and what ran already is stopped. */
+  /** When it aborts, the start is given up and running processes are stopped. */
   readonly signal: AbortSignal;
 };
 
@@ -42,7 +42,7 @@ type Role = { readonly line: ProcessLine; readonly env: Environment; readonly ur
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const graceMs = 15_000;
 
-/** @throws with the end of the log of the process that did not come up */
+/** @throws with the end of the log of the process that did not become ready */
 export async function startFleet({ say, emailProvider, signal }: FleetOptions): Promise<Fleet> {
   const lines = readProcfile(join(PROJECT, 'Procfile'));
   const database = await openServer();
@@ -107,7 +107,7 @@ function sharedEnvironment(databaseUrl: string, emailProvider: string): Environm
   return {
     WAYBILL_EMAIL_PROVIDER: emailProvider,
     WAYBILL_EMAIL_FROM: 'orders@shop.example',
-    HOST: '127.0.0.1', // nobody else on the network is to read the inbox
+    HOST: '127.0.0.1', // the inbox must not be readable from the network
     WAYBILL_SHUTDOWN_GRACE: `${graceMs / 1000}s`,
     ...process.env,
     DATABASE_URL: databaseUrl,

@@ -1,9 +1,9 @@
-// The way of each order's messages, read through the admin API: committed → relayed → claimed → delivered.
+// The path of each order's messages, read through the admin API: committed → relayed → claimed → delivered.
 
 import type { Api, MessageRow } from './api.ts';
 import type { AttemptLog } from './attempt-log.ts';
 
-/** Milliseconds after the commit; null where it is not known. */
+/** Milliseconds after the commit; null where unknown. */
 export type Way = {
   readonly id: string;
   readonly kind: string;
@@ -23,23 +23,23 @@ export type FollowedOrder = {
   /** From the request to the answer, which comes after the commit. */
   readonly answerMs: number;
   ways: readonly Way[];
-  /** Everything that the order set off is delivered. */
+  /** Everything that the order triggered is delivered. */
   done: boolean;
-  /** Steps since it was delivered: the log lines that tell when it was claimed come a moment later. */
+  /** Steps since everything was delivered: the log lines with the times of the claims come a moment later. */
   stepsSince: number;
 };
 
 export type Follower = {
   add(order: Pick<FollowedOrder, 'number' | 'orderId' | 'placedAt' | 'answerMs'>): void;
   orders(): readonly FollowedOrder[];
-  /** Asks once; gives the orders that were finished by it. */
+  /** Polls once; returns the orders that are complete now. */
   step(): Promise<FollowedOrder[]>;
 };
 
-/** What an order sets off, by kind, with the word for it that people are shown. */
+/** The messages of an order by kind, with the word that people see. */
 export const parts = { email: 'receipt', event: 'event', listener: 'listener', job: 'job' } as const;
 
-/** Steps that are waited for a log line. */
+/** Steps to wait for a log line. */
 const patience = 20;
 
 /** How many finished orders are kept for the view. */
@@ -65,7 +65,7 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
       attempts: row.attemptCount,
       lastError: row.lastError,
       relayedMs,
-      // The log knows it less the answer's way back; a claim on the shortcut is the stamp of the relay too.
+      // A claim sets relayed_at, and the time computed from the log may fall before it.
       claimedMs: attempt ? Math.max(attempt.claimedMs, relayedMs ?? 0) : null,
       deliveredMs: attempt?.deliveredMs ?? after(row.deliveredAt),
     };
@@ -87,7 +87,7 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
       const open = orders.filter((order) => !order.done);
       const [oldest] = open;
       if (oldest === undefined) return [];
-      // A second earlier: our clock and the database's need not agree to the millisecond.
+      // A second earlier, because our clock and the database's may differ by milliseconds.
       const rows = await api.messagesSince(new Date(oldest.placedAt.getTime() - 1_000));
       attempts.read();
       const finished: FollowedOrder[] = [];
@@ -103,7 +103,7 @@ export function createFollower(api: Api, attempts: AttemptLog): Follower {
   };
 }
 
-/** The receipt is known by its delivery key, the others by the request that recorded them, listeners by their event. */
+/** The receipt is found by its delivery key, the others by the request that recorded them, listeners by their event. */
 function messagesOf(orderId: string, rows: readonly MessageRow[]): MessageRow[] {
   const receipt = rows.find((row) => row.kind === 'email' && row.deliveryKey === `receipt-${orderId}`);
   if (receipt === undefined) return [];
@@ -117,7 +117,7 @@ function messagesOf(orderId: string, rows: readonly MessageRow[]): MessageRow[] 
   ];
 }
 
-/** The listeners' messages are recorded in the transaction that settles the event, so they are here when it is delivered. */
+/** The listeners' messages are recorded in the transaction that settles the event, so they exist when it is delivered. */
 function isComplete(ways: readonly Way[]): boolean {
   return (
     Object.keys(parts).every((kind) => ways.some((way) => way.kind === kind)) &&

@@ -1,5 +1,5 @@
-// A port that nobody listens on, below the range from which the kernel takes the source ports of outgoing connections:
-// otherwise a client that keeps knocking at a stopped server can be given that server's own port, and then holds it.
+// Finds a free port below the range from which the kernel takes the source ports of outgoing connections. Otherwise a client that keeps
+// connecting to a stopped server could get that server's port as its own, and hold it.
 
 import { createServer } from 'node:net';
 
@@ -19,7 +19,7 @@ function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));
-    // Without a host: taken on any address means taken.
+    // Without a host, a port that is taken on any address counts as taken.
     server.listen(port, () => server.close(() => resolve(true)));
   });
 }

@@ -1,5 +1,5 @@
-// The last step of the build: dist/db/migration-text.js with the texts in it. `createPostgresOutboxSetupStatements` must work where an
-// application was bundled into one file, and there no sql/ lies beside it.
+// The last step of the build: writes the texts of the migrations into dist/db/migration-text.js. `createPostgresOutboxSetupStatements` must work
+// in an application that was bundled into one file, without sql/ beside it.
 
 import { readdirSync, writeFileSync } from 'node:fs';
 import { migrationText } from '../src/db/migration-text.ts';

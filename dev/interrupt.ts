@@ -1,15 +1,15 @@
-// When to stop: Ctrl-C, SIGTERM, or the npm that started us is gone (it dies of a signal without handing it on, FACTS 24).
+// When to stop: Ctrl-C, SIGTERM, or the npm that started us is gone. npm dies of a signal without forwarding it (FACTS 24).
 
 import { existsSync, readFileSync } from 'node:fs';
 
 export type Interrupt = {
   readonly signal: AbortSignal;
-  /** Called on a second signal, when somebody will not wait. */
+  /** Called on a second signal, when the user does not want to wait. */
   onHurry(body: () => void): void;
   end(): void;
 };
 
-/** npm hands Ctrl-C on although the terminal sent it to us as well: the echo is not a second one. */
+/** npm forwards Ctrl-C although the terminal sends it to us too; that echo is no second signal. */
 const echoMs = 2_000;
 
 export function onInterrupt(): Interrupt {

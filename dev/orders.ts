@@ -1,4 +1,4 @@
-// Orders as customers would place them: made up, and every one a little different.
+// Orders of made-up customers.
 
 const customers = ['ann', 'bo', 'chen', 'dara', 'eve', 'finn', 'gus', 'hana'];
 const shelf = [

@@ -1,5 +1,5 @@
-// Where an embedded Postgres lives: as which user it runs, which binaries it starts, where its data may stand.
-// Postgres refuses to run as root, so root hands it to `postgres` or `nobody`, who must be able to walk to both.
+// Where an embedded Postgres lives: its user, its binaries, and the folder of its data. Postgres refuses to run as root, so root runs it as
+// `postgres` or `nobody`, who must be able to enter both folders.
 
 import { execFileSync } from 'node:child_process';
 import {
@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Whom the server runs as; undefined: as ourselves. */
+/** The user that the server runs as; undefined: the current user. */
 export type ServerUser = { readonly uid: number; readonly gid: number } | undefined;
 
 export type Binaries = {
@@ -29,7 +29,7 @@ export type Binaries = {
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 
-/** @throws when we are root and the machine knows neither `postgres` nor `nobody` */
+/** @throws when we are root and the machine has neither `postgres` nor `nobody` */
 export function serverUser(): ServerUser {
   if (process.getuid?.() !== 0) return undefined;
   const users = readFileSync('/etc/passwd', 'utf8')
@@ -45,8 +45,8 @@ export function serverUser(): ServerUser {
 }
 
 /**
- * The binaries of the npm package, or of another Postgres; a copy of them when the server's user may not walk there.
- * @param wanted a major version, for which Debian's package or the npm package is looked up, or the folder that holds `bin/postgres`
+ * The binaries of the npm package or of another Postgres; a copy of them when the server's user may not enter their folder.
+ * @param wanted a major version, of Debian's package or the npm package, or the folder that holds `bin/postgres`
  */
 export function findBinaries(user: ServerUser, wanted = process.env['WAYBILL_TEST_POSTGRES']): Binaries {
   const native = wanted ? otherFolder(wanted) : nativeFolder();
@@ -55,7 +55,7 @@ export function findBinaries(user: ServerUser, wanted = process.env['WAYBILL_TES
   return { initdb: join(home, 'bin', 'initdb'), postgres, version: majorOf(postgres) };
 }
 
-/** @throws when there is none: a run on a version that was asked for and is not there must not pass for one */
+/** @throws when there is none: a run must not silently use another version than the one requested */
 function otherFolder(wanted: string): string {
   if (!/^\d+$/.test(wanted)) {
     if (existsSync(join(wanted, 'bin', 'postgres'))) return resolve(wanted);
@@ -97,12 +97,12 @@ function copyOf(native: string, user: ServerUser): string {
     renameSync(half, target);
   } catch (error) {
     rmSync(half, { recursive: true, force: true });
-    if (!existsSync(target)) throw error; // somebody else was faster: theirs is the same
+    if (!existsSync(target)) throw error; // another process was faster, and its copy is the same
   }
   return target;
 }
 
-/** A folder for the server's data: in the project's `.waybill/` when the server's user may live there, else under the temporary directory. */
+/** A folder for the server's data: in the project's `.waybill/` if the server's user may use that, else under the temporary directory. */
 export function dataFolder(name: string, user: ServerUser): string {
   const inside = join(PROJECT, '.waybill');
   if (canWalk(PROJECT, user) && makeFolder(inside) && isOurs(join(inside, name), user))
@@ -110,14 +110,14 @@ export function dataFolder(name: string, user: ServerUser): string {
   return join(publicFolder(user), name);
 }
 
-/** One folder per project and user, in a temporary directory that the server's user may walk to. */
+/** One folder per project and user, in a temporary directory that the server's user may enter. */
 function publicFolder(user: ServerUser): string {
   const uid = process.getuid?.() ?? 0;
   const base = [tmpdir(), '/tmp', '/var/tmp'].find((dir) => existsSync(dir) && canWalk(dir, user));
   if (base === undefined)
     throw new Error(`the user that runs Postgres may enter neither ${tmpdir()} nor /tmp: set TMPDIR`);
   const folder = join(base, `waybill-${uid}-${hash(PROJECT)}`);
-  // The name can be guessed, so whoever made the folder before us must have been us.
+  // The name can be guessed, so an existing folder must be ours.
   if (!makeFolder(folder) || statSync(folder).uid !== uid)
     throw new Error(`${folder} belongs to another user: remove it, or set TMPDIR`);
   return folder;
@@ -128,7 +128,7 @@ function makeFolder(dir: string): boolean {
     mkdirSync(dir, { recursive: true, mode: 0o755 });
     return (statSync(dir).mode & 0o700) === 0o700 && statSync(dir).uid === (process.getuid?.() ?? 0);
   } catch {
-    return false; // a read-only project, say: there is another place
+    return false; // such as a read-only project: there is another place
   }
 }
 

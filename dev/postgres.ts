@@ -1,4 +1,4 @@
-// A real Postgres from npm, for development and tests: no Docker, no root, and no server left behind, however we end.
+// A real Postgres from npm, for development and tests. It needs no Docker and no root, and leaves no server behind.
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -26,27 +26,29 @@ export type StopMode = 'fast' | 'immediate';
 export type EmbeddedPostgres = {
   readonly port: number;
   readonly dir: string;
-  /** Connection string of a database of this server; `postgres` when none is named. */
+  /** Connection string of a database of this server; default `postgres`. */
   url(database?: string): string;
   /** Starts it again after `stop` or `kill`: same data, same port. */
   start(): Promise<void>;
   /** `fast` ends the sessions and writes a checkpoint; `immediate` is a crash, and the next start recovers. */
   stop(mode?: StopMode): Promise<void>;
   restart(mode?: StopMode): Promise<void>;
-  /** SIGKILL for the postmaster. */
+  /** Sends SIGKILL to the postmaster. */
   kill(): Promise<void>;
   /** Stops it for good, and removes the data unless it is persistent. */
   end(): Promise<void>;
 };
 
 export type PostgresOptions = {
-  /** Data directory; without it, one under the project's `.waybill/`, or under the temporary directory where the server may not walk there. */
+  /**
+   * Data directory; default: one under the project's `.waybill/`, or under the temporary directory where the server's user may not enter that.
+   */
   readonly dir?: string;
-  /** Without it, a free one. */
+  /** Default: a free one. */
   readonly port?: number;
   /** Server settings beside the built-in ones. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** A major version, or the folder of its binaries. Default: `WAYBILL_TEST_POSTGRES`, else that of the npm package. */
+  /** A major version, or the folder of its binaries. Default: `WAYBILL_TEST_POSTGRES`, else the version of the npm package. */
   readonly version?: string | undefined;
   /** Keep the data after `end`, and use it again next time. Default true. */
   readonly persistent?: boolean;
@@ -59,10 +61,10 @@ type Server = {
   readonly log: string;
 };
 
-// Not "waybill": with the default search_path a role's own name is the first schema, and unqualified tables would land in ours.
+// Not "waybill": the default search_path begins with the schema of the role's name, so unqualified tables would land in ours.
 const SUPERUSER = 'postgres';
 
-/** @throws with the end of the server's log when it does not come up */
+/** @throws with the end of the server's log when the server does not start */
 export async function startPostgres(options: PostgresOptions = {}): Promise<EmbeddedPostgres> {
   const persistent = options.persistent ?? true;
   const user = serverUser();
@@ -122,7 +124,7 @@ const passwordFile = (dir: string): string => `${dir}.password`;
 const halfDone = (dir: string): string => `${dir}.new`;
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
 
-/** Makes the data directory unless it is there; gives the password of its superuser. */
+/** Creates the data directory if it is missing; returns the superuser's password. */
 async function prepareData(server: Server): Promise<string> {
   const { dir, binaries } = server;
   if (!existsSync(dir)) return initialize(server);
@@ -135,7 +137,7 @@ async function prepareData(server: Server): Promise<string> {
   return readFileSync(passwordFile(dir), 'utf8').trim();
 }
 
-// Into a folder beside it first: an initdb that was interrupted leaves nothing that looks finished.
+// First into a folder beside it: an interrupted initdb leaves nothing that looks finished.
 async function initialize(server: Server): Promise<string> {
   const half = halfDone(server.dir);
   const password = randomBytes(18).toString('base64url');
@@ -145,7 +147,7 @@ async function initialize(server: Server): Promise<string> {
   rmSync(secret, { force: true });
   writeFileSync(secret, `${password}\n`, { mode: 0o600 });
   if (server.user) for (const path of [half, secret]) chownSync(path, server.user.uid, server.user.gid);
-  // `C`: every machine has that locale. Without sync: what a crash of the machine takes now is made again.
+  // Every machine has the locale `C`. No sync: data lost in a crash of the machine is made again.
   const flags = [
     '-D',
     half,
@@ -169,7 +171,7 @@ async function initialize(server: Server): Promise<string> {
   return password;
 }
 
-/** A server that is just being stopped gets six seconds; one that stays belongs to somebody who is using it. */
+/** Waits six seconds for a server that is being stopped. A server that stays is in use. */
 async function previousOwnerGone(dir: string): Promise<void> {
   for (let waited = 0; waited < 6_000; waited += 50) {
     const pid = postmasterPid(dir);
@@ -187,7 +189,7 @@ function postmasterPid(dir: string): number | undefined {
   return pid > 1 ? pid : undefined;
 }
 
-// After a crash the number in the file may belong to anything by now.
+// After a crash, the number in the file may belong to another process.
 function isPostmasterOf(pid: number, dir: string): boolean {
   try {
     process.kill(pid, 0);
@@ -206,12 +208,12 @@ function launch(
   const all = {
     port: String(port),
     listen_addresses: '127.0.0.1',
-    unix_socket_directories: '', // their paths may be at most 107 bytes long, and nobody needs them
+    unix_socket_directories: '', // their paths may be at most 107 bytes long, and they are not needed
     max_connections: '200',
     ...settings,
   };
   const log = openSync(server.log, 'w', 0o644);
-  // A session of its own: Ctrl-C goes to a whole group, and the database must be the last to leave.
+  // A session of its own: Ctrl-C goes to a whole process group, and the database must end last.
   const child = spawn(
     server.binaries.postgres,
     ['-D', server.dir, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])],
@@ -231,7 +233,7 @@ function launch(
   return child;
 }
 
-/** Waits until it answers; gives what went wrong when it does not. */
+/** Waits until the server answers; returns the problem when it does not. */
 async function ready(child: ChildProcess, server: Server, url: string): Promise<string | undefined> {
   const failure: { error?: Error } = {};
   child.once('error', (error) => (failure.error = error));
@@ -247,13 +249,13 @@ async function ready(child: ChildProcess, server: Server, url: string): Promise<
 
 async function answers(url: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => undefined); // a start that is still recovering hangs up; the answer is "not yet"
+  client.on('error', () => undefined); // a server that is still recovering hangs up; the answer is "not yet"
   try {
     await client.connect();
     return true;
   } catch {
     return false;
   } finally {
-    await client.end().catch(() => undefined); // it never connected, or it did and is closed: both are fine
+    await client.end().catch(() => undefined); // fails if it never connected, which is fine
   }
 }

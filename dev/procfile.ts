@@ -1,4 +1,4 @@
-// The Procfile: which processes there are, and how each is started. No shell comes between, for shells swallow SIGTERM (FACTS 24).
+// The Procfile: its processes, and how each is started. No shell is used, because shells swallow SIGTERM (FACTS 24).
 
 import { readFileSync } from 'node:fs';
 
@@ -22,6 +22,6 @@ function processLine(text: string, place: string): ProcessLine {
   if (name === undefined || line === undefined) throw new Error(`${place}: a line is "name: command"`);
   if (/["'$|&;<>`\\]/.test(line)) throw new Error(`${place}: only plain words, no shell: ${line}`);
   const [command = '', ...args] = line.split(/\s+/);
-  // The Node that runs us, and not whichever comes first in PATH.
+  // The Node that runs this process, not the first one in PATH.
   return { name, command: command === 'node' ? process.execPath : command, args };
 }

@@ -1,5 +1,5 @@
-// Real child processes, as a platform would run them: each with its log file, started again when it ends by itself,
-// ended by SIGTERM, and gone with us even when we are killed.
+// Child processes, run as a platform would. Each has a log file and is started again when it ends unasked. SIGTERM ends them, and they end with
+// us even when we are killed.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,19 +11,19 @@ import { startWatchdog } from './watchdog.ts';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 export type Supervisor = {
-  /** Runs a process to its end; gives its exit code. */
+  /** Runs a process to its end; returns its exit code. */
   run(line: ProcessLine, env: Environment): Promise<number>;
   /** Starts a process and keeps it running. */
   start(line: ProcessLine, env: Environment): void;
-  /** Ends all processes by SIGTERM, and by SIGKILL what is left after `graceMs`. */
+  /** Ends all processes by SIGTERM, and the remaining ones by SIGKILL after `graceMs`. */
   stop(): Promise<void>;
-  /** SIGKILL now. */
+  /** SIGKILL for all, now. */
   kill(): void;
-  /** How often a process ended by itself. */
+  /** How often a process ended unasked. */
   failures(name: string): number;
   /** The end of a process's log. */
   tail(name: string): string;
-  /** For good: no watchdog stays. */
+  /** Stops all processes, and the watchdog. */
   end(): Promise<void>;
 };
 
@@ -31,11 +31,11 @@ export type SupervisorOptions = {
   readonly cwd: string;
   readonly logDir: string;
   readonly graceMs: number;
-  /** Hears of processes that end by themselves. */
+  /** Reports processes that end unasked, among other things. */
   readonly say: (line: string) => void;
 };
 
-/** Long enough that a process which fails at its start does not use up the machine. */
+/** Long enough that a process that fails at its start does not use up the machine. */
 const restartDelay = 1_000;
 
 export function createSupervisor(options: SupervisorOptions): Supervisor {
@@ -51,7 +51,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   function launch(line: ProcessLine, env: Environment): ChildProcess {
     const log = openSync(logFile(line.name), 'a');
-    // A session of its own: Ctrl-C in a terminal reaches us alone, and we end the processes in order.
+    // A session of its own: Ctrl-C in a terminal reaches only us, and we end the processes in order.
     const child = spawn(line.command, line.args, {
       cwd,
       env: { ...env },

@@ -1,13 +1,13 @@
-// What the demo shows: on a terminal a small table that is drawn again and again, elsewhere plain lines.
+// The demo's output: on a terminal a small table that is redrawn, elsewhere plain lines.
 
 import { missing, parts, type FollowedOrder, type Way } from './follow.ts';
 
 export type View = {
-  /** Words to the user, above the table. */
+  /** Prints a line above the table. */
   say(line: string): void;
   placed(order: FollowedOrder): void;
   finished(order: FollowedOrder): void;
-  /** The moment to draw. */
+  /** Redraws the table. */
   draw(orders: readonly FollowedOrder[]): void;
   end(): void;
 };
@@ -40,7 +40,7 @@ function liveView(output: NodeJS.WriteStream): View {
   const clear = (): string => (drawn > 0 ? `\x1b[${drawn}A\x1b[J` : '');
   let last: readonly string[] = [];
   const show = (lines: readonly string[]): void => {
-    // A line that wraps would spoil the count of those to draw over.
+    // A line that wraps would falsify the count of lines to overwrite.
     const cut = lines.map((line) => line.slice(0, Math.max(20, (output.columns || 80) - 1)));
     output.write(`${clear()}${cut.map((line) => `${line}\n`).join('')}`);
     drawn = cut.length;
@@ -56,7 +56,7 @@ function liveView(output: NodeJS.WriteStream): View {
     finished: () => undefined,
     draw: (orders) => show(tableOf(orders)),
     end() {
-      drawn = 0; // what stands there stays
+      drawn = 0; // leaves the table on the screen
       last = [];
     },
   };
@@ -89,7 +89,7 @@ function cell(way: Way | undefined): string {
   return `${way.relayedMs ?? '–'} → ${way.claimedMs ?? '–'} → ${way.deliveredMs ?? '–'}`;
 }
 
-/** Totals and the median way of a receipt. */
+/** Totals and the median time of a receipt. */
 export function summary(orders: readonly FollowedOrder[]): string {
   const done = orders.filter((order) => order.done);
   const receipts = done.flatMap((order) =>

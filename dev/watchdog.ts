@@ -1,26 +1,26 @@
-// A child that outlives us by a moment. It reads lines from its stdin (`watch PID`, `forget PID`); when that pipe closes, because
-// we ended in whatever way (SIGKILL too), it ends what it still watches. Nothing in this process has to run for that.
+// A child process that ends other processes when we are gone. It reads `watch PID` and `forget PID` from its stdin. When that pipe closes,
+// because we ended in any way (SIGKILL too), it ends the watched processes. Nothing in this process has to run for that.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 export type Watchdog = {
-  /** From now on `pid` dies with us. */
+  /** From now on `pid` ends with us. */
   watch(pid: number): void;
-  /** `pid` has ended: its number may belong to another process soon. */
+  /** `pid` has ended, and its number may soon belong to another process. */
   forget(pid: number): void;
-  /** Lets the watchdog do its work now, and waits for it. */
+  /** Makes the watchdog do its work now, and waits for it. */
   release(): Promise<void>;
 };
 
 export type WatchdogOptions = {
-  /** What to send first; after five seconds SIGKILL follows. INT is a fast shutdown for Postgres, TERM a graceful one for Waybill. */
+  /** The first signal; SIGKILL follows after five seconds. INT is a fast shutdown for Postgres, TERM a graceful one for Waybill. */
   readonly signal: 'INT' | 'TERM';
-  /** Files and directories that go as well, after the processes. */
+  /** Files and directories to remove after the processes. */
   readonly remove?: readonly string[];
 };
 
-// A shell and not Node: it is there at once and costs no memory worth the name.
+// A shell, not Node: it starts at once and costs hardly any memory.
 const SCRIPT = `
 trap '' INT TERM HUP
 pids=" "
@@ -41,7 +41,7 @@ rm -rf -- "$@"
 `;
 
 export function startWatchdog(options: WatchdogOptions): Watchdog {
-  // A session of its own: Ctrl-C in a terminal goes to the whole group, and this one must stay.
+  // A session of its own: Ctrl-C goes to the whole process group, and the watchdog must stay.
   const child = spawn(
     '/bin/sh',
     ['-c', SCRIPT, 'waybill-watchdog', options.signal, ...(options.remove ?? [])],
@@ -54,7 +54,7 @@ export function startWatchdog(options: WatchdogOptions): Watchdog {
   const ended = once(child, 'exit');
   child.unref();
   const { stdin } = child;
-  stdin.on('error', () => undefined); // somebody killed the watchdog: what it watched lives on, and ends by its owner's hand
+  stdin.on('error', () => undefined); // the watchdog was killed; the watched processes live on until their owner ends them
   if ('unref' in stdin && typeof stdin.unref === 'function') stdin.unref();
   return {
     watch: (pid) => void stdin.write(`watch ${pid}\n`),

@@ -189,6 +189,16 @@ tried as (
    where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null))
 select id::text as id, status, seconds::text as seconds from ended;
 
+-- settle one that is delivered
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+   where m.id = $1::uuid and m.claim_token = $2::uuid and m.status = any ('{sending}')
+  returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select id::text as id, seconds::text as seconds from ended;
+
 -- settle what is delivered
 with ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1

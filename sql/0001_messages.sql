@@ -1,68 +1,69 @@
--- The outbox. One row is one message, and the row is the only truth.
--- Its states and the changes between them: src/message/transitions.ts, docs/states.md.
+-- The outbox: one row is one message, and the row is the only truth. For states and transitions see src/message/transitions.ts and
+-- docs/states.md.
 
 create schema if not exists waybill;
 
 create table waybill.outbox_messages (
-  id             uuid        primary key, -- UUIDv7, made by the process that records: in order of time on every Postgres
+  id             uuid        primary key, -- UUIDv7, made by the recording process, so that ids sort by time on every Postgres
   kind           text        not null,    -- email, event, listener, job, action
-  name           text        not null,    -- of the job, the event, the action …
+  name           text        not null,    -- name of the job, the event, the action …
   queue          text        not null,
   payload        jsonb       not null,
   status         text        not null default 'pending', -- pending, sending, failed, delivered, dead, cancelled
   attempts       int         not null default 0,
-  expirations    int         not null default 0, -- leases that expired: the worker died, perhaps of this message. From 2 on it runs alone
+  expirations    int         not null default 0, -- expired leases; the worker may have died of this message. From 2 on it runs alone (invariant F)
   max_attempts   int         not null,
   priority       int         not null default 0, -- higher goes first
-  available_at   timestamptz not null default now(), -- due from then on; each retry moves it
+  available_at   timestamptz not null default now(), -- due from this time on; each retry moves it
   relayed_at     timestamptz,             -- null: the message waits. A claim sets it, a retry clears it
 
-  -- The claim. Set while the status is sending, null otherwise.
-  claim_token    uuid,                    -- who settles or extends must know it
+  -- The claim: set while the status is sending, null otherwise.
+  claim_token    uuid,                    -- required to settle or extend
   claimed_by     text,                    -- the worker
   claimed_at     timestamptz,
   claimed_until  timestamptz,             -- end of the lease
-  -- True: the worker claimed the message before a slot was free; the attempt begins when outbox_begun names it. False: it began at once.
-  -- Null: nothing is known, and an expired lease counts as an attempt.
+  -- True: the message was prefetched, and its attempt begins when outbox_begun lists it. False: the attempt began at the claim. Null: unknown, so
+  -- an expired lease counts as an attempt.
   prefetched     boolean,
 
-  -- The end. At most one of the three times is set.
+  -- The end: at most one of the three times is set.
   delivered_at   timestamptz,
   dead_at        timestamptz,
   cancelled_at   timestamptz,
-  -- recipient (its server refused it for good), permanent (no retry can help), exhausted (no attempts left), expired (the lease ran out in the
-  -- last attempt). Null: ended by hand.
+  -- recipient (the receiving server rejected it for good), permanent (no retry can help), exhausted (no attempt is left), expired (the lease ran
+  -- out in the last attempt). Null: ended by hand.
   dead_cause     text,
   last_error     text,
 
-  -- Where it comes from.
-  delivery_key   text,                    -- the same kind, name and key are recorded once
+  -- The origin.
+  delivery_key   text,                    -- a message with the same kind, name and key is recorded only once
   parent_id      uuid,                    -- the message whose delivery recorded this one
   request_id     text,
   traceparent    text,                    -- W3C Trace Context
   created_at     timestamptz not null default now(),
 
-  ends           int         not null default 0, -- recorded ends of its attempts. From the first on the audit counters have it (0005_audit.sql)
-  -- 0 when recorded, one more with each change. Who counts it up vouches for the row; any other write is checked (outbox_check_row).
+  ends           int         not null default 0, -- recorded ends of its attempts; from the first on, the audit counters have it (0005_audit.sql)
+  -- 0 when recorded, and incremented by each change that the engine makes. Any other write is checked (outbox_check_row).
   revision       int         not null
 ) with (
-  fillfactor = 70,                          -- room on the page for the row versions of claim and settle
+  fillfactor = 70,                          -- room on the page for the new row versions of claim and settle
   autovacuum_vacuum_scale_factor = 0.02,
   autovacuum_vacuum_insert_scale_factor = 0.05,
   autovacuum_analyze_scale_factor = 0.05,
   autovacuum_vacuum_cost_delay = 0
 );
 
--- What waits, in the order of claims. Rows that are claimed or settled are not in it: its size is the backlog alone (invariant I). The condition is
--- short, because a statement that writes a row reads it anew: with the rules of a claim in it, claiming one message took a tenth longer.
+-- The waiting messages, in the order of claims. Claimed and settled rows are not in it: its size is the backlog alone (invariant I). The
+-- condition is short because each statement that writes a row prepares it again: with the rules of a claim in it, claiming one message took a
+-- tenth longer.
 create index outbox_waiting on waybill.outbox_messages (queue, priority, available_at)
   where relayed_at is null and cancelled_at is null;
 
--- Suspects, which run alone (invariant F). Those that are settled are in it too: they are few.
+-- Suspects, which run alone (invariant F). Settled suspects are in it too; they are few.
 create index outbox_suspects on waybill.outbox_messages (queue, available_at) where expirations > 1;
 
--- What is claimed and not settled: for the sweep. The slots of the fleet bound its size.
--- Extending a lease touches none of its columns, so that stays a HOT update.
+-- Claimed messages that are not settled, for the sweep. The fleet's slots bound its size. Extending a lease changes none of its columns, so the
+-- update stays HOT.
 create index outbox_in_flight on waybill.outbox_messages (relayed_at)
   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null;
 
@@ -72,14 +73,14 @@ create index outbox_dead on waybill.outbox_messages (dead_at) where dead_at is n
 -- Cancelled messages: for counting and pruning.
 create index outbox_cancelled on waybill.outbox_messages (cancelled_at) where cancelled_at is not null;
 
--- A delivery key is taken once. Dead and cancelled messages free theirs, so that the cause can be mended and the message enqueued anew.
+-- A delivery key is unique. Dead and cancelled messages free theirs, so that the cause can be fixed and the message enqueued again.
 create unique index outbox_delivery_key on waybill.outbox_messages (kind, name, delivery_key)
   where delivery_key is not null and dead_at is null and cancelled_at is null;
 
--- The rules of a row. A CHECK would be read anew for each statement, a third of what one enqueue costs (npm run bench -- record). So the
--- engine vouches for its own rows, and a trigger checks the others. A row can still come past the trigger: with a forged revision, or with
--- triggers turned off. `waybill outbox verify` names such rows, and the relay sets them to dead with these words (src/operate/unfit.ts).
--- `return` binds the names when the function is made (Postgres 14), so that a caller's search_path changes nothing.
+-- The rules of a row. Each statement would prepare a CHECK again, a third of the cost of an enqueue (npm run bench -- record). So the engine
+-- vouches for its own rows, and a trigger checks the others. A row can bypass the trigger with a forged revision, or with triggers turned off.
+-- `waybill outbox verify` names such rows, and the relay sets them to dead with these texts (src/operate/unfit.ts). `return` binds the names when
+-- the function is created (Postgres 14), so a caller's search_path changes nothing.
 create function waybill.outbox_flaw(m waybill.outbox_messages) returns text language sql immutable
 return case
   when m.kind <> all ('{email,event,listener,job,action}') then format('unknown_kind: %L is no kind of message', left(m.kind, 80))
@@ -98,14 +99,14 @@ return case
   when m.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then
     'traceparent_invalid: a traceparent looks like 00-<32 hex digits>-<16 hex digits>-<2 hex digits>'
   when m.revision not between 0 and 1000000000 then format('revision_invalid: the revision %s is not one that the engine counts', m.revision)
-  -- The engine sets every other time, near to now. A row whose time is far away would never be looked at again.
+  -- The engine sets all other times, close to now. A message whose time is far away would never be processed.
   when m.available_at not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
     or m.created_at not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
     or not isfinite(coalesce(m.relayed_at, m.created_at)) or not isfinite(coalesce(m.claimed_at, m.created_at))
     or not isfinite(coalesce(m.claimed_until, m.created_at)) or not isfinite(coalesce(m.delivered_at, m.created_at))
     or not isfinite(coalesce(m.dead_at, m.created_at)) or not isfinite(coalesce(m.cancelled_at, m.created_at)) then
     'invalid_time: every time must be finite, available_at and created_at not beyond the year 9999'
-  -- The times tell the state, with at most one end; a sending row has token, owner and deadline, no other row has any of them.
+  -- The times determine the status, and at most one of them is an end. A sending row has all four claim columns; any other row has none.
   when num_nonnulls(m.claim_token, m.claimed_by, m.claimed_at, m.claimed_until) <> case m.status when 'sending' then 4 else 0 end
     or num_nonnulls(m.delivered_at, m.dead_at, m.cancelled_at) > 1
     or m.status <> case when m.delivered_at is not null then 'delivered' when m.dead_at is not null then 'dead'
@@ -115,7 +116,7 @@ return case
     format('state_invalid: the columns of the row do not go with its status %L (docs/states.md)', left(m.status, 40))
 end;
 
--- With a search_path of its own, as every function here: Postgres's names are meant, whatever the caller's search_path leads to.
+-- The search_path is fixed, so the names are Postgres's own, whatever the caller's search_path is.
 create function waybill.outbox_check_row() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   flaw text := waybill.outbox_flaw(new);

@@ -1,6 +1,6 @@
--- Keys: what was recorded, and what was done, only once.
+-- Keys that make recording a message, or other work, happen only once.
 
--- Delivery keys of messages that were pruned: they hold until their retention is over. Those of other messages stand in their rows.
+-- Delivery keys of pruned messages, kept until the retention of keys is over. The keys of all other messages are in their rows.
 create table waybill.outbox_keys (
   kind         text        not null,
   name         text        not null,
@@ -12,9 +12,9 @@ create table waybill.outbox_keys (
 
 create index outbox_keys_pruned on waybill.outbox_keys (pruned_at);
 
--- Records one message with a delivery key. False: the key is taken. A function, because the connection keeps its plan, also behind a
--- transaction pooler: planning the two looks at the key costs more than all the rest of an enqueue.
--- It names its operators, because a search_path of its own would cost each call some microseconds.
+-- Records one message with a delivery key; false means that the key is taken. It is a function so that the connection keeps its plan, also behind
+-- a transaction pooler: planning the two lookups of the key costs more than the rest of an enqueue. Its operators are qualified, because a
+-- search_path of its own would cost each call some microseconds.
 create function waybill.outbox_record(uuid, text, text, text, jsonb, int, int, timestamptz, text, uuid, text, text)
   returns boolean language plpgsql as $$
 begin
@@ -29,16 +29,16 @@ begin
 end
 $$;
 
--- What was done once. The key, its answer and the effect commit together, or none of them exists.
+-- Work that was done once. The key, its answer and the effect commit together or not at all.
 create table waybill.outbox_idempotency (
   scope       text        not null, -- an action and its caller (Idempotency-Key), or a handler (idempotent)
   key         text        not null,
-  fingerprint text,                 -- of the arguments of an Idempotency-Key: the same key with other arguments is a mistake
-  answer      text,                 -- JSON; as text, because jsonb cannot hold U+0000
+  fingerprint text,                 -- of the arguments sent with an Idempotency-Key; the same key with other arguments is an error
+  answer      text,                 -- JSON as text, because jsonb cannot hold U+0000
   created_at  timestamptz not null default clock_timestamp(),
   primary key (scope, key)
 );
 
--- For pruning: an Idempotency-Key holds for a day, a handler's key as long as a delivery key.
+-- For pruning: an Idempotency-Key is kept for a day, a handler's key as long as a delivery key.
 create index outbox_idempotency_asked on waybill.outbox_idempotency (created_at) where fingerprint is not null;
 create index outbox_idempotency_handled on waybill.outbox_idempotency (created_at) where fingerprint is null;

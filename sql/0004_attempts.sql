@@ -1,9 +1,9 @@
--- Attempts: what began, how they ended, and what became known of a message after its end.
+-- Attempts: which began, how they ended, and what was learned about a message after its end.
 
--- Which prefetched messages may have begun and have not ended. A worker writes this before it begins them, so that a crash charges no others.
+-- Prefetched messages that may have begun and have not ended. A worker lists them here before they begin, so a crash uses up no other attempts.
 create table waybill.outbox_begun (
   worker text        not null,
-  part   text        not null,      -- a process may run several workers
+  part   text        not null,      -- tells the workers of one process apart
   ids    int[]       not null,      -- the last 32 bits of each message's id
   at     timestamptz not null default now(),
   primary key (worker, part)
@@ -19,21 +19,20 @@ create table waybill.outbox_attempts (
   worker      text        not null,
   outcome     text        not null,
   error       text,
-  stack       text,                 -- where it failed, with its causes; redacted and bounded (src/redaction/stack.ts)
+  stack       text,                 -- of the error and its causes, redacted and bounded (src/redaction/stack.ts)
   constraint outbox_attempts_outcome check (outcome in ('retried', 'dead', 'expired', 'released', 'ambiguous'))
 );
 
 create index outbox_attempts_message on waybill.outbox_attempts (message_id);
 
--- For the sweep: which other messages the same worker lost at the same time.
+-- For the sweep: the other messages that the same worker lost at the same time.
 create index outbox_attempts_expired on waybill.outbox_attempts (worker, finished_at) where outcome = 'expired';
 
--- Attempts after which the message may have been delivered or not: the provider's answer was lost, or the lease ran out. Few, and looked for by
--- operators (`waybill outbox list --outcome ambiguous`).
+-- Attempts after which the message may have been delivered or not: the provider's answer was lost, or the lease ran out. They are few, and
+-- operators search for them (`waybill outbox list --outcome ambiguous`).
 create index outbox_attempts_uncertain on waybill.outbox_attempts (message_id) where outcome in ('ambiguous', 'expired');
 
--- What is known of a delivered message: which recipient was refused, what the provider answered, and what it said later (a bounce, a
--- complaint).
+-- Facts about a delivered message: a refused recipient, the provider's answer, and its later reports (a bounce, a complaint).
 create table waybill.outbox_notes (
   id         bigint      generated always as identity primary key,
   message_id uuid        not null references waybill.outbox_messages (id) on delete cascade,
@@ -41,14 +40,14 @@ create table waybill.outbox_notes (
   type       text        not null,
   recipient  text,
   detail     text,
-  reference  text,                  -- the provider's own id of what it accepted
-  source     text                   -- id of the report that said so
+  reference  text,                  -- the provider's own id for what it accepted
+  source     text                   -- id of the provider's report
 );
 
 create index outbox_notes_message on waybill.outbox_notes (message_id);
 
--- A provider's report finds its message by this.
+-- A provider's report finds its message by the reference.
 create index outbox_notes_reference on waybill.outbox_notes (reference) where reference is not null;
 
--- A report that comes twice is noted once.
+-- A report that arrives twice is noted once.
 create unique index outbox_notes_source on waybill.outbox_notes (source) where source is not null;

@@ -1,10 +1,10 @@
--- waybill.enqueue: records a message from SQL, so that any language or trigger can do it in its own transaction (docs/sql.md). The checks are
--- those of src/message/message.ts; what is wrong is raised with SQLSTATE 22023 and the code of docs/errors.md as its detail.
--- There is no NOTIFY in it: the relay polls (WAYBILL_POLL_INTERVAL), and a NOTIFY would make the commits of all callers wait for one another.
--- It runs with its owner's rights: a role that records needs `usage` on the schema, `execute` on the function, and no right on the tables. Its
--- search_path is fixed: the names are Postgres's own and ours, whatever the caller has in his.
+-- waybill.enqueue: records a message from SQL, so that any language or trigger can do it in its own transaction (docs/sql.md). Its checks are
+-- those of src/message/message.ts. A refusal has SQLSTATE 22023 and a code of docs/errors.md as its detail. It sends no NOTIFY, which would make
+-- the commits of all callers wait for one another; the relay polls instead (WAYBILL_POLL_INTERVAL). It runs with its owner's rights: a role needs
+-- `usage` on the schema and `execute` on the function, and no right on the tables. Its search_path is fixed, so the names are Postgres's own and
+-- ours, whatever the caller's search_path is.
 
--- What may be recorded from SQL. The owner changes it; the setting waybill.max_payload_bytes of a session can lower it, never raise it.
+-- The limit for recording from SQL, set by the owner. A session's setting waybill.max_payload_bytes can lower it, never raise it.
 create table waybill.enqueue_limits (
   one               boolean primary key default true check (one),
   max_payload_bytes int     not null default 262144 check (max_payload_bytes between 1 and 10485760)
@@ -19,7 +19,7 @@ begin
 end
 $$;
 
--- UUIDv7: 48 bits of milliseconds, then the version and what is random in a version 4 (RFC 9562, section 5.7).
+-- UUIDv7: 48 bits of milliseconds, the version, then the random part of a version 4 UUID (RFC 9562, section 5.7).
 create function waybill.outbox_new_id() returns uuid language sql volatile set search_path = pg_catalog, pg_temp as $$
   select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '7' ||
           substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid
@@ -75,8 +75,8 @@ begin
 end
 $$;
 
--- Records a message of any kind, with the caller's rights. Gives the message's id; when the delivery key is taken, the id of the message that
--- has it, and then nothing is recorded.
+-- Records a message of any kind, with the caller's rights, and returns its id. If the delivery key is taken, it records nothing and returns the
+-- id of the existing message.
 create function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
     available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid)
   returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -90,7 +90,7 @@ declare
 begin
   perform waybill.outbox_check(outbox_enqueue.kind, outbox_enqueue.name, outbox_enqueue.payload, target, outbox_enqueue.delivery_key,
     outbox_enqueue.available_at, outbox_enqueue.priority, most, outbox_enqueue.request_id, outbox_enqueue.traceparent);
-  -- The message that has the key may die or be cancelled between the two statements; then the next round records this one.
+  -- The existing message may die or be cancelled between the two statements; the next round then records this one.
   for round in 1 .. 3 loop
     insert into waybill.outbox_messages
       (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
@@ -121,7 +121,7 @@ begin
 end
 $$;
 
--- Any kind, for roles that were granted it: an action may be one that is for the system alone.
+-- Records any kind. It is granted separately, because an action may be reserved for the system.
 create function waybill.enqueue_any(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null)
@@ -129,7 +129,7 @@ create function waybill.enqueue_any(kind text, name text, payload jsonb, queue t
   select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 $$;
 
--- Jobs, events and emails. Listeners and actions only for roles that may call waybill.enqueue_any.
+-- Records jobs, events and emails; listeners and actions only for roles that may call waybill.enqueue_any.
 create function waybill.enqueue(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null)
@@ -147,7 +147,7 @@ begin
 end
 $$;
 
--- By default only the owner may call them: they run with its rights.
+-- By default only the owner may call these: the first two run with its rights.
 revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
 revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
 revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;

@@ -1,4 +1,4 @@
--- The processes of the fleet, what they counted, how many there should be, and what operators were told.
+-- The fleet: its processes, their counters, the recommended numbers of workers, and the notices that operators got.
 
 create table waybill.processes (
   id           text        primary key, -- host, pid and a random part
@@ -10,15 +10,15 @@ create table waybill.processes (
   slots        int         not null default 0,
   busy         int         not null default 0, -- deliveries that have a slot
   prefetched   int         not null default 0, -- messages claimed before a slot was free
-  settling     int         not null default 0, -- deliveries that ended and are not recorded yet
-  isolating    int         not null default 0, -- it runs a message alone (invariant F), or makes room for one
-  stalled      text[]      not null default '{}', -- loops that stand still, by the process's own heartbeat
+  settling     int         not null default 0, -- deliveries that ended and are not settled yet
+  isolating    int         not null default 0, -- messages that it runs alone (invariant F), or makes room for
+  stalled      text[]      not null default '{}', -- stalled loops, as the process's own heartbeat reports them
   started_at   timestamptz not null default now(),
   heartbeat_at timestamptz not null default now(),
   constraint processes_times check (isfinite(started_at) and isfinite(heartbeat_at))
 );
 
--- Counters of the whole fleet. Each process adds what it counted since its last heartbeat, so they outlive it and never go backwards.
+-- Counters of the whole fleet. At each heartbeat a process adds its new counts, so they outlive the process and never go backwards.
 create table waybill.counters (
   name   text             not null,
   labels jsonb            not null default '{}',
@@ -27,14 +27,14 @@ create table waybill.counters (
   constraint counters_values check (jsonb_typeof(labels) = 'object' and value > '-Infinity' and value < 'Infinity')
 ) with (fillfactor = 50);
 
--- How many workers each queue needs. Whichever relay or web process comes first decides it, every ten seconds (src/scale/). It is kept here, so
--- that the metric, the admin API, the command and SQL give the same number.
+-- How many workers each queue needs. Every ten seconds one relay or web process decides it (src/scale/). It is stored here, so that the metric,
+-- the admin API, the command and SQL give the same number.
 create table waybill.autoscale (
   queue       text        primary key,
   recommended int         not null,
   exact       float8      not null, -- before rounding; never more than `recommended`
   facts       jsonb       not null, -- the figures that led to it, and the reasons in words
-  state       jsonb       not null, -- what the next decision needs of the earlier ones
+  state       jsonb       not null, -- the part of this decision that the next one needs
   decided_at  timestamptz not null default now(),
   constraint autoscale_times check (isfinite(decided_at)),
   constraint autoscale_values check (
@@ -45,19 +45,20 @@ create table waybill.autoscale (
 create table waybill.autoscale_turn (
   one        boolean     primary key default true check (one),
   at         timestamptz not null default to_timestamp(0),
-  capacities jsonb       not null default '[]', -- for how many workers there were connections lately
+  capacities jsonb       not null default '[]', -- for how many workers there were connections in the last ten minutes
   constraint autoscale_turn_values check (isfinite(at) and jsonb_typeof(capacities) = 'array')
 );
 
 insert into waybill.autoscale_turn default values on conflict do nothing;
 
--- For KEDA's Postgres scaler. With several queues: for processes that work all of them, whose slots they share.
+-- For KEDA's Postgres scaler. With several queues, it assumes processes that serve all of them with the same slots.
 create function waybill.workers_recommended(variadic queues text[]) returns int
   language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(greatest(max(recommended), ceil(sum(exact) - 0.1)), 0)::int from waybill.autoscale where queue = any(queues)
 $$;
 
--- What operators were told by webhook. What is found is compared with this, not with a time: so a transaction that commits late is told too.
+-- Notices that operators got by webhook. New findings are compared with these rows, not with a time, so a transaction that commits late is
+-- noticed.
 create table waybill.notices_told (
   key     text        primary key,
   told_at timestamptz not null default now()

@@ -1,12 +1,12 @@
--- Cron: what the application schedules, which processes have loaded it, what is scheduled now, and how each tick ended.
+-- Cron: the application's jobs, the processes that have loaded them, the current schedule, and how each tick ended.
 
--- The list of an application's cron jobs, known by the hash of its content. `release` stages it. A process that has loaded the same one makes it
--- ready and active, and retires the one before. Only the active one is scheduled.
+-- The list of an application's cron jobs, identified by its hash. `release` stages it. A process that has loaded the same manifest makes it ready
+-- and active, and retires the one before. Only the active manifest is scheduled.
 create table waybill.cron_manifests (
   hash         text        primary key,
   jobs         jsonb       not null,
   status       text        not null default 'staged',
-  staged_at    timestamptz not null default now(), -- again with each release: of the loaded ones, the newest is active
+  staged_at    timestamptz not null default now(), -- updated by each release; of the loaded manifests, the newest is active
   ready_at     timestamptz,
   activated_at timestamptz,
   retired_at   timestamptz,
@@ -16,7 +16,7 @@ create table waybill.cron_manifests (
 
 create unique index cron_manifests_active on waybill.cron_manifests (status) where status = 'active';
 
--- The processes that have loaded a manifest, and whether they deliver its ticks. A process renews its row while it lives.
+-- Processes that have loaded a manifest, and whether they deliver its ticks. A process renews its row while it lives.
 create table waybill.cron_loaded (
   process  text        primary key,
   manifest text        not null,
@@ -24,7 +24,7 @@ create table waybill.cron_loaded (
   seen_at  timestamptz not null default now()
 );
 
--- The jobs of the active manifest. Ticks up to the cursor are done; a scheduler that locks the row does those that are due.
+-- The jobs of the active manifest. Ticks up to the cursor are done; a scheduler locks the row and dispatches the ticks that are due.
 create table waybill.cron_jobs (
   name       text        primary key,
   manifest   text        not null,
@@ -35,10 +35,10 @@ create table waybill.cron_jobs (
   constraint cron_jobs_definition check (jsonb_typeof(definition) = 'object')
 );
 
--- For the scheduler: what is due, and how long nothing is.
+-- For the scheduler: which jobs are due, and how long it can sleep.
 create index cron_jobs_next on waybill.cron_jobs (next_at);
 
--- Each tick has one row from its dispatch to its end.
+-- Each run has one row, from its dispatch to its end.
 create table waybill.cron_runs (
   id            uuid        primary key, -- UUIDv7
   name          text        not null,    -- of the cron job
@@ -48,10 +48,10 @@ create table waybill.cron_runs (
   dispatched_at timestamptz not null default now(),
   finished_at   timestamptz,
   status        text        not null default 'dispatched',
-  reason        text,                    -- of a skipped one
-  error         text,                    -- of a failed one
-  result        jsonb,                   -- of a succeeded one, if it is small
-  skipped_ticks int         not null default 0, -- due before it, and not run; each is counted once
+  reason        text,                    -- why it was skipped
+  error         text,                    -- why it failed
+  result        jsonb,                   -- of a succeeded run, if it is small
+  skipped_ticks int         not null default 0, -- earlier ticks that were due and not run; each is counted once
   catch_up_from timestamptz,
   catch_up_to   timestamptz,
   manifest      text        not null,
@@ -67,19 +67,19 @@ create table waybill.cron_runs (
     and isfinite(coalesce(catch_up_from, dispatched_at)) and isfinite(coalesce(catch_up_to, dispatched_at)))
 );
 
--- Invariant G is this index: however many schedulers run, a tick is dispatched once. By hand a job may run any number of times.
+-- This index holds invariant G: a tick is dispatched once, however many schedulers run. A person may run a job any number of times.
 create unique index cron_runs_tick on waybill.cron_runs (name, scheduled_at) where source = 'cron';
 -- A job's newest runs.
 create index cron_runs_of_job on waybill.cron_runs (name, id);
 -- The run of a message.
 create index cron_runs_message on waybill.cron_runs (message_id) where message_id is not null;
--- Runs that have not ended: for the overlap policy, and to find those whose message is gone.
+-- Runs that have not ended: for the overlap policy, and for finding runs whose message is gone.
 create index cron_runs_going on waybill.cron_runs (name) where status = 'dispatched';
 -- Ends that are not counted yet.
 create index cron_runs_untold on waybill.cron_runs (id) where not told and status <> 'dispatched';
 
--- A run ends with its message, in the same transaction, whether a worker, the sweep or a person ends it. The worker that delivers writes a
--- successful end itself, with the result; then nothing is left to do here.
+-- A run ends with its message, in the same transaction, whether a worker, the sweep or a person ends it. A worker that delivers writes a
+-- successful end itself, with the result; the trigger then has nothing to do.
 create function waybill.cron_end_run() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if new.status is not distinct from old.status then
@@ -99,7 +99,7 @@ begin
 end
 $$;
 
--- Postgres reads a trigger's condition anew for each statement that it may concern. So this one concerns only changes of the times of an end (an
--- operator's retry clears them), not each claim; the rest of the condition stands in the function.
+-- Postgres prepares a trigger's condition again for each statement that may fire it. So this trigger fires only when the times of an end change
+-- (an operator's retry clears them), not at each claim; the rest of the condition is in the function.
 create trigger outbox_ends_run after update of delivered_at, dead_at, cancelled_at on waybill.outbox_messages
   for each row when (new.kind = 'action') execute function waybill.cron_end_run();

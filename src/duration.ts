@@ -10,13 +10,13 @@ const units: Readonly<Record<string, Milliseconds>> = {
   d: 86_400_000,
 };
 
-/** Undefined when the text is no duration. */
+/** Undefined when the text is not a duration. */
 export function parseDuration(text: string): Milliseconds | undefined {
   const match = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text);
   return match ? Number(match[1]) * units[match[2]!]! : undefined;
 }
 
-/** Seconds as people say them, with two units at most: `42s`, `5m30s`, `3h`, `2d4h`. */
+/** Seconds as readable text, with two units at most: `42s`, `5m30s`, `3h`, `2d4h`. */
 export function durationText(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   const parts = [

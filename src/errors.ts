@@ -6,7 +6,7 @@ export class WaybillError extends Error {
   override readonly name = 'WaybillError';
   /** Stable, in snake case. */
   readonly code: string;
-  /** Which parts of the input are wrong, when it is input. */
+  /** The parts of the input that are wrong. */
   readonly issues: readonly ErrorIssue[];
 
   constructor(code: string, message: string, issues: readonly ErrorIssue[] = [], options?: ErrorOptions) {
@@ -16,7 +16,9 @@ export class WaybillError extends Error {
   }
 }
 
-/** Whether it is of this class, or of the same class of another copy of this package: an application in CommonJS, or a bundle, has its own. */
+/**
+ * Whether the error is of this class, or of the same class in another copy of this package: an application in CommonJS, or a bundle, has its own.
+ */
 export function isOf<E extends Error>(
   error: unknown,
   kind: abstract new (...args: never[]) => E,
@@ -28,7 +30,7 @@ export function isWaybillError(error: unknown): error is WaybillError {
   return isOf(error, WaybillError) && 'code' in error;
 }
 
-/** Of whatever was thrown, the words: total, for other people throw anything. */
+/** The message of any thrown value. It never throws, whatever the value is. */
 export function wordsOf(thrown: unknown): string {
   try {
     if (thrown instanceof Error) return String(thrown.message) || thrown.name;

@@ -1,4 +1,4 @@
-// What users import.
+// The entry point `waybill`: what users import.
 
 import './node-version.ts';
 export { idempotent, type Json } from './action/idempotent.ts';

@@ -1,11 +1,11 @@
-// The known word that was probably meant.
+// Finds the known word that a mistyped one probably means.
 
-/** Nobody mistypes a longer word. */
+/** A longer word is not a typing error. */
 const longest = 200;
 
-/** Undefined when none is near: at most two typing errors, and fewer than half of the word. */
+/** Undefined when no known word is near: at most two typing errors, and fewer than half of the letters. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  if (word.length > longest) return undefined; // the distance costs the product of two lengths
+  if (word.length > longest) return undefined; // the distance costs the product of both lengths
   const limit = Math.min(2, Math.floor((word.length - 1) / 2));
   return known
     .filter((candidate) => Math.abs(candidate.length - word.length) <= limit)
@@ -14,7 +14,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
     .toSorted((a, b) => a.distance - b.distance)[0]?.candidate;
 }
 
-/** Optimal string alignment distance: letters put in, left out, replaced, or two neighbours swapped. */
+/** Optimal string alignment distance: letters inserted, deleted, replaced, or two neighbours swapped. */
 function typos(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

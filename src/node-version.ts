@@ -1,4 +1,4 @@
-// The first import of everything that users import or run: on a Node that is too old, one sentence instead of an error from the depths.
+// The check of Node's version, imported first by everything that users import or run, so that an old Node gets a clear message.
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 

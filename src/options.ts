@@ -1,4 +1,4 @@
-// The check of options, wherever a user gives some: an option that nobody knows is a typing error, and would be ignored in silence.
+// The check of the options that users give. An unknown option is a typing error, and would otherwise be ignored silently.
 
 import { WaybillError } from './errors.ts';
 import { nearest } from './nearest.ts';
@@ -6,7 +6,7 @@ import { nearest } from './nearest.ts';
 /**
  * @param what whose options these are, for the message
  * @param code of the error; default `options_invalid`
- * @throws WaybillError that names what is wrong, the known options, and the one that was probably meant
+ * @throws WaybillError that names the problem, the known options, and the one that was probably meant
  */
 export function checkOptions(
   what: string,
@@ -23,7 +23,7 @@ export function checkOptions(
   if (first !== undefined) fail(first);
 }
 
-/** A sentence for each option that is not known. An option whose value is undefined is as good as none. */
+/** A sentence for each unknown option. An option whose value is undefined counts as absent. */
 export function unknownOptions(given: object, known: readonly string[]): string[] {
   const strange: string[] = [];
   for (const [option, value] of Object.entries(given)) {
@@ -40,7 +40,7 @@ export function unknownOptions(given: object, known: readonly string[]): string[
   return strange;
 }
 
-/** Not a list, and no Date, Map or promise: they have nothing that an option could be read from. */
+/** False for a list, and for a Date, Map or promise without properties: there is no option to read. */
 function isOptions(given: unknown): boolean {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return false;
   const prototype: unknown = Object.getPrototypeOf(given);
@@ -52,5 +52,5 @@ function kindOf(given: unknown): string {
   if (Array.isArray(given)) return 'a list';
   if (typeof given === 'object') return `a ${given.constructor?.name || 'strange object'}`;
   if (typeof given === 'number' || typeof given === 'boolean') return String(given);
-  return `a ${typeof given}`; // a text may hold anything
+  return `a ${typeof given}`; // it may hold anything, so it is not shown
 }

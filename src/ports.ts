@@ -1,21 +1,21 @@
-// The few types that every folder may import: what a module is given instead of reaching for it.
+// The few types that every folder may import, for values that a module is given instead of importing them.
 
 /** A duration in milliseconds. */
 export type Milliseconds = number;
 
-/** Where a process reads its own time. Only for measuring durations and for timers: due times belong to the database (invariant H). */
+/** A process's own clock, only for measuring durations and for timers. Due times belong to the database (invariant H). */
 export type Clock = {
-  /** Milliseconds that only go forward; no relation to the calendar. */
+  /** Milliseconds that only increase, unrelated to the calendar. */
   now(): Milliseconds;
 };
 
 /** A number in [0, 1). */
 export type Random = () => number;
 
-/** Hears of the steps of a loop. The default does nothing; tests wait on it instead of sleeping. */
+/** Called for each step of a loop. The default does nothing; tests wait for steps instead of sleeping. */
 export type Observe = (step: string, facts?: Record<string, unknown>) => void;
 
-/** What tells work to end: an AbortSignal, or what is as good and costs less to make. */
+/** A signal to end work: an AbortSignal, or an equivalent that costs less to create. */
 export type Interrupt = {
   readonly aborted: boolean;
   readonly reason: unknown;
@@ -23,5 +23,5 @@ export type Interrupt = {
   removeEventListener(type: 'abort', listener: AbortListener): void;
 };
 
-/** A function, or an object that hears for itself (DOM: EventListenerObject): it needs no function of its own. */
+/** A function, or an object with `handleEvent` (DOM: EventListenerObject), which needs no function of its own. */
 export type AbortListener = (() => void) | { handleEvent(): void };

@@ -1,4 +1,4 @@
-// What users' tests import: `waybill/testing`.
+// The entry point `waybill/testing`, for users' tests.
 
 import './node-version.ts';
 export { drainMemoryOutbox, type DrainMemoryOptions } from './testing/drain-memory.ts';

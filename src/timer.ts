@@ -1,4 +1,4 @@
-// Timers for any length. Node's setTimeout fires after one millisecond when it is given more than 2^31 − 1 of them, about 25 days
+// Timers of any length. Node's setTimeout fires after one millisecond when the delay is above 2^31 − 1 ms, about 25 days
 // (nodejs.org/api/timers.html); here a longer wait is a chain of shorter ones.
 
 import type { Interrupt, Milliseconds } from './ports.ts';
@@ -7,7 +7,7 @@ const longest: Milliseconds = 2 ** 31 - 1;
 
 export type Timer = {
   stop(): void;
-  /** It does not keep the process alive. */
+  /** The timer does not keep the process alive. */
   unref(): Timer;
 };
 
@@ -48,7 +48,7 @@ class Chain implements Timer {
   }
 }
 
-/** Aborts after `ms`. Whoever asked for it stops it when it is not wanted any more: AbortSignal.timeout cannot be stopped. */
+/** Aborts after `ms`. The caller stops it when it is no longer needed; AbortSignal.timeout cannot be stopped. */
 export function deadline(ms: Milliseconds): { readonly signal: AbortSignal; stop(): void } {
   const controller = new AbortController();
   const timer = after(ms, () => controller.abort());

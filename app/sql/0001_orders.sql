@@ -8,7 +8,7 @@ create table orders (
   created_at     timestamptz not null default now()
 );
 
--- What the job adds to; an order counts once, however often its message is delivered.
+-- The totals that the job adds to. An order counts once, however often its message is delivered.
 create table customer_totals (
   customer_email text   primary key,
   orders         int    not null,
@@ -19,7 +19,7 @@ create table counted_orders (
   order_id uuid primary key
 );
 
--- What the listener writes.
+-- The rows that the listener writes.
 create table order_log (
   order_id  uuid        primary key,
   placed_at timestamptz not null default now()

@@ -1,4 +1,4 @@
--- What the cron job writes: one row for each day that is over.
+-- The rows that the cron job writes: one for each day that is over.
 create table daily_sales (
   day         date        primary key,
   orders      int         not null,

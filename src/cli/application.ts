@@ -1,4 +1,4 @@
-// The application's folder as the commands of scaffolding see it: its module, its sources, and how files are written there.
+// The application's folder, as the scaffolding commands use it: its module, its sources, and how files are written there.
 
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, posix, relative, resolve, sep } from 'node:path';
@@ -6,7 +6,7 @@ import { WaybillError } from '../errors.ts';
 import { readSource, type Source } from '../scaffold/source.ts';
 
 export type Application = {
-  /** Of the module, from the working directory. */
+  /** Path of the module, from the working directory. */
   readonly file: string;
   readonly folder: string;
   readonly text: string;
@@ -25,11 +25,11 @@ export function readApplication(env: Readonly<Record<string, string | undefined>
 
 export type Sources = {
   readonly sources: readonly Source[];
-  /** Those that are no TypeScript. */
+  /** Files that are not valid TypeScript. */
   readonly broken: readonly { readonly file: string; readonly message: string }[];
 };
 
-/** The TypeScript files of the folder and those below it, without tests, declarations and packages. */
+/** The TypeScript files in the folder and below it, without tests, declarations and packages. */
 export function readSources(folder: string): Sources {
   const sources: Source[] = [];
   const broken: { file: string; message: string }[] = [];
@@ -54,7 +54,7 @@ function filesBelow(folder: string): string[] {
     });
 }
 
-/** How `module` names another source in an import, with the ending that it gives its neighbours. */
+/** The path by which `module` imports another source, with the given ending. */
 export function importPath(module: string, file: string, ending: string): string {
   const path = relative(dirname(resolve(module)), resolve(file))
     .split(sep)
@@ -63,7 +63,7 @@ export function importPath(module: string, file: string, ending: string): string
   return `${bare.startsWith('.') ? '' : './'}${bare}${ending}`;
 }
 
-/** What a module without neighbours is to end their paths with: `.ts` only where the project's tsconfig.json says so. */
+/** The ending of import paths in a module that has none to copy: `.ts` only if the project's tsconfig.json allows it. */
 export function usualEnding(dir = '.'): string {
   const path = join(dir, 'tsconfig.json');
   if (!existsSync(path)) return '.js';
@@ -72,7 +72,7 @@ export function usualEnding(dir = '.'): string {
   return allowed.test(readFileSync(path, 'utf8')) ? '.ts' : '.js';
 }
 
-/** Made new: a file that is there already is never overwritten. @throws WaybillError `file_exists` */
+/** Creates the files; an existing file is never overwritten. @throws WaybillError `file_exists` */
 export function writeNew(files: readonly { readonly path: string; readonly text: string }[]): void {
   const made: string[] = [];
   try {
@@ -92,7 +92,7 @@ export function fileExists(path: string): WaybillError {
   return new WaybillError('file_exists', `${path} is there already; nothing was written`);
 }
 
-/** The old text or the new one, whatever happens in between. */
+/** Replaces the file atomically: it has the old text or the new one. */
 export function replaceFile(path: string, text: string): void {
   const beside = `${path}.${process.pid}.new`;
   writeFileSync(beside, text, { flag: 'wx', mode: statSync(path).mode });

@@ -1,8 +1,8 @@
-// A .env file as text: one variable set or taken out, and nothing else of it changed. Node reads such files (process.loadEnvFile).
+// Edits of a .env file as text: one variable is set or removed, and nothing else changes. Node reads such files (process.loadEnvFile).
 
 const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=/;
 
-/** The variables of a file, as Node reads them: the last of a name wins. */
+/** The names of the variables that a file sets. */
 export function namesIn(text: string): string[] {
   return [...new Set(text.split(/\r?\n/).flatMap((line) => assignment.exec(line)?.[1] ?? []))];
 }
@@ -24,7 +24,7 @@ export function withoutVariable(text: string, name: string): string {
     .join('\n');
 }
 
-/** Nothing that is plain needs quotes. In single quotes Node takes every character as it is, in backticks too. */
+/** A plain value needs no quotes. Within single quotes and backticks Node takes every character literally. */
 function quoted(value: string): string {
   if (/^[A-Za-z0-9_./:@,+%?&=~-]*$/.test(value)) return value;
   const quote = ["'", '`', '"'].find((one) => !value.includes(one) && !(one === '"' && value.includes('\\')));

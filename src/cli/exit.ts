@@ -1,4 +1,4 @@
-// How a command ends: the exit codes, and for each error the code and one readable message. Never a stack, never a password.
+// How a command ends: the exit codes, and the code and one readable message for each error. The message has no stack and no password.
 
 import { CommanderError } from 'commander';
 import { diagnose } from '../db/diagnosis.ts';
@@ -12,7 +12,7 @@ export { exitCodes };
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** What the user asked for cannot be done like this: exit code 2. */
+/** The request cannot be carried out as it was given: exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly code: string;
@@ -22,7 +22,7 @@ export class UsageError extends Error {
   }
 }
 
-/** Another machine did not do what was asked of it: exit code 1, or 69 when it could not be reached. */
+/** A remote project did not carry out a request: exit code 1, or 69 when it could not be reached. */
 export class RemoteError extends Error {
   override readonly name = 'RemoteError';
   readonly code: string;
@@ -32,10 +32,10 @@ export class RemoteError extends Error {
   }
 }
 
-/** What the engine refuses because the arguments are wrong, whatever is in the database. */
+/** Codes of errors that wrong arguments cause, whatever is in the database. */
 const wrongInput = /^(invalid_.*|empty_range|filter_required)$/;
 
-/** `message` is undefined when it was shown already. */
+/** `message` is undefined when it was already shown. */
 export type Ending = { readonly code: ExitCode; readonly message?: string };
 
 export function endingOf(error: unknown): Ending {

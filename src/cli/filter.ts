@@ -40,7 +40,7 @@ export function isFiltered(options: FilterOptions): boolean {
   );
 }
 
-/** @throws WaybillError when a value does not fit */
+/** @throws WaybillError when a value is invalid */
 export function readFilter(
   options: FilterOptions & { readonly limit?: string; readonly cursor?: string },
 ): MessageFilter & Paging {

@@ -1,4 +1,4 @@
-// The inspection of what is around the sources: the configuration, the database, what waits in it, and who works.
+// The inspection of everything but the sources: configuration, database, waiting messages, running processes.
 
 import { migrate, MigrationError, standardSources } from '../db/migrate.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
@@ -19,14 +19,14 @@ export function inspectConfig(config: Config): Finding[] {
   return warningsOf(config).map(({ code, message, fix }) => ({ code, severity: 'warning', message, fix }));
 }
 
-/** An unreachable database is one finding. */
+/** An unreachable database is a single finding. */
 export async function inspectDatabase(config: Config, app: App | null): Promise<Finding[]> {
   const db = openDatabase({
     url: config.databaseUrl,
     max: 2,
     use: 'ours',
     applicationName: 'waybill doctor',
-    onIdleError: () => undefined, // the statement that follows fails, and says why
+    onIdleError: () => undefined, // the statement that follows fails with the reason
   });
   try {
     const old = await serverFindings(db);
@@ -41,7 +41,7 @@ export async function inspectDatabase(config: Config, app: App | null): Promise<
   }
 }
 
-/** Without the schema there is nothing to look at, which the migrations have said. */
+/** Without the schema there is nothing to inspect, and the finding about migrations says so. */
 async function unlessMissing(look: () => Promise<Finding[]>): Promise<Finding[]> {
   try {
     return await look();
@@ -68,7 +68,7 @@ async function serverFindings(db: Database): Promise<Finding[]> {
   return findings;
 }
 
-/** Of the server itself, which has a finding of its own. */
+/** Errors of the server, which have findings of their own. */
 const saidBefore = ['postgres_too_old', 'database_not_writable'];
 
 async function migrationFindings(db: Database, app: string): Promise<Finding[]> {
@@ -96,7 +96,7 @@ async function liveFindings(db: Database, config: Config, app: App | null): Prom
   ];
 }
 
-/** What a person closed is meant, what an operator failure closed is not. */
+/** A pause may be intended and a hold ends on its own. A parked queue is a problem. */
 async function closedFindings(db: Database): Promise<Finding[]> {
   return (await closedQueues(db)).map((wait) => {
     const message = `${waitLine(wait)}: its messages wait`;
@@ -122,7 +122,7 @@ export function unknownMessages(app: App, waiting: readonly WaitingName[]): Find
     }));
 }
 
-/** Processes that a Procfile of ours starts, when none runs yet. */
+/** The processes of our Procfile, assumed when none runs yet. */
 const usualProcesses = ['web', 'relay', 'email', 'jobs', 'scheduler'];
 
 async function connectionFindings(

@@ -1,4 +1,4 @@
-// The inspection of the way of an email: whether the provider lets us in. Nothing is sent.
+// The inspection of the email path: whether the provider accepts us. Nothing is sent.
 
 import type { Executor } from '../db/executor.ts';
 import type { App } from '../define/app.ts';
@@ -12,12 +12,12 @@ import { isLoopback, readSmtpUrl } from '../smtp/server.ts';
 
 const timeout: Milliseconds = 10_000;
 
-/** The inbox has nothing to verify. */
+/** Only the inbox uses a database, and it has nothing to verify. */
 const unasked: Executor = {
   executeSql: () => Promise.reject(new Error('nothing is sent while it is inspected')),
 };
 
-/** In one line, without anything that is secret. */
+/** One line without secrets. */
 export function wayOfMail(config: Config, app: App | null): string {
   const { emailProvider, smtpUrl, smtpConnections, smtpName: name, emailFrom } = config;
   if (emailProvider !== 'smtp' || smtpUrl === null)
@@ -30,7 +30,7 @@ export function wayOfMail(config: Config, app: App | null): string {
   return `mail: smtp over ${host}:${port}, ${cipher}, ${login ? 'with a login' : 'without a login'}, ${greeting}, ${smtpConnections} connections`;
 }
 
-/** Mail may go over a network in clear, and nobody wrote that it is meant. */
+/** Mail may go over a network unencrypted, and the configuration does not choose that. */
 function clearFindings({ emailProvider, smtpUrl }: Config): Finding[] {
   if (emailProvider !== 'smtp' || smtpUrl === null) return [];
   const { host, secure, tls, tlsChosen } = readSmtpUrl(smtpUrl);

@@ -1,4 +1,4 @@
-// Parsers of option values: each is told the value of an earlier mention, so that a second one is seen.
+// Parsers of option values. Each gets the value of an earlier occurrence, so that a second one is noticed.
 
 import { InvalidArgumentError } from 'commander';
 

@@ -1,5 +1,5 @@
-// What commands say: results on stdout, for people as a table, for programs as JSON; talk on stderr. Nothing that came from elsewhere is
-// obeyed by a terminal: control characters are shown as escapes.
+// Output of commands: results on stdout, as a table or as JSON, and everything else on stderr. Control characters are escaped, so that a terminal
+// obeys no text from elsewhere.
 
 import { shieldStreams } from '../metrics/output.ts';
 import { exitCodes } from '../process/run.ts';
@@ -12,23 +12,22 @@ export function say(line: string): void {
   write(process.stderr, `${visibleText(hideSecrets(line))}\n`);
 }
 
-/** A result that could not be written is a failure of the command; a reader that has read enough (`| head -1`) is none. */
+/** A result that cannot be written fails the command. A reader that closes the pipe early (`| head -1`) does not. */
 export function watchResult(): void {
   shieldStreams();
   process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
     if (code === 'EPIPE') return;
     say(`waybill: the result could not be written: ${message}`);
-    process.once('exit', () => (process.exitCode = exitCodes.failed)); // whatever the command sets until then
+    process.once('exit', () => (process.exitCode = exitCodes.failed)); // replaces the code that the command sets until then
   });
 }
 
-/** With `--json` the value itself, one document; else what `lines` makes of it. */
+/** With `--json`, the value as one document; otherwise as `lines`. */
 export function print<T>(value: T, { json }: Output, lines: (value: T) => readonly string[]): void {
   const text = json ? visibleJson(JSON.stringify(value, null, 2)) : visibleText(lines(value).join('\n'));
   if (text !== '') write(process.stdout, `${text}\n`);
 }
 
-/** Columns as wide as their widest cell. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const all = [head, ...rows.map((row) => row.map(visibleLine))];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
@@ -48,7 +47,7 @@ export function short(text: string | null | undefined, length = 60): string {
 
 type Stream = NodeJS.WriteStream & { write: NodeJS.WriteStream['write'] };
 
-/** How stdout is written to, when it is kept for the result alone. */
+/** The original `write` of stdout, while stdout is reserved for the result. */
 const kept = new WeakMap<Stream, Stream['write']>();
 
 function write(stream: Stream, text: string): void {
@@ -56,8 +55,8 @@ function write(stream: Stream, text: string): void {
 }
 
 /**
- * Stdout is for one JSON document: whatever else writes there, a provider that shows mails or the application's own `console.log`, goes to
- * stderr.
+ * Reserves stdout for one JSON document. Other output goes to stderr, such as that of a provider that shows mails or of the application's own
+ * `console.log`.
  */
 export function keepStdoutForResult(): void {
   const { stdout, stderr } = process;

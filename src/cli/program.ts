@@ -1,4 +1,4 @@
-// All commands in one program, and the life of one call: parse, run, turn what went wrong into a message and an exit code.
+// The program with all commands, and the life of one call: parse, run, and turn an error into a message and an exit code.
 
 import { Command } from 'commander';
 import { addCheck } from './commands/check.ts';
@@ -29,7 +29,7 @@ import { keepStdoutForResult, say, watchResult } from './print.ts';
 export function createProgram(fromFile: ReadonlySet<string> = new Set()): Command {
   const program = new Command('waybill')
     .description('A transactional outbox with a worker fleet, on Postgres and nothing else.')
-    .exitOverride() // commands inherit this and what follows, so it comes before them
+    .exitOverride() // commands inherit this and the next settings, so they come first
     .configureOutput({ writeErr: (text) => void process.stderr.write(visibleText(hideSecrets(text))) })
     .hook('preAction', (_, command) => {
       if (command.optsWithGlobals<{ json?: boolean }>().json) keepStdoutForResult();
@@ -58,7 +58,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   return program;
 }
 
-/** Sets the exit code and lets the process end by itself: what was written to a pipe gets there. */
+/** Sets the exit code and does not call `exit`, so that output to a pipe is written completely. */
 export async function runCommand(argv: readonly string[]): Promise<void> {
   watchResult();
   try {

@@ -1,4 +1,4 @@
-// The configuration and the database for one command; the connection is closed whatever happens.
+// The configuration and the database connection of one command; the connection is always closed.
 
 import { openDatabase, type Database } from '../db/pool.ts';
 import type { Use } from '../db/settings.ts';

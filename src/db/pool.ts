@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { commitWith } from './commit.ts';
 import { asOurs, ExecutorError, marking, toExecutor, type Executor } from './executor.ts';
 import { ownTypes } from './parsers.ts';
-import { isPreparing, queryPrepared } from './prepared.ts';
+import { isPreparing, queryPrepared, withFreshPlans } from './prepared.ts';
 import { isReadOnly, isUnreachable } from './diagnosis.ts';
 import { createSessions, type SessionOptions } from './session-pool.ts';
 import {
@@ -64,7 +64,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   ): Promise<T> {
     return sessions.use(async ({ pool, carried }) => {
       const client = await marking(pool.connect());
-      const opening = carried === undefined ? begin : `${begin}; ${carried}`;
+      const opening =
+        carried === undefined ? withFreshPlans(client, begin, performance.now()) : `${begin}; ${carried}`;
       return onClient(client, body, opening, rider && ((result) => commitBeside(client, rider, result)));
     });
   }

@@ -2,6 +2,7 @@
 // pooler such as pgbouncer in transaction mode, the next transaction may run in a session without the prepared statement.
 
 import { createHash } from 'node:crypto';
+import type { Milliseconds } from '../ports.ts';
 import { ownTypes } from './parsers.ts';
 
 type Result = { readonly rows: unknown[] };
@@ -26,7 +27,23 @@ export type PreparingClient = {
 export const byIndexAlone = `set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off`;
 
 /** Whether a client's session keeps plans; `undefined` after the first use, before the check. */
-const keeping = new WeakMap<PreparingClient, boolean | undefined>();
+const keeping = new WeakMap<object, boolean | undefined>();
+
+/** When each of these sessions last discarded its plans, in ms. */
+const planned = new WeakMap<object, Milliseconds>();
+
+/**
+ * The text that begins a transaction, with `discard plans` every five seconds. A plan that was made while a table was small reads all of it, and the
+ * session keeps that plan until the table is analysed. Sessions that run the application's statements have no settings that would forbid it.
+ * @param now the process's time, in ms
+ */
+export function withFreshPlans(client: object, begin: string, now: Milliseconds): string {
+  if (keeping.get(client) !== true) return begin;
+  const since = planned.get(client);
+  if (since !== undefined && now - since < 5_000) return begin;
+  planned.set(client, now);
+  return since === undefined ? begin : `${begin}; discard plans`;
+}
 
 export function isPreparing(source: object): source is PreparingClient {
   return 'processID' in source && typeof source.processID === 'number';

@@ -1,4 +1,4 @@
-// The roles *email* and *jobs*: workers, each for its queues.
+// The roles *email* and *jobs*: workers, each for its own queues.
 
 import { manifestOf } from '../cron/manifest.ts';
 import { withManifest } from '../cron/service.ts';
@@ -51,7 +51,7 @@ async function deliveryRole(
   return { life: app, service: withManifest(host, manifestOf(app), delivers, whole) };
 }
 
-/** What the configuration says, written where the fleet sees it. */
+/** The configured rate, also written to the database for the fleet to see. */
 async function ratesOf(
   { config, db }: Host,
   queues: readonly string[],

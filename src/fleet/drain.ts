@@ -1,4 +1,4 @@
-// A drain as the configuration wants it: for web's route and for the command.
+// A drain with the configuration's settings, for web's route and for the command.
 
 import type { Database } from '../db/pool.ts';
 import type { App } from '../define/app.ts';
@@ -12,9 +12,8 @@ import { outboxOf } from './role.ts';
 
 export type ConfiguredDrain = {
   readonly options: DrainOptions;
-  /** That it works. */
   readonly queues: readonly string[];
-  /** Ends what the email provider holds open. */
+  /** Closes the email provider's connections. */
   close(): Promise<void>;
 };
 
@@ -40,7 +39,7 @@ export function configuredDrain(
     registry: createRegistry(withNotices(app, config.notice)),
     leaseMs: config.leaseMs,
     concurrency: Math.min(config.concurrency, 10),
-    // A rate is a matter of the fleet's workers, who book their turns when they claim.
+    // With a rate, only the fleet's workers send: they book permits when they claim.
     email: config.emailRate === null ? { ...mailing, from: config.emailFrom ?? undefined } : undefined,
   };
   const { queues } = options.registry;

@@ -1,4 +1,4 @@
-// The labels that the figures of an application will have, known from its definitions: what is published as zero at the start.
+// The metric labels of an application, known from its definitions. Their series are published as zero at the start.
 
 import { standardQueues } from '../define/registry.ts';
 import type { App } from '../define/app.ts';
@@ -6,7 +6,7 @@ import type { KnownLabels } from '../metrics/initial.ts';
 
 const { email, events, jobs } = standardQueues;
 
-/** What every fleet has, whatever its application defines: for a process that does not load it. */
+/** The labels of every fleet, for a process that does not load the application. */
 export const standardLabels: KnownLabels = {
   routes: [
     { kind: 'email', queue: email },

@@ -1,4 +1,4 @@
-// How mail goes out of a process, as the configuration and the application want it.
+// How a process sends mail, according to the configuration and the application.
 
 import { randomUUID } from 'node:crypto';
 import type { Executor } from '../db/executor.ts';
@@ -13,7 +13,7 @@ import { createSuppressed } from '../email/suppression.ts';
 import type { Config } from '../config/config.ts';
 
 export type ConfiguredMailing = Mailing & {
-  /** Ends what the provider holds open. */
+  /** Closes the provider's connections. */
   close(): Promise<void>;
 };
 

@@ -1,9 +1,9 @@
-// A process of the fleet, by its roles: first the bounds of its heap, then the modules, because loading them is what lets a heap grow.
+// A process of the fleet, given its roles. It limits the heap before it loads modules, because loading lets the heap grow.
 
 import { keepHeapSmall } from '../process/heap.ts';
 import type { RoleName } from './roles.ts';
 
-/** Runs the roles in this process to its end, and ends it. `name` is what the process is called. */
+/** Runs the roles in this process, then ends it. `name` is that of the process. */
 export async function runRoles(name: string, names: readonly RoleName[]): Promise<never> {
   keepHeapSmall();
   const { runProcess } = await import('../process/run.ts');

@@ -1,4 +1,4 @@
-// The role *relay*: due messages into the queue, the sweep, the pruning, and the watch for what operators are told.
+// The role *relay*: announces due messages in the queue, sweeps, prunes, and sends notices to operators.
 
 import { publishInitial } from '../metrics/initial.ts';
 import { createNotify } from '../outbox/notify.ts';
@@ -9,7 +9,7 @@ import { withAdvice } from '../scale/service.ts';
 import { standardLabels } from './labels.ts';
 import { outboxOf, queueOf, type Role } from './role.ts';
 
-/** It neither loads the application nor runs code of it, so there is nothing to set up. */
+/** The relay neither loads the application nor runs its code, so there is nothing to set up. */
 export const relayRole: Role = async (host) => {
   publishInitial(host.metrics, standardLabels);
   const queue = queueOf(host);

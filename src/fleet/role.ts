@@ -1,4 +1,4 @@
-// What roles share: the outbox and the queue as the configuration wants them, and the application around a service.
+// The type of a role, and the outbox and the queue that roles share, as configured.
 
 import type { Executor } from '../db/executor.ts';
 import { openDatabase, type Database } from '../db/pool.ts';
@@ -11,7 +11,7 @@ import type { Service } from '../process/run.ts';
 import { openQueue, type WakeUpQueue } from '../queue/boss.ts';
 import { useOf } from '../queue/instance.ts';
 
-/** `life`: the application, when the role runs code of it or schedules it. Roles of one process share it: it is set up once. */
+/** `life`: the application, if the role runs or schedules its code. All roles of a process share it; it is set up once. */
 export type Cast = { readonly service: Service; readonly life?: Life };
 
 export type Role = (host: Host) => Promise<Cast>;

@@ -1,4 +1,4 @@
-// The roles of the fleet, by name. The modules of a role are loaded when it starts: a process holds what its own roles need.
+// The roles of the fleet, by name. A role's modules are loaded when it starts, so that a process holds only its own.
 
 import type { Role } from './role.ts';
 

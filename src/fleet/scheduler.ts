@@ -1,4 +1,4 @@
-// The role *scheduler*: ticks of cron become messages.
+// The role *scheduler*: turns cron ticks into messages.
 
 import { schedulerService, withManifest } from '../cron/service.ts';
 import { manifestOf } from '../cron/manifest.ts';

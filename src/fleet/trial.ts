@@ -1,5 +1,5 @@
-// The trial of the email path: one real mail, recorded, delivered and settled like every other, and what the provider answered. The fleet
-// delivers it; where none works, this process does.
+// The trial of the email path: one real mail is recorded, delivered and settled like any other, and the provider's answer is read. The fleet
+// delivers it; if no relay and email worker run, this process does.
 
 import type { Database } from '../db/pool.ts';
 import type { App } from '../define/app.ts';
@@ -23,7 +23,7 @@ export type Trial = {
   /** Who delivered it. */
   readonly by: 'fleet' | 'this process';
   readonly sent: boolean;
-  /** The provider's answer, or why it was not sent. */
+  /** The provider's answer, or why the mail was not sent. */
   readonly answer: string;
   readonly seconds: number;
 };
@@ -39,8 +39,8 @@ export type TrialPorts = {
 };
 
 /**
- * @throws WaybillError with what is wrong with the address, `from_required`, `queue_closed` (with the reason), `email_not_worked` (nobody
- * may send it), `email_test_timeout`
+ * @throws WaybillError for an invalid address, `from_required`, `queue_closed` (with the reason), `email_not_worked` (no process may send it),
+ * `email_test_timeout`
  */
 export async function tryEmail(to: string, ports: TrialPorts): Promise<Trial> {
   const { config, app, db, clock } = ports;
@@ -60,11 +60,11 @@ export async function tryEmail(to: string, ports: TrialPorts): Promise<Trial> {
   else await deliverHere(id, ports);
   const ended = await firstEnd(id, ports);
   if (ended.status === 'pending' || ended.status === 'failed')
-    await cancelMessage(db, id).catch(() => undefined); // it runs again
+    await cancelMessage(db, id).catch(() => undefined); // it is claimed again
   return { id, by, ...answerOf(ended), seconds: (clock.now() - started) / 1000 };
 }
 
-/** Nothing would leave, and the reason is known. */
+/** Nothing would be sent, and the reason is known. */
 async function refuseClosed(db: Database): Promise<void> {
   const wait = (await closedQueues(db)).find(({ queue }) => queue === emailQueue);
   if (wait === undefined) return;
@@ -115,11 +115,11 @@ async function firstEnd(id: string, { db, clock, pause, timeoutMs }: TrialPorts)
     const message = await showMessage(db, id);
     if (message.attempts.length > 0 || message.status === 'dead') return message;
     if (message.waitsFor?.state === 'parked' || message.waitsFor?.state === 'paused') {
-      await cancelMessage(db, id).catch(() => undefined); // it runs at this moment
+      await cancelMessage(db, id).catch(() => undefined); // it is claimed at the moment
       await refuseClosed(db);
     }
     if (clock.now() > deadline) {
-      await cancelMessage(db, id).catch(() => undefined); // it runs at this moment
+      await cancelMessage(db, id).catch(() => undefined); // it is claimed at the moment
       throw new WaybillError(
         'email_test_timeout',
         `nobody delivered the message ${id} within ${timeoutMs / 1000} s: look at \`waybill queues list\` and \`waybill fleet\``,

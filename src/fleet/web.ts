@@ -49,7 +49,7 @@ export const webRole: Role = async (host) => {
       onError: (error) => log.error({ err: error }, 'the drain failed'),
     },
     (options) => {
-      // Each line of these deliveries names the call that drained, beside the request that recorded the message.
+      // Each log line of these deliveries names the call that drained, beside the request that recorded the message.
       const called = log.child({ drainRequestId: options.requestId, drainTraceId: options.traceId });
       const events = createEvents(called, host.metrics);
       return drainOutbox(options, {

@@ -27,7 +27,10 @@ const readTimeoutMs: Milliseconds = 4_000;
 /** Time for reading only the heartbeats after the other figures failed. */
 const standstillMs: Milliseconds = 900;
 
-type Figures = { readonly text: string; /** The gauges of stalled and silent processes. */ readonly still: string };
+type Figures = {
+  readonly text: string;
+  /** The gauges of stalled and silent processes. */ readonly still: string;
+};
 
 const endsName = 'waybill_deliveries_total';
 /** As many queues as in events.ts. */

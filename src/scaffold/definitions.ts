@@ -1,5 +1,4 @@
-// Definitions in a source: what define functions are called there, under which names, and which events an action records without
-// saying so in its emits.
+// The definitions in a source: their names, and the events that an action records without listing them in its emits.
 
 import { append, indentAt, newlineOf, type Edit } from './edit.ts';
 import type { Property } from './module.ts';
@@ -26,7 +25,7 @@ const defines: Readonly<Record<string, DefinitionKind>> = {
 
 export type Definition = {
   readonly kind: DefinitionKind;
-  /** As it is written; of cron, the names of its jobs. Empty when a name is computed. */
+  /** As written in the source; for cron, the names of its jobs. Empty when a name is computed. */
   readonly names: readonly string[];
   /** The constant that holds it, or null. */
   readonly variable: string | null;
@@ -48,7 +47,7 @@ export function definitionsOf(source: Source): Definition[] {
   });
 }
 
-/** `export { name }` */
+/** As `export { name }`. */
 function isListed({ body }: Source, variable: string): boolean {
   return body
     .filter((one) => one.type === 'ExportNamedDeclaration' && child(one, 'source') === undefined)
@@ -84,11 +83,11 @@ export type Undeclared = {
   /** The event as the source names it. */
   readonly event: string;
   readonly line: number;
-  /** What declares it; null when emits is not an array literal. */
+  /** The edits that declare it; null when emits is not an array literal. */
   readonly edits: readonly Edit[] | null;
 };
 
-/** Events that an action's handler records through its context, and that its emits lacks. A helper that is given the context is not followed. */
+/** Events that an action's handler records through its context and that its emits lacks. A helper that gets the context is not followed. */
 export function undeclaredEvents(source: Source): Undeclared[] {
   return definitionsOf(source)
     .filter(({ kind }) => kind === 'action')
@@ -113,7 +112,7 @@ export function undeclaredEvents(source: Source): Undeclared[] {
         action: action.names[0] ?? action.variable ?? '?',
         event,
         line: lineOf(source, call),
-        edits: declare && (i === 0 ? declare : []), // one edit declares all of an action's
+        edits: declare && (i === 0 ? declare : []), // one edit declares all of the action's events
       }));
     });
 }
@@ -132,7 +131,7 @@ function declaring(
   return [{ at: handler.start, insert: `emits: [${events.join(', ')}],${gap}` }];
 }
 
-/** `ctx.events.record(X …)` and `recordMany`, also when the handler takes `{ events }` apart. */
+/** Calls of `ctx.events.record(X …)` and `recordMany`, also when the handler destructures `{ events }`. */
 function recordedIn(handler: Node | undefined): { event: string; call: Node }[] {
   const made = handler?.type === 'ObjectMethod' ? handler : bare(child(handler, 'value'));
   const ctx = children(made, 'params')[0];

@@ -1,10 +1,10 @@
-// Edits: texts that are put in at places of a source. Nothing that stands there is taken out or moved.
+// Edits: texts to insert at offsets of a source. Nothing is removed or moved.
 
 import { children, type Node, type Source } from './source.ts';
 
 export type Edit = { readonly at: number; readonly insert: string };
 
-/** Edits at the same place come in their order. */
+/** Edits at the same offset keep their order. */
 export function edited(text: string, edits: readonly Edit[]): string {
   return edits
     .map((edit, order) => ({ ...edit, order }))
@@ -16,19 +16,19 @@ export function newlineOf(text: string): string {
   return text.includes('\r\n') ? '\r\n' : '\n';
 }
 
-/** What stands before the first other character of the line. */
+/** The white space at the start of the line. */
 export function indentAt(text: string, at: number): string {
   const from = text.lastIndexOf('\n', at - 1) + 1;
   return /^[ \t]*/.exec(text.slice(from))![0];
 }
 
-/** Behind what stands at `at`, and behind the comment that explains it on the same line. */
+/** The offset after `at` and after the comments that follow it on the same line. */
 export function lineEnd({ text, comments }: Source, at: number): number {
   const next = comments.find(({ start }) => start >= at && /^[ \t]*$/.test(text.slice(at, start)));
   return next ? lineEnd({ text, comments } as Source, next.end) : at;
 }
 
-/** One more element of an array, or property of an object: on a line of its own when the others have theirs. */
+/** Appends an element to an array or a property to an object; it gets its own line if the others have theirs. */
 export function append(source: Source, list: Node, insert: string): Edit[] {
   const { text } = source;
   const close = list.end - 1;

@@ -1,5 +1,5 @@
-// The inspection of an application's sources: what is defined but not registered, what is recorded but not declared, and the edits that
-// mend it. The loaded application, when there is one, says what is registered; else its module's text does.
+// The inspection of an application's sources: unregistered definitions, undeclared events, and the edits that fix both. Registration is read from
+// the loaded application, or else from its module's text.
 
 import type { App } from '../define/app.ts';
 import { definitionsOf, propertyOfKind, undeclaredEvents, type Definition } from './definitions.ts';
@@ -9,18 +9,18 @@ import { listedIn, type AppModule, type Entry } from './module.ts';
 import type { Source } from './source.ts';
 
 export type Inspected = {
-  /** Of the application's module. */
+  /** Path of the application's module. */
   readonly file: string;
   readonly sources: readonly Source[];
-  /** Null when its shape is not understood. */
+  /** Null when its structure is not understood. */
   readonly module: AppModule | null;
   /** Null when it does not load. */
   readonly app: App | null;
-  /** How the module imports another source. */
+  /** The module's import path for another source. */
   readonly pathTo: (file: string) => string;
 };
 
-/** What mends a finding: an entry of the module, or edits of the finding's file. */
+/** How to fix a finding: an entry to add to the module, or edits of the finding's file. */
 export type Repair = { readonly entry: Entry } | { readonly file: string; readonly edits: readonly Edit[] };
 
 export type SourceFinding = { readonly finding: Finding; readonly repair: Repair | null };
@@ -37,7 +37,7 @@ function unregistered(inspected: Inspected): SourceFinding[] {
   );
 }
 
-/** Undefined when nobody can tell: a definition without a constant and with a computed name. */
+/** Undefined when unknown, as for a computed name without a constant. */
 function isRegistered(
   { app, module, file, pathTo }: Inspected,
   source: Source,
@@ -91,7 +91,7 @@ function undeclared(source: Source): SourceFinding[] {
   }));
 }
 
-/** What only the loaded application shows. */
+/** Findings that only the loaded application shows. */
 export function inspectApp(app: App): Finding[] {
   return app.events
     .filter((event) => !app.listeners.some((listener) => listener.event === event))

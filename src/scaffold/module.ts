@@ -1,5 +1,5 @@
-// The application's module: its one call of defineApp or defineOutboxRegistry, what is listed there, and the edits that list more. What is not understood is
-// never edited: the error says which lines a person must add.
+// The application's module: its one call of defineApp or defineOutboxRegistry, the definitions listed there, and edits that list more. A module
+// that is not understood is never edited; the error says which lines a person must add.
 
 import { WaybillError } from '../errors.ts';
 import { append, edited, lineEnd, newlineOf, type Edit } from './edit.ts';
@@ -22,12 +22,12 @@ import {
 
 export type Property = 'actions' | 'events' | 'listeners' | 'jobs' | 'cron';
 
-/** What is to be listed: `name` as `from` exports it, or, without `from`, a constant of the module itself. */
+/** A definition to list: `name` as `from` exports it or, without `from`, a constant of the module itself. */
 export type Entry = { readonly property: Property; readonly name: string; readonly from: string | null };
 
 export type AppModule = {
   readonly source: Source;
-  /** Where `maker` comes from, such as `waybill`. */
+  /** Where `maker` is imported from, such as `waybill`. */
   readonly library: string;
   /** `defineApp` or `defineOutboxRegistry`. */
   readonly maker: string;
@@ -49,7 +49,7 @@ export function readModule(file: string, text: string): AppModule {
 }
 
 /**
- * The module's text with the entries listed; those that are there already are left alone.
+ * The module's text with the entries added; entries that are listed already stay as they are.
  * @param crons names under which the application's files export one cron definition each: an import of another name may be an array
  * @throws WaybillError `app_not_understood` with the lines to add
  */
@@ -70,7 +70,7 @@ export function register(
   }
 }
 
-/** What a person writes when we cannot. */
+/** The lines for a person to add. */
 function byHand(text: string, entries: readonly Entry[]): string {
   const maker = text.includes('defineOutboxRegistry(') ? 'defineOutboxRegistry' : 'defineApp';
   const imports = entries.flatMap(({ name, from }) =>
@@ -94,7 +94,7 @@ function registerOne(
   return edited(source.text, edits);
 }
 
-/** What the module lists, by the names under which it comes in; those of its own constants have no `from`. */
+/** What the module lists, by exported name; its own constants have no `from`. */
 export function listedIn({ source, options }: AppModule, property: Property): Omit<Entry, 'property'>[] {
   const written = child(propertyOf(options, property), 'value');
   const value = valueOf(source, written);
@@ -136,7 +136,7 @@ function listEdits({ source, options, crons }: Listing, property: Property, loca
   ];
 }
 
-/** `cron` may be one definition alone: made on the spot, or imported, or a constant that is made here. */
+/** Whether the value of `cron` is a single definition: made in place, imported, or a constant of this module. */
 function isOneCron(source: Source, written: Node, crons: readonly string[]): boolean {
   const isMade = callsOf(source, ['defineCron']).some(({ call }) => call === valueOf(source, written));
   const name = nameOf(bare(written));
@@ -145,7 +145,7 @@ function isOneCron(source: Source, written: Node, crons: readonly string[]): boo
   );
 }
 
-/** Beside what is imported from there already, else on a line of its own. */
+/** Extends an import from the same path, or else adds a line. */
 function importEdit(source: Source, name: string, local: string, from: string): Edit {
   const what = local === name ? name : `${name} as ${local}`;
   const same = importsOf(source).findLast((one) => one.from === from && isNamed(one));
@@ -163,7 +163,7 @@ function isNamed({ declaration }: Import): boolean {
   return named && (declaration as { importKind?: string }).importKind !== 'type';
 }
 
-/** The name, or one beside it that nothing in the module has. */
+/** The name, with a number appended if the module already uses it. */
 function freeName(source: Source, name: string): string {
   const taken = new Set([
     ...importsOf(source).map(({ local }) => local),
@@ -176,7 +176,7 @@ function freeName(source: Source, name: string): string {
   }
 }
 
-/** How the module ends the paths of its neighbours: `.ts`, `.js`, or not at all. */
+/** The ending of the module's import paths: `.ts`, `.js`, or none. */
 export function endingOf({ source, library }: AppModule, otherwise: string): string {
   const paths = source.body.flatMap((one) => textOf(child(one, 'source')) ?? []);
   const near = [...paths, library].filter((path) => path.startsWith('.'));

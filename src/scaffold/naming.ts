@@ -1,11 +1,11 @@
-// From the name that a person gives to the names in the sources: the definition's, the file's and the constant's.
+// The names in the sources, derived from the name that a person gives: of the definition, the file and the constant.
 
 import { WaybillError } from '../errors.ts';
 
 export type Naming = {
   /** As given: `orders.place`. */
   readonly name: string;
-  /** Without its ending: `orders-place`. */
+  /** Without the file's ending: `orders-place`. */
   readonly file: string;
   /** `ordersPlace` */
   readonly variable: string;
@@ -13,7 +13,7 @@ export type Naming = {
 
 const form = /^[A-Za-z][A-Za-z0-9]*(?:[._:/-][A-Za-z0-9]+)*$/;
 
-/** Words of the language, and names that the written files use for something else. */
+/** Words of the language, and names that the generated files use for something else. */
 const reserved = new Set(
   `arguments await break case catch class const continue debugger default delete do else enum eval export extends false finally for
    function if implements import in instanceof interface let new null package private protected public return static super switch

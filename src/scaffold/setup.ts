@@ -1,5 +1,5 @@
-// What `init` puts into a project: the files of an example, lines of the Procfile and of .env.example, scripts of package.json. What is
-// there already stays as it is.
+// What `init` adds to a project: example files, lines of the Procfile and of .env.example, and scripts of package.json. Existing content stays as
+// it is.
 
 import { append, edited, newlineOf } from './edit.ts';
 import { child, propertyOf, readSource, type Node, type Source } from './source.ts';
@@ -9,7 +9,7 @@ export type NewFile = { readonly name: string; readonly text: string };
 
 const roles = ['web', 'relay', 'email', 'jobs', 'scheduler'];
 
-/** Not npx: it and npm keep SIGTERM to themselves, and the worker behind them would go on after a deploy. */
+/** Not npx: npx and npm do not forward SIGTERM, and the worker would keep running after a deploy. */
 const command = 'node node_modules/waybill/dist/cli/main.js';
 
 export const procfileLines = [
@@ -34,7 +34,7 @@ function imported(names: string, from: string): string {
   return `import { ${names} } from '${from}';`;
 }
 
-/** The module, an action and a job. @param ending of the path of a neighbour: `.ts`, `.js` or nothing */
+/** The module, an action and a job. @param ending of an import path: `.ts`, `.js` or nothing */
 export function exampleFiles(module: string, ending: string): NewFile[] {
   const index = `// The application: its default export is what every process loads.
 
@@ -81,7 +81,7 @@ export const writeGreeting = defineJob({
   ];
 }
 
-/** For a folder that has other files under the names of the example. */
+/** For a folder that already has other files with the example's names. */
 export function emptyModule(module: string): NewFile {
   return {
     name: module,
@@ -96,7 +96,7 @@ export default defineApp({});
 
 export type Added = { readonly text: string; readonly added: readonly string[] };
 
-/** Lines whose name (before `:` or `=`) no line of the text has, at its end. */
+/** Adds, at the end, the lines whose name (before `:` or `=`) the text does not have. */
 export function addLines(text: string, lines: readonly string[]): Added {
   const nameOf = (line: string): string | undefined => /^\s*(?:export\s+)?([\w.-]+)\s*[:=]/.exec(line)?.[1];
   const there = new Set(text.split('\n').map(nameOf));
@@ -108,7 +108,7 @@ export function addLines(text: string, lines: readonly string[]): Added {
 }
 
 /**
- * Scripts whose names package.json does not have; everything else in it stays, to the character.
+ * Adds the scripts that package.json lacks; everything else stays the same to the character.
  * @throws WaybillError `invalid_package_json`
  */
 export function addScripts(text: string): Added {
@@ -150,7 +150,7 @@ function objectIn(text: string): Record<string, unknown> {
   return refuse('it holds no object');
 }
 
-/** JSON as the expression of a module: its places are one further on. */
+/** JSON as an expression in parentheses, so offsets are one higher. */
 function jsonSource(text: string): { source: Source; root: Node } {
   const source = readSource('package.json', `(${text})`);
   const root = child(child(source.body[0], 'expression'), 'expression');

@@ -1,5 +1,5 @@
-// A source: the text of a TypeScript module with its syntax tree. Places are offsets in the text, so that an edit leaves every other
-// character as it was.
+// A source: the text of a TypeScript module with its syntax tree. Positions are offsets in the text, so that an edit leaves every other character
+// as it was.
 
 import { parse } from '@babel/parser';
 import { WaybillError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { WaybillError } from '../errors.ts';
 export type Node = { readonly type: string; readonly start: number; readonly end: number };
 
 export type Source = {
-  /** As it is shown to people. */
+  /** The path as people see it. */
   readonly file: string;
   readonly text: string;
   readonly body: readonly Node[];
@@ -20,11 +20,11 @@ export type Import = {
   readonly imported: string;
   readonly from: string;
   readonly declaration: Node;
-  /** `import type`: no value that can be listed. */
+  /** `import type`: it imports no value that can be listed. */
   readonly typeOnly: boolean;
 };
 
-/** @throws WaybillError `source_invalid` when it is no TypeScript module */
+/** @throws WaybillError `source_invalid` when the text is not a TypeScript module */
 export function readSource(file: string, text: string): Source {
   try {
     const { program, comments } = parse(text, {
@@ -40,7 +40,7 @@ export function readSource(file: string, text: string): Source {
 
 const jsx = (file: string): 'jsx'[] => (file.endsWith('x') ? ['jsx'] : []);
 
-/** Line of a place, from 1. */
+/** The line number of a node, from 1. */
 export function lineOf({ text }: Source, { start }: Node): number {
   return text.slice(0, start).split('\n').length;
 }
@@ -56,19 +56,19 @@ function toNode(value: unknown): Node {
   throw new TypeError('the parser gave something that is no node');
 }
 
-/** What stands in a field of a node; undefined when nothing does, or something that is no node. */
+/** The node in a field; undefined when there is none. */
 export function child(node: Node | undefined, field: string): Node | undefined {
   const value: unknown = node?.[field as keyof Node];
   return isNode(value) ? value : undefined;
 }
 
-/** Null where an array has a hole. */
+/** Null where the array has a hole. */
 export function children(node: Node | undefined, field: string): readonly (Node | null)[] {
   const value: unknown = node?.[field as keyof Node];
   return Array.isArray(value) ? value.map((one: unknown) => (isNode(one) ? one : null)) : [];
 }
 
-/** A field's text, such as the name of an identifier or the value of a string. */
+/** The string in a field, such as the name of an identifier or the value of a string. */
 export function word(node: Node | undefined, field: string): string | undefined {
   const value: unknown = node?.[field as keyof Node];
   return typeof value === 'string' ? value : undefined;
@@ -78,7 +78,7 @@ export function nameOf(node: Node | undefined): string | undefined {
   return node?.type === 'Identifier' ? word(node, 'name') : undefined;
 }
 
-/** A string's value, also of a template without parts. */
+/** The value of a string, or of a template without expressions. */
 export function textOf(node: Node | undefined): string | undefined {
   if (node?.type === 'StringLiteral') return word(node, 'value');
   if (node?.type !== 'TemplateLiteral' || children(node, 'expressions').length > 0) return undefined;
@@ -93,12 +93,12 @@ const wrappers = [
   'TSNonNullExpression',
 ];
 
-/** The expression inside of parentheses, `as`, `satisfies` and `!`. */
+/** The expression inside parentheses, `as`, `satisfies` and `!`. */
 export function bare(node: Node | undefined): Node | undefined {
   return node && wrappers.includes(node.type) ? bare(child(node, 'expression')) : node;
 }
 
-/** The node and all below it, in the order of the text. */
+/** The node and all its descendants, in the order of the text. */
 export function* nodesOf(node: Node): Generator<Node> {
   yield node;
   for (const [field, value] of Object.entries(node) as [string, unknown][]) {
@@ -128,7 +128,7 @@ function importedName(specifier: Node): string {
   return nameOf(imported) ?? textOf(imported) ?? '';
 }
 
-/** Calls of one of the functions that the module imports, also under another name or through its whole module. */
+/** Calls of the given functions that the module imports, also under another name or through a namespace import. */
 export function callsOf(
   source: Source,
   functions: readonly string[],
@@ -150,7 +150,7 @@ export function callsOf(
   );
 }
 
-/** The property of an object literal, with the name of its value when it is written `{ name }` or `{ name: value }`. */
+/** The property of an object literal with this key, a name or a string. */
 export function propertyOf(object: Node | undefined, key: string): Node | undefined {
   return (
     children(object, 'properties').find((one) => {
@@ -160,7 +160,7 @@ export function propertyOf(object: Node | undefined, key: string): Node | undefi
   );
 }
 
-/** A literal as such; of a name, what a `const` of this module has as its value. */
+/** The literal itself; for a name, the value of the module's `const` of that name. */
 export function valueOf({ body }: Source, node: Node | undefined): Node | undefined {
   const value = bare(node);
   const name = nameOf(value);

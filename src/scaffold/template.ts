@@ -1,15 +1,15 @@
-// The files that `make` writes: a definition and its test, for each kind. They type-check, and the test passes, as they stand.
+// The files that `make` writes: a definition and its test, for each kind. As written, they type-check and the test passes.
 
 import type { DefinitionKind } from './definitions.ts';
 import type { Naming } from './naming.ts';
 
-/** What the made file imports from where. */
+/** Where the generated file imports from. */
 export type Place = {
   /** `waybill` */
   readonly library: string;
   /** `waybill/testing` */
   readonly testing: string;
-  /** Of the path of a neighbour: `.ts`, `.js` or nothing. */
+  /** Of an import path: `.ts`, `.js` or nothing. */
   readonly ending: string;
 };
 
@@ -17,7 +17,7 @@ export type Place = {
 export type Heard = {
   readonly name: string;
   readonly variable: string;
-  /** Its file, from the application's folder, without its ending. */
+  /** Path of its file from the application's folder, without its ending. */
   readonly file: string;
 };
 
@@ -124,7 +124,7 @@ it('${name} is not enqueued with an empty id', async () => {
   };
 }
 
-/** Nothing is known here of the event's payload: the test proves that the listener hears of it, and leaves the rest to its author. */
+/** The event's payload is not known here: the test only proves that the listener receives the event, and its author adds the rest. */
 export function madeListener(
   { name, file, variable }: Naming,
   { library, ending }: Place,

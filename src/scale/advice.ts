@@ -1,27 +1,27 @@
-// How many workers a queue needs: the one place where that is decided. Up at once, down only when less has been enough for ten
-// minutes; a need near the border between two numbers keeps the one that there is. So it neither flaps nor starves.
+// How many workers a queue needs, decided in this one place. The number rises at once, and falls only when less has been enough for ten minutes.
+// A need near the border between two numbers keeps the current one. So it neither flaps nor starves a queue.
 
 import { nextLoad, type Load, type Sample } from './load.ts';
 
 export type QueueLook = Sample & {
   readonly queue: string;
-  /** Processes that work it now. */
+  /** Processes that serve it now. */
   readonly workers: number;
   /** Deliveries that one worker runs at a time. */
   readonly slotsPerWorker: number;
-  /** Messages per second that the fleet may hand over; null: no limit. */
+  /** Messages per second that the fleet may start; null: no limit. */
   readonly rate: number | null;
-  /** The other queues of the processes that work it: they have the same slots. */
+  /** The other queues of those processes, which use the same slots. */
   readonly sharedWith: readonly string[];
   /** Paused, parked or held: more workers would deliver nothing. */
   readonly closed: boolean;
 };
 
-/** What the next decision must know of this one. */
+/** The part of this decision that the next one needs. */
 export type AdviceState = {
   readonly load: Load;
   readonly recommended: number;
-  /** [when, how many workers were needed], lately: what was less than something later is left out, for only the most counts. */
+  /** [time, workers needed] of the calm period. A need that is not above a later one is dropped, because only the maximum counts. */
   readonly needs: readonly (readonly [number, number])[];
 };
 
@@ -34,22 +34,22 @@ export type Advice = {
   readonly state: AdviceState;
 };
 
-/** A backlog is to be gone after this many seconds. */
+/** A backlog should be gone after this many seconds. */
 export const targetDrainSeconds = 60;
-/** Slots that are busy on average, of those that there are: the rest is for what comes unevenly. */
+/** Share of slots that should be busy on average; the rest absorbs uneven load. */
 export const targetUse = 0.8;
-/** Less must have been enough for this long before it is advised. Seconds. */
+/** A lower number must have been enough for this long before it is advised. Seconds. */
 export const calmSeconds = 600;
-/** A queue with nothing to do for this long needs nobody. Seconds. */
+/** A queue without work for this long needs no worker. Seconds. */
 export const idleSeconds = 600;
-/** And for so many times as long as a message takes, an hour at most: nobody stops a worker that could hardly finish what it began. */
+/** The same in durations of a message, an hour at most, so that a worker can finish what it began. */
 const calmTimes = 3;
-/** More than this share is missing before more are advised: the slots that are kept free bear it. */
+/** More workers are advised only if more than this share is missing; the free slots absorb less. */
 const band = 0.1;
 
 /**
  * @param before null: the first decision of this queue
- * @param others workers that the queues need with which it shares its own
+ * @param others workers that are needed by the queues of the same processes
  */
 export function advise(before: AdviceState | null, look: QueueLook, others = 0): Advice {
   const { queue, at, workers, closed, backlog, slotsPerWorker } = look;
@@ -98,10 +98,10 @@ function sharedReason({ sharedWith }: QueueLook, others: number): string[] {
   ];
 }
 
-/** Of what the slots could end, less than this is ended while more waits than they hold: slots are not what is missing. */
+/** Slots are not the bottleneck if less than this share of them is used while more messages wait than there are slots. */
 const idleShare = 0.2;
 
-/** More workers of a database, or of a provider, at its limit do not deliver more. */
+/** When a database or a provider is at its limit, more workers do not deliver more. */
 function idleSlotsReason({ endedRate, meanSeconds }: Load, look: QueueLook): string[] {
   const { backlog, sending, workers, slotsPerWorker, rate } = look;
   const slots = workers * slotsPerWorker;
@@ -115,7 +115,7 @@ function idleSlotsReason({ endedRate, meanSeconds }: Load, look: QueueLook): str
 
 function steer(previous: number, needs: AdviceState['needs']): number {
   const now = needs.at(-1)?.[1] ?? 0;
-  const peak = needs[0]?.[1] ?? 0; // they descend
+  const peak = needs[0]?.[1] ?? 0; // in descending order
   const up = Math.max(1, Math.ceil(now / (1 + band)));
   const down = Math.max(1, Math.ceil(peak));
   if (previous < up) return Math.max(up, Math.ceil(now));

@@ -1,22 +1,22 @@
-// What Postgres has connections for: advice beyond that would take them from everybody.
+// How many workers Postgres has connections for. Advice beyond that would starve other users.
 
 import { calmSeconds, type Advice } from './advice.ts';
 
 export type Connections = {
-  /** `max_connections`, without those that are kept for superusers. */
+  /** `max_connections` without those reserved for superusers. */
   readonly most: number;
-  /** Open now, of everybody. */
+  /** Open now, of all users. */
   readonly used: number;
-  /** At most, of one worker process. */
+  /** Of one worker process, at most. */
   readonly perWorker: number;
-  /** Worker processes that run. */
+  /** Running worker processes. */
   readonly workers: number;
 };
 
-/** [when, for how many workers there were connections] */
+/** [time, how many workers there were connections for] */
 export type Capacities = readonly (readonly [number, number])[];
 
-/** The lowest of the last ten minutes counts: connections come and go, advice should not. */
+/** The lowest of the last ten minutes counts, because connections come and go. */
 export function nextCapacities(before: Capacities, at: number, now: Connections): Capacities {
   const { most, used, perWorker, workers } = now;
   const capacity = workers + Math.max(0, Math.floor((most - used) / perWorker));
@@ -24,13 +24,13 @@ export function nextCapacities(before: Capacities, at: number, now: Connections)
 }
 
 export type Sized = Advice & {
-  /** Without the limit of connections. */
+  /** The number before the limit of connections. */
   readonly wanted: number;
 };
 
 /**
- * Cuts what is wanted to what there are connections for. Workers that run have theirs already; what is left is handed out one worker at a
- * time, each to the queue that has got the smallest part of what it wants.
+ * Limits the advice to the workers that there are connections for. Running workers have theirs already. The rest goes one worker at a time to the
+ * queue with the smallest share of what it wants.
  */
 export function fit(
   all: readonly (Advice & { readonly workers: number })[],

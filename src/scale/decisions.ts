@@ -1,4 +1,4 @@
-// The decisions as rows: whoever has the turn decides for all queues, everybody reads.
+// The decisions as rows: the process that has the turn decides for all queues, and all read them.
 
 import type { Executor } from '../db/executor.ts';
 import { secondsSince } from '../db/moment.ts';
@@ -7,8 +7,8 @@ import { fit, nextCapacities, type Capacities, type Connections } from './connec
 import { connectionsSql, measureSql } from './measure.ts';
 
 /**
- * Given every ten seconds at most, to one process of the fleet; the others do not wait for it. With it comes what a decision is made of;
- * without it nothing is read. Value: slots of a worker, for queues that nobody works yet.
+ * Gives the turn to one process, at most once in nine seconds; the others do not wait. Only that process reads the input of the decision. Value:
+ * slots of a worker, for queues that no worker serves yet.
  */
 export const takeTurnSql = `
   with turn as (
@@ -21,7 +21,7 @@ export const takeTurnSql = `
          (select row_to_json(c) from (${connectionsSql}) c) as connections
     from turn`;
 
-/** Nothing, when another process has had a turn since. Queues that are not there any more go after a day. */
+/** Writes nothing if another process has had a turn since. Rows of queues that no longer exist go after a day. */
 export const decideSql = `
   with turn as (update waybill.autoscale_turn set capacities = $6 where one and at = $7::timestamptz returning one),
   gone as (
@@ -48,7 +48,7 @@ type Turn = {
   readonly connections: Omit<Connections, 'perWorker'>;
 };
 
-/** @returns false: it is not this process's turn */
+/** @returns false: another process has the turn */
 export async function decide(db: Executor, size: WorkerSize): Promise<boolean> {
   const [taken] = (await db.executeSql<Turn>(takeTurnSql, [size.slots])).rows;
   if (!taken) return false;
@@ -85,14 +85,14 @@ export async function decide(db: Executor, size: WorkerSize): Promise<boolean> {
 
 export type QueueAdvice = {
   readonly queue: string;
-  /** Processes that should work this queue. */
+  /** Processes that should serve this queue. */
   readonly recommended: number;
-  /** Those that did when it was decided. */
+  /** Processes that served it then. */
   readonly workers: number;
-  /** Without the limit of Postgres's connections. */
+  /** The number before the limit of Postgres's connections. */
   readonly wanted: number;
   readonly arrivalPerSecond: number;
-  /** How long a message keeps a slot. */
+  /** How long a message occupies a slot. */
   readonly meanSeconds: number;
   readonly backlog: number;
   readonly sending: number;
@@ -101,7 +101,7 @@ export type QueueAdvice = {
   readonly targetDrainSeconds: number;
   readonly reasons: readonly string[];
   readonly decidedAt: Date;
-  /** By the database's clock. Old: no relay and no web process is alive. */
+  /** By the database's clock. If it is high, no relay and no web process is alive. */
   readonly ageSeconds: number;
 };
 
@@ -109,7 +109,7 @@ export const adviceSql = `
   select queue, recommended, facts, decided_at as "decidedAt", ${secondsSince('decided_at')} as "ageSeconds"
     from waybill.autoscale order by queue`;
 
-/** What was decided last, of every queue. */
+/** The last decision for every queue. */
 export async function readAdvice(db: Executor): Promise<QueueAdvice[]> {
   type Row = QueueAdvice & { facts: Omit<QueueAdvice, 'queue' | 'recommended' | 'decidedAt' | 'ageSeconds'> };
   const { rows } = await db.executeSql<Row>(adviceSql);

@@ -1,45 +1,45 @@
-// The load of a queue: how much comes, how long a message takes, what waits. Estimated from samples of the database's own figures,
-// smoothed, so that one odd sample moves it little. Times are the database's (invariant H).
+// The load of a queue: arrivals, how long a message takes, and what waits. Samples of the database's figures are smoothed, so that one odd sample
+// has little effect. Times are the database's (invariant H).
 
-/** One look at a queue. */
+/** One sample of a queue. */
 export type Sample = {
   /** Seconds since 1970, by the database. */
   readonly at: number;
-  /** Due, in the outbox or in the queue, and claimed by nobody. */
+  /** Due messages that no worker has claimed. */
   readonly backlog: number;
   /** Being delivered. */
   readonly sending: number;
-  /** How long those have been under way, on average. Seconds. */
+  /** Mean time since they were claimed. Seconds. */
   readonly sendingAge: number;
-  /** Attempts of this queue that ever ended. */
+  /** Attempts of this queue that have ended so far. */
   readonly ended: number;
-  /** How long those kept their slots, together. Seconds. */
+  /** How long those attempts occupied their slots in total. Seconds. */
   readonly slotSeconds: number;
 };
 
 export type Load = Pick<Sample, 'at' | 'ended' | 'slotSeconds'> & {
-  /** Backlog and sending. */
+  /** Backlog plus sending. */
   readonly live: number;
   /** Messages per second that become due. */
   readonly arrival: number;
-  /** Attempts per second that end, and the slot seconds that they bring. */
+  /** Attempts per second that end, and the slot seconds that they add. */
   readonly endedRate: number;
   readonly slotRate: number;
-  /** How long a message keeps a slot. Seconds. */
+  /** How long a message occupies a slot. Seconds. */
   readonly meanSeconds: number;
-  /** When there last was anything to do. */
+  /** Time of the last sample with work. */
   readonly busyAt: number;
 };
 
-/** Of a queue of which nothing is known yet. Seconds. */
+/** For a queue without data. Seconds. */
 const firstGuess = 0.1;
 
-/** After this many seconds a change is told by two thirds: long enough for fifty messages, so that chance does not look like a change. */
+/** After this many seconds two thirds of a change show: long enough for fifty messages, so that chance does not look like a change. */
 function timeConstant(arrival: number): number {
   return Math.min(600, Math.max(60, 50 / arrival));
 }
 
-/** @param before null: the first look */
+/** @param before null: the first sample */
 export function nextLoad(before: Load | null, sample: Sample): Load {
   const { at, ended, slotSeconds } = sample;
   const live = sample.backlog + sample.sending;
@@ -58,7 +58,7 @@ export function nextLoad(before: Load | null, sample: Sample): Load {
   const arrived = endedNow + live - before.live;
   const endedRate = smooth(before.endedRate, endedNow);
   const slotRate = smooth(before.slotRate, slotSeconds - before.slotSeconds);
-  // While too few end for an average, those under way have already taken so long.
+  // While too few attempts end for an average, the age of the running ones is a lower bound.
   const meanSeconds =
     endedRate * constant >= 3 ? slotRate / endedRate : Math.max(before.meanSeconds, sample.sendingAge);
   const busyAt = live > 0 || arrived > 0 ? at : before.busyAt;

@@ -1,13 +1,13 @@
-// What the advice is made of: two questions, asked in the statement that takes the turn. Backlogs are counted up to a bound: beyond it the answer is "many" (invariant I).
+// The measurements behind the advice: two queries in the statement that takes the turn. Backlogs are counted up to a bound (invariant I).
 
 import { inFlight, waits } from '../outbox/waiting.ts';
 
-/** Counting more would cost more than it tells. */
+/** Counting more costs more than it is worth. */
 const countable = 100_000;
-/** As many queues as the metrics tell apart. */
+/** Queues at most; the metrics distinguish as many. */
 const most = 100;
 
-/** A row is a QueueLook. Value: slots of a worker, for queues that nobody works yet. */
+/** Each row is a QueueLook. Value: slots of a worker, for queues that no worker serves yet. */
 export const measureSql = `
   with alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0),
   worked as (
@@ -40,7 +40,7 @@ export const measureSql = `
     left join worked w on w.queue = n.name left join waybill.queues q on q.name = n.name
    order by n.name`;
 
-/** A row is of Connections. */
+/** Each row is a Connections. */
 export const connectionsSql = `
   select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
          (select coalesce(sum(numbackends), 0)::int from pg_stat_database) as used, -- told to every role, unlike pg_stat_activity

@@ -1,4 +1,4 @@
-// The advice as a service of a process: beside a service that every fleet has. It costs a statement every ten seconds, over the whole fleet.
+// The advice as a service that runs beside another. Each process runs one statement every ten seconds; the one with the turn runs a second.
 
 import type { Milliseconds } from '../ports.ts';
 import { sizesOf, totalOf } from '../config/connections.ts';
@@ -9,7 +9,6 @@ import { decide } from './decisions.ts';
 
 const interval: Milliseconds = 10_000;
 
-/** The service, and beside it the decisions, when it is this process's turn. */
 export function withAdvice(host: Host, service: Service): Service {
   const { config, db, events, observe, progress } = host;
 

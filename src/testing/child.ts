@@ -1,4 +1,4 @@
-// A process of the fleet as a child of the test: what it says, how it ends, and that it does.
+// A process of the fleet as a child of the test: its output, its exit, and how to end it.
 
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -7,17 +7,17 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export type Child = {
   readonly pid: number | undefined;
-  /** Resolves with the exit code, or the signal that ended it, when all it said was read. */
+  /** Resolves with the exit code, or with the signal that ended it, once all its output was read. */
   readonly ended: Promise<number | NodeJS.Signals>;
   hasEnded(): boolean;
-  /** The last lines that it wrote, of both streams. */
+  /** The last lines that it wrote to stdout and stderr. */
   lastWords(): string;
   kill(signal: NodeJS.Signals): void;
 };
 
 const keptLines = 40;
 
-/** Starts `waybill` with these arguments. The child leaves when this process is gone. */
+/** Starts `waybill` with these arguments. The child ends when this process is gone. */
 export function startChild(args: readonly string[], env: NodeJS.ProcessEnv): Child {
   const child = spawn(process.execPath, [...commandLine(), ...args], {
     env: { ...env, WAYBILL_SUPERVISED: '1' },
@@ -51,7 +51,7 @@ export function startChild(args: readonly string[], env: NodeJS.ProcessEnv): Chi
   };
 }
 
-/** The command line beside this file: compiled, or a source that needs tsx. */
+/** The command line of this package: compiled, or a source that needs tsx. */
 function commandLine(): string[] {
   if (!import.meta.url.endsWith('.ts')) return [fileURLToPath(new URL('../cli/main.js', import.meta.url))];
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;

@@ -1,4 +1,4 @@
-// What every OutboxPort must do when messages are claimed and their leases extended.
+// Conformance cases of OutboxPort: claiming messages and extending their leases.
 
 import assert from 'node:assert/strict';
 import { foreignToken, outboxCase, type OutboxCase } from './outbox-case.ts';

@@ -1,4 +1,4 @@
-// What follows from what was recorded, without Postgres: jobs, listeners and what they enqueue run to the end on an outbox in memory.
+// A drain without Postgres: jobs, listeners and the messages they enqueue run to the end on an outbox in memory.
 
 import type { PgLike } from '../db/executor.ts';
 import type { Transaction } from '../db/transaction.ts';
@@ -15,15 +15,15 @@ export type DrainMemoryOptions = Pick<DrainOptions, 'email' | 'instrumentation' 
   /** From createMemoryOutbox. */
   readonly outbox: MemoryOutbox;
   readonly registry: Registry;
-  /** What answers `ctx.db.query`, as in runAction: a fake, or a pg client. Without it, a handler that asks fails. */
+  /** Answers `ctx.db.query`, as in runAction: a fake, or a pg client. Without it, a handler's query fails. */
   readonly db?: PgLike;
 };
 
 const known = ['outbox', 'registry', 'db', 'email', 'instrumentation', 'retryDelayMs'];
 
 /**
- * Delivers all that is due and all that becomes due by it. What a handler enqueues is there when it returns, and not when it throws
- * (invariant A).
+ * Delivers all messages that are due or become due meanwhile. What a handler enqueues exists when it returns, and not when it throws (invariant
+ * A).
  * @throws WaybillError `definition_invalid` (an unknown option), `drain_options_invalid`
  */
 export async function drainMemoryOutbox(options: DrainMemoryOptions): Promise<DrainReport> {
@@ -35,13 +35,13 @@ export async function drainMemoryOutbox(options: DrainMemoryOptions): Promise<Dr
     outbox: { ...outbox, on: (tx) => joined(outbox, latest, tx as Transaction) },
     pool: { transaction },
     untilEmpty: true,
-    concurrency: 1, // one after the other, so that a test sees the same order each time
+    concurrency: 1, // so that a test sees the same order each time
   });
 }
 
 /**
- * The outbox of a handler's transaction. That one begins with what is first done in it, so each of these begins it if need be; one handler
- * runs at a time, so what began last is the handler's.
+ * The outbox of a handler's transaction. The first statement begins the transaction, so each method here begins it if necessary. One handler runs
+ * at a time, so the last transaction is the handler's.
  */
 function joined(outbox: OutboxPort, latest: HandlerDatabase['latest'], tx: Transaction): OutboxPort {
   async function within<T>(use: (its: OutboxPort) => Promise<T>): Promise<T> {

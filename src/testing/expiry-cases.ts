@@ -1,11 +1,11 @@
-// What every OutboxPort must do with leases that ran out, and with keys under which something is done once.
+// Conformance cases of OutboxPort: expired leases, and work that is done once for a key.
 
 import assert from 'node:assert/strict';
 import type { Status } from '../message/message.ts';
 import type { Expired } from '../outbox/port.ts';
 import { outboxCase, type Bench, type OutboxCase } from './outbox-case.ts';
 
-/** Claims with a lease that is over at once, and asks until it was ended. */
+/** Claims with a lease of 1 ms, and repeats `expire` until the claim has ended. */
 async function lapse({ port }: Bench, queue: string): Promise<Expired> {
   await port.claimBatch({ limit: 1, leaseMs: 1, workerId: 'suite', queues: [queue] });
   for (;;) {
@@ -14,7 +14,7 @@ async function lapse({ port }: Bench, queue: string): Promise<Expired> {
   }
 }
 
-/** Waits until these leases have run out, and gives state and attempts of each message. */
+/** Waits until these leases have expired, and returns status and attempts of each message. */
 async function expireAll({ port, see }: Bench, ids: readonly string[]): Promise<[Status, number][]> {
   for (;;) {
     await port.expire(1_000);

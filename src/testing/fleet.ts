@@ -1,5 +1,5 @@
-// A fleet for tests: relay and workers on a database of the test's own, in one child process with the application's module.
-// Nobody sleeps: `settled` resolves when the messages are.
+// A fleet for tests: relay and workers on a database of the test's own, in one child process with the application's module. Tests do not sleep:
+// `settled` resolves when the messages are settled.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { migrate, standardSources } from '../db/migrate.ts';
@@ -12,22 +12,22 @@ import type { Milliseconds } from '../ports.ts';
 import { startChild, type Child } from './child.ts';
 
 export type TestFleetOptions = {
-  /** A database that this test alone uses. Missing migrations, the engine's and the application's, are applied to it. */
+  /** A database that only this test uses. Missing migrations, the engine's and the application's, are applied to it. */
   readonly databaseUrl: string;
-  /** The application's module, from the working directory, as WAYBILL_APP. */
+  /** Path of the application's module from the working directory, as in WAYBILL_APP. */
   readonly app: string;
-  /** Variables of the configuration, such as SMTP_URL, and of the application. Those of the configuration are not inherited, all others are. */
+  /** Variables of the configuration, such as SMTP_URL, and of the application. All variables but the configuration's are inherited. */
   readonly env?: Readonly<Record<string, string>>;
 };
 
 export type TestFleet = {
   /**
-   * Resolves when no message is left that is due within the timeout, with how many ended how.
+   * Resolves when no message is left that is due within the timeout, with the number of messages in each status.
    * @param options.timeoutMs default 30,000 ms
-   * @throws WaybillError `test_fleet_unsettled` that names what is left; `test_fleet_ended` when the fleet is not there any more
+   * @throws WaybillError `test_fleet_unsettled` that names the messages that are left; `test_fleet_ended` when the fleet has ended
    */
   settled(options?: { readonly timeoutMs?: Milliseconds }): Promise<Readonly<Record<Status, number>>>;
-  /** Lets it finish what runs, and ends it. @throws WaybillError `test_fleet_ended` when it did not end well */
+  /** Lets running messages finish, then ends the fleet. @throws WaybillError `test_fleet_ended` when its exit code is not 0 */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 };
@@ -37,8 +37,8 @@ const startMs: Milliseconds = 60_000;
 const graceMs: Milliseconds = 10_000;
 
 /**
- * Starts relay, email and job workers, and resolves when they are there.
- * @throws WaybillError `test_fleet_ended` with the last lines of its log when they end instead
+ * Starts relay, email and job workers, and resolves when they run.
+ * @throws WaybillError `test_fleet_ended` with the last lines of its log when they end instead; `test_fleet_unsettled` after 60 s
  */
 export async function startTestFleet(options: TestFleetOptions): Promise<TestFleet> {
   checkOptions('startTestFleet', options, known);
@@ -47,7 +47,7 @@ export async function startTestFleet(options: TestFleetOptions): Promise<TestFle
     url: databaseUrl,
     max: 2,
     applicationName: 'waybill test fleet',
-    onIdleError: () => undefined, // the next statement fails, and says so
+    onIdleError: () => undefined, // the next statement fails with the reason
   });
   try {
     await migrate(db, standardSources(app));
@@ -86,13 +86,13 @@ function fleetOf(db: Database, child: Child): TestFleet {
   return { settled, close, [Symbol.asyncDispose]: close };
 }
 
-/** Undefined when the process has reported itself. */
+/** Undefined when the process has written its row. */
 async function isThere(db: Database, { pid }: Child): Promise<string | undefined> {
   const { rows } = await db.executeSql('select from waybill.processes where pid = $1', [pid]);
   return rows.length > 0 ? undefined : `did not start within ${startMs} ms`;
 }
 
-/** @param problem asked again and again until it is undefined, which is what is waited for */
+/** @param problem called again and again until it returns undefined */
 async function poll(
   child: Child,
   timeoutMs: Milliseconds,
@@ -113,7 +113,7 @@ function ended(child: Child, how: number | NodeJS.Signals): WaybillError {
   return new WaybillError('test_fleet_ended', `the test fleet ended with ${how}:\n${child.lastWords()}`);
 }
 
-/** What a developer's shell says of a real deployment must not reach a test. */
+/** Settings of a real deployment in a developer's shell must not reach a test. */
 const ofDeployments =
   /^(WAYBILL_.*|DATABASE_URL|QUEUE_DATABASE_URL|SMTP_URL|RESEND_.*|PORT|METRICS_PORT|LOG_LEVEL)$/;
 

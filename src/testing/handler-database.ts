@@ -1,5 +1,5 @@
-// A transaction for one action without Postgres: the outbox in memory keeps what is recorded in it, and nothing of it when it fails
-// (invariant A). What the handler asks of the database goes to whatever the test gave, and nothing else does.
+// A transaction for one action without Postgres. The outbox in memory keeps what is recorded in it, and discards it when the transaction fails
+// (invariant A). Only the handler's own queries reach the database that the test gave.
 
 import { marking, type Executor, type PgLike } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
@@ -9,7 +9,7 @@ import type { MemoryOutbox, MemoryTransaction } from '../store/memory.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 
 export type HandlerDatabase = Pick<Database, 'transaction'> & {
-  /** The outbox of a transaction that runs. */
+  /** The outbox of a running transaction. */
   outboxOn(tx: Executor): OutboxPort;
   /** The outbox of the transaction that began last. */
   latest(): OutboxPort;

@@ -1,19 +1,18 @@
-// A case of the conformance suite for OutboxPort: a sentence and its proof, for any test runner. What each implementation hands over,
-// and what the cases do with it.
+// A case of the conformance suite for OutboxPort: a name and a proof, for any test runner, with the helpers that it gets.
 
 import assert from 'node:assert/strict';
 import type { ClaimedMessage, Enqueued, NewMessage, Status } from '../message/message.ts';
 import type { Claim, OutboxPort } from '../outbox/port.ts';
 import { newId } from '../message/id.ts';
 
-/** What stands in the store. */
+/** The stored state of a message. */
 export type SeenMessage = {
   readonly status: Status;
   readonly attempts: number;
   readonly lastError: string | null;
 };
 
-/** An implementation, and what a port has no method for. */
+/** An implementation, and a look at its stored state. */
 export type OutboxHarness = {
   readonly port: OutboxPort;
   see(id: string): Promise<SeenMessage>;
@@ -21,24 +20,24 @@ export type OutboxHarness = {
 
 export type OutboxCase = {
   readonly name: string;
-  /** Rejects with an AssertionError when the port does something else. May run beside other cases, and more than once on the same store. */
+  /** Rejects with an AssertionError when the port behaves differently. May run beside other cases, and more than once on the same store. */
   run(harness: OutboxHarness): Promise<void>;
 };
 
 export type Held = Claim & { readonly queue: string };
 
-/** What a case is told with. */
+/** The helpers that a case gets. */
 export type Bench = OutboxHarness & {
   /** A message in a queue of its own, so that cases do not claim one another's. */
   fresh(over?: Partial<NewMessage>): NewMessage;
-  /** A delivery key that no other run has used. */
+  /** A delivery key that no other run uses. */
   key(): string;
   enqueue(over?: Partial<NewMessage>): Promise<Enqueued & { readonly queue: string }>;
   claim(queue: string, limit?: number): Promise<ClaimedMessage[]>;
   claimed(over?: Partial<NewMessage>): Promise<Held>;
 };
 
-/** A claim token that nobody holds. */
+/** A claim token that no claim has. */
 export const foreignToken = '00000000-0000-4000-8000-000000000000';
 
 export function outboxCase(name: string, body: (bench: Bench) => Promise<void>): OutboxCase {

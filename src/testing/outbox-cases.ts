@@ -1,4 +1,4 @@
-// The conformance suite for OutboxPort: what every implementation must do, in the order in which a message passes.
+// The conformance suite for OutboxPort: what every implementation must do, in the order of a message's path.
 
 import { claimCases } from './claim-cases.ts';
 import { expiryCases, onceCases } from './expiry-cases.ts';

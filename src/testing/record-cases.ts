@@ -1,10 +1,10 @@
-// What every OutboxPort must do when a message is recorded.
+// Conformance cases of OutboxPort: recording messages.
 
 import assert from 'node:assert/strict';
 import type { NewMessage } from '../message/message.ts';
 import { outboxCase, type OutboxCase } from './outbox-case.ts';
 
-/** What is wrong with a message, and the code of the refusal. */
+/** An invalid part of a message, and the code of the refusal. */
 const refused: readonly (readonly [string, Partial<NewMessage>, string])[] = [
   ['U+0000 in the payload', { payload: { a: ['x\0'] } }, 'null_character'],
   ['U+0000 in a key', { payload: { 'a\0': 1 } }, 'null_character'],

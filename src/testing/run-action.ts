@@ -1,5 +1,5 @@
-// An action without Postgres, for tests of use cases: the checks, the context and the transaction are the engine's own
-// (src/action/run.ts), on an outbox in memory.
+// An action without Postgres, for tests of use cases. The checks, the context and the transaction are the engine's own (src/action/run.ts), on an
+// outbox in memory.
 
 import type { z } from 'zod';
 import { createActionRunner } from '../action/run.ts';
@@ -16,16 +16,16 @@ import { newId } from '../message/id.ts';
 import { handlerDatabase } from './handler-database.ts';
 
 export type RunActionOptions = {
-  /** From createMemoryOutbox: what the action enqueued is in its `messages`, and nothing of it when the action failed. */
+  /** From createMemoryOutbox. Its `messages` are those that the action enqueued; none if the action failed. */
   readonly outbox: MemoryOutbox;
   /**
-   * What answers `ctx.db.query` and `ctx.db.client.query`: a fake, or a pg client. Only what the handler asks reaches it: no begin, no
-   * commit, no savepoint. Without it, a query throws.
+   * Answers `ctx.db.query` and `ctx.db.client.query`: a fake, or a pg client. Only the handler's queries reach it: no begin, commit or savepoint.
+   * Without it, a query throws.
    */
   readonly db?: PgLike;
-  /** Default: the least whom the action's access lets in. */
+  /** Default: the least privileged that the action's access admits. */
   readonly invoker?: Invoker;
-  /** With it, events and jobs that the application does not have cannot be enqueued; without it, any can. */
+  /** With it, only events and jobs of the application can be enqueued; without it, any can. */
   readonly app?: App;
   /** The sender of emails that name none, as WAYBILL_EMAIL_FROM; default `sender@example.test`. */
   readonly emailFrom?: string;
@@ -42,9 +42,9 @@ const letIn: Readonly<Record<Access, Invoker>> = {
 };
 
 /**
- * Runs the action as its caller over HTTP would have it run, and gives the result, encoded by the result schema if there is one.
+ * Runs the action as for a caller over HTTP, and returns the result, encoded by the result schema if there is one.
  * @throws WaybillError as in production: `unauthorized`, `forbidden`, `invalid_arguments`, `result_invalid`, `event_not_declared`,
- * `delivery_key_required` …; `test_database_missing` or `test_database_invalid`; and what the handler throws
+ * `delivery_key_required` …; `test_database_missing` or `test_database_invalid`; and errors of the handler
  */
 export async function runAction<A extends z.ZodType, R extends z.ZodType>(
   action: Action<A, R>,

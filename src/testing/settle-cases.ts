@@ -1,4 +1,4 @@
-// What every OutboxPort must do when an attempt ends.
+// Conformance cases of OutboxPort: settling attempts.
 
 import assert from 'node:assert/strict';
 import type { Settlement } from '../message/outcome.ts';

@@ -1,5 +1,5 @@
-// A fake mail server for tests: it listens on a free port of this machine, keeps what it accepts, parsed, and answers what a test
-// wants it to. It stands on the packages smtp-server and postal-mime, which an application adds for its tests.
+// A fake mail server for tests. It listens on a free port of this machine, keeps and parses accepted mails, and answers as the test wants. It
+// needs the packages smtp-server and postal-mime, which an application adds for its tests.
 
 import type { AddressInfo, Socket } from 'node:net';
 import type { SMTPServer, SMTPServerOptions } from 'smtp-server';
@@ -17,9 +17,9 @@ export type MailAttachment = {
 export type FakeMail = {
   readonly envelope: { readonly from: string; readonly to: readonly string[] };
   readonly messageId: string;
-  /** As it came, folded lines joined: one entry a field. */
+  /** As received, with folded lines joined: one entry for each field. */
   readonly headerLines: readonly string[];
-  /** All of it, as it came. */
+  /** The whole mail, as received. */
   readonly source: string;
   readonly parsed: {
     readonly from?: MailAddress | undefined;
@@ -33,7 +33,7 @@ export type FakeMail = {
   };
 };
 
-/** A refusal word for word: `{ code: 554, text: '5.7.1 Relay access denied' }`. */
+/** A refusal with its exact text: `{ code: 554, text: '5.7.1 Relay access denied' }`. */
 export type SmtpRefusal = { readonly code: number; readonly text: string };
 
 /** Undefined accepts; a number is the reply's code; `drop` closes the connection without a reply; `hang` never replies. */
@@ -47,7 +47,7 @@ export type SmtpAnswer = (stage: SmtpStage, about: string) => SmtpReply | Promis
 export type FakeSmtpServer = {
   /** For `SMTP_URL`. */
   readonly url: string;
-  /** What was accepted, in the order in which it came. */
+  /** Accepted mails, in the order of arrival. */
   readonly mails: FakeMail[];
   close(): Promise<void>;
 };
@@ -85,9 +85,9 @@ export async function startFakeSmtpServer(options: FakeSmtpOptions = {}): Promis
     });
   }
 
-  // A client that left in the middle is answered like one that the server refuses.
+  // A client that left midway gets the same answer as a refused one.
   const server = new Server(settings(auth, reply, (...mail) => void keep(...mail).catch(mail[2])));
-  server.on('error', () => undefined); // a connection that a test cut
+  server.on('error', () => undefined); // a connection that the test closed
   server.server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));

@@ -1,4 +1,4 @@
-// Every pair of state and change, as the table of transitions has it: allowed, or refused and without a trace.
+// Conformance cases of OutboxPort: every pair of state and change, allowed or refused as the table of transitions says.
 
 import assert from 'node:assert/strict';
 import type { Status } from '../message/message.ts';
@@ -26,7 +26,7 @@ async function end({ claimed }: Bench, how: (claim: Claim) => Promise<boolean>):
   return one;
 }
 
-/** What a port can do to one message; the answer names the message when it was done. */
+/** The changes that a port can make to one message; the answer names the message if it was changed. */
 const act: Partial<Record<Change, (bench: Bench, held: Held) => Promise<readonly unknown[]>>> = {
   claim: ({ claim }, { queue }) => claim(queue),
   deliver: ({ port }, { id, claimToken }) => port.settle([{ id, claimToken, to: 'delivered', then: [] }]),

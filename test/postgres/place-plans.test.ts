@@ -69,7 +69,7 @@ async function nodesOf(sql: string, values: unknown[]): Promise<Node[]> {
 }
 
 describe('I: where everything waits in one queue', () => {
-  it.each(['look', 'due', 'count what is due', 'claim', 'claim of some', 'claim a probe'])(
+  it.each(['check', 'due', 'count what is due', 'claim', 'claim of some', 'claim a probe'])(
     '%s reads no more of it than it takes',
     async (name) => {
       const { sql, values } = statements[name]!;

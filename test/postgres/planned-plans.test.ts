@@ -16,6 +16,7 @@ const jitAboveCost = 100_000; // Postgres's default
 
 const kept: Readonly<Record<string, readonly [sql: string, values: string]>> = {
   claim: [claimSql, `(100, 'q1', 0, 60000, 'w', 100, null)`],
+  deliver_alone: [settleText({ delivered: 'alone', adds: false, notes: false }), `(null, null)`],
   deliver: [settleText({ delivered: 'under one token', adds: false, notes: false }), `('{}', null)`],
   deliver_pairs: [settleText({ delivered: 'under their tokens', adds: false, notes: false }), `('{}', '{}')`],
   deliver_notes: [

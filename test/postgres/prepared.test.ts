@@ -4,7 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toExecutor } from '../../src/db/executor.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
-import { byIndexAlone } from '../../src/db/prepared.ts';
+import { byIndexAlone, withFreshPlans } from '../../src/db/prepared.ts';
 import type { Settlement } from '../../src/message/outcome.ts';
 import { settleStatement } from '../../src/outbox/settle.ts';
 import { createPostgresOutbox, type NewMessage } from '../../src/index.ts';
@@ -110,6 +110,42 @@ describe('a client of pg', () => {
     expect(await prepared()).toEqual([]);
   });
 
+  it('prepares what a handler settles, and forgets plans from the time when the table was small', async () => {
+    const few = await createPostgresOutbox(database.db).enqueue(Array.from({ length: 20 }, () => message));
+    await database.db.executeSql('vacuum analyze waybill.outbox_messages');
+    const outbox = createPostgresOutbox(client);
+    const claims = await outbox.claimBatch({
+      limit: 20,
+      leaseMs: 60_000,
+      workerId: 'w',
+      ids: few.map(({ id }) => id),
+    });
+    for (const { id, claimToken } of claims.slice(1))
+      expect(await outbox.settle([{ id, claimToken, to: 'delivered', then: [] }])).toHaveLength(1);
+    const [{ name } = { name: '' }] = (
+      await client.query<{ name: string }>(
+        `select name from pg_prepared_statements where statement like '%delivered%'`,
+      )
+    ).rows;
+    const plan = async () =>
+      JSON.stringify(
+        (await client.query(`explain execute ${name}('${claims[0]!.id}', '${claims[0]!.claimToken}')`)).rows,
+      );
+    expect(await plan()).toContain('Seq Scan on outbox_messages');
+    await database.db.executeSql(
+      `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, available_at, revision)
+       select gen_random_uuid(), 'job', 'n', 'later', '{}', 5, now() + interval '1 day', 0 from generate_series(1, 20000)`,
+    );
+    expect(await plan()).toContain('Seq Scan on outbox_messages');
+    expect(withFreshPlans(client, 'begin', 0)).toBe('begin');
+    expect(withFreshPlans(client, 'begin', 4_999)).toBe('begin');
+    const begin = withFreshPlans(client, 'begin', 5_000);
+    expect(withFreshPlans(client, 'begin', 5_001)).toBe('begin');
+    await client.query(begin);
+    expect(await plan()).not.toContain('Seq Scan on outbox_messages');
+    await client.query('commit');
+  });
+
   it('prepares the statement of each table of its own', async () => {
     await client.query('create table waybill.other (like waybill.outbox_messages including all)');
     for (let i = 0; i < 3; i++) {
@@ -165,7 +201,7 @@ describe('a pool whose sessions keep plans', () => {
       to: 'delivered',
       then: [],
     }));
-    // Those of one claim and those of several have statements of their own.
+    // One message, and several of several claims, have statements of their own.
     for (const [from, to] of [
       [0, 1],
       [1, 2],
@@ -190,8 +226,8 @@ describe('a pool whose sessions keep plans', () => {
     );
     expect(kept).toHaveLength(2);
     for (const { name, statement } of kept) {
-      const token = String(statement).includes('array_position') ? `'{}'` : 'null';
-      const plan = JSON.stringify(await ask(`explain execute ${String(name)}('{}', ${token})`, false));
+      const given = String(statement).includes('array_position') ? `'{}', '{}'` : 'null, null';
+      const plan = JSON.stringify(await ask(`explain execute ${String(name)}(${given})`, false));
       expect(plan).toContain('Index Scan');
       expect(plan).not.toContain('Seq Scan');
     }
@@ -200,7 +236,7 @@ describe('a pool whose sessions keep plans', () => {
 
   it('takes ids in binary: the same as the text says', async () => {
     const sql = 'select $1::uuid[]::text as ids, $2::uuid[]::text as tokens';
-    const one = 'select $1::uuid[]::text as ids, $2::uuid::text as token';
+    const one = 'select $1::uuid::text as id, $2::uuid::text as token';
     for (const count of [1, 2, 9, 500]) {
       const uuid = () => crypto.randomUUID();
       const ends = Array.from({ length: count }, (): Settlement => ({

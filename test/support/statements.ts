@@ -83,7 +83,7 @@ import {
   setRateSql,
 } from '../../src/queues/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
-import { settleStatement } from '../../src/outbox/settle.ts';
+import { settleStatement, settleText } from '../../src/outbox/settle.ts';
 import { waitingNamesSql } from '../../src/operate/names.ts';
 import type { Settlement } from '../../src/message/outcome.ts';
 import { checkMessage } from '../../src/message/message.ts';
@@ -159,6 +159,11 @@ export const statements: Record<string, Statement> = {
   'count what is due': { sql: countDueSql, values: () => [1_000], uses: ['outbox_waiting'] },
   'lock queues': { sql: lockQueuesSql, values: () => [['q1']], uses: [] },
   settle: settling(settlement),
+  'settle one that is delivered': {
+    sql: settleText({ delivered: 'alone', adds: false, notes: false }),
+    values: ([id]) => [id, token],
+    uses: ['outbox_messages_pkey'],
+  },
   'settle what is delivered': settling((id) => ({ id, claimToken: token, to: 'delivered', then: [] })),
   'settle what is delivered, of several claims': settling((id) => ({
     id,

@@ -1,4 +1,4 @@
-// `waybill check`: the application and the configuration, without a database. For a build step.
+// `waybill check`: checks the application and the configuration without a database, for a build step.
 
 import type { Command } from 'commander';
 import type { App } from '../../define/app.ts';
@@ -15,9 +15,9 @@ import { leaveLater } from './release.ts';
 
 type Report = {
   readonly ok: boolean;
-  /** Definitions by sort; null when the application could not be loaded. */
+  /** Definitions by kind; null when the application could not be loaded. */
   readonly counts: Readonly<Record<string, number>> | null;
-  /** How long each definition's messages are tried. */
+  /** How long the messages of each definition are tried. */
   readonly horizons: readonly Horizon[];
   readonly findings: readonly Finding[];
 };
@@ -50,7 +50,7 @@ async function check(): Promise<Report> {
   };
 }
 
-/** A build has no database: its address may be missing, whatever else is wrong is told. */
+/** A build has no database, so DATABASE_URL may be missing; every other problem is reported. */
 function configuration(): Finding[] {
   try {
     const url = process.env['DATABASE_URL'] || 'postgres://nobody@localhost/none';

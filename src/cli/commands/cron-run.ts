@@ -1,4 +1,4 @@
-// `waybill cron run NAME`: a run by hand, straight into the database, or over HTTP when the project is somewhere else.
+// `waybill cron run NAME`: runs a job by hand, through the database or, for a project elsewhere, over HTTP.
 
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
@@ -68,7 +68,7 @@ async function runThere(
   throw new RemoteError(code, `${base.origin} answered ${response.status}: ${String(detail)}${hint}`);
 }
 
-/** @throws UsageError `invalid_url`; what holds an @ is not repeated, for it may hold a password */
+/** @throws UsageError `invalid_url`; a URL with an @ is not repeated, because it may hold a password */
 function projectUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text.endsWith('/') ? text : `${text}/`) : undefined;
   if (text.includes('@'))
@@ -83,12 +83,12 @@ function projectUrl(text: string): URL {
   );
 }
 
-/** The person as this machine knows them, in what a header may hold; the log of the server names them. */
+/** The user's name on this machine, encoded for a header; the server writes it to its log. */
 function operatorName(): string {
   try {
     return encodeURIComponent(userInfo().username);
   } catch {
-    return 'unknown'; // a container's user without a name
+    return 'unknown'; // a container's user may have no name
   }
 }
 
@@ -102,7 +102,7 @@ async function ask(url: URL, key: string, body: object): Promise<Response> {
         'x-waybill-operator': operatorName(),
       },
       body: JSON.stringify(body),
-      redirect: 'error', // a key goes to the host that was named, and to no other
+      redirect: 'error', // the key goes only to the host that was named
       signal: AbortSignal.timeout(15_000),
     });
   } catch (error) {

@@ -1,4 +1,4 @@
-// `waybill cron list|runs|preview`: looking at what is scheduled, what ran, and what a catch-up would do.
+// `waybill cron list|runs|preview`: shows the scheduled jobs, their runs, and what a catch-up would do.
 
 import type { Command } from 'commander';
 import { listRuns, parseRunFilter, type RunView } from '../../cron/history.ts';
@@ -81,7 +81,7 @@ function cronLines({ manifests, jobs }: CronView): string[] {
   return [...table(['NAME', 'SCHEDULE', 'IN WORDS', 'ACTION', 'NEXT', 'LAST RUN'], rows), ...versions];
 }
 
-/** A tick is dispatched within a second of its time; one that is later is overdue, and then the next one in the future misleads. */
+/** A tick is dispatched within a second of its time. A later one is overdue, and then the next future tick would mislead. */
 const dispatchSeconds = 5;
 
 function nextOf({ overdueSeconds, nextTicks }: CronView['jobs'][number]): string {

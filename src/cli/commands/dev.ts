@@ -1,4 +1,4 @@
-// `waybill dev`: the whole fleet in one process, started again when a file of the application changes.
+// `waybill dev`: runs the whole fleet in one process and restarts it when a file of the application changes.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,7 +21,7 @@ export function addDev(program: Command): void {
 }
 
 async function dev(): Promise<void> {
-  const { app, port } = readConfig(process.env); // a wrong configuration ends it here, with every problem
+  const { app, port } = readConfig(process.env); // a wrong configuration ends the command here, with every problem
   const stop = new AbortController();
   let fleet: ChildProcess | undefined;
   for (const name of ['SIGINT', 'SIGTERM'] as const)
@@ -39,10 +39,10 @@ async function dev(): Promise<void> {
   }
 }
 
-/** This very command line, as another process. */
+/** Starts another command with this process's command line. */
 function start(command: readonly string[]): ChildProcess {
   const args = [...process.execArgv, process.argv[1]!, ...command];
-  // `WAYBILL_SUPERVISED`: it leaves when we are gone, however we went.
+  // `WAYBILL_SUPERVISED`: the child ends with this process.
   const env = { ...process.env, HOST: process.env['HOST'] || 'localhost', WAYBILL_SUPERVISED: '1' };
   return spawn(process.execPath, args, { stdio: 'inherit', env });
 }
@@ -53,7 +53,7 @@ async function succeeds(command: readonly string[], signal: AbortSignal): Promis
   return code === exitCodes.ok && !signal.aborted;
 }
 
-/** Its parts finish what they have. A child that Ctrl-C of the same terminal reached takes both signals as one (src/process/ending.ts). */
+/** Its services finish their work. If Ctrl-C also reached the child, it treats both signals as one (src/process/ending.ts). */
 async function end(child: ChildProcess | undefined): Promise<void> {
   if (!child || child.exitCode !== null || child.signalCode !== null) return;
   const closed = once(child, 'close');
@@ -61,7 +61,7 @@ async function end(child: ChildProcess | undefined): Promise<void> {
   await closed;
 }
 
-/** Resolves when a file in the folder has changed and no other follows at once, or when the signal aborts. */
+/** Resolves when a file in the folder has changed and no other change follows at once, or when the signal aborts. */
 async function change(folder: string, signal: AbortSignal): Promise<void> {
   const { promise, resolve: done } = Promise.withResolvers<void>();
   let timer: NodeJS.Timeout | undefined;

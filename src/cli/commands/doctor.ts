@@ -1,5 +1,5 @@
-// `waybill doctor [--fix]`: what is wrong, or may be, with sources, configuration and database. `--fix` edits sources alone; what is left
-// afterwards is asked of a fresh process, because this one has the application's old modules.
+// `waybill doctor [--fix]`: finds problems in sources, configuration and database. `--fix` edits sources only. A new process then checks again,
+// because this one has the application's old modules.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -36,9 +36,9 @@ type Options = Output & { readonly fix?: boolean };
 type Report = {
   readonly fixed: readonly string[];
   readonly findings: readonly Finding[];
-  /** How mail leaves, as far as the configuration says it. */
+  /** How mail is sent, as far as the configuration says. */
   readonly mail: string | null;
-  /** How long each definition's messages are tried. */
+  /** How long the messages of each definition are tried. */
   readonly horizons: readonly Horizon[];
 };
 
@@ -84,7 +84,7 @@ async function diagnose(): Promise<Report> {
   };
 }
 
-/** The sources and the application that they make. */
+/** Reads the sources and loads the application. */
 async function look(): Promise<Seen> {
   const at = readApplication(process.env);
   const read = readSources(at.folder);
@@ -111,7 +111,7 @@ function moduleOf({ file, text }: Application): AppModule | null {
   try {
     return readModule(file, text);
   } catch (error) {
-    if (error instanceof WaybillError) return null; // what it means for a finding is said when it is to be fixed
+    if (error instanceof WaybillError) return null; // the reason is reported when --fix tries to edit the module
     throw error;
   }
 }
@@ -153,7 +153,7 @@ async function fix(): Promise<Report> {
 
 type Change = (file: string, make: (text: string) => string) => void;
 
-/** All edits of a file at once: their places are those of the text that was read. */
+/** All edits of a file at once, because their offsets refer to the text that was read. */
 function declareEvents(found: readonly SourceFinding[], change: Change): string[] {
   const declaring = found.flatMap(({ finding, repair }) =>
     repair && 'edits' in repair ? [{ ...repair, mended: mended(finding) }] : [],
@@ -165,7 +165,7 @@ function declareEvents(found: readonly SourceFinding[], change: Change): string[
   return declaring.map((one) => one.mended);
 }
 
-/** One after the other: each is read from the text that the one before it left. */
+/** One after the other, because each edit starts from the text of the previous one. */
 function registerAll(seen: Seen, change: Change): { fixed: string[]; refused: Finding[] } {
   const fixed: string[] = [];
   const refused: Finding[] = [];

@@ -1,4 +1,4 @@
-// `waybill email test ADDRESS`: one mail through the real path, and the provider's answer.
+// `waybill email test ADDRESS`: sends one mail through the real path and prints the provider's answer.
 
 import type { Command } from 'commander';
 import { parseDuration } from '../../duration.ts';
@@ -30,7 +30,7 @@ export function addEmail(program: Command): void {
     });
 }
 
-/** With how this process would send it; the fleet's processes should have the same configuration. */
+/** Also says how this process would send the mail; the fleet's processes should have the same configuration. */
 type Told = Trial & { readonly mail: string };
 
 async function test(address: string, { timeout = '60s', json }: Options): Promise<Told> {

@@ -1,4 +1,4 @@
-// `waybill env list|set|unset|check`: the variables of the configuration, and a .env file for development.
+// `waybill env list|set|unset|check`: shows and checks the configuration, and edits a .env file for development.
 
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
@@ -85,7 +85,7 @@ function problemsOf(env: NodeJS.ProcessEnv): ConfigError['problems'] {
 
 function set(name: string, value: string, { file = '.env', ...options }: FileOptions): void {
   const variable = known(name);
-  // By itself, with what else it needs in place: what is wrong between variables is for `env check`.
+  // Checked alone, with a placeholder for DATABASE_URL; `env check` finds problems between variables.
   const alone = { DATABASE_URL: 'postgres://nobody@localhost/none', [name]: value };
   const [problem] = problemsOf(alone).filter((one) => one.variable === name);
   if (problem) throw new UsageError('invalid_value', `${name} ${problem.message}`);
@@ -124,7 +124,7 @@ function read(file: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : '';
 }
 
-/** Whoever reads the file sees the old one or the new one whole. A new one is for its owner alone: it will hold keys. */
+/** Replaces the file atomically. A new file is readable by its owner alone, because it will hold keys. */
 function replace(file: string, text: string): void {
   const mode = existsSync(file) ? statSync(file).mode : 0o600;
   const fresh = `${file}.${randomBytes(4).toString('hex')}`;

@@ -1,4 +1,4 @@
-// `waybill fleet`: the processes that report themselves; `waybill fleet advise`: how many workers each queue needs, and why.
+// `waybill fleet`: lists the processes that report a heartbeat. `waybill fleet advise` shows how many workers each queue needs, and why.
 
 import type { Command } from 'commander';
 import { fleet, type ProcessSeen } from '../../process/heartbeat.ts';

@@ -1,4 +1,4 @@
-// `waybill init [DIR]`: what a project needs to use Waybill, put beside what it has. Nothing is overwritten; a second run has nothing to do.
+// `waybill init [DIR]`: adds to a project what it needs to use Waybill. It overwrites nothing; a second run has nothing to do.
 
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -11,7 +11,7 @@ import { print, type Output } from '../print.ts';
 
 type Options = Output & { readonly dryRun?: boolean };
 
-/** What was done, or is to be done, to one file. */
+/** A change to one file, planned or done. */
 type Step = {
   readonly path: string;
   readonly did: 'made' | 'added' | 'already there';
@@ -65,11 +65,11 @@ function readManifest(dir: string): string {
       `there is no ${path}: run \`npm init\` first, or name the project's folder`,
     );
   const text = readFileSync(path, 'utf8');
-  addScripts(text); // what is wrong with it is found before anything is written
+  addScripts(text); // finds problems in it before anything is written
   return text;
 }
 
-/** The example comes with the module or not at all: in an application that exists it would be in the way. */
+/** The example is written only with a new module; in an existing application it would be in the way. */
 function applicationSteps(dir: string): Step[] {
   const module = join(dir, process.env['WAYBILL_APP'] || 'app/index.ts');
   if (existsSync(module)) return [{ path: module, did: 'already there', what: [], text: '' }];

@@ -1,5 +1,5 @@
-// `waybill make KIND NAME`: a definition with its test, written into the application's folder and listed in its module.
-// Everything is worked out first; then the two new files are written, the module last; when that fails the new files go again.
+// `waybill make KIND NAME`: writes a definition with its test into the application's folder and lists it in the module. All texts are computed
+// first. Then the two new files are written, and the module last; if that fails, the new files are removed.
 
 import { existsSync, rmSync } from 'node:fs';
 import { join, posix } from 'node:path';
@@ -40,7 +40,7 @@ export function addMake(program: Command): void {
     .action(make);
 }
 
-/** A definition of the application, and where it is. */
+/** A definition in the application's sources, and its file. */
 type Known = { kind: DefinitionKind; name: string; variable: string | null; exported: boolean; file: string };
 
 function make(given: string, name: string, options: Options): void {
@@ -112,7 +112,7 @@ function placeOf(library: string, ending: string): Place {
   return { library, ending, testing: library.startsWith('.') ? beside : `${library}/testing` };
 }
 
-/** The event that is asked for by its name or its constant's; without that, the first of the application. */
+/** The event given by its name or by its constant's name; without one, the application's first event. */
 function heardBy(
   { file }: Application,
   known: readonly Known[],

@@ -1,4 +1,4 @@
-// `waybill migrate`: the files of sql/ and of the application's sql/, each once.
+// `waybill migrate`: applies each file of sql/ and of the application's sql/ once.
 
 import type { Command } from 'commander';
 import { migrate, standardSources, type MigrationReport } from '../../db/migrate.ts';

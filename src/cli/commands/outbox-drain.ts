@@ -1,4 +1,4 @@
-// `waybill outbox drain`: deliver what is due from here, without a relay, a queue and workers. It may run beside them.
+// `waybill outbox drain`: delivers due messages from this process, without a relay, a queue or workers. It may run beside them.
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -88,7 +88,7 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
   }
 }
 
-/** Ctrl-C and SIGTERM release what runs. */
+/** Ctrl-C and SIGTERM release running messages. */
 function interrupted(): { readonly signal: AbortSignal; stop(): void } {
   const controller = new AbortController();
   const abort = (): void => controller.abort();

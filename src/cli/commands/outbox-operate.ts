@@ -1,4 +1,4 @@
-// `waybill outbox retry|cancel`: operating on messages, one by one or (retry) all that a filter matches.
+// `waybill outbox retry|cancel`: operates on messages by id or, for retry, on all that a filter matches.
 
 import type { Command } from 'commander';
 import type { Executor } from '../../db/executor.ts';
@@ -58,13 +58,13 @@ async function retryFiltered(options: RetryOptions): Promise<void> {
   print(result, options, ({ matched, retried }) => [`${matched} matched, ${retried} wait again`]);
 }
 
-/** Does what can be done, says what cannot: exit code 1 when there is any of that. */
+/** Operates on each message and reports refusals; with any, the exit code is 1. */
 async function operate(
   ids: readonly string[],
   operation: (db: Executor, id: string) => Promise<MessageView>,
   options: Output,
 ): Promise<void> {
-  for (const id of ids) checkId(id); // all of them, before anything is done
+  for (const id of ids) checkId(id); // all ids, before anything is changed
   const messages: MessageView[] = [];
   const refused: string[] = [];
   await withDatabase(async ({ db }) => {

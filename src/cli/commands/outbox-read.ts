@@ -1,4 +1,4 @@
-// `waybill outbox list|show|stats|verify`: looking at messages.
+// `waybill outbox list|show|stats|verify`: shows and verifies messages.
 
 import type { Command } from 'commander';
 import { outboxOf } from '../../fleet/role.ts';
@@ -52,7 +52,7 @@ async function list(options: ListOptions): Promise<void> {
   if (page.nextCursor !== null && !options.json) say(`there are more: --cursor ${page.nextCursor}`);
 }
 
-/** Also when nothing in the list waits for it: who looks for mail that does not arrive looks at what is dead first. */
+/** Also when no listed message waits for it: an operator who misses an email looks at dead messages first. */
 function sayClosed(closed: readonly Wait[], asked: readonly string[] = []): void {
   for (const wait of closed)
     if (asked.length === 0 || asked.includes(wait.queue)) say(`note: ${waitLine(wait)}: its messages wait`);

@@ -1,4 +1,4 @@
-// `waybill queues list|pause|resume`: what holds a queue back, for the whole fleet.
+// `waybill queues list|pause|resume`: shows, closes and opens queues, for the whole fleet.
 
 import { hostname, userInfo } from 'node:os';
 import type { Command } from 'commander';

@@ -1,5 +1,5 @@
-// `waybill release`: what a deployment does before its processes start. Migrations, then the queue's own schema, then the cron manifest.
-// The application is loaded first: what is wrong with it is found before anything is changed.
+// `waybill release`: migrates the database, installs the queue's own schema and stages the cron manifest, before a deployment's processes start.
+// The application is loaded first, so that its errors are found before anything is changed.
 
 import type { Command } from 'commander';
 import { manifestOf, stageManifest } from '../../cron/manifest.ts';
@@ -39,7 +39,7 @@ export function addRelease(program: Command): void {
     });
 }
 
-/** What the application's modules left running must not hold up a deployment: the process ends by itself, or after this. */
+/** The application's open handles must not hold up a deployment: the process exits after 2 s at the latest. */
 export function leaveLater(): void {
   setTimeout(() => process.exit(process.exitCode ?? 0), 2_000).unref();
 }

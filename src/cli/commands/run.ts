@@ -1,4 +1,4 @@
-// `waybill run ROLE…`: processes of the Procfile without a Procfile; several roles share one process.
+// `waybill run ROLE…`: runs roles of the fleet without a Procfile; several roles share one process.
 
 import type { Command } from 'commander';
 import { runRoles } from '../../fleet/process.ts';
@@ -6,7 +6,7 @@ import type { RoleName } from '../../fleet/roles.ts';
 import { nearest } from '../../nearest.ts';
 import { UsageError } from '../exit.ts';
 
-/** The roles of fleet/roles.ts (a test compares); their code is loaded only when one is run. */
+/** The roles of src/fleet/roles.ts (a test compares them). A role's code is loaded only when it runs. */
 export const roleNames: readonly RoleName[] = ['web', 'relay', 'email', 'jobs', 'scheduler'];
 
 export function addRun(program: Command): void {

@@ -1,4 +1,4 @@
-// `waybill suppressions list|add|remove`: whom no mail goes to any more.
+// `waybill suppressions list|add|remove`: the addresses that get no more mail.
 
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
