@@ -166,7 +166,12 @@ select place.queue, place.priority, n.due
  where place.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) and n.due > 0;
 
 -- lock queues
-select name from waybill.queues where name = any($1::text[]) order by name for update skip locked;
+with made as (
+  insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing returning name)
+select name from made
+union all
+select name from (
+  select name from waybill.queues where name = any($1::text[]) order by name for update skip locked) there;
 
 -- settle
 with g as (

@@ -183,14 +183,3 @@ export const registerQueuesSql = `
 export async function registerQueues(db: Executor, names: readonly string[]): Promise<void> {
   await db.executeSql(registerQueuesSql, [names]);
 }
-
-export const lockQueuesSql = `
-  select name from waybill.queues where name = any($1::text[]) order by name for update skip locked`;
-
-/** Locks queues until the transaction ends, and registers missing ones. @returns the queues that no other transaction has locked */
-export async function lockQueues(tx: Executor, names: readonly string[]): Promise<ReadonlySet<string>> {
-  await registerQueues(tx, names);
-  return new Set(
-    (await tx.executeSql<{ name: string }>(lockQueuesSql, [names])).rows.map(({ name }) => name),
-  );
-}

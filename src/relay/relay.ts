@@ -2,13 +2,13 @@
 // makes a lost wake-up again (invariants B and I). Any number of relays share the queues: whichever locks a queue's row announces its work, after
 // it has read what others announced.
 
+import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
 import type { Events } from '../metrics/events.ts';
 import { countDue, type DueCount } from '../outbox/waiting.ts';
 import { findOdd } from '../outbox/expire.ts';
 import { isQueueName } from '../message/message.ts';
-import { lockQueues } from '../queues/queues.ts';
 import { endUnfitAt } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { tellWorkers, type WakeUpQueue } from '../queue/boss.ts';
@@ -79,6 +79,22 @@ export function createRelay(options: RelayOptions): () => Promise<Milliseconds> 
       return wakeUps;
     }, begin);
   }
+}
+
+/** Queues as an array. A queue has a row from here on. A row that was inserted is locked by that, and a row that another relay has locked is passed over. */
+export const lockQueuesSql = `
+  with made as (
+    insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing returning name)
+  select name from made
+  union all
+  select name from (
+    select name from waybill.queues where name = any($1::text[]) order by name for update skip locked) there`;
+
+/** Locks queues until the transaction ends. @returns those that no other transaction has locked */
+async function lockQueues(tx: Executor, names: readonly string[]): Promise<ReadonlySet<string>> {
+  return new Set(
+    (await tx.executeSql<{ name: string }>(lockQueuesSql, [names])).rows.map(({ name }) => name),
+  );
 }
 
 const messagesIn = (wakeUps: readonly WakeUp[]): number =>

@@ -120,9 +120,9 @@ async function enqueueOn(
 /** Rewrites statements for another table name, and so that the application's search_path does not matter. */
 function named(db: Executor, { tableName }: TableOptions): Executor {
   if (tableName === undefined && db.hasOwnPath) return db;
-  const tableFor = tableNamed(tableName);
+  const tableFor = tableName === undefined ? undefined : tableNamed(tableName);
   const sqlFor = (text: string): string => {
-    const sql = tableFor(text);
+    const sql = tableFor ? tableFor(text) : text;
     return db.hasOwnPath ? sql : qualified(sql);
   };
   return {

@@ -14,6 +14,7 @@ import type { InFlight } from '../process/isolation.ts';
 import type { QueueCloser } from './queue-closer.ts';
 import { Interruption, type Leased, type Leases } from './lease.ts';
 import {
+  concernsQueue,
   endOf,
   outcomeOf,
   placesOf,
@@ -137,8 +138,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
       const end = settle(this.message, outcome, backoff, random, retryDelay);
       this.#end = end;
       this.#delivery = delivery;
-      const concernsQueue = this.message.probe || end.to !== 'delivered';
-      if (concernsQueue || isInTransaction) void this.#record(end, delivery);
+      if (isInTransaction || concernsQueue(this.message, outcome)) void this.#record(end, delivery);
       else settler.record(end, this);
     } catch (error) {
       this.#over(error);
@@ -152,7 +152,9 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
       const { outcome, backoff, retryDelay } = delivery;
       const own = (failure: Failure): Settlement =>
         settle(this.message, { type: 'failure', failure }, backoff, random, retryDelay);
-      const settlement = await closer.judge(this.message, outcome, end, own);
+      const settlement = concernsQueue(this.message, outcome)
+        ? await closer.judge(this.message, outcome, end, own)
+        : end;
       this.#end = settlement;
       this.recorded(await recordEnd(settlement, delivery, this.#ports));
     } catch (error) {

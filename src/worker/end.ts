@@ -8,7 +8,7 @@ import type { Delivery } from '../delivery/delivery.ts';
 import { defaultBackoff } from '../message/backoff.ts';
 import { placeOf } from '../outbox/notify.ts';
 import type { ClaimedMessage } from '../message/message.ts';
-import type { Outcome, Settlement, DeadCause } from '../message/outcome.ts';
+import type { Failure, Outcome, Settlement, DeadCause } from '../message/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import type { Interrupt, Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
@@ -36,6 +36,14 @@ export function endOf(delivery: Delivery, signal: Interrupt): Delivery {
   // It failed because it was ordered to end; the message is not at fault.
   return { ...delivery, outcome: released.outcome };
 }
+
+/** Whether the end may close its queue, or decides whether it reopens. */
+export function concernsQueue({ probe }: ClaimedMessage, outcome: Outcome): boolean {
+  return probe || (outcome.type === 'failure' && closes(outcome.failure));
+}
+
+export const closes = (failure: Failure): boolean =>
+  failure.type === 'operator' || failure.holdsQueue === true;
 
 /** The queues and priorities in which this settlement added messages (src/outbox/notify.ts). */
 export function placesOf(settlement: Settlement, { recorded }: Delivery): readonly string[] {

@@ -8,10 +8,11 @@ import type { Failure, Outcome, Settlement } from '../message/outcome.ts';
 import { giveBackProbe, hold, park, probeFailed, reopen } from '../queues/park.ts';
 import { holdDelay } from '../message/backoff.ts';
 import { cleanError } from '../redaction/redact.ts';
+import { closes } from './end.ts';
 
 export type QueueCloser = {
   /**
-   * Gives the settlement to write. Never rejects: if the queue cannot be closed, the next failure closes it.
+   * Gives the settlement to write for an end that concerns its queue (end.ts). Never rejects: if the queue cannot be closed, the next failure closes it.
    * @param own the settlement if the operator failure is the message's own fault
    */
   judge(
@@ -53,8 +54,6 @@ export function createQueueCloser({ db, events, workerId }: QueueCloserPorts): Q
   return {
     async judge(message, outcome, settlement, own) {
       const failure = outcome.type === 'failure' ? outcome.failure : undefined;
-      const closes = failure?.type === 'operator' || failure?.holdsQueue === true;
-      if (!closes && !message.probe) return settlement;
       try {
         if (failure?.type === 'operator') {
           if (await met(message, failure)) return own({ ...failure, type: 'transient' });
@@ -64,7 +63,7 @@ export function createQueueCloser({ db, events, workerId }: QueueCloserPorts): Q
         events.gateFailed(message.queue, error);
         return settlement; // with its own delay
       }
-      if (!closes || settlement.to !== 'released') return settlement;
+      if (!failure || !closes(failure) || settlement.to !== 'released') return settlement;
       // The queue waits now, not the message. A probe records no error: a long outage must not leave a row for each probe.
       return { ...settlement, delay: 0, error: message.probe ? null : settlement.error };
     },

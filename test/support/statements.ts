@@ -45,6 +45,7 @@ import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../.
 import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
 import { countDueSql, dueSql } from '../../src/outbox/waiting.ts';
 import { exhaustSql, expireSql, oddSql, restampSql, stuckSql, extendSql } from '../../src/outbox/expire.ts';
+import { lockQueuesSql } from '../../src/relay/relay.ts';
 import { checkSql } from '../../src/relay/check.ts';
 import { existingSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { cancelSql, retrySql } from '../../src/operate/operate.ts';
@@ -57,13 +58,7 @@ import {
   probeGivenBackSql,
   reopenSql,
 } from '../../src/queues/park.ts';
-import {
-  knownQueuesSql,
-  lockQueuesSql,
-  pauseSql,
-  registerQueuesSql,
-  resumeSql,
-} from '../../src/queues/queues.ts';
+import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/queues/queues.ts';
 import { foldAuditSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/relay/prune.ts';
 import {
   keepAnswerSql,
