@@ -110,10 +110,4 @@ describe('the map of src/', () => {
         name,
       ).toHaveLength(1);
   });
-
-  it('the files to read for one message are there', () => {
-    const path = quoted(/^To follow one message, read: ([\s\S]*?)\. docs/m.exec(map)![1]!);
-    for (const file of path) expect(() => readFileSync(join(src, file))).not.toThrow();
-    expect(path.length).toBeLessThanOrEqual(13);
-  });
 });
