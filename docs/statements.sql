@@ -54,7 +54,7 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning (m.id)::text as id, (m.kind)::text as kind, (m.name)::text as name, (m.payload::text)::text as payload, (m.attempts)::text as attempts, (m.max_attempts)::text as most, (m.claim_token)::text as token, (m.delivery_key)::text as key, (m.request_id)::text as request, (m.traceparent)::text as traceparent, (date_part('epoch', m.created_at))::text as created, (m.prefetched)::text as prefetched, (case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end)::text as due, (date_part('epoch', (now() - greatest(m.created_at, m.available_at))))::text as lag, (m.priority)::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
 
 -- claim a suspect
 with chosen as (
@@ -63,7 +63,7 @@ with chosen as (
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning (m.id)::text as id, (m.kind)::text as kind, (m.name)::text as name, (m.payload::text)::text as payload, (m.attempts)::text as attempts, (m.max_attempts)::text as most, (m.claim_token)::text as token, (m.delivery_key)::text as key, (m.request_id)::text as request, (m.traceparent)::text as traceparent, (date_part('epoch', m.created_at))::text as created, (m.prefetched)::text as prefetched, (case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end)::text as due, (date_part('epoch', (now() - greatest(m.created_at, m.available_at))))::text as lag, (m.priority)::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
 
 -- claim a probe
 with recursive
@@ -96,7 +96,7 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning (m.id)::text as id, (m.kind)::text as kind, (m.name)::text as name, (m.payload::text)::text as payload, (m.attempts)::text as attempts, (m.max_attempts)::text as most, (m.claim_token)::text as token, (m.delivery_key)::text as key, (m.request_id)::text as request, (m.traceparent)::text as traceparent, (date_part('epoch', m.created_at))::text as created, (m.prefetched)::text as prefetched, (case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end)::text as due, (date_part('epoch', (now() - greatest(m.created_at, m.available_at))))::text as lag, (m.priority)::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
 
 -- claim a suspect as the probe
 with recursive
@@ -118,7 +118,7 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning (m.id)::text as id, (m.kind)::text as kind, (m.name)::text as name, (m.payload::text)::text as payload, (m.attempts)::text as attempts, (m.max_attempts)::text as most, (m.claim_token)::text as token, (m.delivery_key)::text as key, (m.request_id)::text as request, (m.traceparent)::text as traceparent, (date_part('epoch', m.created_at))::text as created, (m.prefetched)::text as prefetched, (case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end)::text as due, (date_part('epoch', (now() - greatest(m.created_at, m.available_at))))::text as lag, (m.priority)::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
 
 -- due
 with recursive

@@ -17,7 +17,7 @@ import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
 import { placeOf } from '../outbox/notify.ts';
-import type { ClaimedMessage, Enqueued } from '../message/message.ts';
+import type { ClaimedMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
 import { emailEnqueuer, type Enqueue } from './email.ts';
@@ -153,10 +153,7 @@ function enqueuer(parts: ContextParts): Enqueue {
 function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> {
   const { scope, emits, registry, caller, outbox } = parts;
   const enqueue = enqueuer(parts);
-  async function recordMany<S extends z.ZodType>(
-    event: Event<S>,
-    all: readonly WithPayload<S>[],
-  ): Promise<Enqueued[]> {
+  async function recordMany<S extends z.ZodType>(event: Event<S>, all: readonly WithPayload<S>[]) {
     if (emits !== null && !emits.includes(event))
       throw new WaybillError(
         'event_not_declared',
@@ -165,10 +162,7 @@ function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> 
     if (registry && registry.event(event?.name) !== event) unknown('event', event?.name);
     return enqueue(await eventMessages(event, all));
   }
-  async function dispatchMany<S extends z.ZodType>(
-    job: JobTarget<S>,
-    all: readonly WithPayload<S>[],
-  ): Promise<Enqueued[]> {
+  async function dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]) {
     if (registry && (registry.job(job?.name) as JobTarget | undefined) !== (job as JobTarget))
       unknown('job', job?.name);
     return enqueue(await jobMessages(job, all));

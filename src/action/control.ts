@@ -8,10 +8,7 @@ import { WaybillError } from '../errors.ts';
 export function textOf(query: unknown): string | undefined {
   if (typeof query === 'string') return query;
   if (typeof query !== 'object' || query === null) return undefined;
-  const { text, cursor } = query as {
-    readonly text?: unknown;
-    readonly cursor?: { readonly text?: unknown };
-  };
+  const { text, cursor } = query as { text?: unknown; cursor?: { text?: unknown } };
   if (typeof text === 'string') return text;
   return typeof cursor?.text === 'string' ? cursor.text : undefined;
 }

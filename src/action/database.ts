@@ -14,9 +14,8 @@ export function contextDatabase(scope: Scope, check: () => void): ContextDatabas
     query<Row>(sql: string, params: readonly unknown[] = []) {
       return scope.hold(async () => {
         const answer = (await ask([sql, [...params]])) as Answer<Row> | Answer<Row>[];
-        const result = Array.isArray(answer) ? answer.at(-1)! : answer; // the result of the last statement
-        const rowCount = result.rowCount ?? result.rows.length;
-        return { rows: result.rows, rowCount } satisfies QueryResult<Row>;
+        const { rows, rowCount } = Array.isArray(answer) ? answer.at(-1)! : answer; // the result of the last statement
+        return { rows, rowCount: rowCount ?? rows.length } satisfies QueryResult<Row>;
       });
     },
     transaction: (body) =>
@@ -41,9 +40,7 @@ export function contextDatabase(scope: Scope, check: () => void): ContextDatabas
   /** Like pg's `client.query`: it returns a promise, calls a callback, or submits an object. */
   function clientQuery(...given: readonly unknown[]): unknown {
     check();
-    if (isSubmittable(given[0])) {
-      return submit(scope, given[0], given.slice(1));
-    }
+    if (isSubmittable(given[0])) return submit(scope, given[0], given.slice(1));
     const { callback: tell, rest } = withoutCallback(given);
     const answer = scope.hold(() => ask(rest));
     if (!tell) return answer;

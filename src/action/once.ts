@@ -13,12 +13,8 @@ export function onceWithin(
   make: () => unknown,
 ): Promise<unknown> {
   return scope.nest(async (inner) => {
-    const { answer } = await outbox.on(inScope(inner)).once({ scope: caller, key }, async () => make());
-    return answer;
+    // Runs the outbox's statements in the order of the scope.
+    const db: Executor = { executeSql: (...statement) => inner.run((tx) => tx.executeSql(...statement)) };
+    return (await outbox.on(db).once({ scope: caller, key }, async () => make())).answer;
   });
-}
-
-/** An executor that runs the outbox's statements in the order of the scope. */
-function inScope(scope: Scope): Executor {
-  return { executeSql: (...statement) => scope.run((tx) => tx.executeSql(...statement)) };
 }

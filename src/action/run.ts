@@ -110,33 +110,25 @@ export function createActionRunner(ports: ActionPorts): ActionRunner {
 
 type Arguments = { readonly args: unknown; /** Before parsing. */ readonly given: unknown };
 
-async function runOnce(
-  action: Action,
-  { args, given }: Arguments,
-  call: Call,
-  ports: ActionPorts,
-): Promise<Answer> {
-  const timeout = { ms: action.timeoutMs, what: `the action ${action.name}` };
+async function runOnce(action: Action, { args, given }: Arguments, call: Call, ports: ActionPorts) {
   const deadline = createDeadline([call.signal, ports.signal]);
-  deadline.limit(timeout);
+  deadline.limit({ ms: action.timeoutMs, what: `the action ${action.name}` });
   const { signal } = deadline;
   const within = { ...call, signal };
   const commitNotify = createCommitNotify(ports.notify);
   const inScope = async (tx: Transaction, scope: Scope) => {
     const about = onceOf(action, given, call);
-    const state = { recorded: new Set<string>() as ReadonlySet<string> };
+    let recorded: ReadonlySet<string> = new Set();
     const run = async (): Promise<unknown> => {
-      const { result, recorded: some } = await deadline.race(
-        performAction(action, args, within, { ...ports, tx, scope }),
-      );
-      state.recorded = some;
-      return result;
+      const done = await deadline.race(performAction(action, args, within, { ...ports, tx, scope }));
+      recorded = done.recorded;
+      return done.result;
     };
     const { answer: result, repeated } = about
       ? await ports.outboxOn(tx).once(about, run)
       : { answer: await run(), repeated: false };
     signal.throwIfAborted();
-    return { result, repeated, recorded: state.recorded };
+    return { result, repeated, recorded };
   };
   const body = async (tx: Transaction) => {
     const scope = new Scope(tx);
@@ -152,9 +144,8 @@ async function runOnce(
     return answer;
   } catch (error) {
     if (!(error instanceof TimedOut)) throw error;
-    throw new WaybillError('action_timeout', `${error.message}; nothing of it was kept`, [], {
-      cause: error,
-    });
+    const message = `${error.message}; nothing of it was kept`;
+    throw new WaybillError('action_timeout', message, [], { cause: error });
   } finally {
     deadline.stop();
   }
@@ -162,7 +153,8 @@ async function runOnce(
 
 export type Performed = {
   readonly result: unknown;
-  /** The queues and priorities in which messages were recorded (src/outbox/notify.ts). */ readonly recorded: ReadonlySet<string>;
+  /** The queues and priorities in which messages were recorded (src/outbox/notify.ts). */
+  readonly recorded: ReadonlySet<string>;
 };
 
 /** Runs the handler in a transaction that the caller commits. */
@@ -177,6 +169,7 @@ export async function performAction(
 ): Promise<Performed> {
   const { tx, scope, registry, emailFrom, outboxOn, log } = on;
   const { invoker, requestId, traceparent, parentId, signal = new AbortController().signal } = call;
+  const traceId = traceIdOf(currentTraceparent() ?? traceparent);
   const state = { open: true, recorded: new Set<string>() };
   try {
     const ctx = createContext({
@@ -190,11 +183,7 @@ export async function performAction(
       signal,
       caller: `action ${action.name}`,
       outbox: outboxOn(tx),
-      log: log.child({
-        action: action.name,
-        requestId,
-        traceId: traceIdOf(currentTraceparent() ?? traceparent),
-      }),
+      log: log.child({ action: action.name, requestId, traceId }),
       emits: action.emits,
       keysRequired: action.safeToRetry,
       onRecorded: (places) => places.forEach((place) => state.recorded.add(place)),

@@ -16,20 +16,15 @@ export function decodeWords(text: string): string {
 }
 
 function decodeWord(charset: string, encoding: string, content: string): string | undefined {
-  const bytes =
-    encoding.toUpperCase() === 'B'
-      ? Buffer.from(content, 'base64')
-      : Buffer.from(
-          content
-            .replaceAll('_', ' ')
-            .replaceAll(/=([0-9A-Fa-f]{2})/g, (_, hex: string) =>
-              String.fromCharCode(Number.parseInt(hex, 16)),
-            ),
-          'latin1',
-        );
+  const bytes = encoding.toUpperCase() === 'B' ? Buffer.from(content, 'base64') : ofQ(content);
   try {
     return new TextDecoder(charset, { fatal: true }).decode(bytes);
   } catch {
     return undefined; // an unknown charset, or bytes that are invalid in it
   }
+}
+
+function ofQ(content: string): Buffer {
+  const charOf = (_: string, hex: string): string => String.fromCharCode(Number.parseInt(hex, 16));
+  return Buffer.from(content.replaceAll('_', ' ').replaceAll(/=([0-9A-Fa-f]{2})/g, charOf), 'latin1');
 }

@@ -25,11 +25,10 @@ export function parseAddress(input: unknown): Address | Problem {
     return invalidAddress('must be a text or { name, address }');
   const { name, address, ...more } = input as { name?: unknown; address?: unknown };
   const [unknown] = Object.keys(more);
-  if (typeof address === 'string' && unknown !== undefined)
-    return {
-      code: 'unknown_field',
-      message: `an address has name and address, and no ${unknown.slice(0, 80)}`,
-    };
+  if (typeof address === 'string' && unknown !== undefined) {
+    const message = `an address has name and address, and no ${unknown.slice(0, 80)}`;
+    return { code: 'unknown_field', message };
+  }
   if (typeof address !== 'string' || (name !== undefined && typeof name !== 'string'))
     return invalidAddress('must be a text or { name, address }');
   return tooLong(address) ?? oneLine(address) ?? withName(name, readAddress(address));
@@ -64,16 +63,13 @@ function readMailbox(input: string): Address | Problem {
   const open = angle(text);
   if (open === 'unclosed')
     return invalidAddress('a quote is not closed; in a name in quotes, a quote is written \\"');
-  if (open === -1) return text.startsWith('"') ? quotedWithoutAngle(text) : alone(text);
+  if (open === -1)
+    return text.startsWith('"') ? quotedWithoutAngle(text) : withName(undefined, readAddress(text));
   const close = text.indexOf('>', open);
   if (close === -1) return invalidAddress('the < before the address has no > after it');
-  const [phrase, inner, rest] = [
-    text.slice(0, open).trim(),
-    text.slice(open + 1, close),
-    text.slice(close + 1).trim(),
-  ];
+  const [phrase, rest] = [text.slice(0, open).trim(), text.slice(close + 1).trim()];
   if (rest !== '') return afterwards(phrase, rest);
-  const address = readAddress(inner.trim());
+  const address = readAddress(text.slice(open + 1, close).trim());
   if (typeof address !== 'string') return address;
   const name = nameIn(phrase);
   return typeof name === 'string' ? withName(name, address) : unquoted(phrase, address);
@@ -127,12 +123,6 @@ function tooLong(text: string): Problem | undefined {
   );
 }
 
-/** A text without `<`: an address, or a hint at what is missing. */
-function alone(text: string): Address | Problem {
-  const address = readAddress(text);
-  return typeof address === 'string' ? { address } : address;
-}
-
 function quotedWithoutAngle(text: string): Problem {
   const after = text[closingQuote(text, 0) + 1];
   if (after === '@') return quotedLocalPart;
@@ -151,8 +141,6 @@ function unquoted(phrase: string, address: string): Problem {
   if (/[,;]/.test(phrase) && phrase.includes('@')) return several;
   const written = writeMailbox({ name: phrase.replaceAll('"', ''), address });
   const example = written.length <= 120 ? written : '"Doe, Ann" <ann@shop.example>';
-  return {
-    code: 'name_not_quoted',
-    message: `a name with , ; : @ < or > stands in quotes: write ${example}`,
-  };
+  const message = `a name with , ; : @ < or > stands in quotes: write ${example}`;
+  return { code: 'name_not_quoted', message };
 }

@@ -92,9 +92,9 @@ export function fileExists(path: string): WaybillError {
   return new WaybillError('file_exists', `${path} is there already; nothing was written`);
 }
 
-/** Replaces the file atomically: it has the old text or the new one. */
+/** Replaces the file atomically: it has the old text or the new one. A new file is readable by its owner alone, because it may hold keys. */
 export function replaceFile(path: string, text: string): void {
   const beside = `${path}.${process.pid}.new`;
-  writeFileSync(beside, text, { flag: 'wx', mode: statSync(path).mode });
+  writeFileSync(beside, text, { flag: 'wx', mode: existsSync(path) ? statSync(path).mode : 0o600 });
   renameSync(beside, path);
 }

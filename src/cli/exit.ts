@@ -10,8 +10,6 @@ import { databaseExitCode, exitCodes } from '../process/run.ts';
 
 export { exitCodes };
 
-export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
-
 /** The request cannot be carried out as it was given: exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -36,26 +34,23 @@ export class RemoteError extends Error {
 const wrongInput = /^(invalid_.*|empty_range|filter_required)$/;
 
 /** `message` is undefined when it was already shown. */
-export type Ending = { readonly code: ExitCode; readonly message?: string };
+export type Ending = { readonly code: (typeof exitCodes)[keyof typeof exitCodes]; readonly message?: string };
 
 export function endingOf(error: unknown): Ending {
   if (error instanceof CommanderError) return { code: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
-  if (error instanceof UsageError)
-    return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
-  if (error instanceof RemoteError) {
-    const code = error.code === 'unreachable' ? exitCodes.unreachable : exitCodes.failed;
-    return { code, message: `${error.message} (${error.code})` };
-  }
-  if (isWaybillError(error) && wrongInput.test(error.code))
-    return { code: exitCodes.usage, message: `${error.message} (${error.code})` };
-  if (isWaybillError(error)) return { code: exitCodes.failed, message: `${error.message} (${error.code})` };
+  if (error instanceof UsageError) return withCode(exitCodes.usage, error);
+  if (error instanceof RemoteError)
+    return withCode(error.code === 'unreachable' ? exitCodes.unreachable : exitCodes.failed, error);
+  if (isWaybillError(error))
+    return withCode(wrongInput.test(error.code) ? exitCodes.usage : exitCodes.failed, error);
   if (error instanceof MigrationError)
-    return {
-      code: error.code === 'database_not_writable' ? exitCodes.unreachable : exitCodes.failed,
-      message: `${error.message} (${error.code})`,
-    };
+    return withCode(error.code === 'database_not_writable' ? exitCodes.unreachable : exitCodes.failed, error);
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
   const trouble = diagnose(error);
   if (trouble) return { code: databaseExitCode(trouble), message: trouble.message };
   return { code: exitCodes.failed, message: reasonOf(error) };
+}
+
+function withCode(code: Ending['code'], error: Error & { readonly code: string }): Ending {
+  return { code, message: `${error.message} (${error.code})` };
 }

@@ -1,23 +1,17 @@
 // The filters of the admin API as options of a command.
 
 import type { Command } from 'commander';
-import { attemptOutcomes, parseFilter, type MessageFilter, type Paging } from '../operate/filter.ts';
+import { attemptOutcomes } from '../operate/filter.ts';
 import { kinds, statuses } from '../message/message.ts';
 import { deadCauses } from '../message/outcome.ts';
 import { collect, single } from './options.ts';
 
-export type FilterOptions = {
-  readonly status?: readonly string[];
-  readonly kind?: readonly string[];
-  readonly name?: readonly string[];
-  readonly queue?: readonly string[];
-  readonly deliveryKey?: readonly string[];
-  readonly outcome?: readonly string[];
-  readonly cause?: readonly string[];
-  readonly errorContains?: string;
-  readonly since?: string;
-  readonly until?: string;
-};
+const filters = [
+  ...(['status', 'kind', 'name', 'queue', 'deliveryKey', 'outcome', 'cause'] as const),
+  ...(['errorContains', 'since', 'until'] as const),
+] as const;
+
+export type FilterOptions = { readonly [Name in (typeof filters)[number]]?: string | readonly string[] };
 
 export function addFilter(command: Command): Command {
   return command
@@ -34,30 +28,5 @@ export function addFilter(command: Command): Command {
 }
 
 export function isFiltered(options: FilterOptions): boolean {
-  const { status, kind, name, queue, deliveryKey, outcome, cause, errorContains, since, until } = options;
-  return [status, kind, name, queue, deliveryKey, outcome, cause, errorContains, since, until].some(
-    (value) => value !== undefined,
-  );
-}
-
-/** @throws WaybillError when a value is invalid */
-export function readFilter(
-  options: FilterOptions & { readonly limit?: string; readonly cursor?: string },
-): MessageFilter & Paging {
-  const { status, kind, name, queue, deliveryKey, outcome, cause, errorContains, since, until } = options;
-  const { limit, cursor } = options;
-  return parseFilter({
-    status,
-    kind,
-    name,
-    queue,
-    deliveryKey,
-    outcome,
-    cause,
-    errorContains,
-    since,
-    until,
-    limit,
-    cursor,
-  });
+  return filters.some((name) => options[name] !== undefined);
 }

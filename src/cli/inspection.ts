@@ -8,15 +8,24 @@ import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../operate/names.ts';
 import { closedQueues, waitLine } from '../queues/waits.ts';
-import type { Config } from '../config/config.ts';
+import { ConfigError, readConfig, type Config } from '../config/config.ts';
 import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
 import { warningsOf } from '../config/warnings.ts';
 import { reasonOf } from '../redaction/reason.ts';
-import type { Finding } from '../scaffold/finding.ts';
+import { problem, warning, type Finding } from '../scaffold/finding.ts';
+
+export function configOrFindings(env: NodeJS.ProcessEnv): Config | Finding[] {
+  try {
+    return readConfig(env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((one) => problem('configuration_wrong', `${one.variable} ${one.message}`));
+  }
+}
 
 export function inspectConfig(config: Config): Finding[] {
-  return warningsOf(config).map(({ code, message, fix }) => ({ code, severity: 'warning', message, fix }));
+  return warningsOf(config).map(({ code, message, fix }) => warning(code, message, { fix }));
 }
 
 /** An unreachable database is a single finding. */
@@ -34,8 +43,8 @@ export async function inspectDatabase(config: Config, app: App | null): Promise<
     return [...old, ...pending, ...(await unlessMissing(() => liveFindings(db, config, app)))];
   } catch (error) {
     const why = diagnose(error)?.message;
-    if (why !== undefined) return [{ code: 'database_unreachable', severity: 'problem', message: why }];
-    return [{ code: 'database_failed', severity: 'problem', message: reasonOf(error, { bare: true }) }];
+    if (why !== undefined) return [problem('database_unreachable', why)];
+    return [problem('database_failed', reasonOf(error, { bare: true }))];
   } finally {
     await db.end();
   }
@@ -55,16 +64,13 @@ async function serverFindings(db: Database): Promise<Finding[]> {
   const standing = await readStanding(db);
   const findings: Finding[] = [];
   if (standing.number < 140_000)
-    findings.push({
-      code: 'postgres_too_old',
-      severity: 'problem',
-      message: `the database is Postgres ${standing.version}; Waybill needs 14 or later`,
-    });
+    findings.push(
+      problem('postgres_too_old', `the database is Postgres ${standing.version}; Waybill needs 14 or later`),
+    );
   const closed = readOnlyProblem(standing);
-  if (closed !== undefined)
-    findings.push({ code: 'database_not_writable', severity: 'problem', message: closed });
+  if (closed !== undefined) findings.push(problem('database_not_writable', closed));
   const hidden = hiddenProblem(standing);
-  if (hidden !== undefined) findings.push({ code: 'rows_hidden', severity: 'problem', message: hidden });
+  if (hidden !== undefined) findings.push(problem('rows_hidden', hidden));
   return findings;
 }
 
@@ -76,11 +82,11 @@ async function migrationFindings(db: Database, app: string): Promise<Finding[]> 
     const { pending } = await migrate(db, standardSources(app), { dryRun: true });
     if (pending.length === 0) return [];
     const message = `${pending.length} migrations are not applied: ${pending.join(', ')}`;
-    return [{ code: 'migrations_pending', severity: 'problem', message, fix: 'run `waybill release`' }];
+    return [problem('migrations_pending', message, { fix: 'run `waybill release`' })];
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
     if (saidBefore.includes(error.code)) return [];
-    return [{ code: 'migrations_wrong', severity: 'problem', message: `${error.message} (${error.code})` }];
+    return [problem('migrations_wrong', `${error.message} (${error.code})`)];
   }
 }
 
@@ -101,10 +107,9 @@ async function closedFindings(db: Database): Promise<Finding[]> {
   return (await closedQueues(db)).map((wait) => {
     const message = `${waitLine(wait)}: its messages wait`;
     const open = `\`waybill queues resume ${wait.queue}\``;
-    if (wait.state !== 'parked')
-      return { code: 'queue_closed', severity: 'warning', message, fix: `${open} opens it` };
+    if (wait.state !== 'parked') return warning('queue_closed', message, { fix: `${open} opens it` });
     const fix = `mend what it says; then the next probe opens the queue, or ${open} at once`;
-    return { code: 'queue_parked', severity: 'problem', message, fix };
+    return problem('queue_parked', message, { fix });
   });
 }
 
@@ -114,12 +119,15 @@ export function unknownMessages(app: App, waiting: readonly WaitingName[]): Find
     kind === 'email' || registry[kind](name) !== undefined;
   return waiting
     .filter((one) => !known(one))
-    .map(({ kind, name, messages }) => ({
-      code: 'message_unknown',
-      severity: 'problem',
-      message: `at least ${messages} of ${kind} ${name} wait in the outbox, which the application does not know`,
-      fix: `register ${kind} ${name} again, or look: \`waybill outbox list --kind ${kind} --name ${name}\``,
-    }));
+    .map(({ kind, name, messages }) =>
+      problem(
+        'message_unknown',
+        `at least ${messages} of ${kind} ${name} wait in the outbox, which the application does not know`,
+        {
+          fix: `register ${kind} ${name} again, or look: \`waybill outbox list --kind ${kind} --name ${name}\``,
+        },
+      ),
+    );
 }
 
 /** The processes of our Procfile, assumed when none runs yet. */

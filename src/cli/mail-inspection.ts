@@ -6,7 +6,7 @@ import { failureOf } from '../delivery/failure.ts';
 import { createProvider } from '../email/choose.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Config } from '../config/config.ts';
-import type { Finding } from '../scaffold/finding.ts';
+import { problem, warning, type Finding } from '../scaffold/finding.ts';
 import { smtpName } from '../smtp/name.ts';
 import { isLoopback, readSmtpUrl } from '../smtp/server.ts';
 
@@ -54,27 +54,19 @@ export async function inspectMail(config: Config, app: App | null): Promise<Find
     { log: { info: hear, warn: hear }, db: unasked },
     app?.email.provider,
   );
-  const unsent = notices.map((message): Finding => ({
-    code: 'email_not_sent',
-    severity: 'warning',
-    message,
-  }));
+  const unsent = notices.map((message) => warning('email_not_sent', message));
   const warnings = [...unsent, ...clearFindings(config)];
   try {
     await provider.verify?.(AbortSignal.timeout(timeout));
     return warnings;
   } catch (error) {
     const { type, message } = failureOf(error);
-    const unsure = type === 'transient';
-    return [
-      ...warnings,
-      {
-        code: unsure ? 'email_provider_unreachable' : 'email_provider_refuses',
-        severity: unsure ? 'warning' : 'problem',
-        message,
-        fix: 'the provider is tried again with `waybill email test ADDRESS`',
-      },
-    ];
+    const fix = 'the provider is tried again with `waybill email test ADDRESS`';
+    const found =
+      type === 'transient'
+        ? warning('email_provider_unreachable', message, { fix })
+        : problem('email_provider_refuses', message, { fix });
+    return [...warnings, found];
   } finally {
     await provider.close?.();
   }

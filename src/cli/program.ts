@@ -55,7 +55,17 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   addCheck(program);
   addEnv(program, fromFile);
   addDev(program);
+  addJson(program, 'waybill');
   return program;
+}
+
+/** These run until they are stopped: they have no result. */
+const endless = ['waybill run', 'waybill dev'];
+
+function addJson(command: Command, path: string): void {
+  for (const one of command.commands) addJson(one, `${path} ${one.name()}`);
+  if (command.commands.length === 0 && !endless.includes(path))
+    command.option('--json', 'the result as JSON');
 }
 
 /** Sets the exit code and does not call `exit`, so that output to a pipe is written completely. */

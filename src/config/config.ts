@@ -3,20 +3,18 @@
 import { clearTextProblem, readPostgresUrl, type PostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
-import { reader, type Problem } from './variables.ts';
+import { reader, type Problem, type Report } from './variables.ts';
 
-export const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
-export const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
+const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
+const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
 /** Values that people write by mistake for NODE_ENV. */
-const shortForms = Object.fromEntries(
-  [
-    ['prod', 'production'],
-    ['live', 'production'],
-    ['staging', 'production'],
-    ['dev', 'development'],
-    ['testing', 'test'],
-  ].map(([given, meant]) => [given, `must be one of production, development, test; was ${meant} meant?`]),
-) as Record<string, string>;
+const shortForms = {
+  prod: 'production',
+  live: 'production',
+  staging: 'production',
+  dev: 'development',
+  testing: 'test',
+};
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export type Config = {
@@ -84,15 +82,14 @@ export class ConfigError extends Error {
  * Reads the variables of the documentation's table. An empty one counts as not set.
  * @throws ConfigError with all problems
  */
+// oxlint-disable-next-line max-lines-per-function -- one entry for each variable of the configuration
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const problems: Problem[] = [];
-  const read = reader(env, (variable, message) => void problems.push({ variable, message }));
+  const report: Report = (variable, message) => void problems.push({ variable, message });
+  const read = reader(env, report);
   const databaseUrl = read.postgresUrl('DATABASE_URL') ?? '';
-  if (databaseUrl === '' && !read.isSet('DATABASE_URL'))
-    problems.push({
-      variable: 'DATABASE_URL',
-      message: 'is required: postgres://user:password@host:5432/database',
-    });
+  if (!read.isSet('DATABASE_URL'))
+    report('DATABASE_URL', 'is required: postgres://user:password@host:5432/database');
   const production =
     read.choice('NODE_ENV', ['production', 'development', 'test'], 'development', shortForms) ===
     'production';
@@ -114,7 +111,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
     emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null),
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
-    smtpUrl: read.smtpUrl('SMTP_URL') ?? null,
+    smtpUrl: read.smtpUrl('SMTP_URL'),
     smtpConnections: read.integer('WAYBILL_SMTP_CONNECTIONS', 5, 1, 100),
     smtpName: read.smtpName('WAYBILL_SMTP_NAME'),
     resendApiKey: read.key('RESEND_API_KEY', 1),
@@ -143,16 +140,14 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     cronRetentionMs: read.duration('WAYBILL_CRON_RETENTION', '30d', '1m', '3650d'),
     shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
     stallLimitMs: read.duration('WAYBILL_STALL_LIMIT', '1m', '2s', '1d'),
-    logLevel: read.choice('LOG_LEVEL', logLevels, 'info', {
-      verbose: `must be one of ${logLevels.join(', ')}; was debug meant?`,
-    }),
+    logLevel: read.choice('LOG_LEVEL', logLevels, 'info', { verbose: 'debug' }),
     production,
   };
-  problems.push(...contradictions(config, read.isSet, problems));
-  if (production && !env['PGSSLMODE']) problems.push(...clearTextProblems(config));
+  reportContradictions(config, read.isSet, problems, report);
+  if (production && !env['PGSSLMODE']) reportClearText(config, report);
   read.unknown('WAYBILL_', (name, known) => {
     const meant = nearest(name, known);
-    if (meant) problems.push({ variable: name, message: `is not known; was ${meant} meant?` });
+    if (meant) report(name, `is not known; was ${meant} meant?`);
   });
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
@@ -168,66 +163,54 @@ function knownHosts(read: ReturnType<typeof reader>): readonly string[] {
 }
 
 /** The variables with database URLs. A wrong or missing one is left out. */
-function databaseUrls(config: Config): { readonly variable: string; readonly url: PostgresUrl }[] {
-  const all = [
-    ['DATABASE_URL', config.databaseUrl],
-    ...(config.queueDatabaseUrl === config.databaseUrl
-      ? []
-      : [['QUEUE_DATABASE_URL', config.queueDatabaseUrl] as const]),
-  ] as const;
-  return all.flatMap(([variable, text]) => {
+export function databaseUrls(config: Config): { readonly variable: string; readonly url: PostgresUrl }[] {
+  const { databaseUrl: DATABASE_URL, queueDatabaseUrl: QUEUE_DATABASE_URL } = config;
+  const all = QUEUE_DATABASE_URL === DATABASE_URL ? { DATABASE_URL } : { DATABASE_URL, QUEUE_DATABASE_URL };
+  return Object.entries(all).flatMap(([variable, text]) => {
     const url = readPostgresUrl(text);
     return 'problem' in url ? [] : [{ variable, url }];
   });
 }
 
-function clearTextProblems(config: Config): Problem[] {
-  return databaseUrls(config).flatMap(({ variable, url }) => {
-    const message = clearTextProblem(url);
-    return message === undefined ? [] : [{ variable, message }];
-  });
+function reportClearText(config: Config, report: Report): void {
+  for (const { variable, url } of databaseUrls(config)) {
+    const problem = clearTextProblem(url);
+    if (problem !== undefined) report(variable, problem);
+  }
 }
 
 /** Both or neither: a receiver could not verify notices without a secret. */
 function noticeOf(read: ReturnType<typeof reader>, secretBytes: number): Config['notice'] {
   const url = read.webUrl('WAYBILL_NOTICE_URL');
   const secret = read.signingSecret('WAYBILL_NOTICE_SECRET', secretBytes);
-  return url !== undefined && secret !== null ? { url, secret } : null;
+  return url !== null && secret !== null ? { url, secret } : null;
 }
 
-/** Problems of variables that are valid only alone. A variable that is wrong itself is not reported twice. */
 const noticePair = ['WAYBILL_NOTICE_URL', 'WAYBILL_NOTICE_SECRET'];
 
-function contradictions(
+/** Problems of variables that are valid only alone. A variable that is wrong itself is not reported twice. */
+function reportContradictions(
   config: Config,
   isSet: (variable: string) => boolean,
   found: readonly Problem[],
-): Problem[] {
+  report: Report,
+): void {
   const { emailProvider, pollIntervalMs, leaseMs } = config;
   const isWrong = (variable: string): boolean => found.some((problem) => problem.variable === variable);
-  const problems: Problem[] = [];
   if (emailProvider === 'smtp' && !isSet('SMTP_URL'))
-    problems.push({
-      variable: 'SMTP_URL',
-      message: 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587',
-    });
+    report('SMTP_URL', 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587');
   if (emailProvider === 'resend' && config.resendApiKey === null && !isWrong('RESEND_API_KEY'))
-    problems.push({
-      variable: 'RESEND_API_KEY',
-      message: 'is required when WAYBILL_EMAIL_PROVIDER is resend',
-    });
+    report('RESEND_API_KEY', 'is required when WAYBILL_EMAIL_PROVIDER is resend');
   for (const [one, other] of [noticePair, noticePair.toReversed()] as const)
-    if (isSet(one!) && !isSet(other!))
-      problems.push({ variable: other!, message: `is required when ${one} is set` });
+    if (isSet(one!) && !isSet(other!)) report(other!, `is required when ${one} is set`);
   if (config.production && config.emailAllow !== null)
-    problems.push({
-      variable: 'WAYBILL_EMAIL_ALLOW',
-      message: 'is not for production, where it would keep mail from its recipients: unset it',
-    });
+    report(
+      'WAYBILL_EMAIL_ALLOW',
+      'is not for production, where it would keep mail from its recipients: unset it',
+    );
   if (pollIntervalMs > leaseMs && !isWrong('WAYBILL_POLL_INTERVAL') && !isWrong('WAYBILL_LEASE'))
-    problems.push({
-      variable: 'WAYBILL_POLL_INTERVAL',
-      message: `is ${pollIntervalMs} ms, longer than WAYBILL_LEASE with ${leaseMs} ms: it must not be`,
-    });
-  return problems;
+    report(
+      'WAYBILL_POLL_INTERVAL',
+      `is ${pollIntervalMs} ms, longer than WAYBILL_LEASE with ${leaseMs} ms: it must not be`,
+    );
 }

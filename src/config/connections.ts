@@ -3,7 +3,6 @@
 
 import type { Executor } from '../db/executor.ts';
 
-/** Maximum numbers of connections. */
 export type Sizes = {
   /** Claims in transactions, leases, loops. A transaction may need a second connection beside it, so there are at least two. */
   readonly own: number;
@@ -18,7 +17,6 @@ export type Sizes = {
 };
 
 export type SizesAsked = {
-  /** WAYBILL_POOL_MAX */
   readonly poolMax: number | null;
   readonly concurrency: number;
   /** Connections that the server allows this role and database; null: not known. */

@@ -7,22 +7,24 @@ import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { parseDuration } from '../duration.ts';
 import { isSmtpName } from '../smtp/name.ts';
-import { readSmtpUrl, SmtpUrlError } from '../smtp/server.ts';
+import { isLoopback, readSmtpUrl, SmtpUrlError } from '../smtp/server.ts';
 
 export type Problem = { readonly variable: string; readonly message: string };
+
+export type Report = (variable: string, message: string) => void;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Set by a supervisor, not by a person. */
 const internal = ['WAYBILL_SUPERVISED'];
 
-export function reader(env: Env, report: (variable: string, message: string) => void) {
+// oxlint-disable-next-line max-lines-per-function -- one small reader for each kind of value
+export function reader(env: Env, report: Report) {
   const asked = new Set<string>(internal);
 
   function raw(name: string): string | undefined {
     asked.add(name);
-    const value = env[name];
-    return value === undefined || value === '' ? undefined : value;
+    return env[name] || undefined;
   }
 
   /** Quotes and line ends come from a file that was not read by a shell. */
@@ -63,43 +65,34 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     name: string,
     allowed: readonly T[],
     fallback: F,
-    refused: Readonly<Record<string, string>> = {},
+    mistakes: Readonly<Record<string, T>> = {},
   ): T | F {
     const value = text(name);
     if (value === undefined) return fallback;
     const found = allowed.find((one) => one === value);
     if (found !== undefined) return found;
-    const meant = nearest(value, allowed);
-    report(
-      name,
-      refused[value] ?? `must be one of ${allowed.join(', ')}${meant ? `; was ${meant} meant?` : ''}`,
-    );
+    const meant = new Map(Object.entries(mistakes)).get(value) ?? nearest(value, allowed);
+    report(name, `must be one of ${allowed.join(', ')}${meant ? `; was ${meant} meant?` : ''}`);
     return fallback;
   }
 
+  /** The value if it has no problem. */
+  function checked(name: string, problemOf: (value: string) => string | undefined): string | null {
+    const value = text(name);
+    const problem = value === undefined ? undefined : problemOf(value);
+    if (problem === undefined) return value ?? null;
+    report(name, problem);
+    return null;
+  }
+
   /** A bearer key of printable characters without spaces; in production too long to guess. Messages never repeat it. */
-  function key(name: string, least: number): string | null {
-    const value = text(name);
-    if (value === undefined) return null;
-    if (!/^[\x21-\x7e]{1,256}$/.test(value) || value.length < least)
-      report(name, `must have ${least} to 256 printable characters without spaces`);
-    return value;
-  }
+  const key = (name: string, least: number): string | null =>
+    checked(name, (value) =>
+      /^[\x21-\x7e]{1,256}$/.test(value) && value.length >= least
+        ? undefined
+        : `must have ${least} to 256 printable characters without spaces`,
+    );
 
-  /** `a@b.test` or `Ann <a@b.test>`. The same reader checks the sender of each email. */
-  function sender(name: string): string | null {
-    const value = text(name);
-    if (value === undefined) return null;
-    const parsed = parseAddress(value);
-    if (!('address' in parsed))
-      report(
-        name,
-        `must be an address such as orders@shop.example or Orders <orders@shop.example>: ${parsed.message}`,
-      );
-    return value;
-  }
-
-  /** A number above 0, with or without a fraction. */
   function rate(name: string): number | null {
     const value = text(name);
     if (value === undefined) return null;
@@ -116,88 +109,9 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     return [...new Set(items)];
   }
 
-  /** Also reads the file that the URL names; otherwise only the first email would find that it is missing. */
-  function smtpUrl(name: string): string | undefined {
-    const value = text(name);
-    if (value === undefined) return undefined;
-    try {
-      readSmtpUrl(value);
-      return value;
-    } catch (error) {
-      if (!(error instanceof SmtpUrlError)) throw error;
-      report(name, error.message);
-      return undefined;
-    }
-  }
-
-  function smtpName(name: string): string | null {
-    const value = text(name);
-    if (value === undefined || isSmtpName(value)) return value ?? null;
-    report(
-      name,
-      'must be a full domain name such as mail.shop.example, or an address in brackets such as [192.0.2.1]',
-    );
-    return null;
-  }
-
-  /** The URL of an HTTP API. Plain http is allowed only on this machine. */
-  function webUrl(name: string): string | undefined {
-    const value = text(name);
-    if (value === undefined) return undefined;
-    const parsed = URL.canParse(value) ? new URL(value) : undefined;
-    if (!parsed || !['https:', 'http:'].includes(parsed.protocol))
-      report(name, 'must be a URL like https://api.example.com');
-    else if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname))
-      report(name, 'must begin with https://: the key would go over the network in clear');
-    else if (parsed.username + parsed.password + parsed.search + parsed.hash !== '')
-      report(name, 'must have no user, password or parameters');
-    else if (parsed.port === '0') report(name, 'names port 0');
-    else return withoutSlashes(parsed.href);
-    return undefined;
-  }
-
-  /** In the format of Standard Webhooks. Messages never repeat it. */
-  function signingSecret(name: string, least: number): string | null {
-    const value = text(name);
-    if (value === undefined) return null;
-    const base64 = /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/.exec(
-      value,
-    )?.[1];
-    const bytes = base64 === undefined ? 0 : Buffer.from(base64, 'base64').length;
-    if (base64 === undefined || bytes === 0)
-      report(name, 'must be whsec_ and base64, as the page of the webhook shows it');
-    else if (bytes < least)
-      report(
-        name,
-        `has ${bytes} bytes after whsec_; production needs ${least} at least, which nobody can guess`,
-      );
-    else return value;
-    return null;
-  }
-
-  /** Node silently uses UTC for an unknown zone. */
-  function timeZone(name: string): void {
-    const value = text(name);
-    if (value === undefined || /^:?\//.test(value)) return; // a file, as the C library reads it
-    try {
-      new Intl.DateTimeFormat('en', { timeZone: value.replace(/^:/, '') });
-    } catch {
-      report(name, 'is no time zone: it must be a name such as UTC or Europe/Berlin');
-    }
-  }
-
-  /** A name or an address to listen on. */
-  function host(name: string): string | null {
-    const value = text(name);
-    if (value === undefined) return null;
-    if (isIP(value) !== 0 || /^(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(value))
-      return value;
-    report(
-      name,
-      'must be an address or a name of this machine, such as 127.0.0.1, :: or localhost, without a port',
-    );
-    return null;
-  }
+  /** The URL of an HTTP API, without a trailing slash. */
+  const webUrl = (name: string): string | null =>
+    checked(name, webUrlProblem) && withoutSlashes(new URL(env[name]!).href);
 
   return {
     isSet: (name: string) => raw(name) !== undefined,
@@ -206,23 +120,16 @@ export function reader(env: Env, report: (variable: string, message: string) => 
     duration,
     choice,
     key,
-    sender,
     rate,
     list,
     webUrl,
-    signingSecret,
-    host,
-    timeZone,
-    postgresUrl(name: string): string | undefined {
-      const value = text(name);
-      if (value === undefined) return undefined;
-      const parsed = readPostgresUrl(value);
-      if (!('problem' in parsed)) return value;
-      report(name, parsed.problem);
-      return undefined;
-    },
-    smtpUrl,
-    smtpName,
+    sender: (name: string) => checked(name, senderProblem),
+    signingSecret: (name: string, least: number) => checked(name, (value) => secretProblem(value, least)),
+    host: (name: string) => checked(name, hostProblem),
+    timeZone: (name: string) => checked(name, timeZoneProblem),
+    postgresUrl: (name: string) => checked(name, postgresProblem),
+    smtpUrl: (name: string) => checked(name, smtpProblem),
+    smtpName: (name: string) => checked(name, (value) => (isSmtpName(value) ? undefined : smtpNameRule)),
     /** Variables with this prefix that no reader was called for. */
     unknown(prefix: string, each: (name: string, known: string[]) => void): void {
       for (const name of Object.keys(env))
@@ -231,12 +138,74 @@ export function reader(env: Env, report: (variable: string, message: string) => 
   };
 }
 
+/** A loop, because a pattern with `$` takes quadratic time. */
 function withoutSlashes(text: string): string {
   let end = text.length;
   while (text[end - 1] === '/') end -= 1;
   return text.slice(0, end);
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(host);
+/** `a@b.test` or `Ann <a@b.test>`. The same reader checks the sender of each email. */
+function senderProblem(value: string): string | undefined {
+  const parsed = parseAddress(value);
+  if ('address' in parsed) return undefined;
+  return `must be an address such as orders@shop.example or Orders <orders@shop.example>: ${parsed.message}`;
+}
+
+function postgresProblem(value: string): string | undefined {
+  const parsed = readPostgresUrl(value);
+  return 'problem' in parsed ? parsed.problem : undefined;
+}
+
+/** Also reads the file that the URL names; otherwise only the first email would find that it is missing. */
+function smtpProblem(value: string): string | undefined {
+  try {
+    readSmtpUrl(value);
+    return undefined;
+  } catch (error) {
+    if (error instanceof SmtpUrlError) return error.message;
+    throw error;
+  }
+}
+
+const smtpNameRule =
+  'must be a full domain name such as mail.shop.example, or an address in brackets such as [192.0.2.1]';
+
+/** Plain http is allowed only on this machine. */
+function webUrlProblem(value: string): string | undefined {
+  const parsed = URL.canParse(value) ? new URL(value) : undefined;
+  if (!parsed || !['https:', 'http:'].includes(parsed.protocol))
+    return 'must be a URL like https://api.example.com';
+  if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname.replace('[::1]', '::1')))
+    return 'must begin with https://: the key would go over the network in clear';
+  if (parsed.username + parsed.password + parsed.search + parsed.hash !== '')
+    return 'must have no user, password or parameters';
+  return parsed.port === '0' ? 'names port 0' : undefined;
+}
+
+/** In the format of Standard Webhooks. Messages never repeat it. */
+function secretProblem(value: string, least: number): string | undefined {
+  const [, base64 = ''] =
+    /^whsec_((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/.exec(value) ?? [];
+  const bytes = Buffer.from(base64, 'base64').length;
+  if (bytes === 0) return 'must be whsec_ and base64, as the page of the webhook shows it';
+  if (bytes >= least) return undefined;
+  return `has ${bytes} bytes after whsec_; production needs ${least} at least, which nobody can guess`;
+}
+
+/** Node silently uses UTC for an unknown zone. */
+function timeZoneProblem(value: string): string | undefined {
+  if (/^:?\//.test(value)) return undefined; // a file, as the C library reads it
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: value.replace(/^:/, '') });
+    return undefined;
+  } catch {
+    return 'is no time zone: it must be a name such as UTC or Europe/Berlin';
+  }
+}
+
+function hostProblem(value: string): string | undefined {
+  if (isIP(value) !== 0 || /^(?!\d+$)[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/.test(value))
+    return undefined;
+  return 'must be an address or a name of this machine, such as 127.0.0.1, :: or localhost, without a port';
 }

@@ -1,10 +1,9 @@
 // Warnings about a configuration: allowed but not recommended settings. They do not prevent a start, and are shown wherever the configuration is
 // checked, and when a process starts.
 
-import { readPostgresUrl } from '../db/url.ts';
-import type { Config } from './config.ts';
+import { databaseUrls, type Config } from './config.ts';
 
-export type Warning = {
+type Warning = {
   /** Stable, in snake case. */
   readonly code: string;
   readonly variable: string;
@@ -13,13 +12,7 @@ export type Warning = {
 };
 
 export function warningsOf(config: Config): Warning[] {
-  return [
-    ...keysMissing(config),
-    ...tls('DATABASE_URL', config.databaseUrl),
-    ...(config.queueDatabaseUrl === config.databaseUrl
-      ? []
-      : tls('QUEUE_DATABASE_URL', config.queueDatabaseUrl)),
-  ];
+  return [...keysMissing(config), ...databaseUrls(config).flatMap(tls)];
 }
 
 function keysMissing({ production, apiKey, adminKey }: Config): Warning[] {
@@ -38,39 +31,29 @@ function keysMissing({ production, apiKey, adminKey }: Config): Warning[] {
     }));
 }
 
-function tls(variable: string, url: string): Warning[] {
-  const read = readPostgresUrl(url);
-  if ('problem' in read) return [];
-  const mode = read.sslmode;
+function tls({ variable, url }: ReturnType<typeof databaseUrls>[number]): Warning[] {
+  const mode = url.sslmode;
   const isInClear = mode === undefined || ['disable', 'false', '0'].includes(mode);
-  if (isInClear && read.isLocal) return [];
-  if (isInClear)
-    return [
-      {
-        code: 'connection_in_clear',
-        variable,
-        message: `${variable} has ${mode === undefined ? 'no sslmode' : 'TLS turned off'}: the password and every message cross the network to ${read.host} in clear`,
-        fix: 'sslmode=verify-full, with sslrootcert where the provider publishes its certificate; in production sslmode must be written out',
-      },
-    ];
-  if (mode === 'no-verify')
-    return [
-      {
-        code: 'certificate_unchecked',
-        variable,
-        message:
-          'sslmode=no-verify: the connection is encrypted, but whoever answers is taken for the database',
-        fix: 'sslmode=verify-full with sslrootcert, where the provider publishes its certificate',
-      },
-    ];
-  if (mode !== 'require' || read.parameters.get('uselibpqcompat') === 'true') return [];
-  return [
-    {
-      code: 'sslmode_strict',
-      variable,
-      message:
-        'sslmode=require: here it means verify-full, so a certificate that the provider signed itself is refused',
-      fix: 'sslmode=verify-full says what happens; uselibpqcompat=true&sslmode=require encrypts without checking, as psql does',
-    },
+  const insecure = (code: string, message: string, fix: string): Warning[] => [
+    { code, variable, message, fix },
   ];
+  if (isInClear && url.isLocal) return [];
+  if (isInClear)
+    return insecure(
+      'connection_in_clear',
+      `${variable} has ${mode === undefined ? 'no sslmode' : 'TLS turned off'}: the password and every message cross the network to ${url.host} in clear`,
+      'sslmode=verify-full, with sslrootcert where the provider publishes its certificate; in production sslmode must be written out',
+    );
+  if (mode === 'no-verify')
+    return insecure(
+      'certificate_unchecked',
+      'sslmode=no-verify: the connection is encrypted, but whoever answers is taken for the database',
+      'sslmode=verify-full with sslrootcert, where the provider publishes its certificate',
+    );
+  if (mode !== 'require' || url.parameters.get('uselibpqcompat') === 'true') return [];
+  return insecure(
+    'sslmode_strict',
+    'sslmode=require: here it means verify-full, so a certificate that the provider signed itself is refused',
+    'sslmode=verify-full says what happens; uselibpqcompat=true&sslmode=require encrypts without checking, as psql does',
+  );
 }

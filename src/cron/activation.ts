@@ -4,10 +4,9 @@
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import type { Transaction } from '../db/transaction.ts';
-import { readSchedule } from '../define/cron/schedule.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Manifest, ManifestStatus } from './manifest.ts';
-import { nextTick } from './ticks.ts';
+import { nextTick, timetableOf } from './ticks.ts';
 import type { Zones } from './zones.ts';
 
 /** Notifies the schedulers that other jobs are scheduled now. */
@@ -34,15 +33,13 @@ export type Report = {
   readonly elected: boolean;
 };
 
-type Seen = { readonly hash: string; readonly status: ManifestStatus };
-
 /** Reports that a process has loaded a manifest. Must be repeated well within `absentMs`. */
 export async function report(
   db: Executor,
-  manifest: Manifest,
+  { hash }: Manifest,
   { process, delivers }: { readonly process: string; readonly delivers: boolean },
 ): Promise<Report> {
-  const { hash } = manifest;
+  type Seen = { readonly hash: string; readonly status: ManifestStatus };
   const { rows } = await db.executeSql<Seen>(reportSql, [process, hash, delivers, absentMs]);
   const [first] = rows;
   return {
@@ -112,11 +109,7 @@ async function scheduleJobs(
   zones: Zones,
   now: Date,
 ): Promise<void> {
-  const next = jobs.map(({ name, schedule, timeZone }) => {
-    const read = readSchedule(schedule);
-    if ('problem' in read) throw new Error(`cron job ${name}: ${read.problem}`); // defineCron has checked the schedule
-    return new Date(nextTick({ schedule: read.schedule, zone: zones(timeZone) }, now.getTime()));
-  });
+  const next = jobs.map((job) => new Date(nextTick(timetableOf(job, zones), now.getTime())));
   const names = jobs.map((job) => job.name);
   const definitions = jobs.map((job) => JSON.stringify(job));
   await tx.executeSql(scheduleJobsSql, [names, definitions, next, hash, now]);

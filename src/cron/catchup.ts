@@ -35,25 +35,21 @@ export function planTicks(timetable: Timetable, policy: Policy, cursor: Instant,
   const due = newest.length < most ? newest.length : countTicks(timetable, span);
   const last = newest.at(-1);
   if (last === undefined) return { due: 0, runs: [], tooOld: null, next };
-  if (policy.missedTickPolicy === 'latest')
-    return { due, runs: [tickOf(last, due - 1, null)], tooOld: null, next };
+  const newestAlone = { scheduledAt: last, skippedTicks: due - 1, catchUpWindow: null };
+  if (policy.missedTickPolicy === 'latest') return { due, runs: [newestAlone], tooOld: null, next };
   const young = newest.filter((tick) => tick >= now - policy.maxCatchUpAgeMs);
   const [first] = young;
-  if (first === undefined) return { due, runs: [], tooOld: tickOf(last, due - 1, null), next };
-  const window = due > 1 ? { from: first, to: last } : null;
+  if (first === undefined) return { due, runs: [], tooOld: newestAlone, next };
+  const catchUpWindow = due > 1 ? { from: first, to: last } : null;
   const dropped = due - young.length;
   return {
     due,
-    runs: young.map((tick) => tickOf(tick, tick === first ? dropped : 0, window)),
+    runs: young.map((tick) => ({
+      scheduledAt: tick,
+      skippedTicks: tick === first ? dropped : 0,
+      catchUpWindow,
+    })),
     tooOld: null,
     next,
   };
-}
-
-function tickOf(
-  scheduledAt: Instant,
-  skippedTicks: number,
-  catchUpWindow: CatchUpWindow | null,
-): PlannedTick {
-  return { scheduledAt, skippedTicks, catchUpWindow };
 }

@@ -4,9 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
-import { nearest } from '../nearest.ts';
-import { WaybillError } from '../errors.ts';
-import { defaultPageSize, parseFilter } from '../operate/filter.ts';
+import { defaultPageSize, knownWord, parseFilter, type Paging, type Texts } from '../operate/filter.ts';
 import { runStatuses, type RunStatus } from './runs.ts';
 
 /** A run in the admin API and the command line. */
@@ -57,14 +55,10 @@ export function runView(row: RunRow): RunView {
   return { ...facts, catchUpWindow, result, error: error === null ? null : cleanError(error) };
 }
 
-export type RunFilter = {
+export type RunFilter = Paging & {
   readonly name?: readonly string[] | undefined;
   readonly status?: readonly RunStatus[] | undefined;
-  readonly limit?: number | undefined;
-  readonly cursor?: string | undefined;
 };
-
-type Texts = string | readonly string[] | undefined;
 
 /**
  * Reads a filter from a query or a command line.
@@ -76,18 +70,8 @@ export function parseRunFilter({
 }: Readonly<Partial<Record<'name' | 'status' | 'limit' | 'cursor', Texts>>>): RunFilter {
   const { name, limit, cursor } = parseFilter(texts);
   const given = status === undefined ? undefined : [status].flat();
-  return { name, limit, cursor, status: given?.map(statusOf) };
-}
-
-function statusOf(text: string): RunStatus {
-  const word = runStatuses.find((one) => one === text);
-  if (word !== undefined) return word;
-  const meant = nearest(text, runStatuses);
-  const hint = `${meant ? `did you mean ${meant}? ` : ''}There are ${runStatuses.join(', ')}`;
-  throw new WaybillError(
-    'invalid_status',
-    `${JSON.stringify(text.slice(0, 80))} is no status of a run: ${hint}`,
-  );
+  const statuses = given?.map((text) => knownWord('status', runStatuses, text, 'status of a run'));
+  return { name, limit, cursor, status: statuses };
 }
 
 /**

@@ -15,10 +15,11 @@ import type { Instant } from './zones.ts';
 export async function runByHand(db: Database, name: string, scheduledAt: Instant | null): Promise<RunView> {
   return db.transaction(async (tx) => {
     const { definition, manifest, now } = await findJob(tx, name);
+    const { action, args } = definition;
     const run = prepareRun({
       name: definition.name,
-      action: definition.action,
-      args: definition.args,
+      action,
+      args,
       manifest,
       source: 'admin',
       scheduledAt: scheduledAt ?? now.getTime(),

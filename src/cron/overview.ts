@@ -2,13 +2,12 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { CronJob } from '../define/cron-job.ts';
-import { readSchedule } from '../define/cron/schedule.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { isName } from '../message/message.ts';
 import { runColumns, runView, type RunRow, type RunView } from './history.ts';
 import { listManifests, type ManifestView } from './manifest.ts';
-import { nextTicks, type Timetable } from './ticks.ts';
+import { nextTicks, timetableOf } from './ticks.ts';
 import { wordsOf } from './words.ts';
 import type { Zones } from './zones.ts';
 
@@ -69,13 +68,6 @@ function viewOf(scheduled: ScheduledJob, lastRun: RunView | null, zones: Zones):
   }
 }
 
-/** @throws Error when the row was edited and holds no valid schedule */
-export function timetableOf({ name, schedule, timeZone }: CronJob, zones: Zones): Timetable {
-  const read = readSchedule(schedule);
-  if ('problem' in read) throw new Error(`cron job ${name}: ${read.problem}`);
-  return { schedule: read.schedule, zone: zones(timeZone) };
-}
-
 /** @throws WaybillError `unknown_cron_job` */
 export async function findJob(db: Executor, name: string): Promise<ScheduledJob> {
   if (!isName(name)) return unknownJob(db, name);
@@ -88,12 +80,11 @@ async function unknownJob(db: Executor, name: string): Promise<never> {
   const { rows } = await db.executeSql<{ name: string }>('select name from waybill.cron_jobs order by name');
   const names = rows.map((row) => row.name);
   const meant = nearest(name.slice(0, 200), names);
-  const shown = names.slice(0, 20).join(', ');
   const hint = meant
     ? `was ${meant} meant?`
     : names.length === 0
       ? 'none is, as long as no process has loaded a released manifest'
-      : `there are ${shown}`;
+      : `there are ${names.slice(0, 20).join(', ')}`;
   throw new WaybillError(
     'unknown_cron_job',
     `no cron job ${JSON.stringify(name.slice(0, 80))} is scheduled: ${hint}`,

@@ -1,17 +1,14 @@
 // Previews a catch-up: the scheduler's own plan, shown and not carried out.
 
 import type { Executor } from '../db/executor.ts';
+import type { CronJob } from '../define/cron-job.ts';
 import { WaybillError } from '../errors.ts';
 import { planTicks } from './catchup.ts';
-import { findJob, timetableOf } from './overview.ts';
-import { newestTicks } from './ticks.ts';
-import type { Instant, Zones } from './zones.ts';
+import { findJob } from './overview.ts';
+import { newestTicks, timetableOf } from './ticks.ts';
+import type { Zones } from './zones.ts';
 
-export type Preview = {
-  readonly name: string;
-  readonly schedule: string;
-  readonly timeZone: string;
-  readonly missedTickPolicy: string;
+export type Preview = Pick<CronJob, 'name' | 'schedule' | 'timeZone' | 'missedTickPolicy'> & {
   /** Exclusive. */
   readonly from: Date;
   /** Inclusive. */
@@ -46,28 +43,26 @@ export async function previewCron(
   const timetable = timetableOf(definition, zones);
   const plan = planTicks(timetable, definition, from.getTime(), to.getTime());
   const runs = new Set(plan.runs.map((run) => run.scheduledAt));
-  const newest = newestTicks(
-    timetable,
-    { after: from.getTime(), upTo: to.getTime() },
-    runs.size + shownSkips,
-  );
+  const between = { after: from.getTime(), upTo: to.getTime() };
+  const newest = newestTicks(timetable, between, runs.size + shownSkips);
+  const skipped = newest.filter((tick) => !runs.has(tick)).slice(-shownSkips);
   const window = plan.runs[0]?.catchUpWindow ?? null;
-  const dates = (instants: readonly Instant[]): Date[] => instants.map((instant) => new Date(instant));
+  const { schedule, timeZone, missedTickPolicy } = definition;
   return {
     name: definition.name,
-    schedule: definition.schedule,
-    timeZone: definition.timeZone,
-    missedTickPolicy: definition.missedTickPolicy,
+    schedule,
+    timeZone,
+    missedTickPolicy,
     from,
     to,
     due: plan.due,
-    runs: plan.runs.map(({ scheduledAt, skippedTicks }) => ({
-      scheduledAt: new Date(scheduledAt),
-      skippedTicks,
+    runs: plan.runs.map((run) => ({
+      scheduledAt: new Date(run.scheduledAt),
+      skippedTicks: run.skippedTicks,
     })),
     catchUpWindow: window && { from: new Date(window.from), to: new Date(window.to) },
     skipped: plan.due - runs.size,
-    skippedTicks: dates(newest.filter((tick) => !runs.has(tick)).slice(-shownSkips)),
+    skippedTicks: skipped.map((tick) => new Date(tick)),
     nextTick: new Date(plan.next),
   };
 }

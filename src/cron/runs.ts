@@ -58,14 +58,9 @@ export type PreparedRun = NewRun & {
 export function prepareRun(run: NewRun): PreparedRun {
   const id = newId();
   if (run.skipped !== null) return { ...run, id, message: null };
-  const message = {
-    kind: 'action',
-    name: run.action,
-    queue: jobQueue,
-    payload: run.args,
-    requestId: id,
-  } as const;
-  return { ...run, id, message: { ...checkMessage(message), id: newId() } };
+  const { action: name, args: payload } = run;
+  const message = checkMessage({ kind: 'action', name, queue: jobQueue, payload, requestId: id });
+  return { ...run, id, message: { ...message, id: newId() } };
 }
 
 /**
@@ -102,15 +97,11 @@ export async function recordRuns(
 }
 
 /** What a worker needs to know of a message's tick. */
-export type Tick = {
-  readonly id: string;
-  readonly manifest: string;
-  readonly source: 'cron' | 'admin';
+export type Tick = Pick<PreparedRun, 'id' | 'manifest' | 'source' | 'skippedTicks'> & {
   readonly scheduledAt: Date;
   readonly dispatchedAt: Date;
   readonly catchUpFrom: Date | null;
   readonly catchUpTo: Date | null;
-  readonly skippedTicks: number;
 };
 
 export const findTickSql = `

@@ -3,11 +3,11 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import type { CronJob } from '../define/cron-job.ts';
 import { readSchedule } from '../define/cron/schedule.ts';
 import type { Events } from '../metrics/events.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { planTicks, type Plan, type PlannedTick } from './catchup.ts';
+import type { ScheduledJob } from './overview.ts';
 import { prepareRun, recordRuns, type NewRun, type PreparedRun } from './runs.ts';
 import type { Zones } from './zones.ts';
 
@@ -48,14 +48,7 @@ export const moveOnSql = `
   update waybill.cron_jobs j set cursor_at = coalesce(n.cursor_at, j.cursor_at), next_at = n.next_at
     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as n(name, cursor_at, next_at) where j.name = n.name`;
 
-type DueJob = {
-  readonly name: string;
-  readonly manifest: string;
-  readonly definition: CronJob;
-  readonly cursorAt: Date;
-  readonly now: Date;
-  readonly busy: boolean;
-};
+type DueJob = Omit<ScheduledJob, 'overdueSeconds'> & { readonly busy: boolean };
 
 /** Returns the body of the scheduler's loop. `at` counts as now; default: the database's time. */
 export function createScheduler(ports: SchedulerPorts): (at?: Date | null) => Promise<Milliseconds> {
@@ -130,15 +123,9 @@ function planOf(job: DueJob, { zones, events }: SchedulerPorts): Planned {
 
 function runsOf({ name, manifest, definition, busy }: DueJob, { runs, tooOld }: Plan): NewRun[] {
   const { action, args } = definition;
-  const of = (tick: PlannedTick, skipped: NewRun['skipped']): NewRun => ({
-    ...tick,
-    name,
-    action,
-    args,
-    manifest,
-    skipped,
-    source: 'cron',
-  });
+  const of = (tick: PlannedTick, skipped: NewRun['skipped']): NewRun => {
+    return { ...tick, name, action, args, manifest, skipped, source: 'cron' };
+  };
   const dropped = tooOld === null ? [] : [of(tooOld, 'too_old')];
   return [...dropped, ...runs.map((tick) => of(tick, busy ? 'overlap' : null))];
 }

@@ -98,12 +98,8 @@ export type CronSweepPorts = {
 const batch = 500;
 const interval: Milliseconds = 5_000;
 
-export function createCronSweep({
-  db,
-  events,
-  observe,
-  retentionMs,
-}: CronSweepPorts): () => Promise<Milliseconds> {
+export function createCronSweep(ports: CronSweepPorts): () => Promise<Milliseconds> {
+  const { db, events, observe, retentionMs } = ports;
   const rows = async (sql: string, values: readonly unknown[] = []): Promise<number> =>
     (await db.executeSql(sql, values)).rows.length;
 
@@ -121,8 +117,7 @@ export function createCronSweep({
     const told = look.untold || stale + orphans > 0 ? await tell() : 0;
     const pruned = look.pastRuns ? await rows(pruneRunsSql, [retentionMs, batch]) : 0;
     if (look.pastManifests) await rows(pruneManifestsSql, [retentionMs]);
-    const counts = { stale, orphans, pruned };
-    observe('swept runs', counts);
+    observe('swept runs', { stale, orphans, pruned });
     return told >= batch || pruned >= batch ? 0 : interval;
   };
 }

@@ -2,10 +2,18 @@
 // half an hour (FACTS 22), and takes 0.1 ms for each (FACTS 23). zones.ts places ticks during a clock change; ticks that fall on one instant there
 // are one.
 
-import { fallsOn, type Schedule } from '../define/cron/schedule.ts';
-import { dayMs, type Instant, type Zone } from './zones.ts';
+import type { CronJob } from '../define/cron-job.ts';
+import { fallsOn, readSchedule, type Schedule } from '../define/cron/schedule.ts';
+import { dayMs, type Instant, type Zone, type Zones } from './zones.ts';
 
 export type Timetable = { readonly schedule: Schedule; readonly zone: Zone };
+
+/** @throws Error when the job's row was edited and holds no valid schedule: defineCron has checked the schedule */
+export function timetableOf({ name, schedule, timeZone }: CronJob, zones: Zones): Timetable {
+  const read = readSchedule(schedule);
+  if ('problem' in read) throw new Error(`cron job ${name}: ${read.problem}`);
+  return { schedule: read.schedule, zone: zones(timeZone) };
+}
 
 /** From `after`, exclusive, to `upTo`, inclusive. */
 export type Span = { readonly after: Instant; readonly upTo: Instant };

@@ -15,15 +15,11 @@ export function wordsOf(schedule: Schedule, timeZone: string): string {
 function times({ hours, minutes }: Schedule): string {
   const everyHour = hours.length === 24;
   const step = stepOf(minutes, 60);
-  if (everyHour && step !== undefined) return step === 1 ? 'every minute' : `every ${step} minutes`;
+  const everyStep = step === 1 ? 'every minute' : `every ${step} minutes`;
+  if (everyHour && step !== undefined) return everyStep;
   if (hours.length * minutes.length <= mostTimes)
     return `at ${list(hours.flatMap((hour) => minutes.map((minute) => `${two(hour)}:${two(minute)}`)))}`;
-  const often =
-    step === undefined
-      ? `at minute ${ranges(minutes, String)}`
-      : step === 1
-        ? 'every minute'
-        : `every ${step} minutes`;
+  const often = step === undefined ? `at minute ${ranges(minutes, String)}` : everyStep;
   if (everyHour) return `${often} of every hour`;
   const hourStep = stepOf(hours, 24);
   return `${often} of ${hourStep === undefined ? `the hours ${ranges(hours, String)}` : `every ${hourStep} hours`}`;
@@ -31,10 +27,8 @@ function times({ hours, minutes }: Schedule): string {
 
 function days({ anyDay, anyWeekday, days: ofMonth, weekdays }: Schedule): string[] {
   const onDays = `on day ${ranges([...ofMonth], String)} of the month`;
-  const onWeekdays = `on ${ranges(
-    [...weekdays].toSorted((a, b) => a - b),
-    (day) => weekdayNames[day]!,
-  )}`;
+  const ascending = [...weekdays].toSorted((a, b) => a - b);
+  const onWeekdays = `on ${ranges(ascending, (day) => weekdayNames[day]!)}`;
   if (anyDay && anyWeekday) return [];
   if (anyDay) return [onWeekdays];
   return anyWeekday ? [onDays] : [`${onDays} or ${onWeekdays}`];
@@ -47,9 +41,8 @@ function months({ months: of }: Schedule): string[] {
 /** `0, 15, 30, 45` of 60 → 15; undefined if the values are not all multiples of one number. */
 function stepOf(values: readonly number[], of: number): number | undefined {
   const step = of / values.length;
-  return values.length > 1 && Number.isInteger(step) && values.every((value, i) => value === i * step)
-    ? step
-    : undefined;
+  const isRegular = values.length > 1 && values.every((value, i) => value === i * step);
+  return isRegular && Number.isInteger(step) ? step : undefined;
 }
 
 /** `1, 2, 3, 5` → `1 to 3 and 5` */

@@ -49,6 +49,7 @@ const restMs: Milliseconds = 5_000;
 /** A pool without a connection asks again after this time. */
 const againMs: Milliseconds = 100;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the state of one pool
 export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg.Pool {
   const { connectMs, onIdleError, kin } = options;
   const most = (): number => Math.max(1, kin?.sizeOf(options.name) ?? options.max);

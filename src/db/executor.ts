@@ -127,10 +127,8 @@ function badAnswer(given: unknown): string {
 const shownAs = (given: unknown): string =>
   given === null ? 'null' : typeof given === 'undefined' ? 'undefined' : `a ${typeof given}`;
 
-type OfPg = { query(config: object): Promise<{ rows: unknown[] }> };
-
 /** A client or a pool of pg itself accepts type parsers for one query. Other objects with a `query` accept only a text and values. */
-function isOfPg(source: object): source is OfPg {
+function isOfPg(source: object): source is { query(config: object): Promise<{ rows: unknown[] }> } {
   return 'connectionParameters' in source || ('totalCount' in source && 'waitingCount' in source);
 }
 

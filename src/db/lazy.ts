@@ -4,29 +4,14 @@ import { asOurs, type PgLike, type SqlResult } from './executor.ts';
 import { Scope } from './scope.ts';
 import type { Savepoint, Transaction, Transactions } from './transaction.ts';
 
-export type LazyTransaction = {
-  /** For the owner only: handlers use the scope. */
-  readonly tx: Transaction;
-  readonly scope: Scope;
-  /** Whether a statement was sent. */
-  begun(): boolean;
-  /** Commits if it began. Rejects when the commit fails, or when the transaction had failed before. */
-  commit(): Promise<void>;
-  /** Rolls back if it began. Resolves when the connection is released. */
-  rollback(): Promise<void>;
-};
-
 class RolledBack extends Error {
   override readonly name = 'RolledBack';
 }
 
-export function lazyTransaction(db: Transactions): LazyTransaction {
-  return new Lazy(db);
-}
-
 /** A class, because one is made for each message and most begin nothing: methods on the prototype cost nothing. */
-class Lazy implements LazyTransaction {
+export class LazyTransaction {
   readonly #db: Transactions;
+  /** For the owner only: handlers use the scope. */
   readonly tx: Transaction;
   readonly scope: Scope;
   #begun: Begun | undefined = undefined;
@@ -41,16 +26,19 @@ class Lazy implements LazyTransaction {
     return (this.#begun ??= begin(this.#db)).transaction;
   }
 
+  /** Whether a statement was sent. */
   begun(): boolean {
     return this.#begun !== undefined;
   }
 
+  /** Commits if it began. Rejects when the commit fails, or when the transaction had failed before. */
   async commit(): Promise<void> {
     await this.scope.close();
     this.#begun?.end();
     await this.#begun?.finished;
   }
 
+  /** Rolls back if it began. Resolves when the connection is released. */
   async rollback(): Promise<void> {
     await this.scope.close();
     this.#begun?.end(new RolledBack());
@@ -61,10 +49,10 @@ class Lazy implements LazyTransaction {
 }
 
 class LazyStatements implements Transaction {
-  readonly #lazy: Lazy;
+  readonly #lazy: LazyTransaction;
   #client: PgLike | undefined = undefined;
 
-  constructor(lazy: Lazy) {
+  constructor(lazy: LazyTransaction) {
     this.#lazy = lazy;
   }
 
@@ -92,7 +80,6 @@ asOurs(LazyStatements.prototype); // once on the prototype: an object is made fo
 type Begun = {
   readonly transaction: Promise<Transaction>;
   readonly finished: Promise<void>;
-  /** Commits, or rolls back if there is an error. */
   end(error?: Error): void;
 };
 

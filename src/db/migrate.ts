@@ -1,5 +1,7 @@
 // Migrations: applies each file of sql/*.sql once, in order, under a lock. The checksum of each file is kept. Migrations only go forward.
 
+/* oxlint-disable max-lines -- one migration from the lock to its record, with every error that it explains */
+
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -160,10 +162,8 @@ async function applyFile(
   );
 }
 
-type Pending = { readonly pending: File[]; readonly schema: Schema };
-
 /** @throws MigrationError when migrating is refused; nothing was changed */
-async function pendingOf(db: Executor, files: readonly File[]): Promise<Pending> {
+async function pendingOf(db: Executor, files: readonly File[]): Promise<{ pending: File[]; schema: Schema }> {
   refuse(await serverRefusal(db));
   const schema = await readSchema(db);
   refuse(schema.refusal);

@@ -26,16 +26,17 @@ export function momentOf(text: string | null): Moment | null {
   return Number.isNaN(date.getTime()) ? text : date;
 }
 
+type Shown<Row, Name extends keyof Row> = {
+  readonly [K in Name]: null extends Row[K] ? Moment | null : Moment;
+};
+
 /** A row whose columns of these names came from `momentText`. */
 export function withMoments<Row extends object, Name extends keyof Row>(
   row: Row,
   names: readonly Name[],
-): Omit<Row, Name> & { readonly [K in Name]: null extends Row[K] ? Moment | null : Moment } {
+): Omit<Row, Name> & Shown<Row, Name> {
   const moments = names.map((name) => [name, momentOf(row[name] as string | null)]);
-  return {
-    ...row,
-    ...(Object.fromEntries(moments) as { [K in Name]: null extends Row[K] ? Moment | null : Moment }),
-  };
+  return { ...row, ...(Object.fromEntries(moments) as Shown<Row, Name>) };
 }
 
 export function textOfMoment(moment: Moment | null): string {

@@ -1,13 +1,10 @@
 // Statements that mean the same under any search_path. Our own connections have pg_catalog first (settings.ts). The application's keep their path;
 // with `search_path = shop, pg_catalog`, a function `shop.now()` or an operator of that schema would win over Postgres's.
 
+/** Not `unnest` of several arrays: it means Postgres's own, and is unknown when qualified with a schema. */
 const functions =
   'array_position|clock_timestamp|count|date_part|gen_random_uuid|hashtextextended|jsonb_to_recordset|max|min|now|pg_try_advisory_xact_lock|right|row_number|sum|to_timestamp';
 const calls = new RegExp(`^(?:${functions})$`);
-/** Grammar, not functions. `unnest` of several arrays belongs here: it means Postgres's own, and is unknown when qualified with a schema. */
-const syntax =
-  /^(?:any|all|array|as|bit|check|coalesce|conflict|exists|filter|from|greatest|in|insert|into|lateral|least|nullif|over|row|select|union|unnest|update|values|when|where|with|and|or|not|on|case|then|else|materialized|g|n|r|t)$/;
-
 const types: Readonly<Record<string, string>> = {
   text: 'text',
   uuid: 'uuid',
@@ -68,12 +65,4 @@ function isOperand(tokens: readonly string[], i: number): boolean {
   return (
     /^[\w)$']/.test(before.at(-1) ?? '') && !/^(?:select|returning|,|\.)$/i.test(before) && before !== '('
   );
-}
-
-/** Words before a parenthesis that are neither grammar nor a known function, for the test that checks every statement against these rules. */
-export function strangers(sql: string): string[] {
-  const tokens = sql.replaceAll(/'(?:[^']|'')*'|--[^\n]*/g, "''");
-  return [...tokens.matchAll(/(?<![.\w"])([a-z_]\w*)\s*\(/gi)]
-    .map(([, word]) => word!.toLowerCase())
-    .filter((word) => !syntax.test(word) && !calls.test(word));
 }

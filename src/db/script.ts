@@ -2,6 +2,7 @@
 
 import type pg from 'pg';
 import { markError } from './executor.ts';
+import { tokensOf } from './statement.ts';
 
 type Answered = {
   readonly error: Error | null;
@@ -52,50 +53,21 @@ export class Script {
 
 export type Statement = { readonly line: number; readonly text: string };
 
-/** Comments, texts in quotes, names in quotes and dollar-quoted bodies may contain semicolons. Comments nest. */
-const tokens =
-  /--[^\n]*|\/\*|[eE]'(?:[^'\\]|''|\\[\s\S])*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([A-Za-z_]\w*)?\$|;|[^;'"$/eE-]+|[\s\S]/g;
-
 /** The statements of a script with their first lines, for messages. */
 export function statementsOf(script: string): Statement[] {
   const found: { line: number; text: string }[] = [];
   let current: { line: number; text: string } | undefined;
   let line = 1;
-  tokens.lastIndex = 0;
-  for (let match = tokens.exec(script); match; match = tokens.exec(script)) {
-    const whole = wholeToken(script, match);
-    tokens.lastIndex = match.index + whole.length;
-    const isComment = whole.startsWith('--') || whole.startsWith('/*');
-    if (whole === ';') current = undefined;
-    else if (!isComment && (current !== undefined || whole.trim() !== '')) {
-      const skipped = current ? '' : whole.slice(0, whole.length - whole.trimStart().length);
-      if (!current) found.push((current = { line: line + breaks(skipped), text: '' }));
-      current.text += whole;
+  for (const token of tokensOf(script)) {
+    const isComment = token.startsWith('--') || token.startsWith('/*');
+    if (token === ';') current = undefined;
+    else if (!isComment && (current !== undefined || token.trim() !== '')) {
+      if (!current) found.push((current = { line, text: '' }));
+      current.text += token;
     }
-    line += breaks(whole);
+    line += breaks(token);
   }
   return found.map(({ line: at, text }) => ({ line: at, text: text.trim() }));
-}
-
-/** Extends the token to the end of a dollar-quoted body or of a comment, nested ones included. */
-function wholeToken(script: string, { index, 0: token }: RegExpExecArray): string {
-  if (token === '/*') return comment(script, index);
-  if (!/^\$([A-Za-z_]\w*)?\$$/.test(token)) return token;
-  const end = script.indexOf(token, index + token.length);
-  return end < 0 ? script.slice(index) : script.slice(index, end + token.length);
-}
-
-function comment(script: string, from: number): string {
-  let depth = 0;
-  for (let at = from; at < script.length; at++) {
-    const two = script.slice(at, at + 2);
-    if (two === '/*') depth++;
-    else if (two === '*/') depth--;
-    else continue;
-    at++;
-    if (depth === 0) return script.slice(from, at + 1);
-  }
-  return script.slice(from);
 }
 
 function breaks(text: string): number {

@@ -22,7 +22,6 @@ export type SessionOptions = {
   readonly url: string;
   /** The variable that the URL came from, for messages. Default `DATABASE_URL`. */
   readonly setting?: string;
-  /** Maximum number of connections. */
   readonly max: number;
   readonly applicationName: string;
   readonly statementTimeoutMs?: Milliseconds;
@@ -56,6 +55,7 @@ export type Opened = {
   readonly isBare: boolean;
 };
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the state of one pool
 export function createSessions(options: SessionOptions): Sessions {
   const settings = settingsOf(options.use ?? 'application');
   const limits = serverLimits(options);

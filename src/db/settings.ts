@@ -74,20 +74,17 @@ export type Effective = Readonly<Record<string, string>>;
 
 const plainly = (value: string | undefined): string => (value ?? '').replaceAll(' ', '').toLowerCase();
 
+function agree(name: string, settings: Settings, effective: Effective): boolean {
+  return settings[name] === undefined || plainly(settings[name]) === plainly(effective[name]);
+}
+
 /** Whether a session has the settings that were requested when it opened. */
 export function isEffective(settings: Settings, effective: Effective): boolean {
-  return Object.entries(effective).every(
-    ([name, value]) => settings[name] === undefined || plainly(settings[name]) === plainly(value),
-  );
+  return Object.keys(effective).every((name) => agree(name, settings, effective));
 }
 
 /** Whether a statement outside of a transaction is right under a session's settings. */
 export function suffices(settings: Settings, effective: Effective): boolean {
   const isNamedLate = plainly(effective['search_path']).split(',').indexOf('pg_catalog') > 0;
-  return (
-    !isNamedLate &&
-    needed.every(
-      (name) => settings[name] === undefined || plainly(settings[name]) === plainly(effective[name]),
-    )
-  );
+  return !isNamedLate && needed.every((name) => agree(name, settings, effective));
 }

@@ -61,21 +61,26 @@ const most = 5;
 const token =
   /--[^\n]*|\/\*|[eE]?'|"|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|;|[^]/y;
 
+/** The tokens of a text, all of its characters among them. A comment, a text or name in quotes and a dollar-quoted text are one token each. */
+export function* tokensOf(text: string): Generator<string> {
+  const scan = new RegExp(token); // a copy, because `lastIndex` is its state
+  for (let match = scan.exec(text); match; match = scan.exec(text)) {
+    scan.lastIndex = endOf(match[0], text, scan.lastIndex);
+    yield text.slice(match.index, scan.lastIndex);
+  }
+}
+
 /** The first words of each statement, in lower case; names in quotes stay as they are. */
 function* statementsOf(text: string): Generator<string[]> {
   let words: string[] = [];
   let body = 0; // open blocks in the body of `create function … begin atomic … end`
   let last = '';
-  const scan = new RegExp(token); // a copy, because `lastIndex` is its state
-  for (let match = scan.exec(text); match; match = scan.exec(text)) {
-    const [found] = match;
-    const from = scan.lastIndex;
-    scan.lastIndex = endOf(found, text, from);
+  for (const found of tokensOf(text)) {
     if (found === ';' && body === 0) {
       yield words;
       words = [];
-    } else if (found === '"' || /^[A-Za-z_\u0080-\uffff][^']*$/.test(found)) {
-      const word = found === '"' ? text.slice(from, scan.lastIndex - 1) : found.toLowerCase();
+    } else if (found.startsWith('"') || /^[A-Za-z_\u0080-\uffff][^']*$/.test(found)) {
+      const word = found.startsWith('"') ? found.slice(1, -1) : found.toLowerCase();
       if (words[0] === 'create') body = depth(body, last, word);
       if (words.length < most) words.push(word);
       last = word;

@@ -17,6 +17,7 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   readonly kind: 'action';
   readonly name: string;
   readonly args: A;
+  /** `public`: everybody; `authenticated`: known callers; `system`: never over HTTP. */
   readonly access: Access;
   readonly result: R | undefined;
   readonly safeToRetry: boolean;
@@ -28,11 +29,10 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
 };
 
-export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends readonly Event[]> = {
-  readonly name: string;
-  readonly args: A;
-  /** `public`: everybody; `authenticated`: known callers; `system`: never over HTTP. */
-  readonly access: Access;
+export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends readonly Event[]> = Pick<
+  Action<A>,
+  'name' | 'args' | 'access'
+> & {
   readonly result?: R;
   /**
    * The action runs up to three times after a serialisation failure, a deadlock or while the database is unreachable.

@@ -55,12 +55,8 @@ export type App = Hooks & {
 };
 
 export function isApp(value: unknown): value is App {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    (value as { kind?: unknown }).kind === 'app' &&
-    Object.isFrozen(value)
-  );
+  const { kind } = (value ?? {}) as { kind?: unknown };
+  return kind === 'app' && Object.isFrozen(value);
 }
 
 const known = [
@@ -133,13 +129,11 @@ type Lists = Pick<App, 'actions' | 'events' | 'listeners' | 'jobs'>;
 
 function wrongKinds({ actions, events, listeners, jobs }: Lists): string[] {
   const check = (list: readonly { kind?: string; name?: string }[], kind: string): string[] =>
-    list.flatMap((one, i) =>
-      one?.kind === kind
-        ? []
-        : [
-            `${kind}s[${i}] is ${one?.kind ? `the ${one.kind} ${one.name}` : 'not made by a define function'}`,
-          ],
-    );
+    list.flatMap((one, i) => {
+      if (one?.kind === kind) return [];
+      const given = one?.kind ? `the ${one.kind} ${one.name}` : 'not made by a define function';
+      return [`${kind}s[${i}] is ${given}`];
+    });
   return [
     ...check(actions, 'action'),
     ...check(events, 'event'),
@@ -154,13 +148,12 @@ function nameProblems(lists: Lists): string[] {
     .flatMap((one) =>
       one && !isName(one.name) ? [`${one.kind} ${JSON.stringify(one.name)}: a name has ${nameRule}`] : [],
     );
-  const queues = [...lists.listeners, ...lists.jobs].flatMap((one) =>
-    one && !isQueueName(one.queue)
-      ? [
-          `${one.kind} ${one.name}: the queue ${JSON.stringify(one.queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`,
-        ]
-      : [],
-  );
+  const queues = [...lists.listeners, ...lists.jobs]
+    .filter((one) => one && !isQueueName(one.queue))
+    .map(
+      ({ kind, name, queue }) =>
+        `${kind} ${name}: the queue ${JSON.stringify(queue)} must have 1 to 100 letters, digits, '.', '_' or '-'`,
+    );
   const doubles = Object.values(lists).flatMap((list) =>
     repeated(list.map((one) => one?.name)).map((name) => `${list[0]?.kind} ${name} is there twice`),
   );
@@ -216,7 +209,6 @@ function deadReferences({ actions, events, listeners }: Lists): string[] {
 }
 
 function repeated(values: readonly (string | undefined)[]): string[] {
-  return [
-    ...new Set(values.filter((value, i) => value !== undefined && values.indexOf(value) !== i)),
-  ] as string[];
+  const known = values.filter((value) => value !== undefined);
+  return [...new Set(known.filter((value, i) => known.indexOf(value) !== i))];
 }

@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import { nearest } from '../nearest.ts';
-import { issuesOf, pathText, type Issue } from './payload.ts';
+import { issuesOf, issueText, pathText, type Issue } from './payload.ts';
 
 /** @param parsed the schema's result for `given` */
 export function argumentIssues(
@@ -12,11 +12,9 @@ export function argumentIssues(
   parsed: z.ZodSafeParseResult<unknown>,
 ): Issue[] {
   const strange = unknownFields(schema, given, []);
-  const unrecognised = (issue: Issue): boolean => issue.code === 'unrecognized_keys'; // `strange` reports it, with a hint
-  const wrong = parsed.success
-    ? []
-    : issuesOf(parsed.error).filter((issue) => strange.length === 0 || !unrecognised(issue));
-  return [...strange, ...wrong];
+  const wrong = parsed.success ? [] : issuesOf(parsed.error);
+  if (strange.length === 0) return wrong;
+  return [...strange, ...wrong.filter(({ code }) => code !== 'unrecognized_keys')]; // `strange` reports it, with a hint
 }
 
 /** Limits the answer: a body of 10,000 wrong elements would fill megabytes. */
@@ -25,7 +23,7 @@ export const mostIssues = 100;
 /** `items[0].sku: too short; name: unknown field` */
 export function issuesText(issues: readonly Issue[]): string {
   const told = issues.slice(0, mostIssues);
-  const text = told.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  const text = told.map(issueText).join('; ');
   return issues.length > told.length ? `${text}; and ${issues.length - told.length} more` : text;
 }
 
@@ -76,14 +74,8 @@ function ofObject(
     if (field) return unknownFields(field, inner, [...path, key]);
     if (loose) return [];
     const meant = nearest(key, known);
-    const hint = meant ? `did you mean ${meant}?` : fields;
-    return [
-      {
-        path: pathText([...path, key.slice(0, 80)]),
-        message: `unknown field; ${hint}`,
-        code: 'unknown_field',
-      },
-    ];
+    const message = `unknown field; ${meant ? `did you mean ${meant}?` : fields}`;
+    return [{ path: pathText([...path, key.slice(0, 80)]), message, code: 'unknown_field' }];
   });
 }
 

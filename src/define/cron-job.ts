@@ -61,7 +61,6 @@ const known = [
   'maxCatchUpAge',
   'overlap',
 ];
-const defaults = { maxCatchUpTicks: 1_000, maxCatchUpAge: '7d' } as const;
 const mostTicks = 10_000;
 
 export type Problem = { readonly option: string; readonly message: string };
@@ -112,12 +111,7 @@ function wordProblem(given: unknown, words: readonly string[]): string | undefin
   return `must be ${words.join(' or ')}, not ${JSON.stringify(given)}${meant ? `; was ${meant} meant?` : ''}`;
 }
 
-function boundProblems({
-  missedTickPolicy = 'latest',
-  maxCatchUpTicks,
-  maxCatchUpAge,
-  overlap,
-}: CronJobOptions) {
+function boundProblems({ missedTickPolicy, maxCatchUpTicks, maxCatchUpAge, overlap }: CronJobOptions) {
   const problems: (readonly [string, string | undefined])[] = [];
   const whole = Number.isInteger(maxCatchUpTicks) && maxCatchUpTicks! >= 1 && maxCatchUpTicks! <= mostTicks;
   if (maxCatchUpTicks !== undefined && !whole)
@@ -144,24 +138,16 @@ function ageOf(age: Duration): Milliseconds | undefined {
 
 /** For a valid job. Fills in every default, so that two manifests are equal if and only if their jobs do the same. */
 export function toJob(options: CronJobOptions): CronJob {
-  const {
-    name,
-    action,
-    args = {},
-    timeZone = 'UTC',
-    missedTickPolicy = 'latest',
-    overlap = 'allow',
-  } = options;
-  const { maxCatchUpTicks = defaults.maxCatchUpTicks, maxCatchUpAge = defaults.maxCatchUpAge } = options;
+  const { name, action, args = {} } = options;
   return Object.freeze({
     name,
-    timeZone,
-    missedTickPolicy,
-    maxCatchUpTicks,
-    overlap,
+    timeZone: options.timeZone ?? 'UTC',
+    missedTickPolicy: options.missedTickPolicy ?? 'latest',
+    maxCatchUpTicks: options.maxCatchUpTicks ?? 1_000,
+    overlap: options.overlap ?? 'allow',
     schedule: options.schedule.trim(),
     action: typeof action === 'string' ? action : action.name,
     args: JSON.parse(JSON.stringify(args)) as unknown,
-    maxCatchUpAgeMs: ageOf(maxCatchUpAge)!,
+    maxCatchUpAgeMs: ageOf(options.maxCatchUpAge ?? '7d')!,
   });
 }

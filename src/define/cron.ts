@@ -94,13 +94,10 @@ function actionProblems(cron: Cron, job: CronJob, actions: readonly Action[]): s
   const action = actions.find((one) => one?.name === job.action);
   const given = cron.actions.get(job.name);
   if (action === undefined || (given !== undefined && given !== action)) {
-    const meant = nearest(
-      job.action,
-      actions.map((one) => one?.name ?? ''),
-    );
-    return [
-      `unknown action ${job.action}: it is not among the actions${meant && meant !== job.action ? `; was ${meant} meant?` : ''}`,
-    ];
+    const names = actions.map((one) => one?.name ?? '');
+    const meant = nearest(job.action, names);
+    const hint = meant && meant !== job.action ? `; was ${meant} meant?` : '';
+    return [`unknown action ${job.action}: it is not among the actions${hint}`];
   }
   const issues = argumentIssuesNow(action.args, job.args);
   return issues.length === 0 ? [] : [`args do not match the action ${job.action}: ${issuesText(issues)}`];

@@ -6,12 +6,7 @@ import { checkOptions, checkPayloadSchema, titleOf } from './shape.ts';
 /** `N` is the event's name, so that events with the same payload have different types. */
 export type Event<S extends z.ZodType = z.ZodType, N extends string = string> = {
   readonly kind: 'event';
-  readonly name: N;
-  readonly payload: S;
-};
-
-export type EventOptions<S extends z.ZodType, N extends string> = {
-  /** A name in the past tense, such as `order.placed`. */
+  /** In the past tense, such as `order.placed`. */
   readonly name: N;
   readonly payload: S;
 };
@@ -24,7 +19,7 @@ export const eventQueue = 'events';
  * @throws WaybillError `definition_invalid`
  */
 export function defineEvent<S extends z.ZodType, const N extends string>(
-  options: EventOptions<S, N>,
+  options: Omit<Event<S, N>, 'kind'>,
 ): Event<S, N> {
   const what = titleOf('event', options);
   checkOptions(what, options, ['name', 'payload']);

@@ -14,9 +14,7 @@ export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
-export type JobOptions<S extends z.ZodType> = {
-  readonly name: string;
-  readonly payload: S;
+export type JobOptions<S extends z.ZodType> = Pick<Job<S>, 'name' | 'payload' | 'handler'> & {
   /** Default `jobs`. A job with `concurrency` has its own queue, by default named after the job. */
   readonly queue?: string;
   readonly retry?: RetryOptions;
@@ -24,7 +22,6 @@ export type JobOptions<S extends z.ZodType> = {
   readonly timeout?: Duration;
   /** The most handlers that run at once in one process. 1 … 500, default: the number of its slots. Nothing else may share the queue. */
   readonly concurrency?: number;
-  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
 export const jobQueue = 'jobs';

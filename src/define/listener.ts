@@ -15,13 +15,10 @@ export type Listener<S extends z.ZodType = z.ZodType> = {
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
-export type ListenerOptions<S extends z.ZodType> = {
-  readonly name: string;
-  readonly event: Event<S>;
+export type ListenerOptions<S extends z.ZodType> = Pick<Listener<S>, 'name' | 'event' | 'handler'> & {
   /** Default `events`. */
   readonly queue?: string;
   readonly retry?: RetryOptions;
-  handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
 /**

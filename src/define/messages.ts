@@ -28,7 +28,7 @@ export async function jobMessages<S extends z.ZodType>(
 }
 
 /** @throws WaybillError `options_invalid` when the target is not made by its define function */
-export function checkTarget(kind: 'event' | 'job', target: unknown): void {
+function checkTarget(kind: 'event' | 'job', target: unknown): void {
   if ((target as { readonly kind?: unknown } | null | undefined)?.kind === kind) return;
   const made = kind === 'job' ? 'defineJob' : 'defineEvent';
   throw new WaybillError('options_invalid', `the ${kind} to be recorded must be made by ${made}`);
@@ -80,19 +80,12 @@ function isTime(given: unknown): given is Date {
   return given instanceof Date && !Number.isNaN(given.getTime());
 }
 
-type Target<S extends z.ZodType> = {
-  readonly kind: 'event' | 'job';
-  readonly name: string;
-  readonly payload: S;
-};
-
 async function messagesOf<S extends z.ZodType>(
-  target: Target<S>,
-  how: Pick<NewMessage, 'queue' | 'maxAttempts'>,
-  all: readonly (EnqueueOptions & { readonly payload: z.output<S> })[],
+  target: Pick<Event<S> | JobTarget<S>, 'kind' | 'name' | 'payload'>,
+  { queue, maxAttempts }: Pick<NewMessage, 'queue' | 'maxAttempts'>,
+  all: readonly WithPayload<S>[],
 ): Promise<NewMessage[]> {
   const { kind, name } = target;
-  const { queue, maxAttempts } = how;
   if (!Array.isArray(all))
     throw new WaybillError('options_invalid', `${kind} ${name}: expected a list of { payload, … }`);
   for (const one of all) checkOptions(`${kind} ${name}`, one, ['payload', ...enqueueOptions]);

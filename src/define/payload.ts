@@ -15,17 +15,9 @@ export async function encodePayload<S extends z.ZodType>(
   throw invalid(of, result.error);
 }
 
-/** @throws WaybillError `payload_invalid`; a retry cannot succeed */
-export async function decodePayload<S extends z.ZodType>(
-  of: WithPayload<S>,
-  json: unknown,
-): Promise<z.output<S>> {
-  return decode(of, json);
-}
-
 /**
  * Decodes without a promise unless the schema is asynchronous. Most schemas are not.
- * The promise rejects with WaybillError `payload_invalid`.
+ * The promise rejects with WaybillError `payload_invalid`; a retry cannot succeed.
  */
 export function decode<S extends z.ZodType>(
   of: WithPayload<S>,
@@ -48,15 +40,19 @@ async function decodeInWords<S extends z.ZodType>(of: WithPayload<S>, json: unkn
 
 function invalid({ kind, name }: WithPayload<z.ZodType>, error: z.core.$ZodError): WaybillError {
   const issues = issuesOf(error);
-  const first = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  const all = issues.map(issueText).join('; ');
   return new WaybillError(
     'payload_invalid',
-    `the payload of the ${kind} ${name} does not fit its schema: ${first}`,
+    `the payload of the ${kind} ${name} does not fit its schema: ${all}`,
     issues,
   );
 }
 
 export type Issue = { readonly path: string; readonly message: string; readonly code?: string };
+
+export function issueText({ path, message }: Issue): string {
+  return path === '' ? message : `${path}: ${message}`;
+}
 
 export function issuesOf(error: z.core.$ZodError): Issue[] {
   return error.issues.map(({ path, message, code }) => ({ path: pathText(path), message, code }));

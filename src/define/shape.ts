@@ -30,8 +30,7 @@ export function titleOf(kind: string, options: unknown): string {
  */
 export function checkPayloadSchema(what: string, schema: unknown): void {
   checkSchema(what, 'payload', schema);
-  const oneWay = checkJsonSide(what, 'payload', schema);
-  if (oneWay)
+  if (checkJsonSide(what, 'payload', schema))
     refuseDefinition(
       what,
       'payload has a transform that cannot be undone: use z.codec with a decode and an encode',

@@ -5,7 +5,7 @@ import { parseArguments } from '../action/arguments.ts';
 import { createDeadline } from '../action/deadline.ts';
 import { performAction } from '../action/run.ts';
 import { findTick, succeed, type Tick } from '../cron/runs.ts';
-import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
+import { LazyTransaction } from '../db/lazy.ts';
 import type { Action } from '../define/action.ts';
 import type { Invoker } from '../define/context.ts';
 import { defaultBackoff } from '../message/backoff.ts';
@@ -33,7 +33,7 @@ export async function runAction(
   ports: ActionDeliveryPorts,
   unknown: () => Delivery,
 ): Promise<Delivery> {
-  const work = lazyTransaction(ports.db);
+  const work = new LazyTransaction(ports.db);
   const backoff = defaultBackoff;
   const timeout = action && { ms: action.timeoutMs, what: `the action ${action.name}` };
   const deadline = createDeadline([outer]);

@@ -31,6 +31,7 @@ export type BatchRequestPorts = {
 
 type UnderWay = { readonly callers: Callers; readonly answers: Promise<Answers> };
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the requests under way
 export function createBatchRequests(ports: BatchRequestPorts): BatchRequests {
   const { batches, plans, provider, emailFrom } = ports;
   const underWay = new Map<string, UnderWay>();

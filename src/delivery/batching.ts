@@ -44,6 +44,7 @@ type Entry = {
 type Group = { readonly batch: string; readonly entries: readonly Entry[] };
 
 /** Undefined: the provider takes only one email at a time. */
+// oxlint-disable-next-line max-lines-per-function -- methods over one batch
 export function batchingOf(provider: EmailProvider, ports: BatchingPorts): Batching | undefined {
   const { name, batch: batches } = provider;
   if (batches === undefined) return undefined;

@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { handlerContext, type ContextParts } from '../action/context.ts';
 import { createDeadline, type Deadline } from '../action/deadline.ts';
 import type { Executor } from '../db/executor.ts';
-import { lazyTransaction, type LazyTransaction } from '../db/lazy.ts';
+import { LazyTransaction } from '../db/lazy.ts';
 import type { Scope } from '../db/scope.ts';
 import type { Transactions } from '../db/transaction.ts';
 import type { HandlerContext, Invoker } from '../define/context.ts';
@@ -130,7 +130,7 @@ class Handling implements ContextParts {
   }
 
   get #transaction(): LazyTransaction {
-    return (this.#work ??= lazyTransaction(this.#ports.db));
+    return (this.#work ??= new LazyTransaction(this.#ports.db));
   }
 
   get scope(): Scope {

@@ -1,6 +1,8 @@
 // drainOutbox claims and delivers one bounded batch in this process, without a queue. It may run beside a relay and other drains: claim tokens keep
 // them apart (invariant C). It ends lapsed leases itself (B), so it needs no fleet. Suspects run alone (F).
 
+/* oxlint-disable max-lines -- one drain from its options to its report */
+
 import { randomBytes, randomUUID } from 'node:crypto';
 import { transactionsOf } from '../db/pool.ts';
 import type { Transactions } from '../db/transaction.ts';
@@ -91,18 +93,18 @@ async function drainBatch(
   const events = counting(tally, telling, log, process.events);
   const { closer = noFleet } = process;
   const ports = attemptPorts(options, { leases, events, log, closer });
-  const release = (): void => leases.release();
+  const { release } = ports;
   signal?.addEventListener('abort', release, { once: true });
   const running = new AbortController();
-  const renewing = runLoop(
-    { name: 'lease', step: leases.renew },
-    {
-      signal: running.signal,
-      observe: () => undefined,
-      progress: createProgress(clock),
-      onError: (_, error) => log.warn({ err: error }, 'leases could not be renewed, trying again'),
-    },
-  );
+  const onError = (_: string, error: unknown): void =>
+    log.warn({ err: error }, 'leases could not be renewed, trying again');
+  const within = {
+    signal: running.signal,
+    observe: () => undefined,
+    progress: createProgress(clock),
+    onError,
+  };
+  const renewing = runLoop({ name: 'lease', step: leases.renew }, within);
   try {
     await runProbes(process, tally, ports);
     for (const expired of await outbox.expire(batchSize)) {
@@ -111,10 +113,8 @@ async function drainBatch(
     }
     for (const suspects of [false, true]) {
       const width = suspects ? 1 : concurrency;
-      await claimAndRun(
-        groupsOf(options).map((group) => ({ ...claimOf(options, leaseMs), ...group, suspects })),
-        { width, batchSize, tally, signal, ports },
-      );
+      const groups = groupsOf(options).map((group) => ({ ...claimOf(options, leaseMs), ...group, suspects }));
+      await claimAndRun(groups, { width, batchSize, tally, signal, ports });
     }
     return tally;
   } finally {
@@ -169,9 +169,8 @@ async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tall
 }
 
 /** Each job with a `concurrency` has a queue of its own. */
-function groupsOf({ registry, email }: DrainOptions): Group[] {
-  const all = [...registry.queues, ...(email ? [standardQueues.email] : [])];
-  const { limits } = registry;
+function groupsOf({ registry: { queues, limits }, email }: DrainOptions): Group[] {
+  const all = [...queues, ...(email ? [standardQueues.email] : [])];
   return [
     { queues: all.filter((queue) => !limits.has(queue)), most: Number.POSITIVE_INFINITY },
     ...[...limits].map(([queue, most]) => ({ queues: [queue], most })),
@@ -263,9 +262,8 @@ function retrying(deliver: Deliver, { retryDelayMs }: DrainOptions, log: Log): D
     const delivery = await deliver(message, signal);
     const { outcome, thrown } = delivery;
     if (outcome.type !== 'failure' || outcome.failure.type !== 'transient') return delivery;
-    const asked = await quietly(log, () =>
-      retryDelayMs({ message: { ...message, attempts: message.attempt }, error: thrown }),
-    );
+    const failed = { message: { ...message, attempts: message.attempt }, error: thrown };
+    const asked = await quietly(log, () => retryDelayMs(failed));
     const usable = typeof asked === 'number' && asked >= 0 && asked <= longestDelay;
     if (asked !== undefined && !usable)
       log.error(

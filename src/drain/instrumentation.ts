@@ -19,13 +19,7 @@ export type DrainedMessage = {
   readonly traceId: string | null;
 };
 
-type Told = {
-  readonly message: DrainedMessage;
-  /** Of the drain itself. */
-  readonly requestId: string;
-  /** Of the drain itself. */
-  readonly traceId: string;
-};
+type Told = Pick<Telling, 'requestId' | 'traceId'> & { readonly message: DrainedMessage };
 
 export type DeliveredEvent = Told & { readonly durationMs: Milliseconds };
 export type RetriedEvent = Told & {
@@ -51,6 +45,7 @@ export type DrainInstrumentation = {
 
 export type Telling = {
   readonly instrumentation: DrainInstrumentation;
+  /** Of the drain itself, like `traceId`. */
   readonly requestId: string;
   readonly traceId: string;
   /** Calendar time in milliseconds since 1970. */
@@ -81,15 +76,10 @@ export function tellExpired(
   expired: Expired,
   { instrumentation, requestId, traceId }: Telling,
 ): void | Promise<void> {
-  const { status, error, attempts, cause, ...message } = expired;
+  const { status, error, attempts: attempt, cause, ...rest } = expired;
   if (status !== 'dead') return undefined;
-  return instrumentation.deadLettered?.({
-    message: drained({ ...message, attempt: attempts }),
-    requestId,
-    traceId,
-    error,
-    cause: cause ?? 'expired',
-  });
+  const message = drained({ ...rest, attempt });
+  return instrumentation.deadLettered?.({ message, requestId, traceId, error, cause: cause ?? 'expired' });
 }
 
 function drained(message: TellableMessage): DrainedMessage {

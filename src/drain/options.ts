@@ -79,11 +79,7 @@ export const drainOptionNames = [
   'log',
 ];
 
-export type DrainBounds = {
-  readonly batchSize: number;
-  readonly concurrency: number;
-  readonly leaseMs: Milliseconds;
-};
+export type DrainBounds = Readonly<Record<'batchSize' | 'concurrency' | 'leaseMs', number>>;
 
 /** @throws WaybillError `drain_options_invalid`, `definition_invalid` (an unknown option) */
 export function checkedBounds(options: DrainOptions): DrainBounds {

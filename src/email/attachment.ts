@@ -2,23 +2,12 @@
 
 import { z } from 'zod';
 import type { Problem } from '../address/problem.ts';
-import { bodyText, line, refuse } from './text.ts';
+import { bodyText, checked, line, refuse } from './text.ts';
 
-export type Attachment = {
-  readonly filename: string;
-  readonly content: string;
-  readonly encoding?: 'utf8' | 'base64' | undefined;
-  readonly contentType?: string | undefined;
-  /** The name by which the html shows it, such as `logo` for `<img src="cid:logo">`. */
-  readonly cid?: string | undefined;
-};
+export type Attachment = Readonly<z.output<typeof attachment>>;
 
 /** A message about an event (RFC 5546), such as an invitation, which mail clients show with buttons to accept. */
-export type Calendar = {
-  readonly method: (typeof calendarMethods)[number];
-  /** iCalendar (RFC 5545), with the same METHOD. */
-  readonly content: string;
-};
+export type Calendar = Readonly<z.output<typeof calendar>>;
 
 const calendarMethods = [
   'PUBLISH',
@@ -30,11 +19,6 @@ const calendarMethods = [
   'COUNTER',
   'DECLINECOUNTER',
 ] as const;
-
-const filename = line.superRefine((name, ctx) => {
-  const message = filenameProblem(name);
-  if (message !== undefined) refuse(ctx, { code: 'filename_invalid', message });
-});
 
 /** The recipient saves the file under this name. So it must not be a path or disguise its extension. */
 function filenameProblem(name: string): string | undefined {
@@ -53,11 +37,6 @@ const contentTypeForm = new RegExp(
   `^${token}/${token}(?: *; *${token}=(?:${token}|"(?:[^"\\\\]|\\\\.)*"))*$`,
 );
 
-const contentType = line.superRefine((type, ctx) => {
-  const message = contentTypeProblem(type);
-  if (message !== undefined) refuse(ctx, { code: 'content_type_invalid', message });
-});
-
 function contentTypeProblem(type: string): string | undefined {
   if (type.length > 255) return `has ${type.length} characters; at most 255 are allowed`;
   if (!/^[\x20-\x7e]*$/.test(type) || !contentTypeForm.test(type))
@@ -68,31 +47,23 @@ function contentTypeProblem(type: string): string | undefined {
   return undefined;
 }
 
-const cid = line.superRefine((name, ctx) => {
-  if (!/^[A-Za-z0-9._@+-]{1,127}$/.test(name))
-    refuse(ctx, {
-      code: 'cid_invalid',
-      message: "must have 1 to 127 letters, digits, '.', '_', '-', '+' or '@'",
-    });
-});
+function cidFormProblem(name: string): string | undefined {
+  if (/^[A-Za-z0-9._@+-]{1,127}$/.test(name)) return undefined;
+  return "must have 1 to 127 letters, digits, '.', '_', '-', '+' or '@'";
+}
 
 export const attachment = z
   .strictObject({
-    filename,
+    filename: checked(line, { code: 'filename_invalid', problemOf: filenameProblem }),
     content: bodyText,
     encoding: z.enum(['utf8', 'base64']).optional(),
-    contentType: contentType.optional(),
-    cid: cid.optional(),
+    contentType: checked(line, { code: 'content_type_invalid', problemOf: contentTypeProblem }).optional(),
+    /** The name by which the html shows it, such as `logo` for `<img src="cid:logo">`. */
+    cid: checked(line, { code: 'cid_invalid', problemOf: cidFormProblem }).optional(),
   })
   .superRefine(({ content, encoding, contentType: type = '' }, ctx) => {
     const problem = encoding === 'base64' ? base64Problem(content) : longLineProblem(content, type);
-    if (problem)
-      ctx.addIssue({
-        code: 'custom',
-        path: ['content'],
-        message: problem.message,
-        params: { code: problem.code },
-      });
+    if (problem) refuse(ctx, problem, ['content']);
   });
 
 /** Allows line ends anywhere and missing padding. Refuses text that Buffer would decode only in part. */
@@ -113,11 +84,14 @@ function longLineProblem(content: string, type: string): Problem | undefined {
 }
 
 export const calendar = z
-  .strictObject({ method: z.enum(calendarMethods), content: bodyText })
+  .strictObject({
+    method: z.enum(calendarMethods),
+    /** iCalendar (RFC 5545), with the same METHOD. */
+    content: bodyText,
+  })
   .superRefine(({ method, content }, ctx) => {
     const message = calendarProblem(method, content);
-    if (message !== undefined)
-      ctx.addIssue({ code: 'custom', path: ['content'], message, params: { code: 'calendar_invalid' } });
+    if (message !== undefined) refuse(ctx, { code: 'calendar_invalid', message }, ['content']);
   });
 
 function calendarProblem(method: string, content: string): string | undefined {
@@ -152,22 +126,14 @@ export function cidProblem(
     const path = `attachments[${i}].cid`;
     if (given.has(name))
       return { code: 'cid_invalid', path, message: `${name} is the cid of another attachment too` };
-    if (!shown.has(name))
-      return {
-        code: 'cid_invalid',
-        path,
-        message: `the html does not show it: write <img src="cid:${name}">, or leave cid away`,
-      };
+    const message = `the html does not show it: write <img src="cid:${name}">, or leave cid away`;
+    if (!shown.has(name)) return { code: 'cid_invalid', path, message };
     given.add(name);
   }
   const missing = [...shown].find((name) => !given.has(name));
   if (missing === undefined) return undefined;
-  const name = missing.slice(0, 80);
-  return {
-    code: 'cid_not_attached',
-    path: 'html',
-    message: `shows cid:${name}, and no attachment has this cid`,
-  };
+  const message = `shows cid:${missing.slice(0, 80)}, and no attachment has this cid`;
+  return { code: 'cid_not_attached', path: 'html', message };
 }
 
 export function withImages(html: string, urls: ReadonlyMap<string, string>): string {

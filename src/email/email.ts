@@ -36,20 +36,12 @@ export type EmailInput = {
 };
 
 /** The stored email: checked JSON with parsed addresses. */
-export type EmailPayload = {
+export type EmailPayload = Omit<EmailInput, 'from' | 'to' | 'cc' | 'bcc' | 'replyTo'> & {
   readonly from: Address;
   readonly to: readonly Address[];
   readonly cc?: readonly Address[];
   readonly bcc?: readonly Address[];
   readonly replyTo?: readonly Address[];
-  readonly subject: string;
-  readonly html?: string;
-  readonly text?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly attachments?: readonly Attachment[];
-  readonly calendar?: Calendar;
-  readonly stream?: Stream;
-  readonly unsubscribeUrl?: string;
   /** The first `availableAt` of a delayed email, in ISO 8601. */
   readonly date?: string;
 };
@@ -68,8 +60,7 @@ const addresses = z.unknown().transform((value, ctx): Address[] => {
   return list.flatMap((item, index) => {
     const parsed = parseAddress(item);
     if ('address' in parsed) return [parsed];
-    const { code, message } = parsed;
-    ctx.addIssue({ code: 'custom', message, params: { code }, path: Array.isArray(value) ? [index] : [] });
+    refuse(ctx, parsed, Array.isArray(value) ? [index] : []);
     return [];
   });
 });
@@ -112,12 +103,11 @@ export function prepareEmail(input: unknown, options: { readonly defaultFrom: st
     throw new WaybillError('content_required', 'an email needs html or text that is not empty');
   checkUnsubscribe(rest);
   checkImages(html, attachments);
-  const recipients = distinct({ to, cc, bcc });
   return JSON.parse(
     JSON.stringify({
       from: from ?? sender(options.defaultFrom),
-      ...recipients,
-      ...(replyTo?.length ? { replyTo } : {}),
+      ...distinct({ to, cc, bcc }),
+      ...(replyTo?.length && { replyTo }),
       ...rest,
       html: html || undefined,
       text: text || plainText(html ?? ''),
@@ -203,14 +193,8 @@ function sender(defaultFrom: string | null): Address {
   throw new WaybillError('sender_misconfigured', `WAYBILL_EMAIL_FROM cannot be a sender: ${parsed.message}`);
 }
 
-type Recipients = {
-  readonly to: Address[];
-  readonly cc: Address[] | undefined;
-  readonly bcc: Address[] | undefined;
-};
-
 /** Removes duplicate recipients. The first mention counts, and `to` comes before `cc` before `bcc`. */
-function distinct(lists: Recipients): { to: Address[]; cc?: Address[]; bcc?: Address[] } {
+function distinct(lists: Record<'to' | 'cc' | 'bcc', Address[] | undefined>) {
   const seen = new Set<string>();
   const unseen = (list: readonly Address[] = []) =>
     list.filter(({ address: one }) => !seen.has(one) && seen.add(one));
@@ -220,5 +204,5 @@ function distinct(lists: Recipients): { to: Address[]; cc?: Address[]; bcc?: Add
       'too_many_recipients',
       `the email has ${seen.size} recipients; at most ${MAX_RECIPIENTS} are allowed`,
     );
-  return { to, ...(cc.length > 0 ? { cc } : {}), ...(bcc.length > 0 ? { bcc } : {}) };
+  return { to, ...(cc.length > 0 && { cc }), ...(bcc.length > 0 && { bcc }) };
 }

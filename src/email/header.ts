@@ -3,7 +3,7 @@
 
 import { z } from 'zod';
 import type { Problem } from '../address/problem.ts';
-import { line, refuse } from './text.ts';
+import { checked, line, refuse } from './text.ts';
 
 const maxLine = 998;
 const maxValue = 4_000;
@@ -17,37 +17,23 @@ const structural =
 /** Fields whose values cannot be written as encoded words. */
 const asciiOnly = /^(?:references|in-reply-to|otp-token)$/i;
 
-const headerName = z.string().superRefine((name, ctx) => {
-  if (!/^[A-Za-z0-9-]{1,76}$/.test(name))
-    refuse(ctx, {
-      code: 'header_not_allowed',
-      message: 'a header name has 1 to 76 letters, digits and hyphens',
-    });
-  else if (structural.test(name))
-    refuse(ctx, {
-      code: 'header_not_allowed',
-      message: `the header ${name} is not free: it follows from the email itself`,
-    });
-});
+function nameProblem(name: string): string | undefined {
+  if (!/^[A-Za-z0-9-]{1,76}$/.test(name)) return 'a header name has 1 to 76 letters, digits and hyphens';
+  if (structural.test(name)) return `the header ${name} is not free: it follows from the email itself`;
+  return undefined;
+}
 
-const headerValue = line.superRefine((value, ctx) => {
-  if (value.length > maxValue)
-    refuse(ctx, {
-      code: 'header_too_long',
-      message: `has ${value.length} characters; at most ${maxValue} are allowed`,
-    });
-});
+function lengthProblem({ length }: string): string | undefined {
+  return length > maxValue ? `has ${length} characters; at most ${maxValue} are allowed` : undefined;
+}
+
+const headerName = checked(z.string(), { code: 'header_not_allowed', problemOf: nameProblem });
+const headerValue = checked(line, { code: 'header_too_long', problemOf: lengthProblem });
 
 export const headers = z.record(headerName, headerValue).superRefine((given, ctx) => {
   for (const [name, value] of Object.entries(given)) {
     const problem = lineProblem(name, value) ?? asciiProblem(name, value);
-    if (problem)
-      ctx.addIssue({
-        code: 'custom',
-        message: problem.message,
-        params: { code: problem.code },
-        path: [name],
-      });
+    if (problem) refuse(ctx, problem, [name]);
   }
 });
 
@@ -64,26 +50,22 @@ export function lineProblem(name: string, value: string): Problem | undefined {
 }
 
 /** The length of the longest ASCII word. */
-export function longestWord(value: string): number {
-  let longest = 0;
-  for (const word of value.split(' '))
-    if (word.length > longest && /^[\x21-\x7e]*$/.test(word)) longest = word.length;
-  return longest;
+function longestWord(value: string): number {
+  const words = value.split(' ').filter((word) => /^[\x21-\x7e]*$/.test(word));
+  return words.reduce((longest, { length }) => Math.max(longest, length), 0);
 }
 
 /**
  * The fields for nodemailer: ASCII values unchanged, folded at blanks. By default it encodes a value with a quote,
  * which providers that read JSON in a header do not decode.
  */
-export function writtenFields(fields: Readonly<Record<string, string>>): Record<string, Written | string> {
-  const written = Object.entries(fields).map(([name, value]): [string, Written | string] => {
+export function writtenFields(fields: Readonly<Record<string, string>>) {
+  const written = Object.entries(fields).map(([name, value]) => {
     const asGiven = /^[\x20-\x7e]*$/.test(value) && !asciiOnly.test(name);
-    return [name, asGiven ? { prepared: true, foldLines: true, value } : value];
+    return [name, asGiven ? ({ prepared: true, foldLines: true, value } as const) : value] as const;
   });
   return Object.fromEntries(written);
 }
-
-type Written = { readonly prepared: true; readonly foldLines: true; readonly value: string };
 
 function asciiProblem(name: string, value: string): Problem | undefined {
   if (!asciiOnly.test(name) || /^[\x20-\x7e]*$/.test(value)) return undefined;

@@ -1,7 +1,7 @@
 // The rules for HTTP answers. Resend's are matched by name, because one status may concern one message or the whole account;
 // those of other providers are matched by status.
 
-import { all, any, code, says, status, statuses, type Rule } from './rule.ts';
+import { all, any, code, ruleFrom, says, status, statuses, type Row } from './rule.ts';
 
 const resendErrors = 'resend.com/docs/api-reference/errors';
 const rfc9110 = 'RFC 9110';
@@ -41,10 +41,9 @@ const ofTheMessage = code(
   'security_error',
 );
 
-export const httpRules: readonly Rule[] = [
+const answers: readonly Omit<Row, 'stage'>[] = [
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: '`daily_quota_exceeded`, `monthly_quota_exceeded`, or a 4xx that says so',
     type: 'operator',
     why: "the provider's quota is used up",
@@ -53,7 +52,6 @@ export const httpRules: readonly Rule[] = [
   },
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: 'the key may not send from this domain',
     type: 'permanent',
     why: "the provider does not accept the message's sender",
@@ -62,7 +60,6 @@ export const httpRules: readonly Rule[] = [
   },
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: '`invalid_api_key`, `missing_api_key`, `restricted_api_key`, or a 4xx that says "API key is invalid"',
     type: 'operator',
     why: 'the provider does not accept our key',
@@ -71,7 +68,6 @@ export const httpRules: readonly Rule[] = [
   },
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: 'a 4xx that says that the account is suspended, disabled or under review',
     type: 'operator',
     why: 'the provider has closed our account',
@@ -79,8 +75,6 @@ export const httpRules: readonly Rule[] = [
     fits: all(refused, ofTheAccount),
   },
   {
-    provider: 'any',
-    stage: 'HTTP',
     when: '404, 405',
     type: 'operator',
     why: "the provider's address does not take emails",
@@ -88,8 +82,6 @@ export const httpRules: readonly Rule[] = [
     fits: status(404, 405),
   },
   {
-    provider: 'any',
-    stage: 'HTTP',
     when: '3xx',
     type: 'operator',
     why: "the provider's address points elsewhere",
@@ -98,7 +90,6 @@ export const httpRules: readonly Rule[] = [
   },
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: '`rate_limit_exceeded`, or 429',
     type: 'transient',
     holdsQueue: true,
@@ -109,7 +100,6 @@ export const httpRules: readonly Rule[] = [
   // The key is the message's own, so Resend accepted an earlier attempt with other contents.
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: '409 `invalid_idempotent_request`: the same key came with other contents',
     type: 'permanent',
     why: 'the provider took this message before, with other contents',
@@ -118,7 +108,6 @@ export const httpRules: readonly Rule[] = [
   },
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: '409 otherwise',
     type: 'transient',
     why: 'an earlier attempt is still under way at the provider',
@@ -126,8 +115,6 @@ export const httpRules: readonly Rule[] = [
     fits: status(409),
   },
   {
-    provider: 'any',
-    stage: 'HTTP',
     when: '408, 425',
     type: 'transient',
     why: 'the provider asks to try again',
@@ -136,7 +123,6 @@ export const httpRules: readonly Rule[] = [
   },
   {
     provider: 'Resend',
-    stage: 'HTTP',
     when: '`validation_error`, `invalid_from_address` and the like, with 403 too: the domain of the sender is not verified',
     type: 'permanent',
     why: 'the provider refuses the message',
@@ -144,8 +130,6 @@ export const httpRules: readonly Rule[] = [
     fits: all(refused, ofTheMessage),
   },
   {
-    provider: 'any',
-    stage: 'HTTP',
     when: '401, 402, 403 otherwise',
     type: 'operator',
     maybeOwn: true,
@@ -154,8 +138,6 @@ export const httpRules: readonly Rule[] = [
     fits: status(401, 402, 403),
   },
   {
-    provider: 'any',
-    stage: 'HTTP',
     when: '4xx otherwise',
     type: 'permanent',
     why: 'the provider refuses the message',
@@ -163,8 +145,6 @@ export const httpRules: readonly Rule[] = [
     fits: refused,
   },
   {
-    provider: 'any',
-    stage: 'HTTP',
     when: '5xx',
     type: 'transient',
     why: 'the provider fails at present',
@@ -172,8 +152,6 @@ export const httpRules: readonly Rule[] = [
     fits: statuses(5),
   },
   {
-    provider: 'any',
-    stage: 'HTTP',
     when: "2xx with an answer that is none of the provider's (HTML, nothing)",
     type: 'transient',
     why: "the provider's answer cannot be read",
@@ -181,3 +159,5 @@ export const httpRules: readonly Rule[] = [
     fits: code('EANSWER'),
   },
 ];
+
+export const httpRules = answers.map((row) => ruleFrom({ stage: 'HTTP', ...row }));

@@ -11,10 +11,14 @@ export type LogProviderOptions = {
   readonly production: boolean;
   readonly log: ProviderLog;
   /** Prints the readable form, which has many lines. Default: stdout. */
-  readonly print?: (text: string) => void;
+  readonly print?: (text: string) => unknown;
 };
 
-export function createLogProvider({ production, log, print = toStdout }: LogProviderOptions): EmailProvider {
+export function createLogProvider({
+  production,
+  log,
+  print = (text) => process.stdout.write(text),
+}: LogProviderOptions): EmailProvider {
   if (production)
     log.warn(
       { provider: 'log' },
@@ -24,19 +28,12 @@ export function createLogProvider({ production, log, print = toStdout }: LogProv
     name: 'log',
     idempotent: false,
     async send(email, { messageId, recipients: accepted }) {
-      if (production)
-        log.info(
-          { messageId, recipients: accepted.map(maskAddresses) },
-          'email accepted by the provider log',
-        );
+      const facts = { messageId, recipients: accepted.map(maskAddresses) };
+      if (production) log.info(facts, 'email accepted by the provider log');
       else print(readable(email, messageId));
       return { accepted, rejected: [], response: 'logged' };
     },
   };
-}
-
-function toStdout(text: string): void {
-  process.stdout.write(text);
 }
 
 function readable(email: EmailPayload, messageId: string): string {

@@ -4,6 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
 import { WaybillError } from '../errors.ts';
+import type { Paging } from '../operate/filter.ts';
 import { checkId } from '../operate/read.ts';
 import { attachment as attachmentSchema, withImages } from './attachment.ts';
 
@@ -48,11 +49,9 @@ export const listEmailsSql = `
           or position(lower($2) in lower(array_to_string(recipients, ' '))) > 0)
    order by number desc limit $3`;
 
-export type MailboxQuery = {
+export type MailboxQuery = Paging & {
   /** Part of a recipient or of the subject, in upper or lower case. */
   readonly search?: string | undefined;
-  readonly limit?: number | undefined;
-  readonly cursor?: string | undefined;
 };
 
 /**

@@ -22,15 +22,13 @@ const options: HtmlToTextOptions = {
 
 let convert: ReturnType<typeof compile> | undefined;
 
-/** Loaded on first use, because most processes need none. Not by `await import`, because messages are made synchronously. */
+/**
+ * Loaded on first use, because most processes need none. Not by `await import`, because messages are made synchronously.
+ * @throws WaybillError `package_missing` in a bundle without html-to-text beside it
+ */
 function converter(): ReturnType<typeof compile> {
-  return (convert ??= loaded().compile(options));
-}
-
-/** @throws WaybillError `package_missing` in a bundle without html-to-text beside it */
-function loaded(): { compile: typeof compile } {
-  const module = loadPackage<{ compile: typeof compile }>('html-to-text');
-  if (module) return module;
+  convert ??= loadPackage<{ compile: typeof compile }>('html-to-text')?.compile(options);
+  if (convert) return convert;
   throw new WaybillError(
     'package_missing',
     'the text part of an email in html alone is made by html-to-text, which is not installed beside this bundle: give the email a text, or deploy node_modules/html-to-text',

@@ -1,6 +1,7 @@
 // Turns zod's issues about an email into one WaybillError with a path for each problem.
 
 import type { z } from 'zod';
+import type { Problem } from '../address/problem.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 
@@ -10,7 +11,7 @@ const mostIssues = 100;
 /** The known fields of the object at a path. */
 type FieldsAt = (path: string) => readonly string[];
 
-type Issue = { readonly code: string; readonly path: string; readonly message: string };
+type Issue = Problem & { readonly path: string };
 
 /** An unknown field comes first, because it often explains the other issues (`too` for `to`). */
 export function refusal(found: readonly z.core.$ZodIssue[], fieldsAt: FieldsAt): WaybillError {

@@ -27,6 +27,11 @@ export type Rule = {
   readonly fewerConnections?: true;
 };
 
+/** A rule as the tables write it. `provider` and `stage` are `any` by default. */
+export type Row = Omit<Rule, 'provider' | 'stage'> & Partial<Pick<Rule, 'provider' | 'stage'>>;
+
+export const ruleFrom = (row: Row): Rule => ({ provider: 'any', stage: 'any', ...row });
+
 /** The characters of a reply that are matched; the rest adds nothing. */
 const readable = 2_000;
 

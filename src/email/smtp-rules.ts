@@ -1,6 +1,8 @@
 // The rules for SMTP replies, and for a missing reply. The reply code alone is ambiguous: 550 means an unknown recipient or a used-up quota,
 // 432 a password problem or too many connections. So rules for the enhanced code, the stage and the text come first, then those of the RFCs.
 
+/* oxlint-disable max-lines -- one table, read from the top */
+
 import {
   all,
   any,
@@ -9,11 +11,12 @@ import {
   not,
   replies,
   reply,
+  ruleFrom,
   says,
   to,
   toAuth,
   type Fits,
-  type Rule,
+  type Row,
 } from './rule.ts';
 
 const refused = replies(4, 5);
@@ -82,10 +85,9 @@ const ofOurHost = says(
   /\bclient host (?:\S{1,255} )?(?:rejected|blocked|denied)\b|\b(?:banned|blocked|blacklisted|blocklisted) (?:sending )?IP\b|\byour IP(?: address)?\b|\bIP (?:address )?\S{0,50} ?(?:is |has been |was )(?:blocked|banned|listed|blacklisted|blocklisted|not authori[sz]ed)\b|\bthe IP you're using\b|\bunauthori[sz]ed IP\b|\bmessages from \[[^\]\r\n]{1,60}\] weren't sent\b/i,
 );
 
-const aboutUs: readonly Rule[] = [
+const aboutUs: readonly Row[] = [
   {
     provider: 'Microsoft 365, Amazon SES, Postfix',
-    stage: 'any',
     when: '421, `432 4.3.2` or another refusal that says "too many connections"',
     type: 'transient',
     fewerConnections: true,
@@ -113,7 +115,6 @@ const aboutUs: readonly Rule[] = [
   },
   {
     provider: 'Amazon SES',
-    stage: 'any',
     when: '454 "Maximum sending rate exceeded"',
     type: 'transient',
     holdsQueue: true,
@@ -123,7 +124,6 @@ const aboutUs: readonly Rule[] = [
   },
   {
     provider: 'Gmail, Microsoft 365, Amazon SES, SendGrid',
-    stage: 'any',
     when: '5.4.5, 5.1.90, "SubmissionQuotaExceeded", "Daily message quota exceeded", "Maximum credits exceeded"',
     type: 'operator',
     why: "the provider's quota is used up",
@@ -142,7 +142,6 @@ const aboutUs: readonly Rule[] = [
   },
   {
     provider: 'Amazon SES, Mailgun, Microsoft 365, Gmail',
-    stage: 'any',
     when: '5.1.8, 5.7.13, 5.7.501 to 5.7.503, 5.7.705, 5.7.708, "Sending suspended for this account", "Domain … is not allowed to send"',
     type: 'operator',
     maybeOwn: true,
@@ -191,10 +190,8 @@ const aboutUs: readonly Rule[] = [
   },
 ];
 
-const byTheRfcs: readonly Rule[] = [
+const byTheRfcs: readonly Row[] = [
   {
-    provider: 'any',
-    stage: 'any',
     when: '421',
     type: 'transient',
     why: 'the server is closing its service',
@@ -202,8 +199,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: reply(421),
   },
   {
-    provider: 'any',
-    stage: 'any',
     when: '503',
     type: 'transient',
     why: 'the session was out of step',
@@ -211,8 +206,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: reply(503),
   },
   {
-    provider: 'any',
-    stage: 'any',
     when: '454',
     type: 'transient',
     why: 'the server cannot authenticate or encrypt at present',
@@ -220,8 +213,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: reply(454),
   },
   {
-    provider: 'any',
-    stage: 'any',
     when: '523, 524, 525, 530, 534, 535, 538',
     type: 'operator',
     why: 'the server does not accept our login',
@@ -229,7 +220,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: reply(523, 524, 525, 530, 534, 535, 538),
   },
   {
-    provider: 'any',
     stage: 'AUTH',
     when: '432 and every other refusal; no credentials',
     type: 'operator',
@@ -238,7 +228,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: any(code('EAUTH', 'ENOAUTH', 'EOAUTH2'), all(refused, toAuth)),
   },
   {
-    provider: 'any',
     stage: 'connection, STARTTLS',
     when: 'a certificate that is expired, of another name or not trusted; no TLS where it is required',
     type: 'operator',
@@ -247,7 +236,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: certificate,
   },
   {
-    provider: 'any',
     stage: 'connection',
     when: 'a host that does not exist',
     type: 'operator',
@@ -256,7 +244,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: code('ENOTFOUND', 'ECONFIG'),
   },
   {
-    provider: 'any',
     stage: 'greeting',
     when: '5yz: no message has been mentioned yet',
     type: 'operator',
@@ -274,7 +261,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: all(refused, says(/\breceiving mail (?:too quickly|at a rate)\b/i)),
   },
   {
-    provider: 'any',
     stage: 'RCPT',
     when: '552 without an enhanced code, or 5.5.3: an old way of saying 452',
     type: 'transient',
@@ -287,8 +273,6 @@ const byTheRfcs: readonly Rule[] = [
     ),
   },
   {
-    provider: 'any',
-    stage: 'any',
     when: '4yz otherwise (`452 4.5.3`, `450 4.2.1`, `451 4.7.1` …)',
     type: 'transient',
     why: 'the server asks to try again',
@@ -296,7 +280,6 @@ const byTheRfcs: readonly Rule[] = [
     fits: replies(4),
   },
   {
-    provider: 'any',
     stage: 'RCPT, DATA',
     when: '5.1.z, 5.2.z; at RCPT 550, 551 or 553 without an enhanced code: unknown, disabled, full',
     type: 'permanent',
@@ -309,8 +292,6 @@ const byTheRfcs: readonly Rule[] = [
     ),
   },
   {
-    provider: 'any',
-    stage: 'any',
     when: '5yz otherwise',
     type: 'permanent',
     why: 'the server refuses the message',
@@ -319,10 +300,9 @@ const byTheRfcs: readonly Rule[] = [
   },
 ];
 
-const withoutReply: readonly Rule[] = [
+const withoutReply: readonly Row[] = [
   // Nodemailer compares with the limit from EHLO, so there is no reply.
   {
-    provider: 'any',
     stage: 'MAIL',
     when: 'larger than the SIZE that the server announced',
     type: 'permanent',
@@ -331,7 +311,6 @@ const withoutReply: readonly Rule[] = [
     fits: all(code('EMESSAGE'), to('MAIL FROM')),
   },
   {
-    provider: 'any',
     stage: 'before the connection',
     when: 'a message that cannot be written',
     type: 'permanent',
@@ -341,7 +320,6 @@ const withoutReply: readonly Rule[] = [
   },
   // The message may have been accepted, so a retry may duplicate it.
   {
-    provider: 'any',
     stage: 'after the body',
     when: 'the connection is lost before the answer',
     type: 'transient',
@@ -350,7 +328,6 @@ const withoutReply: readonly Rule[] = [
     fits: ({ phase }) => phase === 'sent',
   },
   {
-    provider: 'any',
     stage: 'before the body',
     when: 'refused, reset, timed out, a name server that does not answer',
     type: 'transient',
@@ -360,4 +337,4 @@ const withoutReply: readonly Rule[] = [
   },
 ];
 
-export const smtpRules: readonly Rule[] = [...aboutUs, ...byTheRfcs, ...withoutReply];
+export const smtpRules = [...aboutUs, ...byTheRfcs, ...withoutReply].map(ruleFrom);

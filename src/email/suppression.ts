@@ -4,6 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
 import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
 import { WaybillError } from '../errors.ts';
+import type { Paging } from '../operate/filter.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { parseAddress } from '../address/mailbox.ts';
 
@@ -79,11 +80,7 @@ export type SuppressionPage = { readonly suppressions: Suppression[]; readonly n
  */
 export async function listSuppressions(
   db: Executor,
-  query: {
-    readonly limit?: number;
-    readonly cursor?: string | undefined;
-    readonly contains?: string | undefined;
-  } = {},
+  query: Paging & { readonly contains?: string | undefined } = {},
 ): Promise<SuppressionPage> {
   const { limit = 100, cursor } = query;
   const contains = query.contains?.toLowerCase() ?? null;

@@ -10,11 +10,10 @@ import { withNotices } from '../notice/job.ts';
 import { registerQueues } from '../queues/queues.ts';
 import { planRate, setRate, type RatePlan } from '../queues/rate.ts';
 import type { Host } from '../process/host.ts';
-import type { Service } from '../process/run.ts';
 import { workerService } from '../worker/service.ts';
 import { labelsOf } from './labels.ts';
 import { configuredMailing } from './mailing.ts';
-import { outboxOf, queueOf, type Cast, type Role } from './role.ts';
+import { closing, outboxOf, queueOf, type Cast, type Role } from './role.ts';
 
 export const emailRole: Role = (host) => deliveryRole(host, () => [standardQueues.email]);
 
@@ -40,15 +39,11 @@ async function deliveryRole(
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
   const { limits } = registry;
   const service = workerService(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
-  const whole: Service = {
-    ...service,
-    async run(signal) {
-      await service.run(signal);
-      await mailing.close();
-    },
-  };
   const delivers = queues.includes(standardQueues.jobs);
-  return { life: app, service: withManifest(host, manifestOf(app), delivers, whole) };
+  return {
+    life: app,
+    service: withManifest(host, manifestOf(app), delivers, closing(service, mailing.close)),
+  };
 }
 
 /** The configured rate, also written to the database for the fleet to see. */

@@ -1,35 +1,17 @@
 // A drain with the configuration's settings, for web's route and for the command.
 
-import type { Database } from '../db/pool.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import type { DrainOptions } from '../drain/options.ts';
-import type { Log } from '../metrics/log.ts';
 import { withNotices } from '../notice/job.ts';
-import type { Config } from '../config/config.ts';
+import type { Host } from '../process/host.ts';
 import { configuredMailing } from './mailing.ts';
 import { outboxOf } from './role.ts';
 
-export type ConfiguredDrain = {
-  readonly options: DrainOptions;
-  readonly queues: readonly string[];
-  /** Closes the email provider's connections. */
-  close(): Promise<void>;
-};
+type DrainPorts = Pick<Host, 'config' | 'db' | 'handlers' | 'log'> & { readonly workerId: string };
 
-export type DrainPorts = {
-  readonly config: Config;
-  readonly db: Database;
-  /** For the transactions of handlers. */
-  readonly handlers: Database;
-  readonly log: Log;
-  readonly workerId: string;
-};
-
-export function configuredDrain(
-  app: App,
-  { config, db, handlers, log, workerId }: DrainPorts,
-): ConfiguredDrain {
+/** @returns `close` closes the email provider's connections */
+export function configuredDrain(app: App, { config, db, handlers, log, workerId }: DrainPorts) {
   const { close, ...mailing } = configuredMailing(app, config, db, log);
   const options: DrainOptions = {
     log,

@@ -4,7 +4,6 @@ import { randomUUID } from 'node:crypto';
 import type { Executor } from '../db/executor.ts';
 import type { App } from '../define/app.ts';
 import { batchingOf } from '../delivery/batching.ts';
-import type { Mailing } from '../delivery/email.ts';
 import { createBatchPlans } from '../email/batch-plan.ts';
 import { createProvider } from '../email/choose.ts';
 import { createGuard } from '../email/guard.ts';
@@ -12,17 +11,8 @@ import type { ProviderLog } from '../email/provider.ts';
 import { createSuppressed } from '../email/suppression.ts';
 import type { Config } from '../config/config.ts';
 
-export type ConfiguredMailing = Mailing & {
-  /** Closes the provider's connections. */
-  close(): Promise<void>;
-};
-
-export function configuredMailing(
-  app: App,
-  config: Config,
-  db: Executor,
-  log: ProviderLog,
-): ConfiguredMailing {
+/** @returns `close` closes the provider's connections */
+export function configuredMailing(app: App, config: Config, db: Executor, log: ProviderLog) {
   const provider = createProvider(config, { log, db }, app.email.provider);
   const batching = batchingOf(provider, {
     plans: createBatchPlans(db),

@@ -16,26 +16,40 @@ export type Cast = { readonly service: Service; readonly life?: Life };
 
 export type Role = (host: Host) => Promise<Cast>;
 
+export function closing(service: Service, close: () => Promise<void>): Service {
+  const run = async (signal: AbortSignal): Promise<void> => {
+    await service.run(signal);
+    await close();
+  };
+  return { ...service, run };
+}
+
 export function outboxOf(config: Config): (db: Executor) => OutboxPort {
   return (db) => createPostgresOutbox(db, { maxPayloadBytes: config.maxPayloadBytes });
 }
 
-export function queueOf(host: Host): WakeUpQueue {
-  const { config, db, log, role } = host;
+export function queueOf({ config, db, log, role }: Host): WakeUpQueue {
   const onError = (error: Error): void => log.warn({ err: error }, 'pg-boss reports an error');
-  const apart = config.queueDatabaseUrl !== config.databaseUrl;
-  const queueDb: Database = apart
-    ? openDatabase({
-        url: config.queueDatabaseUrl,
-        setting: 'QUEUE_DATABASE_URL',
-        use: useOf(config.queueBackend),
-        max: 4,
-        applicationName: `waybill ${role} queue`,
-        onIdleError: onError,
-      })
-    : db;
-  const queue = openQueue({ db, queueDb, backend: config.queueBackend, onError });
-  if (!apart) return queue;
+  return configuredQueue(config, db, { applicationName: `waybill ${role} queue`, max: 4, onError });
+}
+
+/** `close` also ends the connections to a database of the queue's own. */
+export function configuredQueue(
+  { databaseUrl, queueDatabaseUrl, queueBackend: backend }: Config,
+  db: Database,
+  options: { readonly applicationName: string; readonly max: number; onError(error: Error): void },
+): WakeUpQueue {
+  const { applicationName, max, onError } = options;
+  if (queueDatabaseUrl === databaseUrl) return openQueue({ db, queueDb: db, backend, onError });
+  const queueDb = openDatabase({
+    url: queueDatabaseUrl,
+    setting: 'QUEUE_DATABASE_URL',
+    use: useOf(backend),
+    max,
+    applicationName,
+    onIdleError: onError,
+  });
+  const queue = openQueue({ db, queueDb, backend, onError });
   return {
     ...queue,
     async close() {

@@ -5,22 +5,20 @@ import type { Database } from '../db/pool.ts';
 import type { App } from '../define/app.ts';
 import { emailMessage, emailQueue } from '../define/messages.ts';
 import { drainOutbox } from '../drain/drain.ts';
-import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
 import { createNotify } from '../outbox/notify.ts';
 import { cancelMessage } from '../operate/operate.ts';
 import { showMessage, type WholeMessage } from '../operate/read.ts';
 import { closedQueues, waitLine } from '../queues/waits.ts';
-import type { Clock, Milliseconds } from '../ports.ts';
-import type { Config } from '../config/config.ts';
+import type { Milliseconds } from '../ports.ts';
 import { fleet } from '../process/heartbeat.ts';
+import type { Host } from '../process/host.ts';
 import { during } from '../process/life.ts';
 import { configuredDrain } from './drain.ts';
 import { outboxOf } from './role.ts';
 
 export type Trial = {
   readonly id: string;
-  /** Who delivered it. */
   readonly by: 'fleet' | 'this process';
   readonly sent: boolean;
   /** The provider's answer, or why the mail was not sent. */
@@ -28,12 +26,8 @@ export type Trial = {
   readonly seconds: number;
 };
 
-export type TrialPorts = {
-  readonly config: Config;
+export type TrialPorts = Pick<Host, 'config' | 'db' | 'log' | 'clock'> & {
   readonly app: App;
-  readonly db: Database;
-  readonly log: Log;
-  readonly clock: Clock;
   readonly pause: (ms: Milliseconds) => Promise<void>;
   readonly timeoutMs: Milliseconds;
 };

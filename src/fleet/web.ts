@@ -11,14 +11,13 @@ import { webService } from '../http/service.ts';
 import { createEvents } from '../metrics/events.ts';
 import { publishInitial } from '../metrics/initial.ts';
 import { WaybillError } from '../errors.ts';
-import type { Service } from '../process/run.ts';
 import { claimProbes } from '../outbox/batch.ts';
 import { createNotify } from '../outbox/notify.ts';
 import { withAdvice } from '../scale/service.ts';
 import { createQueueCloser } from '../worker/queue-closer.ts';
 import { configuredDrain } from './drain.ts';
 import { labelsOf } from './labels.ts';
-import { outboxOf, type Role } from './role.ts';
+import { closing, outboxOf, type Role } from './role.ts';
 
 export const webRole: Role = async (host) => {
   const { db, log, config } = host;
@@ -60,12 +59,6 @@ export const webRole: Role = async (host) => {
     },
   );
   const service = webService(host, { registry, runner, notify, drain, giveUp });
-  const whole: Service = {
-    ...service,
-    async run(signal) {
-      await service.run(signal);
-      await draining.close();
-    },
-  };
-  return { life: app, service: withManifest(host, manifestOf(app), false, withAdvice(host, whole)) };
+  const whole = withAdvice(host, closing(service, draining.close));
+  return { life: app, service: withManifest(host, manifestOf(app), false, whole) };
 };

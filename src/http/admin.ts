@@ -3,7 +3,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
-import type { Database } from '../db/pool.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { parseFilter, type MessageFilter, type Paging } from '../operate/filter.ts';
@@ -13,15 +12,11 @@ import { readStats } from '../operate/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { readAdvice } from '../scale/decisions.ts';
 import { checkAdminKey } from './auth.ts';
-import { addCron } from './cron.ts';
+import { addCron, type CronPorts } from './cron.ts';
 import { addQueues } from './queues.ts';
 import { addSuppressions } from './suppressions.ts';
 
-export type AdminPorts = {
-  readonly db: Database;
-  readonly adminKey: string | null;
-  /** Called after each change. */ readonly notify: () => void;
-};
+type AdminPorts = CronPorts & { readonly adminKey: string | null };
 
 type WithId = { Params: { id: string } };
 
@@ -58,20 +53,27 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, notify }: Admi
 
 type Texts = Readonly<Record<string, string | string[] | undefined>>;
 
-const parameters = [
-  'status',
-  'kind',
-  'name',
-  'queue',
-  'deliveryKey',
-  'outcome',
-  'cause',
-  'errorContains',
-  'since',
-  'until',
-  'limit',
-  'cursor',
-];
+const texts = z.union([z.string(), z.array(z.string())]).optional();
+const filters = {
+  status: texts,
+  kind: texts,
+  name: texts,
+  queue: texts,
+  deliveryKey: texts,
+  outcome: texts,
+  cause: texts,
+  errorContains: z.string().optional(),
+  since: z.string().optional(),
+  until: z.string().optional(),
+};
+const parameters = [...Object.keys(filters), 'limit', 'cursor'];
+
+const bulk = z.strictObject({
+  ...filters,
+  /** Retries every dead message. It must be explicit, so that a forgotten filter does not do it. */
+  all: z.boolean().default(false),
+  dryRun: z.boolean().default(false),
+});
 
 /** @throws WaybillError `unknown_parameter`, because ignoring a misspelt filter would show everything */
 function filterOf(query: Texts): MessageFilter & Paging {
@@ -86,23 +88,6 @@ function filterOf(query: Texts): MessageFilter & Paging {
   }
   return parseFilter(query);
 }
-
-const texts = z.union([z.string(), z.array(z.string())]).optional();
-const bulk = z.strictObject({
-  status: texts,
-  kind: texts,
-  name: texts,
-  queue: texts,
-  deliveryKey: texts,
-  outcome: texts,
-  cause: texts,
-  since: z.string().optional(),
-  until: z.string().optional(),
-  errorContains: z.string().optional(),
-  /** Retries every dead message. It must be explicit, so that a forgotten filter does not do it. */
-  all: z.boolean().default(false),
-  dryRun: z.boolean().default(false),
-});
 
 async function bulkOf(body: unknown): Promise<z.output<typeof bulk>> {
   return parseArguments({ name: 'bulk retry', args: bulk }, body ?? {});

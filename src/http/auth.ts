@@ -10,7 +10,7 @@ export type Identify = (request: FastifyRequest) => Promise<Invoker>;
 
 export function createIdentify(apiKey: string | null, app: App): Identify {
   return async (request) => {
-    if (apiKey !== null && hasKey(request, apiKey)) return { type: 'user' };
+    if (apiKey !== null && isBearer(request.headers.authorization, apiKey)) return { type: 'user' };
     const { method, headers } = request;
     const path = request.url.split('?')[0] ?? '/';
     return invokerOf(await app.authenticate?.({ method, path, headers }));
@@ -32,7 +32,7 @@ function invokerOf(given: Invoker | null | undefined): Invoker {
 export function checkAdminKey(request: FastifyRequest, adminKey: string | null): void {
   if (adminKey === null)
     throw new WaybillError('admin_closed', 'the admin API is closed: set WAYBILL_ADMIN_KEY to open it');
-  if (!hasKey(request, adminKey))
+  if (!isBearer(request.headers.authorization, adminKey))
     throw new WaybillError(
       'unauthorized',
       'Authorization: Bearer, with the key of WAYBILL_ADMIN_KEY, is needed',
@@ -49,7 +49,10 @@ export function checkInboxKey(request: FastifyRequest, adminKey: string | null):
       'inbox_closed',
       'the inbox is closed in production: set WAYBILL_ADMIN_KEY to open it',
     );
-  if (!hasKey(request, adminKey) && !isBearer(`Bearer ${passwordOf(request)}`, adminKey))
+  if (
+    !isBearer(request.headers.authorization, adminKey) &&
+    !isBearer(`Bearer ${passwordOf(request)}`, adminKey)
+  )
     throw new WaybillError(
       'unauthorized',
       'the key of WAYBILL_ADMIN_KEY is needed, as a bearer or as a password',
@@ -66,16 +69,11 @@ function passwordOf({ headers: { authorization = '' } }: FastifyRequest): string
 
 /** @throws WaybillError `unauthorized` */
 export function checkMetricsKey(request: FastifyRequest, metricsKey: string | null): void {
-  if (metricsKey !== null && !hasKey(request, metricsKey))
+  if (metricsKey !== null && !isBearer(request.headers.authorization, metricsKey))
     throw new WaybillError(
       'unauthorized',
       'Authorization: Bearer, with the key of WAYBILL_METRICS_KEY, is needed',
     );
-}
-
-/** Compares in constant time. The scheme's name is case-insensitive (RFC 9110, section 11.1). */
-function hasKey({ headers }: FastifyRequest, key: string): boolean {
-  return isBearer(headers.authorization?.replace(/^bearer +/i, 'Bearer '), key);
 }
 
 /** The operator as named by the caller; the key does not identify a person. At most 100 characters, without control characters. */

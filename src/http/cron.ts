@@ -9,9 +9,10 @@ import { readCron } from '../cron/overview.ts';
 import { createZones } from '../cron/zones.ts';
 import type { Database } from '../db/pool.ts';
 
-type CronPorts = {
+export type CronPorts = {
   readonly db: Database;
-  /** Called after each manual run. */ readonly notify: () => void;
+  /** Called after each change. */
+  readonly notify: () => void;
 };
 
 /** Strict, so that a misspelt filter is an error with a hint; ignoring it would show everything. */

@@ -90,8 +90,7 @@ function checkRequest({ method, headers }: Request, secret: string | null | unde
     throw new WaybillError('method_not_allowed', 'this path takes GET, POST');
   if (!secret)
     throw new WaybillError('drain_closed', 'the drain route is closed: set WAYBILL_CRON_SECRET to open it');
-  const authorization = headers.get('authorization')?.replace(/^bearer +/i, 'Bearer ');
-  if (!isBearer(authorization, secret))
+  if (!isBearer(headers.get('authorization') ?? undefined, secret))
     throw new WaybillError(
       'unauthorized',
       'Authorization: Bearer, with the key of WAYBILL_CRON_SECRET, is needed',

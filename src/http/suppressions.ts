@@ -10,7 +10,6 @@ import { WaybillError } from '../errors.ts';
 const page = z.strictObject({
   limit: z.coerce.number().int().min(1).max(500).default(100),
   cursor: z.string().max(320).optional(),
-  /** Part of an address. */
   contains: z.string().min(1).max(320).optional(),
 });
 

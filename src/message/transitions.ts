@@ -2,6 +2,8 @@
 // This table is their only definition. Every UPDATE of a state, the guards of the statements, the memory port, the 409 of the admin API
 // and the drawing in docs/states.md use it. Tests compare them, and check that no other file writes a state.
 
+/* oxlint-disable max-lines -- one table, and the statements that are built from it */
+
 import type { Milliseconds, Random } from '../ports.ts';
 import { holdDelay, retryDelay, type Backoff } from './backoff.ts';
 import type { ClaimedMessage, Status } from './message.ts';

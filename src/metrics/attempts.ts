@@ -5,7 +5,6 @@ import type { Series } from './tally.ts';
 
 export type AttemptOutcome = 'delivered' | 'retried' | 'dead' | 'released';
 
-/** The counted facts of an attempt. */
 export type CountedAttempt = {
   readonly message: { readonly kind: string };
   readonly outcome: AttemptOutcome;

@@ -34,9 +34,7 @@ export type ExpiredClaim = Pick<TellableMessage, 'kind' | 'queue'> & {
   readonly cause: string | null;
 };
 
-export type RejectedClaim = {
-  readonly id: string;
-  readonly queue: string;
+type RejectedClaim = Pick<TellableMessage, 'id' | 'queue'> & {
   readonly when: 'before' | 'after';
   readonly reason: string;
 };
@@ -54,6 +52,7 @@ export type TellableRun = {
 
 export type Events = ReturnType<typeof createEvents>;
 
+// oxlint-disable-next-line max-lines-per-function -- one small function for each business event
 export function createEvents(log: Log, metrics: Metrics) {
   const label = bounded(100);
   const delivered = tellDelivered(log);

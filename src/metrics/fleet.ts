@@ -54,6 +54,7 @@ export const addSql = `
   select name, labels, value from unnest($1::text[], $2::jsonb[], $3::float8[]) as c(name, labels, value) order by name, labels
   on conflict (name, labels) do update set value = waybill.counters.value + excluded.value where excluded.value <> 0`;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over one scrape's cache
 export function createFleetFigures(db: Executor, metrics: Metrics, clock: Clock): FleetFigures {
   const flushed = new Map<string, number>();
   let cached: (Figures & { readonly freshUntil: number }) | undefined;

@@ -106,7 +106,6 @@ const fact = (
   type: GaugeFact['type'] = 'gauge',
 ): GaugeFact => ({ key, name: `waybill_${name}`, help, type, labels });
 
-/** Every figure of `gaugesSql`. */
 const outboxFacts: readonly GaugeFact[] = [
   fact(
     'messages',
@@ -192,7 +191,6 @@ const outboxFacts: readonly GaugeFact[] = [
   fact('versions', 'build_info', ['version'], 'Versions that run'),
 ];
 
-/** Every figure that the scrape reads from the database. */
 export const gaugeFacts: readonly GaugeFact[] = [...outboxFacts, ...standstillFacts];
 
 export async function fleetGauges(db: Executor): Promise<string> {

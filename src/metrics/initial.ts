@@ -3,12 +3,10 @@
 
 import type { Metrics } from './catalogue.ts';
 
-/** The labels that a process knows at its start. */
 export type KnownLabels = {
   /** Which kinds use which queues. */
   readonly routes: readonly { readonly kind: string; readonly queue: string }[];
   readonly cronJobs: readonly string[];
-  /** Email providers. */
   readonly providers: readonly string[];
 };
 

@@ -67,7 +67,6 @@ function isFile(descriptor: Descriptor): boolean {
 type Sink = {
   /** Takes whole lines; returns `false` when it has no room for them. */
   take(text: string): boolean;
-  /** At the end of the process: writes what is left. */
   flushSync(): void;
   isEmpty(): boolean;
 };
@@ -117,6 +116,7 @@ function streamSink(descriptor: Descriptor): Sink {
 }
 
 /** A file: one write at a time, off the event loop, because a disk may be slow. */
+// oxlint-disable-next-line max-lines-per-function -- methods over one file descriptor
 function fileSink(descriptor: Descriptor): Sink {
   let waiting: string[] = [];
   let bytes = 0;

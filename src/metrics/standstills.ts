@@ -2,7 +2,7 @@
 // even where the outbox is locked and the others are old.
 
 import type { Executor } from '../db/executor.ts';
-import { gaugeText, type Sample } from './text.ts';
+import { gaugeText } from './text.ts';
 
 /** Three heartbeats. */
 const silentAfter = `interval '6 seconds'`;
@@ -43,10 +43,9 @@ type Row = { readonly role: string; readonly silent: number; readonly stalled: n
 export async function standstillGauges(db: Executor): Promise<string> {
   const { rows } = await db.executeSql<Row>(standstillGaugesSql);
   return standstillFacts
-    .map(({ key, name, help, type }) => gaugeText(name, help, rows.map(sampleOf(key)), type))
+    .map(({ key, name, help, type }) => {
+      const samples = rows.map((row) => ({ labels: { role: row.role }, value: row[key] }));
+      return gaugeText(name, help, samples, type);
+    })
     .join('');
 }
-
-const sampleOf =
-  (key: 'silent' | 'stalled') =>
-  (row: Row): Omit<Sample, 'name'> => ({ labels: { role: row.role }, value: row[key] });

@@ -33,10 +33,7 @@ export type Tally<L extends string> = {
   get(): Promise<{ name: string; help: string; type: string; values: TallyValue[] }>;
 };
 
-export type TallyFacts<L extends string> = {
-  readonly name: string;
-  readonly help: string;
-  readonly labelNames: readonly L[];
+type TallyFacts<L extends string> = Pick<Tally<L>, 'name' | 'help' | 'labelNames'> & {
   /** Upper bounds of a histogram; without them it is a counter. */
   readonly upperBounds?: readonly number[];
   readonly registry: Registry;

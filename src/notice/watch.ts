@@ -77,26 +77,19 @@ async function news(tx: Executor): Promise<Notice[]> {
   type Dead = NoticeOf<'waybill.dead_letters'>['groups'];
   type Skipped = NoticeOf<'waybill.ticks_skipped'>['jobs'];
   type Parked = { queue: string; since: string; reason: string | null };
-  const groups = (await tx.executeSql<Dead[number]>(deadSql, [noticeJobName, limit])).rows.map((group) => ({
-    ...group,
-    lastError: shown(group.lastError),
-  }));
+  const dead = (await tx.executeSql<Dead[number]>(deadSql, [noticeJobName, limit])).rows;
+  const groups = dead.map((group) => ({ ...group, lastError: shown(group.lastError) }));
   const parked = (await tx.executeSql<Parked>(parkedSql)).rows;
   const jobs = (await tx.executeSql<Skipped[number]>(skippedSql, [limit])).rows;
-  const sum = (all: readonly { count: number }[]): number =>
-    all.reduce((total, { count }) => total + count, 0);
+  const sum = (all: readonly { count: number }[]): number => all.reduce((n, { count }) => n + count, 0);
   const queues = parked.map(({ queue, since, reason }) => {
     return { queue, since: textOfMoment(momentOf(since)), reason: shown(reason) };
   });
-  return [
-    ...(groups.length > 0
-      ? [{ type: 'waybill.dead_letters' as const, data: { count: sum(groups), groups } }]
-      : []),
-    ...(queues.length > 0 ? [{ type: 'waybill.queue_parked' as const, data: { queues } }] : []),
-    ...(jobs.length > 0
-      ? [{ type: 'waybill.ticks_skipped' as const, data: { count: sum(jobs), jobs } }]
-      : []),
-  ];
+  const found: Notice[] = [];
+  if (groups.length > 0) found.push({ type: 'waybill.dead_letters', data: { count: sum(groups), groups } });
+  if (queues.length > 0) found.push({ type: 'waybill.queue_parked', data: { queues } });
+  if (jobs.length > 0) found.push({ type: 'waybill.ticks_skipped', data: { count: sum(jobs), jobs } });
+  return found;
 }
 
 /** SQL may have written any text of any length, and fifty of these must fit into one payload. */

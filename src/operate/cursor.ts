@@ -25,13 +25,11 @@ export function placeOfCursor(cursor: string, listed: Listed): string {
 function digestOf({ list, filter }: Listed): string {
   const entries = Object.entries(filter as object)
     .filter(([, value]) => value !== undefined && value !== null)
-    .map(([name, value]) => [
-      name,
-      Array.isArray(value)
-        ? [...new Set(value.map(String))].toSorted((a, b) => (a < b ? -1 : 1))
-        : (value as unknown),
-    ])
-    .toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1));
+    .map(([name, value]: [string, unknown]) => {
+      const its = Array.isArray(value) ? [...new Set(value.map(String))].toSorted() : value;
+      return [name, its] as const;
+    })
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256')
     .update(JSON.stringify([list, entries]))
     .digest('hex')

@@ -33,7 +33,7 @@ export type Filter = MessageFilter & Paging;
 export const defaultPageSize = 50;
 const maxPageSize = 500;
 
-type Texts = string | readonly string[] | undefined;
+export type Texts = string | readonly string[] | undefined;
 type FilterTexts = { readonly [Service in keyof Filter]?: Texts };
 
 /**
@@ -81,13 +81,16 @@ function known<T extends string>(
   words: readonly T[],
   given: Texts,
 ): readonly T[] | undefined {
-  return several(part, given)?.map((text) => {
-    const word = words.find((one) => one === text);
-    if (word !== undefined) return word;
-    const meant = nearest(text, words);
-    const hint = `${meant ? `did you mean ${meant}? ` : ''}There are ${words.join(', ')}`;
-    throw new WaybillError(`invalid_${part}`, `${JSON.stringify(text.slice(0, 80))} is no ${part}: ${hint}`);
-  });
+  return several(part, given)?.map((text) => knownWord(part, words, text));
+}
+
+/** @throws WaybillError `invalid_…` with the word that was probably meant */
+export function knownWord<T extends string>(part: string, words: readonly T[], text: string, what = part): T {
+  const word = words.find((one) => one === text);
+  if (word !== undefined) return word;
+  const meant = nearest(text, words);
+  const hint = `${meant ? `did you mean ${meant}? ` : ''}There are ${words.join(', ')}`;
+  throw new WaybillError(`invalid_${part}`, `${JSON.stringify(text.slice(0, 80))} is no ${what}: ${hint}`);
 }
 
 /** ISO 8601 with its zone, on a date that exists. */

@@ -95,11 +95,8 @@ export async function retryMany(
   given: MessageFilter,
   { dryRun = false, onProgress }: BulkOptions = {},
 ): Promise<BulkRetry> {
-  if (
-    !Object.values(given).some((part: unknown) =>
-      Array.isArray(part) ? part.length > 0 : part !== undefined,
-    )
-  )
+  const says = (part: unknown): boolean => (Array.isArray(part) ? part.length > 0 : part !== undefined);
+  if (!Object.values(given).some(says))
     throw new WaybillError(
       'filter_required',
       'say which messages: a filter such as status, kind, name, queue, since or errorContains is needed',

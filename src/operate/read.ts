@@ -73,12 +73,10 @@ export const viewColumns = `id, kind, name, queue, status, attempts as "attemptC
     .join(', ')},
   request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, ${waitsFor} as "waitsFor"`;
 
-/** A row of `viewColumns`. Times are text, and SQL may have written the error. */
-export type ViewRow = {
-  readonly [K in Exclude<keyof MessageView, 'waitsFor'>]: Moment extends MessageView[K]
-    ? string
-    : MessageView[K];
-} & { readonly waitsFor: Parameters<typeof waitOf>[0] | null };
+/** A row of `viewColumns`. SQL may have written the error. */
+export type ViewRow = Told<Omit<MessageView, 'waitsFor'>> & {
+  readonly waitsFor: Parameters<typeof waitOf>[0] | null;
+};
 
 export function viewOf<Row extends ViewRow>(row: Row): Omit<Row, keyof MessageView> & MessageView {
   const lastError = row.lastError === null ? null : cleanError(row.lastError);
@@ -107,10 +105,8 @@ export async function listMessages(db: Executor, filter: Filter = {}): Promise<P
   return { messages, nextCursor: rows.length > limit && last ? cursorAfter(last.id, listed) : null };
 }
 
-const uuid = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
-
 export function isMessageId(text: string): boolean {
-  return uuid.test(text);
+  return /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(text);
 }
 
 export type WholeMessage = MessageView & {
@@ -127,7 +123,7 @@ export async function viewMessage(db: Executor, id: string): Promise<MessageView
   return viewOf(row ?? notFound(id));
 }
 
-/** The type as JSON returns it. */
+/** The type as JSON returns it: times are text. */
 type Told<T> = { readonly [K in keyof T]: Moment extends T[K] ? string : T[K] };
 
 const attemptsOf = `select jsonb_agg(jsonb_build_object('attempt', a.attempt, 'startedAt', a.started_at, 'finishedAt', a.finished_at,
@@ -161,17 +157,8 @@ export async function showMessage(db: Executor, id: string): Promise<WholeMessag
 /** The successful attempt has no row; it is derived from the message. */
 function delivering({ status, attemptCount, deliveredAt }: MessageView): AttemptView[] {
   if (status !== 'delivered') return [];
-  return [
-    {
-      attempt: attemptCount,
-      startedAt: null,
-      finishedAt: deliveredAt,
-      worker: null,
-      outcome: 'delivered',
-      error: null,
-      stack: null,
-    },
-  ];
+  const unknown = { startedAt: null, worker: null, error: null, stack: null };
+  return [{ ...unknown, attempt: attemptCount, finishedAt: deliveredAt, outcome: status }];
 }
 
 /** @throws WaybillError `invalid_id` */

@@ -47,18 +47,12 @@ export async function readStats(db: Executor): Promise<Stats> {
   const { rows } = await db.executeSql<Row>(statsSql);
   const { kept, dead, cancelled, queues } = rows[0]!;
   const total = (status: Live): number => queues.reduce((sum, queue) => sum + queue[status], 0);
-  const counted = {
-    pending: total('pending'),
-    sending: total('sending'),
-    failed: total('failed'),
-    dead,
-    cancelled,
-  };
-  const delivered = kept - Object.values(counted).reduce((sum, n) => sum + n, 0);
-  const all: Record<Status, number> = { ...counted, delivered };
+  const [pending, sending, failed] = [total('pending'), total('sending'), total('failed')];
+  const delivered = kept - pending - sending - failed - dead - cancelled;
+  const all = { pending, sending, failed, delivered, dead, cancelled };
   const due = queues.flatMap(({ queue, oldest }) => (oldest === null ? [] : [[queue, oldest] as const]));
   return {
-    byStatus: Object.fromEntries(statuses.map((status) => [status, all[status]])) as Record<Status, number>,
+    byStatus: byStatus((status) => all[status]),
     byQueue: Object.fromEntries(
       queues.map(({ queue, pending, sending, failed }) => [queue, { pending, sending, failed }]),
     ),
@@ -97,8 +91,9 @@ export async function countStatuses(db: Executor): Promise<Record<Status, number
     'select status, count(*)::int as messages from waybill.outbox_messages group by status',
   );
   const counted = new Map(rows.map(({ status, messages }) => [status, messages]));
-  return Object.fromEntries(statuses.map((status) => [status, counted.get(status) ?? 0])) as Record<
-    Status,
-    number
-  >;
+  return byStatus((status) => counted.get(status) ?? 0);
+}
+
+function byStatus(countOf: (status: Status) => number): Record<Status, number> {
+  return Object.fromEntries(statuses.map((status) => [status, countOf(status)])) as Record<Status, number>;
 }

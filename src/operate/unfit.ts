@@ -50,10 +50,8 @@ export const waitingAtSql = `
 /** Ends the messages that wait in a queue whose name breaks the rules. */
 export async function endUnfitAt(db: Executor, { queue, priority }: Place): Promise<Expired[]> {
   const { rows } = await db.executeSql<{ id: string }>(waitingAtSql, [queue, priority, limit]);
-  return endUnfitIds(
-    db,
-    rows.map(({ id }) => id),
-  );
+  const ids = rows.map(({ id }) => id);
+  return endUnfitIds(db, ids);
 }
 
 export async function endUnfitIds(db: Executor, ids: readonly string[]): Promise<Expired[]> {

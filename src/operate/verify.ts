@@ -3,17 +3,12 @@
 
 import type { Executor } from '../db/executor.ts';
 import { hiddenProblem, readStanding } from '../db/standing.ts';
+import type { Status } from '../message/message.ts';
 
-export type KindBooks = {
+export type KindBooks = Readonly<Record<Status, number>> & {
   readonly kind: string;
   /** Recorded messages in the audit counters, plus rows that are not in them yet. */
   readonly recorded: number;
-  readonly pending: number;
-  readonly sending: number;
-  readonly failed: number;
-  readonly delivered: number;
-  readonly dead: number;
-  readonly cancelled: number;
   readonly pruned: number;
   /** 0: they agree. Below 0: rows vanished. Above 0: rows were added without being counted. */
   readonly difference: number;
@@ -128,7 +123,6 @@ function found({ code, message }: (typeof oddities)[number], odd: Row['odd']): F
   const its = odd.filter((one) => one.code === code);
   const count = its.reduce((sum, one) => sum + one.n, 0);
   if (count === 0) return [];
-  return [
-    { code, message: `${count} messages ${message}`, count, ids: its.flatMap((one) => one.ids).slice(0, 10) },
-  ];
+  const ids = its.flatMap((one) => one.ids).slice(0, 10);
+  return [{ code, message: `${count} messages ${message}`, count, ids }];
 }

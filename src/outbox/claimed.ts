@@ -51,7 +51,7 @@ export const claimedColumns = columns.map(([expression, name]) => `${expression}
 
 /** For any connection: of a pg client in binary mode, only text can be read. */
 export const claimedTexts = [...columns, ['m.priority', 'priority'] as const]
-  .map(([expression, name]) => `(${expression})::text as ${name}`)
+  .map(([expression, name]) => `${expression}::text as ${name}`)
   .join(', ');
 
 /** A row from the columns as Postgres sends them: as text, in the order of `columns`. */

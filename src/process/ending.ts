@@ -1,10 +1,9 @@
 // How a process is asked to end. After the first signal, running work may finish within the grace period. Another signal at once is the same request:
 // a terminal signals the whole group, and a supervisor forwards the signal. A later one releases running work without using up attempts.
 
-import type { Log } from '../metrics/log.ts';
-import type { Clock, Milliseconds } from '../ports.ts';
+import type { Milliseconds } from '../ports.ts';
 import { after } from '../timer.ts';
-import type { Config } from '../config/config.ts';
+import type { Host } from './host.ts';
 
 export type Ending = {
   /** Aborts when the process should end. */
@@ -16,13 +15,7 @@ export type Ending = {
    * @param late called when the process has not ended in time, with the reason
    * @returns a function that begins the end for any other reason
    */
-  listen(process: Ended, late: (why: string) => void): (reason: string) => void;
-};
-
-export type Ended = {
-  readonly log: Pick<Log, 'info'>;
-  readonly config: Pick<Config, 'shutdownGraceMs'>;
-  readonly clock: Clock;
+  listen(host: Pick<Host, 'log' | 'config' | 'clock'>, late: (why: string) => void): (reason: string) => void;
 };
 
 /** Signals within this time are one request. */

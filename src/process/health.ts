@@ -50,9 +50,13 @@ export function soon<T>(answer: Promise<T>, ms: Milliseconds, otherwise: T): Pro
   return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
 }
 
+/** @param problem undefined when there is none */
+function checkOf(name: string, problem: string | undefined): Check {
+  return { name, ok: problem === undefined, ...(problem !== undefined && { detail: problem }) };
+}
+
 function runningCheck({ signal, phase }: Host): Check {
-  const detail = signal.aborted ? 'shutting down' : phase.setUp ? undefined : 'setting up';
-  return { name: 'running', ok: detail === undefined, ...(detail && { detail }) };
+  return checkOf('running', signal.aborted ? 'shutting down' : phase.setUp ? undefined : 'setting up');
 }
 
 /** When each loop last finished a step. */
@@ -72,20 +76,14 @@ function loopsCheck({ progress }: Host): Check {
 async function databaseChecks({ db }: Host): Promise<Check[]> {
   try {
     const standing = await readStanding(db);
-    const problem = readOnlyProblem(standing) ?? hiddenProblem(standing);
-    const database = { name: 'database', ok: problem === undefined, ...(problem && { detail: problem }) };
-    const detail = await migrationsProblem(db);
-    const schema = { name: 'schema', ok: detail === undefined, ...(detail !== undefined && { detail }) };
-    return [database, schema];
+    const database = checkOf('database', readOnlyProblem(standing) ?? hiddenProblem(standing));
+    return [database, checkOf('schema', await migrationsProblem(db))];
   } catch (error) {
     const condition = diagnose(error)?.condition;
     if (condition !== 'schema_missing')
-      return [{ name: 'database', ok: false, detail: details[condition ?? 'unreachable'] ?? away }];
-    const detail = 'migrations are missing: run `waybill release`';
-    return [
-      { name: 'database', ok: true },
-      { name: 'schema', ok: false, detail },
-    ];
+      return [checkOf('database', details[condition ?? 'unreachable'] ?? away)];
+    const problem = 'migrations are missing: run `waybill release`';
+    return [checkOf('database', undefined), checkOf('schema', problem)];
   }
 }
 
@@ -100,10 +98,10 @@ const details: Readonly<Partial<Record<Condition, string>>> = {
   privilege_missing: 'the role of DATABASE_URL lacks a privilege on the schema waybill: see docs/sql.md',
 };
 
-/** Compares a bearer header with a key in constant time; true when there is no key. */
+/** Compares a bearer header with a key in constant time. The scheme's name is case-insensitive (RFC 9110, section 11.1). */
 export function isBearer(header: string | undefined, key: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(header ?? ''), digest(`Bearer ${key}`));
+  return timingSafeEqual(digest(header?.replace(/^bearer +/i, 'Bearer ') ?? ''), digest(`Bearer ${key}`));
 }
 
 /**

@@ -1,7 +1,7 @@
 // The row of a process: its heartbeat, its role and version, and its current work.
 
 import type { Executor } from '../db/executor.ts';
-import { momentOf, momentText, secondsSince, type Moment } from '../db/moment.ts';
+import { momentText, withMoments, secondsSince, type Moment } from '../db/moment.ts';
 import { goneAfterSeconds } from '../metrics/gauges.ts';
 import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -117,5 +117,5 @@ export async function fleet(db: Executor): Promise<ProcessSeen[]> {
     from (select *, ${secondsSince('heartbeat_at')} as age from waybill.processes) p
    order by age, id`;
   type Row = Omit<ProcessSeen, 'startedAt'> & { readonly startedAt: string };
-  return (await db.executeSql<Row>(sql)).rows.map((row) => ({ ...row, startedAt: momentOf(row.startedAt) }));
+  return (await db.executeSql<Row>(sql)).rows.map((row) => withMoments(row, ['startedAt']));
 }

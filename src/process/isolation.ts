@@ -38,6 +38,7 @@ const [leastOpen, mostOpen]: [Milliseconds, Milliseconds] = [250, 15_000];
 /** Weight of a new measurement. */
 const weight = 1 / 16;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over one shared state
 export function createIsolation(clock: Clock, random: Random): Isolation {
   const inFlight = new Set<InFlight>(); // oldest first
   const usual = new Map<string, Milliseconds>(); // average duration of a delivery, by queue

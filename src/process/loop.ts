@@ -47,7 +47,6 @@ export type Loop = {
   readonly longestPauseMs?: Milliseconds;
 };
 
-/** The state of a running loop. */
 export type LoopState = {
   readonly name: string;
   /** Time since it last finished a step; null: never yet. */
@@ -56,7 +55,6 @@ export type LoopState = {
   readonly isStalled: boolean;
   /** How long the current step has run; 0 between steps. */
   readonly stepMs: Milliseconds;
-  /** The longest time from one step to the next. */
   readonly everyMs: Milliseconds;
   /** Time since the next step was due; negative while it is not. */
   readonly overdueMs: Milliseconds;

@@ -24,7 +24,6 @@ import { pause } from '../timer.ts';
 /** Work that a process does until its signal aborts. `run` resolves when it has ended cleanly. */
 export type Service = { readonly name: string; run(signal: AbortSignal): Promise<void> };
 
-/** The services and hooks of a process. */
 export type Composition = {
   readonly services: readonly Service[];
   readonly life: Life;
@@ -54,7 +53,6 @@ export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
   return owners ? exitCodes.failed : exitCodes.unreachable;
 }
 
-/** Runs the process until it ends, and exits. */
 export async function runProcess(
   role: string,
   compose: (host: Host) => Promise<Composition>,

@@ -3,6 +3,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Milliseconds } from '../ports.ts';
+import type { Host } from './host.ts';
 import type { LoopState, Progress } from './loop.ts';
 
 export function stalledLoops(progress: Progress): string[] {
@@ -33,7 +34,7 @@ const seconds = (ms: Milliseconds): string => `${Math.round(ms / 1000)} s`;
 
 /** Checks each second. @param end called once, with the reason */
 export function endWhenStalled(
-  { progress, config, signal }: StallPorts,
+  { progress, config, signal }: Pick<Host, 'progress' | 'config' | 'signal'>,
   end: (reason: string) => void,
 ): void {
   const timer = setInterval(() => {
@@ -44,12 +45,6 @@ export function endWhenStalled(
   }, 1_000);
   timer.unref();
 }
-
-export type StallPorts = {
-  readonly progress: Progress;
-  readonly config: { readonly stallLimitMs: Milliseconds };
-  readonly signal: AbortSignal;
-};
 
 /**
  * Counts seconds of this thread without a beat of the event loop, so a stopped process (SIGSTOP) or a sleeping machine does not count. A process with

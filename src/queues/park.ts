@@ -26,7 +26,7 @@ const after = (ms: string): string => `now() + ${ms} * interval '1 millisecond'`
 const noProbe = 'probe_message = null';
 
 /** Reasons are shown in lists, so a line is enough. */
-const reasonLength = 500;
+const kept = (reason: string): string => reason.slice(0, 500).toWellFormed();
 
 const firstInterval = `case when $5 then ${soonProbe} when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end`;
 
@@ -71,7 +71,7 @@ export async function park(
   { reason, worker, message, maybeOwn = false }: Meeting,
 ): Promise<'parked' | 'was parked' | 'own'> {
   if (maybeOwn && (await db.executeSql(isOwnFaultSql, [queue, message])).rows.length > 0) return 'own';
-  const values = [queue, reason.slice(0, reasonLength).toWellFormed(), worker, message, maybeOwn];
+  const values = [queue, kept(reason), worker, message, maybeOwn];
   if ((await db.executeSql(parkSql, values)).rows.length > 0) return 'parked';
   await db.executeSql(blameSql, [queue, message, maybeOwn]);
   return 'was parked';
@@ -94,7 +94,7 @@ export async function probeFailed(
   queue: string,
   { message, reason, maybeOwn = false }: Omit<Meeting, 'worker'>,
 ): Promise<Milliseconds | undefined> {
-  const values = [queue, message, reason.slice(0, reasonLength).toWellFormed(), maybeOwn];
+  const values = [queue, message, kept(reason), maybeOwn];
   return (await db.executeSql<{ nextMs: Milliseconds }>(probeFailedSql, values)).rows[0]?.nextMs;
 }
 
@@ -132,6 +132,6 @@ export const holdSql = `
 
 /** @returns whether the queue was not held before */
 export async function hold(db: Executor, queue: string, ms: Milliseconds, reason: string): Promise<boolean> {
-  const values = [queue, ms, reason.slice(0, reasonLength).toWellFormed()];
-  return (await db.executeSql<{ fresh: boolean }>(holdSql, values)).rows[0]?.fresh ?? false;
+  const { rows } = await db.executeSql<{ fresh: boolean }>(holdSql, [queue, ms, kept(reason)]);
+  return rows[0]?.fresh ?? false;
 }

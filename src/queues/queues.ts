@@ -62,25 +62,17 @@ export const listQueuesSql = `
    where $1::text is null or known.name = $1
    order by known.name`;
 
-type Row = {
-  name: string;
-  paused_at: string | null;
-  paused_by: string | null;
-  paused_reason: string | null;
-  parked_at: string | null;
-  parked_by: string | null;
-  parked_reason: string | null;
-  probe_at: string | null;
-  probes: number | null;
-  probe_message: string | null;
-  held_until: string | null;
-  held_at: string | null;
-  held_reason: string | null;
-  rate: number | null;
-  waiting: number;
-  ready: number;
-  sending: number;
-};
+type Row = Record<`${'paused' | 'parked'}_${'at' | 'by' | 'reason'}`, string | null> &
+  Record<`held_${'at' | 'until' | 'reason'}`, string | null> & {
+    name: string;
+    probe_at: string | null;
+    probes: number | null;
+    probe_message: string | null;
+    rate: number | null;
+    waiting: number;
+    ready: number;
+    sending: number;
+  };
 
 export async function listQueues(db: Executor): Promise<QueueView[]> {
   return (await db.executeSql<Row>(listQueuesSql, [null])).rows.map(viewOf);
@@ -88,39 +80,26 @@ export async function listQueues(db: Executor): Promise<QueueView[]> {
 
 function viewOf(row: Row): QueueView {
   const { name, waiting, ready, sending: inFlight, rate, probe_at: nextAt } = row;
-  const none = { reason: null, since: null, until: null, by: null };
+  const { paused_at: paused, parked_at: parked, held_until: until } = row;
   const causes = [
-    row.paused_at !== null && {
-      state: 'paused' as const,
-      ...none,
-      reason: shown(row.paused_reason),
-      since: momentOf(row.paused_at),
-      by: row.paused_by,
-    },
-    row.parked_at !== null && {
-      state: 'parked' as const,
-      ...none,
-      reason: shown(row.parked_reason),
-      since: momentOf(row.parked_at),
-      by: row.parked_by,
-    },
-    row.held_until !== null && {
-      state: 'held' as const,
-      ...none,
-      reason: shown(row.held_reason),
-      since: momentOf(row.held_at),
-      until: momentOf(row.held_until),
-    },
-  ].filter((cause) => cause !== false);
-  const [first = { state: 'open' as const, ...none }, ...others] = causes;
+    ...(paused === null ? [] : [cause('paused', row.paused_reason, paused, { by: row.paused_by })]),
+    ...(parked === null ? [] : [cause('parked', row.parked_reason, parked, { by: row.parked_by })]),
+    ...(until === null ? [] : [cause('held', row.held_reason, row.held_at, { until: momentOf(until) })]),
+  ];
+  const [first = cause('open', null, null), ...others] = causes;
   const probe =
-    row.parked_at && nextAt
+    parked && nextAt
       ? { nextAt: momentOf(nextAt), failed: row.probes ?? 0, messageId: row.probe_message }
       : null;
   return { name, ...first, also: others.map(({ state }) => state), probe, waiting, ready, inFlight, rate };
 }
 
-const shown = (reason: string | null): string | null => (reason === null ? null : cleanError(reason));
+type Cause = Pick<QueueView, 'state' | 'reason' | 'since' | 'until' | 'by'>;
+
+function cause(state: QueueState, reason: string | null, since: string | null, more?: Partial<Cause>): Cause {
+  const shown = reason === null ? null : cleanError(reason);
+  return { state, reason: shown, since: momentOf(since), until: null, by: null, ...more };
+}
 
 export const pauseSql = `
   insert into waybill.queues as q (name, paused_at, paused_by, paused_reason) values ($1, now(), $2, $3)

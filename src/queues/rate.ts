@@ -128,13 +128,8 @@ export async function lockPermits(
 ): Promise<Locked> {
   type Row = FreePermit & { readonly lastIn: Milliseconds; readonly at: string };
   const limit = Math.min(want, mostAtOnce(plan));
-  const { rows } = await tx.executeSql<Row>(lockPermitsSql, [
-    queue,
-    plan.permits,
-    plan.horizonMs,
-    limit,
-    now,
-  ]);
+  const { permits, horizonMs } = plan;
+  const { rows } = await tx.executeSql<Row>(lockPermitsSql, [queue, permits, horizonMs, limit, now]);
   const [first] = rows;
   const slots = first ? assignSlots(rows, first.lastIn, plan) : [];
   async function book(count: number): Promise<Permit[]> {

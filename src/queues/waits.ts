@@ -20,23 +20,12 @@ export type Wait = {
   readonly rate: number | null;
 };
 
-type Told = Omit<Wait, 'since' | 'until'> & {
-  readonly since: string | null;
-  readonly until: string | null;
-};
+type Told = Omit<Wait, 'since' | 'until'> & Readonly<Record<'since' | 'until', string | null>>;
 
-const fact = (state: Wait['state'], facts: Record<string, string>): string => {
-  const all = {
-    state: `'${state}'`,
-    queue: 'q.name',
-    reason: 'null',
-    since: 'null',
-    until: 'null',
-    by: 'null',
-    rate: 'null',
-  };
-  const pairs = Object.entries({ ...all, ...facts }).map(([name, value]) => `'${name}', ${value}`);
-  return `jsonb_build_object(${pairs.join(', ')})`;
+const fact = (state: Wait['state'], facts: Partial<Record<keyof Wait, string>>): string => {
+  const all = { state: `'${state}'`, queue: 'q.name', ...facts };
+  const names = ['state', 'queue', 'reason', 'since', 'until', 'by', 'rate'] as const;
+  return `jsonb_build_object(${names.map((name) => `'${name}', ${all[name] ?? 'null'}`).join(', ')})`;
 };
 
 const closure = `

@@ -21,6 +21,7 @@ const pruneIntervalMs = 60_000;
 /** Time from a NOTIFY to the relay's step. A worker with a free slot has claimed the message long before. */
 const headStartMs = 5;
 
+// oxlint-disable-next-line max-lines-per-function -- the composition of one service
 export function relayService(host: Host, queue: WakeUpQueue): Service {
   const { config, db, events, observe, progress, clock } = host;
   const wake = createWake();

@@ -9,3 +9,13 @@ export type Finding = {
   readonly line?: number;
   readonly fix?: string;
 };
+
+type More = Pick<Finding, 'file' | 'line' | 'fix'>;
+
+export function problem(code: string, message: string, more: More = {}): Finding {
+  return { code, severity: 'problem', message, ...more };
+}
+
+export function warning(code: string, message: string, more: More = {}): Finding {
+  return { code, severity: 'warning', message, ...more };
+}

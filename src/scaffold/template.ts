@@ -27,7 +27,7 @@ function imported(names: string, from: string): string {
   return `import { ${names} } from '${from}';`;
 }
 
-export function madeAction({ name, file, variable }: Naming, { library, testing, ending }: Place): Made {
+function madeAction({ name, file, variable }: Naming, { library, testing, ending }: Place): Made {
   return {
     source: `${imported('z', 'zod')}
 ${imported('defineAction', library)}
@@ -63,7 +63,7 @@ it('${name} refuses an empty id', async () => {
   };
 }
 
-export function madeEvent({ name, file, variable }: Naming, { library, ending }: Place): Made {
+function madeEvent({ name, file, variable }: Naming, { library, ending }: Place): Made {
   return {
     source: `${imported('z', 'zod')}
 ${imported('defineEvent', library)}
@@ -91,7 +91,7 @@ it('${name} is not recorded with an empty id', async () => {
   };
 }
 
-export function madeJob({ name, file, variable }: Naming, { library, ending }: Place): Made {
+function madeJob({ name, file, variable }: Naming, { library, ending }: Place): Made {
   return {
     source: `${imported('z', 'zod')}
 ${imported('defineJob', library)}
@@ -125,11 +125,7 @@ it('${name} is not enqueued with an empty id', async () => {
 }
 
 /** The event's payload is not known here: the test only proves that the listener receives the event, and its author adds the rest. */
-export function madeListener(
-  { name, file, variable }: Naming,
-  { library, ending }: Place,
-  heard: Heard,
-): Made {
+function madeListener({ name, file, variable }: Naming, { library, ending }: Place, heard: Heard): Made {
   const event = heard.variable === variable ? `${heard.variable} as heard` : heard.variable;
   const local = heard.variable === variable ? 'heard' : heard.variable;
   return {
@@ -166,7 +162,7 @@ it('${name} hears of ${heard.name}: its own message follows the event', async ()
   };
 }
 
-export function madeCron({ name, file, variable }: Naming, { library, testing, ending }: Place): Made {
+function madeCron({ name, file, variable }: Naming, { library, testing, ending }: Place): Made {
   return {
     source: `${imported('z', 'zod')}
 ${imported('defineAction, defineCron', library)}

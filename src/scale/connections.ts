@@ -9,7 +9,6 @@ export type Connections = {
   readonly used: number;
   /** Of one worker process, at most. */
   readonly perWorker: number;
-  /** Running worker processes. */
   readonly workers: number;
 };
 

@@ -83,21 +83,18 @@ export async function decide(db: Executor, size: WorkerSize): Promise<boolean> {
   return true;
 }
 
-export type QueueAdvice = {
-  readonly queue: string;
+/** The workers, backlog and so on are those of the decision. */
+export type QueueAdvice = Pick<
+  QueueLook,
+  'queue' | 'workers' | 'backlog' | 'sending' | 'slotsPerWorker' | 'closed'
+> & {
   /** Processes that should serve this queue. */
   readonly recommended: number;
-  /** Processes that served it then. */
-  readonly workers: number;
   /** The number before the limit of Postgres's connections. */
   readonly wanted: number;
   readonly arrivalPerSecond: number;
   /** How long a message occupies a slot. */
   readonly meanSeconds: number;
-  readonly backlog: number;
-  readonly sending: number;
-  readonly slotsPerWorker: number;
-  readonly closed: boolean;
   readonly targetDrainSeconds: number;
   readonly reasons: readonly string[];
   readonly decidedAt: Date;

@@ -1,7 +1,6 @@
 // The load of a queue: arrivals, how long a message takes, and what waits. Samples of the database's figures are smoothed, so that one odd sample
 // has little effect. Times are the database's (invariant H).
 
-/** One sample of a queue. */
 export type Sample = {
   /** Seconds since 1970, by the database. */
   readonly at: number;

@@ -21,11 +21,9 @@ export type Machine = {
   readonly addresses: readonly { readonly address: string; readonly family: string }[];
 };
 
-export function thisMachine(): Machine {
-  const addresses = Object.values(networkInterfaces()).flatMap((all = []) =>
-    all.filter(({ internal }) => !internal),
-  );
-  return { hostname: hostname(), addresses };
+function thisMachine(): Machine {
+  const all = Object.values(networkInterfaces()).flatMap((ones = []) => ones);
+  return { hostname: hostname(), addresses: all.filter(({ internal }) => !internal) };
 }
 
 /**

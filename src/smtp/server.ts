@@ -48,14 +48,8 @@ export function readSmtpUrl(text: string): SmtpServer {
   const { host, port } = placeOf(authority.slice(at + 1), secure);
   if (path !== '' && path !== '/') wrong('must not have a path after the host');
   const { tls, ca } = parametersOf(query);
-  const server = {
-    host,
-    port,
-    secure,
-    login,
-    tlsChosen: tls !== null,
-    authority: ca === null ? null : readAuthority(ca),
-  };
+  const trusted = ca === null ? null : readAuthority(ca);
+  const server = { host, port, secure, login, tlsChosen: tls !== null, authority: trusted };
   return { ...server, tls: modeOf(tls, server) };
 }
 
@@ -75,7 +69,7 @@ function split(rest: string): [string, string, string] {
   return [rest.slice(0, end), path, query.join('?')];
 }
 
-function loginOf(text: string): { user: string; pass: string } {
+function loginOf(text: string): NonNullable<SmtpServer['login']> {
   const colon = text.indexOf(':');
   const user = decoded(colon < 0 ? text : text.slice(0, colon));
   const pass = decoded(colon < 0 ? '' : text.slice(colon + 1));
@@ -127,9 +121,8 @@ function parametersOf(query: string): { tls: SmtpServer['tls'] | null; ca: strin
   for (const [name, value] of new URLSearchParams(query)) {
     if (name !== 'tls' && name !== 'ca') {
       const meant = nearest(name, ['tls', 'ca']);
-      wrong(
-        `has parameters other than tls and ca (what follows the ?)${meant ? `; was ${meant} meant?` : ''}`,
-      );
+      const hint = meant ? `; was ${meant} meant?` : '';
+      wrong(`has parameters other than tls and ca (what follows the ?)${hint}`);
     }
     if (found.has(name)) wrong(`has the parameter ${name} twice`);
     found.set(name, value);
@@ -162,9 +155,8 @@ function readAuthority(file: string): string {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    wrong(
-      `names a file in ca that cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`,
-    );
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    wrong(`names a file in ca that cannot be read (${code})`);
   }
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {

@@ -4,14 +4,12 @@ import type { Milliseconds } from '../ports.ts';
 import { keyRunning, repeated, type Kept, type Once } from '../outbox/once.ts';
 import { type OutboxPort, checkOnce } from '../outbox/port.ts';
 
-export type MemoryKeys = {
-  readonly once: OutboxPort['once'];
+export type MemoryKeys = Pick<OutboxPort, 'once'> & {
   /** Begins a transaction, whose keys are kept only when it commits. */
   begin(): MemoryKeysTransaction;
 };
 
-export type MemoryKeysTransaction = {
-  readonly once: OutboxPort['once'];
+export type MemoryKeysTransaction = Pick<OutboxPort, 'once'> & {
   /** @returns a function that removes every key kept since */
   savepoint(): () => void;
   commit(): void;

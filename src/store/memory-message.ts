@@ -26,11 +26,6 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   notes: readonly Note[];
 };
 
-/** A suspect runs alone: its lease expired twice, or once with one attempt left (src/outbox/waiting.ts). */
-function isSuspect({ expirations }: MemoryMessage): boolean {
-  return expirations > 1;
-}
-
 export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
   return (
     isAllowed('claim', message.status) &&
@@ -39,7 +34,8 @@ export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: 
     (request.ids?.includes(message.id) ?? true) &&
     (request.queues?.includes(message.queue) ?? true) &&
     (request.kinds?.includes(message.kind) ?? true) &&
-    (request.suspects === undefined || request.suspects === isSuspect(message))
+    // A suspect runs alone: its lease expired twice, or once with one attempt left (src/outbox/waiting.ts).
+    (request.suspects === undefined || request.suspects === message.expirations > 1)
   );
 }
 
@@ -68,23 +64,13 @@ export function claim(
   message.claimedBy = request.workerId;
   message.claimedUntil = new Date(now + request.leaseMs);
   message.prefetched = request.begins !== undefined ? place >= request.begins : null;
-  const { id, kind, name, queue, payload, maxAttempts, claimToken, createdAt } = message;
+  const { payload, attempts: attempt, claimToken, createdAt, prefetched } = message;
+  return { ...factsOf(message), payload, attempt, claimToken, createdAt, prefetched: prefetched === true };
+}
+
+function factsOf({ id, kind, name, queue, maxAttempts, ...message }: MemoryMessage) {
   const { deliveryKey = null, requestId = null, traceparent = null } = message;
-  return {
-    id,
-    kind,
-    name,
-    queue,
-    payload,
-    attempt: message.attempts,
-    maxAttempts,
-    claimToken,
-    deliveryKey,
-    requestId,
-    traceparent,
-    createdAt,
-    prefetched: message.prefetched === true,
-  };
+  return { id, kind, name, queue, maxAttempts, deliveryKey, requestId, traceparent };
 }
 
 /** Whether the worker lost other messages that had begun: any of them may have crashed it. */
@@ -110,10 +96,8 @@ export function expire(message: MemoryMessage, among: readonly MemoryMessage[], 
   Object.assign(message, { ...free, status, availableAt, lastError: error });
   message.expirations += 1;
   if (message.attempts + 1 >= message.maxAttempts) message.expirations = Math.max(2, message.expirations);
-  const { id, kind, name, queue, attempts, maxAttempts } = message;
-  const { deliveryKey = null, requestId = null, traceparent = null } = message;
-  const about = { id, kind, name, queue, attempts, maxAttempts, deliveryKey, requestId, traceparent };
-  return { ...about, status, error, cause: status === 'dead' ? 'expired' : null };
+  const { attempts } = message;
+  return { ...factsOf(message), attempts, status, error, cause: status === 'dead' ? 'expired' : null };
 }
 
 export function finish(message: MemoryMessage, settlement: Settlement, now: number): void {

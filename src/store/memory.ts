@@ -34,6 +34,7 @@ export type MemoryTransaction = {
 };
 
 /** @param now the clock, in milliseconds since 1970; default: the system's */
+// oxlint-disable-next-line max-lines-per-function -- one small function for each method of the port
 export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   if (typeof now !== 'function')
     throw new WaybillError(
@@ -128,9 +129,8 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       if (!message || message.claimToken !== settlement.claimToken || !isAllowed('deliver', message.status))
         return [];
       finish(message, settlement, now());
-      return [
-        { id: message.id, status: message.status, seconds: (now() - message.createdAt.getTime()) / 1000 },
-      ];
+      const { id, status, createdAt } = message;
+      return [{ id, status, seconds: (now() - createdAt.getTime()) / 1000 }];
     });
     for (const child of added) if (settled.some((s) => s.id === child.parentId)) add(child);
     return settled;
@@ -171,9 +171,9 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       return held.map((m) => m.id);
     },
     async expire(limit) {
-      const lapsed = messages.filter(
-        (m) => isAllowed('expire', m.status) && m.claimedUntil!.getTime() < now(),
-      );
+      const isLapsed = (m: MemoryMessage) =>
+        isAllowed('expire', m.status) && m.claimedUntil!.getTime() < now();
+      const lapsed = messages.filter(isLapsed);
       return lapsed.slice(0, limit).map((message) => expire(message, messages, now()));
     },
   };

@@ -7,13 +7,7 @@ import { arrayText, textOf } from '../db/values.ts';
 import { claimBatch } from '../outbox/batch.ts';
 import { extendSql, expireLeases } from '../outbox/expire.ts';
 import { checkClaim } from '../message/id.ts';
-import {
-  checkMessage,
-  defaultMaxPayloadBytes,
-  type ClaimedMessage,
-  type Enqueued,
-  type NewMessage,
-} from '../message/message.ts';
+import { checkMessage, defaultMaxPayloadBytes, type Enqueued, type NewMessage } from '../message/message.ts';
 import { onceOn } from '../outbox/once.ts';
 import { cancelSql } from '../operate/operate.ts';
 import type { Settlement } from '../message/outcome.ts';
@@ -44,6 +38,7 @@ export type PostgresOutboxOptions = TableOptions & {
  * client (or adapter) of that transaction. Outside a transaction each call commits on its own, which suits claiming and settling.
  * @throws WaybillError `table_name_invalid`
  */
+// oxlint-disable-next-line max-lines-per-function -- one small function for each method of the port
 export function createPostgresOutbox(
   source: Executor | PgLike,
   options: PostgresOutboxOptions = {},
@@ -63,8 +58,7 @@ export function createPostgresOutbox(
     async claimBatch(request: ClaimRequest) {
       checkClaimRequest(request);
       if (request.limit < 1 || request.ids?.length === 0) return [];
-      const claim = (): Promise<ClaimedMessage[]> => claimBatch(db, request);
-      return withoutUnfit(db, () => undefined, claim);
+      return withoutUnfit(db, ignored, () => claimBatch(db, request));
     },
     async markDelivered(id, claimToken, then = []) {
       checkClaim('markDelivered', id, claimToken);
@@ -77,19 +71,12 @@ export function createPostgresOutbox(
     },
     async extend(claims: readonly Claim[], leaseMs) {
       if (claims.length === 0) return [];
-      const values = [
-        arrayText(claims.map((c) => c.id)),
-        arrayText(claims.map((c) => c.claimToken)),
-        leaseMs,
-      ];
+      const [ids, tokens] = [claims.map((c) => c.id), claims.map((c) => c.claimToken)];
+      const values = [arrayText(ids), arrayText(tokens), leaseMs];
       return (await db.executeSql<{ id: unknown }>(extendSql, values)).rows.map((r) => textOf(r.id));
     },
     async expire(limit) {
-      return withoutUnfit(
-        db,
-        () => undefined,
-        () => expireLeases(db, limit),
-      );
+      return withoutUnfit(db, ignored, () => expireLeases(db, limit));
     },
     async cancel(id) {
       checkId(id);
@@ -105,6 +92,8 @@ export function createPostgresOutbox(
   };
   return outbox;
 }
+
+const ignored = (): void => undefined;
 
 async function enqueueOn(
   db: Executor,

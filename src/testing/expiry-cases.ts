@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import type { Status } from '../message/message.ts';
 import type { Expired } from '../outbox/port.ts';
-import { outboxCase, type Bench, type OutboxCase } from './outbox-case.ts';
+import { idsOf, outboxCase, request, type Bench, type OutboxCase } from './outbox-case.ts';
 
 /** Claims with a lease of 1 ms, and repeats `expire` until the claim has ended. */
 async function lapse({ port }: Bench, queue: string): Promise<Expired> {
-  await port.claimBatch({ limit: 1, leaseMs: 1, workerId: 'suite', queues: [queue] });
+  await port.claimBatch({ ...request, limit: 1, leaseMs: 1, queues: [queue] });
   for (;;) {
     const ended = (await port.expire(1_000)).find((one) => one.queue === queue);
     if (ended) return ended;
@@ -49,11 +49,11 @@ export const expiryCases: readonly OutboxCase[] = [
     'E: what was prefetched and did not begin gets its attempt back; what began has used it',
     async (bench) => {
       const { id } = await bench.enqueue();
-      const request = { workerId: 'suite', limit: 5, ids: [id], begins: 0 };
-      const [first] = await bench.port.claimBatch({ ...request, leaseMs: 1 });
+      const ahead = { ...request, ids: [id], begins: 0 };
+      const [first] = await bench.port.claimBatch({ ...ahead, leaseMs: 1 });
       assert.equal(first?.prefetched, true);
       assert.deepEqual(await expireAll(bench, [id]), [['failed', 0]]);
-      const [second] = await bench.port.claimBatch({ ...request, leaseMs: 60_000 });
+      const [second] = await bench.port.claimBatch(ahead);
       assert.deepEqual(await bench.port.extend([second!], 1), [id]); // it begins
       assert.deepEqual(await expireAll(bench, [id]), [['failed', 1]]);
     },
@@ -62,10 +62,10 @@ export const expiryCases: readonly OutboxCase[] = [
   outboxCase('E: what is on its last attempt is not prefetched, the others are', async (bench) => {
     const { id, queue } = await bench.enqueue({ maxAttempts: 1 });
     const ids = [id, (await bench.enqueue({ queue })).id, (await bench.enqueue({ queue })).id];
-    const request = { leaseMs: 60_000, workerId: 'suite', limit: 5, ids: ids.toReversed() };
-    const ahead = await bench.port.claimBatch({ ...request, begins: 0 });
-    assert.deepEqual(ahead.map((m) => m.id).toSorted(), ids.slice(1).toSorted());
-    const [last] = await bench.port.claimBatch({ ...request, begins: 1 });
+    const these = { ...request, ids: ids.toReversed() };
+    const ahead = await bench.port.claimBatch({ ...these, begins: 0 });
+    assert.deepEqual(idsOf(ahead).toSorted(), ids.slice(1).toSorted());
+    const [last] = await bench.port.claimBatch({ ...these, begins: 1 });
     assert.deepEqual([last?.id, last?.prefetched], [id, false]);
   }),
 
@@ -75,13 +75,13 @@ export const expiryCases: readonly OutboxCase[] = [
       const { id, queue } = await bench.enqueue({ maxAttempts: 1 });
       const other = await bench.enqueue({ queue });
       const ids = [id, other.id];
-      const request = { leaseMs: 1, workerId: `suite ${id}`, limit: 5, begins: 5 };
-      assert.equal((await bench.port.claimBatch({ ...request, ids })).length, 2);
+      const short = { ...request, leaseMs: 1, workerId: `suite ${id}`, begins: 5 };
+      assert.equal((await bench.port.claimBatch({ ...short, ids })).length, 2);
       assert.deepEqual(await expireAll(bench, ids), [
         ['failed', 0],
         ['failed', 1],
       ]);
-      const [suspect, none] = await bench.port.claimBatch({ ...request, ids, suspects: true });
+      const [suspect, none] = await bench.port.claimBatch({ ...short, ids, suspects: true });
       assert.deepEqual([suspect?.id, none], [id, undefined]);
       assert.deepEqual(await expireAll(bench, [id]), [['dead', 1]]);
     },
@@ -90,27 +90,15 @@ export const expiryCases: readonly OutboxCase[] = [
   outboxCase('F: what a worker died with twice can be claimed apart from the rest', async (bench) => {
     const { id, queue } = await bench.enqueue();
     await lapse(bench, queue);
-    const [once] = await bench.port.claimBatch({
-      limit: 5,
-      leaseMs: 1,
-      workerId: 'suite',
-      queues: [queue],
-      suspects: false,
-    });
+    const its = { ...request, queues: [queue] };
+    const [once] = await bench.port.claimBatch({ ...its, leaseMs: 1, suspects: false });
     assert.equal(once?.id, id);
     await expireAll(bench, [id]);
     const fine = await bench.enqueue({ queue });
-    const request = { limit: 5, leaseMs: 60_000, workerId: 'suite', queues: [queue] };
-    const others = await bench.port.claimBatch({ ...request, suspects: false });
-    assert.deepEqual(
-      others.map((m) => m.id),
-      [fine.id],
-    );
-    const suspects = await bench.port.claimBatch({ ...request, suspects: true });
-    assert.deepEqual(
-      suspects.map((m) => m.id),
-      [id],
-    );
+    const others = await bench.port.claimBatch({ ...its, suspects: false });
+    assert.deepEqual(idsOf(others), [fine.id]);
+    const suspects = await bench.port.claimBatch({ ...its, suspects: true });
+    assert.deepEqual(idsOf(suspects), [id]);
   }),
 ];
 

@@ -35,14 +35,13 @@ export function handlerDatabase(outbox: MemoryOutbox, given: PgLike | undefined)
 }
 
 function transactionOn(client: PgLike, work: MemoryTransaction): Transaction {
-  const tx: Transaction = {
+  return {
     client,
     async executeSql<Row>(text: string, values: readonly unknown[] = []) {
       return { rows: (await client.query(text, [...values])).rows as Row[] };
     },
     savepoint: async () => work.savepoint(),
   };
-  return tx;
 }
 
 function checkedClient(given: PgLike | undefined): PgLike {

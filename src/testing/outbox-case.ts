@@ -37,6 +37,11 @@ export type Bench = OutboxHarness & {
   claimed(over?: Partial<NewMessage>): Promise<Held>;
 };
 
+/** What every claim of the suite says, unless a case says otherwise. */
+export const request = { limit: 5, leaseMs: 60_000, workerId: 'suite' } as const;
+
+export const idsOf = (all: readonly { readonly id: string }[]): string[] => all.map(({ id }) => id);
+
 /** A claim token that no claim has. */
 export const foreignToken = '00000000-0000-4000-8000-000000000000';
 
@@ -48,14 +53,8 @@ function benchOf(harness: OutboxHarness): Bench {
   const { port } = harness;
 
   function fresh(over: Partial<NewMessage> = {}): NewMessage {
-    return {
-      kind: 'job',
-      name: 'suite.job',
-      queue: `q-${newId()}`,
-      payload: { n: 1 },
-      maxAttempts: 3,
-      ...over,
-    };
+    const queue = `q-${newId()}`;
+    return { kind: 'job', name: 'suite.job', queue, payload: { n: 1 }, maxAttempts: 3, ...over };
   }
 
   async function enqueue(over?: Partial<NewMessage>): Promise<Enqueued & { queue: string }> {
@@ -64,7 +63,7 @@ function benchOf(harness: OutboxHarness): Bench {
   }
 
   async function claim(queue: string, limit = 10): Promise<ClaimedMessage[]> {
-    return port.claimBatch({ limit, leaseMs: 60_000, workerId: 'suite', queues: [queue] });
+    return port.claimBatch({ ...request, limit, queues: [queue] });
   }
 
   async function claimed(over?: Partial<NewMessage>): Promise<Held> {

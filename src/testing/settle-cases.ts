@@ -2,7 +2,11 @@
 
 import assert from 'node:assert/strict';
 import type { Settlement } from '../message/outcome.ts';
-import { foreignToken, outboxCase, type OutboxCase } from './outbox-case.ts';
+import { foreignToken, idsOf, outboxCase, type OutboxCase } from './outbox-case.ts';
+
+function delivered(id: string, claimToken: string): Settlement {
+  return { id, claimToken, to: 'delivered', then: [] };
+}
 
 export const settleCases: readonly OutboxCase[] = [
   outboxCase('C: a stale token settles nothing', async ({ port, claimed, claim, see }) => {
@@ -47,10 +51,9 @@ export const settleCases: readonly OutboxCase[] = [
         [id, `${claimToken}x`],
         [[id], claimToken],
       ];
+      const settles = [port.markDelivered, port.markFailed] as ((...given: unknown[]) => Promise<unknown>)[];
       for (const [first, second] of wrong)
-        for (const settle of [port.markDelivered, port.markFailed] as ((
-          ...given: unknown[]
-        ) => Promise<unknown>)[])
+        for (const settle of settles)
           await assert.rejects(settle(first, second, []), (error: Error & { code?: string }) => {
             assert.equal(error.code, 'claim_invalid');
             assert.ok(!error.message.includes(claimToken.slice(0, 13)));
@@ -83,33 +86,20 @@ export const settleCases: readonly OutboxCase[] = [
     'a batch settles what it may and leaves the rest out of the answer',
     async ({ port, claimed }) => {
       const [one, two] = [await claimed(), await claimed()];
-      const stale: Settlement = {
-        id: two.id,
-        claimToken: foreignToken,
-        to: 'dead',
-        error: 'x',
-        ambiguous: false,
-      };
-      const { id, claimToken } = one;
-      const settled = await port.settle([{ id, claimToken, to: 'delivered', then: [] }, stale]);
-      assert.deepEqual(
-        settled.map((s) => [s.id, s.status]),
-        [[id, 'delivered']],
-      );
+      const dead = { to: 'dead', error: 'x', ambiguous: false } as const;
+      const stale: Settlement = { ...dead, id: two.id, claimToken: foreignToken };
+      const settled = await port.settle([delivered(one.id, one.claimToken), stale]);
+      assert.equal(settled[0]?.status, 'delivered');
+      assert.deepEqual(idsOf(settled), [one.id]);
       assert.deepEqual(await port.settle([]), []);
     },
   ),
 
   outboxCase('C: an end counts under the token of its own message alone', async ({ port, claimed }) => {
     const [one, two] = [await claimed(), await claimed()];
-    const end = (id: string, claimToken: string): Settlement => ({
-      id,
-      claimToken,
-      to: 'delivered',
-      then: [],
-    });
-    assert.deepEqual(await port.settle([end(one.id, two.claimToken), end(two.id, one.claimToken)]), []);
-    const settled = await port.settle([end(one.id, one.claimToken), end(two.id, two.claimToken)]);
-    assert.deepEqual(settled.map(({ id }) => id).toSorted(), [one.id, two.id].toSorted());
+    const swapped = [delivered(one.id, two.claimToken), delivered(two.id, one.claimToken)];
+    assert.deepEqual(await port.settle(swapped), []);
+    const settled = await port.settle([one, two].map(({ id, claimToken }) => delivered(id, claimToken)));
+    assert.deepEqual(idsOf(settled).toSorted(), [one.id, two.id].toSorted());
   }),
 ];

@@ -2,6 +2,7 @@
 // needs the packages smtp-server and postal-mime, which an application adds for its tests.
 
 import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import type { SMTPServer, SMTPServerOptions } from 'smtp-server';
 import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
@@ -59,7 +60,7 @@ export type FakeSmtpOptions = {
 };
 
 type Done = (error?: Error | null) => void;
-type Login = FakeSmtpOptions['auth'];
+type Keep = (stream: AsyncIterable<Uint8Array>, envelope: FakeMail['envelope'], done: Done) => void;
 
 /** @throws WaybillError `package_missing` without smtp-server or postal-mime */
 export async function startFakeSmtpServer(options: FakeSmtpOptions = {}): Promise<FakeSmtpServer> {
@@ -72,12 +73,8 @@ export async function startFakeSmtpServer(options: FakeSmtpOptions = {}): Promis
   const drop = (): void => sockets.forEach((socket) => socket.destroy());
   const reply = replier(answer, drop);
 
-  async function keep(
-    stream: AsyncIterable<Uint8Array>,
-    envelope: FakeMail['envelope'],
-    done: Done,
-  ): Promise<void> {
-    const raw = await read(stream);
+  async function keep(...[stream, envelope, done]: Parameters<Keep>): Promise<void> {
+    const raw = await buffer(stream);
     const mail = mailOf(raw, await PostalMime.parse(raw), envelope);
     reply('data', mail.messageId, (error) => {
       if (!error) mails.push(mail);
@@ -134,11 +131,7 @@ function replier(answer: SmtpAnswer, drop: () => void): Reply {
   };
 }
 
-function settings(
-  auth: Login,
-  reply: Reply,
-  keep: (stream: AsyncIterable<Uint8Array>, envelope: FakeMail['envelope'], done: Done) => void,
-): SMTPServerOptions {
+function settings(auth: FakeSmtpOptions['auth'], reply: Reply, keep: Keep): SMTPServerOptions {
   return {
     onConnect: (session, done) => reply('connect', session.remoteAddress, done),
     onMailFrom: ({ address }, _, done) => reply('mail', address, done),
@@ -165,12 +158,6 @@ function listen(server: SMTPServer): Promise<number> {
   return new Promise((resolve) => {
     const listener = server.listen(0, '127.0.0.1', () => resolve((listener.address() as AddressInfo).port));
   });
-}
-
-async function read(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of stream) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }
 
 function mailOf(

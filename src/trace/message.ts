@@ -1,15 +1,6 @@
 // The spans of a message: `create` where it is recorded, `receive` when a worker claims it, `process` when it is delivered.
 
-import {
-  continued,
-  currentTraceparent,
-  fail,
-  inSpan,
-  isTraced,
-  mark,
-  spanOf,
-  type MarkedSpan,
-} from './trace.ts';
+import { continued, currentTraceparent, fail, isTraced, mark, spanOf, type MarkedSpan } from './trace.ts';
 
 type Traced = { readonly queue: string; readonly traceparent?: string | undefined };
 
@@ -34,18 +25,14 @@ export async function tracedCreate<M extends Traced, R extends { readonly id: st
     kind: 'PRODUCER' as const,
     attributes: { ...attributes('create', 'create', queue), ...count },
   };
-  return continued(
-    currentTraceparent() === undefined ? first.traceparent : undefined,
-    about,
-    async (span) => {
-      const traceparent = currentTraceparent();
-      const recorded = await record(
-        traceparent ? messages.map((message) => ({ ...message, traceparent })) : messages,
-      );
-      if (recorded.length === 1) mark(span, 'messaging.message.id', recorded[0]!.id);
-      return recorded;
-    },
-  );
+  const outer = currentTraceparent() === undefined ? first.traceparent : undefined;
+  return continued(outer, about, async (span) => {
+    const traceparent = currentTraceparent();
+    const traced = traceparent ? messages.map((message) => ({ ...message, traceparent })) : messages;
+    const recorded = await record(traced);
+    if (recorded.length === 1) mark(span, 'messaging.message.id', recorded[0]!.id);
+    return recorded;
+  });
 }
 
 type Received = { readonly id: string; readonly queue: string; readonly traceparent: string | null };
@@ -73,7 +60,6 @@ export function tracedProcess<T>(
   deliver: () => Promise<T>,
   errorOf: (delivery: T) => string | undefined,
 ): Promise<T> {
-  if (!isTraced()) return deliver();
   const { id, queue, kind, name, attempt, traceparent } = message;
   const about = {
     name: `process ${queue}`,
@@ -106,5 +92,5 @@ export async function tracedRequest<T>(
     kind: inside ? ('INTERNAL' as const) : ('SERVER' as const),
     attributes: { 'http.request.method': method, 'http.route': route },
   };
-  return inside ? inSpan(about, body) : continued(traceparent, about, body);
+  return continued(inside ? undefined : traceparent, about, body);
 }

@@ -6,8 +6,7 @@ import { api, type Api } from './api.ts';
 
 /** The API, if an SDK keeps spans. Most processes have none, and make no spans. */
 function tracing(): Api | undefined {
-  const given = api;
-  return given && unlessFailing(() => hasProvider(given)) ? given : undefined;
+  return api && unlessFailing(() => hasProvider(api!)) ? api : undefined;
 }
 
 function hasProvider({ trace, ProxyTracerProvider }: Api): boolean {
@@ -42,7 +41,7 @@ export function traceIdOf(traceparent: string | null | undefined): string | null
 /** Makes the span of the traceparent the parent; without one, the active span. */
 function contextOf(kept: Api, traceparent: string | null | undefined): Context {
   const [, traceId, spanId, flags] = traceparent?.split('-') ?? [];
-  if (!traceId || !spanId || !flags) return activeContext(kept);
+  if (!traceId || !spanId || !flags) return unlessFailing(() => kept.context.active()) ?? kept.ROOT_CONTEXT;
   return kept.trace.setSpanContext(kept.ROOT_CONTEXT, {
     traceId,
     spanId,
@@ -51,23 +50,16 @@ function contextOf(kept: Api, traceparent: string | null | undefined): Context {
   });
 }
 
-function activeContext({ context, ROOT_CONTEXT }: Api): Context {
-  return unlessFailing(() => context.active()) ?? ROOT_CONTEXT;
-}
-
 export type Spanned = {
   readonly name: string;
   readonly kind: keyof typeof SpanKind;
   readonly attributes: Attributes;
 };
 
-/** Runs `body` in a new span below the active one. An error is set on the span by its class alone: its text may hold addresses. */
-export async function inSpan<T>(about: Spanned, body: (span: MarkedSpan) => Promise<T>): Promise<T> {
-  const kept = tracing();
-  return kept ? below(kept, activeContext(kept), about, body) : body(noSpan);
-}
-
-/** The same below the span of a traceparent, which may come from another process. */
+/**
+ * Runs `body` in a new span below that of the traceparent, which may come from another process, or without one below the active span.
+ * An error is set on the span by its class alone: its text may hold addresses.
+ */
 export async function continued<T>(
   traceparent: string | null | undefined,
   about: Spanned,

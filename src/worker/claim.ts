@@ -105,6 +105,7 @@ const none: Want = { limit: 0, begins: 0 };
 const lastAttempts: Milliseconds = 5_000;
 
 /** @param limits how many messages of a queue may be in hand at a time */
+// oxlint-disable-next-line max-lines-per-function -- methods over the counts of one worker
 export function createRoom(
   slots: Slots,
   limits: ReadonlyMap<string, number>,

@@ -54,6 +54,7 @@ const partOfDelivery = 1 / 5;
 /** Weight of a new measurement. */
 const weight = 1 / 64;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the measured times of one worker
 export function createPace(slots: number, leaseMs: Milliseconds): Pace {
   let delivery = Number.POSITIVE_INFINITY;
   let claim: Milliseconds = 0;

@@ -49,6 +49,7 @@ const answerWithin: Milliseconds = 2_000;
 /** A permit later than this is not used: it must be returned within its grace period. */
 const missed: Milliseconds = graceMs - answerWithin - 1_000;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the permits of one queue
 export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts): Permits {
   const { clock, random } = ports;
   const giveBack = createReturns(queue, plan, ports);

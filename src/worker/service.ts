@@ -39,6 +39,7 @@ export type WorkerServiceOptions = {
 /** From the end of the deliveries' grace period to the end of the process: for settling and releasing. */
 const settlingMs = 2_000;
 
+// oxlint-disable-next-line max-lines-per-function -- the composition of one service
 export function workerService(host: Host, options: WorkerServiceOptions): Service {
   const { config, db, planned, events, clock, random, observe, log } = host;
   const { queue, outboxOn, deliver, queues, limits, rates = new Map<string, RatePlan>() } = options;

@@ -40,6 +40,7 @@ const batch = 500;
  */
 const secondWriterAt = 250;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over one batch that is being gathered
 export function createSettler({ outbox, onRetry, pause, gather = () => 0 }: SettlerOptions): Settler {
   let queue: Waiting[] = [];
   let writing = 0;

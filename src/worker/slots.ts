@@ -74,6 +74,7 @@ export type SlotPorts = {
 /** A prefetched message without a slot in this time is released: another worker may have one. */
 const longestWait: Milliseconds = 100;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the slots of one worker
 export function createSlots(size: number, ports: SlotPorts): Slots {
   const { pace, wake, clock, mark, onError } = ports;
   let running = 0;

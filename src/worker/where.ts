@@ -98,6 +98,7 @@ const most: Milliseconds = 5_000;
 const remembered = 1_000;
 
 /** @param queues queues that this worker claims from */
+// oxlint-disable-next-line max-lines-per-function -- methods over one worker's records
 export function createWhere(queues: readonly string[]): Where {
   const records = new Map<string, Record>();
   const rests = new Map<string, Milliseconds>();

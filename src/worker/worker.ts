@@ -2,6 +2,8 @@
 // claim at a time for each queue at a priority. Claims begin when a NOTIFY arrives, when a claim is answered, and in the loop, which polls. A
 // suspect runs alone (invariant F; src/process/isolation.ts).
 
+/* oxlint-disable max-lines -- one loop; its steps share one state */
+
 import type { DedicatedConnection } from '../db/dedicated.ts';
 import { createBegun } from '../outbox/begun.ts';
 import { claimProbe, claimSuspect } from '../outbox/claim.ts';
@@ -59,6 +61,7 @@ export type Worker = {
 /** Pause after a claim that failed. It doubles with each failure in a row, up to a poll interval. */
 const firstPause: Milliseconds = 50;
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the state of one worker
 export function createWorker(options: WorkerOptions): Worker {
   const { queues, pace, claims, attempts, isolation, wake, clock, observe, pollIntervalMs } = options;
   const where = createWhere(queues);

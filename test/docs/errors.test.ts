@@ -8,7 +8,7 @@ const texts = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .filter((file) => file.endsWith('.ts'))
   .map((file) => readFileSync(join(src, file), 'utf8'));
 
-const thrown = String.raw`(?:\b(?:WaybillError|AddressError|UsageError|RemoteError|MigrationError|refuse)\(\s*|\bcode: |\breadonly code = )`;
+const thrown = String.raw`(?:\b(?:WaybillError|AddressError|UsageError|RemoteError|MigrationError|refuse|problem|warning|insecure)\(\s*|\bcode: |\breadonly code = )`;
 /** Codes as they stand in the sources: thrown, refused with, or in the value of a problem or a finding. */
 const patterns = [
   new RegExp(`${thrown}'([a-z][a-z0-9_]*)'`, 'g'),

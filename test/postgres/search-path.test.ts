@@ -5,7 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { openDatabase } from '../../src/db/pool.ts';
-import { qualified, strangers } from '../../src/db/qualified.ts';
+import { qualified } from '../../src/db/qualified.ts';
 import {
   createPostgresOutbox,
   defineJob,
@@ -17,6 +17,18 @@ import { outboxPortCases } from '../../src/testing.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { postgresHarness } from '../support/outbox-harness.ts';
 import { statements } from '../support/statements.ts';
+
+/** Grammar, not functions. */
+const syntax =
+  /^(?:any|all|array|as|bit|check|coalesce|conflict|exists|filter|from|greatest|in|insert|into|lateral|least|nullif|operator|over|row|select|union|unnest|update|values|when|where|with|and|or|not|on|case|then|else|materialized|g|n|r|t|k)$/;
+
+/** Words before a parenthesis that are neither grammar nor qualified. */
+function strangers(sql: string): string[] {
+  const tokens = qualified(sql).replaceAll(/'(?:[^']|'')*'|--[^\n]*/g, "''");
+  return [...tokens.matchAll(/(?<![.\w"])([a-z_]\w*)\s*\(/gi)]
+    .map(([, word]) => word!.toLowerCase())
+    .filter((word) => !syntax.test(word));
+}
 
 const types = ['uuid', 'text', 'timestamptz', 'int4', 'int8', 'float8', 'bool', 'jsonb', 'interval'];
 const comparisons = ['=', '<>', '<', '>', '<=', '>='];
@@ -159,7 +171,7 @@ describe('a qualified statement', () => {
   ];
   it.each(onTheirs)('%s has the plan of the one that people read', async (name) => {
     const { sql, values } = statements[name]!;
-    expect(strangers(sql).filter((word) => word !== 'k')).toEqual([]);
+    expect(strangers(sql)).toEqual([]);
     expect(sql).not.toMatch(
       /\bin\s*\(\s*'|is (?:not )?distinct|\bbetween\b|\bnullif\b|\bcase (?!when)|\blike\b/,
     );

@@ -9,7 +9,7 @@ import type { ActionContext } from '../../src/define/context.ts';
 import { defineEvent, type Event } from '../../src/define/event.ts';
 import { defineJob } from '../../src/define/job.ts';
 import { defineListener } from '../../src/define/listener.ts';
-import { decodePayload, encodePayload } from '../../src/define/payload.ts';
+import { decode, encodePayload } from '../../src/define/payload.ts';
 import { createRegistry } from '../../src/define/registry.ts';
 import { WaybillError } from '../../src/errors.ts';
 
@@ -262,13 +262,13 @@ describe('payloads', () => {
   it('go through JSON by their codecs', async () => {
     const json = await encodePayload(dated, { at: new Date(0) });
     expect(json).toEqual({ at: '1970-01-01T00:00:00.000Z' });
-    expect(await decodePayload(dated, json)).toEqual({ at: new Date(0) });
+    expect(await decode(dated, json)).toEqual({ at: new Date(0) });
   });
 
   it.each([[null], [{}], [{ at: 'yesterday' }], ['x']])(
     '%j does not fit: payload_invalid, with the path',
     async (json) => {
-      await expect(decodePayload(dated, json)).rejects.toMatchObject({ code: 'payload_invalid' });
+      await expect(decode(dated, json)).rejects.toMatchObject({ code: 'payload_invalid' });
     },
   );
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { decode, decodePayload } from '../../src/define/payload.ts';
+import { decode } from '../../src/define/payload.ts';
 
 const of = <S extends z.ZodType>(payload: S) => ({ kind: 'job', name: 'j', payload });
 const refusal = {
@@ -24,9 +24,9 @@ describe('a payload', () => {
   it('is decoded later where it takes some, and what is not valid is refused in the same words either way', async () => {
     const later = z.object({ n: z.number() }).refine(async ({ n }) => Promise.resolve(n > 0), 'too small');
     expect(decode(of(later), { n: 1 })).toBeInstanceOf(Promise);
-    expect(await decodePayload(of(later), { n: 1 })).toEqual({ n: 1 });
-    await expect(decodePayload(of(later), { n: 0 })).rejects.toMatchObject(refusal);
-    await expect(decodePayload(of(later), { n: 'x' })).rejects.toMatchObject(refusal);
-    await expect(decodePayload(of(z.object({ n: z.number() })), { n: 'x' })).rejects.toMatchObject(refusal);
+    expect(await decode(of(later), { n: 1 })).toEqual({ n: 1 });
+    await expect(decode(of(later), { n: 0 })).rejects.toMatchObject(refusal);
+    await expect(decode(of(later), { n: 'x' })).rejects.toMatchObject(refusal);
+    await expect(decode(of(z.object({ n: z.number() })), { n: 'x' })).rejects.toMatchObject(refusal);
   });
 });

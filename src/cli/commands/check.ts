@@ -5,11 +5,10 @@ import type { App } from '../../define/app.ts';
 import { horizonLine, horizonsOf, type Horizon } from '../../define/cron/horizon.ts';
 import { loadApp } from '../../define/load.ts';
 import { isWaybillError } from '../../errors.ts';
-import { ConfigError, readConfig } from '../../config/config.ts';
 import { reasonOf } from '../../redaction/reason.ts';
-import type { Finding } from '../../scaffold/finding.ts';
+import { problem, warning, type Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';
-import { inspectConfig } from '../inspection.ts';
+import { configOrFindings, inspectConfig } from '../inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
@@ -28,7 +27,6 @@ export function addCheck(program: Command): void {
     .description(
       'check application and configuration without a database, for a build step; exit code 3 on a problem',
     )
-    .option('--json', 'the result as JSON')
     .action(async (options: Output) => {
       const report = await check();
       print(report, options, lines);
@@ -52,17 +50,9 @@ async function check(): Promise<Report> {
 
 /** A build has no database, so DATABASE_URL may be missing; every other problem is reported. */
 function configuration(): Finding[] {
-  try {
-    const url = process.env['DATABASE_URL'] || 'postgres://nobody@localhost/none';
-    return inspectConfig(readConfig({ ...process.env, DATABASE_URL: url }));
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return error.problems.map(({ variable, message }) => ({
-      code: 'configuration_wrong',
-      severity: 'problem',
-      message: `${variable} ${message}`,
-    }));
-  }
+  const url = process.env['DATABASE_URL'] || 'postgres://nobody@localhost/none';
+  const configured = configOrFindings({ ...process.env, DATABASE_URL: url });
+  return Array.isArray(configured) ? configured : inspectConfig(configured);
 }
 
 async function application(): Promise<{ app: App } | { findings: Finding[] }> {
@@ -74,7 +64,7 @@ async function application(): Promise<{ app: App } | { findings: Finding[] }> {
       isWaybillError(error) && error.issues.length > 0
         ? error.issues.map(({ message }) => message)
         : [reasonOf(error, { bare: isWaybillError(error) })];
-    return { findings: told.map((message) => ({ code, severity: 'problem', message })) };
+    return { findings: told.map((message) => problem(code, message)) };
   }
 }
 
@@ -85,10 +75,6 @@ function warnings(app: App): Finding[] {
     ...unheard.map(({ name }) => warning('event_unheard', `nobody listens to the event ${name}`)),
     ...app.cron.notices.map((notice) => warning('cron_notice', notice)),
   ];
-}
-
-function warning(code: string, message: string): Finding {
-  return { code, severity: 'warning', message };
 }
 
 function counts({ actions, events, listeners, jobs, cron }: App): Record<string, number> {

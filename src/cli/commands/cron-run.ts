@@ -10,6 +10,7 @@ import { single } from '../options.ts';
 import { print, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
+type Dispatched = Pick<RunView, 'id' | 'messageId'>;
 type Options = Output & { readonly scheduledAt?: string; readonly projectUrl?: string };
 
 export function addCronRun(cron: Command): void {
@@ -23,7 +24,6 @@ export function addCronRun(cron: Command): void {
       single,
     )
     .option('--project-url <url>', 'over HTTP, with the key of WAYBILL_ADMIN_KEY', single)
-    .option('--json', 'the result as JSON')
     .action(async (name: string, { scheduledAt, projectUrl, ...options }: Options) => {
       const at = scheduledAt === undefined ? null : readScheduledAt(scheduledAt);
       const run = projectUrl === undefined ? await runHere(name, at) : await runThere(projectUrl, name, at);
@@ -31,7 +31,7 @@ export function addCronRun(cron: Command): void {
     });
 }
 
-async function runHere(name: string, at: number | null): Promise<Pick<RunView, 'id' | 'messageId'>> {
+async function runHere(name: string, at: number | null): Promise<Dispatched> {
   return withDatabase(async ({ db }) => {
     const run = await runByHand(db, name, at);
     await db.executeSql(`notify ${outboxChannel}`);
@@ -39,11 +39,7 @@ async function runHere(name: string, at: number | null): Promise<Pick<RunView, '
   });
 }
 
-async function runThere(
-  url: string,
-  name: string,
-  at: number | null,
-): Promise<Pick<RunView, 'id' | 'messageId'>> {
+async function runThere(url: string, name: string, at: number | null): Promise<Dispatched> {
   const base = projectUrl(url);
   const key = process.env['WAYBILL_ADMIN_KEY'];
   if (!key)
@@ -57,7 +53,7 @@ async function runThere(
     at === null ? {} : { scheduledAt: at },
   );
   const body = (await response.json().catch(() => null)) as Record<string, unknown> | null;
-  if (response.ok && typeof body?.['id'] === 'string') return body as Pick<RunView, 'id' | 'messageId'>;
+  if (response.ok && typeof body?.['id'] === 'string') return body as Dispatched;
   if (body === null || typeof body['code'] !== 'string')
     throw new RemoteError(
       'not_waybill',
@@ -83,12 +79,12 @@ function projectUrl(text: string): URL {
   );
 }
 
-/** The user's name on this machine, encoded for a header; the server writes it to its log. */
-function operatorName(): string {
+/** A container may run as a user id without a name. */
+export function userName(otherwise: string): string {
   try {
-    return encodeURIComponent(userInfo().username);
+    return userInfo().username;
   } catch {
-    return 'unknown'; // a container's user may have no name
+    return otherwise;
   }
 }
 
@@ -99,7 +95,7 @@ async function ask(url: URL, key: string, body: object): Promise<Response> {
       headers: {
         authorization: `Bearer ${key}`,
         'content-type': 'application/json',
-        'x-waybill-operator': operatorName(),
+        'x-waybill-operator': encodeURIComponent(userName('unknown')), // the server writes it to its log
       },
       body: JSON.stringify(body),
       redirect: 'error', // the key goes only to the host that was named

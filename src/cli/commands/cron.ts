@@ -26,7 +26,6 @@ export function addCronLook(cron: Command): void {
   cron
     .command('list')
     .description('the jobs that are scheduled, with their next ticks and last runs')
-    .option('--json', 'the result as JSON')
     .action(async (options: Output) =>
       print(await withDatabase(({ db }) => readCron(db, createZones())), options, cronLines),
     );
@@ -37,7 +36,6 @@ export function addCronLook(cron: Command): void {
     .option('--status <status>', `${runStatuses.join(', ')} (may repeat)`, collect)
     .option('--limit <count>', 'runs at most, 1 to 500 (default: 50)', single)
     .option('--cursor <cursor>', 'where the page before ended', single)
-    .option('--json', 'the result as JSON')
     .action(runs);
   cron
     .command('preview')
@@ -49,7 +47,6 @@ export function addCronLook(cron: Command): void {
       single,
     )
     .option('--to <time>', 'as if it were this time (default: now)', single)
-    .option('--json', 'the result as JSON')
     .action(preview);
 }
 

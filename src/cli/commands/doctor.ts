@@ -10,11 +10,10 @@ import type { App } from '../../define/app.ts';
 import { horizonLine, horizonsOf, type Horizon } from '../../define/cron/horizon.ts';
 import { loadApp } from '../../define/load.ts';
 import { WaybillError } from '../../errors.ts';
-import { ConfigError, readConfig, type Config } from '../../config/config.ts';
 import { reasonOf } from '../../redaction/reason.ts';
 import { definitionsOf } from '../../scaffold/definitions.ts';
 import { edited } from '../../scaffold/edit.ts';
-import type { Finding } from '../../scaffold/finding.ts';
+import { problem, type Finding } from '../../scaffold/finding.ts';
 import { inspect, inspectApp, type SourceFinding } from '../../scaffold/inspection.ts';
 import { endingOf, readModule, register, type AppModule } from '../../scaffold/module.ts';
 import {
@@ -27,7 +26,7 @@ import {
   type Sources,
 } from '../application.ts';
 import { exitCodes } from '../exit.ts';
-import { inspectConfig, inspectDatabase } from '../inspection.ts';
+import { configOrFindings, inspectConfig, inspectDatabase } from '../inspection.ts';
 import { inspectMail, wayOfMail } from '../mail-inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
@@ -47,7 +46,6 @@ export function addDoctor(program: Command): void {
     .command('doctor')
     .description('find what is wrong with sources, configuration and database')
     .option('--fix', 'register definitions and declare events in the sources, where that can be done')
-    .option('--json', 'the result as JSON')
     .action(async (options: Options) => {
       const report = await (options.fix ? fix() : diagnose());
       print(report, options, lines);
@@ -68,7 +66,7 @@ type Seen = {
 
 async function diagnose(): Promise<Report> {
   const { app, inSources, others } = await look();
-  const configured = configuration();
+  const configured = configOrFindings(process.env);
   const around = Array.isArray(configured)
     ? configured
     : [
@@ -84,20 +82,13 @@ async function diagnose(): Promise<Report> {
   };
 }
 
-/** Reads the sources and loads the application. */
 async function look(): Promise<Seen> {
   const at = readApplication(process.env);
   const read = readSources(at.folder);
-  const others: Finding[] = read.broken.map(({ file, message }) => ({
-    code: 'source_unreadable',
-    severity: 'problem',
-    message,
-    file,
-  }));
+  const others = read.broken.map(({ file, message }) => problem('source_unreadable', message, { file }));
   const app = await loadApp(at.file).catch((error: unknown) => {
-    const why = reasonOf(error, { bare: true });
-    const message = `the application does not load: ${why}`;
-    others.push({ code: 'app_not_loaded', severity: 'problem', message, file: at.file });
+    const message = `the application does not load: ${reasonOf(error, { bare: true })}`;
+    others.push(problem('app_not_loaded', message, { file: at.file }));
     return null;
   });
   const module = moduleOf(at);
@@ -113,19 +104,6 @@ function moduleOf({ file, text }: Application): AppModule | null {
   } catch (error) {
     if (error instanceof WaybillError) return null; // the reason is reported when --fix tries to edit the module
     throw error;
-  }
-}
-
-function configuration(): Config | Finding[] {
-  try {
-    return readConfig(process.env);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return error.problems.map(({ variable, message }) => ({
-      code: 'configuration_wrong',
-      severity: 'problem',
-      message: `${variable} ${message}`,
-    }));
   }
 }
 
@@ -145,8 +123,7 @@ async function fix(): Promise<Report> {
   const broke = seen.app && after.findings.find(({ code }) => code === 'app_not_loaded');
   if (!broke) return { ...after, fixed: [...declared, ...fixed], findings: [...refused, ...after.findings] };
   for (const [file, text] of before) replaceFile(file, text);
-  const message = `nothing was changed, for with the fixes ${broke.message}`;
-  const undone: Finding = { code: 'fix_undone', severity: 'problem', message };
+  const undone = problem('fix_undone', `nothing was changed, for with the fixes ${broke.message}`);
   const again = await afresh();
   return { ...again, fixed: [], findings: [undone, ...again.findings] };
 }
@@ -177,7 +154,7 @@ function registerAll(seen: Seen, change: Change): { fixed: string[]; refused: Fi
       fixed.push(mended(finding));
     } catch (error) {
       if (!(error instanceof WaybillError)) throw error;
-      refused.push({ code: 'fix_refused', severity: 'problem', message: error.message, file });
+      refused.push(problem('fix_refused', error.message, { file }));
     }
   }
   return { fixed, refused };

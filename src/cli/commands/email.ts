@@ -21,7 +21,6 @@ export function addEmail(program: Command): void {
     .description("send one mail through the real path and print the provider's answer")
     .argument('<address>', 'who gets it')
     .option('--timeout <duration>', 'how long to wait for it (default: 60s)', single)
-    .option('--json', 'the result as JSON')
     .action(async (address: string, options: Options) => {
       const trial = await test(address, options);
       print(trial, options, lines);

@@ -1,12 +1,12 @@
 // `waybill env list|set|unset|check`: shows and checks the configuration, and edits a .env file for development.
 
-import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { nearest } from '../../nearest.ts';
 import { shown, variables, type Variable } from '../../config/catalogue.ts';
 import { ConfigError, readConfig } from '../../config/config.ts';
 import { warningsOf } from '../../config/warnings.ts';
+import { replaceFile } from '../application.ts';
 import { namesIn, withoutVariable, withVariable } from '../env-file.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { single } from '../options.ts';
@@ -20,12 +20,10 @@ export function addEnv(program: Command, fromFile: ReadonlySet<string>): void {
   env
     .command('list')
     .description('every variable with its value, where it comes from, and what it means')
-    .option('--json', 'the result as JSON')
     .action((options: Output) => list(options, fromFile));
   env
     .command('check')
     .description('all that is wrong with the configuration; exit code 78 when anything is')
-    .option('--json', 'the result as JSON')
     .action(check);
   withFile(env.command('set').description('set a variable in a .env file, once its value was checked'))
     .argument('<name>')
@@ -37,9 +35,7 @@ export function addEnv(program: Command, fromFile: ReadonlySet<string>): void {
 }
 
 function withFile(command: Command): Command {
-  return command
-    .option('--file <path>', 'the file (default: .env)', single)
-    .option('--json', 'the result as JSON');
+  return command.option('--file <path>', 'the file (default: .env)', single);
 }
 
 function list(options: Output, fromFile: ReadonlySet<string>): void {
@@ -92,7 +88,7 @@ function set(name: string, value: string, { file = '.env', ...options }: FileOpt
   if (value === '')
     throw new UsageError('invalid_value', `${name}: the value is empty; take it out with env unset`);
   if (/[\r\n]/.test(value)) throw new UsageError('invalid_value', `${name} holds a line break`);
-  replace(file, withVariable(read(file), name, value));
+  replaceFile(file, withVariable(read(file), name, value));
   const result = { name, value: shown(variable, value), file };
   print(result, options, () => [`${name}=${result.value} in ${file}`]);
 }
@@ -101,7 +97,7 @@ function unset(name: string, { file = '.env', ...options }: FileOptions): void {
   known(name);
   const text = read(file);
   const removed = namesIn(text).includes(name);
-  if (removed) replace(file, withoutVariable(text, name));
+  if (removed) replaceFile(file, withoutVariable(text, name));
   print({ name, file, removed }, options, () => [
     removed ? `${name} is out of ${file}` : `${name} is not in ${file}`,
   ]);
@@ -122,12 +118,4 @@ function known(name: string): Variable {
 
 function read(file: string): string {
   return existsSync(file) ? readFileSync(file, 'utf8') : '';
-}
-
-/** Replaces the file atomically. A new file is readable by its owner alone, because it will hold keys. */
-function replace(file: string, text: string): void {
-  const mode = existsSync(file) ? statSync(file).mode : 0o600;
-  const fresh = `${file}.${randomBytes(4).toString('hex')}`;
-  writeFileSync(fresh, text, { mode });
-  renameSync(fresh, file);
 }

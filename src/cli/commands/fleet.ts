@@ -45,7 +45,6 @@ function addAdvise(parent: Command): void {
   parent
     .command('advise')
     .description('how many workers each queue needs, and why')
-    .option('--json', 'the result as JSON')
     .action(async (_: Output, command: Command) => {
       const queues = await withDatabase(({ db }) => readAdvice(db));
       print({ queues }, command.optsWithGlobals<Output>(), () => [

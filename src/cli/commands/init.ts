@@ -26,7 +26,6 @@ export function addInit(program: Command): void {
     .description('put what Waybill needs into a project that exists')
     .argument('[dir]', 'the folder of its package.json', '.')
     .option('--dry-run', 'only say what would be done')
-    .option('--json', 'the result as JSON')
     .action(init);
 }
 

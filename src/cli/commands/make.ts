@@ -36,11 +36,9 @@ export function addMake(program: Command): void {
     .argument('<name>', 'such as orders.place')
     .option('--event <event>', 'of a listener: the event that it listens to', single)
     .option('--dry-run', 'only say what would be written')
-    .option('--json', 'the result as JSON')
     .action(make);
 }
 
-/** A definition in the application's sources, and its file. */
 type Known = { kind: DefinitionKind; name: string; variable: string | null; exported: boolean; file: string };
 
 function make(given: string, name: string, options: Options): void {

@@ -10,7 +10,6 @@ export function addMigrate(program: Command): void {
     .command('migrate')
     .description('apply the migrations that are not applied yet')
     .option('--dry-run', 'only say which ones are pending')
-    .option('--json', 'the result as JSON')
     .action(async (options: Output & { dryRun?: boolean }) => {
       const report = await withDatabase(
         ({ config, db }) =>

@@ -28,7 +28,6 @@ export function addOutboxDrain(outbox: Command): void {
     .description('deliver what is due from here, without relay and workers')
     .option('--batch-size <count>', 'messages of one batch, 1 to 10000 (default: 100)', single)
     .option('--until-empty', 'batch after batch, until nothing is due')
-    .option('--json', 'the result as JSON')
     .action(drain);
 }
 

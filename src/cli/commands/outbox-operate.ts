@@ -6,7 +6,8 @@ import { WaybillError } from '../../errors.ts';
 import { cancelMessage, retryMany, retryMessage } from '../../operate/operate.ts';
 import { checkId, type MessageView } from '../../operate/read.ts';
 import { exitCodes, UsageError } from '../exit.ts';
-import { addFilter, isFiltered, readFilter, type FilterOptions } from '../filter.ts';
+import { parseFilter } from '../../operate/filter.ts';
+import { addFilter, isFiltered, type FilterOptions } from '../filter.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 import { messageLines } from './outbox-read.ts';
@@ -21,7 +22,6 @@ export function addOutboxOperate(outbox: Command): void {
   addFilter(command)
     .option('--dry-run', 'only count what the filter matches')
     .option('--yes', 'really retry all that the filter matches')
-    .option('--json', 'the result as JSON')
     .action((ids: string[], options: RetryOptions) =>
       ids.length > 0 ? retryIds(ids, options) : retryFiltered(options),
     );
@@ -29,7 +29,6 @@ export function addOutboxOperate(outbox: Command): void {
     .command('cancel')
     .description('end messages that wait')
     .argument('<id...>', 'ids')
-    .option('--json', 'the result as JSON')
     .action((ids: string[], options: Output) => operate(ids, cancelMessage, options));
 }
 
@@ -47,7 +46,7 @@ async function retryFiltered(options: RetryOptions): Promise<void> {
   const { dryRun = false } = options;
   if (!isFiltered(options))
     throw new UsageError('filter_required', 'say which messages: ids, or a filter such as --status dead');
-  const filter = readFilter(options);
+  const filter = parseFilter(options);
   if (!options.yes && !dryRun)
     throw new UsageError(
       'confirmation_required',

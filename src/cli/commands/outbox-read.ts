@@ -8,7 +8,8 @@ import { readStats, type Stats } from '../../operate/stats.ts';
 import { closedQueues, waitLine, type Wait } from '../../queues/waits.ts';
 import { verifyOutbox, type Verification } from '../../operate/verify.ts';
 import { exitCodes } from '../exit.ts';
-import { addFilter, readFilter, type FilterOptions } from '../filter.ts';
+import { parseFilter } from '../../operate/filter.ts';
+import { addFilter, type FilterOptions } from '../filter.ts';
 import { single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
@@ -19,30 +20,26 @@ export function addOutboxRead(outbox: Command): void {
   addFilter(outbox.command('list').description('messages, newest first'))
     .option('--limit <count>', 'messages at most, 1 to 500 (default: 50)', single)
     .option('--cursor <cursor>', 'where the page before ended', single)
-    .option('--json', 'the result as JSON')
     .action(list);
   outbox
     .command('show')
     .description('one message, with its payload, its attempts and its timeline')
     .argument('<id>', 'id of the message')
-    .option('--json', 'the result as JSON')
     .action(show);
   outbox
     .command('stats')
     .description('how many messages there are, by status and by queue')
-    .option('--json', 'the result as JSON')
     .action(async (options: Output) =>
       print(await withDatabase(({ db }) => readStats(db)), options, statsLines),
     );
   outbox
     .command('verify')
     .description('prove that every recorded message is accounted for; exit code 3 when not')
-    .option('--json', 'the result as JSON')
     .action(verify);
 }
 
 async function list(options: ListOptions): Promise<void> {
-  const filter = readFilter(options);
+  const filter = parseFilter(options);
   const { page, closed } = await withDatabase(async ({ db }) => ({
     page: await listMessages(db, filter),
     closed: await closedQueues(db),

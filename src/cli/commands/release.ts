@@ -4,10 +4,8 @@
 import type { Command } from 'commander';
 import { manifestOf, stageManifest } from '../../cron/manifest.ts';
 import { migrate, standardSources } from '../../db/migrate.ts';
-import { openDatabase } from '../../db/pool.ts';
 import { loadApp } from '../../define/load.ts';
-import { openQueue } from '../../queue/boss.ts';
-import { useOf } from '../../queue/instance.ts';
+import { configuredQueue } from '../../fleet/role.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase, type Session } from '../session.ts';
 import { migrationLines, sayWaiting } from './migrate.ts';
@@ -16,7 +14,6 @@ export function addRelease(program: Command): void {
   program
     .command('release')
     .description('prepare the database for this version: migrations and the queue')
-    .option('--json', 'the result as JSON')
     .action(async (options: Output) => {
       const report = await withDatabase(async (session) => {
         const app = await loadApp(session.config.app);
@@ -46,19 +43,10 @@ export function leaveLater(): void {
 
 async function installQueue({ config, db }: Session): Promise<void> {
   const onError = (error: Error): void => say(`the queue's database: ${error.message}`);
-  const common = { applicationName: 'waybill release', max: 2, onIdleError: onError };
-  const apart = config.queueDatabaseUrl !== config.databaseUrl;
-  const queueDb = apart
-    ? openDatabase({
-        ...common,
-        use: useOf(config.queueBackend),
-        url: config.queueDatabaseUrl,
-        setting: 'QUEUE_DATABASE_URL',
-      })
-    : db;
+  const queue = configuredQueue(config, db, { applicationName: 'waybill release', max: 2, onError });
   try {
-    await openQueue({ db, queueDb, backend: config.queueBackend, onError }).install();
+    await queue.install();
   } finally {
-    if (apart) await queueDb.end();
+    await queue.close();
   }
 }

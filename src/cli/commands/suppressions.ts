@@ -21,14 +21,12 @@ export function addSuppressions(program: Command): void {
     .option('--contains <text>', 'only addresses that contain this', single)
     .option('--limit <count>', 'addresses at most, 1 to 500 (default: 100)', single)
     .option('--cursor <cursor>', 'where the page before ended', single)
-    .option('--json', 'the result as JSON')
     .action(list);
   suppressions
     .command('add')
     .description('no mail goes to this address any more')
     .argument('<address>', 'address of the form name@domain.tld')
     .option('--reason <text>', 'why (default: added by an operator)', single)
-    .option('--json', 'the result as JSON')
     .action(async (address: string, options: Output & { readonly reason?: string }) => {
       const { reason = 'added by an operator' } = options;
       const added = await withDatabase(({ db }) => suppress(db, address, reason));
@@ -40,7 +38,6 @@ export function addSuppressions(program: Command): void {
     .command('remove')
     .description('mail may go to this address again')
     .argument('<address>', 'address of the form name@domain.tld')
-    .option('--json', 'the result as JSON')
     .action(async (address: string, options: Output) => {
       const removed = await withDatabase(({ db }) => unsuppress(db, address));
       if (!removed) throw new WaybillError('not_found', `${address} is not on the suppression list`);

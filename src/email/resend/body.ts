@@ -12,14 +12,6 @@ export const messageTag = 'waybill_message';
 /** Resend's limit for addresses in `to`. */
 const maxTo = 50;
 
-type Addressees = {
-  readonly to: readonly Address[];
-  readonly cc: readonly Address[];
-  readonly bcc: readonly Address[];
-  /** The recipients that do not fit into this request. */
-  readonly later: readonly Address[];
-};
-
 export type ResendBody = {
   readonly json: string;
   readonly recipients: readonly string[];
@@ -61,9 +53,9 @@ export function receiptOf({ recipients, later }: ResendBody, status: number, id:
 
 /**
  * A request has no envelope, so its fields hold only the handover's recipients. `cc` fills an empty `to`, which Resend refuses.
- * Of `bcc` only one address does, because bcc recipients must not see one another.
+ * Of `bcc` only one address does, because bcc recipients must not see one another. `later` do not fit into this request.
  */
-function addressees({ to, cc = [], bcc = [] }: EmailPayload, recipients: readonly string[]): Addressees {
+function addressees({ to, cc = [], bcc = [] }: EmailPayload, recipients: readonly string[]) {
   const wanted = new Set(recipients);
   const among = (list: readonly Address[]) => list.filter(({ address }) => wanted.has(address));
   const [first, second, hidden] = [among(to), among(cc), among(bcc)];

@@ -71,15 +71,8 @@ export function parseResendReport(text: string, source: string): ResendReport | 
   const { type: name } = checked(event, json);
   const type = name.startsWith('email.') ? types.safeParse(name.slice('email.'.length)).data : undefined;
   if (type === undefined) return undefined;
-  const {
-    email_id: reference,
-    to,
-    tags,
-    bounce,
-    failed,
-    suppressed,
-  } = checked(z.object({ data }), json).data;
-  const told = bounce ?? failed ?? suppressed;
+  const { email_id: reference, to, tags, bounce, ...other } = checked(z.object({ data }), json).data;
+  const told = bounce ?? other.failed ?? other.suppressed;
   const hard = type === 'bounced' && bounce?.type === 'Permanent';
   return {
     type,
@@ -129,9 +122,8 @@ function jsonOf(text: string): unknown {
 function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) => ({
-    path: path.map(String).join('.'),
-    message,
-  }));
+  const issues = result.error.issues.map(({ path, message }) => {
+    return { path: path.map(String).join('.'), message };
+  });
   throw new WaybillError('webhook_invalid', 'the body is no event of Resend', issues);
 }

@@ -46,6 +46,7 @@ async function openTransport(settings: Settings, sending: WeakMap<AbortSignal, P
 type Pool = { readonly transport: ReturnType<typeof openTransport>; running: number; retired: boolean };
 
 /** @throws WaybillError `smtp_url_invalid` */
+// oxlint-disable-next-line max-lines-per-function -- methods over one provider's connections
 export function createSmtpProvider(options: SmtpOptions): EmailProvider {
   const { connections: most = poolConnections, log, clock = performance } = options;
   const settings = transportSettings(options, most);
@@ -65,10 +66,8 @@ export function createSmtpProvider(options: SmtpOptions): EmailProvider {
   function fewer(used: Pool, seat: Seat): void {
     const limit = seat.tooMany();
     if (limit === undefined) return;
-    log?.warn(
-      { connections: limit, most },
-      'the mail server has too many connections of ours: fewer for now',
-    );
+    const facts = { connections: limit, most };
+    log?.warn(facts, 'the mail server has too many connections of ours: fewer for now');
     used.retired = true;
     if (pool === used) pool = undefined;
   }
@@ -121,10 +120,8 @@ function serverOf(url: string): SmtpServer {
   }
 }
 
-function transportSettings(
-  { url, leaseMs, name = smtpName(null, null) }: SmtpOptions,
-  maxConnections: number,
-) {
+function transportSettings(options: SmtpOptions, maxConnections: number) {
+  const { url, leaseMs, name = smtpName(null, null) } = options;
   const { host, port, secure, tls, login, authority } = serverOf(url);
   const timeoutMs = Math.floor(leaseMs / 3);
   // Servers check for spam between the message and their reply (RFC 5321, 4.5.3.2.6 allows 10 minutes). Giving up early may
@@ -169,12 +166,6 @@ function emailError(error: NodemailerError, { sent }: Progress): EmailError {
 
 function factsOf(error: NodemailerError, phase: Phase): EmailError {
   const { message, responseCode, command, code, originalCode } = error;
-  const facts = {
-    provider: 'smtp',
-    phase,
-    code: originalCode ?? code,
-    responseCode: responseCode || undefined,
-    command,
-  } as const;
-  return new EmailError(message, facts, { cause: error });
+  const codes = { code: originalCode ?? code, responseCode: responseCode || undefined };
+  return new EmailError(message, { provider: 'smtp', phase, command, ...codes }, { cause: error });
 }
