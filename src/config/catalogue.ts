@@ -110,7 +110,7 @@ export const variables: readonly Variable[] = [
   {
     name: 'WAYBILL_NOTICE_URL',
     default: null,
-    meaning: 'webhook that hears of dead letters, parked queues, skipped ticks and books that differ',
+    meaning: 'webhook that gets dead letters, parked queues, skipped ticks and differences that verify finds',
   },
   {
     name: 'WAYBILL_NOTICE_SECRET',

@@ -5,7 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import { hiddenProblem, readStanding } from '../db/standing.ts';
 import type { Status } from '../message/message.ts';
 
-export type KindBooks = Readonly<Record<Status, number>> & {
+export type KindCounts = Readonly<Record<Status, number>> & {
   readonly kind: string;
   /** Recorded messages in the audit counters, plus rows that are not in them yet. */
   readonly recorded: number;
@@ -24,7 +24,7 @@ export type Finding = {
 
 export type Verification = {
   readonly ok: boolean;
-  readonly kinds: readonly KindBooks[];
+  readonly kinds: readonly KindCounts[];
   readonly findings: readonly Finding[];
 };
 
@@ -76,7 +76,7 @@ export const verifySql = `
          coalesce((select jsonb_agg(jsonb_build_object('code', oddity, 'n', n, 'ids', ids)) from rows_ where oddity is not null), '[]') as odd`;
 
 type Row = {
-  kinds: Omit<KindBooks, 'difference'>[];
+  kinds: Omit<KindCounts, 'difference'>[];
   odd: { code: string; n: number; ids: string[] }[];
 };
 
@@ -103,7 +103,7 @@ async function hiddenFinding(db: Executor): Promise<Finding[]> {
   return [{ code: 'rows_hidden', message, count: standing.hidden.length, ids: [] }];
 }
 
-function imbalance({ kind, recorded, difference }: KindBooks): Finding[] {
+function imbalance({ kind, recorded, difference }: KindCounts): Finding[] {
   if (difference === 0) return [];
   const message =
     difference < 0

@@ -231,7 +231,7 @@ describe('claims', () => {
     expect(alone.map((message) => message.attempt)).toEqual([3]);
   });
 
-  it('prunes what is settled and past its retention, keeps its keys, and the books still balance', async () => {
+  it('prunes what is settled and past its retention, keeps its keys, and the audit counters still agree', async () => {
     const { db } = database;
     const outbox = createPostgresOutbox(db);
     const [message] = await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' }));

@@ -27,7 +27,7 @@ it('every table of ours, and of pg-boss, has a primary key or a replica identity
   expect(rows).toEqual([]);
 });
 
-it('with a publication for all tables pruning goes on, and the books agree', async () => {
+it('with a publication for all tables pruning goes on, and the audit counters agree', async () => {
   const { db } = database;
   await db.executeSql('create publication everything for all tables');
   const outbox = createPostgresOutbox(db);

@@ -1,4 +1,4 @@
-// The books against the rows: whatever is done to messages, legally or by hand, what was recorded stays known, and what is missing shows.
+// The audit counters against the rows: whatever is done to messages, legally or by hand, what was recorded stays known, and what is missing shows.
 
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -62,7 +62,7 @@ const steps: Readonly<Record<string, () => Promise<unknown>>> = {
   fold: () => database.db.executeSql(foldAuditSql, [100]),
 };
 
-describe('the books', () => {
+describe('the audit counters', () => {
   it('agree with the rows, the statistics and the metric after any of it', async () => {
     const script = fc.array(fc.constantFrom('record', ...Object.keys(steps)), { maxLength: 25 });
     await fc.assert(
