@@ -130,7 +130,10 @@ export function createRoom(
   return {
     of(spot, sharing, mayPrefetch) {
       const free = Math.min(leftOf(spot.queue), slots.free() - asked);
-      const most = isExact(spot) || !mayPrefetch ? free : Math.max(free, slots.room() - asked);
+      // More than can begin is claimed only after a claim that was full. So at rest each claim has the same values (src/db/dedicated.ts).
+      const isFirst = spot.bookmark === undefined && free > 0;
+      const mayWait = mayPrefetch && !isFirst && !isExact(spot);
+      const most = mayWait ? Math.max(free, slots.room() - asked) : free;
       if (most > 0)
         return { limit: Math.ceil(most / sharing), begins: Math.max(0, Math.ceil(free / sharing)) };
       if (isExact(spot)) return none;

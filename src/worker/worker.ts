@@ -130,7 +130,6 @@ export function createWorker(options: WorkerOptions): Worker {
     isolation.asks();
     claiming++;
     const on = session?.keepsPlans === true ? session : undefined;
-    session = undefined; // one claim of a NOTIFY goes out at once; a second would wait for the first
     claimAt({ queue, priority, ...want, from: spot.bookmark }, claims, on, (error, taken) => {
       claiming--;
       room.answered(spot, want);
@@ -261,6 +260,7 @@ export function createWorker(options: WorkerOptions): Worker {
       session = on;
       where.notified(payload, clock.now());
       pump();
+      session = undefined; // claims that follow may go out while one waits for its answer there
       wake.wake();
     },
     announced(wakeUps) {

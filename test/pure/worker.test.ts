@@ -314,11 +314,13 @@ describe('a claim', () => {
 });
 
 describe('what is claimed before a slot is free', () => {
-  it('is as much as the pace says, and begins when slots free', async () => {
+  it('is nothing before a claim was full, then as much as the pace says, and begins when slots free', async () => {
     const it = world({ ahead: 3 });
     it.worker.notified('jobs:0');
-    expect(it.asked.claim[0]).toMatchObject({ limit: 7, begins: 4 });
-    await it.asked.claim[0]!.answer(7);
+    expect(it.asked.claim[0]).toMatchObject({ limit: 4, begins: 4 });
+    await it.asked.claim[0]!.answer(4);
+    expect(it.asked.claim[0]).toMatchObject({ limit: 3, begins: 0 });
+    await it.asked.claim[0]!.answer(3);
     expect([it.running.length, it.worker.slots.prefetched(), claims(it)]).toEqual([4, 3, []]);
     await it.deliver(1);
     expect([it.running.length, it.worker.slots.prefetched(), claims(it)]).toEqual([4, 2, ['1 of jobs:0']]);
@@ -328,18 +330,22 @@ describe('what is claimed before a slot is free', () => {
   it('is nothing after a claim that found less than was to begin and wait: the rest may be on its last attempt', async () => {
     const it = world({ ahead: 3 });
     it.worker.notified('jobs:0');
-    await it.asked.claim[0]!.answer(2);
-    expect(it.asked.claim[0]).toMatchObject({ limit: 2, begins: 2 });
+    await it.asked.claim[0]!.answer(4);
+    await it.asked.claim[0]!.answer(1);
+    expect(claims(it)).toEqual([]);
+    await it.deliver(2);
+    expect(it.asked.claim[0]).toMatchObject({ limit: 1, begins: 1 });
   });
 
   it('E: is nothing for 5 s of a queue in which a message was on its last attempt', async () => {
     const it = world({ ahead: 3 });
     it.worker.notified('jobs:0');
-    await it.asked.claim[0]!.answer(7, { attempts: '10' });
-    await it.deliver(4);
-    expect(it.asked.claim[0]).toMatchObject({ limit: 1, begins: 1 });
+    await it.asked.claim[0]!.answer(4, { attempts: '10' });
+    await it.deliver(3);
+    expect(it.asked.claim[0]).toMatchObject({ limit: 3, begins: 3 });
+    await it.asked.claim[0]!.answer(3);
     it.pass(5_000);
-    await it.asked.claim[0]!.answer(0);
+    await it.deliver(1);
     expect(it.asked.claim[0]).toMatchObject({ limit: 4, begins: 1 });
   });
 
@@ -601,13 +607,13 @@ describe('the connection that listens', () => {
     expect(closed).toBe(true);
   });
 
-  it('carries the one claim that its NOTIFY leads to, and no other', async () => {
+  it('carries the claims that its NOTIFY leads to, and no other', async () => {
     const it = world();
     it.worker.notified('jobs:0 email:0', it.session());
-    expect([it.asked.session.map(({ place }) => place), claims(it)]).toEqual([['jobs:0'], ['2 of email:0']]);
+    expect([it.asked.session.map(({ place }) => place), claims(it)]).toEqual([['jobs:0', 'email:0'], []]);
     await it.asked.session[0]!.answer(2);
     expect(it.running.map(({ queue }) => queue)).toEqual(['jobs', 'jobs']);
-    await it.asked.claim[0]!.answer(0);
+    await it.asked.session[0]!.answer(0);
     expect([it.asked.session, claims(it)]).toEqual([[], ['2 of jobs:0']]);
   });
 
