@@ -4,10 +4,25 @@ insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempt
 -- record one with a key
 select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text);
 
+-- record one with a group and an order key
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, group_key, order_key, revision) values ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8, 0);
+
+-- record one with all three keys
+select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text, $13::text::text, $14::text::text);
+
 -- record
 insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
          n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
+where n.delivery_key is null or not exists (
+  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
+on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
+returning id::text as id;
+
+-- record with a group or an order key
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, revision)
+  select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key)
 where n.delivery_key is null or not exists (
   select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
@@ -40,7 +55,7 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id as id, m.kind as kind, m.name as name, m.payload::text as payload, m.attempts as attempts, m.max_attempts as most, m.claim_token as token, m.delivery_key as key, m.request_id as request, m.traceparent as traceparent, date_part('epoch', m.created_at) as created, m.prefetched as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag;
+returning m.id as id, m.kind as kind, m.name as name, m.payload::text as payload, m.attempts as attempts, m.max_attempts as most, m.claim_token as token, m.delivery_key as key, m.request_id as request, m.traceparent as traceparent, date_part('epoch', m.created_at) as created, m.prefetched as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.group_key as "group", m.order_key as "order";
 
 -- claim of some
 with due as (
@@ -54,7 +69,7 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
 
 -- claim a suspect
 with chosen as (
@@ -63,7 +78,7 @@ with chosen as (
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
 
 -- claim a probe
 with recursive
@@ -96,7 +111,7 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
 
 -- claim a suspect as the probe
 with recursive
@@ -118,7 +133,7 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
 
 -- due
 with recursive
@@ -240,6 +255,19 @@ noted as (
   select r.message_id, r.type, r.recipient, r.detail, r.reference
     from jsonb_to_recordset($15::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
   detail pg_catalog.text, reference pg_catalog.text) join ended s on s.id = r.message_id)
+select id::text as id, seconds::text as seconds from ended;
+
+-- settle what is delivered, with messages that have a group or an order key
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+   where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
+  returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
+added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, revision)
+  select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, 0 from unnest($3::text::uuid[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::jsonb[], $8::text::int[], $9::text::int[], $10::text::timestamptz[], $11::text::text[], $12::text::uuid[], $13::text::text[], $14::text::text[], $15::text::text[], $16::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key) join ended s on s.id = n.parent_id)
 select id::text as id, seconds::text as seconds from ended;
 
 -- store in the inbox
@@ -535,7 +563,8 @@ select kind, name, count(*)::int as messages from seen group by kind, name order
 update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = now(), status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
 where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or not exists (
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
+left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, group_key as "group",
+order_key as "orderKey", claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
 request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
   when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', null, 'by', q.paused_by, 'rate', null)

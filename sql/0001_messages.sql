@@ -37,6 +37,8 @@ create table waybill.outbox_messages (
 
   -- The origin.
   delivery_key   text,                    -- a message with the same kind, name and key is recorded only once
+  group_key      text,                    -- what it belongs to, such as a tenant
+  order_key      text,                    -- what it must be in order with, such as an account
   parent_id      uuid,                    -- the message whose delivery recorded this one
   request_id     text,
   traceparent    text,                    -- W3C Trace Context
@@ -94,6 +96,10 @@ return case
     format('attempts_invalid: %s attempts of %s, %s of them expired', m.attempts, m.max_attempts, m.expirations)
   when m.delivery_key ~ '[[:cntrl:]]' or length(m.delivery_key) not between 1 and 255 then
     'delivery_key_invalid: a delivery key has 1 to 255 printable characters'
+  when m.group_key ~ '[\x01-\x1f\x7f-\x9f]' or length(m.group_key) not between 1 and 200 then
+    'group_invalid: a group has 1 to 200 characters, and no control characters'
+  when m.order_key ~ '[\x01-\x1f\x7f-\x9f]' or length(m.order_key) not between 1 and 200 then
+    'order_key_invalid: an order key has 1 to 200 characters, and no control characters'
   when m.request_id ~ '[[:cntrl:]]' or length(m.request_id) not between 1 and 200 then
     'request_id_invalid: a request id has 1 to 200 printable characters'
   when m.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then

@@ -15,12 +15,14 @@ create index outbox_keys_pruned on waybill.outbox_keys (pruned_at);
 -- Records one message with a delivery key; false means that the key is taken. It is a function so that the connection keeps its plan, also behind
 -- a transaction pooler: planning the two lookups of the key costs more than the rest of an enqueue. Its operators are qualified, because a
 -- search_path of its own would cost each call some microseconds.
-create function waybill.outbox_record(uuid, text, text, text, jsonb, int, int, timestamptz, text, uuid, text, text)
+create function waybill.outbox_record(uuid, text, text, text, jsonb, int, int, timestamptz, text, uuid, text, text, text default null,
+    text default null)
   returns boolean language plpgsql as $$
 begin
   insert into waybill.outbox_messages
-    (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
-  select $1, $2, $3, $4, $5, $6, $7, coalesce($8, pg_catalog.now()), $9, $10, $11, $12, 0
+    (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent,
+     group_key, order_key, revision)
+  select $1, $2, $3, $4, $5, $6, $7, coalesce($8, pg_catalog.now()), $9, $10, $11, $12, $13, $14, 0
    where not exists (
      select from waybill.outbox_keys k
       where k.kind operator(pg_catalog.=) $2 and k.name operator(pg_catalog.=) $3 and k.delivery_key operator(pg_catalog.=) $9)

@@ -26,7 +26,7 @@ create function waybill.outbox_new_id() returns uuid language sql volatile set s
 $$;
 
 create function waybill.outbox_check(kind text, name text, payload jsonb, queue text, delivery_key text,
-    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text)
+    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, group_key text, order_key text)
   returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   lowered text := nullif(current_setting('waybill.max_payload_bytes', true), '');
@@ -57,6 +57,12 @@ begin
   if delivery_key is not null and (delivery_key ~ '[[:cntrl:]]' or length(delivery_key) not between 1 and 255) then
     perform waybill.outbox_refuse('delivery_key_invalid', 'a delivery key has 1 to 255 printable characters');
   end if;
+  if group_key is not null and (group_key ~ '[\x01-\x1f\x7f-\x9f]' or length(group_key) not between 1 and 200) then
+    perform waybill.outbox_refuse('group_invalid', 'a group has 1 to 200 characters, and no control characters');
+  end if;
+  if order_key is not null and (order_key ~ '[\x01-\x1f\x7f-\x9f]' or length(order_key) not between 1 and 200) then
+    perform waybill.outbox_refuse('order_key_invalid', 'an order key has 1 to 200 characters, and no control characters');
+  end if;
   if priority is null or priority not between -1000 and 1000 then
     perform waybill.outbox_refuse('priority_invalid', 'the priority must be from -1000 to 1000');
   end if;
@@ -78,7 +84,8 @@ $$;
 -- Records a message of any kind, with the caller's rights, and returns its id. If the delivery key is taken, it records nothing and returns the
 -- id of the existing message.
 create function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
-    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid)
+    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid, group_key text,
+    order_key text)
   returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -89,14 +96,16 @@ declare
   existing uuid;
 begin
   perform waybill.outbox_check(outbox_enqueue.kind, outbox_enqueue.name, outbox_enqueue.payload, target, outbox_enqueue.delivery_key,
-    outbox_enqueue.available_at, outbox_enqueue.priority, most, outbox_enqueue.request_id, outbox_enqueue.traceparent);
+    outbox_enqueue.available_at, outbox_enqueue.priority, most, outbox_enqueue.request_id, outbox_enqueue.traceparent,
+    outbox_enqueue.group_key, outbox_enqueue.order_key);
   -- The existing message may die or be cancelled between the two statements; the next round then records this one.
   for round in 1 .. 3 loop
     insert into waybill.outbox_messages
-      (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
+      (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent,
+       group_key, order_key, revision)
     select made, outbox_enqueue.kind, outbox_enqueue.name, target, outbox_enqueue.payload, most, outbox_enqueue.priority,
            coalesce(outbox_enqueue.available_at, now()), outbox_enqueue.delivery_key, outbox_enqueue.parent_id, outbox_enqueue.request_id,
-           outbox_enqueue.traceparent, 0
+           outbox_enqueue.traceparent, outbox_enqueue.group_key, outbox_enqueue.order_key, 0
      where outbox_enqueue.delivery_key is null or not exists (
        select from waybill.outbox_keys k
         where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key)
@@ -124,30 +133,32 @@ $$;
 -- Records any kind. It is granted separately, because an action may be reserved for the system.
 create function waybill.enqueue_any(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
-    request_id text default null, traceparent text default null, parent_id uuid default null)
+    request_id text default null, traceparent text default null, parent_id uuid default null,
+    group_key text default null, order_key text default null)
   returns uuid language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 $$;
 
 -- Records jobs, events and emails; listeners and actions only for roles that may call waybill.enqueue_any.
 create function waybill.enqueue(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
-    request_id text default null, traceparent text default null, parent_id uuid default null)
+    request_id text default null, traceparent text default null, parent_id uuid default null,
+    group_key text default null, order_key text default null)
   returns uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   caller text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
   if enqueue.kind in ('listener', 'action') and not has_function_privilege(caller,
-      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid)', 'execute') then
+      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text)', 'execute') then
     raise exception 'waybill.enqueue: the role % may record jobs, events and emails, not a message of the kind %', caller, enqueue.kind
       using errcode = '42501', detail = 'forbidden', hint = 'grant execute on function waybill.enqueue_any, see docs/sql.md';
   end if;
   return waybill.outbox_enqueue(enqueue.kind, enqueue.name, enqueue.payload, enqueue.queue, enqueue.delivery_key, enqueue.available_at,
-    enqueue.priority, enqueue.max_attempts, enqueue.request_id, enqueue.traceparent, enqueue.parent_id);
+    enqueue.priority, enqueue.max_attempts, enqueue.request_id, enqueue.traceparent, enqueue.parent_id, enqueue.group_key, enqueue.order_key);
 end
 $$;
 
 -- By default only the owner may call these: the first two run with its rights.
-revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
-revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
-revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid) from public;
+revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text) from public;
+revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text) from public;
+revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text) from public;

@@ -15,11 +15,13 @@ import type { Instant } from './zones.ts';
 export async function runByHand(db: Database, name: string, scheduledAt: Instant | null): Promise<RunView> {
   return db.transaction(async (tx) => {
     const { definition, manifest, now } = await findJob(tx, name);
-    const { action, args } = definition;
+    const { action, args, group, orderKey } = definition;
     const run = prepareRun({
       name: definition.name,
       action,
       args,
+      group,
+      orderKey,
       manifest,
       source: 'admin',
       scheduledAt: scheduledAt ?? now.getTime(),

@@ -7,7 +7,7 @@ import { microseconds, numberOf, textOf, timeOf } from '../db/values.ts';
 import { jobQueue } from '../define/job.ts';
 import { checkMessage, type CheckedMessage } from '../message/message.ts';
 import { newId } from '../message/id.ts';
-import { insertRows, newRows, recordValues } from '../outbox/record.ts';
+import { hasFlow, insertRows, newRows, recordValues } from '../outbox/record.ts';
 import type { CatchUpWindow } from './catchup.ts';
 import type { Instant } from './zones.ts';
 
@@ -18,6 +18,8 @@ export type NewRun = {
   readonly name: string;
   readonly action: string;
   readonly args: unknown;
+  readonly group?: string | undefined;
+  readonly orderKey?: string | undefined;
   readonly manifest: string;
   readonly source: 'cron' | 'admin';
   readonly scheduledAt: Instant;
@@ -28,7 +30,7 @@ export type NewRun = {
 };
 
 /** Skips ticks that already have a row, and their messages. The last values are the rows of the messages. */
-export const recordRunsSql = `
+const recordRunsText = (flow: boolean): string => `
   with t as (
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::text[], $7::int[], $8::timestamptz[],
                          $9::timestamptz[], $10::text[], $11::uuid[])
@@ -42,8 +44,11 @@ export const recordRunsSql = `
            reason, skipped_ticks, catch_up_from, catch_up_to, manifest, message_id from t
     on conflict (name, scheduled_at) where source = 'cron' do nothing
     returning id, message_id),
-  messages as (${insertRows(`${newRows(13)} join recorded r on r.message_id = n.id`)})
+  messages as (${insertRows(`${newRows(13, flow)} join recorded r on r.message_id = n.id`, flow)})
   select id from recorded`;
+
+export const recordRunsSql = recordRunsText(false);
+const recordRunsFlowSql = recordRunsText(true);
 
 /** A run with its id and its message; without a message if it is skipped. */
 export type PreparedRun = NewRun & {
@@ -58,8 +63,16 @@ export type PreparedRun = NewRun & {
 export function prepareRun(run: NewRun): PreparedRun {
   const id = newId();
   if (run.skipped !== null) return { ...run, id, message: null };
-  const { action: name, args: payload } = run;
-  const message = checkMessage({ kind: 'action', name, queue: jobQueue, payload, requestId: id });
+  const { action: name, args: payload, group, orderKey } = run;
+  const message = checkMessage({
+    kind: 'action',
+    name,
+    queue: jobQueue,
+    payload,
+    group,
+    orderKey,
+    requestId: id,
+  });
   return { ...run, id, message: { ...message, id: newId() } };
 }
 
@@ -74,6 +87,8 @@ export async function recordRuns(
   at: Date | null,
 ): Promise<Set<string>> {
   if (runs.length === 0) return new Set();
+  const messages = runs.flatMap((run) => run.message ?? []);
+  const flow = hasFlow(messages);
   const column = <T>(of: (run: PreparedRun) => T): T[] => runs.map(of);
   const time = (instant: Instant | undefined): Date | null =>
     instant === undefined ? null : new Date(instant);
@@ -90,9 +105,9 @@ export async function recordRuns(
     column((run) => run.manifest),
     column((run) => run.message?.id ?? null),
     at,
-    ...recordValues(runs.flatMap((run) => run.message ?? [])),
+    ...recordValues(messages, flow),
   ];
-  const { rows } = await tx.executeSql<{ id: string }>(recordRunsSql, values);
+  const { rows } = await tx.executeSql<{ id: string }>(flow ? recordRunsFlowSql : recordRunsSql, values);
   return new Set(rows.map((row) => row.id));
 }
 

@@ -122,9 +122,9 @@ function planOf(job: DueJob, { zones, events }: SchedulerPorts): Planned {
 }
 
 function runsOf({ name, manifest, definition, busy }: DueJob, { runs, tooOld }: Plan): NewRun[] {
-  const { action, args } = definition;
+  const { action, args, group, orderKey } = definition;
   const of = (tick: PlannedTick, skipped: NewRun['skipped']): NewRun => {
-    return { ...tick, name, action, args, manifest, skipped, source: 'cron' };
+    return { ...tick, name, action, args, group, orderKey, manifest, skipped, source: 'cron' };
   };
   const dropped = tooOld === null ? [] : [of(tooOld, 'too_old')];
   return [...dropped, ...runs.map((tick) => of(tick, busy ? 'overlap' : null))];

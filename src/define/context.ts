@@ -45,6 +45,10 @@ export type EnqueueOptions = {
   readonly availableAt?: Date | undefined;
   /** Messages with a higher priority go first. −1000 … 1000, default 0. */
   readonly priority?: number | undefined;
+  /** What the message belongs to, such as a tenant. 1 … 200 characters, no control characters. */
+  readonly group?: string | undefined;
+  /** What the message must be in order with, such as an account. 1 … 200 characters, no control characters. */
+  readonly orderKey?: string | undefined;
 };
 
 /** The parts of a job that dispatching needs. */

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { parseDuration } from '../duration.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
-import { checkMessage, isName, nameRule } from '../message/message.ts';
+import { checkMessage, flowKeyRule, isFlowKey, isName, nameRule } from '../message/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Action } from './action.ts';
 import { jobQueue } from './job.ts';
@@ -27,6 +27,9 @@ export type CronJob = {
   readonly maxCatchUpTicks: number;
   readonly maxCatchUpAgeMs: Milliseconds;
   readonly overlap: (typeof overlaps)[number];
+  /** Absent without one, as is the order key: the hash of a manifest without them stays the same. */
+  readonly group?: string;
+  readonly orderKey?: string;
 };
 
 export type CronJobOptions<A extends Action | string = Action | string> = {
@@ -48,6 +51,10 @@ export type CronJobOptions<A extends Action | string = Action | string> = {
   readonly maxCatchUpAge?: Duration;
   /** `skip`: a tick does not run while an earlier run of the job is in progress. Default `allow`. */
   readonly overlap?: (typeof overlaps)[number];
+  /** The group of its messages. 1 … 200 characters, no control characters. */
+  readonly group?: string;
+  /** The order key of its messages. 1 … 200 characters, no control characters. */
+  readonly orderKey?: string;
 };
 
 const known = [
@@ -60,6 +67,8 @@ const known = [
   'maxCatchUpTicks',
   'maxCatchUpAge',
   'overlap',
+  'group',
+  'orderKey',
 ];
 const mostTicks = 10_000;
 
@@ -81,6 +90,8 @@ export function readJob(job: CronJobOptions): JobRead {
     ['args', jsonProblem(job.args)],
     ['missedTickPolicy', wordProblem(job.missedTickPolicy, missedTickPolicies)],
     ['overlap', wordProblem(job.overlap, overlaps)],
+    ['group', flowKeyProblem(job.group)],
+    ['orderKey', flowKeyProblem(job.orderKey)],
     ...boundProblems(job),
   ];
   return {
@@ -103,6 +114,10 @@ function jsonProblem(args: unknown): string | undefined {
     if (error instanceof WaybillError) return error.message;
     throw error;
   }
+}
+
+function flowKeyProblem(key: unknown): string | undefined {
+  return key === undefined || isFlowKey(key) ? undefined : `has ${flowKeyRule}`;
 }
 
 function wordProblem(given: unknown, words: readonly string[]): string | undefined {
@@ -138,7 +153,7 @@ function ageOf(age: Duration): Milliseconds | undefined {
 
 /** For a valid job. Fills in every default, so that two manifests are equal if and only if their jobs do the same. */
 export function toJob(options: CronJobOptions): CronJob {
-  const { name, action, args = {} } = options;
+  const { name, action, args = {}, group, orderKey } = options;
   return Object.freeze({
     name,
     timeZone: options.timeZone ?? 'UTC',
@@ -149,5 +164,7 @@ export function toJob(options: CronJobOptions): CronJob {
     action: typeof action === 'string' ? action : action.name,
     args: JSON.parse(JSON.stringify(args)) as unknown,
     maxCatchUpAgeMs: ageOf(options.maxCatchUpAge ?? '7d')!,
+    ...(group !== undefined && { group }),
+    ...(orderKey !== undefined && { orderKey }),
   });
 }

@@ -42,7 +42,7 @@ export type EmailDefaults = {
 
 export const emailQueue = 'email';
 
-export const enqueueOptions = ['deliveryKey', 'availableAt', 'priority'];
+export const enqueueOptions = ['deliveryKey', 'availableAt', 'priority', 'group', 'orderKey'];
 
 /** @throws WaybillError `options_invalid` */
 export function withPayload<P>(
@@ -57,7 +57,7 @@ export function withPayload<P>(
 /** @throws WaybillError whose code says what is wrong with the email, see docs/errors.md */
 export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDefaults): NewMessage {
   if (typeof given !== 'object' || given === null) prepareEmail(given, { defaultFrom: from }); // throws
-  const { deliveryKey, availableAt, priority, ...rest } = given;
+  const { deliveryKey, availableAt, priority, group, orderKey, ...rest } = given;
   const email = Object.fromEntries(
     Object.entries(rest).filter(([, value]) => value !== undefined),
   ) as typeof rest;
@@ -72,6 +72,8 @@ export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDe
     deliveryKey,
     availableAt,
     priority,
+    group,
+    orderKey,
   };
 }
 
@@ -90,9 +92,9 @@ async function messagesOf<S extends z.ZodType>(
     throw new WaybillError('options_invalid', `${kind} ${name}: expected a list of { payload, … }`);
   for (const one of all) checkOptions(`${kind} ${name}`, one, ['payload', ...enqueueOptions]);
   const messages: NewMessage[] = [];
-  for (const { payload: given, deliveryKey, availableAt, priority } of all) {
+  for (const { payload: given, ...how } of all) {
     const payload = await encodePayload(target, given);
-    messages.push({ kind, name, queue, payload, maxAttempts, deliveryKey, availableAt, priority });
+    messages.push({ kind, name, queue, payload, maxAttempts, ...how });
   }
   return messages;
 }

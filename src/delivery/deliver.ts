@@ -88,13 +88,15 @@ function givenBack(reason: string): Delivery {
 /** Makes one message for each listener, recorded in the statement that settles the event. */
 function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Delivery {
   if (!registry.event(message.name)) return unknown(message);
-  const { payload, requestId, traceparent } = message;
+  const { payload, group, orderKey, requestId, traceparent } = message;
   const then = registry.listenersOf(message.name).map((listener): NewMessage => ({
     kind: 'listener',
     name: listener.name,
     queue: listener.queue,
     payload,
     maxAttempts: listener.retry.maxAttempts,
+    group: group ?? undefined,
+    orderKey: orderKey ?? undefined,
     requestId: requestId ?? undefined,
     traceparent: currentTraceparent() ?? traceparent ?? undefined,
   }));

@@ -24,6 +24,8 @@ export type MessageView = {
   readonly lastError: string | null;
   readonly deliveryKey: string | null;
   readonly priority: number;
+  readonly group: string | null;
+  readonly orderKey: string | null;
   readonly createdAt: Moment;
   readonly availableAt: Moment;
   readonly relayedAt: Moment | null;
@@ -67,7 +69,8 @@ const timeNames = Object.keys(times) as (keyof typeof times)[];
 const readOfError = 10_000;
 
 export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-  left(last_error, ${readOfError}) as "lastError", delivery_key as "deliveryKey", priority, claimed_by as "claimedBy",
+  left(last_error, ${readOfError}) as "lastError", delivery_key as "deliveryKey", priority, group_key as "group",
+  order_key as "orderKey", claimed_by as "claimedBy",
   ${Object.entries(times)
     .map(([name, column]) => `${momentText(column)} as "${name}"`)
     .join(', ')},

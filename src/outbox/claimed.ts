@@ -22,6 +22,8 @@ export type ClaimedRow = {
   prefetched: unknown;
   due: unknown;
   lag: unknown;
+  group: unknown;
+  order: unknown;
   /** Only for claims of no single priority (suspects, probes); otherwise the caller passes it. */
   priority?: unknown;
 };
@@ -44,6 +46,8 @@ const columns: readonly (readonly [expression: string, name: string])[] = [
   ['m.prefetched', 'prefetched'],
   [`case when m.available_at <> m.created_at then ${seconds('m.available_at')} end`, 'due'],
   [seconds('(now() - greatest(m.created_at, m.available_at))'), 'lag'],
+  ['m.group_key', '"group"'],
+  ['m.order_key', '"order"'],
 ];
 
 /** For connections of the engine, which read text. */
@@ -71,6 +75,8 @@ export function rowOf(texts: readonly (string | null)[]): ClaimedRow {
     prefetched: texts[11],
     due: texts[12],
     lag: texts[13],
+    group: texts[14],
+    order: texts[15],
   };
 }
 
@@ -103,6 +109,8 @@ export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe 
       requestId: textOrNull(row.request),
       traceparent: textOrNull(row.traceparent),
       createdAt: new Date(Math.round(created * 1e6) / 1_000), // rounded to microseconds, as stored
+      group: textOrNull(row.group),
+      orderKey: textOrNull(row.order),
       priority: priority ?? numberOf(row.priority),
       prefetched: row.prefetched !== null && flagOf(row.prefetched),
       probe,

@@ -20,32 +20,44 @@ const types = {
   request_id: 'text',
   traceparent: 'text',
 };
-const columns = Object.keys(types).join(', ');
+/** The columns of flow control. A batch without them has its own statement, so that its messages do not pay for them. */
+const flowTypes = { ...types, group_key: 'text', order_key: 'text' };
+const typesOf = (flow: boolean): typeof types => (flow ? flowTypes : types);
+const columnsOf = (flow: boolean): string => Object.keys(typesOf(flow)).join(', ');
+
 /** Number of parameters that `recordValues` fills. */
-export const recordColumns = Object.keys(types).length;
+export const recordColumns = (flow: boolean): number => Object.keys(typesOf(flow)).length;
+
+/** Whether a message of the batch has a group or an order key. */
+export function hasFlow(messages: readonly Pick<CheckedMessage, 'group' | 'orderKey'>[]): boolean {
+  return messages.some(({ group, orderKey }) => group !== undefined || orderKey !== undefined);
+}
 
 /** `n(…)`: the rows to record, from the arrays of `recordValues`, numbered from `$first`. Every driver can send text. */
-export function newRows(first: number): string {
-  const arrays = Object.values(types).map((type, i) => `$${first + i}::text::${type}[]`);
-  return `unnest(${arrays.join(', ')}) as n(${columns})`;
+export function newRows(first: number, flow: boolean): string {
+  const arrays = Object.values(typesOf(flow)).map((type, i) => `$${first + i}::text::${type}[]`);
+  return `unnest(${arrays.join(', ')}) as n(${columnsOf(flow)})`;
 }
 
 /** `insert … select` of these rows. A message without availableAt is due at once, by the database's clock (invariant H). */
-export function insertRows(from: string): string {
-  return `insert into waybill.outbox_messages (${columns}, revision)
+export function insertRows(from: string, flow: boolean): string {
+  return `insert into waybill.outbox_messages (${columnsOf(flow)}, revision)
     select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-           n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from ${from}`;
+           n.delivery_key, n.parent_id, n.request_id, n.traceparent${flow ? ', n.group_key, n.order_key' : ''}, 0 from ${from}`;
 }
 
-export const recordSql = `${insertRows(newRows(1))}
+const recordText = (flow: boolean): string => `${insertRows(newRows(1, flow), flow)}
   where n.delivery_key is null or not exists (
     select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
   on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
   returning id::text as id`;
 
+export const recordSql = recordText(false);
+export const recordFlowSql = recordText(true);
+
 type NewRow = CheckedMessage & { readonly id: string };
 
-/** In the order of `types`. */
+/** In the order of `flowTypes`. */
 function rowValues(row: NewRow): (string | number | null)[] {
   return [
     row.id,
@@ -60,26 +72,41 @@ function rowValues(row: NewRow): (string | number | null)[] {
     row.parentId ?? null,
     row.requestId ?? null,
     row.traceparent ?? null,
+    row.group ?? null,
+    row.orderKey ?? null,
   ];
 }
 
-export function recordValues(messages: readonly NewRow[]): string[] {
+export function recordValues(messages: readonly NewRow[], flow: boolean): string[] {
   const rows = messages.map(rowValues);
-  return Object.keys(types).map((_, i) => arrayText(rows.map((values) => values[i])));
+  return Object.keys(typesOf(flow)).map((_, i) => arrayText(rows.map((values) => values[i])));
 }
 
 /** Records one message with only its own columns, at half the cost of the statement for many. With a key, a function keeps the plan. */
 export function recordOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
   if (row.deliveryKey === undefined) return insertOne(row);
-  return { sql: recordKeyedSql, values: rowValues(row).map(textOrNull) };
+  const flow = hasFlow([row]);
+  const values = rowValues(row).slice(0, recordColumns(flow));
+  return { sql: flow ? recordKeyedFlowSql : recordKeyedSql, values: values.map(textOrNull) };
 }
 
-const recordKeyedSql = `select $1::text as id where waybill.outbox_record(${Object.values(types)
-  .map((type, i) => `$${i + 1}::text::${type}`)
-  .join(', ')})`;
+const recordKeyedText = (flow: boolean): string =>
+  `select $1::text as id where waybill.outbox_record(${Object.values(typesOf(flow))
+    .map((type, i) => `$${i + 1}::text::${type}`)
+    .join(', ')})`;
+const recordKeyedSql = recordKeyedText(false);
+const recordKeyedFlowSql = recordKeyedText(true);
 
 /** Columns that most messages leave at their default. Statements are cached by the columns present, so that their plans are found. */
-const optional = ['priority', 'available_at', 'parent_id', 'request_id', 'traceparent'];
+const optional = [
+  'priority',
+  'available_at',
+  'parent_id',
+  'request_id',
+  'traceparent',
+  'group_key',
+  'order_key',
+];
 const insertTexts: string[] = [];
 
 function insertOne(row: NewRow): { readonly sql: string; readonly values: unknown[] } {
@@ -90,6 +117,8 @@ function insertOne(row: NewRow): { readonly sql: string; readonly values: unknow
     row.parentId,
     row.requestId,
     row.traceparent,
+    row.group,
+    row.orderKey,
   ];
   let which = 0;
   for (let i = 0; i < given.length; i++) {
@@ -145,7 +174,10 @@ async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueu
 /** Returns the ids of the recorded messages. */
 async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> {
   const alone = open.length === 1 ? open[0] : undefined;
-  const { sql, values } = alone ? recordOne(alone) : { sql: recordSql, values: recordValues(open) };
+  const flow = hasFlow(open);
+  const { sql, values } = alone
+    ? recordOne(alone)
+    : { sql: flow ? recordFlowSql : recordSql, values: recordValues(open, flow) };
   const { rows } = await db.executeSql<{ id: string }>(sql, values, alone !== undefined);
   return rows.map(({ id }) => textOf(id));
 }

@@ -9,13 +9,14 @@ import { noteRows, noteRowsOf } from './note.ts';
 import type { Settlement } from '../message/outcome.ts';
 import type { Settled } from './port.ts';
 import { newId } from '../message/id.ts';
-import { insertRows, newRows, recordColumns, recordValues } from './record.ts';
+import { hasFlow, insertRows, newRows, recordColumns, recordValues } from './record.ts';
 import { either, endMessages, guard, transitions } from '../message/transitions.ts';
 
 export type Batch = {
   /** All messages are delivered, and none is in the batch twice: then ids and tokens are enough. */
   readonly delivered: 'alone' | 'under one token' | 'under their tokens' | false;
-  readonly adds: boolean;
+  /** Whether it adds messages; `with flow`: one of them has a group or an order key. */
+  readonly adds: boolean | 'with flow';
   readonly notes: boolean;
 };
 
@@ -65,13 +66,14 @@ const mixedParts = `g as (
 /** Messages to add and notes are written only if this statement settled their message. */
 export function settleText({ delivered, adds, notes }: Batch): string {
   const first = delivered ? 3 : 9;
+  const flow = adds === 'with flow';
   const added = `,
-  added as (${insertRows(`${newRows(first)} join ended s on s.id = n.parent_id`)})`;
+  added as (${insertRows(`${newRows(first, flow)} join ended s on s.id = n.parent_id`, flow)})`;
   const noted = `,
   noted as (
     insert into waybill.outbox_notes (message_id, type, recipient, detail, reference)
     select r.message_id, r.type, r.recipient, r.detail, r.reference
-      from ${noteRows(`$${first + (adds ? recordColumns : 0)}`)} join ended s on s.id = r.message_id)`;
+      from ${noteRows(`$${first + (adds ? recordColumns(flow) : 0)}`)} join ended s on s.id = r.message_id)`;
   return `
   with ${delivered ? deliverParts(delivered) : mixedParts}${adds ? added : ''}${notes ? noted : ''}
   select id::text as id, ${delivered ? '' : 'status, '}seconds::text as seconds from ended`;
@@ -89,14 +91,15 @@ function textOfBatch(batch: Batch): string {
 
 function batchOf(settlements: readonly Settlement[]): Batch {
   const { claimToken } = settlements[0]!;
-  let [delivered, together, adds, notes] = [true, true, false, false];
+  let [delivered, together, notes] = [true, true, false];
+  let adds: Batch['adds'] = false;
   for (const one of settlements) {
     if (one.claimToken !== claimToken) together = false;
     if (one.to !== 'delivered') {
       delivered = false;
       continue;
     }
-    if (one.then.length > 0) adds = true;
+    if (one.then.length > 0 && adds !== 'with flow') adds = hasFlow(one.then) ? 'with flow' : true;
     if (one.notes !== undefined && one.notes.length > 0) notes = true;
   }
   // A message is in a batch twice when an earlier lease expired and both attempts have ended.
@@ -130,7 +133,8 @@ export function settleStatement(
           : claimToken,
       ]
     : mixedValues(settlements);
-  if (batch.adds) values.push(...recordValues(addedBy(settlements, maxPayloadBytes)));
+  if (batch.adds)
+    values.push(...recordValues(addedBy(settlements, maxPayloadBytes), batch.adds === 'with flow'));
   if (batch.notes) values.push(JSON.stringify(settlements.flatMap(noteRowsOf)));
   return { sql: textOfBatch(batch), values };
 }

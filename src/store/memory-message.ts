@@ -64,8 +64,9 @@ export function claim(
   message.claimedBy = request.workerId;
   message.claimedUntil = new Date(now + request.leaseMs);
   message.prefetched = request.begins !== undefined ? place >= request.begins : null;
-  const { payload, attempts: attempt, claimToken, createdAt, prefetched } = message;
-  return { ...factsOf(message), payload, attempt, claimToken, createdAt, prefetched: prefetched === true };
+  const { payload, attempts: attempt, claimToken, createdAt, group = null, orderKey = null } = message;
+  const prefetched = message.prefetched === true;
+  return { ...factsOf(message), payload, attempt, claimToken, createdAt, group, orderKey, prefetched };
 }
 
 function factsOf({ id, kind, name, queue, maxAttempts, ...message }: MemoryMessage) {

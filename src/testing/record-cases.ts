@@ -18,6 +18,16 @@ const refused: readonly (readonly [string, Partial<NewMessage>, string])[] = [
   ['an empty delivery key', { deliveryKey: '' }, 'delivery_key_invalid'],
   ['a delivery key with a line break', { deliveryKey: 'a\nb' }, 'delivery_key_invalid'],
   ['a delivery key of a megabyte', { deliveryKey: 'k'.repeat(1_000_000) }, 'delivery_key_invalid'],
+  ['an empty group', { group: '' }, 'group_invalid'],
+  ['a group of 201 characters', { group: 'g'.repeat(201) }, 'group_invalid'],
+  ['a group with U+0000', { group: 'a\0b' }, 'group_invalid'],
+  ['a group with half a surrogate pair', { group: 'a\ud800' }, 'group_invalid'],
+  ['a group that is no text', { group: 7 as never }, 'group_invalid'],
+  ['an empty order key', { orderKey: '' }, 'order_key_invalid'],
+  ['an order key of 201 characters', { orderKey: 'k'.repeat(201) }, 'order_key_invalid'],
+  ['an order key with U+0000', { orderKey: 'a\0b' }, 'order_key_invalid'],
+  ['an order key with a line break', { orderKey: 'a\nb' }, 'order_key_invalid'],
+  ['an order key that is no text', { orderKey: null as never }, 'order_key_invalid'],
   ['no attempts', { maxAttempts: 0 }, 'max_attempts_invalid'],
   ['half an attempt', { maxAttempts: 1.5 }, 'max_attempts_invalid'],
   ['a priority beyond an int', { priority: 2 ** 31 }, 'priority_invalid'],
@@ -72,6 +82,42 @@ export const recordCases: readonly OutboxCase[] = [
   ),
 
   ...refusals,
+
+  outboxCase(
+    'keeps group and order key, of one message and of many, with and without a delivery key',
+    async ({ port, fresh, key, claim }) => {
+      const given = { group: '𝒯'.repeat(200), orderKey: 'an account, {"1"}' };
+      const { queue } = fresh();
+      const one = await port.enqueue(fresh({ queue, ...given }));
+      const keyed = await port.enqueue(fresh({ queue, ...given, orderKey: 'other', deliveryKey: key() }));
+      const [third, plain] = await port.enqueue([
+        fresh({ queue, ...given, orderKey: 'third', deliveryKey: key() }),
+        fresh({ queue }),
+      ]);
+      const found = new Map((await claim(queue)).map(({ id, group, orderKey }) => [id, { group, orderKey }]));
+      assert.deepEqual(found.get(one.id), given);
+      assert.deepEqual(found.get(keyed.id), { ...given, orderKey: 'other' });
+      assert.deepEqual(found.get(third!.id), { ...given, orderKey: 'third' });
+      assert.deepEqual(found.get(plain!.id), { group: null, orderKey: null });
+    },
+  ),
+
+  outboxCase(
+    'messages that a settlement adds keep group and order key',
+    async ({ port, fresh, claimed, claim }) => {
+      const parent = await claimed();
+      const child = fresh({ group: 'g', orderKey: 'k' });
+      await port.markDelivered(parent.id, parent.claimToken, [child, fresh({ queue: child.queue })]);
+      const found = (await claim(child.queue)).map(({ group, orderKey }) => ({ group, orderKey }));
+      assert.deepEqual(
+        found.toSorted((a, b) => String(a.group).localeCompare(String(b.group))),
+        [
+          { group: 'g', orderKey: 'k' },
+          { group: null, orderKey: null },
+        ],
+      );
+    },
+  ),
 
   outboxCase('keeps a text that only looks like an escape', async ({ enqueue, claim }) => {
     const { queue } = await enqueue({ payload: { text: '\\u0000 \\ud800' } });

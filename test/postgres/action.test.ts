@@ -184,8 +184,12 @@ describe('ctx', () => {
   it('records what it is told, with options, encoded by the codec', async () => {
     const due = new Date('2030-01-01T00:00:00Z');
     await run('do', async (ctx) => {
-      await ctx.jobs.dispatch(job, { at: new Date(0) }, { deliveryKey: 'k', availableAt: due, priority: 5 });
+      const options = { deliveryKey: 'k', availableAt: due, priority: 5, group: 'g', orderKey: 'o' };
+      await ctx.jobs.dispatch(job, { at: new Date(0) }, options);
+      await ctx.email.enqueue({ ...email, group: 'g', orderKey: 'o' });
+      await ctx.events.record(declared, { n: 1 }, { group: 'g', orderKey: 'o' });
     });
+    const flow = { group_key: 'g', order_key: 'o' };
     expect(await messages()).toMatchObject([
       {
         kind: 'job',
@@ -196,7 +200,10 @@ describe('ctx', () => {
         priority: 5,
         delivery_key: 'k',
         available_at: due,
+        ...flow,
       },
+      { kind: 'email', ...flow },
+      { kind: 'event', ...flow },
     ]);
   });
 

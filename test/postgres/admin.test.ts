@@ -156,6 +156,7 @@ describe('GET /admin/outbox', () => {
       name: 'email',
       queue: 'email',
       deliveryKey: 'k',
+      group: 'g',
       requestId: 'r',
       traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`,
     });
@@ -172,6 +173,8 @@ describe('GET /admin/outbox', () => {
       maxAttempts: 53,
       lastError: null,
       deliveryKey: 'k',
+      group: 'g',
+      orderKey: null,
       priority: 0,
       claimedBy: 'w',
       deliveredAt: null,

@@ -632,6 +632,19 @@ describe('runs', () => {
     });
   });
 
+  it('its messages have the group and the order key of the job, by cron and by hand', async () => {
+    const given = appOf({ name: 'keyed', group: 'g', orderKey: 'o' });
+    await world.deploy(given, at('2026-05-01T10:30Z'));
+    await world.schedule('2026-05-01T11:00:00Z');
+    await runByHand(database.db, 'keyed', null);
+    const flow = { group_key: 'g', order_key: 'o' };
+    expect(await world.rows('select group_key, order_key from waybill.outbox_messages')).toEqual([
+      flow,
+      flow,
+    ]);
+    expect(world.manifestOf(given).hash).not.toBe(world.manifestOf(appOf({ name: 'keyed' })).hash);
+  });
+
   it('an action that SQL recorded runs too, for the source outbox', async () => {
     const given = app();
     await world.rows(

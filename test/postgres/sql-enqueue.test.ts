@@ -19,7 +19,8 @@ const count = async (): Promise<number> => (await sql('select from waybill.outbo
 describe('waybill.enqueue', () => {
   it('records a message as the library does', async () => {
     const id = await idOf(
-      `waybill.enqueue('job', 'grow', '{"n": 1}', priority => 5, delivery_key => 'k', request_id => 'r')`,
+      `waybill.enqueue('job', 'grow', '{"n": 1}', priority => 5, delivery_key => 'k', request_id => 'r',
+        group_key => 'g', order_key => 'o')`,
     );
     const [row] = await sql('select * from waybill.outbox_messages where id = $1', [id]);
     const outbox = createPostgresOutbox(database.db);
@@ -31,7 +32,10 @@ describe('waybill.enqueue', () => {
       priority: 5,
       deliveryKey: 'l',
       requestId: 'r',
+      group: 'g',
+      orderKey: 'o',
     });
+    expect(row).toMatchObject({ group_key: 'g', order_key: 'o' });
     const [other] = await sql('select * from waybill.outbox_messages where id = $1', [twin.id]);
     const own = { id: 0, delivery_key: 0, created_at: 0, available_at: 0 };
     expect({ ...row, ...own }).toEqual({ ...other, ...own });
@@ -122,6 +126,14 @@ describe('waybill.enqueue', () => {
     ['an empty delivery key', { deliveryKey: '' }],
     ['a delivery key with a line break', { deliveryKey: 'a\nb' }],
     ['a delivery key of 256', { deliveryKey: 'k'.repeat(256) }],
+    ['an empty group', { group: '' }],
+    ['a group of 201', { group: 'g'.repeat(201) }],
+    ['a group of 201 characters beyond the first plane', { group: '𝒯'.repeat(201) }],
+    ['a group with a line break', { group: 'a\nb' }],
+    ['a group with U+009F', { group: 'a\u009f' }],
+    ['an empty order key', { orderKey: '' }],
+    ['an order key of 201', { orderKey: 'k'.repeat(201) }],
+    ['an order key with U+0001', { orderKey: 'a\u0001' }],
     ['a priority of 1001', { priority: 1001 }],
     ['no attempts', { maxAttempts: 0 }],
     ['1001 attempts', { maxAttempts: 1001 }],
@@ -150,10 +162,30 @@ describe('waybill.enqueue', () => {
       message.maxAttempts ?? 10,
       message.requestId ?? null,
       message.traceparent ?? null,
+      message.group ?? null,
+      message.orderKey ?? null,
     ];
-    const refused = sql('select waybill.enqueue($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10)', values);
+    const refused = sql(
+      `select waybill.enqueue($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, group_key => $11, order_key => $12)`,
+      values,
+    );
     await expect(refused).rejects.toMatchObject({ code: '22023', detail: code });
     expect(await count()).toBe(before);
+  });
+
+  it('a group and an order key of 200 characters are accepted, as by the library', async () => {
+    const [group, orderKey] = ['𝒯'.repeat(200), '\u2028 a key'];
+    checkMessage({ kind: 'job', name: 'n', queue: 'jobs', payload: {}, group, orderKey });
+    const id = await idOf(`waybill.enqueue('job', 'n', '{}', group_key => $1, order_key => $2)`, [
+      group,
+      orderKey,
+    ]);
+    expect(
+      await sql(
+        `select group_key, order_key, waybill.outbox_flaw(m) as flaw from waybill.outbox_messages m where id = $1`,
+        [id],
+      ),
+    ).toEqual([{ group_key: group, order_key: orderKey, flaw: null }]);
   });
 
   it('a payload that is null is refused; the limit of payloads can be set', async () => {

@@ -165,6 +165,11 @@ describe('other options', () => {
     [{ action: undefined }, /made by defineAction, or the name/],
     [{ args: { text: 'a\0b' } }, /U\+0000/],
     [{ args: () => 1 }, /cannot be written as JSON/],
+    [{ group: '' }, /group: has 1 to 200 characters/],
+    [{ group: 'g'.repeat(201) }, /group: has 1 to 200 characters/],
+    [{ group: 'a\0b' }, /group: has 1 to 200 characters/],
+    [{ orderKey: '' }, /orderKey: has 1 to 200 characters/],
+    [{ orderKey: 7 }, /orderKey: has 1 to 200 characters/],
   ])('%j', (over, message) => {
     expect(refusedJob(over)).toMatch(message);
   });

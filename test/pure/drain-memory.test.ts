@@ -41,6 +41,18 @@ describe('drainMemoryOutbox', () => {
     expect(done).toEqual([7]);
   });
 
+  it('a listener’s message has the group and the order key of its event, and what it enqueues has not', async () => {
+    const outbox = createMemoryOutbox();
+    script = async () => undefined;
+    await createOutboxEventRecorder(outbox).record(happened, { n: 7 }, { group: 'g', orderKey: 'o' });
+    await drainMemoryOutbox({ outbox, registry });
+    expect(outbox.messages.map(({ kind, group, orderKey }) => [kind, group, orderKey])).toEqual([
+      ['event', 'g', 'o'],
+      ['listener', 'g', 'o'],
+      ['job', undefined, undefined],
+    ]);
+  });
+
   it('A: what a failing attempt enqueued is gone, what the next one enqueues stays', async () => {
     const outbox = createMemoryOutbox();
     script = async (ctx, n) => {

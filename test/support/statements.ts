@@ -47,7 +47,7 @@ import { countDueSql, dueSql } from '../../src/outbox/waiting.ts';
 import { exhaustSql, expireSql, oddSql, restampSql, stuckSql, extendSql } from '../../src/outbox/expire.ts';
 import { lockQueuesSql } from '../../src/relay/relay.ts';
 import { checkSql } from '../../src/relay/check.ts';
-import { existingSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { existingSql, recordFlowSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { cancelSql, retrySql } from '../../src/operate/operate.ts';
 import {
   holdSql,
@@ -96,6 +96,7 @@ const message = {
   id: newId(),
 };
 const keyless = { ...message, deliveryKey: undefined };
+const flow = { group: 'g', orderKey: 'o' };
 function statementOf(row: typeof message | typeof keyless): Pick<Statement, 'sql' | 'values'> {
   const { sql, values } = recordOne(row);
   return { sql, values: () => values };
@@ -122,7 +123,14 @@ function settling(of: (id: string) => Settlement): Statement {
 export const statements: Record<string, Statement> = {
   'record one': { ...statementOf(keyless), uses: [] },
   'record one with a key': { ...statementOf(message), uses: [] },
-  record: { sql: recordSql, values: () => recordValues([message]), uses: [] },
+  'record one with a group and an order key': { ...statementOf({ ...keyless, ...flow }), uses: [] },
+  'record one with all three keys': { ...statementOf({ ...message, ...flow }), uses: [] },
+  record: { sql: recordSql, values: () => recordValues([message], false), uses: [] },
+  'record with a group or an order key': {
+    sql: recordFlowSql,
+    values: () => recordValues([{ ...message, ...flow }], true),
+    uses: [],
+  },
   holders: { sql: existingSql, values: () => ['{job}', '{n}', '{k}'], uses: ['outbox_delivery_key'] },
   'mark what begins': { sql: markBegunSql, values: () => ['w', 'q', '{1,2}'], uses: [] },
   claim: {
@@ -172,6 +180,12 @@ export const statements: Record<string, Statement> = {
     to: 'delivered',
     then: [{ kind: 'job', name: 'n', queue: 'q', payload: {} }],
     notes: [{ type: 'accepted' }],
+  })),
+  'settle what is delivered, with messages that have a group or an order key': settling((id) => ({
+    id,
+    claimToken: token,
+    to: 'delivered',
+    then: [{ kind: 'job', name: 'n', queue: 'q', payload: {}, ...flow }],
   })),
   'store in the inbox': {
     sql: storeEmailSql,
@@ -263,7 +277,7 @@ export const statements: Record<string, Statement> = {
   },
   'cron: record runs': {
     sql: recordRunsSql,
-    values: () => [...Array.from({ length: 11 }, () => []), null, ...recordValues([message])],
+    values: () => [...Array.from({ length: 11 }, () => []), null, ...recordValues([message], false)],
     uses: [],
   },
   'cron: move on': {
