@@ -97,7 +97,7 @@ async function settled({ db }: Pick<Ours, 'db'>): Promise<void> {
 /** The messages wait until the queue is resumed, because recording them takes processor time. */
 async function put(ours: Ours, messages: number): Promise<void> {
   await ours.db.executeSql('truncate waybill.outbox_messages cascade');
-  await ours.db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in']);
+  await ours.db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in', null, null]);
   await enqueue(ours, messages, waitMs);
 }
 
@@ -124,7 +124,7 @@ async function urgent({ ours }: Field, backlog: number): Promise<{ ms: number[];
   const { db } = ours;
   await db.executeSql('truncate began');
   await ours.clear();
-  await db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in']);
+  await db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in', null, null]);
   await db.transaction(async (tx) => {
     await tx.executeSql(backlogSql, [backlog]);
     await tx.executeSql('analyze waybill.outbox_messages'); // as autovacuum will have done

@@ -44,11 +44,12 @@ insert into waybill.outbox_begun (worker, part, ids) select $1, $2, $3::int[] fr
 on conflict (worker, part) do update set ids = excluded.ids, at = now();
 
 -- claim
-with due as (
+with
+due as (
   select ctid, attempts, max_attempts from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
-     and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
-   order by available_at limit $1 for update skip locked),
+   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and available_at <= now()
+     and queue = $2 and priority = $3 and available_at >= coalesce(to_timestamp($7::float8), '-infinity') and not exists (select from waybill.queues where name = $2 and (((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()) or is_limited or greatest(ramp_from, held_until, paused_until) > (now() - ramp)))
+   order by group_key, available_at limit $1 for update skip locked),
 chosen as (
   select ctid, begins from (
     select ctid, (attempts + 1) < max_attempts as may_wait, $6::int8 is null or row_number() over () <= $6::int8 as begins from due) d
@@ -58,11 +59,12 @@ update waybill.outbox_messages m set revision = m.revision + 1, status = 'sendin
 returning m.id as id, m.kind as kind, m.name as name, m.payload::text as payload, m.attempts as attempts, m.max_attempts as most, m.claim_token as token, m.delivery_key as key, m.request_id as request, m.traceparent as traceparent, date_part('epoch', m.created_at) as created, m.prefetched as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.group_key as "group", m.order_key as "order";
 
 -- claim of some
-with due as (
+with room as materialized (select * from waybill.queue_room($2, $7)),
+due as (
   select ctid, attempts, max_attempts from waybill.outbox_messages
-   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and ($8::text is null or kind = any($8::text::text[])) and ($9::text is null or id = any($9::text::uuid[])) then true end and available_at <= now() and available_at >= coalesce(to_timestamp($7::float8), '-infinity')
-     and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and (paused_at is not null or parked_at is not null or held_until > now()))
-   order by available_at limit $1 for update skip locked),
+   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and ($8::text is null or kind = any($8::text::text[])) and ($9::text is null or id = any($9::text::uuid[])) then true end and group_key is null and available_at <= now()
+     and queue = $2 and priority = $3 and not exists (select from waybill.queues where name = $2 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))
+   order by group_key, available_at limit least($1, (select room from room)) for update skip locked),
 chosen as (
   select ctid, begins from (
     select ctid, (attempts + 1) < max_attempts as may_wait, $6::int8 is null or row_number() over () <= $6::int8 as begins from due) d
@@ -71,10 +73,167 @@ update waybill.outbox_messages m set revision = m.revision + 1, status = 'sendin
  where m.ctid = any(array(select ctid from chosen))
 returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
 
+-- claim of groups
+with recursive room as materialized (select * from waybill.queue_room($2, $7)),
+ahead as (
+  select f.group_key, f.due, 1 as n from (
+    select group_key, available_at <= now() as due from waybill.outbox_messages
+     where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > $6
+     order by group_key, available_at limit 1) f where greatest($1::int, 16) > 0
+  union all
+  select f.group_key, f.due, w.n + 1 from ahead w cross join lateral (
+    select group_key, available_at <= now() as due from waybill.outbox_messages
+     where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > w.group_key
+     order by group_key, available_at limit 1) f
+   where w.n < greatest($1::int, 16)),
+behind as (
+  select f.group_key, f.due, 1 as n from (
+    select group_key, available_at <= now() as due from waybill.outbox_messages
+     where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > '' and group_key <= $6
+     order by group_key, available_at limit 1) f where (greatest($1::int, 16) - (select count(*) from ahead)) > 0
+  union all
+  select f.group_key, f.due, w.n + 1 from behind w cross join lateral (
+    select group_key, available_at <= now() as due from waybill.outbox_messages
+     where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > w.group_key and group_key <= $6
+     order by group_key, available_at limit 1) f
+   where w.n < (greatest($1::int, 16) - (select count(*) from ahead))),
+sweep as (
+  select group_key, due, n as place from ahead
+  union all
+  select null, 
+(select true from waybill.outbox_messages
+  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and queue = $2 and priority = $3 and available_at <= now()
+  order by group_key desc, available_at desc limit 1) is not null, greatest($1::int, 16) + 1 where (select count(*) from ahead) < greatest($1::int, 16)
+  union all
+  select group_key, due, greatest($1::int, 16) + 1 + n from behind),
+early as (
+  select distinct group_key from (
+    select group_key from waybill.outbox_messages
+     where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and queue = $2 and priority = $3 and available_at <= now()
+       and (select count(*) from sweep) >= greatest($1::int, 16)
+     order by available_at limit (2 * greatest($1::int, 16))) w),
+candidate as (
+  select group_key, place, true as swept from sweep where due
+  union all
+  select group_key, null, false from early where group_key <> all(array(select group_key from sweep where group_key is not null))),
+allowed as (
+  select c.*, least(
+      room.each - coalesce(room.taken[array_position(room.groups, c.name)], 0),
+      case when p.next_at is null then room.burst when p.next_at > room.at then 0
+           else least(room.burst, (1 + floor((extract(epoch from (room.at - p.next_at)) / extract(epoch from room.spacing))))) end) as most
+    from (select *, coalesce(group_key, '') as name from candidate) c cross join room
+    cross join lateral (select room.next[array_position(room.paced, c.name)] as next_at) p
+   where c.name <> all(array(select group_key from waybill.queue_groups where queue = $2 and (paused_at is not null and coalesce(paused_until > now(), true))))),
+picked as materialized (
+  select a.group_key, a.place, a.swept, p.ctid, p.round from allowed a
+    cross join lateral (
+    select ctid, row_number() over () as round from (
+      select ctid from waybill.outbox_messages
+       where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and ($8::text is null or kind = any($8::text::text[])) and ($9::text is null or id = any($9::text::uuid[])) then true end and group_key = a.group_key and not exists (select from waybill.queues where name = $2 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())) and queue = $2 and priority = $3 and available_at <= now()
+       order by group_key, available_at limit (select greatest(1, ceil($1::numeric / greatest(1, count(*))))::int from allowed where most is null or most > 0) for update skip locked) p) p
+   where a.group_key is not null and coalesce(a.most, 1) > 0 and p.round <= coalesce(a.most, p.round)
+  union all
+  select null, a.place, true, p.ctid, p.round from allowed a
+    cross join lateral (
+    select ctid, row_number() over () as round from (
+      select ctid from waybill.outbox_messages
+       where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and ($8::text is null or kind = any($8::text::text[])) and ($9::text is null or id = any($9::text::uuid[])) then true end and group_key is null and not exists (select from waybill.queues where name = $2 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())) and queue = $2 and priority = $3 and available_at <= now()
+       order by group_key, available_at limit (select greatest(1, ceil($1::numeric / greatest(1, count(*))))::int from allowed where most is null or most > 0) for update skip locked) p) p
+   where a.group_key is null and coalesce(a.most, 1) > 0 and p.round <= coalesce(a.most, p.round)),
+chosen as materialized (
+  select *, row_number() over (order by round, swept desc, place) as turn from picked
+   order by round, swept desc, place limit least($1, (select room from room))),
+next as (
+  select case when count(*) filter (where swept) < $1 and (select count(*) from sweep) >= greatest($1::int, 16)
+              then (select coalesce(group_key, '') from sweep order by place desc limit 1)
+              else (select coalesce(group_key, '') from chosen order by turn desc limit 1) end as group_key from chosen),
+spent as (
+  insert into waybill.queue_groups as g (queue, group_key, next_at)
+  select $2, c.name, (greatest(coalesce(c.next_at, c.earliest), c.earliest) + (c.n * c.spacing))
+    from (select coalesce(o.group_key, '') as name, count(*) as n, room.spacing, (room.at - ((room.burst - 1) * room.spacing)) as earliest,
+                 room.next[array_position(room.paced, coalesce(o.group_key, ''))] as next_at
+            from chosen o cross join room where room.spacing is not null group by 1, 3, 4, 5) c
+  on conflict (queue, group_key) do update set next_at = excluded.next_at)
+update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $10::bool then false end
+ where m.ctid = any(array(select ctid from chosen))
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority, (select group_key from next) as next;
+
+-- groups
+with waiting as (
+  select coalesce(group_key, '') as name, count(*)::int as n, (count(*) filter (where available_at <= now()))::int as due,
+         min(available_at) as oldest
+    from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = $1 and ($2::text is null or group_key = $2) group by 1),
+handed as (
+  select coalesce(group_key, '') as name, count(*)::int as n
+    from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and queue = $1 and ($2::text is null or group_key = $2) group by 1),
+paused as (
+  select group_key as name, to_json(paused_at) #>> '{}' as since, to_json(paused_until) #>> '{}' as until, paused_by as by, paused_reason as reason
+    from waybill.queue_groups where queue = $1 and ($2::text is null or group_key = $2) and (paused_at is not null and coalesce(paused_until > now(), true))),
+names as (select name from waiting union select name from handed union select name from paused)
+select names.name, coalesce(w.n, 0) as waiting, coalesce(w.due, 0) as due, coalesce(h.n, 0) as "inFlight", to_json(w.oldest) #>> '{}' as oldest,
+       p.since, p.until, p.by, p.reason
+  from names left join waiting w using (name) left join handed h using (name) left join paused p using (name)
+ order by (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3;
+
+-- pause a group
+insert into waybill.queue_groups as g (queue, group_key, paused_at, paused_by, paused_reason, paused_until)
+select $1, $2, now(), $3, $4, e.at from (select coalesce($5::text::timestamptz, now() + ($6::float8 * interval '1 millisecond')) as at) e
+ where e.at is null or e.at > now()
+on conflict (queue, group_key) do update
+   set paused_at = case when (g.paused_at is not null and coalesce(g.paused_until > now(), true)) then g.paused_at else now() end, paused_by = excluded.paused_by,
+       paused_reason = excluded.paused_reason, paused_until = excluded.paused_until
+returning group_key;
+
+-- resume a group
+with resumed as (
+  update waybill.queue_groups set paused_at = null, paused_by = null, paused_reason = null, paused_until = null
+   where queue = $1 and group_key = $2 returning queue)
+select pg_notify('waybill_outbox', queue) from resumed;
+
+-- cancel a group
+with chosen as (
+  select id from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = $1 and group_key = $2 limit $3 for update skip locked),
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), ends = m.ends + 1
+   where m.id = any(array(select id from chosen)) and m.status = any ('{pending,failed}')
+  returning m.id, m.kind, m.queue, m.ends),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select count(*)::int as n from ended;
+
+-- note limits
+with busy as (
+  select queue, count(*) as n from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and queue = any($1::text[]) group by queue),
+bound as (
+  select q.name, least(extract(epoch from (now() - q.limited_seen_at)), 2) as seconds,
+         case when coalesce(b.n, 0) >= (q.limits ->> 'concurrency')::int then 'concurrency'
+              when q.ramp_from > (now() - q.ramp) then 'ramp'
+              when q.limits -> 'rate' <> 'null' then 'rate'
+              when q.limits -> 'groupConcurrency' <> 'null' or q.limits -> 'groupRate' <> 'null' then 'group' end as by
+    from waybill.queues q left join busy b on b.queue = q.name
+   where q.name = any($1::text[]) and (q.is_limited or q.ramp_from > (now() - q.ramp)) and q.limited_seen_at < (now() - interval '1 second'))
+update waybill.queues q
+   set limited_seen_at = now(),
+       limited_seconds = case when bound.by is null then q.limited_seconds
+         else jsonb_set(q.limited_seconds, array[bound.by], to_jsonb(coalesce((q.limited_seconds ->> bound.by)::numeric, 0) + bound.seconds)) end
+  from bound where q.name = bound.name and q.limited_seen_at < (now() - interval '1 second');
+
+-- limit a queue
+with limited as (
+  insert into waybill.queues as q (name, operator_limits, limited_by, limited_at, limited_reason)
+  values ($1, coalesce($2::text::jsonb, '{}'), $3, now(), $4)
+  on conflict (name) do update
+     set operator_limits = case when $2::text is null then '{}' else q.operator_limits || $2::text::jsonb end,
+         limited_by = excluded.limited_by, limited_at = excluded.limited_at, limited_reason = excluded.limited_reason
+  returning name)
+select name, pg_notify('waybill_outbox', name) from limited;
+
 -- claim a suspect
 with chosen as (
   select ctid, id, queue from waybill.outbox_messages
-   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = $1 and not exists (select from waybill.queues where name = $1 and (paused_at is not null or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
+   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = $1 and (group_key is null or not exists (select from waybill.queue_groups g
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true)))) and not exists (select from waybill.queues where name = $1 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
@@ -89,22 +248,42 @@ place as (
     select w.queue, w.priority from waybill.outbox_messages w
      where w.relayed_at is null and w.cancelled_at is null and w.queue = place.queue and w.priority < place.priority
      order by w.priority desc limit 1) next),
-ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
+ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and not (q.paused_at is not null and coalesce(q.paused_until > now(), true)) and (q.held_until > now()) is not true and q.probe_at <= now()
 and not exists (select from waybill.outbox_messages p
                  where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now())) for update skip locked),
 other as (
   select w.ctid, w.id, w.queue
-    from ready join place on place.queue = ready.name cross join lateral (
-      select ctid, id, queue from waybill.outbox_messages
-       where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and queue = place.queue and priority = place.priority and available_at <= now()
-       order by available_at limit 1 for update skip locked) w
+    from ready join place on place.queue = ready.name
+    cross join lateral (
+      select * from (
+        select ctid, id, queue from waybill.outbox_messages
+         where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and group_key is null and (group_key is null or not exists (select from waybill.queue_groups g
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+           and queue = place.queue and priority = place.priority and available_at <= now()
+         order by group_key, available_at limit 1 for update skip locked) f union all 
+      select * from (
+        select ctid, id, queue from waybill.outbox_messages
+         where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and group_key is not null and (group_key is null or not exists (select from waybill.queue_groups g
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+           and queue = place.queue and priority = place.priority and available_at <= now()
+         order by available_at limit 1 for update skip locked) f) w
    order by place.priority desc limit 1),
 again as (select * from (
   select w.ctid, w.id, w.queue
-    from ready join place on place.queue = ready.name cross join lateral (
-      select ctid, id, queue from waybill.outbox_messages
-       where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and queue = place.queue and priority = place.priority and available_at <= now()
-       order by available_at limit 1 for update skip locked) w
+    from ready join place on place.queue = ready.name
+    cross join lateral (
+      select * from (
+        select ctid, id, queue from waybill.outbox_messages
+         where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and (group_key is null or not exists (select from waybill.queue_groups g
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+           and queue = place.queue and priority = place.priority and available_at <= now()
+         order by group_key, available_at limit 1 for update skip locked) f union all 
+      select * from (
+        select ctid, id, queue from waybill.outbox_messages
+         where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and (group_key is null or not exists (select from waybill.queue_groups g
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+           and queue = place.queue and priority = place.priority and available_at <= now()
+         order by available_at limit 1 for update skip locked) f) w
    order by place.priority desc limit 1) a where not exists (select from other)),
 chosen as (select ctid, id, queue from other union all select ctid, id, queue from again),
 entitled as (
@@ -122,12 +301,13 @@ place as (
     select w.queue, w.priority from waybill.outbox_messages w
      where w.relayed_at is null and w.cancelled_at is null and w.queue = place.queue and w.priority < place.priority
      order by w.priority desc limit 1) next),
-ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
+ready as (select name, probed from waybill.queues q where q.name = $1 and (q.parked_at is not null and not (q.paused_at is not null and coalesce(q.paused_until > now(), true)) and (q.held_until > now()) is not true and q.probe_at <= now()
 and not exists (select from waybill.outbox_messages p
                  where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now())) for update skip locked),
 chosen as (select s.* from ready cross join lateral (
   select ctid, id, queue from waybill.outbox_messages
-   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = ready.name
+   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = ready.name and (group_key is null or not exists (select from waybill.queue_groups g
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
    order by available_at limit 1 for update skip locked) s),
 entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
@@ -145,23 +325,31 @@ place as (
      where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next),
 ready as materialized (
-  select queue, priority from place
-   where ($1::text is null or queue = any($1::text::text[])) and 
+  select queue, priority, part.grouped
+    from place cross join lateral (
+      select false as grouped where 
 (select true from waybill.outbox_messages
-  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and queue = place.queue and priority = place.priority and available_at <= now()
-  order by available_at desc limit 1) is not null),
+  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and queue = place.queue and priority = place.priority and available_at <= now()
+  order by group_key desc, available_at desc limit 1) is not null union all select true where 
+(select true from waybill.outbox_messages
+  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and queue = place.queue and priority = place.priority and available_at <= now()
+  order by available_at desc limit 1) is not null) part
+   where $1::text is null or queue = any($1::text::text[])),
 apart as materialized (
   select distinct queue from waybill.outbox_messages
    where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
-select queue, priority::text as priority, 'f' as suspects, 'f' as probe from ready where queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+select queue, priority::text as priority, grouped::text as grouped, 'f' as suspects, 'f' as probe from ready where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())))
 union all
-select queue, '0', 't', 'f' from apart where queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))
+select queue, '0', 'f', 't', 'f' from apart where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())))
 union all
-select q.name, '0', case when q.name = any(array(select queue from ready)) then 'f' else 't' end, 't'
+select q.name, '0', 'f', case when q.name = any(array(select queue from ready)) then 'f' else 't' end, 't'
   from waybill.queues q
- where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and (q.parked_at is not null and q.paused_at is null and (q.held_until > now()) is not true and q.probe_at <= now()
+ where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and (q.parked_at is not null and not (q.paused_at is not null and coalesce(q.paused_until > now(), true)) and (q.held_until > now()) is not true and q.probe_at <= now()
 and not exists (select from waybill.outbox_messages p
-                 where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now()));
+                 where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now()))
+union all
+select name, limits::text, null, null, null from waybill.queues
+ where ($1::text is null or name = any($1::text::text[])) and (is_limited or greatest(ramp_from, held_until, paused_until) > (now() - ramp));
 
 -- count what is due
 with recursive
@@ -172,13 +360,17 @@ place as (
     select w.queue, w.priority from waybill.outbox_messages w
      where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next)
-select place.queue, place.priority, n.due
+select place.queue, place.priority, n."isGrouped", n.due
   from place cross join lateral (
-    select count(*)::int as due from (
-      select from waybill.outbox_messages p
-       where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and p.relayed_at is null and p.cancelled_at is null
-       order by p.available_at desc limit $1) w) n
- where place.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) and n.due > 0;
+select false as "isGrouped", count(*)::int as due from (
+  select from waybill.outbox_messages
+   where queue = place.queue and priority = place.priority and group_key is null and available_at <= now() and relayed_at is null and cancelled_at is null
+   order by group_key desc, available_at desc limit $1) w union all 
+select true as "isGrouped", count(*)::int as due from (
+  select from waybill.outbox_messages
+   where queue = place.queue and priority = place.priority and group_key is not null and available_at <= now() and relayed_at is null and cancelled_at is null
+   order by available_at desc limit $1) w) n
+ where place.queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) and n.due > 0;
 
 -- lock queues
 with made as (
@@ -407,10 +599,13 @@ place as (
     select w.queue, w.priority from waybill.outbox_messages w
      where w.relayed_at is null and w.cancelled_at is null and (w.queue, w.priority) < (place.queue, place.priority)
      order by w.queue desc, w.priority desc limit 1) next)
-select exists (select from place where place.queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now()))) and 
+select exists (select from place where place.queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) and (
 (select true from waybill.outbox_messages
-  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and queue = place.queue and priority = place.priority and available_at <= now()
-  order by available_at desc limit 1) is not null) as due, 
+  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and queue = place.queue and priority = place.priority and available_at <= now()
+  order by group_key desc, available_at desc limit 1) is not null or 
+(select true from waybill.outbox_messages
+  where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and queue = place.queue and priority = place.priority and available_at <= now()
+  order by available_at desc limit 1) is not null)) as due, 
 coalesce(
   (select true from waybill.outbox_messages
     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{sending}') or (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')) order by relayed_at limit 1),
@@ -474,10 +669,16 @@ select id::text as id, kind, name, queue, status, attempts::text as attempts, ma
 
 -- find odd
 select id, status from (
- select * from waybill.outbox_messages
-  where relayed_at is null and cancelled_at is null and queue = $1 and priority = $2 and available_at <= now() order by available_at limit 100) w
-where not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) and (select true from waybill.outbox_messages f
-                     where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = $1 order by f.relayed_at desc limit 1) is null;
+select * from (
+  select * from waybill.outbox_messages
+   where relayed_at is null and cancelled_at is null and group_key is null and queue = $1 and priority = $2 and available_at <= now()
+   order by group_key, available_at limit 100) h union all 
+select * from (
+  select * from waybill.outbox_messages
+   where relayed_at is null and cancelled_at is null and group_key is not null and queue = $1 and priority = $2 and available_at <= now()
+   order by available_at limit 100) h) w
+ where not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) and (select true from waybill.outbox_messages f
+                      where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = $1 order by f.relayed_at desc limit 1) is null;
 
 -- find stuck
 (select id, status from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and not status = any ('{sending}') limit $1)
@@ -552,7 +753,7 @@ seen as (
   (select w.kind, w.name from place cross join lateral (
      select kind, name from waybill.outbox_messages
       where relayed_at is null and cancelled_at is null and queue = place.queue and priority = place.priority
-      order by available_at limit $1) w)
+      order by group_key, available_at limit $1) w)
   union all
   (select kind, name from waybill.outbox_messages
     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null
@@ -567,10 +768,10 @@ left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority,
 order_key as "orderKey", claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
 request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
-  when q.paused_at is not null then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', null, 'by', q.paused_by, 'rate', null)
+  when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)
   when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
   when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
-  when q.rate is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', q.rate)
+  when ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8))
 end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
 
 -- cancel
@@ -811,7 +1012,7 @@ grouped as (
     from live group by kind, name, status, queue, waiting),
 by_queue as (
   select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
-         coalesce(sum(due) filter (where waiting and queue <> all(array(select name from waybill.queues where (paused_at is not null or parked_at is not null or held_until > now())))), 0) as ready,
+         coalesce(sum(due) filter (where waiting and queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())))), 0) as ready,
          extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
     from grouped group by queue),
 alive as (
@@ -819,7 +1020,7 @@ alive as (
          case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
     from waybill.processes where heartbeat_at > now() - interval '30 seconds'),
 gates as (
-  select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
+  select name, (paused_at is not null and coalesce(paused_until > now(), true)) as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
     from waybill.queues),
 worked as (
   select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
@@ -869,6 +1070,10 @@ select
     from names n left join gates x on x.name = n.name) as parked,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.held, false)::int) order by n.name)
     from names n left join gates x on x.name = n.name) as held,
+  (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
+     from waybill.queues q join names n using (name) cross join lateral (values ('concurrency', (q.limits ->> 'concurrency')::float8), ('concurrency_per_process', (q.limits ->> 'concurrencyPerProcess')::float8), ('rate', (q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8), ('group_concurrency', (q.limits ->> 'groupConcurrency')::float8), ('group_rate', (q.limits -> 'groupRate' ->> 'limit')::float8 * 1000 / (q.limits -> 'groupRate' ->> 'ms')::float8)) l(name, value) where l.value is not null) as limits,
+  (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.key), 'value', l.value::numeric) order by q.name, l.key)
+     from waybill.queues q join names n using (name) cross join lateral jsonb_each_text(q.limited_seconds) l) as limited,
   (select json_agg(json_build_object('labels', json_build_object('job', name), 'value', greatest(0, extract(epoch from now() - next_at))))
      from (select name, next_at from waybill.cron_jobs order by next_at limit 100) x) as overdue,
   (select json_agg(json_build_object('labels', json_build_object(), 'value', age))
@@ -910,8 +1115,15 @@ select n.name as queue,
             where m.relayed_at is null and m.cancelled_at is null and m.queue = n.name and m.available_at <= now()
             limit 100000) waiting) as backlog,
        coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
-       coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,
-       coalesce(q.paused_at is not null or q.parked_at is not null or q.held_until > now(), false) as closed
+       coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) as rate,
+       (q.limits ->> 'concurrency')::int as concurrency, (q.limits ->> 'concurrencyPerProcess')::int as "perProcess",
+       (q.limits ->> 'groupConcurrency')::int as "perGroup",
+       case when q.limits -> 'groupConcurrency' <> 'null' then (
+         select count(distinct coalesce(group_key, ''))::int from (
+           select group_key from waybill.outbox_messages m
+            where m.relayed_at is null and m.cancelled_at is null and m.queue = n.name and m.available_at <= now()
+            limit 100000) waiting) end as groups,
+       coalesce((q.paused_at is not null and coalesce(q.paused_until > now(), true)) or q.parked_at is not null or q.held_until > now(), false) as closed
   from names n left join flight f on f.queue = n.name left join ended e on e.queue = n.name
   left join worked w on w.queue = n.name left join waybill.queues q on q.name = n.name
  order by n.name) q) as looks,
@@ -936,17 +1148,26 @@ select queue, recommended, facts, decided_at as "decidedAt", (date_part('epoch',
 from waybill.autoscale order by queue;
 
 -- register queues
-insert into waybill.queues (name) select unnest($1::text[]) on conflict (name) do nothing;
+with registered as (
+  insert into waybill.queues as q (name, app_limits) select n.name, n.limits::jsonb from unnest($1::text[], $2::text[]) as n(name, limits)
+  on conflict (name) do update set app_limits = excluded.app_limits where q.app_limits <> excluded.app_limits
+  returning name)
+select name, pg_notify('waybill_outbox', name) from registered;
 
 -- pause
-insert into waybill.queues as q (name, paused_at, paused_by, paused_reason) values ($1, now(), $2, $3)
+insert into waybill.queues as q (name, paused_at, paused_by, paused_reason, paused_until)
+select $1, now(), $2, $3, e.at from (select coalesce($4::text::timestamptz, now() + ($5::float8 * interval '1 millisecond')) as at) e
+ where e.at is null or e.at > now()
 on conflict (name) do update
-   set paused_at = coalesce(q.paused_at, now()), paused_by = excluded.paused_by, paused_reason = excluded.paused_reason;
+   set paused_at = case when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then q.paused_at else now() end, paused_by = excluded.paused_by,
+       paused_reason = excluded.paused_reason, paused_until = excluded.paused_until
+returning name;
 
 -- resume
 with resumed as (
   update waybill.queues
-     set paused_at = null, paused_by = null, paused_reason = null, held_at = null, held_until = null, held_reason = null,
+     set paused_at = null, paused_by = null, paused_reason = null, paused_until = null, held_at = null, held_until = null, held_reason = null,
+         ramp_from = case when ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()) then now() else ramp_from end,
          reopened_at = case when parked_at is null then reopened_at else now() end, parked_at = null, parked_by = null,
          parked_reason = null, probe_at = null, probe_ms = null, probe_message = null,
          probed = '{}', maybe_own = '{}'
@@ -994,17 +1215,14 @@ where name = $1 and parked_at is not null and probe_message = $2;
 -- reopen
 with reopened as (
   update waybill.queues
-     set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), probe_message = null,
+     set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), ramp_from = now(), probe_message = null,
          probed = '{}', maybe_own = array_remove(maybe_own, $2::uuid)
    where name = $1 and parked_at is not null and probe_message = $2::uuid
   returning name)
 select name, pg_notify('waybill_outbox', name) from reopened;
 
--- set rate
-with told as (
-  insert into waybill.queues (name, rate) values ($1, $2) on conflict (name) do update set rate = excluded.rate)
-insert into waybill.queue_permits (queue, n) select $1, n from generate_series(1, $3::int) n
-on conflict do nothing;
+-- make permits
+insert into waybill.queue_permits (queue, n) select $1, n from generate_series(1, $2::int) n on conflict do nothing;
 
 -- lock permits
 with clock as materialized (select coalesce($5::timestamptz, clock_timestamp()) as at),

@@ -37,8 +37,8 @@ create table waybill.outbox_messages (
 
   -- The origin.
   delivery_key   text,                    -- a message with the same kind, name and key is recorded only once
-  group_key      text,                    -- what it belongs to, such as a tenant
-  order_key      text,                    -- what it must be in order with, such as an account
+  group_key      text collate "C", -- what it belongs to, such as a tenant
+  order_key      text collate "C", -- what it must be in order with, such as an account
   parent_id      uuid,                    -- the message whose delivery recorded this one
   request_id     text,
   traceparent    text,                    -- W3C Trace Context
@@ -55,11 +55,15 @@ create table waybill.outbox_messages (
   autovacuum_vacuum_cost_delay = 0
 );
 
--- The waiting messages, in the order of claims. Claimed and settled rows are not in it: its size is the backlog alone (invariant I). The
--- condition is short because each statement that writes a row prepares it again: with the rules of a claim in it, claiming one message took a
+-- The waiting messages, in the order of claims: those without a group by due time, and each group by due time. Claimed and settled rows are not
+-- in it: its size is the backlog alone (invariant I). The condition is short because each statement that writes a row prepares it again: with the rules of a claim in it, claiming one message took a
 -- tenth longer.
-create index outbox_waiting on waybill.outbox_messages (queue, priority, available_at)
+create index outbox_waiting on waybill.outbox_messages (queue, priority, group_key, available_at)
   where relayed_at is null and cancelled_at is null;
+
+-- The waiting messages of groups in the order of their due times, so that groups whose messages are all for later cost nothing.
+create index outbox_grouped on waybill.outbox_messages (queue, priority, available_at)
+  where group_key is not null and relayed_at is null and cancelled_at is null;
 
 -- Suspects, which run alone (invariant F). Settled suspects are in it too; they are few.
 create index outbox_suspects on waybill.outbox_messages (queue, available_at) where expirations > 1;

@@ -16,6 +16,7 @@ export { defineCron, type Cron } from './define/cron.ts';
 export type { CronJobOptions } from './define/cron-job.ts';
 export { defineEvent, type Event } from './define/event.ts';
 export { defineJob, type Job } from './define/job.ts';
+export { defineQueue, type Queue } from './define/queue.ts';
 export { defineListener, type Listener } from './define/listener.ts';
 export {
   createOutboxEventRecorder,

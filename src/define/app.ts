@@ -13,6 +13,8 @@ import { jobQueue, type Job } from './job.ts';
 import type { Listener } from './listener.ts';
 import { emailQueue } from './messages.ts';
 import { emailRetry, retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
+import { nearest } from '../nearest.ts';
+import type { Queue } from './queue.ts';
 import { checkOptions } from './shape.ts';
 
 /** A request before its body is read. Header names are in lower case. */
@@ -36,6 +38,7 @@ export type AppOptions = Hooks & {
   readonly events?: readonly Event[];
   readonly listeners?: readonly Listener[];
   readonly jobs?: readonly Job[];
+  readonly queues?: readonly Queue[];
   readonly cron?: Cron | readonly Cron[];
   readonly email?: {
     readonly retry?: RetryOptions;
@@ -50,6 +53,7 @@ export type App = Hooks & {
   readonly events: readonly Event[];
   readonly listeners: readonly Listener[];
   readonly jobs: readonly Job[];
+  readonly queues: readonly Queue[];
   readonly cron: { readonly jobs: readonly CronJob[]; readonly notices: readonly string[] };
   readonly email: { readonly retry: RetryPolicy; readonly provider?: EmailProvider };
 };
@@ -59,11 +63,12 @@ export function isApp(value: unknown): value is App {
   return kind === 'app' && Object.isFrozen(value);
 }
 
-const known = [
+const optionNames = [
   'actions',
   'events',
   'listeners',
   'jobs',
+  'queues',
   'cron',
   'email',
   'authenticate',
@@ -76,8 +81,9 @@ const known = [
  * @throws WaybillError `app_invalid` with every problem as an issue
  */
 export function defineApp(options: AppOptions): App {
-  checkOptions('application', options, known);
-  const { actions = [], events = [], listeners = [], jobs = [], cron = [], email = {}, ...hooks } = options;
+  checkOptions('application', options, optionNames);
+  const { actions = [], events = [], listeners = [], jobs = [], queues = [] } = options;
+  const { cron = [], email = {}, authenticate, setup, teardown } = options;
   const crons = [cron].flat();
   checkOptions('application: email', email, ['retry', 'provider']);
   const lists = { actions, events, listeners, jobs };
@@ -85,6 +91,7 @@ export function defineApp(options: AppOptions): App {
     ...wrongKinds(lists),
     ...nameProblems(lists),
     ...sharedQueues(lists),
+    ...queueProblems(queues, lists),
     ...routeDoubles(actions),
     ...deadReferences(lists),
     ...cronProblems(crons, actions),
@@ -105,12 +112,15 @@ export function defineApp(options: AppOptions): App {
     events: Object.freeze([...events]),
     listeners: Object.freeze([...listeners]),
     jobs: Object.freeze([...jobs]),
+    queues: Object.freeze([...queues]),
     cron: Object.freeze({
       jobs: Object.freeze(crons.flatMap((one) => one.jobs)),
       notices: Object.freeze(crons.flatMap((one) => one.notices)),
     }),
     email: Object.freeze({ retry, ...(email.provider && { provider: email.provider }) }),
-    ...hooks,
+    ...(authenticate && { authenticate }),
+    ...(setup && { setup }),
+    ...(teardown && { teardown }),
   });
 }
 
@@ -177,6 +187,31 @@ function sharedQueues({ listeners, jobs }: Lists): string[] {
           `job ${name} has a concurrency and shares the queue ${queue} with ${other}: give it a queue of its own, or leave \`queue\` out and it is named after the job`,
         ];
   });
+}
+
+/** A queue is defined once, and something records messages in it. */
+function queueProblems(queues: readonly Queue[], { listeners, jobs }: Lists): string[] {
+  const used = [emailQueue, eventQueue, jobQueue, ...[...listeners, ...jobs].map((one) => one?.queue)];
+  return queues.flatMap((queue, i) => {
+    if (queue?.kind !== 'queue') return [`queues[${i}] is not made by defineQueue`];
+    const { name, limits } = queue;
+    const job = jobs.find((one) => one?.queue === name && one.concurrency !== undefined);
+    return [
+      ...(queues.findIndex((other) => other?.name === name) < i ? [`queue ${name} is there twice`] : []),
+      ...(used.includes(name)
+        ? []
+        : [`queue ${name} has limits, but no job or listener is in it: ${known(name, used)}`]),
+      ...(job && limits.concurrencyPerProcess !== undefined
+        ? [`queue ${name} has concurrencyPerProcess and its job ${job.name} has concurrency: say it once`]
+        : []),
+    ];
+  });
+}
+
+function known(name: string, used: readonly (string | undefined)[]): string {
+  const names = [...new Set(used.filter((one) => one !== undefined))];
+  const meant = nearest(name, names);
+  return meant ? `did you mean ${meant}?` : `there are ${names.join(', ')}`;
 }
 
 /** Paths that the web process serves itself. */

@@ -6,6 +6,7 @@ import { eventQueue, type Event } from './event.ts';
 import { jobQueue, type Job } from './job.ts';
 import type { Listener } from './listener.ts';
 import { emailQueue } from './messages.ts';
+import type { Limits } from '../queues/limits.ts';
 
 export function isRegistry(value: unknown): value is Registry {
   if (typeof value !== 'object' || value === null) return false;
@@ -26,8 +27,12 @@ export type Registry = {
   listenersOf(event: string): readonly Listener[];
   /** `events`, `jobs`, and every queue that a job or a listener names. */
   readonly queues: readonly string[];
-  /** The most messages of a queue that one process works on at once: its job's `concurrency`. */
-  readonly limits: ReadonlyMap<string, number>;
+  /** The limits of queues that have some. */
+  readonly limits: ReadonlyMap<string, Limits>;
+  /** The most messages of a queue that one process works on at once: its `concurrencyPerProcess`, or its job's `concurrency`. */
+  readonly perProcess: ReadonlyMap<string, number>;
+  /** Added to the priorities of messages where a worker chooses between queues. */
+  readonly priorities: ReadonlyMap<string, number>;
 };
 
 /**
@@ -35,7 +40,7 @@ export type Registry = {
  * @throws WaybillError `app_invalid` with every problem as an issue
  */
 export function defineOutboxRegistry(
-  definitions: Pick<AppOptions, 'actions' | 'events' | 'listeners' | 'jobs' | 'email'>,
+  definitions: Pick<AppOptions, 'actions' | 'events' | 'listeners' | 'jobs' | 'queues' | 'email'>,
 ): Registry {
   return createRegistry(defineApp(definitions));
 }
@@ -47,6 +52,7 @@ export function createRegistry(app: App): Registry {
   const listeners = byName(app.listeners);
   const listenersOf = Map.groupBy(app.listeners, (listener) => listener.event.name);
   const named = [...app.listeners, ...app.jobs].map(({ queue }) => queue);
+  const limits = limitsOf(app);
   return {
     app,
     action: (name) => actions.get(name),
@@ -55,10 +61,22 @@ export function createRegistry(app: App): Registry {
     listener: (name) => listeners.get(name),
     listenersOf: (event) => listenersOf.get(event) ?? [],
     queues: [...new Set([eventQueue, jobQueue, ...named])],
-    limits: new Map(
-      app.jobs.flatMap(({ queue, concurrency }) => (concurrency === undefined ? [] : [[queue, concurrency]])),
+    limits,
+    perProcess: new Map(
+      [...limits].flatMap(([queue, { concurrencyPerProcess }]) =>
+        typeof concurrencyPerProcess === 'number' ? [[queue, concurrencyPerProcess]] : [],
+      ),
     ),
+    priorities: new Map(app.queues.map(({ name, priority }) => [name, priority])),
   };
+}
+
+function limitsOf({ queues, jobs }: App): ReadonlyMap<string, Limits> {
+  const limits = new Map(queues.map((queue) => [queue.name, queue.limits]));
+  for (const { queue, concurrency } of jobs)
+    if (concurrency !== undefined)
+      limits.set(queue, { ...limits.get(queue), concurrencyPerProcess: concurrency });
+  return limits;
 }
 
 function byName<T extends { readonly name: string }>(all: readonly T[]): ReadonlyMap<string, T> {

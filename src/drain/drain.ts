@@ -169,7 +169,7 @@ async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tall
 }
 
 /** Each job with a `concurrency` has a queue of its own. */
-function groupsOf({ registry: { queues, limits }, email }: DrainOptions): Group[] {
+function groupsOf({ registry: { queues, perProcess: limits }, email }: DrainOptions): Group[] {
   const all = [...queues, ...(email ? [standardQueues.email] : [])];
   return [
     { queues: all.filter((queue) => !limits.has(queue)), most: Number.POSITIVE_INFINITY },

@@ -8,7 +8,7 @@ import { createDeliver } from '../delivery/deliver.ts';
 import { publishInitial } from '../metrics/initial.ts';
 import { withNotices } from '../notice/job.ts';
 import { registerQueues } from '../queues/queues.ts';
-import { planRate, setRate, type RatePlan } from '../queues/rate.ts';
+import { rateOf, type Limits } from '../queues/limits.ts';
 import type { Host } from '../process/host.ts';
 import { workerService } from '../worker/service.ts';
 import { labelsOf } from './labels.ts';
@@ -31,28 +31,23 @@ async function deliveryRole(
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;
   if (queues.length === 0)
     log.warn({ asked: config.queues, has: standard }, 'WAYBILL_QUEUES leaves this process no queue to work');
-  await registerQueues(host.db, queues);
-  const rates = await ratesOf(host, queues);
+  const { email } = standardQueues;
+  const emailRate = config.emailRate === null ? {} : { rate: rateOf(config.emailRate) };
+  const limitsOf = (name: string): Limits => ({
+    ...registry.limits.get(name),
+    ...(name === email ? emailRate : {}),
+  });
+  await registerQueues(host.db, queues, new Map(queues.map((name) => [name, limitsOf(name)])));
   const outboxOn = outboxOf(config);
   const mailing = configuredMailing(app, config, host.db, log);
   const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
   const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
-  const { limits } = registry;
-  const service = workerService(host, { queues, queue: queueOf(host), outboxOn, deliver, limits, rates });
+  const { perProcess, priorities } = registry;
+  const given = { queues, queue: queueOf(host), outboxOn, deliver, perProcess, priorities };
+  const service = workerService(host, given);
   const delivers = queues.includes(standardQueues.jobs);
   return {
     life: app,
     service: withManifest(host, manifestOf(app), delivers, closing(service, mailing.close)),
   };
-}
-
-/** The configured rate, also written to the database for the fleet to see. */
-async function ratesOf(
-  { config, db }: Host,
-  queues: readonly string[],
-): Promise<ReadonlyMap<string, RatePlan>> {
-  const { email } = standardQueues;
-  if (!queues.includes(email)) return new Map();
-  await setRate(db, email, config.emailRate);
-  return new Map(config.emailRate === null ? [] : [[email, planRate(config.emailRate)]]);
 }

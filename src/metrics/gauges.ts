@@ -2,7 +2,7 @@
 // Every known label set has a sample, 0 if there is nothing, because an alert cannot tell "none" from "absent".
 
 import type { Executor } from '../db/executor.ts';
-import { isOpen, inFlight, waits } from '../outbox/waiting.ts';
+import { isOpen, isPaused, inFlight, waits } from '../outbox/waiting.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 
@@ -19,6 +19,19 @@ export const goneAfterSeconds = 30;
 const perQueue = (value: string, from: string): string =>
   `(select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', ${value}) order by n.name)
       from names n left join ${from} on x.name = n.name)`;
+
+const perSecondOf = (rate: string): string =>
+  `(q.limits -> '${rate}' ->> 'limit')::float8 * 1000 / (q.limits -> '${rate}' ->> 'ms')::float8`;
+
+const limitValues = [
+  ['concurrency', `(q.limits ->> 'concurrency')::float8`],
+  ['concurrency_per_process', `(q.limits ->> 'concurrencyPerProcess')::float8`],
+  ['rate', perSecondOf('rate')],
+  ['group_concurrency', `(q.limits ->> 'groupConcurrency')::float8`],
+  ['group_rate', perSecondOf('groupRate')],
+]
+  .map(([name, value]) => `('${name}', ${value})`)
+  .join(', ');
 
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
@@ -43,7 +56,7 @@ export const gaugesSql = `
            case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
       from waybill.processes where heartbeat_at > now() - interval '${goneAfterSeconds} seconds'),
   gates as (
-    select name, paused_at is not null as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
+    select name, ${isPaused()} as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
       from waybill.queues),
   worked as (
     select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
@@ -79,6 +92,10 @@ export const gaugesSql = `
     ${perQueue('coalesce(x.paused, false)::int', 'gates x')} as paused,
     ${perQueue('coalesce(x.parked, false)::int', 'gates x')} as parked,
     ${perQueue('coalesce(x.held, false)::int', 'gates x')} as held,
+    (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
+       from waybill.queues q join names n using (name) cross join lateral (values ${limitValues}) l(name, value) where l.value is not null) as limits,
+    (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.key), 'value', l.value::numeric) order by q.name, l.key)
+       from waybill.queues q join names n using (name) cross join lateral jsonb_each_text(q.limited_seconds) l) as limited,
     (select json_agg(json_build_object('labels', json_build_object('job', name), 'value', greatest(0, extract(epoch from now() - next_at))))
        from (select name, next_at from waybill.cron_jobs order by next_at limit ${most}) x) as overdue,
     (select json_agg(json_build_object('labels', json_build_object(), 'value', age))
@@ -174,6 +191,19 @@ const outboxFacts: readonly GaugeFact[] = [
     'queue_parked',
     ['queue'],
     '1 while an operator failure keeps the queue parked: somebody has to mend something',
+  ),
+  fact(
+    'limits',
+    'queue_limit',
+    ['queue', 'limit'],
+    'What limits the queue: concurrency, concurrency_per_process, group_concurrency; rate and group_rate a second',
+  ),
+  fact(
+    'limited',
+    'queue_limited_seconds_total',
+    ['queue', 'limit'],
+    'How long due messages of the queue waited for its limit: concurrency, rate, group, or ramp after a reopening',
+    'counter',
   ),
   fact('held', 'queue_held', ['queue'], '1 while the provider wants everybody to wait'),
   fact(

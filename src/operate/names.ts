@@ -14,7 +14,7 @@ export const waitingNamesSql = `
     (select w.kind, w.name from place cross join lateral (
        select kind, name from waybill.outbox_messages
         where ${waits()} and queue = place.queue and priority = place.priority
-        order by available_at limit $1) w)
+        order by group_key, available_at limit $1) w)
     union all
     (select kind, name from waybill.outbox_messages
       where ${inFlight()}

@@ -45,7 +45,7 @@ export async function endUnfit(db: Executor): Promise<Expired[]> {
 
 /** Ids of the messages that wait at a place. */
 export const waitingAtSql = `
-  select id from waybill.outbox_messages where ${waits()} and queue = $1 and priority = $2 order by available_at limit $3`;
+  select id from waybill.outbox_messages where ${waits()} and queue = $1 and priority = $2 order by group_key, available_at limit $3`;
 
 /** Ends the messages that wait in a queue whose name breaks the rules. */
 export async function endUnfitAt(db: Executor, { queue, priority }: Place): Promise<Expired[]> {

@@ -3,15 +3,18 @@
 
 import type { Executor } from '../db/executor.ts';
 import { claimProbe, claimSome, claimSuspect, type Lease } from './claim.ts';
+import { claimGroups } from './claim-groups.ts';
 import { findDue, type DuePlace } from './waiting.ts';
 import type { ClaimedMessage } from '../message/message.ts';
 import type { ClaimRequest } from './port.ts';
 
 export async function claimBatch(db: Executor, request: ClaimRequest): Promise<ClaimedMessage[]> {
-  const found = (await findDue(db, request.queues)).filter(({ probe }) => !probe);
+  const found = (await findDue(db, request.queues)).places.filter(({ probe }) => !probe);
   const taken: ClaimedMessage[] = [];
   if (request.suspects !== true) {
-    const waiting = found.filter(({ suspects }) => !suspects).toSorted((a, b) => b.priority - a.priority);
+    const waiting = uncovered(found.filter(({ suspects }) => !suspects)).toSorted(
+      (a, b) => b.priority - a.priority,
+    );
     for (const places of Map.groupBy(waiting, ({ priority }) => priority).values())
       await claimAt(db, places, request, taken);
   }
@@ -21,6 +24,13 @@ export async function claimBatch(db: Executor, request: ClaimRequest): Promise<C
       for (const { message } of await claimSuspect(db, queue, request, request)) taken.push(message);
     }
   return taken;
+}
+
+/** Where groups wait, their claims also take the messages without a group, in turn. */
+function uncovered(places: readonly DuePlace[]): DuePlace[] {
+  const nameOf = ({ queue, priority }: DuePlace): string => `${priority} ${queue}`;
+  const grouped = new Set(places.filter(({ isGrouped }) => isGrouped).map(nameOf));
+  return places.filter((place) => place.isGrouped || !grouped.has(nameOf(place)));
 }
 
 /** Each place gets an equal share. The next round divides the unused shares among the others. */
@@ -39,9 +49,12 @@ async function claimAt(
       const limit = Math.min(share, request.limit - taken.length);
       if (limit <= 0) break;
       const begins = request.begins === undefined ? undefined : Math.max(0, request.begins - taken.length);
-      const got = await claimSome(db, { ...place, ...request, limit, begins }, request);
+      const claim = { ...place, ...request, limit, begins };
+      const got = place.isGrouped
+        ? (await claimGroups(db, claim, request)).claimed
+        : await claimSome(db, claim, request);
       for (const { message } of got) taken.push(message);
-      if (got.length === limit) full.push(place);
+      if (got.length === limit || (place.isGrouped && got.length > 0)) full.push(place);
     }
     open = full;
   }
@@ -54,7 +67,7 @@ export async function claimProbes(
   lease: Lease,
 ): Promise<ClaimedMessage[]> {
   const taken: ClaimedMessage[] = [];
-  for (const { queue, probe, suspects } of await findDue(db, queues))
+  for (const { queue, probe, suspects } of (await findDue(db, queues)).places)
     if (probe && !suspects) for (const { message } of await claimProbe(db, queue, lease)) taken.push(message);
   return taken;
 }

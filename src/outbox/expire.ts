@@ -5,7 +5,7 @@ import { numberOf, textOf, textOrNull } from '../db/values.ts';
 import { bitsSql, isMarkedSql } from './begun.ts';
 import type { Expired } from './port.ts';
 import { endMessages, guard, transitions, updateMessages } from '../message/transitions.ts';
-import { inFlight, odd, oddSuspect, waits, type Place } from './waiting.ts';
+import { grouped, inFlight, odd, oddSuspect, ungrouped, waits, type Part, type Place } from './waiting.ts';
 
 /** The lease expired, or never would because the row was edited by hand. */
 const lapsed = `(claimed_until < now() or claimed_until is null or claimed_until = 'infinity')`;
@@ -121,14 +121,18 @@ export async function findStuck(db: Executor, limit: number): Promise<Stuck[]> {
   return (await db.executeSql<Stuck>(stuckSql, [limit])).rows;
 }
 
+const headOf = (part: Part): string => `
+  select * from (
+    select * from waybill.outbox_messages
+     where ${waits()} and ${part.where()} and queue = $1 and priority = $2 and available_at <= now()
+     order by ${part.order()} limit 100) h`;
+
 /**
  * Rows edited by hand among the first 100 that are due. Values: queue, priority. Only where nothing of the queue is in flight: then claims
  * make no progress, and reading the head of the index is worth its cost, although a transaction elsewhere may keep dead entries there.
  */
 export const oddSql = `
-  select id, status from (
-    select * from waybill.outbox_messages
-     where ${waits()} and queue = $1 and priority = $2 and available_at <= now() order by available_at limit 100) w
+  select id, status from (${[ungrouped, grouped].map(headOf).join(' union all ')}) w
    where ${odd()} and (select true from waybill.outbox_messages f
                         where ${inFlight('f.')} and f.queue = $1 order by f.relayed_at desc limit 1) is null`;
 

@@ -13,13 +13,16 @@ export const wakeUpChannel = 'waybill_wake_up';
 const longest = 7_000;
 
 /**
- * The NOTIFY payload: places as `queue:priority`, separated by spaces. A queue alone means all its priorities. Empty means any queue, as in a
+ * The NOTIFY payload: places as `queue:priority`, for messages with a group as `queue:priority+`, separated by spaces. A queue alone means all
+ * its priorities. Empty means any queue, as in a
  * NOTIFY sent by hand. Queue names need no escape (src/message/message.ts). If a name breaks the rule or the text is too long, the payload is empty.
  */
 export function payloadOf(places: Iterable<string>): string {
   const all = [...places];
   const text = all.join(' ');
-  return all.every((place) => /^[A-Za-z0-9._-]+(:-?\d+)?$/.test(place)) && text.length <= longest ? text : '';
+  return all.every((place) => /^[A-Za-z0-9._-]+(:-?\d+\+?)?$/.test(place)) && text.length <= longest
+    ? text
+    : '';
 }
 
 /** The places that a payload names; undefined means any. */
@@ -30,18 +33,20 @@ export function placesIn(payload: string): readonly string[] | undefined {
 }
 
 type Placed = { readonly queue: string; readonly priority?: number | undefined };
+type Recorded = Placed & { readonly group?: string | null | undefined };
 
 /** The place of a message, as in a payload. */
-export function placeOf({ queue, priority = 0 }: Placed): string {
-  return `${queue}:${priority}`;
+export function placeOf({ queue, priority = 0, group }: Recorded): string {
+  return `${queue}:${priority}${typeof group === 'string' ? '+' : ''}`;
 }
 
 /** The queue of a place and its priority, if there is one. Anything but a number of up to four digits means any priority. */
-export function fromPlace(place: string): Placed {
+export function fromPlace(place: string): Placed & { readonly isGrouped?: boolean } {
   const colon = place.indexOf(':');
   if (colon < 0) return { queue: place };
-  const [queue, level] = [place.slice(0, colon), place.slice(colon + 1)];
-  return /^-?\d{1,4}$/.test(level) ? { queue, priority: Number(level) } : { queue };
+  const queue = place.slice(0, colon);
+  const [, level, plus] = /^(-?\d{1,4})(\+?)$/.exec(place.slice(colon + 1)) ?? [];
+  return level === undefined ? { queue } : { queue, priority: Number(level), isGrouped: plus === '+' };
 }
 
 export type Notify = {

@@ -37,7 +37,28 @@ export const odd = (m = ''): string => `not (${isSound(m)})`;
 export const inFlight = (m = ''): string =>
   `${m}relayed_at is not null and ${m}delivered_at is null and ${m}dead_at is null and ${m}cancelled_at is null`;
 
-export type Place = { readonly queue: string; readonly priority: number };
+/** Where messages wait: a queue at a priority, either its messages without a group or those of all its groups. */
+export type Place = {
+  readonly queue: string;
+  readonly priority: number;
+  readonly isGrouped?: boolean | undefined;
+};
+
+/** A part of a queue at a priority, in the order of its index: the due times of one part do not hide those of the other. */
+export type Part = { readonly where: (m?: string) => string; readonly order: (direction?: 'desc') => string };
+
+/** Messages without a group. The order names the group only because the planner does not know that it is constant. */
+export const ungrouped: Part = {
+  where: (m = '') => `${m}group_key is null`,
+  order: (direction) =>
+    direction === 'desc' ? 'group_key desc, available_at desc' : 'group_key, available_at',
+};
+
+/** Messages of all groups, in the order of their due times. */
+export const grouped: Part = {
+  where: (m = '') => `${m}group_key is not null`,
+  order: (direction) => (direction === 'desc' ? 'available_at desc' : 'available_at'),
+};
 
 /**
  * `place(queue, priority)`: every queue at a priority in which messages wait, in descending order. It steps through the index (a loose scan),
@@ -63,21 +84,30 @@ export const placesOf = (queue: string): string => `
        order by w.priority desc limit 1) next)`;
 
 /**
- * Whether a message is due at a place. It reads from the latest due time down: entries of claimed rows are at the head of the index, and stay
+ * Whether a message is due in a part of a place. It reads from the latest due time down: entries of claimed rows are at the head of the index, and stay
  * while a transaction may see them. Not `exists`, for which Postgres drops the order and may read the table.
  */
-export const isDue = (queue: string, priority: string): string => `
+export const isDue = (queue: string, priority: string, part: Part): string => `
   (select true from waybill.outbox_messages
-    where ${waiting()} and queue = ${queue} and priority = ${priority} and available_at <= now()
-    order by available_at desc limit 1) is not null`;
+    where ${waiting()} and ${part.where()} and queue = ${queue} and priority = ${priority} and available_at <= now()
+    order by ${part.order('desc')} limit 1) is not null`;
+
+const isPlaceDue = (part: Part): string => isDue('place.queue', 'place.priority', part);
 
 const held = 'held_until > now()';
 
+/** Paused by a person, until a time or without an end. Condition on a row of waybill.queues. @param q the row's name, with a dot */
+export const isPaused = (q = ''): string =>
+  `(${q}paused_at is not null and coalesce(${q}paused_until > now(), true))`;
+
 /** Condition on a row of waybill.queues. */
-export const isClosed = `(paused_at is not null or parked_at is not null or ${held})`;
+export const isClosed = `(${isPaused()} or parked_at is not null or ${held})`;
+
+/** It reopened lately, so the fleet starts slowly. Condition on a row of waybill.queues. */
+const isRamping = `greatest(ramp_from, held_until, paused_until) > (now() - ramp)`;
 
 /** Parked, not paused or held, and a probe is due. Condition on a row `q` of waybill.queues. */
-export const mayProbe = `(q.parked_at is not null and q.paused_at is null and (q.${held}) is not true and q.probe_at <= now()
+export const mayProbe = `(q.parked_at is not null and not ${isPaused('q.')} and (q.${held}) is not true and q.probe_at <= now()
   and not exists (select from waybill.outbox_messages p
                    where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now()))`;
 
@@ -92,6 +122,15 @@ export const isOpen = (queue: string): string =>
 export const isOpenAlone = (parameter: string): string =>
   `not exists (select from waybill.queues where name = ${parameter} and ${isClosed})`;
 
+/** Open, without limits, and not just reopened: a claim need not ask `waybill.queue_room`. */
+export const isUnlimited = (queue: string): string =>
+  `not exists (select from waybill.queues where name = ${queue} and (${isClosed} or is_limited or ${isRamping}))`;
+
+/** Whether the group of a row is not paused. The subselect only runs for rows that have a group. */
+export const isGroupOpen = (m = ''): string =>
+  `(${m}group_key is null or not exists (select from waybill.queue_groups g
+     where g.queue = ${m || 'outbox_messages.'}queue and g.group_key = ${m || 'outbox_messages.'}group_key and ${isPaused('g.')}))`;
+
 export type DuePlace = Place & {
   /** The due messages are suspects of the queue, at any priority. */
   readonly suspects: boolean;
@@ -99,43 +138,65 @@ export type DuePlace = Place & {
   readonly probe: boolean;
 };
 
-/** Values: an array of queues, or null for all. */
+/** Values: an array of queues, or null for all. The last rows are no places: they have the limits of queues. */
 export const dueSql = `
   with recursive ${places},
   ready as materialized (
-    select queue, priority from place
-     where ($1::text is null or queue = any($1::text::text[])) and ${isDue('place.queue', 'place.priority')}),
+    select queue, priority, part.grouped
+      from place cross join lateral (
+        select false as grouped where ${isPlaceDue(ungrouped)} union all select true where ${isPlaceDue(grouped)}) part
+     where $1::text is null or queue = any($1::text::text[])),
   apart as materialized (
     select distinct queue from waybill.outbox_messages
      where ${suspect()} and available_at <= now() and ($1::text is null or queue = any($1::text::text[])))
-  select queue, priority::text as priority, 'f' as suspects, 'f' as probe from ready where ${isOpen('queue')}
+  select queue, priority::text as priority, grouped::text as grouped, 'f' as suspects, 'f' as probe from ready where ${isOpen('queue')}
   union all
-  select queue, '0', 't', 'f' from apart where ${isOpen('queue')}
+  select queue, '0', 'f', 't', 'f' from apart where ${isOpen('queue')}
   union all
-  select q.name, '0', case when q.name = any(array(select queue from ready)) then 'f' else 't' end, 't'
+  select q.name, '0', 'f', case when q.name = any(array(select queue from ready)) then 'f' else 't' end, 't'
     from waybill.queues q
-   where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and ${mayProbe}`;
+   where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and ${mayProbe}
+  union all
+  select name, limits::text, null, null, null from waybill.queues
+   where ($1::text is null or name = any($1::text::text[])) and (is_limited or ${isRamping})`;
+
+export type Due = {
+  readonly places: DuePlace[];
+  /** Limits of queues that have some or reopened lately, as the database writes them (src/queues/limits.ts). */
+  readonly limits: ReadonlyMap<string, string>;
+};
 
 /** @param queues default: all */
-export async function findDue(db: Executor, queues?: readonly string[]): Promise<DuePlace[]> {
+export async function findDue(db: Executor, queues?: readonly string[]): Promise<Due> {
   const { rows } = await db.executeSql(dueSql, [queues ? arrayText(queues) : null]);
-  return rows.map((row) => ({
-    queue: textOf(row['queue']),
-    priority: numberOf(row['priority']),
-    suspects: flagOf(row['suspects']),
-    probe: flagOf(row['probe']),
-  }));
+  const limits = new Map<string, string>();
+  const places: DuePlace[] = [];
+  for (const row of rows) {
+    const queue = textOf(row['queue']);
+    if (row['suspects'] === null) limits.set(queue, textOf(row['priority']));
+    else
+      places.push({
+        queue,
+        priority: numberOf(row['priority']),
+        isGrouped: flagOf(row['grouped']),
+        suspects: flagOf(row['suspects']),
+        probe: flagOf(row['probe']),
+      });
+  }
+  return { places, limits };
 }
+
+const countPart = (part: Part, isGrouped: boolean): string => `
+  select ${isGrouped} as "isGrouped", count(*)::int as due from (
+    select from waybill.outbox_messages
+     where queue = place.queue and priority = place.priority and ${part.where()} and available_at <= now() and ${waits()}
+     order by ${part.order('desc')} limit $1) w`;
 
 /** Number of due rows at each place of open queues, including rows edited by hand. Each count ends at the limit. */
 export const countDueSql = `
   with recursive ${places}
-  select place.queue, place.priority, n.due
-    from place cross join lateral (
-      select count(*)::int as due from (
-        select from waybill.outbox_messages p
-         where p.queue = place.queue and p.priority = place.priority and p.available_at <= now() and ${waits('p.')}
-         order by p.available_at desc limit $1) w) n
+  select place.queue, place.priority, n."isGrouped", n.due
+    from place cross join lateral (${countPart(ungrouped, false)} union all ${countPart(grouped, true)}) n
    where ${isOpen('place.queue')} and n.due > 0`;
 
 export type DueCount = Place & { readonly due: number };

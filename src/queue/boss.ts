@@ -7,7 +7,7 @@ import { wakeUpChannel } from '../outbox/notify.ts';
 import { contentsOf, type Contents } from './contents.ts';
 import { onQueue, QueueBroken, asPgBoss, openInstance, type BackendProfile } from './instance.ts';
 import { install } from './install.ts';
-import { messagesOf, type WakeUp } from './wake-up.ts';
+import { dataOf, fromData, type WakeUp } from './wake-up.ts';
 
 export type WakeUpQueue = Contents & {
   /** Creates pg-boss's schema where it is missing or incomplete. A job in and out of each queue tests it. */
@@ -37,7 +37,7 @@ export function openQueue({ db, queueDb, backend, onError }: WakeUpQueueOptions)
 
   async function put(tx: Executor, queue: string, wakeUps: readonly WakeUp[]): Promise<void> {
     const pgBoss = await ensure([queue]);
-    const jobs = wakeUps.map(({ messages, priority }) => ({ data: { messages }, priority }));
+    const jobs = wakeUps.map((wakeUp) => ({ data: dataOf(wakeUp), priority: wakeUp.priority }));
     const at = asPgBoss(db === queueDb ? tx : queueDb);
     const ids = await pgBoss.insert(queue, jobs, { db: at, returnId: true });
     // Into a queue that was deleted, pg-boss inserts nothing and reports no error.
@@ -51,8 +51,8 @@ export function openQueue({ db, queueDb, backend, onError }: WakeUpQueueOptions)
     const its = jobs.map(({ id, retryCount }) => ({ id, retryCount }));
     if (its.length > 0) await pgBoss.deleteJob(queue, its, at);
     return jobs.flatMap(({ priority, data }) => {
-      const messages = messagesOf(data);
-      return messages === undefined ? [] : [{ queue, priority, messages }];
+      const told = fromData(data);
+      return told === undefined ? [] : [{ queue, priority, ...told }];
     });
   }
 

@@ -22,9 +22,9 @@ export function contentsOf(queueDb: Executor, isApart: boolean): Contents {
       }),
     announced: (tx = queueDb) =>
       onQueue(async () => {
-        const sql = `select name as queue, priority,
+        const sql = `select name as queue, priority, data ? 'grouped' as "isGrouped",
             sum(case when data ->> 'messages' ~ '^[0-9]{1,6}$' then (data ->> 'messages')::int else 0 end)::int as messages
-          from pgboss.job where state = 'created' and jsonb_typeof(data -> 'messages') = 'number' group by name, priority`;
+          from pgboss.job where state = 'created' and jsonb_typeof(data -> 'messages') = 'number' group by 1, 2, 3`;
         return (await (isApart ? queueDb : tx).executeSql<WakeUp>(sql)).rows;
       }),
   };

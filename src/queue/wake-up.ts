@@ -1,4 +1,4 @@
-// A wake-up: one job of pg-boss that stands for up to n due messages of one queue at one priority. It names no message, because the rows are
+// A wake-up: one job of pg-boss that stands for up to n due messages of one place: a queue at a priority, with groups or without. It names no message, because the rows are
 // the only truth: a wake-up that is lost, doubled or late changes only the time of the next claim.
 
 import type { Place } from '../outbox/waiting.ts';
@@ -9,21 +9,26 @@ export type WakeUp = Place & { readonly messages: number };
 const spread = 8;
 
 /** @param messages number of messages that are due there and not announced */
-export function wakeUpsFor({ queue, priority }: Place, messages: number): WakeUp[] {
+export function wakeUpsFor({ queue, priority, isGrouped = false }: Place, messages: number): WakeUp[] {
   const size = Math.max(1, Math.ceil(messages / spread));
   return Array.from({ length: Math.ceil(messages / size) }, (_, i) => ({
     queue,
     priority,
+    isGrouped,
     messages: Math.min(size, messages - i * size),
   }));
 }
 
-export type WakeUpData = { readonly messages: number };
+export type WakeUpData = { readonly messages: number; readonly grouped?: true };
 
-/** The number of messages in a job's data; undefined when it is invalid, and the job is ignored. */
-export function messagesOf(data: unknown): number | undefined {
-  const { messages } = (data ?? {}) as { messages?: unknown };
+export function dataOf({ messages, isGrouped }: WakeUp): WakeUpData {
+  return isGrouped ? { messages, grouped: true } : { messages };
+}
+
+/** The data of a job; undefined when it is invalid, and the job is ignored. */
+export function fromData(data: unknown): Pick<WakeUp, 'messages' | 'isGrouped'> | undefined {
+  const { messages, grouped } = (data ?? {}) as { messages?: unknown; grouped?: unknown };
   return typeof messages === 'number' && Number.isSafeInteger(messages) && messages > 0
-    ? messages
+    ? { messages, isGrouped: grouped === true }
     : undefined;
 }

@@ -111,7 +111,7 @@ export async function giveBackProbe(db: Executor, queue: string, message: string
 export const reopenSql = `
   with reopened as (
     update waybill.queues
-       set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), ${noProbe},
+       set parked_at = null, parked_by = null, parked_reason = null, reopened_at = now(), ramp_from = now(), ${noProbe},
            probed = '{}', maybe_own = array_remove(maybe_own, $2::uuid)
      where name = $1 and parked_at is not null and probe_message = $2::uuid
     returning name)

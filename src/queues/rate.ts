@@ -1,10 +1,11 @@
-// The rate limit of a queue over the whole fleet. A rate of 10 a second is 10 permits in Postgres. Each permit allows one delivery, then
-// none for a second, so no span of one second has more than 10. The transaction that claims messages books their permits a little ahead,
+// The rate limit of a queue over the whole fleet. A rate of 10 a second is 10 permits in Postgres. Each permit allows one start, then none
+// for a second, so no span of one second has more than 10. The transaction that claims messages books their permits a little ahead,
 // each for its own slot. The worker returns a permit with its lateness; after a crash it becomes free when a grace period ends.
 // All times are the database's (invariant H): `at` is the time of its answer, and the others are milliseconds from there.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
+import type { Rate } from './limits.ts';
 
 export type RatePlan = {
   readonly permits: number;
@@ -14,6 +15,8 @@ export type RatePlan = {
   readonly marginMs: Milliseconds;
   /** How far ahead slots are booked: enough that no slot passes unused, and so little that messages do not wait long for theirs. */
   readonly horizonMs: Milliseconds;
+  /** How many permits that were idle get the same slot. */
+  readonly burst: number;
 };
 
 /** Above this rate per second, the window shrinks instead. */
@@ -24,12 +27,17 @@ const horizon: Milliseconds = 400;
 /** Time for a worker to return a permit, counted from one cycle after its slot. After that the worker counts as dead. */
 export const graceMs: Milliseconds = 6_000;
 
-/** @param perSecond above 0, whole or not */
-export function planRate(perSecond: number): RatePlan {
-  const permits = Math.min(mostPermits, Math.ceil(perSecond));
-  const windowMs = (permits / perSecond) * 1_000;
+export function planRate({ limit, ms, burst }: Rate): RatePlan {
+  const permits = Math.min(mostPermits, limit);
+  const windowMs = (permits / limit) * ms;
   const share = Math.min(1, windowMs / 1_000);
-  return { permits, windowMs, marginMs: margin * share, horizonMs: horizon * share };
+  return {
+    permits,
+    windowMs,
+    marginMs: margin * share,
+    horizonMs: horizon * share,
+    burst: Math.min(permits, burst),
+  };
 }
 
 const cycle = ({ windowMs, marginMs }: RatePlan): Milliseconds => windowMs + marginMs;
@@ -44,17 +52,17 @@ export type Slot = { readonly n: number; readonly wait: Milliseconds };
 
 /**
  * A permit gets the slot at which it becomes free, or now if it became free within the last eighth of a cycle. A permit that was idle for longer
- * gets a slot after the last booked one, so that a burst after an idle time is spread evenly.
+ * gets a slot after the last booked one, so that deliveries after an idle time are spread evenly, but for the burst that the rate allows.
  * @param free permits, longest free first
  * @param lastIn time until the last booked slot
  */
 export function assignSlots(free: readonly FreePermit[], lastIn: Milliseconds, plan: RatePlan): Slot[] {
   const spacing = cycle(plan) / plan.permits;
-  let last = lastIn;
+  let last = Math.max(lastIn, -plan.burst * spacing);
   const slots = free.map(({ n, freeIn }) => {
     if (freeIn > -cycle(plan) / 8) return { n, wait: Math.max(0, freeIn) };
-    last = Math.max(0, last + spacing);
-    return { n, wait: last };
+    last += spacing;
+    return { n, wait: Math.max(0, last) };
   });
   return slots.filter(({ wait }) => wait <= plan.horizonMs).toSorted((a, b) => a.wait - b.wait);
 }
@@ -95,15 +103,16 @@ export async function nextPermitIn(db: Executor, queue: string, plan: RatePlan):
   return (await db.executeSql<{ ms: Milliseconds | null }>(nextPermitSql, values)).rows[0]?.ms ?? 0;
 }
 
-/** Values: queue, rate or null, permits. If processes have different rates, that of the last to start is shown. */
-export const setRateSql = `
-  with told as (
-    insert into waybill.queues (name, rate) values ($1, $2) on conflict (name) do update set rate = excluded.rate)
-  insert into waybill.queue_permits (queue, n) select $1, n from generate_series(1, $3::int) n
-  on conflict do nothing`;
+/** SQL expression: the rate of a row of waybill.queues per second, or null. @param q the row's name, with a dot */
+export const perSecond = (q = ''): string =>
+  `((${q}limits -> 'rate' ->> 'limit')::float8 * 1000 / (${q}limits -> 'rate' ->> 'ms')::float8)`;
 
-export async function setRate(db: Executor, queue: string, perSecond: number | null): Promise<void> {
-  await db.executeSql(setRateSql, [queue, perSecond, perSecond === null ? 0 : planRate(perSecond).permits]);
+/** Values: queue, permits. */
+export const makePermitsSql = `
+  insert into waybill.queue_permits (queue, n) select $1, n from generate_series(1, $2::int) n on conflict do nothing`;
+
+export async function makePermits(db: Executor, queue: string, { permits }: RatePlan): Promise<void> {
+  await db.executeSql(makePermitsSql, [queue, permits]);
 }
 
 /** A booked permit. Its slot is needed to return it. */

@@ -3,6 +3,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, textOfMoment, type Moment } from '../db/moment.ts';
+import { isPaused } from '../outbox/waiting.ts';
+import { perSecond } from './rate.ts';
 
 export type Wait = {
   readonly queue: string;
@@ -12,7 +14,7 @@ export type Wait = {
   readonly reason: string | null;
   /** Null for a rate. */
   readonly since: Moment | null;
-  /** When a held queue opens; otherwise null. */
+  /** When a hold or a pause ends; null: nobody has set an end. */
   readonly until: Moment | null;
   /** The person who paused it, or the worker that met the operator failure. */
   readonly by: string | null;
@@ -29,13 +31,13 @@ const fact = (state: Wait['state'], facts: Partial<Record<keyof Wait, string>>):
 };
 
 const closure = `
-    when q.paused_at is not null then ${fact('paused', { reason: 'q.paused_reason', since: momentText('q.paused_at'), by: 'q.paused_by' })}
+    when ${isPaused('q.')} then ${fact('paused', { reason: 'q.paused_reason', since: momentText('q.paused_at'), until: momentText('q.paused_until'), by: 'q.paused_by' })}
     when q.parked_at is not null then ${fact('parked', { reason: 'q.parked_reason', since: momentText('q.parked_at'), by: 'q.parked_by' })}
     when q.held_until > now() then ${fact('held', { reason: 'q.held_reason', since: momentText('q.held_at'), until: momentText('q.held_until') })}`;
 
 /** SQL expression over a row of messages; null when only its due time delays it. */
 export const waitsFor = `(select case ${closure}
-    when q.rate is not null and available_at <= now() then ${fact('rate', { rate: 'q.rate' })}
+    when ${perSecond('q.')} is not null and available_at <= now() then ${fact('rate', { rate: perSecond('q.') })}
   end from waybill.queues q where q.name = queue and status in ('pending', 'failed'))`;
 
 export const closedQueuesSql = `

@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
-import { isOpen, isDue, places } from '../outbox/waiting.ts';
+import { grouped, isDue, isOpen, places, ungrouped, type Part } from '../outbox/waiting.ts';
 import { hasLapsed } from '../outbox/expire.ts';
 
 export type Check = {
@@ -12,9 +12,11 @@ export type Check = {
   readonly lapsed: boolean;
 };
 
+const isPlaceDue = (part: Part): string => isDue('place.queue', 'place.priority', part);
+
 export const checkSql = `
   with recursive ${places}
-  select exists (select from place where ${isOpen('place.queue')} and ${isDue('place.queue', 'place.priority')}) as due, ${hasLapsed} as lapsed`;
+  select exists (select from place where ${isOpen('place.queue')} and (${isPlaceDue(ungrouped)} or ${isPlaceDue(grouped)})) as due, ${hasLapsed} as lapsed`;
 
 /** Calls within `freshMs` share an answer. */
 export function createCheck(db: Executor, clock: Clock, freshMs: Milliseconds): () => Promise<Check> {

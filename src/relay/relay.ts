@@ -6,11 +6,12 @@ import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { beginning } from '../db/transaction.ts';
 import type { Events } from '../metrics/events.ts';
-import { countDue, type DueCount } from '../outbox/waiting.ts';
+import { countDue, type DueCount, type Place } from '../outbox/waiting.ts';
 import { findOdd } from '../outbox/expire.ts';
 import { isQueueName } from '../message/message.ts';
 import { endUnfitAt } from '../operate/unfit.ts';
-import type { Milliseconds, Observe } from '../ports.ts';
+import type { Clock, Milliseconds, Observe } from '../ports.ts';
+import { createLimitNotes } from '../queues/limited.ts';
 import { tellWorkers, type WakeUpQueue } from '../queue/boss.ts';
 import { wakeUpsFor, type WakeUp } from '../queue/wake-up.ts';
 import { fitting } from './fit.ts';
@@ -21,6 +22,7 @@ export type RelayOptions = {
   readonly queue: WakeUpQueue;
   readonly events: Events;
   readonly observe: Observe;
+  readonly clock: Clock;
   readonly pollIntervalMs: Milliseconds;
   /** Wake-ups stand for at most this many messages of a queue at a priority, so that pg-boss stays small however long the backlog is. */
   readonly highWater?: number;
@@ -31,18 +33,19 @@ const begin = `${beginning}; set local synchronous_commit = off`;
 const firstPause: Milliseconds = 10;
 
 export function createRelay(options: RelayOptions): () => Promise<Milliseconds> {
-  const { db, queue, events, observe, pollIntervalMs, highWater = 1_000 } = options;
+  const { db, queue, events, observe, clock, pollIntervalMs, highWater = 1_000 } = options;
   let pause = firstPause;
+  const note = createLimitNotes(db, clock);
 
   return fitting({ db, queue, events }, async function relayStep() {
     const found = await countDue(db, highWater);
+    await note(found.map((place) => place.queue));
     const due = found.filter((place) => isQueueName(place.queue));
     // A queue name that pg-boss would refuse was written by hand.
     for (const odd of found) if (!due.includes(odd)) events.unfit(await endUnfitAt(db, odd));
     const lacking = due.length === 0 ? [] : unannounced(due, await queue.announced());
     const sent = lacking.length === 0 ? [] : await announce(lacking);
-    const standing = due.filter((place) => !lacking.includes(place));
-    await stands(standing);
+    await stands(due.filter((place) => !lacking.includes(place)));
     for (const [name, its] of Map.groupBy(sent, (wakeUp) => wakeUp.queue))
       events.relayed(name, messagesIn(its), its.length);
     observe('relayed', { messages: messagesIn(sent) });
@@ -103,8 +106,11 @@ const messagesIn = (wakeUps: readonly WakeUp[]): number =>
 const unannounced = (due: readonly DueCount[], announced: readonly WakeUp[]): DueCount[] =>
   due.filter((place) => missing(place, announced) > 0);
 
+const isSame = (a: Place, b: Place): boolean =>
+  a.queue === b.queue && a.priority === b.priority && a.isGrouped === b.isGrouped;
+
 /** 0 while wake-ups stand for more than half of the due messages: otherwise they would be small and many. */
-function missing({ queue, priority, due }: DueCount, announced: readonly WakeUp[]): number {
-  const there = announced.find((one) => one.queue === queue && one.priority === priority)?.messages ?? 0;
+function missing({ due, ...place }: DueCount, announced: readonly WakeUp[]): number {
+  const there = announced.find((one) => isSame(one, place))?.messages ?? 0;
   return 2 * there > due ? 0 : due - there;
 }

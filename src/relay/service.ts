@@ -38,7 +38,7 @@ export function relayService(host: Host, queue: WakeUpQueue): Service {
     }, headStartMs);
   };
   const check = createCheck(db, clock, 0.5 * Math.min(config.pollIntervalMs, sweepIntervalMs));
-  const relay = createRelay({ db, queue, events, observe, pollIntervalMs: config.pollIntervalMs });
+  const relay = createRelay({ db, queue, events, observe, clock, pollIntervalMs: config.pollIntervalMs });
   const sweep = createSweep({ db, events, observe, intervalMs: sweepIntervalMs, wakeRelay });
   const retention = {
     deliveredMs: config.deliveredRetentionMs,

@@ -11,6 +11,12 @@ export type QueueLook = Sample & {
   readonly slotsPerWorker: number;
   /** Messages per second that the fleet may start; null: no limit. */
   readonly rate: number | null;
+  /** Messages that may be in flight: of the queue over the fleet, in one process, of one group; null: no limit. */
+  readonly concurrency: number | null;
+  readonly perProcess: number | null;
+  readonly perGroup: number | null;
+  /** Groups with due messages; null where groups have no limit. */
+  readonly groups: number | null;
   /** The other queues of those processes, which use the same slots. */
   readonly sharedWith: readonly string[];
   /** Paused, parked or held: more workers would deliver nothing. */
@@ -64,8 +70,10 @@ export function advise(before: AdviceState | null, look: QueueLook, others = 0):
   }
   const steady = (load.arrival * load.meanSeconds) / targetUse;
   const drain = (backlog * load.meanSeconds) / targetDrainSeconds;
-  const most = look.rate === null ? Infinity : (look.rate * load.meanSeconds) / targetUse;
-  const exact = Math.min(steady + drain, most) / slotsPerWorker;
+  const limits = limitsOf(look, load);
+  const most = Math.min(...limits.map(({ slots }) => slots));
+  const slotsOfOne = Math.min(slotsPerWorker, look.perProcess ?? Infinity);
+  const exact = Math.min(steady + drain, most) / slotsOfOne;
   const calm = Math.min(3600, Math.max(calmSeconds, calmTimes * load.meanSeconds));
   const needs = [
     ...(before?.needs ?? [[at, workers] as const]).filter(
@@ -77,10 +85,10 @@ export function advise(before: AdviceState | null, look: QueueLook, others = 0):
   const reasons = [
     `${figure(load.arrival)} messages/s, each ${figure(load.meanSeconds)} s in a slot: ${figure(steady)} slots at ${targetUse * 100} % use`,
     `a backlog of ${backlog} is to be gone in ${targetDrainSeconds} s: ${figure(drain)} slots`,
-    ...(steady + drain > most
-      ? [`the queue's rate of ${figure(look.rate ?? 0)}/s keeps ${figure(most)} slots busy, more would wait`]
-      : []),
-    `a worker has ${figure(slotsPerWorker)} slots: ${figure(exact)} workers`,
+    ...limits.flatMap(({ slots, reason }) => (steady + drain > slots && slots === most ? [reason] : [])),
+    slotsOfOne < slotsPerWorker
+      ? `a worker may run ${slotsOfOne} of the queue's messages at a time: ${figure(exact)} workers`
+      : `a worker has ${figure(slotsPerWorker)} slots: ${figure(exact)} workers`,
     ...sharedReason(look, others),
     ...idleSlotsReason(load, look),
     ...(idle ? [`nothing has come for ${idleSeconds / 60} minutes`] : []),
@@ -89,6 +97,28 @@ export function advise(before: AdviceState | null, look: QueueLook, others = 0):
       : []),
   ];
   return { queue, recommended, exact, reasons, state: { load, recommended, needs } };
+}
+
+type Bound = { readonly slots: number; readonly reason: string };
+
+/** How many slots the limits of the queue leave room for. */
+function limitsOf({ rate, concurrency, perGroup, groups }: QueueLook, { meanSeconds }: Load): Bound[] {
+  const bounds: Bound[] = [];
+  if (rate !== null) {
+    const slots = (rate * meanSeconds) / targetUse;
+    const reason = `the queue's rate of ${figure(rate)}/s keeps ${figure(slots)} slots busy, more would wait`;
+    bounds.push({ slots, reason });
+  }
+  if (concurrency !== null)
+    bounds.push({
+      slots: concurrency,
+      reason: `the queue's concurrency is ${concurrency}: more slots would wait`,
+    });
+  if (perGroup !== null && groups !== null && groups > 0) {
+    const reason = `messages of ${groups} groups wait, and ${perGroup} of each may run at a time: more slots would wait`;
+    bounds.push({ slots: groups * perGroup, reason });
+  }
+  return [...bounds, { slots: Infinity, reason: '' }];
 }
 
 function sharedReason({ sharedWith }: QueueLook, others: number): string[] {
@@ -107,9 +137,10 @@ function idleSlotsReason({ endedRate, meanSeconds }: Load, look: QueueLook): str
   const slots = workers * slotsPerWorker;
   const possible = slots / meanSeconds;
   const isUsed = sending >= slots / 2 || endedRate >= idleShare * possible;
-  if (slots === 0 || rate !== null || backlog <= slots || isUsed) return [];
+  const isLimited = [rate, look.concurrency, look.perGroup].some((limit) => limit !== null);
+  if (slots === 0 || isLimited || backlog <= slots || isUsed) return [];
   return [
-    `${backlog} wait and ${figure(endedRate)}/s end, where ${slots} slots could end ${figure(possible)}/s: workers are not what is missing. Look at the database (waybill doctor), at the queues of the same workers and at a job's concurrency`,
+    `${backlog} wait and ${figure(endedRate)}/s end, where ${slots} slots could end ${figure(possible)}/s: workers are not what is missing. Look at the database (waybill doctor), at the queues of the same workers`,
   ];
 }
 

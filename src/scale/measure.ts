@@ -1,6 +1,7 @@
 // The measurements behind the advice: two queries in the statement that takes the turn. Backlogs are counted up to a bound (invariant I).
 
-import { inFlight, waits } from '../outbox/waiting.ts';
+import { inFlight, isPaused, waits } from '../outbox/waiting.ts';
+import { perSecond } from '../queues/rate.ts';
 
 /** Counting more costs more than it is worth. */
 const countable = 100_000;
@@ -34,8 +35,15 @@ export const measureSql = `
               where ${waits('m.')} and m.queue = n.name and m.available_at <= now()
               limit ${countable}) waiting) as backlog,
          coalesce(f.sending, 0) as sending, coalesce(f.age, 0) as "sendingAge", coalesce(e.n, 0) as ended, coalesce(e.seconds, 0) as "slotSeconds",
-         coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", q.rate,
-         coalesce(q.paused_at is not null or q.parked_at is not null or q.held_until > now(), false) as closed
+         coalesce(w.workers, 0) as workers, coalesce(w.slots, $1) as "slotsPerWorker", ${perSecond('q.')} as rate,
+         (q.limits ->> 'concurrency')::int as concurrency, (q.limits ->> 'concurrencyPerProcess')::int as "perProcess",
+         (q.limits ->> 'groupConcurrency')::int as "perGroup",
+         case when q.limits -> 'groupConcurrency' <> 'null' then (
+           select count(distinct coalesce(group_key, ''))::int from (
+             select group_key from waybill.outbox_messages m
+              where ${waits('m.')} and m.queue = n.name and m.available_at <= now()
+              limit ${countable}) waiting) end as groups,
+         coalesce(${isPaused('q.')} or q.parked_at is not null or q.held_until > now(), false) as closed
     from names n left join flight f on f.queue = n.name left join ended e on e.queue = n.name
     left join worked w on w.queue = n.name left join waybill.queues q on q.name = n.name
    order by n.name`;

@@ -43,6 +43,23 @@ export function byUrgency(a: MemoryMessage, b: MemoryMessage): number {
   return b.priority - a.priority || a.availableAt.getTime() - b.availableAt.getTime();
 }
 
+/** Where groups wait in a queue at a priority, they take turns; messages without a group are one group (src/outbox/claim-groups.ts). */
+export function inTurns(due: readonly MemoryMessage[]): MemoryMessage[] {
+  const placeOf = ({ queue, priority }: MemoryMessage): string => `${priority} ${queue}`;
+  const places = new Map<string, Map<string, number>>();
+  const round = new Map<MemoryMessage, number>();
+  for (const message of due) {
+    const groups = places.get(placeOf(message)) ?? new Map<string, number>();
+    places.set(placeOf(message), groups);
+    const before = groups.get(message.group ?? '') ?? 0;
+    groups.set(message.group ?? '', before + 1);
+    round.set(message, before);
+  }
+  const turn = (message: MemoryMessage): number =>
+    places.get(placeOf(message))!.size > 1 ? round.get(message)! : 0;
+  return due.toSorted((a, b) => b.priority - a.priority || turn(a) - turn(b)); // stable: by due time within a round
+}
+
 /** The messages that a claim takes. A message on its last attempt is not prefetched. */
 export function chosen(due: readonly MemoryMessage[], { limit, begins }: ClaimRequest): MemoryMessage[] {
   const most = Math.max(0, limit);

@@ -7,6 +7,7 @@ import {
   claim,
   expire,
   finish,
+  inTurns,
   isClaimable,
   type MemoryMessage,
 } from './memory-message.ts';
@@ -150,7 +151,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     on: () => outbox,
     async claimBatch(request) {
       checkClaimRequest(request);
-      const due = messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency);
+      const due = inTurns(messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency));
       return chosen(due, request).map((message, place) => claim(message, request, place, now()));
     },
     async markDelivered(id, claimToken, then = []) {

@@ -32,6 +32,19 @@ export const claimCases: readonly OutboxCase[] = [
     },
   ),
 
+  outboxCase(
+    'takes turns between groups; messages without one are a group',
+    async ({ port, fresh, enqueue, claim }) => {
+      const { queue } = await enqueue({ group: 'big' });
+      const of = (group: string | undefined, n: number) =>
+        Array.from({ length: n }, () => fresh({ queue, ...(group === undefined ? {} : { group }) }));
+      await port.enqueue([...of('big', 20), ...of(undefined, 2), ...of('small', 2)]);
+      const groups = (await claim(queue, 6)).map(({ group }) => group ?? 'none').toSorted();
+      assert.deepEqual(groups, ['big', 'big', 'none', 'none', 'small', 'small']);
+      assert.equal((await claim(queue, 100)).length, 19);
+    },
+  ),
+
   outboxCase('claims by id, kind and queue', async ({ port, enqueue }) => {
     const { id, queue } = await enqueue();
     assert.deepEqual(await port.claimBatch({ ...request, ids: [] }), []);

@@ -5,7 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Conflicts } from '../delivery/failure.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
 import type { ClaimedMessage } from '../message/message.ts';
-import type { Notify } from '../outbox/notify.ts';
+import { placeOf, type Notify } from '../outbox/notify.ts';
 import type { Failure, Settlement } from '../message/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { settle } from '../message/transitions.ts';
@@ -106,7 +106,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
     await this.#permit?.come(AbortSignal.abort());
     const settlement = settle(message, released.outcome, released.backoff, random);
     const settled = await settler.settle(settlement);
-    notify([`${message.queue}:${this.priority}`]);
+    notify([placeOf(message)]);
     report({ message, settlement, settled, ms: 0, begun: false, cause }, events);
   }
 

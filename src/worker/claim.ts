@@ -4,10 +4,20 @@
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
 import type { DedicatedConnection } from '../db/dedicated.ts';
-import { claimSql, claimValues, claimWaiting, type Lease, type WaitingClaim } from '../outbox/claim.ts';
+import {
+  claimSome,
+  claimSql,
+  claimValues,
+  claimWaiting,
+  type Lease,
+  type WaitingClaim,
+} from '../outbox/claim.ts';
+import { claimGroups } from '../outbox/claim-groups.ts';
 import { claimedOf, rowOf, type Claimed } from '../outbox/claimed.ts';
 import type { Milliseconds, Clock } from '../ports.ts';
+import type { Known, KnownLimits } from './limits.ts';
 import type { BookedPermit, Permits } from './permits.ts';
+import type { Rate } from '../queues/limits.ts';
 import type { Place } from '../outbox/waiting.ts';
 import type { Slots } from './slots.ts';
 import type { Spot } from './where.ts';
@@ -17,7 +27,7 @@ export type ClaimPorts = Lease & {
   /** For claims that are a single statement. Default: `db`. */
   readonly planned?: Executor;
   /** For queues with a rate. */
-  readonly permits?: ReadonlyMap<string, Permits>;
+  readonly permitsOf: (queue: string, rate: Rate) => Permits;
 };
 
 export type Taken = {
@@ -28,7 +38,16 @@ export type Taken = {
   readonly isScarce: boolean;
   /** Time until more permits are free. */
   readonly restMs: Milliseconds;
+  /** Of a claim of groups: the group behind which the next one begins. */
+  readonly after?: string | undefined;
 };
+
+/** @param after of groups: the one behind which the claim begins */
+export type Ask = Omit<WaitingClaim, keyof Lease | 'known'> & {
+  readonly known: Known | undefined;
+  readonly after?: string | undefined;
+};
+type Whole = Omit<Ask, 'known'> & Lease;
 
 /** Does not throw. */
 export type Told = (error: Error | null, taken: Taken) => void;
@@ -37,14 +56,15 @@ const nothing: Taken = { claimed: [], permits: [], isScarce: false, restMs: 0 };
 
 /** @param session where a NOTIFY arrived, if it keeps plans: its process is awake, and its answer needs no promise (npm run bench -- latency) */
 export function claimAt(
-  claim: Omit<WaitingClaim, keyof Lease>,
-  { db, planned = db, permits, leaseMs, workerId }: ClaimPorts,
+  claim: Ask,
+  { db, planned = db, permitsOf, leaseMs, workerId }: ClaimPorts,
   session: DedicatedConnection | undefined,
   told: Told,
 ): void {
-  const whole = { ...claim, leaseMs, workerId };
-  const rate = permits?.get(claim.queue);
-  if (session && !rate) {
+  const { known, ...rest } = claim;
+  const whole = { ...rest, leaseMs, workerId };
+  const { isGrouped } = claim;
+  if (session && !known && !isGrouped) {
     const values = claimValues(whole).map((value) => (value === null ? null : String(value)));
     return session.ask(claimSql, values, (error, rows) => {
       if (error) return told(error, nothing);
@@ -57,22 +77,33 @@ export function claimAt(
       told(null, { ...nothing, claimed });
     });
   }
+  const rate = known?.limits.rate;
   const claiming = rate
-    ? db.transaction((tx) => claimWithPermits(tx, rate, whole))
-    : claimWaiting(planned, whole).then((claimed) => ({ ...nothing, claimed }));
+    ? db.transaction((tx) => claimWithPermits(tx, permitsOf(claim.queue, rate), whole, known))
+    : claimOn(planned, whole, known);
   claiming.then(
     (taken) => told(null, taken),
     (error: unknown) => told(error as Error, nothing),
   );
 }
 
-async function claimWithPermits(tx: Executor, rate: Permits, claim: WaitingClaim): Promise<Taken> {
+/** Also from a queue with limits, or from its groups. */
+async function claimOn(db: Executor, claim: Whole, limits: Known | undefined): Promise<Taken> {
+  const asked = { ...claim, known: limits?.text };
+  if (claim.isGrouped) {
+    const { claimed, next } = await claimGroups(db, { ...asked, isWorker: true });
+    return { ...nothing, claimed, after: next };
+  }
+  return { ...nothing, claimed: await (limits ? claimSome : claimWaiting)(db, asked) };
+}
+
+async function claimWithPermits(tx: Executor, rate: Permits, claim: Whole, limits: Known): Promise<Taken> {
   const booking = await rate(tx, claim.limit);
   const { count: limit, restMs } = booking;
   const isScarce = limit < claim.limit;
   if (limit === 0) return { ...nothing, isScarce, restMs };
-  const claimed = await claimWaiting(tx, { ...claim, limit, begins: limit });
-  return { claimed, permits: await booking.book(claimed.length), isScarce, restMs };
+  const taken = await claimOn(tx, { ...claim, limit, begins: limit }, limits);
+  return { ...taken, permits: await booking.book(taken.claimed.length), isScarce, restMs };
 }
 
 export type Want = {
@@ -97,6 +128,8 @@ export type Room = {
   claimed(queue: string, got: readonly Claimed[]): void;
   started(queue: string): void;
   ended(queue: string): void;
+  /** Claimed messages of the queue whose end is not recorded. */
+  inHand(queue: string): number;
 };
 
 const none: Want = { limit: 0, begins: 0 };
@@ -104,28 +137,25 @@ const none: Want = { limit: 0, begins: 0 };
 /** How long nothing is prefetched from a queue after a message on its last attempt: more of those are likely. */
 const lastAttempts: Milliseconds = 5_000;
 
-/** @param limits how many messages of a queue may be in hand at a time */
 // oxlint-disable-next-line max-lines-per-function -- methods over the counts of one worker
-export function createRoom(
-  slots: Slots,
-  limits: ReadonlyMap<string, number>,
-  hasRate: (queue: string) => boolean,
-  clock: Clock,
-): Room {
+export function createRoom(slots: Slots, limits: KnownLimits, clock: Clock): Room {
   const unprefetched = new Map<string, Milliseconds>(); // ends of the pauses, by queue
-  const inHand = new Map<string, number>(); // for queues with a limit; includes what unanswered claims may bring
+  const inHand = new Map<string, number>(); // by queue; includes what unanswered claims may bring
   let asked = 0;
   let askedUrgently = 0;
 
-  const leftOf = (queue: string): number =>
-    (limits.get(queue) ?? Number.POSITIVE_INFINITY) - (inHand.get(queue) ?? 0);
+  const leftOf = (queue: string): number => limits.perProcess(queue) - (inHand.get(queue) ?? 0);
 
   function count(queue: string, by: number): void {
-    if (limits.has(queue)) inHand.set(queue, (inHand.get(queue) ?? 0) + by);
+    inHand.set(queue, (inHand.get(queue) ?? 0) + by);
   }
 
-  const isExact = ({ queue, isExact }: Spot): boolean =>
-    isExact || limits.has(queue) || hasRate(queue) || (unprefetched.get(queue) ?? 0) > clock.now();
+  const isExact = ({ queue, isExact, isGrouped }: Spot): boolean =>
+    isExact ||
+    isGrouped === true ||
+    limits.of(queue) !== undefined ||
+    Number.isFinite(limits.perProcess(queue)) ||
+    (unprefetched.get(queue) ?? 0) > clock.now();
 
   return {
     of(spot, sharing, mayPrefetch) {
@@ -157,5 +187,6 @@ export function createRoom(
     },
     started: (queue) => count(queue, 1),
     ended: (queue) => count(queue, -1),
+    inHand: (queue) => inHand.get(queue) ?? 0,
   };
 }

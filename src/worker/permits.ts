@@ -6,12 +6,15 @@ import type { Executor } from '../db/executor.ts';
 import {
   graceMs,
   lockPermits,
+  makePermits,
   nextPermitIn,
+  planRate,
   returnPermits,
   type Permit,
   type RatePlan,
   type Return,
 } from '../queues/rate.ts';
+import type { Rate } from '../queues/limits.ts';
 import type { Clock, Interrupt, Milliseconds, Random } from '../ports.ts';
 import { after, pause } from '../timer.ts';
 
@@ -91,7 +94,17 @@ export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts)
     return got > 0 ? usually : Math.max(usually, await nextPermitIn(tx, queue, plan));
   }
 
+  let made: Promise<void> | undefined;
+  const make = (): Promise<void> => {
+    made ??= makePermits(ports.db, queue, plan).catch((error: unknown) => {
+      made = undefined;
+      throw error;
+    });
+    return made;
+  };
+
   return async (tx, want) => {
+    await make();
     const before = clock.now();
     const { slots, scarce, book } = await lockPermits(tx, queue, plan, want);
     const after = clock.now();
@@ -106,6 +119,18 @@ export function createPermits(queue: string, plan: RatePlan, ports: PermitPorts)
       book: async (count) =>
         (await book(count)).map((permit) => bookedOf(permit, slot + permit.wait, notBefore + permit.wait)),
     };
+  };
+}
+
+/** The permits of each queue, for as long as its rate stays the same. */
+export function permitsOfQueues(ports: PermitPorts): (queue: string, rate: Rate) => Permits {
+  const all = new Map<string, { readonly rate: string; readonly permits: Permits }>();
+  return (queue, rate) => {
+    const text = JSON.stringify([rate.limit, rate.ms, rate.burst]);
+    let its = all.get(queue);
+    if (its?.rate !== text)
+      all.set(queue, (its = { rate: text, permits: createPermits(queue, planRate(rate), ports) }));
+    return its.permits;
   };
 }
 

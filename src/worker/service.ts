@@ -7,7 +7,6 @@ import { createConflicts } from '../delivery/failure.ts';
 import { listen, type Notification } from '../db/listen.ts';
 import { createNotify, outboxChannel, wakeUpChannel } from '../outbox/notify.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { RatePlan } from '../queues/rate.ts';
 import { endUnfit, isOfData, withoutUnfit } from '../operate/unfit.ts';
 import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
@@ -21,7 +20,8 @@ import { createLeases } from './lease.ts';
 import { createPace } from './pace.ts';
 import { createSettler } from './settler.ts';
 import type { Slots } from './slots.ts';
-import { createPermits } from './permits.ts';
+import { createKnownLimits } from './limits.ts';
+import { permitsOfQueues } from './permits.ts';
 import { createWakeUps } from './wake-ups.ts';
 import { createWorker } from './worker.ts';
 
@@ -30,10 +30,10 @@ export type WorkerServiceOptions = {
   readonly queue: WakeUpQueue;
   readonly outboxOn: (db: Executor) => OutboxPort;
   readonly deliver: Deliver;
-  /** How many messages of a queue may be in hand at a time. */
-  readonly limits: ReadonlyMap<string, number>;
-  /** For queues that have a rate. */
-  readonly rates?: ReadonlyMap<string, RatePlan>;
+  /** How many messages of a queue one process may have in hand, as the application defines it. */
+  readonly perProcess: ReadonlyMap<string, number>;
+  /** Added to the priorities of messages where a worker chooses between queues. */
+  readonly priorities: ReadonlyMap<string, number>;
 };
 
 /** From the end of the deliveries' grace period to the end of the process: for settling and releasing. */
@@ -42,7 +42,7 @@ const settlingMs = 2_000;
 // oxlint-disable-next-line max-lines-per-function -- the composition of one service
 export function workerService(host: Host, options: WorkerServiceOptions): Service {
   const { config, db, planned, events, clock, random, observe, log } = host;
-  const { queue, outboxOn, deliver, queues, limits, rates = new Map<string, RatePlan>() } = options;
+  const { queue, outboxOn, deliver, queues, priorities } = options;
   const wake = createWake();
   const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
   const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not queued behind settlements that wait for a lock
@@ -50,12 +50,12 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
   const gather = (): number => worker.slots.gather();
   const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather });
   const permitPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
-  const permits = new Map([...rates].map(([name, plan]) => [name, createPermits(name, plan, permitPorts)]));
   const worker = createWorker({
     queues,
     size: config.concurrency,
     pace: createPace(config.concurrency, config.leaseMs),
-    limits,
+    limits: createKnownLimits(options.perProcess, config.pollIntervalMs),
+    priorities,
     isolation: host.isolation,
     clock,
     observe,
@@ -64,7 +64,13 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     wake,
     onClaimFailed: (error, times) => void mend(error, times),
     onError: (error) => log.error({ err: error }, 'an attempt broke off'),
-    claims: { db, planned, workerId: host.id, leaseMs: config.leaseMs, permits },
+    claims: {
+      db,
+      planned,
+      workerId: host.id,
+      leaseMs: config.leaseMs,
+      permitsOf: permitsOfQueues(permitPorts),
+    },
     attempts: {
       leases,
       closer: createQueueCloser({ db, events, workerId: host.id }),

@@ -5,6 +5,8 @@
 //                                                 ▲                        │
 //                                                 └── all that was wanted, ┘ or notified meanwhile
 
+/* oxlint-disable max-lines -- one record and its changes */
+
 import { placesIn, fromPlace } from '../outbox/notify.ts';
 import type { Place } from '../outbox/waiting.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -20,6 +22,8 @@ export type Spot = Place & {
    * stay while a transaction elsewhere is open. Undefined: it starts at the first.
    */
   readonly bookmark: number | undefined;
+  /** The group behind which the next claim begins. Undefined: at the first. */
+  readonly after: string | undefined;
   /** The next claim must prefetch nothing: the last one found less than it wanted, perhaps because the rest is on its last attempt. */
   readonly isExact: boolean;
 };
@@ -32,6 +36,8 @@ export type Found = {
   readonly isPrefetching: boolean;
   /** When the last of the messages became due, seconds since the epoch; undefined if there is none. */
   readonly lastDue: number | undefined;
+  /** The group behind which the next claim of groups begins. */
+  readonly after?: string | undefined;
 };
 
 export type Where = {
@@ -94,27 +100,39 @@ const part = 20;
 /** … but no message waits behind a bookmark for longer than this. */
 const most: Milliseconds = 5_000;
 
+const nameOf = ({ queue, priority, isGrouped }: Place): string =>
+  `${priority}${isGrouped ? '+' : ''} ${queue}`;
+
 /** At this many records, those without work are dropped. */
 const remembered = 1_000;
 
-/** @param queues queues that this worker claims from */
+/**
+ * @param queues queues that this worker claims from
+ * @param priorities added to those of a queue's messages
+ */
 // oxlint-disable-next-line max-lines-per-function -- methods over one worker's records
-export function createWhere(queues: readonly string[]): Where {
+export function createWhere(
+  queues: readonly string[],
+  priorities: ReadonlyMap<string, number> = new Map(),
+): Where {
   const records = new Map<string, Record>();
   const rests = new Map<string, Milliseconds>();
   let isUnknown = false; // a NOTIFY said that there is work, but not where
   let unknownNotBefore: Milliseconds = 0;
   let emptyPolls = 0;
+  let groups = 0; // number of records with groups
   let turns = 0;
 
-  function recordOf({ queue, priority }: Place): Record {
-    const name = `${priority} ${queue}`;
+  function recordOf({ queue, priority, isGrouped = false }: Place): Record {
+    const name = nameOf({ queue, priority, isGrouped });
     let record = records.get(name);
     if (record) return record;
     if (records.size >= remembered) forget();
     record = {
       queue,
       priority,
+      isGrouped,
+      after: undefined,
       isOpen: false,
       isAnnounced: false,
       isExact: false,
@@ -128,11 +146,16 @@ export function createWhere(queues: readonly string[]): Where {
       pausedUntil: 0,
     };
     records.set(name, record);
+    if (isGrouped) groups++;
     return record;
   }
 
   function forget(): void {
-    for (const [name, { isOpen, isClaiming }] of records) if (!isOpen && !isClaiming) records.delete(name);
+    for (const [name, { isOpen, isClaiming, isGrouped }] of records) {
+      if (isOpen || isClaiming) continue;
+      records.delete(name);
+      if (isGrouped) groups--;
+    }
   }
 
   function open(record: Record, notBefore: Milliseconds): void {
@@ -140,22 +163,31 @@ export function createWhere(queues: readonly string[]): Where {
     record.isOpen = true;
   }
 
+  const urgency = ({ queue, priority }: Place): number => priority + (priorities.get(queue) ?? 0);
+
   const readyAt = ({ queue, notBefore, pausedUntil }: Record): Milliseconds =>
     Math.max(notBefore, pausedUntil, rests.get(queue) ?? 0);
+  /** Where groups wait, their claims also take the messages without a group, in turn. */
+  function isCovered({ queue, priority, isGrouped }: Record): boolean {
+    if (isGrouped || groups === 0) return false;
+    const its = records.get(nameOf({ queue, priority, isGrouped: true }));
+    return its !== undefined && (its.isOpen || its.isClaiming);
+  }
+
   const isReady = (record: Record, now: Milliseconds): boolean =>
     record.isOpen && !record.isClaiming && readyAt(record) <= now;
 
   return {
     notified(payload, now) {
       for (const place of placesIn(payload) ?? ['']) {
-        const { queue, priority } = fromPlace(place);
+        const { queue, priority, isGrouped } = fromPlace(place);
         if (queue === '' ? priority !== undefined : !queues.includes(queue)) continue;
         if (priority === undefined) {
           if (!isUnknown) unknownNotBefore = now + delayAfter(emptyPolls);
           isUnknown = true;
           continue;
         }
-        const record = recordOf({ queue, priority });
+        const record = recordOf({ queue, priority, isGrouped });
         record.isAnnounced = false;
         record.isExact = false; // it is about other messages
         open(record, now + delayAfter(record.empty));
@@ -170,8 +202,8 @@ export function createWhere(queues: readonly string[]): Where {
     },
     ready(now) {
       const its: Record[] = [];
-      for (const record of records.values()) if (isReady(record, now)) its.push(record);
-      return its.length < 2 ? its : its.sort((a, b) => b.priority - a.priority || a.turn - b.turn);
+      for (const record of records.values()) if (isReady(record, now) && !isCovered(record)) its.push(record);
+      return its.length < 2 ? its : its.sort((a, b) => urgency(b) - urgency(a) || a.turn - b.turn);
     },
     begin(spot, now) {
       const record = spot as Record;
@@ -181,17 +213,18 @@ export function createWhere(queues: readonly string[]): Where {
       record.claimedAt = now;
       record.turn = ++turns;
     },
-    end(spot, now, { messages, isFull, isPrefetching, lastDue }) {
+    end(spot, now, { messages, isFull, isPrefetching, lastDue, after }) {
       const record = spot as Record;
       const hadBookmark = record.bookmark !== undefined;
       record.isClaiming = false;
+      record.after = after;
       record.isExact = !isFull && isPrefetching;
       if (messages > 0) record.empty = 0;
       else if (!hadBookmark && !isFull) record.empty++;
       if (isFull) {
         if (!hadBookmark)
           record.bookmarkUntil = now + Math.min(most, Math.max(least, part * (now - record.claimedAt)));
-        record.bookmark = lastDue ?? record.bookmark;
+        record.bookmark = record.isGrouped ? undefined : (lastDue ?? record.bookmark);
       } else record.bookmark = undefined;
       // Messages that failed, or committed late, are behind the bookmark.
       if (isFull || hadBookmark || record.isExact) open(record, 0);

@@ -19,6 +19,7 @@ import { claimAt, type ClaimPorts, type Taken, createRoom, type Want } from './c
 import type { Pace } from './pace.ts';
 import { createSlots, type Slots } from './slots.ts';
 import type { BookedPermit } from './permits.ts';
+import type { KnownLimits } from './limits.ts';
 import { createWhere, type Spot } from './where.ts';
 
 export type WorkerOptions = {
@@ -28,8 +29,9 @@ export type WorkerOptions = {
   readonly pace: Pace;
   readonly claims: ClaimPorts;
   readonly attempts: AttemptPorts;
-  /** For queues of jobs with `concurrency`: how many of their messages may be in hand at a time. */
-  readonly limits: ReadonlyMap<string, number>;
+  readonly limits: KnownLimits;
+  /** What the application adds to the priorities of messages where it chooses between queues. */
+  readonly priorities?: ReadonlyMap<string, number>;
   /** Shared by all workers of the process. */
   readonly isolation: Isolation;
   readonly wake: Wake;
@@ -63,8 +65,8 @@ const firstPause: Milliseconds = 50;
 
 // oxlint-disable-next-line max-lines-per-function -- methods over the state of one worker
 export function createWorker(options: WorkerOptions): Worker {
-  const { queues, pace, claims, attempts, isolation, wake, clock, observe, pollIntervalMs } = options;
-  const where = createWhere(queues);
+  const { queues, limits, pace, claims, attempts, isolation, wake, clock, observe, pollIntervalMs } = options;
+  const where = createWhere(queues, options.priorities);
   const begun = createBegun(claims.planned ?? claims.db, claims.workerId, queues[0] ?? '');
   const slots = createSlots(options.size, {
     pace,
@@ -74,7 +76,7 @@ export function createWorker(options: WorkerOptions): Worker {
     ended: (work) => ended(work as Attempt),
     onError: options.onError,
   });
-  const room = createRoom(slots, options.limits, (queue) => claims.permits?.has(queue) ?? false, clock);
+  const room = createRoom(slots, limits, clock);
   let polledAt = Number.NEGATIVE_INFINITY;
   let claiming = 0;
   let failures = 0;
@@ -95,6 +97,7 @@ export function createWorker(options: WorkerOptions): Worker {
   function ended(attempt: Attempt): void {
     begun.ended(attempt.message.id);
     room.ended(attempt.queue);
+    if (limits.ended(attempt.queue)) where.rest(attempt.queue, 0); // its place is free
     isolation.ended(attempt);
     if (!isAlone) return;
     leaveAlone(); // nothing ran beside it
@@ -124,13 +127,15 @@ export function createWorker(options: WorkerOptions): Worker {
     ready.slice(i).filter((other) => other.priority === ready[i]!.priority).length;
 
   function claim(spot: Spot, want: Want, since: Milliseconds): void {
-    const { queue, priority, isAnnounced } = spot;
+    const { queue, priority, isAnnounced, isGrouped, after } = spot;
+    const known = limits.of(queue);
     where.begin(spot, since);
     room.asked(spot, want);
     isolation.asks();
     claiming++;
     const on = session?.keepsPlans === true ? session : undefined;
-    claimAt({ queue, priority, ...want, from: spot.bookmark }, claims, on, (error, taken) => {
+    const from = spot.bookmark; // `begin` drops one that is too old
+    claimAt({ queue, priority, isGrouped, ...want, from, after, known }, claims, on, (error, taken) => {
       claiming--;
       room.answered(spot, want);
       isolation.answered();
@@ -149,14 +154,18 @@ export function createWorker(options: WorkerOptions): Worker {
     since: Milliseconds,
     isAnnounced: boolean,
   ): void {
-    const { claimed: got, permits, isScarce, restMs } = taken;
+    const { claimed: got, permits, isScarce, restMs, after } = taken;
     const now = clock.now();
     failures = 0;
     pace.claimed(now - since);
-    if (restMs > 0) where.rest(spot.queue, now + restMs);
+    const isCrowded = limits.of(spot.queue) !== undefined && got.length < limit && !isScarce;
+    const crowdedMs = isCrowded ? limits.rest(spot.queue, got.length, room.inHand(spot.queue)) : 0;
+    if (restMs > 0 || crowdedMs > 0) where.rest(spot.queue, now + Math.max(restMs, crowdedMs));
     where.end(spot, now, {
       messages: got.length,
-      isFull: got.length === limit || isScarce,
+      isFull:
+        got.length === limit || isScarce || crowdedMs > 0 || (spot.isGrouped === true && got.length > 0),
+      after,
       isPrefetching: begins < limit,
       lastDue: got.length === 0 ? undefined : Math.max(...got.map(({ due }) => due)),
     });
@@ -183,11 +192,12 @@ export function createWorker(options: WorkerOptions): Worker {
     const now = clock.now();
     if (now - polledAt < pollIntervalMs && !where.isPollWanted(now)) return;
     where.polling();
-    const found = await findDue(claims.db, queues).catch((error: unknown) => {
+    const { places: found, limits: texts } = await findDue(claims.db, queues).catch((error: unknown) => {
       where.polled(undefined);
       throw error;
     });
     polledAt = clock.now(); // not before: a poll that failed does not count
+    limits.polled(texts);
     where.polled(found.length);
     for (const place of found) if (!place.suspects && !place.probe) where.found(place);
     suspects = found.filter((place) => place.suspects);

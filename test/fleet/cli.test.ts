@@ -247,6 +247,42 @@ describe('queues', () => {
     expect([code, /^email +open /m.test(stdout)]).toEqual([0, true]);
   });
 
+  test('are limited and reset, and show their groups; what is no limit is exit code 2', async () => {
+    const limited = await waybill(
+      ['queues', 'limit', 'jobs', '--rate', '50/s', '--per-group-concurrency', '2', '--reason', 'slow'],
+      here(),
+    );
+    expect(limited.stdout).toMatch(/^jobs +rate 50\/s, per group 2 +– +rate 50\/s, per group 2 .* slow$/m);
+    expect((await waybill(['queues', 'list'], here())).stdout).toMatch(/^jobs .* rate 50\/s, per group 2 /m);
+    const reset = await waybill(['queues', 'limit', 'jobs', '--reset', '--json'], here());
+    expect(JSON.parse(reset.stdout)).toMatchObject({ limits: { effective: {}, operator: {} } });
+    for (const wrong of [
+      ['--rate', '10/fortnight'],
+      ['--concurrency', '0'],
+      [],
+      ['--reset', '--concurrency', '1'],
+    ])
+      expect((await waybill(['queues', 'limit', 'jobs', ...wrong], here())).code).toBe(2);
+    const unknown = await waybill(['queues', 'limit', 'jbos', '--concurrency', '1'], here());
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('did you mean jobs?')]);
+    expect((await waybill(['queues', 'groups', 'jobs'], here())).stdout).toMatch(/^GROUP +WAITING/m);
+    const none = await waybill(['queues', 'cancel', 'jobs', '--group', 'tenant-7'], here());
+    expect(none.stdout).toBe('0 of 0 messages are cancelled\n');
+  });
+
+  test('are paused until a time or for a while; an end that is none is exit code 2', async () => {
+    const { code, stdout } = await waybill(['queues', 'pause', 'email', '--for', '2h', '--json'], here());
+    const { until } = JSON.parse(stdout) as { until: string };
+    expect([code, Math.round((Date.parse(until) - Date.now()) / 3_600_000)]).toEqual([0, 2]);
+    const listed = await waybill(['queues', 'list'], here());
+    expect(listed.stdout).toMatch(new RegExp(`^email +paused +\\S+ +${until.slice(0, 13)}`, 'm'));
+    expect(await waybill(['queues', 'pause', 'email', '--until', 'tomorrow'], here())).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('ISO 8601') as string,
+    });
+    await waybill(['queues', 'resume', 'email'], here());
+  });
+
   test('an unknown one: exit code 1, the nearest is named', async () => {
     const { code, stdout, stderr } = await waybill(['queues', 'pause', 'emial'], here());
     expect([code, stdout, stderr]).toEqual([

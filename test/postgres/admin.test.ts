@@ -200,7 +200,7 @@ describe('GET /admin/outbox', () => {
       const { messages } = await list('?queue=closed&queue=open');
       return Object.fromEntries(messages.map((one) => [one.id, one.waitsFor]));
     };
-    await change('rate = null');
+    await change(`app_limits = '{}'`);
     expect(await waits()).toEqual({ [waiting]: null, [other]: null, [done]: null });
     const facts = { queue: 'closed', until: null, rate: null, by: 'w1' };
     const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) as string;
@@ -219,9 +219,9 @@ describe('GET /admin/outbox', () => {
       since: time,
       until: time,
     });
-    await change('held_until = null, rate = 10');
+    await change(`held_until = null, app_limits = '{"rate":{"limit":10,"ms":1000,"burst":1}}'`);
     expect((await waits())[waiting]).toMatchObject({ state: 'rate', rate: 10, since: null });
-    await change('rate = null');
+    await change(`app_limits = '{}'`);
     await outbox.claimBatch({ limit: 1, leaseMs: 5_000, workerId: 'w', ids: [waiting] });
     await change(`parked_at = now(), probe_at = now()`);
     expect((await waits())[waiting]).toBeNull();
@@ -671,6 +671,7 @@ describe('queues', () => {
       ready: 1,
       inFlight: 0,
       rate: null,
+      limits: { effective: {}, application: {}, operator: {}, by: null, at: null, reason: null },
     });
   });
 
@@ -688,9 +689,79 @@ describe('queues', () => {
     expect(await ask('POST', '/queues/jobs/resume', {})).toMatchObject({ body: { state: 'open' } });
   });
 
+  it('are limited, and the limits reset; groups are listed, paused, resumed and cancelled', async () => {
+    const limited = await ask('POST', '/queues/jobs/limit', {
+      rate: '50/s',
+      burst: 5,
+      concurrency: 10,
+      reason: 'slow',
+    });
+    expect(limited).toMatchObject({
+      status: 200,
+      body: {
+        rate: 50,
+        limits: {
+          effective: { concurrency: 10, rate: { limit: 50, burst: 5 } },
+          by: 'admin API',
+          reason: 'slow',
+        },
+      },
+    });
+    expect(await ask('POST', '/queues/jobs/limit', { reset: true })).toMatchObject({
+      body: { rate: null, limits: { operator: {} } },
+    });
+    await record({ group: 'tenant-7' });
+    const groups = async () => (await ask('GET', '/queues/jobs/groups')).body as { groups: unknown[] };
+    expect(await groups()).toMatchObject({ groups: [{ group: 'tenant-7', waiting: 1, paused: null }] });
+    const paused = await ask('POST', '/queues/jobs/pause', {
+      group: 'tenant-7',
+      for: '2h',
+      reason: 'asked us to',
+    });
+    expect(paused.body).toMatchObject({
+      group: 'tenant-7',
+      paused: { by: 'admin API', reason: 'asked us to' },
+    });
+    expect(await ask('POST', '/queues/jobs/resume', { group: 'tenant-7' })).toMatchObject({
+      body: { paused: null },
+    });
+    const cancel = (body: object) => ask('POST', '/queues/jobs/cancel', body);
+    expect(await cancel({ group: 'tenant-7', dryRun: true })).toMatchObject({
+      body: { matched: 1, cancelled: 0 },
+    });
+    expect(await cancel({ group: 'tenant-7' })).toMatchObject({ body: { matched: 1, cancelled: 1 } });
+  });
+
   it.each<[string, string, unknown, number, string]>([
+    ['a limit of an unknown queue', '/queues/jbos/limit', { concurrency: 1 }, 404, 'did you mean jobs?'],
+    ['no limit', '/queues/jobs/limit', {}, 400, 'no limit is given'],
+    ['a rate of 0', '/queues/jobs/limit', { rate: '0/s' }, 400, 'whole number from 1'],
+    ['a rate without a span', '/queues/jobs/limit', { rate: '10/' }, 400, 'must look like 50/s'],
+    ['a concurrency of 0', '/queues/jobs/limit', { concurrency: 0 }, 400, 'concurrency is 0'],
+    [
+      'a reset beside a limit',
+      '/queues/jobs/limit',
+      { reset: true, concurrency: 1 },
+      400,
+      'no limit beside it',
+    ],
+    ['a misspelt limit', '/queues/jobs/limit', { conccurency: 1 }, 400, 'conccurency'],
+    ['a group that is none', '/queues/jobs/pause', { group: 'a\u0001' }, 400, '1 to 200 characters'],
+    ['a cancel without a group', '/queues/jobs/cancel', {}, 400, 'group'],
     ['an unknown queue', '/queues/jbos/pause', { reason: 'r' }, 404, 'did you mean jobs?'],
     ['an unknown queue to resume', '/queues/nothing-like-it/resume', undefined, 404, 'there are email'],
+    [
+      'an end without a zone',
+      '/queues/jobs/pause',
+      { until: '2026-12-01T08:00' },
+      400,
+      'ISO 8601 with its zone',
+    ],
+    ['an end that has passed', '/queues/jobs/pause', { until: '2001-01-01T08:00Z' }, 400, 'a time to come'],
+    ['two ends', '/queues/jobs/pause', { until: '2030-01-01T08:00Z', for: '2h' }, 400, 'not both'],
+    ['a duration of nothing', '/queues/jobs/pause', { for: '0s' }, 400, 'write 30m, 2h or 7d'],
+    ['a duration that is none', '/queues/jobs/pause', { for: 'a fortnight' }, 400, 'write 30m, 2h or 7d'],
+    ['a duration beyond a year', '/queues/jobs/pause', { for: '9999d' }, 400, 'at most 366d'],
     ['a misspelt field', '/queues/jobs/pause', { raeson: 'r' }, 400, 'reason'],
     ['a reason that is no text', '/queues/jobs/pause', { reason: 5 }, 400, 'reason'],
     ['an empty reason', '/queues/jobs/pause', { reason: '' }, 400, 'reason'],

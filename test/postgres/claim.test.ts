@@ -42,6 +42,10 @@ type Claim = (queues: readonly string[], limit?: number, workerId?: string) => P
 
 type Ask = { readonly limit: number; readonly leaseMs: number; readonly workerId: string };
 
+const permitsOf = (queue: string): never => {
+  throw new Error(`${queue} has no rate`);
+};
+
 function claimIn(
   session: DedicatedConnection | undefined,
   place: Place,
@@ -49,8 +53,11 @@ function claimIn(
 ): Promise<readonly Claimed[]> {
   const { db } = database;
   return new Promise((resolve, reject) =>
-    claimAt({ ...place, limit, begins: limit }, { db, ...lease }, session, (error, { claimed }) =>
-      error ? reject(error) : resolve(claimed),
+    claimAt(
+      { ...place, limit, begins: limit, known: undefined },
+      { db, permitsOf, ...lease },
+      session,
+      (error, { claimed }) => (error ? reject(error) : resolve(claimed)),
     ),
   );
 }
@@ -59,7 +66,9 @@ function claimIn(
 function claiming(sessionOf: (workerId: string) => Promise<DedicatedConnection | undefined>): Claim {
   return async (queues, limit = 100, workerId = 'w') => {
     const session = await sessionOf(workerId);
-    const places = (await findDue(database.db, queues)).filter(({ suspects, probe }) => !suspects && !probe);
+    const places = (await findDue(database.db, queues)).places.filter(
+      ({ suspects, probe }) => !suspects && !probe,
+    );
     const taken: Claimed[] = [];
     for (const place of places.toSorted((a, b) => b.priority - a.priority))
       taken.push(
@@ -158,8 +167,11 @@ describe.each([
   it('takes nothing from a paused, a parked or a held queue, and from its neighbours it does', async () => {
     const { db } = database;
     const closed = ['paused', 'parked', 'held'];
-    await db.executeSql('insert into waybill.queues (name) select unnest($1::text[])', [closed]);
-    await db.executeSql(pauseSql, ['paused', 'a person', 'a reason']);
+    await db.executeSql(
+      `insert into waybill.queues (name, app_limits) select unnest($1::text[]), '{"rampMs":0}'`,
+      [closed],
+    );
+    await db.executeSql(pauseSql, ['paused', 'a person', 'a reason', null, null]);
     const [probe] = await record(jobs('parked'));
     await park(db, 'parked', { reason: 'no key', worker: 'w', message: probe! });
     await db.executeSql(

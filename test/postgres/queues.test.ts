@@ -5,6 +5,7 @@ import type { Log } from '../../src/metrics/log.ts';
 import type { ClaimedMessage, NewMessage } from '../../src/message/message.ts';
 import type { Failure, Settlement } from '../../src/message/outcome.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { closedQueues } from '../../src/queues/waits.ts';
 import { listQueues, pauseQueue, registerQueues, resumeQueue } from '../../src/queues/queues.ts';
 import { defaultBackoff } from '../../src/message/backoff.ts';
 import { settle } from '../../src/message/transitions.ts';
@@ -42,7 +43,7 @@ let serial = 0;
 beforeEach(async () => {
   lines.length = 0;
   name = `queue${serial++}`;
-  await registerQueues(database.db, [name]);
+  await registerQueues(database.db, [name], new Map([[name, { rampMs: 0 }]])); // test/postgres/limits.test.ts has the ramp
 });
 
 const enqueue = async (n: number, over: Partial<NewMessage> = {}): Promise<string[]> => {
@@ -109,6 +110,51 @@ describe('paused', () => {
     const messages = await take(40);
     expect(messages).toHaveLength(40);
     for (const message of messages) await end(message, null);
+  });
+
+  it.each([
+    ['until a time', { until: new Date(Date.now() + 3_600_000) }],
+    ['for a while', { forMs: 3_600_000 }],
+  ])('%s: it opens when the database has that time, and shows it before', async (_, pauseEnd) => {
+    await enqueue(2);
+    const paused = await pauseQueue(database.db, name, { by: 'ann', reason: 'maintenance', ...pauseEnd });
+    expect(paused).toMatchObject({ state: 'paused', reason: 'maintenance', ready: 0 });
+    const inMs = new Date(String(paused.until)).getTime() - Date.now();
+    expect(Math.abs(inMs - 3_600_000)).toBeLessThan(60_000);
+    expect(await take()).toEqual([]);
+    await sql(`update waybill.queues set paused_until = now() where name = $1`);
+    expect(await view()).toMatchObject({ state: 'open', until: null, reason: null, ready: 2 });
+    expect((await closedQueues(database.db)).filter(({ queue }) => queue === name)).toEqual([]);
+    for (const message of await take()) await end(message, null);
+    // A new pause begins anew, and one without an end has none.
+    const again = await pauseQueue(database.db, name, { by: 'bob', reason: null });
+    expect(again).toMatchObject({ state: 'paused', by: 'bob', until: null });
+    expect(new Date(String(again.since)) >= new Date(String(paused.since))).toBe(true);
+    await resumeQueue(database.db, name);
+  });
+
+  it('until a time that has passed is refused, and the queue stays as it was', async () => {
+    const past = pauseQueue(database.db, name, {
+      by: 'ann',
+      reason: null,
+      until: new Date(Date.now() - 1_000),
+    });
+    await expect(past).rejects.toMatchObject({ code: 'invalid_pause' });
+    expect(await view()).toMatchObject({ state: 'open' });
+  });
+
+  it('with an end is still parked when the pause ends, and is probed then', async () => {
+    await enqueue(2);
+    for (const message of await take(1)) await end(message, operator);
+    await pauseQueue(database.db, name, { by: 'ann', reason: null, forMs: 60_000 });
+    await sql(`update waybill.queues set probe_at = now() where name = $1`);
+    expect(await view()).toMatchObject({ state: 'paused', also: ['parked'] });
+    expect(await probe()).toEqual([]);
+    await sql(`update waybill.queues set paused_until = now() where name = $1`);
+    expect(await view()).toMatchObject({ state: 'parked' });
+    for (const message of await probe()) await end(message, null);
+    expect(await view()).toMatchObject({ state: 'open' });
+    for (const message of await take()) await end(message, null);
   });
 
   it('holds from the next claim on, also for what is claimed without a queue', async () => {

@@ -6,10 +6,11 @@ import {
   nextPermitIn,
   planRate,
   returnPermits,
-  setRate,
+  makePermits,
   type Permit,
 } from '../../src/queues/rate.ts';
-import { listQueues } from '../../src/queues/queues.ts';
+import { rateOf } from '../../src/queues/limits.ts';
+import { listQueues, registerQueues } from '../../src/queues/queues.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -53,8 +54,8 @@ let serial = 0;
 async function play(story: Story): Promise<number[]> {
   const { db } = database;
   const queue = `story${serial++}`;
-  const plan = planRate(story.rate);
-  await setRate(db, queue, story.rate);
+  const plan = planRate(rateOf(story.rate));
+  await makePermits(db, queue, plan);
   const random = randomOf(story.seed);
   const between = ([low, high]: readonly [number, number]): number => low + (high - low) * random();
   const [usually, most, every] = story.late;
@@ -137,7 +138,7 @@ describe('a rate is never exceeded in any second and used to at least 95 %', () 
     ['twenty workers, a slow provider', { ...calm, ...slow, rate: 60, workers: 20, slots: 25 }],
   ])('%s', async (_, story) => {
     const arrivals = await play(story);
-    const { permits, windowMs } = planRate(story.rate);
+    const { permits, windowMs } = planRate(rateOf(story.rate));
     expect(fullest(arrivals, windowMs)).toBeLessThanOrEqual(permits);
     expect(fullest(arrivals, 1_000)).toBeLessThanOrEqual(Math.ceil(story.rate));
     expect(used(arrivals, story.rate)).toBeGreaterThanOrEqual(0.95);
@@ -162,7 +163,7 @@ describe('a rate is never exceeded in any second and used to at least 95 %', () 
     await fc.assert(
       fc.asyncProperty(stories, async (story) => {
         const arrivals = await play(story);
-        const { permits, windowMs } = planRate(story.rate);
+        const { permits, windowMs } = planRate(rateOf(story.rate));
         expect(fullest(arrivals, windowMs)).toBeLessThanOrEqual(permits);
       }),
       { numRuns: 25 },
@@ -176,12 +177,12 @@ describe('a rate is never exceeded in any second and used to at least 95 %', () 
 });
 
 describe('permits', () => {
-  const plan = planRate(20);
+  const plan = planRate(rateOf(20));
   const book = (queue: string, want: number, use = want, by = plan) =>
     database.db.transaction(async (tx) => (await lockPermits(tx, queue, by, want)).book(use));
 
   it('workers that book at the same time get different ones and do not wait for one another', async () => {
-    await setRate(database.db, 'together', 20);
+    await makePermits(database.db, 'together', plan);
     const all = await Promise.all(Array.from({ length: 20 }, () => book('together', 3)));
     const used_ = all.flatMap((permits) => permits.map(({ n }) => n));
     expect(new Set(used_).size).toBe(used_.length);
@@ -189,14 +190,14 @@ describe('permits', () => {
   });
 
   it('what was asked for and not used is free for others', async () => {
-    await setRate(database.db, 'unused', 20);
+    await makePermits(database.db, 'unused', plan);
     expect(await book('unused', 5, 0)).toEqual([]);
     expect((await book('unused', 5)).map(({ wait }) => Math.round(wait))).toEqual([0, 52, 104, 156, 208]); // spread, not at once
   });
 
   it('one that nobody gives back is free after its grace; only who knows its slot can give it back', async () => {
-    const one = planRate(1);
-    await setRate(database.db, 'single', 1);
+    const one = planRate(rateOf(1));
+    await makePermits(database.db, 'single', one);
     const [permit, ...more] = await book('single', 5, 5, one);
     expect([permit, more]).toMatchObject([{ n: 1, wait: 0 }, []]);
     expect(await book('single', 5, 5, one)).toEqual([]);
@@ -218,9 +219,9 @@ describe('permits', () => {
 
   it('the rate is shown with its queue, and goes when it is not set any more', async () => {
     const rate = async () => (await listQueues(database.db)).find(({ name }) => name === 'email')?.rate;
-    await setRate(database.db, 'email', 12.5);
+    await registerQueues(database.db, ['email'], new Map([['email', { rate: rateOf(12.5) }]]));
     expect(await rate()).toBe(12.5);
-    await setRate(database.db, 'email', null);
+    await registerQueues(database.db, ['email']);
     expect(await rate()).toBeNull();
   });
 });

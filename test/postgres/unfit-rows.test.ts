@@ -56,7 +56,7 @@ function steps(): Record<string, Step> {
   const retention = { deliveredMs: day, deadMs: day, keyMs: day };
   return {
     look: createCheck(db, clock, 0),
-    relay: createRelay({ db, queue, events, observe, pollIntervalMs: 1_000 }),
+    relay: createRelay({ db, queue, events, observe, clock: performance, pollIntervalMs: 1_000 }),
     sweep: createSweep(sweep),
     prune: createPrune({ db, events, observe, retention }),
     stats: () => readStats(db),

@@ -15,6 +15,8 @@ function randomOf(seed: number): () => number {
 }
 
 /** How many come in a second when `rate` come on average. */
+const unlimited = { rate: null, concurrency: null, perProcess: null, perGroup: null, groups: null };
+
 function poisson(rate: number, random: () => number): number {
   if (rate > 50)
     return Math.max(0, Math.round(rate + Math.sqrt(rate) * 3.4 * (random() + random() + random() - 1.5)));
@@ -94,7 +96,7 @@ function simulate({ seconds, rate, meanSeconds, slots, startSeconds = 20, seed =
     const advice = advise(state, {
       ...look,
       slotsPerWorker: slots,
-      rate: null,
+      ...unlimited,
       sharedWith: [],
       closed: false,
     });
@@ -194,7 +196,7 @@ const look: QueueLook = {
   slotSeconds: 0,
   workers: 2,
   slotsPerWorker: 10,
-  rate: null,
+  ...unlimited,
   sharedWith: [],
   closed: false,
 };
@@ -226,6 +228,19 @@ describe('advice', () => {
     const advice = advise(null, { ...busy, rate: 10 });
     expect(advice.recommended).toBe(4); // 10/s for 3 s at 80 %
     expect(advice.reasons.join()).toContain('rate of 10/s');
+  });
+
+  it('is no more than concurrency and limits of each group leave room for, and says so', () => {
+    const busy = { ...look, backlog: 100_000, sending: 20, sendingAge: 3, workers: 1 };
+    const limited = advise(null, { ...busy, concurrency: 35, perGroup: 2, groups: 40 });
+    expect(limited.recommended).toBe(4);
+    expect(limited.reasons.join()).toContain('concurrency is 35');
+    const few = advise(null, { ...busy, concurrency: 35, perGroup: 2, groups: 3 });
+    expect(few.recommended).toBe(1);
+    expect(few.reasons.join()).toContain('messages of 3 groups wait, and 2 of each may run at a time');
+    const narrow = advise(null, { ...busy, concurrency: 35, perProcess: 5 });
+    expect(narrow.recommended).toBe(7);
+    expect(narrow.reasons.join()).toContain('a worker may run 5');
   });
 
   it('counts what the other queues of the same workers need', () => {

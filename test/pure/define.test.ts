@@ -116,9 +116,9 @@ describe('defineApp', () => {
 
   it('a job with a concurrency has a queue of its own, named after it unless it names one', () => {
     const jobs = [job(), narrow(), narrow({ name: 'other', queue: 'slow' })];
-    const { queues, limits } = createRegistry(defineApp({ jobs }));
+    const { queues, perProcess } = createRegistry(defineApp({ jobs }));
     expect(queues).toEqual(['events', 'jobs', 'narrow', 'slow']);
-    expect([...limits]).toEqual([
+    expect([...perProcess]).toEqual([
       ['narrow', 2],
       ['slow', 2],
     ]);

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
+import { rateOf } from '../../src/queues/limits.ts';
 import { planRate } from '../../src/queues/rate.ts';
 import { createPermits, type BookedPermit } from '../../src/worker/permits.ts';
 
@@ -26,7 +27,7 @@ function world(freeIn: readonly number[]) {
   const errors: unknown[] = [];
   const clock = { now: () => performance.now() };
   const onError = (error: unknown): void => void errors.push(error);
-  const turns = createPermits('email', planRate(10), { db, clock, random: () => 0.5, onError });
+  const turns = createPermits('email', planRate(rateOf(10)), { db, clock, random: () => 0.5, onError });
   const first = async (): Promise<BookedPermit> => (await (await turns(db, 1)).book(1))[0]!;
   return { db, back, errors, turns, first, slowDown: () => void (onTheWay = takes(10)) };
 }

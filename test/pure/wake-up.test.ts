@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { messagesOf, wakeUpsFor } from '../../src/queue/wake-up.ts';
+import { dataOf, fromData, wakeUpsFor } from '../../src/queue/wake-up.ts';
 
 const place = fc.record({
   queue: fc.string({ minLength: 1 }),
@@ -36,16 +36,23 @@ describe('the data of a job', () => {
   it('gives a number of messages above 0, or nothing', () => {
     fc.assert(
       fc.property(fc.anything(), (data) => {
-        const messages = messagesOf(data);
-        if (messages !== undefined) expect(Number.isSafeInteger(messages) && messages > 0).toBe(true);
+        const told = fromData(data);
+        if (told) expect(Number.isSafeInteger(told.messages) && told.messages > 0).toBe(true);
       }),
     );
-    for (const messages of [1, 17, 1_000_000]) expect(messagesOf({ messages, more: true })).toBe(messages);
+    for (const messages of [1, 17, 1_000_000])
+      for (const isGrouped of [false, true])
+        expect(fromData({ ...dataOf({ queue: 'q', priority: 0, messages, isGrouped }), more: true })).toEqual(
+          {
+            messages,
+            isGrouped,
+          },
+        );
   });
 
   it('gives nothing where somebody wrote something else', () => {
     for (const data of [null, undefined, 5, 'five', [], [7], {}, { any: 5 }, { ids: ['a'] }])
-      expect(messagesOf(data)).toBeUndefined();
+      expect(fromData(data)).toBeUndefined();
     for (const messages of [
       0,
       -1,
@@ -59,6 +66,6 @@ describe('the data of a job', () => {
       [5],
       {},
     ])
-      expect(messagesOf({ messages })).toBeUndefined();
+      expect(fromData({ messages })).toBeUndefined();
   });
 });

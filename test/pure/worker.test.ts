@@ -8,10 +8,17 @@ import type { Answered, DedicatedConnection } from '../../src/db/dedicated.ts';
 import type { Transaction } from '../../src/db/transaction.ts';
 import { defaultBackoff } from '../../src/message/backoff.ts';
 import { markBegunSql } from '../../src/outbox/begun.ts';
-import { claimProbeSql, claimSql, claimSuspectProbeSql, claimSuspectSql } from '../../src/outbox/claim.ts';
+import {
+  claimProbeSql,
+  claimSomeSql,
+  claimSql,
+  claimSuspectProbeSql,
+  claimSuspectSql,
+} from '../../src/outbox/claim.ts';
 import { dueSql } from '../../src/outbox/waiting.ts';
 import { createMemoryOutbox } from '../../src/store/memory.ts';
 import { createIsolation } from '../../src/process/isolation.ts';
+import { createKnownLimits } from '../../src/worker/limits.ts';
 import type { Permits } from '../../src/worker/permits.ts';
 import { createWorker, type WorkerOptions } from '../../src/worker/worker.ts';
 
@@ -34,7 +41,7 @@ async function turn(): Promise<void> {
 }
 
 const columns =
-  'id kind name priority payload attempts most token key request traceparent created prefetched due lag';
+  'id kind name payload attempts most token key request traceparent created prefetched due lag group order';
 
 type Options = {
   readonly size?: number;
@@ -58,6 +65,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
   };
   const kinds = new Map([
     [claimSql, 'claim'],
+    [claimSomeSql, 'claim'],
     [dueSql, 'due'],
     [claimSuspectSql, 'suspect'],
     [claimProbeSql, 'probe'],
@@ -140,6 +148,11 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
         ),
     }) as unknown as DedicatedConnection;
 
+  const known = createKnownLimits(new Map(Object.entries(limits)), 1_000);
+  const rated = [...(permits?.keys() ?? [])].map(
+    (queue) => [queue, '{"rate":{"limit":1,"ms":1000,"burst":1}}'] as const,
+  );
+  known.polled(new Map(rated));
   const outbox = createMemoryOutbox();
   const options: WorkerOptions = {
     queues,
@@ -156,7 +169,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
       batch: () => 1,
       gather: () => 0,
     },
-    limits: new Map(Object.entries(limits)),
+    limits: known,
     isolation: createIsolation(clock, () => 0),
     clock,
     wake: { wake: () => undefined, wait: async () => undefined },
@@ -165,7 +178,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
     onClaimFailed: (error) => void told.failures.push(error),
     onError: (error) => void told.errors.push(error),
     pollIntervalMs: 1_000,
-    claims: { db, workerId: 'w', leaseMs: 15_000, ...(permits && { permits }) },
+    claims: { db, workerId: 'w', leaseMs: 15_000, permitsOf: (queue) => permits!.get(queue)! },
     attempts: {
       leases: {
         hold: () => undefined,
@@ -229,10 +242,12 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
       const rows = found.map(({ queue, priority = 0, suspects = false, probe = false }) => ({
         queue,
         priority: String(priority),
+        grouped: false,
         suspects,
         probe,
       }));
-      await asked.due[0]!.answer(rows);
+      const limited = rated.map(([queue, text]) => ({ queue, priority: text, suspects: null }));
+      await asked.due[0]!.answer([...rows, ...limited]);
     },
   };
 }

@@ -22,6 +22,8 @@ import { createLeases } from '../../src/worker/lease.ts';
 import { createPace } from '../../src/worker/pace.ts';
 import { createSettler } from '../../src/worker/settler.ts';
 import { createWakeUps } from '../../src/worker/wake-ups.ts';
+import { createKnownLimits } from '../../src/worker/limits.ts';
+import { permitsOfQueues } from '../../src/worker/permits.ts';
 import { createWorker } from '../../src/worker/worker.ts';
 import type { Wire } from './severing.ts';
 
@@ -76,12 +78,13 @@ export function startLife({ app, wire, workerId, slots: size, isNotified, began 
     began(message);
     return known(message, signal);
   };
+  const permitsOf = permitsOfQueues({ db, clock, random: () => 0.5, onError: ignore });
   const worker = createWorker({
     queues: registry.queues,
     size,
     pace,
     isolation: createIsolation(clock, () => 0),
-    limits: registry.limits,
+    limits: createKnownLimits(registry.perProcess, 0),
     clock,
     observe: ignore,
     onClaimed: ignore,
@@ -89,7 +92,7 @@ export function startLife({ app, wire, workerId, slots: size, isNotified, began 
     onError: ignore,
     pollIntervalMs: 0,
     wake: createWake(),
-    claims: { db, workerId, leaseMs },
+    claims: { db, workerId, leaseMs, permitsOf },
     attempts: {
       leases: createLeases(outbox, leaseMs, clock),
       closer: createQueueCloser({ db, events, workerId }),
@@ -102,7 +105,7 @@ export function startLife({ app, wire, workerId, slots: size, isNotified, began 
       notify: ignore,
     },
   });
-  const relay = createRelay({ db, queue, events, observe: ignore, pollIntervalMs: 0 });
+  const relay = createRelay({ db, queue, events, observe: ignore, clock, pollIntervalMs: 0 });
   const sweep = createSweep({ db, events, observe: ignore, intervalMs: 0, wakeRelay: ignore });
   const wakeUps = createWakeUps({ queues: registry.queues, queue, worker, clock, pollIntervalMs: 0 });
 

@@ -58,6 +58,10 @@ import {
   probeGivenBackSql,
   reopenSql,
 } from '../../src/queues/park.ts';
+import { claimGroupsSql } from '../../src/outbox/claim-groups.ts';
+import { cancelGroupSql, groupsSql, pauseGroupSql, resumeGroupSql } from '../../src/operate/groups.ts';
+import { limitSql } from '../../src/operate/limits.ts';
+import { noteLimitedSql } from '../../src/queues/limited.ts';
 import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/queues/queues.ts';
 import { foldAuditSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/relay/prune.ts';
 import {
@@ -75,7 +79,7 @@ import {
   lockPermitsSql,
   nextPermitSql,
   returnPermitsSql,
-  setRateSql,
+  makePermitsSql,
 } from '../../src/queues/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { settleStatement, settleText } from '../../src/outbox/settle.ts';
@@ -142,6 +146,25 @@ export const statements: Record<string, Statement> = {
     sql: claimSomeSql,
     values: () => [25, 'q1', 0, 15_000, 'w', null, null, '{job}', null],
     uses: ['outbox_waiting'],
+  },
+  'claim of groups': {
+    sql: claimGroupsSql,
+    values: () => [25, 'q1', 0, 15_000, 'w', 'g7', null, null, null, true],
+    uses: ['outbox_waiting', 'outbox_grouped'],
+  },
+  groups: { sql: groupsSql, values: () => ['q1', null, 100], uses: ['outbox_waiting', 'outbox_in_flight'] },
+  'pause a group': {
+    sql: pauseGroupSql,
+    values: () => ['q1', 'g1', 'somebody', 'a reason', null, 60_000],
+    uses: [],
+  },
+  'resume a group': { sql: resumeGroupSql, values: () => ['q1', 'g1'], uses: [] },
+  'cancel a group': { sql: cancelGroupSql, values: () => ['q1', 'g1', 1_000], uses: [] },
+  'note limits': { sql: noteLimitedSql, values: () => [['q1', 'q2']], uses: ['outbox_in_flight'] },
+  'limit a queue': {
+    sql: limitSql,
+    values: () => ['jobs', '{"concurrency":5}', 'somebody', 'a reason'],
+    uses: [],
   },
   'claim a suspect': {
     sql: claimSuspectSql,
@@ -315,8 +338,8 @@ export const statements: Record<string, Statement> = {
     uses: [],
   },
   'autoscale: read': { sql: adviceSql, values: () => [], uses: [] },
-  'register queues': { sql: registerQueuesSql, values: () => [['jobs']], uses: [] },
-  pause: { sql: pauseSql, values: () => ['jobs', 'somebody', 'a reason'], uses: [] },
+  'register queues': { sql: registerQueuesSql, values: () => [['jobs'], ['{}']], uses: [] },
+  pause: { sql: pauseSql, values: () => ['jobs', 'somebody', 'a reason', null, 60_000], uses: [] },
   resume: { sql: resumeSql, values: () => ['jobs'], uses: [] },
   park: {
     sql: parkSql,
@@ -329,7 +352,7 @@ export const statements: Record<string, Statement> = {
   'probe failed': { sql: probeFailedSql, values: ([id]) => ['jobs', id, 'a reason', true], uses: [] },
   'probe given back': { sql: probeGivenBackSql, values: ([id]) => ['jobs', id], uses: [] },
   reopen: { sql: reopenSql, values: ([id]) => ['jobs', id], uses: [] },
-  'set rate': { sql: setRateSql, values: () => ['email', 10, 10], uses: [] },
+  'make permits': { sql: makePermitsSql, values: () => ['email', 10], uses: [] },
   'lock permits': { sql: lockPermitsSql, values: () => ['email', 10, 400, 4, null], uses: [] },
   'next permit': { sql: nextPermitSql, values: () => ['email', 10, 400], uses: [] },
   'book permits': {
