@@ -2,6 +2,9 @@
 
 import type { Milliseconds } from './ports.ts';
 
+/** Milliseconds, or a string such as `30s`, `5m`, `48h`. */
+export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+
 const units: Readonly<Record<string, Milliseconds>> = {
   ms: 1,
   s: 1_000,

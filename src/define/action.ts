@@ -2,9 +2,10 @@
 
 import type { z } from 'zod';
 import type { ActionContext } from './context.ts';
+import type { Duration } from '../duration.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Event } from './event.ts';
-import { milliseconds, type Duration } from './retry.ts';
+import { milliseconds } from './retry.ts';
 import { checkArgumentsSchema, checkOptions, checkSchema, refuseDefinition, titleOf } from './shape.ts';
 
 export const accessLevels = ['public', 'authenticated', 'system'] as const;

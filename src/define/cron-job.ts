@@ -1,14 +1,13 @@
 // Cron jobs: the options that an author writes, their checks, and the job as the manifest stores it.
 
 import type { z } from 'zod';
-import { parseDuration } from '../duration.ts';
+import { parseDuration, type Duration } from '../duration.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { checkMessage, flowKeyRule, isFlowKey, isName, nameRule } from '../message/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Action } from './action.ts';
 import { jobQueue } from './job.ts';
-import type { Duration } from './retry.ts';
 import { readSchedule } from './cron/schedule.ts';
 import { unknownOptions } from '../options.ts';
 import { zoneProblem } from './cron/zone.ts';

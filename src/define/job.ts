@@ -3,7 +3,8 @@
 import type { z } from 'zod';
 import type { Milliseconds } from '../ports.ts';
 import type { HandlerContext, JobTarget } from './context.ts';
-import { milliseconds, retryPolicy, type Duration, type RetryOptions } from './retry.ts';
+import type { Duration } from '../duration.ts';
+import { milliseconds, retryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions, checkPayloadSchema, refuseDefinition, titleOf } from './shape.ts';
 
 export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {

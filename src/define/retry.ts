@@ -1,13 +1,10 @@
 // Retry options and the policy made from them: how often a message is attempted and how long it waits between attempts.
 
-import { parseDuration } from '../duration.ts';
+import { parseDuration, type Duration } from '../duration.ts';
 import { defaultBackoff, emailBackoff, type Backoff } from '../message/backoff.ts';
 import { defaultMaxAttempts, emailMaxAttempts } from '../message/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import { checkOptions, refuseDefinition } from './shape.ts';
-
-/** Milliseconds, or a string such as `30s`, `5m`, `48h`. */
-export type Duration = Milliseconds | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
 export type RetryOptions = {
   /** 1 … 1000. Default 10; for emails 53. */
