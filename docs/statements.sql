@@ -34,9 +34,67 @@ select m.id::text as id, m.status, m.kind, m.name, m.delivery_key as key
   join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
  where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
 union all
-select k.message_id::text, 'delivered', k.kind, k.name, k.delivery_key
+select k.message_id::text, coalesce(m.status, 'delivered'), k.kind, k.name, k.delivery_key
   from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
-  join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key;
+  join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key
+  left join waybill.outbox_messages m on m.id = k.message_id
+ where m.dead_at is null and m.cancelled_at is null;
+
+-- record with replace
+select n.id::text as given, waybill.outbox_replace(
+  jsonb_populate_record(null::waybill.outbox_messages, to_jsonb(n)),
+  (n.debounce * interval '1 millisecond'), (n.max_wait * interval '1 millisecond'))::text as id
+from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::float8[], $16::text::float8[])
+  as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, debounce, max_wait);
+
+-- end older messages
+with next as (
+  select k.kind, k.name, k.delivery_key, k.message_id from waybill.outbox_keys k
+   where k.pruned_at = 'infinity'
+     and exists (select from waybill.outbox_messages m where m.kind = k.kind and m.name = k.name and m.delivery_key = k.delivery_key and m.delivery_key is not null
+        and m.dead_at is null and m.cancelled_at is null and not m.status = any ('{sending}'))
+   limit $1 for update skip locked),
+older as (
+  select o.id, o.done from next
+    cross join lateral (
+      select m.id from waybill.outbox_messages m where m.id = next.message_id and m.shared_key is not null and m.delivered_at is null and m.dead_at is null and m.cancelled_at is null for update skip locked) newer
+    cross join lateral (
+      select m.id, m.delivered_at is not null as done from waybill.outbox_messages m
+       where m.kind = next.kind and m.name = next.name and m.delivery_key = next.delivery_key and m.delivery_key is not null
+        and m.dead_at is null and m.cancelled_at is null and not m.status = any ('{sending}') for update skip locked) o),
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), last_error = 'superseded: a newer message with its delivery key was recorded', ends = m.ends + 1
+   where m.id = any(array(select id from older where not done)) and m.status = any ('{pending,failed}')
+  returning m.id, m.kind, m.queue, m.ends),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
+passed as (
+  update waybill.outbox_messages m set revision = m.revision + 1, shared_key = m.delivery_key, delivery_key = null
+   where m.id = any(array(select id from older where done)))
+select count(*)::text as n from older;
+
+-- take free keys
+with next as (
+  select k.kind, k.name, k.delivery_key, k.message_id from waybill.outbox_keys k
+   where k.pruned_at = 'infinity'
+     and (not exists (select from waybill.outbox_messages m where m.kind = k.kind and m.name = k.name and m.delivery_key = k.delivery_key and m.delivery_key is not null
+        and m.dead_at is null and m.cancelled_at is null)
+       or not exists (select from waybill.outbox_messages m where m.id = k.message_id and m.shared_key is not null and m.delivered_at is null and m.dead_at is null and m.cancelled_at is null))
+   limit $1 for update skip locked),
+newer as (
+  select m.id from next cross join lateral (
+    select m.id from waybill.outbox_messages m where m.id = next.message_id and m.shared_key is not null and m.delivered_at is null for update skip locked) m),
+taken as (
+  delete from waybill.outbox_keys k using next n
+   where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key
+     and (n.message_id = any(array(select id from newer))
+       or not exists (select from waybill.outbox_messages m where m.id = n.message_id and m.shared_key is not null and m.delivered_at is null))),
+moved as (
+  update waybill.outbox_messages m set revision = m.revision + 1, delivery_key = m.shared_key, shared_key = null, relayed_at = case when m.dead_at is null and m.cancelled_at is null then null else m.relayed_at end
+   where m.id = any(array(select id from newer))
+  returning m.id)
+select count(*)::text as n from moved;
 
 -- mark what begins
 with quickly as (select set_config('synchronous_commit', 'off', true))
@@ -608,9 +666,11 @@ select exists (select from place where place.queue <> all(array(select name from
   order by available_at desc limit 1) is not null)) as due, 
 coalesce(
   (select true from waybill.outbox_messages
-    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (not status = any ('{sending}') or (claimed_until < now() or claimed_until is null or claimed_until = 'infinity')) order by relayed_at limit 1),
+    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity') or not status = any ('{sending}') and (shared_key is null or not exists (
+      select from waybill.outbox_keys k where k.pruned_at = 'infinity' and k.message_id = id))) order by relayed_at limit 1),
   (select true from waybill.outbox_messages
-    where expirations > 1 and case when relayed_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) then true end order by queue, available_at limit 1), false) as lapsed;
+    where expirations > 1 and case when relayed_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) then true end order by queue, available_at limit 1),
+  (select true from waybill.outbox_keys where pruned_at = 'infinity' limit 1), false) as lapsed;
 
 -- expire leases
 with lapsed as (
@@ -681,7 +741,8 @@ select * from (
                       where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = $1 order by f.relayed_at desc limit 1) is null;
 
 -- find stuck
-(select id, status from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and not status = any ('{sending}') limit $1)
+(select id, status from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and not status = any ('{sending}') and (shared_key is null or not exists (
+      select from waybill.outbox_keys k where k.pruned_at = 'infinity' and k.message_id = id)) limit $1)
 union all
 (select id, status from waybill.outbox_messages where expirations > 1 and case when relayed_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) then true end order by queue, available_at limit $1);
 
@@ -716,9 +777,10 @@ with gone as (
      order by id limit $3 for update skip locked)
   returning id, kind, name, delivery_key, status)
 , keys as (
-  insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
+  insert into waybill.outbox_keys as k (kind, name, delivery_key, message_id)
   select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
-  on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
+  on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at
+    where k.pruned_at < 'infinity'),
 audited as (
   insert into waybill.outbox_audit (kind, outcome, n)
   select kind, 'pruned ' || status, count(*) from gone group by kind, status)
@@ -732,9 +794,10 @@ with gone as (
      order by dead_at limit $2 for update skip locked)
   returning id, kind, name, delivery_key, status)
 , keys as (
-  insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
+  insert into waybill.outbox_keys as k (kind, name, delivery_key, message_id)
   select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
-  on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
+  on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at
+    where k.pruned_at < 'infinity'),
 audited as (
   insert into waybill.outbox_audit (kind, outcome, n)
   select kind, 'pruned ' || status, count(*) from gone group by kind, status)
@@ -764,8 +827,8 @@ select kind, name, count(*)::int as messages from seen group by kind, name order
 update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = now(), status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
 where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or not exists (
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-left(last_error, 10000) as "lastError", delivery_key as "deliveryKey", priority, group_key as "group",
-order_key as "orderKey", claimed_by as "claimedBy",
+left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
+coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
 request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
   when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)

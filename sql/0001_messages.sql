@@ -39,11 +39,13 @@ create table waybill.outbox_messages (
   delivery_key   text,                    -- a message with the same kind, name and key is recorded only once
   group_key      text collate "C", -- what it belongs to, such as a tenant
   order_key      text collate "C", -- what it must be in order with, such as an account
+  shared_key     text,                    -- its delivery key, while a newer or an older message of the key has it as delivery_key (0002_keys.sql)
   parent_id      uuid,                    -- the message whose delivery recorded this one
   request_id     text,
   traceparent    text,                    -- W3C Trace Context
   created_at     timestamptz not null default now(),
 
+  replacements   int,                     -- how often a later recording of its key replaced its payload; null: never
   ends           int         not null default 0, -- recorded ends of its attempts; from the first on, the audit counters have it (0005_audit.sql)
   -- 0 when recorded, and incremented by each change that the engine makes. Any other write is checked (outbox_check_row).
   revision       int         not null
@@ -98,7 +100,7 @@ return case
   when m.max_attempts not between 1 and 1000 then format('max_attempts_invalid: max_attempts is %s, not from 1 to 1000', m.max_attempts)
   when m.attempts < 0 or m.attempts > m.max_attempts or m.expirations not between 0 and 1000000 then
     format('attempts_invalid: %s attempts of %s, %s of them expired', m.attempts, m.max_attempts, m.expirations)
-  when m.delivery_key ~ '[[:cntrl:]]' or length(m.delivery_key) not between 1 and 255 then
+  when coalesce(m.delivery_key, m.shared_key) ~ '[[:cntrl:]]' or length(coalesce(m.delivery_key, m.shared_key)) not between 1 and 255 then
     'delivery_key_invalid: a delivery key has 1 to 255 printable characters'
   when m.group_key ~ '[\x01-\x1f\x7f-\x9f]' or length(m.group_key) not between 1 and 200 then
     'group_invalid: a group has 1 to 200 characters, and no control characters'

@@ -19,6 +19,13 @@ begin
 end
 $$;
 
+create function waybill.outbox_contended() returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception 'waybill.enqueue: the delivery key changed hands three times while the message was being recorded; try again'
+    using errcode = '40001', detail = 'delivery_key_contended';
+end
+$$;
+
 -- UUIDv7: 48 bits of milliseconds, the version, then the random part of a version 4 UUID (RFC 9562, section 5.7).
 create function waybill.outbox_new_id() returns uuid language sql volatile set search_path = pg_catalog, pg_temp as $$
   select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '7' ||
@@ -81,11 +88,40 @@ begin
 end
 $$;
 
+-- What happens to a taken key: the checks of src/message/duplicate.ts.
+create function waybill.outbox_check_duplicate(delivery_key text, available_at timestamptz, on_duplicate text, debounce interval, max_wait interval)
+  returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if on_duplicate is not null and on_duplicate not in ('keep', 'replace') then
+    perform waybill.outbox_refuse('on_duplicate_invalid', 'on_duplicate must be ''keep'' or ''replace''');
+  end if;
+  if delivery_key is null and (on_duplicate is not null or debounce is not null or max_wait is not null) then
+    perform waybill.outbox_refuse('debounce_needs_key', 'on_duplicate, debounce and max_wait need a delivery_key');
+  end if;
+  if debounce not between interval '1 millisecond' and interval '30 days' then
+    perform waybill.outbox_refuse('debounce_invalid', 'debounce must be an interval from 1 millisecond to 30 days');
+  end if;
+  if debounce is not null and available_at is not null then
+    perform waybill.outbox_refuse('debounce_invalid', 'debounce decides when the message is due: leave out available_at');
+  end if;
+  if debounce is not null and on_duplicate = 'keep' then
+    perform waybill.outbox_refuse('debounce_invalid', 'debounce replaces the message that waits: leave out on_duplicate, or use ''replace''');
+  end if;
+  if max_wait is not null and debounce is null then
+    perform waybill.outbox_refuse('max_wait_invalid', 'max_wait limits debounce, which is missing');
+  end if;
+  if max_wait not between debounce and interval '365 days' then
+    perform waybill.outbox_refuse('max_wait_invalid', 'max_wait must be an interval from debounce to 365 days');
+  end if;
+end
+$$;
+
 -- Records a message of any kind, with the caller's rights, and returns its id. If the delivery key is taken, it records nothing and returns the
--- id of the existing message.
+-- id of the existing message, or replaces that one (waybill.outbox_replace).
 create function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
     available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid, group_key text,
-    order_key text)
+    order_key text,
+    on_duplicate text, debounce interval, max_wait interval)
   returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -98,6 +134,24 @@ begin
   perform waybill.outbox_check(outbox_enqueue.kind, outbox_enqueue.name, outbox_enqueue.payload, target, outbox_enqueue.delivery_key,
     outbox_enqueue.available_at, outbox_enqueue.priority, most, outbox_enqueue.request_id, outbox_enqueue.traceparent,
     outbox_enqueue.group_key, outbox_enqueue.order_key);
+  if num_nonnulls(outbox_enqueue.on_duplicate, outbox_enqueue.debounce, outbox_enqueue.max_wait) > 0 then
+    perform waybill.outbox_check_duplicate(outbox_enqueue.delivery_key, outbox_enqueue.available_at, outbox_enqueue.on_duplicate,
+      outbox_enqueue.debounce, outbox_enqueue.max_wait);
+  end if;
+  if outbox_enqueue.on_duplicate = 'replace' or outbox_enqueue.debounce is not null then
+    existing := waybill.outbox_replace(
+      jsonb_populate_record(null::waybill.outbox_messages, jsonb_build_object(
+        'id', made, 'kind', outbox_enqueue.kind, 'name', outbox_enqueue.name, 'queue', target, 'payload', outbox_enqueue.payload,
+        'max_attempts', most, 'priority', outbox_enqueue.priority, 'available_at', outbox_enqueue.available_at,
+        'delivery_key', outbox_enqueue.delivery_key, 'parent_id', outbox_enqueue.parent_id, 'request_id', outbox_enqueue.request_id,
+        'traceparent', outbox_enqueue.traceparent, 'group_key', outbox_enqueue.group_key,
+        'order_key', outbox_enqueue.order_key)),
+      outbox_enqueue.debounce, coalesce(outbox_enqueue.max_wait, 10 * outbox_enqueue.debounce)); -- src/message/duplicate.ts
+    if existing is not null then
+      return existing;
+    end if;
+    perform waybill.outbox_contended();
+  end if;
   -- The existing message may die or be cancelled between the two statements; the next round then records this one.
   for round in 1 .. 3 loop
     insert into waybill.outbox_messages
@@ -120,13 +174,14 @@ begin
       return existing;
     end if;
     select k.message_id into existing from waybill.outbox_keys k
-     where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key;
+     where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key
+       and not exists (select from waybill.outbox_messages m
+                        where m.id = k.message_id and (m.dead_at is not null or m.cancelled_at is not null));
     if found then
       return existing;
     end if;
   end loop;
-  raise exception 'waybill.enqueue: the delivery key changed hands three times while the message was being recorded; try again'
-    using errcode = '40001', detail = 'delivery_key_contended';
+  perform waybill.outbox_contended();
 end
 $$;
 
@@ -134,31 +189,34 @@ $$;
 create function waybill.enqueue_any(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null,
-    group_key text default null, order_key text default null)
+    group_key text default null, order_key text default null, on_duplicate text default null, debounce interval default null,
+    max_wait interval default null)
   returns uuid language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 $$;
 
 -- Records jobs, events and emails; listeners and actions only for roles that may call waybill.enqueue_any.
 create function waybill.enqueue(kind text, name text, payload jsonb, queue text default null, delivery_key text default null,
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null,
-    group_key text default null, order_key text default null)
+    group_key text default null, order_key text default null, on_duplicate text default null, debounce interval default null,
+    max_wait interval default null)
   returns uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   caller text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
   if enqueue.kind in ('listener', 'action') and not has_function_privilege(caller,
-      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text)', 'execute') then
+      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval)', 'execute') then
     raise exception 'waybill.enqueue: the role % may record jobs, events and emails, not a message of the kind %', caller, enqueue.kind
       using errcode = '42501', detail = 'forbidden', hint = 'grant execute on function waybill.enqueue_any, see docs/sql.md';
   end if;
   return waybill.outbox_enqueue(enqueue.kind, enqueue.name, enqueue.payload, enqueue.queue, enqueue.delivery_key, enqueue.available_at,
-    enqueue.priority, enqueue.max_attempts, enqueue.request_id, enqueue.traceparent, enqueue.parent_id, enqueue.group_key, enqueue.order_key);
+    enqueue.priority, enqueue.max_attempts, enqueue.request_id, enqueue.traceparent, enqueue.parent_id, enqueue.group_key, enqueue.order_key,
+    enqueue.on_duplicate, enqueue.debounce, enqueue.max_wait);
 end
 $$;
 
 -- By default only the owner may call these: the first two run with its rights.
-revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text) from public;
-revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text) from public;
-revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text) from public;
+revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval) from public;
+revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval) from public;
+revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval) from public;

@@ -17,7 +17,7 @@ import type { Registry } from '../define/registry.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
 import { placeOf } from '../outbox/notify.ts';
-import type { ClaimedMessage } from '../message/message.ts';
+import type { ClaimedMessage, Enqueued, NewMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { contextDatabase } from './database.ts';
 import { emailEnqueuer, type Enqueue } from './email.ts';
@@ -145,9 +145,14 @@ function enqueuer(parts: ContextParts): Enqueue {
     if (messages.length === 0) return [];
     const whole = messages.map((message) => ({ ...message, requestId, traceparent, parentId }));
     const enqueued = await tracedCreate(whole, (traced) => scope.run(() => outbox.enqueue(traced)));
-    parts.onRecorded?.(whole.map(placeOf));
+    parts.onRecorded?.(whole.filter((message, i) => isNews(message, enqueued[i])).map(placeOf));
     return enqueued;
   };
+}
+
+/** Whether a NOTIFY may find it due. A message that waited before is found as it would have been. */
+function isNews({ debounce }: NewMessage, enqueued: Enqueued | undefined): boolean {
+  return debounce === undefined && enqueued?.replaced === undefined;
 }
 
 function recorders(parts: ContextParts): Pick<ActionContext, 'events' | 'jobs'> {

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { PgLike } from '../db/executor.ts';
 import type { EmailInput } from '../email/email.ts';
 import type { Log } from '../metrics/log.ts';
+import type { DuplicateOptions } from '../message/duplicate.ts';
 import type { Enqueued } from '../message/message.ts';
 import type { Event } from './event.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -49,7 +50,7 @@ export type EnqueueOptions = {
   readonly group?: string | undefined;
   /** What the message must be in order with, such as an account. 1 … 200 characters, no control characters. */
   readonly orderKey?: string | undefined;
-};
+} & DuplicateOptions;
 
 /** The parts of a job that dispatching needs. */
 export type JobTarget<S extends z.ZodType = z.ZodType> = {

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { prepareEmail } from '../email/email.ts';
 import { WaybillError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
+import { duplicateOptions } from '../message/duplicate.ts';
 import type { NewMessage } from '../message/message.ts';
 import type { EmailMessage, EnqueueOptions, JobTarget, WithPayload } from './context.ts';
 import { eventQueue, type Event } from './event.ts';
@@ -42,7 +43,14 @@ export type EmailDefaults = {
 
 export const emailQueue = 'email';
 
-export const enqueueOptions = ['deliveryKey', 'availableAt', 'priority', 'group', 'orderKey'];
+export const enqueueOptions = [
+  'deliveryKey',
+  'availableAt',
+  'priority',
+  'group',
+  'orderKey',
+  ...duplicateOptions,
+];
 
 /** @throws WaybillError `options_invalid` */
 export function withPayload<P>(
@@ -57,7 +65,8 @@ export function withPayload<P>(
 /** @throws WaybillError whose code says what is wrong with the email, see docs/errors.md */
 export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDefaults): NewMessage {
   if (typeof given !== 'object' || given === null) prepareEmail(given, { defaultFrom: from }); // throws
-  const { deliveryKey, availableAt, priority, group, orderKey, ...rest } = given;
+  const { deliveryKey, availableAt, priority, group, orderKey, onDuplicate, debounce, maxWait, ...rest } =
+    given;
   const email = Object.fromEntries(
     Object.entries(rest).filter(([, value]) => value !== undefined),
   ) as typeof rest;
@@ -74,6 +83,9 @@ export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDe
     priority,
     group,
     orderKey,
+    onDuplicate,
+    debounce,
+    maxWait,
   };
 }
 
@@ -92,9 +104,9 @@ async function messagesOf<S extends z.ZodType>(
     throw new WaybillError('options_invalid', `${kind} ${name}: expected a list of { payload, … }`);
   for (const one of all) checkOptions(`${kind} ${name}`, one, ['payload', ...enqueueOptions]);
   const messages: NewMessage[] = [];
-  for (const { payload: given, ...how } of all) {
+  for (const { payload: given, ...options } of all) {
     const payload = await encodePayload(target, given);
-    messages.push({ kind, name, queue, payload, maxAttempts, ...how });
+    messages.push({ ...options, kind, name, queue, payload, maxAttempts });
   }
   return messages;
 }

@@ -3,7 +3,8 @@
 import { isQueueName } from '../message/message.ts';
 import { checkCount, checkRate, type Limits } from '../queues/limits.ts';
 import type { WaybillError } from '../errors.ts';
-import { milliseconds, type Duration } from './retry.ts';
+import type { Duration } from '../duration.ts';
+import { milliseconds } from './retry.ts';
 import { checkOptions, refuseDefinition, titleOf } from './shape.ts';
 
 export type RateOptions = {

@@ -3,6 +3,7 @@
 
 import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
+import { checkDuplicate, duplicateOptions, type DuplicateOptions, type Replace } from './duplicate.ts';
 
 export const kinds = ['email', 'event', 'listener', 'job', 'action'] as const;
 export type Kind = (typeof kinds)[number];
@@ -30,7 +31,7 @@ export type NewMessage = {
   readonly parentId?: string | undefined;
   readonly requestId?: string | undefined;
   readonly traceparent?: string | undefined;
-};
+} & DuplicateOptions;
 
 const fields = [
   'kind',
@@ -46,6 +47,7 @@ const fields = [
   'parentId',
   'requestId',
   'traceparent',
+  ...duplicateOptions,
 ];
 
 /** A message that a worker has claimed. Only `claimToken` gives the right to settle it (invariant C). */
@@ -73,7 +75,13 @@ export type ClaimedMessage = {
   readonly probe?: boolean;
 };
 
-export type Enqueued = { readonly id: string; readonly status: Status; readonly duplicate: boolean };
+export type Enqueued = {
+  readonly id: string;
+  readonly status: Status;
+  readonly duplicate: boolean;
+  /** The message with this id waited, and has the new payload. */
+  readonly replaced?: true;
+};
 
 export const defaultMaxAttempts = 10;
 
@@ -90,14 +98,18 @@ export const defaultMaxPayloadBytes = 262_144;
 export type CheckedMessage = Required<
   Pick<NewMessage, 'kind' | 'name' | 'queue' | 'maxAttempts' | 'priority'>
 > &
-  Omit<NewMessage, 'payload'> & { readonly json: string };
+  Omit<NewMessage, 'payload' | keyof DuplicateOptions> & {
+    readonly json: string;
+    /** Undefined: when the delivery key is taken, nothing is recorded. */
+    readonly replace?: Replace | undefined;
+  };
 
 /**
  * Checks a message against every rule of the table; the error says what is wrong and where.
  * @param maxPayloadBytes limit of the payload's JSON, in bytes of UTF-8
  * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
  * `priority_invalid`, `invalid_time`, `group_invalid`, `order_key_invalid`, `request_id_invalid`, `traceparent_invalid`, `null_character`,
- * `invalid_unicode`, `payload_not_json`, `payload_too_large`
+ * `invalid_unicode`, `payload_not_json`, `payload_too_large`, and those of checkDuplicate
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
   checkOptions('message', message, fields);
@@ -120,7 +132,10 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
   checkOrigin(message);
   const { group, orderKey, parentId, requestId, traceparent } = message;
   const json = payloadJson(message.payload, maxPayloadBytes);
-  const rest = { deliveryKey, group, orderKey, parentId, requestId, traceparent };
+  const { onDuplicate, debounce, maxWait } = message;
+  const hasOption = onDuplicate !== undefined || debounce !== undefined || maxWait !== undefined;
+  const replace = hasOption ? checkDuplicate(message) : undefined;
+  const rest = { deliveryKey, group, orderKey, replace, parentId, requestId, traceparent };
   return { kind, name, queue, json, maxAttempts, priority, availableAt, ...rest };
 }
 

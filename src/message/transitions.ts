@@ -127,7 +127,7 @@ export const transitions = {
   cancel: {
     from: ['pending', 'failed'],
     to: ['cancelled'],
-    who: 'a person; the scheduler, of a tick that no worker may run',
+    who: 'a person; the scheduler, of a tick that no worker may run; the sweep, of a message that a newer one replaces',
     set: (given?: { readonly error: string }): Columns => ({
       status: `'cancelled'`,
       cancelled_at: 'now()',

@@ -124,7 +124,7 @@ const columns = {
   kind: 'kind',
   name: 'name',
   queue: 'queue',
-  deliveryKey: 'delivery_key',
+  deliveryKey: 'coalesce(delivery_key, shared_key)',
   cause: 'dead_cause',
 } as const;
 

@@ -23,6 +23,8 @@ export type MessageView = {
   readonly maxAttempts: number;
   readonly lastError: string | null;
   readonly deliveryKey: string | null;
+  /** How often a later recording of its key replaced its payload. */
+  readonly replacements: number;
   readonly priority: number;
   readonly group: string | null;
   readonly orderKey: string | null;
@@ -69,8 +71,8 @@ const timeNames = Object.keys(times) as (keyof typeof times)[];
 const readOfError = 10_000;
 
 export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
-  left(last_error, ${readOfError}) as "lastError", delivery_key as "deliveryKey", priority, group_key as "group",
-  order_key as "orderKey", claimed_by as "claimedBy",
+  left(last_error, ${readOfError}) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
+  coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
   ${Object.entries(times)
     .map(([name, column]) => `${momentText(column)} as "${name}"`)
     .join(', ')},

@@ -5,7 +5,17 @@ import { numberOf, textOf, textOrNull } from '../db/values.ts';
 import { bitsSql, isMarkedSql } from './begun.ts';
 import type { Expired } from './port.ts';
 import { endMessages, guard, transitions, updateMessages } from '../message/transitions.ts';
-import { grouped, inFlight, odd, oddSuspect, ungrouped, waits, type Part, type Place } from './waiting.ts';
+import {
+  anyHeldBackSql,
+  grouped,
+  inFlight,
+  odd,
+  oddSuspect,
+  ungrouped,
+  waits,
+  type Part,
+  type Place,
+} from './waiting.ts';
 
 /** The lease expired, or never would because the row was edited by hand. */
 const lapsed = `(claimed_until < now() or claimed_until is null or claimed_until = 'infinity')`;
@@ -109,9 +119,16 @@ export async function killExhausted(db: Executor, ids: readonly string[]): Promi
   return (await db.executeSql(exhaustSql, [ids])).rows.map(endedOf);
 }
 
+/**
+ * Looks claimed without being `sending`: edited by hand. A message that is held back (src/outbox/replace.ts) looks the same, and a row of
+ * outbox_keys names it.
+ */
+const astray = `not ${guard('expire')} and (shared_key is null or not exists (
+        select from waybill.outbox_keys k where k.pruned_at = 'infinity' and k.message_id = id))`;
+
 /** Rows edited by hand: some look claimed without being `sending`, others are suspects that no claim can take. */
 export const stuckSql = `
-  (select id, status from waybill.outbox_messages where ${inFlight()} and not ${guard('expire')} limit $1)
+  (select id, status from waybill.outbox_messages where ${inFlight()} and ${astray} limit $1)
   union all
   (select id, status from waybill.outbox_messages where ${oddSuspect()} order by queue, available_at limit $1)`;
 
@@ -157,9 +174,10 @@ export async function restamp(db: Executor, ids: readonly string[]): Promise<num
 export const hasLapsed = `
   coalesce(
     (select true from waybill.outbox_messages
-      where ${inFlight()} and (not ${guard('expire')} or ${lapsed}) order by relayed_at limit 1),
+      where ${inFlight()} and (${guard('expire')} and ${lapsed} or ${astray}) order by relayed_at limit 1),
     (select true from waybill.outbox_messages
-      where ${oddSuspect()} order by queue, available_at limit 1), false)`;
+      where ${oddSuspect()} order by queue, available_at limit 1),
+    (${anyHeldBackSql}), false)`;
 
 /** Renews leases of messages that have begun. Values: ids, tokens, lease in ms. It skips rows that are being settled, so the two never deadlock. */
 export const extendSql = `

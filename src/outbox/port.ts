@@ -55,7 +55,10 @@ export type FailOptions = {
 };
 
 export type OutboxPort = {
-  /** Records messages in the executor's transaction. If the delivery key is taken, nothing is recorded: the answer is the existing message. */
+  /**
+   * Records messages in the executor's transaction. If the delivery key is taken, nothing is recorded: the answer is the existing message. With
+   * `onDuplicate: 'replace'` or `debounce`, that one gets the new payload, or a new message is recorded (docs/debounce.md).
+   */
   enqueue(message: NewMessage): Promise<Enqueued>;
   enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
   /** Claims due messages for this worker: `sending`, a fresh claim token, a lease, attempts + 1. */
@@ -70,7 +73,7 @@ export type OutboxPort = {
   extend(claims: readonly Claim[], leaseMs: Milliseconds): Promise<string[]>;
   /**
    * Ends at most `limit` expired leases: due again at once, or dead when no attempt is left (invariants B and E). A prefetched message that
-   * did not begin gets its attempt back.
+   * did not begin gets its attempt back. Also ends messages that newer ones replace, which then wait for nothing but their time.
    */
   expire(limit: number): Promise<Expired[]>;
   /**

@@ -23,7 +23,7 @@ const types = {
 /** The columns of flow control. A batch without them has its own statement, so that its messages do not pay for them. */
 const flowTypes = { ...types, group_key: 'text', order_key: 'text' };
 const typesOf = (flow: boolean): typeof types => (flow ? flowTypes : types);
-const columnsOf = (flow: boolean): string => Object.keys(typesOf(flow)).join(', ');
+export const columnsOf = (flow: boolean): string => Object.keys(typesOf(flow)).join(', ');
 
 /** Number of parameters that `recordValues` fills. */
 export const recordColumns = (flow: boolean): number => Object.keys(typesOf(flow)).length;
@@ -35,8 +35,13 @@ export function hasFlow(messages: readonly Pick<CheckedMessage, 'group' | 'order
 
 /** `n(…)`: the rows to record, from the arrays of `recordValues`, numbered from `$first`. Every driver can send text. */
 export function newRows(first: number, flow: boolean): string {
-  const arrays = Object.values(typesOf(flow)).map((type, i) => `$${first + i}::text::${type}[]`);
-  return `unnest(${arrays.join(', ')}) as n(${columnsOf(flow)})`;
+  return `unnest(${arraysOf(first, flow)}) as n(${columnsOf(flow)})`;
+}
+
+export function arraysOf(first: number, flow: boolean): string {
+  return Object.values(typesOf(flow))
+    .map((type, i) => `$${first + i}::text::${type}[]`)
+    .join(', ');
 }
 
 /** `insert … select` of these rows. A message without availableAt is due at once, by the database's clock (invariant H). */
@@ -150,17 +155,20 @@ export async function record(db: Executor, messages: readonly CheckedMessage[]):
   const answers = new Map<string, Enqueued>();
   // The existing message may become dead or cancelled between the two statements. Then the next round records this one.
   for (let round = 0; answers.size < rows.length; round++) {
-    if (round === 3)
-      throw new WaybillError(
-        'delivery_key_contended',
-        'the delivery key changed hands three times while the message was being recorded; try again',
-      );
+    if (round === 3) contended();
     const open = rows.filter((row) => !answers.has(row.id));
     for (const id of await insert(db, open)) answers.set(id, { id, status: 'pending', duplicate: false });
     const held = open.filter((row) => !answers.has(row.id));
     if (held.length > 0) for (const [id, answer] of await findExisting(db, held)) answers.set(id, answer);
   }
   return rows.map((row) => answers.get(row.id)!);
+}
+
+export function contended(): never {
+  throw new WaybillError(
+    'delivery_key_contended',
+    'the delivery key changed hands three times while the message was being recorded; try again',
+  );
 }
 
 /** Records one message without a delivery key. */
@@ -188,9 +196,11 @@ export const existingSql = `
     join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
    where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
   union all
-  select k.message_id::text, 'delivered', k.kind, k.name, k.delivery_key
+  select k.message_id::text, coalesce(m.status, 'delivered'), k.kind, k.name, k.delivery_key
     from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
-    join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key`;
+    join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key
+    left join waybill.outbox_messages m on m.id = k.message_id
+   where m.dead_at is null and m.cancelled_at is null`;
 
 type Existing = { id: string; status: Status; kind: string; name: string; key: string };
 

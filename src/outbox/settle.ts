@@ -4,6 +4,7 @@
 
 import { arrayText, numberOf, textOf, uuidsAsBinary, uuidsAsText } from '../db/values.ts';
 import type { Executor } from '../db/executor.ts';
+import { withoutReplace } from '../message/duplicate.ts';
 import { checkMessage, type Status } from '../message/message.ts';
 import { noteRows, noteRowsOf } from './note.ts';
 import type { Settlement } from '../message/outcome.ts';
@@ -156,7 +157,10 @@ function mixedValues(settlements: readonly Settlement[]): unknown[] {
 function addedBy(settlements: readonly Settlement[], maxPayloadBytes: number) {
   return settlements.flatMap((s) =>
     s.to === 'delivered'
-      ? s.then.map((m) => ({ ...checkMessage({ ...m, parentId: s.id }, maxPayloadBytes), id: newId() }))
+      ? s.then.map((m) => ({
+          ...withoutReplace(checkMessage({ ...m, parentId: s.id }, maxPayloadBytes)),
+          id: newId(),
+        }))
       : [],
   );
 }

@@ -37,6 +37,13 @@ export const odd = (m = ''): string => `not (${isSound(m)})`;
 export const inFlight = (m = ''): string =>
   `${m}relayed_at is not null and ${m}delivered_at is null and ${m}dead_at is null and ${m}cancelled_at is null`;
 
+/** A message that waits until an older one with its key has ended (src/outbox/replace.ts). No claim sees it. @param m the row's alias, with a dot */
+export const isHeldBack = (m: string): string =>
+  `${m}shared_key is not null and ${m}delivered_at is null and ${m}dead_at is null and ${m}cancelled_at is null`;
+
+/** Finds a row if a message is held back. */
+export const anyHeldBackSql = `select true from waybill.outbox_keys where pruned_at = 'infinity' limit 1`;
+
 /** Where messages wait: a queue at a priority, either its messages without a group or those of all its groups. */
 export type Place = {
   readonly queue: string;

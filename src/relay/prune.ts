@@ -33,9 +33,10 @@ export function createPrune({ db, events, observe, retention }: PruneOptions): (
 /** `gone` → keys kept, audit counters written, counts by status. */
 const keep = `
   , keys as (
-    insert into waybill.outbox_keys (kind, name, delivery_key, message_id)
+    insert into waybill.outbox_keys as k (kind, name, delivery_key, message_id)
     select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
-    on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at),
+    on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at
+      where k.pruned_at < 'infinity'),
   audited as (
     insert into waybill.outbox_audit (kind, outcome, n)
     select kind, 'pruned ' || status, count(*) from gone group by kind, status)

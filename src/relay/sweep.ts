@@ -1,8 +1,10 @@
-// The step *sweep*: messages whose lease ran out become due again (invariant B), and rows that were edited by hand are mended or ended.
+// The step *sweep*: messages whose lease ran out become due again (invariant B), rows that were edited by hand are mended or ended, and messages
+// that newer ones replace are ended.
 
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { expireLeases, findStuck } from '../outbox/expire.ts';
+import { passKeys } from '../outbox/replace.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { mend } from './mend.ts';
@@ -30,9 +32,10 @@ export function createSweep(options: SweepOptions): () => Promise<Milliseconds> 
   async function sweep(): Promise<Milliseconds> {
     const expired = await expire();
     const mended = await mend(db, await findStuck(db, batch), events);
-    if (expired + mended > 0) wakeRelay();
+    const passed = await passKeys(db, batch);
+    if (expired + mended + passed > 0) wakeRelay();
     observe('swept', { expired, mended });
-    return expired >= batch ? 0 : intervalMs;
+    return Math.max(expired, passed) >= batch ? 0 : intervalMs;
   }
 
   return () => withoutUnfit(db, events.unfit, sweep);

@@ -1,12 +1,13 @@
-// A message of the outbox in memory, with its claim, expiry and settlement.
+// A message of the outbox in memory, with its record, claim, expiry and settlement.
 
 import { randomUUID } from 'node:crypto';
 import type { CheckedMessage, ClaimedMessage, Status } from '../message/message.ts';
 import type { Note, Settlement } from '../message/outcome.ts';
 import type { ClaimRequest, Expired } from '../outbox/port.ts';
+import { newId } from '../message/id.ts';
 import { isAllowed } from '../message/transitions.ts';
 
-export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
+export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt' | 'replace'> & {
   readonly id: string;
   readonly payload: unknown;
   status: Status;
@@ -24,11 +25,45 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt'> & {
   lastError: string | null;
   /** Notes of its delivery, for the timeline. */
   notes: readonly Note[];
+  /** A claim has taken it: its payload does not change any more. */
+  wasClaimed: boolean;
+  /** An older message with its key: it waits until that one has ended. */
+  older: MemoryMessage | null;
+  /** How often a later recording of its key replaced its payload. */
+  replacements: number;
 };
+
+/** @param now milliseconds since 1970 */
+export function created(checked: CheckedMessage, now: number): MemoryMessage {
+  const { json, availableAt, replace, ...rest } = checked;
+  const createdAt = new Date(now);
+  const debounced = replace?.debounce ? new Date(now + replace.debounce.ms) : createdAt;
+  return {
+    ...rest,
+    id: newId(),
+    payload: JSON.parse(json),
+    status: 'pending',
+    attempts: 0,
+    expirations: 0,
+    createdAt,
+    availableAt: availableAt ?? debounced,
+    claimToken: null,
+    claimedBy: null,
+    claimedUntil: null,
+    prefetched: null,
+    lostBy: null,
+    lastError: null,
+    notes: [],
+    wasClaimed: false,
+    older: null,
+    replacements: 0,
+  };
+}
 
 export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
   return (
     isAllowed('claim', message.status) &&
+    message.older === null &&
     message.attempts < message.maxAttempts &&
     message.availableAt.getTime() <= now &&
     (request.ids?.includes(message.id) ?? true) &&
@@ -76,6 +111,7 @@ export function claim(
   now: number,
 ): ClaimedMessage {
   message.status = 'sending';
+  message.wasClaimed = true;
   message.attempts += 1;
   message.claimToken = randomUUID();
   message.claimedBy = request.workerId;

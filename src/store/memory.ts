@@ -16,9 +16,11 @@ import type { Settlement } from '../message/outcome.ts';
 import type { Savepoint } from '../db/transaction.ts';
 import { type OutboxPort, type Settled, checkClaimRequest, checkFailOptions } from '../outbox/port.ts';
 import { WaybillError } from '../errors.ts';
-import { checkClaim, newId } from '../message/id.ts';
+import { checkClaim } from '../message/id.ts';
 import { failedWith } from './failed.ts';
 import { isAllowed } from '../message/transitions.ts';
+import { withoutReplace } from '../message/duplicate.ts';
+import { commitTo, endOlder, recordingOf, type Recording } from './memory-record.ts';
 
 export type MemoryOutbox = OutboxPort & {
   readonly messages: readonly MemoryMessage[];
@@ -45,56 +47,38 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   const messages: MemoryMessage[] = [];
   const keys = createMemoryKeys(now);
 
-  /** @param into the uncommitted messages of a transaction; default: the committed ones */
-  function add(checked: CheckedMessage, into = messages): Enqueued {
-    const holder = [...messages, ...into].find((m) => holdsKeyOf(m, checked));
-    if (holder) return { id: holder.id, status: holder.status, duplicate: true };
-    const { json, availableAt, ...rest } = checked;
-    const createdAt = new Date(now());
-    const message: MemoryMessage = {
-      ...rest,
-      id: newId(),
-      payload: JSON.parse(json),
-      status: 'pending',
-      attempts: 0,
-      expirations: 0,
-      createdAt,
-      availableAt: availableAt ?? createdAt,
-      claimToken: null,
-      claimedBy: null,
-      claimedUntil: null,
-      prefetched: null,
-      lostBy: null,
-      lastError: null,
-      notes: [],
-    };
-    into.push(message);
-    return { id: message.id, status: 'pending', duplicate: false };
+  function add(checked: CheckedMessage): Enqueued {
+    const recording = recordingOf(checked, messages, now());
+    commitTo(messages, recording);
+    return recording.answer;
   }
 
-  function enqueueInto(into: MemoryMessage[]): OutboxPort['enqueue'] {
+  function enqueueBy(record: (checked: CheckedMessage) => Enqueued): OutboxPort['enqueue'] {
     async function enqueue(message: NewMessage): Promise<Enqueued>;
     async function enqueue(given: readonly NewMessage[]): Promise<Enqueued[]>;
     async function enqueue(given: NewMessage | readonly NewMessage[]): Promise<Enqueued | Enqueued[]> {
-      if (!Array.isArray(given)) return add(checkMessage(given as NewMessage), into);
-      return (given as readonly NewMessage[]).map((m) => checkMessage(m)).map((m) => add(m, into));
+      if (!Array.isArray(given)) return record(checkMessage(given as NewMessage));
+      return (given as readonly NewMessage[]).map((m) => checkMessage(m)).map((m) => record(m));
     }
     return enqueue;
   }
 
   function begin(): MemoryTransaction {
-    const staged: MemoryMessage[] = [];
+    const staged: Staged[] = [];
     const stagedKeys = keys.begin();
-    const cancelled: MemoryMessage[] = [];
+    function record(checked: CheckedMessage): Enqueued {
+      const recording = recordingOf(checked, seenWith(messages, staged), now());
+      if (!recording.answer.duplicate || recording.replace) staged.push({ recording });
+      return recording.answer;
+    }
     async function cancel(id: string): Promise<boolean> {
-      const message = waiting(id, [...messages, ...staged]);
-      if (!message || cancelled.includes(message)) return false;
-      cancelled.push(message);
-      return true;
+      const message = waiting(id, seenWith(messages, staged));
+      if (message) staged.push({ cancelled: message });
+      return message !== undefined;
     }
     const within: OutboxPort = {
       ...outbox,
-      enqueue: enqueueInto(staged),
+      enqueue: enqueueBy(record),
       once: stagedKeys.once,
       cancel,
       on: () => within,
@@ -102,20 +86,21 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     return {
       outbox: within,
       savepoint() {
-        const before = [staged.length, cancelled.length] as const;
+        const before = staged.length;
         const takeBack = stagedKeys.savepoint();
         return {
           keep: async () => undefined,
           async undo() {
-            [staged.length, cancelled.length] = before;
+            staged.length = before;
             takeBack();
           },
         };
       },
       commit() {
-        // Of two transactions with the same delivery key, the first to commit gets it.
-        messages.push(...staged.filter((m) => !messages.some((held) => holdsKeyOf(held, m))));
-        for (const message of cancelled) message.status = 'cancelled';
+        for (const { recording, cancelled } of staged) {
+          if (recording) commitTo(messages, recording);
+          if (cancelled) cancelled.status = 'cancelled';
+        }
         stagedKeys.commit();
       },
     };
@@ -123,7 +108,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
 
   async function settle(settlements: readonly Settlement[]): Promise<Settled[]> {
     const added = settlements.flatMap((s) =>
-      s.to === 'delivered' ? s.then.map((m) => checkMessage({ ...m, parentId: s.id })) : [],
+      s.to === 'delivered' ? s.then.map((m) => withoutReplace(checkMessage({ ...m, parentId: s.id }))) : [],
     );
     const settled = settlements.flatMap((settlement) => {
       const message = messages.find((m) => m.id === settlement.id);
@@ -139,7 +124,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
 
   const outbox: MemoryOutbox = {
     messages,
-    enqueue: enqueueInto(messages),
+    enqueue: enqueueBy(add),
     begin,
     settle,
     once: keys.once,
@@ -151,6 +136,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     on: () => outbox,
     async claimBatch(request) {
       checkClaimRequest(request);
+      endOlder(messages);
       const due = inTurns(messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency));
       return chosen(due, request).map((message, place) => claim(message, request, place, now()));
     },
@@ -172,6 +158,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       return held.map((m) => m.id);
     },
     async expire(limit) {
+      endOlder(messages);
       const isLapsed = (m: MemoryMessage) =>
         isAllowed('expire', m.status) && m.claimedUntil!.getTime() < now();
       const lapsed = messages.filter(isLapsed);
@@ -181,14 +168,16 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   return outbox;
 }
 
-type Keyed = Pick<MemoryMessage, 'kind' | 'name' | 'deliveryKey'>;
+/** What a transaction does to messages at its commit. */
+type Staged = { readonly recording?: Recording; readonly cancelled?: MemoryMessage };
+
+/** The messages that a transaction sees. */
+function seenWith(messages: readonly MemoryMessage[], staged: readonly Staged[]): MemoryMessage[] {
+  const added = staged.flatMap(({ recording: one }) => (one && !one.answer.duplicate ? [one.message] : []));
+  const cancelled = new Set(staged.map((one) => one.cancelled));
+  return [...messages, ...added].filter((message) => !cancelled.has(message));
+}
 
 function waiting(id: string, among: readonly MemoryMessage[]): MemoryMessage | undefined {
   return among.find((message) => message.id === id && isAllowed('cancel', message.status));
-}
-
-function holdsKeyOf(held: MemoryMessage, message: Keyed): boolean {
-  if (message.deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled')
-    return false;
-  return held.kind === message.kind && held.name === message.name && held.deliveryKey === message.deliveryKey;
 }

@@ -22,6 +22,7 @@ import {
 } from '../outbox/port.ts';
 import { checkId } from '../operate/read.ts';
 import { record } from '../outbox/record.ts';
+import { passKeys, recordReplacing } from '../outbox/replace.ts';
 import { checkOptions } from '../options.ts';
 import { settleOn } from '../outbox/settle.ts';
 import { tableNamed, type TableOptions } from '../outbox/table.ts';
@@ -76,7 +77,9 @@ export function createPostgresOutbox(
       return (await db.executeSql<{ id: unknown }>(extendSql, values)).rows.map((r) => textOf(r.id));
     },
     async expire(limit) {
-      return withoutUnfit(db, ignored, () => expireLeases(db, limit));
+      const ended = await withoutUnfit(db, ignored, () => expireLeases(db, limit));
+      await passKeys(db, limit);
+      return ended;
     },
     async cancel(id) {
       checkId(id);
@@ -102,7 +105,8 @@ async function enqueueOn(
 ): Promise<Enqueued | Enqueued[]> {
   const many = Array.isArray(given) ? (given as readonly NewMessage[]) : [given as NewMessage];
   const checked = many.map((message) => checkMessage(message, maxBytes));
-  const recorded = await record(db, checked);
+  const replaces = checked.some(({ replace }) => replace !== undefined);
+  const recorded = await (replaces ? recordReplacing : record)(db, checked);
   return Array.isArray(given) ? recorded : recorded[0]!;
 }
 

@@ -54,6 +54,27 @@ describe.each(['mail_outbox', 'shop.messages', undefined])('the outbox in the ta
   });
 });
 
+it.each(['mail_outbox', 'shop.messages', undefined])(
+  'the outbox in the table %s replaces messages, and holds one back behind an older one',
+  async (tableName) => {
+    const outbox = createPostgresOutbox(pool, { tableName });
+    const of = (payload: number) =>
+      ({ ...message, queue: 'replace', payload, deliveryKey: 'r', onDuplicate: 'replace' }) as const;
+    const claim = () => outbox.claimBatch({ limit: 5, leaseMs: 60_000, workerId: 'w', queues: ['replace'] });
+    const { id } = await outbox.enqueue(of(1));
+    expect(await outbox.enqueue(of(2))).toMatchObject({ id, replaced: true });
+    const [older] = await claim();
+    expect((await outbox.enqueue(of(3))).duplicate).toBe(false);
+    await outbox.expire(10);
+    expect(await claim()).toEqual([]);
+    await outbox.markDelivered(id, older!.claimToken);
+    await outbox.expire(10);
+    const [newer] = await claim();
+    expect([older!.payload, newer!.payload]).toEqual([2, 3]);
+    await pool.query(tableNamed(tableName)(`delete from waybill.outbox_messages where queue = 'replace'`));
+  },
+);
+
 it('three outboxes in one database do not see one another', async () => {
   const count = async (tableName?: string): Promise<unknown> =>
     (await pool.query(tableNamed(tableName)('select count(*)::int as n from waybill.outbox_messages')))

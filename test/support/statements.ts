@@ -48,6 +48,7 @@ import { exhaustSql, expireSql, oddSql, restampSql, stuckSql, extendSql } from '
 import { lockQueuesSql } from '../../src/relay/relay.ts';
 import { checkSql } from '../../src/relay/check.ts';
 import { existingSql, recordFlowSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { endOlderSql, replaceSql, takeFreeKeysSql } from '../../src/outbox/replace.ts';
 import { cancelSql, retrySql } from '../../src/operate/operate.ts';
 import {
   holdSql,
@@ -136,6 +137,21 @@ export const statements: Record<string, Statement> = {
     uses: [],
   },
   holders: { sql: existingSql, values: () => ['{job}', '{n}', '{k}'], uses: ['outbox_delivery_key'] },
+  'record with replace': {
+    sql: replaceSql,
+    values: () => [...recordValues([message], true), '{30000}', '{300000}'],
+    uses: [],
+  },
+  'end older messages': {
+    sql: endOlderSql,
+    values: () => [500],
+    uses: ['outbox_delivery_key', 'outbox_messages_pkey'],
+  },
+  'take free keys': {
+    sql: takeFreeKeysSql,
+    values: () => [500],
+    uses: ['outbox_delivery_key', 'outbox_messages_pkey'],
+  },
   'mark what begins': { sql: markBegunSql, values: () => ['w', 'q', '{1,2}'], uses: [] },
   claim: {
     sql: claimSql,
