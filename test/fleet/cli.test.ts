@@ -253,7 +253,7 @@ describe('queues', () => {
       here(),
     );
     expect(limited.stdout).toMatch(/^jobs +rate 50\/s, per group 2 +– +rate 50\/s, per group 2 .* slow$/m);
-    expect((await waybill(['queues', 'list'], here())).stdout).toMatch(/^jobs .* rate 50\/s, per group 2 /m);
+    expect((await waybill(['queues', 'list'], here())).stdout).toMatch(/^jobs .* rate 50\/s, per group 2$/m);
     const reset = await waybill(['queues', 'limit', 'jobs', '--reset', '--json'], here());
     expect(JSON.parse(reset.stdout)).toMatchObject({ limits: { effective: {}, operator: {} } });
     for (const wrong of [
