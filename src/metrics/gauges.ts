@@ -94,8 +94,12 @@ export const gaugesSql = `
     ${perQueue('coalesce(x.held, false)::int', 'gates x')} as held,
     (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
        from waybill.queues q join names n using (name) cross join lateral (values ${limitValues}) l(name, value) where l.value is not null) as limits,
-    (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.key), 'value', l.value::numeric) order by q.name, l.key)
-       from waybill.queues q join names n using (name) cross join lateral jsonb_each_text(q.limited_seconds) l) as limited,
+    (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name),
+                                       'value', coalesce((q.limited_seconds ->> l.name)::numeric, 0)) order by q.name, l.name)
+       from waybill.queues q join names n using (name) cross join lateral (values
+              ('concurrency', q.limits -> 'concurrency'), ('rate', q.limits -> 'rate'), ('ramp', 'null'),
+              ('group', coalesce(nullif(q.limits -> 'groupConcurrency', 'null'), q.limits -> 'groupRate'))) l(name, set)
+      where l.set <> 'null' or q.limited_seconds ? l.name) as limited,
     (select json_agg(json_build_object('labels', json_build_object('job', name), 'value', greatest(0, extract(epoch from now() - next_at))))
        from (select name, next_at from waybill.cron_jobs order by next_at limit ${most}) x) as overdue,
     (select json_agg(json_build_object('labels', json_build_object(), 'value', age))

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import app from '../../app/index.ts';
 import { freePort } from '../../dev/free-port.ts';
 import { manifestOf, stageManifest } from '../../src/cron/manifest.ts';
+import { limitQueue } from '../../src/operate/limits.ts';
+import { rateOf } from '../../src/queues/limits.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { marks, queries } from '../support/dashboards.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -24,6 +26,7 @@ describe.skipIf(missing)('dashboards and rules', () => {
   beforeAll(async () => {
     database = await testDatabase();
     await stageManifest(database.db, manifestOf(app));
+    await limitQueue(database.db, 'email', { rate: rateOf(1_000) }, { by: 'test', reason: null });
     const port = await freePort();
     web = `http://127.0.0.1:${port}`;
     fleet = testFleet({ DATABASE_URL: database.url, WAYBILL_API_KEY: 'key', WAYBILL_POLL_INTERVAL: '200ms' });

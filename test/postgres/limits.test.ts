@@ -213,6 +213,7 @@ describe('the metrics', () => {
       (await lines('queue_limited_seconds_total')).map((line) => line.replace(/(\.\d)\d*$/, '$1')),
     ).toEqual([
       'waybill_queue_limited_seconds_total{queue="q",limit="concurrency"} 3.0',
+      'waybill_queue_limited_seconds_total{queue="q",limit="group"} 0',
       'waybill_queue_limited_seconds_total{queue="q",limit="rate"} 1.5',
     ]);
   });
