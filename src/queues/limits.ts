@@ -88,6 +88,17 @@ export function rateOf(perSecond: number): Rate {
   return { limit, ms: (limit / perSecond) * 1_000, burst: 1 };
 }
 
+/** Which limits of an operator allow more than the application's: its author may know what the provider allows. */
+export function looserThan(application: Limits, operator: Limits): LimitName[] {
+  const size = (limit: number | Rate | null | undefined): number => {
+    if (limit === null || limit === undefined) return Number.POSITIVE_INFINITY;
+    return typeof limit === 'number' ? limit : limit.limit / limit.ms;
+  };
+  return limitNames.filter(
+    (name) => name !== 'rampMs' && name in operator && size(operator[name]) > size(application[name]),
+  );
+}
+
 /** One line for people, such as `rate 50/s, concurrency 10`. */
 export function limitsText(limits: Limits): string {
   return limitNames

@@ -8,7 +8,7 @@ import { isClosed, isOpen, isPaused, inFlight, places, waits } from '../outbox/w
 import { WaybillError } from '../errors.ts';
 import { outboxChannel } from '../outbox/notify.ts';
 import { timeText } from '../db/values.ts';
-import type { Limits } from './limits.ts';
+import { looserThan, type LimitName, type Limits } from './limits.ts';
 import { perSecond } from './rate.ts';
 import type { Milliseconds } from '../ports.ts';
 
@@ -47,6 +47,8 @@ export type QueueLimits = {
   readonly effective: Limits;
   readonly application: Limits;
   readonly operator: Limits;
+  /** Which of the operator's limits allow more than the application's. */
+  readonly looser: readonly LimitName[];
   /** Who set or reset the operator's last, when and why. */
   readonly by: string | null;
   readonly at: Moment | null;
@@ -135,7 +137,16 @@ function viewOf(row: Row): QueueView {
 function limitsOf(row: Row): QueueLimits {
   const { limits: effective, app_limits: application, operator_limits: operator } = row;
   const reason = row.limited_reason === null ? null : cleanError(row.limited_reason);
-  return { effective, application, operator, by: row.limited_by, at: momentOf(row.limited_at), reason };
+  const looser = looserThan(application, operator);
+  return {
+    effective,
+    application,
+    operator,
+    looser,
+    by: row.limited_by,
+    at: momentOf(row.limited_at),
+    reason,
+  };
 }
 
 type Cause = Pick<QueueView, 'state' | 'reason' | 'since' | 'until' | 'by'>;

@@ -671,7 +671,7 @@ describe('queues', () => {
       ready: 1,
       inFlight: 0,
       rate: null,
-      limits: { effective: {}, application: {}, operator: {}, by: null, at: null, reason: null },
+      limits: { effective: {}, application: {}, operator: {}, looser: [], by: null, at: null, reason: null },
     });
   });
 

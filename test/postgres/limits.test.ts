@@ -111,6 +111,7 @@ describe('what is shown', () => {
       effective: { concurrency: 2, rate: null },
       application: { concurrency: 10, rate: { limit: 12.5 } },
       operator: { concurrency: 2, rate: null },
+      looser: ['rate'],
       ...about,
     });
     expect(shown.rate).toBeNull();

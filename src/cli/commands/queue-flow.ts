@@ -5,7 +5,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
 import { cancelGroup, listGroups, mostGroups, type GroupView } from '../../operate/groups.ts';
 import { limitQueue, readLimits, resetLimits, type LimitsGiven } from '../../operate/limits.ts';
-import { limitsText } from '../../queues/limits.ts';
+import { limitsText, titles } from '../../queues/limits.ts';
 import type { QueueView } from '../../queues/queues.ts';
 import { WaybillError } from '../../errors.ts';
 import { single } from '../options.ts';
@@ -69,6 +69,10 @@ function addLimit(queues: Command): void {
       const queue = await withDatabase(({ db }) =>
         limits ? limitQueue(db, name, limits, aboutOf(options)) : resetLimits(db, name, aboutOf(options)),
       );
+      for (const name of queue.limits.looser)
+        say(
+          `${titles[name]}: looser than what the application defines (${limitsText(queue.limits.application)})`,
+        );
       print(queue, options, () => limitLines(queue));
     });
 }
