@@ -8,7 +8,7 @@ select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text
 insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, group_key, order_key, revision) values ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8, 0);
 
 -- record one with all three keys
-select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text, $13::text::text, $14::text::text);
+select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text, $13::text::text, $14::text::text, $15::text::boolean);
 
 -- record
 insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
@@ -20,11 +20,11 @@ on conflict (kind, name, delivery_key) where delivery_key is not null and dead_a
 returning id::text as id;
 
 -- record with a group or an order key
-insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, revision)
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips)
 where n.delivery_key is null or not exists (
-  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
+  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key) order by n.id
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
 returning id::text as id;
 
@@ -44,8 +44,8 @@ select k.message_id::text, coalesce(m.status, 'delivered'), k.kind, k.name, k.de
 select n.id::text as given, waybill.outbox_replace(
   jsonb_populate_record(null::waybill.outbox_messages, to_jsonb(n)),
   (n.debounce * interval '1 millisecond'), (n.max_wait * interval '1 millisecond'))::text as id
-from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::float8[], $16::text::float8[])
-  as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, debounce, max_wait);
+from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[], $16::text::float8[], $17::text::float8[])
+  as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, debounce, max_wait);
 
 -- end older messages
 with next as (
@@ -63,7 +63,7 @@ older as (
        where m.kind = next.kind and m.name = next.name and m.delivery_key = next.delivery_key and m.delivery_key is not null
         and m.dead_at is null and m.cancelled_at is null and not m.status = any ('{sending}') for update skip locked) o),
 ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), last_error = 'superseded: a newer message with its delivery key was recorded', ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, last_error = 'superseded: a newer message with its delivery key was recorded', ends = m.ends + 1
    where m.id = any(array(select id from older where not done)) and m.status = any ('{pending,failed}')
   returning m.id, m.kind, m.queue, m.ends),
 audited as (
@@ -252,7 +252,7 @@ select pg_notify('waybill_outbox', queue) from resumed;
 with chosen as (
   select id from waybill.outbox_messages where relayed_at is null and cancelled_at is null and queue = $1 and group_key = $2 limit $3 for update skip locked),
 ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, ends = m.ends + 1
    where m.id = any(array(select id from chosen)) and m.status = any ('{pending,failed}')
   returning m.id, m.kind, m.queue, m.ends),
 audited as (
@@ -444,7 +444,7 @@ with g as (
                        $7::text::text[], $8::text::text[])
     as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
 ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = case when g.ended = 'delivered' then 'delivered' when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'dead' when g.ended = 'dead' then 'dead' when g.ended = 'released' then case when m.attempts <= 1 then 'pending' else 'failed' end else 'failed' end, delivered_at = case when g.ended = 'delivered' then now() when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.delivered_at when g.ended = 'dead' then m.delivered_at when g.ended = 'released' then m.delivered_at else m.delivered_at end, last_error = case when g.ended = 'delivered' then null when (g.ended = 'failed' and m.attempts >= m.max_attempts) then coalesce(g.error, m.last_error) when g.ended = 'dead' then coalesce(g.error, m.last_error) when g.ended = 'released' then coalesce(g.error, m.last_error) else coalesce(g.error, m.last_error) end, dead_at = case when g.ended = 'delivered' then m.dead_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() when g.ended = 'dead' then now() when g.ended = 'released' then m.dead_at else m.dead_at end, dead_cause = case when g.ended = 'delivered' then m.dead_cause when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'exhausted' when g.ended = 'dead' then g.cause when g.ended = 'released' then m.dead_cause else m.dead_cause end, relayed_at = case when g.ended = 'delivered' then m.relayed_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.relayed_at when g.ended = 'dead' then m.relayed_at when g.ended = 'released' then null else null end, available_at = case when g.ended = 'delivered' then m.available_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.available_at when g.ended = 'dead' then m.available_at when g.ended = 'released' then (now() + (g.delay_ms * interval '1 millisecond')) else (now() + (g.delay_ms * interval '1 millisecond')) end, attempts = case when g.ended = 'delivered' then m.attempts when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.attempts when g.ended = 'dead' then m.attempts when g.ended = 'released' then m.attempts - 1 else m.attempts end, ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = case when g.ended = 'delivered' then 'delivered' when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'dead' when g.ended = 'dead' then 'dead' when g.ended = 'released' then case when m.attempts <= 1 then 'pending' else 'failed' end else 'failed' end, delivered_at = case when g.ended = 'delivered' then now() when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.delivered_at when g.ended = 'dead' then m.delivered_at when g.ended = 'released' then m.delivered_at else m.delivered_at end, order_due = case when g.ended = 'delivered' then null when (g.ended = 'failed' and m.attempts >= m.max_attempts) then case when m.order_skips then null else m.order_due end when g.ended = 'dead' then case when m.order_skips then null else m.order_due end when g.ended = 'released' then m.order_due else m.order_due end, last_error = case when g.ended = 'delivered' then null when (g.ended = 'failed' and m.attempts >= m.max_attempts) then coalesce(g.error, m.last_error) when g.ended = 'dead' then coalesce(g.error, m.last_error) when g.ended = 'released' then coalesce(g.error, m.last_error) else coalesce(g.error, m.last_error) end, dead_at = case when g.ended = 'delivered' then m.dead_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then now() when g.ended = 'dead' then now() when g.ended = 'released' then m.dead_at else m.dead_at end, dead_cause = case when g.ended = 'delivered' then m.dead_cause when (g.ended = 'failed' and m.attempts >= m.max_attempts) then 'exhausted' when g.ended = 'dead' then g.cause when g.ended = 'released' then m.dead_cause else m.dead_cause end, relayed_at = case when g.ended = 'delivered' then m.relayed_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.relayed_at when g.ended = 'dead' then m.relayed_at when g.ended = 'released' then null else null end, available_at = case when g.ended = 'delivered' then m.available_at when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.available_at when g.ended = 'dead' then m.available_at when g.ended = 'released' then (now() + (g.delay_ms * interval '1 millisecond')) else (now() + (g.delay_ms * interval '1 millisecond')) end, attempts = case when g.ended = 'delivered' then m.attempts when (g.ended = 'failed' and m.attempts >= m.max_attempts) then m.attempts when g.ended = 'dead' then m.attempts when g.ended = 'released' then m.attempts - 1 else m.attempts end, ends = m.ends + 1
    from g where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and m.status = any ('{sending}')
   returning m.id, m.kind, m.queue, m.ends, m.status, date_part('epoch', clock_timestamp() - m.created_at) as seconds, g.ended, g.error, g.stack, g.ambiguous),
 audited as (
@@ -461,7 +461,7 @@ select id::text as id, status, seconds::text as seconds from ended;
 
 -- settle one that is delivered
 with ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), order_due = null, last_error = null, ends = m.ends + 1
    where m.id = $1::uuid and m.claim_token = $2::uuid and m.status = any ('{sending}')
   returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
@@ -471,7 +471,7 @@ select id::text as id, seconds::text as seconds from ended;
 
 -- settle what is delivered
 with ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), order_due = null, last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
   returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
@@ -481,7 +481,7 @@ select id::text as id, seconds::text as seconds from ended;
 
 -- settle what is delivered, of several claims
 with ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), order_due = null, last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = ($2::uuid[])[array_position($1::uuid[], m.id)] and m.status = any ('{sending}')
   returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
@@ -491,7 +491,7 @@ select id::text as id, seconds::text as seconds from ended;
 
 -- settle what is delivered, with messages and notes
 with ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), order_due = null, last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
   returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
@@ -509,15 +509,15 @@ select id::text as id, seconds::text as seconds from ended;
 
 -- settle what is delivered, with messages that have a group or an order key
 with ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), last_error = null, ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), order_due = null, last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
   returning m.id, m.kind, m.queue, m.ends, date_part('epoch', clock_timestamp() - m.created_at) as seconds),
 audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
-added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, revision)
+added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, 0 from unnest($3::text::uuid[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::jsonb[], $8::text::int[], $9::text::int[], $10::text::timestamptz[], $11::text::text[], $12::text::uuid[], $13::text::text[], $14::text::text[], $15::text::text[], $16::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key) join ended s on s.id = n.parent_id)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, 0 from unnest($3::text::uuid[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::jsonb[], $8::text::int[], $9::text::int[], $10::text::timestamptz[], $11::text::text[], $12::text::uuid[], $13::text::text[], $14::text::text[], $15::text::text[], $16::text::text[], $17::text::boolean[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips) join ended s on s.id = n.parent_id order by n.id)
 select id::text as id, seconds::text as seconds from ended;
 
 -- store in the inbox
@@ -663,14 +663,14 @@ select exists (select from place where place.queue <> all(array(select name from
   order by group_key desc, available_at desc limit 1) is not null or 
 (select true from waybill.outbox_messages
   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and queue = place.queue and priority = place.priority and available_at <= now()
-  order by available_at desc limit 1) is not null)) as due, 
+  order by available_at desc limit 1) is not null)) as due,
 coalesce(
   (select true from waybill.outbox_messages
     where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and (status = any ('{sending}') and (claimed_until < now() or claimed_until is null or claimed_until = 'infinity') or not status = any ('{sending}') and (shared_key is null or not exists (
       select from waybill.outbox_keys k where k.pruned_at = 'infinity' and k.message_id = id))) order by relayed_at limit 1),
   (select true from waybill.outbox_messages
     where expirations > 1 and case when relayed_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) then true end order by queue, available_at limit 1),
-  (select true from waybill.outbox_keys where pruned_at = 'infinity' limit 1), false) as lapsed;
+  (select true from waybill.outbox_keys where pruned_at = 'infinity' limit 1), false) or exists (select from waybill.outbox_order_changes where is_late) as lapsed;
 
 -- expire leases
 with lapsed as (
@@ -699,7 +699,7 @@ judged as (
               else not coalesce(w.claimed_by = any(array(select worker from company)), false) end as last
     from weighed w),
 ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, status = case when j.last then 'dead' else 'failed' end, dead_at = case when j.last then now() else m.dead_at end, dead_cause = case when j.last then 'expired' else m.dead_cause end, relayed_at = case when j.last then m.relayed_at else null end, available_at = case when j.last then m.available_at else now() end, attempts = case when j.last then m.attempts else case when j.unbegun then m.attempts - 1 else least(m.attempts, m.max_attempts - 1) end end, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, expirations = greatest((m.expirations + 1), case when (m.attempts + case when j.unbegun then 0 else 1 end) >= m.max_attempts then 2 end), last_error = 'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
+  update waybill.outbox_messages m set revision = m.revision + 1, dead_at = case when j.last then now() else m.dead_at end, order_due = case when j.last then case when m.order_skips then null else m.order_due end else m.order_due end, status = case when j.last then 'dead' else 'failed' end, dead_cause = case when j.last then 'expired' else m.dead_cause end, relayed_at = case when j.last then m.relayed_at else null end, available_at = case when j.last then m.available_at else now() end, attempts = case when j.last then m.attempts else case when j.unbegun then m.attempts - 1 else least(m.attempts, m.max_attempts - 1) end end, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, expirations = greatest((m.expirations + 1), case when (m.attempts + case when j.unbegun then 0 else 1 end) >= m.max_attempts then 2 end), last_error = 'the lease ran out' || case when j.unbegun then ' before the delivery began' else '' end
       || ': the worker ' || coalesce(j.claimed_by, 'that the row does not name') || ' died or stood still', ends = m.ends + 1
    from judged j where m.id = j.id
   returning m.id, m.kind, m.queue, m.ends, m.name, m.status, m.attempts, m.max_attempts, m.delivery_key, m.request_id, m.traceparent, m.last_error, m.dead_cause),
@@ -718,7 +718,7 @@ with spent as (
   select id from waybill.outbox_messages
    where id = any($1::uuid[]) and relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts >= max_attempts for update skip locked),
 ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, status = 'dead', dead_at = now(), dead_cause = 'exhausted', relayed_at = coalesce(m.relayed_at, now()), last_error = 'attempts_exhausted: the row waited with no attempt left', ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, dead_at = now(), order_due = case when m.order_skips then null else m.order_due end, status = 'dead', dead_cause = 'exhausted', relayed_at = coalesce(m.relayed_at, now()), last_error = 'attempts_exhausted: the row waited with no attempt left', ends = m.ends + 1
    where m.id = any(array(select id from spent))
   returning m.id, m.kind, m.queue, m.ends, m.name, m.status, m.attempts, m.max_attempts, m.delivery_key, m.request_id, m.traceparent, m.last_error, m.dead_cause),
 audited as (
@@ -752,7 +752,7 @@ with unfit as (
    where m.id = any($1::uuid[]) and delivered_at is null and dead_at is null and cancelled_at is null
      and not (m.status = any ('{sending}') and claimed_until between now() and now() + interval '1 day') and waybill.outbox_flaw(m) is not null for update skip locked),
 ended as (
-  update waybill.outbox_messages m set revision = case when m.revision between 0 and 1000000000 then m.revision + 1 else 0 end, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'dead', dead_at = now(), dead_cause = 'permanent', delivered_at = null, cancelled_at = null, relayed_at = case when isfinite(m.relayed_at) then m.relayed_at else now() end, available_at = case when isfinite(m.available_at) then m.available_at else now() end, created_at = case when isfinite(m.created_at) then m.created_at else now() end, max_attempts = least(greatest(m.max_attempts, 1), 1000), attempts = least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000), expirations = least(greatest(m.expirations, 0), 1000000), last_error = waybill.outbox_flaw(m), ends = m.ends + 1
+  update waybill.outbox_messages m set revision = case when m.revision between 0 and 1000000000 then m.revision + 1 else 0 end, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, dead_at = now(), order_due = case when m.order_skips or m.order_due is null then null else case when isfinite(m.order_due) then m.order_due else now() end end, status = 'dead', dead_cause = 'permanent', delivered_at = null, cancelled_at = null, relayed_at = case when isfinite(m.relayed_at) then m.relayed_at else now() end, available_at = case when isfinite(m.available_at) then m.available_at else now() end, created_at = case when isfinite(m.created_at) then m.created_at else now() end, max_attempts = least(greatest(m.max_attempts, 1), 1000), attempts = least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000), expirations = least(greatest(m.expirations, 0), 1000000), last_error = waybill.outbox_flaw(m), ends = m.ends + 1
    where m.id = any(array(select id from unfit))
   returning m.id, m.kind, m.queue, m.ends, m.name, m.attempts, m.max_attempts, m.delivery_key, m.request_id, m.traceparent, m.last_error),
 audited as (
@@ -791,6 +791,7 @@ with gone as (
   delete from waybill.outbox_messages where id in (
     select id from waybill.outbox_messages
      where dead_at is not null and dead_at < now() - $1 * interval '1 millisecond'
+       and order_due is null
      order by dead_at limit $2 for update skip locked)
   returning id, kind, name, delivery_key, status)
 , keys as (
@@ -824,28 +825,68 @@ seen as (
 select kind, name, count(*)::int as messages from seen group by kind, name order by kind, name;
 
 -- retry
-update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = now(), status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
+update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
 where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or not exists (
 select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
 coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
-to_json(created_at) #>> '{}' as "createdAt", to_json(available_at) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
-request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, (select case 
+to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
+request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, case when status in ('pending', 'failed') then coalesce(
+(select case 
   when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)
   when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
   when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
   when ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8))
-end from waybill.queues q where q.name = queue and status in ('pending', 'failed')) as "waitsFor";
+end from waybill.queues q where q.name = queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
+    select f.queue, f.id, f.status, f.dead_at from waybill.outbox_messages f
+     where f.queue = own.own_queue and f.order_key = own.own_key
+       and f.order_due is not null and f.delivered_at is null and f.cancelled_at is null
+     order by f.available_at, f.order_position limit 1) first
+ where own.own_time = 'infinity')) end as "waitsFor";
 
 -- cancel
 with ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, ends = m.ends + 1
    where m.id = $1 and m.status = any ('{pending,failed}')
   returning m.id, m.kind, m.queue, m.ends),
 audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
 select id::text as id from ended;
+
+-- dismiss
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), order_due = null, dead_at = null, dead_cause = null, ends = m.ends + 1
+   where m.id = $1 and case when m.status = any ('{dead}') and m.dead_at is not null and m.order_due is not null then true end
+  returning m.id, m.kind, m.queue, m.ends),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select id::text as id from ended;
+
+-- blocked order keys
+select b.order_key as "orderKey", b.id::text as "messageId", b.kind, b.name, to_json(b.dead_at) #>> '{}' as "deadAt",
+      left(b.last_error, 10000) as error, behind.n as waiting
+ from (select * from waybill.outbox_messages where dead_at is not null and order_due is not null and case when queue = $1 then true end order by dead_at limit $2) b
+ cross join lateral (
+   select count(*)::int as n from (
+     select from waybill.outbox_messages w
+      where w.queue = b.queue and w.order_key = b.order_key and w.order_due is not null and w.available_at = 'infinity'
+      limit 10000) w) behind
+order by b.dead_at;
+
+-- unblock an order key
+with blocking as (
+  select id from waybill.outbox_messages where queue = $1 and order_key = $2 and dead_at is not null and order_due is not null for update),
+unblocked as (
+  update waybill.outbox_messages m set revision = m.revision + 1, order_skips = true, order_due = null where m.id = any(array(select id from blocking)) returning m.id),
+noted as (
+  insert into waybill.outbox_notes (message_id, type, detail) select id, 'unblocked', $3 from unblocked)
+select id::text as id, pg_notify('waybill_outbox', $1) from unblocked;
+
+-- advance order keys
+select waybill.outbox_order_advance(array_agg(xact)), count(*)::text as n from (
+select distinct xact from waybill.outbox_order_changes where is_late order by xact limit $1) late having count(*) > 0;
 
 -- prune keys
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (
@@ -957,7 +998,7 @@ with stale as (
                       where l.delivers and l.manifest = r.manifest and l.seen_at > now() - $1 * interval '1 millisecond')
    limit $3),
 ended as (
-  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), last_error = 'stale_manifest: no worker has the manifest of this tick', ends = m.ends + 1
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, last_error = 'stale_manifest: no worker has the manifest of this tick', ends = m.ends + 1
    where m.id = any(array(select message_id from stale)) and m.status = any ('{pending,failed}')
   returning m.id, m.kind, m.queue, m.ends),
 audited as (
@@ -1088,8 +1129,12 @@ gates as (
 worked as (
   select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
          sum(isolating) as isolating, count(*) as workers from alive, unnest(queues) as queue group by queue),
+blocked as (
+  select queue as name, count(distinct order_key) as keys from (
+    select queue, order_key from waybill.outbox_messages where dead_at is not null and order_due is not null order by dead_at limit 1000) b
+   group by queue),
 names as (
-  select name from (select name from gates union select name from by_queue union select name from worked) k
+  select name from (select name from gates union select name from by_queue union select name from worked union select name from blocked) k
     left join gates g using (name) left join by_queue b using (name)
    order by (g.paused or g.parked or g.held) desc nulls last, b.age desc nulls last, name limit 100)
 select
@@ -1133,6 +1178,8 @@ select
     from names n left join gates x on x.name = n.name) as parked,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.held, false)::int) order by n.name)
     from names n left join gates x on x.name = n.name) as held,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.keys, 0)) order by n.name)
+    from names n left join blocked x on x.name = n.name) as blocked,
   (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
      from waybill.queues q join names n using (name) cross join lateral (values ('concurrency', (q.limits ->> 'concurrency')::float8), ('concurrency_per_process', (q.limits ->> 'concurrencyPerProcess')::float8), ('rate', (q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8), ('group_concurrency', (q.limits ->> 'groupConcurrency')::float8), ('group_rate', (q.limits -> 'groupRate' ->> 'limit')::float8 * 1000 / (q.limits -> 'groupRate' ->> 'ms')::float8)) l(name, value) where l.value is not null) as limits,
   (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name),

@@ -38,7 +38,10 @@ create table waybill.outbox_messages (
   -- The origin.
   delivery_key   text,                    -- a message with the same kind, name and key is recorded only once
   group_key      text collate "C", -- what it belongs to, such as a tenant
-  order_key      text collate "C", -- what it must be in order with, such as an account
+  order_key      text collate "C", -- what it must be in order with, such as an account (0010_order.sql)
+  order_position bigint,                  -- its place among the messages of its order key; below 0 until its transaction commits
+  order_due      timestamptz,             -- its own due time, as long as it holds back the messages behind it: until it ends and does not block
+  order_skips    boolean,                 -- true: if it dies, its key goes on. Null: its death blocks the key until a person decides
   shared_key     text,                    -- its delivery key, while a newer or an older message of the key has it as delivery_key (0002_keys.sql)
   parent_id      uuid,                    -- the message whose delivery recorded this one
   request_id     text,
@@ -75,8 +78,8 @@ create index outbox_suspects on waybill.outbox_messages (queue, available_at) wh
 create index outbox_in_flight on waybill.outbox_messages (relayed_at)
   where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null;
 
--- Dead letters: for the list, newest first, and for pruning.
-create index outbox_dead on waybill.outbox_messages (dead_at) where dead_at is not null;
+-- Dead letters: for the list, newest first, for pruning, and to find those that block their order key.
+create index outbox_dead on waybill.outbox_messages (dead_at, order_due) where dead_at is not null;
 
 -- Cancelled messages: for counting and pruning.
 create index outbox_cancelled on waybill.outbox_messages (cancelled_at) where cancelled_at is not null;
@@ -84,6 +87,9 @@ create index outbox_cancelled on waybill.outbox_messages (cancelled_at) where ca
 -- A delivery key is unique. Dead and cancelled messages free theirs, so that the cause can be fixed and the message enqueued again.
 create unique index outbox_delivery_key on waybill.outbox_messages (kind, name, delivery_key)
   where delivery_key is not null and dead_at is null and cancelled_at is null;
+
+-- The messages of each order key that hold it. Those that wait behind another one have the due time infinity, so they come last.
+create index outbox_order on waybill.outbox_messages (queue, order_key, available_at, order_position) where order_due is not null;
 
 -- The rules of a row. Each statement would prepare a CHECK again, a third of the cost of an enqueue (npm run bench -- record). So the engine
 -- vouches for its own rows, and a trigger checks the others. A row can bypass the trigger with a forged revision, or with triggers turned off.
@@ -112,12 +118,13 @@ return case
     'traceparent_invalid: a traceparent looks like 00-<32 hex digits>-<16 hex digits>-<2 hex digits>'
   when m.revision not between 0 and 1000000000 then format('revision_invalid: the revision %s is not one that the engine counts', m.revision)
   -- The engine sets all other times, close to now. A message whose time is far away would never be processed.
-  when m.available_at not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
+  when coalesce(case when m.available_at = 'infinity' and m.order_key is not null then m.order_due end, m.available_at)
+         not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
     or m.created_at not between '0001-01-01 00:00:00+00' and '9999-12-31 23:59:59.999999+00'
-    or not isfinite(coalesce(m.relayed_at, m.created_at)) or not isfinite(coalesce(m.claimed_at, m.created_at))
+    or not isfinite(coalesce(m.order_due, m.created_at)) or not isfinite(coalesce(m.relayed_at, m.created_at)) or not isfinite(coalesce(m.claimed_at, m.created_at))
     or not isfinite(coalesce(m.claimed_until, m.created_at)) or not isfinite(coalesce(m.delivered_at, m.created_at))
     or not isfinite(coalesce(m.dead_at, m.created_at)) or not isfinite(coalesce(m.cancelled_at, m.created_at)) then
-    'invalid_time: every time must be finite, available_at and created_at not beyond the year 9999'
+    'invalid_time: every time must be finite, available_at (or order_due) and created_at not beyond the year 9999'
   -- The times determine the status, and at most one of them is an end. A sending row has all four claim columns; any other row has none.
   when num_nonnulls(m.claim_token, m.claimed_by, m.claimed_at, m.claimed_until) <> case m.status when 'sending' then 4 else 0 end
     or num_nonnulls(m.delivered_at, m.dead_at, m.cancelled_at) > 1

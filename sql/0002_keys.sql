@@ -17,13 +17,13 @@ create index outbox_keys_pruned on waybill.outbox_keys (pruned_at);
 -- a transaction pooler: planning the two lookups of the key costs more than the rest of an enqueue. Its operators are qualified, because a
 -- search_path of its own would cost each call some microseconds.
 create function waybill.outbox_record(uuid, text, text, text, jsonb, int, int, timestamptz, text, uuid, text, text, text default null,
-    text default null)
+    text default null, boolean default null)
   returns boolean language plpgsql as $$
 begin
   insert into waybill.outbox_messages
     (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent,
-     group_key, order_key, revision)
-  select $1, $2, $3, $4, $5, $6, $7, coalesce($8, pg_catalog.now()), $9, $10, $11, $12, $13, $14, 0
+     group_key, order_key, order_skips, revision)
+  select $1, $2, $3, $4, $5, $6, $7, coalesce($8, pg_catalog.now()), $9, $10, $11, $12, $13, $14, $15, 0
    where not exists (
      select from waybill.outbox_keys k
       where k.kind operator(pg_catalog.=) $2 and k.name operator(pg_catalog.=) $3 and k.delivery_key operator(pg_catalog.=) $9)
@@ -46,6 +46,7 @@ declare
   latest uuid;
   m waybill.outbox_messages;
   due timestamptz;
+  own timestamptz;
   taken waybill.outbox_keys;
   owns boolean := false; -- this call wrote the key's row into outbox_keys: no other transaction records a new message with the key
   follows boolean;
@@ -66,15 +67,19 @@ begin
     end if;
     if found then
       -- After max_wait, a message that is due keeps its time, and so its place in the queue.
-      due := case when debounce is null then coalesce(n.available_at, m.available_at)
-                  when m.created_at + max_wait <= moment then least(m.available_at, moment)
+      own := coalesce(m.order_due, m.available_at);
+      due := case when debounce is null then coalesce(n.available_at, own)
+                  when m.created_at + max_wait <= moment then least(own, moment)
                   else least(moment + debounce, m.created_at + max_wait) end;
       if n.kind = 'email' and due > m.created_at and jsonb_typeof(n.payload) = 'object' and not n.payload ? 'date' then
         n.payload := n.payload || jsonb_build_object('date', to_char(due at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')); -- 0008_email.sql
       end if;
+      -- It keeps its place in its order key, unless it gets another key (0010_order.sql).
       update waybill.outbox_messages o
-         set queue = n.queue, payload = n.payload, max_attempts = n.max_attempts, priority = n.priority, available_at = due,
+         set queue = n.queue, payload = n.payload, max_attempts = n.max_attempts, priority = n.priority,
+             available_at = case when o.available_at = 'infinity' and o.queue = n.queue and o.order_key = n.order_key then o.available_at else due end,
              parent_id = n.parent_id, request_id = n.request_id, traceparent = n.traceparent, group_key = n.group_key, order_key = n.order_key,
+             order_due = case when o.order_due is not null then due end, order_skips = n.order_skips,
              replacements = coalesce(o.replacements, 0) + 1, revision = o.revision + 1
        where o.id = m.id;
       delete from waybill.outbox_keys k
@@ -109,10 +114,10 @@ begin
          and (o.status <> 'pending' or o.ends > 0));
     insert into waybill.outbox_messages
       (id, kind, name, queue, payload, max_attempts, priority, available_at, parent_id, request_id, traceparent,
-       group_key, order_key, delivery_key, shared_key, relayed_at, revision)
+       group_key, order_key, order_skips, delivery_key, shared_key, relayed_at, revision)
     values
       (n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, moment + debounce, now()),
-       n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key,
+       n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips,
        case when not follows then n.delivery_key end, case when follows then n.delivery_key end, case when follows then now() end, 0)
     on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing;
     if found then

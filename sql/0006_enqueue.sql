@@ -33,7 +33,8 @@ create function waybill.outbox_new_id() returns uuid language sql volatile set s
 $$;
 
 create function waybill.outbox_check(kind text, name text, payload jsonb, queue text, delivery_key text,
-    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, group_key text, order_key text)
+    available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, group_key text, order_key text,
+    on_dead text)
   returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   lowered text := nullif(current_setting('waybill.max_payload_bytes', true), '');
@@ -69,6 +70,9 @@ begin
   end if;
   if order_key is not null and (order_key ~ '[\x01-\x1f\x7f-\x9f]' or length(order_key) not between 1 and 200) then
     perform waybill.outbox_refuse('order_key_invalid', 'an order key has 1 to 200 characters, and no control characters');
+  end if;
+  if on_dead is null or on_dead not in ('block', 'skip') then
+    perform waybill.outbox_refuse('on_dead_invalid', 'on_dead must be block or skip');
   end if;
   if priority is null or priority not between -1000 and 1000 then
     perform waybill.outbox_refuse('priority_invalid', 'the priority must be from -1000 to 1000');
@@ -120,20 +124,20 @@ $$;
 -- id of the existing message, or replaces that one (waybill.outbox_replace).
 create function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
     available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid, group_key text,
-    order_key text,
-    on_duplicate text, debounce interval, max_wait interval)
+    order_key text, on_duplicate text, debounce interval, max_wait interval, on_dead text)
   returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
   target text := coalesce(outbox_enqueue.queue, case when outbox_enqueue.kind = 'email' then 'email'
     when outbox_enqueue.kind in ('event', 'listener') then 'events' else 'jobs' end);
   most int := coalesce(outbox_enqueue.max_attempts, case when outbox_enqueue.kind = 'email' then 53 else 10 end); -- src/message/message.ts
+  skips boolean := case when outbox_enqueue.order_key is not null and outbox_enqueue.on_dead = 'skip' then true end;
   made uuid := waybill.outbox_new_id();
   existing uuid;
 begin
   perform waybill.outbox_check(outbox_enqueue.kind, outbox_enqueue.name, outbox_enqueue.payload, target, outbox_enqueue.delivery_key,
     outbox_enqueue.available_at, outbox_enqueue.priority, most, outbox_enqueue.request_id, outbox_enqueue.traceparent,
-    outbox_enqueue.group_key, outbox_enqueue.order_key);
+    outbox_enqueue.group_key, outbox_enqueue.order_key, outbox_enqueue.on_dead);
   if num_nonnulls(outbox_enqueue.on_duplicate, outbox_enqueue.debounce, outbox_enqueue.max_wait) > 0 then
     perform waybill.outbox_check_duplicate(outbox_enqueue.delivery_key, outbox_enqueue.available_at, outbox_enqueue.on_duplicate,
       outbox_enqueue.debounce, outbox_enqueue.max_wait);
@@ -145,7 +149,7 @@ begin
         'max_attempts', most, 'priority', outbox_enqueue.priority, 'available_at', outbox_enqueue.available_at,
         'delivery_key', outbox_enqueue.delivery_key, 'parent_id', outbox_enqueue.parent_id, 'request_id', outbox_enqueue.request_id,
         'traceparent', outbox_enqueue.traceparent, 'group_key', outbox_enqueue.group_key,
-        'order_key', outbox_enqueue.order_key)),
+        'order_key', outbox_enqueue.order_key, 'order_skips', skips)),
       outbox_enqueue.debounce, coalesce(outbox_enqueue.max_wait, 10 * outbox_enqueue.debounce)); -- src/message/duplicate.ts
     if existing is not null then
       return existing;
@@ -156,10 +160,10 @@ begin
   for round in 1 .. 3 loop
     insert into waybill.outbox_messages
       (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent,
-       group_key, order_key, revision)
+       group_key, order_key, order_skips, revision)
     select made, outbox_enqueue.kind, outbox_enqueue.name, target, outbox_enqueue.payload, most, outbox_enqueue.priority,
            coalesce(outbox_enqueue.available_at, now()), outbox_enqueue.delivery_key, outbox_enqueue.parent_id, outbox_enqueue.request_id,
-           outbox_enqueue.traceparent, outbox_enqueue.group_key, outbox_enqueue.order_key, 0
+           outbox_enqueue.traceparent, outbox_enqueue.group_key, outbox_enqueue.order_key, skips, 0
      where outbox_enqueue.delivery_key is null or not exists (
        select from waybill.outbox_keys k
         where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key)
@@ -190,9 +194,9 @@ create function waybill.enqueue_any(kind text, name text, payload jsonb, queue t
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null,
     group_key text default null, order_key text default null, on_duplicate text default null, debounce interval default null,
-    max_wait interval default null)
+    max_wait interval default null, on_dead text default 'block')
   returns uuid language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 $$;
 
 -- Records jobs, events and emails; listeners and actions only for roles that may call waybill.enqueue_any.
@@ -200,23 +204,23 @@ create function waybill.enqueue(kind text, name text, payload jsonb, queue text 
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null,
     group_key text default null, order_key text default null, on_duplicate text default null, debounce interval default null,
-    max_wait interval default null)
+    max_wait interval default null, on_dead text default 'block')
   returns uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   caller text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
   if enqueue.kind in ('listener', 'action') and not has_function_privilege(caller,
-      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval)', 'execute') then
+      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text)', 'execute') then
     raise exception 'waybill.enqueue: the role % may record jobs, events and emails, not a message of the kind %', caller, enqueue.kind
       using errcode = '42501', detail = 'forbidden', hint = 'grant execute on function waybill.enqueue_any, see docs/sql.md';
   end if;
   return waybill.outbox_enqueue(enqueue.kind, enqueue.name, enqueue.payload, enqueue.queue, enqueue.delivery_key, enqueue.available_at,
     enqueue.priority, enqueue.max_attempts, enqueue.request_id, enqueue.traceparent, enqueue.parent_id, enqueue.group_key, enqueue.order_key,
-    enqueue.on_duplicate, enqueue.debounce, enqueue.max_wait);
+    enqueue.on_duplicate, enqueue.debounce, enqueue.max_wait, enqueue.on_dead);
 end
 $$;
 
 -- By default only the owner may call these: the first two run with its rights.
-revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval) from public;
-revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval) from public;
-revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval) from public;
+revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text) from public;
+revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text) from public;
+revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text) from public;

@@ -50,6 +50,7 @@ export type { Executor, PgLike } from './db/executor.ts';
 export { WaybillError } from './errors.ts';
 export { createMemoryOutbox, type MemoryOutbox } from './store/memory.ts';
 export type { MemoryMessage } from './store/memory-message.ts';
+export type { OnDead } from './message/flow.ts';
 export type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './message/message.ts';
 export type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './outbox/port.ts';
 export { createPostgresOutbox, type PostgresOutboxOptions } from './store/postgres.ts';

@@ -5,6 +5,7 @@ import type { PgLike } from '../db/executor.ts';
 import type { EmailInput } from '../email/email.ts';
 import type { Log } from '../metrics/log.ts';
 import type { DuplicateOptions } from '../message/duplicate.ts';
+import type { OnDead } from '../message/flow.ts';
 import type { Enqueued } from '../message/message.ts';
 import type { Event } from './event.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -48,7 +49,10 @@ export type EnqueueOptions = {
   readonly priority?: number | undefined;
   /** What the message belongs to, such as a tenant. 1 … 200 characters, no control characters. */
   readonly group?: string | undefined;
-  /** What the message must be in order with, such as an account. 1 … 200 characters, no control characters. */
+  /**
+   * What the message must be in order with, such as an account: messages of a queue with the same order key are delivered one at a time, in the
+   * order of their commits. 1 … 200 characters, no control characters.
+   */
   readonly orderKey?: string | undefined;
 } & DuplicateOptions;
 
@@ -59,6 +63,7 @@ export type JobTarget<S extends z.ZodType = z.ZodType> = {
   readonly payload: S;
   readonly queue: string;
   readonly retry: RetryPolicy;
+  readonly onDead: OnDead;
 };
 
 export type EmailMessage = EmailInput & EnqueueOptions;

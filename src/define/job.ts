@@ -1,11 +1,12 @@
 // Definitions of jobs: a worker runs a job after the commit until it succeeds or its attempts are used up.
 
 import type { z } from 'zod';
+import type { OnDead } from '../message/flow.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { HandlerContext, JobTarget } from './context.ts';
 import type { Duration } from '../duration.ts';
 import { milliseconds, retryPolicy, type RetryOptions } from './retry.ts';
-import { checkOptions, checkPayloadSchema, refuseDefinition, titleOf } from './shape.ts';
+import { checkOptions, checkPayloadSchema, onDeadOf, refuseDefinition, titleOf } from './shape.ts';
 
 export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   /** The limit for one attempt; after it, the attempt has failed. */
@@ -23,9 +24,13 @@ export type JobOptions<S extends z.ZodType> = Pick<Job<S>, 'name' | 'payload' | 
   readonly timeout?: Duration;
   /** The most handlers that run at once in one process. 1 … 500, default: the number of its slots. Nothing else may share the queue. */
   readonly concurrency?: number;
+  /** What happens to messages with the same order key when one is dead: they wait for a person (`block`, the default), or go on (`skip`). */
+  readonly onDead?: OnDead;
 };
 
 export const jobQueue = 'jobs';
+
+const known = ['name', 'payload', 'queue', 'retry', 'timeout', 'concurrency', 'onDead', 'handler'];
 
 /**
  * Defines a job: work that a worker does after the commit.
@@ -33,7 +38,7 @@ export const jobQueue = 'jobs';
  */
 export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
   const what = titleOf('job', options);
-  checkOptions(what, options, ['name', 'payload', 'queue', 'retry', 'timeout', 'concurrency', 'handler']);
+  checkOptions(what, options, known);
   const { name, payload, handler, concurrency } = options;
   const { queue = concurrency === undefined ? jobQueue : name } = options;
   checkPayloadSchema(what, payload);
@@ -49,6 +54,7 @@ export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
     retry: retryPolicy(what, options.retry),
     timeoutMs,
     concurrency,
+    onDead: onDeadOf(what, options.onDead),
     handler,
   });
 }

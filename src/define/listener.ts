@@ -1,10 +1,11 @@
 // Definitions of listeners: a listener handles one event, with its own messages and attempts.
 
 import type { z } from 'zod';
+import type { OnDead } from '../message/flow.ts';
 import type { HandlerContext } from './context.ts';
 import { eventQueue, type Event } from './event.ts';
 import { retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
-import { checkOptions, refuseDefinition, titleOf } from './shape.ts';
+import { checkOptions, onDeadOf, refuseDefinition, titleOf } from './shape.ts';
 
 export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly kind: 'listener';
@@ -12,6 +13,7 @@ export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly event: Event<S>;
   readonly queue: string;
   readonly retry: RetryPolicy;
+  readonly onDead: OnDead;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
@@ -19,6 +21,8 @@ export type ListenerOptions<S extends z.ZodType> = Pick<Listener<S>, 'name' | 'e
   /** Default `events`. */
   readonly queue?: string;
   readonly retry?: RetryOptions;
+  /** What happens to messages with the same order key when one is dead: they wait for a person (`block`, the default), or go on (`skip`). */
+  readonly onDead?: OnDead;
 };
 
 /**
@@ -27,7 +31,7 @@ export type ListenerOptions<S extends z.ZodType> = Pick<Listener<S>, 'name' | 'e
  */
 export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>): Listener<S> {
   const what = titleOf('listener', options);
-  checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'handler']);
+  checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'onDead', 'handler']);
   const { name, event, handler, queue = eventQueue } = options;
   if (event?.kind !== 'event') refuseDefinition(what, 'event must be made by defineEvent');
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
@@ -37,6 +41,7 @@ export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>)
     event,
     queue,
     retry: retryPolicy(what, options.retry),
+    onDead: onDeadOf(what, options.onDead),
     handler,
   });
 }

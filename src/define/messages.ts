@@ -25,7 +25,7 @@ export async function jobMessages<S extends z.ZodType>(
   all: readonly WithPayload<S>[],
 ): Promise<NewMessage[]> {
   checkTarget('job', job);
-  return messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts }, all);
+  return messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts, onDead: job.onDead }, all);
 }
 
 /** @throws WaybillError `options_invalid` when the target is not made by its define function */
@@ -96,7 +96,7 @@ function isTime(given: unknown): given is Date {
 
 async function messagesOf<S extends z.ZodType>(
   target: Pick<Event<S> | JobTarget<S>, 'kind' | 'name' | 'payload'>,
-  { queue, maxAttempts }: Pick<NewMessage, 'queue' | 'maxAttempts'>,
+  where: Pick<NewMessage, 'queue' | 'maxAttempts' | 'onDead'>,
   all: readonly WithPayload<S>[],
 ): Promise<NewMessage[]> {
   const { kind, name } = target;
@@ -106,7 +106,7 @@ async function messagesOf<S extends z.ZodType>(
   const messages: NewMessage[] = [];
   for (const { payload: given, ...options } of all) {
     const payload = await encodePayload(target, given);
-    messages.push({ ...options, kind, name, queue, payload, maxAttempts });
+    messages.push({ ...options, ...where, kind, name, payload });
   }
   return messages;
 }

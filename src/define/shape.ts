@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { checkOptions as checkGiven } from '../options.ts';
 import { WaybillError } from '../errors.ts';
+import { onDeads, type OnDead } from '../message/flow.ts';
 
 /** @throws WaybillError `definition_invalid` with the definition and the problem */
 export function refuseDefinition(what: string, problem: string): never {
@@ -22,6 +23,12 @@ export function checkOptions(
 export function titleOf(kind: string, options: unknown): string {
   const { name } = (options ?? {}) as { readonly name?: unknown };
   return typeof name === 'string' ? `${kind} ${name.slice(0, 200)}` : kind;
+}
+
+/** @throws WaybillError `definition_invalid` */
+export function onDeadOf(what: string, onDead: OnDead = 'block'): OnDead {
+  if (!onDeads.includes(onDead)) refuseDefinition(what, `onDead must be ${onDeads.join(' or ')}`);
+  return onDead;
 }
 
 /**

@@ -97,6 +97,7 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
     maxAttempts: listener.retry.maxAttempts,
     group: group ?? undefined,
     orderKey: orderKey ?? undefined,
+    onDead: listener.onDead,
     requestId: requestId ?? undefined,
     traceparent: currentTraceparent() ?? traceparent ?? undefined,
   }));

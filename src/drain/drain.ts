@@ -154,15 +154,23 @@ async function claimAndRun(groups: readonly Claiming[], { width, batchSize, tall
     for (const message of messages) {
       const one: Promise<void> = attempt(message, since, ports)
         .catch((error: unknown) => void failed.push(error))
-        .finally(() => running.delete(one));
+        .finally(() => {
+          running.delete(one);
+          if (message.orderKey) open.add(of); // the next message of its order key may be available now
+        });
       running.set(one, of);
     }
   }
 
-  while (open.size > 0 && tally.claimed < batchSize && !signal?.aborted && failed.length === 0) {
+  while (
+    open.size + running.size > 0 &&
+    tally.claimed < batchSize &&
+    !signal?.aborted &&
+    failed.length === 0
+  ) {
     for (const group of open) await claimFrom(group, group);
     if (signal?.aborted) ports.release(); // it aborted during the claim
-    if (open.size > 0 && running.size > 0) await Promise.race(running.keys()); // wait for a slot, or for room in a group
+    if (running.size > 0) await Promise.race(running.keys()); // wait for a slot, or for room in a group
   }
   await Promise.all(running.keys());
   if (failed.length > 0) throw failed[0];

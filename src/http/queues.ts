@@ -1,4 +1,5 @@
-// The admin API of queues: list with the reason of each closed queue, pause, resume, limits and groups.
+// The admin API of queues: list with the reason of each closed queue, pause, resume, limits and groups, and the order keys that a dead
+// message blocks.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -9,6 +10,7 @@ import { listQueues, pauseQueue, resumeQueue } from '../queues/queues.ts';
 import { WaybillError } from '../errors.ts';
 import { cancelGroup, listGroups, mostGroups, pauseGroup, resumeGroup } from '../operate/groups.ts';
 import { limitQueue, readLimits, resetLimits } from '../operate/limits.ts';
+import { listBlockedKeys, unblockKey } from '../operate/order.ts';
 import { operatorOf } from './auth.ts';
 
 type WithName = { Params: { name: string } };
@@ -44,9 +46,17 @@ const limit = z.strictObject({
   ramp: line.optional(),
 });
 
+const unblock = z.strictObject({
+  orderKey: z.string().min(1).max(200),
+  reason: line.nullish(),
+  by: line.optional(),
+});
+
 const listing = z.strictObject({ limit: z.coerce.number().int().min(1).max(mostGroups).default(100) });
 
 const cancel = z.strictObject({ group: line, dryRun: z.boolean().default(false) });
+
+type Page = WithName & { Querystring: { limit?: string | string[] } };
 
 export function addQueues(admin: FastifyInstance, db: Executor): void {
   admin.get('/queues', async () => ({ queues: await listQueues(db) }));
@@ -85,5 +95,17 @@ export function addQueues(admin: FastifyInstance, db: Executor): void {
   admin.post<WithName>('/queues/:name/cancel', async (request) => {
     const { group, dryRun } = await parseArguments({ name: 'cancel', args: cancel }, request.body ?? {});
     return cancelGroup(db, request.params.name, group, { dryRun });
+  });
+  addOrderKeys(admin, db);
+}
+
+function addOrderKeys(admin: FastifyInstance, db: Executor): void {
+  admin.get<Page>('/queues/:name/blocked', async ({ params, query }) => ({
+    blocked: await listBlockedKeys(db, params.name, query.limit),
+  }));
+  admin.post<WithName>('/queues/:name/unblock', async (request) => {
+    const args = await parseArguments({ name: 'unblock', args: unblock }, request.body ?? {});
+    const { orderKey, reason = null, by = operatorOf(request) ?? 'admin API' } = args;
+    return unblockKey(db, { queue: request.params.name, orderKey }, { by, reason });
   });
 }

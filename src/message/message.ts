@@ -3,6 +3,7 @@
 
 import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
+import { checkFlow, flowOptions, type FlowOptions } from './flow.ts';
 import { checkDuplicate, duplicateOptions, type DuplicateOptions, type Replace } from './duplicate.ts';
 
 export const kinds = ['email', 'event', 'listener', 'job', 'action'] as const;
@@ -24,14 +25,11 @@ export type NewMessage = {
   readonly availableAt?: Date | undefined;
   /** 1 … 255 printable characters. */
   readonly deliveryKey?: string | undefined;
-  /** What the message belongs to, such as a tenant. 1 … 200 characters, no control characters. */
-  readonly group?: string | undefined;
-  /** What the message must be in order with, such as an account. 1 … 200 characters, no control characters. */
-  readonly orderKey?: string | undefined;
   readonly parentId?: string | undefined;
   readonly requestId?: string | undefined;
   readonly traceparent?: string | undefined;
-} & DuplicateOptions;
+} & FlowOptions &
+  DuplicateOptions;
 
 const fields = [
   'kind',
@@ -42,8 +40,7 @@ const fields = [
   'priority',
   'availableAt',
   'deliveryKey',
-  'group',
-  'orderKey',
+  ...flowOptions,
   'parentId',
   'requestId',
   'traceparent',
@@ -108,8 +105,8 @@ export type CheckedMessage = Required<
  * Checks a message against every rule of the table; the error says what is wrong and where.
  * @param maxPayloadBytes limit of the payload's JSON, in bytes of UTF-8
  * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
- * `priority_invalid`, `invalid_time`, `group_invalid`, `order_key_invalid`, `request_id_invalid`, `traceparent_invalid`, `null_character`,
- * `invalid_unicode`, `payload_not_json`, `payload_too_large`, and those of checkDuplicate
+ * `priority_invalid`, `invalid_time`, `group_invalid`, `order_key_invalid`, `on_dead_invalid`, `request_id_invalid`, `traceparent_invalid`,
+ * `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`, and those of checkDuplicate
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
   checkOptions('message', message, fields);
@@ -128,21 +125,15 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
     refuse('priority_invalid', 'priority must be a whole number from -1000 to 1000');
   if (availableAt !== undefined && !isDueTime(availableAt))
     refuse('invalid_time', 'availableAt must be a valid Date between the years 1970 and 9999');
-  checkFlow(message);
+  const { group, orderKey, onDead, parentId, requestId, traceparent } = message;
+  if (group !== undefined || orderKey !== undefined || onDead !== undefined) checkFlow(message);
   checkOrigin(message);
-  const { group, orderKey, parentId, requestId, traceparent } = message;
   const json = payloadJson(message.payload, maxPayloadBytes);
   const { onDuplicate, debounce, maxWait } = message;
   const hasOption = onDuplicate !== undefined || debounce !== undefined || maxWait !== undefined;
   const replace = hasOption ? checkDuplicate(message) : undefined;
-  const rest = { deliveryKey, group, orderKey, replace, parentId, requestId, traceparent };
+  const rest = { deliveryKey, group, orderKey, onDead, replace, parentId, requestId, traceparent };
   return { kind, name, queue, json, maxAttempts, priority, availableAt, ...rest };
-}
-
-function checkFlow({ group, orderKey }: Pick<NewMessage, 'group' | 'orderKey'>): void {
-  if (group !== undefined && !isFlowKey(group)) refuse('group_invalid', `a group has ${flowKeyRule}`);
-  if (orderKey !== undefined && !isFlowKey(orderKey))
-    refuse('order_key_invalid', `an orderKey has ${flowKeyRule}`);
 }
 
 function checkOrigin({ requestId, traceparent }: NewMessage): void {
@@ -183,14 +174,6 @@ export function isQueueName(value: unknown): value is string {
 /** Checks delivery keys and idempotency keys. */
 export function isDeliveryKey(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 255 && /^[^\p{C}]+$/u.test(value);
-}
-
-/** The rule for groups and order keys, as error messages state it. */
-export const flowKeyRule = '1 to 200 characters, and no control characters';
-
-/** The same rule as in sql/0001_messages.sql. Only a lone surrogate matches `Cs` in a regular expression with the flag `u`. */
-export function isFlowKey(value: unknown): value is string {
-  return typeof value === 'string' && /^[^\p{Cc}\p{Cs}]{1,200}$/u.test(value);
 }
 
 function inRange(value: unknown, low: number, high: number): boolean {

@@ -21,6 +21,9 @@ const unclaimed = {
   prefetched: 'null',
 };
 
+/** A message whose death its order key skips no longer holds back the others of the key (sql/0010_order.sql). */
+const died = { dead_at: 'now()', order_due: 'case when m.order_skips then null else m.order_due end' };
+
 /** Puts the row back into the waiting index. */
 const waits = (due: string): Columns => ({ relayed_at: 'null', available_at: due });
 
@@ -54,6 +57,7 @@ export const transitions = {
       ...unclaimed,
       status: `'delivered'`,
       delivered_at: 'now()',
+      order_due: 'null',
       last_error: 'null',
     }),
   },
@@ -74,8 +78,8 @@ export const transitions = {
     who: 'the holder: a permanent failure, or the last attempt',
     set: (given: { readonly error: string; readonly cause: string }): Columns => ({
       ...unclaimed,
+      ...died,
       status: `'dead'`,
-      dead_at: 'now()',
       dead_cause: given.cause,
       last_error: given.error,
     }),
@@ -104,7 +108,7 @@ export const transitions = {
       readonly error: string;
     }): Columns => ({
       ...either(
-        [given.last, { status: `'dead'`, dead_at: 'now()', dead_cause: `'expired'` }],
+        [given.last, { ...died, status: `'dead'`, dead_cause: `'expired'` }],
         ['else', { ...waits('now()'), status: `'failed'`, attempts: given.attempts }],
       ),
       ...unclaimed,
@@ -117,8 +121,8 @@ export const transitions = {
     to: ['dead'],
     who: 'the sweep, when no attempt is left (an edited row)',
     set: (given: { readonly error: string }): Columns => ({
+      ...died,
       status: `'dead'`,
-      dead_at: 'now()',
       dead_cause: `'exhausted'`,
       relayed_at: 'coalesce(m.relayed_at, now())', // leaves the waiting index
       last_error: given.error,
@@ -131,7 +135,21 @@ export const transitions = {
     set: (given?: { readonly error: string }): Columns => ({
       status: `'cancelled'`,
       cancelled_at: 'now()',
+      available_at: 'coalesce(m.order_due, m.available_at)', // infinity while it waits behind another one of its order key
+      order_due: 'null',
       ...(given && { last_error: given.error }),
+    }),
+  },
+  dismiss: {
+    from: ['dead'],
+    to: ['cancelled'],
+    who: 'a person, when it blocks its order key',
+    set: (): Columns => ({
+      status: `'cancelled'`,
+      cancelled_at: 'now()',
+      order_due: 'null',
+      dead_at: 'null',
+      dead_cause: 'null',
     }),
   },
   retry: {
@@ -139,7 +157,9 @@ export const transitions = {
     to: ['pending'],
     who: 'a person; attempts start again, their history is kept',
     set: (): Columns => ({
-      ...waits('now()'),
+      // With an order key it waits behind the others, and is the first that becomes available (sql/0010_order.sql).
+      ...waits(`case when m.order_key is null then now() else 'infinity' end`),
+      order_due: 'case when m.order_key is not null then now() end',
       status: `'pending'`,
       attempts: '0',
       dead_at: 'null',
@@ -154,14 +174,15 @@ export const transitions = {
     /** Every column that the engine computes with is made valid. Kind, name and queue stay as they are, for inspection. */
     set: (given: { readonly error: string }): Columns => ({
       ...unclaimed,
+      ...died,
       status: `'dead'`,
-      dead_at: 'now()',
       dead_cause: `'permanent'`,
       delivered_at: 'null',
       cancelled_at: 'null',
       relayed_at: finite('relayed_at'),
       available_at: finite('available_at'),
       created_at: finite('created_at'),
+      order_due: `case when m.order_skips or m.order_due is null then null else ${finite('order_due')} end`,
       max_attempts: 'least(greatest(m.max_attempts, 1), 1000)',
       attempts: 'least(greatest(m.attempts, 0), greatest(m.max_attempts, 1), 1000)',
       expirations: 'least(greatest(m.expirations, 0), 1000000)',

@@ -2,12 +2,16 @@
 // Every known label set has a sample, 0 if there is nothing, because an alert cannot tell "none" from "absent".
 
 import type { Executor } from '../db/executor.ts';
+import { blocksKey } from '../outbox/order.ts';
 import { isOpen, isPaused, inFlight, waits } from '../outbox/waiting.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 
 /** The label `queue` has at most this many values: closed queues first, then those with the oldest due message. */
 const most = 100;
+
+/** Blocked order keys are counted up to this many: more would let Postgres read the table. */
+const mostBlocked = 1_000;
 
 /** The label `name` has at most this many values: the definitions with the most unsettled messages. */
 const mostNames = 20;
@@ -61,8 +65,12 @@ export const gaugesSql = `
   worked as (
     select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
            sum(isolating) as isolating, count(*) as workers from alive, unnest(queues) as queue group by queue),
+  blocked as (
+    select queue as name, count(distinct order_key) as keys from (
+      select queue, order_key from waybill.outbox_messages where ${blocksKey()} order by dead_at limit ${mostBlocked}) b
+     group by queue),
   names as (
-    select name from (select name from gates union select name from by_queue union select name from worked) k
+    select name from (select name from gates union select name from by_queue union select name from worked union select name from blocked) k
       left join gates g using (name) left join by_queue b using (name)
      order by (g.paused or g.parked or g.held) desc nulls last, b.age desc nulls last, name limit ${most})
   select
@@ -92,6 +100,7 @@ export const gaugesSql = `
     ${perQueue('coalesce(x.paused, false)::int', 'gates x')} as paused,
     ${perQueue('coalesce(x.parked, false)::int', 'gates x')} as parked,
     ${perQueue('coalesce(x.held, false)::int', 'gates x')} as held,
+    ${perQueue('coalesce(x.keys, 0)', 'blocked x')} as blocked,
     (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
        from waybill.queues q join names n using (name) cross join lateral (values ${limitValues}) l(name, value) where l.value is not null) as limits,
     (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name),
@@ -210,6 +219,12 @@ const outboxFacts: readonly GaugeFact[] = [
     'counter',
   ),
   fact('held', 'queue_held', ['queue'], '1 while the provider wants everybody to wait'),
+  fact(
+    'blocked',
+    'order_keys_blocked',
+    ['queue'],
+    'Order keys whose messages wait for a person, because one of them is dead',
+  ),
   fact(
     'overdue',
     'cron_overdue_seconds',

@@ -108,7 +108,8 @@ export function time(part: string, given: Texts): Date | undefined {
   );
 }
 
-function pageSize(given: Texts): number | undefined {
+/** @throws WaybillError `invalid_limit` */
+export function pageSize(given: Texts): number | undefined {
   const text = single('limit', given);
   if (text === undefined) return undefined;
   const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;

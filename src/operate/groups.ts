@@ -4,7 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { timeText } from '../db/values.ts';
 import { WaybillError } from '../errors.ts';
-import { flowKeyRule, isFlowKey } from '../message/message.ts';
+import { flowKeyRule, isFlowKey } from '../message/flow.ts';
 import { endMessages, guard, transitions } from '../message/transitions.ts';
 import { outboxChannel } from '../outbox/notify.ts';
 import { inFlight, isPaused, waits } from '../outbox/waiting.ts';

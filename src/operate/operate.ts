@@ -5,6 +5,8 @@ import { sqlState } from '../db/diagnosis.ts';
 import { WaybillError } from '../errors.ts';
 import { whereOf, type MessageFilter } from './filter.ts';
 import type { Status } from '../message/message.ts';
+import { blocksKey } from '../outbox/order.ts';
+import { half } from '../outbox/waiting.ts';
 import {
   checkId,
   notFound,
@@ -34,6 +36,15 @@ export const cancelSql = `
   with ${endMessages(transitions.cancel.set(), `where m.id = $1 and ${guard('cancel', 'm.status')}`, `'cancelled'`)}
   select id::text as id from ended`;
 
+/** Cancels a dead message that blocks its order key. */
+export const dismissSql = `
+  with ${endMessages(
+    transitions.dismiss.set(),
+    `where m.id = $1 and ${half(`${guard('dismiss', 'm.status')} and ${blocksKey('m.')}`)}`,
+    `'cancelled'`,
+  )}
+  select id::text as id from ended`;
+
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict`, `delivery_key_taken` */
 export async function retryMessage(db: Executor, id: string): Promise<MessageView> {
   checkId(id);
@@ -46,12 +57,15 @@ export async function retryMessage(db: Executor, id: string): Promise<MessageVie
   }
 }
 
-/** @throws WaybillError `invalid_id`, `not_found`, `state_conflict` */
+/**
+ * Cancels a waiting message, or a dead one that blocks its order key.
+ * @throws WaybillError `invalid_id`, `not_found`, `state_conflict`
+ */
 export async function cancelMessage(db: Executor, id: string): Promise<MessageView> {
   checkId(id);
-  const { rows } = await db.executeSql(cancelSql, [id]);
-  if (rows.length === 0) return refuse(db, 'cancel', id);
-  return viewMessage(db, id);
+  for (const sql of [cancelSql, dismissSql])
+    if ((await db.executeSql(sql, [id])).rows.length > 0) return viewMessage(db, id);
+  return refuse(db, 'cancel', id);
 }
 
 async function refuse(db: Executor, change: Change, id: string): Promise<never> {

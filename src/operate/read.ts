@@ -67,15 +67,18 @@ const times = {
 } as const;
 const timeNames = Object.keys(times) as (keyof typeof times)[];
 
+/** A message that waits behind another of its order key has the due time infinity; its own is in order_due. */
+const shown: Partial<Record<keyof typeof times, string>> = {
+  availableAt: `case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end`,
+};
+
 /** Maximum length read of an error; SQL may have written any length. */
 const readOfError = 10_000;
 
 export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
   left(last_error, ${readOfError}) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
   coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
-  ${Object.entries(times)
-    .map(([name, column]) => `${momentText(column)} as "${name}"`)
-    .join(', ')},
+  ${timeNames.map((name) => `${momentText(shown[name] ?? times[name])} as "${name}"`).join(', ')},
   request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, ${waitsFor} as "waitsFor"`;
 
 /** A row of `viewColumns`. SQL may have written the error. */

@@ -37,7 +37,7 @@ const oddities: readonly { code: string; when: string; message: string }[] = [
   },
   {
     code: 'available_far_ahead',
-    when: `status in ('pending', 'failed') and available_at > now() + interval '10 years'`,
+    when: `status in ('pending', 'failed') and available_at > now() + interval '10 years' and not (order_due is not null and available_at = 'infinity')`,
     message: 'are due in more than ten years: set available_at, or cancel them',
   },
   {

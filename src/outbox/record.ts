@@ -21,7 +21,7 @@ const types = {
   traceparent: 'text',
 };
 /** The columns of flow control. A batch without them has its own statement, so that its messages do not pay for them. */
-const flowTypes = { ...types, group_key: 'text', order_key: 'text' };
+const flowTypes = { ...types, group_key: 'text', order_key: 'text', order_skips: 'boolean' };
 const typesOf = (flow: boolean): typeof types => (flow ? flowTypes : types);
 export const columnsOf = (flow: boolean): string => Object.keys(typesOf(flow)).join(', ');
 
@@ -44,16 +44,20 @@ export function arraysOf(first: number, flow: boolean): string {
     .join(', ');
 }
 
-/** `insert … select` of these rows. A message without availableAt is due at once, by the database's clock (invariant H). */
+/**
+ * `insert … select` of these rows. A message without availableAt is due at once, by the database's clock (invariant H). Messages with an order key
+ * are inserted in the order in which they were given, which is that of their ids (invariant K).
+ */
 export function insertRows(from: string, flow: boolean): string {
   return `insert into waybill.outbox_messages (${columnsOf(flow)}, revision)
     select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-           n.delivery_key, n.parent_id, n.request_id, n.traceparent${flow ? ', n.group_key, n.order_key' : ''}, 0 from ${from}`;
+           n.delivery_key, n.parent_id, n.request_id, n.traceparent${flow ? ', n.group_key, n.order_key, n.order_skips' : ''}, 0 from ${from}${flow ? ' order by n.id' : ''}`;
 }
 
-const recordText = (flow: boolean): string => `${insertRows(newRows(1, flow), flow)}
-  where n.delivery_key is null or not exists (
-    select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
+const unkept = `where n.delivery_key is null or not exists (
+    select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)`;
+
+const recordText = (flow: boolean): string => `${insertRows(`${newRows(1, flow)}\n  ${unkept}`, flow)}
   on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
   returning id::text as id`;
 
@@ -62,8 +66,12 @@ export const recordFlowSql = recordText(true);
 
 type NewRow = CheckedMessage & { readonly id: string };
 
+/** Whether the death of the message leaves its order key open. */
+const skips = ({ orderKey, onDead }: NewRow): true | undefined =>
+  orderKey !== undefined && onDead === 'skip' ? true : undefined;
+
 /** In the order of `flowTypes`. */
-function rowValues(row: NewRow): (string | number | null)[] {
+function rowValues(row: NewRow): (string | number | boolean | null)[] {
   return [
     row.id,
     row.kind,
@@ -79,6 +87,7 @@ function rowValues(row: NewRow): (string | number | null)[] {
     row.traceparent ?? null,
     row.group ?? null,
     row.orderKey ?? null,
+    skips(row) ?? null,
   ];
 }
 
@@ -111,6 +120,7 @@ const optional = [
   'traceparent',
   'group_key',
   'order_key',
+  'order_skips',
 ];
 const insertTexts: string[] = [];
 
@@ -124,6 +134,7 @@ function insertOne(row: NewRow): { readonly sql: string; readonly values: unknow
     row.traceparent,
     row.group,
     row.orderKey,
+    skips(row),
   ];
   let which = 0;
   for (let i = 0; i < given.length; i++) {
@@ -138,6 +149,7 @@ function insertOne(row: NewRow): { readonly sql: string; readonly values: unknow
 const casts: Readonly<Record<string, string>> = {
   payload: '::text::jsonb',
   available_at: '::text::timestamptz',
+  order_skips: '::text::boolean',
 };
 
 function insertText(which: number): string {

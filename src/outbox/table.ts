@@ -47,6 +47,7 @@ const files = [
   '0003_queues.sql',
   '0004_attempts.sql',
   '0005_audit.sql',
+  '0010_order.sql',
 ];
 
 /**
@@ -59,29 +60,37 @@ export function createPostgresOutboxSetupStatements(options: TableOptions = {}):
   const { tableName } = options;
   const named = tableNamed(tableName);
   const sources = files.map((file) => ({ id: `waybill/${file}`, text: migrationText(file) }));
-  const made = sources.flatMap(({ text }) => commands(text)).map(repeatable);
+  const made = sources.flatMap(({ text }) => commands(text)).flatMap(repeatable);
   if (tableName === undefined) return [...made, migrationsTable, ...sources.map(applied)];
   const { schema, table } = parse(tableName);
   return (
     made
       .filter((command) => !command.startsWith('create schema'))
       // Without a schema the search_path finds the table, so its functions must use the search_path too.
-      .map((command) => (schema === undefined ? command.replace(ownSearchPath, '') : command))
+      .map((command) => (schema === undefined ? command.replace(ownPath, '') : command))
       .map((command) => named(ownNames(command, table)))
   );
 }
 
-const ownSearchPath = ' set search_path = pg_catalog, pg_temp';
+/** A function with its owner's rights must not use a search_path of its caller. */
+const ownPath = /( security definer)? set search_path = pg_catalog, pg_temp/;
 
 /** Indexes and constraints are named `outbox_…` without a schema; a second outbox in the same schema needs other names. */
 function ownNames(command: string, table: string): string {
   return command.replaceAll(/(?<![.\w])outbox_(\w+)/g, (_, rest: string) => `"${table}_${rest}"`);
 }
 
-function repeatable(command: string): string {
-  return command
-    .replace(/^create (schema|table|index|unique index) (?!if not exists)/, 'create $1 if not exists ')
-    .replace(/^create (function|trigger) /, 'create or replace $1 ');
+function repeatable(command: string): string[] {
+  const constraint = /^create constraint (trigger \w+) after insert (on [\w.]+)/.exec(command);
+  if (constraint) return [`drop ${constraint[1]!.replace(' ', ' if exists ')} ${constraint[2]}`, command];
+  return [
+    command
+      .replace(
+        /^create (schema|table|sequence|index|unique index) (?!if not exists)/,
+        'create $1 if not exists ',
+      )
+      .replace(/^create (function|trigger) /, 'create or replace $1 '),
+  ];
 }
 
 const migrationsTable = `create table if not exists waybill.migrations (

@@ -9,10 +9,10 @@ import { perSecond } from './rate.ts';
 export type Wait = {
   readonly queue: string;
   /** With several causes, the first of these. */
-  readonly state: 'paused' | 'parked' | 'held' | 'rate';
-  /** Given by the person, or the provider's answer. */
+  readonly state: 'paused' | 'parked' | 'held' | 'rate' | 'order';
+  /** Given by the person, or the provider's answer. For an order key: the message that comes first, and its status. */
   readonly reason: string | null;
-  /** Null for a rate. */
+  /** Null for a rate. For an order key: when its message died. */
   readonly since: Moment | null;
   /** When a hold or a pause ends; null: nobody has set an end. */
   readonly until: Moment | null;
@@ -35,10 +35,23 @@ const closure = `
     when q.parked_at is not null then ${fact('parked', { reason: 'q.parked_reason', since: momentText('q.parked_at'), by: 'q.parked_by' })}
     when q.held_until > now() then ${fact('held', { reason: 'q.held_reason', since: momentText('q.held_at'), until: momentText('q.held_until') })}`;
 
+/** The first message of an order key, for one that waits behind it (sql/0010_order.sql). */
+const order = `(select ${fact('order', {
+  queue: 'first.queue',
+  reason: `format('the message %s comes first and is %s', first.id, first.status)`,
+  since: momentText('first.dead_at'),
+})} from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
+      select f.queue, f.id, f.status, f.dead_at from waybill.outbox_messages f
+       where f.queue = own.own_queue and f.order_key = own.own_key
+         and f.order_due is not null and f.delivered_at is null and f.cancelled_at is null
+       order by f.available_at, f.order_position limit 1) first
+   where own.own_time = 'infinity')`;
+
 /** SQL expression over a row of messages; null when only its due time delays it. */
-export const waitsFor = `(select case ${closure}
+export const waitsFor = `case when status in ('pending', 'failed') then coalesce(
+  (select case ${closure}
     when ${perSecond('q.')} is not null and available_at <= now() then ${fact('rate', { rate: perSecond('q.') })}
-  end from waybill.queues q where q.name = queue and status in ('pending', 'failed'))`;
+  end from waybill.queues q where q.name = queue), ${order}) end`;
 
 export const closedQueuesSql = `
   select wait from (select q.name, case ${closure} end as wait from waybill.queues q) known where wait is not null order by name`;
@@ -58,6 +71,8 @@ export function waitOf(told: Told): Wait {
 /** `the queue email is parked since 2026-01-01T00:00:00.000Z because smtp: …` */
 export function waitLine({ queue, state, reason, since, until, rate }: Wait): string {
   if (state === 'rate') return `the queue ${queue} has a rate of ${rate} a second`;
+  if (state === 'order')
+    return `in the order of its key: ${reason}${since ? ` since ${textOfMoment(since)}` : ''}`;
   const times = [since && ` since ${textOfMoment(since)}`, until && ` until ${textOfMoment(until)}`];
   return `the queue ${queue} is ${state}${times.filter(Boolean).join('')}${reason ? ` because ${reason}` : ''}`;
 }

@@ -4,6 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import { grouped, isDue, isOpen, places, ungrouped, type Part } from '../outbox/waiting.ts';
 import { hasLapsed } from '../outbox/expire.ts';
+import { hasLateOrders } from '../outbox/order.ts';
 
 export type Check = {
   /** Something is due in an open queue. */
@@ -16,7 +17,8 @@ const isPlaceDue = (part: Part): string => isDue('place.queue', 'place.priority'
 
 export const checkSql = `
   with recursive ${places}
-  select exists (select from place where ${isOpen('place.queue')} and (${isPlaceDue(ungrouped)} or ${isPlaceDue(grouped)})) as due, ${hasLapsed} as lapsed`;
+  select exists (select from place where ${isOpen('place.queue')} and (${isPlaceDue(ungrouped)} or ${isPlaceDue(grouped)})) as due,
+         ${hasLapsed} or ${hasLateOrders} as lapsed`;
 
 /** Calls within `freshMs` share an answer. */
 export function createCheck(db: Executor, clock: Clock, freshMs: Milliseconds): () => Promise<Check> {

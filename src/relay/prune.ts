@@ -55,12 +55,13 @@ export const pruneSettledSql = `
        order by id limit $3 for update skip locked)
     returning id, kind, name, delivery_key, status)${keep}`;
 
-/** Values: retention in ms; rows. */
+/** Values: retention in ms; rows. A message that blocks its order key stays until a person decides. */
 export const pruneDeadSql = `
   with gone as (
     delete from waybill.outbox_messages where id in (
       select id from waybill.outbox_messages
        where dead_at is not null and dead_at < now() - $1 * interval '1 millisecond'
+         and order_due is null
        order by dead_at limit $2 for update skip locked)
     returning id, kind, name, delivery_key, status)${keep}`;
 

@@ -4,6 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { expireLeases, findStuck } from '../outbox/expire.ts';
+import { advanceOrders } from '../outbox/order.ts';
 import { passKeys } from '../outbox/replace.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
@@ -33,7 +34,8 @@ export function createSweep(options: SweepOptions): () => Promise<Milliseconds> 
     const expired = await expire();
     const mended = await mend(db, await findStuck(db, batch), events);
     const passed = await passKeys(db, batch);
-    if (expired + mended + passed > 0) wakeRelay();
+    const advanced = await advanceOrders(db, batch);
+    if (expired + mended + passed + advanced > 0) wakeRelay();
     observe('swept', { expired, mended });
     return Math.max(expired, passed) >= batch ? 0 : intervalMs;
   }

@@ -15,6 +15,10 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt' | 'repla
   expirations: number;
   availableAt: Date;
   readonly createdAt: Date;
+  /** It waits behind another message of its order key (./memory-order.ts). */
+  isBehind: boolean;
+  /** Its place among the messages of its order key; 0 without one. */
+  position: number;
   claimToken: string | null;
   claimedBy: string | null;
   claimedUntil: Date | null;
@@ -47,6 +51,8 @@ export function created(checked: CheckedMessage, now: number): MemoryMessage {
     expirations: 0,
     createdAt,
     availableAt: availableAt ?? debounced,
+    isBehind: false,
+    position: 0,
     claimToken: null,
     claimedBy: null,
     claimedUntil: null,
@@ -66,6 +72,7 @@ export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: 
     message.older === null &&
     message.attempts < message.maxAttempts &&
     message.availableAt.getTime() <= now &&
+    !message.isBehind &&
     (request.ids?.includes(message.id) ?? true) &&
     (request.queues?.includes(message.queue) ?? true) &&
     (request.kinds?.includes(message.kind) ?? true) &&

@@ -4,6 +4,7 @@ import { dueOf, type Replace } from '../message/duplicate.ts';
 import type { CheckedMessage, Enqueued } from '../message/message.ts';
 import { isAllowed } from '../message/transitions.ts';
 import { created, type MemoryMessage } from './memory-message.ts';
+import { advance, enter } from './memory-order.ts';
 
 /** A message to be recorded. In a transaction it is recorded at the commit. */
 export type Recording = {
@@ -36,13 +37,13 @@ function answerTo(message: MemoryMessage, existing: MemoryMessage | undefined, r
 /** Adds the message, or changes the one that has its key. Of two transactions with the same key, the first to commit gets it. */
 export function commitTo(messages: MemoryMessage[], { message, replace, availableAt }: Recording): void {
   const existing = messages.findLast((m) => hasKeyOf(m, message));
-  if (!existing) return void messages.push(message);
-  if (!replace) return;
-  if (!isUnclaimed(existing)) {
-    message.older = existing;
-    return void messages.push(message);
+  if (existing && !replace) return;
+  if (!existing || !replace || !isUnclaimed(existing)) {
+    message.older = existing ?? null;
+    messages.push(message);
+    return enter(messages, message);
   }
-  const { queue, payload, maxAttempts, priority, group, orderKey, createdAt } = message;
+  const { queue, payload, maxAttempts, priority, group, orderKey, onDead, createdAt } = message;
   const { parentId, requestId, traceparent } = message;
   const times = { availableAt: existing.availableAt.getTime(), createdAt: existing.createdAt.getTime() };
   const due = dueOf(replace, times, availableAt, createdAt.getTime());
@@ -54,11 +55,16 @@ export function commitTo(messages: MemoryMessage[], { message, replace, availabl
     priority,
     group,
     orderKey,
+    onDead,
     parentId,
     requestId,
     traceparent,
   };
+  const before = { queue: existing.queue, orderKey: existing.orderKey };
   Object.assign(existing, { ...content, availableAt: new Date(due), replacements });
+  if (before.queue === queue && before.orderKey === orderKey) return; // it keeps its place
+  enter(messages, existing);
+  advance(messages, before);
 }
 
 /** Ends the older messages of those that wait for one, as `passKeys` does (src/outbox/replace.ts). */
@@ -69,6 +75,7 @@ export function endOlder(messages: readonly MemoryMessage[]): void {
     if (isAllowed('cancel', older.status)) {
       older.status = 'cancelled';
       older.lastError = 'superseded: a newer message with its delivery key was recorded';
+      advance(messages, older);
     }
     message.older = null;
   }

@@ -20,12 +20,15 @@ import { checkClaim } from '../message/id.ts';
 import { failedWith } from './failed.ts';
 import { isAllowed } from '../message/transitions.ts';
 import { withoutReplace } from '../message/duplicate.ts';
+import { advance } from './memory-order.ts';
 import { commitTo, endOlder, recordingOf, type Recording } from './memory-record.ts';
 
 export type MemoryOutbox = OutboxPort & {
   readonly messages: readonly MemoryMessage[];
   /** Begins a transaction, for actions without Postgres (invariant A). */
   begin(): MemoryTransaction;
+  /** Makes a dead or cancelled message due again, as an operator does. False, and nothing changed, when it is neither. */
+  retry(id: string): boolean;
 };
 
 export type MemoryTransaction = {
@@ -99,7 +102,9 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       commit() {
         for (const { recording, cancelled } of staged) {
           if (recording) commitTo(messages, recording);
-          if (cancelled) cancelled.status = 'cancelled';
+          if (!cancelled) continue;
+          cancelled.status = 'cancelled';
+          advance(messages, cancelled);
         }
         stagedKeys.commit();
       },
@@ -115,6 +120,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       if (!message || message.claimToken !== settlement.claimToken || !isAllowed('deliver', message.status))
         return [];
       finish(message, settlement, now());
+      advance(messages, message);
       const { id, status, createdAt } = message;
       return [{ id, status, seconds: (now() - createdAt.getTime()) / 1000 }];
     });
@@ -130,8 +136,18 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     once: keys.once,
     async cancel(id) {
       const message = waiting(id, messages);
-      if (message) message.status = 'cancelled';
-      return message !== undefined;
+      if (!message) return false;
+      message.status = 'cancelled';
+      advance(messages, message);
+      return true;
+    },
+    retry(id) {
+      const message = messages.find((m) => m.id === id && isAllowed('retry', m.status));
+      if (!message) return false;
+      const isBehind = message.orderKey !== undefined;
+      Object.assign(message, { status: 'pending', attempts: 0, availableAt: new Date(now()), isBehind });
+      advance(messages, message);
+      return true;
     },
     on: () => outbox,
     async claimBatch(request) {
@@ -162,7 +178,11 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       const isLapsed = (m: MemoryMessage) =>
         isAllowed('expire', m.status) && m.claimedUntil!.getTime() < now();
       const lapsed = messages.filter(isLapsed);
-      return lapsed.slice(0, limit).map((message) => expire(message, messages, now()));
+      return lapsed.slice(0, limit).map((message) => {
+        const expired = expire(message, messages, now());
+        advance(messages, message);
+        return expired;
+      });
     },
   };
   return outbox;

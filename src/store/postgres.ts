@@ -22,6 +22,7 @@ import {
 } from '../outbox/port.ts';
 import { checkId } from '../operate/read.ts';
 import { record } from '../outbox/record.ts';
+import { advanceOrders } from '../outbox/order.ts';
 import { passKeys, recordReplacing } from '../outbox/replace.ts';
 import { checkOptions } from '../options.ts';
 import { settleOn } from '../outbox/settle.ts';
@@ -79,6 +80,7 @@ export function createPostgresOutbox(
     async expire(limit) {
       const ended = await withoutUnfit(db, ignored, () => expireLeases(db, limit));
       await passKeys(db, limit);
+      await advanceOrders(db, limit);
       return ended;
     },
     async cancel(id) {

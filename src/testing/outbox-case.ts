@@ -16,6 +16,8 @@ export type SeenMessage = {
 export type OutboxHarness = {
   readonly port: OutboxPort;
   see(id: string): Promise<SeenMessage>;
+  /** Makes a dead or cancelled message due again, as an operator does. Cases that need it pass without it. */
+  retry?(id: string): Promise<unknown>;
 };
 
 export type OutboxCase = {

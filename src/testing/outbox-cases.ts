@@ -2,6 +2,7 @@
 
 import { claimCases } from './claim-cases.ts';
 import { expiryCases, onceCases } from './expiry-cases.ts';
+import { orderCases } from './order-cases.ts';
 import type { OutboxCase } from './outbox-case.ts';
 import { recordCases } from './record-cases.ts';
 import { replaceCases } from './replace-cases.ts';
@@ -16,5 +17,6 @@ export const outboxPortCases: readonly OutboxCase[] = [
   ...settleCases,
   ...expiryCases,
   ...onceCases,
+  ...orderCases,
   ...transitionCases,
 ];

@@ -99,6 +99,9 @@ export function createWorker(options: WorkerOptions): Worker {
     room.ended(attempt.queue);
     if (limits.ended(attempt.queue)) where.rest(attempt.queue, 0); // its place is free
     isolation.ended(attempt);
+    const { orderKey, queue, group } = attempt.message;
+    // The next message of its order key may be available now.
+    if (orderKey) where.found({ queue, priority: attempt.priority, isGrouped: typeof group === 'string' });
     if (!isAlone) return;
     leaveAlone(); // nothing ran beside it
     polledAt = Number.NEGATIVE_INFINITY; // there may be another suspect

@@ -15,6 +15,7 @@ function memoryHarness(wrong: (right: OutboxPort) => Partial<OutboxPort> = () =>
   const find = (id: string) => outbox.messages.find((m) => m.id === id)!;
   return {
     port: { ...outbox, ...wrong(outbox) },
+    retry: async (id) => outbox.retry(id),
     see: async (id) => {
       const { status, attempts, lastError } = find(id);
       return { status, attempts, lastError };

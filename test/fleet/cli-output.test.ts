@@ -26,6 +26,16 @@ beforeAll(async () => {
     { kind: 'email', name: 'email', queue: 'email', payload: mail },
   ] as const)
     ids.push((await outbox.enqueue(message)).id);
+  const blocking = await outbox.enqueue({
+    kind: 'job',
+    name: 'talk',
+    queue: 'jobs',
+    payload: {},
+    orderKey: 'a key',
+  });
+  const one = { limit: 1, leaseMs: 5_000, workerId: 'w', ids: [blocking.id] };
+  const [claimed] = await outbox.claimBatch(one);
+  await outbox.markFailed(blocking.id, claimed!.claimToken, 'no', { permanent: true });
   await cronWorld(database.db).deploy(loud, new Date());
 });
 afterAll(async () => {
@@ -68,6 +78,8 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'queues cancel': [() => ['jobs', '--group', 'g']],
   'queues pause': [() => ['jobs']],
   'queues resume': [() => ['jobs']],
+  'queues blocked': [() => ['jobs']],
+  'queues unblock': [() => ['jobs', 'a key']],
   'email test': [() => ['ann@b.test']],
   'suppressions list': [() => []],
   'suppressions add': [() => ['bob@b.test']],

@@ -283,6 +283,37 @@ describe('queues', () => {
     await waybill(['queues', 'resume', 'email'], here());
   });
 
+  test('show the order keys that a dead message blocks, and let one go on', async () => {
+    const outbox = createPostgresOutbox(database.db);
+    const job = { kind: 'job', name: 'book', queue: 'orders', payload: {}, orderKey: 'account 7' } as const;
+    const [dead] = await outbox.enqueue([job, job]);
+    const [claimed] = await outbox.claimBatch({
+      limit: 1,
+      leaseMs: 60_000,
+      workerId: 'w',
+      queues: ['orders'],
+    });
+    await outbox.markFailed(dead!.id, claimed!.claimToken, 'no such account', { permanent: true });
+    expect((await waybill(['queues', 'blocked', 'orders'], here())).stdout).toMatch(
+      new RegExp(`^account 7 +${dead!.id} +book +\\S+ +1 +no such account$`, 'm'),
+    );
+    const unblock = ['queues', 'unblock', 'orders', 'account 7', '--reason', 'closed by hand'];
+    const unblocked = await waybill([...unblock, '--json'], here());
+    expect(JSON.parse(unblocked.stdout)).toEqual({
+      queue: 'orders',
+      orderKey: 'account 7',
+      messageIds: [dead!.id],
+    });
+    expect((await waybill(['outbox', 'show', dead!.id], here())).stdout).toMatch(
+      /unblocked by .+@.+: closed by hand/,
+    );
+    expect(await waybill(unblock, here())).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('(order_key_not_blocked)') as string,
+    });
+    expect((await waybill(['queues', 'blocked', 'orders'], here())).stdout).toBe('no order key is blocked\n');
+  });
+
   test('an unknown one: exit code 1, the nearest is named', async () => {
     const { code, stdout, stderr } = await waybill(['queues', 'pause', 'emial'], here());
     expect([code, stdout, stderr]).toEqual([

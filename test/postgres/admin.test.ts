@@ -816,3 +816,47 @@ describe('/admin/suppressions', () => {
     expect((await ask(method, url, body)).status).toBe(status);
   });
 });
+
+describe('order keys', () => {
+  it('are listed while a dead message blocks them, and unblocked with who did it and why', async () => {
+    const dead = await recordEnded('dead', { orderKey: 'account 7' });
+    const next = await record({ orderKey: 'account 7' });
+    expect(await ask('GET', '/queues/jobs/blocked')).toMatchObject({
+      status: 200,
+      body: {
+        blocked: [{ orderKey: 'account 7', messageId: dead, name: 'work', error: 'broken', waiting: 1 }],
+      },
+    });
+    const body = { orderKey: 'account 7', reason: 'paid by hand', by: 'ann' };
+    const unblocked = { queue: 'jobs', orderKey: 'account 7', messageIds: [dead] };
+    expect(await ask('POST', '/queues/jobs/unblock', body)).toEqual({ status: 200, body: unblocked });
+    expect(await ask('GET', `/outbox/${dead}`)).toMatchObject({
+      body: { notes: [{ type: 'unblocked', detail: 'by ann: paid by hand' }] },
+    });
+    await end(next, 'delivered');
+    expect(await ask('POST', '/queues/jobs/unblock', body)).toMatchObject({
+      status: 409,
+      body: { code: 'order_key_not_blocked' },
+    });
+    expect(await ask('POST', '/queues/jobs/unblock', {})).toMatchObject({ status: 400 });
+    expect(await ask('GET', '/queues/jobs/blocked?limit=0')).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_limit' },
+    });
+    expect(await ask('GET', '/queues/jbos/blocked')).toMatchObject({
+      status: 404,
+      body: { code: 'unknown_queue' },
+    });
+  });
+
+  it('a dead message that blocks its key can be cancelled', async () => {
+    const dead = await recordEnded('dead', { orderKey: 'account 8' });
+    expect(await ask('POST', `/outbox/${dead}/cancel`)).toMatchObject({
+      status: 200,
+      body: { status: 'cancelled', orderKey: 'account 8' },
+    });
+    const other = await recordEnded('dead');
+    expect(await ask('POST', `/outbox/${other}/cancel`)).toMatchObject({ status: 409 });
+    expect((await verifyOutbox(database.db)).findings).toEqual([]);
+  });
+});

@@ -150,7 +150,7 @@ describe('the enqueue role', () => {
     `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision) values (gen_random_uuid(), 'action', 'n', 'jobs', '{}', 1, 0)`,
     `insert into waybill.outbox_audit (kind, outcome, recorded) values ('job', 'delivered', 5)`,
     'update waybill.enqueue_limits set max_payload_bytes = 10485760',
-    `select waybill.outbox_enqueue('action', 'n', '{}', null, null, null, 0, 1, null, null, null, null, null, null, null, null)`,
+    `select waybill.outbox_enqueue('action', 'n', '{}', null, null, null, 0, 1, null, null, null, null, null, null, null, null, 'block')`,
     `select waybill.outbox_record(gen_random_uuid(), 'action', 'n', 'jobs', '{}', 1, 0, null, 'k', null, null, null)`,
     `select waybill.outbox_replace(null::waybill.outbox_messages, null, null)`,
     'select * from pgboss.job',

@@ -37,7 +37,15 @@ describe('waybill.enqueue', () => {
     });
     expect(row).toMatchObject({ group_key: 'g', order_key: 'o' });
     const [other] = await sql('select * from waybill.outbox_messages where id = $1', [twin.id]);
-    const own = { id: 0, delivery_key: 0, created_at: 0, available_at: 0 };
+    const own = {
+      id: 0,
+      delivery_key: 0,
+      created_at: 0,
+      available_at: 0,
+      order_position: 0,
+      order_due: 0,
+      revision: 0,
+    };
     expect({ ...row, ...own }).toEqual({ ...other, ...own });
     expect(id < twin.id && id[14] === '7').toBe(true);
     expect(
@@ -134,6 +142,7 @@ describe('waybill.enqueue', () => {
     ['an empty order key', { orderKey: '' }],
     ['an order key of 201', { orderKey: 'k'.repeat(201) }],
     ['an order key with U+0001', { orderKey: 'a\u0001' }],
+    ['an onDead that is none', { onDead: 'wait' }],
     ['a priority of 1001', { priority: 1001 }],
     ['no attempts', { maxAttempts: 0 }],
     ['1001 attempts', { maxAttempts: 1001 }],
@@ -164,9 +173,11 @@ describe('waybill.enqueue', () => {
       message.traceparent ?? null,
       message.group ?? null,
       message.orderKey ?? null,
+      message.onDead ?? 'block',
     ];
     const refused = sql(
-      `select waybill.enqueue($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, group_key => $11, order_key => $12)`,
+      `select waybill.enqueue($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, group_key => $11, order_key => $12,
+        on_dead => $13)`,
       values,
     );
     await expect(refused).rejects.toMatchObject({ code: '22023', detail: code });

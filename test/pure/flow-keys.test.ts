@@ -71,6 +71,19 @@ const invalid: readonly (readonly [string, unknown])[] = [
   ['null', null],
 ];
 
+it('onDead is stored with a job that has an order key, and an unknown one is refused', async () => {
+  const outbox = createMemoryOutbox();
+  const skips = defineJob({ name: 'skips', payload, onDead: 'skip', handler: async () => undefined });
+  await enqueueJob(outbox, skips, {}, { orderKey: 'k' });
+  await enqueueJob(outbox, job, {}, { orderKey: 'k' });
+  expect(outbox.messages.map(({ onDead }) => onDead)).toEqual(['skip', 'block']);
+  expect(() =>
+    defineJob({ name: 'odd', payload, onDead: 'wait' as never, handler: async () => undefined }),
+  ).toThrow(/onDead must be block or skip/);
+  const message = { kind: 'job', name: 'n', queue: 'q', payload: {}, onDead: 'wait' as never } as const;
+  await expect(outbox.enqueue(message)).rejects.toMatchObject({ code: 'on_dead_invalid' });
+});
+
 describe.each(ways)('%s', (_, record) => {
   it('takes a group and an order key of 200 characters', async () => {
     const outbox = createMemoryOutbox();

@@ -200,7 +200,7 @@ describe('the statement of a change', () => {
     const revisions = (set: Columns): string[] => updateMessages(set).match(/revision = [^,]*/g) ?? [];
     for (const change of changes) expect(revisions(columnsOf(change))).toHaveLength(1);
     expect(updateMessages(transitions.cancel.set())).toBe(
-      `update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now()`,
+      `update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null`,
     );
   });
 });

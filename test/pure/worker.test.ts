@@ -285,6 +285,18 @@ describe('a claim', () => {
     expect(claims(it)).toEqual([]);
   });
 
+  it('K: follows the end of a message with an order key, because the next one of the key may be available', async () => {
+    const it = world();
+    it.worker.notified('jobs:3');
+    await it.asked.claim[0]!.answer(1, { order: 'account 7' });
+    expect(claims(it)).toEqual([]);
+    await it.deliver(1);
+    expect(claims(it)).toEqual(['4 of jobs:3']);
+    await it.asked.claim[0]!.answer(1);
+    await it.deliver(1);
+    expect(claims(it)).toEqual([]);
+  });
+
   it('B: follows one during which a NOTIFY came, although that found nothing', async () => {
     const it = world();
     it.worker.notified('jobs:0');

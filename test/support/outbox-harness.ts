@@ -1,5 +1,6 @@
 // The outbox on Postgres, as the conformance suite wants it: through any executor.
 
+import { retryMessage } from '../../src/operate/operate.ts';
 import type { Executor } from '../../src/db/executor.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import type { OutboxHarness, SeenMessage } from '../../src/testing/outbox-case.ts';
@@ -8,6 +9,7 @@ import type { OutboxHarness, SeenMessage } from '../../src/testing/outbox-case.t
 export function postgresHarness(db: Executor, looking: Executor = db): OutboxHarness {
   return {
     port: createPostgresOutbox(db),
+    retry: (id) => retryMessage(looking, id),
     async see(id) {
       const sql = `select status, attempts, last_error as "lastError" from waybill.outbox_messages where id = $1`;
       return (await looking.executeSql<SeenMessage>(sql, [id])).rows[0]!;

@@ -49,7 +49,9 @@ import { lockQueuesSql } from '../../src/relay/relay.ts';
 import { checkSql } from '../../src/relay/check.ts';
 import { existingSql, recordFlowSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { endOlderSql, replaceSql, takeFreeKeysSql } from '../../src/outbox/replace.ts';
-import { cancelSql, retrySql } from '../../src/operate/operate.ts';
+import { cancelSql, dismissSql, retrySql } from '../../src/operate/operate.ts';
+import { blockedKeysSql, unblockSql } from '../../src/operate/order.ts';
+import { advanceOrdersSql } from '../../src/outbox/order.ts';
 import {
   holdSql,
   blameSql,
@@ -133,7 +135,7 @@ export const statements: Record<string, Statement> = {
   record: { sql: recordSql, values: () => recordValues([message], false), uses: [] },
   'record with a group or an order key': {
     sql: recordFlowSql,
-    values: () => recordValues([{ ...message, ...flow }], true),
+    values: () => recordValues([{ ...message, ...flow, onDead: 'skip' }], true),
     uses: [],
   },
   holders: { sql: existingSql, values: () => ['{job}', '{n}', '{k}'], uses: ['outbox_delivery_key'] },
@@ -295,6 +297,18 @@ export const statements: Record<string, Statement> = {
   },
   retry: { sql: retrySql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   cancel: { sql: cancelSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
+  dismiss: { sql: dismissSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
+  'blocked order keys': {
+    sql: blockedKeysSql,
+    values: () => ['q1', 50],
+    uses: ['outbox_dead', 'outbox_order'],
+  },
+  'unblock an order key': {
+    sql: unblockSql,
+    values: () => ['q1', 'k', 'by ann'],
+    uses: ['outbox_messages_pkey'],
+  },
+  'advance order keys': { sql: advanceOrdersSql, values: () => [500], uses: [] },
   'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },
   'lock key': { sql: lockKeySql, values: () => ['k'], uses: [] },
   'take key': { sql: takeKeySql, values: () => ['s', 'k', null, null], uses: [] },

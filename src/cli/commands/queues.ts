@@ -7,6 +7,7 @@ import { listQueues, pauseQueue, resumeQueue, type QueueView } from '../../queue
 import { limitsText } from '../../queues/limits.ts';
 import { pauseGroup, resumeGroup } from '../../operate/groups.ts';
 import { aboutOf, addFlow, printGroup } from './queue-flow.ts';
+import { addOrder } from './queue-order.ts';
 import { single } from '../options.ts';
 import { print, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
@@ -51,6 +52,7 @@ export function addQueues(program: Command): void {
       print(queue, options, () => queueLines([queue]));
     });
   addFlow(queues);
+  addOrder(queues);
 }
 
 function queueLines(queues: readonly QueueView[]): string[] {

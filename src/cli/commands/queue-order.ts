@@ -1,0 +1,49 @@
+// `waybill queues blocked|unblock`: the order keys of a queue that a dead message blocks.
+
+import type { Command } from 'commander';
+import { textOfMoment } from '../../db/moment.ts';
+import { listBlockedKeys, unblockKey, type BlockedKey } from '../../operate/order.ts';
+import { single } from '../options.ts';
+import { print, short, table, type Output } from '../print.ts';
+import { withDatabase } from '../session.ts';
+import { aboutOf } from './queue-flow.ts';
+
+export function addOrder(queues: Command): void {
+  queues
+    .command('blocked')
+    .description('order keys whose messages wait, because one of them is dead; the oldest first')
+    .argument('<name>', 'name of the queue')
+    .option('--limit <count>', 'keys at most, 1 to 500 (default: 50)', single)
+    .action(async (name: string, options: Output & { readonly limit?: string }) => {
+      const blocked = await withDatabase(({ db }) => listBlockedKeys(db, name, options.limit));
+      print({ blocked }, options, () => blockedLines(blocked));
+    });
+  queues
+    .command('unblock')
+    .description('an order key goes on without the dead message that blocks it')
+    .argument('<name>', 'name of the queue')
+    .argument('<key>', 'the order key')
+    .option('--reason <text>', 'noted in the timeline of the dead message', single)
+    .action(async (name: string, orderKey: string, options: Output & { readonly reason?: string }) => {
+      const key = { queue: name, orderKey };
+      const unblocked = await withDatabase(({ db }) => unblockKey(db, key, aboutOf(options)));
+      print(unblocked, options, ({ messageIds }) => [
+        `unblocked; it goes on without ${messageIds.join(', ')}`,
+      ]);
+    });
+}
+
+function blockedLines(blocked: readonly BlockedKey[]): string[] {
+  if (blocked.length === 0) return ['no order key is blocked'];
+  return table(
+    ['ORDER KEY', 'MESSAGE', 'NAME', 'DEAD SINCE', 'WAITING', 'ERROR'],
+    blocked.map((one) => [
+      one.orderKey,
+      one.messageId,
+      one.name,
+      textOfMoment(one.deadAt),
+      String(one.waiting),
+      short(one.error),
+    ]),
+  );
+}
