@@ -106,7 +106,7 @@ with
 due as (
   select ctid, attempts, max_attempts from waybill.outbox_messages
    where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and available_at <= now()
-     and queue = $2 and priority = $3 and available_at >= coalesce(to_timestamp($7::float8), '-infinity') and not exists (select from waybill.queues where name = $2 and (((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()) or is_limited or greatest(ramp_from, held_until, paused_until) > (now() - ramp)))
+     and queue = $2 and priority = $3 and available_at >= coalesce(to_timestamp($7::float8), '-infinity') and not exists (select from waybill.queues where name = $2 and (is_limited or paused_at is not null or parked_at is not null or held_until is not null or ramp_from is not null) and (((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()) or is_limited or greatest(ramp_from, held_until, paused_until) > (now() - ramp)))
    order by group_key, available_at limit $1 for update skip locked),
 chosen as (
   select ctid, begins from (
@@ -114,7 +114,7 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id as id, m.kind as kind, m.name as name, m.payload::text as payload, m.attempts as attempts, m.max_attempts as most, m.claim_token as token, m.delivery_key as key, m.request_id as request, m.traceparent as traceparent, date_part('epoch', m.created_at) as created, m.prefetched as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.group_key as "group", m.order_key as "order";
+returning m.id as id, m.kind as kind, m.name as name, m.payload::text as payload, m.attempts as attempts, m.max_attempts as most, m.claim_token as token, m.delivery_key as key, m.request_id as request, m.traceparent as traceparent, date_part('epoch', m.created_at) as created, m.prefetched as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.order_key as "order";
 
 -- claim of some
 with room as materialized (select * from waybill.queue_room($2, $7)),
@@ -129,7 +129,7 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
 
 -- claim of groups
 with recursive room as materialized (select * from waybill.queue_room($2, $7)),
@@ -214,7 +214,7 @@ spent as (
   on conflict (queue, group_key) do update set next_at = excluded.next_at)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $10::bool then false end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority, (select group_key from next) as next;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group", (select group_key from next) as next;
 
 -- groups
 with waiting as (
@@ -295,7 +295,7 @@ with chosen as (
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
 
 -- claim a probe
 with recursive
@@ -348,7 +348,7 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
 
 -- claim a suspect as the probe
 with recursive
@@ -371,7 +371,7 @@ entitled as (
   update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.group_key::text as "group", m.order_key::text as "order", m.priority::text as priority;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
 
 -- due
 with recursive

@@ -22,7 +22,8 @@ export type ClaimedRow = {
   prefetched: unknown;
   due: unknown;
   lag: unknown;
-  group: unknown;
+  /** Absent where messages without a group are claimed. */
+  group?: unknown;
   order: unknown;
   /** Only for claims of no single priority (suspects, probes); otherwise the caller passes it. */
   priority?: unknown;
@@ -46,15 +47,18 @@ const columns: readonly (readonly [expression: string, name: string])[] = [
   ['m.prefetched', 'prefetched'],
   [`case when m.available_at <> m.created_at then ${seconds('m.available_at')} end`, 'due'],
   [seconds('(now() - greatest(m.created_at, m.available_at))'), 'lag'],
-  ['m.group_key', '"group"'],
   ['m.order_key', '"order"'],
 ];
 
-/** For connections of the engine, which read text. */
+/** For connections of the engine, which read text. They claim messages without a group this way. */
 export const claimedColumns = columns.map(([expression, name]) => `${expression} as ${name}`).join(', ');
 
 /** For any connection: of a pg client in binary mode, only text can be read. */
-export const claimedTexts = [...columns, ['m.priority', 'priority'] as const]
+export const claimedTexts = [
+  ...columns,
+  ['m.priority', 'priority'] as const,
+  ['m.group_key', '"group"'] as const,
+]
   .map(([expression, name]) => `${expression}::text as ${name}`)
   .join(', ');
 
@@ -75,8 +79,7 @@ export function rowOf(texts: readonly (string | null)[]): ClaimedRow {
     prefetched: texts[11],
     due: texts[12],
     lag: texts[13],
-    group: texts[14],
-    order: texts[15],
+    order: texts[14],
   };
 }
 

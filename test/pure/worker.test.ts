@@ -41,7 +41,7 @@ async function turn(): Promise<void> {
 }
 
 const columns =
-  'id kind name payload attempts most token key request traceparent created prefetched due lag group order';
+  'id kind name payload attempts most token key request traceparent created prefetched due lag order';
 
 type Options = {
   readonly size?: number;
