@@ -47,6 +47,7 @@ declare
   m waybill.outbox_messages;
   due timestamptz;
   own timestamptz;
+  moves boolean;
   taken waybill.outbox_keys;
   owns boolean := false; -- this call wrote the key's row into outbox_keys: no other transaction records a new message with the key
   follows boolean;
@@ -74,12 +75,15 @@ begin
       if n.kind = 'email' and due > m.created_at and jsonb_typeof(n.payload) = 'object' and not n.payload ? 'date' then
         n.payload := n.payload || jsonb_build_object('date', to_char(due at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')); -- 0008_email.sql
       end if;
-      -- It keeps its place in its order key, unless it gets another key (0010_order.sql).
+      -- It keeps its place in its order key. In another one it gets the last place, and waits for the commit (0010_order.sql).
+      moves := n.order_key is not null and (m.queue <> n.queue or m.order_key is distinct from n.order_key);
       update waybill.outbox_messages o
          set queue = n.queue, payload = n.payload, max_attempts = n.max_attempts, priority = n.priority,
-             available_at = case when o.available_at = 'infinity' and o.queue = n.queue and o.order_key = n.order_key then o.available_at else due end,
+             available_at = case when moves or o.available_at = 'infinity' and n.order_key is not null then 'infinity' else due end,
              parent_id = n.parent_id, request_id = n.request_id, traceparent = n.traceparent, group_key = n.group_key, order_key = n.order_key,
-             order_due = case when o.order_due is not null then due end, order_skips = n.order_skips,
+             order_position = case when moves then waybill.outbox_order_last(n.queue, n.order_key)
+                                   when n.order_key is not null then o.order_position end,
+             order_due = case when n.order_key is not null then due end, order_skips = n.order_skips,
              replacements = coalesce(o.replacements, 0) + 1, revision = o.revision + 1
        where o.id = m.id;
       delete from waybill.outbox_keys k

@@ -26,31 +26,30 @@ create index outbox_order_late on waybill.outbox_order_changes (xact) where is_l
 
 -- The functions run with their owner's rights, because a deferred trigger runs with those of the role that commits.
 
-create function waybill.outbox_order_enter() returns trigger
+-- Gives a message the last place of an order key, for now a number below 0, and leaves the key to the commit.
+create function waybill.outbox_order_last(queue text, order_key text) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-  if new.order_key is null then -- it had one before
-    new.order_position := null;
-    new.order_due := null;
-    return new;
-  end if;
-  new.order_position := -nextval('waybill.outbox_order_positions');
+  insert into waybill.outbox_order_changes (queue, order_key) values ($1, $2) on conflict do nothing;
+  return -nextval('waybill.outbox_order_positions');
+end
+$$;
+
+create function waybill.outbox_order_enter() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.order_position := waybill.outbox_order_last(new.queue, new.order_key);
   if new.status in ('pending', 'failed') then
     new.order_due := new.available_at;
     new.available_at := 'infinity';
   end if;
-  insert into waybill.outbox_order_changes (queue, order_key) values (new.queue, new.order_key) on conflict do nothing;
   return new;
 end
 $$;
 
--- Triggers run in the order of their names: after outbox_dated, which reads the due time, and before outbox_recorded, which checks the row.
+-- Triggers run in the order of their names: after outbox_dated, which reads the due time, and before outbox_recorded, which checks the row. There is
+-- none before updates: with one, Postgres locks each row once more that a claim or a settlement updates.
 create trigger outbox_ordered before insert on waybill.outbox_messages
   for each row when (new.order_key is not null) execute function waybill.outbox_order_enter();
-
--- A recording that replaces a message may give it another key (waybill.outbox_replace).
-create trigger outbox_order_moved before update of queue, order_key on waybill.outbox_messages
-  for each row when (old.queue <> new.queue or old.order_key is distinct from new.order_key) execute function waybill.outbox_order_enter();
 
 create function waybill.outbox_order_change() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -301,7 +301,7 @@ export const statements: Record<string, Statement> = {
   'blocked order keys': {
     sql: blockedKeysSql,
     values: () => ['q1', 50],
-    uses: ['outbox_dead', 'outbox_order'],
+    uses: ['outbox_order'], // for the dead ones that of the dead, or this one where it is small
   },
   'unblock an order key': {
     sql: unblockSql,
