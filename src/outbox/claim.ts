@@ -102,13 +102,15 @@ const candidate = (and = ''): string => `
       cross join lateral (${first(ungrouped, and)} union all ${first(grouped, and)}) w
      order by place.priority desc limit 1`;
 
-// The lock on the queue's row lets one process claim the probe. A message that met the failure before is chosen only when no other waits.
+// The lock on the queue's row lets one process claim the probe. One that waited for the lock reads the row again, but not the message of the probe:
+// so the row also says that no other probe is due until the lease has run out. A message that met the failure before is chosen only when no other waits.
 const probeText = (chosen: string): string => `
   with recursive ${placesOf('$1')},
   ready as (select name, probed from waybill.queues q where q.name = $1 and ${mayProbe} for update skip locked),
   ${chosen},
   entitled as (
-    update waybill.queues q set probe_message = chosen.id from chosen where q.name = chosen.queue)
+    update waybill.queues q set probe_message = chosen.id, probe_at = (now() + ($2 * interval '1 millisecond'))
+      from chosen where q.name = chosen.queue)
   ${claimOf('false', '$2', '$3')}`;
 
 /** Claims the most urgent due message of a parked queue as its probe. Values: queue, lease in ms, worker. */

@@ -35,7 +35,15 @@ const jobs = (n: number, over: Partial<NewMessage> = {}): NewMessage[] =>
   Array.from({ length: n }, () => ({ kind: 'job', name: 'noop', queue: 'jobs', payload: {}, ...over }));
 
 const relayOf = (highWater = 1_000): (() => Promise<number>) =>
-  createRelay({ db: database.db, queue, events, observe, clock: performance, pollIntervalMs: 1_000, highWater });
+  createRelay({
+    db: database.db,
+    queue,
+    events,
+    observe,
+    clock: performance,
+    pollIntervalMs: 1_000,
+    highWater,
+  });
 
 const sweepOf = (): (() => Promise<number>) =>
   createSweep({ db: database.db, events, observe, intervalMs: 1_000, wakeRelay: () => undefined });

@@ -75,7 +75,14 @@ beforeAll(async () => {
     createLog({ level: 'silent', role: 'test' }),
     createMetrics({ version: 'test' }),
   );
-  relay = createRelay({ db, queue, events, observe: () => undefined, clock: performance, pollIntervalMs: 1_000 });
+  relay = createRelay({
+    db,
+    queue,
+    events,
+    observe: () => undefined,
+    clock: performance,
+    pollIntervalMs: 1_000,
+  });
 });
 beforeEach(() => exporter.reset());
 afterAll(async () => {

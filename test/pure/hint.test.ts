@@ -25,7 +25,11 @@ describe('the payload of a NOTIFY', () => {
   it('gives the queue and the priority of a message back', () => {
     fc.assert(
       fc.property(name, priority, (queue, level) => {
-        expect(fromPlace(placeOf({ queue, priority: level }))).toEqual({ queue, priority: level, isGrouped: false });
+        expect(fromPlace(placeOf({ queue, priority: level }))).toEqual({
+          queue,
+          priority: level,
+          isGrouped: false,
+        });
         expect(fromPlace(queue)).toEqual({ queue });
       }),
     );
