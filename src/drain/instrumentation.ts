@@ -19,17 +19,17 @@ export type DrainedMessage = {
   readonly traceId: string | null;
 };
 
-type Told = Pick<Telling, 'requestId' | 'traceId'> & { readonly message: DrainedMessage };
+type EventFacts = Pick<Telling, 'requestId' | 'traceId'> & { readonly message: DrainedMessage };
 
-export type DeliveredEvent = Told & { readonly durationMs: Milliseconds };
-export type RetriedEvent = Told & {
+export type DeliveredEvent = EventFacts & { readonly durationMs: Milliseconds };
+export type RetriedEvent = EventFacts & {
   readonly durationMs: Milliseconds;
   /** Addresses are masked. */
   readonly error: string;
   readonly nextAttemptInMs: Milliseconds;
   readonly nextAttemptAt: Date;
 };
-export type DeadLetteredEvent = Told & {
+export type DeadLetteredEvent = EventFacts & {
   /** Addresses are masked. */
   readonly error: string;
   /** `recipient`, `permanent`, `exhausted` or `expired`. */
