@@ -1,7 +1,7 @@
 // The command line of the benchmarks.
 //
 // npm run bench -- [drain] [latency] [work-jobs] [work-emails] [work-events] [work-action] [work-fleet]
-//   [flat] [record] [scale] [idle] [cron] [email] [metrics] [memory]
+//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory]
 //   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--full] [--json]
 // Without names: all but memory, in sizes that take some minutes; memory takes an hour, or --minutes. --full takes the full sizes, which drain
 // always has. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency, work-…): only
@@ -28,6 +28,7 @@ import { idle } from './idle.ts';
 import { action, latency } from './latency.ts';
 import { memory } from './memory.ts';
 import { metrics } from './metrics.ts';
+import { order } from './order.ts';
 import { tell } from './progress.ts';
 import { record } from './record.ts';
 import { scale } from './scale.ts';
@@ -75,6 +76,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   'work-fleet': () => drain({ work: 'fleet', ...beside }),
   flat: () => flat({ ...(full ? fullFlat : {}), ...rounds }),
   record: () => withWorld((world) => record(world, Number(values.rounds ?? 21))),
+  order: () => order({ ...rounds }),
   scale: () =>
     scale({ ...(full ? fullScale : {}), ...(values.rounds ? { tails: Number(values.rounds) } : {}) }),
   idle: () => idle(full ? { seconds: 60 } : {}),

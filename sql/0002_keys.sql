@@ -81,7 +81,7 @@ begin
          set queue = n.queue, payload = n.payload, max_attempts = n.max_attempts, priority = n.priority,
              available_at = case when moves or o.available_at = 'infinity' and n.order_key is not null then 'infinity' else due end,
              parent_id = n.parent_id, request_id = n.request_id, traceparent = n.traceparent, group_key = n.group_key, order_key = n.order_key,
-             order_position = case when moves then waybill.outbox_order_last(n.queue, n.order_key)
+             order_position = case when moves then waybill.outbox_order_last()
                                    when n.order_key is not null then o.order_position end,
              order_due = case when n.order_key is not null then due end, order_skips = n.order_skips,
              replacements = coalesce(o.replacements, 0) + 1, revision = o.revision + 1

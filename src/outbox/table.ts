@@ -81,7 +81,7 @@ function ownNames(command: string, table: string): string {
 }
 
 function repeatable(command: string): string[] {
-  const constraint = /^create constraint (trigger \w+) after insert (on [\w.]+)/.exec(command);
+  const constraint = /^create constraint (trigger \w+) after [\w ]+? (on [\w.]+)/.exec(command);
   if (constraint) return [`drop ${constraint[1]!.replace(' ', ' if exists ')} ${constraint[2]}`, command];
   return [
     command

@@ -217,7 +217,8 @@ export function createWhere(
       const record = spot as Record;
       const hadBookmark = record.bookmark !== undefined;
       record.isClaiming = false;
-      record.after = after;
+      // A claim that the limits left no place for says nothing of the groups: their turns go on where they were.
+      record.after = after ?? record.after;
       record.isExact = !isFull && isPrefetching;
       if (messages > 0) record.empty = 0;
       else if (!hadBookmark && !isFull) record.empty++;

@@ -102,6 +102,33 @@ describe('transactions that record', () => {
     expect(await claim('undone')).toEqual([]);
   });
 
+  it('K: have their places also where constraints are checked at once', async () => {
+    const commit = await open(async (tx) => {
+      await tx.executeSql('set constraints all immediate');
+      await recordIn(tx, 'at-once', { payload: 1 });
+      await recordIn(tx, 'at-once', { payload: 2 });
+      await recordIn(tx, 'at-once', { payload: 3, orderKey: 'other' });
+    });
+    await commit();
+    const claimed = await claim('at-once');
+    expect(claimed.map(({ payload }) => payload)).toEqual([1, 3]);
+    await deliver(claimed[0]!);
+    expect((await claim('at-once')).map(({ payload }) => payload)).toEqual([2]);
+    expect(await changes()).toBe(0);
+  });
+
+  it('K: have their places also after all settings were reset', async () => {
+    const commit = await open(async (tx) => {
+      await recordIn(tx, 'reset', { payload: 1 });
+      await tx.executeSql('reset all');
+      await recordIn(tx, 'reset', { payload: 2, orderKey: 'other' });
+      await recordIn(tx, 'reset', { payload: 3 });
+    });
+    await commit();
+    expect(new Set((await claim('reset')).map(({ payload }) => payload))).toEqual(new Set([1, 2]));
+    expect(await changes()).toBe(0);
+  });
+
   it('do not wait for one another before their commits, nor deadlock in them', async () => {
     const keys = ['a', 'b', 'c', 'd'];
     const recordAll = (order: readonly string[]) => (tx: Transaction) =>

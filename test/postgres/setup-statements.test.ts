@@ -54,6 +54,35 @@ describe.each(['mail_outbox', 'shop.messages', undefined])('the outbox in the ta
   });
 });
 
+it('K: outboxes that one transaction records in keep the order of their keys', async () => {
+  const all = ['mail_outbox', 'shop.messages', undefined].map((tableName) => ({
+    on: (db: pg.Pool | pg.PoolClient) => createPostgresOutbox(db, { tableName }),
+  }));
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    for (const payload of [1, 2])
+      for (const { on } of all)
+        await on(client).enqueue({ ...message, queue: 'ordered', orderKey: 'k', payload });
+    await client.query('commit');
+  } finally {
+    client.release();
+  }
+  for (const payload of [1, 2])
+    for (const { on } of all) {
+      const claimed = await on(pool).claimBatch({
+        limit: 5,
+        leaseMs: 60_000,
+        workerId: 'w',
+        queues: ['ordered'],
+      });
+      expect(claimed.map((one) => one.payload)).toEqual([payload]);
+      await on(pool).markDelivered(claimed[0]!.id, claimed[0]!.claimToken);
+    }
+  for (const tableName of ['mail_outbox', 'shop.messages', undefined])
+    await pool.query(tableNamed(tableName)(`delete from waybill.outbox_messages where queue = 'ordered'`));
+});
+
 it.each(['mail_outbox', 'shop.messages', undefined])(
   'the outbox in the table %s replaces messages, and holds one back behind an older one',
   async (tableName) => {

@@ -293,6 +293,17 @@ describe('places in memory', () => {
   });
 });
 
+describe('the turns of groups', () => {
+  it('go on behind the last group that a claim named, also after one that the limits left no place for', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0+', 0);
+    expect(claim(where, 0, { ...full, after: 'k' }).after).toBeUndefined();
+    expect(claim(where, 1, { ...nothing, isFull: true }).after).toBe('k');
+    expect(claim(where, 2, { ...full, after: 'm' }).after).toBe('k');
+    expect(claim(where, 3, full).after).toBe('m');
+  });
+});
+
 describe('bookmarks', () => {
   const begun = (): Where => {
     const where = createWhere(['jobs']);
