@@ -50,7 +50,8 @@ create trigger outbox_ordered before insert on waybill.outbox_messages
 
 -- Leaves a key to the commit. A setting, which ends with the transaction and is undone with a savepoint, tells whether the transaction left it one
 -- before. Only functions with their owner's rights call this.
-create function waybill.outbox_order_note(its_queue text, its_key text) returns void language plpgsql as $$
+create function waybill.outbox_order_note(its_queue text, its_key text) returns void
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   setting constant text := 'outbox.order_' || 'waybill.outbox_order_changes'::regclass::oid;
   here constant text := pg_current_xact_id()::text;
