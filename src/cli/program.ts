@@ -1,6 +1,7 @@
 // The program with all commands, and the life of one call: parse, run, and turn an error into a message and an exit code.
 
 import { Command } from 'commander';
+import { addAudit } from './commands/audit.ts';
 import { addCheck } from './commands/check.ts';
 import { addCronRun } from './commands/cron-run.ts';
 import { addCronLook } from './commands/cron.ts';
@@ -48,6 +49,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   addQueues(program);
   addEmail(program);
   addSuppressions(program);
+  addAudit(program);
   addFleet(program);
   addInit(program);
   addMake(program);

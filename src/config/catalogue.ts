@@ -53,7 +53,13 @@ export const variables: readonly Variable[] = [
     name: 'WAYBILL_ADMIN_KEY',
     default: null,
     secret: 'key',
-    meaning: 'bearer key of /admin; without it /admin answers 503',
+    meaning: 'bearer key of /admin; without any admin key /admin answers 503',
+  },
+  {
+    name: 'WAYBILL_ADMIN_KEYS',
+    default: null,
+    secret: 'key',
+    meaning: 'keys of people and programs: name:role:key, with commas between them',
   },
   {
     name: 'WAYBILL_CRON_SECRET',
@@ -162,6 +168,7 @@ export const variables: readonly Variable[] = [
     default: '90d',
     meaning: 'how long a delivery key holds after its row was pruned',
   },
+  { name: 'WAYBILL_AUDIT_RETENTION', default: '365d', meaning: 'when rows of the audit of acts are pruned' },
   { name: 'WAYBILL_CRON_RETENTION', default: '30d', meaning: 'when runs of cron that have ended are pruned' },
   {
     name: 'WAYBILL_SHUTDOWN_GRACE',

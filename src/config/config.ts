@@ -3,7 +3,8 @@
 import { clearTextProblem, readPostgresUrl, type PostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
-import { reader, type Problem, type Report } from './variables.ts';
+import type { AdminKey, Report } from './admin-keys.ts';
+import { reader, type Problem } from './variables.ts';
 
 const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
 const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
@@ -29,7 +30,8 @@ export type Config = {
   /** Host names, beside localhost, under which pages without a key are shown. */
   readonly knownHosts: readonly string[];
   readonly apiKey: string | null;
-  readonly adminKey: string | null;
+  /** Of /admin and the console; several, for people and for rotation. */
+  readonly adminKeys: readonly AdminKey[];
   readonly metricsKey: string | null;
   readonly cronSecret: string | null;
   /** Null when not set: then the application's own, or `log`. */
@@ -59,6 +61,7 @@ export type Config = {
   readonly maxPayloadBytes: number;
   readonly deliveredRetentionMs: Milliseconds;
   readonly deadRetentionMs: Milliseconds;
+  readonly auditRetentionMs: Milliseconds;
   readonly keyRetentionMs: Milliseconds;
   readonly cronRetentionMs: Milliseconds;
   readonly shutdownGraceMs: Milliseconds;
@@ -106,7 +109,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     host: read.host('HOST'),
     knownHosts: knownHosts(read),
     apiKey: read.key('WAYBILL_API_KEY', keyLength),
-    adminKey: read.key('WAYBILL_ADMIN_KEY', keyLength),
+    adminKeys: [
+      ...read.adminKey('WAYBILL_ADMIN_KEY', keyLength),
+      ...read.adminKeys('WAYBILL_ADMIN_KEYS', keyLength),
+    ],
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
     cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
     emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null),
@@ -136,6 +142,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     maxPayloadBytes: read.integer('WAYBILL_MAX_PAYLOAD_BYTES', 262_144, 1_024, 10_485_760),
     deliveredRetentionMs: read.duration('WAYBILL_DELIVERED_RETENTION', '7d', '1m', '3650d'),
     deadRetentionMs: read.duration('WAYBILL_DEAD_RETENTION', '30d', '1m', '3650d'),
+    auditRetentionMs: read.duration('WAYBILL_AUDIT_RETENTION', '365d', '1d', '3650d'),
     keyRetentionMs: read.duration('WAYBILL_KEY_RETENTION', '90d', '1m', '3650d'),
     cronRetentionMs: read.duration('WAYBILL_CRON_RETENTION', '30d', '1m', '3650d'),
     shutdownGraceMs: read.duration('WAYBILL_SHUTDOWN_GRACE', '20s', '1s', '10m'),
@@ -208,9 +215,30 @@ function reportContradictions(
       'WAYBILL_EMAIL_ALLOW',
       'is not for production, where it would keep mail from its recipients: unset it',
     );
+  reportEqualKeys(config, report);
   if (pollIntervalMs > leaseMs && !isWrong('WAYBILL_POLL_INTERVAL') && !isWrong('WAYBILL_LEASE'))
     report(
       'WAYBILL_POLL_INTERVAL',
       `is ${pollIntervalMs} ms, longer than WAYBILL_LEASE with ${leaseMs} ms: it must not be`,
     );
+}
+
+/** Whoever has one key must not have the rights of another. */
+function reportEqualKeys({ adminKeys, apiKey, metricsKey, cronSecret }: Config, report: Report): void {
+  const seen = new Map<string, string>();
+  for (const [variable, key] of [
+    ['WAYBILL_API_KEY', apiKey],
+    ['WAYBILL_METRICS_KEY', metricsKey],
+    ['WAYBILL_CRON_SECRET', cronSecret],
+    ...adminKeys.map(({ variable, key }) => [variable, key] as const),
+  ] as const) {
+    if (key === null) continue;
+    const other = seen.get(key);
+    if (other !== undefined)
+      report(
+        variable,
+        other === variable ? 'has the same key twice' : `has the key of ${other}: each needs its own`,
+      );
+    seen.set(key, variable);
+  }
 }

@@ -1,6 +1,7 @@
 // Readers of single environment variables. Each reports its problem and returns a usable value, so that all problems are found at once.
 
 import { isIP } from 'node:net';
+import { isKey, readAdminKey, readAdminKeys, type Report } from './admin-keys.ts';
 import { parseAddress } from '../address/mailbox.ts';
 import { readPostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
@@ -10,8 +11,6 @@ import { isSmtpName } from '../smtp/name.ts';
 import { isLoopback, readSmtpUrl, SmtpUrlError } from '../smtp/server.ts';
 
 export type Problem = { readonly variable: string; readonly message: string };
-
-export type Report = (variable: string, message: string) => void;
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -88,9 +87,7 @@ export function reader(env: Env, report: Report) {
   /** A bearer key of printable characters without spaces; in production too long to guess. Messages never repeat it. */
   const key = (name: string, least: number): string | null =>
     checked(name, (value) =>
-      /^[\x21-\x7e]{1,256}$/.test(value) && value.length >= least
-        ? undefined
-        : `must have ${least} to 256 printable characters without spaces`,
+      isKey(value, least) ? undefined : `must have ${least} to 256 printable characters without spaces`,
     );
 
   function rate(name: string): number | null {
@@ -120,6 +117,8 @@ export function reader(env: Env, report: Report) {
     duration,
     choice,
     key,
+    adminKey: (name: string, least: number) => readAdminKey(name, text(name), least, report),
+    adminKeys: (name: string, least: number) => readAdminKeys(name, text(name), least, report),
     rate,
     list,
     webUrl,

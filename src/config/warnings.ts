@@ -15,11 +15,11 @@ export function warningsOf(config: Config): Warning[] {
   return [...keysMissing(config), ...databaseUrls(config).flatMap(tls)];
 }
 
-function keysMissing({ production, apiKey, adminKey }: Config): Warning[] {
+function keysMissing({ production, apiKey, adminKeys }: Config): Warning[] {
   if (!production) return [];
   const keys = [
     ['WAYBILL_API_KEY', apiKey, 'actions with access authenticated refuse every caller'],
-    ['WAYBILL_ADMIN_KEY', adminKey, 'the admin API refuses every caller'],
+    ['WAYBILL_ADMIN_KEY', adminKeys[0] ?? null, 'the admin API refuses every caller'],
   ] as const;
   return keys
     .filter(([, key]) => key === null)

@@ -1,6 +1,6 @@
 // A run by hand. It takes the same way as a tick, and may be repeated as often as a person asks.
 
-import type { Database } from '../db/pool.ts';
+import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { time } from '../operate/filter.ts';
 import { runColumns, runView, type RunRow, type RunView } from './history.ts';
@@ -9,30 +9,29 @@ import { prepareRun, recordRuns } from './runs.ts';
 import type { Instant } from './zones.ts';
 
 /**
+ * @param tx a transaction
  * @param scheduledAt the tick that it stands for; null: now
  * @throws WaybillError `unknown_cron_job`
  */
-export async function runByHand(db: Database, name: string, scheduledAt: Instant | null): Promise<RunView> {
-  return db.transaction(async (tx) => {
-    const { definition, manifest, now } = await findJob(tx, name);
-    const { action, args, group, orderKey } = definition;
-    const run = prepareRun({
-      name: definition.name,
-      action,
-      args,
-      group,
-      orderKey,
-      manifest,
-      source: 'admin',
-      scheduledAt: scheduledAt ?? now.getTime(),
-      skippedTicks: 0,
-      catchUpWindow: null,
-      skipped: null,
-    });
-    await recordRuns(tx, [run], null);
-    const sql = `select ${runColumns} from waybill.cron_runs where id = $1`;
-    return runView((await tx.executeSql<RunRow>(sql, [run.id])).rows[0]!);
+export async function runByHand(tx: Executor, name: string, scheduledAt: Instant | null): Promise<RunView> {
+  const { definition, manifest, now } = await findJob(tx, name);
+  const { action, args, group, orderKey } = definition;
+  const run = prepareRun({
+    name: definition.name,
+    action,
+    args,
+    group,
+    orderKey,
+    manifest,
+    source: 'admin',
+    scheduledAt: scheduledAt ?? now.getTime(),
+    skippedTicks: 0,
+    catchUpWindow: null,
+    skipped: null,
   });
+  await recordRuns(tx, [run], null);
+  const sql = `select ${runColumns} from waybill.cron_runs where id = $1`;
+  return runView((await tx.executeSql<RunRow>(sql, [run.id])).rows[0]!);
 }
 
 const earliest = Date.UTC(2000, 0, 1);

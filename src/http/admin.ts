@@ -6,21 +6,24 @@ import { parseArguments } from '../action/arguments.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { parseFilter, type MessageFilter, type Paging } from '../operate/filter.ts';
-import { cancelMessage, retryMany, retryMessage } from '../operate/operate.ts';
 import { listMessages, showMessage } from '../operate/read.ts';
+import { cancel, retry, retryAll } from '../acts/messages.ts';
 import { readStats } from '../operate/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
+import type { Host } from '../process/host.ts';
 import { readAdvice } from '../scale/decisions.ts';
-import { checkAdminKey } from './auth.ts';
-import { addCron, type CronPorts } from './cron.ts';
+import { addAudit } from './audit.ts';
+import { addCron } from './cron.ts';
+import { actorOf, askForKey } from './people.ts';
 import { addQueues } from './queues.ts';
 import { addSuppressions } from './suppressions.ts';
 
-type AdminPorts = CronPorts & { readonly adminKey: string | null };
-
 type WithId = { Params: { id: string } };
 
-export function addAdmin(server: FastifyInstance, { db, adminKey, notify }: AdminPorts): void {
+/** @param notify called after each change that makes messages due */
+export function addAdmin(server: FastifyInstance, host: Host, notify: () => void): void {
+  const { db } = host;
+
   async function notifying<T>(change: Promise<T>): Promise<T> {
     const result = await change;
     notify();
@@ -28,24 +31,31 @@ export function addAdmin(server: FastifyInstance, { db, adminKey, notify }: Admi
   }
 
   async function routes(admin: FastifyInstance): Promise<void> {
-    admin.addHook('onRequest', async (request, reply) => {
-      checkAdminKey(request, adminKey);
-      void reply.header('cache-control', 'no-store');
-    });
+    askForKey(admin, host);
     admin.get('/outbox', (request) => listMessages(db, filterOf(request.query as Texts)));
     admin.get('/outbox/stats', () => readStats(db));
     admin.post('/outbox/retry', async (request) => {
-      const { dryRun, all, ...filter } = await bulkOf(request.body);
-      return notifying(retryMany(db, parseFilter(all ? { status: 'dead', ...filter } : filter), { dryRun }));
+      const { dryRun, all, reason, by, ...filter } = await bulkOf(request.body);
+      const wanted = parseFilter(all ? { status: 'dead', ...filter } : filter);
+      return notifying(retryAll(db, actorOf(request, { reason, by }), wanted, { dryRun }));
     });
-    admin.get<WithId>('/outbox/:id', (request) => showMessage(db, request.params.id));
-    admin.post<WithId>('/outbox/:id/retry', (request) => notifying(retryMessage(db, request.params.id)));
-    admin.post<WithId>('/outbox/:id/cancel', (request) => notifying(cancelMessage(db, request.params.id)));
+    admin.get<WithId>('/outbox/:id', async (request) => {
+      const message = await showMessage(db, request.params.id);
+      // Only an admin sees what is in a message.
+      return request.person?.role === 'admin' ? message : { ...message, payload: null, payloadHidden: true };
+    });
+    admin.post<WithId>('/outbox/:id/retry', async (request) =>
+      notifying(retry(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
+    );
+    admin.post<WithId>('/outbox/:id/cancel', async (request) =>
+      notifying(cancel(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
+    );
     addQueues(admin, db);
     addSuppressions(admin, db);
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));
     admin.get('/autoscale', async () => ({ queues: await readAdvice(db) }));
     addCron(admin, { db, notify });
+    addAudit(admin, db);
   }
 
   server.register(routes, { prefix: '/admin' });
@@ -68,12 +78,22 @@ const filters = {
 };
 const parameters = [...Object.keys(filters), 'limit', 'cursor'];
 
+/** Why it is done, and who does it: the key does not identify a person. */
+const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().min(1).max(200).optional() };
+
 const bulk = z.strictObject({
   ...filters,
   /** Retries every dead message. It must be explicit, so that a forgotten filter does not do it. */
   all: z.boolean().default(false),
   dryRun: z.boolean().default(false),
+  ...about,
 });
+
+const aboutArgs = z.strictObject(about);
+
+async function aboutOf(body: unknown): Promise<z.output<typeof aboutArgs>> {
+  return parseArguments({ name: 'act', args: aboutArgs }, body ?? {});
+}
 
 /** @throws WaybillError `unknown_parameter`, because ignoring a misspelt filter would show everything */
 function filterOf(query: Texts): MessageFilter & Paging {

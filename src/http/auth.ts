@@ -1,6 +1,7 @@
-// Identifies callers by the API key or the application's `authenticate`, and checks the keys of /admin, /inbox and /metrics.
+// Identifies callers by the API key or the application's `authenticate`, and checks the keys of /inbox and /metrics.
 
 import type { FastifyRequest } from 'fastify';
+import type { AdminKey } from '../config/admin-keys.ts';
 import type { App } from '../define/app.ts';
 import type { Invoker } from '../define/context.ts';
 import { WaybillError } from '../errors.ts';
@@ -28,31 +29,18 @@ function invokerOf(given: Invoker | null | undefined): Invoker {
   );
 }
 
-/** @throws WaybillError `admin_closed`, `unauthorized` */
-export function checkAdminKey(request: FastifyRequest, adminKey: string | null): void {
-  if (adminKey === null)
-    throw new WaybillError('admin_closed', 'the admin API is closed: set WAYBILL_ADMIN_KEY to open it');
-  if (!isBearer(request.headers.authorization, adminKey))
-    throw new WaybillError(
-      'unauthorized',
-      'Authorization: Bearer, with the key of WAYBILL_ADMIN_KEY, is needed',
-    );
-}
-
 /**
- * Accepts the admin key as a bearer token, or as the password of any user, which a browser can prompt for.
+ * Accepts an admin key as a bearer token, or as the password of any user, which a browser can prompt for.
  * @throws WaybillError `inbox_closed`, `unauthorized`
  */
-export function checkInboxKey(request: FastifyRequest, adminKey: string | null): void {
-  if (adminKey === null)
+export function checkInboxKey(request: FastifyRequest, adminKeys: readonly AdminKey[]): void {
+  if (adminKeys.length === 0)
     throw new WaybillError(
       'inbox_closed',
       'the inbox is closed in production: set WAYBILL_ADMIN_KEY to open it',
     );
-  if (
-    !isBearer(request.headers.authorization, adminKey) &&
-    !isBearer(`Bearer ${passwordOf(request)}`, adminKey)
-  )
+  const given = [request.headers.authorization, `Bearer ${passwordOf(request)}`];
+  if (!adminKeys.some(({ key }) => given.some((one) => isBearer(one, key))))
     throw new WaybillError(
       'unauthorized',
       'the key of WAYBILL_ADMIN_KEY is needed, as a bearer or as a password',

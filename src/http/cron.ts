@@ -4,7 +4,9 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import { listRuns, parseRunFilter } from '../cron/history.ts';
-import { readScheduledAt, runByHand } from '../cron/manual.ts';
+import { readScheduledAt } from '../cron/manual.ts';
+import { runCron } from '../acts/cron.ts';
+import { actorOf } from './people.ts';
 import { readCron } from '../cron/overview.ts';
 import { createZones } from '../cron/zones.ts';
 import type { Database } from '../db/pool.ts';
@@ -19,7 +21,11 @@ export type CronPorts = {
 const texts = z.union([z.string(), z.array(z.string())]).optional();
 const filter = z.strictObject({ name: texts, status: texts, limit: texts, cursor: texts });
 
-const order = z.strictObject({ scheduledAt: z.union([z.number(), z.string()]).optional() });
+const order = z.strictObject({
+  scheduledAt: z.union([z.number(), z.string()]).optional(),
+  reason: z.string().min(1).max(1_000).nullish(),
+  by: z.string().min(1).max(200).optional(),
+});
 
 export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void {
   const zones = createZones();
@@ -29,9 +35,10 @@ export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void
     return listRuns(db, parseRunFilter(query));
   });
   admin.post<{ Params: { name: string } }>('/cron/:name/run', async (request) => {
-    const { scheduledAt } = await parseArguments({ name: 'run', args: order }, request.body ?? {});
-    const run = await runByHand(
+    const { scheduledAt, ...about } = await parseArguments({ name: 'run', args: order }, request.body ?? {});
+    const run = await runCron(
       db,
+      actorOf(request, about),
       request.params.name,
       scheduledAt === undefined ? null : readScheduledAt(scheduledAt),
     );

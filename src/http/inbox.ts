@@ -20,7 +20,7 @@ type WithIndex = { Params: { id: string; index: string } };
 
 export type InboxPorts = {
   readonly db: Executor;
-  readonly config: Pick<Config, 'emailProvider' | 'production' | 'adminKey' | 'knownHosts'>;
+  readonly config: Pick<Config, 'emailProvider' | 'production' | 'adminKeys' | 'knownHosts'>;
 };
 
 export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): void {
@@ -73,13 +73,13 @@ const always = {
 
 function guard(
   inbox: FastifyInstance,
-  { emailProvider, production, adminKey, knownHosts }: InboxPorts['config'],
+  { emailProvider, production, adminKeys, knownHosts }: InboxPorts['config'],
 ): void {
   inbox.addHook('onRequest', async (request, reply) => {
     if (emailProvider !== 'inbox')
       throw new WaybillError('inbox_off', 'there is no inbox here: WAYBILL_EMAIL_PROVIDER=inbox makes one');
     void reply.headers(always);
-    if (production) checkInboxKey(request, adminKey);
+    if (production) checkInboxKey(request, adminKeys);
     else checkHost(request, knownHosts);
   });
   inbox.addHook('onSend', async (_, reply) => {

@@ -24,6 +24,7 @@ const statusOf: Readonly<Record<string, number>> = {
   unauthorized: 401,
   webhook_signature_invalid: 401,
   forbidden: 403,
+  too_many_wrong_keys: 429,
   cross_site: 403,
   unknown_host: 403,
   not_found: 404,

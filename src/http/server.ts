@@ -50,7 +50,7 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
   addInbox(server, { db, config });
-  addAdmin(server, { db, adminKey: config.adminKey, notify });
+  addAdmin(server, host, notify);
   addWebhooks(server, host);
   return server;
 }

@@ -16,8 +16,8 @@ export function webService(host: Host, ports: WebPorts): Service {
     async run(signal) {
       const server = createServer(host, ports);
       const address = await listen(server, host.config);
-      const { adminKey, apiKey } = host.config;
-      const open = { admin: adminKey !== null, authenticated: apiKey !== null };
+      const { adminKeys, apiKey } = host.config;
+      const open = { admin: adminKeys.length > 0, authenticated: apiKey !== null };
       host.log.info({ address, open }, 'web: listening');
       await new Promise<void>((resolve) => {
         if (signal.aborted) resolve();

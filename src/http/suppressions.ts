@@ -3,8 +3,10 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
-import type { Executor } from '../db/executor.ts';
-import { listSuppressions, suppress, unsuppress } from '../email/suppression.ts';
+import type { Database } from '../db/pool.ts';
+import { suppressAddress, unsuppressAddress } from '../acts/suppressions.ts';
+import { actorOf } from './people.ts';
+import { listSuppressions } from '../email/suppression.ts';
 import { WaybillError } from '../errors.ts';
 
 const page = z.strictObject({
@@ -20,17 +22,17 @@ const entry = z.strictObject({
 
 type WithAddress = { Params: { address: string } };
 
-export function addSuppressions(admin: FastifyInstance, db: Executor): void {
+export function addSuppressions(admin: FastifyInstance, db: Database): void {
   admin.get('/suppressions', async (request) =>
     listSuppressions(db, await parseArguments({ name: 'suppressions', args: page }, request.query)),
   );
   admin.post('/suppressions', async (request) => {
     const { address, reason } = await parseArguments({ name: 'suppress', args: entry }, request.body ?? {});
-    return { address, added: await suppress(db, address, reason) };
+    return { address, added: await suppressAddress(db, actorOf(request), address, reason) };
   });
   admin.delete<WithAddress>('/suppressions/:address', async (request) => {
     const { address } = request.params;
-    if (!(await unsuppress(db, address)))
+    if (!(await unsuppressAddress(db, actorOf(request), address)))
       throw new WaybillError('not_found', 'this address is not on the suppression list');
     return { address, removed: true };
   });

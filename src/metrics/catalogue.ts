@@ -67,6 +67,7 @@ export function createMetrics({ version }: { readonly version: string }) {
       'Always 0: a wake-up that is lost is made again, and not counted',
       ['queue'],
     ),
+    adminRefused: counter('admin_refused_total', 'Calls of the admin API with a wrong key', []),
     pruned: counter('pruned_total', 'Settled messages removed after their retention', ['status']),
     settleRetries: counter(
       'settle_retries_total',

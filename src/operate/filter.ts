@@ -62,7 +62,7 @@ export function parseFilter(texts: FilterTexts): Filter {
   };
 }
 
-function several(part: string, given: Texts): readonly string[] | undefined {
+export function several(part: string, given: Texts): readonly string[] | undefined {
   if (given === undefined) return undefined;
   const all = typeof given === 'string' ? [given] : given;
   if (all.some((one) => one === '' || one.includes('\0')))
@@ -70,7 +70,7 @@ function several(part: string, given: Texts): readonly string[] | undefined {
   return all;
 }
 
-function single(part: string, given: Texts): string | undefined {
+export function single(part: string, given: Texts): string | undefined {
   const all = several(part, given);
   if (all && all.length > 1) throw new WaybillError('invalid_filter', `${part} may be given once`);
   return all?.[0];

@@ -1,6 +1,7 @@
 // The step *prune*: settled messages past their retention are deleted, in small batches that hold no long lock. So are old delivery keys and
 // idempotency keys; the audit counters are folded.
 
+import { pruneActs } from '../operate/audit.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
@@ -12,6 +13,7 @@ export type PruneOptions = {
   readonly events: Events;
   readonly observe: Observe;
   readonly retention: Retention;
+  readonly auditRetentionMs: Milliseconds;
 };
 
 const batch = 1_000;
@@ -19,12 +21,19 @@ const idle: Milliseconds = 60_000;
 /** Pause between full batches: leaves the disk to deliveries. */
 const breath: Milliseconds = 50;
 
-export function createPrune({ db, events, observe, retention }: PruneOptions): () => Promise<Milliseconds> {
+export function createPrune({
+  db,
+  events,
+  observe,
+  retention,
+  auditRetentionMs,
+}: PruneOptions): () => Promise<Milliseconds> {
   return async function pruneStep() {
     const pruned = await withoutUnfit(db, events.unfit, () => pruneBatch(db, retention, batch));
     for (const { status, n } of pruned) events.pruned(status, n);
     const full = pruned.reduce((sum, { n }) => sum + n, 0) >= batch;
     const unfolded = await pruneKept(db, retention, batch);
+    await pruneActs(db, auditRetentionMs, batch);
     observe('pruned', { rows: pruned });
     return full || unfolded ? breath : idle;
   };

@@ -45,7 +45,7 @@ export function relayService(host: Host, queue: WakeUpQueue): Service {
     deadMs: config.deadRetentionMs,
     keyMs: config.keyRetentionMs,
   };
-  const prune = createPrune({ db, events, observe, retention });
+  const prune = createPrune({ db, events, observe, retention, auditRetentionMs: config.auditRetentionMs });
 
   async function relayWhenDue(): Promise<Milliseconds> {
     if (!isDue && !(await check()).due) return config.pollIntervalMs;

@@ -82,6 +82,7 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'queues unblock': [() => ['jobs', 'a key']],
   'email test': [() => ['ann@b.test']],
   'suppressions list': [() => []],
+  'audit list': [() => []],
   'suppressions add': [() => ['bob@b.test']],
   'suppressions remove': [() => ['bob@b.test']],
   fleet: [() => []],

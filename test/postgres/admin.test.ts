@@ -684,7 +684,7 @@ describe('queues', () => {
     expect((await queues()).find(({ name }) => name === 'jobs')).toEqual(paused.body);
     expect(await ask('POST', '/queues/jobs/resume')).toMatchObject({ status: 200, body: { state: 'open' } });
     expect(await ask('POST', '/queues/jobs/pause')).toMatchObject({
-      body: { reason: null, by: 'admin API' },
+      body: { reason: null, by: 'admin' },
     });
     expect(await ask('POST', '/queues/jobs/resume', {})).toMatchObject({ body: { state: 'open' } });
   });
@@ -702,7 +702,7 @@ describe('queues', () => {
         rate: 50,
         limits: {
           effective: { concurrency: 10, rate: { limit: 50, burst: 5 } },
-          by: 'admin API',
+          by: 'admin',
           reason: 'slow',
         },
       },
@@ -720,7 +720,7 @@ describe('queues', () => {
     });
     expect(paused.body).toMatchObject({
       group: 'tenant-7',
-      paused: { by: 'admin API', reason: 'asked us to' },
+      paused: { by: 'admin', reason: 'asked us to' },
     });
     expect(await ask('POST', '/queues/jobs/resume', { group: 'tenant-7' })).toMatchObject({
       body: { paused: null },

@@ -246,7 +246,7 @@ describe('claims', () => {
     const [claim] = await outbox.claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w', queues: ['pruned'] });
     await outbox.markDelivered(claim!.id, claim!.claimToken);
     const retention = { deliveredMs: 60_000, deadMs: 60_000, keyMs: 1e9 };
-    const prune = createPrune({ db, events, observe, retention });
+    const prune = createPrune({ db, events, observe, retention, auditRetentionMs: 1e9 });
     await prune();
     const there = async (): Promise<number> =>
       (await db.executeSql('select from waybill.outbox_messages where id = $1', [message!.id])).rows.length;
@@ -255,7 +255,13 @@ describe('claims', () => {
       `update waybill.outbox_messages set delivered_at = now() - interval '2 minutes' where id = $1`,
       [message!.id],
     );
-    const young = await createPrune({ db, events, observe, retention: { ...retention, deliveredMs: 0 } })();
+    const young = await createPrune({
+      db,
+      events,
+      observe,
+      retention: { ...retention, deliveredMs: 0 },
+      auditRetentionMs: 1e9,
+    })();
     expect(young).toBeGreaterThan(0);
     expect(await there()).toBe(0);
     expect((await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' })))[0]).toEqual({

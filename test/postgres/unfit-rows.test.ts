@@ -58,7 +58,7 @@ function steps(): Record<string, Step> {
     look: createCheck(db, clock, 0),
     relay: createRelay({ db, queue, events, observe, clock: performance, pollIntervalMs: 1_000 }),
     sweep: createSweep(sweep),
-    prune: createPrune({ db, events, observe, retention }),
+    prune: createPrune({ db, events, observe, retention, auditRetentionMs: day }),
     stats: () => readStats(db),
     metrics: () => fleetGauges(db),
     queues: () => listQueues(db),

@@ -21,7 +21,7 @@ describe('readConfig', () => {
       app: 'app/index.ts',
       port: 3000,
       metricsPort: null,
-      adminKey: null,
+      adminKeys: [],
       emailProvider: null,
       resendApiKey: null,
       resendBaseUrl: 'https://api.resend.com',
@@ -48,7 +48,7 @@ describe('readConfig', () => {
 
   it('takes an empty variable as one that is not set', () => {
     expect(readConfig({ ...good, WAYBILL_ADMIN_KEY: '', PORT: '' })).toMatchObject({
-      adminKey: null,
+      adminKeys: [],
       port: 3000,
     });
   });
@@ -139,10 +139,48 @@ describe('readConfig', () => {
     expect(problems({ ...good, [variable]: value })[variable]).toMatch(message);
   });
 
+  it('reads admin keys with names and roles, several of one for rotation', () => {
+    const env = { ...good, WAYBILL_ADMIN_KEY: 'new,old', WAYBILL_ADMIN_KEYS: 'ann:admin:a:b,grafana:read:c' };
+    expect(readConfig(env).adminKeys.map(({ name, role, key }) => [name, role, key])).toEqual([
+      ['admin', 'admin', 'new'],
+      ['admin', 'admin', 'old'],
+      ['ann', 'admin', 'a:b'],
+      ['grafana', 'read', 'c'],
+    ]);
+  });
+
+  it.each([
+    [{ WAYBILL_ADMIN_KEYS: 'ann:admn:k' }, 'WAYBILL_ADMIN_KEYS', /entry 1 \(ann\).*was admin meant\?/],
+    [{ WAYBILL_ADMIN_KEYS: 'ann:admin:k,bob' }, 'WAYBILL_ADMIN_KEYS', /entry 2 must be name:role:key/],
+    [{ WAYBILL_ADMIN_KEYS: 'ann:admin:' }, 'WAYBILL_ADMIN_KEYS', /entry 1 \(ann\) needs a key/],
+    [{ WAYBILL_ADMIN_KEYS: 'a b:admin:k' }, 'WAYBILL_ADMIN_KEYS', /entry 1 must be name:role:key/],
+    [{ WAYBILL_ADMIN_KEYS: 'ann:admin:k,bob:read:k' }, 'WAYBILL_ADMIN_KEYS', /same key twice/],
+    [{ WAYBILL_ADMIN_KEY: 'k,k' }, 'WAYBILL_ADMIN_KEY', /same key twice/],
+    [{ WAYBILL_ADMIN_KEY: 'k,' }, 'WAYBILL_ADMIN_KEY', /commas separate/],
+    [
+      { WAYBILL_ADMIN_KEY: 'k', WAYBILL_ADMIN_KEYS: 'ann:read:k' },
+      'WAYBILL_ADMIN_KEYS',
+      /the key of WAYBILL_ADMIN_KEY/,
+    ],
+    [{ WAYBILL_ADMIN_KEY: 'k', WAYBILL_API_KEY: 'k' }, 'WAYBILL_ADMIN_KEY', /the key of WAYBILL_API_KEY/],
+    [
+      { WAYBILL_CRON_SECRET: 'k', WAYBILL_METRICS_KEY: 'k' },
+      'WAYBILL_CRON_SECRET',
+      /the key of WAYBILL_METRICS_KEY/,
+    ],
+  ])('refuses the admin keys of %j', (given, variable, message) => {
+    const told = problems({ ...good, ...given });
+    expect(Object.keys(told)).toEqual([variable]);
+    expect(told[variable]).toMatch(message);
+    expect(told[variable]).not.toMatch(/\bk\b/);
+  });
+
   it('asks for long keys in production alone', () => {
     const env = { ...good, WAYBILL_ADMIN_KEY: 'short-key' };
-    expect(readConfig(env).adminKey).toBe('short-key');
+    expect(readConfig(env).adminKeys).toMatchObject([{ name: 'admin', role: 'admin', key: 'short-key' }]);
     expect(problems({ ...env, NODE_ENV: 'production' })['WAYBILL_ADMIN_KEY']).toMatch(/32 to 256/);
+    const named = { NODE_ENV: 'production', WAYBILL_ADMIN_KEYS: 'ann:read:short' };
+    expect(problems({ ...good, ...named })['WAYBILL_ADMIN_KEYS']).toMatch(/32 to 256/);
     expect(problems({ ...env, NODE_ENV: 'production', WAYBILL_ADMIN_KEY: 'k'.repeat(32) })).toEqual({});
   });
 

@@ -6,6 +6,7 @@ import { parseArguments } from '../../src/action/arguments.ts';
 import { readAddress } from '../../src/address/address.ts';
 import { decodeWords } from '../../src/address/encoded-word.ts';
 import { isEmailAddress, parseAddress, writeMailbox } from '../../src/address/mailbox.ts';
+import { readAdminKey, readAdminKeys } from '../../src/config/admin-keys.ts';
 import { namesIn, withoutVariable, withVariable } from '../../src/cli/env-file.ts';
 import { table } from '../../src/cli/print.ts';
 import { listRuns } from '../../src/cron/history.ts';
@@ -139,8 +140,9 @@ export const parsers: readonly Parser[] = [
   { name: 'a cursor', read: (text) => ignored(listMessages(noDatabase as never, { cursor: text })) },
   { name: 'the cursor and the search of the inbox', read: (text) => [ignored(listEmails(noDatabase as never, { cursor: text })), ignored(listEmails(noDatabase as never, { search: text }))] },
   { name: 'a cursor of runs', read: (text) => ignored(listRuns(noDatabase as never, { cursor: text })) },
-  { name: 'a password of HTTP', read: (text) => checkInboxKey({ headers: { authorization: `Basic ${text}` } } as never, 'k') },
+  { name: 'a password of HTTP', read: (text) => checkInboxKey({ headers: { authorization: `Basic ${text}` } } as never, [{ variable: 'v', name: 'n', role: 'admin', key: 'k' }]) },
   { name: 'the time of a run by hand', read: readScheduledAt },
+  { name: 'keys of people', read: (text) => [readAdminKey('v', text, 1, () => undefined), readAdminKeys('v', text, 1, () => undefined)] },
   { name: 'a bearer key', read: (text) => isBearer(text, 'k'.repeat(40)) },
   // What other servers say
   { name: 'a signature', read: (text) => verifiedId(Buffer.from('{}'), { 'webhook-id': text, 'webhook-timestamp': '1', 'webhook-signature': text }, 'whsec_aGVsbG8=') },

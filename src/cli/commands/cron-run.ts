@@ -1,21 +1,22 @@
 // `waybill cron run NAME`: runs a job by hand, through the database or, for a project elsewhere, over HTTP.
 
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
-import { readScheduledAt, runByHand } from '../../cron/manual.ts';
+import { readScheduledAt } from '../../cron/manual.ts';
 import type { RunView } from '../../cron/history.ts';
 import { outboxChannel } from '../../outbox/notify.ts';
 import { RemoteError, UsageError } from '../exit.ts';
+import type { Actor } from '../../operate/audit.ts';
+import { runCron } from '../../acts/cron.ts';
+import { actorOf, addActor, userName, type ActorOptions } from '../actor.ts';
 import { single } from '../options.ts';
 import { print, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
 type Dispatched = Pick<RunView, 'id' | 'messageId'>;
-type Options = Output & { readonly scheduledAt?: string; readonly projectUrl?: string };
+type Options = Output & ActorOptions & { readonly scheduledAt?: string; readonly projectUrl?: string };
 
 export function addCronRun(cron: Command): void {
-  cron
-    .command('run')
+  addActor(cron.command('run'))
     .description('run a job now; asked for twice, it runs twice')
     .argument('<name>', 'name of a job')
     .option(
@@ -26,20 +27,28 @@ export function addCronRun(cron: Command): void {
     .option('--project-url <url>', 'over HTTP, with the key of WAYBILL_ADMIN_KEY', single)
     .action(async (name: string, { scheduledAt, projectUrl, ...options }: Options) => {
       const at = scheduledAt === undefined ? null : readScheduledAt(scheduledAt);
-      const run = projectUrl === undefined ? await runHere(name, at) : await runThere(projectUrl, name, at);
+      const run =
+        projectUrl === undefined
+          ? await runHere(name, at, actorOf(options))
+          : await runThere(projectUrl, name, at, actorOf(options));
       print(run, options, ({ id, messageId }) => [`run ${id} is dispatched as message ${messageId}`]);
     });
 }
 
-async function runHere(name: string, at: number | null): Promise<Dispatched> {
+async function runHere(name: string, at: number | null, actor: Actor): Promise<Dispatched> {
   return withDatabase(async ({ db }) => {
-    const run = await runByHand(db, name, at);
+    const run = await runCron(db, actor, name, at);
     await db.executeSql(`notify ${outboxChannel}`);
     return run;
   });
 }
 
-async function runThere(url: string, name: string, at: number | null): Promise<Dispatched> {
+async function runThere(
+  url: string,
+  name: string,
+  at: number | null,
+  { by, reason }: Actor,
+): Promise<Dispatched> {
   const base = projectUrl(url);
   const key = process.env['WAYBILL_ADMIN_KEY'];
   if (!key)
@@ -47,11 +56,11 @@ async function runThere(url: string, name: string, at: number | null): Promise<D
       'unauthorized',
       'set WAYBILL_ADMIN_KEY to the key of the project: it is sent as the bearer key',
     );
-  const response = await ask(
-    new URL(`admin/cron/${encodeURIComponent(name)}/run`, base),
-    key,
-    at === null ? {} : { scheduledAt: at },
-  );
+  const response = await ask(new URL(`admin/cron/${encodeURIComponent(name)}/run`, base), key, {
+    ...(at !== null && { scheduledAt: at }),
+    by,
+    ...(reason !== null && { reason }),
+  });
   const body = (await response.json().catch(() => null)) as Record<string, unknown> | null;
   if (response.ok && typeof body?.['id'] === 'string') return body as Dispatched;
   if (body === null || typeof body['code'] !== 'string')
@@ -77,15 +86,6 @@ function projectUrl(text: string): URL {
     'invalid_url',
     `--project-url must be like https://shop.example or http://localhost:3000, not ${JSON.stringify(text.slice(0, 80))}`,
   );
-}
-
-/** A container may run as a user id without a name. */
-export function userName(otherwise: string): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return otherwise;
-  }
 }
 
 async function ask(url: URL, key: string, body: object): Promise<Response> {

@@ -1,10 +1,12 @@
 // `waybill outbox retry|cancel`: operates on messages by id or, for retry, on all that a filter matches.
 
 import type { Command } from 'commander';
-import type { Executor } from '../../db/executor.ts';
+import * as acts from '../../acts/messages.ts';
+import type { Actor } from '../../operate/audit.ts';
+import type { Database } from '../../db/pool.ts';
 import { WaybillError } from '../../errors.ts';
-import { cancelMessage, retryMany, retryMessage } from '../../operate/operate.ts';
 import { checkId, type MessageView } from '../../operate/read.ts';
+import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { parseFilter } from '../../operate/filter.ts';
 import { addFilter, isFiltered, type FilterOptions } from '../filter.ts';
@@ -12,11 +14,12 @@ import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 import { messageLines } from './outbox-read.ts';
 
-type RetryOptions = Output & FilterOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
+type RetryOptions = Output &
+  ActorOptions &
+  FilterOptions & { readonly dryRun?: boolean; readonly yes?: boolean };
 
 export function addOutboxOperate(outbox: Command): void {
-  const command = outbox
-    .command('retry')
+  const command = addActor(outbox.command('retry'))
     .description('make dead or cancelled messages wait again')
     .argument('[id...]', 'ids; without them, a filter says which');
   addFilter(command)
@@ -25,11 +28,10 @@ export function addOutboxOperate(outbox: Command): void {
     .action((ids: string[], options: RetryOptions) =>
       ids.length > 0 ? retryIds(ids, options) : retryFiltered(options),
     );
-  outbox
-    .command('cancel')
+  addActor(outbox.command('cancel'))
     .description('end messages that wait')
     .argument('<id...>', 'ids')
-    .action((ids: string[], options: Output) => operate(ids, cancelMessage, options));
+    .action((ids: string[], options: Output & ActorOptions) => operate(ids, acts.cancel, options));
 }
 
 async function retryIds(ids: readonly string[], options: RetryOptions): Promise<void> {
@@ -39,7 +41,7 @@ async function retryIds(ids: readonly string[], options: RetryOptions): Promise<
       'ids_or_filter',
       '--dry-run is for a filter: `outbox show ID` says whether a message can be retried',
     );
-  await operate(ids, retryMessage, options);
+  await operate(ids, acts.retry, options);
 }
 
 async function retryFiltered(options: RetryOptions): Promise<void> {
@@ -53,15 +55,17 @@ async function retryFiltered(options: RetryOptions): Promise<void> {
       'this retries all that match: look with --dry-run, then confirm with --yes',
     );
   const onProgress = (retried: number): void => (options.json ? undefined : say(`${retried} so far`));
-  const result = await withDatabase(({ db }) => retryMany(db, filter, { dryRun, onProgress }));
+  const result = await withDatabase(({ db }) =>
+    acts.retryAll(db, actorOf(options), filter, { dryRun, onProgress }),
+  );
   print(result, options, ({ matched, retried }) => [`${matched} matched, ${retried} wait again`]);
 }
 
 /** Operates on each message and reports refusals; with any, the exit code is 1. */
 async function operate(
   ids: readonly string[],
-  operation: (db: Executor, id: string) => Promise<MessageView>,
-  options: Output,
+  operation: (db: Database, actor: Actor, id: string) => Promise<MessageView>,
+  options: Output & ActorOptions,
 ): Promise<void> {
   for (const id of ids) checkId(id); // all ids, before anything is changed
   const messages: MessageView[] = [];
@@ -69,7 +73,7 @@ async function operate(
   await withDatabase(async ({ db }) => {
     for (const id of ids) {
       try {
-        messages.push(await operation(db, id));
+        messages.push(await operation(db, actorOf(options), id));
       } catch (error) {
         if (!(error instanceof WaybillError)) throw error;
         refused.push(error.message);

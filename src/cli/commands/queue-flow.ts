@@ -1,19 +1,19 @@
 // `waybill queues limit|groups|cancel`: limits of a queue for the whole fleet, and its groups.
 
-import { hostname } from 'node:os';
 import { InvalidArgumentError, type Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
-import { cancelGroup, listGroups, mostGroups, type GroupView } from '../../operate/groups.ts';
-import { limitQueue, readLimits, resetLimits, type LimitsGiven } from '../../operate/limits.ts';
+import * as acts from '../../acts/queues.ts';
+import { listGroups, mostGroups, type GroupView } from '../../operate/groups.ts';
+import { readLimits, type LimitsGiven } from '../../operate/limits.ts';
 import { limitsText, titles } from '../../queues/limits.ts';
 import type { QueueView } from '../../queues/queues.ts';
 import { WaybillError } from '../../errors.ts';
 import { single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
-import { userName } from './cron-run.ts';
+import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 
-type LimitOptions = LimitsGiven & Output & { readonly reason?: string; readonly reset?: boolean };
+type LimitOptions = LimitsGiven & Output & ActorOptions & { readonly reset?: boolean };
 
 export function addFlow(queues: Command): void {
   addLimit(queues);
@@ -26,27 +26,32 @@ export function addFlow(queues: Command): void {
       const groups = await withDatabase(({ db }) => listGroups(db, name, options.limit));
       print({ groups }, options, () => groupLines(groups));
     });
-  queues
-    .command('cancel')
+  addActor(queues.command('cancel'))
     .description('cancels the waiting messages of a group; what runs finishes')
     .argument('<name>', 'name of the queue')
     .requiredOption('--group <group>', 'the group', single)
     .option('--dry-run', 'only counts')
-    .action(async (name: string, options: Output & { readonly group: string; readonly dryRun?: boolean }) => {
-      const { group, dryRun = false } = options;
-      const progress = (n: number): void => say(`${n} cancelled`);
-      const result = await withDatabase(({ db }) => cancelGroup(db, name, group, { dryRun, progress }));
-      print({ ...result, dryRun }, options, () => [
-        dryRun
-          ? `${result.matched} messages would be cancelled`
-          : `${result.cancelled} of ${result.matched} messages are cancelled`,
-      ]);
-    });
+    .action(
+      async (
+        name: string,
+        options: Output & ActorOptions & { readonly group: string; readonly dryRun?: boolean },
+      ) => {
+        const { group, dryRun = false } = options;
+        const progress = (n: number): void => say(`${n} cancelled`);
+        const result = await withDatabase(({ db }) =>
+          acts.cancelOf(db, actorOf(options), { queue: name, group }, { dryRun, progress }),
+        );
+        print({ ...result, dryRun }, options, () => [
+          dryRun
+            ? `${result.matched} messages would be cancelled`
+            : `${result.cancelled} of ${result.matched} messages are cancelled`,
+        ]);
+      },
+    );
 }
 
 function addLimit(queues: Command): void {
-  queues
-    .command('limit')
+  addActor(queues.command('limit'), 'for those who find it limited, and the audit')
     .description("sets limits of a queue for the whole fleet, instead of the application's; none lifts one")
     .argument('<name>', 'name of the queue')
     .option('--rate <rate>', 'starts, such as 50/s, 100/m or 1000/h', single)
@@ -56,19 +61,16 @@ function addLimit(queues: Command): void {
     .option('--per-group-concurrency <n>', 'messages in flight of one group', single)
     .option('--per-group-rate <rate>', 'starts of one group', single)
     .option('--ramp <duration>', 'from a reopening to full speed, such as 30s', single)
-    .option('--reason <text>', 'for those who find it limited', single)
     .option('--reset', "the application's limits hold again")
     .action(async (name: string, options: LimitOptions) => {
-      const { reset = false, reason: _, json: __, ...given } = options;
+      const { reset = false, reason: _, json: __, as: ___, ...given } = options;
       if (reset && Object.keys(given).length > 0)
         throw new WaybillError(
           'invalid_limit_value',
           '--reset takes all limits of operators back: give no limit beside it',
         );
       const limits = reset ? undefined : readLimits(given);
-      const queue = await withDatabase(({ db }) =>
-        limits ? limitQueue(db, name, limits, aboutOf(options)) : resetLimits(db, name, aboutOf(options)),
-      );
+      const queue = await withDatabase(({ db }) => acts.limit(db, actorOf(options), name, limits));
       for (const name of queue.limits.looser)
         say(
           `${titles[name]}: looser than what the application defines (${limitsText(queue.limits.application)})`,
@@ -93,15 +95,6 @@ function limitLines({ name, limits }: QueueView): string[] {
       ],
     ],
   );
-}
-
-/** Who does it and why, for those who find it done. */
-export function aboutOf(options: { readonly reason?: string }): {
-  readonly by: string;
-  readonly reason: string | null;
-} {
-  const user = userName(String(process.getuid?.() ?? 'unknown'));
-  return { reason: options.reason ?? null, by: `${user}@${hostname()}` };
 }
 
 export function printGroup(group: GroupView, output: Output): void {

@@ -2,11 +2,12 @@
 
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
-import { listBlockedKeys, unblockKey, type BlockedKey } from '../../operate/order.ts';
+import { unblock } from '../../acts/queues.ts';
+import { listBlockedKeys, type BlockedKey } from '../../operate/order.ts';
 import { single } from '../options.ts';
 import { print, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
-import { aboutOf } from './queue-flow.ts';
+import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 
 export function addOrder(queues: Command): void {
   queues
@@ -18,15 +19,13 @@ export function addOrder(queues: Command): void {
       const blocked = await withDatabase(({ db }) => listBlockedKeys(db, name, options.limit));
       print({ blocked }, options, () => blockedLines(blocked));
     });
-  queues
-    .command('unblock')
+  addActor(queues.command('unblock'), 'noted in the timeline of the dead message, and in the audit')
     .description('an order key goes on without the dead message that blocks it')
     .argument('<name>', 'name of the queue')
     .argument('<key>', 'the order key')
-    .option('--reason <text>', 'noted in the timeline of the dead message', single)
-    .action(async (name: string, orderKey: string, options: Output & { readonly reason?: string }) => {
+    .action(async (name: string, orderKey: string, options: Output & ActorOptions) => {
       const key = { queue: name, orderKey };
-      const unblocked = await withDatabase(({ db }) => unblockKey(db, key, aboutOf(options)));
+      const unblocked = await withDatabase(({ db }) => unblock(db, actorOf(options), key));
       print(unblocked, options, ({ messageIds }) => [
         `unblocked; it goes on without ${messageIds.join(', ')}`,
       ]);

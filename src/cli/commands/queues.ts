@@ -3,16 +3,17 @@
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
 import { readPauseEnd } from '../../operate/pause.ts';
-import { listQueues, pauseQueue, resumeQueue, type QueueView } from '../../queues/queues.ts';
+import * as acts from '../../acts/queues.ts';
+import { listQueues, type QueueView } from '../../queues/queues.ts';
 import { limitsText } from '../../queues/limits.ts';
-import { pauseGroup, resumeGroup } from '../../operate/groups.ts';
-import { aboutOf, addFlow, printGroup } from './queue-flow.ts';
+import { actorOf, addActor, type ActorOptions } from '../actor.ts';
+import { addFlow, printGroup } from './queue-flow.ts';
 import { addOrder } from './queue-order.ts';
 import { single } from '../options.ts';
 import { print, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
-type PauseOptions = { readonly [Option in 'reason' | 'until' | 'for' | 'group']?: string };
+type PauseOptions = ActorOptions & { readonly [Option in 'until' | 'for' | 'group']?: string };
 
 export function addQueues(program: Command): void {
   const queues = program.command('queues').description('see and control what queues of the fleet may do');
@@ -23,32 +24,35 @@ export function addQueues(program: Command): void {
       const all = await withDatabase(({ db }) => listQueues(db));
       print({ queues: all }, options, () => queueLines(all));
     });
-  queues
-    .command('pause')
+  addActor(queues.command('pause'), 'for those who find it paused, and the audit')
     .description('no process takes a message of it any more; what runs finishes')
     .argument('<name>', 'name of the queue')
-    .option('--reason <text>', 'for those who find it paused', single)
     .option('--group <group>', 'only its messages of this group', single)
     .option('--until <time>', 'reopen it at this time, such as 2026-12-01T08:00Z', single)
     .option('--for <duration>', 'reopen it after this time, such as 30m or 2h', single)
     .action(async (name: string, options: Output & PauseOptions) => {
-      const about = { ...aboutOf(options), ...readPauseEnd(options) };
+      const [actor, end] = [actorOf(options), readPauseEnd(options)];
       const { group } = options;
       if (group !== undefined)
-        return printGroup(await withDatabase(({ db }) => pauseGroup(db, name, group, about)), options);
-      const queue = await withDatabase(({ db }) => pauseQueue(db, name, about));
+        return printGroup(
+          await withDatabase(({ db }) => acts.pauseOf(db, actor, { queue: name, group }, end)),
+          options,
+        );
+      const queue = await withDatabase(({ db }) => acts.pause(db, actor, name, end));
       print(queue, options, () => queueLines([queue]));
     });
-  queues
-    .command('resume')
+  addActor(queues.command('resume'))
     .description('ends a pause, a parking and a hold')
     .argument('<name>', 'name of the queue')
     .option('--group <group>', 'only its messages of this group', single)
-    .action(async (name: string, options: Output & { readonly group?: string }) => {
+    .action(async (name: string, options: Output & ActorOptions & { readonly group?: string }) => {
       const { group } = options;
       if (group !== undefined)
-        return printGroup(await withDatabase(({ db }) => resumeGroup(db, name, group)), options);
-      const queue = await withDatabase(({ db }) => resumeQueue(db, name));
+        return printGroup(
+          await withDatabase(({ db }) => acts.resumeOf(db, actorOf(options), { queue: name, group })),
+          options,
+        );
+      const queue = await withDatabase(({ db }) => acts.resume(db, actorOf(options), name));
       print(queue, options, () => queueLines([queue]));
     });
   addFlow(queues);

@@ -2,8 +2,10 @@
 
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
-import { listSuppressions, suppress, unsuppress } from '../../email/suppression.ts';
+import { listSuppressions } from '../../email/suppression.ts';
+import { suppressAddress, unsuppressAddress } from '../../acts/suppressions.ts';
 import { WaybillError } from '../../errors.ts';
+import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { UsageError } from '../exit.ts';
 import { single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
@@ -22,24 +24,21 @@ export function addSuppressions(program: Command): void {
     .option('--limit <count>', 'addresses at most, 1 to 500 (default: 100)', single)
     .option('--cursor <cursor>', 'where the page before ended', single)
     .action(list);
-  suppressions
-    .command('add')
+  addActor(suppressions.command('add'), 'why (default: added by an operator)')
     .description('no mail goes to this address any more')
     .argument('<address>', 'address of the form name@domain.tld')
-    .option('--reason <text>', 'why (default: added by an operator)', single)
-    .action(async (address: string, options: Output & { readonly reason?: string }) => {
+    .action(async (address: string, options: Output & ActorOptions) => {
       const { reason = 'added by an operator' } = options;
-      const added = await withDatabase(({ db }) => suppress(db, address, reason));
+      const added = await withDatabase(({ db }) => suppressAddress(db, actorOf(options), address, reason));
       print({ address, added }, options, () => [
         added ? `${address} is on the list` : `${address} was on it already`,
       ]);
     });
-  suppressions
-    .command('remove')
+  addActor(suppressions.command('remove'))
     .description('mail may go to this address again')
     .argument('<address>', 'address of the form name@domain.tld')
-    .action(async (address: string, options: Output) => {
-      const removed = await withDatabase(({ db }) => unsuppress(db, address));
+    .action(async (address: string, options: Output & ActorOptions) => {
+      const removed = await withDatabase(({ db }) => unsuppressAddress(db, actorOf(options), address));
       if (!removed) throw new WaybillError('not_found', `${address} is not on the suppression list`);
       print({ address, removed }, options, () => [`mail may go to ${address} again`]);
     });

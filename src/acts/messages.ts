@@ -1,0 +1,38 @@
+// What people do to messages: each act once for the console, HTTP and the command line. It checks, changes and records in one transaction.
+
+import type { Database } from '../db/pool.ts';
+import type { MessageFilter } from '../operate/filter.ts';
+import {
+  cancelMessage,
+  retryMany,
+  retryMessage,
+  type BulkOptions,
+  type BulkRetry,
+} from '../operate/operate.ts';
+import type { MessageView } from '../operate/read.ts';
+import { audited, recordAct, type Actor } from '../operate/audit.ts';
+
+type Of<T> = (db: Database, actor: Actor, target: string) => Promise<T>;
+
+/** @throws WaybillError as `retryMessage` */
+export const retry: Of<MessageView> = (db, actor, id) =>
+  audited(db, actor, { act: 'message.retry', target: id }, (tx) => retryMessage(tx, id));
+
+/** @throws WaybillError as `cancelMessage` */
+export const cancel: Of<MessageView> = (db, actor, id) =>
+  audited(db, actor, { act: 'message.cancel', target: id }, (tx) => cancelMessage(tx, id));
+
+/**
+ * Retries all that match, in transactions of their own; the audit has the filter and the count.
+ * @throws WaybillError as `retryMany`
+ */
+export async function retryAll(
+  db: Database,
+  actor: Actor,
+  filter: MessageFilter,
+  options: BulkOptions = {},
+): Promise<BulkRetry> {
+  const result = await retryMany(db, filter, options);
+  if (!options.dryRun) await recordAct(db, actor, { act: 'messages.retry', filter, count: result.retried });
+  return result;
+}
