@@ -14,6 +14,7 @@ import type { Host } from '../process/host.ts';
 import { readAdvice } from '../scale/decisions.ts';
 import { addAudit } from './audit.ts';
 import { addCron } from './cron.ts';
+import { filters } from './filters.ts';
 import { actorOf, askForKey } from './people.ts';
 import { addQueues } from './queues.ts';
 import { addSuppressions } from './suppressions.ts';
@@ -63,19 +64,6 @@ export function addAdmin(server: FastifyInstance, host: Host, notify: () => void
 
 type Texts = Readonly<Record<string, string | string[] | undefined>>;
 
-const texts = z.union([z.string(), z.array(z.string())]).optional();
-const filters = {
-  status: texts,
-  kind: texts,
-  name: texts,
-  queue: texts,
-  deliveryKey: texts,
-  outcome: texts,
-  cause: texts,
-  errorContains: z.string().optional(),
-  since: z.string().optional(),
-  until: z.string().optional(),
-};
 const parameters = [...Object.keys(filters), 'limit', 'cursor'];
 
 /** Why it is done, and who does it: the key does not identify a person. */

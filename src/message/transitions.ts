@@ -167,6 +167,18 @@ export const transitions = {
       cancelled_at: 'null',
     }),
   },
+  reschedule: {
+    from: ['pending', 'failed'],
+    to: ['pending', 'failed'],
+    who: 'a person; due at another time',
+    /** Behind others of its order key it keeps infinity. A message that waits for an older one with its key stays out of the waiting index. */
+    set: (given: { readonly due: string }): Columns => ({
+      status: `case when m.status = 'failed' then 'failed' else 'pending' end`,
+      relayed_at: 'case when m.shared_key is null then null else m.relayed_at end',
+      available_at: `case when m.order_due is not null and m.available_at = 'infinity' then m.available_at else ${given.due} end`,
+      order_due: `case when m.order_due is not null then ${given.due} end`,
+    }),
+  },
   discard: {
     from: ['pending', 'failed', 'sending'],
     to: ['dead'],

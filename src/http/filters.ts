@@ -1,0 +1,17 @@
+// The filter of messages in a query string or a body.
+
+import { z } from 'zod';
+
+const texts = z.union([z.string(), z.array(z.string())]).optional();
+export const filters = {
+  status: texts,
+  kind: texts,
+  name: texts,
+  queue: texts,
+  deliveryKey: texts,
+  outcome: texts,
+  cause: texts,
+  errorContains: z.string().optional(),
+  since: z.string().optional(),
+  until: z.string().optional(),
+};
