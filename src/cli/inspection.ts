@@ -28,6 +28,23 @@ export function inspectConfig(config: Config): Finding[] {
   return warningsOf(config).map(({ code, message, fix }) => warning(code, message, { fix }));
 }
 
+/** Sensitive definitions without a key to seal their payloads: nothing of them can be recorded. */
+export function inspectKeys(
+  { payloadKeys }: Pick<Config, 'payloadKeys'>,
+  { jobs, events, listeners }: App,
+): Finding[] {
+  const sensitive = [...jobs, ...events, ...listeners].filter((one) => one.sensitive);
+  if (sensitive.length === 0 || payloadKeys.length > 0) return [];
+  const names = sensitive.map(({ kind, name }) => `${kind} ${name}`).join(', ');
+  const fix =
+    'set WAYBILL_PAYLOAD_KEYS=<id>:<32 bytes in base64>, such as `openssl rand -base64 32`, where messages are recorded and delivered';
+  return [
+    warning('payload_keys_missing', `WAYBILL_PAYLOAD_KEYS is not set, and these are sensitive: ${names}`, {
+      fix,
+    }),
+  ];
+}
+
 /** An unreachable database is a single finding. */
 export async function inspectDatabase(config: Config, app: App | null): Promise<Finding[]> {
   const db = openDatabase({

@@ -168,6 +168,13 @@ export const variables: readonly Variable[] = [
     default: '90d',
     meaning: 'how long a delivery key holds after its row was pruned',
   },
+  {
+    name: 'WAYBILL_PAYLOAD_KEYS',
+    default: null,
+    secret: 'key',
+    meaning:
+      'keys for payloads of sensitive messages: id:key, with commas between them; the first seals, all open',
+  },
   { name: 'WAYBILL_AUDIT_RETENTION', default: '365d', meaning: 'when rows of the audit of acts are pruned' },
   { name: 'WAYBILL_CRON_RETENTION', default: '30d', meaning: 'when runs of cron that have ended are pruned' },
   {

@@ -4,6 +4,7 @@ import { clearTextProblem, readPostgresUrl, type PostgresUrl } from '../db/url.t
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { AdminKey, Report } from './admin-keys.ts';
+import type { PayloadKeys } from '../message/seal.ts';
 import { reader, type Problem } from './variables.ts';
 
 const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
@@ -59,6 +60,8 @@ export type Config = {
   readonly leaseMs: Milliseconds;
   readonly pollIntervalMs: Milliseconds;
   readonly maxPayloadBytes: number;
+  /** The first seals payloads of sensitive messages, all open them. */
+  readonly payloadKeys: PayloadKeys;
   readonly deliveredRetentionMs: Milliseconds;
   readonly deadRetentionMs: Milliseconds;
   readonly auditRetentionMs: Milliseconds;
@@ -139,6 +142,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     ),
     leaseMs: read.duration('WAYBILL_LEASE', '15s', '1s', '1h'),
     pollIntervalMs: read.duration('WAYBILL_POLL_INTERVAL', '1s', '50ms', '1m'),
+    payloadKeys: read.payloadKeys('WAYBILL_PAYLOAD_KEYS'),
     maxPayloadBytes: read.integer('WAYBILL_MAX_PAYLOAD_BYTES', 262_144, 1_024, 10_485_760),
     deliveredRetentionMs: read.duration('WAYBILL_DELIVERED_RETENTION', '7d', '1m', '3650d'),
     deadRetentionMs: read.duration('WAYBILL_DEAD_RETENTION', '30d', '1m', '3650d'),

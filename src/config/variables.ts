@@ -5,6 +5,7 @@ import { isKey, readAdminKey, readAdminKeys, type Report } from './admin-keys.ts
 import { parseAddress } from '../address/mailbox.ts';
 import { readPostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
+import { parsePayloadKeys, type PayloadKeys } from '../message/seal.ts';
 import type { Milliseconds } from '../ports.ts';
 import { parseDuration } from '../duration.ts';
 import { isSmtpName } from '../smtp/name.ts';
@@ -117,6 +118,13 @@ export function reader(env: Env, report: Report) {
     duration,
     choice,
     key,
+    payloadKeys(name: string): PayloadKeys {
+      const value = text(name);
+      const keys = value === undefined ? [] : parsePayloadKeys(value);
+      if (!('problem' in keys)) return keys;
+      report(name, keys.problem);
+      return [];
+    },
     adminKey: (name: string, least: number) => readAdminKey(name, text(name), least, report),
     adminKeys: (name: string, least: number) => readAdminKeys(name, text(name), least, report),
     rate,

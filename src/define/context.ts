@@ -5,6 +5,7 @@ import type { PgLike } from '../db/executor.ts';
 import type { EmailInput } from '../email/email.ts';
 import type { Log } from '../metrics/log.ts';
 import type { DuplicateOptions } from '../message/duplicate.ts';
+import type { SealOptions, Sealing } from '../message/seal.ts';
 import type { OnDead } from '../message/flow.ts';
 import type { Enqueued } from '../message/message.ts';
 import type { Event } from './event.ts';
@@ -64,9 +65,9 @@ export type JobTarget<S extends z.ZodType = z.ZodType> = {
   readonly queue: string;
   readonly retry: RetryPolicy;
   readonly onDead: OnDead;
-};
+} & Sealing;
 
-export type EmailMessage = EmailInput & EnqueueOptions;
+export type EmailMessage = EmailInput & EnqueueOptions & SealOptions;
 export type WithPayload<S extends z.ZodType> = EnqueueOptions & { readonly payload: z.output<S> };
 
 /** The context's key for the function behind `idempotent`. */

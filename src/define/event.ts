@@ -1,7 +1,8 @@
 // Definitions of events: an event says that something happened, and every listener gets it.
 
 import type { z } from 'zod';
-import { checkOptions, checkPayloadSchema, titleOf } from './shape.ts';
+import { sealOptions, type SealOptions, type Sealing } from '../message/seal.ts';
+import { checkOptions, checkPayloadSchema, sealingOf, titleOf } from './shape.ts';
 
 /** `N` is the event's name, so that events with the same payload have different types. */
 export type Event<S extends z.ZodType = z.ZodType, N extends string = string> = {
@@ -9,7 +10,7 @@ export type Event<S extends z.ZodType = z.ZodType, N extends string = string> = 
   /** In the past tense, such as `order.placed`. */
   readonly name: N;
   readonly payload: S;
-};
+} & Sealing;
 
 /** The queue of every event. Its listeners may have other queues. */
 export const eventQueue = 'events';
@@ -19,10 +20,15 @@ export const eventQueue = 'events';
  * @throws WaybillError `definition_invalid`
  */
 export function defineEvent<S extends z.ZodType, const N extends string>(
-  options: Omit<Event<S, N>, 'kind'>,
+  options: Pick<Event<S, N>, 'name' | 'payload'> & SealOptions,
 ): Event<S, N> {
   const what = titleOf('event', options);
-  checkOptions(what, options, ['name', 'payload']);
+  checkOptions(what, options, ['name', 'payload', ...sealOptions]);
   checkPayloadSchema(what, options.payload);
-  return Object.freeze({ kind: 'event', name: options.name, payload: options.payload });
+  return Object.freeze({
+    kind: 'event',
+    name: options.name,
+    payload: options.payload,
+    ...sealingOf(what, options),
+  });
 }

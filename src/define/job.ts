@@ -2,11 +2,12 @@
 
 import type { z } from 'zod';
 import type { OnDead } from '../message/flow.ts';
+import { sealOptions, type SealOptions } from '../message/seal.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { HandlerContext, JobTarget } from './context.ts';
 import type { Duration } from '../duration.ts';
 import { milliseconds, retryPolicy, type RetryOptions } from './retry.ts';
-import { checkOptions, checkPayloadSchema, onDeadOf, refuseDefinition, titleOf } from './shape.ts';
+import { checkOptions, checkPayloadSchema, onDeadOf, refuseDefinition, sealingOf, titleOf } from './shape.ts';
 
 export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   /** The limit for one attempt; after it, the attempt has failed. */
@@ -16,21 +17,32 @@ export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
-export type JobOptions<S extends z.ZodType> = Pick<Job<S>, 'name' | 'payload' | 'handler'> & {
-  /** Default `jobs`. A job with `concurrency` has its own queue, by default named after the job. */
-  readonly queue?: string;
-  readonly retry?: RetryOptions;
-  /** The limit for one attempt, default 15m. After it, `ctx.signal` aborts and the attempt has failed. */
-  readonly timeout?: Duration;
-  /** The most handlers that run at once in one process. 1 … 500, default: the number of its slots. Nothing else may share the queue. */
-  readonly concurrency?: number;
-  /** What happens to messages with the same order key when one is dead: they wait for a person (`block`, the default), or go on (`skip`). */
-  readonly onDead?: OnDead;
-};
+export type JobOptions<S extends z.ZodType> = Pick<Job<S>, 'name' | 'payload' | 'handler'> &
+  SealOptions & {
+    /** Default `jobs`. A job with `concurrency` has its own queue, by default named after the job. */
+    readonly queue?: string;
+    readonly retry?: RetryOptions;
+    /** The limit for one attempt, default 15m. After it, `ctx.signal` aborts and the attempt has failed. */
+    readonly timeout?: Duration;
+    /** The most handlers that run at once in one process. 1 … 500, default: the number of its slots. Nothing else may share the queue. */
+    readonly concurrency?: number;
+    /** What happens to messages with the same order key when one is dead: they wait for a person (`block`, the default), or go on (`skip`). */
+    readonly onDead?: OnDead;
+  };
 
 export const jobQueue = 'jobs';
 
-const known = ['name', 'payload', 'queue', 'retry', 'timeout', 'concurrency', 'onDead', 'handler'];
+const known = [
+  'name',
+  'payload',
+  'queue',
+  'retry',
+  'timeout',
+  'concurrency',
+  'onDead',
+  ...sealOptions,
+  'handler',
+];
 
 /**
  * Defines a job: work that a worker does after the commit.
@@ -55,6 +67,7 @@ export function defineJob<S extends z.ZodType>(options: JobOptions<S>): Job<S> {
     timeoutMs,
     concurrency,
     onDead: onDeadOf(what, options.onDead),
+    ...sealingOf(what, options),
     handler,
   });
 }

@@ -2,10 +2,11 @@
 
 import type { z } from 'zod';
 import type { OnDead } from '../message/flow.ts';
+import { sealOptions, type SealOptions, type Sealing } from '../message/seal.ts';
 import type { HandlerContext } from './context.ts';
 import { eventQueue, type Event } from './event.ts';
 import { retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
-import { checkOptions, onDeadOf, refuseDefinition, titleOf } from './shape.ts';
+import { checkOptions, onDeadOf, refuseDefinition, sealingOf, titleOf } from './shape.ts';
 
 export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly kind: 'listener';
@@ -15,15 +16,16 @@ export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly retry: RetryPolicy;
   readonly onDead: OnDead;
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
-};
+} & Sealing;
 
-export type ListenerOptions<S extends z.ZodType> = Pick<Listener<S>, 'name' | 'event' | 'handler'> & {
-  /** Default `events`. */
-  readonly queue?: string;
-  readonly retry?: RetryOptions;
-  /** What happens to messages with the same order key when one is dead: they wait for a person (`block`, the default), or go on (`skip`). */
-  readonly onDead?: OnDead;
-};
+export type ListenerOptions<S extends z.ZodType> = Pick<Listener<S>, 'name' | 'event' | 'handler'> &
+  SealOptions & {
+    /** Default `events`. */
+    readonly queue?: string;
+    readonly retry?: RetryOptions;
+    /** What happens to messages with the same order key when one is dead: they wait for a person (`block`, the default), or go on (`skip`). */
+    readonly onDead?: OnDead;
+  };
 
 /**
  * Defines a listener. Each recorded event becomes one message for each of its listeners.
@@ -31,7 +33,7 @@ export type ListenerOptions<S extends z.ZodType> = Pick<Listener<S>, 'name' | 'e
  */
 export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>): Listener<S> {
   const what = titleOf('listener', options);
-  checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'onDead', 'handler']);
+  checkOptions(what, options, ['name', 'event', 'queue', 'retry', 'onDead', ...sealOptions, 'handler']);
   const { name, event, handler, queue = eventQueue } = options;
   if (event?.kind !== 'event') refuseDefinition(what, 'event must be made by defineEvent');
   if (typeof handler !== 'function') refuseDefinition(what, 'handler must be a function');
@@ -42,6 +44,12 @@ export function defineListener<S extends z.ZodType>(options: ListenerOptions<S>)
     queue,
     retry: retryPolicy(what, options.retry),
     onDead: onDeadOf(what, options.onDead),
+    // Whoever must not read the event must not read what its listeners get.
+    ...sealingOf(what, {
+      sensitive: event.sensitive,
+      ...(event.sensitive && { keep: event.keep }),
+      ...options,
+    }),
     handler,
   });
 }

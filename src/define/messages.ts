@@ -65,8 +65,9 @@ export function withPayload<P>(
 /** @throws WaybillError whose code says what is wrong with the email, see docs/errors.md */
 export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDefaults): NewMessage {
   if (typeof given !== 'object' || given === null) prepareEmail(given, { defaultFrom: from }); // throws
-  const { deliveryKey, availableAt, priority, group, orderKey, onDuplicate, debounce, maxWait, ...rest } =
+  const { deliveryKey, availableAt, priority, group, orderKey, onDuplicate, debounce, maxWait, ...about } =
     given;
+  const { sensitive, keep, ...rest } = about;
   const email = Object.fromEntries(
     Object.entries(rest).filter(([, value]) => value !== undefined),
   ) as typeof rest;
@@ -86,6 +87,8 @@ export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDe
     onDuplicate,
     debounce,
     maxWait,
+    sensitive,
+    keep,
   };
 }
 
@@ -95,18 +98,19 @@ function isTime(given: unknown): given is Date {
 }
 
 async function messagesOf<S extends z.ZodType>(
-  target: Pick<Event<S> | JobTarget<S>, 'kind' | 'name' | 'payload'>,
+  target: Pick<Event<S> | JobTarget<S>, 'kind' | 'name' | 'payload' | 'sensitive' | 'keep'>,
   where: Pick<NewMessage, 'queue' | 'maxAttempts' | 'onDead'>,
   all: readonly WithPayload<S>[],
 ): Promise<NewMessage[]> {
-  const { kind, name } = target;
+  const { kind, name, sensitive, keep } = target;
+  const sealing = sensitive ? { sensitive, keep } : {};
   if (!Array.isArray(all))
     throw new WaybillError('options_invalid', `${kind} ${name}: expected a list of { payload, … }`);
   for (const one of all) checkOptions(`${kind} ${name}`, one, ['payload', ...enqueueOptions]);
   const messages: NewMessage[] = [];
   for (const { payload: given, ...options } of all) {
     const payload = await encodePayload(target, given);
-    messages.push({ ...options, ...where, kind, name, payload });
+    messages.push({ ...options, ...where, ...sealing, kind, name, payload });
   }
   return messages;
 }

@@ -1,5 +1,6 @@
 // Checks that every definition shares: known options and schemas that JSON can carry.
 
+import type { SealOptions, Sealing } from '../message/seal.ts';
 import { z } from 'zod';
 import { checkOptions as checkGiven } from '../options.ts';
 import { WaybillError } from '../errors.ts';
@@ -42,6 +43,14 @@ export function checkPayloadSchema(what: string, schema: unknown): void {
       what,
       'payload has a transform that cannot be undone: use z.codec with a decode and an encode',
     );
+}
+
+/** @throws WaybillError `definition_invalid` */
+export function sealingOf(what: string, { sensitive = false, keep = true }: SealOptions): Sealing {
+  if (typeof sensitive !== 'boolean' || typeof keep !== 'boolean')
+    refuseDefinition(what, 'sensitive and keep must be true or false');
+  if (!keep && !sensitive) refuseDefinition(what, 'keep: false needs sensitive: true');
+  return { sensitive, keep };
 }
 
 export function checkArgumentsSchema(what: string, schema: unknown): void {

@@ -4,7 +4,10 @@ import { createDeadline } from '../action/deadline.ts';
 import { manifestOf } from '../cron/manifest.ts';
 import { defaultBackoff } from '../message/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../message/message.ts';
-import type { Outcome } from '../message/outcome.ts';
+import type { WaybillError } from '../errors.ts';
+import type { Failure, Outcome } from '../message/outcome.ts';
+import { maskAddresses } from '../redaction/addresses.ts';
+import { isDropped, isSealed, unseal, type PayloadKeys, type Sealed } from '../message/seal.ts';
 import { runAction } from './action.ts';
 import type { Interrupt } from '../ports.ts';
 import type { Deliver, Delivery } from './delivery.ts';
@@ -18,6 +21,8 @@ export type DeliverOptions = HandlerPorts & {
   readonly mailing: Mailing | null;
   /** Called with each answer of the email provider. */
   readonly onEmail: (provider: string, outcome: string) => void;
+  /** For sensitive messages. */
+  readonly payloadKeys?: PayloadKeys | undefined;
 };
 
 const delivered = (then: readonly NewMessage[] = []): Outcome => ({ type: 'delivered', then });
@@ -26,14 +31,22 @@ const delivered = (then: readonly NewMessage[] = []): Outcome => ({ type: 'deliv
 const unknownDelay = 15_000;
 
 export function createDeliver(options: DeliverOptions): Deliver {
-  const { registry, mailing, emailFrom, onEmail, log } = options;
+  const { registry, mailing, emailFrom, onEmail, log, payloadKeys = [] } = options;
   const { backoff } = registry.app.email.retry;
   const manifest = manifestOf(registry.app).hash;
   return (message, signal) =>
     isTraced() ? tracedProcess(message, () => deliver(message, signal), failed) : deliver(message, signal);
 
   /** Not an async function: that saves one promise for each message. */
-  function deliver(message: ClaimedMessage, signal: Interrupt): Promise<Delivery> {
+  function deliver(claimed: ClaimedMessage, signal: Interrupt): Promise<Delivery> {
+    if (!isSealed(claimed.payload)) return deliverOpen(claimed, signal);
+    const message = opened(claimed, claimed.payload, payloadKeys);
+    return 'outcome' in message
+      ? Promise.resolve(message)
+      : deliverOpen(message, signal).then(withoutAddresses);
+  }
+
+  function deliverOpen(message: ClaimedMessage, signal: Interrupt): Promise<Delivery> {
     switch (message.kind) {
       case 'email':
         return mailing
@@ -59,6 +72,35 @@ export function createDeliver(options: DeliverOptions): Deliver {
         return Promise.resolve(noKind(message.kind));
     }
   }
+}
+
+/** A missing key is no fault of the message: its queue is parked until an operator adds the key. */
+function opened(message: ClaimedMessage, sealed: Sealed, keys: PayloadKeys): ClaimedMessage | Delivery {
+  try {
+    const keep = !isDropped(sealed);
+    return { ...message, payload: unseal(sealed, message, keys), opened: { keep } };
+  } catch (error) {
+    const { code, message: text } = error as WaybillError;
+    const type = code === 'payload_key_missing' ? 'operator' : 'permanent';
+    const failure: Failure = {
+      type,
+      message: `${code}: ${text}`,
+      ...(type === 'operator' && { maybeOwn: true }),
+    };
+    return { outcome: { type: 'failure', failure }, backoff: defaultBackoff };
+  }
+}
+
+/** The timeline of a sensitive email does not name its recipients. */
+function withoutAddresses(delivery: Delivery): Delivery {
+  const { outcome } = delivery;
+  if (outcome.type !== 'delivered' || !outcome.notes?.length) return delivery;
+  const notes = outcome.notes.map((note) => ({
+    ...note,
+    recipient: note.recipient && maskAddresses(note.recipient),
+    detail: note.detail && maskAddresses(note.detail),
+  }));
+  return { ...delivery, outcome: { ...outcome, notes } };
 }
 
 /** The type of the failure, for the span. */
@@ -98,6 +140,7 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
     group: group ?? undefined,
     orderKey: orderKey ?? undefined,
     onDead: listener.onDead,
+    ...(listener.sensitive && { sensitive: true, keep: listener.keep }),
     requestId: requestId ?? undefined,
     traceparent: currentTraceparent() ?? traceparent ?? undefined,
   }));

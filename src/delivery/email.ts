@@ -58,7 +58,9 @@ export async function deliverEmail(
       return { outcome: { type: 'delivered', then: [], notes }, backoff };
     }
     const about = { ...handoverOf(message, read, recipients), signal };
-    const receipt = await (batching?.send(email, about, message.attempt) ?? provider.send(email, about));
+    // A batch is planned in the database, with the recipients.
+    const batch = message.opened ? undefined : batching;
+    const receipt = await (batch?.send(email, about, message.attempt) ?? provider.send(email, about));
     onEmail(provider.name, 'accepted');
     return { outcome: accepted(message, receipt, notes, { only, log: ports.log }), backoff };
   } catch (error) {
@@ -130,8 +132,9 @@ function laterMessage(
   recipients: readonly string[],
   only: FollowUp | undefined,
 ): NewMessage {
-  const { kind, name, queue, maxAttempts, requestId, traceparent } = message;
+  const { kind, name, queue, maxAttempts, requestId, traceparent, opened } = message;
   return {
+    ...(opened && { sensitive: true, keep: opened.keep }),
     kind,
     name,
     queue,

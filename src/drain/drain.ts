@@ -14,6 +14,7 @@ import type { Suppressed } from '../email/suppression.ts';
 import { createLog, type Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
 import type { ClaimedMessage, Kind } from '../message/message.ts';
+import { payloadKeysOf } from '../message/seal.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import { pause } from '../timer.ts';
@@ -221,9 +222,10 @@ function attemptPorts(options: DrainOptions, { leases, events, log, closer }: Ar
   const { outbox, registry, email, pool = noDatabase } = options;
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
+  const payloadKeys = payloadKeysOf(options.payloadKeys);
   const emailFrom = email?.from ?? null;
   const mailing = email ? { allowed: anybody, suppressed: nobody, ...given(email) } : null;
-  const handlers = { db, outboxOn, registry, emailFrom, mailing, log, onEmail: () => undefined };
+  const handlers = { db, outboxOn, registry, emailFrom, mailing, log, payloadKeys, onEmail: () => undefined };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
   const deliver = retrying(createDeliver(handlers), options, log);

@@ -10,6 +10,7 @@ import type { Suppressed } from '../email/suppression.ts';
 import type { Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
 import type { ClaimedMessage } from '../message/message.ts';
+import type { PayloadKeys } from '../message/seal.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { DrainInstrumentation } from './instrumentation.ts';
@@ -43,6 +44,8 @@ export type DrainOptions = {
   readonly pool?: PgPool | Transactions | undefined;
   /** Without it, emails are left for another process. */
   readonly email?: DrainEmail | undefined;
+  /** For sensitive messages: as for createPostgresOutbox. */
+  readonly payloadKeys?: string | PayloadKeys | undefined;
   /** Length of a lease; renewed every third of it while the handler runs. Default 15,000 ms. */
   readonly leaseMs?: Milliseconds | undefined;
   /** Exact delay of a retry in ms, up to a year; undefined: the retry policy decides. It may return a promise. */
@@ -69,6 +72,7 @@ export const drainOptionNames = [
   'concurrency',
   'pool',
   'email',
+  'payloadKeys',
   'leaseMs',
   'retryDelayMs',
   'instrumentation',

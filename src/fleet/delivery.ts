@@ -41,7 +41,8 @@ async function deliveryRole(
   const outboxOn = outboxOf(config);
   const mailing = configuredMailing(app, config, host.db, log);
   const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
-  const deliver = createDeliver({ ...handlers, onEmail: events.emailAttempted });
+  const { payloadKeys } = config;
+  const deliver = createDeliver({ ...handlers, payloadKeys, onEmail: events.emailAttempted });
   const { perProcess, priorities } = registry;
   const given = { queues, queue: queueOf(host), outboxOn, deliver, perProcess, priorities };
   const service = workerService(host, given);

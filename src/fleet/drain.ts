@@ -19,6 +19,7 @@ export function configuredDrain(app: App, { config, db, handlers, log, workerId 
     pool: handlers,
     outbox: outboxOf(config)(db),
     registry: createRegistry(withNotices(app, config.notice)),
+    payloadKeys: config.payloadKeys,
     leaseMs: config.leaseMs,
     concurrency: Math.min(config.concurrency, 10),
     // With a rate, only the fleet's workers send: they book permits when they claim.

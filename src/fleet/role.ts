@@ -25,7 +25,8 @@ export function closing(service: Service, close: () => Promise<void>): Service {
 }
 
 export function outboxOf(config: Config): (db: Executor) => OutboxPort {
-  return (db) => createPostgresOutbox(db, { maxPayloadBytes: config.maxPayloadBytes });
+  return (db) =>
+    createPostgresOutbox(db, { maxPayloadBytes: config.maxPayloadBytes, payloadKeys: config.payloadKeys });
 }
 
 export function queueOf({ config, db, log, role }: Host): WakeUpQueue {

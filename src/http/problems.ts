@@ -54,6 +54,8 @@ const statusOf: Readonly<Record<string, number>> = {
   invoker_invalid: 500,
   options_invalid: 500,
   payload_invalid: 500,
+  payload_keys_invalid: 500,
+  payload_keys_missing: 500,
   result_invalid: 500,
   transaction_ended: 500,
   transaction_lost: 500,

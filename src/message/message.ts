@@ -4,6 +4,7 @@
 import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
 import { checkFlow, flowOptions, type FlowOptions } from './flow.ts';
+import { checkSealing, isSealed, sealOptions, type SealOptions } from './seal.ts';
 import { checkDuplicate, duplicateOptions, type DuplicateOptions, type Replace } from './duplicate.ts';
 
 export const kinds = ['email', 'event', 'listener', 'job', 'action'] as const;
@@ -29,7 +30,8 @@ export type NewMessage = {
   readonly requestId?: string | undefined;
   readonly traceparent?: string | undefined;
 } & FlowOptions &
-  DuplicateOptions;
+  DuplicateOptions &
+  SealOptions;
 
 const fields = [
   'kind',
@@ -45,6 +47,7 @@ const fields = [
   'requestId',
   'traceparent',
   ...duplicateOptions,
+  ...sealOptions,
 ];
 
 /** A message that a worker has claimed. Only `claimToken` gives the right to settle it (invariant C). */
@@ -70,6 +73,8 @@ export type ClaimedMessage = {
   readonly prefetched?: boolean;
   /** It is the probe of its parked queue: its result shows whether the provider works again. */
   readonly probe?: boolean;
+  /** Its payload was sealed, and was opened for the delivery. */
+  readonly opened?: { readonly keep: boolean };
 };
 
 export type Enqueued = {
@@ -96,6 +101,8 @@ export type CheckedMessage = Required<
   Pick<NewMessage, 'kind' | 'name' | 'queue' | 'maxAttempts' | 'priority'>
 > &
   Omit<NewMessage, 'payload' | keyof DuplicateOptions> & {
+    /** Made before it is recorded, if its payload is sealed to it. Default: made when it is recorded. */
+    readonly id?: string | undefined;
     readonly json: string;
     /** Undefined: when the delivery key is taken, nothing is recorded. */
     readonly replace?: Replace | undefined;
@@ -106,7 +113,7 @@ export type CheckedMessage = Required<
  * @param maxPayloadBytes limit of the payload's JSON, in bytes of UTF-8
  * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
  * `priority_invalid`, `invalid_time`, `group_invalid`, `order_key_invalid`, `on_dead_invalid`, `request_id_invalid`, `traceparent_invalid`,
- * `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`, and those of checkDuplicate
+ * `sealing_invalid`, `payload_reserved`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`, and those of checkDuplicate
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
   checkOptions('message', message, fields);
@@ -128,12 +135,16 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
   const { group, orderKey, onDead, parentId, requestId, traceparent } = message;
   if (group !== undefined || orderKey !== undefined || onDead !== undefined) checkFlow(message);
   checkOrigin(message);
+  checkSealing(message);
+  if (isSealed(message.payload))
+    refuse('payload_reserved', 'a payload must not have the key $sealed: that is the form of sensitive ones');
   const json = payloadJson(message.payload, maxPayloadBytes);
   const { onDuplicate, debounce, maxWait } = message;
   const hasOption = onDuplicate !== undefined || debounce !== undefined || maxWait !== undefined;
   const replace = hasOption ? checkDuplicate(message) : undefined;
   const rest = { deliveryKey, group, orderKey, onDead, replace, parentId, requestId, traceparent };
-  return { kind, name, queue, json, maxAttempts, priority, availableAt, ...rest };
+  const checked = { kind, name, queue, json, maxAttempts, priority, availableAt, ...rest };
+  return message.sensitive ? { ...checked, sensitive: true, keep: message.keep } : checked;
 }
 
 function checkOrigin({ requestId, traceparent }: NewMessage): void {

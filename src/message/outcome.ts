@@ -65,7 +65,13 @@ export type Outcome =
 
 /** The change to write under the claim token. The messages in `then` exist if and only if this settlement was recorded. */
 export type Settlement = { readonly id: string; readonly claimToken: string } & (
-  | { readonly to: 'delivered'; readonly then: readonly NewMessage[]; readonly notes?: readonly Note[] }
+  | {
+      readonly to: 'delivered';
+      readonly then: readonly NewMessage[];
+      readonly notes?: readonly Note[];
+      /** Its payload is dropped (src/message/seal.ts). */
+      readonly drops?: true;
+    }
   | {
       readonly to: 'failed';
       readonly error: string;

@@ -9,6 +9,7 @@ import { holdDelay, retryDelay, type Backoff } from './backoff.ts';
 import type { ClaimedMessage, Status } from './message.ts';
 import { cleanError } from '../redaction/redact.ts';
 import type { Outcome, Settlement } from './outcome.ts';
+import { isDropped } from './seal.ts';
 
 /** Column → SQL expression. `m` is the row before the change. */
 export type Columns = Readonly<Record<string, string>>;
@@ -277,7 +278,9 @@ const operatorDelay = 30_000;
  * @param exactly the delay of a retry, when the policy does not decide it
  */
 export function settle(
-  message: Pick<ClaimedMessage, 'id' | 'claimToken' | 'attempt' | 'maxAttempts'>,
+  message: Pick<ClaimedMessage, 'id' | 'claimToken' | 'attempt' | 'maxAttempts'> & {
+    readonly payload?: unknown;
+  },
   outcome: Outcome,
   backoff: Backoff,
   random: Random,
@@ -285,8 +288,16 @@ export function settle(
 ): Settlement {
   const { id, claimToken } = message;
   switch (outcome.type) {
-    case 'delivered':
-      return { id, claimToken, to: 'delivered', then: outcome.then, notes: outcome.notes ?? [] };
+    case 'delivered': {
+      const end = {
+        id,
+        claimToken,
+        to: 'delivered',
+        then: outcome.then,
+        notes: outcome.notes ?? [],
+      } as const;
+      return isDropped(message.payload) ? { ...end, drops: true } : end;
+    }
     case 'released':
       return { id, claimToken, to: 'released', error: outcome.reason, delay: outcome.delay };
     case 'failure': {

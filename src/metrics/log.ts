@@ -14,6 +14,7 @@ const secrets = [
   'authorization',
   'apiKey',
   'adminKeys',
+  'payloadKeys',
   'key',
   'payload',
   'html',

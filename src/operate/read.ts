@@ -9,6 +9,7 @@ import { defaultPageSize, whereOf, type Filter } from './filter.ts';
 import type { Kind, Status } from '../message/message.ts';
 import type { NoteView } from '../outbox/note.ts';
 import type { DeadCause } from '../message/outcome.ts';
+import { isSealed } from '../message/seal.ts';
 import { waitOf, waitsFor, type Wait } from '../queues/waits.ts';
 
 /** A message as the admin API and the command line show it. */
@@ -118,6 +119,8 @@ export function isMessageId(text: string): boolean {
 }
 
 export type WholeMessage = MessageView & {
+  /** Its payload is sealed, and shown to nobody. */
+  readonly sensitive: boolean;
   readonly payload: unknown;
   readonly attempts: AttemptView[];
   /** Notes of its delivery and of later reports; oldest first. */
@@ -159,7 +162,9 @@ export async function showMessage(db: Executor, id: string): Promise<WholeMessag
     stack: a.stack === null ? null : cleanError(a.stack, keptOfStack),
   }));
   const notes = row.notes.map((note) => ({ ...note, at: momentOf(note.at) }));
-  return { ...row, attempts: [...kept, ...delivering(row)], notes };
+  const sensitive = isSealed(row.payload);
+  const payload = sensitive ? null : row.payload;
+  return { ...row, payload, sensitive, attempts: [...kept, ...delivering(row)], notes };
 }
 
 /** The successful attempt has no row; it is derived from the message. */

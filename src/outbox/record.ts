@@ -163,7 +163,7 @@ function insertText(which: number): string {
 export async function record(db: Executor, messages: readonly CheckedMessage[]): Promise<Enqueued[]> {
   const [only] = messages;
   if (only && messages.length === 1 && only.deliveryKey === undefined) return [await recordFree(db, only)];
-  const rows = messages.map((message) => ({ ...message, id: newId() }));
+  const rows = messages.map((message) => ({ ...message, id: message.id ?? newId() }));
   const answers = new Map<string, Enqueued>();
   // The existing message may become dead or cancelled between the two statements. Then the next round records this one.
   for (let round = 0; answers.size < rows.length; round++) {
@@ -185,7 +185,7 @@ export function contended(): never {
 
 /** Records one message without a delivery key. */
 async function recordFree(db: Executor, message: CheckedMessage): Promise<Enqueued> {
-  const id = newId();
+  const id = message.id ?? newId();
   const { sql, values } = recordOne({ ...message, id });
   await db.executeSql(sql, values, true);
   return { id, status: 'pending', duplicate: false };

@@ -24,7 +24,7 @@ export async function recordReplacing(
   db: Executor,
   messages: readonly CheckedMessage[],
 ): Promise<Enqueued[]> {
-  const rows = messages.map((message) => ({ ...message, id: newId() }));
+  const rows = messages.map((message) => ({ ...message, id: message.id ?? newId() }));
   // In one order for all callers, so that two that record the same keys do not deadlock. The sort keeps the order within a key.
   const replacing = rows.filter(({ replace }) => replace !== undefined).toSorted(byKey);
   const values = [

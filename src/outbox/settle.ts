@@ -11,7 +11,8 @@ import type { Settlement } from '../message/outcome.ts';
 import type { Settled } from './port.ts';
 import { newId } from '../message/id.ts';
 import { hasFlow, insertRows, newRows, recordColumns, recordValues } from './record.ts';
-import { either, endMessages, guard, transitions } from '../message/transitions.ts';
+import { sealed, type Recording } from './sealing.ts';
+import { either, endMessages, guard, transitions, type Columns } from '../message/transitions.ts';
 
 export type Batch = {
   /** All messages are delivered, and none is in the batch twice: then ids and tokens are enough. */
@@ -19,17 +20,25 @@ export type Batch = {
   /** Whether it adds messages; `with flow`: one of them has a group or an order key. */
   readonly adds: boolean | 'with flow';
   readonly notes: boolean;
+  /** Payloads of sensitive messages are dropped. */
+  readonly drops?: boolean;
 };
 
 const seconds = `date_part('epoch', clock_timestamp() - m.created_at) as seconds`;
 
-function deliverParts(delivered: Exclude<Batch['delivered'], false>): string {
+/** Of the messages that say so themselves. */
+const dropped = {
+  payload: `case when m.payload -> '$sealed' ->> 'keep' = 'false' then '{"dropped": true}' else m.payload end`,
+};
+
+function deliverParts(delivered: Exclude<Batch['delivered'], false>, drops: boolean): string {
   // Postgres plans again for each array, because it guesses ten ids for a plan that it would keep. It keeps the plan for one id.
   const id = delivered === 'alone' ? '= $1::uuid' : '= any($1::uuid[])';
   const token =
     delivered === 'under their tokens' ? '($2::uuid[])[array_position($1::uuid[], m.id)]' : '$2::uuid';
   const where = `where m.id ${id} and m.claim_token = ${token} and ${guard('deliver', 'm.status')}`;
-  return endMessages(transitions.deliver.set(), where, `'delivered'`, seconds);
+  const set = { ...transitions.deliver.set(), ...(drops && dropped) };
+  return endMessages(set, where, `'delivered'`, seconds);
 }
 
 /** A retryable failure of the last attempt ends the message. SQL decides, because the row has the count. */
@@ -37,13 +46,14 @@ const exhausted = `(g.ended = 'failed' and m.attempts >= m.max_attempts)`;
 const error = 'coalesce(g.error, m.last_error)';
 const due = `(now() + (g.delay_ms * interval '1 millisecond'))`;
 
-const set = either(
-  [`g.ended = 'delivered'`, transitions.deliver.set()],
-  [exhausted, transitions.kill.set({ error, cause: `'exhausted'` })],
-  [`g.ended = 'dead'`, transitions.kill.set({ error, cause: 'g.cause' })],
-  [`g.ended = 'released'`, transitions.release.set({ due, error })],
-  ['else', transitions.fail.set({ due, error })],
-);
+const setFor = (drops: boolean): Columns =>
+  either(
+    [`g.ended = 'delivered'`, { ...transitions.deliver.set(), ...(drops && dropped) }],
+    [exhausted, transitions.kill.set({ error, cause: `'exhausted'` })],
+    [`g.ended = 'dead'`, transitions.kill.set({ error, cause: 'g.cause' })],
+    [`g.ended = 'released'`, transitions.release.set({ due, error })],
+    ['else', transitions.fail.set({ due, error })],
+  );
 
 // Beside the join there is an array: if statistics say that nothing is `sending`, the join alone reads the table once for each row.
 const where = `from g where m.id = any(array(select id from g)) and m.id = g.id and m.claim_token = g.token and ${guard('deliver', 'm.status')}`;
@@ -51,11 +61,11 @@ const where = `from g where m.id = any(array(select id from g)) and m.id = g.id 
 /** Outcome of a settled row, as in the metrics. */
 const outcome = `case when status = 'dead' then 'dead' when ended = 'failed' then 'retried' else ended end`;
 
-const mixedParts = `g as (
+const mixedParts = (drops: boolean): string => `g as (
     select * from unnest($1::text::uuid[], $2::text::uuid[], $3::text::text[], $4::text::text[], $5::text::float8[], $6::text::bool[],
                          $7::text::text[], $8::text::text[])
       as g(id, token, ended, error, delay_ms, ambiguous, stack, cause)),
-  ${endMessages(set, where, outcome, `m.status, ${seconds}, g.ended, g.error, g.stack, g.ambiguous`)},
+  ${endMessages(setFor(drops), where, outcome, `m.status, ${seconds}, g.ended, g.error, g.stack, g.ambiguous`)},
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error, stack)
     select o.id, o.attempts, o.claimed_at, o.claimed_by,
@@ -65,7 +75,7 @@ const mixedParts = `g as (
      where s.ended <> 'delivered' and (s.ended <> 'released' or s.error is not null))`;
 
 /** Messages to add and notes are written only if this statement settled their message. */
-export function settleText({ delivered, adds, notes }: Batch): string {
+export function settleText({ delivered, adds, notes, drops = false }: Batch): string {
   const first = delivered ? 3 : 9;
   const flow = adds === 'with flow';
   const added = `,
@@ -76,7 +86,7 @@ export function settleText({ delivered, adds, notes }: Batch): string {
     select r.message_id, r.type, r.recipient, r.detail, r.reference
       from ${noteRows(`$${first + (adds ? recordColumns(flow) : 0)}`)} join ended s on s.id = r.message_id)`;
   return `
-  with ${delivered ? deliverParts(delivered) : mixedParts}${adds ? added : ''}${notes ? noted : ''}
+  with ${delivered ? deliverParts(delivered, drops) : mixedParts(drops)}${adds ? added : ''}${notes ? noted : ''}
   select id::text as id, ${delivered ? '' : 'status, '}seconds::text as seconds from ended`;
 }
 
@@ -84,7 +94,7 @@ const texts = new Map<string, string>();
 
 /** Statements are cached as strings, so that their prepared plans are found. */
 function textOfBatch(batch: Batch): string {
-  const name = `${batch.delivered} ${batch.adds} ${batch.notes}`;
+  const name = `${batch.delivered} ${batch.adds} ${batch.notes} ${batch.drops ?? false}`;
   let text = texts.get(name);
   if (text === undefined) texts.set(name, (text = settleText(batch)));
   return text;
@@ -92,7 +102,7 @@ function textOfBatch(batch: Batch): string {
 
 function batchOf(settlements: readonly Settlement[]): Batch {
   const { claimToken } = settlements[0]!;
-  let [delivered, together, notes] = [true, true, false];
+  let [delivered, together, notes, drops] = [true, true, false, false];
   let adds: Batch['adds'] = false;
   for (const one of settlements) {
     if (one.claimToken !== claimToken) together = false;
@@ -102,6 +112,7 @@ function batchOf(settlements: readonly Settlement[]): Batch {
     }
     if (one.then.length > 0 && adds !== 'with flow') adds = hasFlow(one.then) ? 'with flow' : true;
     if (one.notes !== undefined && one.notes.length > 0) notes = true;
+    if (one.drops) drops = true;
   }
   // A message is in a batch twice when an earlier lease expired and both attempts have ended.
   if (delivered && new Set(settlements.map(({ id }) => id)).size < settlements.length) delivered = false;
@@ -110,6 +121,7 @@ function batchOf(settlements: readonly Settlement[]): Batch {
       delivered && (settlements.length === 1 ? 'alone' : together ? 'under one token' : 'under their tokens'),
     adds,
     notes,
+    drops,
   };
 }
 
@@ -120,7 +132,7 @@ function batchOf(settlements: readonly Settlement[]): Batch {
  */
 export function settleStatement(
   settlements: readonly Settlement[],
-  maxPayloadBytes: number,
+  recording: Recording,
   isBinary = false,
 ): { readonly sql: string; readonly values: unknown[] } {
   const batch = batchOf(settlements);
@@ -134,8 +146,7 @@ export function settleStatement(
           : claimToken,
       ]
     : mixedValues(settlements);
-  if (batch.adds)
-    values.push(...recordValues(addedBy(settlements, maxPayloadBytes), batch.adds === 'with flow'));
+  if (batch.adds) values.push(...recordValues(addedBy(settlements, recording), batch.adds === 'with flow'));
   if (batch.notes) values.push(JSON.stringify(settlements.flatMap(noteRowsOf)));
   return { sql: textOfBatch(batch), values };
 }
@@ -154,13 +165,13 @@ function mixedValues(settlements: readonly Settlement[]): unknown[] {
   ];
 }
 
-function addedBy(settlements: readonly Settlement[], maxPayloadBytes: number) {
+function addedBy(settlements: readonly Settlement[], { maxBytes, keys }: Recording) {
   return settlements.flatMap((s) =>
     s.to === 'delivered'
-      ? s.then.map((m) => ({
-          ...withoutReplace(checkMessage({ ...m, parentId: s.id }, maxPayloadBytes)),
-          id: newId(),
-        }))
+      ? s.then.map((m) => {
+          const message = withoutReplace(checkMessage({ ...m, parentId: s.id }, maxBytes));
+          return { ...sealed({ ...message, id: newId() }, keys) } as typeof message & { readonly id: string };
+        })
       : [],
   );
 }
@@ -169,10 +180,10 @@ function addedBy(settlements: readonly Settlement[], maxPayloadBytes: number) {
 export async function settleOn(
   db: Executor,
   settlements: readonly Settlement[],
-  maxPayloadBytes: number,
+  recording: Recording,
 ): Promise<Settled[]> {
   if (settlements.length === 0) return [];
-  const { sql, values } = settleStatement(settlements, maxPayloadBytes, db.isPlanned);
+  const { sql, values } = settleStatement(settlements, recording, db.isPlanned);
   // A handler's transaction settles one message. A kept plan saves a third of what its job costs Postgres (npm run bench -- work-jobs).
   const { rows } = await db.executeSql(sql, values, db.isPlanned ?? settlements.length === 1);
   return rows.map((row) => ({

@@ -25,6 +25,8 @@ import { record } from '../outbox/record.ts';
 import { advanceOrders } from '../outbox/order.ts';
 import { passKeys, recordReplacing } from '../outbox/replace.ts';
 import { checkOptions } from '../options.ts';
+import { payloadKeysOf, type PayloadKeys } from '../message/seal.ts';
+import { sealed, type Recording } from '../outbox/sealing.ts';
 import { settleOn } from '../outbox/settle.ts';
 import { tableNamed, type TableOptions } from '../outbox/table.ts';
 import { failedWith } from './failed.ts';
@@ -33,29 +35,32 @@ import { withoutUnfit } from '../operate/unfit.ts';
 export type PostgresOutboxOptions = TableOptions & {
   /** Maximum payload in bytes of JSON; default 262,144. */
   readonly maxPayloadBytes?: number;
+  /** For sensitive messages: `id:key,…` as in WAYBILL_PAYLOAD_KEYS, or the keys. Default: none, so sensitive messages are refused. */
+  readonly payloadKeys?: string | PayloadKeys | undefined;
 };
 
 /**
  * @param source an executor, a pg client in a transaction, or a pg pool. To record atomically with business rows, pass the
  * client (or adapter) of that transaction. Outside a transaction each call commits on its own, which suits claiming and settling.
- * @throws WaybillError `table_name_invalid`
+ * @throws WaybillError `table_name_invalid`, `payload_keys_invalid`
  */
 // oxlint-disable-next-line max-lines-per-function -- one small function for each method of the port
 export function createPostgresOutbox(
   source: Executor | PgLike,
   options: PostgresOutboxOptions = {},
 ): OutboxPort {
-  checkOptions('createPostgresOutbox', options, ['tableName', 'maxPayloadBytes']);
+  checkOptions('createPostgresOutbox', options, ['tableName', 'maxPayloadBytes', 'payloadKeys']);
   const db = named(toExecutor(source), options);
   const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
+  const keys = payloadKeysOf(options.payloadKeys);
 
   // Methods, because an outbox is created for each transaction, and tsx sets the name of any other function each time.
   const outbox: OutboxPort = {
     enqueue(given: NewMessage | readonly NewMessage[]) {
-      return enqueueOn(db, maxBytes, given) as Promise<Enqueued & Enqueued[]>;
+      return enqueueOn(db, { maxBytes, keys }, given) as Promise<Enqueued & Enqueued[]>;
     },
     async settle(settlements: readonly Settlement[]) {
-      return settleOn(db, settlements, maxBytes);
+      return settleOn(db, settlements, { maxBytes, keys });
     },
     async claimBatch(request: ClaimRequest) {
       checkClaimRequest(request);
@@ -102,11 +107,11 @@ const ignored = (): void => undefined;
 
 async function enqueueOn(
   db: Executor,
-  maxBytes: number,
+  { maxBytes, keys }: Recording,
   given: NewMessage | readonly NewMessage[],
 ): Promise<Enqueued | Enqueued[]> {
   const many = Array.isArray(given) ? (given as readonly NewMessage[]) : [given as NewMessage];
-  const checked = many.map((message) => checkMessage(message, maxBytes));
+  const checked = many.map((message) => sealed(checkMessage(message, maxBytes), keys));
   const replaces = checked.some(({ replace }) => replace !== undefined);
   const recorded = await (replaces ? recordReplacing : record)(db, checked);
   return Array.isArray(given) ? recorded : recorded[0]!;

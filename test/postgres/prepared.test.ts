@@ -246,7 +246,8 @@ describe('a pool whose sessions keep plans', () => {
         to: 'delivered',
         then: [],
       }));
-      const values = (isBinary: boolean): unknown[] => settleStatement(ends, 1_000, isBinary).values;
+      const values = (isBinary: boolean): unknown[] =>
+        settleStatement(ends, { maxBytes: 1_000, keys: [] }, isBinary).values;
       expect(await ask(count > 1 ? sql : one, true, values(true))).toEqual(
         await ask(count > 1 ? sql : one, true, values(false)),
       );

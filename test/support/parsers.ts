@@ -36,6 +36,7 @@ import { checkInboxKey } from '../../src/http/auth.ts';
 import { checkJson, parseBody } from '../../src/http/body.ts';
 import { inputReader } from '../../src/http/inputs.ts';
 import { linked, markup } from '../../src/inbox/markup.ts';
+import { parsePayloadKeys } from '../../src/message/seal.ts';
 import { nearest } from '../../src/nearest.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { parseFilter, time, whereOf } from '../../src/operate/filter.ts';
@@ -142,6 +143,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a cursor of runs', read: (text) => ignored(listRuns(noDatabase as never, { cursor: text })) },
   { name: 'a password of HTTP', read: (text) => checkInboxKey({ headers: { authorization: `Basic ${text}` } } as never, [{ variable: 'v', name: 'n', role: 'admin', key: 'k' }]) },
   { name: 'the time of a run by hand', read: readScheduledAt },
+  { name: 'keys of payloads', read: (text) => [parsePayloadKeys(text), parsePayloadKeys(`a:${text}`)] },
   { name: 'keys of people', read: (text) => [readAdminKey('v', text, 1, () => undefined), readAdminKeys('v', text, 1, () => undefined)] },
   { name: 'a bearer key', read: (text) => isBearer(text, 'k'.repeat(40)) },
   // What other servers say

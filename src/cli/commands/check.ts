@@ -8,7 +8,7 @@ import { isWaybillError } from '../../errors.ts';
 import { reasonOf } from '../../redaction/reason.ts';
 import { problem, warning, type Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';
-import { configOrFindings, inspectConfig } from '../inspection.ts';
+import { configOrFindings, inspectConfig, inspectKeys } from '../inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
@@ -36,9 +36,9 @@ export function addCheck(program: Command): void {
 }
 
 async function check(): Promise<Report> {
-  const configured = configuration();
   const loaded = await application();
   const app = 'app' in loaded ? loaded.app : null;
+  const configured = configuration(app);
   const findings = [...configured, ...('findings' in loaded ? loaded.findings : warnings(loaded.app))];
   return {
     ok: !findings.some(({ severity }) => severity === 'problem'),
@@ -49,10 +49,11 @@ async function check(): Promise<Report> {
 }
 
 /** A build has no database, so DATABASE_URL may be missing; every other problem is reported. */
-function configuration(): Finding[] {
+function configuration(app: App | null): Finding[] {
   const url = process.env['DATABASE_URL'] || 'postgres://nobody@localhost/none';
   const configured = configOrFindings({ ...process.env, DATABASE_URL: url });
-  return Array.isArray(configured) ? configured : inspectConfig(configured);
+  if (Array.isArray(configured)) return configured;
+  return [...inspectConfig(configured), ...(app ? inspectKeys(configured, app) : [])];
 }
 
 async function application(): Promise<{ app: App } | { findings: Finding[] }> {

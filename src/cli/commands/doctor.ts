@@ -26,7 +26,7 @@ import {
   type Sources,
 } from '../application.ts';
 import { exitCodes } from '../exit.ts';
-import { configOrFindings, inspectConfig, inspectDatabase } from '../inspection.ts';
+import { configOrFindings, inspectConfig, inspectDatabase, inspectKeys } from '../inspection.ts';
 import { inspectMail, wayOfMail } from '../mail-inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
@@ -71,6 +71,7 @@ async function diagnose(): Promise<Report> {
     ? configured
     : [
         ...inspectConfig(configured),
+        ...(app ? inspectKeys(configured, app) : []),
         ...(await inspectDatabase(configured, app)),
         ...(await inspectMail(configured, app)),
       ];

@@ -57,14 +57,14 @@ function sayClosed(closed: readonly Wait[], asked: readonly string[] = []): void
 
 async function show(id: string, options: Output): Promise<void> {
   const message = await withDatabase(({ db }) => showMessage(db, id));
-  const { payload, attempts, notes, waitsFor, ...facts } = message;
+  const { payload, sensitive, attempts, notes, waitsFor, ...facts } = message;
   print(message, options, () => [
     ...table(
       [],
       Object.entries(facts).map(([name, value]) => [name, text(value)]),
     ).slice(1),
     ...(waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []),
-    `payload  ${JSON.stringify(payload, null, 2)}`,
+    sensitive ? 'payload  sealed: nobody can see it here' : `payload  ${JSON.stringify(payload, null, 2)}`,
     ...attempts.flatMap((a) => [
       `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd(),
       ...(a.stack ?? '').split('\n').flatMap((line) => (line === '' ? [] : [`  ${line}`])),
