@@ -846,6 +846,40 @@ end from waybill.queues q where q.name = queue), (select jsonb_build_object('sta
      order by f.available_at, f.order_position limit 1) first
  where own.own_time = 'infinity')) end as "waitsFor";
 
+-- end an attempt
+with held as (
+  select id, attempts, claimed_at, claimed_by from waybill.outbox_messages where id = $1 and status = any ('{sending}') for update),
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, dead_at = case when $2::text = 'dead' then now() when $2::text = 'cancelled' then m.dead_at else m.dead_at end, order_due = case when $2::text = 'dead' then case when m.order_skips then null else m.order_due end when $2::text = 'cancelled' then null else m.order_due end, status = case when $2::text = 'dead' then 'dead' when $2::text = 'cancelled' then 'cancelled' else case when m.attempts <= 1 then 'pending' else 'failed' end end, cancelled_at = case when $2::text = 'dead' then m.cancelled_at when $2::text = 'cancelled' then now() else m.cancelled_at end, relayed_at = case when $2::text = 'dead' then m.relayed_at when $2::text = 'cancelled' then m.relayed_at else null end, available_at = case when $2::text = 'dead' then m.available_at when $2::text = 'cancelled' then m.available_at else now() end, attempts = case when $2::text = 'dead' then m.attempts when $2::text = 'cancelled' then m.attempts else m.attempts - 1 end, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, last_error = $3::text, ends = m.ends + 1
+   from held h where m.id = $1 and m.id = h.id
+  returning m.id, m.kind, m.queue, m.ends, m.status),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, case status when 'dead' then 'dead' when 'cancelled' then 'cancelled' else 'released' end, count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
+tried as (
+  insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
+  select h.id, h.attempts, h.claimed_at, h.claimed_by, 'ended', $3::text from held h join ended e on e.id = h.id)
+select id::text as id, pg_notify('waybill_worker', 'end ' || id) from ended;
+
+-- reschedule
+update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, available_at = case when m.available_at = 'infinity' then m.available_at else greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end, order_due = case when m.order_due is null then null else greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end
+where id = $1 and status = any ('{pending,failed}') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
+coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
+to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
+request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, case when status in ('pending', 'failed') then coalesce(
+(select case 
+  when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)
+  when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
+  when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
+  when ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8))
+end from waybill.queues q where q.name = queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
+    select f.queue, f.id, f.status, f.dead_at from waybill.outbox_messages f
+     where f.queue = own.own_queue and f.order_key = own.own_key
+       and f.order_due is not null and f.delivered_at is null and f.cancelled_at is null
+     order by f.available_at, f.order_position limit 1) first
+ where own.own_time = 'infinity')) end as "waitsFor";
+
 -- cancel
 with ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, ends = m.ends + 1

@@ -20,7 +20,7 @@ create table waybill.outbox_attempts (
   outcome     text        not null,
   error       text,
   stack       text,                 -- of the error and its causes, redacted and bounded (src/redaction/stack.ts)
-  constraint outbox_attempts_outcome check (outcome in ('retried', 'dead', 'expired', 'released', 'ambiguous'))
+  constraint outbox_attempts_outcome check (outcome in ('retried', 'dead', 'expired', 'released', 'ambiguous', 'ended'))
 );
 
 create index outbox_attempts_message on waybill.outbox_attempts (message_id);

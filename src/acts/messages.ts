@@ -1,6 +1,7 @@
 // What people do to messages: each act once for the console, HTTP and the command line. It checks, changes and records in one transaction.
 
 import type { Database } from '../db/pool.ts';
+import { endAttempt, type Ending } from '../operate/end.ts';
 import type { MessageFilter } from '../operate/filter.ts';
 import {
   cancelMessage,
@@ -10,6 +11,7 @@ import {
   type BulkRetry,
 } from '../operate/operate.ts';
 import type { MessageView } from '../operate/read.ts';
+import { rescheduleMessage, type Due } from '../operate/reschedule.ts';
 import { audited, recordAct, type Actor } from '../operate/audit.ts';
 
 type Of<T> = (db: Database, actor: Actor, target: string) => Promise<T>;
@@ -21,6 +23,18 @@ export const retry: Of<MessageView> = (db, actor, id) =>
 /** @throws WaybillError as `cancelMessage` */
 export const cancel: Of<MessageView> = (db, actor, id) =>
   audited(db, actor, { act: 'message.cancel', target: id }, (tx) => cancelMessage(tx, id));
+
+/** @throws WaybillError as `endAttempt` */
+export const end = (db: Database, actor: Actor, id: string, then: Ending): Promise<MessageView> =>
+  audited(db, actor, { act: 'message.end', target: id, detail: { then } }, (tx) =>
+    endAttempt(tx, id, then, actor),
+  );
+
+/** @throws WaybillError as `rescheduleMessage` */
+export const reschedule = (db: Database, actor: Actor, id: string, due: Due): Promise<MessageView> =>
+  audited(db, actor, { act: 'message.reschedule', target: id, detail: due }, (tx) =>
+    rescheduleMessage(tx, id, due),
+  );
 
 /**
  * Retries all that match, in transactions of their own; the audit has the filter and the count.

@@ -13,6 +13,7 @@ import { addFleet } from './commands/fleet.ts';
 import { addInit } from './commands/init.ts';
 import { addMake } from './commands/make.ts';
 import { addMigrate } from './commands/migrate.ts';
+import { addOutboxActs } from './commands/outbox-acts.ts';
 import { addOutboxDrain } from './commands/outbox-drain.ts';
 import { addOutboxOperate } from './commands/outbox-operate.ts';
 import { addOutboxRead } from './commands/outbox-read.ts';
@@ -42,6 +43,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   const outbox = program.command('outbox').description('look at messages and operate on them');
   addOutboxRead(outbox);
   addOutboxOperate(outbox);
+  addOutboxActs(outbox);
   addOutboxDrain(outbox);
   const cron = program.command('cron').description('look at scheduled jobs and run them');
   addCronLook(cron);

@@ -15,6 +15,7 @@ import { readAdvice } from '../scale/decisions.ts';
 import { addAudit } from './audit.ts';
 import { addCron } from './cron.ts';
 import { filters } from './filters.ts';
+import { addMessageActs } from './messages.ts';
 import { actorOf, askForKey } from './people.ts';
 import { addQueues } from './queues.ts';
 import { addSuppressions } from './suppressions.ts';
@@ -51,6 +52,7 @@ export function addAdmin(server: FastifyInstance, host: Host, notify: () => void
     admin.post<WithId>('/outbox/:id/cancel', async (request) =>
       notifying(cancel(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
     );
+    addMessageActs(admin, { db });
     addQueues(admin, db);
     addSuppressions(admin, db);
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));

@@ -117,6 +117,28 @@ export const transitions = {
       last_error: given.error,
     }),
   },
+  end: {
+    from: ['sending'],
+    to: ['pending', 'failed', 'dead', 'cancelled'],
+    who: 'a person, of a running attempt; when it is retried, the attempt does not count',
+    /** `then`: an expression with the status that it shall have: `dead`, `cancelled`, or any other to be retried. */
+    set: (given: { readonly then: string; readonly error: string }): Columns => ({
+      ...either(
+        [`${given.then} = 'dead'`, { ...died, status: `'dead'` }],
+        [`${given.then} = 'cancelled'`, { status: `'cancelled'`, cancelled_at: 'now()', order_due: 'null' }],
+        [
+          'else',
+          {
+            ...waits('now()'),
+            status: `case when m.attempts <= 1 then 'pending' else 'failed' end`,
+            attempts: 'm.attempts - 1',
+          },
+        ],
+      ),
+      ...unclaimed,
+      last_error: given.error,
+    }),
+  },
   exhaust: {
     from: ['pending', 'failed'],
     to: ['dead'],

@@ -4,26 +4,11 @@ import type { Executor } from '../db/executor.ts';
 import { sqlState } from '../db/diagnosis.ts';
 import { WaybillError } from '../errors.ts';
 import { whereOf, type MessageFilter } from './filter.ts';
-import type { Status } from '../message/message.ts';
 import { blocksKey } from '../outbox/order.ts';
+import { refuse } from './refusal.ts';
 import { half } from '../outbox/waiting.ts';
-import {
-  checkId,
-  notFound,
-  viewColumns,
-  viewMessage,
-  viewOf,
-  type MessageView,
-  type ViewRow,
-} from './read.ts';
-import {
-  endMessages,
-  guard,
-  isAllowed,
-  transitions,
-  updateMessages,
-  type Change,
-} from '../message/transitions.ts';
+import { checkId, viewColumns, viewMessage, viewOf, type MessageView, type ViewRow } from './read.ts';
+import { endMessages, guard, isAllowed, transitions, updateMessages } from '../message/transitions.ts';
 
 /** The key of a delivered message that was pruned is still taken. */
 const keyIsFree = `(m.delivery_key is null or not exists (
@@ -50,7 +35,7 @@ export async function retryMessage(db: Executor, id: string): Promise<MessageVie
   checkId(id);
   try {
     const [row] = (await db.executeSql<ViewRow>(retrySql, [id])).rows;
-    return row ? viewOf(row) : await refuse(db, 'retry', id);
+    return row ? viewOf(row) : await refuse(db, 'retry', id, () => keyTaken(id));
   } catch (error) {
     if (sqlState(error) === '23505') keyTaken(id); // a newer message has the delivery key
     throw error;
@@ -66,19 +51,6 @@ export async function cancelMessage(db: Executor, id: string): Promise<MessageVi
   for (const sql of [cancelSql, dismissSql])
     if ((await db.executeSql(sql, [id])).rows.length > 0) return viewMessage(db, id);
   return refuse(db, 'cancel', id);
-}
-
-async function refuse(db: Executor, change: Change, id: string): Promise<never> {
-  const { rows } = await db.executeSql<{ status: Status }>(
-    'select status from waybill.outbox_messages where id = $1',
-    [id],
-  );
-  const status = rows[0]?.status ?? notFound(id);
-  if (isAllowed(change, status)) keyTaken(id);
-  throw new WaybillError(
-    'state_conflict',
-    `the message ${id} is ${status}: ${change} is not possible in this state`,
-  );
 }
 
 function keyTaken(id: string): never {

@@ -9,6 +9,12 @@ export const outboxChannel = 'waybill_outbox';
 /** For workers: pg-boss holds wake-ups for the queue that the payload names. */
 export const wakeUpChannel = 'waybill_wake_up';
 
+/**
+ * For workers: what a person did to what they run. `end ID`: the claim of this message was ended; `quiet` or `resume`: a process claims nothing more, or
+ * goes on.
+ */
+export const workerChannel = 'waybill_worker';
+
 /** Postgres accepts payloads of less than 8,000 bytes. */
 const longest = 7_000;
 
@@ -39,6 +45,14 @@ type Recorded = Placed & { readonly group?: string | null | undefined };
 export function placeOf({ queue, priority = 0, group }: Recorded): string {
   return `${queue}:${priority}${typeof group === 'string' ? '+' : ''}`;
 }
+
+/** The same as an SQL expression over a row of messages. @param m the row's alias, with a dot */
+export const placeSql = (m = ''): string =>
+  `(${m}queue || ':' || ${m}priority || case when ${m}group_key is null then '' else '+' end)`;
+
+/** Tells workers that a message may be due. Values: id. */
+export const announceSql = `
+  select pg_notify('${outboxChannel}', ${placeSql()}) from waybill.outbox_messages where id = $1`;
 
 /** The queue of a place and its priority, if there is one. Anything but a number of up to four digits means any priority. */
 export function fromPlace(place: string): Placed & { readonly isGrouped?: boolean } {

@@ -8,6 +8,8 @@ import type { Clock, Milliseconds, AbortListener, Interrupt } from '../ports.ts'
 /** The holder of a lease. It is aborted when the lease is lost or released. */
 export type Leased = Interruption & {
   readonly message: ClaimedMessage;
+  /** When its claim was answered, by the process's clock. */
+  readonly at: Milliseconds;
   /** The lease may have run out after this time. It counts from before its claim or last renewal was sent. */
   until: Milliseconds;
   /** Index in the list of held leases; −1: not held. */
@@ -22,21 +24,30 @@ export type Leases = {
   isSafe(one: Leased): boolean;
   /** Aborts every attempt that holds a lease, to release its message. */
   release(): void;
+  /**
+   * A person ended the claim of this message. An attempt of it is aborted if the database says so; one that is still to begin is given up.
+   */
+  ended(id: string): Promise<void>;
   /** Renews all leases; the body of the lease loop. */
   renew(): Promise<Milliseconds>;
 };
 
+// oxlint-disable-next-line max-lines-per-function -- methods over the leases of one worker
 export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: Clock): Leases {
   const held: Leased[] = []; // each holder stores its index: a map would hash a token for each message
   const interval = Math.max(50, leaseMs / 3);
+  const endedAt = new Map<string, Milliseconds>(); // claims that a person ended lately, by the message's id
 
   function lose(one: Leased): void {
-    one.abort(new LeaseLost(one.message.id));
+    const { id } = one.message;
+    one.abort(endedAt.has(id) ? new ClaimEnded(id) : new LeaseLost(id));
   }
 
-  async function extend(): Promise<void> {
+  /** @param id only leases of this message; default: all */
+  async function extend(id?: string): Promise<void> {
     const before = clock.now();
-    const asked = held.filter((one) => !one.aborted);
+    const asked = held.filter((one) => !one.aborted && (id === undefined || one.message.id === id));
+    for (const one of outdated(asked)) lose(one);
     const kept = new Set(
       await outbox.extend(
         asked.map((one) => one.message),
@@ -44,6 +55,7 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
       ),
     );
     for (const one of asked) {
+      if (one.aborted) continue;
       if (kept.has(one.message.id)) one.until = before + leaseMs;
       else if (one.place >= 0) lose(one); // otherwise it was settled meanwhile
     }
@@ -53,6 +65,7 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
     hold(one, since) {
       one.until = since + leaseMs;
       one.place = held.push(one) - 1;
+      if (endedAt.size > 0 && (endedAt.get(one.message.id) ?? Number.NEGATIVE_INFINITY) > since) lose(one);
     },
     drop(one) {
       if (one.place < 0) return;
@@ -63,6 +76,12 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
     isSafe: (one) => !one.aborted && clock.now() < one.until,
     release() {
       for (const one of held.slice()) one.abort(new Released());
+    },
+    async ended(id) {
+      const now = clock.now();
+      for (const [old, at] of endedAt) if (now - at > leaseMs) endedAt.delete(old);
+      endedAt.set(id, now);
+      if (held.some(({ message }) => message.id === id)) await extend(id);
     },
     async renew() {
       try {
@@ -75,10 +94,29 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
   };
 }
 
+/** Of a message that is held twice, the earlier lease: it was claimed again, and the answer of the database names only the message. */
+function outdated(its: readonly Leased[]): Leased[] {
+  const newest = new Map<string, Leased>();
+  const old: Leased[] = [];
+  for (const one of its) {
+    const other = newest.get(one.message.id);
+    if (other) old.push(other.at < one.at ? other : one);
+    if (!other || other.at < one.at) newest.set(one.message.id, one);
+  }
+  return old;
+}
+
 class LeaseLost extends Error {
   override readonly name = 'LeaseLost';
   constructor(id: string) {
     super(`the lease of message ${id} ran out while it was being delivered`);
+  }
+}
+
+class ClaimEnded extends Error {
+  override readonly name = 'ClaimEnded';
+  constructor(id: string) {
+    super(`a person ended the delivery of message ${id}`);
   }
 }
 

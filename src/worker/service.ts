@@ -5,7 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Deliver } from '../delivery/delivery.ts';
 import { createConflicts } from '../delivery/failure.ts';
 import { listen, type Notification } from '../db/listen.ts';
-import { createNotify, outboxChannel, wakeUpChannel } from '../outbox/notify.ts';
+import { createNotify, outboxChannel, wakeUpChannel, workerChannel } from '../outbox/notify.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { endUnfit, isOfData, withoutUnfit } from '../operate/unfit.ts';
 import type { Counts } from '../process/heartbeat.ts';
@@ -110,6 +110,12 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     timer.stop();
   }
 
+  /** What a person did to what this process runs. If the NOTIFY is lost, the next renewal of the leases finds it. */
+  function ordered(payload: string): void {
+    const [what, id] = payload.split(' ');
+    if (what === 'end' && id) leases.ended(id).catch((error: unknown) => events.loopFailed('lease', error));
+  }
+
   return {
     name: 'worker',
     async run(signal) {
@@ -118,9 +124,10 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
       const common = { onError: events.loopFailed, observe, progress: host.progress };
       const heard = ({ channel, payload, session }: Notification): void => {
         if (channel === outboxChannel) worker.notified(payload, session);
+        else if (channel === workerChannel) ordered(payload);
         else wakeUps.heard(payload);
       };
-      const listening = listen(db, [wakeUpChannel, outboxChannel], heard, {
+      const listening = listen(db, [wakeUpChannel, outboxChannel, workerChannel], heard, {
         signal: listened.signal,
         checkMs: 10_000,
         onError: (e) => events.loopFailed('listen', e),

@@ -12,10 +12,12 @@ const leaseMs = 9_000;
 
 class Holder extends Interruption implements Leased {
   readonly message: ClaimedMessage;
+  readonly at: number;
   until = 0;
   place = -1;
-  constructor(id: string) {
+  constructor(id: string, at = 0) {
     super();
+    this.at = at;
     this.message = { id, claimToken: `t${id}` } as ClaimedMessage;
   }
 }
@@ -27,7 +29,7 @@ function world(extend: (claims: readonly Claim[]) => Promise<string[]> = async (
     leases,
     pass: (ms: number) => void (now += ms),
     hold(id: string, since = now): Holder {
-      const one = new Holder(id);
+      const one = new Holder(id, since);
       leases.hold(one, since);
       return one;
     },
@@ -124,5 +126,27 @@ describe('leases', () => {
     leases.release();
     expect(heard).toEqual(['function', 'object']);
     expect((one.reason as Error).name).toBe('Released');
+  });
+
+  it('C: a claim that a person ended is aborted when the database confirms it, and one still to begin is given up', async () => {
+    const { leases, hold, pass } = world(async () => ['kept', 'begins later']);
+    const [ended, other] = [hold('ended'), hold('kept')];
+    pass(10);
+    await leases.ended('ended');
+    await leases.ended('kept'); // nobody ended it: anyone may send a NOTIFY
+    expect([ended.aborted, (ended.reason as Error).name, other.aborted]).toEqual([true, 'ClaimEnded', false]);
+    await leases.ended('begins later');
+    expect(hold('begins later', 5).aborted).toBe(true);
+    pass(10);
+    expect(hold('begins later').aborted).toBe(false); // claimed again
+  });
+
+  it('C: of two leases of one message, the earlier is lost: the message was claimed again', async () => {
+    const { leases, hold, pass } = world(async () => ['m']);
+    const early = hold('m');
+    pass(10);
+    const late = hold('m');
+    await leases.renew();
+    expect([early.aborted, late.aborted]).toEqual([true, false]);
   });
 });

@@ -158,7 +158,7 @@ describe('the columns of a change', () => {
     expect(columnsOf('claim')).toMatchObject({ attempts: 'm.attempts + 1', claim_token: 'given.token' });
     expect(columnsOf('release')).toMatchObject({ attempts: 'm.attempts - 1' });
     expect(changes.filter((change) => 'attempts' in columnsOf(change)).toSorted()).toEqual(
-      ['claim', 'discard', 'expire', 'release', 'retry'],
+      ['claim', 'discard', 'end', 'expire', 'release', 'retry'],
     ); // prettier-ignore
   });
 });

@@ -185,6 +185,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
         drop: () => undefined,
         isSafe: () => true,
         release: () => undefined,
+        ended: async () => undefined,
         renew: async () => 1_000,
       },
       closer: { judge: async (_, __, settlement) => settlement },

@@ -50,6 +50,8 @@ import { checkSql } from '../../src/relay/check.ts';
 import { existingSql, recordFlowSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { endOlderSql, replaceSql, takeFreeKeysSql } from '../../src/outbox/replace.ts';
 import { cancelSql, dismissSql, retrySql } from '../../src/operate/operate.ts';
+import { endSql } from '../../src/operate/end.ts';
+import { rescheduleSql } from '../../src/operate/reschedule.ts';
 import { blockedKeysSql, unblockSql } from '../../src/operate/order.ts';
 import { advanceOrdersSql } from '../../src/outbox/order.ts';
 import {
@@ -296,6 +298,16 @@ export const statements: Record<string, Statement> = {
     uses: ['outbox_waiting', 'outbox_in_flight'],
   },
   retry: { sql: retrySql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
+  'end an attempt': {
+    sql: endSql,
+    values: ([id]) => [id, 'dead', 'e'],
+    uses: ['outbox_messages_pkey'],
+  },
+  reschedule: {
+    sql: rescheduleSql,
+    values: ([id]) => [id, null, 60_000],
+    uses: ['outbox_messages_pkey'],
+  },
   cancel: { sql: cancelSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   dismiss: { sql: dismissSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   'blocked order keys': {

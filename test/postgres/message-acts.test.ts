@@ -1,0 +1,150 @@
+// Acts on one message. Real: Postgres and the web server. Doubled: the workers, whose claims the tests make.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { defineApp } from '../../src/index.ts';
+import type { NewMessage } from '../../src/message/message.ts';
+import { verifyOutbox } from '../../src/operate/verify.ts';
+import type { Claim } from '../../src/outbox/port.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { testWeb, type TestWeb } from '../support/web.ts';
+
+let database: TestDatabase;
+let web: TestWeb;
+const keys = { ann: 'key-of-ann', oscar: 'key-of-oscar', rita: 'key-of-rita' };
+beforeAll(async () => {
+  database = await testDatabase();
+  web = testWeb(defineApp({}), database.url, {
+    WAYBILL_ADMIN_KEYS: 'ann:admin:key-of-ann,oscar:operate:key-of-oscar,rita:read:key-of-rita',
+  });
+});
+afterAll(async () => {
+  const { findings } = await verifyOutbox(database.db);
+  await web.end();
+  await database.end();
+  expect(findings).toEqual([]);
+});
+
+const outbox = () => createPostgresOutbox(database.db);
+let queues = 0;
+const queue = (): string => `q${++queues}`;
+
+async function record(over: Partial<NewMessage> = {}): Promise<string> {
+  const message = { kind: 'job' as const, name: 'n', queue: 'jobs', payload: { secret: 'tea' }, ...over };
+  return (await outbox().enqueue(message)).id;
+}
+
+async function claimed(over: Partial<NewMessage> = {}): Promise<Claim> {
+  const own = over.queue ?? queue();
+  await record({ ...over, queue: own });
+  const [one] = await outbox().claimBatch({ queues: [own], limit: 1, leaseMs: 60_000, workerId: 'w' });
+  return one!;
+}
+
+async function post(path: string, payload: object = {}, key: keyof typeof keys = 'oscar') {
+  const headers = { authorization: `Bearer ${keys[key]}` };
+  const response = await web.server.inject({ method: 'POST', url: `/admin/${path}`, payload, headers });
+  return { status: response.statusCode, body: response.json<Record<string, unknown>>() };
+}
+
+async function show(id: string): Promise<Record<string, unknown>> {
+  const headers = { authorization: `Bearer ${keys.ann}` };
+  return (await web.server.inject({ url: `/admin/outbox/${id}`, headers })).json();
+}
+
+describe('ending an attempt', () => {
+  it.each([
+    ['dead', 'dead', 1],
+    ['cancel', 'cancelled', 1],
+    ['retry', 'pending', 0],
+  ] as const)(
+    'C: %s: the claim is gone, its late end is refused, and the message is %s',
+    async (then, status, n) => {
+      const claim = await claimed();
+      const { status: code, body } = await post(`outbox/${claim.id}/end`, { then, reason: 'it hangs' });
+      expect([code, body['status'], body['attemptCount'], body['cause']]).toEqual([200, status, n, null]);
+      expect(await outbox().markDelivered(claim.id, claim.claimToken)).toBe(false);
+      expect(await outbox().extend([claim], 1_000)).toEqual([]);
+      const message = await show(claim.id);
+      expect(message).toMatchObject({
+        status,
+        lastError: 'ended by oscar: it hangs',
+        attempts: [{ attempt: 1, worker: 'w', outcome: 'ended', error: 'ended by oscar: it hangs' }],
+      });
+    },
+  );
+
+  it('E: retry gives the attempt back, also the last one', async () => {
+    const claim = await claimed({ maxAttempts: 1 });
+    await post(`outbox/${claim.id}/end`, { then: 'retry' });
+    const again = await outbox().claimBatch({ ids: [claim.id], limit: 1, leaseMs: 60_000, workerId: 'w' });
+    expect(again.map(({ attempt }) => attempt)).toEqual([1]);
+  });
+
+  it('K: the next message of its order key becomes available', async () => {
+    const own = queue();
+    const claim = await claimed({ queue: own, orderKey: 'account' });
+    const next = await record({ queue: own, orderKey: 'account' });
+    await post(`outbox/${claim.id}/end`, { then: 'cancel' });
+    const after = await outbox().claimBatch({ queues: [own], limit: 5, leaseMs: 60_000, workerId: 'w' });
+    expect(after.map(({ id }) => id)).toEqual([next]);
+  });
+
+  it('is refused for a message that nobody delivers, by a key that may only read, and without `then`', async () => {
+    const id = await record();
+    expect((await post(`outbox/${id}/end`, { then: 'dead' })).body).toMatchObject({
+      status: 409,
+      code: 'state_conflict',
+      detail: `the message ${id} is pending: end is not possible in this state`,
+    });
+    expect((await post(`outbox/${id}/end`, { then: 'dead' }, 'rita')).status).toBe(403);
+    expect((await post(`outbox/${id}/end`)).body['code']).toBe('invalid_arguments');
+    expect((await post(`outbox/${id}/end`, { than: 'dead' })).status).toBe(400);
+    expect((await post('outbox/7/end', { then: 'dead' })).body['code']).toBe('invalid_id');
+  });
+});
+
+describe('rescheduling', () => {
+  const dueIn = ({ availableAt }: Record<string, unknown>): number =>
+    (Date.parse(String(availableAt)) - Date.now()) / 1_000;
+
+  it('moves the due time of a waiting message, to a time or by a duration; a time that has passed is now', async () => {
+    const id = await record();
+    const at = new Date(Date.now() + 86_400_000).toISOString();
+    expect((await post(`outbox/${id}/reschedule`, { availableAt: at })).body['availableAt']).toBe(at);
+    expect(dueIn((await post(`outbox/${id}/reschedule`, { in: '2h' })).body)).toBeCloseTo(7_200, -2);
+    const past = await post(`outbox/${id}/reschedule`, { availableAt: '2020-01-01T00:00Z', reason: 'now' });
+    expect(Math.abs(dueIn(past.body))).toBeLessThan(60);
+  });
+
+  it('K: a message behind another of its order key keeps its place, and gets its own due time', async () => {
+    const own = queue();
+    const [first, second] = [
+      await record({ queue: own, orderKey: 'k' }),
+      await record({ queue: own, orderKey: 'k' }),
+    ];
+    expect(dueIn((await post(`outbox/${second}/reschedule`, { in: '1h' })).body)).toBeCloseTo(3_600, -2);
+    const take = () => outbox().claimBatch({ queues: [own], limit: 5, leaseMs: 60_000, workerId: 'w' });
+    const [one] = await take();
+    expect(one?.id).toBe(first);
+    await outbox().markDelivered(one!.id, one!.claimToken);
+    expect(await take()).toEqual([]);
+    await post(`outbox/${second}/reschedule`, { in: '0s' });
+    expect((await take()).map(({ id }) => id)).toEqual([second]);
+  });
+
+  it('is refused with what is wrong', async () => {
+    const { id } = await claimed();
+    expect((await post(`outbox/${id}/reschedule`, { in: '1h' })).body['code']).toBe('state_conflict');
+    for (const wrong of [
+      {},
+      { in: '1h', availableAt: '2030-01-01T00:00Z' },
+      { in: 'soon' },
+      { in: '99999d' },
+    ])
+      expect((await post(`outbox/${id}/reschedule`, wrong)).body['code']).toBe('invalid_due');
+    expect((await post(`outbox/${id}/reschedule`, { availableAt: 'tomorrow' })).body['code']).toBe(
+      'invalid_time',
+    );
+  });
+});
