@@ -862,7 +862,7 @@ tried as (
 select id::text as id, pg_notify('waybill_worker', 'end ' || id) from ended;
 
 -- reschedule
-update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, available_at = case when m.available_at = 'infinity' then m.available_at else greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end, order_due = case when m.order_due is null then null else greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end
+update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, relayed_at = case when m.shared_key is null then null else m.relayed_at end, available_at = case when m.order_due is not null and m.available_at = 'infinity' then m.available_at else greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end, order_due = case when m.order_due is not null then greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end
 where id = $1 and status = any ('{pending,failed}') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
 coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",

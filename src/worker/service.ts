@@ -112,8 +112,8 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
 
   /** What a person did to what this process runs. If the NOTIFY is lost, the next renewal of the leases finds it. */
   function ordered(payload: string): void {
-    const [what, id] = payload.split(' ');
-    if (what === 'end' && id) leases.ended(id).catch((error: unknown) => events.loopFailed('lease', error));
+    if (!payload.startsWith('end ')) return;
+    leases.ended(payload.slice(4)).catch((error: unknown) => events.loopFailed('lease', error));
   }
 
   return {

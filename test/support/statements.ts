@@ -124,7 +124,8 @@ function settling(of: (id: string) => Settlement): Statement {
   let values: unknown[] | undefined;
   return {
     sql: settleStatement([of(newId()), of(newId())], { maxBytes: 1_000, keys: [] }).sql,
-    values: (ids) => (values ??= settleStatement([...ids, newId(), newId()].map(of), { maxBytes: 1_000, keys: [] }).values), // messages to add have new ids each time
+    values: (ids) =>
+      (values ??= settleStatement([...ids, newId(), newId()].map(of), { maxBytes: 1_000, keys: [] }).values), // messages to add have new ids each time
     uses: ['outbox_messages_pkey'],
   };
 }
