@@ -574,8 +574,8 @@ select name as queue, to_json(parked_at) #>> '{}' as since, left(parked_reason, 
 -- tell skipped ticks
 with fresh as (insert into waybill.notices_told (key)
   select 'skipped:' || id from (
-    select id, status, skipped_ticks, dispatched_at from waybill.cron_runs order by id desc limit $1) r
-   where dispatched_at > now() - interval '1 hour' and (status = 'skipped' or skipped_ticks > 0) on conflict do nothing returning key)
+    select id, status, reason, skipped_ticks, dispatched_at from waybill.cron_runs order by id desc limit $1) r
+   where dispatched_at > now() - interval '1 hour' and reason is distinct from 'disabled' and (status = 'skipped' or skipped_ticks > 0) on conflict do nothing returning key)
 select name as job, sum(skipped_ticks + case when status = 'skipped' then 1 else 0 end)::int as count, max(reason) as reason
   from waybill.cron_runs where id = any(array(select substr(key, 9)::uuid from fresh))
  group by name order by count desc limit 50;
@@ -828,8 +828,8 @@ select kind, name, count(*)::int as messages from seen group by kind, name order
 
 -- retry
 update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
-where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or not exists (
-select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+where id = $1 and status = any ('{dead,cancelled}') and (not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') and (m.delivery_key is null or not exists (
+select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key))) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
 coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
@@ -990,7 +990,9 @@ with due as (
    order by next_at limit $1 for update skip locked)
 select name, manifest, definition, cursor_at as "cursorAt", coalesce($2::timestamptz, now()) as now,
        definition ->> 'overlap' = 'skip' and exists (
-         select from waybill.cron_runs r where r.name = due.name and r.status = 'dispatched') as busy
+         select from waybill.cron_runs r where r.name = due.name and r.status = 'dispatched') as busy,
+       (select jsonb_build_object('since', extract(epoch from d.since) * 1000, 'until', extract(epoch from d.until) * 1000)
+          from waybill.cron_disabled d where d.name = due.name) as disabled
   from due;
 
 -- cron: record runs

@@ -38,6 +38,17 @@ create table waybill.cron_jobs (
 -- For the scheduler: which jobs are due, and how long it can sleep.
 create index cron_jobs_next on waybill.cron_jobs (next_at);
 
+-- Jobs that a person disabled. Apart from cron_jobs, because a deployment may take a job away and bring it back. A row whose end has passed still says
+-- which ticks were disabled, for a scheduler that comes late.
+create table waybill.cron_disabled (
+  name   text        primary key,
+  since  timestamptz not null default now(),
+  by     text        not null,
+  reason text,
+  until  timestamptz,                     -- null: until a person enables the job
+  constraint cron_disabled_times check (isfinite(since) and isfinite(coalesce(until, since)))
+);
+
 -- Each run has one row, from its dispatch to its end.
 create table waybill.cron_runs (
   id            uuid        primary key, -- UUIDv7

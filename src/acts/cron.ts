@@ -1,10 +1,14 @@
 // What people do to cron jobs: each act once for the console, HTTP and the command line. It checks, changes and records in one transaction.
 
+import { backfill, type Backfill, type Range } from '../cron/backfill.ts';
+import { disable, enable } from '../cron/disabling.ts';
 import type { RunView } from '../cron/history.ts';
 import { runByHand } from '../cron/manual.ts';
-import type { Instant } from '../cron/zones.ts';
+import { findJob, showJob, type JobView } from '../cron/overview.ts';
+import { createZones, type Instant } from '../cron/zones.ts';
 import type { Database } from '../db/pool.ts';
-import { audited, type Actor } from '../operate/audit.ts';
+import { audited, recordAct, type Actor } from '../operate/audit.ts';
+import type { PauseEnd } from '../queues/queues.ts';
 
 /** @throws WaybillError as `runByHand` */
 export const runCron = (
@@ -16,3 +20,39 @@ export const runCron = (
   audited(db, actor, { act: 'cron.run', target: name, detail: { scheduledAt } }, (tx) =>
     runByHand(tx, name, scheduledAt),
   );
+
+/** @throws WaybillError `unknown_cron_job`, as `disable` */
+export const disableCron = (db: Database, actor: Actor, name: string, end: PauseEnd): Promise<JobView> =>
+  audited(db, actor, { act: 'cron.disable', target: name, detail: end }, async (tx) => {
+    await findJob(tx, name);
+    await disable(tx, name, { by: actor.by, reason: actor.reason, ...end });
+    return showJob(tx, createZones(), name);
+  });
+
+/** @throws WaybillError `unknown_cron_job` */
+export const enableCron = (db: Database, actor: Actor, name: string): Promise<JobView> =>
+  audited(db, actor, { act: 'cron.enable', target: name }, async (tx) => {
+    await findJob(tx, name);
+    await enable(tx, name);
+    return showJob(tx, createZones(), name);
+  });
+
+/** @throws WaybillError as `backfill` */
+export const backfillCron = (
+  db: Database,
+  actor: Actor,
+  name: string,
+  range: Range,
+  dryRun = false,
+): Promise<Backfill> =>
+  db.transaction(async (tx) => {
+    const done = await backfill(tx, createZones(), name, range, dryRun);
+    if (!dryRun)
+      await recordAct(tx, actor, {
+        act: 'cron.backfill',
+        target: name,
+        count: done.runs.length,
+        detail: range,
+      });
+    return done;
+  });

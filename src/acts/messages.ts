@@ -10,15 +10,19 @@ import {
   type BulkOptions,
   type BulkRetry,
 } from '../operate/operate.ts';
-import type { MessageView } from '../operate/read.ts';
+import { checkNotErased, eraseMessage, type Erasure } from '../operate/erase.ts';
+import { isMessageId, type MessageView } from '../operate/read.ts';
 import { rescheduleMessage, type Due } from '../operate/reschedule.ts';
 import { audited, recordAct, type Actor } from '../operate/audit.ts';
 
 type Of<T> = (db: Database, actor: Actor, target: string) => Promise<T>;
 
-/** @throws WaybillError as `retryMessage` */
+/** @throws WaybillError as `retryMessage`, `message_erased` */
 export const retry: Of<MessageView> = (db, actor, id) =>
-  audited(db, actor, { act: 'message.retry', target: id }, (tx) => retryMessage(tx, id));
+  audited(db, actor, { act: 'message.retry', target: id }, async (tx) => {
+    if (isMessageId(id)) await checkNotErased(tx, id);
+    return retryMessage(tx, id);
+  });
 
 /** @throws WaybillError as `cancelMessage` */
 export const cancel: Of<MessageView> = (db, actor, id) =>
@@ -35,6 +39,12 @@ export const reschedule = (db: Database, actor: Actor, id: string, due: Due): Pr
   audited(db, actor, { act: 'message.reschedule', target: id, detail: due }, (tx) =>
     rescheduleMessage(tx, id, due),
   );
+
+/** @throws WaybillError as `eraseMessage` */
+export const erase = (db: Database, actor: Actor, id: string, dryRun = false): Promise<Erasure> =>
+  dryRun
+    ? db.transaction((tx) => eraseMessage(tx, id, actor, true))
+    : audited(db, actor, { act: 'message.erase', target: id }, (tx) => eraseMessage(tx, id, actor));
 
 /**
  * Retries all that match, in transactions of their own; the audit has the filter and the count.

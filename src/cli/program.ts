@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { addAudit } from './commands/audit.ts';
 import { addCheck } from './commands/check.ts';
+import { addCronActs } from './commands/cron-acts.ts';
 import { addCronRun } from './commands/cron-run.ts';
 import { addCronLook } from './commands/cron.ts';
 import { addDev } from './commands/dev.ts';
@@ -48,6 +49,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   const cron = program.command('cron').description('look at scheduled jobs and run them');
   addCronLook(cron);
   addCronRun(cron);
+  addCronActs(cron);
   addQueues(program);
   addEmail(program);
   addSuppressions(program);

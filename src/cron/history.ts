@@ -17,7 +17,7 @@ export type RunView = {
   readonly finishedAt: Moment | null;
   readonly source: 'cron' | 'admin';
   readonly status: RunStatus;
-  /** Why it was skipped: `overlap`, `too_old`, `stale_manifest`, `cancelled`, `unknown_job`, `future_tick`. */
+  /** Why it was skipped: `overlap`, `too_old`, `stale_manifest`, `cancelled`, `unknown_job`, `future_tick`, `disabled`. */
   readonly reason: string | null;
   readonly skippedTicks: number;
   readonly catchUpWindow: { readonly from: Moment; readonly to: Moment } | null;

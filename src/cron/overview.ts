@@ -5,6 +5,7 @@ import type { CronJob } from '../define/cron-job.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { isName } from '../message/message.ts';
+import { disabledOf, disabledSql, type Disabled, type DisabledRow } from './disabling.ts';
 import { runColumns, runView, type RunRow, type RunView } from './history.ts';
 import { listManifests, type ManifestView } from './manifest.ts';
 import { nextTicks, timetableOf } from './ticks.ts';
@@ -15,6 +16,8 @@ export type JobView = Omit<CronJob, 'args'> & {
   readonly words: string;
   /** How long its next tick has been due and not dispatched, by the database's clock; null: it is not due. */
   readonly overdueSeconds: number | null;
+  /** Who disabled it and why; null: it is enabled. */
+  readonly disabled: Disabled | null;
   /** The next five ticks. */
   readonly nextTicks: readonly Date[];
   readonly lastRun: RunView | null;
@@ -30,10 +33,12 @@ export type ScheduledJob = {
   readonly cursorAt: Date;
   readonly now: Date;
   readonly overdueSeconds: number | null;
+  readonly disabled: DisabledRow | null;
 };
 
 const jobColumns = `name, manifest, definition, cursor_at as "cursorAt", now() as now,
-  case when next_at < now() then extract(epoch from now() - next_at)::float8 end as "overdueSeconds"`;
+  case when next_at < now() then extract(epoch from now() - next_at)::float8 end as "overdueSeconds",
+  ${disabledSql('cron_jobs.name')} as disabled`;
 const shownTicks = 5;
 /** Jobs that are computed before the event loop gets a turn. */
 const slice = 200;
@@ -56,9 +61,9 @@ export async function readCron(db: Executor, zones: Zones): Promise<CronView> {
 }
 
 function viewOf(scheduled: ScheduledJob, lastRun: RunView | null, zones: Zones): JobView {
-  const { definition, now, overdueSeconds } = scheduled;
+  const { definition, now, overdueSeconds, disabled } = scheduled;
   const { args: _, ...facts } = definition;
-  const job = { ...facts, overdueSeconds, lastRun };
+  const job = { ...facts, overdueSeconds, disabled: disabledOf(disabled), lastRun };
   try {
     const timetable = timetableOf(definition, zones);
     const ticks = nextTicks(timetable, now.getTime(), shownTicks).map((tick) => new Date(tick));
@@ -66,6 +71,14 @@ function viewOf(scheduled: ScheduledJob, lastRun: RunView | null, zones: Zones):
   } catch (error) {
     return { ...job, words: (error as Error).message, nextTicks: [] }; // an edited row must not hide the others
   }
+}
+
+/** One job as in the overview. @throws WaybillError `unknown_cron_job` */
+export async function showJob(db: Executor, zones: Zones, name: string): Promise<JobView> {
+  const job = await findJob(db, name);
+  const sql = `select ${runColumns} from waybill.cron_runs where name = $1 order by id desc limit 1`;
+  const [last] = (await db.executeSql<RunRow>(sql, [name])).rows;
+  return viewOf(job, last ? runView(last) : null, zones);
 }
 
 /** @throws WaybillError `unknown_cron_job` */

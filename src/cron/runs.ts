@@ -26,7 +26,7 @@ export type NewRun = {
   readonly skippedTicks: number;
   readonly catchUpWindow: CatchUpWindow | null;
   /** Why it does not run; null: it is dispatched. */
-  readonly skipped: 'overlap' | 'too_old' | null;
+  readonly skipped: 'overlap' | 'too_old' | 'disabled' | null;
 };
 
 /** Skips ticks that already have a row, and their messages. The last values are the rows of the messages. */

@@ -9,7 +9,7 @@ import type { Milliseconds, Observe } from '../ports.ts';
 import { planTicks, type Plan, type PlannedTick } from './catchup.ts';
 import type { ScheduledJob } from './overview.ts';
 import { prepareRun, recordRuns, type NewRun, type PreparedRun } from './runs.ts';
-import type { Zones } from './zones.ts';
+import type { Instant, Zones } from './zones.ts';
 
 export type SchedulerPorts = {
   readonly db: Database;
@@ -40,7 +40,9 @@ export const takeDueJobsSql = `
      order by next_at limit $1 for update skip locked)
   select name, manifest, definition, cursor_at as "cursorAt", coalesce($2::timestamptz, now()) as now,
          definition ->> 'overlap' = 'skip' and exists (
-           select from waybill.cron_runs r where r.name = due.name and r.status = 'dispatched') as busy
+           select from waybill.cron_runs r where r.name = due.name and r.status = 'dispatched') as busy,
+         (select jsonb_build_object('since', extract(epoch from d.since) * 1000, 'until', extract(epoch from d.until) * 1000)
+            from waybill.cron_disabled d where d.name = due.name) as disabled
     from due`;
 
 /** Values: names, cursors (null: unchanged), next ticks. */
@@ -48,7 +50,19 @@ export const moveOnSql = `
   update waybill.cron_jobs j set cursor_at = coalesce(n.cursor_at, j.cursor_at), next_at = n.next_at
     from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as n(name, cursor_at, next_at) where j.name = n.name`;
 
-type DueJob = Omit<ScheduledJob, 'overdueSeconds'> & { readonly busy: boolean };
+type DueJob = Omit<ScheduledJob, 'overdueSeconds' | 'disabled'> & {
+  readonly busy: boolean;
+  /** Also when its end has passed: the ticks until then were disabled. */
+  readonly disabled: { readonly since: number; readonly until: number | null } | null;
+};
+
+/** A disabled job dispatches nothing, and later no tick of that time. */
+function isDisabled({ disabled, now }: DueJob, tick: Instant): boolean {
+  if (disabled === null) return false;
+  const { since, until } = disabled;
+  if (until === null || until > now.getTime()) return true;
+  return tick >= since && tick < until;
+}
 
 /** Returns the body of the scheduler's loop. `at` counts as now; default: the database's time. */
 export function createScheduler(ports: SchedulerPorts): (at?: Date | null) => Promise<Milliseconds> {
@@ -121,13 +135,16 @@ function planOf(job: DueJob, { zones, events }: SchedulerPorts): Planned {
   }
 }
 
-function runsOf({ name, manifest, definition, busy }: DueJob, { runs, tooOld }: Plan): NewRun[] {
+function runsOf(job: DueJob, { runs, tooOld }: Plan): NewRun[] {
+  const { name, manifest, definition, busy } = job;
   const { action, args, group, orderKey } = definition;
   const of = (tick: PlannedTick, skipped: NewRun['skipped']): NewRun => {
     return { ...tick, name, action, args, group, orderKey, manifest, skipped, source: 'cron' };
   };
   const dropped = tooOld === null ? [] : [of(tooOld, 'too_old')];
-  return [...dropped, ...runs.map((tick) => of(tick, busy ? 'overlap' : null))];
+  const why = ({ scheduledAt }: PlannedTick): NewRun['skipped'] =>
+    isDisabled(job, scheduledAt) ? 'disabled' : busy ? 'overlap' : null;
+  return [...dropped, ...runs.map((tick) => of(tick, why(tick)))];
 }
 
 async function moveOn(tx: Executor, planned: readonly Planned[]): Promise<void> {

@@ -6,7 +6,8 @@ import { parseArguments } from '../action/arguments.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { parseFilter, type MessageFilter, type Paging } from '../operate/filter.ts';
-import { listMessages, showMessage } from '../operate/read.ts';
+import { showHistory } from '../operate/history.ts';
+import { listMessages } from '../operate/read.ts';
 import { cancel, retry, retryAll } from '../acts/messages.ts';
 import { readStats } from '../operate/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
@@ -42,7 +43,7 @@ export function addAdmin(server: FastifyInstance, host: Host, notify: () => void
       return notifying(retryAll(db, actorOf(request, { reason, by }), wanted, { dryRun }));
     });
     admin.get<WithId>('/outbox/:id', async (request) => {
-      const message = await showMessage(db, request.params.id);
+      const message = await showHistory(db, request.params.id);
       // Only an admin sees what is in a message.
       return request.person?.role === 'admin' ? message : { ...message, payload: null, payloadHidden: true };
     });
@@ -52,7 +53,11 @@ export function addAdmin(server: FastifyInstance, host: Host, notify: () => void
     admin.post<WithId>('/outbox/:id/cancel', async (request) =>
       notifying(cancel(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
     );
-    addMessageActs(admin, { db });
+    addMessageActs(admin, {
+      db,
+      maxPayloadBytes: host.config.maxPayloadBytes,
+      payloadKeys: host.config.payloadKeys,
+    });
     addQueues(admin, db);
     addSuppressions(admin, db);
     admin.get('/fleet', async () => ({ processes: await fleet(db) }));

@@ -1,11 +1,13 @@
-// The admin API of cron at /admin/cron: the schedule, the history of runs, and manual runs.
+// The admin API of cron at /admin/cron: the schedule, the history of runs, manual runs, and what a person does to a job.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import { listRuns, parseRunFilter } from '../cron/history.ts';
 import { readScheduledAt } from '../cron/manual.ts';
-import { runCron } from '../acts/cron.ts';
+import { backfillCron, disableCron, enableCron, runCron } from '../acts/cron.ts';
+import { readRange } from '../cron/backfill.ts';
+import { readPauseEnd } from '../operate/pause.ts';
 import { actorOf } from './people.ts';
 import { readCron } from '../cron/overview.ts';
 import { createZones } from '../cron/zones.ts';
@@ -21,11 +23,14 @@ export type CronPorts = {
 const texts = z.union([z.string(), z.array(z.string())]).optional();
 const filter = z.strictObject({ name: texts, status: texts, limit: texts, cursor: texts });
 
-const order = z.strictObject({
-  scheduledAt: z.union([z.number(), z.string()]).optional(),
-  reason: z.string().min(1).max(1_000).nullish(),
-  by: z.string().min(1).max(200).optional(),
-});
+const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().min(1).max(200).optional() };
+const order = z.strictObject({ scheduledAt: z.union([z.number(), z.string()]).optional(), ...about });
+const text = z.string().min(1).max(100).optional();
+const disabling = z.strictObject({ until: text, for: text, ...about });
+const enabling = z.strictObject(about);
+const range = z.strictObject({ from: text, to: text, dryRun: z.boolean().default(false), ...about });
+
+type WithName = { Params: { name: string } };
 
 export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void {
   const zones = createZones();
@@ -34,7 +39,7 @@ export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void
     const query = await parseArguments({ name: 'runs', args: filter }, { ...(request.query as object) });
     return listRuns(db, parseRunFilter(query));
   });
-  admin.post<{ Params: { name: string } }>('/cron/:name/run', async (request) => {
+  admin.post<WithName>('/cron/:name/run', async (request) => {
     const { scheduledAt, ...about } = await parseArguments({ name: 'run', args: order }, request.body ?? {});
     const run = await runCron(
       db,
@@ -44,5 +49,23 @@ export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void
     );
     notify();
     return run;
+  });
+  addScheduleActs(admin, db);
+}
+
+function addScheduleActs(admin: FastifyInstance, db: Database): void {
+  admin.post<WithName>('/cron/:name/disable', async (request) => {
+    const given = await parseArguments({ name: 'disable', args: disabling }, request.body ?? {});
+    const { reason, by, ...end } = given;
+    return disableCron(db, actorOf(request, { reason, by }), request.params.name, readPauseEnd(end));
+  });
+  admin.post<WithName>('/cron/:name/enable', async (request) => {
+    const given = await parseArguments({ name: 'enable', args: enabling }, request.body ?? {});
+    return enableCron(db, actorOf(request, given), request.params.name);
+  });
+  admin.post<WithName>('/cron/:name/backfill', async (request) => {
+    const given = await parseArguments({ name: 'backfill', args: range }, request.body ?? {});
+    const { reason, by, dryRun, ...ends } = given;
+    return backfillCron(db, actorOf(request, { reason, by }), request.params.name, readRange(ends), dryRun);
   });
 }

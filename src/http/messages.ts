@@ -4,7 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import * as acts from '../acts/messages.ts';
-import type { Database } from '../db/pool.ts';
+import { copy, type CopyPorts } from '../acts/copy.ts';
+import { time } from '../operate/filter.ts';
 import { endings } from '../operate/end.ts';
 import { readDue } from '../operate/reschedule.ts';
 import { actorOf } from './people.ts';
@@ -18,7 +19,17 @@ const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().m
 const end = z.strictObject({ then: z.enum(endings), ...about });
 const reschedule = z.strictObject({ availableAt: line.optional(), in: line.optional(), ...about });
 
-export function addMessageActs(admin: FastifyInstance, { db }: { readonly db: Database }): void {
+const copying = z.strictObject({
+  payload: z.unknown().optional(),
+  to: z.union([line, z.array(line).min(1).max(100)]).optional(),
+  availableAt: line.optional(),
+  ...about,
+});
+const erase = z.strictObject({ dryRun: z.boolean().default(false), ...about });
+
+export function addMessageActs(admin: FastifyInstance, ports: CopyPorts): void {
+  const { db } = ports;
+  addContentActs(admin, ports);
   admin.post<WithId>('/outbox/:id/end', async (request) => {
     const { then, ...given } = await parseArguments({ name: 'end', args: end }, request.body ?? {});
     return acts.end(db, actorOf(request, given), request.params.id, then);
@@ -29,5 +40,20 @@ export function addMessageActs(admin: FastifyInstance, { db }: { readonly db: Da
       request.body ?? {},
     );
     return acts.reschedule(db, actorOf(request, { reason, by }), request.params.id, readDue(due));
+  });
+}
+
+/** They show or change what is in a message, so they need the role admin. */
+function addContentActs(admin: FastifyInstance, ports: CopyPorts): void {
+  const config = { role: 'admin' as const };
+  admin.post<WithId>('/outbox/:id/copy', { config }, async (request) => {
+    const given = await parseArguments({ name: 'copy', args: copying }, request.body ?? {});
+    const { reason, by, availableAt, ...changes } = given;
+    const at = time('availableAt', availableAt);
+    return copy(ports, actorOf(request, { reason, by }), request.params.id, { ...changes, availableAt: at });
+  });
+  admin.post<WithId>('/outbox/:id/erase', { config }, async (request) => {
+    const { dryRun, ...given } = await parseArguments({ name: 'erase', args: erase }, request.body ?? {});
+    return acts.erase(ports.db, actorOf(request, given), request.params.id, dryRun);
   });
 }

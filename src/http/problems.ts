@@ -35,6 +35,7 @@ const statusOf: Readonly<Record<string, number>> = {
   method_not_allowed: 405,
   state_conflict: 409,
   delivery_key_taken: 409,
+  message_erased: 409,
   order_key_not_blocked: 409,
   idempotency_key_running: 409,
   body_too_large: 413,

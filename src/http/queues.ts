@@ -62,6 +62,31 @@ const cancel = z.strictObject({
   by: line.optional(),
 });
 
+/** Every queue, which must be said. */
+const every = {
+  all: z.literal(true),
+  except: z.array(line).max(1_000).default([]),
+  reason: line.nullish(),
+  by: line.optional(),
+};
+const pauseEvery = z.strictObject({ ...every, until: line.optional(), for: line.optional() });
+const resumeEvery = z.strictObject(every);
+
+function addEvery(admin: FastifyInstance, db: Database): void {
+  admin.post('/queues/pause', async (request) => {
+    const given = await parseArguments({ name: 'pause', args: pauseEvery }, request.body ?? {});
+    const { all: _, except, reason, by, ...end } = given;
+    return { queues: await acts.pauseAll(db, actorOf(request, { reason, by }), except, readPauseEnd(end)) };
+  });
+  admin.post('/queues/resume', async (request) => {
+    const { except, ...given } = await parseArguments(
+      { name: 'resume', args: resumeEvery },
+      request.body ?? {},
+    );
+    return { queues: await acts.resumeAll(db, actorOf(request, given), except) };
+  });
+}
+
 type Page = WithName & { Querystring: { limit?: string | string[] } };
 
 export function addQueues(admin: FastifyInstance, db: Database): void {
@@ -100,6 +125,12 @@ export function addQueues(admin: FastifyInstance, db: Database): void {
     const { limit: most } = await parseArguments({ name: 'groups', args: listing }, request.query);
     return { groups: await listGroups(db, request.params.name, most) };
   });
+  addEvery(admin, db);
+  addOrderKeys(admin, db);
+  addCancel(admin, db);
+}
+
+function addCancel(admin: FastifyInstance, db: Database): void {
   admin.post<WithName>('/queues/:name/cancel', async (request) => {
     const { group, dryRun, ...about } = await parseArguments(
       { name: 'cancel', args: cancel },
@@ -107,7 +138,6 @@ export function addQueues(admin: FastifyInstance, db: Database): void {
     );
     return acts.cancelOf(db, actorOf(request, about), { queue: request.params.name, group }, { dryRun });
   });
-  addOrderKeys(admin, db);
 }
 
 function addOrderKeys(admin: FastifyInstance, db: Database): void {

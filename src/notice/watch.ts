@@ -45,8 +45,8 @@ export const parkedSql = `
 export const skippedSql = `
   with fresh as (${tell(`
     select 'skipped:' || id from (
-      select id, status, skipped_ticks, dispatched_at from waybill.cron_runs order by id desc limit $1) r
-     where dispatched_at > now() - interval '1 hour' and (status = 'skipped' or skipped_ticks > 0)`)})
+      select id, status, reason, skipped_ticks, dispatched_at from waybill.cron_runs order by id desc limit $1) r
+     where dispatched_at > now() - interval '1 hour' and reason is distinct from 'disabled' and (status = 'skipped' or skipped_ticks > 0)`)})
   select name as job, sum(skipped_ticks + case when status = 'skipped' then 1 else 0 end)::int as count, max(reason) as reason
     from waybill.cron_runs where id = any(array(select substr(key, 9)::uuid from fresh))
    group by name order by count desc limit 50`;

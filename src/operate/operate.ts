@@ -10,9 +10,9 @@ import { half } from '../outbox/waiting.ts';
 import { checkId, viewColumns, viewMessage, viewOf, type MessageView, type ViewRow } from './read.ts';
 import { endMessages, guard, isAllowed, transitions, updateMessages } from '../message/transitions.ts';
 
-/** The key of a delivered message that was pruned is still taken. */
-const keyIsFree = `(m.delivery_key is null or not exists (
-  select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key))`;
+/** The key of a delivered message that was pruned is still taken. Of an erased message nothing is left to deliver (src/operate/erase.ts). */
+const keyIsFree = `(not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') and (m.delivery_key is null or not exists (
+  select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key)))`;
 
 export const retrySql = `${updateMessages(transitions.retry.set())}
   where id = $1 and ${guard('retry')} and ${keyIsFree} returning ${viewColumns}`;

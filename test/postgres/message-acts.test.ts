@@ -148,3 +148,109 @@ describe('rescheduling', () => {
     );
   });
 });
+
+describe('copying', () => {
+  it('records a message like the original, without its delivery key; the original is its parent', async () => {
+    const own = queue();
+    const id = await record({ queue: own, deliveryKey: 'once', priority: 7, group: 'g', maxAttempts: 3 });
+    const { status, body } = await post(`outbox/${id}/copy`, { payload: { n: 2 }, reason: 'again' }, 'ann');
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      kind: 'job',
+      name: 'n',
+      queue: own,
+      priority: 7,
+      group: 'g',
+      maxAttempts: 3,
+    });
+    expect(body).toMatchObject({ status: 'pending', parentId: id, deliveryKey: null });
+    expect(await show(String(body['id']))).toMatchObject({ payload: { n: 2 } });
+    expect((await show(id))['acts']).toMatchObject([{ act: 'message.copy', by: 'ann', reason: 'again' }]);
+  });
+
+  it('of an email, `to` replaces every recipient, and the email is checked', async () => {
+    const email = {
+      from: { address: 'shop@example.test' },
+      to: [{ address: 'old@example.test' }],
+      cc: [{ address: 'cc@example.test' }],
+      subject: 'Receipt',
+      text: 'thanks',
+    };
+    const id = await record({ kind: 'email', name: 'email', queue: queue(), payload: email });
+    const copy = (body: object) => post(`outbox/${id}/copy`, body, 'ann');
+    const { body } = await copy({ to: 'New <new@example.test>' });
+    const { payload } = await show(String(body['id']));
+    expect(payload).toMatchObject({ to: [{ address: 'new@example.test', name: 'New' }], subject: 'Receipt' });
+    expect(JSON.stringify(payload)).not.toMatch(/old@|cc@/);
+    expect((await copy({ to: 'nobody' })).status).toBe(400);
+    expect((await copy({ payload: { subject: 'no recipient' } })).body['code']).toBe('to_required');
+    const { acts } = await show(id);
+    expect(JSON.stringify(acts)).not.toContain('new@example.test');
+  });
+
+  it('is refused without the role admin, and `to` for what is no email', async () => {
+    const id = await record();
+    expect((await post(`outbox/${id}/copy`, {})).body['code']).toBe('forbidden');
+    expect((await post(`outbox/${id}/copy`, { to: 'a@example.test' }, 'ann')).body['code']).toBe(
+      'not_an_email',
+    );
+  });
+});
+
+describe('erasing', () => {
+  it('erases payload, errors and notes of a settled message, and the audit counters stay right', async () => {
+    const { id, claimToken } = await claimed({ payload: { to: 'someone@example.test' } });
+    await outbox().markFailed(id, claimToken, 'no mailbox someone@example.test', { permanent: true });
+    await database.db.executeSql(
+      `insert into waybill.outbox_notes (message_id, type, recipient, detail, reference) values ($1, 'bounced', 'someone@example.test', 'gone', 'r')`,
+      [id],
+    );
+    const preview = await post(`outbox/${id}/erase`, { dryRun: true }, 'ann');
+    const counts = { id, status: 'dead', cancelled: false, attempts: 1, notes: 1, inbox: false };
+    expect(preview.body).toEqual({ ...counts, dryRun: true });
+    expect((await show(id))['payload']).toEqual({ to: 'someone@example.test' });
+    expect((await post(`outbox/${id}/erase`, { reason: 'asked for' }, 'ann')).body).toEqual({
+      ...counts,
+      dryRun: false,
+    });
+    const message = await show(id);
+    expect(message).toMatchObject({ payload: { erased: true }, status: 'dead', lastError: null });
+    expect(JSON.stringify(message)).not.toContain('someone');
+    expect(message['acts']).toMatchObject([{ act: 'message.erase', reason: 'asked for' }]);
+    expect((await post(`outbox/${id}/retry`)).body['code']).toBe('message_erased');
+    expect((await post('outbox/retry', { all: true })).status).toBe(200);
+    expect((await show(id))['status']).toBe('dead');
+    expect((await post(`outbox/${id}/copy`, {}, 'ann')).body['code']).toBe('message_erased');
+    expect((await post(`outbox/${id}/copy`, { payload: {} }, 'ann')).status).toBe(200);
+  });
+
+  it('cancels a message that waits, and is refused for one that is being delivered and without the role admin', async () => {
+    const id = await record();
+    expect((await post(`outbox/${id}/erase`, {})).body['code']).toBe('forbidden');
+    expect((await post(`outbox/${id}/erase`, {}, 'ann')).body).toMatchObject({
+      status: 'pending',
+      cancelled: true,
+    });
+    expect(await show(id)).toMatchObject({ status: 'cancelled', payload: { erased: true } });
+    const running = await claimed();
+    expect((await post(`outbox/${running.id}/erase`, {}, 'ann')).body['code']).toBe('state_conflict');
+  });
+});
+
+describe('all queues', () => {
+  it('are paused but for the exceptions, and resumed; the audit has it once', async () => {
+    const all = await post('queues/pause', { all: true, except: ['email'], reason: 'migration', for: '1h' });
+    const states = new Map(
+      (all.body['queues'] as { name: string; state: string }[]).map((q) => [q.name, q.state]),
+    );
+    expect([states.get('jobs'), states.get('events'), states.has('email')]).toEqual([
+      'paused',
+      'paused',
+      false,
+    ]);
+    expect((await post('queues/resume', { all: true })).body['queues']).toHaveLength(states.size);
+    expect((await post('queues/resume', { all: true })).body['queues']).toEqual([]);
+    expect((await post('queues/pause', { all: true, except: ['emial'] })).body['code']).toBe('unknown_queue');
+    expect((await post('queues/pause', {})).body['code']).toBe('invalid_arguments');
+  });
+});

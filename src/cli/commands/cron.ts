@@ -81,7 +81,9 @@ function cronLines({ manifests, jobs }: CronView): string[] {
 /** A tick is dispatched within a second of its time. A later one is overdue, and then the next future tick would mislead. */
 const dispatchSeconds = 5;
 
-function nextOf({ overdueSeconds, nextTicks }: CronView['jobs'][number]): string {
+function nextOf({ overdueSeconds, nextTicks, disabled }: CronView['jobs'][number]): string {
+  if (disabled)
+    return `disabled${disabled.until === null ? '' : ` until ${textOfMoment(disabled.until)}`} by ${disabled.by}${disabled.reason === null ? '' : `: ${short(disabled.reason, 40)}`}`;
   if (overdueSeconds !== null && overdueSeconds >= dispatchSeconds)
     return `overdue ${durationText(overdueSeconds)}`;
   return nextTicks[0]?.toISOString() ?? '–';

@@ -1,11 +1,14 @@
-// `waybill outbox end|reschedule`: acts on one message beside retry and cancel.
+// `waybill outbox end|reschedule|copy|erase`: acts on one message beside retry and cancel.
 
 import { Option, type Command } from 'commander';
 import * as acts from '../../acts/messages.ts';
+import { copy } from '../../acts/copy.ts';
+import { time } from '../../operate/filter.ts';
 import { endings, type Ending } from '../../operate/end.ts';
 import { readDue } from '../../operate/reschedule.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
-import { single } from '../options.ts';
+import { UsageError } from '../exit.ts';
+import { collect, single } from '../options.ts';
 import { print, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 import { messageLines } from './outbox-read.ts';
@@ -33,4 +36,68 @@ export function addOutboxActs(outbox: Command): void {
       const message = await withDatabase(({ db }) => acts.reschedule(db, actorOf(options), id, due));
       print(message, options, () => messageLines([message]));
     });
+  addContentActs(outbox);
+}
+
+function addContentActs(outbox: Command): void {
+  addActor(outbox.command('copy'))
+    .description('record a new message like this one, with other recipients or another payload if wanted')
+    .argument('<id>', 'id of the message')
+    .option(
+      '--to <address>',
+      'of an email: the new recipients, instead of to, cc and bcc (may repeat)',
+      collect,
+    )
+    .option('--payload <json>', 'the new payload', single)
+    .option('--at <time>', 'due at this time, such as 2026-12-01T08:00Z (default: now)', single)
+    .action(copyOne);
+  addActor(outbox.command('erase'))
+    .description('erase the payload and every text of a message for good; one that waits is cancelled')
+    .argument('<id>', 'id of the message')
+    .option('--dry-run', 'only say what would be erased')
+    .option('--yes', 'really erase it')
+    .action(eraseOne);
+}
+
+type CopyOptions = Given & {
+  readonly to?: readonly string[];
+  readonly payload?: string;
+  readonly at?: string;
+};
+
+async function copyOne(id: string, options: CopyOptions): Promise<void> {
+  const { to, payload, at } = options;
+  const changes = {
+    ...(payload !== undefined && { payload: json(payload) }),
+    to,
+    availableAt: time('availableAt', at),
+  };
+  const message = await withDatabase(({ db, config: { maxPayloadBytes, payloadKeys } }) =>
+    copy({ db, maxPayloadBytes, payloadKeys }, actorOf(options), id, changes),
+  );
+  print(message, options, () => messageLines([message]));
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    throw new UsageError('invalid_payload', `--payload is no JSON: ${(error as Error).message}`);
+  }
+}
+
+async function eraseOne(
+  id: string,
+  options: Given & { readonly dryRun?: boolean; readonly yes?: boolean },
+): Promise<void> {
+  const { dryRun = false, yes = false } = options;
+  if (!dryRun && !yes)
+    throw new UsageError(
+      'confirmation_required',
+      'what is erased is gone for good: look with --dry-run, then confirm with --yes',
+    );
+  const done = await withDatabase(({ db }) => acts.erase(db, actorOf(options), id, dryRun));
+  print(done, options, ({ status, cancelled, attempts, notes, inbox }) => [
+    `${id} (${status}${cancelled ? ', will not be delivered any more' : ''}): the payload, the texts of ${attempts} attempts and of ${notes} notes${inbox ? ', its mail in the inbox' : ''}${dryRun ? ' would be erased' : ' are erased'}`,
+  ]);
 }

@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { outboxOf } from '../../fleet/role.ts';
 import { tellVerification } from '../../notice/watch.ts';
-import { listMessages, showMessage, type MessageView } from '../../operate/read.ts';
+import { showHistory, timelineOf, type Happening } from '../../operate/history.ts';
+import { listMessages, type MessageView } from '../../operate/read.ts';
 import { readStats, type Stats } from '../../operate/stats.ts';
 import { closedQueues, waitLine, type Wait } from '../../queues/waits.ts';
 import { verifyOutbox, type Verification } from '../../operate/verify.ts';
@@ -56,8 +57,8 @@ function sayClosed(closed: readonly Wait[], asked: readonly string[] = []): void
 }
 
 async function show(id: string, options: Output): Promise<void> {
-  const message = await withDatabase(({ db }) => showMessage(db, id));
-  const { payload, sensitive, attempts, notes, waitsFor, ...facts } = message;
+  const message = await withDatabase(({ db }) => showHistory(db, id));
+  const { payload, sensitive, attempts: _, notes: __, acts: ___, waitsFor, ...facts } = message;
   print(message, options, () => [
     ...table(
       [],
@@ -65,12 +66,28 @@ async function show(id: string, options: Output): Promise<void> {
     ).slice(1),
     ...(waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []),
     sensitive ? 'payload  sealed: nobody can see it here' : `payload  ${JSON.stringify(payload, null, 2)}`,
-    ...attempts.flatMap((a) => [
-      `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd(),
-      ...(a.stack ?? '').split('\n').flatMap((line) => (line === '' ? [] : [`  ${line}`])),
-    ]),
-    ...notes.map((n) => `${text(n.at)} ${[n.type, n.recipient, n.detail].filter(Boolean).join(' ')}`),
+    ...timelineOf(message).flatMap(happeningLines),
   ]);
+}
+
+function happeningLines(one: Happening): string[] {
+  switch (one.what) {
+    case 'attempt': {
+      const { attempt: a } = one;
+      return [
+        `attempt ${a.attempt}: ${a.outcome}, ${text(a.startedAt)} – ${text(a.finishedAt)}, ${text(a.worker)} ${a.error ?? ''}`.trimEnd(),
+        ...(a.stack ?? '').split('\n').flatMap((line) => (line === '' ? [] : [`  ${line}`])),
+      ];
+    }
+    case 'note': {
+      const { at, type, recipient, detail } = one.note;
+      return [`${text(at)} ${[type, recipient, detail].filter(Boolean).join(' ')}`];
+    }
+    case 'act': {
+      const { at, act, by, via, reason } = one.act;
+      return [`${text(at)} ${act} by ${by} (${via})${reason === null ? '' : `: ${reason}`}`];
+    }
+  }
 }
 
 async function verify(options: Output): Promise<void> {
