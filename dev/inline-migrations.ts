@@ -1,7 +1,8 @@
-// The last step of the build: writes the texts of the migrations into dist/db/migration-text.js. `createPostgresOutboxSetupStatements` must work
-// in an application that was bundled into one file, without sql/ beside it.
+// The last step of the build: writes the texts of the migrations into dist/db/migration-text.js, and those of the console's style and script into
+// dist/console/asset-text.js. Both must work in an application that was bundled into one file, without these files beside it.
 
 import { readdirSync, writeFileSync } from 'node:fs';
+import { assetText } from '../src/console/asset-text.ts';
 import { migrationText } from '../src/db/migration-text.ts';
 
 const names = readdirSync(new URL('../sql/', import.meta.url)).toSorted();
@@ -14,6 +15,19 @@ const texts = ${JSON.stringify(texts, null, 2)};
 
 export function migrationText(file) {
   return texts[file];
+}
+`,
+);
+
+const assets = { 'console.css': assetText('console.css'), 'console.js': assetText('console.js') };
+
+writeFileSync(
+  new URL('../dist/console/asset-text.js', import.meta.url),
+  `// Made by the build from src/console/assets/.
+const texts = ${JSON.stringify(assets, null, 2)};
+
+export function assetText(name) {
+  return texts[name];
 }
 `,
 );

@@ -5,7 +5,6 @@ import { isName, isQueueName, nameRule } from '../message/message.ts';
 import type { EmailProvider } from '../email/provider.ts';
 import { WaybillError } from '../errors.ts';
 import type { Action } from './action.ts';
-import type { Invoker } from './context.ts';
 import type { CronJob } from './cron-job.ts';
 import { cronProblems, type Cron } from './cron.ts';
 import { eventQueue, type Event } from './event.ts';
@@ -14,24 +13,9 @@ import type { Listener } from './listener.ts';
 import { emailQueue } from './messages.ts';
 import { emailRetry, retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
 import { nearest } from '../nearest.ts';
+import type { Hooks } from './hooks.ts';
 import type { Queue } from './queue.ts';
 import { checkOptions } from './shape.ts';
-
-/** A request before its body is read. Header names are in lower case. */
-export type IncomingRequest = {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-};
-
-type Hooks = {
-  /** Identifies the caller of a request without the API key. Return null for an anonymous caller. */
-  authenticate?(request: IncomingRequest): Promise<Invoker | null> | Invoker | null;
-  /** Runs once in each process before it takes work, to create what handlers need. When it throws, the process ends with its error. */
-  setup?(): Promise<void> | void;
-  /** Runs once after the last handler, also when `setup` failed. Its errors are logged. */
-  teardown?(): Promise<void> | void;
-};
 
 export type AppOptions = Hooks & {
   readonly actions?: readonly Action[];
@@ -71,6 +55,7 @@ const optionNames = [
   'queues',
   'cron',
   'email',
+  'console',
   'authenticate',
   'setup',
   'teardown',
@@ -83,9 +68,10 @@ const optionNames = [
 export function defineApp(options: AppOptions): App {
   checkOptions('application', options, optionNames);
   const { actions = [], events = [], listeners = [], jobs = [], queues = [] } = options;
-  const { cron = [], email = {}, authenticate, setup, teardown } = options;
+  const { cron = [], email = {}, console, authenticate, setup, teardown } = options;
   const crons = [cron].flat();
   checkOptions('application: email', email, ['retry', 'provider']);
+  if (console) checkOptions('application: console', console, ['authenticate']);
   const lists = { actions, events, listeners, jobs };
   const problems = [
     ...wrongKinds(lists),
@@ -118,6 +104,7 @@ export function defineApp(options: AppOptions): App {
       notices: Object.freeze(crons.flatMap((one) => one.notices)),
     }),
     email: Object.freeze({ retry, ...(email.provider && { provider: email.provider }) }),
+    ...(console && { console }),
     ...(authenticate && { authenticate }),
     ...(setup && { setup }),
     ...(teardown && { teardown }),

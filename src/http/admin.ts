@@ -17,14 +17,18 @@ import { addAudit } from './audit.ts';
 import { addCron } from './cron.ts';
 import { filters } from './filters.ts';
 import { addMessageActs } from './messages.ts';
-import { actorOf, askForKey } from './people.ts';
+import { actorOf, askForKey, type WrongKeys } from './people.ts';
 import { addQueues } from './queues.ts';
 import { addSuppressions } from './suppressions.ts';
 
 type WithId = { Params: { id: string } };
 
 /** @param notify called after each change that makes messages due */
-export function addAdmin(server: FastifyInstance, host: Host, notify: () => void): void {
+export function addAdmin(
+  server: FastifyInstance,
+  host: Host,
+  { notify, wrongKeys }: { readonly notify: () => void; readonly wrongKeys: WrongKeys },
+): void {
   const { db } = host;
 
   async function notifying<T>(change: Promise<T>): Promise<T> {
@@ -34,7 +38,7 @@ export function addAdmin(server: FastifyInstance, host: Host, notify: () => void
   }
 
   async function routes(admin: FastifyInstance): Promise<void> {
-    askForKey(admin, host);
+    askForKey(admin, host, wrongKeys);
     admin.get('/outbox', (request) => listMessages(db, filterOf(request.query as Texts)));
     admin.get('/outbox/stats', () => readStats(db));
     admin.post('/outbox/retry', async (request) => {

@@ -24,8 +24,7 @@ declare module 'fastify' {
 }
 
 /** Every route of the API needs a key whose role is high enough. */
-export function askForKey(api: FastifyInstance, { config, metrics, clock }: Host): void {
-  const wrongKeys = createWrongKeys(clock, () => metrics.adminRefused.inc());
+export function askForKey(api: FastifyInstance, { config }: Host, wrongKeys: WrongKeys): void {
   api.addHook('onRequest', async (request, reply) => {
     void reply.header('cache-control', 'no-store');
     if (config.adminKeys.length === 0)

@@ -10,11 +10,13 @@ import { addActions } from './actions.ts';
 import { addAdmin } from './admin.ts';
 import { createIdentify, operatorOf } from './auth.ts';
 import { checkTexts, parseBody } from './body.ts';
+import { addConsole } from './console.ts';
 import { addDrain, type FetchHandler } from './drain.ts';
 import { addHealth } from './health.ts';
 import { addInbox } from './inbox.ts';
 import { addOpenApi } from './openapi.ts';
 import { refuseOtherSites } from './origin.ts';
+import { createWrongKeys } from './people.ts';
 import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
 import { addWebhooks } from './webhooks.ts';
 
@@ -50,7 +52,9 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
   addInbox(server, { db, config });
-  addAdmin(server, host, notify);
+  const wrongKeys = createWrongKeys(host.clock, () => host.metrics.adminRefused.inc());
+  addConsole(server, { host, app: registry.app, notify, wrongKeys });
+  addAdmin(server, host, { notify, wrongKeys });
   addWebhooks(server, host);
   return server;
 }
@@ -125,9 +129,9 @@ function logRequests(server: FastifyInstance, { log }: Host): void {
 
 /** The target and the operator of an admin request. An address in the parameters is not logged. */
 function actOf(request: FastifyRequest): Readonly<Record<string, string | undefined>> {
-  if (!request.routeOptions.url?.startsWith('/admin/')) return {};
+  if (!/^\/(?:admin|console)\//.test(request.routeOptions.url ?? '')) return {};
   const { id: message, name } = request.params as { readonly id?: string; readonly name?: string };
-  return { message, name: name?.slice(0, 200), by: operatorOf(request) };
+  return { message, name: name?.slice(0, 200), by: request.consoleSession?.by ?? operatorOf(request) };
 }
 
 /** Answers 405 when the path has another method, else 404. */

@@ -1,7 +1,7 @@
 // The inbox's list as an HTML page: newest first, with a search and a button that empties the inbox.
 
 import type { StoredLine, StoredPage } from '../email/mailbox.ts';
-import { markup, type Markup } from './markup.ts';
+import { markup, type Markup } from '../console/markup.ts';
 import { page, time } from './page.ts';
 
 export type Listing = StoredPage & {

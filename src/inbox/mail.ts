@@ -1,7 +1,7 @@
 // One mail as an HTML page: its html in a sandboxed frame, its text, its headers and its attachments.
 
 import type { StoredAttachment, StoredEmail } from '../email/mailbox.ts';
-import { markup, linked, type Markup } from './markup.ts';
+import { markup, linked, type Markup } from '../console/markup.ts';
 import { page, time } from './page.ts';
 
 export function mailPage(mail: StoredEmail): string {

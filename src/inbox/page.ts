@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { StoredLine } from '../email/mailbox.ts';
-import { markup, type Markup } from './markup.ts';
+import { markup, type Markup } from '../console/markup.ts';
 
 const style = `
 :root { color-scheme: light dark; --line: #8886; --faint: #666; }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { StoredEmail } from '../../src/email/mailbox.ts';
 import { listPage } from '../../src/inbox/list.ts';
 import { mailPage } from '../../src/inbox/mail.ts';
-import { escaped, linked, markup } from '../../src/inbox/markup.ts';
+import { escaped, linked, markup } from '../../src/console/markup.ts';
 import { mailPolicy, page, pagePolicy } from '../../src/inbox/page.ts';
 
 const unescaped = (text: string): string =>

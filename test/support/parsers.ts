@@ -35,7 +35,7 @@ import { suppress } from '../../src/email/suppression.ts';
 import { checkInboxKey } from '../../src/http/auth.ts';
 import { checkJson, parseBody } from '../../src/http/body.ts';
 import { inputReader } from '../../src/http/inputs.ts';
-import { linked, markup } from '../../src/inbox/markup.ts';
+import { linked, markup } from '../../src/console/markup.ts';
 import { parsePayloadKeys } from '../../src/message/seal.ts';
 import { nearest } from '../../src/nearest.ts';
 import { WaybillError } from '../../src/errors.ts';

@@ -1,0 +1,9 @@
+// The text of the console's style and script. The build writes the texts into this module (dev/inline-migrations.ts), so that a bundled application has them.
+
+import { readFileSync } from 'node:fs';
+
+export type AssetName = 'console.css' | 'console.js';
+
+export function assetText(name: AssetName): string {
+  return readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8');
+}

@@ -1,0 +1,94 @@
+// The frame of every page of the console: places at the left, the search at the top, and the content security policy.
+
+import { script, style } from './assets.ts';
+import { commandLines } from './command.ts';
+import { shown } from './figures.ts';
+import { hiddenToken } from './act-form.ts';
+import { markup, type Markup } from './markup.ts';
+import { places, type PlaceName, type View } from './page.ts';
+import { tokens } from './search.ts';
+import type { Session } from './session.ts';
+
+/** Nothing in the page itself runs, and nothing comes from elsewhere. */
+export const pagePolicy = [
+  "default-src 'none'",
+  "style-src 'self'",
+  "script-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "form-action 'self'",
+  "frame-src 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+export type Frame = {
+  readonly session: Session;
+  readonly place: PlaceName | null;
+  /** Where an inbox is: it has a link. */
+  readonly inbox: boolean;
+  /** What an act has just done. */
+  readonly done?: string | undefined;
+};
+
+/** A whole page. */
+export function framed(view: View, { session, place, inbox, done }: Frame): string {
+  const { title, content, commands, search = '', live = true } = view;
+  return html(
+    title,
+    markup`<body${live ? markup` data-live="5"` : null}>
+      <a class="skip" href="#main">Skip to the content</a>
+      <nav class="places" aria-label="Console"><b>Waybill</b>
+        ${places.map(([name, label, href]) => markup`<a href="${href}"${name === place ? markup` aria-current="page"` : null}>${label}</a>`)}
+        ${inbox ? markup`<a href="/inbox">Inbox</a>` : null}
+        <footer>${shown(session.by, 60)} · ${session.role}<br /><a href="/console/keys"><kbd>?</kbd> keys</a>${session.key === null ? null : signOut(session)}</footer></nav>
+      <main id="main">
+        <div class="top"><form action="/console/messages" role="search"><input type="search" name="q" value="${search}" maxlength="1000" aria-label="Search messages" autocomplete="off" placeholder="/  key:receipt-4711 name:sync error:timeout or an id" list="tokens" />${suggestions}</form>
+          <span class="age" id="age">${clockNow()}</span></div>
+        <div id="live">${done ? markup`<p class="done" role="status">${done}</p>` : null}${content}${commandLines(commands)}</div>
+      </main>${keysDialog}</body>`,
+  );
+}
+
+const suggestions = markup`<datalist id="tokens">${Object.keys(tokens).map((word) => markup`<option value="${word}:"></option>`)}</datalist>`;
+
+function signOut(session: Session): Markup {
+  return markup`<form method="post" action="/console/sign-out">${hiddenToken(session)}<button>Sign out</button></form>`;
+}
+
+function clockNow(): Markup {
+  const iso = new Date().toISOString();
+  return markup`<time datetime="${iso}">${iso.slice(11, 19)} UTC</time>`;
+}
+
+/** A page without places: sign-in, and problems before it. */
+export function solo(title: string, content: Markup): string {
+  return html(title, markup`<body class="door"><main>${content}</main></body>`);
+}
+
+function html(title: string, body: Markup): string {
+  return markup`<!doctype html>
+<html lang="en"><head><meta charset="utf-8" /><meta name="viewport" content="width=device-width, initial-scale=1" />
+<title>${title} · Waybill</title><meta name="robots" content="noindex" /><link rel="icon" href="data:," />
+<link rel="stylesheet" href="${style.path}" /><script src="${script.path}" defer></script></head>
+${body}</html>`.markup;
+}
+
+const keys: readonly (readonly [string, string])[] = [
+  ['/', 'search'],
+  ...places.map(([, label, , key]) => [`g ${key}`, label] as const),
+  ['j k', 'next and previous row'],
+  ['x', 'select the row'],
+  ['Enter', 'open the row'],
+  ['r c p', 'open retry, cancel, pause or resume; sending is a second step'],
+  ['u', 'times in UTC or in your zone'],
+  ['.', 'stop or start refreshing'],
+  ['?', 'these keys'],
+];
+
+export const keysList = markup`<dl class="keys">${keys.map(
+  ([key, what]) =>
+    markup`<dt>${key.split(' ').map((one) => markup`<kbd>${one}</kbd> `)}</dt><dd>${what}</dd>`,
+)}</dl>`;
+
+const keysDialog = markup`<dialog id="keys" aria-label="Keys"><h2>Keys</h2>${keysList}<form method="dialog"><button>Close</button></form></dialog>`;

@@ -1,0 +1,104 @@
+// The page of one message: what happened to it, what may be done with it, its facts, and its payload after it was asked for.
+
+import { z } from 'zod';
+import { isAllowed } from '../message/transitions.ts';
+import { listActs } from '../operate/audit.ts';
+import { showMessage, type WholeMessage } from '../operate/read.ts';
+import { maskAddresses } from '../redaction/addresses.ts';
+import { visibleJson } from '../redaction/visible.ts';
+import { actForm, hiddenToken, mayAct } from './act-form.ts';
+import { get } from './command.ts';
+import { relative, shown } from './figures.ts';
+import { markup, type Markup } from './markup.ts';
+import { parametersOf, type Look, type Page, type View } from './page.ts';
+import { queuePath } from './queue-table.ts';
+import type { Session } from './session.ts';
+import { nextOf, statusPill } from './status.ts';
+import { timeline } from './timeline.ts';
+
+export const messagePage: Page = { path: '/console/messages/:id', place: 'messages', look };
+
+async function look(asked: Look): Promise<View> {
+  await parametersOf(z.strictObject({}), asked);
+  const message = await showMessage(asked.db, asked.params['id'] ?? '');
+  return messageView(asked, message, null);
+}
+
+/** @param payload the payload as a text, for a person who may see it and asked for it; null: it stays hidden */
+export async function messageView(
+  { db, session }: Pick<Look, 'db' | 'session'>,
+  message: WholeMessage,
+  payload: string | null,
+): Promise<View> {
+  const { id, name } = message;
+  const { acts } = await listActs(db, { target: id, limit: 50 });
+  const content = markup`<p class="crumb"><a href="/console/messages">Messages</a> / <code>${id}</code></p>
+    <h1>${shown(name, 200)} ${statusPill(message)}</h1><p class="meta">${meta(message)}</p>
+    ${mayAct(session) ? messageActs(session, message) : null}
+    <div class="two"><section><h2>What happened</h2>${timeline(message, acts)}</section>
+      <section><h2>Payload</h2>${payloadPart(session, id, payload)}<h2>Facts</h2>${facts(message)}</section></div>`;
+  return {
+    title: name,
+    content,
+    commands: [{ cli: `waybill outbox show ${id}`, http: get(`/outbox/${id}`) }],
+    live: payload === null,
+  };
+}
+
+function meta(message: WholeMessage): Markup {
+  const { kind, deliveryKey, attemptCount, maxAttempts, createdAt } = message;
+  const next = nextOf(message);
+  return markup`${kind}${deliveryKey === null ? null : markup` · key <code>${shown(maskAddresses(deliveryKey), 120)}</code>`} · attempt ${attemptCount} of ${maxAttempts} · recorded ${relative(createdAt)}${next === null ? null : markup` · next ${next}`}`;
+}
+
+function messageActs(session: Session, { id, status, orderKey }: WholeMessage): Markup {
+  const to = (act: string): string => `/console/messages/${id}/${act}`;
+  const retry = isAllowed('retry', status)
+    ? actForm(session, {
+        to: to('retry'),
+        label: 'Retry now',
+        key: 'r',
+        look: 'main',
+        will: 'It is due at once, with all its attempts again.',
+      })
+    : null;
+  const dismissable = orderKey !== null && isAllowed('dismiss', status);
+  const cancel =
+    isAllowed('cancel', status) || dismissable
+      ? actForm(session, {
+          to: to('cancel'),
+          label: 'Cancel',
+          key: 'c',
+          look: 'danger',
+          will: 'It is never delivered, unless somebody retries it.',
+        })
+      : null;
+  return retry === null && cancel === null ? markup`` : markup`<div class="acts">${retry}${cancel}</div>`;
+}
+
+function payloadPart(session: Session, id: string, payload: string | null): Markup {
+  if (payload !== null) return markup`<pre tabindex="0">${visibleJson(payload)}</pre>`;
+  if (session.role !== 'admin')
+    return markup`<p class="soft">Hidden: a key with the role admin may look into a message.</p>`;
+  return markup`<form method="post" action="/console/messages/${id}/show">${hiddenToken(session)}
+    <p class="soft">Hidden. <button>Show</button> The audit says who looked.</p></form>`;
+}
+
+function facts(message: WholeMessage): Markup {
+  const { queue, priority, group, orderKey, requestId, traceId, parentId, replacements, claimedBy } = message;
+  const rows: readonly (readonly [string, Markup | null])[] = [
+    ['Id', markup`${message.id}`],
+    ['Queue', markup`<a href="${queuePath(queue)}">${shown(queue, 100)}</a>, priority ${priority}`],
+    ['Group', group === null ? null : shown(group)],
+    ['Order key', orderKey === null ? null : shown(orderKey)],
+    ['Due', relative(message.availableAt)],
+    ['Request', requestId === null ? null : shown(requestId, 130)],
+    ['Trace', traceId === null || traceId === '' ? null : shown(traceId, 40)],
+    ['Parent', parentId === null ? null : markup`<a href="/console/messages/${parentId}">${parentId}</a>`],
+    ['Replaced', replacements === 0 ? null : markup`${replacements} times`],
+    ['Worker', claimedBy === null ? null : shown(claimedBy, 120)],
+  ];
+  return markup`<dl class="facts">${rows
+    .filter((row): row is [string, Markup] => row[1] !== null)
+    .map(([name, value]) => markup`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
+}

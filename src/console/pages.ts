@@ -1,0 +1,29 @@
+// All pages of the console.
+
+import { auditPage } from './audit.ts';
+import { cronPage } from './cron.ts';
+import { failuresPage } from './failures.ts';
+import { fleetPage } from './fleet.ts';
+import { messagePage } from './message.ts';
+import { messagesPage } from './messages.ts';
+import { nowPage } from './now.ts';
+import type { Page } from './page.ts';
+import { queuePage, queuesPage } from './queue.ts';
+import { runningPage } from './running.ts';
+import { selectedPage } from './selected.ts';
+import { suppressionsPage } from './suppressions.ts';
+
+export const pages: readonly Page[] = [
+  nowPage,
+  messagesPage,
+  selectedPage,
+  messagePage,
+  failuresPage,
+  runningPage,
+  queuesPage,
+  queuePage,
+  cronPage,
+  suppressionsPage,
+  fleetPage,
+  auditPage,
+];

@@ -1,0 +1,249 @@
+// Serves the console at /console: pages for people, with the functions behind /admin. A page reads in one transaction with a time limit.
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { consoleActs, type ConsoleAct } from '../console/act.ts';
+import { script, style } from '../console/assets.ts';
+import { framed, keysList, pagePolicy, solo } from '../console/frame.ts';
+import { markup } from '../console/markup.ts';
+import { messageView } from '../console/message.ts';
+import type { Look, Page, View } from '../console/page.ts';
+import { pages } from '../console/pages.ts';
+import { problemView, tooSlow, type Fault } from '../console/problem.ts';
+import { isToken, type Session } from '../console/session.ts';
+import { againPage, nextOf, signInPage } from '../console/sign-in.ts';
+import { sqlState } from '../db/diagnosis.ts';
+import { beginning } from '../db/transaction.ts';
+import { WaybillError } from '../errors.ts';
+import { audited, type Actor } from '../operate/audit.ts';
+import { showMessage } from '../operate/read.ts';
+import {
+  addSignIn,
+  cookieOf,
+  NotSignedIn,
+  sessionOf,
+  setCookie,
+  signOut,
+  type ConsolePorts,
+} from './console-session.ts';
+import { isFromHere } from './origin.ts';
+import { checkRole } from './people.ts';
+import { problemOf } from './problems.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set on the console's pages and acts. */
+    consoleSession?: Session;
+  }
+}
+
+/** Each statement of a page may take this long. */
+const begin = `${beginning} read only; set local statement_timeout = 2000`;
+const htmlType = 'text/html; charset=utf-8';
+const noteName = 'waybill_done';
+
+export function addConsole(server: FastifyInstance, ports: ConsolePorts): void {
+  async function routes(console: FastifyInstance): Promise<void> {
+    console.setErrorHandler((error, request, reply) => sendFault(error, request, reply, ports));
+    readForms(console);
+    console.addHook('onRequest', async (_, reply) => {
+      void reply.headers(always).type(htmlType);
+    });
+    addAssets(console);
+    addSignIn(console, ports);
+    await console.register(async (inner) => addPages(inner, ports));
+  }
+  server.register(routes);
+}
+
+const always = {
+  'content-security-policy': pagePolicy,
+  'x-content-type-options': 'nosniff',
+  // Not `no-referrer`: a browser would then omit the origin of the forms.
+  'referrer-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+
+function readForms(server: FastifyInstance): void {
+  server.removeAllContentTypeParsers();
+  server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_, body, done) => {
+    const fields = new URLSearchParams(String(body));
+    const values = [...new Set(fields.keys())].map((name) => {
+      const all = fields.getAll(name).map((text) => text.replaceAll('\0', ''));
+      return [name, all.length === 1 ? all[0] : all] as const;
+    });
+    done(null, Object.fromEntries(values));
+  });
+}
+
+function addAssets(server: FastifyInstance): void {
+  for (const { path, type, text } of [style, script])
+    server.get(path, async (_, reply) =>
+      reply.type(type).header('cache-control', 'public, max-age=31536000, immutable').send(text),
+    );
+}
+
+function addPages(server: FastifyInstance, ports: ConsolePorts): void {
+  server.addHook('onRequest', async (request) => {
+    const session = await sessionOf(request, ports);
+    request.consoleSession = session;
+    const least = request.routeOptions.config.role ?? (request.method === 'POST' ? 'operate' : 'read');
+    checkRole({ name: session.by, role: session.role }, least);
+  });
+  for (const page of pages)
+    server.get(page.path, { config: { role: page.role ?? 'read' } }, (request, reply) =>
+      sendPage(page, request, reply, ports),
+    );
+  server.get('/console/keys', async (request, reply) => {
+    const view = { title: 'Keys', content: markup`<h1>Keys</h1>${keysList}`, commands: [], live: false };
+    return send(view, null, request, reply, ports);
+  });
+  server.addHook('preHandler', async (request) => checkForm(request, ports));
+  for (const act of consoleActs)
+    server.post(act.path, { config: { role: act.role ?? 'operate' } }, (request, reply) =>
+      doAct(act, request, reply, ports),
+    );
+  server.post<{ Params: { id: string } }>(
+    '/console/messages/:id/show',
+    { config: { role: 'admin' } },
+    (request, reply) => sendPayload(request.params.id, request, reply, ports),
+  );
+  server.post('/console/sign-out', { config: { role: 'read' } }, async (request, reply) => {
+    await signOut(request, reply, ports, request.consoleSession!);
+    return reply.redirect('/console/sign-in', 303);
+  });
+}
+
+/** @throws WaybillError `cross_site`, `form_invalid` */
+function checkForm(request: FastifyRequest, { host }: ConsolePorts): void {
+  if (request.method !== 'POST') return;
+  if (!isFromHere(request, host.config.knownHosts))
+    throw new WaybillError(
+      'cross_site',
+      'this must come from a page of the console itself; nothing was done',
+    );
+  const { _token: token } = (request.body ?? {}) as { _token?: unknown };
+  if (!isToken(token, request.consoleSession!))
+    throw new WaybillError(
+      'form_invalid',
+      'the form is not of this session, so nothing was done: open its page again, and repeat it there',
+    );
+}
+
+type Texts = Record<string, string | string[]>;
+
+function lookOf(request: FastifyRequest, { host }: ConsolePorts): Omit<Look, 'db'> {
+  return {
+    query: request.query as Look['query'],
+    params: request.params as Look['params'],
+    session: request.consoleSession!,
+    config: host.config,
+  };
+}
+
+async function sendPage(
+  page: Page,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ports: ConsolePorts,
+): Promise<FastifyReply> {
+  const asked = lookOf(request, ports);
+  const view = await ports.host.db.transaction((db) => page.look({ ...asked, db }), begin);
+  return send(view, page, request, reply, ports);
+}
+
+function send(
+  view: View,
+  page: Pick<Page, 'place'> | null,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { host }: ConsolePorts,
+): FastifyReply {
+  const said = cookieOf(request, noteName);
+  if (said) setCookie(request, reply, noteName, '', 0);
+  return reply.send(
+    framed(view, {
+      session: request.consoleSession!,
+      place: page?.place ?? null,
+      inbox: host.config.emailProvider === 'inbox',
+      done: said ? textOf(said) : undefined,
+    }),
+  );
+}
+
+function textOf(encoded: string): string | undefined {
+  try {
+    return decodeURIComponent(encoded).slice(0, 400);
+  } catch {
+    return undefined; // edited by hand
+  }
+}
+
+async function doAct(
+  act: ConsoleAct,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { host, notify }: ConsolePorts,
+): Promise<FastifyReply> {
+  const { _token: _, reason, ...form } = (request.body ?? {}) as Texts;
+  const params = request.params as Record<string, string>;
+  const { to, said } = await act.run({ db: host.db, actor: actorOf(request, reason), params, form });
+  notify();
+  setCookie(request, reply, noteName, encodeURIComponent(said), 20);
+  return reply.redirect(to, 303);
+}
+
+/** The message with its payload; the audit says who looked, in the same transaction. */
+async function sendPayload(
+  id: string,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ports: ConsolePorts,
+): Promise<FastifyReply> {
+  const actor = actorOf(request, null);
+  const session = request.consoleSession!;
+  const view = await audited(ports.host.db, actor, { act: 'message.show', target: id }, async (db) => {
+    const message = await showMessage(db, id);
+    return messageView({ db, session }, message, JSON.stringify(message.payload, null, 2));
+  });
+  return send(view, { place: 'messages' }, request, reply, ports);
+}
+
+function actorOf(request: FastifyRequest, reason: unknown): Actor {
+  const { by, key } = request.consoleSession!;
+  const why = typeof reason === 'string' && reason.trim() !== '' ? reason.trim() : null;
+  return { by, key, via: 'console', requestId: request.id, reason: why };
+}
+
+function sendFault(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ports: ConsolePorts,
+): FastifyReply {
+  if (error instanceof NotSignedIn) return sendSignIn(error, request, reply);
+  const fault: Fault = sqlState(error) === '57014' ? tooSlow : problemOf(error);
+  if (fault.status >= 500)
+    ports.host.log.error(
+      { err: error, requestId: request.id, route: request.routeOptions.url ?? null },
+      `console: ${fault.code}`,
+    );
+  void reply.code(fault.status).type(htmlType); // an error takes the type away
+  const { q } = (request.query ?? {}) as { q?: unknown };
+  const view = problemView(fault, request.id, typeof q === 'string' ? q : '');
+  if (request.consoleSession === undefined) return reply.send(solo(view.title, view.content));
+  return send(view, null, request, reply, ports);
+}
+
+function sendSignIn({ why }: NotSignedIn, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  void reply.type(htmlType);
+  const isRead = request.method === 'GET';
+  const next = nextOf(isRead ? request.url : '/console');
+  if (isRead && request.headers['sec-fetch-site'] === 'cross-site' && why === null)
+    return reply.send(againPage(next));
+  const lost = isRead || why === null ? why : `${why} What you sent was not done.`;
+  return reply
+    .code(401)
+    .send(signInPage({ why: lost ?? (isRead ? null : 'Sign in first: what you sent was not done.'), next }));
+}
