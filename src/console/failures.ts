@@ -116,7 +116,7 @@ function listOf({ messages: [one] }: Group): string {
 }
 
 function samples({ messages }: Group): Markup {
-  return markup`${messages.slice(0, 3).map(({ id, createdAt }, i) => markup`${i > 0 ? ' ' : ''}<a href="/console/messages/${id}" title="${titleOf(createdAt)}"><code>${id.slice(9, 18)}…</code></a>`)}`;
+  return markup`${messages.slice(0, 3).map(({ id, createdAt }, i) => markup`${i > 0 ? ' ' : ''}<a href="/console/messages/${id}" title="${titleOf(createdAt)}"><code>…${id.slice(-8)}</code></a>`)}`;
 }
 
 function titleOf(at: Moment): string {

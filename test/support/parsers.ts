@@ -38,6 +38,11 @@ import { inputReader } from '../../src/http/inputs.ts';
 import { linked, markup } from '../../src/console/markup.ts';
 import { parsePayloadKeys } from '../../src/message/seal.ts';
 import { nearest } from '../../src/nearest.ts';
+import { normalised } from '../../src/console/failures.ts';
+import { readSearch } from '../../src/console/search.ts';
+import { readSession } from '../../src/console/session.ts';
+import { nextOf } from '../../src/console/sign-in.ts';
+import { quoted } from '../../src/console/command.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { parseFilter, time, whereOf } from '../../src/operate/filter.ts';
 import { fromPlace, payloadOf, placesIn } from '../../src/outbox/notify.ts';
@@ -98,6 +103,11 @@ export const parsers: readonly Parser[] = [
   { name: 'arguments of path and query', read: (text) => inputReader(action)({ params: {}, query: { to: text }, body: {} }) },
   { name: 'the nearest word', read: (text) => nearest(text, ['status', text.slice(1), 'queue']) },
   // Addresses
+  { name: 'a search of the console', read: (text) => readSearch(text, 0) },
+  { name: "the place after the console's sign-in", read: nextOf },
+  { name: 'a session of the console', read: (text) => readSession(text, [{ variable: '', name: 'a', role: 'admin', key: 'k' }], 0) },
+  { name: 'an error without its numbers', read: normalised },
+  { name: 'a word of a shell', read: quoted },
   { name: 'an address', read: readAddress },
   { name: 'an address or not', read: isEmailAddress },
   { name: 'a mailbox', read: parseAddress },
