@@ -926,8 +926,9 @@ select distinct xact from waybill.outbox_order_changes where is_late order by xa
 
 -- prune keys
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (
-select kind, name, delivery_key from waybill.outbox_keys
- where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked);
+  select kind, name, delivery_key from waybill.outbox_keys
+   where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)
+returning true;
 
 -- lock key
 select pg_try_advisory_xact_lock(hashtextextended($1, 0))::text as free;
@@ -954,7 +955,8 @@ handled as (
    where fingerprint is null and created_at < clock_timestamp() - $2::float8 * interval '1 millisecond'
    limit $3 for update skip locked)
 delete from waybill.outbox_idempotency
- where (scope, key) in (select scope, key from asked union all select scope, key from handled);
+ where (scope, key) in (select scope, key from asked union all select scope, key from handled)
+returning true;
 
 -- cron: stage
 insert into waybill.cron_manifests as m (hash, jobs) values ($1, $2)

@@ -12,10 +12,16 @@ create table waybill.processes (
   prefetched   int         not null default 0, -- messages claimed before a slot was free
   settling     int         not null default 0, -- deliveries that ended and are not settled yet
   isolating    int         not null default 0, -- messages that it runs alone (invariant F), or makes room for
+  application  text,                 -- version of the application
+  quiet_at     timestamptz,          -- a person quieted it: its workers claim nothing more …
+  quiet_by     text,
+  quiet_reason text,
+  quiet_until  timestamptz,          -- … until then; null: until it is resumed or ends
   stalled      text[]      not null default '{}', -- stalled loops, as the process's own heartbeat reports them
   started_at   timestamptz not null default now(),
   heartbeat_at timestamptz not null default now(),
-  constraint processes_times check (isfinite(started_at) and isfinite(heartbeat_at))
+  constraint processes_times check (
+    isfinite(started_at) and isfinite(heartbeat_at) and isfinite(coalesce(quiet_at, now())) and isfinite(coalesce(quiet_until, now())))
 );
 
 -- Counters of the whole fleet. At each heartbeat a process adds its new counts, so they outlive the process and never go backwards.
@@ -65,3 +71,10 @@ create table waybill.notices_told (
 );
 
 create index notices_told_at on waybill.notices_told (told_at);
+
+-- When each table was last pruned, for people who look at its size.
+create table waybill.prunes (
+  name text        primary key, -- of the table
+  at   timestamptz not null default now(),
+  rows int         not null default 0 -- deleted then
+);

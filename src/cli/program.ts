@@ -21,6 +21,7 @@ import { addOutboxRead } from './commands/outbox-read.ts';
 import { addQueues } from './commands/queues.ts';
 import { addRelease } from './commands/release.ts';
 import { addRun } from './commands/run.ts';
+import { addStorage } from './commands/storage.ts';
 import { addSuppressions } from './commands/suppressions.ts';
 import { endingOf } from './exit.ts';
 import { loadEnvFile } from '../config/env-loading.ts';
@@ -55,6 +56,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   addSuppressions(program);
   addAudit(program);
   addFleet(program);
+  addStorage(program);
   addInit(program);
   addMake(program);
   addDoctor(program);

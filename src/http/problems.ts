@@ -33,6 +33,7 @@ const statusOf: Readonly<Record<string, number>> = {
   unknown_action: 404,
   unknown_cron_job: 404,
   unknown_queue: 404,
+  unknown_process: 404,
   method_not_allowed: 405,
   state_conflict: 409,
   delivery_key_taken: 409,

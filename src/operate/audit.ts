@@ -54,6 +54,7 @@ export const acts = [
   'messages.retry',
   'person.erase',
   'process.quiet',
+  'process.resume',
   'queue.limit',
   'queue.pause',
   'queue.reset',
@@ -173,8 +174,10 @@ export const pruneActsSql = `
   with allowed as materialized (select set_config('waybill.prune_audit', 'on', true) as on)
   delete from waybill.audit where id in (
     select id from allowed, lateral (
-      select id from waybill.audit where at < now() - $1 * interval '1 millisecond' order by id limit $2) old)`;
+      select id from waybill.audit where at < now() - $1 * interval '1 millisecond' order by id limit $2) old)
+  returning true`;
 
-export async function pruneActs(db: Executor, retentionMs: Milliseconds, limit: number): Promise<void> {
-  await db.executeSql(pruneActsSql, [retentionMs, limit]);
+/** @returns how many rows were deleted */
+export async function pruneActs(db: Executor, retentionMs: Milliseconds, limit: number): Promise<number> {
+  return (await db.executeSql(pruneActsSql, [retentionMs, limit])).rows.length;
 }

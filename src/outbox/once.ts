@@ -52,7 +52,8 @@ export const pruneAnswersSql = `
      where fingerprint is null and created_at < clock_timestamp() - $2::float8 * interval '1 millisecond'
      limit $3 for update skip locked)
   delete from waybill.outbox_idempotency
-   where (scope, key) in (select scope, key from asked union all select scope, key from handled)`;
+   where (scope, key) in (select scope, key from asked union all select scope, key from handled)
+  returning true`;
 
 /** @throws WaybillError `idempotency_key_running`, `idempotency_key_reused`, and what `make` throws */
 export async function onceOn(db: Executor, about: Once, make: () => Promise<unknown>): Promise<Answered> {

@@ -1,10 +1,11 @@
 // The row of a process: its heartbeat, its role and version, and its current work.
 
 import type { Executor } from '../db/executor.ts';
-import { momentText, withMoments, secondsSince, type Moment } from '../db/moment.ts';
+import { momentOf, momentText, withMoments, secondsSince, type Moment } from '../db/moment.ts';
 import { goneAfterSeconds } from '../metrics/gauges.ts';
 import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
+import { cleanError } from '../redaction/redact.ts';
 
 export type Counts = {
   /** Maximum number of deliveries at a time; 0 for a process that delivers nothing. */
@@ -26,25 +27,33 @@ export type ProcessRow = {
   readonly host: string;
   readonly pid: number;
   readonly version: string;
+  /** Version of the application; null: not known. */
+  readonly application?: string | null;
 };
 
+const isQuiet = 'quiet_at is not null and coalesce(quiet_until > now(), true)';
+
 export const beatSql = `
-  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled, prefetched, settling, isolating)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled, prefetched, settling, isolating, application)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
   on conflict (id) do update
      set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, stalled = excluded.stalled,
-         prefetched = excluded.prefetched, settling = excluded.settling, isolating = excluded.isolating, heartbeat_at = now()`;
+         prefetched = excluded.prefetched, settling = excluded.settling, isolating = excluded.isolating, heartbeat_at = now()
+  returning ${isQuiet} as quiet`;
 
 /** Rows of processes that died are deleted after this time. */
 const forgottenMs: Milliseconds = 3_600_000;
 
-/** @param stalled names of stalled loops */
+/**
+ * @param stalled names of stalled loops
+ * @returns whether a person has quieted the process
+ */
 export async function beat(
   db: Executor,
   row: ProcessRow,
   counts: Counts,
   stalled: readonly string[] = [],
-): Promise<void> {
+): Promise<boolean> {
   const values = [
     row.id,
     row.role,
@@ -58,8 +67,9 @@ export async function beat(
     counts.prefetched?.() ?? 0,
     counts.settling?.() ?? 0,
     counts.isolating?.() ?? 0,
+    row.application ?? null,
   ];
-  await db.executeSql(beatSql, values);
+  return (await db.executeSql<{ quiet: boolean }>(beatSql, values)).rows[0]?.quiet === true;
 }
 
 export type Standstill = {
@@ -101,6 +111,14 @@ export type ProcessSeen = ProcessRow & {
   readonly prefetched: number;
   readonly settling: number;
   readonly isolating: number;
+  /** A person quieted it: it claims nothing more. Null: it claims. */
+  readonly quiet: {
+    readonly since: Moment;
+    readonly by: string;
+    readonly reason: string | null;
+    /** Null: until it is resumed, or ends. */
+    readonly until: Moment | null;
+  } | null;
 };
 
 /** By the age of its heartbeat. A process that ended normally has no row. */
@@ -109,13 +127,26 @@ export type ProcessState = 'alive' | 'silent' | 'gone';
 /** Heartbeats come every two seconds. Some may be late, and while the database is away all are missing. */
 const silentAfterSeconds = 10;
 
-/** All processes, the longest silent last. */
-export async function fleet(db: Executor): Promise<ProcessSeen[]> {
-  const sql = `select id, role, host, pid, version, queues, slots, busy, busy as running, prefetched, settling, isolating,
+/** All processes, the longest silent last. @param id only this one */
+export async function fleet(db: Executor, id: string | null = null): Promise<ProcessSeen[]> {
+  const sql = `select id, role, host, pid, version, application, queues, slots, busy, busy as running, prefetched, settling, isolating,
+      case when ${isQuiet} then ${momentText('quiet_at')} end as "quietAt", quiet_by as "quietBy", quiet_reason as "quietReason",
+      ${momentText('quiet_until')} as "quietUntil",
       ${momentText('started_at')} as "startedAt", age as "heartbeatAgeSeconds",
       case when age <= ${silentAfterSeconds} then 'alive' when age <= ${goneAfterSeconds} then 'silent' else 'gone' end as state
     from (select *, ${secondsSince('heartbeat_at')} as age from waybill.processes) p
+   where $1::text is null or id = $1
    order by age, id`;
-  type Row = Omit<ProcessSeen, 'startedAt'> & { readonly startedAt: string };
-  return (await db.executeSql<Row>(sql)).rows.map((row) => withMoments(row, ['startedAt']));
+  return (await db.executeSql<SeenRow>(sql, [id])).rows.map(seenOf);
+}
+
+type SeenRow = Omit<ProcessSeen, 'startedAt' | 'quiet'> & { readonly startedAt: string } & Readonly<
+    Record<'quietAt' | 'quietBy' | 'quietReason' | 'quietUntil', string | null>
+  >;
+
+function seenOf({ quietAt, quietBy, quietReason, quietUntil, ...row }: SeenRow): ProcessSeen {
+  const since = momentOf(quietAt);
+  const reason = quietReason === null ? null : cleanError(quietReason);
+  const quiet = since === null ? null : { since, by: quietBy ?? '', reason, until: momentOf(quietUntil) };
+  return { ...withMoments(row, ['startedAt']), quiet };
 }

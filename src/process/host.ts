@@ -17,6 +17,7 @@ import { sizesOf, type Sizes } from '../config/connections.ts';
 import type { Counts } from './heartbeat.ts';
 import { createIsolation, type Isolation } from './isolation.ts';
 import { createProgress, type Progress } from './loop.ts';
+import { createQuiet, type Quiet } from './quiet.ts';
 
 export type Host = {
   /** host:pid:random; the `claimed_by` of this process's claims. */
@@ -52,6 +53,7 @@ export type Host = {
   /** `setUp`: false while the application's setup has not ended, where it has one. */
   readonly phase: { setUp: boolean };
   readonly isolation: Isolation;
+  readonly quiet: Quiet;
 };
 
 export const systemClock: Clock = { now: () => performance.now() };
@@ -121,5 +123,6 @@ export function createHost(
     counts: { slots: 0, busy: () => 0, queues: [], isolating: isolation.isolating },
     phase: { setUp: true },
     isolation,
+    quiet: createQuiet(),
   };
 }

@@ -7,6 +7,7 @@ import { reasonOf } from '../redaction/reason.ts';
 import { ConfigError, readConfig, type Config } from '../config/config.ts';
 import { loadEnvFile } from '../config/env-loading.ts';
 import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
+import { applicationVersion } from './application.ts';
 import { serveHealth } from './health.ts';
 import { createEnding } from './ending.ts';
 import { growHeapWithWork } from './heap.ts';
@@ -100,11 +101,13 @@ async function live(
   await freeLoadingMemory();
   if (runsHandlers) killWhenBlocked(config.stallLimitMs);
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
-  const row = { id: host.id, role: host.role, host: hostname(), pid: process.pid, version: host.version };
+  const { id, role, version } = host;
+  const application = applicationVersion(config.app);
+  const row = { id, role, host: hostname(), pid: process.pid, version, application };
   const beating = new AbortController();
   const step = async (): Promise<number> => {
     for (const { name: loop } of host.progress.loops()) host.metrics.loopErrors.inc({ loop }, 0);
-    await beat(db, row, host.counts, stalledLoops(host.progress));
+    host.quiet.set(await beat(db, row, host.counts, stalledLoops(host.progress)));
     await fleet.flush();
     return heartbeatMs;
   };

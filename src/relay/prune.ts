@@ -2,6 +2,7 @@
 // idempotency keys; the audit counters are folded.
 
 import { pruneActs } from '../operate/audit.ts';
+import { notePrunes } from '../operate/storage.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
@@ -31,11 +32,12 @@ export function createPrune({
   return async function pruneStep() {
     const pruned = await withoutUnfit(db, events.unfit, () => pruneBatch(db, retention, batch));
     for (const { status, n } of pruned) events.pruned(status, n);
-    const full = pruned.reduce((sum, { n }) => sum + n, 0) >= batch;
-    const unfolded = await pruneKept(db, retention, batch);
-    await pruneActs(db, auditRetentionMs, batch);
+    const { unfolded, ...kept } = await pruneKept(db, retention, batch);
+    const acts = await pruneActs(db, auditRetentionMs, batch);
+    const messages = pruned.reduce((sum, { n }) => sum + n, 0);
+    await notePrunes(db, { outbox_messages: messages, audit: acts, ...kept });
     observe('pruned', { rows: pruned });
-    return full || unfolded ? breath : idle;
+    return messages >= batch || unfolded ? breath : idle;
   };
 }
 
@@ -93,7 +95,8 @@ export async function pruneBatch(db: Executor, retention: Retention, limit: numb
 export const pruneKeysSql = `
   delete from waybill.outbox_keys where (kind, name, delivery_key) in (
     select kind, name, delivery_key from waybill.outbox_keys
-     where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)`;
+     where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)
+  returning true`;
 
 /** Values: rows. Folds at most that many rows of the audit counters into one for each sum. The sums stay the same at every moment. */
 export const foldAuditSql = `
@@ -108,10 +111,19 @@ export const foldAuditSql = `
 /** Bounds the time of one statement. */
 const foldLimit = 100_000;
 
-/** @returns whether there may be more to fold */
-export async function pruneKept(db: Executor, retention: Retention, limit: number): Promise<boolean> {
-  await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
-  await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
-  const { rows } = await db.executeSql<{ n: number }>(foldAuditSql, [foldLimit]);
-  return (rows[0]?.n ?? 0) >= foldLimit;
+/** @returns how many rows of each table were deleted, and whether there may be more to fold */
+export async function pruneKept(
+  db: Executor,
+  retention: Retention,
+  limit: number,
+): Promise<Record<'outbox_keys' | 'outbox_idempotency' | 'outbox_audit', number> & { unfolded: boolean }> {
+  const keys = await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
+  const answers = await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
+  const folded = (await db.executeSql<{ n: number }>(foldAuditSql, [foldLimit])).rows[0]?.n ?? 0;
+  return {
+    outbox_keys: keys.rows.length,
+    outbox_idempotency: answers.rows.length,
+    outbox_audit: folded,
+    unfolded: folded >= foldLimit,
+  };
 }

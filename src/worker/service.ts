@@ -57,6 +57,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     limits: createKnownLimits(options.perProcess, config.pollIntervalMs),
     priorities,
     isolation: host.isolation,
+    isQuiet: host.quiet.is,
     clock,
     observe,
     onClaimed: events.claimed,
@@ -86,6 +87,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
   });
   const wakeUps = createWakeUps({ queues, queue, worker, clock, pollIntervalMs: config.pollIntervalMs });
   addCounts(host.counts, worker.slots, queues);
+  host.quiet.watch(wake.wake);
 
   /** Ends rows that break the rules, after a claim failed on one; the claim is tried again. Another worker may have ended them meanwhile. */
   async function mend(error: unknown, times: number): Promise<void> {
@@ -110,8 +112,10 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     timer.stop();
   }
 
-  /** What a person did to what this process runs. If the NOTIFY is lost, the next renewal of the leases finds it. */
+  /** What a person did to this process or to what it runs. If the NOTIFY is lost, the heartbeat or the next renewal of the leases finds it. */
   function ordered(payload: string): void {
+    if (payload === `quiet ${host.id}`) host.quiet.set(true);
+    if (payload === `resume ${host.id}`) host.quiet.set(false);
     if (!payload.startsWith('end ')) return;
     leases.ended(payload.slice(4)).catch((error: unknown) => events.loopFailed('lease', error));
   }

@@ -35,6 +35,8 @@ export type WorkerOptions = {
   /** Shared by all workers of the process. */
   readonly isolation: Isolation;
   readonly wake: Wake;
+  /** A person quieted the process: nothing is claimed. Default: no. */
+  readonly isQuiet?: () => boolean;
   readonly clock: Clock;
   readonly observe: Observe;
   /** Called after each claim: seconds since its messages became due, and whether a wake-up had announced them. */
@@ -66,6 +68,7 @@ const firstPause: Milliseconds = 50;
 // oxlint-disable-next-line max-lines-per-function -- methods over the state of one worker
 export function createWorker(options: WorkerOptions): Worker {
   const { queues, limits, pace, claims, attempts, isolation, wake, clock, observe, pollIntervalMs } = options;
+  const { isQuiet = () => false } = options;
   const where = createWhere(queues, options.priorities);
   const begun = createBegun(claims.planned ?? claims.db, claims.workerId, queues[0] ?? '');
   const slots = createSlots(options.size, {
@@ -110,7 +113,7 @@ export function createWorker(options: WorkerOptions): Worker {
   /** Begins every claim that has a reason and room. Its time adds to the latency of each NOTIFY and each claim. */
   function pump(): void {
     const now = clock.now();
-    const ready = closed ? [] : where.ready(now);
+    const ready = closed || isQuiet() ? [] : where.ready(now);
     // Prefetched messages fill each slot that frees: none while a place of the same or a higher priority is starved.
     const starved = ready.find(room.isStarved)?.priority ?? Number.NEGATIVE_INFINITY;
     for (const [i, spot] of ready.entries()) {
@@ -226,8 +229,9 @@ export function createWorker(options: WorkerOptions): Worker {
   /** Claims a suspect when nothing is in flight in the process. */
   async function isolate(): Promise<void> {
     const [suspect] = suspects;
-    isolation.want(worker, suspect !== undefined);
-    if (suspect === undefined || isAlone || closed) return;
+    const isWanted = suspect !== undefined && !isQuiet();
+    isolation.want(worker, isWanted);
+    if (!isWanted || isAlone || closed) return;
     if (!isolation.mayEnter(where.ready(clock.now()).length > 0)) return;
     suspects = suspects.slice(1); // another worker may have claimed it already
     isAlone = true;
@@ -256,6 +260,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   function untilNext(): Milliseconds {
     const now = clock.now();
+    if (isQuiet()) return Math.max(1, Math.ceil(Math.min(pollIntervalMs, slots.look())));
     const next = Math.min(polledAt + pollIntervalMs, where.nextAt(now)) - now;
     return Math.max(1, Math.ceil(Math.min(next, slots.look())));
   }
@@ -264,7 +269,7 @@ export function createWorker(options: WorkerOptions): Worker {
     slots,
     async step() {
       slots.shed();
-      await poll();
+      if (!isQuiet()) await poll();
       await isolate();
       pump();
       return untilNext();
@@ -280,7 +285,7 @@ export function createWorker(options: WorkerOptions): Worker {
       for (const wakeUp of wakeUps) where.found(wakeUp, true);
       pump();
     },
-    isIdle: (queue) => slots.free() > 0 && where.isIdle(queue),
+    isIdle: (queue) => !isQuiet() && slots.free() > 0 && where.isIdle(queue),
     async idle() {
       while (claiming + slots.busy() > 0) {
         await claimsBack();

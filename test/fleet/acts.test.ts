@@ -1,8 +1,10 @@
 // What people do to running work. Real: worker processes and Postgres. Doubled: nothing.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { goOn, quiet } from '../../src/acts/fleet.ts';
 import { end } from '../../src/acts/messages.ts';
 import type { Actor } from '../../src/operate/audit.ts';
+import { fleet } from '../../src/process/heartbeat.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import { until } from '../support/wait.ts';
 
@@ -44,4 +46,45 @@ describe('ending an attempt', () => {
       );
     },
   );
+});
+
+describe('quieting a process', () => {
+  it('it finishes what it has and claims nothing more, until it is resumed; the list shows it', async () => {
+    const { database, count, enqueue } = world;
+    const { db } = database;
+    const { id } = (await fleet(db))[0]!;
+    const marks = 'select count(*)::int as n from marks where message_id = $1';
+    const [running] = await enqueue('work', { ms: 500 });
+    await until(async () => (await world.counts()).sending === 1, { what: 'a running message' });
+    const seen = await quiet(db, actor, id, {});
+    expect(seen.quiet).toMatchObject({ by: 'ann', reason: 'it hangs', until: null });
+    await until(async () => (await count(marks, [running])) === 1, { what: 'the end of what ran' });
+    const [waiting] = await enqueue('work', { ms: 0 });
+    // Two heartbeats, which must not end it.
+    const beats = async () =>
+      count(`select extract(epoch from heartbeat_at)::int as n from waybill.processes where id = $1`, [id]);
+    const since = await beats();
+    await until(async () => (await beats()) >= since + 4, { what: 'two heartbeats' });
+    expect(await count(marks, [waiting])).toBe(0);
+    expect((await goOn(db, actor, id)).quiet).toBeNull();
+    await until(async () => (await count(marks, [waiting])) === 1, { what: 'the message that waited' });
+  });
+
+  it('ends by itself', async () => {
+    const { database, count, enqueue } = world;
+    const { id } = (await fleet(database.db))[0]!;
+    await quiet(database.db, actor, id, { forMs: 1_000 });
+    const [waiting] = await enqueue('work', { ms: 0 });
+    await until(
+      async () =>
+        (await count('select count(*)::int as n from marks where message_id = $1', [waiting])) === 1,
+      { what: 'the end of the quiet' },
+    );
+  });
+
+  it('is refused for an unknown process', async () => {
+    await expect(quiet(world.database.db, actor, 'nobody:1:abc', {})).rejects.toMatchObject({
+      code: 'unknown_process',
+    });
+  });
 });

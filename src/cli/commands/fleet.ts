@@ -1,6 +1,12 @@
-// `waybill fleet`: lists the processes that report a heartbeat. `waybill fleet advise` shows how many workers each queue needs, and why.
+// `waybill fleet`: lists the processes that report a heartbeat. `waybill fleet advise` shows how many workers each queue needs, and why;
+// `fleet quiet|resume ID` stops and starts the claims of one process.
 
 import type { Command } from 'commander';
+import { goOn, quiet } from '../../acts/fleet.ts';
+import { textOfMoment } from '../../db/moment.ts';
+import { readPauseEnd } from '../../operate/pause.ts';
+import { actorOf, addActor, type ActorOptions } from '../actor.ts';
+import { single } from '../options.ts';
 import { fleet, type ProcessSeen } from '../../process/heartbeat.ts';
 import { readAdvice } from '../../scale/decisions.ts';
 import { print, table, type Output } from '../print.ts';
@@ -19,24 +25,71 @@ export function addFleet(program: Command): void {
         ...(gone.length === 0 ? [] : ['', 'gone without a word:', ...seen(gone)]),
       ]);
     });
+  addQuiet(command);
   addAdvise(command);
+}
+
+type QuietOptions = ActorOptions & { readonly until?: string; readonly for?: string };
+
+function addQuiet(parent: Command): void {
+  addActor(parent.command('quiet'), 'for those who find it quiet, and the audit')
+    .description('a process claims nothing more, and finishes what it has')
+    .argument('<id>', 'id of the process')
+    .option('--until <time>', 'it goes on at this time, such as 2026-12-01T08:00Z', single)
+    .option('--for <duration>', 'it goes on after this time, such as 30m or 2h', single)
+    .action(async (id: string, options: QuietOptions, command: Command) => {
+      const [actor, end] = [actorOf(options), readPauseEnd(options)];
+      const one = await withDatabase(({ db }) => quiet(db, actor, id, end));
+      print(one, command.optsWithGlobals<Output>(), () => seen([one]));
+    });
+  addActor(parent.command('resume'))
+    .description('a process that was quieted claims again')
+    .argument('<id>', 'id of the process')
+    .action(async (id: string, options: ActorOptions, command: Command) => {
+      const one = await withDatabase(({ db }) => goOn(db, actorOf(options), id));
+      print(one, command.optsWithGlobals<Output>(), () => seen([one]));
+    });
+}
+
+function stateOf({ state, isolating, quiet: quieted }: ProcessSeen): string {
+  const until = quieted?.until ? ` until ${textOfMoment(quieted.until)}` : '';
+  return [
+    state,
+    ...(isolating > 0 ? ['isolating'] : []),
+    ...(quieted ? [`quiet${until} by ${quieted.by}`] : []),
+  ].join(', ');
 }
 
 function seen(processes: readonly ProcessSeen[]): string[] {
   const ofWorker = ({ slots }: ProcessSeen, figure: string): string => (slots === 0 ? '-' : figure);
   return table(
-    ['ROLE', 'HOST', 'PID', 'VERSION', 'STATE', 'HEARTBEAT', 'RUNNING', 'PREFETCHED', 'SETTLING', 'QUEUES'],
+    [
+      'ROLE',
+      'HOST',
+      'PID',
+      'VERSION',
+      'APPLICATION',
+      'STATE',
+      'HEARTBEAT',
+      'RUNNING',
+      'PREFETCHED',
+      'SETTLING',
+      'QUEUES',
+      'ID',
+    ],
     processes.map((row) => [
       row.role,
       row.host,
       String(row.pid),
       row.version,
-      row.isolating > 0 ? `${row.state}, isolating` : row.state,
+      row.application ?? '–',
+      stateOf(row),
       `${row.heartbeatAgeSeconds.toFixed(1)} s ago`,
       ofWorker(row, `${row.running}/${row.slots}`),
       ofWorker(row, String(row.prefetched)),
       ofWorker(row, String(row.settling)),
       row.queues.join(','),
+      row.id,
     ]),
   );
 }

@@ -1,0 +1,49 @@
+// `waybill storage`: what the tables take on disk, and what holds back vacuum.
+
+import type { Command } from 'commander';
+import { textOfMoment } from '../../db/moment.ts';
+import { durationText } from '../../duration.ts';
+import { readStorage, type Holder, type Storage } from '../../operate/storage.ts';
+import { print, table, type Output } from '../print.ts';
+import { withDatabase } from '../session.ts';
+
+export function addStorage(program: Command): void {
+  program
+    .command('storage')
+    .description('size, dead rows, last vacuum and last prune of each table, and what holds back vacuum')
+    .action(async (options: Output) =>
+      print(await withDatabase(({ db }) => readStorage(db)), options, storageLines),
+    );
+}
+
+function storageLines({ bytes, tables, oldestHolder }: Storage): string[] {
+  return [
+    ...table(
+      ['TABLE', 'SIZE', 'INDEXES', 'ROWS', 'DEAD', 'AUTOVACUUM', 'PRUNED'],
+      tables.map((one) => [
+        one.name,
+        sizeText(one.bytes),
+        sizeText(one.indexBytes),
+        String(one.rows),
+        String(one.deadRows),
+        textOfMoment(one.lastAutovacuum),
+        one.lastPrune === null ? '–' : `${textOfMoment(one.lastPrune.at)}, ${one.lastPrune.rows} rows`,
+      ]),
+    ),
+    `${sizeText(bytes)} together`,
+    oldestHolder === null ? 'nothing holds back vacuum' : holderLine(oldestHolder),
+  ];
+}
+
+function holderLine({ type, name, pid, state, seconds, transactions }: Holder): string {
+  const who = [pid === null ? '' : ` of pid ${pid}`, state === null ? '' : `, ${state}`].join('');
+  const since = seconds === null ? '' : ` for ${durationText(seconds)}`;
+  return `vacuum is held back by the ${type} ${JSON.stringify(name)}${who}${since}; ${transactions} transactions have begun since`;
+}
+
+const units = ['B', 'KB', 'MB', 'GB', 'TB'];
+
+function sizeText(bytes: number): string {
+  const power = Math.min(units.length - 1, bytes < 1 ? 0 : Math.floor(Math.log(bytes) / Math.log(1_024)));
+  return `${(bytes / 1_024 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}

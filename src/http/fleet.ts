@@ -1,0 +1,32 @@
+// The admin API of processes and of the storage: the list of processes, quieting one, and the sizes of tables.
+
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
+import { goOn, quiet } from '../acts/fleet.ts';
+import type { Database } from '../db/pool.ts';
+import { readPauseEnd } from '../operate/pause.ts';
+import { readStorage } from '../operate/storage.ts';
+import { fleet } from '../process/heartbeat.ts';
+import { actorOf } from './people.ts';
+
+type WithId = { Params: { id: string } };
+
+const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().min(1).max(200).optional() };
+const line = z.string().min(1).max(100).optional();
+const quieting = z.strictObject({ until: line, for: line, ...about });
+const resuming = z.strictObject(about);
+
+export function addFleet(admin: FastifyInstance, db: Database): void {
+  admin.get('/fleet', async () => ({ processes: await fleet(db) }));
+  admin.get('/storage', () => readStorage(db));
+  admin.post<WithId>('/fleet/:id/quiet', async (request) => {
+    const given = await parseArguments({ name: 'quiet', args: quieting }, request.body ?? {});
+    const { reason, by, ...end } = given;
+    return quiet(db, actorOf(request, { reason, by }), request.params.id, readPauseEnd(end));
+  });
+  admin.post<WithId>('/fleet/:id/resume', async (request) => {
+    const given = await parseArguments({ name: 'resume', args: resuming }, request.body ?? {});
+    return goOn(db, actorOf(request, given), request.params.id);
+  });
+}
