@@ -672,7 +672,7 @@ coalesce(
       select from waybill.outbox_keys k where k.pruned_at = 'infinity' and k.message_id = id))) order by relayed_at limit 1),
   (select true from waybill.outbox_messages
     where expirations > 1 and case when relayed_at is null and cancelled_at is null and not (status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null) then true end order by queue, available_at limit 1),
-  (select true from waybill.outbox_keys where pruned_at = 'infinity' limit 1), false) or exists (select from waybill.outbox_order_changes where is_late) as lapsed;
+  (select true from waybill.outbox_keys where pruned_at = 'infinity' limit 1), false) or exists (select from waybill.outbox_order_changes where is_late) as lapsed, exists (select from waybill.bulk_acts where state = 'running') as bulk;
 
 -- expire leases
 with lapsed as (
@@ -828,8 +828,8 @@ select kind, name, count(*)::int as messages from seen group by kind, name order
 
 -- retry
 update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
-where id = $1 and status = any ('{dead,cancelled}') and (not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') and (m.delivery_key is null or not exists (
-select from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key))) returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key) is null) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
 coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
 to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
@@ -899,6 +899,200 @@ audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
 select id::text as id from ended;
+
+-- bulk: start
+insert into waybill.bulk_acts (id, action, filter, arguments, rate, most, matched, at_least, by, via, reason, newest, state, ended_at)
+values ($1::uuid, $2, $3::text::jsonb, $4::text::jsonb, $5, $6, $7, $8, $9, $10, $11,
+        (select id from waybill.outbox_messages order by id desc limit 1),
+        case when $7 = 0 then 'done' else 'running' end, case when $7 = 0 then now() end)
+returning pg_notify('waybill_bulk', id::text);
+
+-- bulk: take
+select id::text as id, action, filter, arguments ->> 'due' as due, rate, most, newest::text as newest, reached::text as reached,
+      is_walked as "isWalked", matched, at_least as "atLeast", changed, skipped, to_json(created_at) #>> '{}' as since
+ from waybill.bulk_acts
+where state = 'running' and (next_at is null or next_at <= clock_timestamp())
+order by worked_at nulls first, id limit 1 for update skip locked;
+
+-- bulk: next
+select ceil(extract(epoch from min(case when next_at > clock_timestamp() then next_at - clock_timestamp() else interval '200 ms' end)) * 1000)::float8
+     as ms
+from waybill.bulk_acts where state = 'running';
+
+-- bulk: start of a walk
+select id::text as newest, to_json(now()) #>> '{}' as since from waybill.outbox_messages order by id desc limit 1;
+
+-- bulk: first stretch
+select m.id::text as id from waybill.outbox_messages m where m.id <= $1::uuid order by m.id desc offset 20000 limit 1;
+
+-- bulk: next stretch
+select m.id::text as id from waybill.outbox_messages m where m.id < $1::uuid order by m.id desc offset 20000 limit 1;
+
+-- bulk: batch of retry
+with seen as materialized (
+  select id from waybill.outbox_messages where name = any($1::text[]) and id <= $3::uuid and id >= $4::uuid and created_at <= $5::text::timestamptz and status = any($2::text[]) order by id desc limit 500),
+got as materialized (
+  select id, kind, name, delivery_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
+   where id = any(array(select id from seen)) and status = any($2::text[]) for update skip locked),
+fit as (
+  select id from (
+    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from got m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
+   where place = 1 and (m.delivery_key is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key) is null) and (m.delivery_key is null or (
+select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = m.delivery_key
+   and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null)),
+ended as (update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from fit)) returning m.id, m.queue)
+select (select count(*) from ended)::int as changed,
+       ((select count(*) from got) - (select count(*) from fit))::int as unfit,
+       (select count(*) from got m where exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased'))::int as erased,
+       array(select id::text from seen order by id desc) as seen,
+       array(select id::text from seen where id not in (select id from got)) as locked,
+       '{}'::jsonb as others,
+       array(select distinct queue from ended) as queues;
+
+-- bulk: batch of cancel
+with seen as materialized (
+  select id from waybill.outbox_messages where name = any($1::text[]) and id <= $3::uuid and id >= $4::uuid and created_at <= $5::text::timestamptz and status = any($2::text[]) order by id desc limit 500),
+got as materialized (
+  select id, kind, name, delivery_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
+   where id = any(array(select id from seen)) and status = any($2::text[]) for update skip locked),
+fit as (select id from got),
+others as (
+  select status as reason, count(*)::int as n from waybill.outbox_messages
+   where name = any($1::text[]) and id <= $8::uuid and id >= case when (select count(*) from seen) < 500 then $7::uuid
+                              else (select id from seen order by id limit 1) end and created_at <= $9::text::timestamptz and not status = any ('{pending,failed}')
+     and (status = any ('{sending}') or delivered_at >= $6::text::timestamptz or dead_at >= $6::text::timestamptz or cancelled_at >= $6::text::timestamptz)
+   group by 1),
+ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, ends = m.ends + 1
+   where m.id = any(array(select id from fit))
+  returning m.id, m.kind, m.queue, m.ends),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
+select (select count(*) from ended)::int as changed,
+       ((select count(*) from got) - (select count(*) from fit))::int as unfit,
+       0::int as erased,
+       array(select id::text from seen order by id desc) as seen,
+       array(select id::text from seen where id not in (select id from got)) as locked,
+       coalesce((select jsonb_object_agg(reason, n) from others), '{}') as others,
+       array(select distinct queue from ended) as queues;
+
+-- bulk: batch of hold
+with seen as materialized (
+  select id from waybill.outbox_messages where name = any($1::text[]) and id <= $3::uuid and id >= $4::uuid and created_at <= $5::text::timestamptz and status = any($2::text[]) order by id desc limit 500),
+got as materialized (
+  select id, kind, name, delivery_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
+   where id = any(array(select id from seen)) and status = any($2::text[]) for update skip locked),
+fit as (select id from got where due < $10::text::timestamptz),
+others as (
+  select status as reason, count(*)::int as n from waybill.outbox_messages
+   where name = any($1::text[]) and id <= $8::uuid and id >= case when (select count(*) from seen) < 500 then $7::uuid
+                              else (select id from seen order by id limit 1) end and created_at <= $9::text::timestamptz and not status = any ('{pending,failed}')
+     and (status = any ('{sending}') or delivered_at >= $6::text::timestamptz or dead_at >= $6::text::timestamptz or cancelled_at >= $6::text::timestamptz)
+   group by 1),
+ended as (update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, relayed_at = case when m.shared_key is null then null else m.relayed_at end, available_at = case when m.order_due is not null and m.available_at = 'infinity' then m.available_at else $11::text::timestamptz end, order_due = case when m.order_due is not null then $11::text::timestamptz end where m.id = any(array(select id from fit)) returning m.id, m.queue)
+select (select count(*) from ended)::int as changed,
+       ((select count(*) from got) - (select count(*) from fit))::int as unfit,
+       0::int as erased,
+       array(select id::text from seen order by id desc) as seen,
+       array(select id::text from seen where id not in (select id from got)) as locked,
+       coalesce((select jsonb_object_agg(reason, n) from others), '{}') as others,
+       array(select distinct queue from ended) as queues;
+
+-- bulk: preview of retry
+with found as materialized (select * from (select id, kind, name, queue, status, delivery_key, created_at, available_at, order_due from waybill.outbox_messages where (dead_at is not null) and name = any($1::text[]) and status = any($2::text[])) f limit 100001)
+select (select count(*)::int from found) as matched, coalesce((
+  select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
+    select name as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byName", coalesce((
+  select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
+    select queue as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byQueue", coalesce((
+  select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
+    select status as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byStatus",
+       (select to_json(min(created_at)) #>> '{}' from found) as oldest, (select to_json(max(created_at)) #>> '{}' from found) as newest,
+       array(select id::text from found order by id desc limit 10) as ids,
+       (select count(*)::int from (
+    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from found m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
+   where not (place = 1 and (m.delivery_key is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key) is null) and (m.delivery_key is null or (
+select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = m.delivery_key
+   and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null))) as unfit,
+       (select count(*) from found m where exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased'))::int as erased,
+       array(select queue from found where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as open,
+       array(select queue from found where queue = any(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as closed,
+       (select count(*)::int from waybill.processes
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays;
+
+-- bulk: preview of cancel
+with found as materialized (select * from (select id, kind, name, queue, status, delivery_key, created_at, available_at, order_due from waybill.outbox_messages where relayed_at is null and cancelled_at is null and name = any($1::text[]) and status = any($2::text[]) union all select id, kind, name, queue, status, delivery_key, created_at, available_at, order_due from waybill.outbox_messages where id in (select message_id from waybill.outbox_keys where pruned_at = 'infinity') and not (relayed_at is null and cancelled_at is null) and name = any($1::text[]) and status = any($2::text[])) f limit 100001)
+select (select count(*)::int from found) as matched, coalesce((
+  select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
+    select name as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byName", coalesce((
+  select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
+    select queue as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byQueue", coalesce((
+  select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
+    select status as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byStatus",
+       (select to_json(min(created_at)) #>> '{}' from found) as oldest, (select to_json(max(created_at)) #>> '{}' from found) as newest,
+       array(select id::text from found order by id desc limit 10) as ids,
+       (select 0) as unfit,
+       0::int as erased,
+       array(select queue from found where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as open,
+       array(select queue from found where queue = any(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as closed,
+       (select count(*)::int from waybill.processes
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays;
+
+-- bulk: note locked
+insert into waybill.bulk_locked (act_id, message_id) select $1::uuid, unnest($2::uuid[]) on conflict do nothing;
+
+-- bulk: locked
+select message_id::text as id from waybill.bulk_locked where act_id = $1::uuid order by visits, message_id desc limit $2;
+
+-- bulk: visited
+with gone as (
+  delete from waybill.bulk_locked where act_id = $1::uuid and message_id = any($2::uuid[]) and message_id <> all($3::uuid[]))
+update waybill.bulk_locked set visits = visits + 1 where act_id = $1::uuid and message_id = any($3::uuid[]);
+
+-- bulk: progress
+update waybill.bulk_acts
+  set changed = changed + $2, skipped = $3::text::jsonb, reached = $4::uuid, is_walked = $5, errors = 0, last_error = null,
+      state = case when $6 then 'done' else state end, ended_at = case when $6 then clock_timestamp() end,
+      started_at = coalesce(started_at, clock_timestamp()), worked_at = clock_timestamp(),
+      next_at = greatest(
+        case when $7 then clock_timestamp() + interval '1000 ms' end,
+        case when rate is not null then greatest(next_at, clock_timestamp() - interval '250 ms') + $2 / rate * interval '1 s' end)
+where id = $1::uuid;
+
+-- bulk: failed
+update waybill.bulk_acts
+  set errors = errors + 1, last_error = $2, next_at = clock_timestamp() + (errors + 1) * interval '1 s', worked_at = clock_timestamp(),
+      state = case when errors + 1 >= 10 then 'failed' else state end,
+      ended_at = case when errors + 1 >= 10 then clock_timestamp() end
+where id = $1::uuid and state = 'running';
+
+-- bulk: show
+select id::text as id, action, filter, to_json((arguments ->> 'due')::timestamptz) #>> '{}' as due, state, rate, most as "limit",
+matched, at_least as "atLeast", changed, skipped, (select count(*)::int from waybill.bulk_locked l where l.act_id = b.id) as locked,
+last_error as "lastError", by, via, reason, to_json(created_at) #>> '{}' as "createdAt", to_json(started_at) #>> '{}' as "startedAt",
+to_json(worked_at) #>> '{}' as "workedAt", to_json(ended_at) #>> '{}' as "endedAt", (select count(*)::int from waybill.processes
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays from waybill.bulk_acts b where id = $1::uuid;
+
+-- bulk: list
+select id::text as id, action, filter, to_json((arguments ->> 'due')::timestamptz) #>> '{}' as due, state, rate, most as "limit",
+matched, at_least as "atLeast", changed, skipped, (select count(*)::int from waybill.bulk_locked l where l.act_id = b.id) as locked,
+last_error as "lastError", by, via, reason, to_json(created_at) #>> '{}' as "createdAt", to_json(started_at) #>> '{}' as "startedAt",
+to_json(worked_at) #>> '{}' as "workedAt", to_json(ended_at) #>> '{}' as "endedAt", (select count(*)::int from waybill.processes
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays from waybill.bulk_acts b
+ where ($1::text[] is null or state = any($1)) and ($2::uuid is null or b.id < $2) order by b.id desc limit $3;
+
+-- bulk: move
+update waybill.bulk_acts
+   set state = $3, errors = 0, next_at = null, ended_at = case when $3 = 'stopped' then clock_timestamp() end
+ where id = $1::uuid and state = any($2::text[])
+returning pg_notify('waybill_bulk', id::text);
+
+-- bulk: prune
+delete from waybill.bulk_acts where id in (
+select id from waybill.bulk_acts where ended_at < now() - $1 * interval '1 millisecond' order by id limit $2);
 
 -- blocked order keys
 select b.order_key as "orderKey", b.id::text as "messageId", b.kind, b.name, to_json(b.dead_at) #>> '{}' as "deadAt",

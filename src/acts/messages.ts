@@ -3,13 +3,8 @@
 import type { Database } from '../db/pool.ts';
 import { endAttempt, type Ending } from '../operate/end.ts';
 import type { MessageFilter } from '../operate/filter.ts';
-import {
-  cancelMessage,
-  retryMany,
-  retryMessage,
-  type BulkOptions,
-  type BulkRetry,
-} from '../operate/operate.ts';
+import { cancelMessage, retryMessage } from '../operate/operate.ts';
+import { retryMany, type BulkOptions, type BulkRetry } from '../operate/retry-many.ts';
 import { checkNotErased, eraseMessage, type Erasure } from '../operate/erase.ts';
 import { isMessageId, type MessageView } from '../operate/read.ts';
 import { rescheduleMessage, type Due } from '../operate/reschedule.ts';

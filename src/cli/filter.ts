@@ -30,3 +30,10 @@ export function addFilter(command: Command): Command {
 export function isFiltered(options: FilterOptions): boolean {
   return filters.some((name) => options[name] !== undefined);
 }
+
+/** The filters among the options of a command. */
+export function filterOf(options: FilterOptions): FilterOptions {
+  return Object.fromEntries(
+    filters.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])),
+  );
+}

@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { addAudit } from './commands/audit.ts';
+import { addBulk } from './commands/bulk.ts';
 import { addCheck } from './commands/check.ts';
 import { addCronActs } from './commands/cron-acts.ts';
 import { addCronRun } from './commands/cron-run.ts';
@@ -47,6 +48,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   addOutboxOperate(outbox);
   addOutboxActs(outbox);
   addOutboxDrain(outbox);
+  addBulk(program);
   const cron = program.command('cron').description('look at scheduled jobs and run them');
   addCronLook(cron);
   addCronRun(cron);

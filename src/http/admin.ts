@@ -13,6 +13,7 @@ import { readStats } from '../operate/stats.ts';
 import type { Host } from '../process/host.ts';
 import { readAdvice } from '../scale/decisions.ts';
 import { addAudit } from './audit.ts';
+import { addBulk } from './bulk.ts';
 import { addCron } from './cron.ts';
 import { addFleet } from './fleet.ts';
 import { filters } from './filters.ts';
@@ -67,6 +68,7 @@ export function addAdmin(
     addFleet(admin, db);
     admin.get('/autoscale', async () => ({ queues: await readAdvice(db) }));
     addCron(admin, { db, notify });
+    addBulk(admin, db);
     addAudit(admin, db);
   }
 

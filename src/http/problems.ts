@@ -39,6 +39,8 @@ const statusOf: Readonly<Record<string, number>> = {
   delivery_key_taken: 409,
   message_erased: 409,
   order_key_not_blocked: 409,
+  count_required: 409,
+  count_differs: 409,
   idempotency_key_running: 409,
   body_too_large: 413,
   unsupported_media_type: 415,

@@ -5,6 +5,7 @@ import { WaybillError } from '../errors.ts';
 import type { Status } from '../message/message.ts';
 import { isAllowed, updateMessages } from '../message/transitions.ts';
 import { cleanError } from '../redaction/redact.ts';
+import { isErased } from './free-key.ts';
 import { cancelMessage } from './operate.ts';
 import { checkId, notFound } from './read.ts';
 
@@ -21,9 +22,6 @@ export type Erasure = {
   readonly inbox: boolean;
   readonly dryRun: boolean;
 };
-
-/** Condition on a message `m`: its content was erased. */
-const isErased = `exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')`;
 
 /** Locks the message. */
 const lookSql = `

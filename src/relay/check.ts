@@ -5,12 +5,15 @@ import type { Clock, Milliseconds } from '../ports.ts';
 import { grouped, isDue, isOpen, places, ungrouped, type Part } from '../outbox/waiting.ts';
 import { hasLapsed } from '../outbox/expire.ts';
 import { hasLateOrders } from '../outbox/order.ts';
+import { hasBulk } from '../operate/bulk-work.ts';
 
 export type Check = {
   /** Something is due in an open queue. */
   readonly due: boolean;
   /** A lease ran out, or a row was edited by hand so that only the sweep finds it. */
   readonly lapsed: boolean;
+  /** A bulk act is running. */
+  readonly bulk: boolean;
 };
 
 const isPlaceDue = (part: Part): string => isDue('place.queue', 'place.priority', part);
@@ -18,7 +21,7 @@ const isPlaceDue = (part: Part): string => isDue('place.queue', 'place.priority'
 export const checkSql = `
   with recursive ${places}
   select exists (select from place where ${isOpen('place.queue')} and (${isPlaceDue(ungrouped)} or ${isPlaceDue(grouped)})) as due,
-         ${hasLapsed} or ${hasLateOrders} as lapsed`;
+         ${hasLapsed} or ${hasLateOrders} as lapsed, ${hasBulk} as bulk`;
 
 /** Calls within `freshMs` share an answer. */
 export function createCheck(db: Executor, clock: Clock, freshMs: Milliseconds): () => Promise<Check> {

@@ -3,6 +3,7 @@
 
 import { pruneActs } from '../operate/audit.ts';
 import { notePrunes } from '../operate/storage.ts';
+import { pruneBulk } from '../operate/bulk.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
@@ -34,6 +35,7 @@ export function createPrune({
     for (const { status, n } of pruned) events.pruned(status, n);
     const { unfolded, ...kept } = await pruneKept(db, retention, batch);
     const acts = await pruneActs(db, auditRetentionMs, batch);
+    await pruneBulk(db, auditRetentionMs, batch);
     const messages = pruned.reduce((sum, { n }) => sum + n, 0);
     await notePrunes(db, { outbox_messages: messages, audit: acts, ...kept });
     observe('pruned', { rows: pruned });

@@ -1,6 +1,6 @@
-// The relay as a service of a process: it relays, sweeps and prunes, and NOTIFY wakes it.
+// The relay as a service of a process: it relays, sweeps, prunes and works bulk acts off, and NOTIFY wakes it.
 
-import { listen } from '../db/listen.ts';
+import { listen, type Notification } from '../db/listen.ts';
 import { createCheck } from './check.ts';
 import { outboxChannel } from '../outbox/notify.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -8,6 +8,8 @@ import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import type { Service } from '../process/run.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
+import { bulkChannel } from '../operate/bulk.ts';
+import { createBulk } from './bulk.ts';
 import { createPrune } from './prune.ts';
 import { createRelay } from './relay.ts';
 import { createSweep } from './sweep.ts';
@@ -17,6 +19,9 @@ const sweepIntervalMs = 1_000;
 
 /** Not shorter: a batch may keep the disk busy for long. */
 const pruneIntervalMs = 60_000;
+
+/** A batch may read a stretch of a large table from a slow disk. */
+const bulkIntervalMs = 10_000;
 
 /** Time from a NOTIFY to the relay's step. A worker with a free slot has claimed the message long before. */
 const headStartMs = 5;
@@ -31,7 +36,14 @@ export function relayService(host: Host, queue: WakeUpQueue): Service {
     isDue = true;
     wake.wake();
   };
-  const heard = (): void => {
+  const bulkWake = createWake();
+  let isBulkDue = true; // the loop of bulk acts has a reason to look without a check
+  const heard = ({ channel }: Pick<Notification, 'channel'>): void => {
+    if (channel === bulkChannel) {
+      isBulkDue = true;
+      bulkWake.wake();
+      return;
+    }
     waiting ??= setTimeout(() => {
       waiting = undefined;
       wakeRelay();
@@ -40,6 +52,7 @@ export function relayService(host: Host, queue: WakeUpQueue): Service {
   const check = createCheck(db, clock, 0.5 * Math.min(config.pollIntervalMs, sweepIntervalMs));
   const relay = createRelay({ db, queue, events, observe, clock, pollIntervalMs: config.pollIntervalMs });
   const sweep = createSweep({ db, events, observe, intervalMs: sweepIntervalMs, wakeRelay });
+  const bulk = createBulk({ db, clock, observe, idleMs: sweepIntervalMs });
   const retention = {
     deliveredMs: config.deliveredRetentionMs,
     deadMs: config.deadRetentionMs,
@@ -58,15 +71,22 @@ export function relayService(host: Host, queue: WakeUpQueue): Service {
   const sweepWhenLapsed = async (): Promise<Milliseconds> =>
     (await check()).lapsed ? sweep() : sweepIntervalMs;
 
+  async function bulkWhenRunning(): Promise<Milliseconds> {
+    if (!isBulkDue && !(await check()).bulk) return sweepIntervalMs;
+    isBulkDue = false;
+    return bulk();
+  }
+
   return {
     name: 'relay',
     async run(signal) {
       const common = { signal, onError: events.loopFailed, observe, progress };
       const onError = (error: unknown): void => events.loopFailed('listen', error);
       await Promise.all([
-        listen(db, [outboxChannel], heard, { signal, checkMs: 10_000, onError }),
+        listen(db, [outboxChannel, bulkChannel], heard, { signal, checkMs: 10_000, onError }),
         runLoop({ name: 'relay', step: relayWhenDue, wake, everyMs: config.pollIntervalMs }, common),
         runLoop({ name: 'sweep', step: sweepWhenLapsed, everyMs: sweepIntervalMs }, common),
+        runLoop({ name: 'bulk', step: bulkWhenRunning, wake: bulkWake, everyMs: bulkIntervalMs }, common),
         runLoop({ name: 'prune', step: prune, everyMs: pruneIntervalMs }, common),
       ]);
       await queue.close();

@@ -19,7 +19,15 @@ const foreign = ['custom'];
 /** Codes made of parts, by the text that makes them. */
 const composed: Readonly<Record<string, readonly string[]>> = {
   'unknown_${kind}': ['unknown_event', 'unknown_job'],
-  'invalid_${part}': ['invalid_status', 'invalid_kind', 'invalid_outcome', 'invalid_cause', 'invalid_act'],
+  'invalid_${part}': [
+    'invalid_status',
+    'invalid_kind',
+    'invalid_outcome',
+    'invalid_cause',
+    'invalid_act',
+    'invalid_action',
+    'invalid_state',
+  ],
   'must_be_${issue.expected}': ['must_be_string', 'must_be_object', 'must_be_array', 'must_be_record'],
 };
 

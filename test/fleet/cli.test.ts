@@ -66,7 +66,7 @@ describe('usage: exit code 2, a sentence that helps, nothing on stdout', () => {
       ['outbox', 'retry', '0199c0de-0000-7000-8000-000000000000', '--status', 'dead'],
       /either/,
     ],
-    ['cancel of nothing', ['outbox', 'cancel'], /missing required argument/],
+    ['cancel of nothing', ['outbox', 'cancel'], /filter.*\(filter_required\)/],
     ['role that is none', ['run', 'relya'], /no role "relya", did you mean relay\?/],
     ['no role', ['run'], /missing required argument/],
   ])('%s', async (_, args, message) => {

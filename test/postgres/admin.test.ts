@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { defineApp } from '../../src/define/app.ts';
-import { retryMany } from '../../src/operate/operate.ts';
+import { retryMany } from '../../src/operate/retry-many.ts';
 import { listMessages } from '../../src/operate/read.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import type { NewMessage } from '../../src/message/message.ts';
@@ -524,7 +524,7 @@ describe('POST /admin/outbox/retry', () => {
       expect(
         await retryMany(database.db, { name: ['many'] }, { onProgress: (n) => progress.push(n) }),
       ).toEqual({ matched: 1_203, retried: 1_202 });
-      expect(progress).toEqual([500, 1_000, 1_202, 1_202]);
+      expect(progress).toEqual([500, 1_000, 1_202]);
     });
     expect(await retryMany(database.db, { name: ['many'] })).toEqual({ matched: 1, retried: 1 });
   });

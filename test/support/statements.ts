@@ -52,6 +52,20 @@ import { endOlderSql, replaceSql, takeFreeKeysSql } from '../../src/outbox/repla
 import { cancelSql, dismissSql, retrySql } from '../../src/operate/operate.ts';
 import { endSql } from '../../src/operate/end.ts';
 import { rescheduleSql } from '../../src/operate/reschedule.ts';
+import { listBulkSql, moveBulkSql, pruneBulkSql, showBulkSql, startBulkSql } from '../../src/operate/bulk.ts';
+import { batchSql, beginBatch, firstFloorSql, nextFloorSql } from '../../src/operate/bulk-batch.ts';
+import { beginPreview, previewSql } from '../../src/operate/bulk-preview.ts';
+import { taskOf, type BulkAction } from '../../src/operate/bulk-task.ts';
+import {
+  failedBatchSql,
+  lockedIdsSql,
+  nextBulkSql,
+  noteLockedSql,
+  progressSql,
+  takeBulkSql,
+  visitedSql,
+} from '../../src/operate/bulk-work.ts';
+import { startOfWalkSql } from '../../src/operate/retry-many.ts';
 import { blockedKeysSql, unblockSql } from '../../src/operate/order.ts';
 import { advanceOrdersSql } from '../../src/outbox/order.ts';
 import {
@@ -97,6 +111,8 @@ export type Statement = {
   readonly values: (ids: readonly string[]) => unknown[];
   /** Indexes that its plan must use. */
   readonly uses: readonly string[];
+  /** The begin of its transaction, where that has settings for the planner. */
+  readonly begin?: string;
 };
 
 const token = '00000000-0000-4000-8000-000000000000';
@@ -128,6 +144,21 @@ function settling(of: (id: string) => Settlement): Statement {
       (values ??= settleStatement([...ids, newId(), newId()].map(of), { maxBytes: 1_000, keys: [] }).values), // messages to add have new ids each time
     uses: ['outbox_messages_pkey'],
   };
+}
+
+const lastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+/** The first batch of a bulk act. What they read is in test/postgres/bulk-plans.test.ts. */
+function batchOf(action: BulkAction): Statement {
+  const task = taskOf(action, { name: ['n1'] }, { due: new Date(0) });
+  const walk = { newest: lastId, reached: null, since: '2026-01-01T00:00:00Z' };
+  const { text, values } = batchSql(task, { walk, floor: token }, 500);
+  return { sql: text, values: () => values, uses: ['outbox_messages_pkey'], begin: beginBatch };
+}
+
+function previewOf(action: BulkAction): Statement {
+  const { text, values } = previewSql(taskOf(action, { name: ['n1'] }, { due: new Date(0) }));
+  return { sql: text, values: () => values, uses: [], begin: beginPreview };
 }
 
 export const statements: Record<string, Statement> = {
@@ -311,6 +342,44 @@ export const statements: Record<string, Statement> = {
   },
   cancel: { sql: cancelSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
   dismiss: { sql: dismissSql, values: ([id]) => [id], uses: ['outbox_messages_pkey'] },
+  'bulk: start': {
+    sql: startBulkSql,
+    values: ([id]) => [id, 'cancel', '{}', '{}', null, null, 1, false, 'ann', 'cli', null],
+    uses: ['outbox_messages_pkey'],
+  },
+  'bulk: take': { sql: takeBulkSql, values: () => [], uses: [] },
+  'bulk: next': { sql: nextBulkSql, values: () => [], uses: [] },
+  'bulk: start of a walk': { sql: startOfWalkSql, values: () => [], uses: ['outbox_messages_pkey'] },
+  'bulk: first stretch': {
+    sql: firstFloorSql,
+    values: () => [lastId],
+    uses: ['outbox_messages_pkey'],
+    begin: beginBatch,
+  },
+  'bulk: next stretch': {
+    sql: nextFloorSql,
+    values: () => [lastId],
+    uses: ['outbox_messages_pkey'],
+    begin: beginBatch,
+  },
+  'bulk: batch of retry': batchOf('retry'),
+  'bulk: batch of cancel': batchOf('cancel'),
+  'bulk: batch of hold': batchOf('hold'),
+  'bulk: preview of retry': previewOf('retry'),
+  'bulk: preview of cancel': previewOf('cancel'),
+  'bulk: note locked': { sql: noteLockedSql, values: (ids) => [token, ids], uses: [] },
+  'bulk: locked': { sql: lockedIdsSql, values: () => [token, 500], uses: [] },
+  'bulk: visited': { sql: visitedSql, values: (ids) => [token, ids, ids], uses: [] },
+  'bulk: progress': {
+    sql: progressSql,
+    values: ([id]) => [token, 1, '{}', id, false, false, false],
+    uses: [],
+  },
+  'bulk: failed': { sql: failedBatchSql, values: () => [token, 'e'], uses: [] },
+  'bulk: show': { sql: showBulkSql, values: () => [token], uses: [] },
+  'bulk: list': { sql: listBulkSql, values: () => [null, null, 51], uses: [] },
+  'bulk: move': { sql: moveBulkSql, values: () => [token, ['running'], 'paused'], uses: [] },
+  'bulk: prune': { sql: pruneBulkSql, values: () => [30 * 86_400_000, 1_000], uses: [] },
   'blocked order keys': {
     sql: blockedKeysSql,
     values: () => ['q1', 50],

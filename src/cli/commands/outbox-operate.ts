@@ -1,4 +1,4 @@
-// `waybill outbox retry|cancel`: operates on messages by id or, for retry, on all that a filter matches.
+// `waybill outbox retry|cancel`: operates on messages by id, or on all that a filter matches.
 
 import type { Command } from 'commander';
 import * as acts from '../../acts/messages.ts';
@@ -12,6 +12,7 @@ import { parseFilter } from '../../operate/filter.ts';
 import { addFilter, isFiltered, type FilterOptions } from '../filter.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
+import { startBulk } from './bulk.ts';
 import { messageLines } from './outbox-read.ts';
 
 type RetryOptions = Output &
@@ -26,34 +27,58 @@ export function addOutboxOperate(outbox: Command): void {
     .option('--dry-run', 'only count what the filter matches')
     .option('--yes', 'really retry all that the filter matches')
     .action((ids: string[], options: RetryOptions) =>
-      ids.length > 0 ? retryIds(ids, options) : retryFiltered(options),
+      ids.length > 0 ? operateIds(ids, acts.retry, options) : retryFiltered(options),
     );
-  addActor(outbox.command('cancel'))
+  addFilter(addActor(outbox.command('cancel')))
     .description('end messages that wait')
-    .argument('<id...>', 'ids')
-    .action((ids: string[], options: Output & ActorOptions) => operate(ids, acts.cancel, options));
+    .argument('[id...]', 'ids; without them, a filter says which, and the relay does it')
+    .option('--dry-run', 'only the preview of what the filter matches')
+    .option('--yes', 'really cancel all that the filter matches')
+    .action((ids: string[], options: RetryOptions) =>
+      ids.length > 0 ? operateIds(ids, acts.cancel, options) : cancelFiltered(options),
+    );
 }
 
-async function retryIds(ids: readonly string[], options: RetryOptions): Promise<void> {
+type Operation = (db: Database, actor: Actor, id: string) => Promise<MessageView>;
+
+async function operateIds(
+  ids: readonly string[],
+  operation: Operation,
+  options: RetryOptions,
+): Promise<void> {
   if (isFiltered(options)) throw new UsageError('ids_or_filter', 'give either ids or a filter');
   if (options.dryRun)
     throw new UsageError(
       'ids_or_filter',
-      '--dry-run is for a filter: `outbox show ID` says whether a message can be retried',
+      '--dry-run is for a filter: `outbox show ID` says in which state a message is',
     );
-  await operate(ids, acts.retry, options);
+  await operate(ids, operation, options);
+}
+
+/** @throws UsageError `filter_required`, `confirmation_required` */
+function checkConfirmed(options: RetryOptions, what: 'retries' | 'cancels', status: string): void {
+  if (!isFiltered(options))
+    throw new UsageError(
+      'filter_required',
+      `say which messages: ids, or a filter such as --status ${status}`,
+    );
+  if (!options.yes && !options.dryRun)
+    throw new UsageError(
+      'confirmation_required',
+      `this ${what} all that match: look with --dry-run, then confirm with --yes`,
+    );
+}
+
+/** As a bulk act, whose progress is shown until it ends. */
+async function cancelFiltered(options: RetryOptions): Promise<void> {
+  checkConfirmed(options, 'cancels', 'pending');
+  await startBulk('cancel', { ...options, wait: true });
 }
 
 async function retryFiltered(options: RetryOptions): Promise<void> {
   const { dryRun = false } = options;
-  if (!isFiltered(options))
-    throw new UsageError('filter_required', 'say which messages: ids, or a filter such as --status dead');
+  checkConfirmed(options, 'retries', 'dead');
   const filter = parseFilter(options);
-  if (!options.yes && !dryRun)
-    throw new UsageError(
-      'confirmation_required',
-      'this retries all that match: look with --dry-run, then confirm with --yes',
-    );
   const onProgress = (retried: number): void => (options.json ? undefined : say(`${retried} so far`));
   const result = await withDatabase(({ db }) =>
     acts.retryAll(db, actorOf(options), filter, { dryRun, onProgress }),
@@ -64,7 +89,7 @@ async function retryFiltered(options: RetryOptions): Promise<void> {
 /** Operates on each message and reports refusals; with any, the exit code is 1. */
 async function operate(
   ids: readonly string[],
-  operation: (db: Database, actor: Actor, id: string) => Promise<MessageView>,
+  operation: Operation,
   options: Output & ActorOptions,
 ): Promise<void> {
   for (const id of ids) checkId(id); // all ids, before anything is changed
