@@ -9,6 +9,8 @@ create table waybill.queues (
   paused_reason text,
   paused_until  timestamptz,              -- the pause ends then; null: when a person resumes the queue
 
+  run_messages  uuid[]      not null default '{}', -- a person lets these through although the queue or their group is paused
+
   parked_at     timestamptz,
   parked_by     text,
   parked_reason text,

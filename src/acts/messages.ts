@@ -7,6 +7,7 @@ import { cancelMessage, retryMessage } from '../operate/operate.ts';
 import { retryMany, type BulkOptions, type BulkRetry } from '../operate/retry-many.ts';
 import { checkNotErased, eraseMessage, type Erasure } from '../operate/erase.ts';
 import { isMessageId, type MessageView } from '../operate/read.ts';
+import { runMessage } from '../operate/run-now.ts';
 import { rescheduleMessage, type Due } from '../operate/reschedule.ts';
 import { audited, recordAct, type Actor } from '../operate/audit.ts';
 
@@ -34,6 +35,13 @@ export const reschedule = (db: Database, actor: Actor, id: string, due: Due): Pr
   audited(db, actor, { act: 'message.reschedule', target: id, detail: due }, (tx) =>
     rescheduleMessage(tx, id, due),
   );
+
+/**
+ * @param queue if given, the message must be in it
+ * @throws WaybillError as `runMessage`
+ */
+export const run = (db: Database, actor: Actor, id: string, queue?: string): Promise<MessageView> =>
+  audited(db, actor, { act: 'message.run', target: id }, (tx) => runMessage(tx, id, queue));
 
 /** @throws WaybillError as `eraseMessage` */
 export const erase = (db: Database, actor: Actor, id: string, dryRun = false): Promise<Erasure> =>

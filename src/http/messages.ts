@@ -19,6 +19,7 @@ const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().m
 const end = z.strictObject({ then: z.enum(endings), ...about });
 const reschedule = z.strictObject({ availableAt: line.optional(), in: line.optional(), ...about });
 
+const running = z.strictObject(about);
 const copying = z.strictObject({
   payload: z.unknown().optional(),
   to: z.union([line, z.array(line).min(1).max(100)]).optional(),
@@ -33,6 +34,11 @@ export function addMessageActs(admin: FastifyInstance, ports: CopyPorts): void {
   admin.post<WithId>('/outbox/:id/end', async (request) => {
     const { then, ...given } = await parseArguments({ name: 'end', args: end }, request.body ?? {});
     return acts.end(db, actorOf(request, given), request.params.id, then);
+  });
+  admin.post<{ Params: { name: string; id: string } }>('/queues/:name/run/:id', async (request) => {
+    const given = await parseArguments({ name: 'run', args: running }, request.body ?? {});
+    const { name, id } = request.params;
+    return acts.run(db, actorOf(request, given), id, name);
   });
   admin.post<WithId>('/outbox/:id/reschedule', async (request) => {
     const { reason, by, ...due } = await parseArguments(

@@ -9,7 +9,7 @@ import type { ClaimedMessage } from '../message/message.ts';
 import type { ClaimRequest } from './port.ts';
 
 export async function claimBatch(db: Executor, request: ClaimRequest): Promise<ClaimedMessage[]> {
-  const found = (await findDue(db, request.queues)).places.filter(({ probe }) => !probe);
+  const found = (await findDue(db, request.queues)).places.filter(({ probe, named }) => !probe && !named);
   const taken: ClaimedMessage[] = [];
   if (request.suspects !== true) {
     const waiting = uncovered(found.filter(({ suspects }) => !suspects)).toSorted(

@@ -101,7 +101,9 @@ export const isDue = (queue: string, priority: string, part: Part): string => `
 
 const isPlaceDue = (part: Part): string => isDue('place.queue', 'place.priority', part);
 
-const held = 'held_until > now()';
+/** Held until a time that the provider named. Condition on a row of waybill.queues. */
+export const isHeld = 'held_until > now()';
+const held = isHeld;
 
 /** Paused by a person, until a time or without an end. Condition on a row of waybill.queues. @param q the row's name, with a dot */
 export const isPaused = (q = ''): string =>
@@ -146,6 +148,8 @@ export type DuePlace = Place & {
   readonly suspects: boolean;
   /** The queue is parked, and one message may be claimed as its probe. */
   readonly probe: boolean;
+  /** A person lets messages of the queue through although it is paused (src/outbox/claim-named.ts). */
+  readonly named: boolean;
 };
 
 /** Values: an array of queues, or null for all. The last rows are no places: they have the limits of queues. */
@@ -166,6 +170,9 @@ export const dueSql = `
   select q.name, '0', 'f', case when q.name = any(array(select queue from ready)) then 'f' else 't' end, 't'
     from waybill.queues q
    where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and ${mayProbe}
+  union all
+  select name, '0', 'f', 'f', 'named' from waybill.queues
+   where ($1::text is null or name = any($1::text::text[])) and run_messages <> '{}' and parked_at is null and ${held} is not true
   union all
   select name, limits::text, null, null, null from waybill.queues
    where ($1::text is null or name = any($1::text::text[])) and (is_limited or ${isRamping})`;
@@ -191,6 +198,7 @@ export async function findDue(db: Executor, queues?: readonly string[]): Promise
         isGrouped: flagOf(row['grouped']),
         suspects: flagOf(row['suspects']),
         probe: flagOf(row['probe']),
+        named: textOf(row['probe']) === 'named',
       });
   }
   return { places, limits };

@@ -13,6 +13,7 @@ import {
   type WaitingClaim,
 } from '../outbox/claim.ts';
 import { claimGroups } from '../outbox/claim-groups.ts';
+import { claimNamed } from '../outbox/claim-named.ts';
 import { claimedOf, rowOf, type Claimed } from '../outbox/claimed.ts';
 import type { Milliseconds, Clock } from '../ports.ts';
 import type { Known, KnownLimits } from './limits.ts';
@@ -104,6 +105,24 @@ async function claimWithPermits(tx: Executor, rate: Permits, claim: Whole, limit
   if (limit === 0) return { ...nothing, isScarce, restMs };
   const taken = await claimOn(tx, { ...claim, limit, begins: limit }, limits);
   return { ...taken, permits: await booking.book(taken.claimed.length), isScarce, restMs };
+}
+
+/** Claims one message that a person lets through the pause of its queue. */
+export async function claimNamedOf(
+  queue: string,
+  { db, permitsOf, leaseMs, workerId }: ClaimPorts,
+  known: Known | undefined,
+): Promise<Taken> {
+  const take = (tx: Executor): Promise<Claimed[]> =>
+    claimNamed(tx, queue, { leaseMs, workerId }, known?.text ?? null);
+  const rate = known?.limits.rate;
+  if (!rate) return { ...nothing, claimed: await take(db) };
+  return db.transaction(async (tx) => {
+    const booking = await permitsOf(queue, rate)(tx, 1);
+    if (booking.count === 0) return nothing;
+    const claimed = await take(tx);
+    return { ...nothing, claimed, permits: await booking.book(claimed.length) };
+  });
 }
 
 export type Want = {

@@ -15,7 +15,7 @@ import type { Wake } from '../process/loop.ts';
 import type { WakeUp } from '../queue/wake-up.ts';
 import { traceReceived } from '../trace/message.ts';
 import { Attempt, type AttemptPorts } from './attempt.ts';
-import { claimAt, type ClaimPorts, type Taken, createRoom, type Want } from './claim.ts';
+import { claimAt, claimNamedOf, type ClaimPorts, type Taken, createRoom, type Want } from './claim.ts';
 import type { Pace } from './pace.ts';
 import { createSlots, type Slots } from './slots.ts';
 import type { BookedPermit } from './permits.ts';
@@ -205,9 +205,10 @@ export function createWorker(options: WorkerOptions): Worker {
     polledAt = clock.now(); // not before: a poll that failed does not count
     limits.polled(texts);
     where.polled(found.length);
-    for (const place of found) if (!place.suspects && !place.probe) where.found(place);
+    for (const place of found) if (!place.suspects && !place.probe && !place.named) where.found(place);
     suspects = found.filter((place) => place.suspects);
     for (const { queue } of found.filter((place) => place.probe && !place.suspects)) await probe(queue);
+    for (const { queue } of found.filter((place) => place.named)) await runNamed(queue);
   }
 
   /** Claims the probe of a parked queue: one at a time in the whole fleet. */
@@ -215,6 +216,22 @@ export function createWorker(options: WorkerOptions): Worker {
     if (slots.free() === 0 || !isolation.admits(queue)) return;
     const since = clock.now();
     await asking(() => claimProbe(claims.db, queue, claims), since);
+  }
+
+  /** Claims the messages that a person lets through the pause of their queue, one after the other. */
+  async function runNamed(queue: string): Promise<void> {
+    const hasRoom = (): boolean => slots.free() > 0 && room.inHand(queue) < limits.perProcess(queue);
+    for (let got = 1; got > 0 && hasRoom() && isolation.admits(queue);) {
+      const since = clock.now();
+      isolation.asks();
+      try {
+        const { claimed: its, permits } = await claimNamedOf(queue, claims, limits.of(queue));
+        its.forEach((one, i) => start(one, since, permits[i]));
+        got = its.length;
+      } finally {
+        isolation.answered();
+      }
+    }
   }
 
   async function asking(ask: () => Promise<readonly Claimed[]>, since: Milliseconds): Promise<void> {

@@ -2,7 +2,9 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goOn, quiet } from '../../src/acts/fleet.ts';
-import { end } from '../../src/acts/messages.ts';
+import { end, run } from '../../src/acts/messages.ts';
+import { limit, pause, resume } from '../../src/acts/queues.ts';
+import { readLimits } from '../../src/operate/limits.ts';
 import type { Actor } from '../../src/operate/audit.ts';
 import { fleet } from '../../src/process/heartbeat.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
@@ -15,6 +17,8 @@ beforeAll(async () => {
   // Leases and polls that are long: only a NOTIFY can be quick.
   world = await fleetWorld({ WAYBILL_LEASE: '60s', WAYBILL_CONCURRENCY: '1' });
   await world.fleet.start('jobs');
+  const listening = `select count(*)::int as n from pg_stat_activity where datname = current_database() and query = 'listen waybill_worker'`;
+  await until(async () => (await world.count(listening)) > 0, { what: 'the worker to listen' });
 });
 afterAll(() => world.end());
 
@@ -23,7 +27,7 @@ describe('ending an attempt', () => {
     'C: %s: the handler that hangs loses its slot at once, and what it writes later is refused',
     async (then) => {
       const { database, count, enqueue } = world;
-      const [id] = await enqueue('stubborn', { ms: 3_000 });
+      const [id] = await enqueue('stubborn', { ms: then === 'retry' ? 3_000 : 6_000 });
       await until(async () => (await world.marks('begin')).get(id!) === 1, { what: 'the handler' });
       await end(database.db, actor, id!, then);
       // Retried, it begins again in the only slot; otherwise another message does.
@@ -31,7 +35,7 @@ describe('ending an attempt', () => {
       const begun = 'select count(*)::int as n from marks where message_id = $1';
       const wanted = then === 'retry' ? 2 : 1;
       await until(async () => (await count(begun, [next])) === wanted, {
-        timeoutMs: 2_500,
+        timeoutMs: 5_000,
         what: 'the slot',
       });
       await world.quiet();
@@ -86,5 +90,23 @@ describe('quieting a process', () => {
     await expect(quiet(world.database.db, actor, 'nobody:1:abc', {})).rejects.toMatchObject({
       code: 'unknown_process',
     });
+  });
+});
+
+describe('running a message of a paused queue', () => {
+  it('a worker takes this one at once, with a rate, too, and leaves the others', async () => {
+    const { database, count, enqueue } = world;
+    const { db } = database;
+    const marks = 'select count(*)::int as n from marks where message_id = $1';
+    for (const rate of [undefined, '100/s']) {
+      if (rate) await limit(db, actor, 'jobs', readLimits({ rate }));
+      await pause(db, actor, 'jobs', {});
+      const [other, id] = await enqueue('work', { ms: 0 }, 2);
+      await run(db, actor, id!);
+      await until(async () => (await count(marks, [id])) === 1, { what: 'the one message' });
+      expect(await count(marks, [other])).toBe(0);
+      await resume(db, actor, 'jobs');
+      await world.quiet();
+    }
   });
 });

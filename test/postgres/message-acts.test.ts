@@ -4,7 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defineApp } from '../../src/index.ts';
 import type { NewMessage } from '../../src/message/message.ts';
 import { verifyOutbox } from '../../src/operate/verify.ts';
+import { claimNamed } from '../../src/outbox/claim-named.ts';
 import type { Claim } from '../../src/outbox/port.ts';
+import { findDue } from '../../src/outbox/waiting.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testWeb, type TestWeb } from '../support/web.ts';
@@ -252,5 +254,85 @@ describe('all queues', () => {
     expect((await post('queues/resume', { all: true })).body['queues']).toEqual([]);
     expect((await post('queues/pause', { all: true, except: ['emial'] })).body['code']).toBe('unknown_queue');
     expect((await post('queues/pause', {})).body['code']).toBe('invalid_arguments');
+  });
+});
+
+describe('running a message of a paused queue', () => {
+  const take = (name: string, known: string | null = null) =>
+    claimNamed(database.db, name, { leaseMs: 60_000, workerId: 'w' }, known);
+  const idsOf = (its: Awaited<ReturnType<typeof take>>): string[] => its.map(({ message }) => message.id);
+  async function paused(count = 1, over: Partial<NewMessage> = {}): Promise<{ name: string; ids: string[] }> {
+    const name = queue();
+    const ids = [];
+    for (let i = 0; i < count; i++) ids.push(await record({ queue: name, ...over }));
+    await post(`queues/${name}/pause`);
+    return { name, ids };
+  }
+
+  it('lets this message through for one attempt, and no other', async () => {
+    const { name, ids } = await paused(3);
+    const { status, body } = await post(`queues/${name}/run/${ids[1]}`, { reason: 'it is urgent' });
+    expect([status, body['id']]).toEqual([200, ids[1]]);
+    expect((await findDue(database.db, [name])).places).toMatchObject([{ queue: name, named: true }]);
+    const both = await Promise.all([take(name), take(name)]);
+    expect(both.flatMap(idsOf)).toEqual([ids[1]]);
+    expect(await take(name)).toEqual([]);
+    expect((await findDue(database.db, [name])).places).toEqual([]);
+    const [one] = both.flat();
+    await outbox().markFailed(ids[1]!, one!.message.claimToken, 'no', { delayMs: 0 });
+    expect(await take(name)).toEqual([]);
+  });
+
+  it('makes it due now, and of an open queue only that', async () => {
+    const later = { availableAt: new Date(Date.now() + 3_600_000) };
+    const { name, ids } = await paused(1, later);
+    await post(`queues/${name}/run/${ids[0]}`);
+    expect(idsOf(await take(name))).toEqual(ids);
+    const open = queue();
+    const id = await record({ queue: open, ...later });
+    await post(`queues/${open}/run/${id}`);
+    expect(await take(open)).toEqual([]);
+    const got = await outbox().claimBatch({ queues: [open], limit: 5, leaseMs: 60_000, workerId: 'w' });
+    expect(got.map((one) => one.id)).toEqual([id]);
+  });
+
+  it('holds the limits of the queue and of the group, and runs a message of a paused group', async () => {
+    const { name, ids } = await paused(2, { group: 'g' });
+    await post(`queues/${name}/limit`, { concurrency: 1 });
+    for (const id of ids) await post(`queues/${name}/run/${id}`);
+    const [first] = await take(name);
+    expect(await take(name)).toEqual([]);
+    await outbox().markDelivered(first!.message.id, first!.message.claimToken);
+    expect(await take(name)).toHaveLength(1);
+    const grouped = queue();
+    const id = await record({ queue: grouped, group: 'g' });
+    await record({ queue: grouped, group: 'g' });
+    await post(`queues/${grouped}/pause`, { group: 'g' });
+    await post(`queues/${grouped}/run/${id}`);
+    expect(idsOf(await take(grouped))).toEqual([id]);
+  });
+
+  it('forgets messages that ended otherwise, and keeps the others', async () => {
+    const { name, ids } = await paused(2);
+    for (const id of ids) await post(`queues/${name}/run/${id}`);
+    await post(`outbox/${ids[0]}/cancel`);
+    expect(idsOf(await take(name))).toEqual([ids[1]]);
+    expect((await findDue(database.db, [name])).places).toEqual([]);
+  });
+
+  it('K: is refused for what waits for more than the pause, with what it waits for', async () => {
+    const { name, ids } = await paused(2, { orderKey: 'k' });
+    const refused = async (id: string) => (await post(`queues/${name}/run/${id}`)).body;
+    expect(await refused(ids[1]!)).toMatchObject({ status: 409, code: 'cannot_run_now' });
+    expect((await post(`queues/${name}/run/${ids[0]}`)).status).toBe(200);
+    await database.db.executeSql(
+      `update waybill.queues set held_until = now() + interval '1 hour' where name = $1`,
+      [name],
+    );
+    expect((await refused(ids[0]!))['detail']).toContain('parked or held');
+    expect(await take(name)).toEqual([]);
+    expect((await post(`queues/other/run/${ids[0]}`)).body['code']).toBe('not_found');
+    const { id } = await claimed();
+    expect((await post(`queues/q${queues}/run/${id}`)).body['code']).toBe('state_conflict');
   });
 });

@@ -77,6 +77,7 @@ import {
   probeGivenBackSql,
   reopenSql,
 } from '../../src/queues/park.ts';
+import { claimNamedSql } from '../../src/outbox/claim-named.ts';
 import { claimGroupsSql } from '../../src/outbox/claim-groups.ts';
 import { cancelGroupSql, groupsSql, pauseGroupSql, resumeGroupSql } from '../../src/operate/groups.ts';
 import { limitSql } from '../../src/operate/limits.ts';
@@ -217,6 +218,11 @@ export const statements: Record<string, Statement> = {
     sql: limitSql,
     values: () => ['jobs', '{"concurrency":5}', 'somebody', 'a reason'],
     uses: [],
+  },
+  'claim a message that a person lets through': {
+    sql: claimNamedSql,
+    values: () => ['q1', 15_000, 'w', null],
+    uses: ['outbox_messages_pkey'],
   },
   'claim a suspect': {
     sql: claimSuspectSql,

@@ -1,4 +1,4 @@
-// `waybill outbox end|reschedule|copy|erase`: acts on one message beside retry and cancel.
+// `waybill outbox end|reschedule|run|copy|erase`: acts on one message beside retry and cancel.
 
 import { Option, type Command } from 'commander';
 import * as acts from '../../acts/messages.ts';
@@ -34,6 +34,13 @@ export function addOutboxActs(outbox: Command): void {
     .action(async (id: string, options: Given & { readonly at?: string; readonly in?: string }) => {
       const due = readDue({ availableAt: options.at, in: options.in });
       const message = await withDatabase(({ db }) => acts.reschedule(db, actorOf(options), id, due));
+      print(message, options, () => messageLines([message]));
+    });
+  addActor(outbox.command('run'))
+    .description('deliver a waiting message now, also when its queue or group is paused')
+    .argument('<id>', 'id of the message')
+    .action(async (id: string, options: Given) => {
+      const message = await withDatabase(({ db }) => acts.run(db, actorOf(options), id));
       print(message, options, () => messageLines([message]));
     });
   addContentActs(outbox);
