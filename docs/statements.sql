@@ -287,6 +287,33 @@ with limited as (
   returning name)
 select name, pg_notify('waybill_outbox', name) from limited;
 
+-- claim a message that a person lets through
+with room as materialized (select * from waybill.queue_room($1, $4)),
+named as materialized (
+  select unnest(run_messages) as id from waybill.queues where name = $1 and parked_at is null and held_until > now() is not true),
+chosen as materialized (
+  select m.ctid, m.id, coalesce(m.group_key, '') as name, room.next[array_position(room.paced, coalesce(m.group_key, ''))] as next_at
+    from waybill.outbox_messages m cross join room
+   where m.id = any(array(select id from named)) and case when m.queue = $1 and m.relayed_at is null and m.cancelled_at is null and case when m.status = any ('{pending,failed}') and m.attempts < m.max_attempts and m.delivered_at is null and m.dead_at is null and m.expirations < 2 then true end and m.available_at <= now() then true end and coalesce(room.room > 0, true)
+     and coalesce(coalesce(room.taken[array_position(room.groups, coalesce(m.group_key, ''))], 0) < room.each, true) and coalesce(room.next[array_position(room.paced, coalesce(m.group_key, ''))] <= room.at, true)
+   order by m.priority desc, m.available_at limit 1 for update of m skip locked),
+spent as (
+  insert into waybill.queue_groups as g (queue, group_key, next_at)
+  select $1, c.name, (greatest(c.next_at, (room.at - ((room.burst - 1) * room.spacing))) + room.spacing) from chosen c cross join room
+   where room.spacing is not null
+  on conflict (queue, group_key) do update set next_at = excluded.next_at),
+over as materialized (
+  select id from chosen
+  union all
+  select n.id from named n where not exists (select from waybill.outbox_messages m where m.id = n.id and m.relayed_at is null and m.cancelled_at is null)),
+dropped as (
+  update waybill.queues q
+     set run_messages = array(select id from unnest(q.run_messages) as id where id <> all(array(select id from over)))
+   where q.name = $1 and exists (select from over))
+update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
+ where m.ctid = any(array(select ctid from chosen))
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
+
 -- claim a suspect
 with chosen as (
   select ctid, id, queue from waybill.outbox_messages
@@ -407,6 +434,9 @@ select q.name, '0', 'f', case when q.name = any(array(select queue from ready)) 
  where (q.name = any(array(select queue from ready)) or q.name = any(array(select queue from apart))) and (q.parked_at is not null and not (q.paused_at is not null and coalesce(q.paused_until > now(), true)) and (q.held_until > now()) is not true and q.probe_at <= now()
 and not exists (select from waybill.outbox_messages p
                  where p.id = q.probe_message and p.status = 'sending' and p.claimed_until > now()))
+union all
+select name, '0', 'f', 'f', 'named' from waybill.queues
+ where ($1::text is null or name = any($1::text::text[])) and run_messages <> '{}' and parked_at is null and held_until > now() is not true
 union all
 select name, limits::text, null, null, null from waybill.queues
  where ($1::text is null or name = any($1::text::text[])) and (is_limited or greatest(ramp_from, held_until, paused_until) > (now() - ramp));

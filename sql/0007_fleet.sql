@@ -78,3 +78,25 @@ create table waybill.prunes (
   at   timestamptz not null default now(),
   rows int         not null default 0 -- deleted then
 );
+
+-- Sums of each minute, for bars without Prometheus (src/operate/series.ts), kept for 7 days.
+create table waybill.series (
+  at    timestamptz not null, -- start of the minute
+  queue text        not null,
+  name  text        not null, -- recorded, delivered, retried, dead
+  n     bigint      not null,
+  primary key (at, queue, name)
+);
+
+-- The minutes that a relay has taken; one that is not here was not seen.
+create table waybill.series_minutes (
+  at timestamptz primary key
+);
+
+-- The audit counters when the last minute was taken.
+create table waybill.series_totals (
+  queue text   not null,
+  name  text   not null,
+  total bigint not null,
+  primary key (queue, name)
+) with (fillfactor = 50);

@@ -1,4 +1,4 @@
-// The admin API of processes and of the storage: the list of processes, quieting one, and the sizes of tables.
+// The admin API of processes and of the storage: the list of processes, quieting one, the sizes of tables, and sums of each minute.
 
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -6,6 +6,7 @@ import { parseArguments } from '../action/arguments.ts';
 import { goOn, quiet } from '../acts/fleet.ts';
 import type { Database } from '../db/pool.ts';
 import { readPauseEnd } from '../operate/pause.ts';
+import { parseSeries, readSeries } from '../operate/series.ts';
 import { readStorage } from '../operate/storage.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { actorOf } from './people.ts';
@@ -15,10 +16,16 @@ type WithId = { Params: { id: string } };
 const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().min(1).max(200).optional() };
 const line = z.string().min(1).max(100).optional();
 const quieting = z.strictObject({ until: line, for: line, ...about });
+const asked = z.strictObject({ name: line, window: line });
 const resuming = z.strictObject(about);
 
 export function addFleet(admin: FastifyInstance, db: Database): void {
   admin.get('/fleet', async () => ({ processes: await fleet(db) }));
+  admin.get('/series', async (request) => {
+    const args = await parseArguments({ name: 'series', args: asked }, { ...(request.query as object) });
+    const { window, name } = parseSeries(args);
+    return readSeries(db, window, name);
+  });
   admin.get('/storage', () => readStorage(db));
   admin.post<WithId>('/fleet/:id/quiet', async (request) => {
     const given = await parseArguments({ name: 'quiet', args: quieting }, request.body ?? {});

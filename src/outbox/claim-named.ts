@@ -4,14 +4,14 @@
 import type { Executor } from '../db/executor.ts';
 import { claimOf, type Lease } from './claim.ts';
 import { claimedOf, type Claimed, type ClaimedRow } from './claimed.ts';
-import { isHeld, waiting, waits } from './waiting.ts';
+import { half, isHeld, waiting, waits } from './waiting.ts';
 
 const group = `coalesce(m.group_key, '')`;
 const startsAt = `room.next[array_position(room.paced, ${group})]`;
 
 /**
  * Claims one of the messages that are named for the queue, and drops the names of those that wait no longer. The list is changed as it is now, not as this
- * statement has read it: a person may add to it meanwhile. Values: queue, lease in ms, worker, the limits that the caller knows.
+ * statement has read it: a person may add to it meanwhile. The CASE leaves only the primary key to the planner. Values: queue, lease in ms, worker, the limits that the caller knows.
  */
 export const claimNamedSql = `
   with room as materialized (select * from waybill.queue_room($1, $4)),
@@ -20,7 +20,7 @@ export const claimNamedSql = `
   chosen as materialized (
     select m.ctid, m.id, ${group} as name, ${startsAt} as next_at
       from waybill.outbox_messages m cross join room
-     where m.id = any(array(select id from named)) and m.queue = $1 and ${waiting('m.')} and m.available_at <= now() and coalesce(room.room > 0, true)
+     where m.id = any(array(select id from named)) and ${half(`m.queue = $1 and ${waiting('m.')} and m.available_at <= now()`)} and coalesce(room.room > 0, true)
        and coalesce(coalesce(room.taken[array_position(room.groups, ${group})], 0) < room.each, true) and coalesce(${startsAt} <= room.at, true)
      order by m.priority desc, m.available_at limit 1 for update of m skip locked),
   spent as (

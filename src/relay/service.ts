@@ -3,6 +3,7 @@
 import { listen, type Notification } from '../db/listen.ts';
 import { createCheck } from './check.ts';
 import { outboxChannel } from '../outbox/notify.ts';
+import { takeMinute } from '../operate/series.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
@@ -88,6 +89,7 @@ export function relayService(host: Host, queue: WakeUpQueue): Service {
         runLoop({ name: 'sweep', step: sweepWhenLapsed, everyMs: sweepIntervalMs }, common),
         runLoop({ name: 'bulk', step: bulkWhenRunning, wake: bulkWake, everyMs: bulkIntervalMs }, common),
         runLoop({ name: 'prune', step: prune, everyMs: pruneIntervalMs }, common),
+        runLoop({ name: 'series', step: () => takeMinute(db), everyMs: 60_000 }, common),
       ]);
       await queue.close();
     },
