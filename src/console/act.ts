@@ -1,55 +1,19 @@
 // What the forms of the console do. Each act is a function of src/acts, the same that HTTP and the command line call.
 
 import { z } from 'zod';
-import { parseArguments } from '../action/arguments.ts';
 import { cancel, retry } from '../acts/messages.ts';
-import { runCron } from '../acts/cron.ts';
+import { disableCron, enableCron, runCron } from '../acts/cron.ts';
 import * as queues from '../acts/queues.ts';
 import { suppressAddress, unsuppressAddress } from '../acts/suppressions.ts';
-import type { Role } from '../config/admin-keys.ts';
-import type { Database } from '../db/pool.ts';
 import { isWaybillError } from '../errors.ts';
-import type { Actor } from '../operate/audit.ts';
 import { readLimits } from '../operate/limits.ts';
 import { readPauseEnd } from '../operate/pause.ts';
 import { isMessageId } from '../operate/read.ts';
+import { nothing, read, type ConsoleAct } from './doing.ts';
 import { plural } from './figures.ts';
+import { messageActs } from './message-act.ts';
 import { queuePath } from './queue-table.ts';
 import { mostSelected } from './selected.ts';
-
-export type Doing = {
-  readonly db: Database;
-  /** Who acts, for this reason. */
-  readonly actor: Actor;
-  readonly params: Readonly<Record<string, string>>;
-  /** The fields of the form, without its token and its reason. */
-  readonly form: Readonly<Record<string, string | string[]>>;
-};
-
-/** Where the person is led afterwards, and what is said there. */
-export type Done = { readonly to: string; readonly said: string };
-
-export type ConsoleAct = {
-  readonly path: string;
-  /** Default: `operate`. */
-  readonly role?: Role;
-  readonly run: (doing: Doing) => Promise<Done>;
-};
-
-const nothing = z.strictObject({});
-const read = <A extends z.ZodType>(args: A, form: Doing['form']): Promise<z.output<A>> =>
-  parseArguments({ name: 'form', args }, { ...form });
-
-function onMessage(act: 'retry' | 'cancel', said: string): ConsoleAct {
-  return {
-    path: `/console/messages/:id/${act}`,
-    async run({ db, actor, params, form }) {
-      await read(nothing, form);
-      const { id } = await (act === 'retry' ? retry : cancel)(db, actor, params['id'] ?? '');
-      return { to: `/console/messages/${id}`, said };
-    },
-  };
-}
 
 const selection = z.strictObject({
   act: z.enum(['retry', 'cancel']),
@@ -162,6 +126,19 @@ const runJob: ConsoleAct = {
   },
 };
 
+function onJob(act: 'disable' | 'enable'): ConsoleAct {
+  return {
+    path: `/console/cron/:name/${act}`,
+    async run({ db, actor, params, form }) {
+      const { for: duration } = await read(pauseFields, form);
+      const job = params['name'] ?? '';
+      const end = readPauseEnd(duration.trim() === '' ? {} : { for: duration.trim() });
+      await (act === 'disable' ? disableCron(db, actor, job, end) : enableCron(db, actor, job));
+      return { to: '/console/cron', said: `${job} is ${act}d.` };
+    },
+  };
+}
+
 const addressField = z.strictObject({ address: z.string().max(320) });
 
 const addSuppression: ConsoleAct = {
@@ -189,8 +166,7 @@ const removeSuppression: ConsoleAct = {
 };
 
 export const consoleActs: readonly ConsoleAct[] = [
-  onMessage('retry', 'Retried: it is due now.'),
-  onMessage('cancel', 'Cancelled.'),
+  ...messageActs,
   onSelected,
   pauseQueue,
   resumeQueue,
@@ -200,6 +176,8 @@ export const consoleActs: readonly ConsoleAct[] = [
   onGroup('resume'),
   unblockKey,
   runJob,
+  onJob('disable'),
+  onJob('enable'),
   addSuppression,
   removeSuppression,
 ];

@@ -30,6 +30,9 @@ const verbs: Readonly<Record<string, string>> = {
   'session.start': 'signed in',
   'suppression.add': 'added a suppression',
   'suppression.remove': 'removed a suppression',
+  'cron.backfill': 'backfilled',
+  'cron.disable': 'disabled',
+  'cron.enable': 'enabled',
   'cron.run': 'ran',
 };
 

@@ -45,7 +45,7 @@ function jobTable(session: Session, jobs: readonly JobView[]): Markup {
         cell: ({ name, action }) =>
           markup`<b>${shown(name, 100)}</b>${action === name ? null : markup`<small>${shown(action, 100)}</small>`}`,
       },
-      { head: 'When', cell: ({ words }) => shown(words, 200) },
+      { head: 'When', cell: when },
       {
         head: 'Last run',
         cell: ({ lastRun }) =>
@@ -76,12 +76,36 @@ function next({ nextTicks }: JobView): Markup | null {
   return markup`<span title="${all} UTC">${relative(first)}</span>`;
 }
 
-function runNow(session: Session, { name }: JobView): Markup {
+function runNow(session: Session, { name, disabled }: JobView): Markup {
   return markup`<div class="acts">${actForm(session, {
     to: `/console/cron/${encodeURIComponent(name)}/run`,
     label: 'Run now',
     will: markup`One run of ${shown(name, 100)}, beside its schedule.`,
-  })}</div>`;
+  })}${disabled === null ? disableForm(session, name) : enableForm(session, name)}</div>`;
+}
+
+function disableForm(session: Session, name: string): Markup {
+  return actForm(session, {
+    to: `/console/cron/${encodeURIComponent(name)}/disable`,
+    label: 'Disable',
+    look: 'danger',
+    will: markup`No tick of ${shown(name, 100)} becomes a message until it is enabled; the ticks count as skipped.`,
+    fields: markup`<input name="for" maxlength="40" placeholder="for: 2h (empty: until enabled)" aria-label="For how long" />`,
+  });
+}
+
+function enableForm(session: Session, name: string): Markup {
+  return actForm(session, {
+    to: `/console/cron/${encodeURIComponent(name)}/enable`,
+    label: 'Enable',
+    will: markup`${shown(name, 100)} runs again from its next tick on.`,
+  });
+}
+
+function when({ words, disabled }: JobView): Markup {
+  if (disabled === null) return shown(words, 200);
+  const { by, reason, until } = disabled;
+  return markup`${shown(words, 200)}<small>${pill('warn', 'disabled')} by ${shown(by, 60)}${reason === null ? null : markup`, “${shown(reason, 160)}”`}${until === null ? null : markup` · ends ${relative(until)}`}</small>`;
 }
 
 const tones: Readonly<Record<string, Tone>> = {

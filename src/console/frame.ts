@@ -80,7 +80,7 @@ const keys: readonly (readonly [string, string])[] = [
   ['j k', 'next and previous row'],
   ['x', 'select the row'],
   ['Enter', 'open the row'],
-  ['r c p', 'open retry, cancel, pause or resume; sending is a second step'],
+  ['r c e p', 'open retry, cancel, end, pause or resume; sending is a second step'],
   ['u', 'times in UTC or in your zone'],
   ['.', 'stop or start refreshing'],
   ['?', 'these keys'],

@@ -1,15 +1,15 @@
 // The page of one message: what happened to it, what may be done with it, its facts, and its payload after it was asked for.
 
 import { z } from 'zod';
-import { isAllowed } from '../message/transitions.ts';
 import { listActs } from '../operate/audit.ts';
 import { showMessage, type WholeMessage } from '../operate/read.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { visibleJson } from '../redaction/visible.ts';
-import { actForm, hiddenToken, mayAct } from './act-form.ts';
+import { hiddenToken, mayAct } from './act-form.ts';
 import { get } from './command.ts';
 import { relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
+import { messageForms } from './message-act.ts';
 import { parametersOf, type Look, type Page, type View } from './page.ts';
 import { queuePath } from './queue-table.ts';
 import type { Session } from './session.ts';
@@ -34,9 +34,9 @@ export async function messageView(
   const { acts } = await listActs(db, { target: id, limit: 50 });
   const content = markup`<p class="crumb"><a href="/console/messages">Messages</a> / <code>${id}</code></p>
     <h1>${shown(name, 200)} ${statusPill(message)}</h1><p class="meta">${meta(message)}</p>
-    ${mayAct(session) ? messageActs(session, message) : null}
+    ${mayAct(session) ? messageForms(session, message) : null}
     <div class="two"><section><h2>What happened</h2>${timeline(message, acts)}</section>
-      <section><h2>Payload</h2>${payloadPart(session, id, payload)}<h2>Facts</h2>${facts(message)}</section></div>`;
+      <section><h2>Payload</h2>${payloadPart(session, message, payload)}<h2>Facts</h2>${facts(message)}</section></div>`;
   return {
     title: name,
     content,
@@ -51,32 +51,8 @@ function meta(message: WholeMessage): Markup {
   return markup`${kind}${deliveryKey === null ? null : markup` · key <code>${shown(maskAddresses(deliveryKey), 120)}</code>`} · attempt ${attemptCount} of ${maxAttempts} · recorded ${relative(createdAt)}${next === null ? null : markup` · next ${next}`}`;
 }
 
-function messageActs(session: Session, { id, status, orderKey }: WholeMessage): Markup {
-  const to = (act: string): string => `/console/messages/${id}/${act}`;
-  const retry = isAllowed('retry', status)
-    ? actForm(session, {
-        to: to('retry'),
-        label: 'Retry now',
-        key: 'r',
-        look: 'main',
-        will: 'It is due at once, with all its attempts again.',
-      })
-    : null;
-  const dismissable = orderKey !== null && isAllowed('dismiss', status);
-  const cancel =
-    isAllowed('cancel', status) || dismissable
-      ? actForm(session, {
-          to: to('cancel'),
-          label: 'Cancel',
-          key: 'c',
-          look: 'danger',
-          will: 'It is never delivered, unless somebody retries it.',
-        })
-      : null;
-  return retry === null && cancel === null ? markup`` : markup`<div class="acts">${retry}${cancel}</div>`;
-}
-
-function payloadPart(session: Session, id: string, payload: string | null): Markup {
+function payloadPart(session: Session, { id, sensitive }: WholeMessage, payload: string | null): Markup {
+  if (sensitive) return markup`<p class="soft">Sealed: what is in this message is shown to nobody.</p>`;
   if (payload !== null) return markup`<pre tabindex="0">${visibleJson(payload)}</pre>`;
   if (session.role !== 'admin')
     return markup`<p class="soft">Hidden: a key with the role admin may look into a message.</p>`;

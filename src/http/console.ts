@@ -1,7 +1,8 @@
 // Serves the console at /console: pages for people, with the functions behind /admin. A page reads in one transaction with a time limit.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { consoleActs, type ConsoleAct } from '../console/act.ts';
+import { consoleActs } from '../console/act.ts';
+import type { ConsoleAct } from '../console/doing.ts';
 import { script, style } from '../console/assets.ts';
 import { framed, keysList, pagePolicy, solo } from '../console/frame.ts';
 import { markup } from '../console/markup.ts';
@@ -188,7 +189,13 @@ async function doAct(
 ): Promise<FastifyReply> {
   const { _token: _, reason, ...form } = (request.body ?? {}) as Texts;
   const params = request.params as Record<string, string>;
-  const { to, said } = await act.run({ db: host.db, actor: actorOf(request, reason), params, form });
+  const { to, said } = await act.run({
+    db: host.db,
+    config: host.config,
+    actor: actorOf(request, reason),
+    params,
+    form,
+  });
   notify();
   setCookie(request, reply, noteName, encodeURIComponent(said), 20);
   return reply.redirect(to, 303);

@@ -176,6 +176,7 @@
       Enter: () => currentRow()?.dataset.href && (location.href = currentRow().dataset.href),
       r: () => preview('retry'),
       c: () => preview('cancel'),
+      e: () => openAct('e'),
       p: () => openAct('p'),
       u: () => {
         isLocal = !isLocal;

@@ -1,0 +1,34 @@
+// What the act of a form gets, and where it leads.
+
+import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
+import type { Role } from '../config/admin-keys.ts';
+import type { Database } from '../db/pool.ts';
+import type { Host } from '../process/host.ts';
+import type { Actor } from '../operate/audit.ts';
+
+export type Doing = {
+  readonly db: Database;
+  readonly config: Host['config'];
+  /** Who acts, for this reason. */
+  readonly actor: Actor;
+  readonly params: Readonly<Record<string, string>>;
+  /** The fields of the form, without its token and its reason. */
+  readonly form: Readonly<Record<string, string | string[]>>;
+};
+
+/** Where the person is led afterwards, and what is said there. */
+export type Done = { readonly to: string; readonly said: string };
+
+export type ConsoleAct = {
+  readonly path: string;
+  /** Default: `operate`. */
+  readonly role?: Role;
+  readonly run: (doing: Doing) => Promise<Done>;
+};
+
+/** A form without fields of its own. */
+export const nothing = z.strictObject({});
+/** @throws WaybillError `invalid_arguments` with each unknown field */
+export const read = <A extends z.ZodType>(args: A, form: Doing['form']): Promise<z.output<A>> =>
+  parseArguments({ name: 'form', args }, { ...form });
