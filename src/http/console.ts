@@ -10,13 +10,12 @@ import { messageView } from '../console/message.ts';
 import type { Look, Page, View } from '../console/page.ts';
 import { pages } from '../console/pages.ts';
 import { problemView, tooSlow, type Fault } from '../console/problem.ts';
-import { isToken, type Session } from '../console/session.ts';
 import { againPage, nextOf, signInPage } from '../console/sign-in.ts';
 import { sqlState } from '../db/diagnosis.ts';
 import { beginning } from '../db/transaction.ts';
-import { WaybillError } from '../errors.ts';
 import { audited, type Actor } from '../operate/audit.ts';
 import { showMessage } from '../operate/read.ts';
+import { checkForm, readForms } from './console-form.ts';
 import {
   addSignIn,
   cookieOf,
@@ -26,16 +25,8 @@ import {
   signOut,
   type ConsolePorts,
 } from './console-session.ts';
-import { isFromHere } from './origin.ts';
 import { checkRole } from './people.ts';
 import { problemOf } from './problems.ts';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Set on the console's pages and acts. */
-    consoleSession?: Session;
-  }
-}
 
 /** Each statement of a page may take this long. */
 const begin = `${beginning} read only; set local statement_timeout = 2000`;
@@ -66,18 +57,6 @@ const always = {
   'cache-control': 'no-store',
 };
 
-function readForms(server: FastifyInstance): void {
-  server.removeAllContentTypeParsers();
-  server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_, body, done) => {
-    const fields = new URLSearchParams(String(body));
-    const values = [...new Set(fields.keys())].map((name) => {
-      const all = fields.getAll(name).map((text) => text.replaceAll('\0', ''));
-      return [name, all.length === 1 ? all[0] : all] as const;
-    });
-    done(null, Object.fromEntries(values));
-  });
-}
-
 function addAssets(server: FastifyInstance): void {
   for (const { path, type, text } of [style, script])
     server.get(path, async (_, reply) =>
@@ -100,7 +79,7 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
     const view = { title: 'Keys', content: markup`<h1>Keys</h1>${keysList}`, commands: [], live: false };
     return send(view, null, request, reply, ports);
   });
-  server.addHook('preHandler', async (request) => checkForm(request, ports));
+  server.addHook('preHandler', async (request) => checkForm(request, ports.host.config.knownHosts));
   for (const act of consoleActs)
     server.post(act.path, { config: { role: act.role ?? 'operate' } }, (request, reply) =>
       doAct(act, request, reply, ports),
@@ -114,22 +93,6 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
     await signOut(request, reply, ports, request.consoleSession!);
     return reply.redirect('/console/sign-in', 303);
   });
-}
-
-/** @throws WaybillError `cross_site`, `form_invalid` */
-function checkForm(request: FastifyRequest, { host }: ConsolePorts): void {
-  if (request.method !== 'POST') return;
-  if (!isFromHere(request, host.config.knownHosts))
-    throw new WaybillError(
-      'cross_site',
-      'this must come from a page of the console itself; nothing was done',
-    );
-  const { _token: token } = (request.body ?? {}) as { _token?: unknown };
-  if (!isToken(token, request.consoleSession!))
-    throw new WaybillError(
-      'form_invalid',
-      'the form is not of this session, so nothing was done: open its page again, and repeat it there',
-    );
 }
 
 type Texts = Record<string, string | string[]>;
