@@ -1084,7 +1084,7 @@ update waybill.bulk_locked set visits = visits + 1 where act_id = $1::uuid and m
 
 -- bulk: progress
 update waybill.bulk_acts
-  set changed = changed + $2, skipped = $3::text::jsonb, reached = $4::uuid, is_walked = $5, errors = 0, last_error = null,
+  set filter = coalesce($8::text::jsonb, filter), changed = changed + $2, skipped = $3::text::jsonb, reached = $4::uuid, is_walked = $5, errors = 0, last_error = null,
       state = case when $6 then 'done' else state end, ended_at = case when $6 then clock_timestamp() end,
       started_at = coalesce(started_at, clock_timestamp()), worked_at = clock_timestamp(),
       next_at = greatest(
@@ -1116,7 +1116,8 @@ where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_
 
 -- bulk: move
 update waybill.bulk_acts
-   set state = $3, errors = 0, next_at = null, ended_at = case when $3 = 'stopped' then clock_timestamp() end
+   set state = $3, errors = 0, next_at = null, ended_at = case when $3 = 'stopped' then clock_timestamp() end,
+       filter = case when $3 = 'stopped' then $4::text::jsonb else filter end
  where id = $1::uuid and state = any($2::text[])
 returning pg_notify('waybill_bulk', id::text);
 

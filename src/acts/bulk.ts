@@ -114,7 +114,7 @@ function checkCount(expect: number | 'any' | undefined, matched: number, atLeast
   if (expect === undefined)
     throw new WaybillError(
       'count_required',
-      `${shown} messages match: look at the preview (a dry run), then give the count, expect: ${matched}`,
+      `${shown} messages match: look at the preview (a dry run), then give its count as expect: ${matched} (--expect ${matched})`,
     );
   const differs = atLeast ? expect < matched : Math.abs(expect - matched) > Math.max(10, expect / 10);
   if (differs)

@@ -1,9 +1,9 @@
 // Bulk acts as lines for people: the preview, one act, and the list.
 
-import { textOfMoment } from '../db/moment.ts';
+import { textOfMoment, type Moment } from '../db/moment.ts';
 import type { BulkView } from '../operate/bulk.ts';
 import type { BulkPreview, Share } from '../operate/bulk-preview.ts';
-import { bulkKinds } from '../operate/bulk-task.ts';
+import { bulkKinds, type BulkAction } from '../operate/bulk-task.ts';
 import { messageLines } from './commands/outbox-read.ts';
 import { short, table } from './print.ts';
 
@@ -18,10 +18,13 @@ const reasonsText = (skipped: Readonly<Record<string, number>>): string =>
     .map(([reason, n]) => `${n} ${reason.replaceAll('_', ' ')}`)
     .join(', ') || 'none';
 
+const dueText = (action: BulkAction, due: Moment | null): string =>
+  due === null ? '' : ` ${action === 'hold' ? 'until' : 'to'} ${textOfMoment(due)}`;
+
 export function previewLines(preview: BulkPreview): string[] {
   const { action, due, skipped, warnings, samples } = preview;
   const facts = [
-    `${countText(preview)} messages would be ${bulkKinds[action].done}${due ? ` until ${due.toISOString()}` : ''}`,
+    `${countText(preview)} messages would be ${bulkKinds[action].done}${dueText(action, due)}`,
     `by name:    ${sharesText(preview.byName)}`,
     `by queue:   ${sharesText(preview.byQueue)}`,
     `by status:  ${sharesText(preview.byStatus)}`,
@@ -50,7 +53,7 @@ export function bulkLines(act: BulkView): string[] {
     value === null ? [] : [`${`${name}:`.padEnd(10)} ${value}`];
   return [
     ...line('id', id),
-    ...line('action', `${action}${due ? ` until ${textOfMoment(due)}` : ''}`),
+    ...line('action', `${action}${dueText(action, due)}`),
     ...line('filter', JSON.stringify(filter)),
     ...line('state', act.state),
     ...line('progress', `${act.changed} of ${countText(act)} ${bulkKinds[action].done}`),

@@ -9,6 +9,7 @@ import type { Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { batchSize, beginBatch, countsOthers, lockedBatch, walkBatch, type Batch } from './bulk-batch.ts';
+import { masked } from './bulk.ts';
 import { taskOf, type BulkAction, type BulkTask } from './bulk-task.ts';
 import { parseFilter } from './filter.ts';
 
@@ -66,10 +67,13 @@ const catchUpMs = 250;
 /** Pause before locked messages are visited again. */
 const revisitMs = 1_000;
 
-/** Values: id, changed, skipped, reached, whether the walk is over, whether the act is, whether only locked messages are left. */
+/**
+ * Values: id, changed, skipped, reached, whether the walk is over, whether the act is, whether only locked messages are left, and at the end the
+ * filter without addresses.
+ */
 export const progressSql = `
   update waybill.bulk_acts
-     set changed = changed + $2, skipped = $3::text::jsonb, reached = $4::uuid, is_walked = $5, errors = 0, last_error = null,
+     set filter = coalesce($8::text::jsonb, filter), changed = changed + $2, skipped = $3::text::jsonb, reached = $4::uuid, is_walked = $5, errors = 0, last_error = null,
          state = case when $6 then 'done' else state end, ended_at = case when $6 then clock_timestamp() end,
          started_at = coalesce(started_at, clock_timestamp()), worked_at = clock_timestamp(),
          next_at = greatest(
@@ -143,6 +147,7 @@ async function workOn(tx: Executor, act: Taken): Promise<number> {
     isWalked,
     isDone,
     isWalked && batch.locked.length > 0,
+    isDone ? JSON.stringify(masked(act.filter)) : null,
   ]);
   return batch.changed;
 }

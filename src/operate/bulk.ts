@@ -181,18 +181,20 @@ const moves = {
 } as const satisfies Record<string, { readonly from: readonly BulkState[]; readonly to: BulkState }>;
 export type BulkMove = keyof typeof moves;
 
-/** Values: id, the states from which it is allowed, the new state. It waits for a batch that is under way. */
+/** Values: id, the states from which it is allowed, the new state, the filter without addresses. It waits for a batch that is under way. */
 export const moveBulkSql = `
   update waybill.bulk_acts
-     set state = $3, errors = 0, next_at = null, ended_at = case when $3 = 'stopped' then clock_timestamp() end
+     set state = $3, errors = 0, next_at = null, ended_at = case when $3 = 'stopped' then clock_timestamp() end,
+         filter = case when $3 = 'stopped' then $4::text::jsonb else filter end
    where id = $1::uuid and state = any($2::text[])
   returning pg_notify('${bulkChannel}', id::text)`;
 
 /** @throws WaybillError `invalid_id`, `not_found`, `state_conflict` */
 export async function moveBulk(db: Executor, id: string, move: BulkMove): Promise<BulkView> {
-  const { state, endedAt } = await showBulk(db, id);
+  const { state, endedAt, filter } = await showBulk(db, id);
   const { from, to } = moves[move];
-  if ((await db.executeSql(moveBulkSql, [id, from, to])).rows.length > 0) return showBulk(db, id);
+  if ((await db.executeSql(moveBulkSql, [id, from, to, JSON.stringify(filter)])).rows.length > 0)
+    return showBulk(db, id);
   const since = endedAt === null ? '' : ` since ${textOfMoment(endedAt)}`;
   throw new WaybillError(
     'state_conflict',

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProgram } from '../../src/cli/program.ts';
+import { insertBulk } from '../../src/operate/bulk.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill, type Ended } from '../support/command.ts';
 import { cronWorld } from '../support/cron.ts';
@@ -37,7 +38,22 @@ beforeAll(async () => {
   const [claimed] = await outbox.claimBatch(one);
   await outbox.markFailed(blocking.id, claimed!.claimToken, 'no', { permanent: true });
   await cronWorld(database.db).deploy(loud, new Date());
+  await insertBulk(database.db, bulkAct);
 });
+/** Of a message that there is not, and without a relay: it stays as it is. */
+const bulkAct = {
+  id: '0199c0de-0000-7000-8000-000000000000',
+  action: 'cancel',
+  filter: { name: 'nobody' },
+  due: null,
+  rate: null,
+  limit: null,
+  matched: 1,
+  atLeast: false,
+  by: 'ann',
+  via: 'cli',
+  reason: null,
+} as const;
 afterAll(async () => {
   rmSync(file, { force: true });
   await database.end();
@@ -83,6 +99,12 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'email test': [() => ['ann@b.test']],
   'suppressions list': [() => []],
   'audit list': [() => []],
+  'bulk start': [() => ['cancel', '--name', 'nobody']],
+  'bulk list': [() => []],
+  'bulk show': [() => [bulkAct.id]],
+  'bulk pause': [() => [bulkAct.id]],
+  'bulk resume': [() => [bulkAct.id]],
+  'bulk stop': [() => [bulkAct.id]],
   'suppressions add': [() => ['bob@b.test']],
   'suppressions remove': [() => ['bob@b.test']],
   fleet: [() => []],

@@ -251,6 +251,22 @@ describe('a bulk act', () => {
     await move(database.db, actor, id, 'stop');
   });
 
+  it('keeps no whole address in its filter after its end', async () => {
+    const filter = { deliveryKey: 'ann@example.test' };
+    await record(1, filter);
+    const { id } = await begin({ action: 'cancel', filter });
+    await record(1, { deliveryKey: 'bob@example.test' });
+    const other = await begin({ action: 'cancel', filter: { deliveryKey: 'bob@example.test' } });
+    await move(database.db, actor, other.id, 'stop');
+    await workOff();
+    expect(await show(id)).toMatchObject({ state: 'done', changed: 1 });
+    const { rows } = await sql('select filter from waybill.bulk_acts order by id');
+    expect(rows).toEqual([
+      { filter: { deliveryKey: 'a***@example.test' } },
+      { filter: { deliveryKey: 'b***@example.test' } },
+    ]);
+  });
+
   it('ends after its limit', async () => {
     await record(700);
     const { id } = await begin({ action: 'cancel', limit: 600 });

@@ -378,13 +378,13 @@ export const statements: Record<string, Statement> = {
   'bulk: visited': { sql: visitedSql, values: (ids) => [token, ids, ids], uses: [] },
   'bulk: progress': {
     sql: progressSql,
-    values: ([id]) => [token, 1, '{}', id, false, false, false],
+    values: ([id]) => [token, 1, '{}', id, false, false, false, null],
     uses: [],
   },
   'bulk: failed': { sql: failedBatchSql, values: () => [token, 'e'], uses: [] },
   'bulk: show': { sql: showBulkSql, values: () => [token], uses: [] },
   'bulk: list': { sql: listBulkSql, values: () => [null, null, 51], uses: [] },
-  'bulk: move': { sql: moveBulkSql, values: () => [token, ['running'], 'paused'], uses: [] },
+  'bulk: move': { sql: moveBulkSql, values: () => [token, ['running'], 'paused', '{}'], uses: [] },
   'bulk: prune': { sql: pruneBulkSql, values: () => [30 * 86_400_000, 1_000], uses: [] },
   'blocked order keys': {
     sql: blockedKeysSql,
