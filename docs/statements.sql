@@ -4,11 +4,11 @@ insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempt
 -- record one with a key
 select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text);
 
--- record one with a group and an order key
-insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, group_key, order_key, revision) values ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8, 0);
+-- record one with a group, an order key and tags
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, group_key, order_key, tags, revision) values ($1, $2, $3, $4, $5::text::jsonb, $6, $7, $8, $9::text::text[], 0);
 
--- record one with all three keys
-select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text, $13::text::text, $14::text::text, $15::text::boolean);
+-- record one with all three keys and tags
+select $1::text as id where waybill.outbox_record($1::text::uuid, $2::text::text, $3::text::text, $4::text::text, $5::text::jsonb, $6::text::int, $7::text::int, $8::text::timestamptz, $9::text::text, $10::text::uuid, $11::text::text, $12::text::text, $13::text::text, $14::text::text, $15::text::boolean, $16::text::text[]);
 
 -- record
 insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, revision)
@@ -19,10 +19,10 @@ where n.delivery_key is null or not exists (
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
 returning id::text as id;
 
--- record with a group or an order key
-insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, revision)
+-- record with a group, an order key or tags
+insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, tags, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, n.tags::text[], 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[], $16::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, tags)
 where n.delivery_key is null or not exists (
   select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key) order by n.id
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
@@ -44,8 +44,8 @@ select k.message_id::text, coalesce(m.status, 'delivered'), k.kind, k.name, k.de
 select n.id::text as given, waybill.outbox_replace(
   jsonb_populate_record(null::waybill.outbox_messages, to_jsonb(n)),
   (n.debounce * interval '1 millisecond'), (n.max_wait * interval '1 millisecond'))::text as id
-from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[], $16::text::float8[], $17::text::float8[])
-  as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, debounce, max_wait);
+from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[], $16::text::text[], $17::text::float8[], $18::text::float8[])
+  as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, tags, debounce, max_wait);
 
 -- end older messages
 with next as (
@@ -114,7 +114,7 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id as id, m.kind as kind, m.name as name, m.payload::text as payload, m.attempts as attempts, m.max_attempts as most, m.claim_token as token, m.delivery_key as key, m.request_id as request, m.traceparent as traceparent, date_part('epoch', m.created_at) as created, m.prefetched as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.order_key as "order";
+returning m.id as id, m.kind as kind, m.name as name, m.payload::text as payload, m.attempts as attempts, m.max_attempts as most, m.claim_token as token, m.delivery_key as key, m.request_id as request, m.traceparent as traceparent, date_part('epoch', m.created_at) as created, m.prefetched as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at))) as lag, m.order_key as "order", array_to_json(m.tags) as tags;
 
 -- claim of some
 with room as materialized (select * from waybill.queue_room($2, $7)),
@@ -129,7 +129,7 @@ chosen as (
    where begins or may_wait)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $6::int8 is not null then m.ctid <> all(array(select ctid from chosen where begins)) end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text as tags, m.priority::text as priority, m.group_key::text as "group";
 
 -- claim of groups
 with recursive room as materialized (select * from waybill.queue_room($2, $7)),
@@ -214,7 +214,7 @@ spent as (
   on conflict (queue, group_key) do update set next_at = excluded.next_at)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $10::bool then false end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group", (select group_key from next) as next;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text as tags, m.priority::text as priority, m.group_key::text as "group", (select group_key from next) as next;
 
 -- groups
 with waiting as (
@@ -312,7 +312,7 @@ dropped as (
    where q.name = $1 and exists (select from over))
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text as tags, m.priority::text as priority, m.group_key::text as "group";
 
 -- claim a suspect
 with chosen as (
@@ -322,7 +322,7 @@ with chosen as (
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text as tags, m.priority::text as priority, m.group_key::text as "group";
 
 -- claim a probe
 with recursive
@@ -376,7 +376,7 @@ entitled as (
     from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text as tags, m.priority::text as priority, m.group_key::text as "group";
 
 -- claim a suspect as the probe
 with recursive
@@ -400,7 +400,7 @@ entitled as (
     from chosen where q.name = chosen.queue)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", m.priority::text as priority, m.group_key::text as "group";
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text as tags, m.priority::text as priority, m.group_key::text as "group";
 
 -- due
 with recursive
@@ -539,7 +539,7 @@ noted as (
   detail pg_catalog.text, reference pg_catalog.text) join ended s on s.id = r.message_id)
 select id::text as id, seconds::text as seconds from ended;
 
--- settle what is delivered, with messages that have a group or an order key
+-- settle what is delivered, with messages that have a group, an order key or tags
 with ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, claim_token = null, claimed_by = null, claimed_at = null, claimed_until = null, prefetched = null, status = 'delivered', delivered_at = now(), order_due = null, last_error = null, ends = m.ends + 1
    where m.id = any($1::uuid[]) and m.claim_token = $2::uuid and m.status = any ('{sending}')
@@ -547,9 +547,9 @@ with ended as (
 audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
-added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, revision)
+added as (insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, tags, revision)
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, 0 from unnest($3::text::uuid[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::jsonb[], $8::text::int[], $9::text::int[], $10::text::timestamptz[], $11::text::text[], $12::text::uuid[], $13::text::text[], $14::text::text[], $15::text::text[], $16::text::text[], $17::text::boolean[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips) join ended s on s.id = n.parent_id order by n.id)
+         n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, n.tags::text[], 0 from unnest($3::text::uuid[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::jsonb[], $8::text::int[], $9::text::int[], $10::text::timestamptz[], $11::text::text[], $12::text::uuid[], $13::text::text[], $14::text::text[], $15::text::text[], $16::text::text[], $17::text::boolean[], $18::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, tags) join ended s on s.id = n.parent_id order by n.id)
 select id::text as id, seconds::text as seconds from ended;
 
 -- store in the inbox
@@ -861,15 +861,25 @@ update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = nul
 where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or (
 select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key) is null) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
-coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
-to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
+coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy", coalesce(tags, '{}') as tags,
+case when kind = 'email' then left(payload ->> 'subject', 200) end as subject, case when kind = 'email' then left(coalesce(payload #>> '{to,0,address}', payload #>> '{to,0}', payload #>> '{to,address}', payload ->> 'to'), 400) end as recipient,
+to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(case when status = 'sending' and prefetched then (
+    select greatest(b.at, claimed_at) from waybill.outbox_begun b
+     where b.worker = claimed_by and ('x' || right(id::text, 8))::bit(32)::int = any(b.ids) limit 1)
+  when status = 'sending' then claimed_at end) #>> '{}' as "runningSince", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
 request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, case when status in ('pending', 'failed') then coalesce(
 (select case 
   when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)
   when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
   when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
+  when g.paused_at is not null then jsonb_build_object('group', g.group_key, 'state', 'paused', 'queue', q.name, 'reason', g.paused_reason, 'since', to_json(g.paused_at) #>> '{}', 'until', to_json(g.paused_until) #>> '{}', 'by', g.paused_by, 'rate', null)
+  when q.is_limited and available_at <= now() and (q.limits ->> 'concurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now()) then jsonb_build_object('state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'concurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
+  when q.is_limited and available_at <= now() and (q.limits ->> 'groupConcurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now() and f.group_key = own.own_group) then jsonb_build_object('group', own.own_group, 'state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'groupConcurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
   when ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8))
-end from waybill.queues q where q.name = queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
+end from waybill.queues q
+      cross join lateral (select queue as own_queue, group_key as own_group) own
+       left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and (g.paused_at is not null and coalesce(g.paused_until > now(), true))
+     where q.name = own.own_queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
     select f.queue, f.id, f.status, f.dead_at from waybill.outbox_messages f
      where f.queue = own.own_queue and f.order_key = own.own_key
        and f.order_due is not null and f.delivered_at is null and f.cancelled_at is null
@@ -895,15 +905,25 @@ select id::text as id, pg_notify('waybill_worker', 'end ' || id) from ended;
 update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, relayed_at = case when m.shared_key is null then null else m.relayed_at end, available_at = case when m.order_due is not null and m.available_at = 'infinity' then m.available_at else greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end, order_due = case when m.order_due is not null then greatest(now(), coalesce($2::text::timestamptz, now() + ($3::float8 * interval '1 millisecond'))) end
 where id = $1 and status = any ('{pending,failed}') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
-coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
-to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
+coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy", coalesce(tags, '{}') as tags,
+case when kind = 'email' then left(payload ->> 'subject', 200) end as subject, case when kind = 'email' then left(coalesce(payload #>> '{to,0,address}', payload #>> '{to,0}', payload #>> '{to,address}', payload ->> 'to'), 400) end as recipient,
+to_json(created_at) #>> '{}' as "createdAt", to_json(case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end) #>> '{}' as "availableAt", to_json(relayed_at) #>> '{}' as "relayedAt", to_json(claimed_until) #>> '{}' as "claimedUntil", to_json(case when status = 'sending' and prefetched then (
+    select greatest(b.at, claimed_at) from waybill.outbox_begun b
+     where b.worker = claimed_by and ('x' || right(id::text, 8))::bit(32)::int = any(b.ids) limit 1)
+  when status = 'sending' then claimed_at end) #>> '{}' as "runningSince", to_json(delivered_at) #>> '{}' as "deliveredAt", to_json(dead_at) #>> '{}' as "deadAt", to_json(cancelled_at) #>> '{}' as "cancelledAt",
 request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, case when status in ('pending', 'failed') then coalesce(
 (select case 
   when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)
   when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
   when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
+  when g.paused_at is not null then jsonb_build_object('group', g.group_key, 'state', 'paused', 'queue', q.name, 'reason', g.paused_reason, 'since', to_json(g.paused_at) #>> '{}', 'until', to_json(g.paused_until) #>> '{}', 'by', g.paused_by, 'rate', null)
+  when q.is_limited and available_at <= now() and (q.limits ->> 'concurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now()) then jsonb_build_object('state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'concurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
+  when q.is_limited and available_at <= now() and (q.limits ->> 'groupConcurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now() and f.group_key = own.own_group) then jsonb_build_object('group', own.own_group, 'state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'groupConcurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
   when ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8))
-end from waybill.queues q where q.name = queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
+end from waybill.queues q
+      cross join lateral (select queue as own_queue, group_key as own_group) own
+       left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and (g.paused_at is not null and coalesce(g.paused_until > now(), true))
+     where q.name = own.own_queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
     select f.queue, f.id, f.status, f.dead_at from waybill.outbox_messages f
      where f.queue = own.own_queue and f.order_key = own.own_key
        and f.order_due is not null and f.delivered_at is null and f.cancelled_at is null

@@ -36,13 +36,15 @@ create table waybill.outbox_messages (
   last_error     text,
 
   -- The origin.
-  delivery_key   text,                    -- a message with the same kind, name and key is recorded only once
+  delivery_key   text collate "C", -- a message with the same kind, name and key is recorded only once
   group_key      text collate "C", -- what it belongs to, such as a tenant
   order_key      text collate "C", -- what it must be in order with, such as an account (0010_order.sql)
   order_position bigint,                  -- its place among the messages of its order key; below 0 until its transaction commits
   order_due      timestamptz,             -- its own due time, as long as it holds back the messages behind it: until it ends and does not block
   order_skips    boolean,                 -- true: if it dies, its key goes on. Null: its death blocks the key until a person decides
-  shared_key     text,                    -- its delivery key, while a newer or an older message of the key has it as delivery_key (0002_keys.sql)
+  shared_key     text collate "C", -- its delivery key, while a newer or an older message of the key has it as delivery_key (0002_keys.sql)
+  tags           text[] collate "C", -- what people find it by (docs/search.md); null: none
+  recipient_hashes bytea[],               -- of an email: a keyed hash of each address, for searches (0008_email.sql)
   parent_id      uuid,                    -- the message whose delivery recorded this one
   request_id     text,
   traceparent    text,                    -- W3C Trace Context
@@ -84,9 +86,16 @@ create index outbox_dead on waybill.outbox_messages (dead_at, order_due) where d
 -- Cancelled messages: for counting and pruning.
 create index outbox_cancelled on waybill.outbox_messages (cancelled_at) where cancelled_at is not null;
 
--- A delivery key is unique. Dead and cancelled messages free theirs, so that the cause can be fixed and the message enqueued again.
-create unique index outbox_delivery_key on waybill.outbox_messages (kind, name, delivery_key)
+-- A delivery key is unique. Dead and cancelled messages free theirs, so that the cause can be fixed and the message enqueued again. The key comes
+-- first, so that a search for the beginning of a key needs no index of its own.
+create unique index outbox_delivery_key on waybill.outbox_messages (delivery_key, kind, name)
   where delivery_key is not null and dead_at is null and cancelled_at is null;
+
+-- The same search among the messages that are not in outbox_delivery_key any more, or not yet.
+create index outbox_other_keys on waybill.outbox_messages (coalesce(delivery_key, shared_key))
+  where shared_key is not null or (delivery_key is not null and (dead_at is not null or cancelled_at is not null));
+
+create index outbox_tags on waybill.outbox_messages using gin (tags) where tags is not null;
 
 -- The messages of each order key that hold it. Those that wait behind another one have the due time infinity, so they come last.
 create index outbox_order on waybill.outbox_messages (queue, order_key, available_at, order_position) where order_due is not null;
@@ -112,6 +121,9 @@ return case
     'group_invalid: a group has 1 to 200 characters, and no control characters'
   when m.order_key ~ '[\x01-\x1f\x7f-\x9f]' or length(m.order_key) not between 1 and 200 then
     'order_key_invalid: an order key has 1 to 200 characters, and no control characters'
+  when cardinality(m.tags) not between 1 and 20 or array_ndims(m.tags) <> 1
+    or exists (select from unnest(m.tags) as t(tag) where t.tag is null or t.tag ~ '[\x01-\x1f\x7f-\x9f]' or length(t.tag) not between 1 and 200) then
+    'tags_invalid: a message has at most 20 tags, each of 1 to 200 characters, and no control characters'
   when m.request_id ~ '[[:cntrl:]]' or length(m.request_id) not between 1 and 200 then
     'request_id_invalid: a request id has 1 to 200 printable characters'
   when m.traceparent !~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$' then

@@ -5,7 +5,7 @@
 create table waybill.outbox_keys (
   kind         text        not null,
   name         text        not null,
-  delivery_key text        not null,
+  delivery_key text        not null collate "C",
   message_id   uuid        not null,
   pruned_at    timestamptz not null default now(),
   primary key (kind, name, delivery_key)
@@ -17,13 +17,13 @@ create index outbox_keys_pruned on waybill.outbox_keys (pruned_at);
 -- a transaction pooler: planning the two lookups of the key costs more than the rest of an enqueue. Its operators are qualified, because a
 -- search_path of its own would cost each call some microseconds.
 create function waybill.outbox_record(uuid, text, text, text, jsonb, int, int, timestamptz, text, uuid, text, text, text default null,
-    text default null, boolean default null)
+    text default null, boolean default null, text[] default null)
   returns boolean language plpgsql as $$
 begin
   insert into waybill.outbox_messages
     (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent,
-     group_key, order_key, order_skips, revision)
-  select $1, $2, $3, $4, $5, $6, $7, coalesce($8, pg_catalog.now()), $9, $10, $11, $12, $13, $14, $15, 0
+     group_key, order_key, order_skips, tags, revision)
+  select $1, $2, $3, $4, $5, $6, $7, coalesce($8, pg_catalog.now()), $9, $10, $11, $12, $13, $14, $15, $16, 0
    where not exists (
      select from waybill.outbox_keys k
       where k.kind operator(pg_catalog.=) $2 and k.name operator(pg_catalog.=) $3 and k.delivery_key operator(pg_catalog.=) $9)
@@ -83,7 +83,7 @@ begin
              parent_id = n.parent_id, request_id = n.request_id, traceparent = n.traceparent, group_key = n.group_key, order_key = n.order_key,
              order_position = case when moves then waybill.outbox_order_last()
                                    when n.order_key is not null then o.order_position end,
-             order_due = case when n.order_key is not null then due end, order_skips = n.order_skips,
+             order_due = case when n.order_key is not null then due end, order_skips = n.order_skips, tags = n.tags,
              replacements = coalesce(o.replacements, 0) + 1, revision = o.revision + 1
        where o.id = m.id;
       delete from waybill.outbox_keys k
@@ -118,10 +118,10 @@ begin
          and (o.status <> 'pending' or o.ends > 0));
     insert into waybill.outbox_messages
       (id, kind, name, queue, payload, max_attempts, priority, available_at, parent_id, request_id, traceparent,
-       group_key, order_key, order_skips, delivery_key, shared_key, relayed_at, revision)
+       group_key, order_key, order_skips, tags, delivery_key, shared_key, relayed_at, revision)
     values
       (n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, moment + debounce, now()),
-       n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips,
+       n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, n.tags,
        case when not follows then n.delivery_key end, case when follows then n.delivery_key end, case when follows then now() end, 0)
     on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing;
     if found then

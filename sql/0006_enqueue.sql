@@ -34,7 +34,7 @@ $$;
 
 create function waybill.outbox_check(kind text, name text, payload jsonb, queue text, delivery_key text,
     available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, group_key text, order_key text,
-    on_dead text)
+    on_dead text, tags text[])
   returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   lowered text := nullif(current_setting('waybill.max_payload_bytes', true), '');
@@ -70,6 +70,11 @@ begin
   end if;
   if order_key is not null and (order_key ~ '[\x01-\x1f\x7f-\x9f]' or length(order_key) not between 1 and 200) then
     perform waybill.outbox_refuse('order_key_invalid', 'an order key has 1 to 200 characters, and no control characters');
+  end if;
+  if cardinality(tags) > 20 or exists (
+      select from unnest(tags) as t(tag) where t.tag is null or t.tag ~ '[\x01-\x1f\x7f-\x9f]' or length(t.tag) not between 1 and 200) then
+    perform waybill.outbox_refuse('tags_invalid',
+      'a message has at most 20 different tags, each of 1 to 200 characters, and no control characters');
   end if;
   if on_dead is null or on_dead not in ('block', 'skip') then
     perform waybill.outbox_refuse('on_dead_invalid', 'on_dead must be block or skip');
@@ -124,7 +129,7 @@ $$;
 -- id of the existing message, or replaces that one (waybill.outbox_replace).
 create function waybill.outbox_enqueue(kind text, name text, payload jsonb, queue text, delivery_key text,
     available_at timestamptz, priority int, max_attempts int, request_id text, traceparent text, parent_id uuid, group_key text,
-    order_key text, on_duplicate text, debounce interval, max_wait interval, on_dead text)
+    order_key text, on_duplicate text, debounce interval, max_wait interval, on_dead text, tags text[])
   returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -132,12 +137,14 @@ declare
     when outbox_enqueue.kind in ('event', 'listener') then 'events' else 'jobs' end);
   most int := coalesce(outbox_enqueue.max_attempts, case when outbox_enqueue.kind = 'email' then 53 else 10 end); -- src/message/message.ts
   skips boolean := case when outbox_enqueue.order_key is not null and outbox_enqueue.on_dead = 'skip' then true end;
+  folded text[] := (select array_agg(t.tag order by t.place) from (
+    select u.tag, min(u.place) as place from unnest(outbox_enqueue.tags) with ordinality as u(tag, place) group by u.tag) t);
   made uuid := waybill.outbox_new_id();
   existing uuid;
 begin
   perform waybill.outbox_check(outbox_enqueue.kind, outbox_enqueue.name, outbox_enqueue.payload, target, outbox_enqueue.delivery_key,
     outbox_enqueue.available_at, outbox_enqueue.priority, most, outbox_enqueue.request_id, outbox_enqueue.traceparent,
-    outbox_enqueue.group_key, outbox_enqueue.order_key, outbox_enqueue.on_dead);
+    outbox_enqueue.group_key, outbox_enqueue.order_key, outbox_enqueue.on_dead, folded);
   if num_nonnulls(outbox_enqueue.on_duplicate, outbox_enqueue.debounce, outbox_enqueue.max_wait) > 0 then
     perform waybill.outbox_check_duplicate(outbox_enqueue.delivery_key, outbox_enqueue.available_at, outbox_enqueue.on_duplicate,
       outbox_enqueue.debounce, outbox_enqueue.max_wait);
@@ -149,7 +156,7 @@ begin
         'max_attempts', most, 'priority', outbox_enqueue.priority, 'available_at', outbox_enqueue.available_at,
         'delivery_key', outbox_enqueue.delivery_key, 'parent_id', outbox_enqueue.parent_id, 'request_id', outbox_enqueue.request_id,
         'traceparent', outbox_enqueue.traceparent, 'group_key', outbox_enqueue.group_key,
-        'order_key', outbox_enqueue.order_key, 'order_skips', skips)),
+        'order_key', outbox_enqueue.order_key, 'order_skips', skips, 'tags', folded)),
       outbox_enqueue.debounce, coalesce(outbox_enqueue.max_wait, 10 * outbox_enqueue.debounce)); -- src/message/duplicate.ts
     if existing is not null then
       return existing;
@@ -160,10 +167,10 @@ begin
   for round in 1 .. 3 loop
     insert into waybill.outbox_messages
       (id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent,
-       group_key, order_key, order_skips, revision)
+       group_key, order_key, order_skips, tags, revision)
     select made, outbox_enqueue.kind, outbox_enqueue.name, target, outbox_enqueue.payload, most, outbox_enqueue.priority,
            coalesce(outbox_enqueue.available_at, now()), outbox_enqueue.delivery_key, outbox_enqueue.parent_id, outbox_enqueue.request_id,
-           outbox_enqueue.traceparent, outbox_enqueue.group_key, outbox_enqueue.order_key, skips, 0
+           outbox_enqueue.traceparent, outbox_enqueue.group_key, outbox_enqueue.order_key, skips, folded, 0
      where outbox_enqueue.delivery_key is null or not exists (
        select from waybill.outbox_keys k
         where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key)
@@ -194,9 +201,9 @@ create function waybill.enqueue_any(kind text, name text, payload jsonb, queue t
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null,
     group_key text default null, order_key text default null, on_duplicate text default null, debounce interval default null,
-    max_wait interval default null, on_dead text default 'block')
+    max_wait interval default null, on_dead text default 'block', tags text[] default null)
   returns uuid language sql security definer set search_path = pg_catalog, pg_temp as $$
-  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+  select waybill.outbox_enqueue($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 $$;
 
 -- Records jobs, events and emails; listeners and actions only for roles that may call waybill.enqueue_any.
@@ -204,23 +211,23 @@ create function waybill.enqueue(kind text, name text, payload jsonb, queue text 
     available_at timestamptz default null, priority int default 0, max_attempts int default null,
     request_id text default null, traceparent text default null, parent_id uuid default null,
     group_key text default null, order_key text default null, on_duplicate text default null, debounce interval default null,
-    max_wait interval default null, on_dead text default 'block')
+    max_wait interval default null, on_dead text default 'block', tags text[] default null)
   returns uuid language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   caller text := coalesce(nullif(current_setting('role', true), 'none'), session_user);
 begin
   if enqueue.kind in ('listener', 'action') and not has_function_privilege(caller,
-      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text)', 'execute') then
+      'waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text, text[])', 'execute') then
     raise exception 'waybill.enqueue: the role % may record jobs, events and emails, not a message of the kind %', caller, enqueue.kind
       using errcode = '42501', detail = 'forbidden', hint = 'grant execute on function waybill.enqueue_any, see docs/sql.md';
   end if;
   return waybill.outbox_enqueue(enqueue.kind, enqueue.name, enqueue.payload, enqueue.queue, enqueue.delivery_key, enqueue.available_at,
     enqueue.priority, enqueue.max_attempts, enqueue.request_id, enqueue.traceparent, enqueue.parent_id, enqueue.group_key, enqueue.order_key,
-    enqueue.on_duplicate, enqueue.debounce, enqueue.max_wait, enqueue.on_dead);
+    enqueue.on_duplicate, enqueue.debounce, enqueue.max_wait, enqueue.on_dead, enqueue.tags);
 end
 $$;
 
 -- By default only the owner may call these: the first two run with its rights.
-revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text) from public;
-revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text) from public;
-revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text) from public;
+revoke execute on function waybill.enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text, text[]) from public;
+revoke execute on function waybill.enqueue_any(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text, text[]) from public;
+revoke execute on function waybill.outbox_enqueue(text, text, jsonb, text, text, timestamptz, int, int, text, text, uuid, text, text, text, interval, interval, text, text[]) from public;

@@ -1,4 +1,4 @@
--- Email: the date, suppressed addresses, the batches of a provider, and the development inbox.
+-- Email: the date, hashes of recipients, suppressed addresses, the batches of a provider, and the development inbox.
 
 -- A delayed email gets the time at which it becomes due as its date. The date is the same on every attempt, but available_at moves with each
 -- retry. The engine writes the date into the payload itself; this trigger does so for other rows, such as those of waybill.enqueue.
@@ -14,6 +14,63 @@ create trigger outbox_dated before insert on waybill.outbox_messages
   for each row when (new.kind = 'email' and new.available_at > new.created_at
     and isfinite(new.available_at) and jsonb_typeof(new.payload) = 'object' and not new.payload ? 'date')
   execute function waybill.outbox_date_email();
+
+-- Emails are found by their recipients through keyed hashes, so that no index holds a readable address. The key is random and made once for each
+-- database. Only the owner needs to read it: the functions below run with the owner's rights.
+create table waybill.email_hash_key (
+  one boolean primary key default true check (one),
+  key bytea   not null check (octet_length(key) = 32)
+);
+
+insert into waybill.email_hash_key (key) values (uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())) on conflict do nothing;
+
+-- The hash of one address, in lower case; of `Ann <ann@example.com>` that of what is in the brackets. Null without a text.
+create function waybill.email_hash(mailbox text) returns bytea language plpgsql stable strict security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select substr(sha256(k.key || convert_to(lower(trim(coalesce(substring(mailbox from '<([^<>]*)>\s*$'), mailbox))), 'UTF8')), 1, 16)
+            from waybill.email_hash_key k);
+end
+$$;
+
+-- The hashes of an email's recipients; of a repeated email (src/email/email.ts) those of its list. Null when it names nobody. It does not call the
+-- function above, because each call costs some microseconds. It is in plpgsql, so that the connection keeps its plan.
+create function waybill.email_hashes(payload jsonb) returns bytea[] language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select array_agg(substr(sha256(k.key || convert_to(lower(trim(coalesce(substring(a.mailbox from '<([^<>]*)>\s*$'), a.mailbox))), 'UTF8')), 1, 16))
+      from waybill.email_hash_key k
+      cross join unnest(array[payload -> 'to', payload -> 'cc', payload -> 'bcc', payload -> 'recipients']) as f(field)
+      cross join jsonb_array_elements(case jsonb_typeof(f.field) when 'array' then f.field when 'string' then jsonb_build_array(f.field)
+                                        when 'object' then jsonb_build_array(f.field) else '[]' end) as e(item)
+      cross join lateral (select case jsonb_typeof(e.item) when 'string' then e.item #>> '{}' when 'object' then e.item ->> 'address' end as mailbox) a
+     where a.mailbox is not null);
+end
+$$;
+
+create function waybill.outbox_hash_recipients() returns trigger language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.recipient_hashes := waybill.email_hashes(new.payload);
+  return new;
+end
+$$;
+
+create trigger outbox_addressed before insert on waybill.outbox_messages
+  for each row when (new.kind = 'email') execute function waybill.outbox_hash_recipients();
+
+-- A payload that is replaced or erased has other recipients. This trigger runs after the update: with one before it, Postgres would lock each row
+-- once more that a claim or a settlement updates.
+create function waybill.outbox_rehash_recipients() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  update waybill.outbox_messages m set recipient_hashes = waybill.email_hashes(new.payload), revision = m.revision + 1
+   where m.id = new.id and m.recipient_hashes is distinct from waybill.email_hashes(new.payload);
+  return null;
+end
+$$;
+
+create trigger outbox_readdressed after update of payload on waybill.outbox_messages
+  for each row when (new.kind = 'email' and new.payload is distinct from old.payload) execute function waybill.outbox_rehash_recipients();
+
+create index outbox_recipients on waybill.outbox_messages using gin (recipient_hashes) where recipient_hashes is not null;
 
 -- Addresses that get no more mail: mailboxes that do not exist, people who complained, and addresses that an operator added.
 create table waybill.email_suppressions (

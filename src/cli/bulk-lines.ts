@@ -4,7 +4,7 @@ import { textOfMoment, type Moment } from '../db/moment.ts';
 import type { BulkView } from '../operate/bulk.ts';
 import type { BulkPreview, Share } from '../operate/bulk-preview.ts';
 import { bulkKinds, type BulkAction } from '../operate/bulk-task.ts';
-import { messageLines } from './commands/outbox-read.ts';
+import { messageLines } from './commands/message-lines.ts';
 import { short, table } from './print.ts';
 
 const countText = ({ matched, atLeast }: Pick<BulkView, 'matched' | 'atLeast'>): string =>

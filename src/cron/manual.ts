@@ -15,13 +15,14 @@ import type { Instant } from './zones.ts';
  */
 export async function runByHand(tx: Executor, name: string, scheduledAt: Instant | null): Promise<RunView> {
   const { definition, manifest, now } = await findJob(tx, name);
-  const { action, args, group, orderKey } = definition;
+  const { action, args, group, orderKey, tags } = definition;
   const run = prepareRun({
     name: definition.name,
     action,
     args,
     group,
     orderKey,
+    tags,
     manifest,
     source: 'admin',
     scheduledAt: scheduledAt ?? now.getTime(),

@@ -20,6 +20,7 @@ export type NewRun = {
   readonly args: unknown;
   readonly group?: string | undefined;
   readonly orderKey?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
   readonly manifest: string;
   readonly source: 'cron' | 'admin';
   readonly scheduledAt: Instant;
@@ -63,7 +64,7 @@ export type PreparedRun = NewRun & {
 export function prepareRun(run: NewRun): PreparedRun {
   const id = newId();
   if (run.skipped !== null) return { ...run, id, message: null };
-  const { action: name, args: payload, group, orderKey } = run;
+  const { action: name, args: payload, group, orderKey, tags } = run;
   const message = checkMessage({
     kind: 'action',
     name,
@@ -71,6 +72,7 @@ export function prepareRun(run: NewRun): PreparedRun {
     payload,
     group,
     orderKey,
+    tags,
     requestId: id,
   });
   return { ...run, id, message: { ...message, id: newId() } };

@@ -137,9 +137,9 @@ function planOf(job: DueJob, { zones, events }: SchedulerPorts): Planned {
 
 function runsOf(job: DueJob, { runs, tooOld }: Plan): NewRun[] {
   const { name, manifest, definition, busy } = job;
-  const { action, args, group, orderKey } = definition;
+  const { action, args, group, orderKey, tags } = definition;
   const of = (tick: PlannedTick, skipped: NewRun['skipped']): NewRun => {
-    return { ...tick, name, action, args, group, orderKey, manifest, skipped, source: 'cron' };
+    return { ...tick, name, action, args, group, orderKey, tags, manifest, skipped, source: 'cron' };
   };
   const dropped = tooOld === null ? [] : [of(tooOld, 'too_old')];
   const why = ({ scheduledAt }: PlannedTick): NewRun['skipped'] =>

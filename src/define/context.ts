@@ -7,6 +7,7 @@ import type { Log } from '../metrics/log.ts';
 import type { DuplicateOptions } from '../message/duplicate.ts';
 import type { SealOptions, Sealing } from '../message/seal.ts';
 import type { OnDead } from '../message/flow.ts';
+import type { TagOptions } from '../message/tags.ts';
 import type { Enqueued } from '../message/message.ts';
 import type { Event } from './event.ts';
 import type { RetryPolicy } from './retry.ts';
@@ -55,7 +56,8 @@ export type EnqueueOptions = {
    * order of their commits. 1 … 200 characters, no control characters.
    */
   readonly orderKey?: string | undefined;
-} & DuplicateOptions;
+} & TagOptions &
+  DuplicateOptions;
 
 /** The parts of a job that dispatching needs. */
 export type JobTarget<S extends z.ZodType = z.ZodType> = {

@@ -5,6 +5,7 @@ import { parseDuration, type Duration } from '../duration.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { flowKeyRule, isFlowKey } from '../message/flow.ts';
+import { isTags, tagsRule } from '../message/tags.ts';
 import { checkMessage, isName, nameRule } from '../message/message.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Action } from './action.ts';
@@ -27,9 +28,10 @@ export type CronJob = {
   readonly maxCatchUpTicks: number;
   readonly maxCatchUpAgeMs: Milliseconds;
   readonly overlap: (typeof overlaps)[number];
-  /** Absent without one, as is the order key: the hash of a manifest without them stays the same. */
+  /** Absent without one, as are the order key and the tags: the hash of a manifest without them stays the same. */
   readonly group?: string;
   readonly orderKey?: string;
+  readonly tags?: readonly string[];
 };
 
 export type CronJobOptions<A extends Action | string = Action | string> = {
@@ -55,6 +57,8 @@ export type CronJobOptions<A extends Action | string = Action | string> = {
   readonly group?: string;
   /** The order key of its messages. 1 … 200 characters, no control characters. */
   readonly orderKey?: string;
+  /** The tags of its messages: at most 20, each of 1 … 200 characters, no control characters. */
+  readonly tags?: readonly string[];
 };
 
 const known = [
@@ -69,6 +73,7 @@ const known = [
   'overlap',
   'group',
   'orderKey',
+  'tags',
 ];
 const mostTicks = 10_000;
 
@@ -92,6 +97,7 @@ export function readJob(job: CronJobOptions): JobRead {
     ['overlap', wordProblem(job.overlap, overlaps)],
     ['group', flowKeyProblem(job.group)],
     ['orderKey', flowKeyProblem(job.orderKey)],
+    ['tags', job.tags === undefined || isTags(job.tags) ? undefined : `are ${tagsRule}`],
     ...boundProblems(job),
   ];
   return {
@@ -153,7 +159,7 @@ function ageOf(age: Duration): Milliseconds | undefined {
 
 /** For a valid job. Fills in every default, so that two manifests are equal if and only if their jobs do the same. */
 export function toJob(options: CronJobOptions): CronJob {
-  const { name, action, args = {}, group, orderKey } = options;
+  const { name, action, args = {}, group, orderKey, tags } = options;
   return Object.freeze({
     name,
     timeZone: options.timeZone ?? 'UTC',
@@ -166,5 +172,6 @@ export function toJob(options: CronJobOptions): CronJob {
     maxCatchUpAgeMs: ageOf(options.maxCatchUpAge ?? '7d')!,
     ...(group !== undefined && { group }),
     ...(orderKey !== undefined && { orderKey }),
+    ...(tags !== undefined && tags.length > 0 && { tags: [...tags] }),
   });
 }

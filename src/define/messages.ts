@@ -49,6 +49,7 @@ export const enqueueOptions = [
   'priority',
   'group',
   'orderKey',
+  'tags',
   ...duplicateOptions,
 ];
 
@@ -65,9 +66,8 @@ export function withPayload<P>(
 /** @throws WaybillError whose code says what is wrong with the email, see docs/errors.md */
 export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDefaults): NewMessage {
   if (typeof given !== 'object' || given === null) prepareEmail(given, { defaultFrom: from }); // throws
-  const { deliveryKey, availableAt, priority, group, orderKey, onDuplicate, debounce, maxWait, ...about } =
-    given;
-  const { sensitive, keep, ...rest } = about;
+  const { deliveryKey, availableAt, priority, group, orderKey, tags, sensitive, keep, ...other } = given;
+  const { onDuplicate, debounce, maxWait, ...rest } = other;
   const email = Object.fromEntries(
     Object.entries(rest).filter(([, value]) => value !== undefined),
   ) as typeof rest;
@@ -84,6 +84,7 @@ export function emailMessage(given: EmailMessage, { from, maxAttempts }: EmailDe
     priority,
     group,
     orderKey,
+    tags,
     onDuplicate,
     debounce,
     maxWait,

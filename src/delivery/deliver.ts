@@ -130,7 +130,7 @@ function givenBack(reason: string): Delivery {
 /** Makes one message for each listener, recorded in the statement that settles the event. */
 function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Delivery {
   if (!registry.event(message.name)) return unknown(message);
-  const { payload, group, orderKey, requestId, traceparent } = message;
+  const { payload, group, orderKey, tags, requestId, traceparent } = message;
   const then = registry.listenersOf(message.name).map((listener): NewMessage => ({
     kind: 'listener',
     name: listener.name,
@@ -141,6 +141,7 @@ function fanOut(message: ClaimedMessage, { registry, log }: DeliverOptions): Del
     orderKey: orderKey ?? undefined,
     onDead: listener.onDead,
     ...(listener.sensitive && { sensitive: true, keep: listener.keep }),
+    tags: tags ?? undefined,
     requestId: requestId ?? undefined,
     traceparent: currentTraceparent() ?? traceparent ?? undefined,
   }));

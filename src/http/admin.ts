@@ -1,13 +1,10 @@
 // The admin API, by which operators inspect and change messages, queues and processes. It is closed without WAYBILL_ADMIN_KEY.
 
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
-import { nearest } from '../nearest.ts';
-import { WaybillError } from '../errors.ts';
-import { parseFilter, type MessageFilter, type Paging } from '../operate/filter.ts';
+import { parseFilter } from '../operate/filter.ts';
 import { showHistory } from '../operate/history.ts';
-import { listMessages } from '../operate/read.ts';
 import { cancel, retry, retryAll } from '../acts/messages.ts';
 import { readStats } from '../operate/stats.ts';
 import type { Host } from '../process/host.ts';
@@ -20,6 +17,7 @@ import { filters } from './filters.ts';
 import { addMessageActs } from './messages.ts';
 import { actorOf, askForKey, type WrongKeys } from './people.ts';
 import { addQueues } from './queues.ts';
+import { addSearch, checkContents } from './search.ts';
 import { addSuppressions } from './suppressions.ts';
 
 type WithId = { Params: { id: string } };
@@ -40,11 +38,10 @@ export function addAdmin(
 
   async function routes(admin: FastifyInstance): Promise<void> {
     askForKey(admin, host, wrongKeys);
-    admin.get('/outbox', (request) => listMessages(db, filterOf(request.query as Texts)));
+    addSearch(admin, db);
     admin.get('/outbox/stats', () => readStats(db));
     admin.post('/outbox/retry', async (request) => {
-      const { dryRun, all, reason, by, ...filter } = await bulkOf(request.body);
-      const wanted = parseFilter(all ? { status: 'dead', ...filter } : filter);
+      const { dryRun, reason, by, wanted } = await bulkOf(request);
       return notifying(retryAll(db, actorOf(request, { reason, by }), wanted, { dryRun }));
     });
     admin.get<WithId>('/outbox/:id', async (request) => {
@@ -75,10 +72,6 @@ export function addAdmin(
   server.register(routes, { prefix: '/admin' });
 }
 
-type Texts = Readonly<Record<string, string | string[] | undefined>>;
-
-const parameters = [...Object.keys(filters), 'limit', 'cursor'];
-
 /** Why it is done, and who does it: the key does not identify a person. */
 const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().min(1).max(200).optional() };
 
@@ -96,20 +89,10 @@ async function aboutOf(body: unknown): Promise<z.output<typeof aboutArgs>> {
   return parseArguments({ name: 'act', args: aboutArgs }, body ?? {});
 }
 
-/** @throws WaybillError `unknown_parameter`, because ignoring a misspelt filter would show everything */
-function filterOf(query: Texts): MessageFilter & Paging {
-  for (const name of Object.keys(query)) {
-    if (parameters.includes(name)) continue;
-    const meant = nearest(name, parameters);
-    const hint = meant ? `did you mean ${meant}?` : `there are ${parameters.join(', ')}`;
-    throw new WaybillError(
-      'unknown_parameter',
-      `there is no parameter ${JSON.stringify(name.slice(0, 80))}: ${hint}`,
-    );
-  }
-  return parseFilter(query);
-}
-
-async function bulkOf(body: unknown): Promise<z.output<typeof bulk>> {
-  return parseArguments({ name: 'bulk retry', args: bulk }, body ?? {});
+async function bulkOf(request: FastifyRequest) {
+  const args = await parseArguments({ name: 'bulk retry', args: bulk }, request.body ?? {});
+  const { dryRun, all, reason, by, ...filter } = args;
+  const wanted = parseFilter(all ? { status: 'dead', ...filter } : filter);
+  checkContents(request, wanted);
+  return { dryRun, reason, by, wanted };
 }

@@ -6,8 +6,10 @@ import { parseArguments } from '../action/arguments.ts';
 import * as acts from '../acts/bulk.ts';
 import type { Database } from '../db/pool.ts';
 import { listBulk, parseBulkFilter, showBulk } from '../operate/bulk.ts';
+import { parseFilter } from '../operate/filter.ts';
 import { filters } from './filters.ts';
 import { actorOf } from './people.ts';
+import { checkContents } from './search.ts';
 
 type WithId = { Params: { id: string } };
 
@@ -37,6 +39,7 @@ export function addBulk(admin: FastifyInstance, db: Database): void {
   admin.post('/bulk', async (request) => {
     const args = await parseArguments({ name: 'bulk act', args: bulk }, request.body ?? {});
     const { dryRun, reason, by, ...given } = args;
+    checkContents(request, parseFilter(given.filter));
     return dryRun ? acts.preview(db, given) : acts.start(db, actorOf(request, { reason, by }), given);
   });
   admin.get('/bulk', async (request) =>

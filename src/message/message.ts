@@ -5,6 +5,7 @@ import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
 import { checkFlow, flowOptions, type FlowOptions } from './flow.ts';
 import { checkSealing, isSealed, sealOptions, type SealOptions } from './seal.ts';
+import { foldedTags, type TagOptions } from './tags.ts';
 import { checkDuplicate, duplicateOptions, type DuplicateOptions, type Replace } from './duplicate.ts';
 
 export const kinds = ['email', 'event', 'listener', 'job', 'action'] as const;
@@ -30,6 +31,7 @@ export type NewMessage = {
   readonly requestId?: string | undefined;
   readonly traceparent?: string | undefined;
 } & FlowOptions &
+  TagOptions &
   DuplicateOptions &
   SealOptions;
 
@@ -43,6 +45,7 @@ const fields = [
   'availableAt',
   'deliveryKey',
   ...flowOptions,
+  'tags',
   'parentId',
   'requestId',
   'traceparent',
@@ -67,6 +70,7 @@ export type ClaimedMessage = {
   readonly createdAt: Date;
   readonly group?: string | null;
   readonly orderKey?: string | null;
+  readonly tags?: readonly string[] | null;
   /** Present where it is known; higher starts first. */
   readonly priority?: number;
   /** It was claimed before a slot was free, and waits for one. */
@@ -112,7 +116,7 @@ export type CheckedMessage = Required<
  * Checks a message against every rule of the table; the error says what is wrong and where.
  * @param maxPayloadBytes limit of the payload's JSON, in bytes of UTF-8
  * @throws WaybillError with the codes `unknown_kind`, `name_invalid`, `queue_invalid`, `delivery_key_invalid`, `max_attempts_invalid`,
- * `priority_invalid`, `invalid_time`, `group_invalid`, `order_key_invalid`, `on_dead_invalid`, `request_id_invalid`, `traceparent_invalid`,
+ * `priority_invalid`, `invalid_time`, `group_invalid`, `order_key_invalid`, `on_dead_invalid`, `tags_invalid`, `request_id_invalid`, `traceparent_invalid`,
  * `sealing_invalid`, `payload_reserved`, `null_character`, `invalid_unicode`, `payload_not_json`, `payload_too_large`, and those of checkDuplicate
  */
 export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPayloadBytes): CheckedMessage {
@@ -134,6 +138,7 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
     refuse('invalid_time', 'availableAt must be a valid Date between the years 1970 and 9999');
   const { group, orderKey, onDead, parentId, requestId, traceparent } = message;
   if (group !== undefined || orderKey !== undefined || onDead !== undefined) checkFlow(message);
+  const tags = message.tags === undefined ? undefined : foldedTags(message.tags);
   checkOrigin(message);
   checkSealing(message);
   if (isSealed(message.payload))
@@ -142,7 +147,7 @@ export function checkMessage(message: NewMessage, maxPayloadBytes = defaultMaxPa
   const { onDuplicate, debounce, maxWait } = message;
   const hasOption = onDuplicate !== undefined || debounce !== undefined || maxWait !== undefined;
   const replace = hasOption ? checkDuplicate(message) : undefined;
-  const rest = { deliveryKey, group, orderKey, onDead, replace, parentId, requestId, traceparent };
+  const rest = { deliveryKey, group, orderKey, onDead, tags, replace, parentId, requestId, traceparent };
   const checked = { kind, name, queue, json, maxAttempts, priority, availableAt, ...rest };
   return message.sensitive ? { ...checked, sensitive: true, keep: message.keep } : checked;
 }

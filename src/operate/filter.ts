@@ -1,9 +1,10 @@
-// The filter of messages for lists and bulk retries. Only the given conditions go into the statement, so that Postgres can choose an index.
+// The filter of messages for lists and for acts on many. Only the given conditions go into the statement, so that Postgres can choose an index.
 
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { kinds, statuses, type Kind, type Status } from '../message/message.ts';
 import { deadCauses, type DeadCause } from '../message/outcome.ts';
+import { addContents, given, readPaths, type Add, type Contents } from './contents.ts';
 
 export type MessageFilter = {
   readonly status?: readonly Status[] | undefined;
@@ -11,22 +12,42 @@ export type MessageFilter = {
   readonly name?: readonly string[] | undefined;
   readonly queue?: readonly string[] | undefined;
   readonly deliveryKey?: readonly string[] | undefined;
+  readonly group?: readonly string[] | undefined;
+  readonly orderKey?: readonly string[] | undefined;
+  readonly requestId?: readonly string[] | undefined;
+  readonly traceId?: readonly string[] | undefined;
+  readonly parentId?: readonly string[] | undefined;
+  /** Workers that have claimed the message now. */
+  readonly claimedBy?: readonly string[] | undefined;
   readonly cause?: readonly DeadCause[] | undefined;
   /** Recorded at this time or later. */
   readonly since?: Date | undefined;
   /** Recorded before this time. */
   readonly until?: Date | undefined;
+  /** Due at this time or later; each retry moves the due time. */
+  readonly availableSince?: Date | undefined;
+  /** Due before this time. */
+  readonly availableUntil?: Date | undefined;
+  /** Dead since this time or later. */
+  readonly deadSince?: Date | undefined;
   /** Messages with an attempt of this outcome, whatever their state now. */
   readonly outcome?: readonly AttemptOutcome[] | undefined;
   /** Text within the last error; case is ignored. */
   readonly errorContains?: string | undefined;
-};
+} & Contents;
 
 /** Outcomes that can be searched: delivery is uncertain. The index outbox_attempts_uncertain contains them. */
 export const attemptOutcomes = ['ambiguous', 'expired'] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
-export type Paging = { readonly limit?: number | undefined; readonly cursor?: string | undefined };
+export const orders = ['newest', 'oldest'] as const;
+
+export type Paging = {
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+  /** Which messages come first; default: the newest. */
+  readonly order?: (typeof orders)[number] | undefined;
+};
 
 export type Filter = MessageFilter & Paging;
 
@@ -39,13 +60,11 @@ type FilterTexts = { readonly [Service in keyof Filter]?: Texts };
 /**
  * Parses a filter from a query string or a command line.
  * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_cause`, `invalid_time`, `empty_range`, `invalid_limit`,
- * `invalid_filter`
+ * `invalid_order`, `invalid_filter`
  */
 export function parseFilter(texts: FilterTexts): Filter {
-  const since = time('since', texts.since);
-  const until = time('until', texts.until);
-  if (since && until && since >= until)
-    throw new WaybillError('empty_range', 'since must be before until: nothing lies between them');
+  const [since, until] = range(texts, 'since', 'until');
+  const [availableSince, availableUntil] = range(texts, 'availableSince', 'availableUntil');
   return {
     status: known('status', statuses, texts.status),
     kind: known('kind', kinds, texts.kind),
@@ -53,13 +72,44 @@ export function parseFilter(texts: FilterTexts): Filter {
     name: several('name', texts.name),
     queue: several('queue', texts.queue),
     deliveryKey: several('deliveryKey', texts.deliveryKey),
+    keyPrefix: single('keyPrefix', texts.keyPrefix),
+    to: several('to', texts.to),
+    tag: several('tag', texts.tag),
+    group: several('group', texts.group),
+    orderKey: several('orderKey', texts.orderKey),
+    requestId: several('requestId', texts.requestId),
+    traceId: several('traceId', texts.traceId)?.map((id) => id.toLowerCase()),
+    parentId: several('parentId', texts.parentId)?.map((id) => id.toLowerCase()),
+    claimedBy: several('claimedBy', texts.claimedBy),
+    payload: readPaths(payloadTexts(texts)),
     cause: known('cause', deadCauses, texts.cause),
     errorContains: single('errorContains', texts.errorContains),
     since,
     until,
+    availableSince,
+    availableUntil,
+    deadSince: time('deadSince', texts.deadSince),
     limit: pageSize(texts.limit),
     cursor: single('cursor', texts.cursor),
+    order: known('order', orders, texts.order)?.at(-1),
   };
+}
+
+function range(texts: FilterTexts, from: RangeEnd, to: RangeEnd): [Date | undefined, Date | undefined] {
+  const [since, until] = [time(from, texts[from]), time(to, texts[to])];
+  if (since && until && since >= until)
+    throw new WaybillError('empty_range', `${from} must be before ${to}: nothing lies between them`);
+  return [since, until];
+}
+type RangeEnd = 'since' | 'until' | 'availableSince' | 'availableUntil';
+
+/** `payload.customer.id=7` of a query string, and `customer.id=7` of a command line or a body. */
+function payloadTexts(texts: FilterTexts): string[] {
+  const named = Object.entries(texts).filter(([name, given]) => name.startsWith('payload.') && given);
+  return [
+    ...(several('payload', texts.payload) ?? []),
+    ...named.map(([name, given]) => `${name.slice('payload.'.length)}=${single(name, given)}`),
+  ];
 }
 
 export function several(part: string, given: Texts): readonly string[] | undefined {
@@ -77,7 +127,7 @@ export function single(part: string, given: Texts): string | undefined {
 }
 
 function known<T extends string>(
-  part: 'status' | 'kind' | 'outcome' | 'cause',
+  part: 'status' | 'kind' | 'outcome' | 'cause' | 'order',
   words: readonly T[],
   given: Texts,
 ): readonly T[] | undefined {
@@ -127,14 +177,21 @@ const columns = {
   queue: 'queue',
   deliveryKey: 'coalesce(delivery_key, shared_key)',
   cause: 'dead_cause',
+  group: 'group_key',
+  orderKey: 'order_key',
+  requestId: 'request_id',
+  traceId: `split_part(traceparent, '-', 2)`,
+  parentId: 'parent_id::text',
+  claimedBy: 'claimed_by',
 } as const;
 
 /** Allowance for the clock of the recording process, from which ids are made. */
 const clockMarginMs = 86_400_000;
 
-export function whereOf(filter: MessageFilter): Where {
-  const where: Where = { conditions: [], values: [] };
-  const add = (condition: (value: string) => string, value: unknown): void => {
+/** @param values where the filter's values are added; their numbers go on behind those that it has */
+export function whereOf(filter: MessageFilter, values: unknown[] = []): Where {
+  const where: Where = { conditions: [], values };
+  const add: Add = (condition, value) => {
     where.values.push(value);
     where.conditions.push(condition(`$${where.values.length}`));
   };
@@ -150,10 +207,19 @@ export function whereOf(filter: MessageFilter): Where {
   if (until) add((v) => `created_at < ${v}::timestamptz`, until);
   if (errorContains !== undefined)
     add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
-  const isDead = filter.cause !== undefined && filter.cause.length > 0 && filter.status === undefined;
-  const states = isDead ? (['dead'] as const) : (filter.status ?? []);
-  where.conditions.push(...partialIndex(states), ...attemptsIndex(filter.outcome ?? []));
+  if (filter.availableSince) add((v) => `available_at >= ${v}::timestamptz`, filter.availableSince);
+  if (filter.availableUntil) add((v) => `available_at < ${v}::timestamptz`, filter.availableUntil);
+  if (filter.deadSince) add((v) => `dead_at >= ${v}::timestamptz`, filter.deadSince);
+  addContents(filter, add);
+  where.conditions.push(...partialIndex(statesOf(filter)), ...attemptsIndex(filter.outcome ?? []));
   return where;
+}
+
+/** The states that the filter leaves, where it does not name them. */
+function statesOf({ status, cause, deadSince, claimedBy }: MessageFilter): readonly Status[] {
+  if (status !== undefined) return status;
+  if (given(cause) || deadSince) return ['dead'];
+  return given(claimedBy) ? ['sending'] : [];
 }
 
 /** The predicate of a partial index for this state. The rules of the table (sql/0001_messages.sql) make it true for such rows. */
@@ -172,7 +238,7 @@ function attemptsIndex(outcomes: readonly AttemptOutcome[]): string[] {
   return [`id in (select message_id from waybill.outbox_attempts where outcome in (${ended}))`];
 }
 
-function firstIdAt(ms: number): string {
+export function firstIdAt(ms: number): string {
   const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-0000-0000-000000000000`;
 }

@@ -3,9 +3,11 @@
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, withMoments, type Moment } from '../db/moment.ts';
 import { cleanError, keptOfStack } from '../redaction/redact.ts';
+import { maskAddresses } from '../redaction/addresses.ts';
 import { cursorAfter, placeOfCursor } from './cursor.ts';
 import { WaybillError } from '../errors.ts';
-import { defaultPageSize, whereOf, type Filter } from './filter.ts';
+import { defaultPageSize, type Filter } from './filter.ts';
+import { fromOf, lastRead, mostRead, searchOf, type Bound } from './search.ts';
 import type { Kind, Status } from '../message/message.ts';
 import type { NoteView } from '../outbox/note.ts';
 import type { DeadCause } from '../message/outcome.ts';
@@ -29,11 +31,18 @@ export type MessageView = {
   readonly priority: number;
   readonly group: string | null;
   readonly orderKey: string | null;
+  readonly tags: readonly string[];
+  /** Of an email. */
+  readonly subject: string | null;
+  /** The first recipient of an email, masked: `a…@example.com`. */
+  readonly recipient: string | null;
   readonly createdAt: Moment;
   readonly availableAt: Moment;
   readonly relayedAt: Moment | null;
   readonly claimedBy: string | null;
   readonly claimedUntil: Moment | null;
+  /** When its attempt began, as far as it is known; null: it does not run. */
+  readonly runningSince: Moment | null;
   readonly deliveredAt: Moment | null;
   readonly deadAt: Moment | null;
   /** Why it is dead; null when it is not dead, or when it was ended by hand. */
@@ -62,6 +71,7 @@ const times = {
   availableAt: 'available_at',
   relayedAt: 'relayed_at',
   claimedUntil: 'claimed_until',
+  runningSince: 'claimed_at',
   deliveredAt: 'delivered_at',
   deadAt: 'dead_at',
   cancelledAt: 'cancelled_at',
@@ -71,14 +81,25 @@ const timeNames = Object.keys(times) as (keyof typeof times)[];
 /** A message that waits behind another of its order key has the due time infinity; its own is in order_due. */
 const shown: Partial<Record<keyof typeof times, string>> = {
   availableAt: `case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end`,
+  // A prefetched message runs from when its worker has noted it. The note has the time of the latest message that began.
+  runningSince: `case when status = 'sending' and prefetched then (
+      select greatest(b.at, claimed_at) from waybill.outbox_begun b
+       where b.worker = claimed_by and ('x' || right(id::text, 8))::bit(32)::int = any(b.ids) limit 1)
+    when status = 'sending' then claimed_at end`,
 };
+
+const longestSubject = 200;
+
+/** From any form in which SQL may have written it. */
+const firstRecipient = `left(coalesce(payload #>> '{to,0,address}', payload #>> '{to,0}', payload #>> '{to,address}', payload ->> 'to'), 400)`;
 
 /** Maximum length read of an error; SQL may have written any length. */
 const readOfError = 10_000;
 
 export const viewColumns = `id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
   left(last_error, ${readOfError}) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
-  coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy",
+  coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy", coalesce(tags, '{}') as tags,
+  case when kind = 'email' then left(payload ->> 'subject', ${longestSubject}) end as subject, case when kind = 'email' then ${firstRecipient} end as recipient,
   ${timeNames.map((name) => `${momentText(shown[name] ?? times[name])} as "${name}"`).join(', ')},
   request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_id as "parentId", dead_cause as cause, ${waitsFor} as "waitsFor"`;
 
@@ -89,29 +110,51 @@ export type ViewRow = Told<Omit<MessageView, 'waitsFor'>> & {
 
 export function viewOf<Row extends ViewRow>(row: Row): Omit<Row, keyof MessageView> & MessageView {
   const lastError = row.lastError === null ? null : cleanError(row.lastError);
-  const waits = row.waitsFor && waitOf(row.waitsFor);
-  return { ...withMoments(row, timeNames), lastError, waitsFor: waits } as Omit<Row, keyof MessageView> &
-    MessageView;
+  const shows = {
+    lastError,
+    waitsFor: row.waitsFor && waitOf(row.waitsFor),
+    recipient: row.recipient === null ? null : maskedRecipient(row.recipient),
+  };
+  return { ...withMoments(row, timeNames), ...shows } as Omit<Row, keyof MessageView> & MessageView;
 }
 
-export type Page = { readonly messages: MessageView[]; readonly nextCursor: string | null };
+/** Null for a text that is no address. */
+function maskedRecipient(text: string): string | null {
+  const address = /[^\s<>"'(),;:]+@[^\s<>"'(),;:@]+(?=>?\s*$)/.exec(text)?.[0];
+  return address === undefined ? null : maskAddresses(address).replace('***@', '…@');
+}
+
+export type Page = {
+  readonly messages: MessageView[];
+  readonly nextCursor: string | null;
+  /** Of a search whose filters have no index. With `reached`, `nextCursor` goes on behind the last message that it looked at. */
+  readonly bound?: Bound;
+};
 
 /**
- * Newest first. It scans the primary key downwards from the cursor, so every page costs the same.
+ * Newest first, or oldest. It scans the primary key from the cursor, or looks up what few messages have (./search.ts).
  * @throws WaybillError `invalid_cursor`
  */
 export async function listMessages(db: Executor, filter: Filter = {}): Promise<Page> {
   const { limit = defaultPageSize, cursor, ...which } = filter;
-  const { conditions, values } = whereOf(filter);
   const listed = { list: 'messages', filter: which };
-  if (cursor !== undefined) conditions.push(`id < $${values.push(placeOfCursor(cursor, listed))}::uuid`);
-  const where = conditions.length > 0 ? `where ${conditions.join(' and ')}` : '';
+  const direction = filter.order === 'oldest' ? 'asc' : 'desc';
+  const id = cursor === undefined ? undefined : placeOfCursor(cursor, listed);
+  const search = await searchOf(db, which, { id, direction });
   // One row beyond the limit shows whether there is a next page.
-  const sql = `select ${viewColumns} from waybill.outbox_messages ${where} order by id desc limit $${values.push(limit + 1)}`;
-  const { rows } = await db.executeSql<ViewRow>(sql, values);
+  const sql = `select ${viewColumns} from ${fromOf(search, direction)} order by id ${direction} limit $${search.values.length + 1}`;
+  const { rows } = await db.executeSql<ViewRow>(sql, [...search.values, limit + 1]);
   const messages = rows.slice(0, limit).map(viewOf);
-  const last = messages.at(-1);
-  return { messages, nextCursor: rows.length > limit && last ? cursorAfter(last.id, listed) : null };
+  const isMore = rows.length > limit;
+  const isBounded = search.bounded.length > 0;
+  const last = isMore ? messages.at(-1)!.id : isBounded ? await lastRead(db, search, direction) : null;
+  return {
+    messages,
+    nextCursor: last === null ? null : cursorAfter(last, listed),
+    ...(isBounded && {
+      bound: { filters: search.slow, messages: mostRead, reached: !isMore && last !== null },
+    }),
+  };
 }
 
 export function isMessageId(text: string): boolean {

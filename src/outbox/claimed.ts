@@ -25,6 +25,7 @@ export type ClaimedRow = {
   /** Absent where messages without a group are claimed. */
   group?: unknown;
   order: unknown;
+  tags: unknown;
   /** Only for claims of no single priority (suspects, probes); otherwise the caller passes it. */
   priority?: unknown;
 };
@@ -48,6 +49,7 @@ const columns: readonly (readonly [expression: string, name: string])[] = [
   [`case when m.available_at <> m.created_at then ${seconds('m.available_at')} end`, 'due'],
   [seconds('(now() - greatest(m.created_at, m.available_at))'), 'lag'],
   ['m.order_key', '"order"'],
+  ['array_to_json(m.tags)', 'tags'],
 ];
 
 /** For connections of the engine, which read text. They claim messages without a group this way. */
@@ -80,6 +82,7 @@ export function rowOf(texts: readonly (string | null)[]): ClaimedRow {
     due: texts[12],
     lag: texts[13],
     order: texts[14],
+    tags: texts[15],
   };
 }
 
@@ -114,6 +117,7 @@ export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe 
       createdAt: new Date(Math.round(created * 1e6) / 1_000), // rounded to microseconds, as stored
       group: textOrNull(row.group),
       orderKey: textOrNull(row.order),
+      tags: row.tags === null || row.tags === undefined ? null : (jsonOf(row.tags) as string[]),
       priority: priority ?? numberOf(row.priority),
       prefetched: row.prefetched !== null && flagOf(row.prefetched),
       probe,

@@ -4,7 +4,8 @@ import type { Executor } from '../db/executor.ts';
 import { arrayText, textOf, textOrNull, timeText } from '../db/values.ts';
 import { WaybillError } from '../errors.ts';
 import { newId } from '../message/id.ts';
-import type { CheckedMessage, Enqueued, Status } from '../message/message.ts';
+import type { CheckedMessage, Enqueued } from '../message/message.ts';
+import { findExisting } from './existing.ts';
 
 const types = {
   id: 'uuid',
@@ -20,17 +21,24 @@ const types = {
   request_id: 'text',
   traceparent: 'text',
 };
-/** The columns of flow control. A batch without them has its own statement, so that its messages do not pay for them. */
-const flowTypes = { ...types, group_key: 'text', order_key: 'text', order_skips: 'boolean' };
+/**
+ * The columns of flow control, and tags, which are an array's text in an array. A batch without any has its own statement, so that its messages do
+ * not pay for them.
+ */
+const flowTypes = { ...types, group_key: 'text', order_key: 'text', order_skips: 'boolean', tags: 'text' };
 const typesOf = (flow: boolean): typeof types => (flow ? flowTypes : types);
 export const columnsOf = (flow: boolean): string => Object.keys(typesOf(flow)).join(', ');
 
 /** Number of parameters that `recordValues` fills. */
 export const recordColumns = (flow: boolean): number => Object.keys(typesOf(flow)).length;
 
-/** Whether a message of the batch has a group or an order key. */
-export function hasFlow(messages: readonly Pick<CheckedMessage, 'group' | 'orderKey'>[]): boolean {
-  return messages.some(({ group, orderKey }) => group !== undefined || orderKey !== undefined);
+type Flow = Pick<CheckedMessage, 'group' | 'orderKey' | 'tags'>;
+
+/** Whether a message of the batch has a group, an order key or tags. */
+export function hasFlow(messages: readonly Flow[]): boolean {
+  return messages.some(
+    ({ group, orderKey, tags }) => group !== undefined || orderKey !== undefined || tags !== undefined,
+  );
 }
 
 /** `n(…)`: the rows to record, from the arrays of `recordValues`, numbered from `$first`. Every driver can send text. */
@@ -51,7 +59,7 @@ export function arraysOf(first: number, flow: boolean): string {
 export function insertRows(from: string, flow: boolean): string {
   return `insert into waybill.outbox_messages (${columnsOf(flow)}, revision)
     select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
-           n.delivery_key, n.parent_id, n.request_id, n.traceparent${flow ? ', n.group_key, n.order_key, n.order_skips' : ''}, 0 from ${from}${flow ? ' order by n.id' : ''}`;
+           n.delivery_key, n.parent_id, n.request_id, n.traceparent${flow ? ', n.group_key, n.order_key, n.order_skips, n.tags::text[]' : ''}, 0 from ${from}${flow ? ' order by n.id' : ''}`;
 }
 
 const unkept = `where n.delivery_key is null or not exists (
@@ -69,6 +77,8 @@ type NewRow = CheckedMessage & { readonly id: string };
 /** Whether the death of the message leaves its order key open. */
 const skips = ({ orderKey, onDead }: NewRow): true | undefined =>
   orderKey !== undefined && onDead === 'skip' ? true : undefined;
+
+const tagsText = ({ tags }: NewRow): string | undefined => tags && arrayText(tags);
 
 /** In the order of `flowTypes`. */
 function rowValues(row: NewRow): (string | number | boolean | null)[] {
@@ -88,6 +98,7 @@ function rowValues(row: NewRow): (string | number | boolean | null)[] {
     row.group ?? null,
     row.orderKey ?? null,
     skips(row) ?? null,
+    tagsText(row) ?? null,
   ];
 }
 
@@ -107,7 +118,7 @@ export function recordOne(row: NewRow): { readonly sql: string; readonly values:
 const recordKeyedText = (flow: boolean): string =>
   `select $1::text as id where waybill.outbox_record(${Object.values(typesOf(flow))
     .map((type, i) => `$${i + 1}::text::${type}`)
-    .join(', ')})`;
+    .join(', ')}${flow ? '[]' : ''})`;
 const recordKeyedSql = recordKeyedText(false);
 const recordKeyedFlowSql = recordKeyedText(true);
 
@@ -121,6 +132,7 @@ const optional = [
   'group_key',
   'order_key',
   'order_skips',
+  'tags',
 ];
 const insertTexts: string[] = [];
 
@@ -135,6 +147,7 @@ function insertOne(row: NewRow): { readonly sql: string; readonly values: unknow
     row.group,
     row.orderKey,
     skips(row),
+    tagsText(row),
   ];
   let which = 0;
   for (let i = 0; i < given.length; i++) {
@@ -150,6 +163,7 @@ const casts: Readonly<Record<string, string>> = {
   payload: '::text::jsonb',
   available_at: '::text::timestamptz',
   order_skips: '::text::boolean',
+  tags: '::text::text[]',
 };
 
 function insertText(which: number): string {
@@ -200,43 +214,4 @@ async function insert(db: Executor, open: readonly NewRow[]): Promise<string[]> 
     : { sql: flow ? recordFlowSql : recordSql, values: recordValues(open, flow) };
   const { rows } = await db.executeSql<{ id: string }>(sql, values, alone !== undefined);
   return rows.map(({ id }) => textOf(id));
-}
-
-export const existingSql = `
-  select m.id::text as id, m.status, m.kind, m.name, m.delivery_key as key
-    from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
-    join waybill.outbox_messages m on m.kind = n.kind and m.name = n.name and m.delivery_key = n.delivery_key
-   where m.delivery_key is not null and m.dead_at is null and m.cancelled_at is null
-  union all
-  select k.message_id::text, coalesce(m.status, 'delivered'), k.kind, k.name, k.delivery_key
-    from unnest($1::text::text[], $2::text::text[], $3::text::text[]) as n(kind, name, delivery_key)
-    join waybill.outbox_keys k on k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key
-    left join waybill.outbox_messages m on m.id = k.message_id
-   where m.dead_at is null and m.cancelled_at is null`;
-
-type Existing = { id: string; status: Status; kind: string; name: string; key: string };
-
-/** Finds the existing message for each message whose key is taken; no answer when it has gone meanwhile. */
-export async function findExisting(
-  db: Executor,
-  held: readonly (CheckedMessage & { id: string })[],
-): Promise<Map<string, Enqueued>> {
-  const keyOf = (kind: string, name: string, key: string): string => JSON.stringify([kind, name, key]);
-  const column = (of: (m: CheckedMessage) => string | undefined): string => arrayText(held.map(of));
-  const values = [column((m) => m.kind), column((m) => m.name), column((m) => m.deliveryKey)];
-  const { rows } = await db.executeSql<Existing>(existingSql, values);
-  const existing = new Map(
-    rows.map((row) => [keyOf(textOf(row.kind), textOf(row.name), textOf(row.key)), row]),
-  );
-  const answers = new Map<string, Enqueued>();
-  for (const message of held) {
-    const found = existing.get(keyOf(message.kind, message.name, message.deliveryKey!));
-    if (found)
-      answers.set(message.id, {
-        id: textOf(found.id),
-        status: textOf(found.status) as Status,
-        duplicate: true,
-      });
-  }
-  return answers;
 }

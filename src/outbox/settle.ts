@@ -17,7 +17,7 @@ import { either, endMessages, guard, transitions, type Columns } from '../messag
 export type Batch = {
   /** All messages are delivered, and none is in the batch twice: then ids and tokens are enough. */
   readonly delivered: 'alone' | 'under one token' | 'under their tokens' | false;
-  /** Whether it adds messages; `with flow`: one of them has a group or an order key. */
+  /** Whether it adds messages; `with flow`: one of them has a group, an order key or tags. */
   readonly adds: boolean | 'with flow';
   readonly notes: boolean;
   /** Payloads of sensitive messages are dropped. */

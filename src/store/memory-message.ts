@@ -124,9 +124,10 @@ export function claim(
   message.claimedBy = request.workerId;
   message.claimedUntil = new Date(now + request.leaseMs);
   message.prefetched = request.begins !== undefined ? place >= request.begins : null;
-  const { payload, attempts: attempt, claimToken, createdAt, group = null, orderKey = null } = message;
+  const { payload, attempts: attempt, claimToken, createdAt } = message;
+  const { group = null, orderKey = null, tags = null } = message;
   const prefetched = message.prefetched === true;
-  return { ...factsOf(message), payload, attempt, claimToken, createdAt, group, orderKey, prefetched };
+  return { ...factsOf(message), payload, attempt, claimToken, createdAt, group, orderKey, tags, prefetched };
 }
 
 function factsOf({ id, kind, name, queue, maxAttempts, ...message }: MemoryMessage) {

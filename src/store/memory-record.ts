@@ -44,7 +44,7 @@ export function commitTo(messages: MemoryMessage[], { message, replace, availabl
     return enter(messages, message);
   }
   const { queue, payload, maxAttempts, priority, group, orderKey, onDead, createdAt } = message;
-  const { parentId, requestId, traceparent } = message;
+  const { tags, parentId, requestId, traceparent } = message;
   const times = { availableAt: existing.availableAt.getTime(), createdAt: existing.createdAt.getTime() };
   const due = dueOf(replace, times, availableAt, createdAt.getTime());
   const replacements = existing.replacements + 1;
@@ -56,6 +56,7 @@ export function commitTo(messages: MemoryMessage[], { message, replace, availabl
     group,
     orderKey,
     onDead,
+    tags,
     parentId,
     requestId,
     traceparent,

@@ -28,6 +28,13 @@ const refused: readonly (readonly [string, Partial<NewMessage>, string])[] = [
   ['an order key with U+0000', { orderKey: 'a\0b' }, 'order_key_invalid'],
   ['an order key with a line break', { orderKey: 'a\nb' }, 'order_key_invalid'],
   ['an order key that is no text', { orderKey: null as never }, 'order_key_invalid'],
+  ['an empty tag', { tags: ['a', ''] }, 'tags_invalid'],
+  ['a tag of 201 characters', { tags: ['t'.repeat(201)] }, 'tags_invalid'],
+  ['a tag with a line break', { tags: ['a\nb'] }, 'tags_invalid'],
+  ['a tag with half a surrogate pair', { tags: ['a\ud800'] }, 'tags_invalid'],
+  ['a tag that is no text', { tags: [7 as never] }, 'tags_invalid'],
+  ['tags that are no list', { tags: 'tenant:acme' as never }, 'tags_invalid'],
+  ['21 tags', { tags: Array.from({ length: 21 }, (_, n) => `tag ${n}`) }, 'tags_invalid'],
   ['no attempts', { maxAttempts: 0 }, 'max_attempts_invalid'],
   ['half an attempt', { maxAttempts: 1.5 }, 'max_attempts_invalid'],
   ['a priority beyond an int', { priority: 2 ** 31 }, 'priority_invalid'],
@@ -101,6 +108,41 @@ export const recordCases: readonly OutboxCase[] = [
       assert.deepEqual(found.get(plain!.id), { group: null, orderKey: null });
     },
   ),
+
+  outboxCase(
+    'keeps tags, each once, of one message and of many, with and without a delivery key',
+    async ({ port, fresh, key, claim }) => {
+      const tags = ['tenant:acme', 'an order, {"4711"} \\ NULL', 'NULL', '𝒯'.repeat(200), 'tenant:acme'];
+      const folded = tags.slice(0, 4);
+      const { queue } = fresh();
+      const one = await port.enqueue(fresh({ queue, tags }));
+      const keyed = await port.enqueue(fresh({ queue, tags, deliveryKey: key() }));
+      const [third, plain] = await port.enqueue([
+        fresh({ queue, tags: tags.toReversed(), deliveryKey: key() }),
+        fresh({ queue, tags: [] }),
+      ]);
+      const found = new Map((await claim(queue)).map(({ id, tags: its }) => [id, its]));
+      assert.deepEqual(found.get(one.id), folded);
+      assert.deepEqual(found.get(keyed.id), folded);
+      assert.deepEqual(new Set(found.get(third!.id)), new Set(folded));
+      assert.deepEqual(found.get(plain!.id), null);
+    },
+  ),
+
+  outboxCase('a replaced message has the newer tags', async ({ port, fresh, key, claim }) => {
+    const message = fresh({ tags: ['old'], deliveryKey: key(), onDuplicate: 'replace' });
+    await port.enqueue(message);
+    const { replaced } = await port.enqueue({ ...message, tags: ['new', 'newer'] });
+    assert.equal(replaced, true);
+    assert.deepEqual((await claim(message.queue))[0]?.tags, ['new', 'newer']);
+  }),
+
+  outboxCase('messages that a settlement adds keep their tags', async ({ port, fresh, claimed, claim }) => {
+    const parent = await claimed();
+    const child = fresh({ tags: ['a', 'b'] });
+    await port.markDelivered(parent.id, parent.claimToken, [child]);
+    assert.deepEqual((await claim(child.queue))[0]?.tags, ['a', 'b']);
+  }),
 
   outboxCase(
     'messages that a settlement adds keep group and order key',

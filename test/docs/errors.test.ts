@@ -27,6 +27,9 @@ const composed: Readonly<Record<string, readonly string[]>> = {
     'invalid_act',
     'invalid_action',
     'invalid_state',
+    'invalid_order',
+    'invalid_by',
+    'invalid_window',
   ],
   'must_be_${issue.expected}': ['must_be_string', 'must_be_object', 'must_be_array', 'must_be_record'],
 };

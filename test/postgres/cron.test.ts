@@ -632,13 +632,13 @@ describe('runs', () => {
     });
   });
 
-  it('its messages have the group and the order key of the job, by cron and by hand', async () => {
-    const given = appOf({ name: 'keyed', group: 'g', orderKey: 'o' });
+  it('its messages have the group, the order key and the tags of the job, by cron and by hand', async () => {
+    const given = appOf({ name: 'keyed', group: 'g', orderKey: 'o', tags: ['a', 'b'] });
     await world.deploy(given, at('2026-05-01T10:30Z'));
     await world.schedule('2026-05-01T11:00:00Z');
     await runByHand(database.db, 'keyed', null);
-    const flow = { group_key: 'g', order_key: 'o' };
-    expect(await world.rows('select group_key, order_key from waybill.outbox_messages')).toEqual([
+    const flow = { group_key: 'g', order_key: 'o', tags: ['a', 'b'] };
+    expect(await world.rows('select group_key, order_key, tags from waybill.outbox_messages')).toEqual([
       flow,
       flow,
     ]);

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { hiddenProblem, readStanding } from '../../src/db/standing.ts';
+import { listMessages } from '../../src/operate/read.ts';
 import { verifyOutbox } from '../../src/operate/verify.ts';
 import { openQueue } from '../../src/queue/boss.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -150,7 +151,8 @@ describe('the enqueue role', () => {
     `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision) values (gen_random_uuid(), 'action', 'n', 'jobs', '{}', 1, 0)`,
     `insert into waybill.outbox_audit (kind, outcome, recorded) values ('job', 'delivered', 5)`,
     'update waybill.enqueue_limits set max_payload_bytes = 10485760',
-    `select waybill.outbox_enqueue('action', 'n', '{}', null, null, null, 0, 1, null, null, null, null, null, null, null, null, 'block')`,
+    `select waybill.outbox_enqueue('action', 'n', '{}', null, null, null, 0, 1, null, null, null, null, null, null, null, null, 'block', null)`,
+    'select * from waybill.email_hash_key',
     `select waybill.outbox_record(gen_random_uuid(), 'action', 'n', 'jobs', '{}', 1, 0, null, 'k', null, null, null)`,
     `select waybill.outbox_replace(null::waybill.outbox_messages, null, null)`,
     'select * from pgboss.job',
@@ -184,6 +186,19 @@ describe('the enqueue role', () => {
       await tx.executeSql(`select waybill.enqueue('action', 'forged', '{}')`);
     });
     await expect(taken).rejects.toMatchObject(denied);
+  });
+});
+
+describe('the key of the hashes of recipients', () => {
+  it('is read by the owner alone, and the others find emails by their recipients', async () => {
+    for (const role of ['runtime', 'read', 'enqueue'] as const)
+      await expect(as[role].executeSql('select * from waybill.email_hash_key')).rejects.toMatchObject(denied);
+    const email = `waybill.enqueue('email', 'email', '{"to": "Ann@hashed.example", "subject": "s"}')`;
+    const { rows } = await as.enqueue.executeSql<{ id: string }>(`select ${email} as id`);
+    for (const role of ['runtime', 'read'] as const) {
+      const { messages } = await listMessages(as[role], { to: ['ann@hashed.example'] });
+      expect(messages.map(({ id }) => id)).toEqual([rows[0]!.id]);
+    }
   });
 });
 

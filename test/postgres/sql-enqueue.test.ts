@@ -20,7 +20,7 @@ describe('waybill.enqueue', () => {
   it('records a message as the library does', async () => {
     const id = await idOf(
       `waybill.enqueue('job', 'grow', '{"n": 1}', priority => 5, delivery_key => 'k', request_id => 'r',
-        group_key => 'g', order_key => 'o')`,
+        group_key => 'g', order_key => 'o', tags => '{b,a,b}')`,
     );
     const [row] = await sql('select * from waybill.outbox_messages where id = $1', [id]);
     const outbox = createPostgresOutbox(database.db);
@@ -34,8 +34,9 @@ describe('waybill.enqueue', () => {
       requestId: 'r',
       group: 'g',
       orderKey: 'o',
+      tags: ['b', 'a', 'b'],
     });
-    expect(row).toMatchObject({ group_key: 'g', order_key: 'o' });
+    expect(row).toMatchObject({ group_key: 'g', order_key: 'o', tags: ['b', 'a'] });
     const [other] = await sql('select * from waybill.outbox_messages where id = $1', [twin.id]);
     const own = {
       id: 0,
@@ -51,6 +52,19 @@ describe('waybill.enqueue', () => {
     expect(
       await outbox.enqueue({ kind: 'job', name: 'grow', queue: 'jobs', payload: {}, deliveryKey: 'k' }),
     ).toEqual({ id, status: 'pending', duplicate: true });
+  });
+
+  it.each([
+    `'{a,""}'`,
+    `array['a', null]`,
+    `array[E'a\\nb']`,
+    `array[repeat('t', 201)]`,
+    `array(select 't' || n from generate_series(1, 21) n)`,
+  ])('refuses the tags %s', async (tags) => {
+    await expect(idOf(`waybill.enqueue('job', 'grow', '{}', tags => ${tags})`)).rejects.toMatchObject({
+      code: '22023',
+      detail: 'tags_invalid',
+    });
   });
 
   it('an email for later has its date in its payload, whoever records it; others do not', async () => {

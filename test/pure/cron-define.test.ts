@@ -170,6 +170,8 @@ describe('other options', () => {
     [{ group: 'a\0b' }, /group: has 1 to 200 characters/],
     [{ orderKey: '' }, /orderKey: has 1 to 200 characters/],
     [{ orderKey: 7 }, /orderKey: has 1 to 200 characters/],
+    [{ tags: ['a', ''] }, /tags: are at most 20 different tags/],
+    [{ tags: 'a' }, /tags: are at most 20 different tags/],
   ])('%j', (over, message) => {
     expect(refusedJob(over)).toMatch(message);
   });

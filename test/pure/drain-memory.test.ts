@@ -41,15 +41,19 @@ describe('drainMemoryOutbox', () => {
     expect(done).toEqual([7]);
   });
 
-  it('a listener’s message has the group and the order key of its event, and what it enqueues has not', async () => {
+  it('a listener’s message has the group, the order key and the tags of its event, and what it enqueues has not', async () => {
     const outbox = createMemoryOutbox();
     script = async () => undefined;
-    await createOutboxEventRecorder(outbox).record(happened, { n: 7 }, { group: 'g', orderKey: 'o' });
+    await createOutboxEventRecorder(outbox).record(
+      happened,
+      { n: 7 },
+      { group: 'g', orderKey: 'o', tags: ['t'] },
+    );
     await drainMemoryOutbox({ outbox, registry });
-    expect(outbox.messages.map(({ kind, group, orderKey }) => [kind, group, orderKey])).toEqual([
-      ['event', 'g', 'o'],
-      ['listener', 'g', 'o'],
-      ['job', undefined, undefined],
+    expect(outbox.messages.map(({ kind, group, orderKey, tags }) => [kind, group, orderKey, tags])).toEqual([
+      ['event', 'g', 'o', ['t']],
+      ['listener', 'g', 'o', ['t']],
+      ['job', undefined, undefined, undefined],
     ]);
   });
 

@@ -92,6 +92,20 @@ describe.each(ways)('%s', (_, record) => {
     expect(outbox.messages).toMatchObject([flow]);
   });
 
+  it('takes tags, and folds duplicates', async () => {
+    const outbox = createMemoryOutbox();
+    await record(outbox, { tags: ['tenant:acme', 'order:4711', 'tenant:acme'] });
+    expect(outbox.messages).toMatchObject([{ tags: ['tenant:acme', 'order:4711'] }]);
+  });
+
+  it.each(invalid)('refuses %s as a tag, and records nothing', async (__, value) => {
+    const outbox = createMemoryOutbox();
+    await expect(record(outbox, { tags: ['fine', value as string] })).rejects.toMatchObject({
+      code: 'tags_invalid',
+    });
+    expect(outbox.messages).toEqual([]);
+  });
+
   it.each(invalid)('refuses %s as either, and records nothing', async (__, value) => {
     const outbox = createMemoryOutbox();
     await expect(record(outbox, { group: value as string })).rejects.toMatchObject({ code: 'group_invalid' });

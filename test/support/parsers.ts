@@ -44,7 +44,9 @@ import { readSession } from '../../src/console/session.ts';
 import { nextOf } from '../../src/console/sign-in.ts';
 import { quoted } from '../../src/console/command.ts';
 import { WaybillError } from '../../src/errors.ts';
+import { readPaths } from '../../src/operate/contents.ts';
 import { parseFilter, time, whereOf } from '../../src/operate/filter.ts';
+import { errorKey } from '../../src/operate/grouping.ts';
 import { fromPlace, payloadOf, placesIn } from '../../src/outbox/notify.ts';
 import {
   checkMessage,
@@ -144,6 +146,8 @@ export const parsers: readonly Parser[] = [
   { name: 'the payload of a NOTIFY', read: (text) => [placesIn(text)?.map(fromPlace), payloadOf([text]), payloadOf(text.split(' '))] },
   // Queries, cursors, ids
   { name: 'a filter', read: (text) => whereOf(parseFilter({ name: text, errorContains: text, deliveryKey: [text, text] })) },
+  { name: 'the values of a filter in payloads', read: (text) => [`${text}=${text}`, text].map((one) => ignored((async () => readPaths([one]))())) },
+  { name: 'the error of a group', read: errorKey },
   { name: 'a status', read: (text) => parseFilter({ status: text }) },
   { name: 'a limit', read: (text) => parseFilter({ limit: text }) },
   { name: 'a time', read: (text) => time('since', text) },

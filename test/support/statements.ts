@@ -47,7 +47,8 @@ import { countDueSql, dueSql } from '../../src/outbox/waiting.ts';
 import { exhaustSql, expireSql, oddSql, restampSql, stuckSql, extendSql } from '../../src/outbox/expire.ts';
 import { lockQueuesSql } from '../../src/relay/relay.ts';
 import { checkSql } from '../../src/relay/check.ts';
-import { existingSql, recordFlowSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
+import { existingSql } from '../../src/outbox/existing.ts';
+import { recordFlowSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { endOlderSql, replaceSql, takeFreeKeysSql } from '../../src/outbox/replace.ts';
 import { cancelSql, dismissSql, retrySql } from '../../src/operate/operate.ts';
 import { endSql } from '../../src/operate/end.ts';
@@ -122,7 +123,7 @@ const message = {
   id: newId(),
 };
 const keyless = { ...message, deliveryKey: undefined };
-const flow = { group: 'g', orderKey: 'o' };
+const flow = { group: 'g', orderKey: 'o', tags: ['a', 'b'] };
 function statementOf(row: typeof message | typeof keyless): Pick<Statement, 'sql' | 'values'> {
   const { sql, values } = recordOne(row);
   return { sql, values: () => values };
@@ -165,10 +166,10 @@ function previewOf(action: BulkAction): Statement {
 export const statements: Record<string, Statement> = {
   'record one': { ...statementOf(keyless), uses: [] },
   'record one with a key': { ...statementOf(message), uses: [] },
-  'record one with a group and an order key': { ...statementOf({ ...keyless, ...flow }), uses: [] },
-  'record one with all three keys': { ...statementOf({ ...message, ...flow }), uses: [] },
+  'record one with a group, an order key and tags': { ...statementOf({ ...keyless, ...flow }), uses: [] },
+  'record one with all three keys and tags': { ...statementOf({ ...message, ...flow }), uses: [] },
   record: { sql: recordSql, values: () => recordValues([message], false), uses: [] },
-  'record with a group or an order key': {
+  'record with a group, an order key or tags': {
     sql: recordFlowSql,
     values: () => recordValues([{ ...message, ...flow, onDead: 'skip' }], true),
     uses: [],
@@ -262,7 +263,7 @@ export const statements: Record<string, Statement> = {
     then: [{ kind: 'job', name: 'n', queue: 'q', payload: {} }],
     notes: [{ type: 'accepted' }],
   })),
-  'settle what is delivered, with messages that have a group or an order key': settling((id) => ({
+  'settle what is delivered, with messages that have a group, an order key or tags': settling((id) => ({
     id,
     claimToken: token,
     to: 'delivered',

@@ -11,7 +11,7 @@ import { UsageError } from '../exit.ts';
 import { collect, single } from '../options.ts';
 import { print, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
-import { messageLines } from './outbox-read.ts';
+import { messageLines } from './message-lines.ts';
 
 type Given = Output & ActorOptions;
 

@@ -13,7 +13,7 @@ import { addFilter, isFiltered, type FilterOptions } from '../filter.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 import { startBulk } from './bulk.ts';
-import { messageLines } from './outbox-read.ts';
+import { messageLines } from './message-lines.ts';
 
 type RetryOptions = Output &
   ActorOptions &

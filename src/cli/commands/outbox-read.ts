@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { outboxOf } from '../../fleet/role.ts';
 import { tellVerification } from '../../notice/watch.ts';
 import { showHistory, timelineOf, type Happening } from '../../operate/history.ts';
-import { listMessages, type MessageView } from '../../operate/read.ts';
+import { listMessages } from '../../operate/read.ts';
 import { readStats, type Stats } from '../../operate/stats.ts';
 import { closedQueues, waitLine, type Wait } from '../../queues/waits.ts';
 import { verifyOutbox, type Verification } from '../../operate/verify.ts';
@@ -12,15 +12,19 @@ import { exitCodes } from '../exit.ts';
 import { parseFilter } from '../../operate/filter.ts';
 import { addFilter, type FilterOptions } from '../filter.ts';
 import { single } from '../options.ts';
-import { print, say, short, table, type Output } from '../print.ts';
+import { print, say, table, type Output } from '../print.ts';
+import { messageLines, text } from './message-lines.ts';
+import { sayBound } from './outbox-search.ts';
 import { withDatabase } from '../session.ts';
 
-type ListOptions = Output & FilterOptions & { readonly limit?: string; readonly cursor?: string };
+type ListOptions = Output &
+  FilterOptions & { readonly limit?: string; readonly cursor?: string; readonly order?: string };
 
 export function addOutboxRead(outbox: Command): void {
-  addFilter(outbox.command('list').description('messages, newest first'))
+  addFilter(outbox.command('list').description('messages that a filter matches'))
     .option('--limit <count>', 'messages at most, 1 to 500 (default: 50)', single)
     .option('--cursor <cursor>', 'where the page before ended', single)
+    .option('--order <order>', 'newest (default) or oldest first', single)
     .action(list);
   outbox
     .command('show')
@@ -47,7 +51,9 @@ async function list(options: ListOptions): Promise<void> {
   }));
   print(page, options, ({ messages }) => messageLines(messages));
   if (!options.json) sayClosed(closed, filter.queue);
-  if (page.nextCursor !== null && !options.json) say(`there are more: --cursor ${page.nextCursor}`);
+  if (options.json) return;
+  if (page.bound) sayBound(page.bound);
+  if (page.nextCursor !== null) say(`there are more: --cursor ${page.nextCursor}`);
 }
 
 /** Also when no listed message waits for it: an operator who misses an email looks at dead messages first. */
@@ -100,25 +106,6 @@ async function verify(options: Output): Promise<void> {
   if (!result.ok) process.exitCode = exitCodes.findings;
 }
 
-export function messageLines(messages: readonly MessageView[]): string[] {
-  if (messages.length === 0) return ['no message'];
-  const waits = messages.flatMap(({ waitsFor }) => (waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []));
-  const rows = table(
-    ['ID', 'KIND', 'NAME', 'QUEUE', 'STATUS', 'ATTEMPTS', 'CREATED', 'LAST ERROR'],
-    messages.map((m) => [
-      m.id,
-      m.kind,
-      m.name,
-      m.queue,
-      m.status,
-      `${m.attemptCount}/${m.maxAttempts}`,
-      text(m.createdAt),
-      short(m.lastError),
-    ]),
-  );
-  return [...rows, ...new Set(waits)];
-}
-
 function statsLines({ byStatus, byQueue, oldestDueSeconds }: Stats): string[] {
   const rows = Object.entries(byQueue).map(([queue, n]) => [
     queue,
@@ -161,9 +148,4 @@ function verificationLines({ ok, kinds, findings }: Verification): string[] {
     ...table(['KIND', ...columns], rows),
     ...(ok ? ['every recorded message is accounted for'] : found),
   ];
-}
-
-function text(value: Date | string | number | null): string {
-  if (value instanceof Date) return value.toISOString();
-  return value === null || value === '' ? '–' : String(value);
 }

@@ -1,0 +1,31 @@
+// Messages as lines of a table.
+
+import type { MessageView } from '../../operate/read.ts';
+import { waitLine } from '../../queues/waits.ts';
+import { short, table } from '../print.ts';
+
+export function messageLines(messages: readonly MessageView[]): string[] {
+  if (messages.length === 0) return ['no message'];
+  const waits = messages.flatMap(({ waitsFor }) => (waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []));
+  const rows = table(
+    ['ID', 'KIND', 'NAME', 'TO', 'QUEUE', 'STATUS', 'ATTEMPTS', 'CREATED', 'LAST ERROR'],
+    messages.map((m) => [
+      m.id,
+      m.kind,
+      m.name,
+      m.recipient ?? '',
+      m.queue,
+      m.status,
+      `${m.attemptCount}/${m.maxAttempts}`,
+      text(m.createdAt),
+      short(m.lastError),
+    ]),
+  );
+  return [...rows, ...new Set(waits)];
+}
+
+export function text(value: Date | string | number | readonly string[] | null): string {
+  if (Array.isArray(value)) return text(value.join(', '));
+  if (value instanceof Date) return value.toISOString();
+  return value === null || value === '' ? '–' : String(value);
+}
