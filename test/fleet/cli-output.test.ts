@@ -37,6 +37,12 @@ beforeAll(async () => {
   const one = { limit: 1, leaseMs: 5_000, workerId: 'w', ids: [blocking.id] };
   const [claimed] = await outbox.claimBatch(one);
   await outbox.markFailed(blocking.id, claimed!.claimToken, 'no', { permanent: true });
+  const running = await outbox.enqueue({ kind: 'job', name: 'talk', queue: 'jobs', payload: {} });
+  await outbox.claimBatch({ limit: 1, leaseMs: 600_000, workerId: 'w', ids: [running.id] });
+  ids.push(running.id);
+  await database.db.executeSql(
+    `insert into waybill.processes (id, role, host, pid, version, slots) values ('host:1:a', 'jobs', 'host', 1, '0', 1)`,
+  );
   await cronWorld(database.db).deploy(loud, new Date());
   await insertBulk(database.db, bulkAct);
 });
@@ -86,11 +92,19 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'outbox verify': [() => []],
   'outbox retry': [() => [ids[0]!], 1],
   'outbox cancel': [() => ['00000000-0000-7000-8000-000000000000'], 1],
+  'outbox end': [() => [ids[2]!, '--then', 'cancel']],
+  'outbox reschedule': [() => [ids[0]!, '--in', '0s']],
+  'outbox run': [() => [ids[0]!]],
+  'outbox copy': [() => [ids[1]!, '--to', 'cat@b.test']],
+  'outbox erase': [() => [ids[2]!, '--yes']],
   'outbox drain': [() => ['--until-empty']],
   'cron list': [() => []],
   'cron runs': [() => []],
   'cron preview': [() => ['daily']],
   'cron run': [() => ['daily']],
+  'cron disable': [() => ['daily', '--for', '1h']],
+  'cron enable': [() => ['daily']],
+  'cron backfill': [() => ['daily', '--from', '2026-01-01T00:00Z', '--to', '2026-01-02T00:00Z', '--dry-run']],
   'queues list': [() => []],
   'queues limit': [() => ['jobs', '--concurrency', '5']],
   'queues groups': [() => ['jobs']],
@@ -112,6 +126,9 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'suppressions remove': [() => ['bob@b.test']],
   fleet: [() => []],
   'fleet advise': [() => []],
+  'fleet quiet': [() => ['host:1:a', '--for', '1h']],
+  'fleet resume': [() => ['host:1:a']],
+  storage: [() => []],
   init: [() => ['--dry-run']],
   make: [() => ['job', 'some.thing', '--dry-run']],
   doctor: [() => [], 3],
