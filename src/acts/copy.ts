@@ -31,15 +31,16 @@ type Original = Pick<NewMessage, 'kind' | 'name' | 'queue' | 'payload'> & {
   readonly group_key: string | null;
   readonly order_key: string | null;
   readonly order_skips: boolean | null;
+  readonly tags: NewMessage['tags'] | null;
   readonly key: string | null;
 };
 
 const originalSql = `
-  select kind, name, queue, payload, max_attempts, priority, group_key, order_key, order_skips, coalesce(delivery_key, shared_key) as key
+  select kind, name, queue, payload, max_attempts, priority, group_key, order_key, order_skips, tags, coalesce(delivery_key, shared_key) as key
     from waybill.outbox_messages where id = $1`;
 
 /**
- * Records a message like another: its kind, name, queue, priority, group, order key and number of attempts, without a delivery key. The original is
+ * Records a message like another: its kind, name, queue, tags, priority, group, order key and number of attempts, without a delivery key. The original is
  * its parent and stays as it is.
  * @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `not_an_email`, the codes of an email or a payload
  */
@@ -85,6 +86,7 @@ async function record(
     availableAt: changes.availableAt,
     ...(group !== null && { group }),
     ...(orderKey !== null && { orderKey, ...(skips === true && { onDead: 'skip' as const }) }),
+    ...(original.tags && { tags: original.tags }),
     ...(sealed && { sensitive: true, keep: sealed.$sealed.keep !== false }),
   });
   await tx.executeSql(announceSql, [copied]);

@@ -154,7 +154,14 @@ describe('rescheduling', () => {
 describe('copying', () => {
   it('records a message like the original, without its delivery key; the original is its parent', async () => {
     const own = queue();
-    const id = await record({ queue: own, deliveryKey: 'once', priority: 7, group: 'g', maxAttempts: 3 });
+    const id = await record({
+      queue: own,
+      deliveryKey: 'once',
+      tags: ['vip'],
+      priority: 7,
+      group: 'g',
+      maxAttempts: 3,
+    });
     const { status, body } = await post(`outbox/${id}/copy`, { payload: { n: 2 }, reason: 'again' }, 'ann');
     expect(status).toBe(200);
     expect(body).toMatchObject({
@@ -166,7 +173,7 @@ describe('copying', () => {
       maxAttempts: 3,
     });
     expect(body).toMatchObject({ status: 'pending', parentId: id, deliveryKey: null });
-    expect(await show(String(body['id']))).toMatchObject({ payload: { n: 2 } });
+    expect(await show(String(body['id']))).toMatchObject({ payload: { n: 2 }, tags: ['vip'] });
     expect((await show(id))['acts']).toMatchObject([{ act: 'message.copy', by: 'ann', reason: 'again' }]);
   });
 
