@@ -4,14 +4,15 @@ import { z } from 'zod';
 import { readCron } from '../cron/overview.ts';
 import { createZones } from '../cron/zones.ts';
 import { listActs } from '../operate/audit.ts';
-import { readStats, type Stats } from '../operate/stats.ts';
+import { readSeries } from '../operate/series.ts';
+import { readStats } from '../operate/stats.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { listQueues } from '../queues/queues.ts';
 import { readAdvice } from '../scale/decisions.ts';
 import { actLines } from './audit.ts';
 import { get } from './command.ts';
-import { duration, number } from './figures.ts';
-import { markup, type Markup } from './markup.ts';
+import { fiveNumbers } from './five.ts';
+import { markup } from './markup.ts';
 import { parametersOf, type Look, type Page, type View } from './page.ts';
 import { processTable } from './process-table.ts';
 import { queueTable } from './queue-table.ts';
@@ -33,7 +34,7 @@ async function look(asked: Look): Promise<View> {
   const { tone, headline, more } = sentenceOf({ stats, queues, processes, jobs });
   const content = markup`<h1 class="sr">Now</h1>
     <div class="say ${tone}"><strong>${headline}</strong>${more}</div>
-    ${five(stats)}
+    ${fiveNumbers(stats, await readSeries(db, '1h'))}
     <h2>Queues</h2>${queueTable({ queues, stats, advice, session })}
     <p class="cli"><code>waybill queues list</code></p>
     <div class="two"><div><h2>Processes</h2>${processTable(processes)}</div>
@@ -46,18 +47,4 @@ async function look(asked: Look): Promise<View> {
       { cli: 'waybill fleet', http: get('/fleet') },
     ],
   };
-}
-
-function five({ byStatus, oldestDueSeconds }: Stats): Markup {
-  const { pending, sending, failed, dead } = byStatus;
-  return markup`<section class="five" aria-label="Figures">
-    ${figure('Oldest due', '/console/messages?status=pending', oldestDueSeconds === null ? '–' : duration(oldestDueSeconds))}
-    ${figure('Waiting', '/console/messages?status=pending', number(pending))}
-    ${figure('Running', '/console/running', number(sending))}
-    ${figure('Retrying', '/console/messages?status=failed', number(failed))}
-    ${figure('Dead', '/console/failures', number(dead), 'kept')}</section>`;
-}
-
-function figure(label: string, href: string, value: string, unit = ''): Markup {
-  return markup`<a href="${href}"><small>${label}</small><b>${value}${unit ? markup`<em>${unit}</em>` : null}</b></a>`;
 }

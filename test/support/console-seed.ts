@@ -124,7 +124,21 @@ export async function seed(db: Database): Promise<Seeded> {
   await limit(db, actor('ben', 'their API'), 'invoices', readLimits({ rate: '10/m' }));
   await pause(db, actor('ben', 'the bank is away until two'), 'invoices', { forMs: 3_600_000 });
   await processes(db);
+  await minutes(db);
   return { dead: dead.id, waiting: waiting.id, delivered: delivered.id, running: running.id };
+}
+
+/** The minutes of an hour, as a relay would have summed them. */
+async function minutes(db: Database): Promise<void> {
+  const at = `generate_series(1, 60) i, lateral (select date_trunc('minute', now()) - i * interval '1 minute' as at) m`;
+  await db.executeSql(`insert into waybill.series_minutes (at) select at from ${at} on conflict do nothing`);
+  await db.executeSql(
+    `insert into waybill.series (at, queue, name, n)
+     select at, 'jobs', 'delivered', 40 + (i * 37) % 23 from ${at}
+     union all select at, 'jobs', 'retried', (i * 7) % 4 from ${at}
+     union all select at, 'jobs', 'dead', case when i in (3, 4, 21) then 2 else 0 end from ${at}
+     on conflict do nothing`,
+  );
 }
 
 async function processes(db: Database): Promise<void> {
