@@ -43,7 +43,7 @@ export function framed(view: View, { session, place, inbox, done }: Frame): stri
         ${inbox ? markup`<a href="/inbox">Inbox</a>` : null}
         <footer>${shown(session.by, 60)} · ${session.role}<br /><a href="/console/keys"><kbd>?</kbd> keys</a>${session.key === null ? null : signOut(session)}</footer></nav>
       <main id="main">
-        <div class="top"><form action="/console/messages" role="search"><input type="search" name="q" value="${search}" maxlength="1000" aria-label="Search messages" autocomplete="off" placeholder="/  key:receipt-4711 name:sync error:timeout or an id" list="tokens" />${suggestions}</form>
+        <div class="top"><form action="/console/messages" role="search"><input type="search" name="q" value="${search}" maxlength="1000" aria-label="Search messages" autocomplete="off" placeholder="/  to:ann@… tag:order:4711 key:receipt-4711 or an id" list="tokens" />${suggestions}</form>
           <span class="age" id="age">${clockNow()}</span></div>
         <div id="live">${done ? markup`<p class="done" role="status">${done}</p>` : null}${content}${commandLines(commands)}</div>
       </main>${keysDialog}</body>`,

@@ -82,8 +82,8 @@ const columns: readonly Column<MessageView>[] = [
   {
     head: 'Message',
     as: 'lead',
-    cell: ({ id, name, kind, deliveryKey }) =>
-      markup`<a href="/console/messages/${id}">${shown(name, 120)}</a><small>${kind} · ${deliveryKey === null ? markup`<code>${id.slice(0, 13)}…</code>` : markup`<code>${shown(maskAddresses(deliveryKey), 60)}</code>`}</small>`,
+    cell: ({ id, name, subject, recipient, kind, deliveryKey }) =>
+      markup`<a href="/console/messages/${id}">${shown(subject ?? name, 120)}</a><small>${kind}${recipient === null ? null : markup` to ${shown(recipient, 80)}`} · ${deliveryKey === null ? markup`<code>${id.slice(0, 13)}…</code>` : markup`<code>${shown(maskAddresses(deliveryKey), 60)}</code>`}</small>`,
   },
   { head: 'State', as: 'tight', cell: (message) => markup`${statusPill(message)}${cause(message)}` },
   { head: 'Queue', as: 'whole', cell: ({ queue }) => markup`<code>${shown(queue, 60)}</code>` },

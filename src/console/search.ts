@@ -1,4 +1,4 @@
-// The search field: `word:value` tokens become the filter of messages, and bare text is tried as an id or a delivery key.
+// The search field: `word:value` tokens become the filter of messages, and bare text is tried as an id, an address or a delivery key.
 
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
@@ -15,7 +15,14 @@ export type Search =
 
 /** Tokens of the field, and the parameter of each. */
 export const tokens: Readonly<Record<string, string>> = {
+  to: 'to',
   key: 'deliveryKey',
+  prefix: 'keyPrefix',
+  tag: 'tag',
+  group: 'group',
+  request: 'requestId',
+  trace: 'traceId',
+  parent: 'parentId',
   name: 'name',
   kind: 'kind',
   queue: 'queue',
@@ -40,7 +47,7 @@ export function readSearch(text: string, now: number): Search {
   const filter: Record<string, string[]> = {};
   for (const [whole, word, quoted, plain] of trimmed.matchAll(part)) {
     const value = quoted ?? plain ?? '';
-    const name = word === undefined ? 'deliveryKey' : parameterOf(word, whole);
+    const name = word === undefined ? (value.includes('@') ? 'to' : 'deliveryKey') : parameterOf(word, whole);
     (filter[name] ??= []).push(valueOf(name, value, now));
   }
   return {
