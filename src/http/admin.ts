@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
+import type { Database } from '../db/pool.ts';
 import { parseFilter } from '../operate/filter.ts';
 import { showHistory } from '../operate/history.ts';
 import { cancel, retry, retryAll } from '../acts/messages.ts';
@@ -16,6 +17,7 @@ import { addFleet } from './fleet.ts';
 import { filters } from './filters.ts';
 import { addMessageActs } from './messages.ts';
 import { actorOf, askForKey, type WrongKeys } from './people.ts';
+import { describeAdmin } from './admin-openapi.ts';
 import { addQueues } from './queues.ts';
 import { addSearch, checkContents } from './search.ts';
 import { addSuppressions } from './suppressions.ts';
@@ -38,23 +40,9 @@ export function addAdmin(
 
   async function routes(admin: FastifyInstance): Promise<void> {
     askForKey(admin, host, wrongKeys);
+    describeAdmin(admin, host.version);
     addSearch(admin, db);
-    admin.get('/outbox/stats', () => readStats(db));
-    admin.post('/outbox/retry', async (request) => {
-      const { dryRun, reason, by, wanted } = await bulkOf(request);
-      return notifying(retryAll(db, actorOf(request, { reason, by }), wanted, { dryRun }));
-    });
-    admin.get<WithId>('/outbox/:id', async (request) => {
-      const message = await showHistory(db, request.params.id);
-      // Only an admin sees what is in a message.
-      return request.person?.role === 'admin' ? message : { ...message, payload: null, payloadHidden: true };
-    });
-    admin.post<WithId>('/outbox/:id/retry', async (request) =>
-      notifying(retry(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
-    );
-    admin.post<WithId>('/outbox/:id/cancel', async (request) =>
-      notifying(cancel(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
-    );
+    addMessages(admin, db, notifying);
     addMessageActs(admin, {
       db,
       maxPayloadBytes: host.config.maxPayloadBytes,
@@ -63,13 +51,57 @@ export function addAdmin(
     addQueues(admin, db);
     addSuppressions(admin, db);
     addFleet(admin, db);
-    admin.get('/autoscale', async () => ({ queues: await readAdvice(db) }));
+    admin.get(
+      '/autoscale',
+      { config: { about: 'How many workers each queue needs, and why' } },
+      async () => ({ queues: await readAdvice(db) }),
+    );
     addCron(admin, { db, notify });
     addBulk(admin, db);
     addAudit(admin, db);
   }
 
   server.register(routes, { prefix: '/admin' });
+}
+
+type Notifying = <T>(change: Promise<T>) => Promise<T>;
+
+function addMessages(admin: FastifyInstance, db: Database, notifying: Notifying): void {
+  admin.get('/outbox/stats', { config: { about: 'Counts messages by state and by queue' } }, () =>
+    readStats(db),
+  );
+  admin.post(
+    '/outbox/retry',
+    { config: { about: 'Retries all messages that match', body: bulk } },
+    async (request) => {
+      const { dryRun, reason, by, wanted } = await bulkOf(request);
+      return notifying(retryAll(db, actorOf(request, { reason, by }), wanted, { dryRun }));
+    },
+  );
+  admin.get<WithId>(
+    '/outbox/:id',
+    {
+      config: {
+        about: 'Shows a message with its attempts, notes and acts; its payload only to the role admin',
+      },
+    },
+    async (request) => {
+      const message = await showHistory(db, request.params.id);
+      // Only an admin sees what is in a message.
+      return request.person?.role === 'admin' ? message : { ...message, payload: null, payloadHidden: true };
+    },
+  );
+  admin.post<WithId>(
+    '/outbox/:id/retry',
+    { config: { about: 'Makes a dead or cancelled message wait again', body: aboutArgs } },
+    async (request) => notifying(retry(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
+  );
+  admin.post<WithId>(
+    '/outbox/:id/cancel',
+    { config: { about: 'Cancels a waiting message', body: aboutArgs } },
+    async (request) =>
+      notifying(cancel(db, actorOf(request, await aboutOf(request.body)), request.params.id)),
+  );
 }
 
 /** Why it is done, and who does it: the key does not identify a person. */

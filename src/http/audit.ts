@@ -18,7 +18,7 @@ const query = z.strictObject({
 });
 
 export function addAudit(admin: FastifyInstance, db: Executor): void {
-  admin.get('/audit', async (request) =>
+  admin.get('/audit', { config: { about: 'What people did, newest first', query } }, async (request) =>
     listActs(
       db,
       parseAuditFilter(

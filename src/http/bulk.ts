@@ -35,25 +35,46 @@ const bulk = z.strictObject({
 const texts = z.union([z.string(), z.array(z.string())]).optional();
 const listing = z.strictObject({ state: texts, limit: texts, cursor: texts });
 
+const titles = {
+  pause: 'Pauses a bulk act from the next batch on',
+  resume: 'Goes on with a paused or failed bulk act',
+  stop: 'Ends a bulk act after the current batch',
+} as const;
+
 export function addBulk(admin: FastifyInstance, db: Database): void {
-  admin.post('/bulk', async (request) => {
-    const args = await parseArguments({ name: 'bulk act', args: bulk }, request.body ?? {});
-    const { dryRun, reason, by, ...given } = args;
-    checkContents(request, parseFilter(given.filter));
-    return dryRun ? acts.preview(db, given) : acts.start(db, actorOf(request, { reason, by }), given);
-  });
-  admin.get('/bulk', async (request) =>
-    listBulk(
-      db,
-      parseBulkFilter(
-        await parseArguments({ name: 'bulk acts', args: listing }, { ...(request.query as object) }),
-      ),
-    ),
+  admin.post(
+    '/bulk',
+    { config: { about: 'Previews a bulk act, or starts it', body: bulk } },
+    async (request) => {
+      const args = await parseArguments({ name: 'bulk act', args: bulk }, request.body ?? {});
+      const { dryRun, reason, by, ...given } = args;
+      checkContents(request, parseFilter(given.filter));
+      return dryRun ? acts.preview(db, given) : acts.start(db, actorOf(request, { reason, by }), given);
+    },
   );
-  admin.get<WithId>('/bulk/:id', (request) => showBulk(db, request.params.id));
+  admin.get(
+    '/bulk',
+    { config: { about: 'Lists bulk acts, newest first', query: listing } },
+    async (request) =>
+      listBulk(
+        db,
+        parseBulkFilter(
+          await parseArguments({ name: 'bulk acts', args: listing }, { ...(request.query as object) }),
+        ),
+      ),
+  );
+  admin.get<WithId>(
+    '/bulk/:id',
+    { config: { about: 'Shows a bulk act with its progress and results' } },
+    (request) => showBulk(db, request.params.id),
+  );
   for (const move of ['pause', 'resume', 'stop'] as const)
-    admin.post<WithId>(`/bulk/:id/${move}`, async (request) => {
-      const args = await parseArguments({ name: move, args: z.strictObject(about) }, request.body ?? {});
-      return acts.move(db, actorOf(request, args), request.params.id, move);
-    });
+    admin.post<WithId>(
+      `/bulk/:id/${move}`,
+      { config: { about: titles[move], body: z.strictObject(about) } },
+      async (request) => {
+        const args = await parseArguments({ name: move, args: z.strictObject(about) }, request.body ?? {});
+        return acts.move(db, actorOf(request, args), request.params.id, move);
+      },
+    );
 }

@@ -34,38 +34,63 @@ type WithName = { Params: { name: string } };
 
 export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void {
   const zones = createZones();
-  admin.get('/cron', () => readCron(db, zones));
-  admin.get('/cron/runs', async (request) => {
-    const query = await parseArguments({ name: 'runs', args: filter }, { ...(request.query as object) });
-    return listRuns(db, parseRunFilter(query));
-  });
-  admin.post<WithName>('/cron/:name/run', async (request) => {
-    const { scheduledAt, ...about } = await parseArguments({ name: 'run', args: order }, request.body ?? {});
-    const run = await runCron(
-      db,
-      actorOf(request, about),
-      request.params.name,
-      scheduledAt === undefined ? null : readScheduledAt(scheduledAt),
-    );
-    notify();
-    return run;
-  });
+  admin.get('/cron', { config: { about: 'Shows the schedule, its manifests and what is overdue' } }, () =>
+    readCron(db, zones),
+  );
+  admin.get(
+    '/cron/runs',
+    { config: { about: 'Lists runs, newest first', query: filter } },
+    async (request) => {
+      const query = await parseArguments({ name: 'runs', args: filter }, { ...(request.query as object) });
+      return listRuns(db, parseRunFilter(query));
+    },
+  );
+  admin.post<WithName>(
+    '/cron/:name/run',
+    { config: { about: 'Runs a job now', body: order } },
+    async (request) => {
+      const { scheduledAt, ...about } = await parseArguments(
+        { name: 'run', args: order },
+        request.body ?? {},
+      );
+      const run = await runCron(
+        db,
+        actorOf(request, about),
+        request.params.name,
+        scheduledAt === undefined ? null : readScheduledAt(scheduledAt),
+      );
+      notify();
+      return run;
+    },
+  );
   addScheduleActs(admin, db);
 }
 
 function addScheduleActs(admin: FastifyInstance, db: Database): void {
-  admin.post<WithName>('/cron/:name/disable', async (request) => {
-    const given = await parseArguments({ name: 'disable', args: disabling }, request.body ?? {});
-    const { reason, by, ...end } = given;
-    return disableCron(db, actorOf(request, { reason, by }), request.params.name, readPauseEnd(end));
-  });
-  admin.post<WithName>('/cron/:name/enable', async (request) => {
-    const given = await parseArguments({ name: 'enable', args: enabling }, request.body ?? {});
-    return enableCron(db, actorOf(request, given), request.params.name);
-  });
-  admin.post<WithName>('/cron/:name/backfill', async (request) => {
-    const given = await parseArguments({ name: 'backfill', args: range }, request.body ?? {});
-    const { reason, by, dryRun, ...ends } = given;
-    return backfillCron(db, actorOf(request, { reason, by }), request.params.name, readRange(ends), dryRun);
-  });
+  admin.post<WithName>(
+    '/cron/:name/disable',
+    { config: { about: 'Dispatches no tick of a job until it is enabled', body: disabling } },
+    async (request) => {
+      const given = await parseArguments({ name: 'disable', args: disabling }, request.body ?? {});
+      const { reason, by, ...end } = given;
+      return disableCron(db, actorOf(request, { reason, by }), request.params.name, readPauseEnd(end));
+    },
+  );
+  admin.post<WithName>(
+    '/cron/:name/enable',
+    { config: { about: 'Dispatches the ticks of a job again', body: enabling } },
+    async (request) => {
+      const given = await parseArguments({ name: 'enable', args: enabling }, request.body ?? {});
+      return enableCron(db, actorOf(request, given), request.params.name);
+    },
+  );
+  admin.post<WithName>(
+    '/cron/:name/backfill',
+    { config: { about: 'Dispatches the ticks of a range once, or counts them', body: range } },
+    async (request) => {
+      const given = await parseArguments({ name: 'backfill', args: range }, request.body ?? {});
+      const { reason, by, dryRun, ...ends } = given;
+      return backfillCron(db, actorOf(request, { reason, by }), request.params.name, readRange(ends), dryRun);
+    },
+  );
 }

@@ -20,20 +20,32 @@ const asked = z.strictObject({ name: line, window: line });
 const resuming = z.strictObject(about);
 
 export function addFleet(admin: FastifyInstance, db: Database): void {
-  admin.get('/fleet', async () => ({ processes: await fleet(db) }));
-  admin.get('/series', async (request) => {
+  admin.get('/fleet', { config: { about: 'Lists the processes and what they do' } }, async () => ({
+    processes: await fleet(db),
+  }));
+  admin.get('/series', { config: { about: 'Sums for each minute, by name' } }, async (request) => {
     const args = await parseArguments({ name: 'series', args: asked }, { ...(request.query as object) });
     const { window, name } = parseSeries(args);
     return readSeries(db, window, name);
   });
-  admin.get('/storage', () => readStorage(db));
-  admin.post<WithId>('/fleet/:id/quiet', async (request) => {
-    const given = await parseArguments({ name: 'quiet', args: quieting }, request.body ?? {});
-    const { reason, by, ...end } = given;
-    return quiet(db, actorOf(request, { reason, by }), request.params.id, readPauseEnd(end));
-  });
-  admin.post<WithId>('/fleet/:id/resume', async (request) => {
-    const given = await parseArguments({ name: 'resume', args: resuming }, request.body ?? {});
-    return goOn(db, actorOf(request, given), request.params.id);
-  });
+  admin.get('/storage', { config: { about: 'Sizes, dead rows and prunes of the tables' } }, () =>
+    readStorage(db),
+  );
+  admin.post<WithId>(
+    '/fleet/:id/quiet',
+    { config: { about: 'A process claims nothing more', body: quieting } },
+    async (request) => {
+      const given = await parseArguments({ name: 'quiet', args: quieting }, request.body ?? {});
+      const { reason, by, ...end } = given;
+      return quiet(db, actorOf(request, { reason, by }), request.params.id, readPauseEnd(end));
+    },
+  );
+  admin.post<WithId>(
+    '/fleet/:id/resume',
+    { config: { about: 'A quiet process claims again', body: resuming } },
+    async (request) => {
+      const given = await parseArguments({ name: 'resume', args: resuming }, request.body ?? {});
+      return goOn(db, actorOf(request, given), request.params.id);
+    },
+  );
 }

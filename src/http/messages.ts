@@ -31,35 +31,58 @@ const erase = z.strictObject({ dryRun: z.boolean().default(false), ...about });
 export function addMessageActs(admin: FastifyInstance, ports: CopyPorts): void {
   const { db } = ports;
   addContentActs(admin, ports);
-  admin.post<WithId>('/outbox/:id/end', async (request) => {
-    const { then, ...given } = await parseArguments({ name: 'end', args: end }, request.body ?? {});
-    return acts.end(db, actorOf(request, given), request.params.id, then);
-  });
-  admin.post<{ Params: { name: string; id: string } }>('/queues/:name/run/:id', async (request) => {
-    const given = await parseArguments({ name: 'run', args: running }, request.body ?? {});
-    const { name, id } = request.params;
-    return acts.run(db, actorOf(request, given), id, name);
-  });
-  admin.post<WithId>('/outbox/:id/reschedule', async (request) => {
-    const { reason, by, ...due } = await parseArguments(
-      { name: 'reschedule', args: reschedule },
-      request.body ?? {},
-    );
-    return acts.reschedule(db, actorOf(request, { reason, by }), request.params.id, readDue(due));
-  });
+  admin.post<WithId>(
+    '/outbox/:id/end',
+    { config: { about: 'Ends a running attempt: its claim is taken away', body: end } },
+    async (request) => {
+      const { then, ...given } = await parseArguments({ name: 'end', args: end }, request.body ?? {});
+      return acts.end(db, actorOf(request, given), request.params.id, then);
+    },
+  );
+  admin.post<{ Params: { name: string; id: string } }>(
+    '/queues/:name/run/:id',
+    { config: { about: 'Delivers one message of a paused queue now' } },
+    async (request) => {
+      const given = await parseArguments({ name: 'run', args: running }, request.body ?? {});
+      const { name, id } = request.params;
+      return acts.run(db, actorOf(request, given), id, name);
+    },
+  );
+  admin.post<WithId>(
+    '/outbox/:id/reschedule',
+    { config: { about: 'Moves the due time of a waiting message', body: reschedule } },
+    async (request) => {
+      const { reason, by, ...due } = await parseArguments(
+        { name: 'reschedule', args: reschedule },
+        request.body ?? {},
+      );
+      return acts.reschedule(db, actorOf(request, { reason, by }), request.params.id, readDue(due));
+    },
+  );
 }
 
 /** They show or change what is in a message, so they need the role admin. */
 function addContentActs(admin: FastifyInstance, ports: CopyPorts): void {
   const config = { role: 'admin' as const };
-  admin.post<WithId>('/outbox/:id/copy', { config }, async (request) => {
-    const given = await parseArguments({ name: 'copy', args: copying }, request.body ?? {});
-    const { reason, by, availableAt, ...changes } = given;
-    const at = time('availableAt', availableAt);
-    return copy(ports, actorOf(request, { reason, by }), request.params.id, { ...changes, availableAt: at });
-  });
-  admin.post<WithId>('/outbox/:id/erase', { config }, async (request) => {
-    const { dryRun, ...given } = await parseArguments({ name: 'erase', args: erase }, request.body ?? {});
-    return acts.erase(ports.db, actorOf(request, given), request.params.id, dryRun);
-  });
+  admin.post<WithId>(
+    '/outbox/:id/copy',
+    { config: { ...config, about: 'Records a copy as a new message', body: copying } },
+    async (request) => {
+      const given = await parseArguments({ name: 'copy', args: copying }, request.body ?? {});
+      const { reason, by, availableAt, ...changes } = given;
+      const at = time('availableAt', availableAt);
+      return copy(ports, actorOf(request, { reason, by }), request.params.id, {
+        ...changes,
+        availableAt: at,
+      });
+    },
+  );
+  admin.post<WithId>(
+    '/outbox/:id/erase',
+    { config: { ...config, about: 'Erases what a settled message says of a person', body: erase } },
+    async (request) => {
+      const { dryRun, ...given } = await parseArguments({ name: 'erase', args: erase }, request.body ?? {});
+      return acts.erase(ports.db, actorOf(request, given), request.params.id, dryRun);
+    },
+  );
 }

@@ -10,7 +10,8 @@ export function addOpenApi(server: FastifyInstance, registry: Registry, version:
   server.get('/openapi.json', async () => document);
 }
 
-const problem = {
+/** The answer of every error. */
+export const problemAnswer = {
   description:
     'What went wrong: a code of Waybill itself (docs/errors.md), or one that the action answers with (ActionError)',
   content: {
@@ -89,7 +90,7 @@ function operation(action: Action, method: string, path: string): object {
       : { requestBody: { required: true, content: { 'application/json': { schema: body } } } }),
     responses: {
       200: { description: 'The result', content: { 'application/json': { schema } } },
-      default: problem,
+      default: problemAnswer,
     },
   };
 }

@@ -73,80 +73,124 @@ const pauseEvery = z.strictObject({ ...every, until: line.optional(), for: line.
 const resumeEvery = z.strictObject(every);
 
 function addEvery(admin: FastifyInstance, db: Database): void {
-  admin.post('/queues/pause', async (request) => {
-    const given = await parseArguments({ name: 'pause', args: pauseEvery }, request.body ?? {});
-    const { all: _, except, reason, by, ...end } = given;
-    return { queues: await acts.pauseAll(db, actorOf(request, { reason, by }), except, readPauseEnd(end)) };
-  });
-  admin.post('/queues/resume', async (request) => {
-    const { except, ...given } = await parseArguments(
-      { name: 'resume', args: resumeEvery },
-      request.body ?? {},
-    );
-    return { queues: await acts.resumeAll(db, actorOf(request, given), except) };
-  });
+  admin.post(
+    '/queues/pause',
+    { config: { about: 'Pauses all queues but those that are named', body: pauseEvery } },
+    async (request) => {
+      const given = await parseArguments({ name: 'pause', args: pauseEvery }, request.body ?? {});
+      const { all: _, except, reason, by, ...end } = given;
+      return { queues: await acts.pauseAll(db, actorOf(request, { reason, by }), except, readPauseEnd(end)) };
+    },
+  );
+  admin.post(
+    '/queues/resume',
+    { config: { about: 'Resumes all queues but those that are named', body: resumeEvery } },
+    async (request) => {
+      const { except, ...given } = await parseArguments(
+        { name: 'resume', args: resumeEvery },
+        request.body ?? {},
+      );
+      return { queues: await acts.resumeAll(db, actorOf(request, given), except) };
+    },
+  );
 }
 
 type Page = WithName & { Querystring: { limit?: string | string[] } };
 
 export function addQueues(admin: FastifyInstance, db: Database): void {
-  admin.get('/queues', async () => ({ queues: await listQueues(db) }));
-  admin.post<WithName>('/queues/:name/pause', async (request) => {
-    const { reason, by, group, ...end } = await parseArguments(
-      { name: 'pause', args: pause },
-      request.body ?? {},
-    );
-    const { name } = request.params;
-    const [actor, until] = [actorOf(request, { reason, by }), readPauseEnd(end)];
-    return group === undefined
-      ? acts.pause(db, actor, name, until)
-      : acts.pauseOf(db, actor, { queue: name, group }, until);
-  });
-  admin.post<WithName>('/queues/:name/resume', async (request) => {
-    const { group, ...about } = await parseArguments({ name: 'resume', args: resume }, request.body ?? {});
-    const { name } = request.params;
-    const actor = actorOf(request, about);
-    return group === undefined
-      ? acts.resume(db, actor, name)
-      : acts.resumeOf(db, actor, { queue: name, group });
-  });
-  admin.post<WithName>('/queues/:name/limit', async (request) => {
-    const given = await parseArguments({ name: 'limit', args: limit }, request.body ?? {});
-    const { reason, by, reset = false, ...limits } = given;
-    if (reset && Object.keys(limits).length > 0)
-      throw new WaybillError(
-        'invalid_limit_value',
-        'reset takes all limits of operators back: give no limit beside it',
+  admin.get(
+    '/queues',
+    { config: { about: 'Lists the queues, what holds them back and their limits' } },
+    async () => ({ queues: await listQueues(db) }),
+  );
+  admin.post<WithName>(
+    '/queues/:name/pause',
+    { config: { about: 'Pauses a queue, or one group of it', body: pause } },
+    async (request) => {
+      const { reason, by, group, ...end } = await parseArguments(
+        { name: 'pause', args: pause },
+        request.body ?? {},
       );
-    const { name } = request.params;
-    return acts.limit(db, actorOf(request, { reason, by }), name, reset ? undefined : readLimits(limits));
-  });
-  admin.get<WithName & { Querystring: unknown }>('/queues/:name/groups', async (request) => {
-    const { limit: most } = await parseArguments({ name: 'groups', args: listing }, request.query);
-    return { groups: await listGroups(db, request.params.name, most) };
-  });
+      const { name } = request.params;
+      const [actor, until] = [actorOf(request, { reason, by }), readPauseEnd(end)];
+      return group === undefined
+        ? acts.pause(db, actor, name, until)
+        : acts.pauseOf(db, actor, { queue: name, group }, until);
+    },
+  );
+  admin.post<WithName>(
+    '/queues/:name/resume',
+    { config: { about: 'Ends a pause, a parking or a hold', body: resume } },
+    async (request) => {
+      const { group, ...about } = await parseArguments({ name: 'resume', args: resume }, request.body ?? {});
+      const { name } = request.params;
+      const actor = actorOf(request, about);
+      return group === undefined
+        ? acts.resume(db, actor, name)
+        : acts.resumeOf(db, actor, { queue: name, group });
+    },
+  );
   addEvery(admin, db);
+  addLimits(admin, db);
   addOrderKeys(admin, db);
   addCancel(admin, db);
 }
 
+function addLimits(admin: FastifyInstance, db: Database): void {
+  admin.post<WithName>(
+    '/queues/:name/limit',
+    { config: { about: "Sets limits instead of the application's, or resets them", body: limit } },
+    async (request) => {
+      const given = await parseArguments({ name: 'limit', args: limit }, request.body ?? {});
+      const { reason, by, reset = false, ...limits } = given;
+      if (reset && Object.keys(limits).length > 0)
+        throw new WaybillError(
+          'invalid_limit_value',
+          'reset takes all limits of operators back: give no limit beside it',
+        );
+      const { name } = request.params;
+      return acts.limit(db, actorOf(request, { reason, by }), name, reset ? undefined : readLimits(limits));
+    },
+  );
+  admin.get<WithName & { Querystring: unknown }>(
+    '/queues/:name/groups',
+    { config: { about: 'Lists the groups of a queue, the largest first', query: listing } },
+    async (request) => {
+      const { limit: most } = await parseArguments({ name: 'groups', args: listing }, request.query);
+      return { groups: await listGroups(db, request.params.name, most) };
+    },
+  );
+}
+
 function addCancel(admin: FastifyInstance, db: Database): void {
-  admin.post<WithName>('/queues/:name/cancel', async (request) => {
-    const { group, dryRun, ...about } = await parseArguments(
-      { name: 'cancel', args: cancel },
-      request.body ?? {},
-    );
-    return acts.cancelOf(db, actorOf(request, about), { queue: request.params.name, group }, { dryRun });
-  });
+  admin.post<WithName>(
+    '/queues/:name/cancel',
+    { config: { about: 'Cancels the waiting messages of a group', body: cancel } },
+    async (request) => {
+      const { group, dryRun, ...about } = await parseArguments(
+        { name: 'cancel', args: cancel },
+        request.body ?? {},
+      );
+      return acts.cancelOf(db, actorOf(request, about), { queue: request.params.name, group }, { dryRun });
+    },
+  );
 }
 
 function addOrderKeys(admin: FastifyInstance, db: Database): void {
-  admin.get<Page>('/queues/:name/blocked', async ({ params, query }) => ({
-    blocked: await listBlockedKeys(db, params.name, query.limit),
-  }));
-  admin.post<WithName>('/queues/:name/unblock', async (request) => {
-    const args = await parseArguments({ name: 'unblock', args: unblock }, request.body ?? {});
-    const { orderKey, ...about } = args;
-    return acts.unblock(db, actorOf(request, about), { queue: request.params.name, orderKey });
-  });
+  admin.get<Page>(
+    '/queues/:name/blocked',
+    { config: { about: 'Lists order keys that a dead message blocks, oldest first' } },
+    async ({ params, query }) => ({
+      blocked: await listBlockedKeys(db, params.name, query.limit),
+    }),
+  );
+  admin.post<WithName>(
+    '/queues/:name/unblock',
+    { config: { about: 'Lets an order key go on without its dead message', body: unblock } },
+    async (request) => {
+      const args = await parseArguments({ name: 'unblock', args: unblock }, request.body ?? {});
+      const { orderKey, ...about } = args;
+      return acts.unblock(db, actorOf(request, about), { queue: request.params.name, orderKey });
+    },
+  );
 }

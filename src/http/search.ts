@@ -1,6 +1,7 @@
 // The search for messages over the admin API: the list, the count, groups, and what is related to a message.
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { nearest } from '../nearest.ts';
@@ -15,15 +16,35 @@ import { checkRole } from './people.ts';
 type Query = Readonly<Record<string, string | string[] | undefined>>;
 type WithId = { Params: { id: string } };
 
+const one = z.string().optional();
+const listQuery = z.object({ ...filters, limit: one, cursor: one, order: one });
+const groupsQuery = z.object({ ...filters, by: one, window: one, limit: one });
+
 export function addSearch(admin: FastifyInstance, db: Executor): void {
-  admin.get('/outbox', (request) => listMessages(db, filterOf(request, ['limit', 'cursor', 'order'])));
-  admin.get('/outbox/count', (request) => countMessages(db, filterOf(request)));
-  admin.get('/outbox/groups', (request) => {
-    const { limit, ...filter } = filterOf(request, ['by', 'window', 'limit']);
-    const { by, window } = request.query as Query;
-    return groupMessages(db, readGrouping(by, window), filter, limit);
-  });
-  admin.get<WithId>('/outbox/:id/related', (request) => relatedMessages(db, request.params.id));
+  admin.get(
+    '/outbox',
+    { config: { about: 'Lists messages that match, newest first', query: listQuery } },
+    (request) => listMessages(db, filterOf(request, ['limit', 'cursor', 'order'])),
+  );
+  admin.get(
+    '/outbox/count',
+    { config: { about: 'Counts the messages that match, up to a bound', query: z.object(filters) } },
+    (request) => countMessages(db, filterOf(request)),
+  );
+  admin.get(
+    '/outbox/groups',
+    { config: { about: 'Groups messages by error, name, cause, tag or group', query: groupsQuery } },
+    (request) => {
+      const { limit, ...filter } = filterOf(request, ['by', 'window', 'limit']);
+      const { by, window } = request.query as Query;
+      return groupMessages(db, readGrouping(by, window), filter, limit);
+    },
+  );
+  admin.get<WithId>(
+    '/outbox/:id/related',
+    { config: { about: 'Lists the parent, the children and other messages of the same origin' } },
+    (request) => relatedMessages(db, request.params.id),
+  );
 }
 
 /** @throws WaybillError `unknown_parameter`, because ignoring a misspelt filter would show everything */

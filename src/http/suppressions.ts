@@ -23,17 +23,28 @@ const entry = z.strictObject({
 type WithAddress = { Params: { address: string } };
 
 export function addSuppressions(admin: FastifyInstance, db: Database): void {
-  admin.get('/suppressions', async (request) =>
-    listSuppressions(db, await parseArguments({ name: 'suppressions', args: page }, request.query)),
+  admin.get(
+    '/suppressions',
+    { config: { about: 'Lists addresses that get no more mail', query: page } },
+    async (request) =>
+      listSuppressions(db, await parseArguments({ name: 'suppressions', args: page }, request.query)),
   );
-  admin.post('/suppressions', async (request) => {
-    const { address, reason } = await parseArguments({ name: 'suppress', args: entry }, request.body ?? {});
-    return { address, added: await suppressAddress(db, actorOf(request), address, reason) };
-  });
-  admin.delete<WithAddress>('/suppressions/:address', async (request) => {
-    const { address } = request.params;
-    if (!(await unsuppressAddress(db, actorOf(request), address)))
-      throw new WaybillError('not_found', 'this address is not on the suppression list');
-    return { address, removed: true };
-  });
+  admin.post(
+    '/suppressions',
+    { config: { about: 'Adds an address to the list', body: entry } },
+    async (request) => {
+      const { address, reason } = await parseArguments({ name: 'suppress', args: entry }, request.body ?? {});
+      return { address, added: await suppressAddress(db, actorOf(request), address, reason) };
+    },
+  );
+  admin.delete<WithAddress>(
+    '/suppressions/:address',
+    { config: { about: 'Removes an address from the list' } },
+    async (request) => {
+      const { address } = request.params;
+      if (!(await unsuppressAddress(db, actorOf(request), address)))
+        throw new WaybillError('not_found', 'this address is not on the suppression list');
+      return { address, removed: true };
+    },
+  );
 }
