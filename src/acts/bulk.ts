@@ -5,7 +5,7 @@ import type { Database } from '../db/pool.ts';
 import { WaybillError } from '../errors.ts';
 import { newId } from '../message/id.ts';
 import { audited, recordAct, type Actor } from '../operate/audit.ts';
-import { insertBulk, masked, moveBulk, showBulk, type BulkMove, type BulkView } from '../operate/bulk.ts';
+import { insertBulk, moveBulk, showBulk, type BulkMove, type BulkView } from '../operate/bulk.ts';
 import { previewBulk, type BulkPreview } from '../operate/bulk-preview.ts';
 import { readAction, readDue, taskOf, type BulkTask } from '../operate/bulk-task.ts';
 import { parseFilter } from '../operate/filter.ts';
@@ -99,7 +99,7 @@ export async function start(db: Database, actor: Actor, given: BulkGiven): Promi
     await recordAct(tx, actor, {
       act: 'bulk.start',
       target: id,
-      filter: masked(given.filter),
+      filter: given.filter,
       count: matched,
       detail,
     });

@@ -5,6 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import type { Transactions } from '../db/transaction.ts';
 import type { Milliseconds } from '../ports.ts';
+import { maskAddresses } from '../redaction/addresses.ts';
 import { hideSecrets } from '../redaction/redact.ts';
 import { cursorAfter, placeOfCursor } from './cursor.ts';
 import {
@@ -67,7 +68,7 @@ export type ActName = (typeof acts)[number];
 
 export type Act = {
   readonly act: ActName;
-  /** Id of the message, name of the queue … An address is not written here: give its hash. */
+  /** Id of the message, name of the queue … Not an address. */
   readonly target?: string;
   readonly filter?: object;
   readonly count?: number;
@@ -79,15 +80,17 @@ export const recordActSql = `
   insert into waybill.audit (by, key, via, request_id, reason, act, target, filter, count, detail)
   values ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10::text::jsonb)`;
 
+/** Addresses in the filter, the detail and the reason are masked. */
 export async function recordAct(db: Executor, actor: Actor, act: Act): Promise<void> {
   const { by, key, via, requestId, reason } = actor;
-  const json = (value: object | undefined): string | null => (value ? JSON.stringify(value) : null);
+  const json = (value: object | undefined): string | null =>
+    value ? maskAddresses(JSON.stringify(value)) : null;
   await db.executeSql(recordActSql, [
     by.slice(0, 200),
     key,
     via,
     requestId,
-    reason === null ? null : hideSecrets(reason).slice(0, 1_000),
+    reason === null ? null : maskAddresses(hideSecrets(reason)).slice(0, 1_000),
     act.act,
     act.target ?? null,
     json(act.filter),

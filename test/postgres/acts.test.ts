@@ -148,6 +148,18 @@ describe('the audit', () => {
     await expect(db.executeSql('delete from waybill.audit')).rejects.toThrow(/append-only/);
   });
 
+  it('has no whole address of a filter, a detail or a reason', async () => {
+    const filter = { status: 'dead', to: 'someone@example.test' };
+    const reason = 'someone@example.test complained';
+    expect((await call(people.oscar, 'POST', '/admin/outbox/retry', { ...filter, reason })).status).toBe(200);
+    const { acts } = await listActs(database.db, parseAuditFilter({ act: 'messages.retry', limit: '1' }));
+    expect(JSON.stringify(acts)).not.toContain('someone@');
+    expect(acts[0]).toMatchObject({
+      filter: { to: [expect.stringMatching(/^s\*{3}@/) as string] },
+      reason: expect.stringMatching(/^s\*{3}@.* complained$/) as string,
+    });
+  });
+
   it('hides secrets in a reason', async () => {
     await recordAct(
       database.db,
