@@ -24,7 +24,7 @@ import type { QueueCloser } from '../worker/queue-closer.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/end.ts';
 import { createSettler } from '../worker/settler.ts';
-import { tellEnd, tellExpired, type Telling } from './instrumentation.ts';
+import { reportEnd, reportExpired, type Reporting } from './instrumentation.ts';
 import { checkedBounds, type DrainBounds, type DrainEmail, type DrainOptions } from './options.ts';
 
 export type DrainReport = {
@@ -89,9 +89,9 @@ async function drainBatch(
   const { outbox, signal } = options;
   const tally = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
   const log = options.log ?? createLog({ level: 'warn', role: 'drain' });
-  const telling = tellingOf(options);
+  const reporting = reportingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
-  const events = counting(tally, telling, log, process.events);
+  const events = counting(tally, reporting, log, process.events);
   const { closer = noFleet } = process;
   const ports = attemptPorts(options, { leases, events, log, closer });
   const { release } = ports;
@@ -110,7 +110,7 @@ async function drainBatch(
     await runProbes(process, tally, ports);
     for (const expired of await outbox.expire(batchSize)) {
       if (expired.status === 'dead') tally.dead += 1;
-      void quietly(log, () => tellExpired(expired, telling));
+      void quietly(log, () => reportExpired(expired, reporting));
     }
     for (const suspects of [false, true]) {
       const width = suspects ? 1 : concurrency;
@@ -286,7 +286,7 @@ function retrying(deliver: Deliver, { retryDelayMs }: DrainOptions, log: Log): D
 
 const longestDelay: Milliseconds = 365 * 86_400_000;
 
-function tellingOf({ instrumentation = {}, requestId, traceId }: DrainOptions): Telling {
+function reportingOf({ instrumentation = {}, requestId, traceId }: DrainOptions): Reporting {
   return {
     instrumentation,
     requestId: requestId ?? randomUUID(),
@@ -295,15 +295,15 @@ function tellingOf({ instrumentation = {}, requestId, traceId }: DrainOptions): 
   };
 }
 
-function counting(tally: Tally, telling: Telling, log: Log, heard?: AttemptEvents): AttemptEvents {
+function counting(tally: Tally, reporting: Reporting, log: Log, others?: AttemptEvents): AttemptEvents {
   return {
     attempted(end) {
       tally[end.outcome] += 1;
-      heard?.attempted(end);
-      void quietly(log, () => tellEnd(end, telling));
+      others?.attempted(end);
+      void quietly(log, () => reportEnd(end, reporting));
     },
     rejected(claim) {
-      if (heard) heard.rejected(claim);
+      if (others) others.rejected(claim);
       else log.warn({ message: claim.id, reason: claim.reason }, 'a stale claim was refused');
     },
   };

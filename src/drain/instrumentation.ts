@@ -1,6 +1,6 @@
 // Tells the application how each message of a drain ended. The events hold no payload and no whole address.
 
-import type { AttemptEnd, TellableMessage } from '../metrics/events.ts';
+import type { AttemptEnd, ReportedMessage } from '../metrics/events.ts';
 import type { Expired } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 
@@ -19,7 +19,7 @@ export type DrainedMessage = {
   readonly traceId: string | null;
 };
 
-type EventFacts = Pick<Telling, 'requestId' | 'traceId'> & { readonly message: DrainedMessage };
+type EventFacts = Pick<Reporting, 'requestId' | 'traceId'> & { readonly message: DrainedMessage };
 
 export type DeliveredEvent = EventFacts & { readonly durationMs: Milliseconds };
 export type RetriedEvent = EventFacts & {
@@ -43,7 +43,7 @@ export type DrainInstrumentation = {
   deadLettered?(event: DeadLetteredEvent): void | Promise<void>;
 };
 
-export type Telling = {
+export type Reporting = {
   readonly instrumentation: DrainInstrumentation;
   /** Of the drain itself, like `traceId`. */
   readonly requestId: string;
@@ -52,29 +52,32 @@ export type Telling = {
   readonly today: () => Milliseconds;
 };
 
-export function tellEnd(end: AttemptEnd, { instrumentation, today, ...ids }: Telling): void | Promise<void> {
-  const told = { message: drained(end.message), ...ids };
+export function reportEnd(
+  end: AttemptEnd,
+  { instrumentation, today, ...ids }: Reporting,
+): void | Promise<void> {
+  const facts = { message: drained(end.message), ...ids };
   const durationMs = end.seconds * 1000;
   const error = end.error ?? '';
   const nextAttemptInMs = end.nextAttemptInMs ?? 0;
   switch (end.outcome) {
     case 'delivered':
-      return instrumentation.delivered?.({ ...told, durationMs });
+      return instrumentation.delivered?.({ ...facts, durationMs });
     case 'retried': {
       const nextAttemptAt = new Date(today() + nextAttemptInMs);
-      return instrumentation.retried?.({ ...told, durationMs, error, nextAttemptInMs, nextAttemptAt });
+      return instrumentation.retried?.({ ...facts, durationMs, error, nextAttemptInMs, nextAttemptAt });
     }
     case 'dead':
-      return instrumentation.deadLettered?.({ ...told, error, cause: end.cause ?? 'permanent' });
+      return instrumentation.deadLettered?.({ ...facts, error, cause: end.cause ?? 'permanent' });
     case 'released':
       return undefined; // the attempt does not count
   }
 }
 
 /** A worker died with the message during its last attempt. */
-export function tellExpired(
+export function reportExpired(
   expired: Expired,
-  { instrumentation, requestId, traceId }: Telling,
+  { instrumentation, requestId, traceId }: Reporting,
 ): void | Promise<void> {
   const { status, error, attempts: attempt, cause, ...rest } = expired;
   if (status !== 'dead') return undefined;
@@ -82,7 +85,7 @@ export function tellExpired(
   return instrumentation.deadLettered?.({ message, requestId, traceId, error, cause: cause ?? 'expired' });
 }
 
-function drained(message: TellableMessage): DrainedMessage {
+function drained(message: ReportedMessage): DrainedMessage {
   const { id, kind, name, queue, attempt, maxAttempts, deliveryKey, requestId, traceparent } = message;
   const traceId = traceparent?.split('-')[1] ?? null;
   return { id, kind, name, queue, attemptCount: attempt, maxAttempts, deliveryKey, requestId, traceId };

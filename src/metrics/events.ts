@@ -7,7 +7,7 @@ import { tellDelivered, type DeliveredMessage } from './delivered.ts';
 import { traceIdOf } from '../trace/trace.ts';
 
 /** The part of a message that may be logged. */
-export type TellableMessage = DeliveredMessage & { readonly deliveryKey: string | null };
+export type ReportedMessage = DeliveredMessage & { readonly deliveryKey: string | null };
 
 /**
  * Why a claim was released without using an attempt: the `end` of an attempt (a closed queue, an unknown name), a `shutdown`, or `no-slot`: it was
@@ -16,7 +16,7 @@ export type TellableMessage = DeliveredMessage & { readonly deliveryKey: string 
 export type ReleaseCause = 'end' | 'shutdown' | 'no-slot';
 
 export type AttemptEnd = {
-  readonly message: TellableMessage;
+  readonly message: ReportedMessage;
   readonly outcome: AttemptOutcome;
   readonly seconds: number;
   readonly endToEndSeconds: number | null;
@@ -29,12 +29,12 @@ export type AttemptEnd = {
 };
 
 /** An expired lease, or a waiting row without attempts left. */
-export type ExpiredClaim = Pick<TellableMessage, 'kind' | 'queue'> & {
+export type ExpiredClaim = Pick<ReportedMessage, 'kind' | 'queue'> & {
   readonly status: 'failed' | 'dead';
   readonly cause: string | null;
 };
 
-type RejectedClaim = Pick<TellableMessage, 'id' | 'queue'> & {
+type RejectedClaim = Pick<ReportedMessage, 'id' | 'queue'> & {
   readonly when: 'before' | 'after';
   readonly reason: string;
 };
