@@ -1,7 +1,7 @@
 // Migrations: each file once, in order, under a lock, its checksum kept.
 
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -34,6 +34,12 @@ async function tables(): Promise<string[]> {
 }
 
 describe('migrate', () => {
+  test('the files of the engine have numbers of their own, in one row', () => {
+    const [engine] = standardSources('nowhere/index.ts');
+    const numbers = readdirSync(engine!.dir).map((name) => Number(/^(\d{4})_[a-z-]+\.sql$/.exec(name)?.[1]));
+    expect(numbers.toSorted((a, b) => a - b)).toEqual(numbers.map((_, i) => i + 1));
+  });
+
   test('applies each file once, in order', async () => {
     file('0002_second.sql', 'alter table one add b int');
     file('0001_first.sql', 'create table one (a int)');
