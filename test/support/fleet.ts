@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { compileCache } from './command.ts';
 import { until } from './wait.ts';
 
 export type Role = 'web' | 'relay' | 'email' | 'jobs' | 'scheduler' | 'all';
@@ -55,8 +56,14 @@ export function testFleet(env: Readonly<Record<string, string>>): TestFleet {
 }
 
 function launch(role: Role, env: Readonly<Record<string, string>>): Running {
-  const clean = { PATH: process.env['PATH'], HOME: process.env['HOME'], LOG_LEVEL: 'info', ...env };
-  const child = spawn(process.execPath, ['--import', 'tsx', `workers/${role}.ts`], {
+  const clean = {
+    PATH: process.env['PATH'],
+    ...compileCache,
+    HOME: process.env['HOME'],
+    LOG_LEVEL: 'info',
+    ...env,
+  };
+  const child = spawn(process.execPath, [`workers/${role}.ts`], {
     cwd: root,
     env: clean,
     stdio: ['ignore', 'pipe', 'pipe'],

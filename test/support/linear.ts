@@ -41,6 +41,8 @@ export const shapes: readonly Shape[] = units.flatMap((unit, i) =>
 /** Nothing quadratic reads 1 MB in this time, so below it there is nothing to compare, whatever the machine is busy with. */
 const floorMs = 1_000;
 const steps = [10_000, 100_000, 1_000_000];
+/** A size at which cubic time has shown. */
+const seen = 100_000;
 /** Linear is 10, quadratic 100; the rest is for a busy machine. */
 const mostPerStep = 30;
 
@@ -54,6 +56,8 @@ export function growth(read: (text: string) => unknown, { text }: Shape): string
     for (let again = 0; again < 3 && isBad(ms, before); again++) ms = Math.min(ms, timed(read, given));
     if (isBad(ms, before))
       return `${size} characters took ${Math.round(ms)} ms, a tenth of them ${Math.round(before ?? 0)} ms`;
+    // Ten times as much would stay below the floor even in quadratic time: nothing could be found there.
+    if (size >= seen && ms * 100 < floorMs) return undefined;
     before = ms;
   }
   return undefined;
