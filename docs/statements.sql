@@ -229,7 +229,7 @@ paused as (
     from waybill.queue_groups where queue = $1 and ($2::text is null or group_key = $2) and (paused_at is not null and coalesce(paused_until > now(), true))),
 names as (select name from waiting union select name from handed union select name from paused)
 select names.name, coalesce(w.n, 0) as waiting, coalesce(w.due, 0) as due, coalesce(h.n, 0) as "inFlight", to_json(w.oldest) #>> '{}' as oldest,
-       p.since, p.until, p.by, p.reason
+       p.since, p.until, p.by, p.reason, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
   from names left join waiting w using (name) left join handed h using (name) left join paused p using (name)
  order by (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3;
 

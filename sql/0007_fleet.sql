@@ -13,6 +13,7 @@ create table waybill.processes (
   settling     int         not null default 0, -- deliveries that ended and are not settled yet
   isolating    int         not null default 0, -- messages that it runs alone (invariant F), or makes room for
   application  text,                 -- version of the application
+  settings     jsonb       not null default '{}', -- in force there, without secrets
   quiet_at     timestamptz,          -- a person quieted it: its workers claim nothing more …
   quiet_by     text,
   quiet_reason text,

@@ -7,8 +7,10 @@ import { runByHand } from '../cron/manual.ts';
 import { findJob, showJob, type JobView } from '../cron/overview.ts';
 import { createZones, type Instant } from '../cron/zones.ts';
 import type { Database } from '../db/pool.ts';
+import { WaybillError } from '../errors.ts';
 import { audited, recordAct, type Actor } from '../operate/audit.ts';
 import type { PauseEnd } from '../queues/queues.ts';
+import { unconfirmed } from './bulk.ts';
 
 /** @throws WaybillError as `runByHand` */
 export const runCron = (
@@ -37,22 +39,39 @@ export const enableCron = (db: Database, actor: Actor, name: string): Promise<Jo
     return showJob(tx, createZones(), name);
   });
 
-/** @throws WaybillError as `backfill` */
+export type BackfillOptions = {
+  /** Only says which ticks would run. */
+  readonly dryRun?: boolean;
+  /** How many ticks should run, as a dry run said. Needed above 100. */
+  readonly expect?: number | undefined;
+};
+
+/** @throws WaybillError as `backfill`; `count_required`, `count_differs` */
 export const backfillCron = (
   db: Database,
   actor: Actor,
   name: string,
   range: Range,
-  dryRun = false,
+  { dryRun = false, expect }: BackfillOptions = {},
 ): Promise<Backfill> =>
   db.transaction(async (tx) => {
     const done = await backfill(tx, createZones(), name, range, dryRun);
-    if (!dryRun)
-      await recordAct(tx, actor, {
-        act: 'cron.backfill',
-        target: name,
-        count: done.runs.length,
-        detail: range,
-      });
+    const count = done.runs.length;
+    if (dryRun) return done;
+    checkCount(count, expect);
+    await recordAct(tx, actor, { act: 'cron.backfill', target: name, count, detail: range });
     return done;
   });
+
+function checkCount(count: number, expect: number | undefined): void {
+  if (expect === undefined && count > unconfirmed)
+    throw new WaybillError(
+      'count_required',
+      `${count} ticks would run: look at the preview (a dry run), then give their count as expect: ${count} (--expect ${count})`,
+    );
+  if (expect !== undefined && expect !== count)
+    throw new WaybillError(
+      'count_differs',
+      `${count} ticks would run, and ${expect} were expected: look at the preview again`,
+    );
+}

@@ -14,3 +14,10 @@ export function single(text: string, before?: string): string {
   if (text === '') throw new InvalidArgumentError('it is empty.');
   return text;
 }
+
+/** A whole number, given once. */
+export function whole(text: string, before?: number): number {
+  if (before !== undefined) throw new InvalidArgumentError('it was given twice.');
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('it must be a whole number');
+}

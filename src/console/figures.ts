@@ -30,6 +30,14 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / large[1])} ${large[0]}${more}`;
 }
 
+const sizes = ['B', 'KB', 'MB', 'GB', 'TB'];
+
+/** `1.4 GB` */
+export function bytes(value: number): string {
+  const power = Math.min(sizes.length - 1, value < 1 ? 0 : Math.floor(Math.log(value) / Math.log(1_024)));
+  return `${(value / 1_024 ** power).toFixed(power === 0 ? 0 : 1)} ${sizes[power]}`;
+}
+
 /** A moment relative to now, with the absolute one in the title. */
 export function relative(moment: Moment | null): Markup {
   if (moment === null) return markup`–`;
@@ -49,6 +57,14 @@ export function clock(moment: Moment | null): Markup {
   const isToday = iso.slice(0, 10) === new Date().toISOString().slice(0, 10);
   const text = isToday ? iso.slice(11, 23) : iso.slice(0, 19).replace('T', ' ');
   return markup`<time datetime="${iso}" title="${absolute(iso)}" data-clock="${isToday ? 'time' : 'date'}">${text}</time>`;
+}
+
+/** A moment as date and time, for lists of moments. */
+export function exact(moment: Moment | null): Markup {
+  if (moment === null) return markup`–`;
+  if (typeof moment === 'string') return shown(moment);
+  const iso = moment.toISOString();
+  return markup`<time datetime="${iso}" title="${absolute(iso)}" data-clock="date">${iso.slice(0, 16).replace('T', ' ')}</time>`;
 }
 
 function absolute(iso: string): string {

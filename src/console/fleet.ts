@@ -1,15 +1,18 @@
-// The page Fleet: processes, how many workers each queue needs and why, and the settings in force.
+// The page Fleet: processes, how many workers each queue needs and why, settings in force, connections, and tables.
 
 import { z } from 'zod';
+import { settingsInForce } from '../config/in-force.ts';
+import { readStorage } from '../operate/storage.ts';
 import { fleet } from '../process/heartbeat.ts';
-import type { Host } from '../process/host.ts';
 import { readAdvice, type QueueAdvice } from '../scale/decisions.ts';
-import { get } from './command.ts';
+import { get, post } from './command.ts';
 import { duration, number, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
 import { parametersOf, type Page } from './page.ts';
-import { processTable } from './process-table.ts';
+import { wholeProcessTable } from './process-table.ts';
 import { queuePath } from './queue-table.ts';
+import { settingsOf } from './settings-table.ts';
+import { storageOf } from './storage-table.ts';
 import { table } from './table.ts';
 
 export const fleetPage: Page = {
@@ -17,15 +20,21 @@ export const fleetPage: Page = {
   place: 'fleet',
   async look(asked) {
     await parametersOf(z.strictObject({}), asked);
-    const processes = await fleet(asked.db);
-    const advice = await readAdvice(asked.db);
+    const { db, session, config } = asked;
+    const processes = await fleet(db);
+    const advice = await readAdvice(db);
+    const storage = await readStorage(db);
     return {
       title: 'Fleet',
-      content: markup`<h1>Fleet</h1><h2>Processes</h2>${processTable(processes, { whole: true })}
-        <h2>Workers by queue</h2>${adviceTable(advice)}<h2>Settings of this web process</h2>${settings(asked.config)}`,
+      content: markup`<h1>Fleet</h1><h2>Processes</h2>${wholeProcessTable(session, processes)}
+        <h2>Workers by queue</h2>${adviceTable(advice)}
+        ${storageOf(storage)}
+        <h2>Settings in force</h2>${settingsOf(processes, settingsInForce(config))}`,
       commands: [
         { cli: 'waybill fleet', http: get('/fleet') },
-        { cli: 'waybill env list', http: get('/autoscale') },
+        { cli: 'waybill fleet quiet ID --for 30m', http: post('/fleet/ID/quiet', { for: '30m' }) },
+        { cli: 'waybill fleet advise', http: get('/autoscale') },
+        { cli: 'waybill storage', http: get('/storage') },
       ],
     };
   },
@@ -57,28 +66,8 @@ function adviceTable(advice: readonly QueueAdvice[]): Markup {
       { head: 'Why', cell: ({ reasons }) => shown(reasons.join('; ')) },
     ],
     {
-      empty: markup`No advice yet: it appears a few seconds after web or relay has started.`,
+      empty: markup`No advice yet: it appears a few seconds after web or relay has started. <code>waybill run web relay</code> starts both.`,
       id: ({ queue }) => queue,
     },
   );
-}
-
-function settings(config: Host['config']): Markup {
-  const time = (ms: number): string => duration(ms / 1_000);
-  const rows: readonly (readonly [string, string])[] = [
-    ['NODE_ENV', config.production ? 'production' : 'development'],
-    ['WAYBILL_EMAIL_PROVIDER', config.emailProvider ?? 'of the application, or log'],
-    ['WAYBILL_LEASE', time(config.leaseMs)],
-    ['WAYBILL_CONCURRENCY', number(config.concurrency)],
-    ['WAYBILL_POOL_MAX', config.poolMax === null ? 'by role' : number(config.poolMax)],
-    ['WAYBILL_DELIVERED_RETENTION', time(config.deliveredRetentionMs)],
-    ['WAYBILL_DEAD_RETENTION', time(config.deadRetentionMs)],
-    ['WAYBILL_AUDIT_RETENTION', time(config.auditRetentionMs)],
-    ['WAYBILL_KEY_RETENTION', time(config.keyRetentionMs)],
-    ['WAYBILL_CRON_RETENTION', time(config.cronRetentionMs)],
-    ['WAYBILL_SHUTDOWN_GRACE', time(config.shutdownGraceMs)],
-    ['WAYBILL_STALL_LIMIT', time(config.stallLimitMs)],
-    ['WAYBILL_MAX_PAYLOAD_BYTES', number(config.maxPayloadBytes)],
-  ];
-  return markup`<dl class="facts">${rows.map(([name, value]) => markup`<dt>${name}</dt><dd>${value}</dd>`)}</dl>`;
 }

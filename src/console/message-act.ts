@@ -2,12 +2,13 @@
 
 import { z } from 'zod';
 import { copy } from '../acts/copy.ts';
-import { cancel, end, erase, reschedule, retry } from '../acts/messages.ts';
+import { cancel, end, erase, reschedule, retry, run } from '../acts/messages.ts';
 import { isAllowed } from '../message/transitions.ts';
 import { endings } from '../operate/end.ts';
 import type { WholeMessage } from '../operate/read.ts';
 import { readDue } from '../operate/reschedule.ts';
 import { actForm, type ActForm } from './act-form.ts';
+import { endForm } from './end-form.ts';
 import { nothing, read, type ConsoleAct } from './doing.ts';
 import { markup, type Markup } from './markup.ts';
 import type { Session } from './session.ts';
@@ -16,10 +17,11 @@ type Offer = Omit<ActForm, 'to'> & { readonly act: string };
 
 /** Those that the message's state and the session's role allow. */
 export function messageForms(session: Session, message: WholeMessage): Markup {
-  const { id, status, orderKey } = message;
+  const { id, status, orderKey, waitsFor } = message;
   const isDismissable = orderKey !== null && isAllowed('dismiss', status);
   const offers: readonly (Offer | false)[] = [
     isAllowed('retry', status) && retryOffer,
+    waitsFor?.state === 'paused' && runOffer,
     isAllowed('end', status) && endOffer,
     (isAllowed('cancel', status) || isDismissable) && cancelOffer,
     isAllowed('reschedule', status) && rescheduleOffer,
@@ -40,6 +42,12 @@ const retryOffer: Offer = {
   will: 'It is due at once, with all its attempts again.',
 };
 
+const runOffer: Offer = {
+  act: 'run',
+  label: 'Run now',
+  will: 'It is due now, and a worker takes it through the pause, for one attempt. Limits and order keys hold.',
+};
+
 const cancelOffer: Offer = {
   act: 'cancel',
   label: 'Cancel',
@@ -48,14 +56,7 @@ const cancelOffer: Offer = {
   will: 'It is never delivered, unless somebody retries it.',
 };
 
-const endOffer: Offer = {
-  act: 'end',
-  label: 'End the attempt',
-  key: 'e',
-  look: 'danger',
-  will: 'Its worker loses the claim and stops. What it did outside the database stays done.',
-  fields: markup`<select name="then" aria-label="What becomes of the message"><option value="dead">then it is dead</option><option value="cancel">then it is cancelled</option><option value="retry">then it is due again</option></select>`,
-};
+const endOffer: Offer = { ...endForm, act: 'end' };
 
 const rescheduleOffer: Offer = {
   act: 'reschedule',
@@ -84,12 +85,14 @@ function copyOffer({ kind }: WholeMessage): Offer {
 const there = (id: string): string => `/console/messages/${id}`;
 const idOf = (params: Readonly<Record<string, string>>): string => params['id'] ?? '';
 
-function plainAct(name: 'retry' | 'cancel', said: string): ConsoleAct {
+const plain = { retry, cancel, run };
+
+function plainAct(name: keyof typeof plain, said: string): ConsoleAct {
   return {
     path: `/console/messages/:id/${name}`,
     async run({ db, actor, params, form }) {
       await read(nothing, form);
-      const { id } = await (name === 'retry' ? retry : cancel)(db, actor, idOf(params));
+      const { id } = await plain[name](db, actor, idOf(params));
       return { to: there(id), said };
     },
   };
@@ -138,6 +141,7 @@ const copyAct: ConsoleAct = {
 export const messageActs: readonly ConsoleAct[] = [
   plainAct('retry', 'Retried: it is due now.'),
   plainAct('cancel', 'Cancelled.'),
+  plainAct('run', 'It is due now, and a worker takes it through the pause.'),
   endAct,
   rescheduleAct,
   eraseAct,

@@ -1,6 +1,8 @@
 // All pages of the console.
 
 import { auditPage } from './audit.ts';
+import { backfillPage } from './cron-backfill.ts';
+import { jobPage } from './cron-job.ts';
 import { cronPage } from './cron.ts';
 import { failuresPage } from './failures.ts';
 import { fleetPage } from './fleet.ts';
@@ -8,7 +10,8 @@ import { messagePage } from './message.ts';
 import { messagesPage } from './messages.ts';
 import { nowPage } from './now.ts';
 import type { Page } from './page.ts';
-import { queuePage, queuesPage } from './queue.ts';
+import { queuePage } from './queue.ts';
+import { queuesPage } from './queues.ts';
 import { runningPage } from './running.ts';
 import { selectedPage } from './selected.ts';
 import { suppressionsPage } from './suppressions.ts';
@@ -23,6 +26,8 @@ export const pages: readonly Page[] = [
   queuesPage,
   queuePage,
   cronPage,
+  jobPage,
+  backfillPage,
   suppressionsPage,
   fleetPage,
   auditPage,

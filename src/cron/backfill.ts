@@ -44,6 +44,7 @@ const ranSql = `
  * Runs every tick from `from` to `to`, both inclusive, that was skipped or missed. The runs wait at once, whatever the job's overlap policy; an order key
  * of the job keeps them in order.
  * @param tx a transaction; it locks the job, so neither the scheduler nor another backfill plans the same ticks
+ * @param dryRun only says which ticks would run; it locks nothing
  * @throws WaybillError `unknown_cron_job`, `too_many_ticks`
  */
 export async function backfill(
@@ -53,7 +54,7 @@ export async function backfill(
   { from, to }: Range,
   dryRun: boolean,
 ): Promise<Backfill> {
-  await tx.executeSql('select from waybill.cron_jobs where name = $1 for update', [name]);
+  if (!dryRun) await tx.executeSql('select from waybill.cron_jobs where name = $1 for update', [name]);
   const { definition, manifest, cursorAt } = await findJob(tx, name);
   const span = { after: from.getTime() - 1, upTo: Math.min(to.getTime(), cursorAt.getTime()) };
   const timetable = timetableOf(definition, zones);

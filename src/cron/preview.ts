@@ -3,6 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { CronJob } from '../define/cron-job.ts';
 import { WaybillError } from '../errors.ts';
+import { time } from '../operate/filter.ts';
 import { planTicks } from './catchup.ts';
 import { findJob } from './overview.ts';
 import { newestTicks, timetableOf } from './ticks.ts';
@@ -25,6 +26,16 @@ export type Preview = Pick<CronJob, 'name' | 'schedule' | 'timeZone' | 'missedTi
 
 const shownSkips = 100;
 
+export type Span = { readonly from?: Date | undefined; readonly to?: Date | undefined };
+
+/** @throws WaybillError `invalid_time` */
+export function readSpan(given: {
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+}): Span {
+  return { from: time('from', given.from), to: time('to', given.to) };
+}
+
 /**
  * @param span default: from the last tick that was handled, to now
  * @throws WaybillError `unknown_cron_job`, `empty_range`
@@ -33,7 +44,7 @@ export async function previewCron(
   db: Executor,
   zones: Zones,
   name: string,
-  span: { readonly from?: Date | undefined; readonly to?: Date | undefined } = {},
+  span: Span = {},
 ): Promise<Preview> {
   const { definition, cursorAt, now } = await findJob(db, name);
   const { from = cursorAt } = span;

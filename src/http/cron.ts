@@ -10,6 +10,7 @@ import { readRange } from '../cron/backfill.ts';
 import { readPauseEnd } from '../operate/pause.ts';
 import { actorOf } from './people.ts';
 import { readCron } from '../cron/overview.ts';
+import { previewCron, readSpan } from '../cron/preview.ts';
 import { createZones } from '../cron/zones.ts';
 import type { Database } from '../db/pool.ts';
 
@@ -28,7 +29,15 @@ const order = z.strictObject({ scheduledAt: z.union([z.number(), z.string()]).op
 const text = z.string().min(1).max(100).optional();
 const disabling = z.strictObject({ until: text, for: text, ...about });
 const enabling = z.strictObject(about);
-const range = z.strictObject({ from: text, to: text, dryRun: z.boolean().default(false), ...about });
+const range = z.strictObject({
+  from: text,
+  to: text,
+  dryRun: z.boolean().default(false),
+  /** How many ticks a dry run named; needed above 100. */
+  expect: z.number().int().min(0).optional(),
+  ...about,
+});
+const span = z.strictObject({ from: text, to: text });
 
 type WithName = { Params: { name: string } };
 
@@ -43,6 +52,14 @@ export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void
     async (request) => {
       const query = await parseArguments({ name: 'runs', args: filter }, { ...(request.query as object) });
       return listRuns(db, parseRunFilter(query));
+    },
+  );
+  admin.get<WithName>(
+    '/cron/:name/preview',
+    { config: { about: 'Shows which ticks a catch-up would run and skip', query: span } },
+    async (request) => {
+      const given = await parseArguments({ name: 'preview', args: span }, { ...(request.query as object) });
+      return previewCron(db, zones, request.params.name, readSpan(given));
     },
   );
   admin.post<WithName>(
@@ -89,8 +106,9 @@ function addScheduleActs(admin: FastifyInstance, db: Database): void {
     { config: { about: 'Dispatches the ticks of a range once, or counts them', body: range } },
     async (request) => {
       const given = await parseArguments({ name: 'backfill', args: range }, request.body ?? {});
-      const { reason, by, dryRun, ...ends } = given;
-      return backfillCron(db, actorOf(request, { reason, by }), request.params.name, readRange(ends), dryRun);
+      const { reason, by, dryRun, expect, ...ends } = given;
+      const actor = actorOf(request, { reason, by });
+      return backfillCron(db, actor, request.params.name, readRange(ends), { dryRun, expect });
     },
   );
 }

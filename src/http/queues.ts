@@ -157,7 +157,7 @@ function addLimits(admin: FastifyInstance, db: Database): void {
     { config: { about: 'Lists the groups of a queue, the largest first', query: listing } },
     async (request) => {
       const { limit: most } = await parseArguments({ name: 'groups', args: listing }, request.query);
-      return { groups: await listGroups(db, request.params.name, most) };
+      return listGroups(db, request.params.name, most);
     },
   );
 }

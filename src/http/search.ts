@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { nearest } from '../nearest.ts';
@@ -10,6 +11,7 @@ import { parseFilter, type Filter, type MessageFilter } from '../operate/filter.
 import { groupMessages, readGrouping } from '../operate/grouping.ts';
 import { listMessages } from '../operate/read.ts';
 import { relatedMessages } from '../operate/related.ts';
+import { listRunning } from '../operate/running.ts';
 import { filters } from './filters.ts';
 import { checkRole } from './people.ts';
 
@@ -18,6 +20,7 @@ type WithId = { Params: { id: string } };
 
 const one = z.string().optional();
 const listQuery = z.object({ ...filters, limit: one, cursor: one, order: one });
+const runningQuery = z.strictObject({ limit: one });
 const groupsQuery = z.object({ ...filters, by: one, window: one, limit: one });
 
 export function addSearch(admin: FastifyInstance, db: Executor): void {
@@ -30,6 +33,15 @@ export function addSearch(admin: FastifyInstance, db: Executor): void {
     '/outbox/count',
     { config: { about: 'Counts the messages that match, up to a bound', query: z.object(filters) } },
     (request) => countMessages(db, filterOf(request)),
+  );
+  admin.get(
+    '/outbox/running',
+    { config: { about: 'Lists what runs now, the longest first', query: runningQuery } },
+    async (request) => {
+      const query = { ...(request.query as object) };
+      const { limit } = await parseArguments({ name: 'running', args: runningQuery }, query);
+      return listRunning(db, limit);
+    },
   );
   admin.get(
     '/outbox/groups',

@@ -42,12 +42,15 @@ export const groupsSql = `
       from waybill.queue_groups where queue = $1 and ($2::text is null or group_key = $2) and ${isPaused()}),
   names as (select name from waiting union select name from handed union select name from paused)
   select names.name, coalesce(w.n, 0) as waiting, coalesce(w.due, 0) as due, coalesce(h.n, 0) as "inFlight", ${momentText('w.oldest')} as oldest,
-         p.since, p.until, p.by, p.reason
+         p.since, p.until, p.by, p.reason, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
     from names left join waiting w using (name) left join handed h using (name) left join paused p using (name)
    order by (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3`;
 
 type Row = Pick<GroupView, 'waiting' | 'due' | 'inFlight'> & {
   readonly name: string;
+  /** Of all groups, beyond the limit too. */
+  readonly groups: number;
+  readonly total: number;
 } & Readonly<Record<'oldest' | 'since' | 'until' | 'by' | 'reason', string | null>>;
 
 function viewOf({ name, waiting, due, inFlight, oldest, since, until, by, reason }: Row): GroupView {
@@ -65,14 +68,25 @@ function viewOf({ name, waiting, due, inFlight, oldest, since, until, by, reason
 
 export const mostGroups = 1_000;
 
+export type Groups = {
+  /** The largest first. */
+  readonly groups: readonly GroupView[];
+  /** What the limit left out: groups, and the messages that wait in them. */
+  readonly rest: { readonly groups: number; readonly waiting: number };
+};
+
 /**
- * The groups of a queue, the largest first.
+ * The groups of a queue.
  * @param limit 1 … 1,000
  * @throws WaybillError `unknown_queue`
  */
-export async function listGroups(db: Executor, queue: string, limit = 100): Promise<GroupView[]> {
+export async function listGroups(db: Executor, queue: string, limit = 100): Promise<Groups> {
   await checkKnown(db, queue);
-  return (await db.executeSql<Row>(groupsSql, [queue, null, limit])).rows.map(viewOf);
+  const { rows } = await db.executeSql<Row>(groupsSql, [queue, null, limit]);
+  const groups = rows.map(viewOf);
+  const { groups: all = 0, total = 0 } = rows[0] ?? {};
+  const shown = groups.reduce((sum, { waiting }) => sum + waiting, 0);
+  return { groups, rest: { groups: all - groups.length, waiting: total - shown } };
 }
 
 async function showGroup(db: Executor, queue: string, group: string): Promise<GroupView> {

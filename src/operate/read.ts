@@ -78,14 +78,16 @@ const times = {
 } as const;
 const timeNames = Object.keys(times) as (keyof typeof times)[];
 
+/** When an attempt began. A prefetched message runs from when its worker has noted it. The note has the time of the latest message that began. */
+export const runningSince = `case when status = 'sending' and prefetched then (
+      select greatest(b.at, claimed_at) from waybill.outbox_begun b
+       where b.worker = claimed_by and ('x' || right(id::text, 8))::bit(32)::int = any(b.ids) limit 1)
+    when status = 'sending' then claimed_at end`;
+
 /** A message that waits behind another of its order key has the due time infinity; its own is in order_due. */
 const shown: Partial<Record<keyof typeof times, string>> = {
   availableAt: `case when available_at = 'infinity' then coalesce(order_due, available_at) else available_at end`,
-  // A prefetched message runs from when its worker has noted it. The note has the time of the latest message that began.
-  runningSince: `case when status = 'sending' and prefetched then (
-      select greatest(b.at, claimed_at) from waybill.outbox_begun b
-       where b.worker = claimed_by and ('x' || right(id::text, 8))::bit(32)::int = any(b.ids) limit 1)
-    when status = 'sending' then claimed_at end`,
+  runningSince,
 };
 
 const longestSubject = 200;

@@ -1,6 +1,7 @@
-// What the tables of Waybill take on disk, how much of it is dead, and what keeps vacuum from removing that.
+// What the tables of Waybill take on disk, how much of it is dead, what keeps vacuum from removing that, and the server's connections.
 
 import type { Executor } from '../db/executor.ts';
+import { readConnections, type Connections } from './connections.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 
 export type TableSize = {
@@ -38,6 +39,7 @@ export type Storage = {
   readonly tables: readonly TableSize[];
   /** The one that holds back the most; null: none. Of other users' sessions it sees only what the role of DATABASE_URL may. */
   readonly oldestHolder: Holder | null;
+  readonly connections: Connections;
 };
 
 const time = (column: string, name: string): string => `${momentText(column)} as "${name}"`;
@@ -79,6 +81,7 @@ export async function readStorage(db: Executor): Promise<Storage> {
     bytes: tables.reduce((sum, { bytes }) => sum + bytes, 0),
     tables,
     oldestHolder: holder ? { ...holder, since: momentOf(holder.since) } : null,
+    connections: await readConnections(db),
   };
 }
 

@@ -3,6 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, withMoments, secondsSince, type Moment } from '../db/moment.ts';
 import { goneAfterSeconds } from '../metrics/gauges.ts';
+import type { SettingsInForce } from '../config/in-force.ts';
 import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
 import { cleanError } from '../redaction/redact.ts';
@@ -29,13 +30,15 @@ export type ProcessRow = {
   readonly version: string;
   /** Version of the application; null: not known. */
   readonly application?: string | null;
+  /** Its settings, without secrets. */
+  readonly settings?: SettingsInForce;
 };
 
 const isQuiet = 'quiet_at is not null and coalesce(quiet_until > now(), true)';
 
 export const beatSql = `
-  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled, prefetched, settling, isolating, application)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled, prefetched, settling, isolating, application, settings)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
   on conflict (id) do update
      set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, stalled = excluded.stalled,
          prefetched = excluded.prefetched, settling = excluded.settling, isolating = excluded.isolating, heartbeat_at = now()
@@ -68,6 +71,7 @@ export async function beat(
     counts.settling?.() ?? 0,
     counts.isolating?.() ?? 0,
     row.application ?? null,
+    JSON.stringify(row.settings ?? {}),
   ];
   return (await db.executeSql<{ quiet: boolean }>(beatSql, values)).rows[0]?.quiet === true;
 }
@@ -104,6 +108,9 @@ export type ProcessSeen = ProcessRow & {
   readonly heartbeatAgeSeconds: number;
   readonly queues: readonly string[];
   readonly state: ProcessState;
+  /** Loops that have finished no step for three of their intervals. */
+  readonly stalled: readonly string[];
+  readonly settings: SettingsInForce;
   readonly slots: number;
   /** The same as `running`. */
   readonly busy: number;
@@ -129,7 +136,7 @@ const silentAfterSeconds = 10;
 
 /** All processes, the longest silent last. @param id only this one */
 export async function fleet(db: Executor, id: string | null = null): Promise<ProcessSeen[]> {
-  const sql = `select id, role, host, pid, version, application, queues, slots, busy, busy as running, prefetched, settling, isolating,
+  const sql = `select id, role, host, pid, version, application, settings, stalled, queues, slots, busy, busy as running, prefetched, settling, isolating,
       case when ${isQuiet} then ${momentText('quiet_at')} end as "quietAt", quiet_by as "quietBy", quiet_reason as "quietReason",
       ${momentText('quiet_until')} as "quietUntil",
       ${momentText('started_at')} as "startedAt", age as "heartbeatAgeSeconds",

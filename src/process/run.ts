@@ -19,6 +19,7 @@ import { freeLoadingMemory } from './loading.ts';
 import { endWhenStalled, heartbeat, killWhenBlocked, stalledLoops } from './stall.ts';
 import { during, SetupFailed, type Life } from './life.ts';
 import { runLoop } from './loop.ts';
+import { settingsInForce } from '../config/in-force.ts';
 import { warningsOf } from '../config/warnings.ts';
 import { pause } from '../timer.ts';
 
@@ -103,7 +104,8 @@ async function live(
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
   const { id, role, version } = host;
   const application = applicationVersion(config.app);
-  const row = { id, role, host: hostname(), pid: process.pid, version, application };
+  const settings = settingsInForce(config);
+  const row = { id, role, host: hostname(), pid: process.pid, version, application, settings };
   const beating = new AbortController();
   const step = async (): Promise<number> => {
     for (const { name: loop } of host.progress.loops()) host.metrics.loopErrors.inc({ loop }, 0);

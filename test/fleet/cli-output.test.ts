@@ -128,6 +128,7 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'fleet advise': [() => []],
   'fleet quiet': [() => ['host:1:a', '--for', '1h']],
   'fleet resume': [() => ['host:1:a']],
+  'outbox running': [() => []],
   storage: [() => []],
   init: [() => ['--dry-run']],
   make: [() => ['job', 'some.thing', '--dry-run']],

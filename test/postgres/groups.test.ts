@@ -165,14 +165,18 @@ describe('operators', () => {
   it('list the largest groups first, with what is in flight', async () => {
     await outbox.enqueue([...of('a', 1), ...of('b', 3), ...of(undefined, 2)]);
     await rounds(1, 1);
-    const groups = await listGroups(database.db, 'q');
+    const { groups } = await listGroups(database.db, 'q');
     expect(groups.map(({ group, waiting, inFlight }) => [group, waiting + inFlight])).toEqual([
       ['b', 3],
       [null, 2],
       ['a', 1],
     ]);
     expect(groups.reduce((sum, { inFlight }) => sum + inFlight, 0)).toBe(1);
-    expect(await listGroups(database.db, 'q', 1)).toHaveLength(1);
+    const first = await listGroups(database.db, 'q', 1);
+    expect([first.groups.length, first.rest.groups]).toEqual([1, groups.length - 1]);
+    expect(first.rest.waiting + first.groups[0]!.waiting).toBe(
+      groups.reduce((sum, { waiting }) => sum + waiting, 0),
+    );
   });
 
   it('cancel what waits of a group, and only that', async () => {

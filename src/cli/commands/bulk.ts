@@ -1,6 +1,6 @@
 // `waybill bulk start|list|show|pause|resume|stop`: acts on all messages that a filter matches, which the relay works off.
 
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import * as acts from '../../acts/bulk.ts';
 import type { Database } from '../../db/pool.ts';
 import { listBulk, parseBulkFilter, showBulk, bulkStates, type BulkView } from '../../operate/bulk.ts';
@@ -10,7 +10,7 @@ import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { bulkLines, bulkTable, previewLines, progressLine } from '../bulk-lines.ts';
 import { exitCodes } from '../exit.ts';
 import { addFilter, filterOf, type FilterOptions } from '../filter.ts';
-import { collect, single } from '../options.ts';
+import { collect, single, whole } from '../options.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
@@ -121,10 +121,4 @@ async function waitFor(db: Database, id: string): Promise<BulkView> {
     if (act.state !== 'done') process.exitCode = exitCodes.failed;
     return act;
   }
-}
-
-function whole(text: string, before?: number): number {
-  if (before !== undefined) throw new InvalidArgumentError('it was given twice.');
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('it must be a whole number');
 }

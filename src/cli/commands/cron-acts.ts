@@ -1,12 +1,12 @@
 // `waybill cron disable|enable|backfill NAME`: acts on a scheduled job beside its run.
 
 import type { Command } from 'commander';
-import { backfillCron, disableCron, enableCron } from '../../acts/cron.ts';
+import { backfillCron, disableCron, enableCron, type BackfillOptions } from '../../acts/cron.ts';
 import { readRange } from '../../cron/backfill.ts';
 import { textOfMoment } from '../../db/moment.ts';
 import { readPauseEnd } from '../../operate/pause.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
-import { single } from '../options.ts';
+import { single, whole } from '../options.ts';
 import { print, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
@@ -45,15 +45,16 @@ function addBackfill(cron: Command): void {
     .option('--from <time>', 'first tick at the earliest', single)
     .option('--to <time>', 'last tick at the latest', single)
     .option('--dry-run', 'only say which ticks would run')
-    .action(
-      async (name: string, options: Given & { from?: string; to?: string; readonly dryRun?: boolean }) => {
-        const { dryRun = false } = options;
-        const range = readRange(options);
-        const done = await withDatabase(({ db }) => backfillCron(db, actorOf(options), name, range, dryRun));
-        print(done, options, ({ ticks, alreadyRun, runs }) => [
-          `${ticks} ticks, ${alreadyRun} of them ran before; ${runs.length} ${dryRun ? 'would run' : 'are dispatched'}`,
-          ...runs.map((tick) => `  ${tick.toISOString()}`),
-        ]);
-      },
-    );
+    .option('--expect <count>', 'how many ticks the dry run named; needed above 100', whole)
+    .action(async (name: string, options: Given & BackfillOptions & { from?: string; to?: string }) => {
+      const { dryRun = false, expect } = options;
+      const range = readRange(options);
+      const done = await withDatabase(({ db }) =>
+        backfillCron(db, actorOf(options), name, range, { dryRun, expect }),
+      );
+      print(done, options, ({ ticks, alreadyRun, runs }) => [
+        `${ticks} ticks, ${alreadyRun} of them ran before; ${runs.length} ${dryRun ? 'would run' : 'are dispatched'}`,
+        ...runs.map((tick) => `  ${tick.toISOString()}`),
+      ]);
+    });
 }

@@ -3,12 +3,11 @@
 import type { Command } from 'commander';
 import { listRuns, parseRunFilter, type RunView } from '../../cron/history.ts';
 import { readCron, type CronView } from '../../cron/overview.ts';
-import { previewCron, type Preview } from '../../cron/preview.ts';
+import { previewCron, readSpan, type Preview } from '../../cron/preview.ts';
 import { runStatuses } from '../../cron/runs.ts';
 import { createZones } from '../../cron/zones.ts';
 import { durationText } from '../../duration.ts';
 import { textOfMoment } from '../../db/moment.ts';
-import { parseFilter } from '../../operate/filter.ts';
 import { collect, single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
@@ -58,7 +57,7 @@ async function runs({ name, status, limit, cursor, ...options }: RunsOptions): P
 }
 
 async function preview(name: string, { from, to, ...options }: PreviewOptions): Promise<void> {
-  const span = { from: parseFilter({ since: from }).since, to: parseFilter({ until: to }).until };
+  const span = readSpan({ from, to });
   print(await withDatabase(({ db }) => previewCron(db, createZones(), name, span)), options, previewLines);
 }
 

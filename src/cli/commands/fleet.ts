@@ -51,10 +51,11 @@ function addQuiet(parent: Command): void {
     });
 }
 
-function stateOf({ state, isolating, quiet: quieted }: ProcessSeen): string {
+function stateOf({ state, stalled, isolating, quiet: quieted }: ProcessSeen): string {
   const until = quieted?.until ? ` until ${textOfMoment(quieted.until)}` : '';
   return [
     state,
+    ...(stalled.length > 0 ? [`${stalled.join(' and ')} stalled`] : []),
     ...(isolating > 0 ? ['isolating'] : []),
     ...(quieted ? [`quiet${until} by ${quieted.by}`] : []),
   ].join(', ');

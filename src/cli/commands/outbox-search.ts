@@ -1,4 +1,4 @@
-// `waybill outbox count|groups|related`: how many messages a filter matches, what they have in common, and what belongs to one.
+// `waybill outbox count|running|groups|related`: how many messages a filter matches, what runs, what they have in common, and what belongs to one.
 
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
@@ -6,12 +6,13 @@ import { countMessages } from '../../operate/count.ts';
 import { parseFilter } from '../../operate/filter.ts';
 import { groupings, groupMessages, readGrouping, windows, type Grouped } from '../../operate/grouping.ts';
 import { relatedMessages, type Related } from '../../operate/related.ts';
+import { listRunning, type Running } from '../../operate/running.ts';
 import type { Bound } from '../../operate/search.ts';
 import { addFilter, type FilterOptions } from '../filter.ts';
 import { single } from '../options.ts';
 import { print, say, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
-import { messageLines } from './message-lines.ts';
+import { messageLines, text } from './message-lines.ts';
 
 type GroupOptions = Output &
   FilterOptions & { readonly by: string; readonly window?: string; readonly limit?: string };
@@ -27,6 +28,13 @@ export function addOutboxSearch(outbox: Command): void {
     .option('--window <span>', `${windows.join(', ')} (default: 24h)`, single)
     .option('--limit <count>', 'groups at most, 1 to 500 (default: 50)', single)
     .action(groups);
+  outbox
+    .command('running')
+    .description('what runs now, the longest first')
+    .option('--limit <count>', 'messages at most, 1 to 500 (default: 100)', single)
+    .action(async ({ limit, ...options }: Output & { readonly limit?: string }) =>
+      print(await withDatabase(({ db }) => listRunning(db, limit)), options, runningLines),
+    );
   outbox
     .command('related')
     .description('parent and children of a message, and messages of its request, trace and delivery key')
@@ -65,6 +73,28 @@ function groupLines({ by, groups: all, rest, bound, since }: Grouped): string[] 
     ),
     ...(rest.count > 0 ? [`and ${rest.count} more in ${rest.groups} other groups`] : []),
     ...(bound.reached ? [`note: only the newest ${bound.messages} of the window were read`] : []),
+  ];
+}
+
+function runningLines({ messages, running, prefetched }: Running): string[] {
+  const more =
+    running > messages.length ? [`and ${running - messages.length} that have run for less long`] : [];
+  if (running + prefetched === 0) return ['nothing runs'];
+  return [
+    ...table(
+      ['ID', 'NAME', 'QUEUE', 'RUNNING SINCE', 'ATTEMPT', 'WORKER', 'LEASE ENDS'],
+      messages.map((m) => [
+        m.id,
+        m.name,
+        m.queue,
+        text(m.runningSince),
+        `${m.attemptCount}/${m.maxAttempts}`,
+        m.claimedBy ?? '–',
+        text(m.claimedUntil),
+      ]),
+    ),
+    ...more,
+    `${running} run, ${prefetched} are prefetched`,
   ];
 }
 

@@ -23,8 +23,13 @@ export function addFlow(queues: Command): void {
     .argument('<name>', 'name of the queue')
     .option('--limit <n>', `at most so many, up to ${mostGroups}`, upTo(mostGroups), 100)
     .action(async (name: string, options: Output & { readonly limit: number }) => {
-      const groups = await withDatabase(({ db }) => listGroups(db, name, options.limit));
-      print({ groups }, options, () => groupLines(groups));
+      const found = await withDatabase(({ db }) => listGroups(db, name, options.limit));
+      print(found, options, ({ groups, rest }) => [
+        ...groupLines(groups),
+        ...(rest.groups > 0
+          ? [`and ${rest.groups} smaller groups, where ${rest.waiting} messages wait`]
+          : []),
+      ]);
     });
   addActor(queues.command('cancel'))
     .description('cancels the waiting messages of a group; what runs finishes')

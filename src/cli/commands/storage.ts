@@ -1,4 +1,4 @@
-// `waybill storage`: what the tables take on disk, and what holds back vacuum.
+// `waybill storage`: what the tables take on disk, what holds back vacuum, and the server's connections.
 
 import type { Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
@@ -10,13 +10,15 @@ import { withDatabase } from '../session.ts';
 export function addStorage(program: Command): void {
   program
     .command('storage')
-    .description('size, dead rows, last vacuum and last prune of each table, and what holds back vacuum')
+    .description(
+      'size, dead rows, last vacuum and last prune of each table, and what holds back vacuum; connections',
+    )
     .action(async (options: Output) =>
       print(await withDatabase(({ db }) => readStorage(db)), options, storageLines),
     );
 }
 
-function storageLines({ bytes, tables, oldestHolder }: Storage): string[] {
+function storageLines({ bytes, tables, oldestHolder, connections }: Storage): string[] {
   return [
     ...table(
       ['TABLE', 'SIZE', 'INDEXES', 'ROWS', 'DEAD', 'AUTOVACUUM', 'PRUNED'],
@@ -32,6 +34,7 @@ function storageLines({ bytes, tables, oldestHolder }: Storage): string[] {
     ),
     `${sizeText(bytes)} together`,
     oldestHolder === null ? 'nothing holds back vacuum' : holderLine(oldestHolder),
+    `${connections.used} of ${connections.most} connections are used: ${connections.by.map(({ application, connections: n }) => `${n} by ${application || 'others'}`).join(', ')}`,
   ];
 }
 
