@@ -896,6 +896,14 @@ ended as (
 audited as (
   insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
   select kind, queue, case status when 'dead' then 'dead' when 'cancelled' then 'cancelled' else 'released' end, count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
+counted as (
+insert into waybill.counters (name, labels, value)
+select 'waybill_dead_letters_total', jsonb_build_object('kind', kind, 'queue', case when exists (
+           select from waybill.counters c where c.name = 'waybill_dead_letters_total' and c.labels ->> 'queue' = queue)
+         or (select count(distinct c.labels ->> 'queue') from waybill.counters c where c.name = 'waybill_dead_letters_total') < 100 then queue else 'other' end,
+       'cause', 'ended'), 1
+  from ended where status = 'dead'
+on conflict (name, labels) do update set value = waybill.counters.value + 1),
 tried as (
   insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
   select h.id, h.attempts, h.claimed_at, h.claimed_by, 'ended', $3::text from held h join ended e on e.id = h.id)

@@ -28,9 +28,9 @@ create index outbox_attempts_message on waybill.outbox_attempts (message_id);
 -- For the sweep: the other messages that the same worker lost at the same time.
 create index outbox_attempts_expired on waybill.outbox_attempts (worker, finished_at) where outcome = 'expired';
 
--- Attempts after which the message may have been delivered or not: the provider's answer was lost, or the lease ran out. They are few, and
--- operators search for them (`waybill outbox list --outcome ambiguous`).
-create index outbox_attempts_uncertain on waybill.outbox_attempts (message_id) where outcome in ('ambiguous', 'expired');
+-- Attempts after which the message may have been delivered or not: the provider's answer was lost, the lease ran out, or a person ended it. They are
+-- few, and operators search for them (`waybill outbox list --outcome ambiguous`).
+create index outbox_attempts_uncertain on waybill.outbox_attempts (message_id) where outcome in ('ambiguous', 'expired', 'ended');
 
 -- Facts about a delivered message: a refused recipient, the provider's answer, and its later reports (a bounce, a complaint).
 create table waybill.outbox_notes (

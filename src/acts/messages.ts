@@ -1,5 +1,6 @@
 // What people do to messages: each act once for the console, HTTP and the command line. It checks, changes and records in one transaction.
 
+import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { endAttempt, type Ending } from '../operate/end.ts';
 import type { MessageFilter } from '../operate/filter.ts';
@@ -7,9 +8,33 @@ import { cancelMessage, retryMessage } from '../operate/operate.ts';
 import { retryMany, type BulkOptions, type BulkRetry } from '../operate/retry-many.ts';
 import { checkNotErased, eraseMessage, type Erasure } from '../operate/erase.ts';
 import { isMessageId, type MessageView } from '../operate/read.ts';
+import { showHistory, type MessageHistory } from '../operate/history.ts';
 import { runMessage } from '../operate/run-now.ts';
 import { rescheduleMessage, type Due } from '../operate/reschedule.ts';
 import { audited, recordAct, type Actor } from '../operate/audit.ts';
+
+/** `payloadHidden`: the payload was not asked for, or the caller may not see it. */
+export type Shown = MessageHistory & { readonly payloadHidden?: true };
+
+/**
+ * Shows a message without its payload. Nothing is recorded.
+ * @throws WaybillError `invalid_id`, `not_found`
+ */
+export async function look(db: Executor, id: string): Promise<Shown> {
+  return { ...(await showHistory(db, id)), payload: null, payloadHidden: true };
+}
+
+/**
+ * Shows a message with its payload. The audit says who read it, in the same transaction; where there is none to read, it does not.
+ * @throws WaybillError `invalid_id`, `not_found`
+ */
+export async function show(db: Database, actor: Actor, id: string): Promise<Shown> {
+  return db.transaction(async (tx) => {
+    const message = await showHistory(tx, id);
+    if (message.payload !== null) await recordAct(tx, actor, { act: 'message.show', target: message.id });
+    return message;
+  });
+}
 
 type Of<T> = (db: Database, actor: Actor, target: string) => Promise<T>;
 

@@ -5,8 +5,7 @@ import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { Database } from '../db/pool.ts';
 import { parseFilter } from '../operate/filter.ts';
-import { showHistory } from '../operate/history.ts';
-import { cancel, retry, retryAll } from '../acts/messages.ts';
+import { cancel, look, retry, retryAll, show } from '../acts/messages.ts';
 import { readStats } from '../operate/stats.ts';
 import type { Host } from '../process/host.ts';
 import { readAdvice } from '../scale/decisions.ts';
@@ -82,13 +81,18 @@ function addMessages(admin: FastifyInstance, db: Database, notifying: Notifying)
     '/outbox/:id',
     {
       config: {
-        about: 'Shows a message with its attempts, notes and acts; its payload only to the role admin',
+        about:
+          'Shows a message with its attempts, notes and acts; its payload, which the audit records, only to the role admin',
+        query: showing,
       },
     },
     async (request) => {
-      const message = await showHistory(db, request.params.id);
+      const { payload } = await parseArguments({ name: 'show', args: showing }, request.query);
+      const { id } = request.params;
       // Only an admin sees what is in a message.
-      return request.person?.role === 'admin' ? message : { ...message, payload: null, payloadHidden: true };
+      return payload === 'true' && request.person?.role === 'admin'
+        ? show(db, actorOf(request), id)
+        : look(db, id);
     },
   );
   admin.post<WithId>(
@@ -114,6 +118,9 @@ const bulk = z.strictObject({
   dryRun: z.boolean().default(false),
   ...about,
 });
+
+/** `payload=false`: no payload, and nothing for the audit. */
+const showing = z.strictObject({ payload: z.enum(['true', 'false']).default('true') });
 
 const aboutArgs = z.strictObject(about);
 

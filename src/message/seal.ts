@@ -29,6 +29,11 @@ export type Sealed = {
     readonly data: string;
     /** False: dropped when the message is delivered. */
     readonly keep?: false;
+    /**
+     * Of an email: SHA-256 of each recipient's address, in hex. Only on the way to the row, which keeps keyed hashes of them instead
+     * (sql/0008_email.sql).
+     */
+    readonly recipients?: readonly string[];
   };
 };
 
@@ -93,7 +98,7 @@ export const isDropped = (payload: unknown): boolean => isSealed(payload) && pay
 
 /**
  * @param json the payload as JSON
- * @param about `isReplaced`: a later recording of the delivery key may replace it; `keep`: whether it stays after the delivery
+ * @param about `isReplaced`: a later recording of the delivery key may replace it; `keep`: whether it stays after the delivery; `recipients`: see `Sealed`
  * @returns the sealed payload as JSON
  * @throws WaybillError `payload_keys_missing`
  */
@@ -101,7 +106,15 @@ export function seal(
   json: string,
   of: SealedFor,
   keys: PayloadKeys,
-  { isReplaced = false, keep = true }: { readonly isReplaced?: boolean; readonly keep?: boolean } = {},
+  {
+    isReplaced = false,
+    keep = true,
+    recipients,
+  }: {
+    readonly isReplaced?: boolean;
+    readonly keep?: boolean;
+    readonly recipients?: readonly string[] | undefined;
+  } = {},
 ): string {
   const [first] = keys;
   if (first === undefined)
@@ -119,6 +132,7 @@ export function seal(
     iv: iv.toString('base64'),
     data: data.toString('base64'),
     ...(!keep && { keep }),
+    ...(recipients && { recipients }),
   };
   return JSON.stringify({ $sealed } satisfies Sealed);
 }

@@ -20,8 +20,8 @@ export const emailOutcomes = [
   'suppressed',
   'withheld',
 ] as const;
-/** Only emails have recipients. */
-export const deadCauses = ['recipient', 'permanent', 'exhausted', 'expired'] as const;
+/** Only emails have recipients. `ended`: a person ended the attempt (src/operate/end.ts). */
+export const deadCauses = ['recipient', 'permanent', 'exhausted', 'expired', 'ended'] as const;
 export const tickResults = ['dispatched', 'succeeded', 'failed', 'skipped'] as const;
 const prunedStatuses = ['delivered', 'dead', 'cancelled'] as const;
 const probeOutcomes = ['failed', 'answered'] as const;

@@ -11,6 +11,22 @@ import { refuse } from './refusal.ts';
 export const endings = ['dead', 'cancel', 'retry'] as const;
 export type Ending = (typeof endings)[number];
 
+/** The counter does not grow without bound: beyond so many queues they are counted together, as in src/metrics/events.ts. */
+const mostQueues = 100;
+const dead = `'waybill_dead_letters_total'`;
+
+/**
+ * A death by hand is counted here, whoever ends it: the command line has no metrics of its own, and a worker never learns of it. Rows of `ended`.
+ */
+const countDead = `
+  insert into waybill.counters (name, labels, value)
+  select ${dead}, jsonb_build_object('kind', kind, 'queue', case when exists (
+             select from waybill.counters c where c.name = ${dead} and c.labels ->> 'queue' = queue)
+           or (select count(distinct c.labels ->> 'queue') from waybill.counters c where c.name = ${dead}) < ${mostQueues} then queue else 'other' end,
+         'cause', 'ended'), 1
+    from ended where status = 'dead'
+  on conflict (name, labels) do update set value = waybill.counters.value + 1`;
+
 /**
  * Values: id, the status that it shall have (`pending`: it is retried), the error. The NOTIFY aborts the attempt at once; without it, the worker finds the loss when it next renews its
  * leases.
@@ -24,6 +40,7 @@ export const endSql = `
     `case status when 'dead' then 'dead' when 'cancelled' then 'cancelled' else 'released' end`,
     'm.status',
   )},
+  counted as (${countDead}),
   tried as (
     insert into waybill.outbox_attempts (message_id, attempt, started_at, worker, outcome, error)
     select h.id, h.attempts, h.claimed_at, h.claimed_by, 'ended', $3::text from held h join ended e on e.id = h.id)

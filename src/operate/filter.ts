@@ -36,8 +36,8 @@ export type MessageFilter = {
   readonly errorContains?: string | undefined;
 } & Contents;
 
-/** Outcomes that can be searched: delivery is uncertain. The index outbox_attempts_uncertain contains them. */
-export const attemptOutcomes = ['ambiguous', 'expired'] as const;
+/** Outcomes that can be searched: delivery is uncertain, or a person ended the attempt. The index outbox_attempts_uncertain contains them. */
+export const attemptOutcomes = ['ambiguous', 'expired', 'ended'] as const;
 export type AttemptOutcome = (typeof attemptOutcomes)[number];
 
 export const orders = ['newest', 'oldest'] as const;

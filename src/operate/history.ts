@@ -1,18 +1,20 @@
 // One message with what people did to it.
 
 import type { Executor } from '../db/executor.ts';
-import { listActs, type ActView } from './audit.ts';
+import { acts as allActs, listActs, type ActView } from './audit.ts';
 import { showMessage, type WholeMessage } from './read.ts';
 
 export type MessageHistory = WholeMessage & {
-  /** What people did to this one message, the oldest first; the newest 500 of them. */
+  /** What people did to this one message, the oldest first; the newest 500 of them. Who read its payload is in the audit only. */
   readonly acts: readonly ActView[];
 };
+
+const changing = allActs.filter((act) => act !== 'message.show');
 
 /** @throws WaybillError `invalid_id`, `not_found` */
 export async function showHistory(db: Executor, id: string): Promise<MessageHistory> {
   const message = await showMessage(db, id);
-  const { acts } = await listActs(db, { target: message.id, limit: 500 });
+  const { acts } = await listActs(db, { act: changing, target: message.id, limit: 500 });
   return { ...message, acts: acts.toReversed() };
 }
 

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defineApp } from '../../src/index.ts';
 import type { NewMessage } from '../../src/message/message.ts';
+import { listActs, parseAuditFilter } from '../../src/operate/audit.ts';
 import { verifyOutbox } from '../../src/operate/verify.ts';
 import { claimNamed } from '../../src/outbox/claim-named.ts';
 import type { Claim } from '../../src/outbox/port.ts';
@@ -76,6 +77,21 @@ describe('ending an attempt', () => {
     },
   );
 
+  it('a death by hand counts as a dead letter of its queue, and the list finds ended attempts', async () => {
+    const own = queue();
+    const claim = await claimed({ queue: own });
+    const retried = await claimed({ queue: own });
+    const before = { queue: own, kind: 'job', cause: 'ended' };
+    await post(`outbox/${claim.id}/end`, { then: 'dead' });
+    await post(`outbox/${retried.id}/end`, { then: 'retry' });
+    const sql = `select value::int as value from waybill.counters where name = 'waybill_dead_letters_total' and labels = $1::text::jsonb`;
+    expect((await database.db.executeSql(sql, [JSON.stringify(before)])).rows).toEqual([{ value: 1 }]);
+    const headers = { authorization: `Bearer ${keys.rita}` };
+    const url = `/admin/outbox?outcome=ended&queue=${own}&order=oldest`;
+    const { messages } = (await web.server.inject({ url, headers })).json<{ messages: { id: string }[] }>();
+    expect(messages.map(({ id }) => id)).toEqual([claim.id, retried.id]);
+  });
+
   it('E: retry gives the attempt back, also the last one', async () => {
     const claim = await claimed({ maxAttempts: 1 });
     await post(`outbox/${claim.id}/end`, { then: 'retry' });
@@ -103,6 +119,28 @@ describe('ending an attempt', () => {
     expect((await post(`outbox/${id}/end`)).body['code']).toBe('invalid_arguments');
     expect((await post(`outbox/${id}/end`, { than: 'dead' })).status).toBe(400);
     expect((await post('outbox/7/end', { then: 'dead' })).body['code']).toBe('invalid_id');
+  });
+});
+
+describe('showing', () => {
+  it('a payload is read by the role admin alone, and each reading is in the audit; without the payload it is not', async () => {
+    const id = await record();
+    const get = async (query: string, key: keyof typeof keys) =>
+      (
+        await web.server.inject({
+          url: `/admin/outbox/${id}${query}`,
+          headers: { authorization: `Bearer ${keys[key]}` },
+        })
+      ).json<Record<string, unknown>>();
+    expect(await get('?payload=false', 'ann')).toMatchObject({ payload: null, payloadHidden: true });
+    expect(await get('', 'oscar')).toMatchObject({ payload: null, payloadHidden: true });
+    expect(await get('?payload=no', 'ann')).toMatchObject({ code: 'invalid_arguments' });
+    const audit = parseAuditFilter({ target: id });
+    expect((await listActs(database.db, audit)).acts).toEqual([]);
+    expect(await get('', 'ann')).toMatchObject({ payload: { secret: 'tea' } });
+    const { acts } = await listActs(database.db, audit);
+    expect(acts).toMatchObject([{ act: 'message.show', by: 'ann', key: 'ann', via: 'http' }]);
+    expect((await get('', 'ann'))['acts']).toEqual([]);
   });
 });
 

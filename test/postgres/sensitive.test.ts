@@ -17,7 +17,7 @@ import {
   enqueueJob,
   type EmailProvider,
 } from '../../src/index.ts';
-import { showMessage } from '../../src/operate/read.ts';
+import { listMessages, showMessage } from '../../src/operate/read.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 const keyText = (id: string): string => `${id}:${randomBytes(32).toString('base64')}`;
@@ -154,6 +154,24 @@ describe('a sensitive message', () => {
       { subject: 'Your statement' },
       { subject: 'Your statement', date: later.toISOString() },
     ]);
+  });
+
+  it('is an email that is found by its recipients, also after another recording replaced it; its row has no hash that anybody can compute', async () => {
+    const found = async (to: string): Promise<string[]> =>
+      (await listMessages(database.db, { to: [to] })).messages.map(({ id }) => id);
+    const email = { from: 'shop@example.test', subject: 'Your statement', text: secret, sensitive: true };
+    const options = { deliveryKey: 'statement', onDuplicate: 'replace' } as const;
+    const to = ['Dora <Dora@Example.test>', 'dirk@example.test'];
+    const { id } = await enqueueEmail(outboxWith(), { ...email, ...options, to, cc: 'doris@example.test' });
+    for (const one of ['dora@example.test', 'DIRK@example.test', 'doris@example.test'])
+      expect(await found(one)).toEqual([id]);
+    expect((await stored(id)).payload).not.toContain('recipients');
+    await enqueueEmail(outboxWith(), { ...email, ...options, to: 'dolf@example.test' });
+    expect([await found('dora@example.test'), await found('dolf@example.test')]).toEqual([[], [id]]);
+    expect((await stored(id)).payload).not.toContain('recipients');
+    expect(await drain()).toMatchObject({ delivered: 1 });
+    expect(seen).toMatchObject([{ to: [{ address: 'dolf@example.test' }] }]);
+    expect(await found('dolf@example.test')).toEqual([id]);
   });
 
   it('an email whose receiver defers a recipient goes on as a sensitive one, and its timeline names nobody', async () => {

@@ -1,13 +1,15 @@
 // `waybill outbox list|show|stats|verify`: shows and verifies messages.
 
 import type { Command } from 'commander';
+import * as acts from '../../acts/messages.ts';
 import { outboxOf } from '../../fleet/role.ts';
 import { tellVerification } from '../../notice/watch.ts';
-import { showHistory, timelineOf, type Happening } from '../../operate/history.ts';
+import { timelineOf, type Happening } from '../../operate/history.ts';
 import { listMessages } from '../../operate/read.ts';
 import { readStats, type Stats } from '../../operate/stats.ts';
 import { closedQueues, waitLine, type Wait } from '../../queues/waits.ts';
 import { verifyOutbox, type Verification } from '../../operate/verify.ts';
+import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { exitCodes } from '../exit.ts';
 import { parseFilter } from '../../operate/filter.ts';
 import { addFilter, type FilterOptions } from '../filter.ts';
@@ -26,10 +28,12 @@ export function addOutboxRead(outbox: Command): void {
     .option('--cursor <cursor>', 'where the page before ended', single)
     .option('--order <order>', 'newest (default) or oldest first', single)
     .action(list);
-  outbox
-    .command('show')
-    .description('one message, with its payload, its attempts and its timeline')
+  addActor(outbox.command('show'))
+    .description(
+      'one message, with its payload, its attempts and its timeline; the audit says who read the payload',
+    )
     .argument('<id>', 'id of the message')
+    .option('--no-payload', 'without its payload; the audit does not mention it')
     .action(show);
   outbox
     .command('stats')
@@ -62,16 +66,34 @@ function sayClosed(closed: readonly Wait[], asked: readonly string[] = []): void
     if (asked.length === 0 || asked.includes(wait.queue)) say(`note: ${waitLine(wait)}: its messages wait`);
 }
 
-async function show(id: string, options: Output): Promise<void> {
-  const message = await withDatabase(({ db }) => showHistory(db, id));
-  const { payload, sensitive, attempts: _, notes: __, acts: ___, waitsFor, ...facts } = message;
+async function show(
+  id: string,
+  options: Output & ActorOptions & { readonly payload: boolean },
+): Promise<void> {
+  const message = await withDatabase(({ db }) =>
+    options.payload ? acts.show(db, actorOf(options), id) : acts.look(db, id),
+  );
+  const {
+    payload,
+    payloadHidden = false,
+    sensitive,
+    attempts: _,
+    notes: __,
+    acts: ___,
+    waitsFor,
+    ...facts
+  } = message;
   print(message, options, () => [
     ...table(
       [],
       Object.entries(facts).map(([name, value]) => [name, text(value)]),
     ).slice(1),
     ...(waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []),
-    sensitive ? 'payload  sealed: nobody can see it here' : `payload  ${JSON.stringify(payload, null, 2)}`,
+    ...(sensitive
+      ? ['payload  sealed: nobody can see it here']
+      : payloadHidden
+        ? []
+        : [`payload  ${JSON.stringify(payload, null, 2)}`]),
     ...timelineOf(message).flatMap(happeningLines),
   ]);
 }
