@@ -967,7 +967,7 @@ returning pg_notify('waybill_bulk', id::text);
 
 -- bulk: take
 select id::text as id, action, filter, arguments ->> 'due' as due, rate, most, newest::text as newest, reached::text as reached,
-      is_walked as "isWalked", matched, at_least as "atLeast", changed, skipped, to_json(created_at) #>> '{}' as since
+      is_walked as "isWalked", matched, at_least as "atLeast", changed, skipped, to_json(created_at) #>> '{}' as since, by, via, reason
  from waybill.bulk_acts
 where state = 'running' and (next_at is null or next_at <= clock_timestamp())
 order by worked_at nulls first, id limit 1 for update skip locked;

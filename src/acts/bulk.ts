@@ -9,6 +9,7 @@ import { insertBulk, moveBulk, showBulk, type BulkMove, type BulkView } from '..
 import { previewBulk, type BulkPreview } from '../operate/bulk-preview.ts';
 import { readAction, readDue, taskOf, type BulkTask } from '../operate/bulk-task.ts';
 import { parseFilter } from '../operate/filter.ts';
+import { withTimes } from '../operate/time.ts';
 import { parseRate } from '../queues/limits.ts';
 
 export type BulkGiven = {
@@ -69,7 +70,8 @@ export const unconfirmed = 100;
  * Starts a bulk act, which the relay works off. One that matches nothing is done at once.
  * @throws WaybillError as `preview`; `count_required`, `count_differs`
  */
-export async function start(db: Database, actor: Actor, given: BulkGiven): Promise<BulkView> {
+export async function start(db: Database, actor: Actor, asked: BulkGiven): Promise<BulkView> {
+  const given = { ...asked, filter: withTimes(asked.filter) };
   const { task, rate, limit } = await read(db, given);
   const { matched, atLeast } = await previewBulk(db, task);
   checkCount(given.expect, matched, atLeast);

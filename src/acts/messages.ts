@@ -11,7 +11,7 @@ import { isMessageId, type MessageView } from '../operate/read.ts';
 import { showHistory, type MessageHistory } from '../operate/history.ts';
 import { runMessage } from '../operate/run-now.ts';
 import { rescheduleMessage, type Due } from '../operate/reschedule.ts';
-import { audited, recordAct, type Actor } from '../operate/audit.ts';
+import { audited, recordAct, whoText, type Actor } from '../operate/audit.ts';
 
 /** `payloadHidden`: the payload was not asked for, or the caller may not see it. */
 export type Shown = MessageHistory & { readonly payloadHidden?: true };
@@ -84,7 +84,7 @@ export async function retryAll(
   filter: MessageFilter,
   options: BulkOptions = {},
 ): Promise<BulkRetry> {
-  const result = await retryMany(db, filter, options);
+  const result = await retryMany(db, filter, { note: whoText(actor), ...options });
   if (!options.dryRun) await recordAct(db, actor, { act: 'messages.retry', filter, count: result.retried });
   return result;
 }

@@ -58,11 +58,15 @@ export function addFilter(command: Command): Command {
     .option('--cause <cause>', `why it is dead: ${deadCauses.join(', ')}`, collect)
     .option('--key-prefix <text>', 'beginning of the delivery key', single)
     .option('--error-contains <text>', 'part of the last error', single)
-    .option('--since <time>', 'recorded at this time or later: ISO 8601 with its zone', single)
-    .option('--until <time>', 'recorded before this time', single)
+    .option(
+      '--since <time>',
+      'recorded at this time or later: ISO 8601 with its zone, or before now: 1h',
+      single,
+    )
+    .option('--until <time>', 'recorded before this time; 1h: an hour ago', single)
     .option('--available-since <time>', 'due at this time or later', single)
     .option('--available-until <time>', 'due before this time', single)
-    .option('--dead-since <time>', 'dead since this time or later', single);
+    .option('--dead-since <time>', 'dead since this time or later; 1h: in the last hour', single);
 }
 
 export function isFiltered(options: FilterOptions): boolean {

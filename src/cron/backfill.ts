@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
-import { time } from '../operate/filter.ts';
+import { pastTime } from '../operate/time.ts';
 import { outboxChannel } from '../outbox/notify.ts';
 import { findJob } from './overview.ts';
 import { prepareRun, recordRuns } from './runs.ts';
@@ -24,14 +24,14 @@ export type Backfill = Range & {
   readonly dryRun: boolean;
 };
 
-/** @throws WaybillError `invalid_time`, `empty_range` */
+/** @param given times, or durations before now; without `to`: now. @throws WaybillError `invalid_time`, `empty_range` */
 export function readRange(given: {
   readonly from?: string | undefined;
   readonly to?: string | undefined;
 }): Range {
-  const [from, to] = [time('from', given.from), time('to', given.to)];
-  if (!from || !to)
-    throw new WaybillError('empty_range', 'a backfill needs both ends of its range: from and to');
+  const [from, to] = [pastTime('from', given.from), pastTime('to', given.to) ?? new Date()];
+  if (!from)
+    throw new WaybillError('empty_range', 'a backfill needs the beginning of its range: from, such as 24h');
   if (from <= to) return { from, to };
   throw new WaybillError('empty_range', 'from must not be after to: nothing lies between them');
 }

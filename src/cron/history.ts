@@ -4,7 +4,8 @@ import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
-import { defaultPageSize, knownWord, parseFilter, type Paging, type Texts } from '../operate/filter.ts';
+import { defaultPageSize, parseFilter, type Paging } from '../operate/filter.ts';
+import { knownWord, type Texts } from '../operate/texts.ts';
 import { runStatuses, type RunStatus } from './runs.ts';
 
 /** A run in the admin API and the command line. */

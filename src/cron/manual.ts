@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
-import { time } from '../operate/filter.ts';
+import { time } from '../operate/time.ts';
 import { runColumns, runView, type RunRow, type RunView } from './history.ts';
 import { findJob } from './overview.ts';
 import { prepareRun, recordRuns } from './runs.ts';

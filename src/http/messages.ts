@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import * as acts from '../acts/messages.ts';
 import { copy, type CopyPorts } from '../acts/copy.ts';
-import { time } from '../operate/filter.ts';
+import { time } from '../operate/time.ts';
 import { endings } from '../operate/end.ts';
 import { readDue } from '../operate/reschedule.ts';
 import { actorOf } from './people.ts';

@@ -8,16 +8,9 @@ import type { Milliseconds } from '../ports.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { hideSecrets } from '../redaction/redact.ts';
 import { cursorAfter, placeOfCursor } from './cursor.ts';
-import {
-  defaultPageSize,
-  knownWord,
-  pageSize,
-  several,
-  single,
-  time,
-  type Paging,
-  type Texts,
-} from './filter.ts';
+import { defaultPageSize, pageSize, type Paging } from './filter.ts';
+import { knownWord, several, single, type Texts } from './texts.ts';
+import { agoOf, pastTime, type Ago } from './time.ts';
 
 /** Who acts, and why. */
 export type Actor = {
@@ -80,6 +73,17 @@ export const recordActSql = `
   insert into waybill.audit (by, key, via, request_id, reason, act, target, filter, count, detail)
   values ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9, $10::text::jsonb)`;
 
+/** `by ann (cli): the bank is back`. @param before words before the name */
+export function whoText(
+  { by, via, reason }: Pick<Actor, 'by' | 'reason'> & { via: string },
+  before = 'by',
+): string {
+  const why = reason === null ? '' : `: ${shownReason(reason)}`;
+  return `${before} ${by.slice(0, 200)} (${via})${why}`;
+}
+
+const shownReason = (reason: string): string => maskAddresses(hideSecrets(reason)).slice(0, 1_000);
+
 /** Addresses in the filter, the detail and the reason are masked. */
 export async function recordAct(db: Executor, actor: Actor, act: Act): Promise<void> {
   const { by, key, via, requestId, reason } = actor;
@@ -90,7 +94,7 @@ export async function recordAct(db: Executor, actor: Actor, act: Act): Promise<v
     key,
     via,
     requestId,
-    reason === null ? null : maskAddresses(hideSecrets(reason)).slice(0, 1_000),
+    reason === null ? null : shownReason(reason),
     act.act,
     act.target ?? null,
     json(act.filter),
@@ -133,6 +137,7 @@ export type AuditFilter = Paging & {
   readonly target?: string | undefined;
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;
+  readonly ago?: Ago | undefined;
 };
 
 /** @throws WaybillError `invalid_act`, `invalid_filter`, `invalid_time`, `invalid_limit` */
@@ -141,8 +146,9 @@ export function parseAuditFilter(given: { readonly [Part in keyof AuditFilter]?:
     act: several('act', given.act)?.map((text) => knownWord('act', acts, text)),
     by: single('by', given.by),
     target: single('target', given.target),
-    since: time('since', given.since),
-    until: time('until', given.until),
+    since: pastTime('since', given.since),
+    until: pastTime('until', given.until),
+    ago: agoOf(given),
     limit: pageSize(given.limit),
     cursor: single('cursor', given.cursor),
   };

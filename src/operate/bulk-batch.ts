@@ -73,6 +73,14 @@ function fitOf({ action, due }: BulkTask, values: unknown[]): string {
      where place = 1 and ${keyIsFree} and ${keyStandsAlone}`;
 }
 
+/** A note in the timeline of each changed message. Values: the note. */
+function notesOf({ action, note }: BulkTask, values: unknown[]): string {
+  if (note === undefined) return '';
+  return `,
+  noted as (
+    insert into waybill.outbox_notes (message_id, type, detail) select id, '${bulkKinds[action].done}', $${values.push(note)}::text from ended)`;
+}
+
 /** `fit` → `ended(id, queue)`. */
 function changeOf({ action, due }: BulkTask, values: unknown[]): string {
   const where = `where m.id = any(array(select id from fit))`;
@@ -133,7 +141,7 @@ export function batchSql(
     select id, kind, name, delivery_key, ${ownDue} as due from waybill.outbox_messages
      where id = any(array(select id from seen)) and ${inState} for update skip locked),
   fit as (${fitOf(task, values)}),${others}
-  ${changeOf(task, values)}
+  ${changeOf(task, values)}${notesOf(task, values)}
   select (select count(*) from ended)::int as changed,
          ((select count(*) from got) - (select count(*) from fit))::int as unfit,
          ${task.action === 'retry' ? `(select count(*) from got m where ${isErased})` : '0'}::int as erased,

@@ -4,7 +4,9 @@ import { parseDuration } from '../duration.ts';
 import { WaybillError } from '../errors.ts';
 import type { Status } from '../message/message.ts';
 import { isAllowed, type Change } from '../message/transitions.ts';
-import { knownWord, time, type MessageFilter } from './filter.ts';
+import { type MessageFilter } from './filter.ts';
+import { knownWord } from './texts.ts';
+import { time } from './time.ts';
 
 export const bulkActions = ['retry', 'cancel', 'hold', 'reschedule'] as const;
 export type BulkAction = (typeof bulkActions)[number];
@@ -34,6 +36,8 @@ export type BulkTask = {
   readonly statuses: readonly Status[];
   /** The new due time of hold and reschedule. */
   readonly due: Date | null;
+  /** Who does it and why, for the timeline of each message that is changed. Default: nothing is noted. */
+  readonly note?: string;
 };
 
 /** @throws WaybillError `invalid_action` */

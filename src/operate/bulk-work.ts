@@ -9,6 +9,7 @@ import type { Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { batchSize, beginBatch, countsOthers, lockedBatch, walkBatch, type Batch } from './bulk-batch.ts';
+import { whoText } from './audit.ts';
 import { masked } from './bulk.ts';
 import { taskOf, type BulkAction, type BulkTask } from './bulk-task.ts';
 import { parseFilter } from './filter.ts';
@@ -30,6 +31,9 @@ type Taken = {
   readonly changed: number;
   readonly skipped: Readonly<Record<string, number>>;
   readonly since: string;
+  readonly by: string;
+  readonly via: string;
+  readonly reason: string | null;
 };
 
 /** SQL expression: whether there is work. */
@@ -38,7 +42,7 @@ export const hasBulk = `exists (select from waybill.bulk_acts where state = 'run
 /** The one that has waited longest, so that several take turns. */
 export const takeBulkSql = `
   select id::text as id, action, filter, arguments ->> 'due' as due, rate, most, newest::text as newest, reached::text as reached,
-         is_walked as "isWalked", matched, at_least as "atLeast", changed, skipped, ${momentText('created_at')} as since
+         is_walked as "isWalked", matched, at_least as "atLeast", changed, skipped, ${momentText('created_at')} as since, by, via, reason
     from waybill.bulk_acts
    where state = 'running' and (next_at is null or next_at <= clock_timestamp())
    order by worked_at nulls first, id limit 1 for update skip locked`;
@@ -128,10 +132,11 @@ async function nextIn(db: Executor): Promise<Milliseconds | null> {
 
 /** @returns how many messages it changed */
 async function workOn(tx: Executor, act: Taken): Promise<number> {
-  const task = taskOf(act.action, parseFilter(act.filter), {
-    due: act.due === null ? null : new Date(act.due),
-    all: true,
-  });
+  const due = act.due === null ? null : new Date(act.due);
+  const task = {
+    ...taskOf(act.action, parseFilter(act.filter), { due, all: true }),
+    note: whoText(act, `by the bulk act ${act.id} of`),
+  };
   const size = Math.min(sliceOf(act.rate), act.most === null ? batchSize : act.most - act.changed);
   const { isWalked, batch, locked } = await batchOf(tx, task, act, size);
   const isFull = act.most !== null && act.changed + batch.changed >= act.most;

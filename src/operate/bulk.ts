@@ -8,7 +8,8 @@ import type { Milliseconds } from '../ports.ts';
 import { cleanError } from '../redaction/redact.ts';
 import type { BulkAction } from './bulk-task.ts';
 import { cursorAfter, placeOfCursor } from './cursor.ts';
-import { defaultPageSize, knownWord, pageSize, several, single, type Paging, type Texts } from './filter.ts';
+import { defaultPageSize, pageSize, type Paging } from './filter.ts';
+import { knownWord, several, single, type Texts } from './texts.ts';
 import { isMessageId } from './read.ts';
 
 export const bulkStates = ['running', 'paused', 'stopped', 'done', 'failed'] as const;

@@ -21,9 +21,10 @@ export function placeOfCursor(cursor: string, listed: Listed): string {
   );
 }
 
-/** Order and repetition of the filter's values do not matter. */
+/** Order and repetition of the filter's values do not matter. `ago` replaces the times that it gives. */
 function digestOf({ list, filter }: Listed): string {
-  const entries = Object.entries(filter as object)
+  const { ago, ...given } = filter as { readonly ago?: object };
+  const entries = Object.entries({ ...given, ...ago })
     .filter(([, value]) => value !== undefined && value !== null)
     .map(([name, value]: [string, unknown]) => {
       const its = Array.isArray(value) ? [...new Set(value.map(String))].toSorted() : value;

@@ -1,9 +1,10 @@
 // The filter of messages for lists and for acts on many. Only the given conditions go into the statement, so that Postgres can choose an index.
 
-import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { kinds, statuses, type Kind, type Status } from '../message/message.ts';
 import { deadCauses, type DeadCause } from '../message/outcome.ts';
+import { knownWord, several, single, type Texts } from './texts.ts';
+import { agoOf, pastTime, time, type Ago } from './time.ts';
 import { addContents, given, readPaths, type Add, type Contents } from './contents.ts';
 
 export type MessageFilter = {
@@ -34,6 +35,7 @@ export type MessageFilter = {
   readonly outcome?: readonly AttemptOutcome[] | undefined;
   /** Text within the last error; case is ignored. */
   readonly errorContains?: string | undefined;
+  readonly ago?: Ago | undefined;
 } & Contents;
 
 /** Outcomes that can be searched: delivery is uncertain, or a person ended the attempt. The index outbox_attempts_uncertain contains them. */
@@ -54,11 +56,10 @@ export type Filter = MessageFilter & Paging;
 export const defaultPageSize = 50;
 const maxPageSize = 500;
 
-export type Texts = string | readonly string[] | undefined;
 type FilterTexts = { readonly [Service in keyof Filter]?: Texts };
 
 /**
- * Parses a filter from a query string or a command line.
+ * Parses a filter from a query string or a command line. `since`, `until` and `deadSince` are times, or durations before now such as `1h`.
  * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_cause`, `invalid_time`, `empty_range`, `invalid_limit`,
  * `invalid_order`, `invalid_filter`
  */
@@ -88,7 +89,8 @@ export function parseFilter(texts: FilterTexts): Filter {
     until,
     availableSince,
     availableUntil,
-    deadSince: time('deadSince', texts.deadSince),
+    deadSince: pastTime('deadSince', texts.deadSince),
+    ago: agoOf(texts),
     limit: pageSize(texts.limit),
     cursor: single('cursor', texts.cursor),
     order: known('order', orders, texts.order)?.at(-1),
@@ -96,7 +98,8 @@ export function parseFilter(texts: FilterTexts): Filter {
 }
 
 function range(texts: FilterTexts, from: RangeEnd, to: RangeEnd): [Date | undefined, Date | undefined] {
-  const [since, until] = [time(from, texts[from]), time(to, texts[to])];
+  const read = from === 'since' ? pastTime : time;
+  const [since, until] = [read(from, texts[from]), read(to, texts[to])];
   if (since && until && since >= until)
     throw new WaybillError('empty_range', `${from} must be before ${to}: nothing lies between them`);
   return [since, until];
@@ -112,50 +115,12 @@ function payloadTexts(texts: FilterTexts): string[] {
   ];
 }
 
-export function several(part: string, given: Texts): readonly string[] | undefined {
-  if (given === undefined) return undefined;
-  const all = typeof given === 'string' ? [given] : given;
-  if (all.some((one) => one === '' || one.includes('\0')))
-    throw new WaybillError('invalid_filter', `${part} is empty or holds U+0000`);
-  return all;
-}
-
-export function single(part: string, given: Texts): string | undefined {
-  const all = several(part, given);
-  if (all && all.length > 1) throw new WaybillError('invalid_filter', `${part} may be given once`);
-  return all?.[0];
-}
-
 function known<T extends string>(
   part: 'status' | 'kind' | 'outcome' | 'cause' | 'order',
   words: readonly T[],
   given: Texts,
 ): readonly T[] | undefined {
   return several(part, given)?.map((text) => knownWord(part, words, text));
-}
-
-/** @throws WaybillError `invalid_…` with the word that was probably meant */
-export function knownWord<T extends string>(part: string, words: readonly T[], text: string, what = part): T {
-  const word = words.find((one) => one === text);
-  if (word !== undefined) return word;
-  const meant = nearest(text, words);
-  const hint = `${meant ? `did you mean ${meant}? ` : ''}There are ${words.join(', ')}`;
-  throw new WaybillError(`invalid_${part}`, `${JSON.stringify(text.slice(0, 80))} is no ${what}: ${hint}`);
-}
-
-/** ISO 8601 with its zone, on a date that exists. */
-export function time(part: string, given: Texts): Date | undefined {
-  const text = single(part, given);
-  if (text === undefined) return undefined;
-  const [, year, month, day] =
-    /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/.exec(text) ?? [];
-  const date = new Date(text);
-  const days = new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate(); // of that month
-  if (year !== undefined && !Number.isNaN(date.getTime()) && Number(day) <= days) return date;
-  throw new WaybillError(
-    'invalid_time',
-    `${part} must be a time in ISO 8601 with its zone, such as 2026-01-31T08:00:00Z`,
-  );
 }
 
 /** @throws WaybillError `invalid_limit` */

@@ -3,15 +3,8 @@
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { cleanError } from '../redaction/redact.ts';
-import {
-  defaultPageSize,
-  firstIdAt,
-  knownWord,
-  single,
-  whereOf,
-  type MessageFilter,
-  type Texts,
-} from './filter.ts';
+import { defaultPageSize, firstIdAt, whereOf, type MessageFilter } from './filter.ts';
+import { knownWord, single, type Texts } from './texts.ts';
 
 export const groupings = ['error', 'name', 'cause', 'tag', 'group'] as const;
 export type Grouping = (typeof groupings)[number];

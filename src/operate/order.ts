@@ -10,7 +10,8 @@ import { blocksKey } from '../outbox/order.ts';
 import { half } from '../outbox/waiting.ts';
 import { checkKnown } from '../queues/queues.ts';
 import { cleanError } from '../redaction/redact.ts';
-import { defaultPageSize, pageSize, type Texts } from './filter.ts';
+import { defaultPageSize, pageSize } from './filter.ts';
+import { type Texts } from './texts.ts';
 
 export type BlockedKey = {
   readonly orderKey: string;

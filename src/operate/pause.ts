@@ -3,7 +3,7 @@
 import { parseDuration } from '../duration.ts';
 import { WaybillError } from '../errors.ts';
 import type { PauseEnd } from '../queues/queues.ts';
-import { time } from './filter.ts';
+import { time } from './time.ts';
 
 const longestMs = 366 * 86_400_000;
 

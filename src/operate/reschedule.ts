@@ -7,7 +7,7 @@ import { WaybillError } from '../errors.ts';
 import { guard, transitions, updateMessages } from '../message/transitions.ts';
 import { announceSql } from '../outbox/notify.ts';
 import type { Milliseconds } from '../ports.ts';
-import { time } from './filter.ts';
+import { time } from './time.ts';
 import { checkId, viewColumns, viewOf, type MessageView, type ViewRow } from './read.ts';
 import { refuse } from './refusal.ts';
 

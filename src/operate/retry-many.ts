@@ -14,6 +14,8 @@ export type BulkRetry = { readonly matched: number; readonly retried: number };
 export type BulkOptions = {
   /** Only counts. */
   readonly dryRun?: boolean;
+  /** For the timeline of each message. */
+  readonly note?: string;
   /** Called after each batch with the number retried so far. */
   readonly onProgress?: (retried: number) => void;
 };
@@ -26,9 +28,9 @@ export type BulkOptions = {
 export async function retryMany(
   db: Executor & Transactions,
   given: MessageFilter,
-  { dryRun = false, onProgress }: BulkOptions = {},
+  { dryRun = false, note, onProgress }: BulkOptions = {},
 ): Promise<BulkRetry> {
-  const task = taskOf('retry', given);
+  const task = { ...taskOf('retry', given), ...(note !== undefined && { note }) };
   const matched = await count(db, { ...task.filter, status: task.statuses });
   let retried = 0;
   let walk = dryRun ? null : await startOfWalk(db);

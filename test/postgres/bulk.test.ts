@@ -2,10 +2,11 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { move, preview, start, type BulkGiven } from '../../src/acts/bulk.ts';
-import { erase } from '../../src/acts/messages.ts';
+import { erase, retryAll } from '../../src/acts/messages.ts';
 import { listActs, parseAuditFilter, type Actor } from '../../src/operate/audit.ts';
 import { listBulk, parseBulkFilter, showBulk, type BulkView } from '../../src/operate/bulk.ts';
 import { workBulk, type BulkStep } from '../../src/operate/bulk-work.ts';
+import { showMessage } from '../../src/operate/read.ts';
 import { verifyOutbox } from '../../src/operate/verify.ts';
 import type { NewMessage, Status } from '../../src/message/message.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
@@ -88,6 +89,29 @@ describe('a bulk act', () => {
     expect(await show(id)).toMatchObject({ state: 'done', changed: 3 });
     const claims = await outbox().claimBatch({ limit: 9, leaseMs: 1_000, workerId: 'w', ids });
     expect(claims).toHaveLength(3);
+  });
+
+  it('is in the timeline of each message that it changed, and of no other', async () => {
+    const [changed] = await record(1);
+    const [left] = await record(1, { name: 'right' });
+    const { id } = await begin({ action: 'cancel' });
+    await workOff();
+    await retryAll(database.db, actor, { status: ['cancelled'], name: ['wrong'] });
+    const notes = async (of: string) =>
+      (await showMessage(database.db, of)).notes.map(({ type, detail }) => [type, detail]);
+    expect(await notes(changed!)).toEqual([
+      ['cancelled', `by the bulk act ${id} of ann (cli): a wrong deploy`],
+      ['retried', 'by ann (cli): a wrong deploy'],
+    ]);
+    expect(await notes(left!)).toEqual([]);
+  });
+
+  it('keeps the times that durations before its start meant', async () => {
+    await record(1);
+    const { id } = await begin({ action: 'cancel', filter: { name: 'wrong', since: '1h' }, rate: '1/h' });
+    const { since } = (await show(id)).filter;
+    expect(Date.now() - Date.parse(String(since)) - 3_600_000).toBeGreaterThanOrEqual(0);
+    expect(Date.now() - Date.parse(String(since)) - 3_600_000).toBeLessThan(60_000);
   });
 
   it('retries of several with the same delivery key only the newest, and says how many it skipped', async () => {

@@ -160,6 +160,22 @@ describe('filters', () => {
     });
   });
 
+  it('since, until: a duration before now, which a cursor goes on with', async () => {
+    await database.db.executeSql(
+      `update waybill.outbox_messages set created_at = now() - interval '90 minutes' where id = $1`,
+      [await record()],
+    );
+    const ids = [await record(), await record()];
+    const first = await page('since=1h&limit=1');
+    expect(first.messages.map(({ id }) => id)).toEqual([ids[1]]);
+    expect(await found(`since=1h&limit=1&cursor=${first.nextCursor}`)).toEqual([ids[0]]);
+    expect(await ask(`/outbox?since=2h&cursor=${first.nextCursor}`)).toMatchObject({
+      body: { code: 'invalid_cursor' },
+    });
+    expect(await found('since=2h&until=1h')).toHaveLength(1);
+    expect(await ask('/outbox?since=1h&until=2h')).toMatchObject({ body: { code: 'empty_range' } });
+  });
+
   it.each([
     ['order=up', 'invalid_order'],
     ['payload.=7', 'invalid_filter'],

@@ -45,7 +45,8 @@ import { nextOf } from '../../src/console/sign-in.ts';
 import { quoted } from '../../src/console/command.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { readPaths } from '../../src/operate/contents.ts';
-import { parseFilter, time, whereOf } from '../../src/operate/filter.ts';
+import { parseFilter, whereOf } from '../../src/operate/filter.ts';
+import { time } from '../../src/operate/time.ts';
 import { errorKey } from '../../src/operate/grouping.ts';
 import { fromPlace, payloadOf, placesIn } from '../../src/outbox/notify.ts';
 import {

@@ -17,7 +17,11 @@ export function addAudit(program: Command): void {
     .option('--act <act>', 'such as message.retry or queue.pause; may repeat', collect)
     .option('--by <name>', 'who did it', single)
     .option('--target <target>', 'id of a message, or name of a queue or cron job', single)
-    .option('--since <time>', 'at this time or later, such as 2026-01-31T08:00Z', single)
+    .option(
+      '--since <time>',
+      'at this time or later, such as 2026-01-31T08:00Z; 1h: in the last hour',
+      single,
+    )
     .option('--until <time>', 'before this time', single)
     .option('--limit <count>', 'acts at most, 1 to 500 (default: 50)', single)
     .option('--cursor <cursor>', 'where the page before ended', single)

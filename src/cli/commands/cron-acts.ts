@@ -42,8 +42,12 @@ function addBackfill(cron: Command): void {
   addActor(cron.command('backfill'))
     .description('run the ticks of a range that were skipped or missed, each once')
     .argument('<name>', 'name of a job')
-    .option('--from <time>', 'first tick at the earliest', single)
-    .option('--to <time>', 'last tick at the latest', single)
+    .option(
+      '--from <time>',
+      'first tick at the earliest: a time, or a duration before now such as 24h',
+      single,
+    )
+    .option('--to <time>', 'last tick at the latest (default: now)', single)
     .option('--dry-run', 'only say which ticks would run')
     .option('--expect <count>', 'how many ticks the dry run named; needed above 100', whole)
     .action(async (name: string, options: Given & BackfillOptions & { from?: string; to?: string }) => {

@@ -7,8 +7,21 @@ import { short, table } from '../print.ts';
 export function messageLines(messages: readonly MessageView[]): string[] {
   if (messages.length === 0) return ['no message'];
   const waits = messages.flatMap(({ waitsFor }) => (waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []));
+  const isRunning = messages.some(({ status }) => status === 'sending');
+  const running = (cells: readonly string[]): readonly string[] => (isRunning ? cells : []);
   const rows = table(
-    ['ID', 'KIND', 'NAME', 'TO', 'QUEUE', 'STATUS', 'ATTEMPTS', 'CREATED', 'LAST ERROR'],
+    [
+      'ID',
+      'KIND',
+      'NAME',
+      'TO',
+      'QUEUE',
+      'STATUS',
+      'ATTEMPTS',
+      'CREATED',
+      ...running(['RUNNING SINCE', 'WORKER']),
+      'LAST ERROR',
+    ],
     messages.map((m) => [
       m.id,
       m.kind,
@@ -18,6 +31,7 @@ export function messageLines(messages: readonly MessageView[]): string[] {
       m.status,
       `${m.attemptCount}/${m.maxAttempts}`,
       text(m.createdAt),
+      ...running([text(m.runningSince), m.claimedBy ?? '–']),
       short(m.lastError),
     ]),
   );

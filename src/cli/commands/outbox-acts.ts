@@ -3,7 +3,7 @@
 import { Option, type Command } from 'commander';
 import * as acts from '../../acts/messages.ts';
 import { copy } from '../../acts/copy.ts';
-import { time } from '../../operate/filter.ts';
+import { time } from '../../operate/time.ts';
 import { endings, type Ending } from '../../operate/end.ts';
 import { readDue } from '../../operate/reschedule.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
