@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { CronJob } from '../define/cron-job.ts';
 import { WaybillError } from '../errors.ts';
-import { time } from '../operate/filter.ts';
+import { time } from '../operate/time.ts';
 import { planTicks } from './catchup.ts';
 import { findJob } from './overview.ts';
 import { newestTicks, timetableOf } from './ticks.ts';

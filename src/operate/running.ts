@@ -2,7 +2,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import { inFlight } from '../outbox/waiting.ts';
-import { pageSize, type Texts } from './filter.ts';
+import { pageSize } from './filter.ts';
+import { type Texts } from './texts.ts';
 import { runningSince, viewColumns, viewOf, type MessageView, type ViewRow } from './read.ts';
 
 export type Running = {
