@@ -2,7 +2,7 @@
 // dist/console/asset-text.js. Both must work in an application that was bundled into one file, without these files beside it.
 
 import { readdirSync, writeFileSync } from 'node:fs';
-import { assetText } from '../src/console/asset-text.ts';
+import { assetText, type AssetName } from '../src/console/asset-text.ts';
 import { migrationText } from '../src/db/migration-text.ts';
 
 const names = readdirSync(new URL('../sql/', import.meta.url)).toSorted();
@@ -19,7 +19,11 @@ export function migrationText(file) {
 `,
 );
 
-const assets = { 'console.css': assetText('console.css'), 'console.js': assetText('console.js') };
+const assets: Readonly<Record<AssetName, string>> = {
+  'console.css': assetText('console.css'),
+  'console.js': assetText('console.js'),
+  'live.js': assetText('live.js'),
+};
 
 writeFileSync(
   new URL('../dist/console/asset-text.js', import.meta.url),

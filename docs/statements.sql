@@ -1554,6 +1554,19 @@ on conflict (queue) do update set recommended = excluded.recommended, exact = ex
 select queue, recommended, facts, decided_at as "decidedAt", (date_part('epoch', now()) - date_part('epoch', decided_at)) as "ageSeconds"
 from waybill.autoscale order by queue;
 
+-- what has changed
+select (select m.id::text from waybill.outbox_messages m order by m.id desc limit 1) as recorded,
+(select max(id)::text from waybill.outbox_audit) as ended,
+(select format('%s %s', count(*), max(claimed_at)) from (
+   select claimed_at from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null limit 1000) f) as running,
+(select max(id)::text from waybill.outbox_notes) as notes,
+(select md5(string_agg(format('%s %s %s %s %s %s', name, paused_at, paused_until, parked_at, held_until, limits), ' ' order by name)) from waybill.queues) as queues,
+(select max(id)::text from waybill.audit) as acts,
+(select format('%s %s', count(*), max(worked_at)) from waybill.bulk_acts where state = 'running') as bulk,
+(select r.id::text from waybill.cron_runs r order by r.id desc limit 1) as cron,
+(select format('%s %s %s %s', count(*), max(started_at), max(quiet_at), count(*) filter (where heartbeat_at > now() - interval '10 seconds')) from waybill.processes) as processes,
+(select coalesce(array_agg(id), '{}') from waybill.ended_sessions where id = any($1::text[])) as "endedSessions";
+
 -- register queues
 with registered as (
   insert into waybill.queues as q (name, app_limits) select n.name, n.limits::jsonb from unnest($1::text[], $2::text[]) as n(name, limits)

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-export type AssetName = 'console.css' | 'console.js';
+export type AssetName = 'console.css' | 'console.js' | 'live.js';
 
 export function assetText(name: AssetName): string {
   return readFileSync(new URL(`./assets/${name}`, import.meta.url), 'utf8');

@@ -1,4 +1,4 @@
-// The console's style and script, served under names that hold a hash of their content, so that browsers may keep them for ever.
+// The console's style and scripts, served under names that hold a hash of their content, so that browsers may keep them for ever.
 
 import { createHash } from 'node:crypto';
 import { assetText, type AssetName } from './asset-text.ts';
@@ -8,6 +8,7 @@ export type Asset = { readonly path: string; readonly type: string; readonly tex
 const types: Readonly<Record<AssetName, string>> = {
   'console.css': 'text/css; charset=utf-8',
   'console.js': 'text/javascript; charset=utf-8',
+  'live.js': 'text/javascript; charset=utf-8',
 };
 
 function assetOf(name: AssetName): Asset {
@@ -18,3 +19,4 @@ function assetOf(name: AssetName): Asset {
 
 export const style = assetOf('console.css');
 export const script = assetOf('console.js');
+export const liveScript = assetOf('live.js');

@@ -1,6 +1,6 @@
 // The frame of every page of the console: places at the left, the search at the top, and the content security policy.
 
-import { script, style } from './assets.ts';
+import { liveScript, script, style } from './assets.ts';
 import { commandLines } from './command.ts';
 import { shown } from './figures.ts';
 import { hiddenToken } from './act-form.ts';
@@ -29,14 +29,20 @@ export type Frame = {
   readonly inbox: boolean;
   /** What an act has just done. */
   readonly done?: string | undefined;
+  /** What the page has seen, and how many statements it took; null: it stays as it is. */
+  readonly live: { readonly seen: string; readonly cost: number } | null;
 };
 
 /** A whole page. */
-export function framed(view: View, { session, place, inbox, done }: Frame): string {
-  const { title, content, commands, search = '', live = true } = view;
+export function framed(view: View, { session, place, inbox, done, live }: Frame): string {
+  const { title, content, commands, search = '' } = view;
+  const kept =
+    live === null || view.live === false
+      ? null
+      : markup` data-live="5" data-seen="${live.seen}" data-cost="${live.cost}"`;
   return html(
     title,
-    markup`<body${live ? markup` data-live="5"` : null}>
+    markup`<body${kept}>
       <a class="skip" href="#main">Skip to the content</a>
       <nav class="places" aria-label="Console"><b>Waybill</b>
         ${places.map(([name, label, href]) => markup`<a href="${href}"${name === place ? markup` aria-current="page"` : null}>${label}</a>`)}
@@ -70,7 +76,7 @@ function html(title: string, body: Markup): string {
   return markup`<!doctype html>
 <html lang="en"><head><meta charset="utf-8" /><meta name="viewport" content="width=device-width, initial-scale=1" />
 <title>${title} · Waybill</title><meta name="robots" content="noindex" /><link rel="icon" href="data:," />
-<link rel="stylesheet" href="${style.path}" /><script src="${script.path}" defer></script></head>
+<link rel="stylesheet" href="${style.path}" /><script src="${liveScript.path}" defer></script><script src="${script.path}" defer></script></head>
 ${body}</html>`.markup;
 }
 

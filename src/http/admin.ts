@@ -12,6 +12,7 @@ import { readAdvice } from '../scale/decisions.ts';
 import { addAudit } from './audit.ts';
 import { addBulk } from './bulk.ts';
 import { addCron } from './cron.ts';
+import { addEvents } from './events.ts';
 import { addFleet } from './fleet.ts';
 import { filters } from './filters.ts';
 import { addMessageActs } from './messages.ts';
@@ -20,6 +21,7 @@ import { describeAdmin } from './admin-openapi.ts';
 import { addQueues } from './queues.ts';
 import { addSearch, checkContents } from './search.ts';
 import { addSuppressions } from './suppressions.ts';
+import type { Watch } from './watch.ts';
 
 type WithId = { Params: { id: string } };
 
@@ -27,7 +29,11 @@ type WithId = { Params: { id: string } };
 export function addAdmin(
   server: FastifyInstance,
   host: Host,
-  { notify, wrongKeys }: { readonly notify: () => void; readonly wrongKeys: WrongKeys },
+  {
+    notify,
+    wrongKeys,
+    watch,
+  }: { readonly notify: () => void; readonly wrongKeys: WrongKeys; readonly watch: Watch },
 ): void {
   const { db } = host;
 
@@ -58,6 +64,7 @@ export function addAdmin(
     addCron(admin, { db, notify });
     addBulk(admin, db);
     addAudit(admin, db);
+    addEvents(admin, watch);
   }
 
   server.register(routes, { prefix: '/admin' });

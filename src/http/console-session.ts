@@ -14,12 +14,14 @@ import { recordAct } from '../operate/audit.ts';
 import type { Host } from '../process/host.ts';
 import { isFromHere } from './origin.ts';
 import { personOf, type WrongKeys } from './people.ts';
+import type { Watch } from './watch.ts';
 
 export type ConsolePorts = {
   readonly host: Host;
   readonly app: App;
   readonly notify: () => void;
   readonly wrongKeys: WrongKeys;
+  readonly watch: Watch;
 };
 
 const cookieName = 'waybill_console';

@@ -3,8 +3,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { consoleActs } from '../console/act.ts';
 import type { ConsoleAct } from '../console/doing.ts';
-import { script, style } from '../console/assets.ts';
-import { framed, keysList, pagePolicy, solo } from '../console/frame.ts';
+import { liveScript, script, style } from '../console/assets.ts';
+import { framed, keysList, pagePolicy, solo, type Frame } from '../console/frame.ts';
 import { markup } from '../console/markup.ts';
 import { messageView } from '../console/message.ts';
 import type { Look, Page, View } from '../console/page.ts';
@@ -12,10 +12,13 @@ import { pages } from '../console/pages.ts';
 import { problemView, tooSlow, type Fault } from '../console/problem.ts';
 import { againPage, nextOf, signInPage } from '../console/sign-in.ts';
 import { sqlState } from '../db/diagnosis.ts';
+import type { Executor } from '../db/executor.ts';
 import { beginning } from '../db/transaction.ts';
 import { audited, type Actor } from '../operate/audit.ts';
+import { readChanges, snapshotText } from '../operate/changes.ts';
 import { showMessage } from '../operate/read.ts';
 import { checkForm, readForms } from './console-form.ts';
+import { addConsoleEvents } from './console-events.ts';
 import {
   addSignIn,
   cookieOf,
@@ -58,7 +61,7 @@ const always = {
 };
 
 function addAssets(server: FastifyInstance): void {
-  for (const { path, type, text } of [style, script])
+  for (const { path, type, text } of [style, script, liveScript])
     server.get(path, async (_, reply) =>
       reply.type(type).header('cache-control', 'public, max-age=31536000, immutable').send(text),
     );
@@ -79,6 +82,7 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
     const view = { title: 'Keys', content: markup`<h1>Keys</h1>${keysList}`, commands: [], live: false };
     return send(view, null, request, reply, ports);
   });
+  addConsoleEvents(server, ports);
   server.addHook('preHandler', async (request) => checkForm(request, ports.host.config.knownHosts));
   for (const act of consoleActs)
     server.post(act.path, { config: { role: act.role ?? 'operate' } }, (request, reply) =>
@@ -113,9 +117,24 @@ async function sendPage(
   ports: ConsolePorts,
 ): Promise<FastifyReply> {
   const asked = lookOf(request, ports);
-  const view = await ports.host.db.transaction((db) => page.look({ ...asked, db }), begin);
-  return send(view, page, request, reply, ports);
+  let statements = statementsAround;
+  const { view, seen } = await ports.host.db.transaction(async (tx) => {
+    const db: Executor = {
+      ...tx,
+      executeSql(text, values, often) {
+        statements += 1;
+        return tx.executeSql(text, values, often);
+      },
+    };
+    // Before the page: what changes meanwhile is read again.
+    const { snapshot } = await readChanges(db, []);
+    return { view: await page.look({ ...asked, db }), seen: snapshotText(snapshot) };
+  }, begin);
+  return send(view, page, request, reply, ports, { seen, cost: statements });
 }
+
+/** Of each page view, beside what the page reads: the look after the session, two that begin the transaction, and its end. */
+const statementsAround = 4;
 
 function send(
   view: View,
@@ -123,6 +142,7 @@ function send(
   request: FastifyRequest,
   reply: FastifyReply,
   { host }: ConsolePorts,
+  live: Frame['live'] = null,
 ): FastifyReply {
   const said = cookieOf(request, noteName);
   if (said) setCookie(request, reply, noteName, '', 0);
@@ -132,6 +152,7 @@ function send(
       place: page?.place ?? null,
       inbox: host.config.emailProvider === 'inbox',
       done: said ? textOf(said) : undefined,
+      live,
     }),
   );
 }

@@ -74,6 +74,7 @@ const statusOf: Readonly<Record<string, number>> = {
   action_timeout: 503,
   admin_closed: 503,
   inbox_closed: 503,
+  too_many_streams: 503,
   drain_closed: 503,
   webhook_closed: 503,
   shutting_down: 503,

@@ -18,6 +18,7 @@ import { addOpenApi } from './openapi.ts';
 import { refuseOtherSites } from './origin.ts';
 import { createWrongKeys } from './people.ts';
 import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
+import { createWatch } from './watch.ts';
 import { addWebhooks } from './webhooks.ts';
 
 export type WebPorts = {
@@ -53,8 +54,10 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   addDrain(server, drain);
   addInbox(server, { db, config });
   const wrongKeys = createWrongKeys(host.clock, () => host.metrics.adminRefused.inc());
-  addConsole(server, { host, app: registry.app, notify, wrongKeys });
-  addAdmin(server, host, { notify, wrongKeys });
+  const watch = createWatch(db, host.clock);
+  server.addHook('preClose', async () => watch.end());
+  addConsole(server, { host, app: registry.app, notify, wrongKeys, watch });
+  addAdmin(server, host, { notify, wrongKeys, watch });
   addWebhooks(server, host);
   return server;
 }
@@ -106,7 +109,7 @@ function sayGoodbye(server: FastifyInstance, { signal }: Host): void {
 function logRequests(server: FastifyInstance, { log }: Host): void {
   server.addHook('onRequest', async ({ id: requestId, method, routeOptions }, { raw }) => {
     raw.once('close', () => {
-      if (raw.writableFinished) return;
+      if (raw.writableFinished || routeOptions.config.isStream === true) return;
       log.info(
         { requestId, method, route: routeOptions.url ?? null },
         'the caller hung up before the answer',

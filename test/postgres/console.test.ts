@@ -238,10 +238,10 @@ describe('the pages', () => {
     }
   });
 
-  it('style and script together are light, and may be kept for ever', async () => {
+  it('style and scripts together are light, and may be kept for ever', async () => {
     const { body } = await send('GET', '/console/sign-in');
     const assets = [...body.matchAll(/"(\/console\/assets\/[^"]+)"/g)].map(([, path]) => path!);
-    expect(assets).toHaveLength(2);
+    expect(assets).toHaveLength(3);
     const answers = await Promise.all(assets.map((path) => send('GET', path)));
     for (const { status, headers } of answers)
       expect([status, headers['cache-control']]).toEqual([200, 'public, max-age=31536000, immutable']);

@@ -47,6 +47,7 @@ import { WaybillError } from '../../src/errors.ts';
 import { readPaths } from '../../src/operate/contents.ts';
 import { parseFilter, whereOf } from '../../src/operate/filter.ts';
 import { time } from '../../src/operate/time.ts';
+import { readSnapshot } from '../../src/operate/changes.ts';
 import { errorKey } from '../../src/operate/grouping.ts';
 import { fromPlace, payloadOf, placesIn } from '../../src/outbox/notify.ts';
 import {
@@ -155,6 +156,7 @@ export const parsers: readonly Parser[] = [
   { name: 'an id', read: isMessageId },
   { name: 'a cursor', read: (text) => ignored(listMessages(noDatabase as never, { cursor: text })) },
   { name: 'the cursor and the search of the inbox', read: (text) => [ignored(listEmails(noDatabase as never, { cursor: text })), ignored(listEmails(noDatabase as never, { search: text }))] },
+  { name: 'what a page has seen', read: readSnapshot },
   { name: 'a cursor of runs', read: (text) => ignored(listRuns(noDatabase as never, { cursor: text })) },
   { name: 'a password of HTTP', read: (text) => checkInboxKey({ headers: { authorization: `Basic ${text}` } } as never, [{ variable: 'v', name: 'n', role: 'admin', key: 'k' }]) },
   { name: 'the time of a run by hand', read: readScheduledAt },

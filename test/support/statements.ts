@@ -51,6 +51,7 @@ import { existingSql } from '../../src/outbox/existing.ts';
 import { recordFlowSql, recordOne, recordSql, recordValues } from '../../src/outbox/record.ts';
 import { endOlderSql, replaceSql, takeFreeKeysSql } from '../../src/outbox/replace.ts';
 import { cancelSql, dismissSql, retrySql } from '../../src/operate/operate.ts';
+import { changesSql } from '../../src/operate/changes.ts';
 import { endSql } from '../../src/operate/end.ts';
 import { rescheduleSql } from '../../src/operate/reschedule.ts';
 import { listBulkSql, moveBulkSql, pruneBulkSql, showBulkSql, startBulkSql } from '../../src/operate/bulk.ts';
@@ -457,6 +458,11 @@ export const statements: Record<string, Statement> = {
     uses: [],
   },
   'autoscale: read': { sql: adviceSql, values: () => [], uses: [] },
+  'what has changed': {
+    sql: changesSql,
+    values: () => [[]],
+    uses: ['outbox_messages_pkey', 'outbox_in_flight'],
+  },
   'register queues': { sql: registerQueuesSql, values: () => [['jobs'], ['{}']], uses: [] },
   pause: { sql: pauseSql, values: () => ['jobs', 'somebody', 'a reason', null, 60_000], uses: [] },
   resume: { sql: resumeSql, values: () => ['jobs'], uses: [] },

@@ -1,15 +1,9 @@
-// The console's script. Every page can be read and every act can be done without it: it refreshes, and it listens to keys.
+// Keys, rows and times of the console. Every page can be read and every act can be done without it.
 'use strict';
 
 (() => {
-  const body = document.body;
   const find = (selector) => document.querySelector(selector);
   const all = (selector) => [...document.querySelectorAll(selector)];
-  const every = Number(body.dataset.live ?? 0) * 1000;
-  const age = find('#age');
-  let readAt = Date.now();
-  let reading = false;
-  let isLive = every > 0;
   let isLocal = localStorage.getItem('waybill-zone') === 'local';
 
   // Times in UTC or in the browser's zone.
@@ -30,86 +24,6 @@
         : time.dataset.text;
     }
   }
-
-  function writeAge() {
-    if (!age) return;
-    const seconds = Math.round((Date.now() - readAt) / 1000);
-    const zone = isLocal ? 'here' : 'UTC';
-    const shown = seconds < 120 ? `${seconds} s ago` : `${Math.round(seconds / 60)} min ago`;
-    age.textContent = `${shown} · ${zone}${every > 0 && !isLive ? ' · stopped' : ''}`;
-    age.classList.toggle('old', seconds > 10);
-    age.classList.toggle('off', !isLive);
-  }
-
-  // Refreshing: never while somebody reads a row, has selected one, or writes.
-  function isBusy() {
-    return (
-      document.hidden ||
-      find('#live tbody tr:hover, #live input:checked, #live details[open], dialog[open]') !== null ||
-      (document.activeElement !== null &&
-        document.activeElement.closest('#live form, #live a, #live button') !== null)
-    );
-  }
-  const idsOf = (root) => [...root.querySelectorAll('tr[data-id]')].map((row) => row.dataset.id);
-
-  function replace(fresh) {
-    const place = currentRow()?.dataset.id;
-    find('#live').replaceChildren(...fresh.childNodes);
-    all('#live tr[data-id]')
-      .find((row) => row.dataset.id === place)
-      ?.classList.add('on');
-    writeTimes();
-  }
-
-  /** New rows would move those that somebody reads: a button says how many there are. */
-  function offer(fresh, count) {
-    let button = find('#fresh');
-    if (!button) {
-      button = document.createElement('button');
-      button.id = 'fresh';
-      button.type = 'button';
-      button.className = 'fresh';
-      find('#live').before(button);
-    }
-    button.textContent = `${count} new`;
-    button.onclick = () => {
-      button.remove();
-      replace(fresh);
-    };
-  }
-
-  async function refresh() {
-    if (reading) return;
-    reading = true;
-    try {
-      const answer = await fetch(location.href, {
-        headers: { accept: 'text/html' },
-        credentials: 'same-origin',
-      });
-      if (answer.status === 401) return location.reload();
-      const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      const fresh = page.querySelector('#live');
-      if (!fresh || isBusy()) return;
-      readAt = Date.now();
-      document.title = page.title;
-      const known = new Set(idsOf(document));
-      const added =
-        location.pathname === '/console/messages' ? idsOf(fresh).filter((id) => !known.has(id)).length : 0;
-      if (added > 0 && known.size > 0) offer(fresh, added);
-      else replace(fresh);
-    } catch {
-      // The server is away: the age of the figures says so.
-    } finally {
-      reading = false;
-      writeAge();
-    }
-  }
-
-  setInterval(() => {
-    writeAge();
-    if (isLive && Date.now() - readAt >= every && !isBusy()) void refresh();
-  }, 1000);
-  document.addEventListener('visibilitychange', writeAge);
 
   // Rows.
   const rows = () => all('#live tbody tr');
@@ -182,12 +96,9 @@
         isLocal = !isLocal;
         localStorage.setItem('waybill-zone', isLocal ? 'local' : 'utc');
         writeTimes();
-        writeAge();
+        document.dispatchEvent(new Event('waybill-zone'));
       },
-      '.': () => {
-        isLive = every > 0 && !isLive;
-        writeAge();
-      },
+      '.': () => document.dispatchEvent(new Event('waybill-live')),
       '?': () => find('#keys')?.showModal(),
     };
     if (!acts[key]) return false;
@@ -209,6 +120,6 @@
     if (press(event.key)) event.preventDefault();
   });
 
+  document.addEventListener('waybill-read', writeTimes);
   writeTimes();
-  writeAge();
 })();
