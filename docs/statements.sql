@@ -1134,6 +1134,54 @@ last_error as "lastError", by, via, reason, to_json(created_at) #>> '{}' as "cre
 to_json(worked_at) #>> '{}' as "workedAt", to_json(ended_at) #>> '{}' as "endedAt", (select count(*)::int from waybill.processes
 where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays from waybill.bulk_acts b where id = $1::uuid;
 
+-- counts of the states
+with waiting as materialized (
+  select status, case when order_due is not null and available_at = 'infinity' then order_due else available_at end > now() as "isLater" from waybill.outbox_messages
+   where relayed_at is null and cancelled_at is null and delivered_at is null and dead_at is null limit 100001)
+select (select count(*)::int from waiting) as waiting,
+       (select count(*)::int from waiting where status = 'pending') as pending,
+       (select count(*)::int from waiting where status = 'pending' and "isLater") as scheduled,
+       (select count(*)::int from waiting where status = 'failed') as failed,
+       (select count(*)::int from (select from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null limit 100001) c) as sending, (select count(*)::int from (select from waybill.outbox_messages where dead_at is not null limit 100001) c) as dead, (select count(*)::int from (select from waybill.outbox_messages where cancelled_at is not null limit 100001) c) as cancelled,
+       (select greatest(0, coalesce(sum(case outcome when 'delivered' then n when 'pruned delivered' then -n end), 0))::float8
+          from waybill.outbox_audit where outcome in ('delivered', 'pruned delivered')) as delivered;
+
+-- failures
+with
+died as materialized (
+  select id, dead_at as at from waybill.outbox_messages where dead_at is not null and dead_at >= $1 order by dead_at desc limit 20000),
+tried as materialized (
+  select message_id, finished_at from (
+    select message_id, finished_at, outcome from waybill.outbox_attempts order by id desc limit 20000) a
+   where finished_at >= $1 and outcome in ('retried', 'ambiguous', 'expired')),
+seen as (
+  select id, max(at) as at from (select id, at from died union all select message_id, finished_at from tried) s group by id),
+read as (select (select count(*) from died) >= 20000 or (select count(*) from tried) >= 20000 as reached),
+keyed as (
+  select m.id, s.at, translate(left(coalesce(last_error, ''), 600), '0123456789', '##########') as error, m.name, m.kind, m.status, m.dead_cause as cause,
+         least(29, greatest(0, floor(extract(epoch from s.at - $1::timestamptz) * 1000 / $2::float8)))::int as bar
+    from seen s join (select * from waybill.outbox_messages where status = any($3::text[])) m on m.id = s.id)
+select error, name, kind, cause, bar, count(*)::int as n, count(*) filter (where status = 'dead')::int as dead,
+       to_json(min(at)) #>> '{}' as first, to_json(max(at)) #>> '{}' as last, ((array_agg(id::text order by at desc))[1:10]) as ids,
+       (select reached from read) as reached
+  from keyed group by error, name, kind, cause, bar order by n desc limit 20000;
+
+-- versions of failures
+select a.message_id::text as id, coalesce(p.application, p.version) as version
+from waybill.outbox_attempts a join waybill.processes p on p.id = a.worker where a.message_id = any($1::uuid[]) group by 1, 2;
+
+-- mutes of failures
+select key, to_json(at) #>> '{}' as at, by, reason, counts from waybill.failure_mutes
+where at > now() - interval '30 days' order by at desc limit 1000;
+
+-- mute failures
+with ended as (
+  delete from waybill.failure_mutes
+   where key <> $1 and (at <= now() - interval '30 days'
+     or key in (select key from waybill.failure_mutes order by at desc offset 999)))
+insert into waybill.failure_mutes as m (key, by, reason, counts) values ($1, $2, $3, $4::text::jsonb)
+on conflict (key) do update set at = now(), by = excluded.by, reason = excluded.reason, counts = excluded.counts;
+
 -- bulk: list
 select id::text as id, action, filter, to_json((arguments ->> 'due')::timestamptz) #>> '{}' as due, state, rate, most as "limit",
 matched, at_least as "atLeast", changed, skipped, (select count(*)::int from waybill.bulk_locked l where l.act_id = b.id) as locked,

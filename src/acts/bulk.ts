@@ -6,7 +6,7 @@ import { WaybillError } from '../errors.ts';
 import { newId } from '../message/id.ts';
 import { audited, recordAct, type Actor } from '../operate/audit.ts';
 import { insertBulk, moveBulk, showBulk, type BulkMove, type BulkView } from '../operate/bulk.ts';
-import { previewBulk, type BulkPreview } from '../operate/bulk-preview.ts';
+import { previewBulk, previewWithin, type BulkPreview } from '../operate/bulk-preview.ts';
 import { readAction, readDue, taskOf, type BulkTask } from '../operate/bulk-task.ts';
 import { parseFilter } from '../operate/filter.ts';
 import { withTimes } from '../operate/time.ts';
@@ -61,6 +61,11 @@ async function read(
  */
 export async function preview(db: Database, given: BulkGiven): Promise<BulkPreview> {
   return previewBulk(db, (await read(db, given)).task);
+}
+
+/** The same in a transaction that has begun. @throws as `preview` */
+export async function previewIn(tx: Executor, given: BulkGiven): Promise<BulkPreview> {
+  return previewWithin(tx, (await read(tx, given)).task);
 }
 
 /** Up to this many messages, no count need be confirmed. */

@@ -19,6 +19,7 @@ import { addOutboxActs } from './commands/outbox-acts.ts';
 import { addOutboxDrain } from './commands/outbox-drain.ts';
 import { addOutboxOperate } from './commands/outbox-operate.ts';
 import { addOutboxRead } from './commands/outbox-read.ts';
+import { addOutboxFailures } from './commands/outbox-failures.ts';
 import { addOutboxSearch } from './commands/outbox-search.ts';
 import { addQueues } from './commands/queues.ts';
 import { addRelease } from './commands/release.ts';
@@ -47,6 +48,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   const outbox = program.command('outbox').description('look at messages and operate on them');
   addOutboxRead(outbox);
   addOutboxSearch(outbox);
+  addOutboxFailures(outbox);
   addOutboxOperate(outbox);
   addOutboxActs(outbox);
   addOutboxDrain(outbox);

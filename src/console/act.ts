@@ -6,9 +6,12 @@ import { suppressAddress, unsuppressAddress } from '../acts/suppressions.ts';
 import { isWaybillError } from '../errors.ts';
 import { isMessageId } from '../operate/read.ts';
 import { cronActs } from './cron-act.ts';
+import { fleetActs } from './fleet-act.ts';
+import { bulkMoves } from './bulk-act.ts';
+import { startBulkAct } from './bulk-new.ts';
 import { read, type ConsoleAct } from './doing.ts';
 import { plural } from './figures.ts';
-import { fleetActs } from './fleet-act.ts';
+import { failureActs } from './failures.ts';
 import { messageActs } from './message-act.ts';
 import { queueActs } from './queue-act.ts';
 import { mostSelected } from './selected.ts';
@@ -70,6 +73,9 @@ const removeSuppression: ConsoleAct = {
 
 export const consoleActs: readonly ConsoleAct[] = [
   ...messageActs,
+  ...failureActs,
+  startBulkAct,
+  ...bulkMoves,
   onSelected,
   ...queueActs,
   ...fleetActs,

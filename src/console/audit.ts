@@ -9,6 +9,12 @@ import { address, parametersOf, type Look, type Page, type View } from './page.t
 import { table } from './table.ts';
 
 const verbs: Readonly<Record<string, string>> = {
+  'bulk.pause': 'paused the bulk act',
+  'bulk.resume': 'resumed the bulk act',
+  'bulk.start': 'started the bulk act',
+  'bulk.stop': 'stopped the bulk act',
+  'failures.mute': 'muted the failures',
+  'failures.unmute': 'unmuted the failures',
   'group.cancel': 'cancelled a group of',
   'group.pause': 'paused a group of',
   'group.resume': 'resumed a group of',
@@ -36,14 +42,17 @@ const verbs: Readonly<Record<string, string>> = {
   'cron.run': 'ran',
 };
 
+/** Where the target of an act is shown. */
+const pathsOf: Readonly<Record<string, string>> = {
+  bulk: '/console/bulk/',
+  message: '/console/messages/',
+  queue: '/console/queues/',
+};
+
 /** `retried 312 messages`, `paused email` */
 export function actText({ act, target, count }: ActView): Markup {
   const verb = verbs[act] ?? act;
-  const where = act.startsWith('message.')
-    ? '/console/messages/'
-    : act.startsWith('queue.')
-      ? '/console/queues/'
-      : null;
+  const where = pathsOf[act.slice(0, act.indexOf('.'))] ?? null;
   const named =
     target === null
       ? null

@@ -12,6 +12,7 @@ export type Doing = {
   readonly config: Host['config'];
   /** Who acts, for this reason. */
   readonly actor: Actor;
+  readonly role: Role;
   readonly params: Readonly<Record<string, string>>;
   /** The fields of the form, without its token and its reason. */
   readonly form: Readonly<Record<string, string | string[]>>;

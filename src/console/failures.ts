@@ -1,124 +1,155 @@
-// The page Failures: dead and retrying messages in groups of the same error, name and cause, the largest first.
+// The page Failures: dead and retrying messages in groups of the same error, name and cause, the largest first; those that a person has muted last.
 
 import { z } from 'zod';
-import type { Moment } from '../db/moment.ts';
-import { listMessages, type MessageView } from '../operate/read.ts';
-import { maskAddresses } from '../redaction/addresses.ts';
-import { flagsOf } from './messages.ts';
+import { muteFailures, unmuteFailures } from '../acts/failures.ts';
+import { groupFailures, type FailureGroup, type Failures } from '../operate/failures.ts';
+import { windows, type Window } from '../operate/grouping.ts';
+import { actForm, mayAct } from './act-form.ts';
 import { get } from './command.ts';
-import { number, relative, shown } from './figures.ts';
+import { nothing, read, type ConsoleAct } from './doing.ts';
+import { number, plural, relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
 import { address, parametersOf, type Look, type Page, type View } from './page.ts';
-import { statusPill } from './status.ts';
+import { searchText } from './search.ts';
+import type { Session } from './session.ts';
 import { table, type Column } from './table.ts';
 
-export const failuresPage: Page = { path: '/console/failures', place: 'failures', look };
+const path = '/console/failures';
+export const failuresPage: Page = { path, place: 'failures', look };
 
-const windows = { '1h': 3_600_000, '24h': 86_400_000, '7d': 604_800_000 } as const;
-type Window = keyof typeof windows;
-
-const parameters = z.strictObject({ window: z.enum(['1h', '24h', '7d']).default('24h') });
-
-/** As many messages are grouped. */
-const most = 500;
-
-type Group = {
-  readonly error: string;
-  readonly messages: MessageView[];
-};
-
-const columns: readonly Column<Group>[] = [
-  { head: 'Error', as: 'lead', cell: ({ error }) => shown(error, 200) },
-  {
-    head: 'Name',
-    as: 'whole',
-    cell: ({ messages: [one] }) =>
-      markup`${shown(one!.name, 80)}<small>${one!.kind} · <code>${shown(one!.queue, 60)}</code></small>`,
-  },
-  {
-    head: 'State',
-    as: 'tight',
-    cell: ({ messages: [one] }) =>
-      markup`${statusPill(one!)}${one!.cause === null ? null : markup`<small>${one!.cause}</small>`}`,
-  },
-  {
-    head: 'Messages',
-    as: 'n',
-    cell: (group) => markup`<a href="${listOf(group)}">${number(group.messages.length)}</a>`,
-  },
-  { head: 'First', as: 'n wide', cell: ({ messages: all }) => relative(all.at(-1)!.createdAt) },
-  { head: 'Last', as: 'n', cell: ({ messages: all }) => relative(all[0]!.createdAt) },
-  { head: 'Samples', as: 'wide', cell: samples },
-];
+const parameters = z.strictObject({ window: z.enum(windows).default('24h') });
 
 async function look(asked: Look): Promise<View> {
   const { window } = await parametersOf(parameters, asked);
-  const since = new Date(Date.now() - windows[window]);
-  const { messages, nextCursor } = await listMessages(asked.db, {
-    status: ['dead', 'failed'],
-    since,
-    limit: most,
-  });
-  const groups = grouped(messages);
-  const bound = nextCursor === null ? '' : ` Of the newest ${number(most)} messages.`;
+  const failures = await groupFailures(asked.db, window);
+  const seen = failures.groups.filter(({ isMuted }) => !isMuted);
+  const muted = failures.groups.filter(({ isMuted }) => isMuted);
+  const rows = (groups: readonly FailureGroup[], label: string): Markup =>
+    table(label, groups, columnsOf(asked.session, window), {
+      empty: markup`No message has failed in this time${muted.length > 0 ? ', apart from the muted ones' : ''}. <code>waybill outbox failures --window 7d</code> looks further back.`,
+      href: (group) => listOf(group, window),
+      id: ({ key }) => key,
+    });
   const content = markup`<h1>Failures</h1>${tabs(window)}
-    <p class="meta">Messages recorded in this time that are dead or retried, by error, name and cause.${bound}</p>
-    ${table('Failures', groups, columns, {
-      empty: markup`No message has failed in this time.`,
-      href: listOf,
-      id: ({ error, messages: [one] }) => `${one!.name} ${one!.status} ${error}`,
-    })}`;
-  const filter = { status: ['dead', 'failed'], since: since.toISOString() };
-  const query = new URLSearchParams([
-    ['status', 'dead'],
-    ['status', 'failed'],
-    ['since', since.toISOString()],
-  ]);
+    <p class="meta">Dead messages, and messages with a failed attempt, in this time, by error, name and cause: ${total(failures)}</p>
+    ${rows(seen, 'Failures')}
+    ${muted.length === 0 ? null : markup`<details class="change" id="muted"><summary><span class="button">${plural(muted.length, 'muted group')} …</span></summary>${rows(muted, 'Muted failures')}</details>`}`;
   return {
     title: 'Failures',
     content,
-    commands: [{ cli: `waybill outbox list${flagsOf(filter)}`, http: get(`/outbox?${query.toString()}`) }],
+    commands: [
+      { cli: `waybill outbox failures --window ${window}`, http: get('/outbox/failures', { window }) },
+    ],
   };
 }
 
+/** What was counted, and what was left out. */
+function total({ groups, rest, bound }: Failures): string {
+  const count = groups.reduce((sum, group) => sum + group.count, rest.count);
+  const all = groups.length + rest.groups;
+  const limit = bound.reached ? ` Only the newest ${number(bound.messages)} were read.` : '';
+  return `${plural(count, 'message')} in ${plural(all, 'group')}${rest.groups > 0 ? `, of which these are the largest ${number(groups.length)}` : ''}.${limit}`;
+}
+
 function tabs(window: Window): Markup {
-  return markup`<nav class="tabs" aria-label="Time">${Object.keys(windows).map(
+  return markup`<nav class="tabs" aria-label="Time">${windows.map(
     (name) =>
-      markup`<a href="/console/failures?window=${name}"${name === window ? markup` aria-current="page"` : null}>${name}</a>`,
+      markup`<a href="${address(path, { window: name })}"${name === window ? markup` aria-current="page"` : null}>${name}</a>`,
   )}</nav>`;
 }
 
-/** The same error for every message: numbers, ids and quoted words are left out. */
-export function normalised(error: string): string {
-  return error
-    .slice(0, 500)
-    .replaceAll(/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/gi, '…')
-    .replaceAll(/"[^"]{0,200}"|'[^']{0,200}'/g, '"…"')
-    .replaceAll(/\b(?=[0-9a-f]*\d)[0-9a-f]{6,}\b/gi, '…')
-    .replaceAll(/\d+/g, '#');
+const columnsOf = (session: Session, window: Window): readonly Column<FailureGroup>[] => [
+  {
+    head: 'Error',
+    as: 'lead',
+    cell: (group) =>
+      markup`${shown(group.error || 'without an error', 200)}<small>${samples(group)}</small>${grown(group)}`,
+  },
+  {
+    head: 'Name',
+    as: 'whole',
+    cell: ({ name, kind, cause, versions }) =>
+      markup`${shown(name, 80)}<small>${kind}${cause === null ? '' : ` · ${cause}`}${versions.length === 0 ? '' : markup` · ${shown(versions.join(' '), 60)}`}</small>`,
+  },
+  { head: 'Course', as: 'wide', cell: ({ bars }) => course(bars) },
+  {
+    head: 'Messages',
+    as: 'n',
+    cell: (group) =>
+      markup`<a href="${listOf(group, window)}">${number(group.count)}</a><small>${number(group.dead)} dead</small>`,
+  },
+  { head: 'First', as: 'n wide', cell: ({ firstSeen }) => relative(firstSeen) },
+  { head: 'Last', as: 'n', cell: ({ lastSeen }) => relative(lastSeen) },
+  ...(mayAct(session)
+    ? [{ head: 'Acts', as: 'tight' as const, cell: (group: FailureGroup) => acts(session, group, window) }]
+    : []),
+];
+
+function samples({ sampleIds }: FailureGroup): Markup {
+  return markup`${sampleIds.map((id, i) => markup`${i > 0 ? ' ' : ''}<a href="/console/messages/${id}"><code>…${id.slice(-8)}</code></a>`)}`;
 }
 
-function grouped(messages: readonly MessageView[]): Group[] {
-  const groups = new Map<string, Group>();
-  for (const message of messages) {
-    const error = normalised(maskAddresses(message.lastError ?? 'without an error'));
-    const key = JSON.stringify([error, message.name, message.status, message.cause]);
-    const group = groups.get(key) ?? { error, messages: [] };
-    group.messages.push(message);
-    groups.set(key, group);
-  }
-  return [...groups.values()].toSorted((a, b) => b.messages.length - a.messages.length);
+/** A mute is told to everybody: who, when and why; and that it has ended. */
+function grown({ muted, isMuted }: FailureGroup): Markup | null {
+  if (muted === null) return null;
+  const why = muted.reason === null ? null : markup` “${shown(muted.reason, 160)}”`;
+  return markup`<small>muted by ${shown(muted.by, 60)} ${relative(muted.at)}${why}${isMuted ? '' : '; it has more than doubled since'}</small>`;
 }
 
-function listOf({ messages: [one] }: Group): string {
-  const cause = one!.cause === null ? '' : ` cause:${one!.cause}`;
-  return address('/console/messages', { q: `name:${one!.name}${cause}`, status: one!.status });
+const tallest = 28;
+
+function course(bars: readonly number[]): Markup {
+  const most = Math.max(1, ...bars);
+  const drawn = bars.map((value, i) => {
+    const height = value === 0 ? 0 : Math.max(2, Math.round((value / most) * tallest));
+    return markup`<rect x="${i * 5}" y="${30 - height}" width="4" height="${height}"></rect>`;
+  });
+  return markup`<svg class="bars course" viewBox="0 0 ${bars.length * 5} 30" preserveAspectRatio="none" role="img" aria-label="${`at most ${number(most)} at a time`}">${drawn}</svg>`;
 }
 
-function samples({ messages }: Group): Markup {
-  return markup`${messages.slice(0, 3).map(({ id, createdAt }, i) => markup`${i > 0 ? ' ' : ''}<a href="/console/messages/${id}" title="${titleOf(createdAt)}"><code>…${id.slice(-8)}</code></a>`)}`;
+/** The search that finds the messages of a group: the longest part of its error stands for the whole. */
+function searchOf(
+  { name, cause, errorContains }: FailureGroup,
+  window: Window,
+  status: 'dead' | 'failed',
+): string {
+  const filter = {
+    status,
+    name,
+    ...(cause !== null && status === 'dead' && { cause }),
+    ...(errorContains !== null && { errorContains }),
+  };
+  return `${searchText(filter)}${status === 'dead' ? ` died:${window}` : ''}`;
 }
 
-function titleOf(at: Moment): string {
-  return at instanceof Date ? at.toISOString() : at;
+function listOf(group: FailureGroup, window: Window): string {
+  return address('/console/messages', { q: searchOf(group, window, group.dead > 0 ? 'dead' : 'failed') });
 }
+
+function acts(session: Session, group: FailureGroup, window: Window): Markup {
+  const link = (action: 'retry' | 'cancel', status: 'dead' | 'failed', label: string): Markup =>
+    markup`<a class="button" data-key="${action[0]!}" href="${address('/console/bulk/new', { action, q: searchOf(group, window, status) })}">${label} …</a>`;
+  const mute = group.isMuted
+    ? actForm(session, {
+        to: `${path}/${group.key}/unmute`,
+        label: 'Unmute',
+        will: 'It stands in the list again.',
+      })
+    : actForm(session, {
+        to: `${path}/${group.key}/mute`,
+        label: 'Mute',
+        will: 'It folds away until it has more than twice as many messages as now.',
+      });
+  return markup`<div class="acts">${group.dead > 0 ? link('retry', 'dead', 'Retry') : null}${group.count > group.dead ? link('cancel', 'failed', 'Cancel') : null}${mute}</div>`;
+}
+
+const muteAct = (act: 'mute' | 'unmute'): ConsoleAct => ({
+  path: `${path}/:key/${act}`,
+  async run({ db, actor, params, form }) {
+    await read(nothing, form);
+    await (act === 'mute' ? muteFailures : unmuteFailures)(db, actor, params['key'] ?? '');
+    return { to: path, said: act === 'mute' ? 'Muted until it changes.' : 'It stands in the list again.' };
+  },
+});
+
+export const failureActs: readonly ConsoleAct[] = [muteAct('mute'), muteAct('unmute')];

@@ -85,6 +85,7 @@ const keys: readonly (readonly [string, string])[] = [
   ...places.map(([, label, , key]) => [`g ${key}`, label] as const),
   ['j k', 'next and previous row'],
   ['x', 'select the row'],
+  ['* a', 'all that match: opens the form of a bulk act'],
   ['Enter', 'open the row'],
   ['r c e p', 'open retry, cancel, end, pause or resume; sending is a second step'],
   ['u', 'times in UTC or in your zone'],

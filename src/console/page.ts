@@ -12,6 +12,7 @@ export const places = [
   ['now', 'Now', '/console', 'n'],
   ['messages', 'Messages', '/console/messages', 'm'],
   ['failures', 'Failures', '/console/failures', 'f'],
+  ['bulk', 'Bulk acts', '/console/bulk', 'b'],
   ['running', 'Running', '/console/running', 'r'],
   ['queues', 'Queues', '/console/queues', 'q'],
   ['cron', 'Cron', '/console/cron', 'c'],

@@ -3,6 +3,9 @@
 import { auditPage } from './audit.ts';
 import { backfillPage } from './cron-backfill.ts';
 import { jobPage } from './cron-job.ts';
+import { bulkPage } from './bulk.ts';
+import { bulkActPage } from './bulk-act.ts';
+import { newBulkPage } from './bulk-new.ts';
 import { cronPage } from './cron.ts';
 import { failuresPage } from './failures.ts';
 import { fleetPage } from './fleet.ts';
@@ -22,6 +25,9 @@ export const pages: readonly Page[] = [
   selectedPage,
   messagePage,
   failuresPage,
+  bulkPage,
+  newBulkPage,
+  bulkActPage,
   runningPage,
   queuesPage,
   queuePage,

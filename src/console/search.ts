@@ -2,6 +2,7 @@
 
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
+import type { Role } from '../config/admin-keys.ts';
 import { isMessageId } from '../operate/read.ts';
 import { statuses } from '../message/message.ts';
 import { statusWords } from './status.ts';
@@ -20,9 +21,11 @@ export const tokens: Readonly<Record<string, string>> = {
   prefix: 'keyPrefix',
   tag: 'tag',
   group: 'group',
+  order: 'orderKey',
   request: 'requestId',
   trace: 'traceId',
   parent: 'parentId',
+  worker: 'claimedBy',
   name: 'name',
   kind: 'kind',
   queue: 'queue',
@@ -32,13 +35,15 @@ export const tokens: Readonly<Record<string, string>> = {
   outcome: 'outcome',
   since: 'since',
   until: 'until',
+  died: 'deadSince',
+  payload: 'payload',
 };
 
-const part = /(?:([A-Za-z][\w.]*):)?(?:"([^"]*)"|(\S+))/g;
+const part = /(?:(payload\.[^\s:"]+|[A-Za-z][\w.]*):)?(?:"([^"]*)"|(\S+))/g;
 
 /**
  * @param text what the person typed, at most 1,000 characters
- * @param now milliseconds of the epoch, for `since:1h`
+ * @param now milliseconds of the epoch, for `since:1h` and `status:scheduled`
  * @throws WaybillError `invalid_search` with the token that was probably meant
  */
 export function readSearch(text: string, now: number): Search {
@@ -46,9 +51,10 @@ export function readSearch(text: string, now: number): Search {
   if (isMessageId(trimmed)) return { kind: 'message', id: trimmed.toLowerCase() };
   const filter: Record<string, string[]> = {};
   for (const [whole, word, quoted, plain] of trimmed.matchAll(part)) {
+    if (plain?.startsWith('"')) throw wrong(`the quote ${JSON.stringify(plain.slice(0, 40))} has no end`);
     const value = quoted ?? plain ?? '';
-    const name = word === undefined ? (value.includes('@') ? 'to' : 'deliveryKey') : parameterOf(word, whole);
-    (filter[name] ??= []).push(valueOf(name, value, now));
+    for (const [name, text] of word === undefined ? bare(value) : meaningOf(word, value, whole, now))
+      (filter[name] ??= []).push(text);
   }
   return {
     kind: 'filter',
@@ -58,24 +64,80 @@ export function readSearch(text: string, now: number): Search {
   };
 }
 
-function parameterOf(word: string, whole: string): string {
-  const found = tokens[word.toLowerCase()];
-  if (found !== undefined) return found;
+type Pairs = readonly (readonly [parameter: string, text: string])[];
+
+function bare(value: string): Pairs {
+  const word = value.endsWith(':') ? value.slice(0, -1) : '';
+  if (isToken(word))
+    throw wrong(`${word}: needs a value right behind it, such as ${word}:${examples[word] ?? 'x'}`);
+  return [[value.includes('@') ? 'to' : 'deliveryKey', value]];
+}
+
+const examples: Readonly<Record<string, string>> = { to: 'ann@example.com', status: 'dead', since: '1h' };
+
+const isToken = (word: string): boolean => Object.hasOwn(tokens, word.toLowerCase());
+
+function meaningOf(word: string, value: string, whole: string, now: number): Pairs {
+  const path = /^payload\.(.+)$/i.exec(word)?.[1];
+  if (path !== undefined) return [['payload', `${path}=${value}`]];
+  if (!isToken(word)) throw unknownToken(word, whole);
+  const name = tokens[word.toLowerCase()]!;
+  if (name === 'status' && value === 'scheduled')
+    return [
+      ['status', 'pending'],
+      ['availableSince', new Date(now).toISOString()],
+    ];
+  return [[name, valueOf(name, value, now)]];
+}
+
+function unknownToken(word: string, whole: string): WaybillError {
   const known = Object.keys(tokens);
   const meant = nearest(word, known);
-  throw new WaybillError(
-    'invalid_search',
+  return wrong(
     `there is no token ${JSON.stringify(word.slice(0, 40))}: ${meant ? `did you mean ${meant}:? ` : ''}There are ${known.map((one) => `${one}:`).join(' ')}. A delivery key with a colon is found with key:"${whole.slice(0, 60)}"`,
   );
 }
 
+const wrong = (text: string): WaybillError => new WaybillError('invalid_search', text);
+
+const agoNames = ['since', 'until', 'deadSince'];
 const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
 /** States as people say them, and times before now such as `1h`. */
 function valueOf(name: string, value: string, now: number): string {
   if (name === 'status') return statuses.find((one) => statusWords[one] === value) ?? value;
-  const [, count, unit] =
-    (name === 'since' || name === 'until' ? /^(\d{1,6})([smhd])$/ : /^$/).exec(value) ?? [];
+  const [, count, unit] = (agoNames.includes(name) ? /^(\d{1,6})([smhd])$/ : /^$/).exec(value) ?? [];
   if (count === undefined || unit === undefined) return value;
   return new Date(now - Number(count) * units[unit]! * 1_000).toISOString();
+}
+
+/**
+ * The tokens of a filter, as they would be typed. A quote in a value is left out, because none can be typed within one.
+ * @param filter parameters of the admin API
+ */
+export function searchText(filter: object): string {
+  const words = new Map(Object.entries(tokens).map(([word, name]) => [name, word]));
+  return Object.entries(filter)
+    .filter(([, value]) => value !== undefined && value !== null)
+    .flatMap(([name, values]) =>
+      [values].flat().map((value) => `${words.get(name) ?? name}:${typed(name, String(value))}`),
+    )
+    .join(' ');
+}
+
+function typed(name: string, value: string): string {
+  const word = name === 'status' ? (statusWords[value as keyof typeof statusWords] ?? value) : value;
+  return /^[^\s"]+$/.test(word) ? word : `"${word.replaceAll('"', '')}"`;
+}
+
+/**
+ * Only an admin may search in payloads: whoever may ask for a value has read it.
+ * @throws WaybillError `forbidden`
+ */
+export function checkSearch(filter: Parameters, { role }: { readonly role: Role }): void {
+  if (filter['payload'] !== undefined && role !== 'admin')
+    throw new WaybillError(
+      'forbidden',
+      `payload: searches in contents, which needs the role admin, not ${role}`,
+    );
 }

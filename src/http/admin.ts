@@ -19,6 +19,7 @@ import { addMessageActs } from './messages.ts';
 import { actorOf, askForKey, type WrongKeys } from './people.ts';
 import { describeAdmin } from './admin-openapi.ts';
 import { addQueues } from './queues.ts';
+import { addFailures } from './failures.ts';
 import { addSearch, checkContents } from './search.ts';
 import { addSuppressions } from './suppressions.ts';
 import type { Watch } from './watch.ts';
@@ -47,6 +48,7 @@ export function addAdmin(
     askForKey(admin, host, wrongKeys);
     describeAdmin(admin, host.version);
     addSearch(admin, db);
+    addFailures(admin, db);
     addMessages(admin, db, notifying);
     addMessageActs(admin, {
       db,

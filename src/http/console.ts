@@ -177,6 +177,7 @@ async function doAct(
     db: host.db,
     config: host.config,
     actor: actorOf(request, reason),
+    role: request.consoleSession!.role,
     params,
     form,
   });

@@ -60,7 +60,7 @@ export function addSearch(admin: FastifyInstance, db: Executor): void {
 }
 
 /** @throws WaybillError `unknown_parameter`, because ignoring a misspelt filter would show everything */
-function filterOf(request: FastifyRequest, more: readonly string[] = []): Filter {
+export function filterOf(request: FastifyRequest, more: readonly string[] = []): Filter {
   const query = request.query as Query;
   const parameters = [...Object.keys(filters), ...more];
   for (const name of Object.keys(query)) {

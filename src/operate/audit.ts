@@ -32,6 +32,8 @@ export const acts = [
   'cron.disable',
   'cron.enable',
   'cron.run',
+  'failures.mute',
+  'failures.unmute',
   'group.cancel',
   'group.pause',
   'group.resume',

@@ -8,7 +8,7 @@ import { endMessages, guard, transitions, updateMessages } from '../message/tran
 import { payloadOf, outboxChannel } from '../outbox/notify.ts';
 import type { BulkTask } from './bulk-task.ts';
 import { bulkKinds } from './bulk-task.ts';
-import { whereOf, type Where } from './filter.ts';
+import { ownDue, whereOf, type Where } from './filter.ts';
 import { isErased, keyIsFree, keyStandsAlone } from './free-key.ts';
 
 /**
@@ -53,8 +53,6 @@ type Row = {
   readonly others: Readonly<Record<string, number>>;
   readonly queues: readonly string[];
 };
-
-const ownDue = `case when order_due is not null and available_at = 'infinity' then order_due else available_at end`;
 
 /** The reason why a locked row is not changed; undefined: every row is. */
 const unfitReason: Partial<Record<BulkTask['action'], string>> = {

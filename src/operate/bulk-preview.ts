@@ -122,6 +122,12 @@ export async function previewBulk(db: Transactions, task: BulkTask): Promise<Bul
   return db.transaction((tx) => previewIn(tx, task), beginPreview);
 }
 
+/** The same in a transaction that has begun. Its later statements read no table from end to end either. */
+export async function previewWithin(tx: Executor, task: BulkTask): Promise<BulkPreview> {
+  await tx.executeSql('set local enable_seqscan = off');
+  return previewIn(tx, task);
+}
+
 async function previewIn(db: Executor, task: BulkTask): Promise<BulkPreview> {
   const { text, values } = previewSql(task);
   const row = (await db.executeSql<Row>(text, values)).rows[0]!;

@@ -153,6 +153,9 @@ const columns = {
 /** Allowance for the clock of the recording process, from which ids are made. */
 const clockMarginMs = 86_400_000;
 
+/** The due time as it is shown: a message that waits behind another of its order key is due at `infinity`. */
+export const ownDue = `case when order_due is not null and available_at = 'infinity' then order_due else available_at end`;
+
 /** @param values where the filter's values are added; their numbers go on behind those that it has */
 export function whereOf(filter: MessageFilter, values: unknown[] = []): Where {
   const where: Where = { conditions: [], values };
@@ -172,8 +175,8 @@ export function whereOf(filter: MessageFilter, values: unknown[] = []): Where {
   if (until) add((v) => `created_at < ${v}::timestamptz`, until);
   if (errorContains !== undefined)
     add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
-  if (filter.availableSince) add((v) => `available_at >= ${v}::timestamptz`, filter.availableSince);
-  if (filter.availableUntil) add((v) => `available_at < ${v}::timestamptz`, filter.availableUntil);
+  if (filter.availableSince) add((v) => `${ownDue} >= ${v}::timestamptz`, filter.availableSince);
+  if (filter.availableUntil) add((v) => `${ownDue} < ${v}::timestamptz`, filter.availableUntil);
   if (filter.deadSince) add((v) => `dead_at >= ${v}::timestamptz`, filter.deadSince);
   addContents(filter, add);
   where.conditions.push(...partialIndex(statesOf(filter)), ...attemptsIndex(filter.outcome ?? []));

@@ -12,10 +12,15 @@ export type Grouping = (typeof groupings)[number];
 export const windows = ['1h', '24h', '7d'] as const;
 export type Window = (typeof windows)[number];
 
-const windowMs: Readonly<Record<Window, number>> = { '1h': 3_600_000, '24h': 86_400_000, '7d': 604_800_000 };
+/** The length of each window in milliseconds. */
+export const windowMs: Readonly<Record<Window, number>> = {
+  '1h': 3_600_000,
+  '24h': 86_400_000,
+  '7d': 604_800_000,
+};
 
 /** Messages, and failed attempts, that are read at most: the newest of the window. */
-const mostRead = 20_000;
+export const mostRead = 20_000;
 /** Errors before they are normalised, tags or groups that are read at most: those with the most messages. */
 const mostRaw = 20_000;
 const samples = 3;
@@ -46,12 +51,17 @@ export type Grouped = {
 export function readGrouping(by: Texts, window: Texts): { readonly by: Grouping; readonly window: Window } {
   return {
     by: knownWord('by', groupings, single('by', by) ?? '', 'grouping'),
-    window: knownWord('window', windows, single('window', window) ?? '24h'),
+    window: readWindow(window),
   };
 }
 
+/** @throws WaybillError `invalid_window` */
+export function readWindow(window: Texts): Window {
+  return knownWord('window', windows, single('window', window) ?? '24h');
+}
+
 /** Failures in the window: dead messages, and messages with a failed attempt. Values: since. */
-const failures = `
+export const failures = `
   died as materialized (
     select id, dead_at as at from waybill.outbox_messages where dead_at is not null and dead_at >= $1 order by dead_at desc limit ${mostRead}),
   tried as materialized (
@@ -68,8 +78,11 @@ const recorded = `
      where id >= $2::uuid and created_at >= $1 order by id desc limit ${mostRead}),
   read as (select count(*) >= ${mostRead} as reached from seen)`;
 
+/** Errors that differ only in digits are one before they are normalised. */
+export const rawError = `translate(left(coalesce(last_error, ''), 600), '0123456789', '##########')`;
+
 const keys: Readonly<Record<Grouping, string>> = {
-  error: `translate(left(coalesce(last_error, ''), 600), '0123456789', '##########')`,
+  error: rawError,
   name: 'name',
   cause: 'dead_cause',
   tag: 'unnest(tags)',

@@ -6,20 +6,20 @@ import { sealLink, sealSession, sessionMs } from '../../src/console/session.ts';
 import { defineApp } from '../../src/index.ts';
 import { listActs } from '../../src/operate/audit.ts';
 import { viewMessage } from '../../src/operate/read.ts';
+import { consoleEnv, consoleKeys, consoleOf, cookieFrom, tokenIn } from '../support/console-people.ts';
 import { hostile, seed, type Seeded } from '../support/console-seed.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testWeb, type TestWeb } from '../support/web.ts';
 
-const keysText = 'ann:admin:key-of-ann,oscar:operate:key-of-oscar,rita:read:key-of-rita';
-const keys = readAdminKeys('WAYBILL_ADMIN_KEYS', keysText, 1, () => undefined);
-const env = { WAYBILL_ADMIN_KEY: undefined, WAYBILL_ADMIN_KEYS: keysText };
+const keys = readAdminKeys('WAYBILL_ADMIN_KEYS', consoleKeys, 1, () => undefined);
 
 let database: TestDatabase;
 let seeded: Seeded;
 const webs: TestWeb[] = [];
 let web: TestWeb;
+const { send, signIn, act } = consoleOf(() => web);
 const start = (more: Record<string, string | undefined> = {}, app = defineApp({})): TestWeb => {
-  const made = testWeb(app, database.url, { ...env, ...more });
+  const made = testWeb(app, database.url, { ...consoleEnv, ...more });
   webs.push(made);
   return made;
 };
@@ -32,48 +32,6 @@ afterAll(async () => {
   for (const one of webs) await one.end();
   await database.end();
 });
-
-type Answer = { readonly status: number; readonly body: string; readonly headers: Record<string, unknown> };
-
-async function send(
-  method: 'GET' | 'POST' | 'HEAD',
-  url: string,
-  {
-    cookie = '',
-    form,
-    headers = {},
-    to = web,
-  }: { cookie?: string; form?: string; headers?: object; to?: TestWeb } = {},
-): Promise<Answer> {
-  const type = form === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' };
-  const response = await to.server.inject({
-    method,
-    url,
-    headers: { cookie, ...type, ...headers },
-    ...(form !== undefined && { payload: form }),
-  });
-  return { status: response.statusCode, body: response.body, headers: response.headers };
-}
-
-const cookieFrom = ({ headers }: Answer): string => String([headers['set-cookie']].flat()[0]).split(';')[0]!;
-
-async function signIn(person: string, to = web): Promise<string> {
-  const answer = await send('POST', '/console/sign-in', {
-    form: `name=${person}+Example&key=key-of-${person}`,
-    to,
-  });
-  expect(answer.status).toBe(303);
-  return cookieFrom(answer);
-}
-
-const tokenIn = (body: string): string => /name="_token" value="([^"]+)"/.exec(body)![1]!;
-
-/** Sends a form of a page, as a browser would. */
-async function act(cookie: string, url: string, fields: Record<string, string> = {}): Promise<Answer> {
-  const { body } = await send('GET', '/console', { cookie });
-  const form = new URLSearchParams({ _token: tokenIn(body), ...fields }).toString();
-  return send('POST', url, { cookie, form });
-}
 
 describe('signing in', () => {
   it('a key and a name begin a session of twelve hours, and the audit says so', async () => {
@@ -211,6 +169,8 @@ const everyPage = [
   '/console/messages?q=name%3Async-customer+since%3A1h',
   '/console/failures',
   '/console/failures?window=7d',
+  '/console/bulk',
+  '/console/bulk?state=running',
   '/console/running',
   '/console/queues',
   '/console/queues/invoices',

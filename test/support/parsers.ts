@@ -38,7 +38,6 @@ import { inputReader } from '../../src/http/inputs.ts';
 import { linked, markup } from '../../src/console/markup.ts';
 import { parsePayloadKeys } from '../../src/message/seal.ts';
 import { nearest } from '../../src/nearest.ts';
-import { normalised } from '../../src/console/failures.ts';
 import { readSearch } from '../../src/console/search.ts';
 import { readSession } from '../../src/console/session.ts';
 import { nextOf } from '../../src/console/sign-in.ts';
@@ -110,7 +109,6 @@ export const parsers: readonly Parser[] = [
   { name: 'a search of the console', read: (text) => readSearch(text, 0) },
   { name: "the place after the console's sign-in", read: nextOf },
   { name: 'a session of the console', read: (text) => readSession(text, [{ variable: '', name: 'a', role: 'admin', key: 'k' }], 0) },
-  { name: 'an error without its numbers', read: normalised },
   { name: 'a word of a shell', read: quoted },
   { name: 'an address', read: readAddress },
   { name: 'an address or not', read: isEmailAddress },

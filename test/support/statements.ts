@@ -54,6 +54,9 @@ import { cancelSql, dismissSql, retrySql } from '../../src/operate/operate.ts';
 import { changesSql } from '../../src/operate/changes.ts';
 import { endSql } from '../../src/operate/end.ts';
 import { rescheduleSql } from '../../src/operate/reschedule.ts';
+import { beforeCounts, stateCountsSql } from '../../src/operate/state-counts.ts';
+import { failuresSql, versionsSql } from '../../src/operate/failures.ts';
+import { muteSql, mutesSql } from '../../src/operate/mute.ts';
 import { listBulkSql, moveBulkSql, pruneBulkSql, showBulkSql, startBulkSql } from '../../src/operate/bulk.ts';
 import { batchSql, beginBatch, firstFloorSql, nextFloorSql } from '../../src/operate/bulk-batch.ts';
 import { beginPreview, previewSql } from '../../src/operate/bulk-preview.ts';
@@ -385,6 +388,20 @@ export const statements: Record<string, Statement> = {
   },
   'bulk: failed': { sql: failedBatchSql, values: () => [token, 'e'], uses: [] },
   'bulk: show': { sql: showBulkSql, values: () => [token], uses: [] },
+  'counts of the states': {
+    sql: stateCountsSql,
+    values: () => [],
+    uses: ['outbox_waiting', 'outbox_in_flight', 'outbox_dead', 'outbox_cancelled'],
+    begin: `begin; ${beforeCounts}`,
+  },
+  failures: {
+    sql: failuresSql(['status = any($3::text[])']),
+    values: () => [new Date(Date.now() - 3_600_000), 120_000, ['dead', 'failed']],
+    uses: ['outbox_dead', 'outbox_messages_pkey'],
+  },
+  'versions of failures': { sql: versionsSql, values: (ids) => [ids], uses: ['outbox_attempts_message'] },
+  'mutes of failures': { sql: mutesSql, values: () => [], uses: [] },
+  'mute failures': { sql: muteSql, values: () => ['0123456789ab', 'ann', null, '{}'], uses: [] },
   'bulk: list': { sql: listBulkSql, values: () => [null, null, 51], uses: [] },
   'bulk: move': { sql: moveBulkSql, values: () => [token, ['running'], 'paused', '{}'], uses: [] },
   'bulk: prune': { sql: pruneBulkSql, values: () => [30 * 86_400_000, 1_000], uses: [] },

@@ -43,9 +43,10 @@
   function openAct(key) {
     const act =
       (currentRow() ?? document).querySelector(
-        `#live details[data-key="${key}"], details[data-key="${key}"]`,
+        `#live details[data-key="${key}"], details[data-key="${key}"], a[data-key="${key}"]`,
       ) ?? null;
     if (!act) return;
+    if (act.href) return void (location.href = act.href); // a page that shows what the act would do
     act.open = true;
     act.querySelector('input:not([type=hidden]), button')?.focus();
   }
@@ -77,6 +78,11 @@
     if (prefix === '*') {
       prefix = '';
       if (key !== 'a') return false;
+      const bulk = find('#live a[data-all]'); // the form of a bulk act, with the page's filter
+      if (bulk) {
+        location.href = bulk.href;
+        return true;
+      }
       for (const box of all('#live tbody input[type=checkbox]')) box.checked = true;
       return true;
     }
