@@ -64,7 +64,7 @@ export function addFilter(command: Command): Command {
       single,
     )
     .option('--until <time>', 'recorded before this time; 1h: an hour ago', single)
-    .option('--available-since <time>', 'due at this time or later', single)
+    .option('--available-since <time>', 'due at this time or later; now: later than now', single)
     .option('--available-until <time>', 'due before this time', single)
     .option('--dead-since <time>', 'dead since this time or later; 1h: in the last hour', single);
 }

@@ -54,7 +54,7 @@ function givenOf(
     );
   if (action === undefined || !actionsOf(session).includes(action))
     throw new WaybillError('forbidden', `${action ?? 'this'} needs the role admin, not ${session.role}`);
-  const search = readSearch(q, Date.now());
+  const search = readSearch(q);
   if (search.kind === 'message')
     throw new WaybillError(
       'invalid_search',

@@ -31,10 +31,10 @@ function searchOf(
   status: CountedState | undefined,
 ): { readonly text: string; readonly is: Search } {
   const text = q.trim();
-  const is = readSearch(text, Date.now());
+  const is = readSearch(text);
   if (status === undefined || is.kind === 'message' || is.filter['status'] !== undefined) return { text, is };
   const both = `${text} status:${stateWord(status)}`.trim();
-  return { text: both, is: readSearch(both, Date.now()) };
+  return { text: both, is: readSearch(both) };
 }
 
 const stateWord = (status: CountedState): string =>

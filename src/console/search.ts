@@ -43,17 +43,16 @@ const part = /(?:(payload\.[^\s:"]+|[A-Za-z][\w.]*):)?(?:"([^"]*)"|(\S+))/g;
 
 /**
  * @param text what the person typed, at most 1,000 characters
- * @param now milliseconds of the epoch, for `since:1h` and `status:scheduled`
  * @throws WaybillError `invalid_search` with the token that was probably meant
  */
-export function readSearch(text: string, now: number): Search {
+export function readSearch(text: string): Search {
   const trimmed = text.trim();
   if (isMessageId(trimmed)) return { kind: 'message', id: trimmed.toLowerCase() };
   const filter: Record<string, string[]> = {};
   for (const [whole, word, quoted, plain] of trimmed.matchAll(part)) {
     if (plain?.startsWith('"')) throw wrong(`the quote ${JSON.stringify(plain.slice(0, 40))} has no end`);
     const value = quoted ?? plain ?? '';
-    for (const [name, text] of word === undefined ? bare(value) : meaningOf(word, value, whole, now))
+    for (const [name, text] of word === undefined ? bare(value) : meaningOf(word, value, whole))
       (filter[name] ??= []).push(text);
   }
   return {
@@ -77,7 +76,7 @@ const examples: Readonly<Record<string, string>> = { to: 'ann@example.com', stat
 
 const isToken = (word: string): boolean => Object.hasOwn(tokens, word.toLowerCase());
 
-function meaningOf(word: string, value: string, whole: string, now: number): Pairs {
+function meaningOf(word: string, value: string, whole: string): Pairs {
   const path = /^payload\.(.+)$/i.exec(word)?.[1];
   if (path !== undefined) return [['payload', `${path}=${value}`]];
   if (!isToken(word)) throw unknownToken(word, whole);
@@ -85,9 +84,9 @@ function meaningOf(word: string, value: string, whole: string, now: number): Pai
   if (name === 'status' && value === 'scheduled')
     return [
       ['status', 'pending'],
-      ['availableSince', new Date(now).toISOString()],
+      ['availableSince', 'now'],
     ];
-  return [[name, valueOf(name, value, now)]];
+  return [[name, valueOf(name, value)]];
 }
 
 function unknownToken(word: string, whole: string): WaybillError {
@@ -100,16 +99,9 @@ function unknownToken(word: string, whole: string): WaybillError {
 
 const wrong = (text: string): WaybillError => new WaybillError('invalid_search', text);
 
-const agoNames = ['since', 'until', 'deadSince'];
-const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-
-/** States as people say them, and times before now such as `1h`. */
-function valueOf(name: string, value: string, now: number): string {
-  if (name === 'status') return statuses.find((one) => statusWords[one] === value) ?? value;
-  const [, count, unit] = (agoNames.includes(name) ? /^(\d{1,6})([smhd])$/ : /^$/).exec(value) ?? [];
-  if (count === undefined || unit === undefined) return value;
-  return new Date(now - Number(count) * units[unit]! * 1_000).toISOString();
-}
+/** States as people say them. */
+const valueOf = (name: string, value: string): string =>
+  name === 'status' ? (statuses.find((one) => statusWords[one] === value) ?? value) : value;
 
 /**
  * The tokens of a filter, as they would be typed. A quote in a value is left out, because none can be typed within one.

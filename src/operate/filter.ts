@@ -4,7 +4,7 @@ import { WaybillError } from '../errors.ts';
 import { kinds, statuses, type Kind, type Status } from '../message/message.ts';
 import { deadCauses, type DeadCause } from '../message/outcome.ts';
 import { knownWord, several, single, type Texts } from './texts.ts';
-import { agoOf, pastTime, time, type Ago } from './time.ts';
+import { agoOf, pastTime, type Ago } from './time.ts';
 import { addContents, given, readPaths, type Add, type Contents } from './contents.ts';
 
 export type MessageFilter = {
@@ -59,7 +59,7 @@ const maxPageSize = 500;
 type FilterTexts = { readonly [Service in keyof Filter]?: Texts };
 
 /**
- * Parses a filter from a query string or a command line. `since`, `until` and `deadSince` are times, or durations before now such as `1h`.
+ * Parses a filter from a query string or a command line. The times may be durations before now such as `1h`, or `now`.
  * @throws WaybillError `invalid_status`, `invalid_kind`, `invalid_outcome`, `invalid_cause`, `invalid_time`, `empty_range`, `invalid_limit`,
  * `invalid_order`, `invalid_filter`
  */
@@ -98,8 +98,7 @@ export function parseFilter(texts: FilterTexts): Filter {
 }
 
 function range(texts: FilterTexts, from: RangeEnd, to: RangeEnd): [Date | undefined, Date | undefined] {
-  const read = from === 'since' ? pastTime : time;
-  const [since, until] = [read(from, texts[from]), read(to, texts[to])];
+  const [since, until] = [pastTime(from, texts[from]), pastTime(to, texts[to])];
   if (since && until && since >= until)
     throw new WaybillError('empty_range', `${from} must be before ${to}: nothing lies between them`);
   return [since, until];

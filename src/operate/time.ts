@@ -1,4 +1,4 @@
-// Times as people give them: ISO 8601 with its zone, or a duration before now such as `1h`.
+// Times as people give them: ISO 8601 with its zone, a duration before now such as `1h`, or `now`.
 
 import { parseDuration } from '../duration.ts';
 import { WaybillError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { single, type Texts } from './texts.ts';
 /** Times that were given as a duration before now, as they were given. A cursor is for them, because the times themselves move. */
 export type Ago = { readonly [End in PastTime]?: string };
 
-const pastTimes = ['since', 'until', 'deadSince'] as const;
+const pastTimes = ['since', 'until', 'deadSince', 'availableSince', 'availableUntil'] as const;
 type PastTime = (typeof pastTimes)[number];
 
 /** ISO 8601 with its zone, on a date that exists. @param otherwise what else the part may be, for the error */
@@ -25,10 +25,13 @@ export function time(part: string, given: Texts, otherwise = ''): Date | undefin
   );
 }
 
-/** A time as `time` takes it, or a duration before now. */
+/** Milliseconds before now; undefined: the text says another time. */
+const agoMs = (text: string): number | undefined => (text === 'now' ? 0 : parseDuration(text));
+
+/** A time as `time` takes it, a duration before now, or `now`. */
 export function pastTime(part: string, given: Texts): Date | undefined {
   const text = single(part, given);
-  const ms = text === undefined ? undefined : parseDuration(text);
+  const ms = text === undefined ? undefined : agoMs(text);
   if (ms === undefined) return time(part, given, ', or a duration before now, such as 1h');
   return new Date(Math.max(0, Date.now() - ms)); // JavaScript cannot hold what is far before 1970
 }
@@ -37,7 +40,7 @@ export function pastTime(part: string, given: Texts): Date | undefined {
 export function agoOf(texts: { readonly [End in PastTime]?: Texts }): Ago | undefined {
   const ends = pastTimes.flatMap((end) => {
     const text = single(end, texts[end]);
-    return text === undefined || parseDuration(text) === undefined ? [] : [[end, text] as const];
+    return text === undefined || agoMs(text) === undefined ? [] : [[end, text] as const];
   });
   return ends.length === 0 ? undefined : Object.fromEntries(ends);
 }

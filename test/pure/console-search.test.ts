@@ -5,9 +5,8 @@ import { readSearch, searchText, tokens } from '../../src/console/search.ts';
 import { isWaybillError } from '../../src/errors.ts';
 import { parseFilter } from '../../src/operate/filter.ts';
 
-const now = Date.UTC(2026, 0, 31, 12);
 const filterOf = (text: string): unknown => {
-  const search = readSearch(text, now);
+  const search = readSearch(text);
   return search.kind === 'filter' ? search.filter : search;
 };
 
@@ -15,8 +14,8 @@ describe('the search of the console', () => {
   it.each([
     ['', {}],
     ['status:waiting queue:email', { status: 'pending', queue: 'email' }],
-    ['status:scheduled', { status: 'pending', availableSince: '2026-01-31T12:00:00.000Z' }],
-    ['since:1h', { since: '2026-01-31T11:00:00.000Z' }],
+    ['status:scheduled', { status: 'pending', availableSince: 'now' }],
+    ['since:1h', { since: '1h' }],
     ['tag:a tag:b', { tag: ['a', 'b'] }],
     ['tag:order:4711', { tag: 'order:4711' }],
     ['error:"no route" NAME:x', { errorContains: 'no route', name: 'x' }],
@@ -65,7 +64,7 @@ describe('the search of the console', () => {
     for (let i = 0; i < 5_000; i++) {
       const text = Array.from({ length: 1 + random(9) }, () => pieces[random(pieces.length)]!).join('');
       try {
-        const search = readSearch(text.slice(0, 1_000), now);
+        const search = readSearch(text.slice(0, 1_000));
         if (search.kind === 'filter') parseFilter(search.filter);
         read += 1;
       } catch (error) {

@@ -106,7 +106,7 @@ export const parsers: readonly Parser[] = [
   { name: 'arguments of path and query', read: (text) => inputReader(action)({ params: {}, query: { to: text }, body: {} }) },
   { name: 'the nearest word', read: (text) => nearest(text, ['status', text.slice(1), 'queue']) },
   // Addresses
-  { name: 'a search of the console', read: (text) => readSearch(text, 0) },
+  { name: 'a search of the console', read: (text) => readSearch(text) },
   { name: "the place after the console's sign-in", read: nextOf },
   { name: 'a session of the console', read: (text) => readSession(text, [{ variable: '', name: 'a', role: 'admin', key: 'k' }], 0) },
   { name: 'a word of a shell', read: quoted },
