@@ -45,7 +45,10 @@ const newBulk = (fields: Record<string, string>, cookie = oscar): Promise<Answer
 describe('the list of messages', () => {
   it('its tabs have the counts that the statistics have, and the scheduled ones beside them', async () => {
     await record('later', 3, { availableAt: new Date(Date.now() + 3_600_000) });
-    const [counts, { byStatus }] = await Promise.all([database.db.transaction(countStates), readStats(database.db)]);
+    const [counts, { byStatus }] = await Promise.all([
+      database.db.transaction(countStates),
+      readStats(database.db),
+    ]);
     const { scheduled, ...states } = counts;
     expect(scheduled).toEqual({ count: 3, atLeast: false });
     expect(Object.fromEntries(Object.entries(states).map(([name, { count }]) => [name, count]))).toEqual(
