@@ -566,7 +566,9 @@ order by number desc limit $3;
 -- email of the inbox
 select message_id as id, sender as "from", recipients, subject, to_json(stored_at) #>> '{}' as "storedAt", octet_length(source) as bytes, html, text, substring(source for position('\x0d0a0d0a'::bytea in source) - 1) as head,
  coalesce((select jsonb_agg(jsonb_build_object('index', a.position - 1, 'filename', a.value -> 'filename',
-                                               'contentType', a.value -> 'contentType', 'cid', a.value -> 'cid') order by a.position)
+                                               'contentType', a.value -> 'contentType', 'cid', a.value -> 'cid', 'bytes', case when a.value ->> 'encoding' = 'base64'
+                                                 then octet_length(translate(a.value ->> 'content', E'\r\n=', '')) * 3 / 4
+                                                 else octet_length(a.value ->> 'content') end) order by a.position)
              from jsonb_array_elements(m.payload -> 'attachments') with ordinality a (value, position)), '[]') as attachments
  from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
 where message_id = $1;
@@ -574,8 +576,8 @@ where message_id = $1;
 -- source in the inbox
 select source from waybill.inbox_emails where message_id = $1;
 
--- attachment in the inbox
-select m.payload -> 'attachments' -> $2::int as attachment
+-- attachments in the inbox
+select m.payload -> 'attachments' as attachments, html
  from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
 where message_id = $1;
 

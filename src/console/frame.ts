@@ -23,37 +23,55 @@ export const pagePolicy = [
 ].join('; ');
 
 export type Frame = {
-  readonly session: Session;
-  readonly place: PlaceName | null;
+  /** Null: nobody is signed in, as in the inbox. */
+  readonly session: Session | null;
+  readonly place: PlaceName | 'inbox' | null;
+  /** False: the console is closed, so that the inbox is the only place. */
+  readonly isOpen?: boolean;
   /** Where an inbox is: it has a link. */
   readonly inbox: boolean;
   /** What an act has just done. */
   readonly done?: string | undefined;
-  /** What the page has seen, and how many statements it took; null: it stays as it is. */
-  readonly live: { readonly seen: string; readonly cost: number } | null;
+  /** What the page has seen, and how many statements it took. Without `seen` it has no stream; null: it stays as it is. */
+  readonly live: { readonly seen?: string; readonly cost: number } | null;
 };
 
 /** A whole page. */
-export function framed(view: View, { session, place, inbox, done, live }: Frame): string {
+export function framed(view: View, frame: Frame): string {
   const { title, content, commands, search = '' } = view;
-  const kept =
-    live === null || view.live === false
-      ? null
-      : markup` data-live="5" data-seen="${live.seen}" data-cost="${live.cost}"`;
+  const { isOpen = true, done } = frame;
   return html(
     title,
-    markup`<body${kept}>
-      <a class="skip" href="#main">Skip to the content</a>
-      <nav class="places" aria-label="Console"><b>Waybill</b>
-        ${places.map(([name, label, href]) => markup`<a href="${href}"${name === place ? markup` aria-current="page"` : null}>${label}</a>`)}
-        ${inbox ? markup`<a href="/inbox">Inbox</a>` : null}
-        <footer>${shown(session.by, 60)} · ${session.role}<br /><a href="/console/keys"><kbd>?</kbd> keys</a>${session.key === null ? null : signOut(session)}</footer></nav>
+    markup`<body${view.live === false ? null : keptLive(frame)}>
+      <a class="skip" href="#main">Skip to the content</a>${navigation(frame)}
       <main id="main">
-        <div class="top"><form action="/console/messages" role="search"><input type="search" name="q" value="${search}" maxlength="1000" aria-label="Search messages" autocomplete="off" placeholder="/  to:ann@… tag:order:4711 key:receipt-4711 or an id" list="tokens" />${suggestions}</form>
+        <div class="top">${isOpen ? searchForm(search) : null}
           <span class="age" id="age">${clockNow()}</span></div>
         <div id="live">${done ? markup`<p class="done" role="status">${done}</p>` : null}${content}${commandLines(commands)}</div>
       </main>${keysDialog}</body>`,
   );
+}
+
+function keptLive({ live }: Frame): Markup | null {
+  if (live === null) return null;
+  const seen = live.seen === undefined ? null : markup` data-seen="${live.seen}"`;
+  return markup` data-live="5"${seen} data-cost="${live.cost}"`;
+}
+
+function navigation({ session, place, inbox, isOpen = true }: Frame): Markup {
+  const link = (name: string, label: string, href: string): Markup =>
+    markup`<a href="${href}"${name === place ? markup` aria-current="page"` : null}>${label}</a>`;
+  const who =
+    session === null
+      ? null
+      : markup`<footer>${shown(session.by, 60)} · ${session.role}<br /><a href="/console/keys"><kbd>?</kbd> keys</a>${session.key === null ? null : signOut(session)}</footer>`;
+  return markup`<nav class="places" aria-label="Console"><b>Waybill</b>
+        ${isOpen ? places.map(([name, label, href]) => link(name, label, href)) : null}
+        ${inbox ? link('inbox', 'Inbox', '/inbox') : null}${who}</nav>`;
+}
+
+function searchForm(search: string): Markup {
+  return markup`<form action="/console/messages" role="search"><input type="search" name="q" value="${search}" maxlength="1000" aria-label="Search messages" autocomplete="off" placeholder="/  to:ann@… tag:order:4711 key:receipt-4711 or an id" list="tokens" />${suggestions}</form>`;
 }
 
 const suggestions = markup`<datalist id="tokens">${Object.keys(tokens).map((word) => markup`<option value="${word}:"></option>`)}</datalist>`;

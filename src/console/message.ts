@@ -7,7 +7,7 @@ import { maskAddresses } from '../redaction/addresses.ts';
 import { visibleJson } from '../redaction/visible.ts';
 import { hiddenToken, mayAct } from './act-form.ts';
 import { get } from './command.ts';
-import { relative, shown } from './figures.ts';
+import { number, relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
 import { messageForms } from './message-act.ts';
 import { parametersOf, type Look, type Page, type View } from './page.ts';
@@ -24,24 +24,31 @@ async function look(asked: Look): Promise<View> {
   return messageView(asked, message, null);
 }
 
-/** @param payload the payload as a text, for a person who may see it and asked for it; null: it stays hidden */
+/** What is in a message, for a person who may see it and asked for it. */
+export type Content = {
+  readonly payload: string;
+  /** Null: it is no email. */
+  readonly mail: Markup | null;
+};
+
+/** @param content null: it stays hidden */
 export async function messageView(
   { db, session }: Pick<Look, 'db' | 'session'>,
   message: WholeMessage,
-  payload: string | null,
+  content: Content | null,
 ): Promise<View> {
   const { id, name } = message;
   const { acts } = await listActs(db, { target: id, limit: 50 });
-  const content = markup`<p class="crumb"><a href="/console/messages">Messages</a> / <code>${id}</code></p>
+  const page = markup`<p class="crumb"><a href="/console/messages">Messages</a> / <code>${id}</code></p>
     <h1>${shown(name, 200)} ${statusPill(message)}</h1><p class="meta">${meta(message)}</p>
     ${mayAct(session) ? messageForms(session, message) : null}
     <div class="two"><section><h2>What happened</h2>${timeline(message, acts)}</section>
-      <section><h2>Payload</h2>${payloadPart(session, message, payload)}<h2>Facts</h2>${facts(message)}</section></div>`;
+      <section><h2>${content?.mail ? 'Mail' : 'Payload'}</h2>${contentPart(session, message, content)}<h2>Facts</h2>${facts(message)}</section></div>`;
   return {
     title: name,
-    content,
+    content: page,
     commands: [{ cli: `waybill outbox show ${id}`, http: get(`/outbox/${id}`) }],
-    live: payload === null,
+    live: content === null,
   };
 }
 
@@ -51,13 +58,25 @@ function meta(message: WholeMessage): Markup {
   return markup`${kind}${deliveryKey === null ? null : markup` · key <code>${shown(maskAddresses(deliveryKey), 120)}</code>`} · attempt ${attemptCount} of ${maxAttempts} · recorded ${relative(createdAt)}${next === null ? null : markup` · next ${next}`}`;
 }
 
-function payloadPart(session: Session, { id, sensitive }: WholeMessage, payload: string | null): Markup {
+function contentPart(session: Session, message: WholeMessage, content: Content | null): Markup {
+  const { id, kind, sensitive } = message;
   if (sensitive) return markup`<p class="soft">Sealed: what is in this message is shown to nobody.</p>`;
-  if (payload !== null) return markup`<pre tabindex="0">${visibleJson(payload)}</pre>`;
+  if (content?.mail)
+    return markup`${content.mail}<details><summary>The payload as JSON</summary>${json(content)}</details>`;
+  if (content !== null) return json(content);
   if (session.role !== 'admin')
     return markup`<p class="soft">Hidden: a key with the role admin may look into a message.</p>`;
   return markup`<form method="post" action="/console/messages/${id}/show">${hiddenToken(session)}
-    <p class="soft">Hidden. <button>Show</button> The audit says who looked.</p></form>`;
+    <p class="soft">Hidden. <button>Show${kind === 'email' ? ' the mail' : ''}</button> The audit says who looked.</p></form>`;
+}
+
+/** Longest payload on a page, in characters. */
+const mostOfPayload = 50_000;
+
+function json({ payload }: Content): Markup {
+  const isCut = payload.length > mostOfPayload;
+  const note = markup`<p class="soft">The first 50,000 of ${number(payload.length)} characters; <code>waybill outbox show ID</code> has all.</p>`;
+  return markup`<pre tabindex="0">${visibleJson(payload.slice(0, mostOfPayload))}</pre>${isCut ? note : null}`;
 }
 
 function facts(message: WholeMessage): Markup {

@@ -17,6 +17,8 @@ export type Session = {
   readonly role: Role;
   /** The token that every form of this session carries. */
   readonly csrf: string;
+  /** Signs addresses for this session; it never leaves the server. */
+  readonly secret: string;
   /** Milliseconds of the epoch. */
   readonly until: number;
 };
@@ -83,14 +85,36 @@ function open(
   const [id, by, key, until] = content.parse(JSON.parse(Buffer.from(text, 'base64url').toString()));
   if (key !== maker.name) return 'invalid'; // the key has another name now
   if (until <= now) return 'expired';
-  return { id, by, key, role: maker.role, csrf: tokenOf(maker.key, id), until };
+  return { id, by, key, role: maker.role, ...ofSession(maker.key, id), until };
 }
 
 /** @param secret the admin key, or what else only the server knows */
-export function tokenOf(secret: string, sessionId: string): string {
+export function ofSession(secret: string, sessionId: string): Pick<Session, 'csrf' | 'secret'> {
+  return { csrf: tokenOf(secret, sessionId), secret: signature(secretOf(secret, 'address'), sessionId) };
+}
+
+function tokenOf(secret: string, sessionId: string): string {
   return signature(secretOf(secret, 'form'), sessionId);
 }
 
 export function isToken(given: unknown, { csrf }: Session): boolean {
   return typeof given === 'string' && isSame(given, csrf);
+}
+
+/** The contents of a message that a person asked to see can be loaded for so long. */
+const ticketMs: Milliseconds = 15 * 60_000;
+
+/**
+ * A ticket for the contents of one message: it works in this session alone, for a quarter of an hour.
+ * @param now milliseconds of the epoch
+ */
+export function ticketFor({ secret }: Session, message: string, now: number): string {
+  const until = (now + ticketMs).toString(36);
+  return `${until}.${signature(Buffer.from(secret), `${until} ${message}`)}`;
+}
+
+export function isTicket(given: unknown, { secret }: Session, message: string, now: number): boolean {
+  if (typeof given !== 'string') return false;
+  const [, until = '', signed = ''] = /^([0-9a-z]{1,12})\.([\w-]{43})$/.exec(given) ?? [];
+  return isSame(signature(Buffer.from(secret), `${until} ${message}`), signed) && parseInt(until, 36) > now;
 }

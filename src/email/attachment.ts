@@ -136,7 +136,24 @@ export function cidProblem(
   return { code: 'cid_not_attached', path: 'html', message };
 }
 
-export function withImages(html: string, urls: ReadonlyMap<string, string>): string {
+/** @param encoding of the content; default: text */
+export function contentOf({ content, encoding }: Pick<Attachment, 'content' | 'encoding'>): Buffer {
+  return Buffer.from(content, encoding ?? 'utf8');
+}
+
+/** The html with its attached images as data URLs, to be shown alone. */
+export function htmlAlone(html: string, attachments: readonly Attachment[]): string {
+  const urls = new Map<string, string>();
+  for (const one of attachments) {
+    const { cid, contentType, filename } = one;
+    const type = /^image\/[a-z0-9.+-]{1,40}/i.exec(contentType ?? `image/${filename.split('.').at(-1)}`)?.[0];
+    if (cid !== undefined && type !== undefined)
+      urls.set(cid, `data:${type};base64,${contentOf(one).toString('base64')}`);
+  }
+  return withImages(html, urls);
+}
+
+function withImages(html: string, urls: ReadonlyMap<string, string>): string {
   return html.replaceAll(reference, (whole: string, name: string) => {
     const url = urls.get(decoded(name));
     return url === undefined ? whole : whole.slice(0, -'cid:'.length - name.length) + url;

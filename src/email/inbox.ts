@@ -2,10 +2,9 @@
 // A repeated key stores nothing again (invariant D).
 
 import type { Executor } from '../db/executor.ts';
-import type { EmailPayload } from './email.ts';
 import { EmailError } from './error.ts';
-import { mailOf } from './mime.ts';
-import type { EmailProvider, Handover, ProviderLog } from './provider.ts';
+import type { EmailProvider, ProviderLog } from './provider.ts';
+import { sourceOf } from './source.ts';
 
 export type InboxOptions = {
   readonly db: Executor;
@@ -39,12 +38,4 @@ export function createInboxProvider({ db, production, log }: InboxOptions): Emai
       return { accepted, rejected: [], response: 'stored in the inbox' };
     },
   };
-}
-
-/** The RFC 5322 source with the bytes that the provider `smtp` would send. */
-async function sourceOf(email: EmailPayload, about: Handover): Promise<Buffer> {
-  const { createTransport } = await import('nodemailer');
-  const transport = createTransport({ streamTransport: true, buffer: true, newline: 'windows' });
-  const { message } = await transport.sendMail(mailOf(email, about));
-  return message as Buffer; // because of `buffer`
 }

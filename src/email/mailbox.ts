@@ -1,12 +1,14 @@
 // Reads the mails that the provider `inbox` stored: a searchable list, and single mails with their attachments.
 
+import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
 import { WaybillError } from '../errors.ts';
 import type { Paging } from '../operate/filter.ts';
 import { checkId } from '../operate/read.ts';
-import { attachment as attachmentSchema, withImages } from './attachment.ts';
+import { attachment as attachmentSchema, contentOf, htmlAlone, type Attachment } from './attachment.ts';
+import { headersOf, type HeaderLines } from './source.ts';
 
 export type StoredLine = {
   /** The message's id. */
@@ -27,13 +29,14 @@ export type StoredAttachment = {
   readonly contentType: string | null;
   /** The name by which the html shows it; null: it does not. */
   readonly cid: string | null;
+  /** The size of the file. */
+  readonly bytes: number;
 };
 
 export type StoredEmail = StoredLine & {
   readonly html: string | null;
   readonly text: string | null;
-  /** The headers as sent, in their order: encoded, with folded lines joined. */
-  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly headers: HeaderLines;
   readonly attachments: readonly StoredAttachment[];
 };
 
@@ -77,7 +80,9 @@ export async function listEmails(db: Executor, query: MailboxQuery = {}): Promis
 export const showEmailSql = `
   select ${lineColumns}, html, text, substring(source for position('\\x0d0a0d0a'::bytea in source) - 1) as head,
     coalesce((select jsonb_agg(jsonb_build_object('index', a.position - 1, 'filename', a.value -> 'filename',
-                                                  'contentType', a.value -> 'contentType', 'cid', a.value -> 'cid') order by a.position)
+                                                  'contentType', a.value -> 'contentType', 'cid', a.value -> 'cid', 'bytes', case when a.value ->> 'encoding' = 'base64'
+                                                    then octet_length(translate(a.value ->> 'content', E'\\r\\n=', '')) * 3 / 4
+                                                    else octet_length(a.value ->> 'content') end) order by a.position)
                 from jsonb_array_elements(m.payload -> 'attachments') with ordinality a (value, position)), '[]') as attachments
     from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
    where message_id = $1`;
@@ -96,10 +101,19 @@ export async function readSource(db: Executor, id: string): Promise<Buffer> {
   return (await one<{ source: Buffer }>(db, emailSourceSql, [id])).source;
 }
 
-export const emailAttachmentSql = `
-  select m.payload -> 'attachments' -> $2::int as attachment
+export const emailAttachmentsSql = `
+  select m.payload -> 'attachments' as attachments, html
     from waybill.inbox_emails join waybill.outbox_messages m on m.id = message_id
    where message_id = $1`;
+
+async function readContents(
+  db: Executor,
+  id: string,
+): Promise<{ readonly html: string | null; readonly attachments: readonly Attachment[] }> {
+  type Row = { html: string | null; attachments: unknown };
+  const { html, attachments } = await one<Row>(db, emailAttachmentsSql, [id]);
+  return { html, attachments: z.array(attachmentSchema).parse(attachments ?? []) };
+}
 
 /** @throws WaybillError `invalid_id`, `not_found` */
 export async function readAttachment(
@@ -107,11 +121,7 @@ export async function readAttachment(
   id: string,
   index: number,
 ): Promise<{ readonly filename: string; readonly content: Buffer }> {
-  const row = await one<{ attachment: unknown }>(db, emailAttachmentSql, [id, index]);
-  if (row.attachment === null)
-    throw new WaybillError('not_found', 'the mail has no attachment of this number');
-  const { filename, content, encoding } = attachmentSchema.parse(row.attachment);
-  return { filename, content: Buffer.from(content, encoding ?? 'utf8') };
+  return fileOf((await readContents(db, id)).attachments, index);
 }
 
 /**
@@ -120,15 +130,18 @@ export async function readAttachment(
  * @throws WaybillError `invalid_id`, `not_found`
  */
 export async function showHtml(db: Executor, id: string): Promise<string | null> {
-  const { html, attachments } = await showEmail(db, id);
-  const urls = new Map<string, string>();
-  for (const { index, cid, contentType, filename } of html === null ? [] : attachments) {
-    const type = /^image\/[a-z0-9.+-]{1,40}/i.exec(contentType ?? `image/${filename.split('.').at(-1)}`)?.[0];
-    if (cid === null || type === undefined) continue;
-    const { content } = await readAttachment(db, id, index);
-    urls.set(cid, `data:${type};base64,${content.toString('base64')}`);
-  }
-  return html === null ? null : withImages(html, urls);
+  const { html, attachments } = await readContents(db, id);
+  return html === null ? null : htmlAlone(html, attachments);
+}
+
+/** @throws WaybillError `not_found` */
+export function fileOf(
+  attachments: readonly Attachment[],
+  index: number,
+): { readonly filename: string; readonly content: Buffer } {
+  const found = attachments[index];
+  if (found === undefined) throw new WaybillError('not_found', 'the mail has no attachment of this number');
+  return { filename: found.filename, content: contentOf(found) };
 }
 
 export const emptyInboxSql = `
@@ -148,14 +161,4 @@ async function one<Row>(db: Executor, sql: string, values: readonly [string, ...
   const [row] = (await db.executeSql<Row>(sql, values)).rows;
   if (row) return row;
   throw new WaybillError('not_found', 'there is no such mail in the inbox');
-}
-
-function headersOf(head: string): StoredEmail['headers'] {
-  return head
-    .replaceAll(/\r\n(?=[ \t])/g, '')
-    .split('\r\n')
-    .map((line) => {
-      const colon = line.indexOf(':');
-      return { name: line.slice(0, colon), value: line.slice(colon + 1).trim() };
-    });
 }

@@ -9,7 +9,10 @@ import type { Handover } from './provider.ts';
 export type Mail = SendMailOptions & { readonly baseBoundary: string };
 
 /** Addresses are objects and the envelope is explicit, so nodemailer parses nothing (FACTS 16). */
-export function mailOf(email: EmailPayload, { messageId, date, recipients, idempotencyKey }: Handover): Mail {
+export function mailOf(
+  email: EmailPayload,
+  { messageId, date, recipients, idempotencyKey }: Omit<Handover, 'signal'>,
+): Mail {
   const { from, to, cc = [], replyTo, subject, html, text, attachments, calendar } = email;
   const listed = (list: readonly { name?: string; address: string }[]) =>
     list.map(({ name = '', address }) => ({ name, address }));

@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { isToken, type Session } from '../console/session.ts';
 import { WaybillError } from '../errors.ts';
+import type { Actor } from '../operate/audit.ts';
 import { isFromHere } from './origin.ts';
 
 declare module 'fastify' {
@@ -38,4 +39,11 @@ export function checkForm(request: FastifyRequest, hosts: readonly string[]): vo
       'form_invalid',
       'the form is not of this session, so nothing was done: open its page again, and repeat it there',
     );
+}
+
+/** @param reason as the form has it */
+export function actorOf(request: FastifyRequest, reason: unknown): Actor {
+  const { by, key } = request.consoleSession!;
+  const why = typeof reason === 'string' && reason.trim() !== '' ? reason.trim() : null;
+  return { by, key, via: 'console', requestId: request.id, reason: why };
 }

@@ -6,7 +6,14 @@ import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import { roles } from '../config/admin-keys.ts';
 import { endSession, isEnded } from '../console/ended.ts';
-import { readLink, readSession, sealSession, sessionMs, tokenOf, type Session } from '../console/session.ts';
+import {
+  ofSession,
+  readLink,
+  readSession,
+  sealSession,
+  sessionMs,
+  type Session,
+} from '../console/session.ts';
 import { nextOf, signInPage } from '../console/sign-in.ts';
 import type { App } from '../define/app.ts';
 import { WaybillError } from '../errors.ts';
@@ -95,7 +102,7 @@ async function ofApplication(request: FastifyRequest, app: App, { config }: Host
   const { name, role } = person.data;
   const secret = config.adminKeys[0]?.key ?? config.databaseUrl;
   const id = `application:${name}`;
-  return { id, by: name, key: null, role, csrf: tokenOf(secret, id), until: Infinity };
+  return { id, by: name, key: null, role, ...ofSession(secret, id), until: Infinity };
 }
 
 const credentials = z.strictObject({

@@ -6,7 +6,6 @@ import type { ConsoleAct } from '../console/doing.ts';
 import { liveScript, script, style } from '../console/assets.ts';
 import { framed, keysList, pagePolicy, solo, type Frame } from '../console/frame.ts';
 import { markup } from '../console/markup.ts';
-import { messageView } from '../console/message.ts';
 import type { Look, Page, View } from '../console/page.ts';
 import { pages } from '../console/pages.ts';
 import { problemView, tooSlow, type Fault } from '../console/problem.ts';
@@ -14,10 +13,9 @@ import { againPage, nextOf, signInPage } from '../console/sign-in.ts';
 import { sqlState } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import { beginning } from '../db/transaction.ts';
-import { audited, type Actor } from '../operate/audit.ts';
 import { readChanges, snapshotText } from '../operate/changes.ts';
-import { showMessage } from '../operate/read.ts';
-import { checkForm, readForms } from './console-form.ts';
+import { addContent } from './console-content.ts';
+import { actorOf, checkForm, readForms } from './console-form.ts';
 import { addConsoleEvents } from './console-events.ts';
 import {
   addSignIn,
@@ -88,10 +86,8 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
     server.post(act.path, { config: { role: act.role ?? 'operate' } }, (request, reply) =>
       doAct(act, request, reply, ports),
     );
-  server.post<{ Params: { id: string } }>(
-    '/console/messages/:id/show',
-    { config: { role: 'admin' } },
-    (request, reply) => sendPayload(request.params.id, request, reply, ports),
+  addContent(server, ports, (view, request, reply) =>
+    send(view, { place: 'messages' }, request, reply, ports),
   );
   server.post('/console/sign-out', { config: { role: 'read' } }, async (request, reply) => {
     await signOut(request, reply, ports, request.consoleSession!);
@@ -184,28 +180,6 @@ async function doAct(
   notify();
   setCookie(request, reply, noteName, encodeURIComponent(said), 20);
   return reply.redirect(to, 303);
-}
-
-/** The message with its payload; the audit says who looked, in the same transaction. */
-async function sendPayload(
-  id: string,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  ports: ConsolePorts,
-): Promise<FastifyReply> {
-  const actor = actorOf(request, null);
-  const session = request.consoleSession!;
-  const view = await audited(ports.host.db, actor, { act: 'message.show', target: id }, async (db) => {
-    const message = await showMessage(db, id);
-    return messageView({ db, session }, message, JSON.stringify(message.payload, null, 2));
-  });
-  return send(view, { place: 'messages' }, request, reply, ports);
-}
-
-function actorOf(request: FastifyRequest, reason: unknown): Actor {
-  const { by, key } = request.consoleSession!;
-  const why = typeof reason === 'string' && reason.trim() !== '' ? reason.trim() : null;
-  return { by, key, via: 'console', requestId: request.id, reason: why };
 }
 
 function sendFault(

@@ -5,14 +5,16 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
+import { framed, pagePolicy } from '../console/frame.ts';
+import type { View } from '../console/page.ts';
 import { emptyInbox, listEmails, readAttachment, readSource, showEmail, showHtml } from '../email/mailbox.ts';
 import { listPage } from '../inbox/list.ts';
 import { mailPage } from '../inbox/mail.ts';
-import { mailPolicy, pagePolicy } from '../inbox/page.ts';
 import { WaybillError } from '../errors.ts';
 import { parseFilter } from '../operate/filter.ts';
 import type { Config } from '../config/config.ts';
 import { checkInboxKey } from './auth.ts';
+import { asFile, indexOf, inert } from './mail-parts.ts';
 import { checkHost, isFromHere } from './origin.ts';
 
 type WithId = { Params: { id: string } };
@@ -21,16 +23,20 @@ type WithIndex = { Params: { id: string; index: string } };
 export type InboxPorts = {
   readonly db: Executor;
   readonly config: Pick<Config, 'emailProvider' | 'production' | 'adminKeys' | 'knownHosts'>;
+  /** Whether anybody can sign in to the console. */
+  readonly hasConsole: boolean;
 };
 
-export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): void {
+export function addInbox(server: FastifyInstance, { db, config, hasConsole }: InboxPorts): void {
+  const sendView = (reply: FastifyReply, view: View): FastifyReply =>
+    sendPage(reply, framed(view, { ...frame, isOpen: hasConsole }));
   async function routes(inbox: FastifyInstance): Promise<void> {
     guard(inbox, config);
     inbox.get('', async (request, reply) => {
       const { search = '', ...paging } = await queryOf(request.query as object);
       const found = await listEmails(db, { search: search || undefined, ...paging });
       if (wantsJson(request)) return found;
-      return sendPage(reply, listPage({ ...found, search, later: paging.cursor !== undefined }));
+      return sendView(reply, listPage({ ...found, search, later: paging.cursor !== undefined }));
     });
     inbox.post('/empty', async (request, reply) => {
       checkOrigin(request, config.knownHosts);
@@ -39,12 +45,12 @@ export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): v
     });
     inbox.get<WithId>('/:id', async (request, reply) => {
       const mail = await showEmail(db, request.params.id);
-      return wantsJson(request) ? mail : sendPage(reply, mailPage(mail));
+      return wantsJson(request) ? mail : sendView(reply, mailPage(mail));
     });
     inbox.get<WithId>('/:id/html', async ({ params: { id } }, reply) => {
       const html = await showHtml(db, id);
       if (html === null) throw new WaybillError('not_found', 'the mail has no html');
-      return sendPage(reply.headers({ ...inert, 'x-dns-prefetch-control': 'off' }), html);
+      return sendPage(reply.headers(inert), html);
     });
     inbox.get<WithId>('/:id/source', async ({ params: { id } }, reply) => {
       const source = await readSource(db, id);
@@ -58,8 +64,8 @@ export function addInbox(server: FastifyInstance, { db, config }: InboxPorts): v
   server.register(routes, { prefix: '/inbox' });
 }
 
-/** Headers of content that comes from a mail. */
-const inert = { 'content-security-policy': mailPolicy, 'referrer-policy': 'no-referrer' };
+/** The list asks again every few seconds: a stream needs a session. */
+const frame = { session: null, place: 'inbox', inbox: true, live: { cost: 5 } } as const;
 
 const always = {
   'content-security-policy': pagePolicy,
@@ -121,21 +127,4 @@ async function queryOf(given: object) {
 function checkOrigin(request: FastifyRequest, hosts: readonly string[]): void {
   if (!isFromHere(request, hosts))
     throw new WaybillError('cross_site', 'this must come from the page of the inbox itself');
-}
-
-function indexOf(text: string): number {
-  if (/^\d{1,4}$/.test(text)) return Number(text);
-  throw new WaybillError('not_found', 'the mail has no attachment of this number');
-}
-
-/** The browser must save the file, never show it, whatever its type. RFC 8187 for the name. */
-function asFile(filename: string): Record<string, string> {
-  const name = encodeURIComponent(filename.toWellFormed()).replaceAll(
-    /['()*]/g,
-    (c) => `%${c.charCodeAt(0).toString(16)}`,
-  );
-  return {
-    'content-type': 'application/octet-stream',
-    'content-disposition': `attachment; filename*=UTF-8''${name}`,
-  };
 }

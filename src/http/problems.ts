@@ -27,6 +27,7 @@ const statusOf: Readonly<Record<string, number>> = {
   too_many_wrong_keys: 429,
   cross_site: 403,
   form_invalid: 403,
+  ticket_invalid: 403,
   unknown_host: 403,
   not_found: 404,
   inbox_off: 404,

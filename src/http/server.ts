@@ -52,7 +52,8 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   addOpenApi(server, registry, host.version);
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
-  addInbox(server, { db, config });
+  const hasConsole = config.adminKeys.length > 0 || registry.app.console !== undefined;
+  addInbox(server, { db, config, hasConsole });
   const wrongKeys = createWrongKeys(host.clock, () => host.metrics.adminRefused.inc());
   const watch = createWatch(db, host.clock);
   server.addHook('preClose', async () => watch.end());

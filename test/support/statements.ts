@@ -35,7 +35,7 @@ import {
 } from '../../src/email/batch-plan.ts';
 import { storeEmailSql } from '../../src/email/inbox.ts';
 import {
-  emailAttachmentSql,
+  emailAttachmentsSql,
   emailSourceSql,
   emptyInboxSql,
   listEmailsSql,
@@ -285,9 +285,9 @@ export const statements: Record<string, Statement> = {
     uses: ['inbox_emails_pkey', 'outbox_messages_pkey'],
   },
   'source in the inbox': { sql: emailSourceSql, values: ([id]) => [id], uses: ['inbox_emails_pkey'] },
-  'attachment in the inbox': {
-    sql: emailAttachmentSql,
-    values: ([id]) => [id, 0],
+  'attachments in the inbox': {
+    sql: emailAttachmentsSql,
+    values: ([id]) => [id],
     uses: ['inbox_emails_pkey', 'outbox_messages_pkey'],
   },
   'empty the inbox': { sql: emptyInboxSql, values: () => [], uses: [] },

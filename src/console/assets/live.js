@@ -96,7 +96,12 @@
 
   // The server says when something has changed. A hidden or stopped page has no stream, so it costs nothing, and other tabs keep their connections.
   function listen() {
-    const isWanted = isLive && !document.hidden && 'EventSource' in window && Date.now() >= noStreamUntil;
+    const isWanted =
+      body.dataset.seen !== undefined &&
+      isLive &&
+      !document.hidden &&
+      'EventSource' in window &&
+      Date.now() >= noStreamUntil;
     if (isWanted === (stream !== undefined)) return;
     if (!isWanted) {
       stream.close();
