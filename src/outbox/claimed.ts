@@ -49,7 +49,7 @@ const columns: readonly (readonly [expression: string, name: string])[] = [
   [`case when m.available_at <> m.created_at then ${seconds('m.available_at')} end`, 'due'],
   [seconds('(now() - greatest(m.created_at, m.available_at))'), 'lag'],
   ['m.order_key', '"order"'],
-  ['array_to_json(m.tags)', 'tags'],
+  ['array_to_json(m.tags)::text', 'tags'],
 ];
 
 /** For connections of the engine, which read text. They claim messages without a group this way. */

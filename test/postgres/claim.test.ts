@@ -107,7 +107,9 @@ describe.each([
   ['in the session that hears NOTIFY', inSessions()],
 ])('a claim, %s', (_, claim) => {
   it('C, E: gives the right to settle, and takes the message out of what waits', async () => {
-    const [id] = await record(jobs('plain', 1, { deliveryKey: 'k1', requestId: 'r1', priority: 7 }));
+    const [id] = await record(
+      jobs('plain', 1, { deliveryKey: 'k1', requestId: 'r1', priority: 7, tags: ['order:4711', 'a, "b"'] }),
+    );
     const [taken] = await claim(['plain']);
     expect(taken!.message).toMatchObject({
       id,
@@ -121,6 +123,7 @@ describe.each([
       requestId: 'r1',
       traceparent: null,
       priority: 7,
+      tags: ['order:4711', 'a, "b"'],
       probe: false,
     });
     expect(taken!.lag).toBeGreaterThanOrEqual(0);
