@@ -15,6 +15,7 @@ import { parseFilter } from '../../operate/filter.ts';
 import { addFilter, type FilterOptions } from '../filter.ts';
 import { single } from '../options.ts';
 import { print, say, table, type Output } from '../print.ts';
+import { visibleLine } from '../../redaction/visible.ts';
 import { messageLines, text } from './message-lines.ts';
 import { sayBound } from './outbox-search.ts';
 import { withDatabase } from '../session.ts';
@@ -84,10 +85,7 @@ async function show(
     ...facts
   } = message;
   print(message, options, () => [
-    ...table(
-      [],
-      Object.entries(facts).map(([name, value]) => [name, text(value)]),
-    ).slice(1),
+    ...Object.entries(facts).map(([name, value]) => `${name.padEnd(factWidth)}${visibleLine(text(value))}`),
     ...(waitsFor ? [`waits: ${waitLine(waitsFor)}`] : []),
     ...(sensitive
       ? ['payload  sealed: nobody can see it here']
@@ -97,6 +95,8 @@ async function show(
     ...timelineOf(message).flatMap(happeningLines),
   ]);
 }
+
+const factWidth = 'runningSince'.length + 2;
 
 function happeningLines(one: Happening): string[] {
   switch (one.what) {

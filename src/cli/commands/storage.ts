@@ -18,11 +18,15 @@ export function addStorage(program: Command): void {
     );
 }
 
+/** Tables that people see one by one; the JSON has all of them. */
+const shownTables = 10;
+
 function storageLines({ bytes, tables, oldestHolder, connections }: Storage): string[] {
+  const [largest, rest] = [tables.slice(0, shownTables), tables.slice(shownTables)];
   return [
     ...table(
       ['TABLE', 'SIZE', 'INDEXES', 'ROWS', 'DEAD', 'AUTOVACUUM', 'PRUNED'],
-      tables.map((one) => [
+      largest.map((one) => [
         one.name,
         sizeText(one.bytes),
         sizeText(one.indexBytes),
@@ -32,6 +36,9 @@ function storageLines({ bytes, tables, oldestHolder, connections }: Storage): st
         one.lastPrune === null ? '–' : `${textOfMoment(one.lastPrune.at)}, ${one.lastPrune.rows} rows`,
       ]),
     ),
+    ...(rest.length > 0
+      ? [`and ${rest.length} smaller tables with ${sizeText(rest.reduce((sum, one) => sum + one.bytes, 0))}`]
+      : []),
     `${sizeText(bytes)} together`,
     oldestHolder === null ? 'nothing holds back vacuum' : holderLine(oldestHolder),
     `${connections.used} of ${connections.most} connections are used: ${connections.by.map(({ application, connections: n }) => `${n} by ${application || 'others'}`).join(', ')}`,

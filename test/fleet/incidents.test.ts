@@ -1,0 +1,95 @@
+// The drills of docs/incidents.md, as they are written there: each command by a shell, on a fleet of real processes. With DRILLS_DATABASE_URL they run
+// on that database, which keeps what they leave, with 5,000 dead messages and 20,000 wrong emails, and their times are printed.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDatabase } from '../../src/db/pool.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { cronWorld } from '../support/cron.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import app, { drillTables } from '../support/drills-app.ts';
+import { drills, type Drill, type Stage } from '../support/drills.ts';
+import { testFleet } from '../support/fleet.ts';
+import { incidents, openShell, type Incident, type Shell } from '../support/incidents.ts';
+
+const given = process.env['DRILLS_DATABASE_URL'];
+const sizes = given === undefined ? { dead: 200, wrong: 2_000 } : { dead: 5_000, wrong: 20_000 };
+const page = incidents();
+
+let database: Pick<TestDatabase, 'db' | 'url' | 'end'>;
+let stage: Stage;
+let shell: Shell;
+const times: string[] = [];
+
+function givenDatabase(url: string): Pick<TestDatabase, 'db' | 'url' | 'end'> {
+  const db = openDatabase({ url, max: 10, applicationName: 'waybill-drills', onIdleError: () => undefined });
+  return { db, url, end: () => db.end() };
+}
+
+beforeAll(async () => {
+  database = given === undefined ? await testDatabase() : givenDatabase(given);
+  const { db, url } = database;
+  await db.executeSql(drillTables);
+  const cron = cronWorld(db);
+  const now = Date.now();
+  await cron.deploy(app, new Date(now - 26 * 3_600_000));
+  await cron.schedule(new Date(now).toISOString());
+  const fleet = testFleet({
+    DATABASE_URL: url,
+    WAYBILL_APP: 'test/support/drills-app.ts',
+    WAYBILL_POLL_INTERVAL: '200ms',
+    WAYBILL_EMAIL_RATE: '100',
+    WAYBILL_DELIVERED_RETENTION: '30d',
+    PORT: '0',
+    HOST: '127.0.0.1',
+  });
+  stage = { db, url, outbox: createPostgresOutbox(db), fleet, sizes, words: {} };
+  shell = openShell(url);
+  await fleet.start('all');
+});
+afterAll(async () => {
+  if (times.length > 0) console.log(['', ...times].join('\n'));
+  shell.end();
+  await stage.fleet.end();
+  await database.end();
+});
+
+/** @returns milliseconds that the commands took, without what the setup and the waits of the test took */
+async function run({ setup, steps }: Drill, incident: Incident): Promise<number> {
+  await setup(stage);
+  let ms = 0;
+  for (const [i, { blocks }] of incident.steps.entries()) {
+    await steps[i]!.before?.(stage);
+    const said: string[] = [];
+    const began = performance.now();
+    for (const block of blocks) said.push(await shell.run(block, stage.words));
+    ms += performance.now() - began;
+    await steps[i]!.after?.(said.join(''), stage);
+  }
+  return ms;
+}
+
+describe('docs/incidents.md', () => {
+  it('has drills, each of at most five steps with a command and a place in the console, and each with its end', () => {
+    expect(page.map(({ title }) => title).toSorted()).toEqual(drills.map(({ title }) => title).toSorted());
+    for (const { title, steps, over } of page) {
+      expect([title, steps.length, over]).toEqual([
+        title,
+        expect.toSatisfy((n) => n <= 5),
+        expect.any(String),
+      ]);
+      expect([title, steps.every(({ blocks }) => blocks.length > 0)]).toEqual([title, true]);
+    }
+  });
+
+  it.each(drills.map((drill) => [drill.title, drill] as const))(
+    '%s',
+    async (title, drill) => {
+      const incident = page.find((one) => one.title === title)!;
+      expect(drill.steps).toHaveLength(incident.steps.length);
+      const ms = await run(drill, incident);
+      if (given !== undefined)
+        times.push(`${title}: ${incident.steps.length} steps, ${(ms / 1_000).toFixed(1)} s`);
+    },
+    given === undefined ? 240_000 : 600_000,
+  );
+});
