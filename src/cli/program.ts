@@ -24,6 +24,7 @@ import { addOutboxSearch } from './commands/outbox-search.ts';
 import { addQueues } from './commands/queues.ts';
 import { addRelease } from './commands/release.ts';
 import { addRun } from './commands/run.ts';
+import { addSeries } from './commands/series.ts';
 import { addStorage } from './commands/storage.ts';
 import { addSuppressions } from './commands/suppressions.ts';
 import { endingOf } from './exit.ts';
@@ -63,6 +64,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   addAudit(program);
   addFleet(program);
   addStorage(program);
+  addSeries(program);
   addInit(program);
   addMake(program);
   addDoctor(program);

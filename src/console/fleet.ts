@@ -3,10 +3,11 @@
 import { z } from 'zod';
 import { settingsInForce } from '../config/in-force.ts';
 import { readStorage } from '../operate/storage.ts';
+import { listDeploys, type Deploy } from '../process/deploys.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { readAdvice, type QueueAdvice } from '../scale/decisions.ts';
 import { get, post } from './command.ts';
-import { duration, number, shown } from './figures.ts';
+import { duration, number, relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
 import { parametersOf, type Page } from './page.ts';
 import { wholeProcessTable } from './process-table.ts';
@@ -26,7 +27,7 @@ export const fleetPage: Page = {
     const storage = await readStorage(db);
     return {
       title: 'Fleet',
-      content: markup`<h1>Fleet</h1><h2>Processes</h2>${wholeProcessTable(session, processes)}
+      content: markup`<h1>Fleet</h1><h2>Processes</h2>${wholeProcessTable(session, processes)}${deployLine(await listDeploys(db))}
         <h2>Workers by queue</h2>${adviceTable(advice)}
         ${storageOf(storage)}
         <h2>Settings in force</h2>${settingsOf(processes, settingsInForce(config))}`,
@@ -39,6 +40,15 @@ export const fleetPage: Page = {
     };
   },
 };
+
+function deployLine(deploys: readonly Deploy[]): Markup | null {
+  if (deploys.length === 0) return null;
+  const names = deploys.map(
+    ({ at, version, application }, i) =>
+      markup`${i > 0 ? ', ' : ''}<code>${shown(application ?? version, 40)}</code> ${relative(at)}`,
+  );
+  return markup`<p class="meta">Versions began: ${names}.</p>`;
+}
 
 function adviceTable(advice: readonly QueueAdvice[]): Markup {
   return table(

@@ -5,6 +5,7 @@ import { parseArguments } from '../action/arguments.ts';
 import type { Role } from '../config/admin-keys.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Host } from '../process/host.ts';
+import type { Kept } from './kept.ts';
 import type { Markup } from './markup.ts';
 import type { Session } from './session.ts';
 
@@ -42,6 +43,8 @@ export type Look = {
   readonly params: Readonly<Record<string, string>>;
   readonly session: Session;
   readonly config: Host['config'];
+  /** For figures that need not be read each time. */
+  readonly kept: Kept;
 };
 
 export type Page = {

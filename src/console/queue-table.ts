@@ -1,5 +1,6 @@
 // The table of queues, with pause and resume: on the page Now and on the page of queues.
 
+import type { Latency } from '../operate/latency.ts';
 import type { Stats } from '../operate/stats.ts';
 import type { QueueView } from '../queues/queues.ts';
 import type { QueueAdvice } from '../scale/decisions.ts';
@@ -13,6 +14,7 @@ export type Queues = {
   readonly queues: readonly QueueView[];
   readonly stats: Stats;
   readonly advice: readonly QueueAdvice[];
+  readonly latency: readonly Latency[];
   readonly session: Session;
 };
 
@@ -39,7 +41,8 @@ export function queueState(queue: QueueView): Markup {
   return markup`${pill(tones[state], state)}<small>${parts.map((part, i) => markup`${i > 0 ? ' · ' : ''}${part}`)}</small>`;
 }
 
-export function queueTable({ queues, stats, advice, session }: Queues): Markup {
+export function queueTable({ queues, stats, advice, latency, session }: Queues): Markup {
+  const latencyOf = new Map(latency.map((one) => [one.queue, one]));
   const adviceOf = new Map(advice.map((one) => [one.queue, one]));
   const ageOf = (name: string): string => {
     const age = stats.oldestDueSecondsByQueue[name];
@@ -65,7 +68,7 @@ export function queueTable({ queues, stats, advice, session }: Queues): Markup {
         },
       },
       { head: 'Oldest', as: 'n', cell: ({ name }) => ageOf(name) },
-      { head: 'Mean', as: 'n wide', cell: ({ name }) => meanOf(adviceOf.get(name)) },
+      { head: 'p95', as: 'n', cell: ({ name }) => p95Of(latencyOf.get(name)) },
       { head: 'Workers', as: 'n wide', cell: ({ name }) => workersOf(adviceOf.get(name)) },
       { head: '', as: 'tight', cell: (queue) => (mayAct(session) ? queueActs(session, queue) : null) },
     ],
@@ -77,8 +80,10 @@ export function queueTable({ queues, stats, advice, session }: Queues): Markup {
   );
 }
 
-function meanOf(advice: QueueAdvice | undefined): string {
-  return advice === undefined || advice.meanSeconds <= 0 ? '–' : duration(advice.meanSeconds);
+function p95Of(latency: Latency | undefined): Markup | string {
+  if (latency === undefined) return '–';
+  const title = `95 of 100 deliveries took at most this long, from claim to end; of the newest ${number(latency.deliveries)}`;
+  return markup`<span title="${title}">${duration(latency.p95)}</span>`;
 }
 
 function workersOf(advice: QueueAdvice | undefined): Markup | string {

@@ -1,6 +1,7 @@
 // The page Queues: all of them, and pause and resume of all but some.
 
 import { z } from 'zod';
+import { readLatency } from '../operate/latency.ts';
 import { readStats } from '../operate/stats.ts';
 import { listQueues, type QueueView } from '../queues/queues.ts';
 import { readAdvice } from '../scale/decisions.ts';
@@ -19,7 +20,9 @@ export const queuesPage: Page = {
     await parametersOf(z.strictObject({}), asked);
     const { db, session } = asked;
     const queues = await listQueues(db);
-    const facts = { queues, stats: await readStats(db), advice: await readAdvice(db), session };
+    const stats = await readStats(db);
+    const latency = await readLatency(db, stats.oldestDueSeconds, Date.now());
+    const facts = { queues, stats, latency, advice: await readAdvice(db), session };
     return {
       title: 'Queues',
       content: markup`<h1>Queues</h1><p class="meta">A pause holds for the whole fleet, from the next claim on.</p>
@@ -42,14 +45,14 @@ export function everyQueue(session: Session, queues: readonly QueueView[]): Mark
   const waiting = (some: readonly QueueView[]): number => some.reduce((sum, queue) => sum + queue.waiting, 0);
   const pause = actForm(session, {
     to: '/console/queues/pause',
-    label: 'Pause all …',
+    label: 'Pause all',
     look: 'danger',
     will: markup`No message of ${plural(queues.length, 'queue')} is claimed until they are resumed; what runs ends. ${plural(waiting(queues), 'message waits', 'messages wait')} now. A queue that is added later is open.`,
     fields: markup`<input name="for" maxlength="40" placeholder="for: 2h (empty: until resumed)" aria-label="For how long" />${boxes('Leave open', queues)}`,
   });
   const resume = actForm(session, {
     to: '/console/queues/resume',
-    label: 'Resume all …',
+    label: 'Resume all',
     will: markup`${plural(closed.length, 'closed queue')} with ${plural(waiting(closed), 'waiting message')} may be claimed again, parked and held ones too.`,
     fields: boxes('Leave closed', closed),
   });

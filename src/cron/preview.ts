@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import type { CronJob } from '../define/cron-job.ts';
 import { WaybillError } from '../errors.ts';
-import { time } from '../operate/time.ts';
+import { pastTime } from '../operate/time.ts';
 import { planTicks } from './catchup.ts';
 import { findJob } from './overview.ts';
 import { newestTicks, timetableOf } from './ticks.ts';
@@ -28,12 +28,12 @@ const shownSkips = 100;
 
 export type Span = { readonly from?: Date | undefined; readonly to?: Date | undefined };
 
-/** @throws WaybillError `invalid_time` */
+/** @param given times, or durations before now such as `24h`. @throws WaybillError `invalid_time` */
 export function readSpan(given: {
   readonly from?: string | undefined;
   readonly to?: string | undefined;
 }): Span {
-  return { from: time('from', given.from), to: time('to', given.to) };
+  return { from: pastTime('from', given.from), to: pastTime('to', given.to) };
 }
 
 /**

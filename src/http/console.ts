@@ -5,6 +5,7 @@ import { consoleActs } from '../console/act.ts';
 import type { ConsoleAct } from '../console/doing.ts';
 import { liveScript, script, style } from '../console/assets.ts';
 import { framed, keysList, pagePolicy, solo, type Frame } from '../console/frame.ts';
+import { createKept, type Kept } from '../console/kept.ts';
 import { markup } from '../console/markup.ts';
 import type { Look, Page, View } from '../console/page.ts';
 import { pages } from '../console/pages.ts';
@@ -72,9 +73,10 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
     const least = request.routeOptions.config.role ?? (request.method === 'POST' ? 'operate' : 'read');
     checkRole({ name: session.by, role: session.role }, least);
   });
+  const kept = createKept(ports.host.clock);
   for (const page of pages)
     server.get(page.path, { config: { role: page.role ?? 'read' } }, (request, reply) =>
-      sendPage(page, request, reply, ports),
+      sendPage(page, request, reply, { ...ports, kept }),
     );
   server.get('/console/keys', async (request, reply) => {
     const view = { title: 'Keys', content: markup`<h1>Keys</h1>${keysList}`, commands: [], live: false };
@@ -97,12 +99,15 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
 
 type Texts = Record<string, string | string[]>;
 
-function lookOf(request: FastifyRequest, { host }: ConsolePorts): Omit<Look, 'db'> {
+type PagePorts = ConsolePorts & { readonly kept: Kept };
+
+function lookOf(request: FastifyRequest, { host, kept }: PagePorts): Omit<Look, 'db'> {
   return {
     query: request.query as Look['query'],
     params: request.params as Look['params'],
     session: request.consoleSession!,
     config: host.config,
+    kept,
   };
 }
 
@@ -110,7 +115,7 @@ async function sendPage(
   page: Page,
   request: FastifyRequest,
   reply: FastifyReply,
-  ports: ConsolePorts,
+  ports: PagePorts,
 ): Promise<FastifyReply> {
   const asked = lookOf(request, ports);
   let statements = statementsAround;

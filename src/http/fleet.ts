@@ -8,6 +8,7 @@ import type { Database } from '../db/pool.ts';
 import { readPauseEnd } from '../operate/pause.ts';
 import { parseSeries, readSeries } from '../operate/series.ts';
 import { readStorage } from '../operate/storage.ts';
+import { listDeploys } from '../process/deploys.ts';
 import { fleet } from '../process/heartbeat.ts';
 import { actorOf } from './people.ts';
 
@@ -22,6 +23,7 @@ const resuming = z.strictObject(about);
 export function addFleet(admin: FastifyInstance, db: Database): void {
   admin.get('/fleet', { config: { about: 'Lists the processes and what they do' } }, async () => ({
     processes: await fleet(db),
+    deploys: await listDeploys(db),
   }));
   admin.get('/series', { config: { about: 'Sums for each minute, by name' } }, async (request) => {
     const args = await parseArguments({ name: 'series', args: asked }, { ...(request.query as object) });

@@ -1,12 +1,20 @@
-// Sums of each minute, for bars without Prometheus: recorded, delivered, retried and dead, by queue. A relay takes them once a minute: the ends from the
-// audit counters, what was recorded from the ids of messages, which are in the order of time.
+// Sums of each minute, for bars without Prometheus: recorded, delivered, retried and dead, and how first attempts ended, by queue. A relay takes them
+// once a minute: the ends from the audit counters, what was recorded from the ids of messages, which are in the order of time.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 import { WaybillError } from '../errors.ts';
 import { nearest } from '../nearest.ts';
 
-export const seriesNames = ['recorded', 'delivered', 'retried', 'dead'] as const;
+/** `first_delivered` and `first_failed`: messages whose first attempt delivered them, or failed. Both are in the other sums, too. */
+export const seriesNames = [
+  'recorded',
+  'delivered',
+  'retried',
+  'dead',
+  'first_delivered',
+  'first_failed',
+] as const;
 export type SeriesName = (typeof seriesNames)[number];
 
 export const seriesWindows = ['1h', '24h'] as const;
@@ -30,9 +38,11 @@ export const takeMinuteSql = `
   with minute as (
     insert into waybill.series_minutes (at) values (date_trunc('minute', now()) - interval '1 minute') on conflict do nothing returning at),
   sums as materialized (
-    select ${label('queue')} as queue, case outcome when 'delivered' then 'delivered' when 'retried' then 'retried' when 'expired' then 'retried' else 'dead' end as name,
-           sum(n)::bigint as total
-      from waybill.outbox_audit where outcome = any('{delivered,retried,expired,dead,exhausted,discarded}') and exists (select from minute) group by 1, 2),
+    select ${label('queue')} as queue, e.name, sum(e.n)::bigint as total
+      from waybill.outbox_audit a cross join lateral (values
+        (case outcome when 'delivered' then 'delivered' when 'retried' then 'retried' when 'expired' then 'retried' else 'dead' end, a.n),
+        (case outcome when 'delivered' then 'first_delivered' else 'first_failed' end, a.recorded)) e(name, n)
+     where outcome = any('{delivered,retried,expired,dead,exhausted,discarded}') and exists (select from minute) group by 1, 2),
   based as (
     insert into waybill.series_totals as t (queue, name, total) select * from sums
     on conflict (queue, name) do update set total = excluded.total where t.total <> excluded.total),
@@ -52,7 +62,8 @@ export const takeMinuteSql = `
 
 /** Values: retention in ms. */
 export const pruneSeriesSql = `
-  with minutes as (delete from waybill.series_minutes where at < now() - $1 * interval '1 millisecond')
+  with minutes as (delete from waybill.series_minutes where at < now() - $1 * interval '1 millisecond'),
+  deploys as (delete from waybill.deploys where at < now() - $1 * interval '1 millisecond')
   delete from waybill.series where at < now() - $1 * interval '1 millisecond'`;
 
 const retentionMs: Milliseconds = 7 * 86_400_000;

@@ -12,7 +12,8 @@ import { serveHealth } from './health.ts';
 import { createEnding } from './ending.ts';
 import { growHeapWithWork } from './heap.ts';
 import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
-import { beat, leave } from './heartbeat.ts';
+import { noteDeploy } from './deploys.ts';
+import { beat, leave, type ProcessRow } from './heartbeat.ts';
 import { createHost, type Host } from './host.ts';
 import { outputTo, shieldStreams } from '../metrics/output.ts';
 import { freeLoadingMemory } from './loading.ts';
@@ -102,13 +103,13 @@ async function live(
   await freeLoadingMemory();
   if (runsHandlers) killWhenBlocked(config.stallLimitMs);
   const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
-  const { id, role, version } = host;
-  const application = applicationVersion(config.app);
-  const settings = settingsInForce(config);
-  const row = { id, role, host: hostname(), pid: process.pid, version, application, settings };
+  const row = rowOf(host);
   const beating = new AbortController();
+  let isNoted = false;
   const step = async (): Promise<number> => {
     for (const { name: loop } of host.progress.loops()) host.metrics.loopErrors.inc({ loop }, 0);
+    if (!isNoted) await noteDeploy(db, row);
+    isNoted = true;
     host.quiet.set(await beat(db, row, host.counts, stalledLoops(host.progress)));
     await fleet.flush();
     return heartbeatMs;
@@ -132,6 +133,11 @@ async function live(
   await Promise.all([db.end(), host.planned.end(), host.handlers.end(), host.actions.end()]);
   log.info(`${host.role}: stopped`);
   return exitCodes.ok;
+}
+
+function rowOf({ id, role, version, config }: Host): ProcessRow {
+  const [application, settings] = [applicationVersion(config.app), settingsInForce(config)];
+  return { id, role, host: hostname(), pid: process.pid, version, application, settings };
 }
 
 /** Runs all services until the signal aborts. If one fails or ends early, the process ends after the others have finished their work. */

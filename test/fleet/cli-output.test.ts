@@ -133,6 +133,7 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'fleet resume': [() => ['host:1:a']],
   'outbox running': [() => []],
   storage: [() => []],
+  series: [() => ['--name', 'dead']],
   init: [() => ['--dry-run']],
   make: [() => ['job', 'some.thing', '--dry-run']],
   doctor: [() => [], 3],

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { defineApp } from '../../src/index.ts';
 import { listActs } from '../../src/operate/audit.ts';
 import { viewMessage } from '../../src/operate/read.ts';
-import { showQueue } from '../../src/queues/queues.ts';
+import { listQueues, showQueue } from '../../src/queues/queues.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { hasChromium, startChromium, type Browser, type Tab } from '../support/chromium.ts';
 import { seed, type Seeded } from '../support/console-seed.ts';
@@ -89,6 +89,8 @@ describe.runIf(hasChromium)('the console in a browser', () => {
     await signIn();
   });
 
+  const hoursAgo = (n: number): string => new Date(Date.now() - n * 3_600_000).toISOString().slice(0, 16);
+
   const pages = (): [string, string][] => [
     ['now', '/console'],
     ['messages', '/console/messages'],
@@ -98,6 +100,8 @@ describe.runIf(hasChromium)('the console in a browser', () => {
     ['queues', '/console/queues'],
     ['queue', '/console/queues/invoices'],
     ['cron', '/console/cron'],
+    ['cron job', '/console/cron/hourly-sync'],
+    ['backfill', `/console/cron/hourly-sync/backfill?from=${hoursAgo(5)}&to=${hoursAgo(1)}`],
     ['suppressions', '/console/suppressions'],
     ['fleet', '/console/fleet'],
     ['audit', '/console/audit'],
@@ -242,6 +246,44 @@ describe.runIf(hasChromium)('the console in a browser', () => {
     expect(await has('details[data-key=p][open]')).toBe(true);
     await submit('form[action="/console/queues/events/resume"]');
     expect((await showQueue(database.db, 'events')).state).toBe('open');
+  });
+
+  it('all queues but one are paused by boxes, what runs is ended from its row, and a backfill is previewed first', async () => {
+    await tab.open(`${base}/console/queues`);
+    const all = 'form[action="/console/queues/pause"]';
+    await tab.value(`document.querySelector('${all} [value=email]').checked = true`);
+    await submit(all);
+    expect((await listQueues(database.db)).map(({ state }) => state)).toEqual([
+      'open',
+      'paused',
+      'paused',
+      'paused',
+    ]);
+    await submit('form[action="/console/queues/resume"]');
+    const { id } = await createPostgresOutbox(database.db).enqueue({
+      kind: 'job',
+      name: 'hangs',
+      queue: 'jobs',
+      payload: {},
+    });
+    await createPostgresOutbox(database.db).claimBatch({
+      limit: 1,
+      leaseMs: 600_000,
+      workerId: 'host-2:4002:abc',
+      ids: [id],
+    });
+    await tab.open(`${base}/console/running`);
+    expect(await has('form[action="/console/fleet/host-2%3A4002%3Aabc/quiet"]')).toBe(true);
+    await submit(`form[action="/console/messages/${id}/end"]`);
+    expect((await viewMessage(database.db, id)).status).toBe('dead');
+    await tab.open(`${base}/console/cron/hourly-sync`);
+    const range = 'form[action="/console/cron/hourly-sync/backfill"]';
+    await fill(`${range} [name=from]`, hoursAgo(5));
+    await fill(`${range} [name=to]`, hoursAgo(1));
+    await submit(range);
+    expect(await tab.value<string>('document.querySelector("h1").textContent')).toBe('Run 4 ticks?');
+    await submit(`form[method=post]${range.slice(4)}`);
+    expect(await tab.value<string>('document.querySelector(".done").textContent')).toContain('4 runs of');
   });
 
   it('a new message is offered and does not move the rows; a stopped page stays as it is', async () => {

@@ -139,8 +139,8 @@ describe('a backfill', () => {
     expect((await ann.send(path, { ...range, expect: count })).status).toBe(303);
   });
 
-  it('needs both ends, and a role that may act', async () => {
-    expect((await ann.open(`${hourly}/backfill`)).body).toContain('needs both ends');
+  it('needs a beginning, and a role that may act', async () => {
+    expect((await ann.open(`${hourly}/backfill`)).body).toContain('needs the beginning');
     expect((await preview(hourly, -3, -2, rita)).status).toBe(403);
   });
 });

@@ -125,7 +125,30 @@ export async function seed(db: Database): Promise<Seeded> {
   await pause(db, actor('ben', 'the bank is away until two'), 'invoices', { forMs: 3_600_000 });
   await processes(db);
   await minutes(db);
+  await cronJobs(db);
   return { dead: dead.id, waiting: waiting.id, delivered: delivered.id, running: running.id };
+}
+
+/** Two jobs of a manifest that is not there: they are shown, and nobody runs them. */
+async function cronJobs(db: Database): Promise<void> {
+  const jobs = [
+    ['hourly-sync', '0 * * * *', 'UTC', 'all', 100],
+    ['nightly-report', '30 2 * * 1-5', 'Europe/Berlin', 'latest', 1],
+  ] as const;
+  for (const [name, schedule, timeZone, missedTickPolicy, maxCatchUpTicks] of jobs) {
+    const facts = { name, schedule, timeZone, missedTickPolicy, maxCatchUpTicks };
+    const job = {
+      ...facts,
+      action: 'reports.make',
+      args: {},
+      maxCatchUpAgeMs: 604_800_000,
+      overlap: 'allow',
+    };
+    await db.executeSql(
+      `insert into waybill.cron_jobs (name, manifest, definition, cursor_at, next_at) values ($1, 'm', $2, now(), now() + interval '40 minutes')`,
+      [name, JSON.stringify(job)],
+    );
+  }
 }
 
 /** The minutes of an hour, as a relay would have summed them. */
@@ -136,8 +159,13 @@ async function minutes(db: Database): Promise<void> {
     `insert into waybill.series (at, queue, name, n)
      select at, 'jobs', 'delivered', 40 + (i * 37) % 23 from ${at}
      union all select at, 'jobs', 'retried', (i * 7) % 4 from ${at}
+     union all select at, 'jobs', 'first_delivered', 38 + (i * 37) % 23 from ${at}
+     union all select at, 'jobs', 'first_failed', (i * 7) % 4 from ${at}
      union all select at, 'jobs', 'dead', case when i in (3, 4, 21) then 2 else 0 end from ${at}
      on conflict do nothing`,
+  );
+  await db.executeSql(
+    `insert into waybill.deploys (at, version, application) values (date_trunc('minute', now()) - interval '21 minutes', '0.9.0', 'v214')`,
   );
 }
 

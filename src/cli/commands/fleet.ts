@@ -7,6 +7,7 @@ import { textOfMoment } from '../../db/moment.ts';
 import { readPauseEnd } from '../../operate/pause.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { single } from '../options.ts';
+import { listDeploys, type Deploy } from '../../process/deploys.ts';
 import { fleet, type ProcessSeen } from '../../process/heartbeat.ts';
 import { readAdvice } from '../../scale/decisions.ts';
 import { print, table, type Output } from '../print.ts';
@@ -18,15 +19,26 @@ export function addFleet(program: Command): void {
     .description('the processes of the fleet')
     .option('--json', 'the result as JSON')
     .action(async (options: Output) => {
-      const processes = await withDatabase(({ db }) => fleet(db));
+      const { processes, deploys } = await withDatabase(async ({ db }) => ({
+        processes: await fleet(db),
+        deploys: await listDeploys(db),
+      }));
       const gone = processes.filter(({ state }) => state === 'gone');
-      print({ processes }, options, () => [
+      print({ processes, deploys }, options, () => [
         ...seen(processes.filter(({ state }) => state !== 'gone')),
         ...(gone.length === 0 ? [] : ['', 'gone without a word:', ...seen(gone)]),
+        ...(deploys.length === 0 ? [] : ['', ...deployLines(deploys)]),
       ]);
     });
   addQuiet(command);
   addAdvise(command);
+}
+
+function deployLines(deploys: readonly Deploy[]): string[] {
+  return table(
+    ['BEGAN', 'APPLICATION', 'VERSION'],
+    deploys.map(({ at, application, version }) => [textOfMoment(at), application ?? '–', version]),
+  );
 }
 
 type QuietOptions = ActorOptions & { readonly until?: string; readonly for?: string };
