@@ -96,6 +96,8 @@ describe.runIf(hasChromium)('the console in a browser', () => {
     ['messages', '/console/messages'],
     ['message', `/console/messages/${seeded.dead}`],
     ['failures', '/console/failures'],
+    ['bulk acts', '/console/bulk'],
+    ['a new bulk act', '/console/bulk/new?action=cancel&q=queue%3Ainvoices'],
     ['running', '/console/running'],
     ['queues', '/console/queues'],
     ['queue', '/console/queues/invoices'],
@@ -124,6 +126,8 @@ describe.runIf(hasChromium)('the console in a browser', () => {
       ['now-dark', '/console', 1280, 'dark', 900],
       ['messages', '/console/messages', 1280, 'light', 900],
       ['message', `/console/messages/${seeded.dead}`, 1280, 'dark', 640],
+      ['failures', '/console/failures', 1280, 'light', 640],
+      ['bulk', '/console/bulk/new?action=retry&q=status%3Adead', 1280, 'light', 900],
       ['phone', '/console', 390, 'light', 1_200],
     ] as const;
     for (const [name, address, width, scheme, height] of shots) {
@@ -200,6 +204,51 @@ describe.runIf(hasChromium)('the console in a browser', () => {
     await until(async () => (await path()) === `/console/messages/${id}`, {
       what: 'the page of the message',
     });
+  });
+
+  it('`* a` leads to the form of a bulk act, whose button below the preview starts it, also without script', async () => {
+    await tab.open(`${base}/console/messages?q=queue%3Aemail&status=failed`);
+    await press('*', 'a');
+    await until(async () => (await path()).startsWith('/console/bulk/new'), { what: 'the form' });
+    await until(() => has('form.fields'), { what: 'its fields' });
+    expect(await tab.value<string>('document.querySelector(".fields [name=q]").value')).toBe(
+      'queue:email status:retrying',
+    );
+    await fill('.fields [name=action]', 'hold');
+    await fill('.fields [name=due]', '2h');
+    await submit('form.fields');
+    expect(await tab.value<string>('document.querySelector("h1").textContent')).toMatch(
+      /^Hold \d+ messages\?$/,
+    );
+    expect((await listActs(database.db, { act: ['bulk.start'] })).acts).toEqual([]);
+    const plain = await browser.tab();
+    await plain.send('Emulation.setScriptExecutionDisabled', { value: true });
+    await plain.open(`${base}${await path()}`);
+    await plain.follow(`document.querySelector('form[action="/console/bulk/start"]').submit()`);
+    expect(await plain.value<string>('document.querySelector("h1").textContent')).toMatch(
+      /^Hold .* running$/,
+    );
+    const { acts } = await listActs(database.db, { act: ['bulk.start'] });
+    await tab.open(`${base}/console/bulk/${acts[0]!.target}`);
+    await press('c');
+    expect(await has('details[data-key=c][open]')).toBe(true);
+    await submit('details[data-key=c] form');
+    expect(await tab.value<string>('document.querySelector(".done").textContent')).toBe('It is stopped.');
+  });
+
+  it('a group of failures is muted by its form, and folds away', async () => {
+    await tab.open(`${base}/console/failures`);
+    const before = await tab.value<number>('document.querySelectorAll("#live tbody tr").length');
+    await press('j', 'r');
+    await until(async () => (await path()).startsWith('/console/bulk/new?action=retry'), {
+      what: 'the preview of a retry',
+    });
+    await tab.open(`${base}/console/failures`);
+    await submit('form[action$="/mute"]');
+    expect(await has('#muted tbody tr')).toBe(true);
+    expect(await tab.value<number>('document.querySelectorAll("#live tbody tr").length')).toBe(before);
+    await submit('form[action$="/unmute"]');
+    expect(await has('#muted')).toBe(false);
   });
 
   it('a dangerous key opens what it would do, and only the form does it', async () => {
