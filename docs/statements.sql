@@ -617,14 +617,19 @@ delete from waybill.notices_told where told_at < now() - interval '1 day'
 and key not in (select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null);
 
 -- suppressed
-select address, reason from waybill.email_suppressions where address = any($1::text[]);
+select s.address, s.reason from waybill.email_suppressions s where s.address = any($1::text[])
+union all
+select a.address, s.reason from unnest($1::text[]) as a(address)
+  join waybill.email_suppressions s on s.address = waybill.erased_address(a.address)
+ where exists (select from waybill.email_suppressions e where e.erased_at is not null);
 
 -- suppress
-insert into waybill.email_suppressions (address, reason) values ($1, $2)
+insert into waybill.email_suppressions (address, reason)
+select $1::text, $2::text where not exists (select from waybill.email_suppressions where address = waybill.erased_address($1::text))
 on conflict (address) do nothing returning address;
 
 -- unsuppress
-delete from waybill.email_suppressions where address = $1 returning address;
+delete from waybill.email_suppressions where address in ($1, waybill.erased_address($1)) returning address;
 
 -- suppressions
 select address, left(reason, 10000) as reason, to_json(since) #>> '{}' as since from waybill.email_suppressions
@@ -1004,6 +1009,7 @@ select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.
 ended as (update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from fit)) returning m.id, m.queue)
 select (select count(*) from ended)::int as changed,
        ((select count(*) from got) - (select count(*) from fit))::int as unfit,
+       '{}'::text[] as ended,
        (select count(*) from got m where exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased'))::int as erased,
        array(select id::text from seen order by id desc) as seen,
        array(select id::text from seen where id not in (select id from got)) as locked,
@@ -1032,6 +1038,7 @@ audited as (
   select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3)
 select (select count(*) from ended)::int as changed,
        ((select count(*) from got) - (select count(*) from fit))::int as unfit,
+       '{}'::text[] as ended,
        0::int as erased,
        array(select id::text from seen order by id desc) as seen,
        array(select id::text from seen where id not in (select id from got)) as locked,
@@ -1054,6 +1061,7 @@ others as (
 ended as (update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, relayed_at = case when m.shared_key is null then null else m.relayed_at end, available_at = case when m.order_due is not null and m.available_at = 'infinity' then m.available_at else $11::text::timestamptz end, order_due = case when m.order_due is not null then $11::text::timestamptz end where m.id = any(array(select id from fit)) returning m.id, m.queue)
 select (select count(*) from ended)::int as changed,
        ((select count(*) from got) - (select count(*) from fit))::int as unfit,
+       '{}'::text[] as ended,
        0::int as erased,
        array(select id::text from seen order by id desc) as seen,
        array(select id::text from seen where id not in (select id from got)) as locked,
@@ -1078,6 +1086,7 @@ select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name
 select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = m.delivery_key
    and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null))) as unfit,
        (select count(*) from found m where exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased'))::int as erased,
+       false as bounded,
        array(select queue from found where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as open,
        array(select queue from found where queue = any(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as closed,
        (select count(*)::int from waybill.processes
@@ -1096,6 +1105,7 @@ select (select count(*)::int from found) as matched, coalesce((
        array(select id::text from found order by id desc limit 10) as ids,
        (select 0) as unfit,
        0::int as erased,
+       false as bounded,
        array(select queue from found where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as open,
        array(select queue from found where queue = any(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as closed,
        (select count(*)::int from waybill.processes

@@ -98,11 +98,14 @@ create index outbox_recipients on waybill.outbox_messages using gin (recipient_h
 
 -- Addresses that get no more mail: mailboxes that do not exist, people who complained, and addresses that an operator added.
 create table waybill.email_suppressions (
-  address text        primary key,
-  reason  text        not null,
-  since   timestamptz not null default now(),
+  address   text        primary key, -- of an erased person: a hash (waybill.erased_address)
+  reason    text        not null,
+  since     timestamptz not null default now(),
+  erased_at timestamptz,
   constraint email_suppressions_lower check (address = lower(address))
 );
+
+create index email_suppressions_erased on waybill.email_suppressions (erased_at) where erased_at is not null;
 
 -- The key under which each email goes to a provider that takes several in one request. It is written before the request, so that the next attempt
 -- repeats the same request.

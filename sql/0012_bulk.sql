@@ -3,7 +3,7 @@
 
 create table waybill.bulk_acts (
   id         uuid        primary key, -- UUIDv7
-  action     text        not null check (action in ('retry', 'cancel', 'hold', 'reschedule')),
+  action     text        not null check (action in ('retry', 'cancel', 'hold', 'reschedule', 'erase')),
   filter     jsonb       not null,    -- as the person gave it
   arguments  jsonb       not null default '{}', -- due: the time of hold and reschedule
   rate       float8      check (rate > 0), -- messages per second; null: no limit

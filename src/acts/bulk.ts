@@ -13,7 +13,7 @@ import { withTimes } from '../operate/time.ts';
 import { parseRate } from '../queues/limits.ts';
 
 export type BulkGiven = {
-  /** retry, cancel, hold or reschedule. */
+  /** retry, cancel, hold, reschedule or erase. */
   readonly action: string;
   /** As `parseFilter` takes it, without limit and cursor. */
   readonly filter: Parameters<typeof parseFilter>[0];

@@ -16,6 +16,7 @@ import { addInit } from './commands/init.ts';
 import { addMake } from './commands/make.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addOutboxActs } from './commands/outbox-acts.ts';
+import { addOutboxErase } from './commands/outbox-erase.ts';
 import { addOutboxDrain } from './commands/outbox-drain.ts';
 import { addOutboxOperate } from './commands/outbox-operate.ts';
 import { addOutboxRead } from './commands/outbox-read.ts';
@@ -52,6 +53,7 @@ export function createProgram(fromFile: ReadonlySet<string> = new Set()): Comman
   addOutboxFailures(outbox);
   addOutboxOperate(outbox);
   addOutboxActs(outbox);
+  addOutboxErase(outbox);
   addOutboxDrain(outbox);
   addBulk(program);
   const cron = program.command('cron').description('look at scheduled jobs and run them');

@@ -13,8 +13,13 @@ export type Suppression = { readonly address: string; readonly reason: string; r
 /** Returns the reason for each of the addresses that is on the list. */
 export type Suppressed = (addresses: readonly string[]) => Promise<ReadonlyMap<string, string>>;
 
-/** Addresses are compared in lower case. In practice no two mailboxes differ in case alone (RFC 5321, section 2.4). */
-export const suppressedSql = `select address, reason from waybill.email_suppressions where address = any($1::text[])`;
+/** That of an erased person is a hash (src/operate/person.ts); without any such row no hash is computed. Addresses are compared in lower case. In practice no two mailboxes differ in case alone (RFC 5321, section 2.4). */
+export const suppressedSql = `
+  select s.address, s.reason from waybill.email_suppressions s where s.address = any($1::text[])
+  union all
+  select a.address, s.reason from unnest($1::text[]) as a(address)
+    join waybill.email_suppressions s on s.address = waybill.erased_address(a.address)
+   where exists (select from waybill.email_suppressions e where e.erased_at is not null)`;
 
 /** Look-ups in one turn of the event loop share a statement, because a worker begins the messages of a claim together. */
 export function createSuppressed(db: Executor): Suppressed {
@@ -43,7 +48,8 @@ export function createSuppressed(db: Executor): Suppressed {
 }
 
 export const suppressSql = `
-  insert into waybill.email_suppressions (address, reason) values ($1, $2)
+  insert into waybill.email_suppressions (address, reason)
+  select $1::text, $2::text where not exists (select from waybill.email_suppressions where address = waybill.erased_address($1::text))
   on conflict (address) do nothing returning address`;
 
 /**
@@ -56,15 +62,19 @@ export async function suppress(db: Executor, address: string, reason: string): P
   return (await db.executeSql(suppressSql, values)).rows.length === 1;
 }
 
-export const unsuppressSql = `delete from waybill.email_suppressions where address = $1 returning address`;
+export const unsuppressSql = `delete from waybill.email_suppressions where address in ($1, waybill.erased_address($1)) returning address`;
+
+/** As the list shows the address of an erased person. */
+const isHash = (text: string): boolean => /^erased-[0-9a-f]{32}$/.test(text);
 
 /**
- * Removes an address from the list.
+ * Removes an address from the list; that of an erased person by its address or by its hash.
  * @returns whether the address was on the list
  * @throws WaybillError whose code says what is wrong with the address
  */
 export async function unsuppress(db: Executor, address: string): Promise<boolean> {
-  return (await db.executeSql(unsuppressSql, [bare(address)])).rows.length === 1;
+  const wanted = isHash(address) ? address : bare(address);
+  return (await db.executeSql(unsuppressSql, [wanted])).rows.length > 0;
 }
 
 export const suppressionsSql = `

@@ -18,6 +18,7 @@ import { filters } from './filters.ts';
 import { addMessageActs } from './messages.ts';
 import { actorOf, askForKey, type WrongKeys } from './people.ts';
 import { describeAdmin } from './admin-openapi.ts';
+import { addPerson } from './person.ts';
 import { addQueues } from './queues.ts';
 import { addFailures } from './failures.ts';
 import { addSearch, checkContents } from './search.ts';
@@ -65,6 +66,7 @@ export function addAdmin(
     );
     addCron(admin, { db, notify });
     addBulk(admin, db);
+    addPerson(admin, db);
     addAudit(admin, db);
     addEvents(admin, watch);
   }

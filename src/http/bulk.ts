@@ -8,7 +8,7 @@ import type { Database } from '../db/pool.ts';
 import { listBulk, parseBulkFilter, showBulk } from '../operate/bulk.ts';
 import { parseFilter } from '../operate/filter.ts';
 import { filters } from './filters.ts';
-import { actorOf } from './people.ts';
+import { actorOf, checkRole } from './people.ts';
 import { checkContents } from './search.ts';
 
 type WithId = { Params: { id: string } };
@@ -49,6 +49,7 @@ export function addBulk(admin: FastifyInstance, db: Database): void {
       const args = await parseArguments({ name: 'bulk act', args: bulk }, request.body ?? {});
       const { dryRun, reason, by, ...given } = args;
       checkContents(request, parseFilter(given.filter));
+      if (given.action === 'erase' && request.person) checkRole(request.person, 'admin');
       return dryRun ? acts.preview(db, given) : acts.start(db, actorOf(request, { reason, by }), given);
     },
   );

@@ -49,6 +49,7 @@ export const acts = [
   'message.show',
   'messages.retry',
   'person.erase',
+  'person.find',
   'process.quiet',
   'process.resume',
   'queue.limit',

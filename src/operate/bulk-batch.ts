@@ -9,6 +9,7 @@ import { payloadOf, outboxChannel } from '../outbox/notify.ts';
 import type { BulkTask } from './bulk-task.ts';
 import { bulkKinds } from './bulk-task.ts';
 import { ownDue, whereOf, type Where } from './filter.ts';
+import { eraseMessages } from './erase.ts';
 import { isErased, keyIsFree, keyStandsAlone } from './free-key.ts';
 
 /**
@@ -48,6 +49,8 @@ type Row = {
   readonly changed: number;
   readonly unfit: number;
   readonly erased: number;
+  /** Of `erase`: the messages to be erased. */
+  readonly ended: readonly string[];
   readonly seen: readonly string[];
   readonly locked: readonly string[];
   readonly others: Readonly<Record<string, number>>;
@@ -64,6 +67,7 @@ const unfitReason: Partial<Record<BulkTask['action'], string>> = {
 function fitOf({ action, due }: BulkTask, values: unknown[]): string {
   if (action === 'hold')
     return `select id from got where due < $${values.push(timeText(due))}::text::timestamptz`;
+  if (action === 'erase') return `select id from got m where not ${isErased}`;
   if (action !== 'retry') return 'select id from got';
   return `
     select id from (
@@ -73,7 +77,7 @@ function fitOf({ action, due }: BulkTask, values: unknown[]): string {
 
 /** A note in the timeline of each changed message. Values: the note. */
 function notesOf({ action, note }: BulkTask, values: unknown[]): string {
-  if (note === undefined) return '';
+  if (note === undefined || action === 'erase') return ''; // an erasure notes itself
   return `,
   noted as (
     insert into waybill.outbox_notes (message_id, type, detail) select id, '${bulkKinds[action].done}', $${values.push(note)}::text from ended)`;
@@ -82,6 +86,7 @@ function notesOf({ action, note }: BulkTask, values: unknown[]): string {
 /** `fit` → `ended(id, queue)`. */
 function changeOf({ action, due }: BulkTask, values: unknown[]): string {
   const where = `where m.id = any(array(select id from fit))`;
+  if (action === 'erase') return `ended as (select m.id, m.queue from waybill.outbox_messages m ${where})`; // erased by the next statements
   if (action === 'cancel') return endMessages(transitions.cancel.set(), where, `'cancelled'`);
   const set =
     action === 'retry'
@@ -104,21 +109,22 @@ const floorOf = (floor: string | null, values: unknown[]): string => `$${values.
 
 /** Messages that left the states of a waiting message after the start, or are being sent, with the reason. */
 function othersOf(task: BulkTask, range: Range, where: Where, size: number): string {
-  if ('ids' in range || !countsOthers(task)) return '';
+  const { change } = bulkKinds[task.action];
+  if ('ids' in range || change === 'erase' || !countsOthers(task)) return '';
   const since = `$${where.values.push(range.walk.since)}::text::timestamptz`;
   const edge = `case when (select count(*) from seen) < ${size} then ${floorOf(range.floor, where.values)}
                                 else (select id from seen order by id limit 1) end`;
   return `
   others as (
     select status as reason, count(*)::int as n from waybill.outbox_messages
-     where ${within(range, where, edge).join(' and ')} and not ${guard(bulkKinds[task.action].change)}
+     where ${within(range, where, edge).join(' and ')} and not ${guard(change)}
        and (${guard('deliver')} or delivered_at >= ${since} or dead_at >= ${since} or cancelled_at >= ${since})
      group by 1),`;
 }
 
 /** Only where the act takes all waiting messages: otherwise such a message may not have been in the act's states at the start. */
 export function countsOthers({ action, statuses }: BulkTask): boolean {
-  return bulkKinds[action].change !== 'retry' && statuses.length === bulkKinds[action].usual.length;
+  return action !== 'retry' && action !== 'erase' && statuses.length === bulkKinds[action].usual.length;
 }
 
 /** @param size messages to change at most */
@@ -142,7 +148,8 @@ export function batchSql(
   ${changeOf(task, values)}${notesOf(task, values)}
   select (select count(*) from ended)::int as changed,
          ((select count(*) from got) - (select count(*) from fit))::int as unfit,
-         ${task.action === 'retry' ? `(select count(*) from got m where ${isErased})` : '0'}::int as erased,
+         ${task.action === 'erase' ? `array(select id::text from ended)` : `'{}'::text[]`} as ended,
+         ${task.action === 'retry' || task.action === 'erase' ? `(select count(*) from got m where ${isErased})` : '0'}::int as erased,
          array(select id::text from seen order by id desc) as seen,
          array(select id::text from seen where id not in (select id from got)) as locked,
          ${others ? `coalesce((select jsonb_object_agg(reason, n) from others), '{}')` : `'{}'::jsonb`} as others,
@@ -178,6 +185,7 @@ export async function lockedBatch(db: Executor, task: BulkTask, ids: readonly st
 async function run(db: Executor, task: BulkTask, range: Range, size: number): Promise<Row> {
   const { text, values } = batchSql(task, range, size);
   const row = (await db.executeSql<Row>(text, values)).rows[0]!;
+  if (row.ended.length > 0) await eraseMessages(db, row.ended, task.note ?? null);
   const mayBeDue = task.action === 'retry' || task.action === 'reschedule';
   if (mayBeDue && row.queues.length > 0)
     await db.executeSql('select pg_notify($1, $2)', [outboxChannel, payloadOf(row.queues)]);

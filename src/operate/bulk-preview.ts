@@ -8,7 +8,8 @@ import { guard } from '../message/transitions.ts';
 import { inFlight, isClosed, waits } from '../outbox/waiting.ts';
 import { relaysAlive } from './bulk.ts';
 import type { BulkAction, BulkTask } from './bulk-task.ts';
-import { whereOf } from './filter.ts';
+import { given } from './contents.ts';
+import { whereOf, type MessageFilter } from './filter.ts';
 import { isErased, keyIsFree, keyStandsAlone } from './free-key.ts';
 import { viewColumns, viewOf, type MessageView, type ViewRow } from './read.ts';
 
@@ -49,6 +50,7 @@ type Row = {
   readonly ids: readonly string[];
   readonly unfit: number;
   readonly erased: number;
+  readonly bounded: boolean;
   readonly open: readonly string[];
   readonly closed: readonly string[];
   readonly relays: number;
@@ -61,11 +63,15 @@ const share = (column: string): string => `coalesce((
 const columns = 'id, kind, name, queue, status, delivery_key, created_at, available_at, order_due';
 
 /** The matching messages, by the smallest index that has them: of the waiting ones also those that an older message of their key holds back. */
-function foundSql({ filter, statuses }: BulkTask): { readonly text: string; readonly values: unknown[] } {
+function foundSql({ action, filter, statuses }: BulkTask): {
+  readonly text: string;
+  readonly values: unknown[];
+} {
   const { conditions, values } = whereOf(filter);
   const states = `status = any($${values.push(statuses)}::text[])`;
   const from = (...more: string[]): string =>
     `select ${columns} from waybill.outbox_messages where ${[...more, ...conditions, states].join(' and ')}`;
+  if (action === 'erase') return { text: erasableSql(filter, from(), [...conditions, states]), values };
   if (statuses.every((status) => status === 'pending' || status === 'failed')) {
     const held = `id in (select message_id from waybill.outbox_keys where pruned_at = 'infinity') and not (${waits()})`;
     return { text: `${from(waits())} union all ${from(held)}`, values };
@@ -76,11 +82,29 @@ function foundSql({ filter, statuses }: BulkTask): { readonly text: string; read
   return { text: from(`(${ended.join(' or ')})`), values };
 }
 
+/** Without an index for its filter, a preview of an erasure looks at the newest messages. */
+const mostRead = 500_000;
+
+const hasIndex = ({ to, tag, keyPrefix, deliveryKey, since, deadSince }: MessageFilter): boolean =>
+  [to, tag, deliveryKey].some(given) || [keyPrefix, since, deadSince].some((one) => one !== undefined);
+
+function erasableSql(filter: MessageFilter, all: string, conditions: readonly string[]): string {
+  if (hasIndex(filter)) return all;
+  return `select ${columns} from (select * from waybill.outbox_messages order by id desc limit ${mostRead}) n where ${conditions.join(' and ')}`;
+}
+
+/** SQL expression: there are messages that the preview did not look at. */
+const isBounded = ({ action, filter }: BulkTask): string =>
+  action === 'erase' && !hasIndex(filter)
+    ? `(select count(*) from (select from waybill.outbox_messages limit ${mostRead + 1}) b) > ${mostRead}`
+    : 'false';
+
 /** Of the found ones. */
 function unfitSql({ action, due }: BulkTask, values: unknown[]): string {
   if (action === 'hold')
     return `select count(*)::int from found where coalesce(case when available_at = 'infinity' then order_due end, available_at)
       >= $${values.push(timeText(due))}::text::timestamptz`;
+  if (action === 'erase') return `select count(*)::int from found m where ${isErased}`;
   if (action !== 'retry') return 'select 0';
   return `select count(*)::int from (
       select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from found m where not ${isErased}) m
@@ -98,7 +122,8 @@ export function previewSql(task: BulkTask): { readonly text: string; readonly va
          (select ${momentText('min(created_at)')} from found) as oldest, (select ${momentText('max(created_at)')} from found) as newest,
          array(select id::text from found order by id desc limit ${samples}) as ids,
          (${unfit}) as unfit,
-         ${task.action === 'retry' ? `(select count(*) from found m where ${isErased})` : '0'}::int as erased,
+         ${task.action === 'retry' || task.action === 'erase' ? `(select count(*) from found m where ${isErased})` : '0'}::int as erased,
+         ${isBounded(task)} as bounded,
          array(select queue from found where queue <> all(array(${closed})) group by 1 order by count(*) desc limit 3) as open,
          array(select queue from found where queue = any(array(${closed})) group by 1 order by count(*) desc limit 3) as closed,
          ${relaysAlive} as relays`,
@@ -139,13 +164,14 @@ async function previewIn(db: Executor, task: BulkTask): Promise<BulkPreview> {
   const skipped = {
     ...(sending > 0 && { sending }),
     ...(row.erased > 0 && { erased: row.erased }),
-    ...(row.unfit > 0 && { [task.action === 'hold' ? 'due_later' : 'delivery_key_taken']: row.unfit }),
+    ...(task.action !== 'erase' &&
+      row.unfit > 0 && { [task.action === 'hold' ? 'due_later' : 'delivery_key_taken']: row.unfit }),
   };
   return {
     action: task.action,
     due: task.due,
     matched: Math.min(row.matched, mostCounted),
-    atLeast: row.matched > mostCounted,
+    atLeast: row.matched > mostCounted || row.bounded,
     byName: row.byName,
     byQueue: row.byQueue,
     byStatus: row.byStatus,
@@ -165,7 +191,7 @@ function warningsOf({ action }: BulkTask, { open, closed, relays, matched }: Row
       warnings.push(
         `the queue ${queue} is open: its messages go on being delivered, and more may come. Pause it first: waybill queues pause ${queue}`,
       );
-  if (action !== 'cancel')
+  if (action !== 'cancel' && action !== 'erase')
     for (const queue of closed)
       warnings.push(`the queue ${queue} is closed: its messages wait until it opens (waybill queues list)`);
   if (sending > 0) warnings.push(`${sending} messages are being sent: they end first, and are not changed`);

@@ -8,11 +8,12 @@ import { type MessageFilter } from './filter.ts';
 import { knownWord } from './texts.ts';
 import { time } from './time.ts';
 
-export const bulkActions = ['retry', 'cancel', 'hold', 'reschedule'] as const;
+export const bulkActions = ['retry', 'cancel', 'hold', 'reschedule', 'erase'] as const;
 export type BulkAction = (typeof bulkActions)[number];
 
 type Kind = {
-  readonly change: Change;
+  /** `erase` changes no state, except that it cancels what waits. */
+  readonly change: Change | 'erase';
   /** The states where the filter names none. */
   readonly usual: readonly Status[];
   readonly done: string;
@@ -20,6 +21,13 @@ type Kind = {
 };
 
 const waiting = ['pending', 'failed'] as const;
+const unsent = ['pending', 'failed', 'delivered', 'dead', 'cancelled'] as const;
+
+/** Whether the action takes messages in this state. */
+function takes(action: BulkAction, status: Status): boolean {
+  const { change } = bulkKinds[action];
+  return change === 'erase' ? status !== 'sending' : isAllowed(change, status);
+}
 
 /** `hold` changes only messages that are due earlier, `reschedule` all of them. */
 export const bulkKinds: Readonly<Record<BulkAction, Kind>> = {
@@ -27,6 +35,7 @@ export const bulkKinds: Readonly<Record<BulkAction, Kind>> = {
   cancel: { change: 'cancel', usual: waiting, done: 'cancelled', needsDue: false },
   hold: { change: 'reschedule', usual: waiting, done: 'held', needsDue: true },
   reschedule: { change: 'reschedule', usual: waiting, done: 'rescheduled', needsDue: true },
+  erase: { change: 'erase', usual: unsent, done: 'erased', needsDue: false },
 };
 
 export type BulkTask = {
@@ -60,9 +69,9 @@ export function taskOf(
       'filter_required',
       'say which messages: a filter such as status, kind, name, queue, since or errorContains is needed',
     );
-  const { change, usual } = bulkKinds[action];
+  const { usual } = bulkKinds[action];
   const { status, ...filter } = given;
-  const impossible = status?.find((one) => !isAllowed(change, one));
+  const impossible = status?.find((one) => !takes(action, one));
   if (impossible)
     throw new WaybillError('invalid_status', `${impossible} messages cannot be ${verb(action)}`);
   return { action, filter, statuses: status?.length ? status : usual, due };
@@ -70,6 +79,7 @@ export function taskOf(
 
 function verb(action: BulkAction): string {
   const { change, done } = bulkKinds[action];
+  if (change === 'erase') return `${done}: they end first`;
   return change === 'retry'
     ? `${done}, only dead and cancelled ones`
     : `${done}, only pending and failed ones`;

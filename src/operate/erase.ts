@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import type { Status } from '../message/message.ts';
-import { isAllowed, updateMessages } from '../message/transitions.ts';
+import { endMessages, guard, isAllowed, transitions, updateMessages } from '../message/transitions.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { isErased } from './free-key.ts';
 import { cancelMessage } from './operate.ts';
@@ -31,10 +31,10 @@ const lookSql = `
          exists (select from waybill.inbox_emails i where i.message_id = m.id) as inbox
     from waybill.outbox_messages m where id = $1 for update of m`;
 
-/** Values: id, who and why. A provider's reference may name the recipient, so it goes too. */
+/** Values: ids, who and why. A provider's reference may name the recipient, so it goes too. */
 export const eraseSql = `
   with erased as (
-    ${updateMessages({ payload: `'{"erased": true}'`, last_error: 'null' })} where m.id = $1 returning m.id),
+    ${updateMessages({ payload: `'{"erased": true}'`, last_error: 'null' })} where m.id = any($1::uuid[]) returning m.id),
   attempts as (update waybill.outbox_attempts set error = null, stack = null where message_id in (select id from erased)),
   notes as (
     update waybill.outbox_notes set recipient = null, detail = null, reference = null where message_id in (select id from erased)),
@@ -51,7 +51,7 @@ export const eraseSql = `
 export async function eraseMessage(
   tx: Executor,
   id: string,
-  { by, reason }: { readonly by: string; readonly reason: string | null },
+  person: Eraser,
   dryRun = false,
 ): Promise<Erasure> {
   checkId(id);
@@ -66,9 +66,47 @@ export async function eraseMessage(
   const cancelled = isAllowed('cancel', status);
   if (!dryRun) {
     if (cancelled) await cancelMessage(tx, id);
-    await tx.executeSql(eraseSql, [id, cleanError(reason === null ? `by ${by}` : `by ${by}: ${reason}`)]);
+    await tx.executeSql(eraseSql, [[id], detailOf(person)]);
   }
   return { id, status, cancelled, attempts, notes, inbox, dryRun };
+}
+
+/** Who erases, and why. */
+export type Eraser = { readonly by: string; readonly reason: string | null };
+
+const detailOf = ({ by, reason }: Eraser): string =>
+  cleanError(reason === null ? `by ${by}` : `by ${by}: ${reason}`);
+
+/** Values: ids. In the order of the ids, so that two of them do not wait for each other. */
+const lockSql = `
+  select id::text as id, status from waybill.outbox_messages m
+   where id = any($1::uuid[]) and not ${guard('deliver')} and not ${isErased} order by id for update skip locked`;
+
+/** Values: ids. */
+const cancelManySql = `
+  with ${endMessages(transitions.cancel.set(), `where m.id = any($1::uuid[]) and ${guard('cancel', 'm.status')}`, `'cancelled'`)}
+  select count(*)::int as n from ended`;
+
+export type Erased = { readonly ids: readonly string[]; readonly cancelled: number };
+
+/**
+ * Erases many as `eraseMessage` erases one. Those that are being delivered, that another transaction has locked, or that are erased already are left.
+ * @param tx a transaction
+ * @param ids at most some thousands
+ * @param note who does it and why, for the timelines
+ */
+export async function eraseMessages(
+  tx: Executor,
+  ids: readonly string[],
+  note: string | null,
+): Promise<Erased> {
+  if (ids.length === 0) return { ids, cancelled: 0 };
+  const { rows } = await tx.executeSql<{ id: string; status: Status }>(lockSql, [ids]);
+  const locked = rows.map(({ id }) => id);
+  const waits = rows.filter(({ status }) => isAllowed('cancel', status)).map(({ id }) => id);
+  if (waits.length > 0) await tx.executeSql(cancelManySql, [waits]);
+  if (locked.length > 0) await tx.executeSql(eraseSql, [locked, note]);
+  return { ids: locked, cancelled: waits.length };
 }
 
 /** @throws WaybillError `message_erased` */

@@ -100,6 +100,7 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'outbox run': [() => [ids[0]!]],
   'outbox copy': [() => [ids[1]!, '--to', 'cat@b.test']],
   'outbox erase': [() => [ids[2]!, '--yes']],
+  'outbox find': [() => ['ann@b.test']],
   'outbox drain': [() => ['--until-empty']],
   'cron list': [() => []],
   'cron runs': [() => []],

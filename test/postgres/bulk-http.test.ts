@@ -36,6 +36,11 @@ async function record(name: string, count: number): Promise<void> {
 }
 
 describe('/admin/bulk', () => {
+  it('erase needs the role admin', async () => {
+    const given = { action: 'erase', filter: { name: 'many' }, dryRun: true };
+    expect(await call('POST', '/bulk', given)).toMatchObject({ status: 403, body: { code: 'forbidden' } });
+  });
+
   it('a preview, then the act, its progress and its list', async () => {
     await record('many', 150);
     const given = { action: 'cancel', filter: { name: 'many' } };
@@ -93,7 +98,7 @@ describe('/admin/bulk', () => {
     [{ action: 'cancel' }, 'filter_required'],
     [{ action: 'cancel', filter: { nam: 'many' } }, 'invalid_arguments'],
     [{ action: 'cancel', filter: { name: 'many' }, rat: '5/s' }, 'invalid_arguments'],
-    [{ action: 'erase', filter: { name: 'many' } }, 'invalid_action'],
+    [{ action: 'eraze', filter: { name: 'many' } }, 'invalid_action'],
     [{ action: 'cancel', filter: { status: 'dead' } }, 'invalid_status'],
     [{ action: 'cancel', filter: { name: 'many' }, limit: 1.5 }, 'invalid_limit'],
     [{ action: 'hold', filter: { name: 'many' } }, 'invalid_due'],

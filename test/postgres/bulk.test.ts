@@ -464,3 +464,27 @@ describe('bad input', () => {
     expect(await show(id)).toMatchObject({ state: 'done', changed: 3, lastError: null });
   });
 });
+
+describe('erasing', () => {
+  it('erases what matches in every state but sending, cancels what waits, and counts what is erased already', async () => {
+    const [sending] = await record(1);
+    await outbox().claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w', ids: [sending!] });
+    const ids = [...(await record(2)), ...(await recordDead(2))];
+    await erase(database.db, actor, ids[0]!);
+    const other = await record(1, { name: 'right' });
+    const looked = await preview(database.db, { action: 'erase', filter: { name: 'wrong' } });
+    expect(looked).toMatchObject({ matched: 4, skipped: { sending: 1, erased: 1 }, atLeast: false });
+    const { id } = await begin({ action: 'erase' });
+    await workOff();
+    expect(await show(id)).toMatchObject({ state: 'done', changed: 3, skipped: { erased: 1 } });
+    expect(await counts()).toEqual({ sending: 1, cancelled: 2, dead: 2, pending: 1 });
+    const sql = `select id::text as id from waybill.outbox_messages where payload = '{"erased": true}' order by id`;
+    const { rows } = await database.db.executeSql<{ id: string }>(sql);
+    expect(rows.map((row) => row.id)).toEqual(ids.toSorted());
+    const notes = `select distinct detail from waybill.outbox_notes where type = 'erased' and message_id <> $1`;
+    const { rows: noted } = await database.db.executeSql<{ detail: string }>(notes, [ids[0]]);
+    expect(noted).toEqual([{ detail: expect.stringContaining(`by the bulk act ${id} of ann`) as string }]);
+    expect(other).toHaveLength(1);
+    expect((await verifyOutbox(database.db)).findings).toEqual([]);
+  });
+});

@@ -1,4 +1,4 @@
-// `waybill outbox end|reschedule|run|copy|erase`: acts on one message beside retry and cancel.
+// `waybill outbox end|reschedule|run|copy`: acts on one message beside retry and cancel.
 
 import { Option, type Command } from 'commander';
 import * as acts from '../../acts/messages.ts';
@@ -58,12 +58,6 @@ function addContentActs(outbox: Command): void {
     .option('--payload <json>', 'the new payload', single)
     .option('--at <time>', 'due at this time, such as 2026-12-01T08:00Z (default: now)', single)
     .action(copyOne);
-  addActor(outbox.command('erase'))
-    .description('erase the payload and every text of a message for good; one that waits is cancelled')
-    .argument('<id>', 'id of the message')
-    .option('--dry-run', 'only say what would be erased')
-    .option('--yes', 'really erase it')
-    .action(eraseOne);
 }
 
 type CopyOptions = Given & {
@@ -91,20 +85,4 @@ function json(text: string): unknown {
   } catch (error) {
     throw new UsageError('invalid_payload', `--payload is no JSON: ${(error as Error).message}`);
   }
-}
-
-async function eraseOne(
-  id: string,
-  options: Given & { readonly dryRun?: boolean; readonly yes?: boolean },
-): Promise<void> {
-  const { dryRun = false, yes = false } = options;
-  if (!dryRun && !yes)
-    throw new UsageError(
-      'confirmation_required',
-      'what is erased is gone for good: look with --dry-run, then confirm with --yes',
-    );
-  const done = await withDatabase(({ db }) => acts.erase(db, actorOf(options), id, dryRun));
-  print(done, options, ({ status, cancelled, attempts, notes, inbox }) => [
-    `${id} (${status}${cancelled ? ', will not be delivered any more' : ''}): the payload, the texts of ${attempts} attempts and of ${notes} notes${inbox ? ', its mail in the inbox' : ''}${dryRun ? ' would be erased' : ' are erased'}`,
-  ]);
 }
