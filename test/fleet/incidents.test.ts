@@ -4,12 +4,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../../src/db/pool.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { hasChromium, startChromium, type Browser, type Tab } from '../support/chromium.ts';
+import { consoleDrills, setUp } from '../support/console-drills.ts';
 import { cronWorld } from '../support/cron.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import app, { drillTables } from '../support/drills-app.ts';
 import { drills, type Drill, type Stage } from '../support/drills.ts';
-import { testFleet } from '../support/fleet.ts';
+import { testFleet, type Running } from '../support/fleet.ts';
+import { handAt } from '../support/hand.ts';
 import { incidents, openShell, type Incident, type Shell } from '../support/incidents.ts';
+import { until } from '../support/wait.ts';
+
+const adminKey = 'admin-key-of-the-drills';
 
 const given = process.env['DRILLS_DATABASE_URL'];
 const sizes = given === undefined ? { dead: 200, wrong: 2_000 } : { dead: 5_000, wrong: 20_000 };
@@ -18,6 +24,7 @@ const page = incidents();
 let database: Pick<TestDatabase, 'db' | 'url' | 'end'>;
 let stage: Stage;
 let shell: Shell;
+let all: Running;
 const times: string[] = [];
 
 function givenDatabase(url: string): Pick<TestDatabase, 'db' | 'url' | 'end'> {
@@ -41,10 +48,11 @@ beforeAll(async () => {
     WAYBILL_DELIVERED_RETENTION: '30d',
     PORT: '0',
     HOST: '127.0.0.1',
+    WAYBILL_ADMIN_KEY: adminKey,
   });
   stage = { db, url, outbox: createPostgresOutbox(db), fleet, sizes, words: {} };
   shell = openShell(url);
-  await fleet.start('all');
+  all = await fleet.start('all');
 });
 afterAll(async () => {
   if (times.length > 0) console.log(['', ...times].join('\n'));
@@ -91,5 +99,38 @@ describe('docs/incidents.md', () => {
         times.push(`${title}: ${incident.steps.length} steps, ${(ms / 1_000).toFixed(1)} s`);
     },
     given === undefined ? 240_000 : 600_000,
+  );
+});
+
+if (!hasChromium) console.warn('chromium is not installed: the drills in a browser are SKIPPED');
+
+describe.runIf(hasChromium && given === undefined)('docs/incidents.md in the console', () => {
+  let browser: Browser;
+  let tab: Tab;
+  let base: string;
+  beforeAll(async () => {
+    browser = await startChromium();
+    tab = await browser.tab();
+    base = await until(() =>
+      all.lines.map((line) => line['address']).find((address) => typeof address === 'string'),
+    );
+    await tab.open(`${base}/console`);
+    const hand = handAt(tab);
+    await hand.fill('input[name=name]', 'ann');
+    await hand.fill('input[name=key]', adminKey);
+    await hand.submit('form');
+  });
+  afterAll(() => browser.close());
+
+  it.each(consoleDrills.map((drill) => [drill.title, drill] as const))(
+    '%s',
+    async (title, { steps, run: drill }) => {
+      await setUp(title, stage);
+      await tab.open(`${base}/console`);
+      const hand = handAt(tab);
+      await drill(hand, stage);
+      expect(hand.steps()).toBe(steps);
+    },
+    240_000,
   );
 });

@@ -59,9 +59,12 @@ export async function startChromium(): Promise<Browser> {
   return {
     tab: () => openTab(wire),
     async close() {
-      await wire.send('Browser.close', {}).catch(() => undefined); // it may be gone before it answers
+      const asked = wire.send('Browser.close', {}).catch(() => undefined);
+      const killing = setTimeout(() => child.kill('SIGKILL'), 10_000); // it does not always end with a stream open
+      await Promise.race([asked, ended]); // it may be gone before it answers
       wire.end();
       await ended;
+      clearTimeout(killing);
       rmSync(profile, { recursive: true, force: true });
     },
   };

@@ -64,18 +64,22 @@ export const mail = (to: string, tag: string): NewMessage => ({
   tags: [tag],
 });
 
-async function count({ db }: Pick<Stage, 'db'>, where: string, values: unknown[] = []): Promise<number> {
+export async function countOf(
+  { db }: Pick<Stage, 'db'>,
+  where: string,
+  values: unknown[] = [],
+): Promise<number> {
   const sql = `select count(*)::int as n from waybill.outbox_messages where ${where}`;
   return (await db.executeSql<{ n: number }>(sql, values)).rows[0]!.n;
 }
 
-async function reached(
+export async function reached(
   stage: Pick<Stage, 'db'>,
   n: number,
   where: string,
   values?: unknown[],
 ): Promise<void> {
-  const isSo = async (): Promise<boolean> => (await count(stage, where, values)) === n;
+  const isSo = async (): Promise<boolean> => (await countOf(stage, where, values)) === n;
   await until(isSo, { timeoutMs: 60_000, what: `${n} with ${where}` });
 }
 
@@ -177,9 +181,9 @@ const wrongEmails: Drill = {
     },
     {
       async after(said, stage) {
-        const sent = await count(stage, `${tagged} and status = 'delivered'`, ['welcome']);
+        const sent = await countOf(stage, `${tagged} and status = 'delivered'`, ['welcome']);
         expect(Number(said)).toBe(sent);
-        expect(await count(stage, `${tagged} and status = 'cancelled'`, ['welcome'])).toBe(
+        expect(await countOf(stage, `${tagged} and status = 'cancelled'`, ['welcome'])).toBe(
           stage.sizes.wrong - sent,
         );
         expect(sent).toBeLessThan(stage.sizes.wrong / 2);
@@ -211,8 +215,10 @@ const flood: Drill = {
     {
       async after(_, stage) {
         const due = `group_key = 'tenant-42' and status in ('pending', 'failed') and available_at`;
-        expect(await count(stage, `${due} < now() + interval '7 hours'`)).toBe(0);
-        expect(await count(stage, `${due} > now() + interval '7 hours'`)).toBe(Number(stage.words['COUNT']));
+        expect(await countOf(stage, `${due} < now() + interval '7 hours'`)).toBe(0);
+        expect(await countOf(stage, `${due} > now() + interval '7 hours'`)).toBe(
+          Number(stage.words['COUNT']),
+        );
         const { limits } = await showQueue(stage.db, 'exports');
         expect(limits.effective).toMatchObject({ groupConcurrency: 1 });
       },
@@ -239,7 +245,7 @@ const quota: Drill = {
       async after(_, stage) {
         await reached(stage, 5, `${tagged} and status = 'delivered'`, ['reset']);
         // The message of the probe that was under way is not held.
-        const held = await count(stage, `${tagged} and available_at > now() + interval '7 hours'`, [
+        const held = await countOf(stage, `${tagged} and available_at > now() + interval '7 hours'`, [
           'newsletter',
         ]);
         expect(held).toBeGreaterThanOrEqual(19);
