@@ -77,8 +77,9 @@ async function run({ setup, steps }: Drill, incident: Incident): Promise<number>
 }
 
 describe('docs/incidents.md', () => {
-  it('has drills, each of at most five steps with a command and a place in the console, and each with its end', () => {
+  it('has ten drills, each of at most five steps with a command and a place in the console, and each with its end', () => {
     expect(page.map(({ title }) => title).toSorted()).toEqual(drills.map(({ title }) => title).toSorted());
+    expect(page).toHaveLength(10);
     for (const { title, steps, over } of page) {
       expect([title, steps.length, over]).toEqual([
         title,

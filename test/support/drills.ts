@@ -255,6 +255,38 @@ const quota: Drill = {
   ],
 };
 
+const erase: Drill = {
+  title: 'Erase a person',
+  async setup(stage) {
+    const eve = 'eve@customers.example';
+    await record(stage, 2, mail(eve, 'eve'));
+    await record(stage, 1, { ...sync(), payload: { fault: 'none', contact: eve }, tags: ['eve'] });
+    await reached(stage, 3, `${tagged} and status = 'delivered'`, ['eve']);
+    await record(stage, 1, { ...mail(eve, 'eve'), availableAt: new Date(Date.now() + 3_600_000) });
+    await stage.db.executeSql(
+      `insert into waybill.email_suppressions (address, reason) values ($1, 'bounced')`,
+      [eve],
+    );
+  },
+  steps: [
+    {
+      after(said) {
+        expect(said).toMatch(/^messages +3 /m);
+        expect(said).toMatch(/^mentions +1 /m);
+        expect(said).toMatch(/^suppressions +1 /m);
+      },
+    },
+    { after: (_, stage) => reached(stage, 4, `${tagged} and payload::text like '%eve@%'`, ['eve']) },
+    {
+      async after(_, stage) {
+        await reached(stage, 4, `${tagged} and payload = '{"erased": true}'`, ['eve']);
+        await reached(stage, 1, `${tagged} and status = 'cancelled'`, ['eve']);
+      },
+    },
+    { after: (said) => expect(said).toMatch(/^nothing holds this address/) },
+  ],
+};
+
 const hang: Drill = {
   title: 'A handler hangs',
   async setup(stage) {
@@ -381,4 +413,15 @@ const cron: Drill = {
   ],
 };
 
-export const drills: readonly Drill[] = [receipt, causes, wrongEmails, flood, quota, hang, disk, who, cron];
+export const drills: readonly Drill[] = [
+  receipt,
+  causes,
+  wrongEmails,
+  flood,
+  quota,
+  erase,
+  hang,
+  disk,
+  who,
+  cron,
+];
