@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createApi, type Api } from './api.ts';
 import { createAttemptLog } from './attempt-log.ts';
-import { consoleLink } from './console-link.ts';
+import { consoleLink } from '../src/console/link.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 import { createFollower, type Follower } from './follow.ts';
 import { onInterrupt } from './interrupt.ts';
@@ -63,7 +63,7 @@ function readPlan(): Plan | undefined {
 function showAddresses(fleet: Fleet, view: View): void {
   view.say(`API      ${fleet.api}/orders   (Authorization: Bearer ${fleet.apiKey})`);
   view.say(`admin    ${fleet.api}/admin/outbox   (Authorization: Bearer ${fleet.adminKey})`);
-  view.say(`console  ${consoleLink(fleet)}   (signs you in, once)`);
+  view.say(`console  ${consoleLink(fleet.api, fleet.adminKey)}   (signs you in, once)`);
   for (const { role, url } of fleet.metrics)
     view.say(`metrics  ${url}   (${role === 'web' ? 'the whole fleet' : role})`);
   view.say(`logs     ${fleet.logDir}`);

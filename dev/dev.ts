@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { loadEnvFile } from '../src/config/env-loading.ts';
-import { consoleLink } from './console-link.ts';
+import { consoleLink } from '../src/console/link.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 import { onInterrupt } from './interrupt.ts';
 
@@ -25,7 +25,7 @@ async function main(): Promise<number> {
     try {
       say(`API ${fleet.api}   key ${fleet.apiKey}`);
       say(`admin ${fleet.api}/admin/outbox   key ${fleet.adminKey}`);
-      say(`console ${consoleLink(fleet)}   (signs you in, once)`);
+      say(`console ${consoleLink(fleet.api, fleet.adminKey)}   (signs you in, once)`);
       if (fleet.inbox !== null) say(`mails ${fleet.inbox}`);
       say(`logs ${fleet.logDir}   database ${fleet.databaseUrl}`);
       await restartOnChange(fleet, interrupt.signal);

@@ -12,17 +12,36 @@ import { checkId, notFound, viewMessage, type MessageView } from '../operate/rea
 import { announceSql } from '../outbox/notify.ts';
 import { createPostgresOutbox } from '../store/postgres.ts';
 
+type Recipients = string | readonly string[];
+
 export type Changes = {
   readonly payload?: unknown;
-  /** Of an email: the new recipients; cc and bcc get nothing. */
-  readonly to?: string | readonly string[] | undefined;
+  /** Of an email: the new recipients; cc and bcc get nothing, unless they are given too. */
+  readonly to?: Recipients | undefined;
+  readonly cc?: Recipients | undefined;
+  readonly bcc?: Recipients | undefined;
+  readonly subject?: string | undefined;
+  /** Null: made from the html. A new html without a text has that too. */
+  readonly text?: string | null | undefined;
+  /** Null: none. */
+  readonly html?: string | null | undefined;
+  /** Default: none. */
+  readonly deliveryKey?: string | undefined;
   readonly availableAt?: Date | undefined;
 };
+
+/** Whether a payload fits the definition of a message. @throws WaybillError `payload_invalid` */
+export type CheckPayload = (
+  of: { readonly kind: string; readonly name: string },
+  payload: unknown,
+) => Promise<void>;
 
 export type CopyPorts = {
   readonly db: Database;
   readonly maxPayloadBytes: number;
   readonly payloadKeys: PayloadKeys;
+  /** Of a new payload, where the application is loaded. */
+  readonly check?: CheckPayload;
 };
 
 type Original = Pick<NewMessage, 'kind' | 'name' | 'queue' | 'payload'> & {
@@ -40,9 +59,9 @@ const originalSql = `
     from waybill.outbox_messages where id = $1`;
 
 /**
- * Records a message like another: its kind, name, queue, tags, priority, group, order key and number of attempts, without a delivery key. The original is
- * its parent and stays as it is.
- * @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `not_an_email`, the codes of an email or a payload
+ * Records a message like another: its kind, name, queue, tags, priority, group, order key and number of attempts, without a delivery key unless one is
+ * given. The original is its parent and stays as it is.
+ * @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `not_an_email`, `delivery_key_taken`, the codes of an email or a payload
  */
 export async function copy(
   { db, ...ports }: CopyPorts,
@@ -57,15 +76,16 @@ export async function copy(
 }
 
 /** The audit has no content and no address. */
-function detailOf({ payload, to, availableAt }: Changes): object {
-  return { payload: payload !== undefined, to: to !== undefined, availableAt: availableAt ?? null };
+function detailOf({ availableAt, ...changes }: Changes): object {
+  const changed = Object.entries(changes).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  return { changed, availableAt: availableAt ?? null };
 }
 
 async function record(
   tx: Executor,
   id: string,
   changes: Changes,
-  { maxPayloadBytes, payloadKeys }: Omit<CopyPorts, 'db'>,
+  { maxPayloadBytes, payloadKeys, check }: Omit<CopyPorts, 'db'>,
 ): Promise<MessageView> {
   const original = (await tx.executeSql<Original>(originalSql, [id])).rows[0] ?? notFound(id);
   if (changes.payload === undefined) await checkNotErased(tx, id);
@@ -74,36 +94,51 @@ async function record(
   const sealed = isSealed(stored) ? stored : undefined;
   const of = { id, kind, name, deliveryKey: original.key };
   const content = changes.payload ?? (sealed ? unseal(sealed, of, payloadKeys) : stored);
+  const payload = payloadOf(kind, content, changes);
+  if (changes.payload !== undefined) await check?.({ kind, name }, payload);
+  const { deliveryKey } = changes;
   const outbox = createPostgresOutbox(tx, { maxPayloadBytes, payloadKeys });
-  const { id: copied } = await outbox.enqueue({
+  const { id: copied, duplicate } = await outbox.enqueue({
     kind,
     name,
     queue,
-    payload: payloadOf(kind, content, changes.to),
+    payload,
     maxAttempts,
     priority,
     parentId: id,
     availableAt: changes.availableAt,
+    ...(deliveryKey !== undefined && { deliveryKey }),
     ...(group !== null && { group }),
     ...(orderKey !== null && { orderKey, ...(skips === true && { onDead: 'skip' as const }) }),
     ...(original.tags && { tags: original.tags }),
     ...(sealed && { sensitive: true, keep: sealed.$sealed.keep !== false }),
   });
+  if (duplicate)
+    throw new WaybillError(
+      'delivery_key_taken',
+      `the message ${copied} has this delivery key: nothing was recorded`,
+    );
   await tx.executeSql(announceSql, [copied]);
   return viewMessage(tx, copied);
 }
 
 /** An email is checked like one that an application records. */
-function payloadOf(kind: string, content: unknown, to: Changes['to']): unknown {
+function payloadOf(kind: string, content: unknown, { to, cc, bcc, subject, text, html }: Changes): unknown {
+  const parts = { to, cc, bcc, subject, text, html };
+  const given = Object.entries(parts).filter(([, value]) => value !== undefined);
   if (kind !== 'email') {
-    if (to === undefined) return content;
+    if (given.length === 0) return content;
     throw new WaybillError(
       'not_an_email',
-      `only an email has recipients, and this message is of the kind ${kind}`,
+      `only an email has ${given[0]![0]}, and this message is of the kind ${kind}`,
     );
   }
   const { date: _, ...email } = content as Record<string, unknown>;
-  return prepareEmail(to === undefined ? email : { ...email, to, cc: undefined, bcc: undefined }, {
-    defaultFrom: null,
-  });
+  const dropped = { ...(to !== undefined && { cc: [], bcc: [] }), ...(html && { text: undefined }) };
+  const changed = {
+    ...email,
+    ...dropped,
+    ...Object.fromEntries(given.map(([name, value]) => [name, value ?? undefined])),
+  };
+  return prepareEmail(changed, { defaultFrom: null });
 }

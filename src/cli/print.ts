@@ -12,6 +12,11 @@ export function say(line: string): void {
   write(process.stderr, `${visibleText(hideSecrets(line))}\n`);
 }
 
+/** A link with a token that the person is to use: what looks like a secret in it is shown. */
+export function sayLink(line: string): void {
+  write(process.stderr, `${line}\n`);
+}
+
 /** A result that cannot be written fails the command. A reader that closes the pipe early (`| head -1`) does not. */
 export function watchResult(): void {
   shieldStreams();

@@ -25,6 +25,6 @@ export function post(path: string, body: object = {}): string {
 export function commandLines(commands: readonly Command[]): Markup {
   if (commands.length === 0) return markup``;
   return markup`<p class="cli" aria-label="The same on the command line and over HTTP">${commands.map(
-    ({ cli, http }) => markup`<code>${cli}</code><code>${http}</code>`,
+    ({ cli, http }) => markup`<code>${cli}</code>${http === '' ? null : markup`<code>${http}</code>`}`,
   )}</p>`;
 }

@@ -72,13 +72,14 @@ const eraseOffer: Offer = {
   will: 'Its payload, its errors and its addresses are replaced for good. It can never be delivered again.',
 };
 
-function copyOffer({ kind }: WholeMessage): Offer {
+function copyOffer({ id, kind, sensitive }: WholeMessage): Offer {
   const to = markup`<input name="to" maxlength="320" placeholder="to another address (empty: the same)" aria-label="Recipient of the copy" />`;
+  const edit = markup`<button formaction="/console/messages/${id}/edit">Edit it first …</button>`;
   return {
     act: 'copy',
     label: 'Copy as new',
-    will: 'A new message with the same content is recorded, without a delivery key. This one stays as it is.',
-    ...(kind === 'email' && { fields: to }),
+    will: 'A new message with the same content is recorded, without a delivery key. This one stays as it is. Editing shows what is in it, which the audit says.',
+    fields: markup`${kind === 'email' ? to : null}${sensitive ? null : edit}`,
   };
 }
 

@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
+import type { CheckPayload } from '../acts/copy.ts';
 import type { Database } from '../db/pool.ts';
 import { parseFilter } from '../operate/filter.ts';
 import { cancel, look, retry, retryAll, show } from '../acts/messages.ts';
@@ -27,16 +28,16 @@ import type { Watch } from './watch.ts';
 
 type WithId = { Params: { id: string } };
 
-/** @param notify called after each change that makes messages due */
-export function addAdmin(
-  server: FastifyInstance,
-  host: Host,
-  {
-    notify,
-    wrongKeys,
-    watch,
-  }: { readonly notify: () => void; readonly wrongKeys: WrongKeys; readonly watch: Watch },
-): void {
+export type AdminPorts = {
+  /** Called after each change that makes messages due. */
+  readonly notify: () => void;
+  readonly wrongKeys: WrongKeys;
+  readonly watch: Watch;
+  readonly check: CheckPayload;
+};
+
+export function addAdmin(server: FastifyInstance, host: Host, ports: AdminPorts): void {
+  const { notify, wrongKeys, watch, check } = ports;
   const { db } = host;
 
   async function notifying<T>(change: Promise<T>): Promise<T> {
@@ -55,6 +56,7 @@ export function addAdmin(
       db,
       maxPayloadBytes: host.config.maxPayloadBytes,
       payloadKeys: host.config.payloadKeys,
+      check,
     });
     addQueues(admin, db);
     addSuppressions(admin, db);

@@ -4,6 +4,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
+import type { CheckPayload } from '../acts/copy.ts';
 import { roles } from '../config/admin-keys.ts';
 import { endSession, isEnded } from '../console/ended.ts';
 import {
@@ -29,6 +30,7 @@ export type ConsolePorts = {
   readonly notify: () => void;
   readonly wrongKeys: WrongKeys;
   readonly watch: Watch;
+  readonly check: CheckPayload;
 };
 
 const cookieName = 'waybill_console';
@@ -53,6 +55,25 @@ export function setCookie(
   const parts = [`${name}=${value}`, 'Path=/console', `Max-Age=${seconds}`, 'HttpOnly', 'SameSite=Strict'];
   const all = [reply.getHeader('set-cookie') ?? []].flat().map(String);
   void reply.header('set-cookie', [...all, [...parts, ...(isSecure ? ['Secure'] : [])].join('; ')]);
+}
+
+const noteName = 'waybill_done';
+
+/** The next page says it, once. */
+export function saying(request: FastifyRequest, reply: FastifyReply, said: string): void {
+  setCookie(request, reply, noteName, encodeURIComponent(said), 20);
+}
+
+/** What was to be said; it is not said again. */
+export function takeSaid(request: FastifyRequest, reply: FastifyReply): string | undefined {
+  const said = cookieOf(request, noteName);
+  if (said === undefined || said === '') return undefined;
+  setCookie(request, reply, noteName, '', 0);
+  try {
+    return decodeURIComponent(said).slice(0, 400);
+  } catch {
+    return undefined; // edited by hand
+  }
 }
 
 /** Why a person without a session is at the sign-in page. */

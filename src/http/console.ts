@@ -15,16 +15,17 @@ import { sqlState } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import { beginning } from '../db/transaction.ts';
 import { readChanges, snapshotText } from '../operate/changes.ts';
-import { addContent } from './console-content.ts';
+import { addContent, type Send } from './console-content.ts';
+import { addEditing } from './console-copy.ts';
 import { actorOf, checkForm, readForms } from './console-form.ts';
 import { addConsoleEvents } from './console-events.ts';
 import {
   addSignIn,
-  cookieOf,
   NotSignedIn,
+  saying,
   sessionOf,
-  setCookie,
   signOut,
+  takeSaid,
   type ConsolePorts,
 } from './console-session.ts';
 import { checkRole } from './people.ts';
@@ -33,7 +34,6 @@ import { problemOf } from './problems.ts';
 /** Each statement of a page may take this long. */
 const begin = `${beginning} read only; set local statement_timeout = 2000`;
 const htmlType = 'text/html; charset=utf-8';
-const noteName = 'waybill_done';
 
 export function addConsole(server: FastifyInstance, ports: ConsolePorts): void {
   async function routes(console: FastifyInstance): Promise<void> {
@@ -88,9 +88,10 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
     server.post(act.path, { config: { role: act.role ?? 'operate' } }, (request, reply) =>
       doAct(act, request, reply, ports),
     );
-  addContent(server, ports, (view, request, reply) =>
-    send(view, { place: 'messages' }, request, reply, ports),
-  );
+  const sendMessage: Send = (view, request, reply) =>
+    send(view, { place: 'messages' }, request, reply, ports);
+  addContent(server, ports, sendMessage);
+  addEditing(server, ports, sendMessage);
   server.post('/console/sign-out', { config: { role: 'read' } }, async (request, reply) => {
     await signOut(request, reply, ports, request.consoleSession!);
     return reply.redirect('/console/sign-in', 303);
@@ -145,25 +146,15 @@ function send(
   { host }: ConsolePorts,
   live: Frame['live'] = null,
 ): FastifyReply {
-  const said = cookieOf(request, noteName);
-  if (said) setCookie(request, reply, noteName, '', 0);
   return reply.send(
     framed(view, {
       session: request.consoleSession!,
       place: page?.place ?? null,
       inbox: host.config.emailProvider === 'inbox',
-      done: said ? textOf(said) : undefined,
+      done: takeSaid(request, reply),
       live,
     }),
   );
-}
-
-function textOf(encoded: string): string | undefined {
-  try {
-    return decodeURIComponent(encoded).slice(0, 400);
-  } catch {
-    return undefined; // edited by hand
-  }
 }
 
 async function doAct(
@@ -183,7 +174,7 @@ async function doAct(
     form,
   });
   notify();
-  setCookie(request, reply, noteName, encodeURIComponent(said), 20);
+  saying(request, reply, said);
   return reply.redirect(to, 303);
 }
 

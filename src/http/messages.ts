@@ -19,10 +19,17 @@ const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().m
 const end = z.strictObject({ then: z.enum(endings), ...about });
 const reschedule = z.strictObject({ availableAt: line.optional(), in: line.optional(), ...about });
 
+const recipients = z.union([line, z.array(line).max(100)]);
 const running = z.strictObject(about);
 const copying = z.strictObject({
   payload: z.unknown().optional(),
   to: z.union([line, z.array(line).min(1).max(100)]).optional(),
+  cc: recipients.optional(),
+  bcc: recipients.optional(),
+  subject: z.string().max(2_000).optional(),
+  text: z.string().nullish(),
+  html: z.string().nullish(),
+  deliveryKey: z.string().min(1).optional(),
   availableAt: line.optional(),
   ...about,
 });

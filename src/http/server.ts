@@ -3,6 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { ActionRunner } from '../action/run.ts';
+import type { CheckPayload } from '../acts/copy.ts';
+import { checkPayload } from '../define/check.ts';
 import type { Registry } from '../define/registry.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
 import type { Host } from '../process/host.ts';
@@ -57,8 +59,9 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   const wrongKeys = createWrongKeys(host.clock, () => host.metrics.adminRefused.inc());
   const watch = createWatch(db, host.clock);
   server.addHook('preClose', async () => watch.end());
-  addConsole(server, { host, app: registry.app, notify, wrongKeys, watch });
-  addAdmin(server, host, { notify, wrongKeys, watch });
+  const check: CheckPayload = (of, payload) => checkPayload(registry, of, payload);
+  addConsole(server, { host, app: registry.app, notify, wrongKeys, watch, check });
+  addAdmin(server, host, { notify, wrongKeys, watch, check });
   addWebhooks(server, host);
   return server;
 }

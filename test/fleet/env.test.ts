@@ -165,6 +165,12 @@ describe('dev', () => {
       what: 'another start',
       timeoutMs: 40_000,
     });
+    // The link of the last start signs in; the key is of this command.
+    const [link = ''] = said.match(/http:\/\/localhost:\d+\/console\/enter\?token=[\w.-]+/g)?.slice(-1) ?? [];
+    const entered = await until(async () => (await fetch(link, { redirect: 'manual' })).status, {
+      what: 'an answer of web',
+    });
+    expect(entered).toBe(303);
     const closed = once(child, 'close');
     child.kill('SIGINT');
     expect(await closed).toEqual([0, null]);

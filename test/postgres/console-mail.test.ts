@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readAdminKeys } from '../../src/config/admin-keys.ts';
 import { sealSession } from '../../src/console/session.ts';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
-import { defineApp } from '../../src/index.ts';
+import { z } from 'zod';
+import { defineApp, defineJob } from '../../src/index.ts';
 import { parsePayloadKeys } from '../../src/message/seal.ts';
 import { listActs } from '../../src/operate/audit.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
@@ -19,7 +20,8 @@ let web: TestWeb;
 beforeAll(async () => {
   database = await testDatabase();
   const env = { WAYBILL_ADMIN_KEY: undefined, WAYBILL_ADMIN_KEYS: keysText };
-  web = testWeb(defineApp({}), database.url, env);
+  const job = defineJob({ name: 'count', payload: z.object({ n: z.int() }), async handler() {} });
+  web = testWeb(defineApp({ jobs: [job] }), database.url, env);
 });
 afterAll(async () => {
   await web.end();
@@ -131,4 +133,71 @@ it('of a sealed mail nothing is shown, and a payload that is no email is said', 
   const page = await show(sealed.id);
   expect(page.body).toContain('shown to nobody');
   expect(page.body).not.toMatch(/<iframe|Your receipt/);
+});
+
+async function act(path: string, form: Record<string, string> = {}) {
+  const page = await send('GET', '/console');
+  const _token = /name="_token" value="([^"]+)"/.exec(page.body)![1]!;
+  return send('POST', path, cookie, { _token, ...form });
+}
+
+const payloadOf = async (id: string): Promise<unknown> =>
+  (
+    await database.db.executeSql<{ payload: unknown }>(
+      'select payload from waybill.outbox_messages where id = $1',
+      [id],
+    )
+  ).rows[0]!.payload;
+
+it('an edited mail becomes a new one: what was not touched is as it was, and the editing is in the audit', async () => {
+  const payload = prepareEmail({ ...mail, text: 'one\r\ntwo' }, { defaultFrom: null });
+  const id = await record(payload);
+  const { body } = await act(`/console/messages/${id}/edit`, { reason: '', to: '' });
+  expect(body).toContain(
+    '<textarea name="text" rows="8" spellcheck="false" dir="auto">\none\r\ntwo</textarea>',
+  );
+  expect(body).toContain('Its attachments (2) are kept.');
+  const typed = {
+    to: 'ann@b.test\r\nbob@b.test',
+    cc: '',
+    bcc: 'secret@b.test',
+    html: mail.html!,
+    text: 'one\r\ntwo',
+  };
+  const wrong = { ...typed, to: 'nobody<', subject: 'Sorry & <b>' };
+  const refused = await act(`/console/messages/${id}/edited`, wrong);
+  expect([refused.status, refused.body]).toEqual([400, expect.stringContaining('Nothing was recorded')]);
+  for (const kept of ['value="Sorry &amp; &lt;b&gt;"', '\nnobody&lt;</textarea>'])
+    expect(refused.body).toContain(kept);
+  const done = await act(`/console/messages/${id}/edited`, { ...typed, subject: 'Sorry', reason: 'a typo' });
+  expect(done.status).toBe(303);
+  const copied = String(done.headers['location']).split('/').at(-1)!;
+  expect(await payloadOf(copied)).toEqual({ ...payload, subject: 'Sorry' });
+  const { acts } = await listActs(database.db, { target: id });
+  expect(acts.map(({ act: name, reason }) => [name, reason])).toEqual([
+    ['message.copy', 'a typo'],
+    ['message.show', null],
+  ]);
+  expect(JSON.stringify(acts)).not.toContain('Sorry');
+});
+
+it('an edited payload must be JSON that fits the schema of its job; what was typed is kept', async () => {
+  const message = { kind: 'job' as const, name: 'count', queue: 'jobs', payload: { n: 1 } };
+  const { id } = await createPostgresOutbox(database.db).enqueue(message);
+  expect((await act(`/console/messages/${id}/edit`)).body).toContain('&quot;n&quot;: 1');
+  for (const [payload, why] of [
+    ['{ n: 2 }', 'the payload is no JSON'],
+    ['{"n": "two"}', 'does not fit its schema: n: '],
+  ] as const) {
+    const { status, body } = await act(`/console/messages/${id}/edited`, { payload });
+    expect([status < 500, body]).toEqual([true, expect.stringContaining(why)]);
+    expect(body).toContain(payload.replaceAll('"', '&quot;'));
+  }
+  const done = await act(`/console/messages/${id}/edited`, { payload: '{"n": 2}', deliveryKey: 'two' });
+  const copied = String(done.headers['location']).split('/').at(-1)!;
+  expect(await payloadOf(copied)).toEqual({ n: 2 });
+  const taken = await act(`/console/messages/${id}/edited`, { payload: '{"n": 2}', deliveryKey: 'two' });
+  expect([taken.status, taken.body]).toEqual([409, expect.stringContaining('has this delivery key')]);
+  const operator = await send('POST', `/console/messages/${id}/edit`, cookieOf(1), { _token: 'x' });
+  expect(operator.status).toBe(403);
 });

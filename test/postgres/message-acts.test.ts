@@ -235,6 +235,30 @@ describe('copying', () => {
     expect(JSON.stringify(acts)).not.toContain('new@example.test');
   });
 
+  it('of an email each part can be another; a new html has a text of its own, and a key is free or refused', async () => {
+    const email = {
+      from: { address: 'shop@example.test' },
+      to: [{ address: 'old@example.test' }],
+      subject: 'Receipt',
+      text: 'thanks',
+      html: '<p>thanks</p>',
+      attachments: [{ filename: 'a.txt', content: 'a' }],
+    };
+    const id = await record({ kind: 'email', name: 'email', queue: queue(), payload: email });
+    const copied = async (body: object): Promise<unknown> =>
+      (await show(String((await post(`outbox/${id}/copy`, body, 'ann')).body['id'])))['payload'];
+    expect(await copied({ subject: 'Again' })).toEqual({ ...email, subject: 'Again' });
+    expect(await copied({ html: '<p>sorry</p>' })).toMatchObject({ html: '<p>sorry</p>', text: 'sorry' });
+    expect(await copied({ html: null, text: 'only' })).not.toHaveProperty('html');
+    expect(await copied({ to: 'a@example.test', bcc: 'b@example.test' })).toMatchObject({
+      to: [{ address: 'a@example.test' }],
+      bcc: [{ address: 'b@example.test' }],
+    });
+    const keyed = { deliveryKey: 'second' };
+    expect((await post(`outbox/${id}/copy`, keyed, 'ann')).status).toBe(200);
+    expect((await post(`outbox/${id}/copy`, keyed, 'ann')).body['code']).toBe('delivery_key_taken');
+  });
+
   it('is refused without the role admin, and `to` for what is no email', async () => {
     const id = await record();
     expect((await post(`outbox/${id}/copy`, {})).body['code']).toBe('forbidden');

@@ -40,6 +40,7 @@ import { parsePayloadKeys } from '../../src/message/seal.ts';
 import { nearest } from '../../src/nearest.ts';
 import { readSearch } from '../../src/console/search.ts';
 import { readSession } from '../../src/console/session.ts';
+import { changesOf, typedOf } from '../../src/console/edit.ts';
 import { mailSections } from '../../src/console/mail.ts';
 import { headersOf } from '../../src/email/source.ts';
 import { nextOf } from '../../src/console/sign-in.ts';
@@ -182,6 +183,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a statement', read: (text) => [transactionStatement(`commit ${text}`), transactionStatement(`${text} begin`)] },
   { name: 'a value of Postgres', read: (text) => [parseTime(text), parseArray(`{${text}}`), parseArray(`{"${text}`)] },
   { name: 'a mail in the inbox', read: (text) => [linked(text), markup`${text}`] },
+  { name: 'an edited message', read: (text) => [ignored((async () => changesOf({ kind: 'email', payload: { to: [text] } }, { to: text, cc: text, bcc: text, subject: text, text, html: text, payload: text, deliveryKey: text }))()), typedOf({ kind: 'email', payload: { to: [{ name: text, address: text }] } })] },
   { name: 'the parts of a mail', read: (text) => [headersOf(text), mailSections({ from: 'a', recipients: [], subject: text, html: `${text} src = "${text}`, text, headers: headersOf(text), attachments: [] }, { html: 'a', source: 'a', attachment: String })] },
   // Configuration and commands
   { name: 'the variables', read: (text) => readConfig(Object.fromEntries(variables.map((name) => [name, text]))) },

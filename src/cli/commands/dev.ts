@@ -1,13 +1,15 @@
 // `waybill dev`: runs the whole fleet in one process and restarts it when a file of the application changes.
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { readConfig } from '../../config/config.ts';
+import { consoleLink } from '../../console/link.ts';
 import { exitCodes } from '../exit.ts';
-import { say } from '../print.ts';
+import { say, sayLink } from '../print.ts';
 import { roleNames } from './run.ts';
 
 /** Editors save in several steps, and several files at once. */
@@ -21,7 +23,13 @@ export function addDev(program: Command): void {
 }
 
 async function dev(): Promise<void> {
-  const { app, port } = readConfig(process.env); // a wrong configuration ends the command here, with every problem
+  const { app, port, adminKeys, production } = readConfig(process.env); // a wrong configuration ends the command here, with every problem
+  const host = process.env['HOST'] || 'localhost';
+  const isLocal = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host) && !production;
+  // On this machine alone the console needs no configuration: the key is as long as this command.
+  if (isLocal && adminKeys.length === 0)
+    process.env['WAYBILL_ADMIN_KEY'] = randomBytes(24).toString('base64url');
+  const adminKey = process.env['WAYBILL_ADMIN_KEY'] ?? '';
   const stop = new AbortController();
   let fleet: ChildProcess | undefined;
   for (const name of ['SIGINT', 'SIGTERM'] as const)
@@ -30,8 +38,11 @@ async function dev(): Promise<void> {
   for (;;) {
     const changed = change(folder, stop.signal);
     fleet = (await succeeds(['release'], stop.signal)) ? start(['run', ...roleNames]) : undefined;
-    if (fleet) say(`the fleet runs; web listens on port ${port}; a change in ${folder} starts it again`);
-    else if (!stop.signal.aborted) say('waiting for a change …');
+    if (fleet) {
+      say(`the fleet runs; web listens on port ${port}; a change in ${folder} starts it again`);
+      const web = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+      if (isLocal && adminKey !== '') sayLink(`console ${consoleLink(web, adminKey)}   (signs you in, once)`);
+    } else if (!stop.signal.aborted) say('waiting for a change …');
     await changed;
     await end(fleet);
     if (stop.signal.aborted) return;

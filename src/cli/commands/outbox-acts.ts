@@ -55,22 +55,38 @@ function addContentActs(outbox: Command): void {
       'of an email: the new recipients, instead of to, cc and bcc (may repeat)',
       collect,
     )
+    .option('--subject <text>', 'of an email: the new subject', single)
+    .option('--text <text>', 'of an email: the new text', single)
+    .option(
+      '--html <html>',
+      'of an email: the new html; its text is made from it, unless --text is given',
+      single,
+    )
     .option('--payload <json>', 'the new payload', single)
+    .option('--key <key>', 'the delivery key of the new message (default: none)', single)
     .option('--at <time>', 'due at this time, such as 2026-12-01T08:00Z (default: now)', single)
     .action(copyOne);
 }
 
 type CopyOptions = Given & {
   readonly to?: readonly string[];
+  readonly subject?: string;
+  readonly text?: string;
+  readonly html?: string;
+  readonly key?: string;
   readonly payload?: string;
   readonly at?: string;
 };
 
 async function copyOne(id: string, options: CopyOptions): Promise<void> {
-  const { to, payload, at } = options;
+  const { to, subject, text, html, key: deliveryKey, payload, at } = options;
   const changes = {
     ...(payload !== undefined && { payload: json(payload) }),
     to,
+    subject,
+    text,
+    html,
+    deliveryKey,
     availableAt: time('availableAt', at),
   };
   const message = await withDatabase(({ db, config: { maxPayloadBytes, payloadKeys } }) =>
