@@ -1214,15 +1214,16 @@ delete from waybill.bulk_acts where id in (
 select id from waybill.bulk_acts where ended_at < now() - $1 * interval '1 millisecond' order by id limit $2);
 
 -- blocked order keys
-select b.order_key as "orderKey", b.id::text as "messageId", b.kind, b.name, to_json(b.dead_at) #>> '{}' as "deadAt",
+select b.dead_at::text as died, b.order_key as "orderKey", b.id::text as "messageId", b.kind, b.name, to_json(b.dead_at) #>> '{}' as "deadAt",
       left(b.last_error, 10000) as error, behind.n as waiting
- from (select * from waybill.outbox_messages where dead_at is not null and order_due is not null and case when queue = $1 then true end order by dead_at limit $2) b
+ from (select * from waybill.outbox_messages where dead_at is not null and order_due is not null and case when queue = $1 then true end
+         and ($3::text is null or dead_at >= $3::timestamptz and (dead_at, id) > ($3::timestamptz, $4::uuid)) order by dead_at, id limit $2) b
  cross join lateral (
    select count(*)::int as n from (
      select from waybill.outbox_messages w
       where w.queue = b.queue and w.order_key = b.order_key and w.order_due is not null and w.available_at = 'infinity'
       limit 10000) w) behind
-order by b.dead_at;
+order by b.dead_at, b.id;
 
 -- unblock an order key
 with blocking as (

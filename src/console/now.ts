@@ -23,7 +23,7 @@ import { sentenceOf } from './sentence.ts';
 
 export const nowPage: Page = { path: '/console', place: 'now', look };
 
-/** What changes slowly, or once a minute, is read again after so many milliseconds. */
+/** Advice changes every ten seconds, the sums once a minute. What the sentence needs of messages is always read. Milliseconds. */
 const soon = 5_000;
 const later = 20_000;
 
@@ -35,7 +35,7 @@ async function look(asked: Look): Promise<View> {
   const queues = await listQueues(db);
   const processes = await fleet(db);
   const { acts } = await listActs(db, { limit: 8 });
-  const troubles = await kept('troubles', soon, () => readTroubles(db));
+  const troubles = await readTroubles(db);
   const advice = await kept('advice', soon, () => readAdvice(db));
   const series = await kept('series', later, () => readSeries(db, '1h'));
   const deploys = await kept('deploys', later, async () => lastHour(await listDeploys(db), now));

@@ -28,7 +28,7 @@ async function look(asked: Look): Promise<View> {
   await checkKnown(db, name);
   const queue = await showQueue(db, name);
   const groups = await listGroups(db, name, most);
-  const blocked = await listBlockedKeys(db, name, String(most));
+  const { blocked } = await listBlockedKeys(db, name, { limit: String(most) });
   const content = markup`<p class="crumb"><a href="/console/queues">Queues</a></p><h1><code>${shown(name, 100)}</code></h1>
     <div class="meta">${queueState(queue)}</div>
     ${mayAct(session) ? acts(session, queue) : null}

@@ -53,6 +53,8 @@ const unblock = z.strictObject({
   by: line.optional(),
 });
 
+const texts = z.union([z.string(), z.array(z.string())]).optional();
+const blockedQuery = z.strictObject({ limit: texts, cursor: texts });
 const listing = z.strictObject({ limit: z.coerce.number().int().min(1).max(mostGroups).default(100) });
 
 const cancel = z.strictObject({
@@ -94,8 +96,6 @@ function addEvery(admin: FastifyInstance, db: Database): void {
     },
   );
 }
-
-type Page = WithName & { Querystring: { limit?: string | string[] } };
 
 export function addQueues(admin: FastifyInstance, db: Database): void {
   admin.get(
@@ -177,12 +177,14 @@ function addCancel(admin: FastifyInstance, db: Database): void {
 }
 
 function addOrderKeys(admin: FastifyInstance, db: Database): void {
-  admin.get<Page>(
+  admin.get<WithName>(
     '/queues/:name/blocked',
-    { config: { about: 'Lists order keys that a dead message blocks, oldest first' } },
-    async ({ params, query }) => ({
-      blocked: await listBlockedKeys(db, params.name, query.limit),
-    }),
+    { config: { about: 'Lists order keys that a dead message blocks, oldest first', query: blockedQuery } },
+    async (request) => {
+      const query = { ...(request.query as object) };
+      const given = await parseArguments({ name: 'blocked', args: blockedQuery }, query);
+      return listBlockedKeys(db, request.params.name, given);
+    },
   );
   admin.post<WithName>(
     '/queues/:name/unblock',

@@ -79,6 +79,8 @@ describe('a queue', () => {
     const { body } = await ann.open(path);
     expect(body).toMatch(/<bdi>they flood us<\/bdi> · by <bdi>ann<\/bdi> · since <time.+ends <time/);
     expect(body).toContain('/console/bulk/new?action=cancel&amp;q=queue%3Ainvoices+group%3Aacme');
+    const preview = await ann.open('/console/bulk/new?action=cancel&q=queue%3Ainvoices+group%3Aacme');
+    expect([preview.status, preview.body]).toEqual([200, expect.stringContaining('Cancel 2 messages')]);
     await ann.send(`${path}/groups/resume`, { group: 'acme' });
     expect((await ann.open(path)).body).not.toContain('they flood us');
   });

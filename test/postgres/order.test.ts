@@ -348,11 +348,18 @@ describe('people', () => {
     }
     await record(queue, { orderKey: 'a' });
     const facts = { kind: 'job', name: 'n', error: 'no' };
-    expect(await listBlockedKeys(database.db, queue)).toMatchObject([
+    expect((await listBlockedKeys(database.db, queue)).blocked).toMatchObject([
       { ...facts, orderKey: 'a', messageId: dead[0], waiting: 2 },
       { ...facts, orderKey: 'b', messageId: dead[1], waiting: 1 },
     ]);
-    expect(await listBlockedKeys(database.db, queue, '1')).toHaveLength(1);
+    const first = await listBlockedKeys(database.db, queue, { limit: '1' });
+    const cursor = first.nextCursor!;
+    const second = await listBlockedKeys(database.db, queue, { limit: '1', cursor });
+    const both = [...first.blocked, ...second.blocked].map(({ orderKey }) => orderKey);
+    expect(new Set(both).size).toBe(2);
+    await expect(listBlockedKeys(database.db, queue, { cursor: 'x' })).rejects.toMatchObject({
+      code: 'invalid_cursor',
+    });
     const about = { by: 'ann', reason: 'paid by hand' };
     expect(await unblockKey(database.db, { queue, orderKey: 'a' }, about)).toEqual({
       queue,
@@ -368,7 +375,9 @@ describe('people', () => {
       code: 'order_key_not_blocked',
     });
     await expect(listBlockedKeys(database.db, 'blokced')).rejects.toMatchObject({ code: 'unknown_queue' });
-    await expect(listBlockedKeys(database.db, queue, '0')).rejects.toMatchObject({ code: 'invalid_limit' });
+    await expect(listBlockedKeys(database.db, queue, { limit: '0' })).rejects.toMatchObject({
+      code: 'invalid_limit',
+    });
   });
 
   it('cancel a dead message that blocks its key, and no other dead one', async () => {

@@ -407,7 +407,7 @@ export const statements: Record<string, Statement> = {
   'bulk: prune': { sql: pruneBulkSql, values: () => [30 * 86_400_000, 1_000], uses: [] },
   'blocked order keys': {
     sql: blockedKeysSql,
-    values: () => ['q1', 50],
+    values: () => ['q1', 50, null, null],
     uses: ['outbox_order'], // for the dead ones that of the dead, or this one where it is small
   },
   'unblock an order key': {

@@ -94,7 +94,7 @@ function runningLines({ messages, running, prefetched }: Running): string[] {
       ]),
     ),
     ...more,
-    `${running} run, ${prefetched} are prefetched`,
+    `running: ${running}, prefetched: ${prefetched}`,
   ];
 }
 

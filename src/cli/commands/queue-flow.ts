@@ -27,7 +27,7 @@ export function addFlow(queues: Command): void {
       print(found, options, ({ groups, rest }) => [
         ...groupLines(groups),
         ...(rest.groups > 0
-          ? [`and ${rest.groups} smaller groups, where ${rest.waiting} messages wait`]
+          ? [`smaller groups left out: ${rest.groups}, waiting in them: ${rest.waiting}`]
           : []),
       ]);
     });

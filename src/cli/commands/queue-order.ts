@@ -5,7 +5,7 @@ import { textOfMoment } from '../../db/moment.ts';
 import { unblock } from '../../acts/queues.ts';
 import { listBlockedKeys, type BlockedKey } from '../../operate/order.ts';
 import { single } from '../options.ts';
-import { print, short, table, type Output } from '../print.ts';
+import { print, say, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 
@@ -15,9 +15,12 @@ export function addOrder(queues: Command): void {
     .description('order keys whose messages wait, because one of them is dead; the oldest first')
     .argument('<name>', 'name of the queue')
     .option('--limit <count>', 'keys at most, 1 to 500 (default: 50)', single)
-    .action(async (name: string, options: Output & { readonly limit?: string }) => {
-      const blocked = await withDatabase(({ db }) => listBlockedKeys(db, name, options.limit));
-      print({ blocked }, options, () => blockedLines(blocked));
+    .option('--cursor <cursor>', 'where the page before ended', single)
+    .action(async (name: string, options: Output & { readonly limit?: string; readonly cursor?: string }) => {
+      const { limit, cursor } = options;
+      const page = await withDatabase(({ db }) => listBlockedKeys(db, name, { limit, cursor }));
+      print(page, options, ({ blocked }) => blockedLines(blocked));
+      if (page.nextCursor !== null && !options.json) say(`there are more: --cursor ${page.nextCursor}`);
     });
   addActor(queues.command('unblock'), 'noted in the timeline of the dead message, and in the audit')
     .description('an order key goes on without the dead message that blocks it')
