@@ -671,7 +671,8 @@ where p.message_id = r.message_id and p.batch = $1 and p.answer is null;
 
 -- note a report
 insert into waybill.outbox_notes (message_id, type, recipient, detail, reference, source)
-select id, $3, $4, $5, $1, $6 from (
+select id, $3, case when exists (select from waybill.outbox_messages m where m.id = found.id and m.payload ?| '{$sealed,dropped,erased}') then null else $4 end,
+       $5, $1, $6 from (
   select id, 1 as rank from waybill.outbox_messages where id = $2::uuid
   union all (select message_id, 2 from waybill.outbox_notes where reference = $1 order by id limit 1)
 ) found order by rank limit 1

@@ -35,10 +35,14 @@ export const noteRows = (parameter: string): string =>
   `jsonb_to_recordset(${parameter}::text::jsonb) as r(message_id pg_catalog.uuid, type pg_catalog.text, recipient pg_catalog.text,
     detail pg_catalog.text, reference pg_catalog.text)`;
 
-/** Values: reference, message id or null, type, recipient, detail, source. The id takes precedence when its message exists. */
+/**
+ * Values: reference, message id or null, type, recipient, detail, source. The id takes precedence when its message exists. The timeline of a sensitive or an
+ * erased message names nobody.
+ */
 export const reportSql = `
   insert into waybill.outbox_notes (message_id, type, recipient, detail, reference, source)
-  select id, $3, $4, $5, $1, $6 from (
+  select id, $3, case when exists (select from waybill.outbox_messages m where m.id = found.id and m.payload ?| '{$sealed,dropped,erased}') then null else $4 end,
+         $5, $1, $6 from (
     select id, 1 as rank from waybill.outbox_messages where id = $2::uuid
     union all (select message_id, 2 from waybill.outbox_notes where reference = $1 order by id limit 1)
   ) found order by rank limit 1

@@ -27,6 +27,7 @@ import {
   type PlaceFound,
 } from '../../src/operate/person.ts';
 import { listMessages } from '../../src/operate/read.ts';
+import { noteReport } from '../../src/outbox/note.ts';
 import { verifyOutbox } from '../../src/operate/verify.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testWeb, type TestWeb } from '../support/web.ts';
@@ -266,6 +267,17 @@ it('a suppression of an erased person goes on to hold mail back, cannot be doubl
   await enqueueEmail(outbox(), { ...mail, to: dora });
   await drain();
   expect(sent).toEqual(['eve@example.com', dora]);
+});
+
+it('a report that comes later does not name the recipient of an erased or a sensitive email', async () => {
+  const dora = person();
+  const { id } = await enqueueEmail(outbox(), { ...mail, to: dora });
+  const sealed = await enqueueEmail(outbox(), { ...mail, to: 'x@example.com', sensitive: true });
+  await erasePerson(database.db, actor, dora);
+  const report = { type: 'bounced', recipient: dora, detail: `gone: ${dora}`, reference: 'later' };
+  for (const messageId of [id, sealed.id])
+    expect(await noteReport(database.db, { ...report, messageId, source: messageId })).toBe(true);
+  expect(await tablesWith(dora)).toEqual([]);
 });
 
 it('K: what is being delivered, and keys of what has not ended, are left and named; a repeat after their end completes it', async () => {
