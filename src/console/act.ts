@@ -13,6 +13,7 @@ import { read, type ConsoleAct } from './doing.ts';
 import { plural } from './figures.ts';
 import { failureActs } from './failures.ts';
 import { messageActs } from './message-act.ts';
+import { personActs } from './person.ts';
 import { queueActs } from './queue-act.ts';
 import { mostSelected } from './selected.ts';
 
@@ -82,4 +83,5 @@ export const consoleActs: readonly ConsoleAct[] = [
   ...cronActs,
   addSuppression,
   removeSuppression,
+  ...personActs,
 ];

@@ -209,10 +209,10 @@ const startFields = fields.omit({ reason: true, typed: true }).extend({ expect: 
 /** A count that is missing or wrong leads back to the preview, where it stands beside the right one. */
 export const startBulkAct: ConsoleAct = {
   path: '/console/bulk/start',
-  async run({ db, actor, role, form }) {
+  async run({ db, actor, session, form }) {
     const { expect: typed, ...rest } = await read(startFields, form);
     const given = { ...rest, reason: '', typed };
-    const bulk = givenOf(given, { role });
+    const bulk = givenOf(given, session);
     const expected = typed.trim() === '' ? undefined : wholeNumber(typed);
     try {
       if (Number.isNaN(expected)) throw new WaybillError('count_differs', 'this is no count');

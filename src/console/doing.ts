@@ -6,25 +6,29 @@ import type { Role } from '../config/admin-keys.ts';
 import type { Database } from '../db/pool.ts';
 import type { Host } from '../process/host.ts';
 import type { Actor } from '../operate/audit.ts';
+import type { PlaceName, View } from './page.ts';
+import type { Session } from './session.ts';
 
 export type Doing = {
   readonly db: Database;
   readonly config: Host['config'];
   /** Who acts, for this reason. */
   readonly actor: Actor;
-  readonly role: Role;
+  readonly session: Session;
   readonly params: Readonly<Record<string, string>>;
   /** The fields of the form, without its token and its reason. */
   readonly form: Readonly<Record<string, string | string[]>>;
 };
 
-/** Where the person is led afterwards, and what is said there. */
-export type Done = { readonly to: string; readonly said: string };
+/** Where the person is led afterwards, and what is said there; or the page that answers the form, where an address must not hold what it shows. */
+export type Done = { readonly to: string; readonly said: string } | { readonly view: View };
 
 export type ConsoleAct = {
   readonly path: string;
   /** Default: `operate`. */
   readonly role?: Role;
+  /** Of a view. */
+  readonly place?: PlaceName;
   readonly run: (doing: Doing) => Promise<Done>;
 };
 

@@ -13,6 +13,7 @@ import { messagePage } from './message.ts';
 import { messagesPage } from './messages.ts';
 import { nowPage } from './now.ts';
 import type { Page } from './page.ts';
+import { personPage } from './person.ts';
 import { queuePage } from './queue.ts';
 import { queuesPage } from './queues.ts';
 import { runningPage } from './running.ts';
@@ -35,6 +36,7 @@ export const pages: readonly Page[] = [
   jobPage,
   backfillPage,
   suppressionsPage,
+  personPage,
   fleetPage,
   auditPage,
 ];

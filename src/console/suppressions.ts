@@ -27,6 +27,7 @@ async function look(asked: Look): Promise<View> {
   const content = markup`<h1>Suppressions</h1><p class="meta">Addresses that get no more mail. ${mayRead ? '' : 'They are masked: a key with the role admin sees them.'}</p>
     <form class="filter" action="/console/suppressions"><input name="contains" value="${contains}" placeholder="part of the address" aria-label="Part of the address" maxlength="320" /><button>Filter</button></form>
     ${mayAct(session) ? forms(session) : null}
+    ${mayRead ? markup`<p><a class="button" href="/console/person">A person’s data …</a> finds and erases everything that holds an address.</p>` : null}
     ${table(
       'Suppressions',
       suppressions,

@@ -161,21 +161,22 @@ async function doAct(
   act: ConsoleAct,
   request: FastifyRequest,
   reply: FastifyReply,
-  { host, notify }: ConsolePorts,
+  ports: ConsolePorts,
 ): Promise<FastifyReply> {
   const { _token: _, reason, ...form } = (request.body ?? {}) as Texts;
   const params = request.params as Record<string, string>;
-  const { to, said } = await act.run({
-    db: host.db,
-    config: host.config,
+  const done = await act.run({
+    db: ports.host.db,
+    config: ports.host.config,
     actor: actorOf(request, reason),
-    role: request.consoleSession!.role,
+    session: request.consoleSession!,
     params,
     form,
   });
-  notify();
-  saying(request, reply, said);
-  return reply.redirect(to, 303);
+  ports.notify();
+  if ('view' in done) return send(done.view, act.place ? { place: act.place } : null, request, reply, ports);
+  saying(request, reply, done.said);
+  return reply.redirect(done.to, 303);
 }
 
 function sendFault(
