@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createProgram } from '../../src/cli/program.ts';
 import { insertBulk } from '../../src/operate/bulk.ts';
+import { groupFailures } from '../../src/operate/failures.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill, type Ended } from '../support/command.ts';
 import { cronWorld } from '../support/cron.ts';
@@ -16,6 +17,7 @@ import loud from '../support/loud-app.ts';
 
 let database: TestDatabase;
 const ids: string[] = [];
+let failure: string;
 const file = join(tmpdir(), `waybill-test-${process.pid}.env`);
 
 beforeAll(async () => {
@@ -37,6 +39,7 @@ beforeAll(async () => {
   const one = { limit: 1, leaseMs: 5_000, workerId: 'w', ids: [blocking.id] };
   const [claimed] = await outbox.claimBatch(one);
   await outbox.markFailed(blocking.id, claimed!.claimToken, 'no', { permanent: true });
+  failure = (await groupFailures(database.db, '24h')).groups[0]!.key;
   const running = await outbox.enqueue({ kind: 'job', name: 'talk', queue: 'jobs', payload: {} });
   await outbox.claimBatch({ limit: 1, leaseMs: 600_000, workerId: 'w', ids: [running.id] });
   ids.push(running.id);
@@ -89,8 +92,8 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'outbox count': [() => []],
   'outbox groups': [() => ['--by', 'error']],
   'outbox failures': [() => []],
-  'outbox mute': [() => ['0123456789ab'], 1],
-  'outbox unmute': [() => ['0123456789ab'], 1],
+  'outbox mute': [() => [failure]],
+  'outbox unmute': [() => [failure]],
   'outbox related': [() => [ids[0]!]],
   'outbox verify': [() => []],
   'outbox retry': [() => [ids[0]!], 1],
