@@ -63,9 +63,10 @@ create table waybill.outbox_messages (
 );
 
 -- The waiting messages, in the order of claims: those without a group by due time, and each group by due time. Claimed and settled rows are not
--- in it: its size is the backlog alone (invariant I). The condition is short because each statement that writes a row prepares it again: with the rules of a claim in it, claiming one message took a
--- tenth longer.
-create index outbox_waiting on waybill.outbox_messages (queue, priority, group_key, available_at)
+-- in it: its size is the backlog alone (invariant I). The condition is short because each statement that writes a row prepares it again: with the
+-- rules of a claim in it, claiming one message took a tenth longer. `status` and `ends` are there for counts and for the list of failed messages, which
+-- need not read the rows then. Whatever changes them changes the other columns too.
+create index outbox_waiting on waybill.outbox_messages (queue, priority, group_key, available_at, status) include (ends)
   where relayed_at is null and cancelled_at is null;
 
 -- The waiting messages of groups in the order of their due times, so that groups whose messages are all for later cost nothing.

@@ -3,6 +3,7 @@
 import { WaybillError } from '../errors.ts';
 import { kinds, statuses, type Kind, type Status } from '../message/message.ts';
 import { deadCauses, type DeadCause } from '../message/outcome.ts';
+import { inFlight, waits } from '../outbox/waiting.ts';
 import { knownWord, several, single, type Texts } from './texts.ts';
 import { agoOf, pastTime, type Ago } from './time.ts';
 import { addContents, given, readPaths, type Add, type Contents } from './contents.ts';
@@ -171,9 +172,12 @@ export function whereOf(filter: MessageFilter, values: unknown[] = []): Where {
     add((v) => `created_at >= ${v}::timestamptz`, since);
     add((v) => `id >= ${v}::uuid`, firstIdAt(since.getTime() - clockMarginMs)); // ends the scan of the primary key
   }
-  if (until) add((v) => `created_at < ${v}::timestamptz`, until);
+  if (until) {
+    add((v) => `created_at < ${v}::timestamptz`, until);
+    add((v) => `id < ${v}::uuid`, firstIdAt(until.getTime() + clockMarginMs));
+  }
   if (errorContains !== undefined)
-    add((v) => `position(lower(${v}) in lower(last_error)) > 0`, errorContains);
+    add((v) => `last_error is not null and position(lower(${v}) in lower(last_error)) > 0`, errorContains);
   if (filter.availableSince) add((v) => `${ownDue} >= ${v}::timestamptz`, filter.availableSince);
   if (filter.availableUntil) add((v) => `${ownDue} < ${v}::timestamptz`, filter.availableUntil);
   if (filter.deadSince) add((v) => `dead_at >= ${v}::timestamptz`, filter.deadSince);
@@ -182,20 +186,28 @@ export function whereOf(filter: MessageFilter, values: unknown[] = []): Where {
   return where;
 }
 
-/** The states that the filter leaves, where it does not name them. */
-function statesOf({ status, cause, deadSince, claimedBy }: MessageFilter): readonly Status[] {
-  if (status !== undefined) return status;
+/** The states that the filter leaves, where it does not name them. A delivery clears the last error. Empty: any. */
+function statesOf({ status, cause, deadSince, claimedBy, errorContains }: MessageFilter): readonly Status[] {
+  if (given(status)) return status.filter((one) => one !== 'delivered' || errorContains === undefined);
   if (given(cause) || deadSince) return ['dead'];
-  return given(claimedBy) ? ['sending'] : [];
+  if (given(claimedBy)) return ['sending'];
+  return errorContains === undefined ? [] : statuses.filter((one) => one !== 'delivered');
 }
 
-/** The predicate of a partial index for this state. The rules of the table (sql/0001_messages.sql) make it true for such rows. */
-function partialIndex(status: readonly Status[]): string[] {
-  if (status.length !== 1) return [];
-  if (status[0] === 'dead') return ['dead_at is not null'];
-  if (status[0] === 'sending')
-    return ['relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null'];
-  return [];
+/** Whether the filter leaves only states that have an index. */
+export const isOfState = (filter: MessageFilter): boolean => partialIndex(statesOf(filter)).length > 0;
+
+/** The predicates of the partial indexes of these states. The rules of the table (sql/0001_messages.sql) make them true for such rows. */
+function partialIndex(states: readonly Status[]): string[] {
+  if (states.length === 0 || states.includes('delivered')) return [];
+  const live = states.includes('pending') || states.includes('failed');
+  const predicates = [
+    ...(states.includes('dead') ? ['dead_at is not null'] : []),
+    ...(states.includes('cancelled') ? ['cancelled_at is not null'] : []),
+    ...(live ? [`(${waits()})`] : []), // and a message that waits for an older one with its key looks as if it were in flight
+    ...(live || states.includes('sending') ? [`(${inFlight()})`] : []),
+  ];
+  return predicates.length === 1 ? predicates : [`(${predicates.join(' or ')})`];
 }
 
 /** Outcomes are literals, not parameters: only then can Postgres use the partial index. */

@@ -7,7 +7,7 @@ import { maskAddresses } from '../redaction/addresses.ts';
 import { cursorAfter, placeOfCursor } from './cursor.ts';
 import { WaybillError } from '../errors.ts';
 import { defaultPageSize, type Filter } from './filter.ts';
-import { fromOf, lastRead, mostRead, searchOf, type Bound } from './search.ts';
+import { boundOf, fromOf, lastRead, searchOf, type Bound } from './search.ts';
 import type { Kind, Status } from '../message/message.ts';
 import type { NoteView } from '../outbox/note.ts';
 import type { DeadCause } from '../message/outcome.ts';
@@ -150,12 +150,11 @@ export async function listMessages(db: Executor, filter: Filter = {}): Promise<P
   const isMore = rows.length > limit;
   const isBounded = search.bounded.length > 0;
   const last = isMore ? messages.at(-1)!.id : isBounded ? await lastRead(db, search, direction) : null;
+  const bound = boundOf(search, !isMore && last !== null);
   return {
     messages,
     nextCursor: last === null ? null : cursorAfter(last, listed),
-    ...(isBounded && {
-      bound: { filters: search.slow, messages: mostRead, reached: !isMore && last !== null },
-    }),
+    ...(bound && { bound }),
   };
 }
 

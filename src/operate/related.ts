@@ -31,8 +31,8 @@ type Row = ViewRow & { readonly relation: Relation };
 const each = (relation: Relation, from: string): string =>
   `(select '${relation}' as relation, ${viewColumns} from ${from} order by id limit ${mostRelated})`;
 
-const near = (condition: string): string =>
-  `waybill.outbox_messages m where id = any(array(select n.id from near n, own where n.id <> own.own_id and ${condition}))`;
+const near = (relation: string): string =>
+  `waybill.outbox_messages m where id = any(array(select id from near where ${relation}))`;
 
 const sameKey = `waybill.outbox_messages m where id = any(array(
   select k.id from own cross join lateral waybill.search_keys(own_key, own_key || E'\\x01', 1000) as k(id))) and id <> $1::uuid
@@ -45,11 +45,17 @@ export const relatedSql = `
            name as own_name, coalesce(delivery_key, shared_key) as own_key
       from waybill.outbox_messages where id = $1::uuid),
   near as materialized (
-    select id, parent_id, request_id, traceparent from waybill.outbox_messages where id >= $2::uuid order by id limit ${mostRead})
+    select * from (
+      select n.id, n.parent_id = own.own_id as is_child, n.request_id = own.own_request as is_of_request,
+             split_part(n.traceparent, '-', 2) = own.own_trace as is_of_trace
+        from own cross join (
+          select id, parent_id, request_id, traceparent from waybill.outbox_messages where id >= $2::uuid order by id limit ${mostRead}) n
+       where n.id <> own.own_id offset 0) r
+     where is_child or is_of_request or is_of_trace)
   ${each('parent', `waybill.outbox_messages m where id = (select own_parent from own)`)}
-  union all ${each('child', near('n.parent_id = own.own_id'))}
-  union all ${each('request', near('n.request_id = own.own_request'))}
-  union all ${each('trace', near(`split_part(n.traceparent, '-', 2) = own.own_trace`))}
+  union all ${each('child', near('is_child'))}
+  union all ${each('request', near('is_of_request'))}
+  union all ${each('trace', near('is_of_trace'))}
   union all ${each('key', sameKey)}`;
 
 /** When the message or its parent was recorded, whichever was first. Values: id. */

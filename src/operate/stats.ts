@@ -17,12 +17,12 @@ export type Stats = {
 };
 
 /**
- * Live, dead and cancelled messages are counted through their partial indexes. Delivered ones may be millions, so their number is computed: all
+ * Live, dead and cancelled messages are counted in their partial indexes, the waiting ones without a look at their rows. Delivered ones may be millions, so their number is computed: all
  * recorded messages minus all others, in the same snapshot (invariant I).
  */
 export const statsSql = `
   with live as (
-    select queue, status, available_at, ends from waybill.outbox_messages where ${waits()} and delivered_at is null and dead_at is null
+    select queue, status, available_at, ends from waybill.outbox_messages where ${waits()}
     union all
     select queue, status, available_at, ends from waybill.outbox_messages
      where ${inFlight()}),

@@ -117,7 +117,7 @@ describe('filters', () => {
     expect(await found('claimedBy=w')).toEqual([child]);
     expect(await found('group=g&orderKey=account%207')).toEqual([child]);
     expect((await page('requestId=r1&kind=job')).bound).toEqual({
-      filters: ['requestId'],
+      filters: ['requestId', 'kind'],
       messages: 100_000,
       reached: false,
     });
