@@ -1,9 +1,10 @@
 // The command line of the benchmarks.
 //
 // npm run bench -- [drain] [latency] [work-jobs] [work-emails] [work-events] [work-action] [work-fleet]
-//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory]
-//   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--full] [--json]
-// Without names: all but memory, in sizes that take some minutes; memory takes an hour, or --minutes. --full takes the full sizes, which drain
+//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory] [bulk] [console]
+//   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--only TEXT] [--full] [--json]
+// Without names: all but memory and console, in sizes that take some minutes; memory takes an hour, or --minutes; console fills a database with
+// two million messages, or --messages, once (bench/shop.ts), and --only measures the pages whose names hold the text. --full takes the full sizes, which drain
 // always has. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency, work-…): only
 // those; an empty list means none. --against (the same): also an earlier commit of ours, in alternating rounds.
 //
@@ -19,6 +20,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { steps } from './contender.ts';
+import { bulk } from './bulk.ts';
+import { consolePages } from './console.ts';
 import { cron } from './cron.ts';
 import { drain } from './drain.ts';
 import { email } from './email.ts';
@@ -45,6 +48,7 @@ const { positionals: asked, values } = parseArgs({
     postgres: { type: 'string' },
     peers: { type: 'string' },
     against: { type: 'string' },
+    only: { type: 'string' },
   },
 });
 const { full } = values;
@@ -59,8 +63,8 @@ if (stranger !== undefined) {
   console.error(`no peer is called ${stranger}; there are ${peerNames.join(', ')}`);
   process.exit(2);
 }
-/** Runs only when it is named. */
-const long = 'memory';
+/** Run only when they are named. */
+const long = ['memory', 'console'];
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
@@ -84,7 +88,9 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   email: () =>
     withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
   metrics: () => metrics({ ...messages, ...rounds }),
-  [long]: () => memory(number('minutes')),
+  bulk: () => bulk({ ...messages, ...rounds }),
+  memory: () => memory(number('minutes')),
+  console: () => consolePages({ ...messages, ...rounds, only: values.only }),
 };
 
 /** Legends of the tables of drain and work-…. */
@@ -110,7 +116,7 @@ if (unknown) {
 installPeers();
 const results: Record<string, object> = {};
 for (const [name, run] of Object.entries(parts)) {
-  if (asked.length > 0 ? !asked.includes(name) : name === long) continue;
+  if (asked.length > 0 ? !asked.includes(name) : long.includes(name)) continue;
   results[name] = await run();
   if (!values.json) print(name, results[name]);
 }
