@@ -38,9 +38,9 @@ $$;
 -- A message that was never claimed is replaced in place. From a delivered message, the new one takes the key over. While the older message is
 -- being sent or waits for a retry, it keeps the key: the new one has its key in shared_key and is in no index of waiting messages, until the
 -- sweep has ended the older one (src/outbox/replace.ts). So the application never writes to a row that is being sent. Its lock would last until
--- the application commits, and a worker could neither settle nor extend meanwhile.
+-- the application commits, and a worker could neither settle nor extend meanwhile. Its plans are kept, also from a time when outbox_keys was empty.
 create function waybill.outbox_replace(n waybill.outbox_messages, debounce interval, max_wait interval)
-  returns uuid language plpgsql set search_path = pg_catalog, pg_temp as $$
+  returns uuid language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   moment timestamptz := clock_timestamp();
   latest uuid;
