@@ -178,5 +178,5 @@ describe.skipIf(isMissing(promtoolPath, 'promtool'))('promtool', () => {
       expect(silent.length, name).toBeGreaterThan(0);
       expect(its.length - silent.length, name).toBeGreaterThan(0);
     }
-  });
+  }, 300_000);
 });
