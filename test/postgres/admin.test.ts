@@ -649,6 +649,19 @@ describe('verify', () => {
   });
 });
 
+describe('verify, past the triggers', () => {
+  it('row_unfit: finds a row that breaks the rules', async () => {
+    const [id] = [await record(), await record()];
+    await database.db.executeSql('alter table waybill.outbox_messages disable trigger user');
+    await database.db.executeSql('update waybill.outbox_messages set priority = 5000 where id = $1', [id]);
+    await database.db.executeSql('alter table waybill.outbox_messages enable trigger user');
+    expect(await verifyOutbox(database.db)).toMatchObject({
+      ok: false,
+      findings: [{ code: 'row_unfit', count: 1, ids: [id] }],
+    });
+  });
+});
+
 describe('queues', () => {
   type Queue = Record<string, unknown> & { name: string };
   const queues = async (): Promise<Queue[]> => (await ask<{ queues: Queue[] }>('GET', '/queues')).body.queues;

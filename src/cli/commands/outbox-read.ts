@@ -120,7 +120,9 @@ function happeningLines(one: Happening): string[] {
 
 async function verify(options: Output): Promise<void> {
   const result = await withDatabase(async ({ db, config }) => {
-    const found = await verifyOutbox(db);
+    const found = await verifyOutbox(db, (rows) =>
+      say(`the rules of ${rows.toLocaleString('en')} messages checked so far`),
+    );
     if (config.notice !== null) await tellVerification(outboxOf(config)(db), found);
     return found;
   });
