@@ -21,14 +21,14 @@ const receipt: ConsoleDrill = {
   title: 'A receipt did not arrive',
   steps: 3,
   async run(hand, stage) {
-    await hand.search('tag:order:4711 status:dead');
+    await hand.search('tag:order:981104 status:dead');
     await hand.openRow('a…@customers.exmaple');
     await hand.see('550 5.1.1');
     await hand.fill(`${form('copy')} [name=to]`, 'ann@customers.example');
     await hand.submit(form('copy'));
     await hand.see('250 2.0.0 OK');
     expect(
-      await countOf(stage, `status = 'delivered' and parent_id is not null and 'order:4711' = any(tags)`),
+      await countOf(stage, `status = 'delivered' and parent_id is not null and 'order:981104' = any(tags)`),
     ).toBe(1);
   },
 };
