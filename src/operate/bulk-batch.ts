@@ -8,7 +8,7 @@ import { endMessages, guard, transitions, updateMessages } from '../message/tran
 import { payloadOf, outboxChannel } from '../outbox/notify.ts';
 import type { BulkTask } from './bulk-task.ts';
 import { bulkKinds } from './bulk-task.ts';
-import { ownDue, whereOf, type Where } from './filter.ts';
+import { ownDue, oldestIdOf, whereOf, type Where } from './filter.ts';
 import { eraseMessages } from './erase.ts';
 import { isErased, keyIsFree, keyStandsAlone } from './free-key.ts';
 
@@ -167,7 +167,8 @@ export const nextFloorSql = floorSql('<');
 export async function walkBatch(db: Executor, task: BulkTask, walk: Walk, size: number): Promise<Batch> {
   const sql = walk.reached === null ? firstFloorSql : nextFloorSql;
   const { rows } = await db.executeSql<{ id: string }>(sql, [walk.reached ?? walk.newest]);
-  const floor = rows[0]?.id ?? null;
+  const [found, oldest] = [rows[0]?.id ?? null, oldestIdOf(task.filter)];
+  const floor = found !== null && oldest !== null && found < oldest ? null : found; // nothing older matches
   const row = await run(db, task, { walk, floor }, size);
   const reached = row.seen.length === size ? row.seen.at(-1)! : floor;
   return { ...row, skipped: skippedOf(task, row), reached };

@@ -170,7 +170,7 @@ export function whereOf(filter: MessageFilter, values: unknown[] = []): Where {
   const { since, until, errorContains } = filter;
   if (since) {
     add((v) => `created_at >= ${v}::timestamptz`, since);
-    add((v) => `id >= ${v}::uuid`, firstIdAt(since.getTime() - clockMarginMs)); // ends the scan of the primary key
+    add((v) => `id >= ${v}::uuid`, oldestIdOf(filter)); // ends the scan of the primary key
   }
   if (until) {
     add((v) => `created_at < ${v}::timestamptz`, until);
@@ -215,6 +215,11 @@ function attemptsIndex(outcomes: readonly AttemptOutcome[]): string[] {
   if (outcomes.length === 0) return [];
   const ended = [...new Set(outcomes)].map((outcome) => `'${outcome}'`).join(', ');
   return [`id in (select message_id from waybill.outbox_attempts where outcome in (${ended}))`];
+}
+
+/** No message with an older id matches; null: any may. */
+export function oldestIdOf({ since }: MessageFilter): string | null {
+  return since ? firstIdAt(since.getTime() - clockMarginMs) : null;
 }
 
 export function firstIdAt(ms: number): string {

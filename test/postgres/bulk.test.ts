@@ -114,6 +114,20 @@ describe('a bulk act', () => {
     expect(Date.now() - Date.parse(String(since)) - 3_600_000).toBeLessThan(60_000);
   });
 
+  it('ends its walk where nothing older can match', async () => {
+    await sql(
+      `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, created_at, revision)
+       select (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008' || lpad(to_hex(i), 15, '0'))::uuid, 'job', 'wrong', 'jobs', '{}', 1, at, 0
+         from generate_series(1, 20001) i, lateral (select now() - interval '3 days' as at) t`,
+    );
+    await record(1);
+    const { id } = await begin({ action: 'cancel', filter: { name: 'wrong', since: '1h' } });
+    const steps: BulkStep[] = [];
+    for (let done = await step(); done.id !== null; done = await step()) steps.push(done);
+    expect(steps).toHaveLength(1);
+    expect(await show(id)).toMatchObject({ state: 'done', changed: 1 });
+  });
+
   it('retries of several with the same delivery key only the newest, and says how many it skipped', async () => {
     for (let i = 0; i < 2; i++) await recordDead(1, { deliveryKey: 'k' });
     await recordDead(1, { deliveryKey: 'taken' });
