@@ -41,7 +41,7 @@ export function fiveNumbers({ stats, series, troubles: { deadInDay }, deploys }:
   return markup`<section class="five" aria-label="Figures">
     ${figure('Oldest due', '/console/messages?status=pending', oldest, `${number(byStatus.pending)} wait`)}
     ${figure('Delivered a minute', '/console/messages?status=delivered', number(delivered.at(-1) ?? 0), '', bars(delivered, marks))}
-    ${figure('First attempt succeeds, 1 h', '/console/failures?window=1h', ...share(good, bad), bars(shares(good, bad), marks, 1))}
+    ${figure('First-attempt success', '/console/failures?window=1h', ...share(good, bad), bars(shares(good, bad), marks, 1))}
     ${figure('Retrying', '/console/messages?status=failed', number(byStatus.failed), '', bars(retried, marks))}
     ${figure('Dead in 24 h', '/console/failures?window=24h', deadText, `${number(byStatus.dead)} kept`, bars(dead, marks))}</section>${deployLine(deploys)}`;
 }
@@ -49,7 +49,7 @@ export function fiveNumbers({ stats, series, troubles: { deadInDay }, deploys }:
 /** As a percentage, and its unit. */
 function share(good: Values, bad: Values): [string, string] {
   const all = total(good) + total(bad);
-  return all === 0 ? ['–', ''] : [String(Math.floor((total(good) / all) * 1_000) / 10), '%'];
+  return all === 0 ? ['–', ''] : [String(Math.floor((total(good) / all) * 1_000) / 10), '% in 1 h'];
 }
 
 const shares = (good: Values, bad: Values): Values =>

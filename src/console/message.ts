@@ -40,7 +40,7 @@ export async function messageView(
   const { id, name } = message;
   const { acts } = await listActs(db, { target: id, limit: 50 });
   const page = markup`<p class="crumb"><a href="/console/messages">Messages</a> / <code>${id}</code></p>
-    <h1>${shown(name, 200)} ${statusPill(message)}</h1><p class="meta">${meta(message)}</p>
+    <h1>${shown(message.subject ?? name, 200)} ${statusPill(message)}</h1><p class="meta">${meta(message)}</p>
     ${mayAct(session) ? messageForms(session, message) : null}
     <div class="two"><section><h2>What happened</h2>${timeline(message, acts)}</section>
       <section><h2>${content?.mail ? 'Mail' : 'Payload'}</h2>${contentPart(session, message, content)}<h2>Facts</h2>${facts(message)}</section></div>`;
@@ -53,9 +53,9 @@ export async function messageView(
 }
 
 function meta(message: WholeMessage): Markup {
-  const { kind, deliveryKey, attemptCount, maxAttempts, createdAt } = message;
+  const { kind, recipient, deliveryKey, attemptCount, maxAttempts, createdAt } = message;
   const next = nextOf(message);
-  return markup`${kind}${deliveryKey === null ? null : markup` · key <code>${shown(maskAddresses(deliveryKey), 120)}</code>`} · attempt ${attemptCount} of ${maxAttempts} · recorded ${relative(createdAt)}${next === null ? null : markup` · next ${next}`}`;
+  return markup`${kind}${recipient === null ? null : markup` to ${shown(recipient, 80)}`}${deliveryKey === null ? null : markup` · key <code>${shown(maskAddresses(deliveryKey), 120)}</code>`} · attempt ${attemptCount} of ${maxAttempts} · recorded ${relative(createdAt)}${next === null ? null : markup` · next ${next}`}`;
 }
 
 function contentPart(session: Session, message: WholeMessage, content: Content | null): Markup {

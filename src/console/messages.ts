@@ -83,7 +83,7 @@ async function look(asked: Look): Promise<View> {
   const isSelectable = mayAct(asked.session) && messages.length > 0;
   const count =
     q.trim() === '' && status ? counts[status] : (nextCursor ?? cursor) ? null : countOf(messages.length);
-  const content = markup`<h1 class="sr">Messages</h1>${tabs(counts, q, status)}
+  const content = markup`<h1 class="sr">Messages</h1>${tabs(counts, tabOf(q, status, is))}
     ${taken === undefined ? null : markup`<p class="meta">No message has this delivery key. These are <code>${shown(taken, 200)}</code></p>`}
     ${bound?.reached ? markup`<p class="meta">${bound.filters.join(', ')} without an index: of the newest ${number(bound.messages)} that the rest of the search leaves. Add since:, to: or tag:, or go on to older ones.</p>` : null}
     <form method="get" action="/console/messages/selected">${list(messages, mayAct(asked.session))}
@@ -131,11 +131,22 @@ function getOf(filter: Parameters): string {
   return get(query.size === 0 ? '/outbox' : `/outbox?${query.toString()}`);
 }
 
-function tabs(
-  counts: Readonly<Record<CountedState, StateCount>>,
-  q: string,
-  status: CountedState | undefined,
-): Markup {
+type CurrentTab = {
+  readonly status: CountedState | undefined;
+  /** The search without the state. */ readonly q: string;
+};
+
+/** A single state in the search is that tab too. */
+function tabOf(q: string, status: CountedState | undefined, is: Search): CurrentTab {
+  if (status !== undefined || is.kind === 'message') return { status, q };
+  const { status: searched, ...rest } = is.filter;
+  const one = statuses.find((name) => name === searched);
+  return one === undefined || rest['availableSince'] !== undefined
+    ? { status, q }
+    : { status: one, q: searchText(rest) };
+}
+
+function tabs(counts: Readonly<Record<CountedState, StateCount>>, { status, q }: CurrentTab): Markup {
   const tab = (name: CountedState | undefined, label: string, count: StateCount | null): Markup =>
     markup`<a href="${address('/console/messages', { q, status: name })}"${name === status ? markup` aria-current="page"` : null}>${label}${count === null ? null : markup` <i>${countText(count)}</i>`}</a>`;
   return markup`<nav class="tabs" aria-label="States">${tab(undefined, 'All', null)}${tabNames.map((name) => tab(name, stateWord(name), counts[name]))}</nav>`;

@@ -32,7 +32,7 @@ afterAll(async () => {
 it('the page has the sentence, the share of first attempts, the dead of a day, p95, deploys as marks, and pause for all', async () => {
   const { body } = await ann.open('/console');
   expect(body).toMatch(/<strong>[45] messages died in the last 15 minutes/);
-  expect(body).toMatch(/First attempt succeeds, 1 h<\/small><b>9[67]\.?\d?<em>%/);
+  expect(body).toMatch(/First-attempt success<\/small><b>9[67]\.?\d?<em>%/);
   expect(body).toMatch(/Dead in 24 h<\/small><b>[45]<em>/);
   expect(body).toMatch(/95 of 100 deliveries took at most this long, from claim to end; of the newest 1"/);
   expect(body.match(/class="deploy"/g)!.length).toBeGreaterThanOrEqual(4);
