@@ -52,6 +52,8 @@ function pathValues({ dead, delivered, event, running, waiting, bulk }: Facts): 
   };
 }
 
+const daysAgo = (days: number): string => new Date(Date.now() - days * 86_400_000).toISOString();
+
 /** What stands behind the `?` of a page, besides nothing. */
 function queriesOf({ dead, delivered }: Facts): Values {
   return {
@@ -59,6 +61,7 @@ function queriesOf({ dead, delivered }: Facts): Values {
       ...['pending', 'sending', 'failed', 'dead', 'cancelled', 'delivered'].map((name) => `status=${name}`),
       'q=status%3Adead+queue%3Acrm',
     ],
+    '/console/cron/:name/backfill': [`from=${daysAgo(3)}&to=${daysAgo(1)}`],
     '/console/messages/selected': [`act=retry&id=${dead}&id=${delivered}`],
     '/console/failures': ['window=1h', 'window=7d'],
     '/console/audit': ['act=queue.pause', 'by=ann', `target=${dead}`],
@@ -106,7 +109,11 @@ function tokenValues({ delivered, event, trace, request }: Facts, order: number)
 }
 
 /** Parameters without which a route of the admin API refuses. */
-const needed: Values = { '/admin/outbox/groups': [], '/admin/series': ['window=1h'] };
+const needed: Values = {
+  '/console/cron/:name/backfill': [],
+  '/admin/outbox/groups': [],
+  '/admin/series': ['window=1h'],
+};
 
 /** @param routes the paths of the admin API that are read, as `/admin/outbox/{id}` */
 export function casesOf(routes: readonly string[], its: Facts, order: number): Case[] {
