@@ -1,6 +1,6 @@
 // Who acts on the command line: the user of the operating system, or the name after --as.
 
-import { hostname, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { Actor } from '../operate/audit.ts';
 import { single } from './options.ts';
@@ -11,11 +11,11 @@ export type ActorOptions = { readonly as?: string; readonly reason?: string };
 export function addActor(command: Command, reason = 'why, for the audit'): Command {
   return command
     .option('--reason <text>', reason, single)
-    .option('--as <name>', 'who does it, for the audit; default: your user on this machine', single);
+    .option('--as <name>', 'who does it, for the audit; default: your user name here', single);
 }
 
 export function actorOf({ as, reason }: ActorOptions): Actor {
-  const by = as ?? `${userName(String(process.getuid?.() ?? 'unknown'))}@${hostname()}`;
+  const by = as ?? userName(String(process.getuid?.() ?? 'unknown'));
   return { by, key: null, via: 'cli', requestId: null, reason: reason ?? null };
 }
 
