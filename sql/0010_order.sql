@@ -43,7 +43,7 @@ begin
 end
 $$;
 
--- Triggers run in the order of their names: after outbox_dated, which reads the due time, and before outbox_recorded, which checks the row. There is
+-- Triggers run in the order of their names: after outbox_email, which reads the due time, and before outbox_recorded, which checks the row. There is
 -- none before updates: with one, Postgres locks each row once more that a claim or a settlement updates.
 create trigger outbox_ordered before insert on waybill.outbox_messages
   for each row when (new.order_key is not null) execute function waybill.outbox_order_enter();
