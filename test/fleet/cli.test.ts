@@ -1,5 +1,6 @@
 // The command line as its users see it: real processes, their exit codes, what stands on stdout and what on stderr.
 
+import { userInfo } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { roleNames } from '../../src/cli/commands/run.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
@@ -234,7 +235,7 @@ describe('queues', () => {
       name: 'email',
       state: 'paused',
       reason: 'the printer burns',
-      by: expect.stringMatching(/^.+@.+$/) as string,
+      by: userInfo().username,
     });
     const listed = JSON.parse((await waybill(['queues', 'list', '--json'], here())).stdout) as {
       queues: { name: string; state: string }[];
@@ -305,7 +306,7 @@ describe('queues', () => {
       messageIds: [dead!.id],
     });
     expect((await waybill(['outbox', 'show', dead!.id], here())).stdout).toMatch(
-      /unblocked by .+@.+: closed by hand/,
+      /unblocked by .+: closed by hand/,
     );
     expect(await waybill(unblock, here())).toMatchObject({
       code: 1,

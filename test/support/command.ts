@@ -11,8 +11,11 @@ export type Ended = { readonly code: number | null; readonly stdout: string; rea
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
-/** For `node`: `waybill`, from whatever folder. Node strips the types itself, in half of the time that tsx takes. */
+/** For `node`: `waybill` on an application of the repository. Node strips the types itself, in half of the time that tsx takes. */
 export const waybillCommand = [`${project}src/cli/main.ts`] as const;
+
+/** Applications elsewhere import `waybill` by a path of their tsconfig.json, which tsx resolves. */
+const withTsx = ['--import', fileURLToPath(import.meta.resolve('tsx')), ...waybillCommand] as const;
 
 /** Compiled modules, kept between the processes of all tests. */
 export const compileCache = { NODE_COMPILE_CACHE: join(tmpdir(), 'waybill-tests-compiled') };
@@ -23,7 +26,7 @@ export async function waybill(
   env: Record<string, string> = {},
   cwd = project,
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [...waybillCommand, ...args], {
+  const child = spawn(process.execPath, [...(cwd === project ? waybillCommand : withTsx), ...args], {
     cwd,
     env: { PATH: process.env['PATH'], ...compileCache, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
