@@ -5,7 +5,7 @@ import type { Executor } from '../db/executor.ts';
 import { prepareEmail } from '../email/email.ts';
 import { WaybillError } from '../errors.ts';
 import type { NewMessage } from '../message/message.ts';
-import { isSealed, unseal, type PayloadKeys } from '../message/seal.ts';
+import { isSealed, unseal, wasDropped, type PayloadKeys } from '../message/seal.ts';
 import { audited, type Actor } from '../operate/audit.ts';
 import { checkNotErased } from '../operate/erase.ts';
 import { checkId, notFound, viewMessage, type MessageView } from '../operate/read.ts';
@@ -45,6 +45,7 @@ export type CopyPorts = {
 };
 
 type Original = Pick<NewMessage, 'kind' | 'name' | 'queue' | 'payload'> & {
+  readonly status: string;
   readonly max_attempts: number;
   readonly priority: number;
   readonly group_key: string | null;
@@ -55,13 +56,13 @@ type Original = Pick<NewMessage, 'kind' | 'name' | 'queue' | 'payload'> & {
 };
 
 const originalSql = `
-  select kind, name, queue, payload, max_attempts, priority, group_key, order_key, order_skips, tags, coalesce(delivery_key, shared_key) as key
+  select kind, name, queue, payload, status, max_attempts, priority, group_key, order_key, order_skips, tags, coalesce(delivery_key, shared_key) as key
     from waybill.outbox_messages where id = $1`;
 
 /**
  * Records a message like another: its kind, name, queue, tags, priority, group, order key and number of attempts, without a delivery key unless one is
- * given. The original is its parent and stays as it is.
- * @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `not_an_email`, `delivery_key_taken`, the codes of an email or a payload
+ * given. The original is its parent and stays as it is. The payload of a copy is sealed where that of the original is or was.
+ * @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `message_dropped`, `not_an_email`, `delivery_key_taken`, the codes of an email or a payload
  */
 export async function copy(
   { db, ...ports }: CopyPorts,
@@ -88,10 +89,12 @@ async function record(
   { maxPayloadBytes, payloadKeys, check }: Omit<CopyPorts, 'db'>,
 ): Promise<MessageView> {
   const original = (await tx.executeSql<Original>(originalSql, [id])).rows[0] ?? notFound(id);
-  if (changes.payload === undefined) await checkNotErased(tx, id);
+  await checkNotErased(tx, id);
   const { kind, name, queue, payload: stored, max_attempts: maxAttempts, priority } = original;
   const { group_key: group, order_key: orderKey, order_skips: skips } = original;
   const sealed = isSealed(stored) ? stored : undefined;
+  const isDropped = wasDropped(stored, original.status);
+  if (isDropped && changes.payload === undefined) throw droppedError(id);
   const of = { id, kind, name, deliveryKey: original.key };
   const content = changes.payload ?? (sealed ? unseal(sealed, of, payloadKeys) : stored);
   const payload = payloadOf(kind, content, changes);
@@ -111,7 +114,7 @@ async function record(
     ...(group !== null && { group }),
     ...(orderKey !== null && { orderKey, ...(skips === true && { onDead: 'skip' as const }) }),
     ...(original.tags && { tags: original.tags }),
-    ...(sealed && { sensitive: true, keep: sealed.$sealed.keep !== false }),
+    ...((sealed || isDropped) && { sensitive: true, keep: !isDropped && sealed?.$sealed.keep !== false }),
   });
   if (duplicate)
     throw new WaybillError(
@@ -120,6 +123,13 @@ async function record(
     );
   await tx.executeSql(announceSql, [copied]);
   return viewMessage(tx, copied);
+}
+
+export function droppedError(id: string): WaybillError {
+  return new WaybillError(
+    'message_dropped',
+    `the content of the message ${id} was dropped when it was delivered (keep: false): only a copy with a new payload can be made`,
+  );
 }
 
 /** An email is checked like one that an application records. */

@@ -2,11 +2,12 @@
 
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { copy } from '../acts/copy.ts';
+import { copy, droppedError } from '../acts/copy.ts';
 import { read } from '../console/doing.ts';
 import { changesOf, editView, fields, typedOf, type Typed } from '../console/edit.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
 import { audited } from '../operate/audit.ts';
+import { wasDropped } from '../message/seal.ts';
 import { checkNotErased } from '../operate/erase.ts';
 import { showMessage, type WholeMessage } from '../operate/read.ts';
 import type { Executor } from '../db/executor.ts';
@@ -67,10 +68,11 @@ async function fieldsOf(
   return { typed: await read(form, given), reason };
 }
 
-/** @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `message_sealed` */
+/** @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `message_sealed`, `message_dropped` */
 async function editable(db: Executor, id: string): Promise<WholeMessage> {
   const message = await showMessage(db, id);
   await checkNotErased(db, id);
+  if (wasDropped(message.payload, message.status)) throw droppedError(id);
   if (message.sensitive)
     throw new WaybillError(
       'message_sealed',

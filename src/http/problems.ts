@@ -39,6 +39,7 @@ const statusOf: Readonly<Record<string, number>> = {
   state_conflict: 409,
   delivery_key_taken: 409,
   message_erased: 409,
+  message_dropped: 409,
   message_sealed: 409,
   cannot_run_now: 409,
   order_key_not_blocked: 409,

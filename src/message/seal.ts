@@ -93,6 +93,14 @@ export function isSealed(payload: unknown): payload is Sealed {
   return typeof payload === 'object' && payload !== null && Object.hasOwn(payload, '$sealed');
 }
 
+/** What a delivered message has instead of a payload that was dropped, as JSON. */
+export const droppedPayload = '{"dropped": true}';
+
+/** Whether the payload was dropped when the message was delivered. */
+export function wasDropped(payload: unknown, status: string): boolean {
+  return status === 'delivered' && JSON.stringify(payload) === '{"dropped":true}';
+}
+
 /** Whether the payload is dropped when the message is delivered. */
 export const isDropped = (payload: unknown): boolean => isSealed(payload) && payload.$sealed.keep === false;
 

@@ -12,6 +12,7 @@ import type { Settled } from './port.ts';
 import { newId } from '../message/id.ts';
 import { hasFlow, insertRows, newRows, recordColumns, recordValues } from './record.ts';
 import { sealed, type Recording } from './sealing.ts';
+import { droppedPayload } from '../message/seal.ts';
 import { either, endMessages, guard, transitions, type Columns } from '../message/transitions.ts';
 
 export type Batch = {
@@ -28,7 +29,7 @@ const seconds = `date_part('epoch', clock_timestamp() - m.created_at) as seconds
 
 /** Of the messages that say so themselves. */
 const dropped = {
-  payload: `case when m.payload -> '$sealed' ->> 'keep' = 'false' then '{"dropped": true}' else m.payload end`,
+  payload: `case when m.payload -> '$sealed' ->> 'keep' = 'false' then '${droppedPayload}' else m.payload end`,
 };
 
 function deliverParts(delivered: Exclude<Batch['delivered'], false>, drops: boolean): string {

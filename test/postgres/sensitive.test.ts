@@ -17,6 +17,8 @@ import {
   enqueueJob,
   type EmailProvider,
 } from '../../src/index.ts';
+import { copy } from '../../src/acts/copy.ts';
+import { payloadKeysOf } from '../../src/message/seal.ts';
 import { listMessages, showMessage } from '../../src/operate/read.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -120,6 +122,26 @@ describe('a sensitive message', () => {
       sensitive: false,
     });
     await createPostgresOutbox(pool).cancel(failed.id);
+  });
+
+  it('stays sealed in a copy with another payload, also when its own was dropped; a dropped one is not copied as it is', async () => {
+    const ids = await Promise.all(
+      [pay, burn].map(async (job) => (await enqueueJob(outboxWith(), job, { iban: secret })).id),
+    );
+    await drain();
+    const payloadKeys = payloadKeysOf(young);
+    const ports = { db: database.db, maxPayloadBytes: 1_000, payloadKeys };
+    const ann = { by: 'ann', key: null, via: 'cli', requestId: null, reason: null } as const;
+    const other = 'DE75 5121 0800 1245 1261 99';
+    for (const id of ids) {
+      const made = await copy(ports, ann, id, { payload: { iban: other } });
+      expect((await stored(made.id)).payload).toMatch(/\$sealed/);
+    }
+    expect(await dump()).not.toContain(other);
+    await expect(copy(ports, ann, ids[1]!)).rejects.toMatchObject({ code: 'message_dropped' });
+    seen = [];
+    await drain();
+    expect(seen).toEqual([other, other]);
   });
 
   it('passes from an event to its listeners; a listener may be sensitive where its event is not', async () => {
