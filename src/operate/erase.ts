@@ -37,7 +37,7 @@ export const eraseSql = `
     ${updateMessages({ payload: `'{"erased": true}'`, last_error: 'null' })} where m.id = any($1::uuid[]) returning m.id),
   attempts as (update waybill.outbox_attempts set error = null, stack = null where message_id in (select id from erased)),
   notes as (
-    update waybill.outbox_notes set recipient = null, detail = null, reference = null where message_id in (select id from erased)),
+    update waybill.outbox_notes set recipient = null, detail = null, reference = null where message_id in (select id from erased) and type <> 'erased'),
   batches as (update waybill.email_batches set recipients = '{}', answer = null where message_id in (select id from erased)),
   mails as (delete from waybill.inbox_emails where message_id in (select id from erased)),
   runs as (update waybill.cron_runs set error = null, result = null where message_id in (select id from erased))
