@@ -8,6 +8,13 @@ export function collect(text: string, before: readonly string[] = []): string[] 
   return [...before, text];
 }
 
+/** Names, also several behind commas, for an option that may repeat. */
+export function collectNames(text: string, before: readonly string[] = []): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('a name is empty.');
+  return [...before, ...names];
+}
+
 /** For an option that may be given once. */
 export function single(text: string, before?: string): string {
   if (before !== undefined) throw new InvalidArgumentError('it was given twice.');

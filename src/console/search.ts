@@ -4,6 +4,7 @@ import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import type { Role } from '../config/admin-keys.ts';
 import { isMessageId } from '../operate/read.ts';
+import { knownWord } from '../operate/texts.ts';
 import { statuses } from '../message/message.ts';
 import { statusWords } from './status.ts';
 
@@ -43,7 +44,7 @@ const part = /(?:(payload\.[^\s:"]+|[A-Za-z][\w.]*):)?(?:"([^"]*)"|(\S+))/g;
 
 /**
  * @param text what the person typed, at most 1,000 characters
- * @throws WaybillError `invalid_search` with the token that was probably meant
+ * @throws WaybillError `invalid_search` with the token that was probably meant, `invalid_status`
  */
 export function readSearch(text: string): Search {
   const trimmed = text.trim();
@@ -100,8 +101,14 @@ function unknownToken(word: string, whole: string): WaybillError {
 const wrong = (text: string): WaybillError => new WaybillError('invalid_search', text);
 
 /** States as people say them. */
-const valueOf = (name: string, value: string): string =>
-  name === 'status' ? (statuses.find((one) => statusWords[one] === value) ?? value) : value;
+const stateWords = ['waiting', 'scheduled', 'running', 'retrying', 'dead', 'cancelled', 'delivered'];
+
+/** @throws WaybillError `invalid_status` with the words of the console */
+function valueOf(name: string, value: string): string {
+  if (name !== 'status' || statuses.some((one) => one === value)) return value;
+  const word = knownWord('status', stateWords, value, 'state');
+  return statuses.find((one) => statusWords[one] === word)!;
+}
 
 /**
  * The tokens of a filter, as they would be typed. A quote in a value is left out, because none can be typed within one.

@@ -26,11 +26,26 @@ export function signInPage({ why, next, name = '' }: SignIn): string {
   );
 }
 
-/** Only paths of the console: never another site. */
+const home = '/console';
+
+/** Addresses that sign in: to come back to one after the sign-in leads nowhere. */
+const ways: readonly string[] = ['/console/enter', '/console/sign-in'];
+
+/** Only pages of the console, as a browser would read the address: never another site, another part of this one, or the sign-in itself. */
 export function nextOf(given: unknown): string {
-  return typeof given === 'string' && /^\/console(?:[/?][^\\\r\n]{0,2000})?$/.test(given)
-    ? given
-    : '/console';
+  if (typeof given !== 'string' || !/^\/console(?:[/?][^\\\r\n]{0,2000})?$/.test(given)) return home;
+  const { pathname, search, hash } = new URL(given, 'http://localhost');
+  const isPage = pathname === home || pathname.startsWith(`${home}/`);
+  return isPage && !ways.includes(plain(pathname)) ? `${pathname}${search}${hash}` : home;
+}
+
+/** The path as the routes read it. */
+function plain(pathname: string): string {
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return home; // no page has such a path
+  }
 }
 
 /** A browser keeps a strict cookie from a request that a link of another site began. The second request is the page's own. */

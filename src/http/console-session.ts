@@ -31,7 +31,11 @@ export type ConsolePorts = {
   readonly wrongKeys: WrongKeys;
   readonly watch: Watch;
   readonly check: CheckPayload;
+  readonly unknown: Refuse;
 };
+
+/** Throws what is said of a path that has no page, or takes other methods. */
+export type Refuse = (request: FastifyRequest, reply: FastifyReply) => never;
 
 const cookieName = 'waybill_console';
 
@@ -157,20 +161,54 @@ export function addSignIn(server: FastifyInstance, ports: ConsolePorts): void {
     await begin(request, reply, ports, name, key);
     return reply.redirect(nextOf(next), 303);
   });
-  server.get('/console/enter', { exposeHeadRoute: false }, async (request, reply) => {
-    const link = readLink((request.query as { token?: string }).token, host.config.adminKeys, Date.now());
-    if (
-      !isLoopback(request) ||
-      host.config.production ||
-      typeof link === 'string' ||
-      !(await endSession(host.db, link))
-    )
-      throw new NotSignedIn('This link was used before, or it is not for here. Sign in with the key.');
-    const key =
-      host.config.adminKeys.find(({ name, role }) => name === link.key && role === link.role)?.key ?? '';
-    await begin(request, reply, ports, link.by, key);
-    return reply.redirect('/console', 303);
-  });
+  server.get('/console/enter', { exposeHeadRoute: false }, (request, reply) => enter(request, reply, ports));
+}
+
+/** With a link that does not work, whoever is signed in already goes on. */
+async function enter(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  ports: ConsolePorts,
+): Promise<FastifyReply> {
+  const { host } = ports;
+  const link = await takeLink(request, host);
+  if (typeof link === 'string') {
+    if (await isSignedIn(request, ports)) return reply.redirect('/console', 303);
+    throw new NotSignedIn(`${linkReasons[link]} Sign in with the key.`);
+  }
+  const key =
+    host.config.adminKeys.find(({ name, role }) => name === link.key && role === link.role)?.key ?? '';
+  await begin(request, reply, ports, link.by, key);
+  return reply.redirect('/console', 303);
+}
+
+const linkReasons = {
+  away: 'A link like this works on the machine of web alone, and not in production.',
+  absent: 'This link has no token: it was cut.',
+  invalid: 'This link is not valid here: the admin key has changed, or the link was cut.',
+  expired: `This link has expired: it works for ${sessionMs / 3_600_000} hours.`,
+  used: 'This link was used before: it works once.',
+} as const;
+
+/** What the link says of its person, who can use it no more; or why it does not work. */
+async function takeLink(
+  request: FastifyRequest,
+  { config, db }: Host,
+): Promise<Session | keyof typeof linkReasons> {
+  if (!isLoopback(request) || config.production) return 'away';
+  const link = readLink((request.query as { token?: string }).token, config.adminKeys, Date.now());
+  if (typeof link === 'string') return link;
+  return (await endSession(db, link)) ? link : 'used';
+}
+
+async function isSignedIn(request: FastifyRequest, ports: ConsolePorts): Promise<boolean> {
+  try {
+    await sessionOf(request, ports);
+    return true;
+  } catch (error) {
+    if (error instanceof NotSignedIn) return false;
+    throw error;
+  }
 }
 
 /** Links work on the developer's machine only. */

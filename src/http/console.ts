@@ -43,6 +43,7 @@ export function addConsole(server: FastifyInstance, ports: ConsolePorts): void {
       void reply.headers(always).type(htmlType);
     });
     addAssets(console);
+    console.get('/console/', async (_, reply) => reply.redirect('/console', 303));
     addSignIn(console, ports);
     await console.register(async (inner) => addPages(inner, ports));
   }
@@ -82,6 +83,7 @@ function addPages(server: FastifyInstance, ports: ConsolePorts): void {
     const view = { title: 'Keys', content: markup`<h1>Keys</h1>${keysList}`, commands: [], live: false };
     return send(view, null, request, reply, ports);
   });
+  server.get('/console/*', { exposeHeadRoute: false, config: { role: 'read' } }, ports.unknown);
   addConsoleEvents(server, ports);
   server.addHook('preHandler', async (request) => checkForm(request, ports.host.config.knownHosts));
   for (const act of consoleActs)

@@ -42,6 +42,7 @@ const statusOf: Readonly<Record<string, number>> = {
   message_dropped: 409,
   message_sealed: 409,
   cannot_run_now: 409,
+  other_queue: 409,
   order_key_not_blocked: 409,
   count_required: 409,
   count_differs: 409,

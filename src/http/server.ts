@@ -13,6 +13,7 @@ import { addAdmin } from './admin.ts';
 import { createIdentify, operatorOf } from './auth.ts';
 import { checkTexts, parseBody } from './body.ts';
 import { addConsole } from './console.ts';
+import type { Refuse } from './console-session.ts';
 import { addDrain, type FetchHandler } from './drain.ts';
 import { addHealth } from './health.ts';
 import { addInbox } from './inbox.ts';
@@ -49,7 +50,7 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   readBodies(server);
   logRequests(server, host);
   sayGoodbye(server, host);
-  answerUnknown(server);
+  const unknown = answerUnknown(server);
   addHealth(server, host);
   addOpenApi(server, registry, host.version);
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
@@ -60,7 +61,7 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   const watch = createWatch(db, host.clock);
   server.addHook('preClose', async () => watch.end());
   const check: CheckPayload = (of, payload) => checkPayload(registry, of, payload);
-  addConsole(server, { host, app: registry.app, notify, wrongKeys, watch, check });
+  addConsole(server, { host, app: registry.app, notify, wrongKeys, watch, check, unknown });
   addAdmin(server, host, { notify, wrongKeys, watch, check });
   addWebhooks(server, host);
   return server;
@@ -141,20 +142,26 @@ function actOf(request: FastifyRequest): Readonly<Record<string, string | undefi
   return { message, name: name?.slice(0, 200), by: request.consoleSession?.by ?? operatorOf(request) };
 }
 
-/** Answers 405 when the path has another method, else 404. */
-function answerUnknown(server: FastifyInstance): void {
+/**
+ * Answers 405 when the path has another method, else 404.
+ * @returns throws that answer, for a part with pages of its own
+ */
+function answerUnknown(server: FastifyInstance): Refuse {
   const routes: { readonly methods: readonly string[]; readonly path: RegExp }[] = [];
   server.addHook('onRoute', ({ method, url }) => {
+    if (url.endsWith('/*')) return; // it answers as this does
     const path = new RegExp(`^${url.replaceAll('.', '\\.').replaceAll(/:[^/]+/g, '[^/]+')}$`);
     routes.push({ methods: [method].flat(), path });
   });
-  server.setNotFoundHandler((request, reply) => {
+  const refuse: Refuse = (request, reply) => {
     const path = request.url.split('?')[0] ?? '/';
     const allowed = new Set(routes.flatMap((route) => (route.path.test(path) ? route.methods : [])));
     if (allowed.size === 0) throw new WaybillError('not_found', 'there is nothing at this path');
     void reply.header('allow', [...allowed].join(', '));
     throw new WaybillError('method_not_allowed', `this path takes ${[...allowed].join(', ')}`);
-  });
+  };
+  server.setNotFoundHandler(refuse);
+  return refuse;
 }
 
 /** Reports text in path or query that Postgres cannot store, instead of the statement that failed because of it. */

@@ -42,12 +42,16 @@ export const nameSql = `
  * waits for the end of the pause like the others.
  * @param tx a transaction
  * @param queue if given, the message must be in it
- * @throws WaybillError `invalid_id`, `not_found`, `state_conflict`, `cannot_run_now`
+ * @throws WaybillError `invalid_id`, `not_found`, `other_queue`, `state_conflict`, `cannot_run_now`
  */
 export async function runMessage(tx: Executor, id: string, queue?: string): Promise<MessageView> {
   checkId(id);
   const look = (await tx.executeSql<Look>(lookSql, [id])).rows[0] ?? notFound(id);
-  if (queue !== undefined && look.queue !== queue) notFound(id);
+  if (queue !== undefined && look.queue !== queue)
+    throw new WaybillError(
+      'other_queue',
+      `the message ${id} is in the queue ${look.queue}, not in ${JSON.stringify(queue.slice(0, 80))}`,
+    );
   if (look.status !== 'pending' && look.status !== 'failed')
     throw new WaybillError(
       'state_conflict',

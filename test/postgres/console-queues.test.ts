@@ -96,7 +96,7 @@ describe('a queue', () => {
     expect((await ann.open(to!)).body).toContain(`/console/messages/${seeded.waiting}/run`);
     expect((await ann.send(`/console/messages/${seeded.waiting}/run`)).status).toBe(303);
     expect((await viewMessage(database.db, seeded.waiting)).status).toBe('pending');
-    expect((await ann.send(`${path}/run`, { id: seeded.dead })).status).toBe(404);
+    expect((await ann.send(`${path}/run`, { id: seeded.dead })).status).toBe(409);
     expect((await ann.send(`${path}/run`, { id: 'x' })).status).toBe(400);
   });
 

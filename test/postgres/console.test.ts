@@ -67,7 +67,21 @@ describe('signing in', () => {
     expect(await web.host.metrics.registry.getSingleMetricAsString('waybill_admin_refused_total')).toMatch(
       / [1-9]/,
     );
-    for (const next of ['https://evil.test', '//evil.test', '/console/\\evil.test', '/admin']) {
+    for (const next of [
+      'https://evil.test',
+      '//evil.test',
+      '/console/\\evil.test',
+      '/admin',
+      '/console/../admin',
+      '/console/%2e%2e/admin',
+      '/console/.\t./admin',
+      '/console/..//evil.test',
+      '/consoles',
+      '/console/enter?token=x',
+      '/console/%65nter',
+      '/console/sign-in?next=/console',
+      '/console/x/../enter',
+    ]) {
       const form = new URLSearchParams({ name: 'a', key: 'key-of-ann', next }).toString();
       expect((await send('POST', '/console/sign-in', { form })).headers['location']).toBe('/console');
     }
@@ -111,7 +125,17 @@ describe('signing in', () => {
     const first = await send('GET', link);
     expect([first.status, first.headers['location']]).toEqual([303, '/console']);
     expect((await send('GET', '/console', { cookie: cookieFrom(first) })).status).toBe(200);
-    expect((await send('GET', link)).status).toBe(401);
+    const used = await send('GET', link);
+    expect([used.status, used.body]).toEqual([401, expect.stringContaining('was used before')]);
+    expect(used.body).toContain('name="next" value="/console"');
+    const again = await send('GET', link, { cookie: await signIn('ann') });
+    expect([again.status, again.headers['location']]).toEqual([303, '/console']);
+    const old = sealLink(keys[0]!, 'dev', Date.now() - sessionMs - 1_000);
+    const expired = await send('GET', `/console/enter?token=${old}`);
+    expect([expired.status, expired.body]).toEqual([
+      401,
+      expect.stringContaining('has expired: it works for 12 hours'),
+    ]);
     const other = `/console/enter?token=${sealLink(keys[0]!, 'dev', Date.now())}`;
     const remote = await web.server.inject({ method: 'GET', url: other, remoteAddress: '10.0.0.9' });
     expect(remote.statusCode).toBe(401);
@@ -227,7 +251,21 @@ describe('the pages', () => {
       ].map((url) => send('GET', url, { cookie })),
     );
     expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 404, 404]);
-    for (const { body } of answers.slice(0, 4)) expect(body).toContain('role="alert"');
+    for (const { body } of answers) expect(body).toContain('role="alert"');
+  });
+
+  it('a path without a page is said in the frame of the console; a slash at the end leads to its first page', async () => {
+    const cookie = await signIn('rita');
+    const { status, body, headers } = await send('GET', '/console/nope/x', { cookie });
+    expect([status, headers['content-type']]).toEqual([404, 'text/html; charset=utf-8']);
+    expect(body).toContain('<nav');
+    expect(body).toContain('there is nothing at this path');
+    expect((await send('GET', '/console/nope')).status).toBe(401);
+    const act = await send('GET', '/console/queues/jobs/pause', { cookie });
+    expect([act.status, act.headers['allow']]).toEqual([405, 'POST']);
+    expect(act.body).toContain('this path takes POST');
+    const slash = await send('GET', '/console/', { cookie });
+    expect([slash.status, slash.headers['location']]).toEqual([303, '/console']);
   });
 
   it('hostile texts are shown, cut, and never obeyed', async () => {

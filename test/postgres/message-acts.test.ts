@@ -400,7 +400,11 @@ describe('running a message of a paused queue', () => {
     );
     expect((await refused(ids[0]!))['detail']).toContain('parked or held');
     expect(await take(name)).toEqual([]);
-    expect((await post(`queues/other/run/${ids[0]}`)).body['code']).toBe('not_found');
+    expect((await post(`queues/other/run/${ids[0]}`)).body).toMatchObject({
+      status: 409,
+      code: 'other_queue',
+      detail: `the message ${ids[0]} is in the queue ${name}, not in "other"`,
+    });
     const { id } = await claimed();
     expect((await post(`queues/q${queues}/run/${id}`)).body['code']).toBe('state_conflict');
   });

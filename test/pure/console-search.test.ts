@@ -14,6 +14,7 @@ describe('the search of the console', () => {
   it.each([
     ['', {}],
     ['status:waiting queue:email', { status: 'pending', queue: 'email' }],
+    ['status:failed', { status: 'failed' }],
     ['status:scheduled', { status: 'pending', availableSince: 'now' }],
     ['since:1h', { since: '1h' }],
     ['tag:a tag:b', { tag: ['a', 'b'] }],
@@ -32,6 +33,11 @@ describe('the search of the console', () => {
     ['queu:x', /did you mean queue:\? There are to: key: /],
     ['constructor:x', /there is no token "constructor"/],
     ['__proto__:x', /there is no token|^$/],
+    [
+      'status:foo',
+      /"foo" is no state: There are waiting, scheduled, running, retrying, dead, cancelled, delivered$/,
+    ],
+    ['status:runing', /did you mean running\?/],
     ['name:', /name: needs a value right behind it/],
     ['error:"no end', /has no end/],
   ])('%s is refused with what to do', (text, why) => {

@@ -10,7 +10,7 @@ import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { addFlow, printGroup } from './queue-flow.ts';
 import { addOrder } from './queue-order.ts';
 import { UsageError } from '../exit.ts';
-import { collect, single } from '../options.ts';
+import { collectNames, single } from '../options.ts';
 import { print, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
@@ -52,7 +52,7 @@ function addPause(queues: Command): void {
     .description('no process takes a message of it any more; what runs finishes')
     .argument('[name]', 'name of the queue')
     .option('--all', 'every queue that is known now')
-    .option('--except <name>', 'with --all: but this one (may repeat)', collect)
+    .option('--except <names>', 'with --all: but these, with commas between (may repeat)', collectNames)
     .option('--group <group>', 'only its messages of this group', single)
     .option('--until <time>', 'reopen it at this time, such as 2026-12-01T08:00Z', single)
     .option('--for <duration>', 'reopen it after this time, such as 30m or 2h', single)
@@ -80,7 +80,7 @@ function addResume(queues: Command): void {
     .description('ends a pause, a parking and a hold')
     .argument('[name]', 'name of the queue')
     .option('--all', 'every queue that is closed now')
-    .option('--except <name>', 'with --all: but this one (may repeat)', collect)
+    .option('--except <names>', 'with --all: but these, with commas between (may repeat)', collectNames)
     .option('--group <group>', 'only its messages of this group', single)
     .action(async (given: string | undefined, options: Output & ActorOptions & Every) => {
       const { group } = options;
