@@ -1,7 +1,7 @@
 // How a command ends: the exit codes, and the code and one readable message for each error. The message has no stack and no password.
 
 import { CommanderError } from 'commander';
-import { diagnose } from '../db/diagnosis.ts';
+import { diagnose, isSlow, slowAct } from '../db/diagnosis.ts';
 import { MigrationError } from '../db/migrate.ts';
 import { isWaybillError } from '../errors.ts';
 import { reasonOf } from '../redaction/reason.ts';
@@ -33,6 +33,8 @@ export class RemoteError extends Error {
 /** Codes of errors that wrong arguments cause, whatever is in the database. */
 const wrongInput = /^(invalid_.*|empty_range|filter_required)$/;
 
+const narrower = '. A search takes less with --since, --to or --tag';
+
 /** `message` is undefined when it was already shown. */
 export type Ending = { readonly code: (typeof exitCodes)[keyof typeof exitCodes]; readonly message?: string };
 
@@ -46,6 +48,7 @@ export function endingOf(error: unknown): Ending {
   if (error instanceof MigrationError)
     return withCode(error.code === 'database_not_writable' ? exitCodes.unreachable : exitCodes.failed, error);
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
+  if (isSlow(error)) return { code: exitCodes.failed, message: `${slowAct}${narrower} (database_slow)` };
   const trouble = diagnose(error);
   if (trouble) return { code: databaseExitCode(trouble), message: trouble.message };
   return { code: exitCodes.failed, message: reasonOf(error) };

@@ -31,7 +31,7 @@ function problemBanner(fault: Fault, requestId: string): Markup {
 /** The answer to a statement that reached the time limit. */
 export const tooSlow: Fault = {
   status: 503,
-  code: 'database_busy',
+  code: 'database_slow',
   detail:
     'The database took longer than 2 s for this page, so it was given up. Narrow the search, for example with since:1h, queue: or status:, or try again in a moment.',
 };

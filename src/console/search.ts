@@ -70,7 +70,7 @@ function bare(value: string): Pairs {
   const word = value.endsWith(':') ? value.slice(0, -1) : '';
   if (isToken(word))
     throw wrong(`${word}: needs a value right behind it, such as ${word}:${examples[word] ?? 'x'}`);
-  return [[value.includes('@') ? 'to' : 'deliveryKey', value]];
+  return [[/.@./.test(value) ? 'to' : 'deliveryKey', value]];
 }
 
 const examples: Readonly<Record<string, string>> = { to: 'ann@example.com', status: 'dead', since: '1h' };

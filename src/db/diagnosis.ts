@@ -164,6 +164,15 @@ export function isMissingSchema(error: unknown): boolean {
 
 const missingSchema = ['42P01', '3F000', '42883'];
 
+/** A statement reached its time limit or was cancelled, or waited for a lock for too long. */
+export function isSlow(error: unknown): boolean {
+  return ['57014', '55P03'].includes(sqlState(error) ?? '');
+}
+
+/** What to tell a person whose act ended so. */
+export const slowAct =
+  'the database gave a statement up, because it waited for a lock or took too long; the statement changed nothing. Try again, or look in pg_stat_activity for a transaction that has been open for long';
+
 /** A standby, or a database that was made read-only: this server takes no work. */
 export function isReadOnly(error: unknown): boolean {
   return sqlState(error) === '25006';

@@ -65,7 +65,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     return sessions.use(async ({ pool, carried }) => {
       const client = await marking(pool.connect());
       const opening =
-        carried === undefined ? withFreshPlans(client, begin, performance.now()) : `${begin}; ${carried}`;
+        carried === undefined ? withFreshPlans(client, begin, performance.now()) : carrying(begin, carried);
       return onClient(client, body, opening, rider && ((result) => commitBeside(client, rider, result)));
     });
   }
@@ -76,6 +76,12 @@ export function openDatabase(options: DatabaseOptions): Database {
     connect: () => sessions.connect(),
     end: () => sessions.end(),
   };
+}
+
+/** The settings of `begin` come last, so that they count. */
+function carrying(begin: string, carried: string): string {
+  const end = begin.indexOf(';');
+  return end < 0 ? `${begin}; ${carried}` : `${begin.slice(0, end)}; ${carried}${begin.slice(end)}`;
 }
 
 export function transactionsOf(pool: PgPool): Transactions {

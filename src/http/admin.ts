@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { CheckPayload } from '../acts/copy.ts';
+import { limited } from '../db/limited.ts';
 import type { Database } from '../db/pool.ts';
 import { parseFilter } from '../operate/filter.ts';
 import { cancel, look, retry, retryAll, show } from '../acts/messages.ts';
@@ -24,6 +25,7 @@ import { addQueues } from './queues.ts';
 import { addFailures } from './failures.ts';
 import { addSearch, checkContents } from './search.ts';
 import { addSuppressions } from './suppressions.ts';
+import { readingMs, toldSlow } from './slow.ts';
 import type { Watch } from './watch.ts';
 
 type WithId = { Params: { id: string } };
@@ -39,6 +41,7 @@ export type AdminPorts = {
 export function addAdmin(server: FastifyInstance, host: Host, ports: AdminPorts): void {
   const { notify, wrongKeys, watch, check } = ports;
   const { db } = host;
+  const reads = limited(db, readingMs);
 
   async function notifying<T>(change: Promise<T>): Promise<T> {
     const result = await change;
@@ -47,29 +50,32 @@ export function addAdmin(server: FastifyInstance, host: Host, ports: AdminPorts)
   }
 
   async function routes(admin: FastifyInstance): Promise<void> {
+    admin.setErrorHandler((error, request) => {
+      throw toldSlow(error, request.method);
+    });
     askForKey(admin, host, wrongKeys);
     describeAdmin(admin, host.version);
-    addSearch(admin, db);
-    addFailures(admin, db);
-    addMessages(admin, db, notifying);
+    addSearch(admin, reads);
+    addFailures(admin, db, reads);
+    addMessages(admin, { db, reads }, notifying);
     addMessageActs(admin, {
       db,
       maxPayloadBytes: host.config.maxPayloadBytes,
       payloadKeys: host.config.payloadKeys,
       check,
     });
-    addQueues(admin, db);
-    addSuppressions(admin, db);
-    addFleet(admin, db);
+    addQueues(admin, db, reads);
+    addSuppressions(admin, db, reads);
+    addFleet(admin, db, reads);
     admin.get(
       '/autoscale',
       { config: { about: 'How many workers each queue needs, and why' } },
-      async () => ({ queues: await readAdvice(db) }),
+      async () => ({ queues: await readAdvice(reads) }),
     );
-    addCron(admin, { db, notify });
-    addBulk(admin, db);
+    addCron(admin, { db, reads, notify });
+    addBulk(admin, db, reads);
     addPerson(admin, db);
-    addAudit(admin, db);
+    addAudit(admin, reads);
     addEvents(admin, watch);
   }
 
@@ -78,9 +84,13 @@ export function addAdmin(server: FastifyInstance, host: Host, ports: AdminPorts)
 
 type Notifying = <T>(change: Promise<T>) => Promise<T>;
 
-function addMessages(admin: FastifyInstance, db: Database, notifying: Notifying): void {
+function addMessages(
+  admin: FastifyInstance,
+  { db, reads }: { readonly db: Database; readonly reads: Database },
+  notifying: Notifying,
+): void {
   admin.get('/outbox/stats', { config: { about: 'Counts messages by state and by queue' } }, () =>
-    readStats(db),
+    readStats(reads),
   );
   admin.post(
     '/outbox/retry',
@@ -104,8 +114,8 @@ function addMessages(admin: FastifyInstance, db: Database, notifying: Notifying)
       const { id } = request.params;
       // Only an admin sees what is in a message.
       return payload === 'true' && request.person?.role === 'admin'
-        ? show(db, actorOf(request), id)
-        : look(db, id);
+        ? show(reads, actorOf(request), id)
+        : look(reads, id);
     },
   );
   admin.post<WithId>(

@@ -3,12 +3,13 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
-import { listActs, parseAuditFilter } from '../operate/audit.ts';
+import { acts, listActs, parseAuditFilter } from '../operate/audit.ts';
 import type { Executor } from '../db/executor.ts';
+import { oneOrMore } from './filters.ts';
 
 const texts = z.union([z.string(), z.array(z.string())]).optional();
 const query = z.strictObject({
-  act: texts,
+  act: oneOrMore(acts),
   by: texts,
   target: texts,
   since: texts,

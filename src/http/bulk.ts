@@ -4,10 +4,11 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import * as acts from '../acts/bulk.ts';
+import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { listBulk, parseBulkFilter, showBulk } from '../operate/bulk.ts';
+import { bulkStates, listBulk, parseBulkFilter, showBulk } from '../operate/bulk.ts';
 import { parseFilter } from '../operate/filter.ts';
-import { filters } from './filters.ts';
+import { filters, oneOrMore } from './filters.ts';
 import { actorOf, checkRole } from './people.ts';
 import { checkContents } from './search.ts';
 
@@ -33,7 +34,7 @@ const bulk = z.strictObject({
 });
 
 const texts = z.union([z.string(), z.array(z.string())]).optional();
-const listing = z.strictObject({ state: texts, limit: texts, cursor: texts });
+const listing = z.strictObject({ state: oneOrMore(bulkStates), limit: texts, cursor: texts });
 
 const titles = {
   pause: 'Pauses a bulk act from the next batch on',
@@ -41,7 +42,7 @@ const titles = {
   stop: 'Ends a bulk act after the current batch',
 } as const;
 
-export function addBulk(admin: FastifyInstance, db: Database): void {
+export function addBulk(admin: FastifyInstance, db: Database, reads: Executor): void {
   admin.post(
     '/bulk',
     { config: { about: 'Previews a bulk act, or starts it', body: bulk } },
@@ -58,7 +59,7 @@ export function addBulk(admin: FastifyInstance, db: Database): void {
     { config: { about: 'Lists bulk acts, newest first', query: listing } },
     async (request) =>
       listBulk(
-        db,
+        reads,
         parseBulkFilter(
           await parseArguments({ name: 'bulk acts', args: listing }, { ...(request.query as object) }),
         ),
@@ -67,7 +68,7 @@ export function addBulk(admin: FastifyInstance, db: Database): void {
   admin.get<WithId>(
     '/bulk/:id',
     { config: { about: 'Shows a bulk act with its progress and results' } },
-    (request) => showBulk(db, request.params.id),
+    (request) => showBulk(reads, request.params.id),
   );
   for (const move of ['pause', 'resume', 'stop'] as const)
     admin.post<WithId>(

@@ -11,7 +11,7 @@ import type { Look, Page, View } from '../console/page.ts';
 import { pages } from '../console/pages.ts';
 import { problemView, tooSlow, type Fault } from '../console/problem.ts';
 import { againPage, nextOf, signInPage } from '../console/sign-in.ts';
-import { sqlState } from '../db/diagnosis.ts';
+import { isSlow } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import { beginning } from '../db/transaction.ts';
 import { readChanges, snapshotText } from '../operate/changes.ts';
@@ -30,6 +30,7 @@ import {
 } from './console-session.ts';
 import { checkRole } from './people.ts';
 import { problemOf } from './problems.ts';
+import { toldSlow } from './slow.ts';
 
 /** Each statement of a page may take this long. */
 const begin = `${beginning} read only; set local statement_timeout = 2000`;
@@ -188,7 +189,8 @@ function sendFault(
   ports: ConsolePorts,
 ): FastifyReply {
   if (error instanceof NotSignedIn) return sendSignIn(error, request, reply);
-  const fault: Fault = sqlState(error) === '57014' ? tooSlow : problemOf(error);
+  const isSlowPage = request.method === 'GET' && isSlow(error);
+  const fault: Fault = isSlowPage ? tooSlow : problemOf(toldSlow(error, request.method));
   if (fault.status >= 500)
     ports.host.log.error(
       { err: error, requestId: request.id, route: request.routeOptions.url ?? null },

@@ -8,21 +8,25 @@ import { readScheduledAt } from '../cron/manual.ts';
 import { backfillCron, disableCron, enableCron, runCron } from '../acts/cron.ts';
 import { readRange } from '../cron/backfill.ts';
 import { readPauseEnd } from '../operate/pause.ts';
+import { oneOrMore } from './filters.ts';
 import { actorOf } from './people.ts';
+import { runStatuses } from '../cron/runs.ts';
 import { readCron } from '../cron/overview.ts';
 import { previewCron, readSpan } from '../cron/preview.ts';
 import { createZones } from '../cron/zones.ts';
+import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 
 export type CronPorts = {
   readonly db: Database;
+  readonly reads: Executor;
   /** Called after each change. */
   readonly notify: () => void;
 };
 
 /** Strict, so that a misspelt filter is an error with a hint; ignoring it would show everything. */
 const texts = z.union([z.string(), z.array(z.string())]).optional();
-const filter = z.strictObject({ name: texts, status: texts, limit: texts, cursor: texts });
+const filter = z.strictObject({ name: texts, status: oneOrMore(runStatuses), limit: texts, cursor: texts });
 
 const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().min(1).max(200).optional() };
 const order = z.strictObject({ scheduledAt: z.union([z.number(), z.string()]).optional(), ...about });
@@ -41,17 +45,17 @@ const span = z.strictObject({ from: text, to: text });
 
 type WithName = { Params: { name: string } };
 
-export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void {
+export function addCron(admin: FastifyInstance, { db, reads, notify }: CronPorts): void {
   const zones = createZones();
   admin.get('/cron', { config: { about: 'Shows the schedule, its manifests and what is overdue' } }, () =>
-    readCron(db, zones),
+    readCron(reads, zones),
   );
   admin.get(
     '/cron/runs',
     { config: { about: 'Lists runs, newest first', query: filter } },
     async (request) => {
       const query = await parseArguments({ name: 'runs', args: filter }, { ...(request.query as object) });
-      return listRuns(db, parseRunFilter(query));
+      return listRuns(reads, parseRunFilter(query));
     },
   );
   admin.get<WithName>(
@@ -59,7 +63,7 @@ export function addCron(admin: FastifyInstance, { db, notify }: CronPorts): void
     { config: { about: 'Shows which ticks a catch-up would run and skip', query: span } },
     async (request) => {
       const given = await parseArguments({ name: 'preview', args: span }, { ...(request.query as object) });
-      return previewCron(db, zones, request.params.name, readSpan(given));
+      return previewCron(reads, zones, request.params.name, readSpan(given));
     },
   );
   admin.post<WithName>(

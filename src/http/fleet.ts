@@ -4,12 +4,14 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import { goOn, quiet } from '../acts/fleet.ts';
+import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { readPauseEnd } from '../operate/pause.ts';
-import { parseSeries, readSeries } from '../operate/series.ts';
+import { parseSeries, readSeries, seriesNames, seriesWindows } from '../operate/series.ts';
 import { readStorage } from '../operate/storage.ts';
 import { listDeploys } from '../process/deploys.ts';
 import { fleet } from '../process/heartbeat.ts';
+import { listed } from './filters.ts';
 import { actorOf } from './people.ts';
 
 type WithId = { Params: { id: string } };
@@ -17,21 +19,25 @@ type WithId = { Params: { id: string } };
 const about = { reason: z.string().min(1).max(1_000).nullish(), by: z.string().min(1).max(200).optional() };
 const line = z.string().min(1).max(100).optional();
 const quieting = z.strictObject({ until: line, for: line, ...about });
-const asked = z.strictObject({ name: line, window: line });
+const asked = z.strictObject({ name: listed(line, seriesNames), window: listed(line, seriesWindows) });
 const resuming = z.strictObject(about);
 
-export function addFleet(admin: FastifyInstance, db: Database): void {
+export function addFleet(admin: FastifyInstance, db: Database, reads: Executor): void {
   admin.get('/fleet', { config: { about: 'Lists the processes and what they do' } }, async () => ({
-    processes: await fleet(db),
-    deploys: await listDeploys(db),
+    processes: await fleet(reads),
+    deploys: await listDeploys(reads),
   }));
-  admin.get('/series', { config: { about: 'Sums for each minute, by name' } }, async (request) => {
-    const args = await parseArguments({ name: 'series', args: asked }, { ...(request.query as object) });
-    const { window, name } = parseSeries(args);
-    return readSeries(db, window, name);
-  });
+  admin.get(
+    '/series',
+    { config: { about: 'Sums for each minute, by name', query: asked } },
+    async (request) => {
+      const args = await parseArguments({ name: 'series', args: asked }, { ...(request.query as object) });
+      const { window, name } = parseSeries(args);
+      return readSeries(reads, window, name);
+    },
+  );
   admin.get('/storage', { config: { about: 'Sizes, dead rows and prunes of the tables' } }, () =>
-    readStorage(db),
+    readStorage(reads),
   );
   admin.post<WithId>(
     '/fleet/:id/quiet',

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
-import { diagnose, sqlState, type Condition } from '../db/diagnosis.ts';
+import { diagnose, isSlow, sqlState, type Condition } from '../db/diagnosis.ts';
 import { isActionError, type ActionError } from '../define/action-error.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
 
@@ -83,6 +83,7 @@ const statusOf: Readonly<Record<string, number>> = {
   webhook_closed: 503,
   shutting_down: 503,
   delivery_key_contended: 503,
+  database_slow: 503,
 };
 
 const again = { 'retry-after': '1' };
@@ -118,7 +119,14 @@ export function problemOf(error: unknown): Problem {
     return { status: 503, code: 'schema_missing', detail: 'migrations are missing: run `waybill release`' };
   const trouble = condition && databaseProblems[condition];
   if (trouble) return { status: 503, ...trouble, headers: again };
-  if (['40001', '40P01', '55P03', '57014'].includes(sqlState(error) ?? ''))
+  if (isSlow(error))
+    return {
+      status: 503,
+      code: 'database_slow',
+      detail: 'the database took too long for this call, or waited for a lock; try again',
+      headers: again,
+    };
+  if (['40001', '40P01'].includes(sqlState(error) ?? ''))
     return {
       status: 503,
       code: 'database_busy',

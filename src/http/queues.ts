@@ -4,6 +4,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
+import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import * as acts from '../acts/queues.ts';
 import { readPauseEnd } from '../operate/pause.ts';
@@ -97,11 +98,11 @@ function addEvery(admin: FastifyInstance, db: Database): void {
   );
 }
 
-export function addQueues(admin: FastifyInstance, db: Database): void {
+export function addQueues(admin: FastifyInstance, db: Database, reads: Executor): void {
   admin.get(
     '/queues',
     { config: { about: 'Lists the queues, what holds them back and their limits' } },
-    async () => ({ queues: await listQueues(db) }),
+    async () => ({ queues: await listQueues(reads) }),
   );
   admin.post<WithName>(
     '/queues/:name/pause',
@@ -131,12 +132,12 @@ export function addQueues(admin: FastifyInstance, db: Database): void {
     },
   );
   addEvery(admin, db);
-  addLimits(admin, db);
-  addOrderKeys(admin, db);
+  addLimits(admin, db, reads);
+  addOrderKeys(admin, db, reads);
   addCancel(admin, db);
 }
 
-function addLimits(admin: FastifyInstance, db: Database): void {
+function addLimits(admin: FastifyInstance, db: Database, reads: Executor): void {
   admin.post<WithName>(
     '/queues/:name/limit',
     { config: { about: "Sets limits instead of the application's, or resets them", body: limit } },
@@ -157,7 +158,7 @@ function addLimits(admin: FastifyInstance, db: Database): void {
     { config: { about: 'Lists the groups of a queue, the largest first', query: listing } },
     async (request) => {
       const { limit: most } = await parseArguments({ name: 'groups', args: listing }, request.query);
-      return listGroups(db, request.params.name, most);
+      return listGroups(reads, request.params.name, most);
     },
   );
 }
@@ -176,14 +177,14 @@ function addCancel(admin: FastifyInstance, db: Database): void {
   );
 }
 
-function addOrderKeys(admin: FastifyInstance, db: Database): void {
+function addOrderKeys(admin: FastifyInstance, db: Database, reads: Executor): void {
   admin.get<WithName>(
     '/queues/:name/blocked',
     { config: { about: 'Lists order keys that a dead message blocks, oldest first', query: blockedQuery } },
     async (request) => {
       const query = { ...(request.query as object) };
       const given = await parseArguments({ name: 'blocked', args: blockedQuery }, query);
-      return listBlockedKeys(db, request.params.name, given);
+      return listBlockedKeys(reads, request.params.name, given);
     },
   );
   admin.post<WithName>(

@@ -7,21 +7,31 @@ import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { nearest } from '../nearest.ts';
 import { countMessages } from '../operate/count.ts';
-import { parseFilter, type Filter, type MessageFilter } from '../operate/filter.ts';
-import { groupMessages, readGrouping } from '../operate/grouping.ts';
+import { orders, parseFilter, type Filter, type MessageFilter } from '../operate/filter.ts';
+import { groupings, groupMessages, readGrouping, windows } from '../operate/grouping.ts';
 import { listMessages } from '../operate/read.ts';
 import { relatedMessages } from '../operate/related.ts';
 import { listRunning } from '../operate/running.ts';
-import { filters } from './filters.ts';
+import { filters, listed } from './filters.ts';
 import { checkRole } from './people.ts';
 
 type Query = Readonly<Record<string, string | string[] | undefined>>;
 type WithId = { Params: { id: string } };
 
 const one = z.string().optional();
-const listQuery = z.object({ ...filters, limit: one, cursor: one, order: one });
+const listQuery = z.object({
+  ...filters,
+  limit: one,
+  cursor: one,
+  order: listed(z.string(), orders).optional(),
+});
 const runningQuery = z.strictObject({ limit: one });
-const groupsQuery = z.object({ ...filters, by: one, window: one, limit: one });
+const groupsQuery = z.object({
+  ...filters,
+  by: listed(z.string(), groupings),
+  window: listed(z.string(), windows).optional(),
+  limit: one,
+});
 
 export function addSearch(admin: FastifyInstance, db: Executor): void {
   admin.get(

@@ -3,6 +3,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
+import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { suppressAddress, unsuppressAddress } from '../acts/suppressions.ts';
 import { actorOf } from './people.ts';
@@ -22,12 +23,12 @@ const entry = z.strictObject({
 
 type WithAddress = { Params: { address: string } };
 
-export function addSuppressions(admin: FastifyInstance, db: Database): void {
+export function addSuppressions(admin: FastifyInstance, db: Database, reads: Executor): void {
   admin.get(
     '/suppressions',
     { config: { about: 'Lists addresses that get no more mail', query: page } },
     async (request) =>
-      listSuppressions(db, await parseArguments({ name: 'suppressions', args: page }, request.query)),
+      listSuppressions(reads, await parseArguments({ name: 'suppressions', args: page }, request.query)),
   );
   admin.post(
     '/suppressions',

@@ -4,7 +4,7 @@ import { WaybillError } from '../errors.ts';
 import { kinds, statuses, type Kind, type Status } from '../message/message.ts';
 import { deadCauses, type DeadCause } from '../message/outcome.ts';
 import { inFlight, waits } from '../outbox/waiting.ts';
-import { knownWord, several, single, type Texts } from './texts.ts';
+import { knownWord, several, shaped, single, type Texts } from './texts.ts';
 import { agoOf, pastTime, type Ago } from './time.ts';
 import { addContents, given, readPaths, type Add, type Contents } from './contents.ts';
 
@@ -75,13 +75,13 @@ export function parseFilter(texts: FilterTexts): Filter {
     queue: several('queue', texts.queue),
     deliveryKey: several('deliveryKey', texts.deliveryKey),
     keyPrefix: single('keyPrefix', texts.keyPrefix),
-    to: several('to', texts.to),
+    to: shaped('to', texts.to),
     tag: several('tag', texts.tag),
     group: several('group', texts.group),
     orderKey: several('orderKey', texts.orderKey),
     requestId: several('requestId', texts.requestId),
-    traceId: several('traceId', texts.traceId)?.map((id) => id.toLowerCase()),
-    parentId: several('parentId', texts.parentId)?.map((id) => id.toLowerCase()),
+    traceId: shaped('traceId', texts.traceId)?.map((id) => id.toLowerCase()),
+    parentId: shaped('parentId', texts.parentId)?.map((id) => id.toLowerCase()),
     claimedBy: several('claimedBy', texts.claimedBy),
     payload: readPaths(payloadTexts(texts)),
     cause: known('cause', deadCauses, texts.cause),

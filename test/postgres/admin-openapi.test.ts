@@ -75,6 +75,31 @@ it('names each part of a path as a parameter, and has the bodies of acts', () =>
   );
 });
 
+it('documents the parameters of each reading route that looks at them, with the words that they take', async () => {
+  const headers = { authorization: `Bearer ${adminKey}` };
+  for (const [path, { get }] of Object.entries(document.paths)) {
+    if (!get || path === '/admin/events') continue; // which takes none
+    const url = `${path.replaceAll(/\{[^}]+\}/g, '00000000-0000-7000-8000-000000000000')}?noSuchThing=1`;
+    const { statusCode } = await web.server.inject({ url, headers });
+    const inQuery = (get.parameters ?? []).filter((one) => one.in === 'query');
+    expect([path, inQuery.length > 0]).toEqual([path, statusCode === 400]);
+  }
+  const parameterOf = (path: string, name: string): string =>
+    JSON.stringify(document.paths[path]!['get']!.parameters!.find((one) => one.name === name));
+  for (const [path, name, word] of [
+    ['/admin/outbox', 'status', 'delivered'],
+    ['/admin/outbox', 'kind', 'email'],
+    ['/admin/outbox', 'cause', 'exhausted'],
+    ['/admin/outbox', 'outcome', 'ambiguous'],
+    ['/admin/outbox', 'order', 'oldest'],
+    ['/admin/outbox', 'payload', 'payload.customer.id=7'],
+    ['/admin/outbox/groups', 'by', 'tag'],
+    ['/admin/series', 'window', '24h'],
+    ['/admin/series', 'name', 'recorded'],
+  ] as const)
+    expect(parameterOf(path, name)).toContain(word);
+});
+
 it('needs a key', async () => {
   expect((await web.server.inject({ url: '/admin/openapi.json' })).statusCode).toBe(401);
 });

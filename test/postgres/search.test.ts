@@ -137,6 +137,22 @@ describe('filters', () => {
     expect(await ask('/outbox/count?payload.customer.id=7')).toMatchObject({ body: { count: 1 } });
   });
 
+  it('an address, a trace or a parent that can be none is refused with its form', async () => {
+    for (const [query, form] of [
+      ['to=notanaddress', 'to must be an address'],
+      ['to=ann@example.com&to=x', 'to must be an address'],
+      ['traceId=xyz', '32 hex digits'],
+      ['parentId=abc', 'a UUID'],
+    ])
+      expect(await ask(`/outbox?${query}`)).toMatchObject({
+        status: 400,
+        body: { code: 'invalid_filter', detail: expect.stringContaining(form!) as string },
+      });
+    expect(
+      await found(`to=${encodeURIComponent('Ann <ann@example.com>')}&traceId=${'A'.repeat(32)}`),
+    ).toEqual([]);
+  });
+
   it('times: when a message is due, and since when it is dead', async () => {
     const inMs = (ms: number) => new Date(Date.now() + ms);
     const later = await record({ availableAt: inMs(3_600_000) });
@@ -366,6 +382,24 @@ describe('related', () => {
     expect(JSON.stringify(body)).not.toContain('payload');
     expect(await ask('/outbox/0199c0de-0000-7000-8000-000000000000/related')).toMatchObject({ status: 404 });
     expect(await ask('/outbox/7/related')).toMatchObject({ status: 400, body: { code: 'invalid_id' } });
+  });
+});
+
+it('a reading route is given up after two seconds, and says what may hold it up', async () => {
+  const id = await record();
+  await database.db.transaction(async (tx) => {
+    await tx.executeSql('lock table waybill.outbox_messages in access exclusive mode');
+    const began = performance.now();
+    const urls = ['/outbox', '/outbox/count', '/outbox/running', `/outbox/${id}`, '/outbox/groups?by=tag'];
+    for (const { status, body } of await Promise.all(urls.map((url) => ask(url))))
+      expect({ status, body }).toMatchObject({
+        status: 503,
+        body: {
+          code: 'database_slow',
+          detail: expect.stringMatching(/longer than 2 s: narrow .*lock/) as string,
+        },
+      });
+    expect(performance.now() - began).toBeLessThan(8_000);
   });
 });
 

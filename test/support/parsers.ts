@@ -48,6 +48,7 @@ import { quoted } from '../../src/console/command.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { readPaths } from '../../src/operate/contents.ts';
 import { parseFilter, whereOf } from '../../src/operate/filter.ts';
+import { shaped } from '../../src/operate/texts.ts';
 import { time } from '../../src/operate/time.ts';
 import { readSnapshot } from '../../src/operate/changes.ts';
 import { errorKey } from '../../src/operate/grouping.ts';
@@ -151,6 +152,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a filter', read: (text) => whereOf(parseFilter({ name: text, errorContains: text, deliveryKey: [text, text] })) },
   { name: 'the values of a filter in payloads', read: (text) => [`${text}=${text}`, text].map((one) => ignored((async () => readPaths([one]))())) },
   { name: 'the error of a group', read: errorKey },
+  { name: 'an address, a trace or a parent in a filter', read: (text) => (['to', 'traceId', 'parentId'] as const).map((part) => ignored((async () => shaped(part, text))())) },
   { name: 'a status', read: (text) => parseFilter({ status: text }) },
   { name: 'a limit', read: (text) => parseFilter({ limit: text }) },
   { name: 'a time', read: (text) => time('since', text) },
