@@ -65,7 +65,7 @@ export async function bulk({ messages = 20_000, rounds = 5 }: BulkOptions = {}) 
       const later = new Date(Date.now() + 86_400_000);
       const payloads = Array.from({ length: 1_000 }, () => ({ payload: { ms: 1 }, availableAt: later }));
       for (let i = 0; i < messages; i += 1_000) await outbox.enqueue(await jobMessages(wait, payloads));
-      await sleep(2_000); // the relay and the workers come back to their pace
+      await pace(); // the relay and the workers come back to theirs meanwhile
       const before = await pace();
       const { id } = await start(db, person, { action: 'cancel', filter: { name: ['wait'] }, expect: 'any' });
       const during = await paceUntil(async () => (await showBulk(db, id)).state === 'done');

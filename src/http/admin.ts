@@ -26,7 +26,7 @@ import { addFailures } from './failures.ts';
 import { addSearch, checkContents } from './search.ts';
 import { addSuppressions } from './suppressions.ts';
 import { readingMs, toldSlow } from './slow.ts';
-import type { Watch } from './watch.ts';
+import type { Watch } from './change-watch.ts';
 
 type WithId = { Params: { id: string } };
 

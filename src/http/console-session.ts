@@ -22,7 +22,7 @@ import { recordAct } from '../operate/audit.ts';
 import type { Host } from '../process/host.ts';
 import { isFromHere } from './origin.ts';
 import { personOf, type WrongKeys } from './people.ts';
-import type { Watch } from './watch.ts';
+import type { Watch } from './change-watch.ts';
 
 export type ConsolePorts = {
   readonly host: Host;

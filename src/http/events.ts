@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
-import type { Watch, Watcher } from './watch.ts';
+import type { Watch, Watcher } from './change-watch.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -21,7 +21,7 @@ import { addOpenApi } from './openapi.ts';
 import { refuseOtherSites } from './origin.ts';
 import { createWrongKeys } from './people.ts';
 import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
-import { createWatch } from './watch.ts';
+import { createChangeWatch } from './change-watch.ts';
 import { addWebhooks } from './webhooks.ts';
 
 export type WebPorts = {
@@ -58,7 +58,9 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   const hasConsole = config.adminKeys.length > 0 || registry.app.console !== undefined;
   addInbox(server, { db, config, hasConsole });
   const wrongKeys = createWrongKeys(host.clock, () => host.metrics.adminRefused.inc());
-  const watch = createWatch(db, host.clock);
+  const watch = createChangeWatch(db, host.clock, (err) =>
+    host.log.warn({ err }, 'open pages: the changes cannot be read; tried again every second'),
+  );
   server.addHook('preClose', async () => watch.end());
   const check: CheckPayload = (of, payload) => checkPayload(registry, of, payload);
   addConsole(server, { host, app: registry.app, notify, wrongKeys, watch, check, unknown });

@@ -1,6 +1,5 @@
 // Event streams over HTTP, of /admin and of the console, and what a page costs. Real: a Postgres with pg_stat_statements, and the web server.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startPostgres, type EmbeddedPostgres } from '../../dev/postgres.ts';
 import { readAdminKeys } from '../../src/config/admin-keys.ts';
@@ -51,6 +50,13 @@ async function statements(): Promise<number> {
   const [row] = (await db.executeSql<{ n: number }>(sql)).rows;
   await db.executeSql('select public.pg_stat_statements_reset()');
   return row!.n;
+}
+
+/** No connection of web has sent anything for longer than the second between two looks. */
+async function webIsIdle(): Promise<boolean> {
+  const sql = `select coalesce(bool_and(state = 'idle' and state_change < clock_timestamp() - interval '1500 milliseconds'), true) as idle
+                 from pg_catalog.pg_stat_activity where usename = 'of_web'`;
+  return (await db.executeSql<{ idle: boolean }>(sql)).rows[0]!.idle;
 }
 
 const cookie = (): string => `waybill_console=${sealSession(key!, 'Ann', Date.now())}`;
@@ -151,16 +157,15 @@ describe('the stream of a page', () => {
 
   it('costs one statement a second at most while nothing changes, and without a page none', async () => {
     await until(async () => (await statements()) === 0, { what: 'no open stream' });
+    const began = performance.now();
     const stream = await open('/console/events?cost=1', { cookie: cookie() });
     await statements();
-    await sleep(3_000); // it counts what happens in a time
-    expect(await statements()).toBeLessThanOrEqual(4);
+    const looks = (): number => stream.text().split('event: same').length - 1;
+    await until(() => looks() >= 2, { what: 'several seconds without a change' });
+    expect(await statements()).toBeLessThanOrEqual((performance.now() - began) / 1_000 + 1);
     stream.end();
     await stream.over;
-    await sleep(1_000);
-    await statements();
-    await sleep(1_500);
-    expect(await statements()).toBe(0);
+    await until(webIsIdle, { what: 'connections of web that have been idle for longer than a look' });
   });
 });
 

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import { readChanges } from '../../src/operate/changes.ts';
-import { createWatch, type Watch, type Watcher } from '../../src/http/watch.ts';
+import { createChangeWatch, type Watch, type Watcher } from '../../src/http/change-watch.ts';
 
 let statements = 0;
 let changes = 0;
@@ -18,10 +18,12 @@ const db: Executor = {
 };
 
 let watch: Watch;
+const failed = vi.fn<(error: unknown) => void>();
 beforeEach(() => {
   vi.useFakeTimers();
+  failed.mockClear();
   [statements, changes, ended, isAway] = [0, 0, [], false];
-  watch = createWatch(db, { now: () => Date.now() });
+  watch = createChangeWatch(db, { now: () => Date.now() }, failed);
 });
 afterEach(() => {
   watch.end();
@@ -103,6 +105,7 @@ it('while the database is away nothing is confirmed, and connections are kept', 
   await pass(60);
   expect([one.same.mock.calls.length, one.changed.mock.calls.length]).toEqual([1, 0]);
   expect(one.alive.mock.calls.length).toBeGreaterThanOrEqual(3);
+  expect(failed).toHaveBeenCalledTimes(1);
   isAway = false;
   await pass(2);
   expect(one.changed).toHaveBeenCalledTimes(1);
