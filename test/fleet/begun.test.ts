@@ -82,10 +82,11 @@ describe('what a crash finds', () => {
     expect(again.length).toBeLessThanOrEqual(6 * 50); // twice the slots for each crash
   }, 300_000);
 
-  it('E: of messages with attempts left, what had not begun keeps them all, and what began has used one', async () => {
+  it('E: of messages with attempts left, what began has used one, and what had not begun keeps them all unless the kill met its begin', async () => {
     const { fleet } = world;
+    const slots = 4;
     await fleet.start('relay');
-    const worker = await fleet.start('jobs', { WAYBILL_CONCURRENCY: '4' });
+    const worker = await fleet.start('jobs', { WAYBILL_CONCURRENCY: String(slots) });
     await world.enqueue('neighbour', { ms: 30 }, 400);
     await until(() => begun().size > 100, { what: 'a worker that knows its pace' });
     const prefetched = `select count(*)::int as n from waybill.outbox_messages where status = 'sending' and prefetched`;
@@ -96,7 +97,12 @@ describe('what a crash finds', () => {
     await until(async () => (await world.count(sending)) === 0, { what: 'the leases to run out' });
     const runs = begun();
     const left = (await rows()).filter(({ status }) => status !== 'delivered');
-    expect(left.filter(({ id, attempts }) => !runs.has(id) && attempts > 0)).toEqual([]);
+    const unbegun = left.filter(({ id }) => !runs.has(id));
+    expect(unbegun.length).toBeGreaterThan(slots);
+    // Messages that take a slot are claimed or marked as begun by a statement before. The kill may come in between (docs/states.md).
+    const charged = unbegun.filter(({ attempts }) => attempts > 0);
+    expect(charged.length).toBeLessThanOrEqual(slots);
+    for (const { attempts } of charged) expect(attempts).toBe(1);
     expect(
       left.filter(({ id, expirations, attempts }) => runs.has(id) && expirations > 0 && attempts > 1),
     ).toEqual([]);
