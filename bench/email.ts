@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createTransport } from 'nodemailer';
-import { freePort } from '../dev/free-port.ts';
+import { freePort } from '../src/dev/free-port.ts';
 import { prepareEmail } from '../src/email/email.ts';
 import { poolConnections } from '../src/email/smtp/smtp.ts';
 import type { NewMessage } from '../src/message/message.ts';

@@ -3,8 +3,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import pg from 'pg';
-import { freePort } from '../dev/free-port.ts';
-import { startPostgres } from '../dev/postgres.ts';
+import { freePort } from '../src/dev/free-port.ts';
+import { startPostgres } from '../src/dev/postgres.ts';
 import { startChild } from './child.ts';
 import type { Contender, Work } from './contender.ts';
 import { peer } from './peer.ts';

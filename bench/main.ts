@@ -55,7 +55,7 @@ const { full } = values;
 const number = (name: 'rounds' | 'messages' | 'minutes') =>
   values[name] === undefined ? {} : { [name]: Number(values[name]) };
 const [rounds, messages] = [number('rounds'), number('messages')];
-if (values.postgres !== undefined) process.env['WAYBILL_TEST_POSTGRES'] = values.postgres; // dev/postgres-home.ts
+if (values.postgres !== undefined) process.env['WAYBILL_TEST_POSTGRES'] = values.postgres; // src/dev/postgres-home.ts
 const { against } = values;
 const peers = values.peers?.split(',').filter((name) => name !== '') as PeerName[] | undefined;
 const stranger = peers?.find((name) => !peerNames.includes(name));

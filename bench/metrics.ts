@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
-import { startPostgres } from '../dev/postgres.ts';
+import { startPostgres } from '../src/dev/postgres.ts';
 import { cpuMs } from './cpu.ts';
 import { alternate, summary } from './rounds.ts';
 import { waybill, type Ours } from './waybill.ts';

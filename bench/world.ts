@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { startPostgres } from '../dev/postgres.ts';
+import { startPostgres } from '../src/dev/postgres.ts';
 import { migrate, standardSources } from '../src/db/migrate.ts';
 import { openDatabase, type Database } from '../src/db/pool.ts';
 

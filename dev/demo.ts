@@ -8,7 +8,7 @@ import { createAttemptLog } from './attempt-log.ts';
 import { consoleLink } from '../src/console/link.ts';
 import { startFleet, type Fleet } from './fleet.ts';
 import { createFollower, type Follower } from './follow.ts';
-import { onInterrupt } from './interrupt.ts';
+import { onInterrupt } from '../src/dev/interrupt.ts';
 import { orderBody } from './orders.ts';
 import { createView, openOrders, summary, type View } from './view.ts';
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { loadEnvFile } from '../src/config/env-loading.ts';
 import { consoleLink } from '../src/console/link.ts';
 import { startFleet, type Fleet } from './fleet.ts';
-import { onInterrupt } from './interrupt.ts';
+import { onInterrupt } from '../src/dev/interrupt.ts';
 
 const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const watched = ['src', 'app', 'workers', 'sql'];

@@ -4,9 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
-import { freePort } from './free-port.ts';
-import { startPostgres } from './postgres.ts';
+import { freePort } from '../src/dev/free-port.ts';
+import { openDevDatabase } from '../src/dev/database.ts';
 import { readProcfile, type ProcessLine } from './procfile.ts';
 import { createSupervisor, type Environment, type Supervisor } from './supervisor.ts';
 
@@ -45,7 +44,7 @@ const graceMs = 15_000;
 /** @throws with the end of the log of the process that did not become ready */
 export async function startFleet({ say, emailProvider, signal }: FleetOptions): Promise<Fleet> {
   const lines = readProcfile(join(PROJECT, 'Procfile'));
-  const database = await openServer();
+  const database = await openDevDatabase(process.env['DATABASE_URL'], PROJECT);
   const logDir = join(PROJECT, '.waybill', 'log');
   const supervisor = createSupervisor({ cwd: PROJECT, logDir, graceMs: graceMs + 2_000, say });
   const stop = async (): Promise<void> => {
@@ -85,21 +84,6 @@ export async function startFleet({ say, emailProvider, signal }: FleetOptions): 
     await stop();
     throw error;
   }
-}
-
-async function openServer(): Promise<{ url: string; end: () => Promise<void> }> {
-  const given = process.env['DATABASE_URL'];
-  if (given) return { url: given, end: async () => undefined };
-  const postgres = await startPostgres();
-  const client = new pg.Client({ connectionString: postgres.url() });
-  await client.connect();
-  try {
-    const { rowCount } = await client.query(`select 1 from pg_database where datname = 'waybill'`);
-    if (rowCount === 0) await client.query('create database waybill');
-  } finally {
-    await client.end();
-  }
-  return { url: postgres.url('waybill'), end: postgres.end };
 }
 
 function sharedEnvironment(databaseUrl: string, emailProvider: string): Environment {

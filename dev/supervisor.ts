@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessLine } from './procfile.ts';
-import { startWatchdog } from './watchdog.ts';
+import { startWatchdog } from '../src/dev/watchdog.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

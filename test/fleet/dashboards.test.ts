@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import app from '../../app/index.ts';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { manifestOf, stageManifest } from '../../src/cron/manifest.ts';
 import { limitQueue } from '../../src/operate/limits.ts';
 import { rateOf } from '../../src/queues/limits.ts';

@@ -8,7 +8,7 @@ import { afterEach, expect, it } from 'vitest';
 import { compileCache, waybill, waybillCommand } from '../support/command.ts';
 import { platforms, type DeployedProcess } from '../support/deploy.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { until } from '../support/wait.ts';
 
 type Pod = { readonly name: string; readonly health: string; stop(): Promise<number | string | null> };

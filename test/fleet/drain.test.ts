@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { waybill } from '../support/command.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import { until } from '../support/wait.ts';

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { startPostgres } from '../../dev/postgres.ts';
+import { startPostgres } from '../../src/dev/postgres.ts';
 import { isAlive } from '../support/alive.ts';
 import { until } from '../support/wait.ts';
 
@@ -49,7 +49,7 @@ test('a second server on the same directory is refused with the reason', { timeo
 });
 
 test('it goes with its parent, even when that is killed by SIGKILL, and so does data that was not to stay', async () => {
-  const module = new URL('../../dev/postgres.ts', import.meta.url).href;
+  const module = new URL('../../src/dev/postgres.ts', import.meta.url).href;
   const code = `import { startPostgres } from '${module}';
     const postgres = await startPostgres({ persistent: false });
     console.log(postgres.dir);

@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
 import { until } from '../support/wait.ts';
 

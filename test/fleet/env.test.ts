@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { waybill as runWaybill, waybillCommand, type Ended } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';

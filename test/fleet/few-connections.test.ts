@@ -1,7 +1,7 @@
 // Seven real processes on a Postgres with max_connections = 25, fifteen requests at a time; and processes whose wire to Postgres falls silent.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type EmbeddedPostgres } from '../../dev/postgres.ts';
+import { startPostgres, type EmbeddedPostgres } from '../../src/dev/postgres.ts';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { blackHole, type BlackHole } from '../support/black-hole.ts';

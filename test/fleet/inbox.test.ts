@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { hasChromium, startChromium, type Browser, type Tab } from '../support/chromium.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type EmbeddedPostgres } from '../../dev/postgres.ts';
+import { startPostgres, type EmbeddedPostgres } from '../../src/dev/postgres.ts';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { prepareEmail } from '../../src/email/email.ts';

@@ -2,7 +2,7 @@
 // run in one process that is never restarted.
 
 import { afterEach, describe, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
 import { openQueue } from '../../src/queue/boss.ts';

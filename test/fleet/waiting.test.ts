@@ -2,7 +2,7 @@
 // without the schema.
 
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testFleet } from '../support/fleet.ts';
 import { until } from '../support/wait.ts';

@@ -1,7 +1,7 @@
 // Event streams over HTTP, of /admin and of the console, and what a page costs. Real: a Postgres with pg_stat_statements, and the web server.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startPostgres, type EmbeddedPostgres } from '../../dev/postgres.ts';
+import { startPostgres, type EmbeddedPostgres } from '../../src/dev/postgres.ts';
 import { readAdminKeys } from '../../src/config/admin-keys.ts';
 import { pages } from '../../src/console/pages.ts';
 import { sealSession } from '../../src/console/session.ts';

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { defineAction, defineApp } from '../../src/index.ts';
 import { webService } from '../../src/http/service.ts';
 import { readConfig } from '../../src/config/config.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import orders from '../../app/index.ts';
 import { defineAction } from '../../src/define/action.ts';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { ActionError } from '../../src/define/action-error.ts';
 import { defineApp } from '../../src/define/app.ts';
 import { defineJob } from '../../src/define/job.ts';

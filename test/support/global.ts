@@ -1,7 +1,7 @@
 // Once per run: one embedded Postgres, and in it a template database with all migrations applied.
 
 import type { TestProject } from 'vitest/node';
-import { startPostgres } from '../../dev/postgres.ts';
+import { startPostgres } from '../../src/dev/postgres.ts';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { openDatabase } from '../../src/db/pool.ts';
 

@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../dev/free-port.ts';
+import { freePort } from '../../src/dev/free-port.ts';
 import { until } from './wait.ts';
 
 const command = '/usr/sbin/postfix';
