@@ -26,7 +26,8 @@ export {
 } from './define/recorder.ts';
 export { defineOutboxRegistry, type Registry } from './define/registry.ts';
 export { PermanentError, RetryAfter } from './delivery/failure.ts';
-export { drainOutbox, type DrainReport } from './drain/drain.ts';
+export { drainOutbox } from './drain/drain.ts';
+export type { DrainReport } from './drain/report.ts';
 export type {
   DeadLetteredEvent,
   DeliveredEvent,

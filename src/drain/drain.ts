@@ -1,14 +1,10 @@
 // drainOutbox claims and delivers one bounded batch in this process, without a queue. It may run beside a relay and other drains: claim tokens keep
 // them apart (invariant C). It ends lapsed leases itself (B), so it needs no fleet. Suspects run alone (F).
 
-/* oxlint-disable max-lines -- one drain from its options to its report */
-
-import { randomBytes, randomUUID } from 'node:crypto';
 import { transactionsOf } from '../db/pool.ts';
 import type { Transactions } from '../db/transaction.ts';
 import { standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
-import type { Deliver } from '../delivery/delivery.ts';
 import { ownProvider } from '../email/own-provider.ts';
 import type { Suppressed } from '../email/suppression.ts';
 import { createLog, type Log } from '../metrics/log.ts';
@@ -24,17 +20,17 @@ import type { QueueCloser } from '../worker/queue-closer.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/end.ts';
 import { createSettler } from '../worker/settler.ts';
-import { reportEnd, reportExpired, type Reporting } from './instrumentation.ts';
 import { checkedBounds, type DrainBounds, type DrainEmail, type DrainOptions } from './options.ts';
-
-export type DrainReport = {
-  readonly claimed: number;
-  readonly delivered: number;
-  readonly retried: number;
-  readonly dead: number;
-  /** Released without using an attempt: aborted, or unknown here. */
-  readonly released: number;
-};
+import {
+  countExpired,
+  counting,
+  reportingOf,
+  sum,
+  warnOfEmails,
+  type DrainReport,
+  type Tally,
+} from './report.ts';
+import { retrying } from './retry-delay.ts';
 
 export type DrainingProcess = {
   readonly events?: AttemptEvents | undefined;
@@ -60,35 +56,27 @@ export async function drainOutbox(
   process: DrainingProcess = {},
 ): Promise<DrainReport> {
   const bounds = checkedBounds(options);
-  let total = await drainBatch(options, bounds, process);
+  const log = options.log ?? createLog({ level: 'info', role: 'drain' });
+  let total = await drainBatch(options, bounds, log, process);
   let last = total.claimed;
   while (options.untilEmpty && last > 0 && !options.signal?.aborted && total.claimed < mostMessages) {
     process.batched?.(total);
-    const batch = await drainBatch(options, bounds, process);
+    const batch = await drainBatch(options, bounds, log, process);
     last = batch.claimed;
     total = sum(total, batch);
   }
+  await warnOfEmails(options, log);
   return total;
-}
-
-function sum(a: DrainReport, b: DrainReport): DrainReport {
-  return {
-    claimed: a.claimed + b.claimed,
-    delivered: a.delivered + b.delivered,
-    retried: a.retried + b.retried,
-    dead: a.dead + b.dead,
-    released: a.released + b.released,
-  };
 }
 
 async function drainBatch(
   options: DrainOptions,
   { batchSize, concurrency, leaseMs }: DrainBounds,
+  log: Log,
   process: DrainingProcess,
 ): Promise<DrainReport> {
   const { outbox, signal } = options;
   const tally = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
-  const log = options.log ?? createLog({ level: 'warn', role: 'drain' });
   const reporting = reportingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
   const events = counting(tally, reporting, log, process.events);
@@ -108,10 +96,7 @@ async function drainBatch(
   const renewing = runLoop({ name: 'lease', step: leases.renew }, within);
   try {
     await runProbes(process, tally, ports);
-    for (const expired of await outbox.expire(batchSize)) {
-      if (expired.status === 'dead') tally.dead += 1;
-      void quietly(log, () => reportExpired(expired, reporting));
-    }
+    for (const expired of await outbox.expire(batchSize)) countExpired(expired, tally, reporting, log);
     for (const suspects of [false, true]) {
       const width = suspects ? 1 : concurrency;
       const groups = groupsOf(options).map((group) => ({ ...claimOf(options, leaseMs), ...group, suspects }));
@@ -125,7 +110,6 @@ async function drainBatch(
   }
 }
 
-type Tally = { -readonly [K in keyof DrainReport]: number };
 /** Queues that are claimed from together, and how many of their messages may run at a time. */
 type Group = { readonly queues: readonly string[]; readonly most: number };
 type Claiming = Omit<Parameters<OutboxPort['claimBatch']>[0], 'limit'> & Group;
@@ -265,56 +249,3 @@ const noDatabase: Transactions = {
     );
   },
 };
-
-function retrying(deliver: Deliver, { retryDelayMs }: DrainOptions, log: Log): Deliver {
-  if (!retryDelayMs) return deliver;
-  return async (message, signal) => {
-    const delivery = await deliver(message, signal);
-    const { outcome, thrown } = delivery;
-    if (outcome.type !== 'failure' || outcome.failure.type !== 'transient') return delivery;
-    const failed = { message: { ...message, attempts: message.attempt }, error: thrown };
-    const asked = await quietly(log, () => retryDelayMs(failed));
-    const usable = typeof asked === 'number' && asked >= 0 && asked <= longestDelay;
-    if (asked !== undefined && !usable)
-      log.error(
-        { message: message.id },
-        'retryDelayMs gave no number of milliseconds from 0 to a year: the policy decides',
-      );
-    return usable ? { ...delivery, retryDelay: Math.round(asked) } : delivery;
-  };
-}
-
-const longestDelay: Milliseconds = 365 * 86_400_000;
-
-function reportingOf({ instrumentation = {}, requestId, traceId }: DrainOptions): Reporting {
-  return {
-    instrumentation,
-    requestId: requestId ?? randomUUID(),
-    traceId: traceId ?? randomBytes(16).toString('hex'),
-    today: Date.now,
-  };
-}
-
-function counting(tally: Tally, reporting: Reporting, log: Log, others?: AttemptEvents): AttemptEvents {
-  return {
-    attempted(end) {
-      tally[end.outcome] += 1;
-      others?.attempted(end);
-      void quietly(log, () => reportEnd(end, reporting));
-    },
-    rejected(claim) {
-      if (others) others.rejected(claim);
-      else log.warn({ message: claim.id, reason: claim.reason }, 'a stale claim was refused');
-    },
-  };
-}
-
-/** Calls the application's own code. An error there must not stop other deliveries. */
-async function quietly<T>(log: Log, tell: () => T | Promise<T>): Promise<T | undefined> {
-  try {
-    return await tell();
-  } catch (error) {
-    log.error({ err: error }, 'a function given to drainOutbox threw');
-    return undefined;
-  }
-}

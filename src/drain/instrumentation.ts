@@ -1,6 +1,6 @@
 // Tells the application how each message of a drain ended. The events hold no payload and no whole address.
 
-import type { AttemptEnd, ReportedMessage } from '../metrics/events.ts';
+import type { AttemptEnd, ReportedMessage } from '../metrics/attempt-end.ts';
 import type { Expired } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 

@@ -61,6 +61,7 @@ export type DrainOptions = {
   readonly requestId?: string | undefined;
   readonly traceId?: string | undefined;
   readonly workerId?: string | undefined;
+  /** A pino logger: `ctx.log`, failed attempts that `instrumentation` does not get, and warnings. Default: JSON lines from `info` on, to stdout. */
   readonly log?: Log | undefined;
 };
 

@@ -1,32 +1,11 @@
 // One function for each business event: it writes the log line and the metrics together, so that neither is forgotten.
 
 import type { Log } from './log.ts';
-import { countAttempts, type AttemptOutcome } from './attempts.ts';
+import type { AttemptEnd, ReportedMessage } from './attempt-end.ts';
+import { countAttempts } from './attempts.ts';
 import type { Metrics } from './catalogue.ts';
-import { tellDelivered, type DeliveredMessage } from './delivered.ts';
-import { traceIdOf } from '../trace/trace.ts';
-
-/** The part of a message that may be logged. */
-export type ReportedMessage = DeliveredMessage & { readonly deliveryKey: string | null };
-
-/**
- * Why a claim was released without using an attempt: the `end` of an attempt (a closed queue, an unknown name), a `shutdown`, or `no-slot`: it was
- * prefetched, and no slot came free in time.
- */
-export type ReleaseCause = 'end' | 'shutdown' | 'no-slot';
-
-export type AttemptEnd = {
-  readonly message: ReportedMessage;
-  readonly outcome: AttemptOutcome;
-  readonly seconds: number;
-  readonly endToEndSeconds: number | null;
-  readonly error: string | null;
-  readonly stack?: string | undefined;
-  readonly nextAttemptInMs: number | null;
-  /** Why it is dead; null when it is not. */
-  readonly cause: string | null;
-  readonly releasedFor?: ReleaseCause | undefined;
-};
+import { tellDelivered } from './delivered.ts';
+import { tellNotDelivered } from './not-delivered.ts';
 
 /** An expired lease, or a waiting row without attempts left. */
 export type ExpiredClaim = Pick<ReportedMessage, 'kind' | 'queue'> & {
@@ -77,37 +56,11 @@ export function createEvents(log: Log, metrics: Metrics) {
     },
 
     attempted(end: AttemptEnd): void {
-      const { message, outcome, seconds, endToEndSeconds, error, stack, nextAttemptInMs, cause } = end;
-      const { id, kind, name, queue, attempt, maxAttempts, requestId, traceparent } = message;
-      count(label(queue), end);
+      const { message, outcome, seconds, endToEndSeconds, cause } = end;
+      count(label(message.queue), end);
       if (outcome === 'delivered') return delivered(message, round(seconds), round(endToEndSeconds ?? 0));
-      if (cause !== null) metrics.deadLetters.inc({ kind, queue: label(queue), cause });
-      const facts = {
-        message: id,
-        kind,
-        name,
-        queue,
-        attempt,
-        maxAttempts,
-        requestId,
-        traceId: traceIdOf(traceparent),
-        seconds: round(seconds),
-        error,
-        stack,
-        cause: cause ?? undefined,
-        // An undefined fact is left out of the line.
-        nextAttemptInMs: outcome === 'retried' || outcome === 'released' ? nextAttemptInMs : undefined,
-      };
-      switch (outcome) {
-        case 'retried':
-          return log.warn(facts, 'will be retried');
-        case 'dead':
-          return log.error(facts, 'dead: no retry will follow');
-        case 'released':
-          // Hundreds a minute where many workers share a queue, and none needs any action.
-          if (end.releasedFor === 'no-slot') return log.debug(facts, 'released, no slot came free in time');
-          return log.info(facts, 'released, the attempt does not count');
-      }
+      if (cause !== null) metrics.deadLetters.inc({ kind: message.kind, queue: label(message.queue), cause });
+      return tellNotDelivered(log, end);
     },
 
     expired({ queue, kind, status, cause }: ExpiredClaim): void {

@@ -82,6 +82,11 @@ export type OutboxPort = {
    * @throws WaybillError `idempotency_key_running`, `idempotency_key_reused`
    */
   once(about: Once, make: () => Promise<unknown>): Promise<Answered>;
+  /**
+   * Whether a message of the queue is due, so that a drain without a provider can say that emails wait. A port may leave it out: then nothing
+   * is said.
+   */
+  hasDue?(queue: string): Promise<boolean>;
   /** Cancels a waiting message in the executor's transaction. False, and nothing changed, when it does not wait or does not exist. */
   cancel(id: string): Promise<boolean>;
   /** The same outbox in another transaction. */

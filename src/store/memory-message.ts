@@ -66,7 +66,11 @@ export function created(checked: CheckedMessage, now: number): MemoryMessage {
   };
 }
 
-export function isClaimable(message: MemoryMessage, request: ClaimRequest, now: number): boolean {
+export function isClaimable(
+  message: MemoryMessage,
+  request: Pick<ClaimRequest, 'ids' | 'queues' | 'kinds' | 'suspects'>,
+  now: number,
+): boolean {
   return (
     isAllowed('claim', message.status) &&
     message.older === null &&

@@ -156,6 +156,9 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       const due = inTurns(messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency));
       return chosen(due, request).map((message, place) => claim(message, request, place, now()));
     },
+    async hasDue(queue) {
+      return messages.some((m) => isClaimable(m, { queues: [queue] }, now()));
+    },
     async markDelivered(id, claimToken, then = []) {
       checkClaim('markDelivered', id, claimToken);
       return (await settle([{ id, claimToken, to: 'delivered', then }])).length === 1;

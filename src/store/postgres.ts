@@ -29,6 +29,7 @@ import { payloadKeysOf, type PayloadKeys } from '../message/seal.ts';
 import { sealed, type Recording } from '../outbox/sealing.ts';
 import { settleOn } from '../outbox/settle.ts';
 import { tableNamed, type TableOptions } from '../outbox/table.ts';
+import { findDue } from '../outbox/waiting.ts';
 import { failedWith } from './failed.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
 
@@ -87,6 +88,9 @@ export function createPostgresOutbox(
       await passKeys(db, limit);
       await advanceOrders(db, limit);
       return ended;
+    },
+    async hasDue(queue) {
+      return (await findDue(db, [queue])).places.length > 0;
     },
     async cancel(id) {
       checkId(id);

@@ -45,6 +45,17 @@ export const claimCases: readonly OutboxCase[] = [
     },
   ),
 
+  outboxCase('says whether a queue has a due message, if it can', async ({ port, fresh, enqueue, claim }) => {
+    if (!port.hasDue) return;
+    const later = fresh({ availableAt: new Date(Date.now() + 3_600_000) });
+    await port.enqueue(later);
+    assert.equal(await port.hasDue(later.queue), false);
+    const { queue } = await enqueue();
+    assert.equal(await port.hasDue(queue), true);
+    await claim(queue);
+    assert.equal(await port.hasDue(queue), false);
+  }),
+
   outboxCase('claims by id, kind and queue', async ({ port, enqueue }) => {
     const { id, queue } = await enqueue();
     assert.deepEqual(await port.claimBatch({ ...request, ids: [] }), []);

@@ -13,7 +13,8 @@ import type { OutboxPort, Settled } from '../outbox/port.ts';
 import type { Interrupt, Milliseconds } from '../ports.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import type { Settler } from './settler.ts';
-import type { Events, ReleaseCause } from '../metrics/events.ts';
+import type { ReleaseCause } from '../metrics/attempt-end.ts';
+import type { Events } from '../metrics/events.ts';
 
 export type EndPorts = {
   readonly settler: Settler;

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { defineEvent } from '../../src/define/event.ts';
@@ -322,7 +323,10 @@ describe('drainOutbox', () => {
     const email = { to: 'ann@customers.test', subject: 'Hello', text: 'Hello' };
     await expect(enqueueEmail(outbox(), email)).rejects.toMatchObject({ code: 'from_required' });
     const { id } = await enqueueEmail(outbox(), email, { from: 'shop@example.test' });
-    expect(await drain()).toEqual(none);
+    const lines: string[] = [];
+    const log = pino({}, { write: (line: string) => void lines.push(line) });
+    expect(await drain({ log })).toEqual(none);
+    expect(lines).toEqual([expect.stringContaining('emails are due, and this drain has no provider')]);
     expect(await drain({ email: { provider } })).toMatchObject({ delivered: 1 });
     expect(sent).toEqual([[[{ address: 'ann@customers.test' }], `<${id}@example.test>`]]);
   });

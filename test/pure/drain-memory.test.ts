@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import {
@@ -7,9 +8,11 @@ import {
   defineJob,
   defineListener,
   defineOutboxRegistry,
+  drainOutbox,
   enqueueEmail,
   enqueueJob,
   idempotent,
+  PermanentError,
   type HandlerContext,
 } from '../../src/index.ts';
 import { drainMemoryOutbox, type DrainMemoryOptions } from '../../src/testing.ts';
@@ -101,5 +104,61 @@ describe('drainMemoryOutbox', () => {
     expect(states(outbox)).toEqual(['email pending']);
     const unknown = { outbox, registry, pool: {} } as DrainMemoryOptions;
     await expect(drainMemoryOutbox(unknown)).rejects.toMatchObject({ code: 'definition_invalid' });
+  });
+});
+
+describe('what a drain says without instrumentation', () => {
+  const drained = async (
+    options: Partial<Parameters<typeof drainOutbox>[0]>,
+    outbox = createMemoryOutbox(),
+  ): Promise<Record<string, unknown>[]> => {
+    const lines: string[] = [];
+    const log = pino({ base: null }, { write: (line: string) => void lines.push(line) });
+    await drainOutbox({ outbox, registry, log, retryDelayMs: () => 3_600_000, ...options });
+    return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  };
+
+  it('has the lines of ctx.log, and each failed attempt with its error and the place in the code', async () => {
+    const outbox = createMemoryOutbox();
+    script = async (ctx, n) => {
+      ctx.log.info({ n }, 'working');
+      throw n === 1 ? new Error('no luck') : new PermanentError('no such account');
+    };
+    await enqueueJob(outbox, work, { n: 1 });
+    await enqueueJob(outbox, work, { n: 2 });
+    const lines = await drained({ concurrency: 1 }, outbox);
+    expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+      [30, 'working'],
+      [40, 'will be retried'],
+      [30, 'working'],
+      [50, 'dead: no retry will follow'],
+    ]);
+    expect(lines[1]).toMatchObject({ name: 'work', attempt: 1, maxAttempts: 10, nextAttemptInMs: 3_600_000 });
+    expect(lines[1]!['error']).toMatch(/no luck .*drain-memory\.test\.ts/);
+    expect(lines[1]!['stack']).toContain('drain-memory.test.ts');
+  });
+
+  it('leaves to instrumentation what that gets', async () => {
+    const outbox = createMemoryOutbox();
+    script = async () => {
+      throw new Error('no luck');
+    };
+    await enqueueJob(outbox, work, { n: 1 });
+    const told: string[] = [];
+    const instrumentation = { retried: ({ error }: { error: string }) => void told.push(error) };
+    expect([await drained({ instrumentation }, outbox), told.length]).toEqual([[], 1]);
+  });
+
+  it('warns once a call of due emails that have no provider here', async () => {
+    const outbox = createMemoryOutbox();
+    script = async () => undefined;
+    const email = { from: 'shop@shop.example', to: 'ann@customers.example', subject: 'Hi', text: 'Hi' };
+    await enqueueEmail(outbox, { ...email, availableAt: new Date(Date.now() + 60_000) });
+    expect(await drained({}, outbox)).toEqual([]);
+    await enqueueEmail(outbox, email);
+    await enqueueJob(outbox, work, { n: 1 });
+    const lines = await drained({ untilEmpty: true, batchSize: 1 }, outbox);
+    expect(lines.map(({ msg }) => msg)).toEqual([expect.stringContaining('no provider for them')]);
+    expect(states(outbox)).toContain('work delivered');
   });
 });

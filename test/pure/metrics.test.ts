@@ -5,7 +5,8 @@ import { pino } from 'pino';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Executor } from '../../src/db/executor.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
-import { createEvents, type AttemptEnd } from '../../src/metrics/events.ts';
+import type { AttemptEnd } from '../../src/metrics/attempt-end.ts';
+import { createEvents } from '../../src/metrics/events.ts';
 import { createFleetFigures } from '../../src/metrics/fleet.ts';
 import { createLog, createTimestamp, errorFacts } from '../../src/metrics/log.ts';
 

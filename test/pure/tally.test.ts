@@ -3,7 +3,8 @@ import { pino } from 'pino';
 import { Counter, Histogram, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
-import { createEvents, type AttemptEnd } from '../../src/metrics/events.ts';
+import type { AttemptEnd } from '../../src/metrics/attempt-end.ts';
+import { createEvents } from '../../src/metrics/events.ts';
 import { createTally } from '../../src/metrics/tally.ts';
 
 const labelNames = ['kind', 'queue'] as const;
