@@ -1,7 +1,7 @@
-// docs/decisions/, docs/performance.md and CONTRIBUTING.md: the files, headings, scripts and benchmarks that they name are there.
+// docs/decisions/, docs/performance.md and CONTRIBUTING.md: the files, scripts and benchmarks that they name are there.
 
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
@@ -13,13 +13,6 @@ const all = (text: string, pattern: RegExp): string[] =>
 const index = 'docs/decisions/README.md';
 const decisions = globSync('docs/decisions/[0-9]*.md', { cwd: root }).toSorted();
 const pages = ['CONTRIBUTING.md', 'docs/performance.md', index, ...decisions];
-
-/** As GitHub makes it of a heading. */
-const anchor = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
-    .replaceAll(' ', '-');
 
 it('the index lists every decision, in its order, and numbers have no gap', () => {
   expect(
@@ -36,15 +29,6 @@ it.each(decisions)('%s has a title with its number, context, decision and figure
 
 describe.each(pages)('%s', (page) => {
   const text = read(page);
-
-  it('links to files and headings that are there', () => {
-    for (const target of all(text, /\]\(([^)]+)\)/g)) {
-      const [path, heading] = target.split('#') as [string, string?];
-      const file = join(dirname(page), path);
-      expect(existsSync(join(root, file)), target).toBe(true);
-      if (heading !== undefined) expect(all(read(file), /^#+ (.*)$/gm).map(anchor)).toContain(heading);
-    }
-  });
 
   it('names tests, scripts and benchmarks that are there', () => {
     for (const file of all(text, /\b((?:test|src|bench)\/[\w./-]+\.ts)\b/g))

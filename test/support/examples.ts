@@ -33,7 +33,7 @@ export type Page = { readonly name: string; readonly examples: readonly Example[
 
 /** The pages that users read. */
 export function documentationPages(): Page[] {
-  return globSync(['README.md', 'docs/**/*.md'], { cwd: root })
+  return globSync(['README.md', 'docs/**/*.md'], { cwd: root, exclude: ['docs/api/**'] }) // TypeDoc writes docs/api/
     .toSorted()
     .map((name) => ({ name, examples: examplesOf(name, readFileSync(join(root, name), 'utf8')) }));
 }
