@@ -5,7 +5,6 @@ import { createProgram } from '../../src/cli/program.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { gaugeFacts } from '../../src/metrics/gauges.ts';
 import { alertNames, alertsText, dashboards, queries, recordingText, root } from '../support/dashboards.ts';
-import { layoutOf } from '../support/layout.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { isMissing, promtool, promtoolPath } from '../support/promtool.ts';
 
@@ -148,12 +147,6 @@ describe('what leads on from a dashboard', () => {
   it.each(dashboards)('$title marks deploys', ({ annotations }) => {
     expect(annotations.list.map(({ name }) => name)).toEqual(['Deploys']);
     expect(annotations.list[0]!.expr).toContain('waybill_build_info');
-  });
-});
-
-describe('the pictures of the layout', () => {
-  it.each(dashboards)('$uid is drawn in docs/', async (dashboard) => {
-    await expect(layoutOf(dashboard)).toMatchFileSnapshot(`${root}docs/${dashboard.uid}.svg`);
   });
 });
 
