@@ -13,6 +13,7 @@ export function loadPackage<T>(name: string): T | undefined {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'MODULE_NOT_FOUND' && message.includes(name)) return undefined; // not a dependency that the package itself lacks
+    if (code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return undefined; // a version of it that lacks this part
     throw error;
   }
 }

@@ -30,6 +30,7 @@ import { addStorage } from './commands/storage.ts';
 import { addSuppressions } from './commands/suppressions.ts';
 import { endingOf } from './exit.ts';
 import { loadEnvFile } from '../config/env-loading.ts';
+import { version } from '../process/host.ts';
 import { hideSecrets } from '../redaction/redact.ts';
 import { visibleText } from '../redaction/visible.ts';
 import { keepStdoutForResult, say, watchResult } from './print.ts';
@@ -38,6 +39,7 @@ import { keepStdoutForResult, say, watchResult } from './print.ts';
 export function createProgram(fromFile: ReadonlySet<string> = new Set()): Command {
   const program = new Command('waybill')
     .description('A transactional outbox with a worker fleet, on Postgres and nothing else.')
+    .version(version(), '--version', 'the version of Waybill')
     .exitOverride() // commands inherit this and the next settings, so they come first
     .configureOutput({ writeErr: (text) => void process.stderr.write(visibleText(hideSecrets(text))) })
     .hook('preAction', (_, command) => {

@@ -1,4 +1,4 @@
-// The text of the console's style and script. The build writes the texts into this module (dev/inline-migrations.ts), so that a bundled application has them.
+// The text of the console's style and script. The build writes the texts into this module (dev/inline.ts), so that a bundled application has them.
 
 import { readFileSync } from 'node:fs';
 

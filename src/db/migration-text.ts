@@ -1,4 +1,4 @@
-// The text of a migration. The build puts the texts into this module of the published package (dev/inline-migrations.ts), because a bundler separates
+// The text of a migration. The build puts the texts into this module of the published package (dev/inline.ts), because a bundler separates
 // code from the files beside it.
 
 import { readFileSync } from 'node:fs';

@@ -6,10 +6,11 @@ import { pathToFileURL } from 'node:url';
 import { WaybillError } from '../errors.ts';
 import { isApp, type App } from './app.ts';
 import { isRegistry } from './registry.ts';
+import { explained, prepareTypeScript } from './typescript.ts';
 
 /**
  * @param path the module's path, relative to the working directory
- * @throws WaybillError `app_not_found` or `app_not_defined`; errors of the module itself pass through
+ * @throws WaybillError `app_not_found`, `app_not_defined` or `typescript_unsupported`; errors of the module itself pass through
  */
 export async function loadApp(path: string): Promise<App> {
   const file = resolve(path);
@@ -18,8 +19,10 @@ export async function loadApp(path: string): Promise<App> {
       'app_not_found',
       `WAYBILL_APP: there is no file ${path}; set it to the module that exports your application`,
     );
-  if (/\.[cm]?tsx?$/.test(file) && !import.meta.url.endsWith('.ts')) await import('./typescript.ts');
-  const module = (await import(pathToFileURL(file).href)) as Exports;
+  if (/\.[cm]?tsx?$/.test(file) && !import.meta.url.endsWith('.ts')) prepareTypeScript(path);
+  const module = await (import(pathToFileURL(file).href) as Promise<Exports>).catch((error: unknown) => {
+    throw explained(path, error);
+  });
   const common = module.default as Exports | undefined; // in CommonJS, the default holds all exports
   const app = appOf(module.default) ?? appOf(common?.default);
   if (!app)

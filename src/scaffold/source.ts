@@ -1,8 +1,8 @@
 // A source: the text of a TypeScript module with its syntax tree. Positions are offsets in the text, so that an edit leaves every other character
 // as it was.
 
-import { parse } from '@babel/parser';
 import { WaybillError } from '../errors.ts';
+import { parseTypeScript } from './parser.ts';
 
 export type Node = { readonly type: string; readonly start: number; readonly end: number };
 
@@ -27,18 +27,12 @@ export type Import = {
 /** @throws WaybillError `source_invalid` when the text is not a TypeScript module */
 export function readSource(file: string, text: string): Source {
   try {
-    const { program, comments } = parse(text, {
-      sourceType: 'module',
-      createParenthesizedExpressions: true,
-      plugins: ['typescript', 'decorators', 'explicitResourceManagement', ...jsx(file)],
-    });
-    return { file, text, body: program.body.map(toNode), comments: (comments ?? []).map(toNode) };
+    const { body, comments } = parseTypeScript(text, file.endsWith('x'));
+    return { file, text, body: body.map(toNode), comments: comments.map(toNode) };
   } catch (error) {
     throw new WaybillError('source_invalid', `${file}: ${(error as Error).message}`);
   }
 }
-
-const jsx = (file: string): 'jsx'[] => (file.endsWith('x') ? ['jsx'] : []);
 
 /** The line number of a node, from 1. */
 export function lineOf({ text }: Source, { start }: Node): number {

@@ -30,7 +30,7 @@ function packagesFrom(entry: string): Set<string> {
 }
 
 const forSome = ['pg-boss', 'nodemailer', 'html-to-text', 'fastify', 'commander', '@babel/parser'];
-const never = ['smtp-server', 'postal-mime', 'tsx/esm/api', 'tsx/cjs/api'];
+const never = ['smtp-server', 'postal-mime', 'tsx', 'tsx/esm/api', 'tsx/cjs/api'];
 
 describe('what a process loads at its start', () => {
   it.each([

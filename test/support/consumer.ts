@@ -1,11 +1,13 @@
 // The package as its users get it: packed, and installed into an empty ESM project outside of this repository.
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { inject } from 'vitest';
+import { until } from './wait.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
@@ -20,35 +22,59 @@ type Env = Readonly<Record<string, string>>;
 
 export type Consumer = {
   readonly dir: string;
+  readonly tarball: string;
   /** Paths in the tarball. */
   readonly packed: readonly string[];
   write(path: string, text: string): void;
-  /** Runs a command in the project to its end; a minute at most. */
-  run(command: string, args: readonly string[], env?: Env): Promise<Finished>;
+  /** Runs a command in the project, or in another folder, to its end; two minutes at most. */
+  run(command: string, args: readonly string[], env?: Env, cwd?: string): Promise<Finished>;
   /** Starts one that goes on. */
   start(command: string, args: readonly string[], env?: Env): ChildProcess;
+  /** Installs one more package into the project, in the version of this repository. */
+  add(name: string): Promise<void>;
   /** Another project beside it, with the same tarball. @param beside as of `installPackage` */
   another(name: string, beside: readonly string[]): Promise<Project>;
   end(): void;
 };
 
-export type Project = Pick<Consumer, 'dir' | 'write' | 'run' | 'start'>;
+export type Project = Pick<Consumer, 'dir' | 'write' | 'run' | 'start' | 'add'>;
+
+/** The tarball, and the paths in it. Packing builds the package; the first who calls this in a run of the tests does it, and the others wait. */
+async function packOnce(): Promise<{ tarball: string; packed: string[] }> {
+  const dir = inject('packFolder');
+  const done = join(dir, 'packed.json');
+  if (mine(join(dir, 'begun'))) {
+    const { stdout } = await promisify(execFile)('npm', ['pack', '--json', '--pack-destination', dir], {
+      cwd: root,
+      env: environment(dir),
+      timeout: 200_000,
+      maxBuffer: 16_777_216,
+    });
+    writeFileSync(`${done}.new`, stdout.slice(stdout.indexOf('[\n')));
+    renameSync(`${done}.new`, done);
+  }
+  await until(() => existsSync(done), { timeoutMs: 200_000, what: 'the tarball' });
+  const [pack] = JSON.parse(readFileSync(done, 'utf8')) as { filename: string; files: { path: string }[] }[];
+  return { tarball: join(dir, pack!.filename), packed: pack!.files.map(({ path }) => path) };
+}
+
+function mine(dir: string): boolean {
+  try {
+    mkdirSync(dir);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
- * Packs the repository (which builds it) and installs the tarball, with the packages that its users name beside it.
+ * Installs the package's tarball with npm, with the packages that its users name beside it.
  * @param beside names, each in the version of this repository unless it says `name@version`
  */
 export async function installPackage(beside: readonly string[]): Promise<Consumer> {
   const dir = mkdtempSync(join(tmpdir(), 'waybill-consumer-'));
   const env = environment(dir);
-  const npm = (args: readonly string[], cwd: string) =>
-    promisify(execFile)('npm', [...args], { cwd, env, timeout: 200_000, maxBuffer: 16_777_216 });
-  const { stdout } = await npm(['pack', '--json', '--pack-destination', dir], root);
-  const [packed] = JSON.parse(stdout.slice(stdout.indexOf('[\n'))) as {
-    filename: string;
-    files: { path: string }[];
-  }[];
-  const tarball = join(dir, packed!.filename);
+  const { tarball, packed } = await packOnce();
 
   async function another(name: string, names: readonly string[]): Promise<Project> {
     const project = join(dir, name);
@@ -57,12 +83,16 @@ export async function installPackage(beside: readonly string[]): Promise<Consume
       writeFileSync(join(project, path), text);
     };
     write('package.json', JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
-    const versioned = names.map((one) => (one.lastIndexOf('@') > 0 ? one : `${one}@${versions[one]}`));
-    await npm(['install', '--prefer-offline', tarball, ...versioned], project);
+    const install = async (...what: string[]): Promise<void> => {
+      const options = { cwd: project, env, timeout: 200_000 };
+      await promisify(execFile)('npm', ['install', '--prefer-offline', ...what], options);
+    };
+    await install(tarball, ...versioned(names));
     return {
+      add: async (one) => install(...versioned([one])),
       dir: project,
       write,
-      run: (command, args, more) => finish(command, args, { cwd: project, env: { ...env, ...more } }),
+      run: (command, args, more, cwd = project) => finish(command, args, { cwd, env: { ...env, ...more } }),
       start: (command, args, more) =>
         spawn(command, args, { cwd: project, env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] }),
     };
@@ -70,11 +100,16 @@ export async function installPackage(beside: readonly string[]): Promise<Consume
 
   return {
     ...(await another('project', beside)),
-    packed: packed!.files.map(({ path }) => path),
+    tarball,
+    packed,
     another,
     end: () => rmSync(dir, { recursive: true, force: true }),
   };
 }
+
+/** Names with the version of this repository, unless they have one. */
+export const versioned = (names: readonly string[]): string[] =>
+  names.map((one) => (one.lastIndexOf('@') > 0 ? one : `${one}@${versions[one]}`));
 
 async function finish(
   command: string,
@@ -82,7 +117,11 @@ async function finish(
   options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
 ): Promise<Finished> {
   try {
-    const done = await promisify(execFile)(command, [...args], { ...options, timeout: 60_000 });
+    const done = await promisify(execFile)(command, [...args], {
+      ...options,
+      timeout: 120_000,
+      maxBuffer: 16_777_216,
+    });
     return { code: 0, ...done };
   } catch (error) {
     const { code, stdout, stderr, message } = error as Partial<Finished> & Error;

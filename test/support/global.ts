@@ -1,5 +1,8 @@
 // Once per run: one embedded Postgres, and in it a template database with all migrations applied.
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../src/dev/postgres.ts';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
@@ -11,6 +14,8 @@ declare module 'vitest' {
     postgresUrl: string;
     /** The migrated database that `testDatabase` clones. */
     templateName: string;
+    /** A folder for the tarball of this package, which the first test that needs it makes. */
+    packFolder: string;
   }
 }
 
@@ -34,7 +39,12 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await migrateTemplate(postgres.url(TEMPLATE));
   project.provide('postgresUrl', postgres.url());
   project.provide('templateName', TEMPLATE);
-  return () => postgres.end();
+  const packFolder = mkdtempSync(join(tmpdir(), 'waybill-pack-'));
+  project.provide('packFolder', packFolder);
+  return async () => {
+    rmSync(packFolder, { recursive: true, force: true });
+    await postgres.end();
+  };
 }
 
 async function migrateTemplate(url: string): Promise<void> {

@@ -101,7 +101,8 @@ function nextSteps(manifest: string): string[] {
   >;
   const there = { ...devDependencies, ...dependencies };
   const missing = (names: readonly string[]): string[] => names.filter((name) => !Object.hasOwn(there, name));
-  const install = missing(['waybill', 'zod']);
+  const needsTsx = process.features.typescript === false; // this Node loads no TypeScript by itself
+  const install = missing(['waybill', 'zod', 'pg', ...(needsTsx ? ['tsx'] : [])]);
   const forTests = missing(['vitest']);
   return [
     ...(install.length > 0 ? [`npm install ${install.join(' ')}`] : []),
