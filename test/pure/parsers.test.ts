@@ -57,7 +57,7 @@ const exempt: Readonly<Record<string, string>> = {
   'src/smtp/server.ts': 'through readConfig',
   'src/redaction/secrets.ts': 'through createRedactor',
   'src/define/action-error.ts': "a code in the author's sources",
-  'src/define/typescript.ts': "paths and sources of the application",
+  'src/define/typescript.ts': 'paths and sources of the application',
   'src/define/app.ts': "names in the author's sources",
   'src/define/caller.ts': 'a stack of our own, made on the spot',
   'src/define/cron/schedule.ts': 'an expression that readExpression made, of a bounded length',
