@@ -1,7 +1,9 @@
 // The error that callers see. Its code is stable and listed in docs/errors.md; its message says what happened and what to do.
 
+/** One part of an input that is wrong: where, and how. */
 export type ErrorIssue = { readonly path: string; readonly message: string };
 
+/** What callers see: a stable `code`, and a message that says what happened and what to do. */
 export class WaybillError extends Error {
   override readonly name = 'WaybillError';
   /** Stable, in snake case. */
@@ -9,6 +11,10 @@ export class WaybillError extends Error {
   /** The parts of the input that are wrong. */
   readonly issues: readonly ErrorIssue[];
 
+  /**
+   * Makes an error for callers.
+   * @param message what happened, and what to do
+   */
   constructor(code: string, message: string, issues: readonly ErrorIssue[] = [], options?: ErrorOptions) {
     super(message, options);
     this.code = code;

@@ -1,28 +1,57 @@
 // The entry point `waybill`: what users import.
 
+/**
+ * What an application imports: definitions (`defineAction`, `defineJob`, …), the outbox beside its own database client, and drains.
+ *
+ * Functions throw {@link WaybillError} with a `code`; the page _Errors_ lists every code and what to do about it. Times and durations are milliseconds, or a
+ * {@link Duration} such as `30s`.
+ *
+ * @module waybill
+ */
+
 import './node-version.ts';
 export { idempotent, type Json } from './action/idempotent.ts';
-export { defineAction, type Access, type Action } from './define/action.ts';
+export {
+  defineAction,
+  type Access,
+  type Action,
+  type ActionOptions,
+  type HttpRoute,
+} from './define/action.ts';
 export { ActionError } from './define/action-error.ts';
-export { defineApp, type App } from './define/app.ts';
+export { defineApp, type App, type AppOptions } from './define/app.ts';
+export type { ConsoleOptions, ConsolePerson, Hooks, IncomingRequest } from './define/hooks.ts';
 export type {
   ActionContext,
   ContextDatabase,
+  EmailMessage,
   EnqueueOptions,
+  EventRecorder,
   HandlerContext,
   Invoker,
+  JobTarget,
+  QueryResult,
+  WithPayload,
 } from './define/context.ts';
 export { defineCron, type Cron } from './define/cron.ts';
-export type { CronJobOptions } from './define/cron-job.ts';
+export type { CronJob, CronJobOptions } from './define/cron-job.ts';
 export { defineEvent, type Event } from './define/event.ts';
-export { defineJob, type Job } from './define/job.ts';
-export { defineQueue, type Queue } from './define/queue.ts';
-export { defineListener, type Listener } from './define/listener.ts';
+export { defineJob, type Job, type JobOptions } from './define/job.ts';
+export { defineQueue, type Queue, type QueueOptions, type RateOptions } from './define/queue.ts';
+export { defineListener, type Listener, type ListenerOptions } from './define/listener.ts';
+export type { Batching } from './delivery/batching.ts';
+export type { Guard } from './email/guard.ts';
+export type { Suppressed } from './email/suppression.ts';
+export type { Backoff } from './message/backoff.ts';
+export type { Role } from './config/admin-keys.ts';
+export type { RetryOptions, RetryPolicy } from './define/retry.ts';
 export {
   createOutboxEventRecorder,
   createOutboxJobDispatcher,
   enqueueEmail,
   enqueueJob,
+  type Origin,
+  type Recording,
 } from './define/recorder.ts';
 export { defineOutboxRegistry, type Registry } from './define/registry.ts';
 export { PermanentError, RetryAfter } from './delivery/failure.ts';
@@ -33,13 +62,14 @@ export type {
   DeliveredEvent,
   DrainedMessage,
   DrainInstrumentation,
+  EventFacts,
   RetriedEvent,
 } from './drain/instrumentation.ts';
-export type { DrainOptions } from './drain/options.ts';
-export { isEmailAddress } from './address/mailbox.ts';
+export type { DrainEmail, DrainOptions } from './drain/options.ts';
+export { isEmailAddress, type Address, type AddressInput } from './address/mailbox.ts';
 export type { Attachment, Calendar } from './email/attachment.ts';
-export type { EmailInput, EmailPayload } from './email/email.ts';
-export { EmailError, type EmailFacts } from './email/error.ts';
+export type { AddressesInput, EmailInput, EmailPayload, Stream } from './email/email.ts';
+export { EmailError, type EmailFacts, type Phase } from './email/error.ts';
 export type { EmailBatches, EmailProvider, Handover, Mail, Receipt } from './email/provider.ts';
 export {
   createOutboxDrainRoute,
@@ -47,12 +77,22 @@ export {
   type FetchHandler,
   type DrainRoute,
 } from './http/drain.ts';
-export type { Executor, PgLike } from './db/executor.ts';
-export { WaybillError } from './errors.ts';
-export { createMemoryOutbox, type MemoryOutbox } from './store/memory.ts';
+export type { Executor, PgLike, SqlResult } from './db/executor.ts';
+export type { PgPool, PgPoolClient, Rider, Savepoint, Transaction, Transactions } from './db/transaction.ts';
+export type { Duration } from './duration.ts';
+export { WaybillError, type ErrorIssue } from './errors.ts';
+export { createMemoryOutbox, type MemoryOutbox, type MemoryTransaction } from './store/memory.ts';
 export type { MemoryMessage } from './store/memory-message.ts';
-export type { OnDead } from './message/flow.ts';
+export type { DuplicateOptions } from './message/duplicate.ts';
+export type { FlowOptions, OnDead } from './message/flow.ts';
 export type { ClaimedMessage, Enqueued, Kind, NewMessage, Status } from './message/message.ts';
-export type { Claim, ClaimRequest, FailOptions, OutboxPort, Settled } from './outbox/port.ts';
+export type { DeadCause, Note, Settlement } from './message/outcome.ts';
+export type { PayloadKey, PayloadKeys, Sealing, SealOptions } from './message/seal.ts';
+export type { TagOptions } from './message/tags.ts';
+export type { Log } from './metrics/log.ts';
+export type { Answered, Once } from './outbox/once.ts';
+export type { Claim, ClaimRequest, Expired, FailOptions, OutboxPort, Settled } from './outbox/port.ts';
 export { createPostgresOutbox, type PostgresOutboxOptions } from './store/postgres.ts';
-export { createPostgresOutboxSetupStatements } from './outbox/table.ts';
+export { createPostgresOutboxSetupStatements, type TableOptions } from './outbox/table.ts';
+export type { Milliseconds } from './ports.ts';
+export type { Limits, Rate } from './queues/limits.ts';

@@ -1,5 +1,12 @@
 // The entry point `waybill/testing`, for users' tests.
 
+/**
+ * What tests of an application import: actions and drains without a database, a fleet in the test's process, a mail server that answers as told, and the
+ * suite that an outbox of your own must pass.
+ *
+ * @module waybill/testing
+ */
+
 import './node-version.ts';
 export { drainMemoryOutbox, type DrainMemoryOptions } from './testing/drain-memory.ts';
 export { startTestFleet, type TestFleet, type TestFleetOptions } from './testing/fleet.ts';
@@ -14,6 +21,7 @@ export {
   type MailAddress,
   type MailAttachment,
   type SmtpAnswer,
+  type SmtpRefusal,
   type SmtpReply,
   type SmtpStage,
 } from './testing/smtp.ts';

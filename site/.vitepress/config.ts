@@ -24,6 +24,8 @@ const sections = sectionsOf(read('docs/README.md'));
 copyAssets(site);
 
 const files: Files = new Set();
+/** Where the site is served, with slashes around it. */
+const base = process.env.DOCS_BASE ?? '/';
 
 /** What TypeDoc wrote; nothing in a preview without it. */
 const api = 'docs/api/typedoc-sidebar.json';
@@ -49,7 +51,8 @@ export default defineConfig({
   title: 'Waybill',
   description: manifest.description,
   lang: 'en',
-  base: process.env.DOCS_BASE ?? '/',
+  base,
+  head: [['link', { rel: 'icon', href: `${base}mark.svg`, type: 'image/svg+xml' }]],
   srcDir: '../docs',
   outDir: 'dist',
   cleanUrls: true,
@@ -73,7 +76,7 @@ export default defineConfig({
   },
   async buildEnd({ outDir }) {
     for (const file of files) cpSync(join(root, 'docs', file), join(outDir, file));
-    checkSite(outDir, process.env.DOCS_BASE ?? '/');
+    checkSite(outDir, base);
   },
   vite: {
     plugins: [vueOnServer],

@@ -9,6 +9,7 @@ import { textProblem, type Problem } from './problem.ts';
 /** `a@b.test`, `Ann <a@b.test>`, or the two as separate fields. */
 export type AddressInput = string | { readonly name?: string | undefined; readonly address: string };
 
+/** A checked address, its domain in the form of the DNS. */
 export type Address = { readonly name?: string; readonly address: string };
 
 const maxName = 256;

@@ -6,6 +6,7 @@ export type Report = (variable: string, message: string) => void;
 
 /** From the fewest rights to the most: `read` sees all but payloads, `operate` also acts, `admin` also sees payloads and erases. */
 export const roles = ['read', 'operate', 'admin'] as const;
+/** What a holder of an admin key may do. */
 export type Role = (typeof roles)[number];
 
 export type AdminKey = {

@@ -5,6 +5,7 @@ import { withCallers } from '../redaction/place.ts';
 import { ownTypes } from './parsers.ts';
 import { isPreparing, queryPrepared } from './prepared.ts';
 
+/** The rows of one statement. */
 export type SqlResult<Row> = { readonly rows: Row[] };
 
 /** Runs one statement. Values are numbered `$1 …` in the text. */
@@ -13,7 +14,10 @@ export type Executor = {
   readonly isPlanned?: true;
   /** Names in its statements mean Postgres's own, whatever the search_path contains (settings.ts). */
   readonly hasOwnPath?: true;
-  /** @param often the same text runs again and again: its plan is kept where that is possible (prepared.ts) */
+  /**
+   * Runs one statement. Errors of the database pass through.
+   * @param often the same text runs again and again: its plan is kept where that is possible (prepared.ts)
+   */
   executeSql<Row = Record<string, unknown>>(
     text: string,
     values?: readonly unknown[],
@@ -23,6 +27,7 @@ export type Executor = {
 
 /** The part of a pg client or pool that is used here. */
 export type PgLike = {
+  /** Runs one statement; values are numbered `$1 …` in the text. */
   query(
     text: string,
     values?: unknown[],

@@ -5,6 +5,7 @@ import type { Executor, PgLike } from './executor.ts';
 import { marking, toExecutor } from './executor.ts';
 import { savepointPrefix } from './statement.ts';
 
+/** A transaction on one connection. */
 export type Transaction = Executor & {
   /** The pg client of the transaction, for a query builder that joins it. */
   readonly client: PgLike;
@@ -12,6 +13,7 @@ export type Transaction = Executor & {
   savepoint(): Promise<Savepoint>;
 };
 
+/** A savepoint: a part of a transaction that is kept or undone on its own. */
 export type Savepoint = {
   /** @throws TransactionRolledBack when a statement after the savepoint had failed */
   readonly keep: () => Promise<void>;
@@ -20,11 +22,18 @@ export type Savepoint = {
 };
 
 /** The part of an application's pg pool that is used here. It does not use pg's types, so an application without @types/pg has types too. */
-export type PgPool = { connect(): Promise<PgPoolClient> };
+export type PgPool = {
+  /** Takes a connection out of the pool. */
+  connect(): Promise<PgPoolClient>;
+};
 
+/** A connection of the pool. */
 export type PgPoolClient = PgLike & {
+  /** Adds a listener for a connection that breaks. */
   on(event: 'error', listener: (error: Error) => void): unknown;
+  /** Removes it. */
   off(event: 'error', listener: (error: Error) => void): unknown;
+  /** Gives the connection back; with an error it is closed instead. */
   release(error?: Error): void;
 };
 
@@ -36,6 +45,7 @@ export type Transactions = {
 
 /** A statement sent in the same message as the commit, where the connection supports that. It starts after the commit and fails alone. */
 export type Rider<T> = {
+  /** The statement, from what `body` returned; undefined: none. */
   readonly sql: (result: T) => string | undefined;
   /** Called when the statement succeeded. Otherwise the caller must send it. */
   readonly sent: () => void;

@@ -9,31 +9,44 @@ import { milliseconds } from './retry.ts';
 import { checkArgumentsSchema, checkOptions, checkSchema, refuseDefinition, titleOf } from './shape.ts';
 
 export const accessLevels = ['public', 'authenticated', 'system'] as const;
+/** Who may call an action: `public`, everybody; `authenticated`, known callers; `system`, no one over HTTP. */
 export type Access = (typeof accessLevels)[number];
 
 export const httpMethods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+/** A route of an action, such as `POST /orders`; parts of the path that begin with `:` are arguments. */
 export type HttpRoute = { readonly method: (typeof httpMethods)[number]; readonly path: string };
 
+/** An action as `defineAction` makes it: a call from outside that runs in one transaction. */
 export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> = {
   readonly kind: 'action';
+  /** Unique among the actions of the application. */
   readonly name: string;
+  /** The schema of the arguments. */
   readonly args: A;
   /** `public`: everybody; `authenticated`: known callers; `system`: never over HTTP. */
   readonly access: Access;
+  /** The schema that encodes the result; undefined: the result is sent as it is. */
   readonly result: R | undefined;
+  /** Whether the action may run again after a serialisation failure, a deadlock or a lost connection. */
   readonly safeToRetry: boolean;
+  /** The events that it may record. */
   readonly emits: readonly Event[];
+  /** Its route besides `POST /actions/:name`. */
   readonly http: HttpRoute | undefined;
+  /** Whether anonymous callers may send an Idempotency-Key. */
   readonly anonymousKeys: boolean;
   /** The limit for one run, including its transaction. */
   readonly timeoutMs: Milliseconds;
+  /** Runs the action. What it writes and enqueues through `ctx` commits when it returns, and is rolled back when it throws. */
   handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
 };
 
+/** What `defineAction` takes. */
 export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends readonly Event[]> = Pick<
   Action<A>,
   'name' | 'args' | 'access'
 > & {
+  /** Encodes the result; a result that does not match it throws `result_invalid`. */
   readonly result?: R;
   /**
    * The action runs up to three times after a serialisation failure, a deadlock or while the database is unreachable.
@@ -51,6 +64,7 @@ export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends re
   readonly anonymousKeys?: boolean;
   /** The limit for one run, default 30s. After it, `ctx.signal` aborts, the transaction rolls back and the caller gets `action_timeout`. */
   readonly timeout?: Duration;
+  /** Runs the action. What it writes and enqueues through `ctx` commits when it returns, and is rolled back when it throws. */
   handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
 };
 

@@ -17,6 +17,7 @@ import type { Hooks } from './hooks.ts';
 import type { Queue } from './queue.ts';
 import { checkOptions } from './shape.ts';
 
+/** What `defineApp` takes: all definitions, and hooks. */
 export type AppOptions = Hooks & {
   readonly actions?: readonly Action[];
   readonly events?: readonly Event[];
@@ -24,13 +25,16 @@ export type AppOptions = Hooks & {
   readonly jobs?: readonly Job[];
   readonly queues?: readonly Queue[];
   readonly cron?: Cron | readonly Cron[];
+  /** Settings for all emails. */
   readonly email?: {
+    /** How often an email is attempted. Default: 53 attempts with delays from 1 min to 1 h, about a day. */
     readonly retry?: RetryOptions;
     /** The application's own provider, used when WAYBILL_EMAIL_PROVIDER is not set. */
     readonly provider?: EmailProvider;
   };
 };
 
+/** An application as `defineApp` makes it: checked, and frozen. */
 export type App = Hooks & {
   readonly kind: 'app';
   readonly actions: readonly Action[];

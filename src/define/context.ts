@@ -21,6 +21,7 @@ export type Invoker =
       readonly source: 'outbox' | 'cron' | 'admin';
       /** The time of the cron tick, also when an operator started the run. */
       readonly scheduledAt?: Date;
+      /** When the run was put into the outbox. */
       readonly dispatchedAt?: Date;
       /** The first and last tick of the catch-up that includes this run. */
       readonly catchUpWindow?: { readonly from: Date; readonly to: Date };
@@ -28,10 +29,12 @@ export type Invoker =
       readonly skippedTicks?: number;
     };
 
+/** The result of one statement. */
 export type QueryResult<Row> = { readonly rows: Row[]; readonly rowCount: number };
 
 /** The handler's transaction. Messages that the handler enqueues commit or roll back with it. */
 export type ContextDatabase = {
+  /** Runs one statement; values are numbered `$1 …` in the text. Errors of the database pass through. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly unknown[]): Promise<QueryResult<Row>>;
   /**
    * Runs `body` in a savepoint. When `body` throws, its changes and messages are rolled back; the outer transaction goes on.
@@ -42,6 +45,7 @@ export type ContextDatabase = {
   readonly client: PgLike;
 };
 
+/** Options of every message. */
 export type EnqueueOptions = {
   /** A second message with the same kind, name and key is not recorded. 1 … 255 printable characters. */
   readonly deliveryKey?: string | undefined;
@@ -62,14 +66,19 @@ export type EnqueueOptions = {
 /** The parts of a job that dispatching needs. */
 export type JobTarget<S extends z.ZodType = z.ZodType> = {
   readonly kind: 'job';
+  /** Unique among the jobs of the application. */
   readonly name: string;
+  /** The schema of the payload. It is checked when a message is recorded and again when it is delivered. */
   readonly payload: S;
+  /** The queue of its messages. */
   readonly queue: string;
   readonly retry: RetryPolicy;
   readonly onDead: OnDead;
 } & Sealing;
 
+/** An email with the options of every message. */
 export type EmailMessage = EmailInput & EnqueueOptions & SealOptions;
+/** A payload with the options of its message. */
 export type WithPayload<S extends z.ZodType> = EnqueueOptions & { readonly payload: z.output<S> };
 
 /** The context's key for the function behind `idempotent`. */
@@ -77,7 +86,12 @@ export const onceKey: unique symbol = Symbol('waybill: once');
 
 /** Records the events of the union `E`. */
 export type EventRecorder<E extends Event = Event> = {
+  /** Records one event in the transaction. @throws WaybillError `payload_invalid`, `event_not_declared` */
   record<T extends E>(event: T, payload: z.output<T['payload']>, options?: EnqueueOptions): Promise<Enqueued>;
+  /**
+   * Records several events of one definition, in one statement; the answers stand in the order of `all`. @throws WaybillError `payload_invalid`,
+   * `event_not_declared`
+   */
   recordMany<T extends E>(event: T, all: readonly WithPayload<T['payload']>[]): Promise<Enqueued[]>;
 };
 
@@ -85,37 +99,54 @@ export type EventRecorder<E extends Event = Event> = {
 export type ActionContext<E extends Event = Event> = {
   /** For `idempotent(ctx, key, fn)`. */
   readonly [onceKey]: (key: string, make: () => unknown) => Promise<unknown>;
+  /** The handler's transaction. */
   readonly db: ContextDatabase;
+  /** Records emails in the transaction. */
   readonly email: {
+    /** Checks and records one email. @throws WaybillError whose code says what is wrong with the email */
     enqueue(email: EmailMessage): Promise<Enqueued>;
+    /** Checks and records several emails in one statement: all or none. @throws WaybillError as for one */
     enqueue(emails: readonly EmailMessage[]): Promise<Enqueued[]>;
   };
+  /** Records events in the transaction. */
   readonly events: EventRecorder<E>;
+  /** Records and cancels jobs in the transaction. */
   readonly jobs: {
+    /** Records one job. @throws WaybillError `payload_invalid` */
     dispatch<S extends z.ZodType>(
       job: JobTarget<S>,
       payload: z.output<S>,
       options?: EnqueueOptions,
     ): Promise<Enqueued>;
+    /** Records several messages of one job, in one statement; the answers stand in the order of `all`. @throws WaybillError `payload_invalid` */
     dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]>;
     /** Cancels a waiting message when the transaction commits. Returns false when the message is running, has ended or does not exist. */
     cancel(id: string): Promise<boolean>;
   };
   /** Not available. The promise rejects with `push_not_available`. */
-  readonly push: { enqueue(...anything: readonly unknown[]): Promise<never> };
+  readonly push: {
+    /** @throws WaybillError `push_not_available`, always */
+    enqueue(...anything: readonly unknown[]): Promise<never>;
+  };
+  /** Who caused the work. */
   readonly invoker: Invoker;
   /** Aborts when the caller has disconnected, the timeout has passed or the work must end. */
   readonly signal: AbortSignal;
+  /** A logger whose lines have the request, the trace and the message. */
   readonly log: Log;
+  /** The same in logs, in answers over HTTP and in the messages that are enqueued. */
   readonly requestId: string;
 };
 
 /** The context of a job's or listener's handler: that of an action, and the message. */
 export type HandlerContext = ActionContext & {
+  /** The message that is delivered. */
   readonly message: {
+    /** The same on every attempt: an idempotency key for providers. */
     readonly id: string;
     /** 1 for the first attempt. */
     readonly attempt: number;
+    /** The attempt with this number is the last one. */
     readonly maxAttempts: number;
     readonly deliveryKey: string | null;
   };

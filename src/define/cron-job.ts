@@ -34,6 +34,7 @@ export type CronJob = {
   readonly tags?: readonly string[];
 };
 
+/** A job of `defineCron`: an action that runs on a schedule. */
 export type CronJobOptions<A extends Action | string = Action | string> = {
   /** Unique in the application. */
   readonly name: string;

@@ -10,6 +10,7 @@ import { callingFile } from './caller.ts';
 import { readJob, toJob, type CronJob, type CronJobOptions, type Problem } from './cron-job.ts';
 import { checkOptions } from './shape.ts';
 
+/** Cron jobs as `defineCron` makes them. */
 export type Cron = {
   readonly kind: 'cron';
   readonly jobs: readonly CronJob[];

@@ -9,6 +9,7 @@ export type Event<S extends z.ZodType = z.ZodType, N extends string = string> = 
   readonly kind: 'event';
   /** In the past tense, such as `order.placed`. */
   readonly name: N;
+  /** The schema of the payload. */
   readonly payload: S;
 } & Sealing;
 

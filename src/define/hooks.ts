@@ -10,17 +10,21 @@ export type IncomingRequest = {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 };
 
+/** How people sign in to the console. */
 export type ConsoleOptions = {
   /** Identifies the person at a page of the console, such as by the application's own session. Null: nobody; the console asks for an admin key. */
   authenticate(request: IncomingRequest): Promise<ConsolePerson | null> | ConsolePerson | null;
 };
 
+/** A person who is signed in to the console. */
 export type ConsolePerson = {
   /** For the audit; 1 to 100 characters. */
   readonly name: string;
+  /** What the person may do: `read`, `operate` or `admin`. */
   readonly role: Role;
 };
 
+/** What an application does beside its definitions. */
 export type Hooks = {
   /** Identifies the caller of a request without the API key. Return null for an anonymous caller. */
   authenticate?(request: IncomingRequest): Promise<Invoker | null> | Invoker | null;

@@ -9,18 +9,22 @@ import type { Duration } from '../duration.ts';
 import { milliseconds, retryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions, checkPayloadSchema, onDeadOf, refuseDefinition, sealingOf, titleOf } from './shape.ts';
 
+/** A job as `defineJob` makes it. */
 export type Job<S extends z.ZodType = z.ZodType> = JobTarget<S> & {
   /** The limit for one attempt; after it, the attempt has failed. */
   readonly timeoutMs: Milliseconds;
   /** The most handlers that run at once in one process; undefined: the number of its slots. */
   readonly concurrency: number | undefined;
+  /** Does the work. The message is delivered when it returns; when it throws, the retry policy decides. */
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 };
 
+/** What `defineJob` takes. */
 export type JobOptions<S extends z.ZodType> = Pick<Job<S>, 'name' | 'payload' | 'handler'> &
   SealOptions & {
     /** Default `jobs`. A job with `concurrency` has its own queue, by default named after the job. */
     readonly queue?: string;
+    /** How often it is attempted, and the delays between attempts. */
     readonly retry?: RetryOptions;
     /** The limit for one attempt, default 15m. After it, `ctx.signal` aborts and the attempt has failed. */
     readonly timeout?: Duration;

@@ -8,20 +8,26 @@ import { eventQueue, type Event } from './event.ts';
 import { retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
 import { checkOptions, onDeadOf, refuseDefinition, sealingOf, titleOf } from './shape.ts';
 
+/** A listener as `defineListener` makes it. */
 export type Listener<S extends z.ZodType = z.ZodType> = {
   readonly kind: 'listener';
+  /** Unique among the listeners of the application. */
   readonly name: string;
+  /** The event that it handles. */
   readonly event: Event<S>;
   readonly queue: string;
   readonly retry: RetryPolicy;
   readonly onDead: OnDead;
+  /** Handles one event. The message is delivered when it returns; when it throws, the retry policy decides. */
   handler(ctx: HandlerContext, payload: z.output<S>): Promise<void> | void;
 } & Sealing;
 
+/** What `defineListener` takes. */
 export type ListenerOptions<S extends z.ZodType> = Pick<Listener<S>, 'name' | 'event' | 'handler'> &
   SealOptions & {
     /** Default `events`. */
     readonly queue?: string;
+    /** How often it is attempted, and the delays between attempts. */
     readonly retry?: RetryOptions;
     /** What happens to messages with the same order key when one is dead: they wait for a person (`block`, the default), or go on (`skip`). */
     readonly onDead?: OnDead;

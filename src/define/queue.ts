@@ -7,15 +7,19 @@ import type { Duration } from '../duration.ts';
 import { milliseconds } from './retry.ts';
 import { checkOptions, refuseDefinition, titleOf } from './shape.ts';
 
+/** A limit of starts in a time. */
 export type RateOptions = {
   /** Starts in any span of `per`; a whole number. */
   readonly limit: number;
+  /** The span of time. */
   readonly per: '1s' | '1m' | '1h';
   /** How many of them may start at once; the others are spread evenly. Default 1. */
   readonly burst?: number;
 };
 
+/** What `defineQueue` takes. */
 export type QueueOptions = {
+  /** 1 … 100 letters, digits, `.`, `_` or `-`; the queue's messages are those that name it. */
   readonly name: string;
   /** Messages in flight at a time, over the fleet. */
   readonly concurrency?: number;
@@ -33,6 +37,7 @@ export type QueueOptions = {
   readonly ramp?: Duration;
 };
 
+/** A queue as `defineQueue` makes it. */
 export type Queue = {
   readonly kind: 'queue';
   readonly name: string;

@@ -17,11 +17,17 @@ export function isRegistry(value: unknown): value is Registry {
 /** The queues that every application has. */
 export const standardQueues = { email: emailQueue, events: eventQueue, jobs: jobQueue } as const;
 
+/** The definitions of an application, found by name. `defineOutboxRegistry` makes it. */
 export type Registry = {
+  /** The application that holds the definitions. */
   readonly app: App;
+  /** The action of this name, if there is one. */
   action(name: string): Action | undefined;
+  /** The event of this name, if there is one. */
   event(name: string): Event | undefined;
+  /** The job of this name, if there is one. */
   job(name: string): Job | undefined;
+  /** The listener of this name, if there is one. */
   listener(name: string): Listener | undefined;
   /** In the application's order. */
   listenersOf(event: string): readonly Listener[];

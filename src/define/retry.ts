@@ -1,14 +1,21 @@
 // Retry options and the policy made from them: how often a message is attempted and how long it waits between attempts.
 
 import { parseDuration, type Duration } from '../duration.ts';
-import { defaultBackoff, emailBackoff, type Backoff } from '../message/backoff.ts';
-import { defaultMaxAttempts, emailMaxAttempts } from '../message/message.ts';
+import {
+  defaultBackoff,
+  defaultMaxAttempts,
+  emailBackoff,
+  emailMaxAttempts,
+  type Backoff,
+} from '../message/backoff.ts';
 import type { Milliseconds } from '../ports.ts';
 import { checkOptions, refuseDefinition } from './shape.ts';
 
+/** How often a message is attempted, and the delays between attempts. */
 export type RetryOptions = {
   /** 1 … 1000. Default 10; for emails 53. */
   readonly maxAttempts?: number;
+  /** The delay before attempt n + 1 is random, from 0 to `initial` × `factor`ⁿ⁻¹, and at most `max`. */
   readonly backoff?: {
     /** Upper bound of the first delay; the delay itself is random. Default 1 s; for emails 1 min. */
     readonly initial?: Duration;
@@ -19,6 +26,7 @@ export type RetryOptions = {
   };
 };
 
+/** Retry options with their defaults filled in. */
 export type RetryPolicy = { readonly maxAttempts: number; readonly backoff: Backoff };
 
 export const usualRetry: RetryPolicy = { maxAttempts: defaultMaxAttempts, backoff: defaultBackoff };

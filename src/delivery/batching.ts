@@ -14,6 +14,7 @@ import { isOf } from '../errors.ts';
 import type { EmailProvider, Handover, Receipt } from '../email/provider.ts';
 import { createBatchRequests, unplanned, type Answers } from './batch-request.ts';
 
+/** Sends emails, several in one request where the provider takes that. */
 export type Batching = {
   /**
    * Hands over one email, perhaps in a batch. A request for several goes on until the signals of all of them have aborted.

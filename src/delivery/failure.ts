@@ -30,7 +30,11 @@ export class RetryAfter extends Error {
   override readonly name = 'RetryAfter';
   readonly delay: Milliseconds;
 
-  /** @param delay `'30s'`, `'5m'`, or milliseconds */
+  /**
+   * Throw it from a handler.
+   * @param delay `'30s'`, `'5m'`, or milliseconds; at most a year
+   * @throws WaybillError `invalid_duration`
+   */
   constructor(
     delay: string | Milliseconds,
     message = 'asked to be tried again later',

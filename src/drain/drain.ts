@@ -6,7 +6,6 @@ import type { Transactions } from '../db/transaction.ts';
 import { standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import { ownProvider } from '../email/own-provider.ts';
-import type { Suppressed } from '../email/suppression.ts';
 import { createLog, type Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
 import type { ClaimedMessage, Kind } from '../message/message.ts';
@@ -208,7 +207,7 @@ function attemptPorts(options: DrainOptions, { leases, events, log, closer }: Ar
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const payloadKeys = payloadKeysOf(options.payloadKeys);
   const emailFrom = email?.from ?? null;
-  const mailing = email ? { allowed: anybody, suppressed: nobody, ...given(email) } : null;
+  const mailing = email ? mailingOf(email) : null;
   const handlers = { db, outboxOn, registry, emailFrom, mailing, log, payloadKeys, onEmail: () => undefined };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
@@ -228,17 +227,14 @@ function attemptPorts(options: DrainOptions, { leases, events, log, closer }: Ar
   };
 }
 
-const anybody = (): boolean => true;
-const nobody: Suppressed = async () => new Map();
-
-/** Leaves out what was not given. */
-function given({ provider, allowed, suppressed, batching }: DrainEmail) {
-  return {
-    provider: ownProvider(provider),
-    ...(allowed && { allowed }),
-    ...(suppressed && { suppressed }),
-    ...(batching && { batching }),
-  };
+/** Without other options, emails go to everybody, and each one alone. */
+function mailingOf({
+  provider,
+  allowed = () => true,
+  suppressed = async () => new Map(),
+  batching,
+}: DrainEmail) {
+  return { provider: ownProvider(provider), allowed, suppressed, ...(batching && { batching }) };
 }
 
 const noDatabase: Transactions = {

@@ -4,6 +4,7 @@ import type { AttemptEnd, ReportedMessage } from '../metrics/attempt-end.ts';
 import type { Expired } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 
+/** What an event of a drain says about its message: no payload, and no whole address. */
 export type DrainedMessage = {
   readonly id: string;
   readonly kind: string;
@@ -19,9 +20,16 @@ export type DrainedMessage = {
   readonly traceId: string | null;
 };
 
-type EventFacts = Pick<Reporting, 'requestId' | 'traceId'> & { readonly message: DrainedMessage };
+/** What every event of a drain says. `requestId` and `traceId` are those of the drain. */
+export type EventFacts = {
+  readonly requestId: string;
+  readonly traceId: string;
+  readonly message: DrainedMessage;
+};
 
+/** A message was delivered. */
 export type DeliveredEvent = EventFacts & { readonly durationMs: Milliseconds };
+/** An attempt failed, and another one follows. */
 export type RetriedEvent = EventFacts & {
   readonly durationMs: Milliseconds;
   /** Addresses are masked. */
@@ -29,6 +37,7 @@ export type RetriedEvent = EventFacts & {
   readonly nextAttemptInMs: Milliseconds;
   readonly nextAttemptAt: Date;
 };
+/** A message is dead: no attempt follows. */
 export type DeadLetteredEvent = EventFacts & {
   /** Addresses are masked. */
   readonly error: string;
@@ -36,8 +45,11 @@ export type DeadLetteredEvent = EventFacts & {
   readonly cause: string;
 };
 
+/** Functions that a drain calls when a message ends. What they throw is logged, and stops nothing. */
 export type DrainInstrumentation = {
+  /** After a delivery was recorded. */
   delivered?(event: DeliveredEvent): void | Promise<void>;
+  /** After a failed attempt was recorded. */
   retried?(event: RetriedEvent): void | Promise<void>;
   /** No retry will follow. */
   deadLettered?(event: DeadLetteredEvent): void | Promise<void>;

@@ -15,7 +15,9 @@ import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { DrainInstrumentation } from './instrumentation.ts';
 
+/** How a drain sends emails. */
 export type DrainEmail = {
+  /** Sends the emails. */
   readonly provider: EmailProvider;
   /** Sender of emails that name none. */
   readonly from?: string | undefined;
@@ -27,9 +29,11 @@ export type DrainEmail = {
   readonly batching?: Batching | undefined;
 };
 
+/** What `drainOutbox` takes. */
 export type DrainOptions = {
   /** On a pool, not on a transaction: claims and settlements commit on their own. */
   readonly outbox: OutboxPort;
+  /** The definitions whose handlers run. A message of another name is released. */
   readonly registry: Registry;
   /** Most messages in a batch: 1 … 10,000, default 100. */
   readonly batchSize?: number | undefined;
@@ -54,12 +58,15 @@ export type DrainOptions = {
     readonly message: ClaimedMessage & { readonly attempts: number };
     readonly error: unknown;
   }): Milliseconds | undefined | Promise<Milliseconds | undefined>;
+  /** Functions that are called when a message ends. */
   readonly instrumentation?: DrainInstrumentation | undefined;
   /** On abort, nothing more is claimed, and what runs is released without using an attempt. */
   readonly signal?: AbortSignal | undefined;
   /** Of the drain, sent with each event; default: generated. */
   readonly requestId?: string | undefined;
+  /** Of the drain, 32 hexadecimal digits, sent with each event; default: generated. */
   readonly traceId?: string | undefined;
+  /** Shown as the holder of claims. Default: generated. */
   readonly workerId?: string | undefined;
   /** A pino logger: `ctx.log`, failed attempts that `instrumentation` does not get, and warnings. Default: JSON lines from `info` on, to stdout. */
   readonly log?: Log | undefined;

@@ -10,10 +10,13 @@ import type { AttemptEvents } from '../worker/end.ts';
 import { reportEnd, reportExpired, type DrainInstrumentation, type Reporting } from './instrumentation.ts';
 import type { DrainOptions } from './options.ts';
 
+/** How many messages a drain claimed, and how they ended. */
 export type DrainReport = {
   readonly claimed: number;
   readonly delivered: number;
+  /** Failed, and due again later. */
   readonly retried: number;
+  /** Given up; a person must decide. Leases that expired in a last attempt are among them. */
   readonly dead: number;
   /** Released without using an attempt: aborted, or unknown here. */
   readonly released: number;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Problem } from '../address/problem.ts';
 import { bodyText, checked, line, refuse } from './text.ts';
 
+/** A file in an email: its content as text or base64, never a path or a URL. With a `cid` it is an inline image. */
 export type Attachment = Readonly<z.output<typeof attachment>>;
 
 /** A message about an event (RFC 5546), such as an invitation, which mail clients show with buttons to accept. */

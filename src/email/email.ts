@@ -9,23 +9,32 @@ import { plainText } from './plain.ts';
 import { refusal } from './refusal.ts';
 import { bodyText, refuse } from './text.ts';
 
+/** What kind of mailing an email belongs to: one for its recipient, or one to many. */
 export type Stream = 'transactional' | 'broadcast';
 
-type AddressesInput = AddressInput | readonly AddressInput[];
+/** One address, or several. */
+export type AddressesInput = AddressInput | readonly AddressInput[];
 
 /** An email for `ctx.email.enqueue`, besides the options of every message. */
 export type EmailInput = {
+  /** 1 … 100 recipients, `cc` and `bcc` included. */
   readonly to: AddressesInput;
+  /** Recipients that everybody sees. */
   readonly cc?: AddressesInput | undefined;
+  /** Recipients that nobody else sees. */
   readonly bcc?: AddressesInput | undefined;
   /** The sender; default WAYBILL_EMAIL_FROM. */
   readonly from?: AddressInput | undefined;
+  /** Where answers go. Default: to the sender. */
   readonly replyTo?: AddressesInput | undefined;
+  /** One line. */
   readonly subject: string;
   /** An email needs html, text or both. A missing text is derived from the html. */
   readonly html?: string | undefined;
   readonly text?: string | undefined;
+  /** More fields of the head, by name. Fields that Waybill writes itself are refused. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Files, and images that the html shows. */
   readonly attachments?: readonly Attachment[] | undefined;
   /** An invitation to an event, or another message about one, as an alternative to text and html. */
   readonly calendar?: Calendar | undefined;

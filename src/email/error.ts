@@ -5,7 +5,9 @@ import type { Milliseconds } from '../ports.ts';
 /** `connect`: the message was not sent. `sent`: it was sent, and no answer came. `answered`: the provider refused it. */
 export type Phase = 'connect' | 'sent' | 'answered';
 
+/** What is known about a failed handover of an email. */
 export type EmailFacts = {
+  /** Name of the provider, such as `smtp`. */
   readonly provider: string;
   readonly phase: Phase;
   /** The most exact code: Node's (`ECONNREFUSED`), nodemailer's (`EAUTH`) or the provider's (`daily_quota_exceeded`). */
@@ -22,6 +24,7 @@ export type EmailFacts = {
   readonly retryAfter?: Milliseconds | undefined;
 };
 
+/** A failed handover of an email. A provider of your own throws it, with the facts that decide whether a retry can help. */
 export class EmailError extends Error {
   override readonly name = 'EmailError';
   readonly provider: string;
@@ -33,6 +36,10 @@ export class EmailError extends Error {
   readonly status: number | undefined;
   readonly retryAfter: Milliseconds | undefined;
 
+  /**
+   * Throw it from a provider.
+   * @param message what the provider answered, or what went wrong on the way to it
+   */
   constructor(message: string, facts: EmailFacts, options?: ErrorOptions) {
     super(message, options);
     this.provider = facts.provider;

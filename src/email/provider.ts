@@ -4,7 +4,9 @@
 import type { EmailPayload } from './email.ts';
 import type { EmailError } from './error.ts';
 
+/** A provider accepted an email. */
 export type Receipt = {
+  /** Addresses that the provider accepted. */
   readonly accepted: readonly string[];
   /** Recipients refused while others were accepted. The temporarily refused get a message of their own. */
   readonly rejected: readonly {
@@ -18,6 +20,7 @@ export type Receipt = {
   readonly reference?: string;
 };
 
+/** What a provider gets beside the email. */
 export type Handover = {
   /** The Message-ID, the same for every attempt, so that receivers can detect a duplicate. */
   readonly messageId: string;
@@ -51,7 +54,9 @@ export type EmailBatches = {
   ): Promise<readonly (Receipt | EmailError)[]>;
 };
 
+/** An email provider. An application may have its own: `defineApp({ email: { provider } })`. */
 export type EmailProvider = {
+  /** Shown in logs, metrics and errors. */
   readonly name: string;
   /** Whether a repeated idempotencyKey sends nothing twice, so that a lost answer causes no duplicate. */
   readonly idempotent: boolean;

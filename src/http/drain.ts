@@ -15,6 +15,7 @@ import { isBearer } from '../process/health.ts';
 import { traceIdOf } from '../trace/trace.ts';
 import { problemBody, problemOf } from './problems.ts';
 
+/** What `createOutboxDrainRoute` takes: the options of a drain, and those of the route. */
 export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId' | 'traceId'> & {
   /** The key that callers send as `Authorization: Bearer …`. Null or empty: the route is closed and answers 503. */
   readonly secret: string | null | undefined;
@@ -26,12 +27,17 @@ export type DrainRouteOptions = Omit<DrainOptions, 'signal' | 'requestId' | 'tra
   onError?(error: unknown): void | Promise<void>;
 };
 
+/** A handler of web standards, as Next.js, Hono, Bun and Deno serve it. */
 export type FetchHandler = (request: Request) => Promise<Response>;
 
 /** The handler, also as `GET` and `POST`: `export const { GET, POST } = createOutboxDrainRoute({ … })` in Next.js. */
 export type DrainRoute = FetchHandler & { readonly GET: FetchHandler; readonly POST: FetchHandler };
 
-/** @throws WaybillError `definition_invalid` when an option is unknown, `drain_options_invalid` */
+/**
+ * Creates a route that drains one bounded batch for each call, for platforms that call a URL on a schedule.
+ * @param drain what drains; default `drainOutbox`
+ * @throws WaybillError `definition_invalid` when an option is unknown, `drain_options_invalid`
+ */
 export function createOutboxDrainRoute(
   options: DrainRouteOptions,
   drain: (options: DrainOptions) => Promise<DrainReport> = drainOutbox,

@@ -1,8 +1,9 @@
-// The delay before a failed message is due again: exponential backoff with full jitter and a cap.
+// How often a message is attempted, and the delay before a failed one is due again: exponential backoff with full jitter and a cap.
 // Full jitter after Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 
 import type { Milliseconds, Random } from '../ports.ts';
 
+/** The delays between attempts: random up to a ceiling that grows with each attempt. */
 export type Backoff = {
   /** Ceiling of the first delay. */
   readonly initial: Milliseconds;
@@ -16,6 +17,15 @@ export const defaultBackoff: Backoff = { initial: 1_000, factor: 2, max: 3_600_0
 
 /** For emails: servers expect a retry after minutes, not seconds (RFC 5321, 4.5.4.1), and greylisting takes a quarter of an hour. */
 export const emailBackoff: Backoff = { initial: 60_000, factor: 2, max: 3_600_000 };
+
+/** Attempts of a message that is no email. */
+export const defaultMaxAttempts = 10;
+
+/**
+ * With these delays about a day: greylisting and most outages are over by then. Mail servers retry for four to five days (RFC 5321, 4.5.4.1),
+ * but an email that late is of little use.
+ */
+export const emailMaxAttempts = 53;
 
 /** Average time from the first attempt to the last, without the attempts: full jitter waits half of each ceiling on average. */
 export function horizonOf({ initial, factor, max }: Backoff, maxAttempts: number): Milliseconds {

@@ -4,6 +4,7 @@ import { parseDuration, type Duration } from '../duration.ts';
 import { WaybillError } from '../errors.ts';
 import type { Milliseconds } from '../ports.ts';
 
+/** What happens when the delivery key is taken. */
 export type DuplicateOptions = {
   /**
    * When another message has the same kind, name and key. `keep` (the default) records nothing. `replace`: a message that was never claimed

@@ -6,6 +6,7 @@ export const onDeads = ['block', 'skip'] as const;
 /** What the death of a message means for the messages behind it with the same order key. */
 export type OnDead = (typeof onDeads)[number];
 
+/** What a message says about flow control. */
 export type FlowOptions = {
   /** What the message belongs to, such as a tenant. 1 … 200 characters, no control characters. */
   readonly group?: string | undefined;

@@ -3,30 +3,38 @@
 
 import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
+import { defaultMaxAttempts, emailMaxAttempts } from './backoff.ts';
 import { checkFlow, flowOptions, type FlowOptions } from './flow.ts';
 import { checkSealing, isSealed, sealOptions, type SealOptions } from './seal.ts';
 import { foldedTags, type TagOptions } from './tags.ts';
 import { checkDuplicate, duplicateOptions, type DuplicateOptions, type Replace } from './duplicate.ts';
 
 export const kinds = ['email', 'event', 'listener', 'job', 'action'] as const;
+/** What a message is. */
 export type Kind = (typeof kinds)[number];
 
 export const statuses = ['pending', 'sending', 'failed', 'delivered', 'dead', 'cancelled'] as const;
+/** The state of a message. `failed` is due again; `dead` needs a person. */
 export type Status = (typeof statuses)[number];
 
 /** The input for recording a message. */
 export type NewMessage = {
   readonly kind: Kind;
+  /** Name of the definition; of an email, `email`. */
   readonly name: string;
+  /** 1 … 100 letters, digits, `.`, `_` or `-`. */
   readonly queue: string;
   /** Any JSON value. */
   readonly payload: unknown;
+  /** 1 … 1000. Default 10; for emails 53. */
   readonly maxAttempts?: number | undefined;
   /** −1000 … 1000, default 0; higher goes first. */
   readonly priority?: number | undefined;
+  /** It is not delivered before this time. Default: due at once. */
   readonly availableAt?: Date | undefined;
   /** 1 … 255 printable characters. */
   readonly deliveryKey?: string | undefined;
+  /** The message whose handler recorded this one. */
   readonly parentId?: string | undefined;
   readonly requestId?: string | undefined;
   readonly traceparent?: string | undefined;
@@ -81,21 +89,16 @@ export type ClaimedMessage = {
   readonly opened?: { readonly keep: boolean };
 };
 
+/** The answer to a recording. */
 export type Enqueued = {
+  /** Of the new message, or of the one that has the delivery key. */
   readonly id: string;
   readonly status: Status;
+  /** True: another message has the delivery key, and nothing was recorded. */
   readonly duplicate: boolean;
   /** The message with this id waited, and has the new payload. */
   readonly replaced?: true;
 };
-
-export const defaultMaxAttempts = 10;
-
-/**
- * With the delays of src/message/backoff.ts about a day: greylisting and most outages are over by then. Mail servers retry for four to five
- * days (RFC 5321, 4.5.4.1), but an email that late is of little use.
- */
-export const emailMaxAttempts = 53;
 
 export const attemptsOf = (kind: Kind): number => (kind === 'email' ? emailMaxAttempts : defaultMaxAttempts);
 export const defaultMaxPayloadBytes = 262_144;

@@ -33,6 +33,7 @@ export type Failure = {
  * - `expired`: its lease expired in its last attempt, because the worker died or hung
  */
 export const deadCauses = ['recipient', 'permanent', 'exhausted', 'expired'] as const;
+/** One of the causes above. */
 export type DeadCause = (typeof deadCauses)[number];
 
 /** An entry in the timeline of a delivered message. */

@@ -4,6 +4,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { WaybillError } from '../errors.ts';
 
+/** A key that seals payloads: 32 bytes, with the id under which rows name it. */
 export type PayloadKey = { readonly id: string; readonly key: Buffer };
 
 /** The first seals; all open. */
@@ -37,6 +38,7 @@ export type Sealed = {
   };
 };
 
+/** Whether a payload is sealed at rest. */
 export type SealOptions = {
   /** The payload is sealed at rest with WAYBILL_PAYLOAD_KEYS, and shown to nobody. Default false. */
   readonly sensitive?: boolean | undefined;
@@ -45,6 +47,7 @@ export type SealOptions = {
 };
 export const sealOptions = ['sensitive', 'keep'] as const;
 
+/** Seal options with their defaults filled in. */
 export type Sealing = { readonly sensitive: boolean; readonly keep: boolean };
 
 const ivBytes = 12; // SP 800-38D, 8.2.2: a random one of 96 bits, for at most 2^32 payloads with a key

@@ -3,6 +3,7 @@
 import { WaybillError } from '../errors.ts';
 import { isFlowKey } from './flow.ts';
 
+/** Tags, by which people find a message. */
 export type TagOptions = {
   /**
    * What the message is found by, such as `['tenant:acme', 'order:4711']`: at most 20 different tags, each of 1 … 200 characters, no control

@@ -7,6 +7,7 @@ import { cleanError, hideSecrets } from '../redaction/redact.ts';
 import { stackOf } from '../redaction/stack.ts';
 import { outputTo } from './output.ts';
 
+/** A logger of pino. */
 export type Log = Logger;
 
 const secrets = [

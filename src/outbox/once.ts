@@ -6,9 +6,11 @@ import { flagOf, textOrNull } from '../db/values.ts';
 import type { Milliseconds } from '../ports.ts';
 import { WaybillError } from '../errors.ts';
 
+/** Which call is to run once. */
 export type Once = {
   /** Namespace of the key: the same key in two scopes is two keys. */
   readonly scope: string;
+  /** Names the call: a second one with this key gets the first answer. */
   readonly key: string;
   /** Fingerprint of the request: the same key with another fingerprint is an error. */
   readonly fingerprint?: string | undefined;
@@ -18,7 +20,9 @@ export type Once = {
   readonly noWait?: boolean | undefined;
 };
 
+/** The answer of a call that runs once. */
 export type Answered = {
+  /** What `make` returned, as JSON carries it. */
   readonly answer: unknown;
   /** True: the answer is the stored one, and nothing was done. */
   readonly repeated: boolean;

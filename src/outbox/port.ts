@@ -7,13 +7,19 @@ import type { DeadCause, Settlement } from '../message/outcome.ts';
 import type { Executor, PgLike } from '../db/executor.ts';
 import { checkOptions } from '../options.ts';
 
+/** What a worker claims. */
 export type ClaimRequest = {
+  /** Most messages. */
   readonly limit: number;
+  /** Length of the lease, by the clock of the database. */
   readonly leaseMs: Milliseconds;
+  /** Shown as the holder of the claims. */
   readonly workerId: string;
   /** Only messages with these ids; the answer omits any that cannot be claimed. Default: all due messages. */
   readonly ids?: readonly string[] | undefined;
+  /** Only messages of these queues. Default: all. */
   readonly queues?: readonly string[] | undefined;
+  /** Only messages of these kinds. Default: all. */
   readonly kinds?: readonly Kind[] | undefined;
   /** True: only suspects, which must run alone; false: only other messages (invariant F, src/outbox/waiting.ts). Default: both. */
   readonly suspects?: boolean | undefined;
@@ -24,6 +30,7 @@ export type ClaimRequest = {
   readonly begins?: number | undefined;
 };
 
+/** A claim: the message and the token that alone gives the right to settle it. */
 export type Claim = { readonly id: string; readonly claimToken: string };
 
 /** A recorded settlement. `seconds` is the time since the message was recorded, by the database's clock. */
@@ -46,20 +53,24 @@ export type Expired = {
   readonly cause: DeadCause | null;
 };
 
+/** How an attempt failed. */
 export type FailOptions = {
   /** Delay until it is due again; default: 0. */
   readonly delayMs?: Milliseconds | undefined;
   /** No retry can help: dead at once. */
   readonly permanent?: boolean | undefined;
+  /** It is unknown whether the work was done. Default: false. */
   readonly ambiguous?: boolean | undefined;
 };
 
+/** An outbox, on Postgres or in memory, for recording, workers and drains. */
 export type OutboxPort = {
   /**
    * Records messages in the executor's transaction. If the delivery key is taken, nothing is recorded: the answer is the existing message. With
    * `onDuplicate: 'replace'` or `debounce`, that one gets the new payload, or a new message is recorded (docs/debounce.md).
    */
   enqueue(message: NewMessage): Promise<Enqueued>;
+  /** Records several messages in one statement; the answers stand in their order. All are recorded, or none. */
   enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
   /** Claims due messages for this worker: `sending`, a fresh claim token, a lease, attempts + 1. */
   claimBatch(request: ClaimRequest): Promise<ClaimedMessage[]>;

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { migrationText } from '../db/migration-text.ts';
 import { WaybillError } from '../errors.ts';
 
+/** The table of an outbox. */
 export type TableOptions = {
   /**
    * `name` or `schema.name`; default `waybill.outbox_messages`. Each part has 1 to 40 lower-case letters, digits or underscores

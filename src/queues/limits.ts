@@ -12,6 +12,7 @@ export type Limits = {
   /** Messages in flight, over the fleet and in one process. */
   readonly concurrency?: number | null;
   readonly concurrencyPerProcess?: number | null;
+  /** Starts, over the fleet. */
   readonly rate?: Rate | null;
   /** The same for each group. */
   readonly groupConcurrency?: number | null;

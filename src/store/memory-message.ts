@@ -7,6 +7,7 @@ import type { ClaimRequest, Expired } from '../outbox/port.ts';
 import { newId } from '../message/id.ts';
 import { isAllowed } from '../message/transitions.ts';
 
+/** A message of an outbox in memory, with the columns that a row has. */
 export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt' | 'replace'> & {
   readonly id: string;
   readonly payload: unknown;

@@ -23,7 +23,9 @@ import { withoutReplace } from '../message/duplicate.ts';
 import { advance } from './memory-order.ts';
 import { commitTo, endOlder, recordingOf, type Recording } from './memory-record.ts';
 
+/** An outbox in memory, for tests: its messages can be seen. */
 export type MemoryOutbox = OutboxPort & {
+  /** All messages, in the order of their recording. */
   readonly messages: readonly MemoryMessage[];
   /** Begins a transaction, for actions without Postgres (invariant A). */
   begin(): MemoryTransaction;
@@ -31,15 +33,21 @@ export type MemoryOutbox = OutboxPort & {
   retry(id: string): boolean;
 };
 
+/** A transaction of an outbox in memory. Without a commit it changes nothing. */
 export type MemoryTransaction = {
   /** Its recorded messages are in `messages` from the commit on. */
   readonly outbox: OutboxPort;
   /** Undoing it removes the messages recorded since. */
   savepoint(): Savepoint;
+  /** Adds its messages to those of the outbox. */
   commit(): void;
 };
 
-/** @param now the clock, in milliseconds since 1970; default: the system's */
+/**
+ * Creates an outbox in memory, for tests without Postgres.
+ * @param now the clock, in milliseconds since 1970; default: the system's
+ * @throws WaybillError `options_invalid` when the clock is no function
+ */
 // oxlint-disable-next-line max-lines-per-function -- one small function for each method of the port
 export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
   if (typeof now !== 'function')

@@ -33,6 +33,7 @@ import { findDue } from '../outbox/waiting.ts';
 import { failedWith } from './failed.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
 
+/** What `createPostgresOutbox` takes. */
 export type PostgresOutboxOptions = TableOptions & {
   /** Maximum payload in bytes of JSON; default 262,144. */
   readonly maxPayloadBytes?: number;
@@ -41,6 +42,7 @@ export type PostgresOutboxOptions = TableOptions & {
 };
 
 /**
+ * Creates the outbox of a Postgres.
  * @param source an executor, a pg client in a transaction, or a pg pool. To record atomically with business rows, pass the
  * client (or adapter) of that transaction. Outside a transaction each call commits on its own, which suits claiming and settling.
  * @throws WaybillError `table_name_invalid`, `payload_keys_invalid`

@@ -12,9 +12,11 @@ import type { NewMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { handlerDatabase, type HandlerDatabase } from './handler-database.ts';
 
+/** What `drainMemoryOutbox` takes. */
 export type DrainMemoryOptions = Pick<DrainOptions, 'email' | 'instrumentation' | 'retryDelayMs' | 'log'> & {
   /** From createMemoryOutbox. */
   readonly outbox: MemoryOutbox;
+  /** The definitions whose handlers run. */
   readonly registry: Registry;
   /** Answers `ctx.db.query`, as in runAction: a fake, or a pg client. Without it, a handler's query fails. */
   readonly db?: PgLike;

@@ -11,6 +11,7 @@ import { countStatuses, readUnsettled } from '../operate/stats.ts';
 import type { Milliseconds } from '../ports.ts';
 import { startChild, type Child } from './child.ts';
 
+/** What `startTestFleet` takes. */
 export type TestFleetOptions = {
   /** A database that only this test uses. Missing migrations, the engine's and the application's, are applied to it. */
   readonly databaseUrl: string;
@@ -20,6 +21,7 @@ export type TestFleetOptions = {
   readonly env?: Readonly<Record<string, string>>;
 };
 
+/** A fleet that runs for a test. `await using` closes it. */
 export type TestFleet = {
   /**
    * Resolves when no message is left that is due within the timeout, with the number of messages in each status.
@@ -29,6 +31,7 @@ export type TestFleet = {
   settled(options?: { readonly timeoutMs?: Milliseconds }): Promise<Readonly<Record<Status, number>>>;
   /** Lets running messages finish, then ends the fleet. @throws WaybillError `test_fleet_ended` when its exit code is not 0 */
   close(): Promise<void>;
+  /** The same as `close`. */
   [Symbol.asyncDispose](): Promise<void>;
 };
 

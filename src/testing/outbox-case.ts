@@ -15,11 +15,13 @@ export type SeenMessage = {
 /** An implementation, and a look at its stored state. */
 export type OutboxHarness = {
   readonly port: OutboxPort;
+  /** Reads the state of a message as it is stored. */
   see(id: string): Promise<SeenMessage>;
   /** Makes a dead or cancelled message due again, as an operator does. Cases that need it pass without it. */
   retry?(id: string): Promise<unknown>;
 };
 
+/** A case of the suite that every outbox must pass: a name, and a proof for any test runner. */
 export type OutboxCase = {
   readonly name: string;
   /** Rejects with an AssertionError when the port behaves differently. May run beside other cases, and more than once on the same store. */

@@ -15,6 +15,7 @@ import type { MemoryOutbox } from '../store/memory.ts';
 import { newId } from '../message/id.ts';
 import { handlerDatabase } from './handler-database.ts';
 
+/** What `runAction` takes. */
 export type RunActionOptions = {
   /** From createMemoryOutbox. Its `messages` are those that the action enqueued; none if the action failed. */
   readonly outbox: MemoryOutbox;

@@ -7,21 +7,27 @@ import type { SMTPServer, SMTPServerOptions } from 'smtp-server';
 import { checkOptions } from '../options.ts';
 import { WaybillError } from '../errors.ts';
 
+/** A display name and an address, as the mail names them. */
 export type MailAddress = { readonly name: string; readonly address?: string | undefined };
 
+/** A file of an accepted mail. */
 export type MailAttachment = {
   readonly filename: string | null;
   readonly mimeType: string;
   readonly content: ArrayBuffer | Uint8Array | string;
 };
 
+/** A mail that the fake server accepted. */
 export type FakeMail = {
+  /** The sender and the recipients of the SMTP dialogue. */
   readonly envelope: { readonly from: string; readonly to: readonly string[] };
+  /** The Message-ID of the head; empty without one. */
   readonly messageId: string;
   /** As received, with folded lines joined: one entry for each field. */
   readonly headerLines: readonly string[];
   /** The whole mail, as received. */
   readonly source: string;
+  /** The mail as postal-mime reads it. */
   readonly parsed: {
     readonly from?: MailAddress | undefined;
     readonly to?: readonly MailAddress[] | undefined;
@@ -40,20 +46,25 @@ export type SmtpRefusal = { readonly code: number; readonly text: string };
 /** Undefined accepts; a number is the reply's code; `drop` closes the connection without a reply; `hang` never replies. */
 export type SmtpReply = number | SmtpRefusal | 'drop' | 'hang' | undefined;
 
+/** A step of the SMTP dialogue. */
 export type SmtpStage = 'connect' | 'mail' | 'rcpt' | 'data';
 
 /** `about`: the client's address, the sender, the recipient, or the message id. With a promise, the server answers when it resolves. */
 export type SmtpAnswer = (stage: SmtpStage, about: string) => SmtpReply | Promise<SmtpReply>;
 
+/** A mail server for tests, on a free port of this machine. */
 export type FakeSmtpServer = {
   /** For `SMTP_URL`. */
   readonly url: string;
   /** Accepted mails, in the order of arrival. */
   readonly mails: FakeMail[];
+  /** Closes all connections, and the server. */
   close(): Promise<void>;
 };
 
+/** What `startFakeSmtpServer` takes. */
 export type FakeSmtpOptions = {
+  /** Decides the reply at each stage. Default: everything is accepted. */
   readonly answer?: SmtpAnswer;
   /** The only login that is accepted; without it, none is offered. */
   readonly auth?: { readonly user: string; readonly pass: string };
@@ -62,7 +73,10 @@ export type FakeSmtpOptions = {
 type Done = (error?: Error | null) => void;
 type Keep = (stream: AsyncIterable<Uint8Array>, envelope: FakeMail['envelope'], done: Done) => void;
 
-/** @throws WaybillError `package_missing` without smtp-server or postal-mime */
+/**
+ * Starts a mail server for a test.
+ * @throws WaybillError `package_missing` without smtp-server or postal-mime
+ */
 export async function startFakeSmtpServer(options: FakeSmtpOptions = {}): Promise<FakeSmtpServer> {
   checkOptions('startFakeSmtpServer', options, ['answer', 'auth']);
   if (options.auth !== undefined) checkOptions('startFakeSmtpServer: auth', options.auth, ['user', 'pass']);
