@@ -31,7 +31,7 @@ async function main(): Promise<number> {
   const view = createView(process.stdout);
   try {
     view.say('starting Postgres and the fleet …');
-    const fleet = await startFleet({ say: view.say, emailProvider: 'log', signal: interrupt.signal });
+    const fleet = await startFleet({ say: view.say, signal: interrupt.signal });
     interrupt.onHurry(fleet.kill);
     try {
       showAddresses(fleet, view);

@@ -20,8 +20,6 @@ export type Fleet = {
   readonly logDir: string;
   /** Role and address of each process's health and metrics port. */
   readonly metrics: readonly { readonly role: string; readonly url: string }[];
-  /** Stops the processes, runs `release`, starts them again. */
-  restart(): Promise<void>;
   /** Ends the processes by SIGTERM, then Postgres. */
   stop(): Promise<void>;
   /** Kills at once. */
@@ -30,8 +28,6 @@ export type Fleet = {
 
 export type FleetOptions = {
   readonly say: (line: string) => void;
-  /** Used unless WAYBILL_EMAIL_PROVIDER names one. */
-  readonly emailProvider: 'log' | 'inbox';
   /** When it aborts, the start is given up and running processes are stopped. */
   readonly signal: AbortSignal;
 };
@@ -42,7 +38,7 @@ const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const graceMs = 15_000;
 
 /** @throws with the end of the log of the process that did not become ready */
-export async function startFleet({ say, emailProvider, signal }: FleetOptions): Promise<Fleet> {
+export async function startFleet({ say, signal }: FleetOptions): Promise<Fleet> {
   const lines = readProcfile(join(PROJECT, 'Procfile'));
   const database = await openDevDatabase(process.env['DATABASE_URL'], PROJECT);
   const logDir = join(PROJECT, '.waybill', 'log');
@@ -52,18 +48,15 @@ export async function startFleet({ say, emailProvider, signal }: FleetOptions): 
     await database.end();
   };
   try {
-    const env = sharedEnvironment(database.url, emailProvider);
+    const env = sharedEnvironment(database.url);
     const roles = await Promise.all(
       lines.filter(({ name }) => name !== 'release').map((line) => toRole(line, env)),
     );
     const release = lines.find(({ name }) => name === 'release');
-    const start = async (): Promise<void> => {
-      if (release) await runRelease(supervisor, release, env);
-      signal.throwIfAborted();
-      for (const role of roles) supervisor.start(role.line, role.env);
-      await Promise.all(roles.map((role) => ready(role, supervisor, signal)));
-    };
-    await start();
+    if (release) await runRelease(supervisor, release, env);
+    signal.throwIfAborted();
+    for (const role of roles) supervisor.start(role.line, role.env);
+    await Promise.all(roles.map((role) => ready(role, supervisor, signal)));
     const api = roles.find(({ line }) => line.name === 'web')?.url ?? '';
     return {
       api,
@@ -73,10 +66,6 @@ export async function startFleet({ say, emailProvider, signal }: FleetOptions): 
       databaseUrl: database.url,
       logDir,
       metrics: roles.map(({ line, url }) => ({ role: line.name, url: `${url}/metrics` })),
-      async restart() {
-        await supervisor.stop();
-        await start();
-      },
       stop,
       kill: supervisor.kill,
     };
@@ -86,10 +75,10 @@ export async function startFleet({ say, emailProvider, signal }: FleetOptions): 
   }
 }
 
-function sharedEnvironment(databaseUrl: string, emailProvider: string): Environment {
+function sharedEnvironment(databaseUrl: string): Environment {
   const key = (name: string): string => process.env[name] || randomBytes(24).toString('base64url');
   return {
-    WAYBILL_EMAIL_PROVIDER: emailProvider,
+    WAYBILL_EMAIL_PROVIDER: 'log',
     WAYBILL_EMAIL_FROM: 'orders@shop.example',
     HOST: '127.0.0.1', // the inbox must not be readable from the network
     WAYBILL_SHUTDOWN_GRACE: `${graceMs / 1000}s`,

@@ -29,14 +29,14 @@ import { addSeries } from './commands/series.ts';
 import { addStorage } from './commands/storage.ts';
 import { addSuppressions } from './commands/suppressions.ts';
 import { endingOf } from './exit.ts';
-import { loadEnvFile } from '../config/env-loading.ts';
+import { loadEnvFiles } from '../config/env-loading.ts';
 import { version } from '../process/host.ts';
 import { hideSecrets } from '../redaction/redact.ts';
 import { visibleText } from '../redaction/visible.ts';
 import { keepStdoutForResult, say, watchResult } from './print.ts';
 
-/** @param fromFile the variables that a .env file gave this process */
-export function createProgram(fromFile: ReadonlySet<string> = new Set()): Command {
+/** @param fromFile the file that each variable came from, if it did */
+export function createProgram(fromFile: ReadonlyMap<string, string> = new Map()): Command {
   const program = new Command('waybill')
     .description('A transactional outbox with a worker fleet, on Postgres and nothing else.')
     .version(version(), '--version', 'the version of Waybill')
@@ -92,7 +92,7 @@ function addJson(command: Command, path: string): void {
 export async function runCommand(argv: readonly string[]): Promise<void> {
   watchResult();
   try {
-    await createProgram(loadEnvFile(process.env)).parseAsync([...argv]);
+    await createProgram(loadEnvFiles(process.env)).parseAsync([...argv]);
   } catch (error) {
     const { code, message } = endingOf(error);
     if (message !== undefined) say(`waybill: ${message}`);

@@ -139,6 +139,9 @@ function installed(): string[] {
     .map(({ home }) => home);
 }
 
+/** Whether the machine's packages brought one. */
+export const hasInstalledPostgres = (): boolean => installed().length > 0;
+
 function copyOf(native: string, user: ServerUser, project: string): string {
   const target = join(publicFolder(user, project), `binaries-${hash(native + statSync(native).mtimeMs)}`);
   if (existsSync(target)) return target;

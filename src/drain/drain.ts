@@ -237,11 +237,10 @@ function mailingOf({
   return { provider: ownProvider(provider), allowed, suppressed, ...(batching && { batching }) };
 }
 
+const withoutDatabase =
+  'a handler uses ctx.db or enqueues, and this drain has no database for it: give drainOutbox a pool';
 const noDatabase: Transactions = {
   transaction: async () => {
-    throw new WaybillError(
-      'drain_without_database',
-      'a handler uses ctx.db or enqueues, and this drain has no database for it: give drainOutbox a pool',
-    );
+    throw new WaybillError('drain_without_database', withoutDatabase);
   },
 };

@@ -22,6 +22,7 @@ export const environmentLines = [
   'WAYBILL_API_KEY=',
   'WAYBILL_ADMIN_KEY=',
   'WAYBILL_EMAIL_PROVIDER=log',
+  'WAYBILL_EMAIL_FROM=',
 ];
 
 export const scripts: Readonly<Record<string, string>> = {
@@ -51,12 +52,13 @@ export default defineApp({
 ${imported('defineAction', 'waybill')}
 ${imported('writeGreeting', `./write-greeting${ending}`)}
 
-/** POST /actions/greet. The job exists when the transaction commits, and only then. */
+/** POST /actions/greet. The email and the job exist when the transaction commits, and only then. */
 export const greet = defineAction({
   name: 'greet',
   access: 'authenticated',
-  args: z.strictObject({ name: z.string().min(1).max(100) }),
-  async handler(ctx, { name }) {
+  args: z.strictObject({ name: z.string().min(1).max(100), email: z.email() }),
+  async handler(ctx, { name, email }) {
+    await ctx.email.enqueue({ to: email, subject: \`Hello, \${name}\`, text: 'A worker sent this after the commit.' });
     const { id } = await ctx.jobs.dispatch(writeGreeting, { name });
     return { id };
   },
@@ -105,6 +107,40 @@ export function addLines(text: string, lines: readonly string[]): Added {
   const gap = text === '' || text.endsWith('\n') ? '' : newline;
   const added = missing.map((line) => nameOf(line) ?? '');
   return { text: missing.length === 0 ? text : `${text}${gap}${missing.join(newline)}${newline}`, added };
+}
+
+/** What a new project has beside its package.json. */
+export const newProjectFiles: readonly NewFile[] = [
+  {
+    name: 'tsconfig.json',
+    text: `${JSON.stringify(
+      {
+        compilerOptions: {
+          target: 'ES2023',
+          module: 'NodeNext',
+          strict: true,
+          noEmit: true,
+          allowImportingTsExtensions: true,
+          erasableSyntaxOnly: true,
+          verbatimModuleSyntax: true,
+        },
+        include: ['app'],
+      },
+      null,
+      2,
+    )}\n`,
+  },
+  { name: '.gitignore', text: 'node_modules/\n.env\n' },
+];
+
+/** The package.json of a new project. @param name of the project's folder */
+export function newManifest(name: string): string {
+  const named =
+    name
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9._-]+/g, '-')
+      .replace(/^[._-]+/, '') || 'app';
+  return `${JSON.stringify({ name: named, private: true, type: 'module', scripts: { dev: 'waybill dev', ...scripts } }, null, 2)}\n`;
 }
 
 /**

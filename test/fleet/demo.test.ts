@@ -1,9 +1,7 @@
-// `npm run demo` and `npm run dev`: the whole fleet as real processes, on a database of this test. One file for both, because they
-// write their logs into the same folder, where the demo reads them.
+// `npm run demo`: the whole fleet as real processes, on a database of this test.
 
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -91,47 +89,5 @@ describe('demo', () => {
     const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'close')]);
     expect(code).toBe(2);
     expect(stderr).toContain('--onse');
-  });
-});
-
-async function withDev<T>(
-  env: Record<string, string>,
-  body: (lines: readonly string[]) => Promise<T>,
-): Promise<T> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'dev/dev.ts'], {
-    cwd: PROJECT,
-    env: { PATH: process.env['PATH'], DATABASE_URL: database.url, ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const closed = once(child, 'close') as Promise<[number | null]>;
-  const lines: string[] = [];
-  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
-  try {
-    await until(() => lines.some((line) => line.startsWith('logs ')), {
-      what: 'the addresses of the fleet',
-      timeoutMs: 40_000,
-    });
-    return await body(lines);
-  } finally {
-    child.kill('SIGINT');
-    expect((await closed)[0]).toBe(0);
-  }
-}
-
-describe('dev', () => {
-  test('says where the mails are read, and there they are', async () => {
-    await withDev({}, async (lines) => {
-      const [, address = ''] = /^mails (http:\S+\/inbox)$/m.exec(lines.join('\n')) ?? [];
-      const answer = await fetch(address, { headers: { accept: 'application/json' } });
-      expect([answer.status, await answer.json()]).toEqual([200, { mails: [], nextCursor: null }]);
-    });
-  });
-
-  test('uses another provider when the variable names it, and then there is no inbox', async () => {
-    await withDev({ WAYBILL_EMAIL_PROVIDER: 'log' }, async (lines) => {
-      expect(lines.filter((line) => line.startsWith('mails '))).toEqual([]);
-      const [, api = ''] = /^API (http:\S+)/m.exec(lines.join('\n')) ?? [];
-      expect((await fetch(`${api}/inbox`)).status).toBe(404);
-    });
   });
 });

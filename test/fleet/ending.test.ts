@@ -168,9 +168,10 @@ describe('Ctrl-C in a terminal', () => {
     const dev = inGroup('npm', ['run', 'dev'], {
       DATABASE_URL: world.database.url,
       WAYBILL_APP: 'test/support/fleet-app.ts',
+      PORT: String(await freePort()),
     });
     const end = ended(dev);
-    await until(async () => (await processes()) >= 5, {
+    await until(async () => (await processes()) === 1, {
       what: `the fleet to run; it said ${dev.said}`,
       timeoutMs: 90_000,
     });

@@ -1,16 +1,11 @@
-// `waybill check`, `env` and `dev` as their users see them: real processes in folders of their own.
+// `waybill check` and `env` as their users see them: real processes in folders of their own.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { freePort } from '../../src/dev/free-port.ts';
-import { waybill as runWaybill, waybillCommand, type Ended } from '../support/command.ts';
-import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { until } from '../support/wait.ts';
+import { waybill as runWaybill, type Ended } from '../support/command.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let folder: string;
@@ -126,61 +121,5 @@ describe('env', () => {
     });
     const fine = await waybill(['env', 'check', '--json'], { DATABASE_URL: 'postgres://a@localhost/c' });
     expect([fine.code, JSON.parse(fine.stdout)]).toEqual([0, { ok: true, problems: [], warnings: [] }]);
-  });
-});
-
-describe('dev', () => {
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = await testDatabase({ migrated: false });
-  });
-  afterAll(() => database.end());
-
-  it('runs the fleet, again when a file changes, and ends with Ctrl-C', async () => {
-    const home = mkdtempSync(join(tmpdir(), 'waybill-dev-'));
-    const file = join(home, 'index.ts');
-    const app = (text: string): void =>
-      writeFileSync(
-        file,
-        `import { defineApp } from '${root}src/index.ts';\nconsole.error('version ${text}');\nexport default defineApp({});\n`,
-      );
-    app('one');
-    const child = spawn(process.execPath, [...waybillCommand, 'dev'], {
-      cwd: home,
-      env: {
-        PATH: process.env['PATH'],
-        DATABASE_URL: database.url,
-        WAYBILL_APP: file,
-        PORT: String(await freePort()),
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    const starts = (): number => said.split('started"').length - 1;
-    await until(() => starts() >= 1, { what: `a start; it said ${said.slice(-500)}`, timeoutMs: 40_000 });
-    app('two');
-    await until(() => starts() >= 2 && said.includes('version two'), {
-      what: 'another start',
-      timeoutMs: 40_000,
-    });
-    // The link of the last start signs in; the key is of this command.
-    const [link = ''] = said.match(/http:\/\/localhost:\d+\/console\/enter\?token=[\w.-]+/g)?.slice(-1) ?? [];
-    const entered = await until(async () => (await fetch(link, { redirect: 'manual' })).status, {
-      what: 'an answer of web',
-    });
-    expect(entered).toBe(303);
-    const closed = once(child, 'close');
-    child.kill('SIGINT');
-    expect(await closed).toEqual([0, null]);
-    rmSync(home, { recursive: true });
-  });
-
-  it('without a database it says what is missing', async () => {
-    expect(await waybill(['dev'])).toMatchObject({
-      code: 78,
-      stderr: expect.stringContaining('DATABASE_URL') as string,
-    });
   });
 });

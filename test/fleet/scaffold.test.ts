@@ -267,18 +267,35 @@ describe('init', () => {
     expect(all.map((file) => project.read(file))).toEqual(before);
   });
 
-  it.each<[string, string | null, RegExp]>([
-    ['no package.json', null, /there is no shop\/package\.json.*\(package_json_missing\)/],
+  it.each<[string, string, RegExp]>([
     ['package.json that is no JSON', '{', /package\.json cannot be read.*\(invalid_package_json\)/],
     ['package.json that is no object', '[]', /invalid_package_json/],
     ['scripts that are none', '{ "scripts": 1 }', /its scripts are no object/],
   ])('%s: 2, and nothing is written', async (_, manifest, message) => {
     // In a folder below: Node itself stops at a working directory with a broken package.json.
-    project = createProject(manifest === null ? {} : { 'shop/package.json': manifest });
+    project = createProject({ 'shop/package.json': manifest });
     const { code, stdout, stderr } = await project.waybill(['init', 'shop']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(message);
     expect([project.has('shop/app'), project.has('shop/Procfile')]).toEqual([false, false]);
+  });
+
+  it('makes a project where there is none, in a folder that need not exist', async () => {
+    project = createProject();
+    const { code, stdout } = await project.waybill(['init', 'My Shop']);
+    expect({ code, stdout }).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/made: My Shop\/package\.json[\s\S]*next: cd My Shop/) as string,
+    });
+    expect(JSON.parse(project.read('My Shop/package.json'))).toMatchObject({
+      name: 'my-shop',
+      type: 'module',
+      scripts: { dev: 'waybill dev' },
+    });
+    expect(project.read('My Shop/app/index.ts')).toContain(`from './greet.ts'`);
+    expect(project.read('My Shop/.gitignore')).toContain('node_modules/');
+    const file = await project.waybill(['init', 'My Shop/package.json']);
+    expect(file).toMatchObject({ code: 2, stderr: expect.stringContaining('(invalid_dir)') as string });
   });
 
   it('leaves files of the example’s names alone', async () => {

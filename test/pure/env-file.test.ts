@@ -57,7 +57,7 @@ describe('the .env file of the working directory', () => {
 
   it('gives what the environment does not have; an empty value is none', () => {
     const env: Record<string, string> = { PORT: '5000', LOG_LEVEL: '' };
-    expect([...loadEnvFile(env, path)].toSorted()).toEqual(['LOG_LEVEL', 'WAYBILL_APP']);
+    expect([...loadEnvFile(env, path).keys()].toSorted()).toEqual(['LOG_LEVEL', 'WAYBILL_APP']);
     expect(env).toEqual({ PORT: '5000', LOG_LEVEL: 'warn', WAYBILL_APP: '' });
   });
 

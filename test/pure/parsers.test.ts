@@ -75,6 +75,7 @@ const exempt: Readonly<Record<string, string>> = {
   'src/outbox/table.ts': 'files of sql/, and the name of a table in the sources',
   'src/process/heap.ts': 'flags of our own',
   'src/config/variables.ts': 'through readConfig',
+  'src/dev/': "the developer's own machine and project",
   'src/scaffold/': "the developer's own sources",
   'src/testing/': 'for tests alone',
 };

@@ -29,7 +29,7 @@ export type Consumer = {
   /** Runs a command in the project, or in another folder, to its end; two minutes at most. */
   run(command: string, args: readonly string[], env?: Env, cwd?: string): Promise<Finished>;
   /** Starts one that goes on. */
-  start(command: string, args: readonly string[], env?: Env): ChildProcess;
+  start(command: string, args: readonly string[], env?: Env, cwd?: string): ChildProcess;
   /** Installs one more package into the project, in the version of this repository. */
   add(name: string): Promise<void>;
   /** Another project beside it, with the same tarball. @param beside as of `installPackage` */
@@ -93,8 +93,8 @@ export async function installPackage(beside: readonly string[]): Promise<Consume
       dir: project,
       write,
       run: (command, args, more, cwd = project) => finish(command, args, { cwd, env: { ...env, ...more } }),
-      start: (command, args, more) =>
-        spawn(command, args, { cwd: project, env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] }),
+      start: (command, args, more, cwd = project) =>
+        spawn(command, args, { cwd, env: { ...env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] }),
     };
   }
 

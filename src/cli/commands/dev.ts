@@ -1,88 +1,125 @@
-// `waybill dev`: runs the whole fleet in one process and restarts it when a file of the application changes.
+// `waybill dev`: runs the whole fleet in one process on this machine, with a database if there is none, and again when a source changes.
 
-import { spawn, type ChildProcess } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { watch } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, resolve, sep } from 'node:path';
 import type { Command } from 'commander';
-import { readConfig } from '../../config/config.ts';
+import { readConfig, type Config } from '../../config/config.ts';
+import { readDevFile, writeDevFile } from '../../config/dev-file.ts';
 import { consoleLink } from '../../console/link.ts';
-import { exitCodes } from '../exit.ts';
+import { createCommands } from '../../dev/commands.ts';
+import { openDevDatabase } from '../../dev/database.ts';
+import { createDevFleet } from '../../dev/dev-fleet.ts';
+import { onInterrupt, type Interrupt } from '../../dev/interrupt.ts';
+import { devKeys } from '../../dev/keys.ts';
+import { readDocument, screenLines, type Addresses } from '../../dev/screen.ts';
+import { webPort } from '../../dev/web-port.ts';
+import { UsageError } from '../exit.ts';
+import { prepare } from '../prepare.ts';
 import { say, sayLink } from '../print.ts';
-import { roleNames } from './run.ts';
 
-/** Editors save in several steps, and several files at once. */
-const settleMs = 200;
+type Options = { readonly yes?: boolean };
 
 export function addDev(program: Command): void {
   program
     .command('dev')
-    .description('run the whole fleet here, and again when a file of the application changes, until Ctrl-C')
+    .description('run the whole fleet here, with a database if there is none, until Ctrl-C')
+    .option('--yes', 'make and install what is missing without asking')
     .action(dev);
 }
 
-async function dev(): Promise<void> {
-  const { app, port, adminKeys, production } = readConfig(process.env); // a wrong configuration ends the command here, with every problem
-  const host = process.env['HOST'] || 'localhost';
-  const isLocal = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host) && !production;
-  // On this machine alone the console needs no configuration: the key is as long as this command.
-  if (isLocal && adminKeys.length === 0)
-    process.env['WAYBILL_ADMIN_KEY'] = randomBytes(24).toString('base64url');
-  const adminKey = process.env['WAYBILL_ADMIN_KEY'] ?? '';
-  const stop = new AbortController();
-  let fleet: ChildProcess | undefined;
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => (stop.signal.aborted ? fleet?.kill(name) : stop.abort()));
-  const folder = dirname(resolve(app));
-  for (;;) {
-    const changed = change(folder, stop.signal);
-    fleet = (await succeeds(['release'], stop.signal)) ? start(['run', ...roleNames]) : undefined;
-    if (fleet) {
-      say(`the fleet runs; web listens on port ${port}; a change in ${folder} starts it again`);
-      const web = `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
-      if (isLocal && adminKey !== '') sayLink(`console ${consoleLink(web, adminKey)}   (signs you in, once)`);
-    } else if (!stop.signal.aborted) say('waiting for a change …');
-    await changed;
-    await end(fleet);
-    if (stop.signal.aborted) return;
-    say('changed: starting again');
+async function dev({ yes = false }: Options): Promise<void> {
+  const interrupt = onInterrupt();
+  try {
+    await develop(process.cwd(), yes, interrupt);
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+  } finally {
+    interrupt.end();
   }
 }
 
-/** Starts another command with this process's command line. */
-function start(command: readonly string[]): ChildProcess {
-  const args = [...process.execArgv, process.argv[1]!, ...command];
-  // `WAYBILL_SUPERVISED`: the child ends with this process.
-  const env = { ...process.env, HOST: process.env['HOST'] || 'localhost', WAYBILL_SUPERVISED: '1' };
-  return spawn(process.execPath, args, { stdio: 'inherit', env });
+async function develop(project: string, yes: boolean, interrupt: Interrupt): Promise<void> {
+  refuseSecond(project);
+  await prepare(project, { yes, signal: interrupt.signal });
+  const config = checkedConfig();
+  const place = await placeOf(config);
+  const database = await openDevDatabase(process.env['DATABASE_URL'], project);
+  try {
+    const made = { ...madeUp(config, place, project), DATABASE_URL: database.url };
+    const forget = database.folder === null ? () => undefined : writeDevFile(project, made);
+    try {
+      const env = { ...process.env, ...made, WAYBILL_SUPERVISED: '1' }; // the child ends with this process
+      const fleet = createDevFleet(createCommands(project, process.argv[1]!, env), {
+        web: place.web,
+        folders: watched(project, resolve(config.app)),
+        interrupt,
+        say,
+      });
+      await fleet.run(async () => {
+        const addresses = addressesOf(env, place.web, database.folder);
+        for (const line of screenLines(addresses, await readDocument(place.web))) sayLink(line);
+      });
+    } finally {
+      forget();
+    }
+  } finally {
+    await database.end();
+  }
 }
 
-async function succeeds(command: readonly string[], signal: AbortSignal): Promise<boolean> {
-  const child = start(command);
-  const [code] = (await once(child, 'close')) as [number | null];
-  return code === exitCodes.ok && !signal.aborted;
+/** One Postgres has one owner. With a database of their own, two may run. */
+function refuseSecond(project: string): void {
+  const running = readDevFile(project);
+  const url = process.env['DATABASE_URL'];
+  if (!running || (url && url !== running.variables['DATABASE_URL'])) return;
+  throw new UsageError(
+    'dev_running',
+    `waybill dev runs here already (process ${running.pid}): end that one first`,
+  );
 }
 
-/** Its services finish their work. If Ctrl-C also reached the child, it treats both signals as one (src/process/ending.ts). */
-async function end(child: ChildProcess | undefined): Promise<void> {
-  if (!child || child.exitCode !== null || child.signalCode !== null) return;
-  const closed = once(child, 'close');
-  child.kill('SIGTERM');
-  await closed;
+/** The project, and the application's folder where that is elsewhere. */
+function watched(project: string, app: string): string[] {
+  return app.startsWith(project + sep) ? [project] : [project, dirname(app)];
 }
 
-/** Resolves when a file in the folder has changed and no other change follows at once, or when the signal aborts. */
-async function change(folder: string, signal: AbortSignal): Promise<void> {
-  const { promise, resolve: done } = Promise.withResolvers<void>();
-  let timer: NodeJS.Timeout | undefined;
-  const watcher = watch(folder, { recursive: true }, () => {
-    clearTimeout(timer);
-    timer = setTimeout(done, settleMs);
-  });
-  signal.addEventListener('abort', () => done(), { once: true });
-  if (signal.aborted) done();
-  await promise;
-  clearTimeout(timer);
-  watcher.close();
+/** A wrong configuration ends the command with every problem, before anything is started. */
+function checkedConfig(): Config {
+  const { DATABASE_URL: url, ...others } = process.env;
+  return readConfig({ ...others, DATABASE_URL: url || 'postgres://localhost/none' });
+}
+
+type Place = { readonly host: string; readonly port: number; readonly web: string };
+
+async function placeOf({ port: wanted }: Config): Promise<Place> {
+  const host = process.env['HOST'] || 'localhost';
+  const port = await webPort(wanted, Boolean(process.env['PORT']), host);
+  if (port !== wanted) say(`port ${wanted} is taken: web listens on ${port}`);
+  const reached = /^(?:0\.0\.0\.0|::)$/.test(host) ? 'localhost' : host;
+  return { host, port, web: `http://${reached.includes(':') ? `[${reached}]` : reached}:${port}` };
+}
+
+/** What the configuration leaves open. Keys are made up for this machine alone, and with NODE_ENV=production nothing is. */
+function madeUp(config: Config, { host, port }: Place, project: string): Record<string, string> {
+  const where = { HOST: host, PORT: String(port) };
+  if (config.production) return where;
+  const isLocal = /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host);
+  const keys = isLocal ? devKeys(project) : undefined;
+  return {
+    ...where,
+    ...(keys && config.apiKey === null ? { WAYBILL_API_KEY: keys.WAYBILL_API_KEY } : {}),
+    ...(keys && config.adminKeys.length === 0 ? { WAYBILL_ADMIN_KEY: keys.WAYBILL_ADMIN_KEY } : {}),
+    ...(config.emailProvider === null ? { WAYBILL_EMAIL_PROVIDER: 'inbox' } : {}),
+    ...(config.emailFrom === null ? { WAYBILL_EMAIL_FROM: 'hello@app.example' } : {}),
+  };
+}
+
+function addressesOf(env: NodeJS.ProcessEnv, web: string, data: string | null): Addresses {
+  const adminKey = env['WAYBILL_ADMIN_KEY'];
+  return {
+    web,
+    consoleLink: adminKey && env['NODE_ENV'] !== 'production' ? consoleLink(web, adminKey) : null,
+    hasInbox: env['WAYBILL_EMAIL_PROVIDER'] === 'inbox',
+    apiKey: env['WAYBILL_API_KEY'] ?? null,
+    data,
+  };
 }

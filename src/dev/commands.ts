@@ -1,0 +1,55 @@
+// Other commands of Waybill, run as child processes of `waybill dev`: their logs are shown in readable lines.
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { readableLine } from './log-line.ts';
+
+export type Commands = {
+  /** Starts a command and leaves it running. */
+  start(args: readonly string[]): ChildProcess;
+  /** @returns whether it ended with exit code 0 */
+  succeeds(args: readonly string[]): Promise<boolean>;
+  /** Sends SIGTERM and waits until it has finished what runs. */
+  end(child: ChildProcess | undefined): Promise<void>;
+};
+
+/**
+ * @param project the project's folder: its own copy of Waybill is run, because the application imports that one
+ * @param own the file of this command line
+ */
+export function createCommands(project: string, own: string, env: NodeJS.ProcessEnv): Commands {
+  const installed = join(project, 'node_modules/waybill/dist/cli/main.js');
+  const main = existsSync(installed) ? installed : own;
+  const colour = process.stdout.isTTY;
+
+  function start(args: readonly string[]): ChildProcess {
+    const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
+      cwd: project,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines = createInterface({ input: child.stdout, crlfDelay: Number.POSITIVE_INFINITY });
+    lines.on('line', (line) => process.stdout.write(`${readableLine(line, { colour })}\n`));
+    return child;
+  }
+  return {
+    start,
+    async succeeds(args) {
+      const [code] = (await once(start(args), 'close')) as [number | null];
+      return code === 0;
+    },
+    // If Ctrl-C also reached the child, it treats both signals as one (src/process/ending.ts).
+    async end(child) {
+      if (!child || hasEnded(child)) return;
+      const closed = once(child, 'close');
+      child.kill('SIGTERM');
+      await closed;
+    },
+  };
+}
+
+export const hasEnded = (child: ChildProcess): boolean =>
+  child.exitCode !== null || child.signalCode !== null;
