@@ -1236,7 +1236,7 @@ noted as (
 select id::text as id, pg_notify('waybill_outbox', $1) from unblocked;
 
 -- advance order keys
-select waybill.outbox_order_advance(array_agg(xact)), count(*)::text as n from (
+select waybill.outbox_order_advance(array_agg(xact))::text as done, count(*)::text as n from (
 select distinct xact from waybill.outbox_order_changes where is_late order by xact limit $1) late having count(*) > 0;
 
 -- prune keys

@@ -135,8 +135,8 @@ const states = /^(?:\d[0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/;
  */
 export function sqlState(error: unknown): string | undefined {
   try {
-    const { code, cause } = factsOf(error);
-    const given = code ?? factsOf(cause).code;
+    const { code, cause, meta } = factsOf(error);
+    const given = codeInPrisma(meta) ?? code ?? factsOf(cause).code;
     return typeof given === 'string' && states.test(given) ? given : undefined;
   } catch {
     return undefined; // a handler may throw an object whose getters throw: that is no error of Postgres
@@ -195,6 +195,14 @@ export function messageOf(error: unknown): string {
   return inner instanceof Error ? inner.message : String(inner);
 }
 
-function factsOf(error: unknown): { readonly code?: unknown; readonly cause?: unknown } {
+/** Prisma's errors have codes of their own, five characters too. Postgres's is deep in `meta`, where its adapter or, before 7, its engine puts it. */
+function codeInPrisma(meta: unknown): unknown {
+  const { driverAdapterError, code } = factsOf(meta);
+  return factsOf(factsOf(driverAdapterError).cause).originalCode ?? code;
+}
+
+type Fact = 'code' | 'cause' | 'meta' | 'driverAdapterError' | 'originalCode';
+
+function factsOf(error: unknown): { readonly [F in Fact]?: unknown } {
   return typeof error === 'object' && error !== null ? error : {};
 }

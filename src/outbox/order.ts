@@ -12,7 +12,7 @@ export const hasLateOrders = `exists (select from waybill.outbox_order_changes w
 
 /** Values: how many transactions. One call takes all locks, in one order, so that it does not deadlock with commits. */
 export const advanceOrdersSql = `
-  select waybill.outbox_order_advance(array_agg(xact)), count(*)::text as n from (
+  select waybill.outbox_order_advance(array_agg(xact))::text as done, count(*)::text as n from (
     select distinct xact from waybill.outbox_order_changes where is_late order by xact limit $1) late having count(*) > 0`;
 
 /** @returns how many transactions */

@@ -125,7 +125,7 @@ function withoutData(error: Error, message: string, hasCause: boolean): string {
   const { code, severity, detail, generatedMessage } = error as Driver;
   if (/^Drizzle\w*Error$/.test(error.name) || /^Failed query:[^]*\nparams:/.test(message))
     return hasCause ? '' : 'a query failed';
-  if (error.name.startsWith('PrismaClient')) return lastLine(message);
+  if (error.name.startsWith('PrismaClient')) return fromPrisma(message);
   if (typeof code === 'string' && typeof severity === 'string')
     return [fromPostgres(message, code), withoutValues(detail)].filter((one) => one !== '').join('; ');
   if (typeof code === 'string' && code.startsWith('ERR_INVALID_ARG')) return message.split('. Received')[0]!;
@@ -135,9 +135,10 @@ function withoutData(error: Error, message: string, hasCause: boolean): string {
   return message;
 }
 
-/** Prisma puts the call with its data first and the reason last. */
-function lastLine(message: string): string {
-  return message.trimEnd().split('\n').at(-1)!.trim();
+/** Prisma puts the call with its data first and the reason last, with Postgres's code in it. */
+function fromPrisma(message: string): string {
+  const reason = message.trimEnd().split('\n').at(-1)!.trim();
+  return fromPostgres(reason, /Code: `(\w{5})`/.exec(reason)?.[1] ?? '');
 }
 
 /** In a data exception (class 22) Postgres quotes the value. Knex and MikroORM put the statement with its values before the message. */

@@ -21,6 +21,12 @@ describe('errors of the database', () => {
     ['of Node, five letters long', { code: 'EPIPE' }, undefined],
     ['of Prisma', { code: 'P2010' }, undefined],
     [
+      'in one of Prisma, from its adapter',
+      { code: 'P2010', meta: { driverAdapterError: { cause: { originalCode: '42P01' } } } },
+      '42P01',
+    ],
+    ['in one of Prisma, from its engine', { code: 'P2010', meta: { code: '23505' } }, '23505'],
+    [
       'that has a code of its own and a cause',
       Object.assign(new Error('x', { cause: { code: '42P01' } }), { code: 'migration_failed' }),
       undefined,

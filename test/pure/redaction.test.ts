@@ -206,6 +206,16 @@ describe('the reason of an error', () => {
       'value too long for type character varying(1) (22001)',
     ],
     [
+      'what Prisma was called with, and the value in its reason',
+      Object.assign(
+        new Error(
+          'Invalid `prisma.$queryRawUnsafe(ann)` invocation:\n\n\nRaw query failed. Code: `22P02`. Message: `invalid input syntax for type integer: "ann"`',
+        ),
+        { name: 'PrismaClientKnownRequestError' },
+      ),
+      'Raw query failed. Code: `22P02`. Message: `invalid input syntax for type integer: "…"`',
+    ],
+    [
       'a value that does not fit',
       postgres('invalid input syntax for type integer: "ann"', '22P02'),
       'invalid input syntax for type integer: "…" (22P02)',
