@@ -49,7 +49,8 @@ const isEngines = ({ id }: File): boolean => isOfEngine(id);
 
 /** The engine's `sql/`, and the `sql/` beside the application's module if there is one. */
 export function standardSources(appModule: string): MigrationSource[] {
-  const engine = { name: engineName, dir: fileURLToPath(new URL('../../sql', import.meta.url)) };
+  // Not new URL(…, import.meta.url): webpack and Turbopack would look for the folder when they bundle an application.
+  const engine = { name: engineName, dir: join(dirname(fileURLToPath(import.meta.url)), '../../sql') };
   const own = join(dirname(resolve(appModule)), 'sql');
   return existsSync(own) ? [engine, { name: 'app', dir: own }] : [engine];
 }

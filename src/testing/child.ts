@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 export type Child = {
@@ -53,7 +54,8 @@ export function startChild(args: readonly string[], env: NodeJS.ProcessEnv): Chi
 
 /** The command line of this package: compiled, or a source that needs tsx. */
 function commandLine(): string[] {
-  if (!import.meta.url.endsWith('.ts')) return [fileURLToPath(new URL('../cli/main.js', import.meta.url))];
+  const main = join(dirname(fileURLToPath(import.meta.url)), '../cli/main');
+  if (!import.meta.url.endsWith('.ts')) return [`${main}.js`];
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-  return [`--import=${tsx}`, fileURLToPath(new URL('../cli/main.ts', import.meta.url))];
+  return [`--import=${tsx}`, `${main}.ts`];
 }

@@ -70,8 +70,12 @@ function mine(dir: string): boolean {
 /**
  * Installs the package's tarball with npm, with the packages that its users name beside it.
  * @param beside names, each in the version of this repository unless it says `name@version`
+ * @param options of npm
  */
-export async function installPackage(beside: readonly string[]): Promise<Consumer> {
+export async function installPackage(
+  beside: readonly string[],
+  options: readonly string[] = [],
+): Promise<Consumer> {
   const dir = mkdtempSync(join(tmpdir(), 'waybill-consumer-'));
   const env = environment(dir);
   const { tarball, packed } = await packOnce();
@@ -84,8 +88,8 @@ export async function installPackage(beside: readonly string[]): Promise<Consume
     };
     write('package.json', JSON.stringify({ name: 'consumer', private: true, type: 'module' }));
     const install = async (...what: string[]): Promise<void> => {
-      const options = { cwd: project, env, timeout: 200_000 };
-      await promisify(execFile)('npm', ['install', '--prefer-offline', ...what], options);
+      const args = ['install', '--prefer-offline', ...options, ...what];
+      await promisify(execFile)('npm', args, { cwd: project, env, timeout: 200_000 });
     };
     await install(tarball, ...versioned(names));
     return {
