@@ -4,7 +4,15 @@
 import type { PgBoss } from 'pg-boss';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { asPgBoss, installSchema, type BackendProfile, brokenBy, onQueue, QueueBroken } from './instance.ts';
+import {
+  asPgBoss,
+  installSchema,
+  type BackendProfile,
+  brokenBy,
+  onQueue,
+  QueueBroken,
+  yearInSeconds,
+} from './instance.ts';
 
 export type InstallPorts = {
   /** The application's database, which has the list of queues. */
@@ -54,19 +62,31 @@ async function remake(ports: InstallPorts): Promise<void> {
   await onQueue(() => tryAll(ports));
 }
 
-/** Drops the schema if it holds only our wake-ups. With queues of another application it is renamed instead. */
+/** Drops the schema if it holds only our wake-ups. With queues or jobs of another application it is renamed instead. */
 async function removeSchema({ db, queueDb, onError }: InstallPorts): Promise<void> {
   const ours = new Set(await queueNames(db));
-  const others = (await namesIn(queueDb)).filter((name) => !ours.has(name) && !name.startsWith('__pgboss'));
+  const named = (await namesIn(queueDb)).filter((name) => !ours.has(name) && !name.startsWith('__pgboss'));
+  const others = [...named, ...(await takenNames(queueDb))];
   if (others.length === 0) return void (await queueDb.executeSql('drop schema if exists pgboss cascade'));
   const aside = `pgboss_broken_${Math.floor(Date.now() / 1000)}`;
   await queueDb.executeSql(`alter schema pgboss rename to ${aside}`);
   onError(new Error(`pgboss was incomplete and holds queues of others (${others[0]}): it is ${aside} now`));
 }
 
-/** The queue names in the schema, as far as its tables can be read. */
-async function namesIn(queueDb: Executor): Promise<string[]> {
-  const all = ['select name from pgboss.queue', 'select distinct name from pgboss.job'].map(async (sql) => {
+/** The queue names in the schema. */
+const namesIn = (queueDb: Executor): Promise<string[]> =>
+  readable(queueDb, ['select name from pgboss.queue', 'select distinct name from pgboss.job']);
+
+/** Queues that another application created, or has jobs in, whatever their names are. */
+const takenNames = (queueDb: Executor): Promise<string[]> =>
+  readable(queueDb, [
+    `select name from pgboss.queue where name not like '\\_\\_pgboss%' and retention_seconds <> ${yearInSeconds}`,
+    `select distinct name from pgboss.job where name not like '\\_\\_pgboss%' and jsonb_typeof(data -> 'messages') is distinct from 'number'`,
+  ]);
+
+/** The names that these statements give, as far as the tables can be read. */
+async function readable(queueDb: Executor, statements: readonly string[]): Promise<string[]> {
+  const all = statements.map(async (sql) => {
     try {
       return (await queueDb.executeSql<{ name: string }>(sql)).rows.map(({ name }) => name);
     } catch (error) {

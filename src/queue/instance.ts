@@ -1,11 +1,12 @@
 // An instance of pg-boss with its background work turned off. Its statements run on our connections.
 
+import { AssertionError } from 'node:assert';
 import type { ConstructorOptions, PgBoss } from 'pg-boss';
 import { sqlState, isUnreachable } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import type { Use } from '../db/settings.ts';
-import { AssertionError } from 'node:assert';
+import { isWaybillError, WaybillError } from '../errors.ts';
 
 export type BackendProfile = NonNullable<ConstructorOptions['backend']>;
 export type BossDatabase = NonNullable<ConstructorOptions['db']>;
@@ -65,14 +66,14 @@ export function asPgBoss(executor: Executor): BossDatabase {
 }
 
 export type OpenInstance = {
-  /** Creates missing queues, and returns the started pg-boss. */
+  /** Creates missing queues, and returns the started pg-boss. @throws WaybillError `queue_taken` */
   ensure(queues: readonly string[]): Promise<PgBoss>;
   /** Stops the instance. The next `ensure` starts another, with no queue in its cache. */
   forget(): Promise<void>;
 };
 
-/** Wake-ups are kept for long: if pg-boss deleted one, the relay would only have to send it again. */
-const yearInSeconds = 365 * 86_400;
+/** Wake-ups are kept for long: if pg-boss deleted one, the relay would only have to send it again. It also marks a queue as ours. */
+export const yearInSeconds = 365 * 86_400;
 
 /** pg-boss is started on first use. */
 export function openInstance(
@@ -100,6 +101,7 @@ export function openInstance(
           retryLimit: 0,
           retentionSeconds: yearInSeconds,
         });
+        await checkOurs(pgBoss, queue);
         known.add(queue);
       }
       return pgBoss;
@@ -111,6 +113,20 @@ export function openInstance(
       await (await before?.catch(() => undefined))?.stop({ graceful: false, close: false });
     },
   };
+}
+
+/**
+ * A queue that exists already stays as it is. If an application that uses pg-boss itself created it, workers would take its jobs for wake-ups and
+ * delete them.
+ * @throws WaybillError `queue_taken`
+ */
+async function checkOurs(pgBoss: PgBoss, queue: string): Promise<void> {
+  const found = await pgBoss.getQueue(queue);
+  if (!found || Number(found.retentionSeconds) === yearInSeconds) return;
+  throw new WaybillError(
+    'queue_taken',
+    `the schema pgboss has a queue ${queue} of another application, and its jobs would be lost: set QUEUE_DATABASE_URL to a database where only Waybill uses pg-boss`,
+  );
 }
 
 /** A part of pg-boss's schema is missing or does not work. */
@@ -129,7 +145,8 @@ export class QueueBroken extends Error {
 const passing = /^(25|40|42501|55|57)/;
 
 export function brokenBy(error: unknown): boolean {
-  if (error instanceof AssertionError || isUnreachable(error)) return false; // pg-boss asserts its arguments
+  // pg-boss asserts its arguments
+  if (error instanceof AssertionError || isWaybillError(error) || isUnreachable(error)) return false;
   const state = sqlState(error);
   return state === undefined || !passing.test(state);
 }

@@ -39,3 +39,32 @@ it('an incomplete schema with queues of others is moved aside whole, told, and m
     await database.end();
   }
 });
+
+it('a queue of the same name that somebody else created is refused, and keeps its jobs', async () => {
+  const database = await testDatabase();
+  const theirs = new PgBoss({ connectionString: database.url, supervise: false, schedule: false });
+  theirs.on('error', () => undefined);
+  const told: string[] = [];
+  const onError = ({ message }: Error): void => void told.push(message);
+  const queue = openQueue({ db: database.db, queueDb: database.db, backend: 'postgres', onError });
+  const taken = { code: 'queue_taken', message: expect.stringContaining('QUEUE_DATABASE_URL') as string };
+  try {
+    await theirs.start();
+    await theirs.createQueue('jobs');
+    await theirs.send('jobs', { n: 1 });
+    await registerQueues(database.db, ['jobs']);
+    await expect(queue.install()).rejects.toMatchObject(taken); // release, relay
+    await expect(queue.take('jobs', 10)).rejects.toMatchObject(taken); // workers
+    await expect(queue.ensure(['jobs'])).rejects.toMatchObject(taken);
+    expect(await theirs.fetch('jobs')).toMatchObject([{ data: { n: 1 } }]);
+    expect(told).toEqual([]);
+
+    await database.db.executeSql('drop function pgboss.create_queue cascade');
+    await expect(queue.install()).resolves.toBeUndefined(); // it is moved aside whole, because it is broken
+    expect(told).toEqual([expect.stringMatching(/holds queues of others \(jobs\): it is pgboss_broken_/)]);
+  } finally {
+    await theirs.stop({ graceful: false });
+    await queue.close();
+    await database.end();
+  }
+});
