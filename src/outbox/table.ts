@@ -52,8 +52,8 @@ const files = [
 ];
 
 /**
- * The statements that create an outbox, one command each, for the application's own migrations. Running them again changes nothing.
- * Under the default name they are the engine's own migrations, and `waybill migrate` continues from there.
+ * The statements that create an outbox, one command each, for the application's own migrations. Running them again changes nothing; those of a newer
+ * version add what is new in it. Under the default name they are the engine's own migrations, and `waybill migrate` continues from there.
  * @throws WaybillError `table_name_invalid`
  */
 export function createPostgresOutboxSetupStatements(options: TableOptions = {}): string[] {
@@ -81,7 +81,8 @@ function ownNames(command: string, table: string): string {
   return command.replaceAll(/(?<![.\w])outbox_(\w+)/g, (_, rest: string) => `"${table}_${rest}"`);
 }
 
-function repeatable(command: string): string[] {
+/** The same command, so that it changes nothing where it has run before: an application runs all statements again with each new version. */
+export function repeatable(command: string): string[] {
   const constraint = /^create constraint (trigger \w+) after [\w ]+? (on [\w.]+)/.exec(command);
   if (constraint) return [`drop ${constraint[1]!.replace(' ', ' if exists ')} ${constraint[2]}`, command];
   return [
@@ -90,7 +91,8 @@ function repeatable(command: string): string[] {
         /^create (schema|table|sequence|index|unique index) (?!if not exists)/,
         'create $1 if not exists ',
       )
-      .replace(/^create (function|trigger) /, 'create or replace $1 '),
+      .replace(/^create (function|trigger) /, 'create or replace $1 ')
+      .replace(/^(alter table [\w.]+ add column) (?!if not exists)/, '$1 if not exists '),
   ];
 }
 

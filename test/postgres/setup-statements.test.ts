@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate, standardSources } from '../../src/db/migrate.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
-import { createPostgresOutboxSetupStatements, tableNamed } from '../../src/outbox/table.ts';
+import { createPostgresOutboxSetupStatements, repeatable, tableNamed } from '../../src/outbox/table.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -103,6 +103,17 @@ it.each(['mail_outbox', 'shop.messages', undefined])(
     await pool.query(tableNamed(tableName)(`delete from waybill.outbox_messages where queue = 'replace'`));
   },
 );
+
+it('each statement may run again, so that those of a newer version upgrade an outbox', async () => {
+  const again =
+    /^(?:create (?:(?:schema|table|sequence|index|unique index) if not exists|or replace (?:function|trigger)|constraint trigger) |drop trigger if exists |alter table [\w."]+ add column if not exists )|^insert [\s\S]* on conflict do nothing$/;
+  for (const tableName of [undefined, 'shop.messages'])
+    for (const statement of createPostgresOutboxSetupStatements({ tableName }))
+      expect(statement).toMatch(again);
+  const added = repeatable('alter table waybill.outbox_messages add column of_a_newer_version int');
+  for (const statement of [...added, ...added]) await pool.query(statement);
+  await pool.query('alter table waybill.outbox_messages drop column of_a_newer_version');
+});
 
 it('three outboxes in one database do not see one another', async () => {
   const count = async (tableName?: string): Promise<unknown> =>
