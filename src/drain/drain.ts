@@ -20,6 +20,7 @@ import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/end.ts';
 import { createSettler } from '../worker/settler.ts';
 import { checkedBounds, type DrainBounds, type DrainEmail, type DrainOptions } from './options.ts';
+import type { DrainingProcess } from './process.ts';
 import {
   countExpired,
   counting,
@@ -30,15 +31,6 @@ import {
   type Tally,
 } from './report.ts';
 import { retrying } from './retry-delay.ts';
-
-export type DrainingProcess = {
-  readonly events?: AttemptEvents | undefined;
-  readonly closer?: QueueCloser | undefined;
-  /** Claims the probes of parked queues, which nothing else claims where no worker runs. */
-  claimProbes?(): Promise<readonly ClaimedMessage[]>;
-  /** Called after each batch but the last, with `untilEmpty`. */
-  batched?(total: DrainReport): void;
-};
 
 const clock: Clock = { now: () => performance.now() };
 

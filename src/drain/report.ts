@@ -46,7 +46,7 @@ export function counting(
     attempted(end) {
       tally[end.outcome] += 1;
       others?.attempted(end);
-      if (!others && !isTold(end.outcome, instrumentation)) tellNotDelivered(log, end);
+      if (!others && isWorthALine(end.outcome, instrumentation)) tellNotDelivered(log, end);
       void quietly(log, () => reportEnd(end, reporting));
     },
     rejected(claim) {
@@ -69,11 +69,9 @@ export function countExpired(expired: Expired, tally: Tally, reporting: Reportin
   void quietly(log, () => reportExpired(expired, reporting));
 }
 
-/** Whether a function of the application gets the outcome, so that a line would say it twice. */
-function isTold(outcome: keyof Tally, { retried, deadLettered }: DrainInstrumentation): boolean {
-  return (
-    (outcome === 'retried' && retried !== undefined) || (outcome === 'dead' && deadLettered !== undefined)
-  );
+/** A released message is no failure, and a function of the application that gets the outcome needs no line beside it. */
+function isWorthALine(outcome: keyof Tally, { retried, deadLettered }: DrainInstrumentation): boolean {
+  return (outcome === 'retried' && !retried) || (outcome === 'dead' && !deadLettered);
 }
 
 /** Says once a call that emails are due which this drain leaves, because they would otherwise wait without a word. */

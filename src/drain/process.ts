@@ -1,0 +1,15 @@
+// What a process of the fleet adds to a drain: its metrics and logs, and the right to close a queue.
+
+import type { ClaimedMessage } from '../message/message.ts';
+import type { AttemptEvents } from '../worker/end.ts';
+import type { QueueCloser } from '../worker/queue-closer.ts';
+import type { DrainReport } from './report.ts';
+
+export type DrainingProcess = {
+  readonly events?: AttemptEvents | undefined;
+  readonly closer?: QueueCloser | undefined;
+  /** Claims the probes of parked queues, which nothing else claims where no worker runs. */
+  claimProbes?(): Promise<readonly ClaimedMessage[]>;
+  /** Called after each batch but the last, with `untilEmpty`. */
+  batched?(total: DrainReport): void;
+};
