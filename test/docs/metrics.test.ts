@@ -49,7 +49,7 @@ describe('docs/metrics.md', () => {
     for (const outcome of deliveryOutcomes)
       expect(line('waybill_deliveries_total')).toContain(`\`${outcome}\``);
     for (const result of tickResults) expect(line('waybill_cron_ticks_total')).toContain(`\`${result}\``);
-    const emails = page.split('\n').find((one) => one.startsWith('Email outcomes:'))!;
+    const emails = page.split('\n\n').find((one) => one.startsWith('Email outcomes:'))!;
     expect([...emails.matchAll(/`(\w+)`/g)].map(([, outcome]) => outcome)).toEqual([...emailOutcomes]);
   });
 
