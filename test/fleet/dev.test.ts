@@ -117,6 +117,8 @@ describe('in an empty folder', () => {
     expect(mails).toMatchObject([{ subject: 'Hello, Ann' }]);
     const [link = ''] = /http:\S+\/console\/enter\S+/.exec(first.said()) ?? [];
     expect((await fetch(link, { redirect: 'manual' })).status).toBe(303);
+    const types = await project.run('npx', ['tsc', '--noEmit'], {}, folder);
+    expect(types).toMatchObject({ code: 0, stdout: '' });
     // Other commands in the folder reach the same database, and a second `dev` does not take it away.
     const listed = await command(['outbox', 'list', '--json'], folder);
     expect(JSON.parse(listed.stdout)).toMatchObject({ messages: [{ kind: 'job' }, { kind: 'email' }] });

@@ -2,8 +2,8 @@
 
 import { existsSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
-import { carryOut, setupSteps } from '../setup-steps.ts';
-import { missingPackages } from '../missing-packages.ts';
+import { carryOut, isNewProject, setupSteps } from '../setup-steps.ts';
+import { forNewProjects, isThere, missingPackages } from '../missing-packages.ts';
 import { UsageError } from '../exit.ts';
 import { print, type Output } from '../print.ts';
 
@@ -24,7 +24,7 @@ function init(dir: string, options: Options): void {
   const steps = setupSteps(dir);
   if (!options.dryRun) carryOut(steps);
   const nothing = steps.every(({ did }) => did === 'already there');
-  const next = nextSteps(dir);
+  const next = nextSteps(dir, isNewProject(steps) ? forNewProjects : []);
   const report = {
     dryRun: options.dryRun === true,
     steps: steps.map(({ path, did, what }) => ({ path, did, what })),
@@ -41,10 +41,12 @@ function init(dir: string, options: Options): void {
   ]);
 }
 
-function nextSteps(dir: string): string[] {
+function nextSteps(dir: string, beside: readonly string[]): string[] {
   return [
     ...(dir === '.' ? [] : [`cd ${dir}`]),
-    ...missingPackages(dir).map(({ command }) => command),
+    ...missingPackages(dir, [...beside, ...(isThere(dir, 'vitest') ? [] : ['vitest'])]).map(
+      ({ command }) => command,
+    ),
     '`npx waybill dev` runs everything on this machine; in production, set DATABASE_URL, then `npx waybill release` and the processes of the Procfile',
   ];
 }
