@@ -42,7 +42,10 @@ export type DrainOptions = {
    * because handlers may enqueue one another for ever. Default false.
    */
   readonly untilEmpty?: boolean | undefined;
-  /** Deliveries at a time: 1 … 500, default 10. */
+  /**
+   * Deliveries at a time: 1 … 500, default 10. With a pool of pg whose `max` is below 12, the default is two less than that: handlers may hold a
+   * connection each, and claims and renewals of leases need others.
+   */
   readonly concurrency?: number | undefined;
   /** For the transactions of handlers (`ctx.db`). Without it, a handler that needs one fails. */
   readonly pool?: PgPool | Transactions | undefined;
@@ -102,7 +105,7 @@ export function checkedBounds(options: DrainOptions): DrainBounds {
     checkOptions('drainOutbox: email', email, ['provider', 'from', 'allowed', 'suppressed', 'batching']);
   if (instrumentation !== undefined)
     checkOptions('drainOutbox: instrumentation', instrumentation, ['delivered', 'retried', 'deadLettered']);
-  const { batchSize = 100, concurrency = 10, leaseMs = 15_000 } = options;
+  const { batchSize = 100, concurrency = usualConcurrency(options.pool), leaseMs = 15_000 } = options;
   const inRange = (name: string, value: number, low: number, high: number): void => {
     if (Number.isInteger(value) && value >= low && value <= high) return;
     throw new WaybillError(
@@ -114,6 +117,12 @@ export function checkedBounds(options: DrainOptions): DrainBounds {
   inRange('concurrency', concurrency, 1, 500);
   inRange('leaseMs', leaseMs, 100, 3_600_000);
   return { batchSize, concurrency, leaseMs };
+}
+
+/** Without a free connection leases are not renewed, and a long handler's message is delivered a second time elsewhere. */
+function usualConcurrency(pool: DrainOptions['pool']): number {
+  const { max } = (pool as { readonly options?: { readonly max?: unknown } } | undefined)?.options ?? {};
+  return typeof max === 'number' ? Math.min(10, Math.max(1, max - 2)) : 10;
 }
 
 /** Runs before the check of each option, because options of other outbox libraries have other names for handlers. */

@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -15,6 +16,7 @@ import {
   PermanentError,
   type HandlerContext,
 } from '../../src/index.ts';
+import { checkedBounds } from '../../src/drain/options.ts';
 import { drainMemoryOutbox, type DrainMemoryOptions } from '../../src/testing.ts';
 
 // Real: the drain, attempts, handlers' transactions. Doubled: the outbox is the one in memory, and the database a list of what was asked.
@@ -160,5 +162,24 @@ describe('what a drain says without instrumentation', () => {
     const lines = await drained({ untilEmpty: true, batchSize: 1 }, outbox);
     expect(lines.map(({ msg }) => msg)).toEqual([expect.stringContaining('no provider for them')]);
     expect(states(outbox)).toContain('work delivered');
+  });
+});
+
+describe('how many deliveries run at a time in a drain', () => {
+  const options = { outbox: createMemoryOutbox(), registry };
+  const pool = (max: number) => new pg.Pool({ max }); // opens no connection before it is used
+
+  it.each([
+    [undefined, 10],
+    [pool(50), 10],
+    [pool(10), 8],
+    [pool(2), 1],
+    [pool(1), 1],
+  ])('leaves two connections of the pool for claims and leases (%#)', (given, most) => {
+    expect(checkedBounds({ ...options, pool: given }).concurrency).toBe(most);
+  });
+
+  it('is what the caller says, whatever the pool', () => {
+    expect(checkedBounds({ ...options, pool: pool(2), concurrency: 4 }).concurrency).toBe(4);
   });
 });
