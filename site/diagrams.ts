@@ -18,7 +18,7 @@ export function diagrams(md: MarkdownRenderer): void {
 }
 
 /**
- * @param page its name, for the message
+ * @param page its file, for the message
  * @throws Error with the page, the line and what mermaid's parser says
  */
 export async function checkDiagrams(page: string, text: string): Promise<void> {

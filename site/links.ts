@@ -25,7 +25,8 @@ export function linksOut(md: MarkdownRenderer, repository: string | undefined, f
   });
 }
 
-const sourceOf = (page: string): string =>
+/** The file of a page, from docs/. `relativePath` is that of the site, where README.md is index.md. */
+export const sourceOf = (page: string): string =>
   page.startsWith('api/') ? page : page.replace(/(^|\/)index\.md$/, '$1README.md');
 
 function turn(tokens: readonly Token[], page: string, repository: string | undefined, files: Files): void {

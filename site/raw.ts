@@ -1,6 +1,7 @@
 // Text of a page that VitePress would not show as GitHub does: `{{…}}`, and tags that are no HTML.
 
 import type { MarkdownRenderer } from 'vitepress';
+import { sourceOf } from './links.ts';
 
 /** Shows `{{` in text as it is written: Vue would take it for an expression. */
 export function plainBraces(md: MarkdownRenderer): void {
@@ -16,7 +17,7 @@ const known = new Set(['br', 'kbd', 'sub', 'sup', 'details', 'summary', 'picture
  */
 export function noUnknownTags(md: MarkdownRenderer): void {
   md.core.ruler.push('no-unknown-tags', ({ tokens, env }) => {
-    const page = (env as { relativePath: string }).relativePath;
+    const page = sourceOf((env as { relativePath: string }).relativePath);
     for (const token of tokens)
       for (const { type, content } of [token, ...(token.children ?? [])])
         if (type === 'html_inline' || type === 'html_block')

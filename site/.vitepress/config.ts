@@ -68,7 +68,7 @@ export default defineConfig({
     },
   },
   async transformPageData(page) {
-    await checkDiagrams(page.filePath, read(`docs/${page.filePath}`));
+    await checkDiagrams(`docs/${page.filePath}`, read(`docs/${page.filePath}`));
     if (page.relativePath === 'index.md') return homeOf(manifest.description, sections);
     return page.relativePath.startsWith('api/')
       ? { frontmatter: { ...page.frontmatter, editLink: false } }
@@ -92,7 +92,15 @@ export default defineConfig({
       ...(symbols.length === 0 ? [] : [{ text: 'API', link: '/api/' }]),
     ],
     outline: [2, 3],
-    search: { provider: 'local' },
+    search: {
+      provider: 'local',
+      // A page that explains comes before the reference.
+      options: {
+        miniSearch: {
+          searchOptions: { boostDocument: (page: string) => (page.includes('/api/') ? 0.5 : 1) },
+        },
+      },
+    },
     ...(repository === undefined
       ? {}
       : {
