@@ -42,6 +42,21 @@ describe('the package', () => {
     expect(project.packed.toSorted()).toEqual([...compiled, ...migrations, ...beside].toSorted());
   });
 
+  it('is what `npm publish` would send: small, and without a path of the machine that built it', async () => {
+    const dry = await project.run('npm', ['publish', '--dry-run', '--json', project.tarball]);
+    const { waybill: sent } = JSON.parse(dry.stdout) as {
+      waybill: { size: number; unpackedSize: number; entryCount: number };
+    };
+    expect(sent.entryCount).toBe(project.packed.length);
+    expect(sent.size).toBeLessThan(1_200_000);
+    expect(sent.unpackedSize).toBeLessThan(4_500_000);
+    const at = join(project.dir, 'node_modules/waybill');
+    const naming = globSync('**/*.{js,ts,json,md}', { cwd: at }).filter((file) =>
+      readFileSync(join(at, file), 'utf8').includes(root),
+    );
+    expect(naming).toEqual([]);
+  });
+
   it('brings no package that is only for development, none that installs by a script, and few', () => {
     const path = join(project.dir, 'node_modules/.package-lock.json');
     const { packages } = JSON.parse(readFileSync(path, 'utf8')) as {
