@@ -16,8 +16,8 @@ export const httpMethods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 /** A route of an action, such as `POST /orders`; parts of the path that begin with `:` are arguments. */
 export type HttpRoute = { readonly method: (typeof httpMethods)[number]; readonly path: string };
 
-/** An action as `defineAction` makes it: a call from outside that runs in one transaction. */
-export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> = {
+/** An action as `defineAction` makes it: a call from outside that runs in one transaction. `T` is what the handler returns. */
+export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType, T = z.output<R>> = {
   readonly kind: 'action';
   /** Unique among the actions of the application. */
   readonly name: string;
@@ -38,14 +38,16 @@ export type Action<A extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
   /** The limit for one run, including its transaction. */
   readonly timeoutMs: Milliseconds;
   /** Runs the action. What it writes and enqueues through `ctx` commits when it returns, and is rolled back when it throws. */
-  handler(ctx: ActionContext, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
+  handler(ctx: ActionContext, args: z.output<A>): Promise<T> | T;
 };
 
 /** What `defineAction` takes. */
-export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends readonly Event[]> = Pick<
-  Action<A>,
-  'name' | 'args' | 'access'
-> & {
+export type ActionOptions<
+  A extends z.ZodType,
+  R extends z.ZodType,
+  E extends readonly Event[],
+  T = z.output<R>,
+> = Pick<Action<A>, 'name' | 'args' | 'access'> & {
   /** Encodes the result; a result that does not match it throws `result_invalid`. */
   readonly result?: R;
   /**
@@ -65,7 +67,7 @@ export type ActionOptions<A extends z.ZodType, R extends z.ZodType, E extends re
   /** The limit for one run, default 30s. After it, `ctx.signal` aborts, the transaction rolls back and the caller gets `action_timeout`. */
   readonly timeout?: Duration;
   /** Runs the action. What it writes and enqueues through `ctx` commits when it returns, and is rolled back when it throws. */
-  handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<z.output<R>> | z.output<R>;
+  handler(ctx: ActionContext<E[number]>, args: z.output<A>): Promise<T> | T;
 };
 
 const known = [
@@ -89,7 +91,8 @@ export function defineAction<
   A extends z.ZodType,
   R extends z.ZodType = z.ZodUnknown,
   const E extends readonly Event[] = readonly [],
->(options: ActionOptions<A, R, E>): Action<A, R> {
+  T extends z.output<R> = z.output<R>,
+>(options: ActionOptions<A, R, E, T>): Action<A, R, T> {
   const what = titleOf('action', options);
   checkOptions(what, options, known);
   const { name, args, access, result, safeToRetry = false, emits = [], handler } = options;

@@ -42,16 +42,19 @@ const letIn: Readonly<Record<Access, Invoker>> = {
   system: { type: 'system', source: 'outbox' },
 };
 
+/** The result as encoded by its schema; without a schema, as the handler returns it. */
+type ResultOf<R extends z.ZodType, T> = unknown extends z.output<R> ? T : z.input<R>;
+
 /**
  * Runs the action as for a caller over HTTP, and returns the result, encoded by the result schema if there is one.
  * @throws WaybillError as in production: `unauthorized`, `forbidden`, `invalid_arguments`, `result_invalid`, `event_not_declared`,
  * `delivery_key_required` …; `test_database_missing` or `test_database_invalid`; and errors of the handler
  */
-export async function runAction<A extends z.ZodType, R extends z.ZodType>(
-  action: Action<A, R>,
+export async function runAction<A extends z.ZodType, R extends z.ZodType, T>(
+  action: Action<A, R, T>,
   args: z.input<A>,
   options: RunActionOptions,
-): Promise<z.input<R>> {
+): Promise<ResultOf<R, T>> {
   checkOptions('runAction', options, known);
   const { outbox, db, app, invoker = letIn[action.access], signal } = options;
   const { emailFrom = 'sender@example.test' } = options;
@@ -71,5 +74,5 @@ export async function runAction<A extends z.ZodType, R extends z.ZodType>(
     log: createLog({ level: 'silent', role: 'test' }),
     notify: () => undefined,
   });
-  return (await runner.run(action.name, args, { invoker, signal, requestId: newId() })) as z.input<R>;
+  return (await runner.run(action.name, args, { invoker, signal, requestId: newId() })) as ResultOf<R, T>;
 }

@@ -48,7 +48,7 @@ describe('runAction', () => {
   it('runs the example against a fake database, and the outbox has what it enqueued', async () => {
     const outbox = createMemoryOutbox();
     const db = answering();
-    const result = (await runAction(placeOrder, order, { outbox, db })) as { orderId: string };
+    const result = await runAction(placeOrder, order, { outbox, db });
     expect(outbox.messages.map(({ kind, name, status }) => [kind, name, status])).toEqual([
       ['email', 'email', 'pending'],
       ['event', 'order.placed', 'pending'],
@@ -82,6 +82,14 @@ describe('runAction', () => {
     const outbox = createMemoryOutbox();
     const result = await runAction(tomorrow, { day: '2026-02-28T00:00:00.000Z' }, { outbox });
     expect(result.day satisfies string).toBe('2026-03-01T00:00:00.000Z');
+    const plain = defineAction({
+      name: 'plain',
+      access: 'public',
+      args: z.object({}),
+      handler: () => ({ id: 7 }),
+    });
+    const { id } = await runAction(plain, {}, { outbox });
+    expect(id satisfies number).toBe(7); // without a schema, the type of what the handler returns
     const liar = scripted(async () => ({ n: 'one' }), { result: z.object({ n: z.number() }) });
     await expect(runAction(liar, {}, { outbox })).rejects.toMatchObject({ code: 'result_invalid' });
   });
