@@ -37,9 +37,9 @@ export default defineConfig({
     maxWorkers: 2,
     passWithNoTests: false,
     projects: [
-      // Functions without a database share processes: to load the modules anew for each file took longer than the tests.
+      // Files of these two share processes: to load the modules anew for each file took longer than most tests.
       project('pure', [pure], { exclude: slow, isolate: false }),
-      project('postgres', postgres, { exclude: slow }),
+      project('postgres', postgres, { exclude: slow, isolate: false }),
       // `waybill make` writes tests of the application beside what they test.
       project('long', ['test/fleet/**/*.test.ts', 'test/docs/**/*.test.ts', 'app/**/*.test.ts', ...slow]),
     ],
