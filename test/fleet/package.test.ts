@@ -29,9 +29,15 @@ afterAll(async () => {
 describe('the package', () => {
   it("runs the README's library example as it stands", async () => {
     const { code, output } = libraryExample();
-    project.write('library.mjs', code);
-    const ran = await withDatabase((env) => project.run('node', ['library.mjs'], env));
+    // In a package as `npm init -y` makes it. The page says `library.mts`.
+    project.write(
+      'fresh/package.json',
+      JSON.stringify({ name: 'fresh', version: '1.0.0', type: 'commonjs' }),
+    );
+    project.write('fresh/library.mts', code);
+    const ran = await withDatabase((env) => project.run('node', ['fresh/library.mts'], env));
     expect(ran).toEqual({ code: 0, stdout: output, stderr: '' });
+    expect(readFileSync(join(root, 'README.md'), 'utf8')).toContain('node library.mts');
   });
 
   it('holds the compiled sources with their types, the migrations, and nothing else', () => {
