@@ -25,16 +25,22 @@ export const forNewProjects = ['typescript', '@types/node'];
 export function missingPackages(dir: string, beside: readonly string[] = []): Missing[] {
   const manager = packageManagerOf(resolve(dir), process.env['npm_config_user_agent']);
   const lacks = (name: string): boolean => !isThere(dir, name);
+  const runtime = [...(lacks('waybill') ? [ownSpec()] : []), ...peers().filter(lacks)];
   const groups: Wanted[] = [
-    {
-      packages: [...(lacks('waybill') ? [ownSpec()] : []), ...peers().filter(lacks)],
-      forDevelopment: false,
-    },
+    { packages: importsByPath(dir) ? [] : runtime, forDevelopment: false },
     { packages: beside, forDevelopment: true },
   ];
   return groups
     .filter(({ packages }) => packages.length > 0)
     .map((wanted) => ({ ...wanted, manager, command: addCommand(manager, wanted).join(' ') }));
+}
+
+const applicationOf = (dir: string): string => resolve(dir, process.env['WAYBILL_APP'] || 'app/index.ts');
+
+/** Such an application, as in the repository of this package, has its packages where that path leads. */
+function importsByPath(dir: string): boolean {
+  const app = applicationOf(dir);
+  return existsSync(app) && !/['"]waybill['"]/.test(readFileSync(app, 'utf8'));
 }
 
 /** tsx where Node itself loads no TypeScript. */
@@ -45,7 +51,7 @@ export function isThere(dir: string, name: string): boolean {
   if (name === 'waybill' && own.startsWith(resolve(dir) + sep)) return true;
   if (name === 'waybill' && own === resolve(dir)) return true;
   try {
-    createRequire(resolve(dir, process.env['WAYBILL_APP'] || 'app/index.ts')).resolve(name);
+    createRequire(applicationOf(dir)).resolve(name);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND'; // something is there, though it may be broken
