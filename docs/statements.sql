@@ -813,7 +813,7 @@ with gone as (
   delete from waybill.outbox_messages where id in (
     select id from waybill.outbox_messages
      where id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
-       and (delivered_at < now() - $1 * interval '1 millisecond' or cancelled_at < now() - $2 * interval '1 millisecond')
+       and (delivered_at < (now() - ($1 * interval '1 millisecond')) or cancelled_at < (now() - ($2 * interval '1 millisecond')))
      order by id limit $3 for update skip locked)
   returning id, kind, name, delivery_key, status)
 , keys as (
@@ -830,7 +830,7 @@ select status, count(*)::int as n from gone group by status;
 with gone as (
   delete from waybill.outbox_messages where id in (
     select id from waybill.outbox_messages
-     where dead_at is not null and dead_at < now() - $1 * interval '1 millisecond'
+     where dead_at is not null and dead_at < (now() - ($1 * interval '1 millisecond'))
        and order_due is null
      order by dead_at limit $2 for update skip locked)
   returning id, kind, name, delivery_key, status)
@@ -1242,7 +1242,7 @@ select distinct xact from waybill.outbox_order_changes where is_late order by xa
 -- prune keys
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (
   select kind, name, delivery_key from waybill.outbox_keys
-   where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)
+   where pruned_at < (now() - ($1 * interval '1 millisecond')) limit $2 for update skip locked)
 returning true;
 
 -- lock key
@@ -1263,11 +1263,11 @@ update waybill.outbox_idempotency set answer = $3 where scope = $1 and key = $2;
 -- prune answers
 with asked as (
   select scope, key from waybill.outbox_idempotency
-   where fingerprint is not null and created_at < clock_timestamp() - $1::float8 * interval '1 millisecond'
+   where fingerprint is not null and created_at < (clock_timestamp() - ($1::float8 * interval '1 millisecond'))
    limit $3 for update skip locked),
 handled as (
   select scope, key from waybill.outbox_idempotency
-   where fingerprint is null and created_at < clock_timestamp() - $2::float8 * interval '1 millisecond'
+   where fingerprint is null and created_at < (clock_timestamp() - ($2::float8 * interval '1 millisecond'))
    limit $3 for update skip locked)
 delete from waybill.outbox_idempotency
  where (scope, key) in (select scope, key from asked union all select scope, key from handled)

@@ -56,6 +56,7 @@ export {
 export { defineOutboxRegistry, type Registry } from './define/registry.ts';
 export { PermanentError, RetryAfter } from './delivery/failure.ts';
 export { drainOutbox } from './drain/drain.ts';
+export { pruneOutbox, type PruneOptions, type PruneReport } from './drain/prune.ts';
 export type { DrainReport } from './drain/report.ts';
 export type {
   DeadLetteredEvent,

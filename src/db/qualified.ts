@@ -3,7 +3,7 @@
 
 /** Not `unnest` of several arrays: it means Postgres's own, and is unknown when qualified with a schema. */
 const functions =
-  'array_position|array_to_json|clock_timestamp|count|date_part|gen_random_uuid|hashtextextended|jsonb_populate_record|jsonb_to_recordset|max|min|now|pg_try_advisory_xact_lock|right|row_number|sum|to_jsonb|to_timestamp';
+  'array_position|array_to_json|clock_timestamp|count|date_part|gen_random_uuid|hashtextextended|jsonb_populate_record|jsonb_to_recordset|lpad|max|min|now|pg_try_advisory_xact_lock|repeat|right|row_number|sum|to_hex|to_jsonb|to_timestamp';
 const calls = new RegExp(`^(?:${functions})$`);
 const types: Readonly<Record<string, string>> = {
   text: 'text',

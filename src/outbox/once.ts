@@ -49,11 +49,11 @@ export const answersKeptMs: Milliseconds = 24 * 3_600_000;
 export const pruneAnswersSql = `
   with asked as (
     select scope, key from waybill.outbox_idempotency
-     where fingerprint is not null and created_at < clock_timestamp() - $1::float8 * interval '1 millisecond'
+     where fingerprint is not null and created_at < (clock_timestamp() - ($1::float8 * interval '1 millisecond'))
      limit $3 for update skip locked),
   handled as (
     select scope, key from waybill.outbox_idempotency
-     where fingerprint is null and created_at < clock_timestamp() - $2::float8 * interval '1 millisecond'
+     where fingerprint is null and created_at < (clock_timestamp() - ($2::float8 * interval '1 millisecond'))
      limit $3 for update skip locked)
   delete from waybill.outbox_idempotency
    where (scope, key) in (select scope, key from asked union all select scope, key from handled)

@@ -64,7 +64,7 @@ export const pruneSettledSql = `
     delete from waybill.outbox_messages where id in (
       select id from waybill.outbox_messages
        where id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
-         and (delivered_at < now() - $1 * interval '1 millisecond' or cancelled_at < now() - $2 * interval '1 millisecond')
+         and (delivered_at < (now() - ($1 * interval '1 millisecond')) or cancelled_at < (now() - ($2 * interval '1 millisecond')))
        order by id limit $3 for update skip locked)
     returning id, kind, name, delivery_key, status)${keep}`;
 
@@ -73,7 +73,7 @@ export const pruneDeadSql = `
   with gone as (
     delete from waybill.outbox_messages where id in (
       select id from waybill.outbox_messages
-       where dead_at is not null and dead_at < now() - $1 * interval '1 millisecond'
+       where dead_at is not null and dead_at < (now() - ($1 * interval '1 millisecond'))
          and order_due is null
        order by dead_at limit $2 for update skip locked)
     returning id, kind, name, delivery_key, status)${keep}`;
@@ -97,7 +97,7 @@ export async function pruneBatch(db: Executor, retention: Retention, limit: numb
 export const pruneKeysSql = `
   delete from waybill.outbox_keys where (kind, name, delivery_key) in (
     select kind, name, delivery_key from waybill.outbox_keys
-     where pruned_at < now() - $1 * interval '1 millisecond' limit $2 for update skip locked)
+     where pruned_at < (now() - ($1 * interval '1 millisecond')) limit $2 for update skip locked)
   returning true`;
 
 /** Values: rows. Folds at most that many rows of the audit counters into one for each sum. The sums stay the same at every moment. */

@@ -53,7 +53,7 @@ export function createPostgresOutbox(
   options: PostgresOutboxOptions = {},
 ): OutboxPort {
   checkOptions('createPostgresOutbox', options, ['tableName', 'maxPayloadBytes', 'payloadKeys']);
-  const db = named(toExecutor(source), options);
+  const db = namedFor(toExecutor(source), options);
   const maxBytes = options.maxPayloadBytes ?? defaultMaxPayloadBytes;
   const keys = payloadKeysOf(options.payloadKeys);
 
@@ -124,7 +124,7 @@ async function enqueueOn(
 }
 
 /** Rewrites statements for another table name, and so that the application's search_path does not matter. */
-function named(db: Executor, { tableName }: TableOptions): Executor {
+export function namedFor(db: Executor, { tableName }: TableOptions): Executor {
   if (tableName === undefined && db.hasOwnPath) return db;
   const tableFor = tableName === undefined ? undefined : tableNamed(tableName);
   const sqlFor = (text: string): string => {

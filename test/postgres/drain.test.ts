@@ -14,6 +14,7 @@ import {
 import { defineOutboxRegistry } from '../../src/define/registry.ts';
 import type { HandlerContext } from '../../src/define/context.ts';
 import { drainOutbox } from '../../src/drain/drain.ts';
+import { pruneOutbox, type PruneOptions } from '../../src/drain/prune.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
@@ -504,5 +505,36 @@ describe('createOutboxDrainRoute', () => {
     expect(answer.status).toBe(500);
     expect(JSON.stringify(answer.body)).not.toContain('not_there');
     expect(errors).toHaveLength(1);
+  });
+});
+
+describe('pruneOutbox', () => {
+  it.each([undefined, 'own'])('deletes what is past its retention, from the table %s', async (tableName) => {
+    const its = outbox({ tableName });
+    const enqueue = (deliveryKey: string, over = {}) =>
+      enqueueJob(its, job, { n: 1 }, { deliveryKey, ...over });
+    const prune = (options: PruneOptions = {}) => pruneOutbox(pool, { tableName, ...options });
+    await enqueue('done');
+    await drain({ outbox: its });
+    await enqueue('later', { availableAt: new Date(Date.now() + 86_400_000) });
+    expect(await prune()).toEqual({ messages: 0, keys: 0 });
+    expect(await prune({ deliveredRetention: 0 })).toEqual({ messages: 1, keys: 0 });
+    expect(await enqueue('done')).toMatchObject({ duplicate: true }); // its key holds
+    expect(await prune({ deliveredRetention: 0, keyRetention: 0 })).toEqual({ messages: 0, keys: 1 });
+    expect(await enqueue('done')).toMatchObject({ duplicate: false });
+    expect(await enqueue('later')).toMatchObject({ duplicate: true }); // what waits is never deleted
+  });
+
+  it('works under a search_path that is not ours, and refuses what it does not know', async () => {
+    const odd = new pg.Pool({ connectionString: database.url, max: 1, options: '-c search_path=nowhere' });
+    try {
+      expect(await pruneOutbox(odd)).toEqual({ messages: 0, keys: 0 });
+    } finally {
+      await odd.end();
+    }
+    const refused = { code: 'options_invalid' };
+    await expect(pruneOutbox(pool, { retention: '7d' } as PruneOptions)).rejects.toMatchObject(refused);
+    const word = { keyRetention: 'a week' } as unknown as PruneOptions;
+    await expect(pruneOutbox(pool, word)).rejects.toMatchObject(refused);
   });
 });
