@@ -18,7 +18,7 @@ const lockfiles: readonly (readonly [string, PackageManager])[] = [
 ];
 
 /**
- * By the field `packageManager`, else by a lockfile, of the project or of a folder above it (a workspace), else by what runs this process.
+ * By the field `packageManager`, else by a lockfile, of the project or of a folder above it in its repository (a workspace), else by what runs this process.
  * @param agent the value of npm_config_user_agent, such as `pnpm/12.1.0 npm/? node/v24.0.0`
  */
 export function packageManagerOf(project: string, agent = ''): PackageManager {
@@ -29,7 +29,8 @@ function inFolders(folder: string): PackageManager | undefined {
   const byField = named(fieldOf(join(folder, 'package.json')));
   const byLock = lockfiles.find(([file]) => existsSync(join(folder, file)))?.[1];
   const above = dirname(folder);
-  return byField ?? byLock ?? (above === folder ? undefined : inFolders(above));
+  const isTop = above === folder || existsSync(join(folder, '.git'));
+  return byField ?? byLock ?? (isTop ? undefined : inFolders(above));
 }
 
 function named(text: string): PackageManager | undefined {

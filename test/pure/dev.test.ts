@@ -186,6 +186,7 @@ describe('the package manager', () => {
     ['Procfile', '', 'npm'],
   ])('of a project with %s, run by %j, is %s', (file, agent, manager) => {
     write(file);
+    write('.git/HEAD'); // what lies above the repository does not count
     write('packages/shop/package.json', '{}'); // a workspace: the lockfile is above
     expect(packageManagerOf(join(folder, 'packages/shop'), agent)).toBe(manager);
   });
