@@ -1,0 +1,153 @@
+// Counts what a run left behind, and holds the promises against it.
+
+import { deliveriesOf, doublesOf, poisoned } from './deliveries.ts';
+import type { Journal } from './journal.ts';
+import type { Load } from './load.ts';
+import type { Launch } from './processes.ts';
+import { dueAgain, timesOf, type Again } from './recovery.ts';
+import { againFigures, machineOf, rowsOf, type Report } from './report.ts';
+import type { RunOptions } from './run.ts';
+import { leaseMs, slots, type Stage } from './stage.ts';
+import type { Struck } from './strikes.ts';
+import type { Breach, Ending, Waiting } from './subject.ts';
+import { judge, type Verdict } from './verdict.ts';
+
+export type Counted = {
+  readonly load: Load;
+  readonly journal: Journal;
+  readonly struck: Struck[];
+  readonly waiting: readonly Waiting[];
+  readonly skipped: Readonly<Record<string, string>>;
+};
+
+export async function count(stage: Stage, options: RunOptions, counted: Counted): Promise<Report> {
+  const { subject, db, server, mail, processes } = stage;
+  const { journal, struck, waiting, skipped } = counted;
+  const { entries } = journal;
+  const launches = processes.members.flatMap((one) => one.launches);
+  const deliveries = deliveriesOf(entries, mail.mails, launches);
+  const all = [...struck, ...poisoned(entries)].toSorted((a, b) => a.from - b.from);
+  const doubles = doublesOf(deliveries, all, 2 * leaseMs);
+  const committed = (await db.query<{ id: string }>('select id from chaos.orders')).rows.map(({ id }) => id);
+  const { parts } = subject;
+  const writes = await writesOf(stage);
+  const verdict = judge({
+    parts,
+    committed,
+    deliveries,
+    doubles,
+    entries,
+    struck: all,
+    ...writes,
+    waiting,
+    slots,
+  });
+  const ending = await subject.ending(db, cleanPids(launches));
+  const again = dueAgain(ending.foundDead, launches, all);
+  const breaches = [...verdict.breaches, ...ending.breaches, ...late(again)];
+  const figures = {
+    committed: committed.length,
+    parts: parts.length,
+    verdict,
+    ending,
+    again,
+    doubles: doubles.length,
+  };
+  return {
+    subject: subject.name,
+    about: subject.about,
+    machine: machineOf(server.version),
+    at: new Date().toISOString(),
+    ...asked(options),
+    skipped,
+    figures: figuresOf(counted, figures),
+    byFault: rowsOf(all, doubles, timesOf(deliveries)),
+    breaches: await withTimelines(stage, breaches),
+  };
+}
+
+function asked({
+  seed,
+  minutes,
+  rate,
+  faults,
+}: RunOptions): Pick<Report, 'seed' | 'minutes' | 'faults' | 'repeat'> {
+  const names = faults.join(',') || 'none';
+  const repeat = `npm run chaos -- --minutes ${minutes} --faults ${names} --seed ${seed} --rate ${rate}`;
+  return { seed, minutes, faults, repeat };
+}
+
+type Figures = {
+  readonly committed: number;
+  readonly parts: number;
+  readonly verdict: Verdict;
+  readonly ending: Ending;
+  readonly again: readonly Again[];
+  readonly doubles: number;
+};
+
+function figuresOf(
+  { load, struck }: Counted,
+  { committed, parts, verdict, ending, again, doubles }: Figures,
+): Report['figures'] {
+  const works = committed * parts;
+  return {
+    'orders placed': load.placed,
+    'rolled back on purpose': load.rolledBack.size,
+    committed,
+    'works of committed orders': works,
+    delivered: works - verdict.lost.length,
+    lost: verdict.lost.length,
+    'ghosts (sent without a commit)': verdict.ghosts.length,
+    duplicates: doubles,
+    'writes twice in the database': verdict.effectsTwice.length,
+    'stale settlements accepted': verdict.staleAccepted.length,
+    'out of order': verdict.outOfOrder,
+    'over the limit': verdict.overLimit,
+    ...ending.columns,
+    ...againFigures(again),
+    faults: struck.length,
+  };
+}
+
+async function writesOf({ db }: Stage) {
+  const effects = await db.query<{ work: string; attempts: number[] }>(
+    'select work, array_agg(attempt) as attempts from chaos.effects group by 1',
+  );
+  const ledger = await db.query<{ account: string; seqs: number[] }>(
+    'select account, array_agg(seq order by id) as seqs from chaos.ledger group by 1',
+  );
+  return {
+    effects: new Map(effects.rows.map(({ work, attempts }) => [work, attempts])),
+    ledger: new Map(ledger.rows.map(({ account, seqs }) => [account, seqs])),
+  };
+}
+
+/** Processes that were asked to end, and did so without an error. */
+const cleanPids = (launches: readonly Launch[]): ReadonlySet<number> =>
+  new Set(launches.filter(({ asked, how }) => asked && how === 0).map(({ pid }) => pid));
+
+/** Promise 5: within the lease and two seconds. */
+function late(again: readonly Again[]): Breach[] {
+  const those = again.filter(({ ms, isDisturbed }) => !isDisturbed && ms > leaseMs + 2_000);
+  if (those.length === 0) return [];
+  const text = `${those.length} messages were due again ${Math.round(Math.max(...those.map(({ ms }) => ms)))} ms after the kill at the latest`;
+  const works = those.slice(0, 10).map(({ work }) => work);
+  return [
+    { promise: `what a killed process had claimed is due again within ${leaseMs + 2_000} ms`, text, works },
+  ];
+}
+
+async function withTimelines(
+  { subject, db }: Stage,
+  breaches: readonly Breach[],
+): Promise<Report['breaches']> {
+  const whole = [];
+  for (const breach of breaches) {
+    const timelines: Record<string, readonly string[]> = {};
+    for (const work of breach.works)
+      timelines[work] = await subject.timeline(db, work).catch((error: Error) => [error.message]);
+    whole.push({ ...breach, timelines });
+  }
+  return whole;
+}
