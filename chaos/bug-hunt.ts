@@ -22,6 +22,8 @@ export type Found = {
 };
 
 const tries = 5;
+/** Orders a second: more are in flight than by default. */
+const rate = 10;
 const copied = ['src', 'workers', 'sql', 'app', 'chaos', 'package.json', 'tsconfig.json'];
 
 /** @throws when a bug's text is not in the sources any more */
@@ -41,6 +43,8 @@ export async function hunt(name: string, minutes: number, say: (line: string) =>
         faults,
         '--seed',
         String(seed),
+        '--rate',
+        String(rate),
         '--json',
       ]);
       const promise = brokenIn(code, out, err);

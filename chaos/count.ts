@@ -22,18 +22,18 @@ export type Counted = {
 
 export async function count(stage: Stage, options: RunOptions, counted: Counted): Promise<Report> {
   const { subject, db, server, mail, processes } = stage;
-  const { journal, struck, waiting, skipped } = counted;
+  const { load, journal, struck, waiting, skipped } = counted;
   const { entries } = journal;
   const launches = processes.members.flatMap((one) => one.launches);
   const deliveries = deliveriesOf(entries, mail.mails, launches);
   const all = [...struck, ...poisoned(entries)].toSorted((a, b) => a.from - b.from);
   const doubles = doublesOf(deliveries, all, 2 * leaseMs);
   const committed = (await db.query<{ id: string }>('select id from chaos.orders')).rows.map(({ id }) => id);
-  const { parts } = subject;
   const writes = await writesOf(stage);
   const verdict = judge({
-    parts,
+    parts: subject.parts,
     committed,
+    rolledBack: load.rolledBack,
     deliveries,
     doubles,
     entries,
@@ -47,7 +47,7 @@ export async function count(stage: Stage, options: RunOptions, counted: Counted)
   const breaches = [...verdict.breaches, ...ending.breaches, ...late(again)];
   const figures = {
     committed: committed.length,
-    parts: parts.length,
+    parts: subject.parts.length,
     verdict,
     ending,
     again,

@@ -88,8 +88,8 @@ function orderSource(draw: Draw, leaseMs: number) {
       if (busy.has(account)) return undefined;
       const seq = (seqs.get(account) ?? 0) + 1;
       seqs.set(account, seq);
-      // One in fifty outlasts its lease, which must be renewed.
-      const ms = Math.round(kind < 0.02 ? leaseMs * 1.4 : 20 + length * 180);
+      // One in a hundred outlasts its lease, which must be renewed.
+      const ms = Math.round(kind < 0.01 ? leaseMs * 1.4 : 20 + length * 280);
       return { id: randomUUID(), account, seq, tenant, ms };
     },
     begin: ({ account }: Order) => void busy.add(account),

@@ -9,12 +9,14 @@ export type Options = {
   readonly seed: number;
   readonly rate: number;
   readonly json: boolean;
+  /** Keep logs and journals although every promise held. */
+  readonly logs: boolean;
   readonly soak: boolean;
   /** Bugs to be put in and found; undefined: none. */
   readonly bugs: readonly string[] | undefined;
 };
 
-export const usage = `npm run chaos -- [--minutes 10] [--faults ${faultNames.join(',')}] [--seed N] [--rate ORDERS_A_SECOND] [--json]
+export const usage = `npm run chaos -- [--minutes 10] [--faults ${faultNames.join(',')}] [--seed N] [--rate ORDERS_A_SECOND] [--json] [--logs]
 npm run chaos -- --soak [--minutes 60]
 npm run chaos -- --bugs | --bug NAME[,NAME] [--minutes 0.5]`;
 
@@ -45,6 +47,7 @@ export function readOptions(args: readonly string[], bugNames: readonly string[]
     seed: seedOf(values.seed),
     rate: positive('--rate', values.rate ?? '6', 1_000),
     json: values.json === true,
+    logs: values.logs === true,
     soak,
     bugs: named ?? (values.bugs === true ? bugNames : undefined),
   };
@@ -60,6 +63,7 @@ function parsed(args: readonly string[]) {
         seed: { type: 'string' },
         rate: { type: 'string' },
         json: { type: 'boolean' },
+        logs: { type: 'boolean' },
         soak: { type: 'boolean' },
         bugs: { type: 'boolean' },
         bug: { type: 'string' },

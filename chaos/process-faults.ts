@@ -8,8 +8,15 @@ import type { Member } from './processes.ts';
 
 const startMs = 60_000;
 const none = async (): Promise<void> => undefined;
-const ready = (world: World, members: readonly Member[]) => (): Promise<void> =>
-  world.processes.up(members, startMs);
+/** Signals them; the result waits until each of them has ended and another one works in its place. */
+function replace(world: World, members: readonly Member[], signal: NodeJS.Signals): () => Promise<void> {
+  const ended = members.map((one) => one.ended());
+  for (const one of members) one.signal(signal);
+  return async () => {
+    await Promise.all(ended);
+    await world.processes.up(members, startMs);
+  };
+}
 
 export const kill: Fault = {
   about: 'SIGKILL of one process',
@@ -17,8 +24,8 @@ export const kill: Fault = {
   targets: 'one',
   problem: () => undefined,
   async strike(world, _, target) {
-    target.signal('SIGKILL');
-    return { text: `kill -9 of ${target.spec.name}`, members: [target], end: ready(world, [target]) };
+    const end = replace(world, [target], 'SIGKILL');
+    return { text: `kill -9 of ${target.spec.name}`, members: [target], end };
   },
 };
 
@@ -50,9 +57,9 @@ export const term: Fault = {
   problem: () => undefined,
   async strike(world, { way }, target) {
     const members = way < 0.4 ? world.processes.members : [target];
-    for (const one of members) one.signal('SIGTERM');
+    const end = replace(world, members, 'SIGTERM');
     const text = way < 0.4 ? 'SIGTERM of every process' : `SIGTERM of ${target.spec.name}`;
-    return { text, members, end: ready(world, members) };
+    return { text, members, end };
   },
 };
 
@@ -77,10 +84,7 @@ export const clock: Fault = {
     const hour = way < 0.5 ? '+1h' : '-1h';
     const restart = async (env: Readonly<Record<string, string>>): Promise<void> => {
       target.with(env);
-      const before = target.current();
-      target.signal('SIGTERM');
-      if (before) await target.ended();
-      await world.processes.up([target], startMs);
+      await replace(world, [target], 'SIGTERM')();
     };
     await restart({
       LD_PRELOAD: faketime()!,

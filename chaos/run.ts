@@ -24,6 +24,8 @@ export type RunOptions = {
   readonly seed: number;
   readonly rate: number;
   readonly view: View;
+  /** Keep logs and journals although every promise held. */
+  readonly logs?: boolean;
   /** Ends the faults and the load early. */
   readonly signal: AbortSignal;
 };
@@ -57,7 +59,8 @@ async function runOn(stage: Stage, options: RunOptions): Promise<Report> {
   const waiting = await quiet(stage);
   journal.read();
   const report = await count(stage, options, { load, journal, struck, waiting, skipped });
-  if (report.breaches.length > 0) view.say(`logs and journals are in ${keepLogs(stage, `logs-${seed}`)}`);
+  if (report.breaches.length > 0 || options.logs)
+    view.say(`logs and journals are in ${keepLogs(stage, `logs-${seed}`)}`);
   return report;
 }
 

@@ -11,6 +11,8 @@ export type Facts = {
   readonly parts: readonly Part[];
   /** Ids of orders that are in the database. */
   readonly committed: readonly string[];
+  /** Ids of orders whose transaction was rolled back on purpose. */
+  readonly rolledBack: ReadonlySet<string>;
   readonly deliveries: ReadonlyMap<string, readonly Delivery[]>;
   readonly doubles: readonly Double[];
   readonly entries: readonly Entry[];
@@ -40,7 +42,11 @@ export function judge(facts: Facts): Verdict {
     deliveries.has(work) && (work.endsWith(':email') || effects.has(work));
   const lost = expected.filter((work) => !isDone(work));
   const orders = new Set(committed);
-  const ghosts = [...deliveries.keys()].filter((work) => !orders.has(work.split(':')[0]!));
+  const isReal = (work: string): boolean => {
+    const [order = ''] = work.split(':');
+    return orders.has(order) && !facts.rolledBack.has(order);
+  };
+  const ghosts = [...deliveries.keys()].filter((work) => !isReal(work));
   const effectsTwice = [...effects].filter(([, attempts]) => attempts.length > 1).map(([work]) => work);
   const staleAccepted = staleWrites(entries, effects);
   const disordered = [...facts.ledger].flatMap(([account, seqs]) => disorder(account, seqs));

@@ -174,7 +174,7 @@ const burnedSql = `
 /** Leases that ran out although their worker ended by SIGTERM with exit code 0. Values: process ids. */
 const abandonedSql = `
   select a.message_id as id, coalesce(m.payload ->> 'work', m.name) as work from waybill.outbox_attempts a join waybill.outbox_messages m on m.id = a.message_id
-   where a.outcome = 'expired' and split_part(a.worker, ':', 2)::int = any($1::int[])`;
+   where (a.outcome = 'expired' or a.outcome = 'released' and a.error like 'the lease ran out%') and split_part(a.worker, ':', 2)::int = any($1::int[])`;
 
 const deadSql = `
   select coalesce(m.payload ->> 'work', m.name) as work, split_part(a.worker, ':', 2)::int as pid, (extract(epoch from a.finished_at) * 1000)::float8 as at
