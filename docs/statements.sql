@@ -865,9 +865,9 @@ seen as (
 select kind, name, count(*)::int as messages from seen group by kind, name order by kind, name;
 
 -- retry
-update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
-where id = $1 and status = any ('{dead,cancelled}') and (m.delivery_key is null or (
-select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key) is null) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
+where id = $1 and status = any ('{dead,cancelled}') and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
 coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy", coalesce(tags, '{}') as tags,
 case when kind = 'email' then left(payload ->> 'subject', 200) end as subject, case when kind = 'email' then left(coalesce(payload #>> '{to,0,address}', payload #>> '{to,0}', payload #>> '{to,address}', payload ->> 'to'), 400) end as recipient,
@@ -998,16 +998,16 @@ select m.id::text as id from waybill.outbox_messages m where m.id < $1::uuid ord
 with seen as materialized (
   select id from waybill.outbox_messages where name = any($1::text[]) and id <= $3::uuid and id >= $4::uuid and created_at <= $5::text::timestamptz and status = any($2::text[]) order by id desc limit 500),
 got as materialized (
-  select id, kind, name, delivery_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
+  select id, kind, name, delivery_key, shared_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
    where id = any(array(select id from seen)) and status = any($2::text[]) for update skip locked),
 fit as (
   select id from (
-    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from got m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
-   where place = 1 and (m.delivery_key is null or (
-select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key) is null) and (m.delivery_key is null or (
-select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = m.delivery_key
+    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from got m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
+   where place = 1 and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = coalesce(m.delivery_key, m.shared_key)
    and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null)),
-ended as (update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from fit)) returning m.id, m.queue)
+ended as (update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from fit)) returning m.id, m.queue)
 select (select count(*) from ended)::int as changed,
        ((select count(*) from got) - (select count(*) from fit))::int as unfit,
        '{}'::text[] as ended,
@@ -1021,7 +1021,7 @@ select (select count(*) from ended)::int as changed,
 with seen as materialized (
   select id from waybill.outbox_messages where name = any($1::text[]) and id <= $3::uuid and id >= $4::uuid and created_at <= $5::text::timestamptz and status = any($2::text[]) order by id desc limit 500),
 got as materialized (
-  select id, kind, name, delivery_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
+  select id, kind, name, delivery_key, shared_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
    where id = any(array(select id from seen)) and status = any($2::text[]) for update skip locked),
 fit as (select id from got),
 others as (
@@ -1050,7 +1050,7 @@ select (select count(*) from ended)::int as changed,
 with seen as materialized (
   select id from waybill.outbox_messages where name = any($1::text[]) and id <= $3::uuid and id >= $4::uuid and created_at <= $5::text::timestamptz and status = any($2::text[]) order by id desc limit 500),
 got as materialized (
-  select id, kind, name, delivery_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
+  select id, kind, name, delivery_key, shared_key, case when order_due is not null and available_at = 'infinity' then order_due else available_at end as due from waybill.outbox_messages
    where id = any(array(select id from seen)) and status = any($2::text[]) for update skip locked),
 fit as (select id from got where due < $10::text::timestamptz),
 others as (
@@ -1070,7 +1070,7 @@ select (select count(*) from ended)::int as changed,
        array(select distinct queue from ended) as queues;
 
 -- bulk: preview of retry
-with found as materialized (select * from (select id, kind, name, queue, status, delivery_key, created_at, available_at, order_due from waybill.outbox_messages where (dead_at is not null) and name = any($1::text[]) and status = any($2::text[])) f limit 100001)
+with found as materialized (select * from (select id, kind, name, queue, status, delivery_key, shared_key, created_at, available_at, order_due from waybill.outbox_messages where (dead_at is not null) and name = any($1::text[]) and status = any($2::text[])) f limit 100001)
 select (select count(*)::int from found) as matched, coalesce((
   select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
     select name as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byName", coalesce((
@@ -1081,10 +1081,10 @@ select (select count(*)::int from found) as matched, coalesce((
        (select to_json(min(created_at)) #>> '{}' from found) as oldest, (select to_json(max(created_at)) #>> '{}' from found) as newest,
        array(select id::text from found order by id desc limit 10) as ids,
        (select count(*)::int from (
-    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from found m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
-   where not (place = 1 and (m.delivery_key is null or (
-select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = m.delivery_key) is null) and (m.delivery_key is null or (
-select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = m.delivery_key
+    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from found m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
+   where not (place = 1 and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = coalesce(m.delivery_key, m.shared_key)
    and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null))) as unfit,
        (select count(*) from found m where exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased'))::int as erased,
        false as bounded,
@@ -1094,7 +1094,7 @@ select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.
 where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays;
 
 -- bulk: preview of cancel
-with found as materialized (select * from (select id, kind, name, queue, status, delivery_key, created_at, available_at, order_due from waybill.outbox_messages where relayed_at is null and cancelled_at is null and name = any($1::text[]) and status = any($2::text[]) union all select id, kind, name, queue, status, delivery_key, created_at, available_at, order_due from waybill.outbox_messages where id in (select message_id from waybill.outbox_keys where pruned_at = 'infinity') and not (relayed_at is null and cancelled_at is null) and name = any($1::text[]) and status = any($2::text[])) f limit 100001)
+with found as materialized (select * from (select id, kind, name, queue, status, delivery_key, shared_key, created_at, available_at, order_due from waybill.outbox_messages where relayed_at is null and cancelled_at is null and name = any($1::text[]) and status = any($2::text[]) union all select id, kind, name, queue, status, delivery_key, shared_key, created_at, available_at, order_due from waybill.outbox_messages where id in (select message_id from waybill.outbox_keys where pruned_at = 'infinity') and not (relayed_at is null and cancelled_at is null) and name = any($1::text[]) and status = any($2::text[])) f limit 100001)
 select (select count(*)::int from found) as matched, coalesce((
   select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
     select name as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit 20) s), '[]') as "byName", coalesce((

@@ -183,6 +183,9 @@ export const transitions = {
       // With an order key it waits behind the others, and is the first that becomes available (sql/0010_order.sql).
       ...waits(`case when m.order_key is null then now() else 'infinity' end`),
       order_due: 'case when m.order_key is not null then now() end',
+      // It was cancelled while it waited for an older message with its key: it has the key again, unless another one has.
+      delivery_key: 'coalesce(m.delivery_key, m.shared_key)',
+      shared_key: 'null',
       status: `'pending'`,
       attempts: '0',
       dead_at: 'null',

@@ -71,7 +71,7 @@ function fitOf({ action, due }: BulkTask, values: unknown[]): string {
   if (action !== 'retry') return 'select id from got';
   return `
     select id from (
-      select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from got m where not ${isErased}) m
+      select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from got m where not ${isErased}) m
      where place = 1 and ${keyIsFree} and ${keyStandsAlone}`;
 }
 
@@ -142,7 +142,7 @@ export function batchSql(
   with seen as materialized (
     select id from waybill.outbox_messages where ${reading} and ${inState} order by id desc limit ${size}),
   got as materialized (
-    select id, kind, name, delivery_key, ${ownDue} as due from waybill.outbox_messages
+    select id, kind, name, delivery_key, shared_key, ${ownDue} as due from waybill.outbox_messages
      where id = any(array(select id from seen)) and ${inState} for update skip locked),
   fit as (${fitOf(task, values)}),${others}
   ${changeOf(task, values)}${notesOf(task, values)}

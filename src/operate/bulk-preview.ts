@@ -60,7 +60,8 @@ const share = (column: string): string => `coalesce((
     select jsonb_agg(jsonb_build_object('value', value, 'count', n) order by n desc, value) from (
       select ${column} as value, count(*)::int as n from found group by 1 order by 2 desc, 1 limit ${mostNamed}) s), '[]')`;
 
-const columns = 'id, kind, name, queue, status, delivery_key, created_at, available_at, order_due';
+const columns =
+  'id, kind, name, queue, status, delivery_key, shared_key, created_at, available_at, order_due';
 
 /** The matching messages, by the smallest index that has them: of the waiting ones also those that an older message of their key holds back. */
 function foundSql({ action, filter, statuses }: BulkTask): {
@@ -107,7 +108,7 @@ function unfitSql({ action, due }: BulkTask, values: unknown[]): string {
   if (action === 'erase') return `select count(*)::int from found m where ${isErased}`;
   if (action !== 'retry') return 'select 0';
   return `select count(*)::int from (
-      select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, id::text) order by id desc) as place from found m where not ${isErased}) m
+      select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from found m where not ${isErased}) m
      where not (place = 1 and ${keyIsFree} and ${keyStandsAlone})`;
 }
 

@@ -52,6 +52,6 @@ export async function cancelMessage(db: Executor, id: string): Promise<MessageVi
 function keyTaken(id: string): never {
   throw new WaybillError(
     'delivery_key_taken',
-    `a newer message with the delivery key of ${id} stands: this one cannot be retried beside it`,
+    `another message has the delivery key of ${id}: this one cannot be retried beside it`,
   );
 }

@@ -48,7 +48,9 @@ const oddities: readonly { code: string; when: string; message: string }[] = [
   },
   {
     code: 'unexplained_transition',
-    when: `(status = 'pending' and attempts > 0) or (status in ('failed', 'sending', 'delivered') and attempts = 0)`,
+    // A message whose lease expired before its delivery began has failed, and got its attempt back.
+    when: `(status = 'pending' and attempts > 0) or (status in ('sending', 'delivered') and attempts = 0)
+        or (status = 'failed' and attempts = 0 and expirations = 0)`,
     message: 'have a number of attempts that does not go with their state: the row was edited by hand',
   },
 ];

@@ -30,7 +30,7 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt' | 'repla
   lastError: string | null;
   /** Notes of its delivery, for the timeline. */
   notes: readonly Note[];
-  /** A claim has taken it: its payload does not change any more. */
+  /** A claim has taken it, or it has ended once: its payload does not change any more. */
   wasClaimed: boolean;
   /** An older message with its key: it waits until that one has ended. */
   older: MemoryMessage | null;
@@ -81,8 +81,7 @@ export function isClaimable(
     (request.ids?.includes(message.id) ?? true) &&
     (request.queues?.includes(message.queue) ?? true) &&
     (request.kinds?.includes(message.kind) ?? true) &&
-    // A suspect runs alone: its lease expired twice, or once with one attempt left (src/outbox/waiting.ts).
-    (request.suspects === undefined || request.suspects === message.expirations > 1)
+    (request.suspects === undefined || request.suspects === isSuspect(message))
   );
 }
 
@@ -107,13 +106,22 @@ export function inTurns(due: readonly MemoryMessage[]): MemoryMessage[] {
   return due.toSorted((a, b) => b.priority - a.priority || turn(a) - turn(b)); // stable: by due time within a round
 }
 
-/** The messages that a claim takes. A message on its last attempt is not prefetched. */
+/** The messages that a claim takes: a message on its last attempt is not prefetched, and of each queue's suspects only one, after all others. */
 export function chosen(due: readonly MemoryMessage[], { limit, begins }: ClaimRequest): MemoryMessage[] {
   const most = Math.max(0, limit);
-  if (begins === undefined) return due.slice(0, most);
   const mayWait = ({ attempts, maxAttempts }: MemoryMessage): boolean => attempts + 1 < maxAttempts;
-  return due.slice(0, most).filter((message, place) => place < begins || mayWait(message));
+  const others = inTurns(due.filter((message) => !isSuspect(message)))
+    .slice(0, most)
+    .filter((message, place) => begins === undefined || place < begins || mayWait(message));
+  const suspects = due
+    .filter(isSuspect)
+    .toSorted((a, b) => a.availableAt.getTime() - b.availableAt.getTime());
+  const alone = suspects.filter(({ queue }, i) => suspects.findIndex((one) => one.queue === queue) === i);
+  return [...others, ...alone.slice(0, most - others.length)];
 }
+
+/** Its lease expired twice, or once with one attempt left: it runs alone (src/outbox/waiting.ts). */
+const isSuspect = ({ expirations }: MemoryMessage): boolean => expirations > 1;
 
 /** @param place position in the claim */
 export function claim(
@@ -128,11 +136,17 @@ export function claim(
   message.claimToken = randomUUID();
   message.claimedBy = request.workerId;
   message.claimedUntil = new Date(now + request.leaseMs);
-  message.prefetched = request.begins !== undefined ? place >= request.begins : null;
+  message.prefetched = prefetchedAt(message, request, place);
   const { payload, attempts: attempt, claimToken, createdAt } = message;
   const { group = null, orderKey = null, tags = null } = message;
   const prefetched = message.prefetched === true;
   return { ...factsOf(message), payload, attempt, claimToken, createdAt, group, orderKey, tags, prefetched };
+}
+
+/** A suspect begins at once, because it is claimed for a worker that has nothing else. */
+function prefetchedAt(message: MemoryMessage, { begins }: ClaimRequest, place: number): boolean | null {
+  if (isSuspect(message)) return false;
+  return begins === undefined ? null : place >= begins;
 }
 
 function factsOf({ id, kind, name, queue, maxAttempts, ...message }: MemoryMessage) {

@@ -85,7 +85,8 @@ export function endOlder(messages: readonly MemoryMessage[]): void {
 /** It waits, and no claim has taken it. */
 const isUnclaimed = ({ status, wasClaimed }: MemoryMessage): boolean => status === 'pending' && !wasClaimed;
 
-function hasKeyOf(held: MemoryMessage, { kind, name, deliveryKey }: MemoryMessage): boolean {
+/** Whether a message has the delivery key of another one. One that is dead or cancelled has none. */
+export function hasKeyOf(held: MemoryMessage, { kind, name, deliveryKey }: MemoryMessage): boolean {
   if (deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled') return false;
   return held.kind === kind && held.name === name && held.deliveryKey === deliveryKey;
 }

@@ -7,7 +7,6 @@ import {
   claim,
   expire,
   finish,
-  inTurns,
   isClaimable,
   type MemoryMessage,
 } from './memory-message.ts';
@@ -21,7 +20,7 @@ import { failedWith } from './failed.ts';
 import { isAllowed } from '../message/transitions.ts';
 import { withoutReplace } from '../message/duplicate.ts';
 import { advance } from './memory-order.ts';
-import { commitTo, endOlder, recordingOf, type Recording } from './memory-record.ts';
+import { commitTo, endOlder, hasKeyOf, recordingOf, type Recording } from './memory-record.ts';
 
 /** An outbox in memory, for tests: its messages can be seen. */
 export type MemoryOutbox = OutboxPort & {
@@ -29,7 +28,7 @@ export type MemoryOutbox = OutboxPort & {
   readonly messages: readonly MemoryMessage[];
   /** Begins a transaction, for actions without Postgres (invariant A). */
   begin(): MemoryTransaction;
-  /** Makes a dead or cancelled message due again, as an operator does. False, and nothing changed, when it is neither. */
+  /** Makes a dead or cancelled message due again, as an operator does. False, and nothing changed, when it is neither, or another message has its delivery key. */
   retry(id: string): boolean;
 };
 
@@ -151,9 +150,10 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     },
     retry(id) {
       const message = messages.find((m) => m.id === id && isAllowed('retry', m.status));
-      if (!message) return false;
+      if (!message || messages.some((m) => hasKeyOf(m, message))) return false;
       const isBehind = message.orderKey !== undefined;
-      Object.assign(message, { status: 'pending', attempts: 0, availableAt: new Date(now()), isBehind });
+      const again = { status: 'pending', attempts: 0, wasClaimed: true } as const;
+      Object.assign(message, { ...again, availableAt: new Date(now()), isBehind });
       advance(messages, message);
       return true;
     },
@@ -161,7 +161,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     async claimBatch(request) {
       checkClaimRequest(request);
       endOlder(messages);
-      const due = inTurns(messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency));
+      const due = messages.filter((m) => isClaimable(m, request, now())).toSorted(byUrgency);
       return chosen(due, request).map((message, place) => claim(message, request, place, now()));
     },
     async hasDue(queue) {
@@ -185,15 +185,16 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
       return held.map((m) => m.id);
     },
     async expire(limit) {
-      endOlder(messages);
       const isLapsed = (m: MemoryMessage) =>
         isAllowed('expire', m.status) && m.claimedUntil!.getTime() < now();
       const lapsed = messages.filter(isLapsed);
-      return lapsed.slice(0, limit).map((message) => {
+      const ended = lapsed.slice(0, limit).map((message) => {
         const expired = expire(message, messages, now());
         advance(messages, message);
         return expired;
       });
+      endOlder(messages); // after the leases: an older message that was being sent has ended
+      return ended;
     },
   };
   return outbox;

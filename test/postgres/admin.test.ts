@@ -650,6 +650,13 @@ describe('verify', () => {
 });
 
 describe('verify, past the triggers', () => {
+  it('finds nothing wrong with a message whose lease expired before its delivery began', async () => {
+    await record();
+    await outbox.claimBatch({ limit: 1, leaseMs: -1, workerId: 'w', begins: 0 });
+    expect(await outbox.expire(10)).toMatchObject([{ status: 'failed', attempts: 0 }]);
+    expect(await verifyOutbox(database.db)).toMatchObject({ ok: true, findings: [] });
+  });
+
   it('row_unfit: finds a row that breaks the rules', async () => {
     const [id] = [await record(), await record()];
     await database.db.executeSql('alter table waybill.outbox_messages disable trigger user');

@@ -317,6 +317,22 @@ describe('the sweep', () => {
     await outbox.markFailed(older.id, older.claimToken, 'no', { permanent: true });
     expect(await retryMessage(database.db, id)).toMatchObject({ status: 'pending', deliveryKey: 'k' });
   });
+
+  it('C: cancelled while it was held back, it cannot be retried beside another one, before the sweep and after', async () => {
+    const older = await claimed(message(1));
+    const { id } = await outbox.enqueue(message(2));
+    await cancelMessage(database.db, id);
+    const isRefused = () =>
+      expect(retryMessage(database.db, id)).rejects.toMatchObject({ code: 'delivery_key_taken' });
+    await isRefused(); // the older one is being sent
+    await outbox.enqueue(message(3)); // takes the key over before the sweep could give it back
+    await isRefused();
+    await outbox.markFailed(older.id, older.claimToken, 'no', { permanent: true });
+    expect(await passKeys(database.db, 10)).toBe(1);
+    await isRefused(); // the newest one waits
+    expect((await claim()).map(({ payload }) => payload)).toEqual([3]);
+    expect((await verifyOutbox(database.db)).findings).toEqual([]);
+  });
 });
 
 describe('the key of an older message', () => {
