@@ -6,12 +6,17 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { readableLine } from './log-line.ts';
+import { startWatchdog } from './watchdog.ts';
 
 export type Commands = {
   /** Starts a command and leaves it running. */
   start(args: readonly string[]): ChildProcess;
-  /** @returns whether it ended with exit code 0 */
-  succeeds(args: readonly string[]): Promise<boolean>;
+  /**
+   * Runs a command that ends by itself.
+   * @param signal when it aborts, the command is ended, also while the application's code computes without end
+   * @returns whether it ended with exit code 0
+   */
+  succeeds(args: readonly string[], signal: AbortSignal): Promise<boolean>;
   /** Sends SIGTERM and waits until it has finished what runs. */
   end(child: ChildProcess | undefined): Promise<void>;
 };
@@ -24,6 +29,8 @@ export function createCommands(project: string, own: string, env: NodeJS.Process
   const installed = join(project, 'node_modules/waybill/dist/cli/main.js');
   const main = existsSync(installed) ? installed : own;
   const colour = process.stdout.isTTY;
+  // `run` notices by itself that we are gone. A command that is still loading the application cannot.
+  const watchdog = startWatchdog({ signal: 'TERM' });
 
   function start(args: readonly string[]): ChildProcess {
     const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
@@ -37,8 +44,15 @@ export function createCommands(project: string, own: string, env: NodeJS.Process
   }
   return {
     start,
-    async succeeds(args) {
-      const [code] = (await once(start(args), 'close')) as [number | null];
+    async succeeds(args, signal) {
+      if (signal.aborted) return false;
+      const child = start(args);
+      if (child.pid !== undefined) watchdog.watch(child.pid);
+      const end = (): void => void child.kill('SIGTERM');
+      signal.addEventListener('abort', end, { once: true });
+      const [code] = (await once(child, 'close')) as [number | null];
+      signal.removeEventListener('abort', end);
+      if (child.pid !== undefined) watchdog.forget(child.pid);
       return code === 0;
     },
     // If Ctrl-C also reached the child, it treats both signals as one (src/process/ending.ts).

@@ -9,6 +9,11 @@ import type { Interrupt } from './interrupt.ts';
 
 const roles = ['web', 'relay', 'email', 'jobs', 'scheduler'];
 
+/** Longer than an application usually loads. */
+const lateMs = 10_000;
+const stillPreparing =
+  '`waybill release` still loads the application or migrates the database; a change of a source file starts it again …';
+
 export type DevFleetOptions = {
   /** Where web will listen. */
   readonly web: string;
@@ -35,7 +40,9 @@ export function createDevFleet(commands: Commands, options: DevFleetOptions): De
   /** @returns whether every role is ready */
   async function start(changed: AbortSignal): Promise<boolean> {
     fleet = undefined;
-    if (!(await commands.succeeds(['release'])) || signal.aborted) return false;
+    const late = setTimeout(() => say(stillPreparing), lateMs);
+    const isPrepared = await commands.succeeds(['release'], changed).finally(() => clearTimeout(late));
+    if (!isPrepared || changed.aborted) return false;
     const child = commands.start(['run', ...roles]);
     fleet = child;
     while (!hasEnded(child) && !changed.aborted) {

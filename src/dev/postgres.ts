@@ -94,7 +94,8 @@ function controls(server: Server, launched: () => ChildProcess, url: string): Co
       child.unref();
       if (problem === undefined) return;
       // After a SIGKILL of the postmaster its backends need a moment to notice.
-      if (!problem.includes('pre-existing shared memory block') || tries === 50) throw new Error(problem);
+      if (!problem.includes('pre-existing shared memory block') || tries === 50)
+        throw new Error(`${problem}\n${mend(server)}`);
       await sleep(100);
     }
   }
@@ -113,6 +114,9 @@ function controls(server: Server, launched: () => ChildProcess, url: string): Co
   };
   return { start, stop, restart, kill: () => end('SIGKILL') };
 }
+
+const mend = ({ dir, log }: Server): string =>
+  `Its log is ${log}. If files of its data are missing or damaged, remove ${dir} to start afresh.`;
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
 

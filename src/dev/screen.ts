@@ -13,6 +13,9 @@ export type Addresses = {
   readonly data: string | null;
 };
 
+const noKeys =
+  'No keys were made, because HOST or NODE_ENV opens this to others: set WAYBILL_API_KEY (KEY above) and WAYBILL_ADMIN_KEY (for the console).';
+
 /** @returns undefined when web does not answer with its OpenAPI document */
 export async function readDocument(web: string): Promise<Document | undefined> {
   try {
@@ -44,6 +47,7 @@ export function screenLines(addresses: Addresses, document: Document | undefined
     '',
     `    ${call ?? 'npx waybill email test ann@customers.example'}`,
     '',
+    ...(apiKey === null ? [noKeys, ''] : []),
     'A change of a source file starts it again. Ctrl-C ends it.',
     '',
   ];

@@ -9,7 +9,7 @@ const tries = 20;
  * @param wanted the port of the configuration
  * @param isChosen whether PORT names it: then no other one is taken
  * @param host the address on which web will listen
- * @throws WaybillError `port_taken`
+ * @throws WaybillError `port_taken`; `host_unusable` when this machine cannot listen on the address
  */
 export async function webPort(wanted: number, isChosen: boolean, host: string): Promise<number> {
   for (let port = wanted; port < wanted + (isChosen ? 1 : tries); port++)
@@ -26,8 +26,14 @@ function isFree(port: number, host: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', (error: NodeJS.ErrnoException) =>
-      error.code === 'EADDRINUSE' || error.code === 'EACCES' ? resolve(false) : reject(error),
+      error.code === 'EADDRINUSE' || error.code === 'EACCES' ? resolve(false) : reject(unusable(host, error)),
     );
     server.listen(port, host, () => server.close(() => resolve(true)));
   });
 }
+
+const unusable = (host: string, error: NodeJS.ErrnoException): WaybillError =>
+  new WaybillError(
+    'host_unusable',
+    `web cannot listen on the address of HOST, ${host} (${error.code ?? error.message}): set HOST to an address of this machine, or leave it out`,
+  );

@@ -154,11 +154,27 @@ describe('with DATABASE_URL', () => {
     await running.says('Ctrl-C ends it');
     writeFileSync(join(folder, 'app/index.ts'), `${works}throw new Error('half written');\n`);
     await running.says(/half written[\s\S]*waiting for a change/);
+    writeFileSync(join(folder, 'app/index.ts'), `console.log('without end');\nfor (;;);\n`);
+    await running.says('without end');
     writeFileSync(join(folder, 'app/index.ts'), works);
     await running.says(/ready after/);
     expect(await running.stop()).toBe(0);
     await database.end();
   }, 120_000);
+
+  it('a command that computes without end does not outlive it', async () => {
+    const folder = folderWith('endless', {
+      'package.json': '{"type":"module"}',
+      'app/index.ts': 'console.log(`process ${process.pid} computes`);\nfor (;;);\n',
+    });
+    const env = { DATABASE_URL: 'postgres://localhost:9/none', PORT: String(await freePort()) };
+    const running = dev(folder, [], env);
+    await running.says(/process \d+ computes/);
+    const pid = Number(/process (\d+) computes/.exec(running.said())![1]);
+    running.child.kill('SIGKILL');
+    const isGone = (): boolean => !existsSync(`/proc/${pid}`);
+    await until(isGone, { what: `the end of process ${pid}` });
+  }, 60_000);
 
   it('a port that is taken: another one, unless PORT names it', async () => {
     const database = await testDatabase();

@@ -217,10 +217,18 @@ describe('the port of web', () => {
     taken.close();
     await once(taken, 'close');
     expect(await webPort(port, true, 'localhost')).toBe(port);
+    await expect(webPort(port, true, '192.0.2.1')).rejects.toMatchObject({ code: 'host_unusable' });
   });
 });
 
 describe('.waybill/', () => {
+  it('says where it may not be made', () => {
+    write('file');
+    expect(() => devKeys(join(folder, 'file'))).toThrowError(
+      expect.objectContaining({ code: 'folder_not_writable', message: expect.stringContaining('ENOTDIR') }),
+    );
+  });
+
   it('keeps the keys, readable by their owner alone, and Git ignores them', () => {
     const keys = devKeys(folder);
     expect(Object.values(keys).every((key) => key.length >= 32)).toBe(true);
