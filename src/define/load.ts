@@ -10,6 +10,7 @@ import { explained, prepareTypeScript } from './typescript.ts';
 
 /**
  * @param path the module's path, relative to the working directory
+ * If the module ends the process, its exit code is 1, and stderr says why.
  * @throws WaybillError `app_not_found`, `app_not_defined` or `typescript_unsupported`; errors of the module itself pass through
  */
 export async function loadApp(path: string): Promise<App> {
@@ -20,9 +21,7 @@ export async function loadApp(path: string): Promise<App> {
       `WAYBILL_APP: there is no file ${path}; set it to the module that exports your application`,
     );
   if (/\.[cm]?tsx?$/.test(file) && !import.meta.url.endsWith('.ts')) prepareTypeScript(path);
-  const module = await (import(pathToFileURL(file).href) as Promise<Exports>).catch((error: unknown) => {
-    throw explained(path, error);
-  });
+  const module = await watched(path, import(pathToFileURL(file).href) as Promise<Exports>);
   const common = module.default as Exports | undefined; // in CommonJS, the default holds all exports
   const app = appOf(module.default) ?? appOf(common?.default);
   if (!app)
@@ -32,6 +31,29 @@ export async function loadApp(path: string): Promise<App> {
     );
   return app;
 }
+
+/** Without this, a `release` whose application calls `process.exit()` would seem to have succeeded. */
+async function watched(path: string, loading: Promise<Exports>): Promise<Exports> {
+  const { code, message } = new WaybillError(
+    'app_not_loaded',
+    `WAYBILL_APP: the process ends before ${path} is loaded: a module of it calls process.exit, or awaits what never comes`,
+  );
+  const tell = (exitCode: number): void => {
+    process.stderr.write(`waybill: ${message} (${code})\n`);
+    if (exitCode === 0 || exitCode === unsettled) process.exitCode = 1;
+  };
+  process.once('exit', tell);
+  try {
+    return await loading;
+  } catch (error) {
+    throw explained(path, error);
+  } finally {
+    process.off('exit', tell);
+  }
+}
+
+/** Node's exit code when a top-level await can never settle. */
+const unsettled = 13;
 
 type Exports = { readonly default?: unknown };
 
