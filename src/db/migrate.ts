@@ -191,11 +191,7 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>,
   const prefixes = new Set(files.map((file) => file.id.split('/')[0]));
   const foreign = [...applied.keys()].filter((id) => prefixes.has(id.split('/')[0]) && !known.has(id));
   const older = ofOlderSchema(foreign, [...known].filter(isOfEngine));
-  if (older !== undefined)
-    throw new MigrationError(
-      'schema_older',
-      `the schema waybill of this database was made by an earlier version, with other migrations (${older}). This version starts with a new schema and does not convert that one. Nothing was changed. Let the earlier version deliver what waits, or export it; then drop the schema waybill in the way that docs/errors.md shows and release again, or use another database`,
-    );
+  if (older !== undefined) throw olderSchema(older);
   if (foreign.length > 0)
     throw new MigrationError(
       'schema_newer',
@@ -203,16 +199,25 @@ function unapplied(files: readonly File[], applied: ReadonlyMap<string, string>,
     );
   for (const file of files) {
     const before = applied.get(file.id);
-    if (before !== undefined && before !== file.checksum)
+    if (before !== undefined && before !== file.checksum) {
+      if (isOfEngine(file.id)) throw olderSchema(file.id); // in a released version these files do not change
       throw new MigrationError(
         'migration_changed',
         `${file.id} was changed after it was applied: restore the file and put the change into a new one`,
       );
+    }
   }
   const pending = files.filter((file) => !applied.has(file.id));
   checkGaps(pending, applied, schema);
   return pending;
 }
+
+/** @param file a migration of the earlier version, or one with other text */
+const olderSchema = (file: string): MigrationError =>
+  new MigrationError(
+    'schema_older',
+    `the schema waybill of this database was made by an earlier version, with other migrations (${file}). This version starts with a new schema and does not convert that one. Nothing was changed. Let the earlier version deliver what waits, or export it; then drop the schema waybill in the way that docs/errors.md shows and release again, or use another database`,
+  );
 
 /**
  * Before the first release the engine had other files. One of them has the number of a file in this version; files of a newer version have higher

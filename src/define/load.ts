@@ -35,7 +35,7 @@ export async function loadApp(path: string): Promise<App> {
 /** Without this, a `release` whose application calls `process.exit()` would seem to have succeeded. */
 async function watched(path: string, loading: Promise<Exports>): Promise<Exports> {
   const { code, message } = new WaybillError(
-    'app_not_loaded',
+    'app_ended_process',
     `WAYBILL_APP: the process ends before ${path} is loaded: a module of it calls process.exit, or awaits what never comes`,
   );
   const tell = (exitCode: number): void => {

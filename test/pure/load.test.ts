@@ -31,13 +31,13 @@ it.each([
   ['await new Promise(() => {})', 1],
 ])('a module that does %s is no success', async (source, code) => {
   const ended = await load(source);
-  expect(ended.stderr).toContain('(app_not_loaded)');
+  expect(ended.stderr).toContain('(app_ended_process)');
   expect(ended.code).toBe(code);
 });
 
 it('a module that throws passes its error on, and nothing is said of the process', async () => {
   const { code, stderr } = await load(`throw new Error('mine')`);
-  expect({ code, mine: stderr.includes('mine'), said: stderr.includes('app_not_loaded') }).toEqual({
+  expect({ code, mine: stderr.includes('mine'), said: stderr.includes('app_ended_process') }).toEqual({
     code: 1,
     mine: true,
     said: false,
