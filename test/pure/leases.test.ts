@@ -149,4 +149,72 @@ describe('leases', () => {
     await leases.renew();
     expect([early.aborted, late.aborted]).toEqual([true, false]);
   });
+
+  it('C: that is so whichever of the two claims was answered first', async () => {
+    const { leases, hold } = world(async () => ['m']);
+    const late = hold('m', 10);
+    const early = hold('m', 0);
+    await leases.renew();
+    expect([early.aborted, late.aborted]).toEqual([true, false]);
+  });
+
+  it('C: the end of a claim asks the database for that message alone, and for none that is not held', async () => {
+    const asked: string[][] = [];
+    const { leases, hold } = world(async (claims) => (asked.push(claims.map(({ id }) => id)), []));
+    await leases.ended('elsewhere');
+    const [one, other] = [hold('a'), hold('b')];
+    await leases.ended('elsewhere');
+    expect([asked, one.aborted]).toEqual([[], false]);
+    await leases.ended('a');
+    expect([asked, one.aborted, other.aborted]).toEqual([[['a']], true, false]);
+    await leases.renew(); // what is lost is not renewed
+    expect(asked).toEqual([['a'], ['b']]);
+  });
+
+  it('C: the end of a claim is remembered for a lease, and counts for claims that were sent before it', async () => {
+    const { leases, hold, pass } = world();
+    pass(10);
+    await leases.ended('a');
+    expect(hold('a', 10).aborted).toBe(false);
+    pass(leaseMs);
+    await leases.ended('another');
+    expect(hold('a', 5).aborted).toBe(true);
+    pass(1);
+    await leases.ended('another');
+    expect(hold('a', 5).aborted).toBe(false); // its lease has run out long ago
+  });
+
+  it('C: all are released, also when each is dropped at once', () => {
+    const { leases, hold } = world();
+    const all = ['a', 'b', 'c'].map((id) => hold(id));
+    for (const one of all) one.addEventListener('abort', () => leases.drop(one));
+    leases.release();
+    expect(all.map(({ aborted }) => aborted)).toEqual([true, true, true]);
+  });
+});
+
+describe('an interruption', () => {
+  it('keeps its first reason, and calls each listener once', () => {
+    const one = new Interruption();
+    let calls = 0;
+    one.addEventListener('abort', () => calls++);
+    one.abort('first');
+    one.abort('second');
+    expect([one.reason, calls]).toEqual(['first', 1]);
+  });
+
+  it('forgets the listener that is removed, and no other', () => {
+    const heard: string[] = [];
+    const [first, second, third, stranger] = ['first', 'second', 'third', 'stranger'].map(
+      (name) => (): void => void heard.push(name),
+    ) as [() => void, () => void, () => void, () => void];
+    const one = new Interruption();
+    one.removeEventListener('abort', stranger);
+    for (const each of [first, second, third]) one.addEventListener('abort', each);
+    one.removeEventListener('abort', stranger);
+    one.removeEventListener('abort', first);
+    one.removeEventListener('abort', third);
+    one.abort('now');
+    expect(heard).toEqual(['second']);
+  });
 });

@@ -1,0 +1,20 @@
+// What Stryker mutates: TypeScript that decides and needs neither a database nor a process, and the tests that must notice.
+
+export type Subject = {
+  /** Path in the repository. */
+  readonly file: string;
+  /** Test files without a database. */
+  readonly tests: readonly string[];
+};
+
+const pure = (...names: string[]): string[] => names.map((name) => `test/pure/${name}.test.ts`);
+
+export const subjects: readonly Subject[] = [
+  { file: 'src/message/transitions.ts', tests: pure('transitions', 'failure') },
+  { file: 'src/message/backoff.ts', tests: pure('transitions', 'horizon', 'failure') },
+  { file: 'src/message/duplicate.ts', tests: pure('debounce') },
+  { file: 'src/delivery/failure.ts', tests: pure('failure', 'conflict') },
+  { file: 'src/queue/wake-up.ts', tests: pure('wake-up') },
+  { file: 'src/worker/lease.ts', tests: pure('leases', 'attempt') },
+  { file: 'src/cron/catchup.ts', tests: pure('ticks') },
+];
