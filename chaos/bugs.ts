@@ -172,7 +172,7 @@ export const bugs: Readonly<Record<string, Bug>> = {
       {
         file: 'src/cron/scheduler.ts',
         from: 'const recorded = await recordRuns(tx, runs, at);\n  await moveOn(tx, planned);',
-        to: `await moveOn(tx, planned);\n  await tx.executeSql('commit');\n  await new Promise((resolve) => setTimeout(resolve, 200));\n  await tx.executeSql('begin');\n  const recorded = await recordRuns(tx, runs, at);`,
+        to: `await moveOn(tx, planned);\n  await tx.executeSql('commit');\n  await new Promise((resolve) => setTimeout(resolve, 900));\n  await tx.executeSql('begin');\n  const recorded = await recordRuns(tx, runs, at);`,
       },
     ],
   },

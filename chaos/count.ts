@@ -1,6 +1,7 @@
 // Counts what a run left behind, and holds the promises against it.
 
 import { deliveriesOf, doublesOf, poisoned } from './deliveries.ts';
+import { now } from './clock.ts';
 import type { Journal } from './journal.ts';
 import type { Load } from './load.ts';
 import type { Launch } from './processes.ts';
@@ -27,7 +28,7 @@ export async function count(stage: Stage, options: RunOptions, counted: Counted)
   const launches = processes.members.flatMap((one) => one.launches);
   const deliveries = deliveriesOf(entries, mail.mails, launches);
   const all = [...struck, ...poisoned(entries)].toSorted((a, b) => a.from - b.from);
-  const doubles = doublesOf(deliveries, all, 2 * leaseMs);
+  const doubles = doublesOf(deliveries, { struck: all, afterMs: 2 * leaseMs, slots });
   const committed = (await db.query<{ id: string }>('select id from chaos.orders')).rows.map(({ id }) => id);
   const writes = await writesOf(stage);
   const verdict = judge({
@@ -42,7 +43,7 @@ export async function count(stage: Stage, options: RunOptions, counted: Counted)
     waiting,
     slots,
   });
-  const ending = await subject.ending(db, cleanPids(launches));
+  const ending = await subject.ending(db, cleanEnds(launches));
   const again = dueAgain(ending.foundDead, launches, all);
   const breaches = [...verdict.breaches, ...ending.breaches, ...late(again)];
   const figures = {
@@ -123,9 +124,15 @@ async function writesOf({ db }: Stage) {
   };
 }
 
-/** Processes that were asked to end, and did so without an error. */
-const cleanPids = (launches: readonly Launch[]): ReadonlySet<number> =>
-  new Set(launches.filter(({ asked, how }) => asked && how === 0).map(({ pid }) => pid));
+/** Processes that were asked to end and did so without an error, by their ids, with the time of the request since the epoch. */
+function cleanEnds(launches: readonly Launch[]): ReadonlyMap<number, number> {
+  const toEpoch = Date.now() - now();
+  return new Map(
+    launches.flatMap(({ pid, asked, how }) =>
+      asked !== undefined && how === 0 ? [[pid, asked + toEpoch]] : [],
+    ),
+  );
+}
 
 /** Promise 5: within the lease and two seconds. */
 function late(again: readonly Again[]): Breach[] {

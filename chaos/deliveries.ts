@@ -10,6 +10,8 @@ export type Delivery = {
   readonly work: string;
   readonly message: string;
   readonly at: number;
+  /** Undefined for a mail: the mail server does not know it. */
+  readonly attempt?: number;
   /** Until when it was surely not settled: the handler's end, or that of its process. */
   readonly until: number;
   /** The start of the process that made it; undefined: it is not known. */
@@ -32,7 +34,8 @@ export function deliveriesOf(
     ...mails.map((mail) => ({ ...mail, until: mail.at, launch: byEhlo.get(mail.from) })),
   ];
   return Map.groupBy(
-    all.toSorted((a, b) => a.at - b.at),
+    // By attempts: one that stood still past its lease delivers after the one that took over.
+    all.toSorted((a, b) => (a.attempt ?? 0) - (b.attempt ?? 0) || a.at - b.at),
     ({ work }) => work,
   );
 }
@@ -49,26 +52,42 @@ export type Double = {
 /** How long a settlement may take when nothing is wrong, in milliseconds. */
 const settleMs = 2_000;
 
+export type Explaining = {
+  readonly struck: readonly Struck[];
+  /** How long after a fault its effects last, in milliseconds. */
+  readonly afterMs: number;
+  /** Messages that one worker delivers at a time. */
+  readonly slots: number;
+};
+
+/** What a fault doubles at most: what its workers had begun, and what they had done and not recorded. */
+export const mostOf = ({ workers }: Pick<Struck, 'workers'>, slots: number): number => 2 * slots * workers;
+
 /**
  * Each repeated delivery with the fault in which the one before it was in flight. The fault must be one that may double, and must have hit the process
- * that made the delivery before it.
- * @param afterMs how long after a fault its effects last
+ * that made that delivery. Of several, the one that has doubled the smallest part of what it may.
  */
 export function doublesOf(
   deliveries: ReadonlyMap<string, readonly Delivery[]>,
-  struck: readonly Struck[],
-  afterMs: number,
+  { struck, afterMs, slots }: Explaining,
 ): Double[] {
+  const used = new Map<Struck, number>();
+  const partOf = (one: Struck): number => (used.get(one) ?? 0) / mostOf(one, slots);
   const explains = (delivery: Delivery, one: Struck): boolean =>
     one.mayDouble &&
     (delivery.launch === undefined || one.launches.has(delivery.launch.name)) &&
     delivery.until >= one.from - settleMs &&
     delivery.at <= one.to + afterMs;
+  const blame = (first: Delivery, again: Delivery): Struck | undefined => {
+    // A mail has no attempt, so the later one may be that of the process that stood still.
+    const its = again.attempt === undefined ? [first, again] : [first];
+    const all = struck.filter((one) => its.some((delivery) => explains(delivery, one)));
+    const by = all.toSorted((a, b) => partOf(a) - partOf(b))[0];
+    if (by) used.set(by, (used.get(by) ?? 0) + 1);
+    return by;
+  };
   return [...deliveries].flatMap(([work, its]) =>
-    its.slice(1).map((again, i) => {
-      const first = its[i]!;
-      return { work, first, again, by: struck.findLast((one) => explains(first, one)) };
-    }),
+    its.slice(1).map((again, i) => ({ work, first: its[i]!, again, by: blame(its[i]!, again) })),
   );
 }
 

@@ -17,8 +17,8 @@ export type Launch = {
   readonly journal: string;
   to?: number;
   how?: number | NodeJS.Signals;
-  /** A SIGTERM was sent to it. */
-  asked: boolean;
+  /** When the first SIGTERM was sent to it. */
+  asked?: number;
 };
 
 export type Member = {
@@ -45,7 +45,7 @@ export type Processes = {
 const restartMs = 300;
 
 /** Without type stripping in Node, tsx does it. */
-const nodeArgs = process.features.typescript ? [] : ['--import', 'tsx'];
+export const nodeArgs = process.features.typescript ? [] : ['--import', 'tsx'];
 
 /** @param folder for logs and journals */
 export function startProcesses(specs: readonly ProcessSpec[], cwd: string, folder: string): Processes {
@@ -93,7 +93,7 @@ function member(spec: ProcessSpec, cwd: string, folder: string, over: AbortSigna
       cwd,
       logOf(folder, name),
     );
-    const one: Launch = { name, pid: child.pid ?? -1, from: now(), journal, asked: false };
+    const one: Launch = { name, pid: child.pid ?? -1, from: now(), journal };
     launches.push(one);
     isReady = false;
     watch.launched(one.pid);
@@ -119,7 +119,7 @@ function member(spec: ProcessSpec, cwd: string, folder: string, over: AbortSigna
     },
     signal(signal) {
       if (!running) return;
-      if (signal === 'SIGTERM') running.launch.asked = true;
+      if (signal === 'SIGTERM') running.launch.asked ??= now();
       running.child.kill(signal);
     },
     ended: async () => running?.closed,

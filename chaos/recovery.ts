@@ -39,7 +39,9 @@ export function dueAgain(
     const launch = killed.get(pid);
     if (launch?.to === undefined) return [];
     const [death, again] = [launch.to, at - toEpoch];
-    const isOther = (one: Struck): boolean => !(one.launches.has(launch.name) && one.from <= death + 100);
+    if (again < death) return []; // it had stood still before
+    const isOther = ({ fault, launches: hit }: Struck): boolean =>
+      !((fault === 'kill' || fault === 'poison') && hit.has(launch.name));
     const isDisturbed = struck.some((one) => one.to > death && one.from < again && isOther(one));
     return [{ work, ms: again - death, isDisturbed }];
   });

@@ -96,6 +96,7 @@ export function linesOf(report: Report): string[] {
   const widths = table[0]!.map((_, i) => Math.max(...table.map((row) => row[i]!.length)));
   return [
     `${report.subject} ${report.about['version'] ?? ''}, seed ${report.seed}, ${report.minutes} minutes; ${Object.values(report.machine).join(', ')}`,
+    ...notStruck(report),
     ...Object.entries(report.skipped).map(([name, why]) => `SKIPPED, not tested: ${name}: ${why}`),
     '',
     ...Object.entries(report.figures).map(([name, value]) => `${name.padEnd(width)}  ${cell(value)}`),
@@ -108,9 +109,18 @@ export function linesOf(report: Report): string[] {
     ),
     '',
     ...report.breaches.flatMap(breachLines),
-    report.breaches.length === 0 ? 'every promise held' : `${report.breaches.length} promises were broken`,
+    report.breaches.length === 0
+      ? 'every promise held, under the faults of this table'
+      : `${report.breaches.length} promises were broken`,
     ...(report.breaches.length === 0 ? [] : [`again with: ${report.repeat}`]),
   ];
+}
+
+/** What was asked for and did not come, because the run was too short. */
+function notStruck({ faults, skipped, byFault }: Report): string[] {
+  const struck = new Set(byFault.map(({ fault }) => fault));
+  const left = faults.filter((name) => !struck.has(name) && !(name in skipped));
+  return left.length === 0 ? [] : [`NOT STRUCK, the run was too short: ${left.join(', ')}`];
 }
 
 function breachLines({ promise, text, timelines }: Report['breaches'][number]): string[] {

@@ -96,8 +96,8 @@ export type Subject = {
   /** Messages that are claimed now, by the process id of their worker. */
   inFlight(db: pg.Pool): Promise<ReadonlyMap<number, number>>;
   vitals?(db: pg.Pool): Promise<DatabaseVitals>;
-  /** @param cleanPids processes that ended by SIGTERM with exit code 0 */
-  ending(db: pg.Pool, cleanPids: ReadonlySet<number>): Promise<Ending>;
+  /** @param cleanEnds process ids of those that ended by SIGTERM with exit code 0, with its time in milliseconds since the epoch */
+  ending(db: pg.Pool, cleanEnds: ReadonlyMap<number, number>): Promise<Ending>;
   /** What happened to the messages of this work, line by line. */
   timeline(db: pg.Pool, work: string): Promise<readonly string[]>;
 };

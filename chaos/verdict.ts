@@ -1,7 +1,7 @@
 // The verdict: each promise held against what happened.
 
 import { poisonAttempts, perTenant } from './app.ts';
-import type { Delivery, Double } from './deliveries.ts';
+import { mostOf, type Delivery, type Double } from './deliveries.ts';
 import type { Entry } from './journal.ts';
 import { mostAtOnce, staleWrites } from './overlap.ts';
 import type { Struck } from './strikes.ts';
@@ -93,10 +93,10 @@ function duplicates({ doubles, slots }: Facts): Breach[] {
       works: unexplained.slice(0, 10).map(({ work }) => work),
     });
   for (const [by, its] of Map.groupBy(doubles, (one) => one.by)) {
-    if (!by || its.length <= 2 * slots * by.workers) continue;
+    if (!by || its.length <= mostOf(by, slots)) continue;
     breaches.push({
       promise: 'duplicates are at most what was in flight',
-      text: `${its.length} after "${by.text}", which hit ${2 * slots * by.workers} deliveries at most`,
+      text: `${its.length} after "${by.text}", which may double ${mostOf(by, slots)} at most`,
       works: its.slice(0, 10).map(({ work }) => work),
     });
   }

@@ -11,6 +11,7 @@ import { showHistory, timelineOf, type Happening } from '../src/operate/history.
 import { verifyOutbox } from '../src/operate/verify.ts';
 import { applicationVersion } from '../src/process/application.ts';
 import { entry, job, placed, poison, tenantJob, tickJobs } from './app.ts';
+import { nodeArgs } from './processes.ts';
 import { ticksOf } from './ticks.ts';
 import {
   workOf,
@@ -84,7 +85,10 @@ function environment({ fleetUrl, smtpUrl, leaseMs, slots, keepMs }: Where): Reco
 
 async function prepare(where: Where): Promise<void> {
   const env = { ...environment(where), DATABASE_URL: where.directUrl };
-  await promisify(execFile)(process.execPath, ['src/cli/main.ts', 'release'], { cwd: project, env });
+  await promisify(execFile)(process.execPath, [...nodeArgs, 'src/cli/main.ts', 'release'], {
+    cwd: project,
+    env,
+  });
 }
 
 /** The cron jobs wait until `tick` moves them, one after the other. */
@@ -168,25 +172,27 @@ async function vitals(db: pg.Pool): Promise<DatabaseVitals> {
 /** Attempts that were counted although no failure, no lease that ran out and no delivery explains them: a deploy used them up. */
 const burnedSql = `
   select m.id, coalesce(m.payload ->> 'work', m.name) as work from waybill.outbox_messages m
-   where m.attempts > (case when m.status = 'delivered' then 1 else 0 end) + (
+   where m.attempts > (case when m.status in ('delivered', 'sending') then 1 else 0 end) + (
            select count(*) from waybill.outbox_attempts a where a.message_id = m.id and a.outcome in ('retried', 'expired', 'ambiguous', 'dead'))`;
 
-/** Leases that ran out although their worker ended by SIGTERM with exit code 0. Values: process ids. */
+/** Leases that ran out after their worker was asked to end, although it ended with exit code 0. Values: process ids, times of the request. */
 const abandonedSql = `
   select a.message_id as id, coalesce(m.payload ->> 'work', m.name) as work from waybill.outbox_attempts a join waybill.outbox_messages m on m.id = a.message_id
-   where (a.outcome = 'expired' or a.outcome = 'released' and a.error like 'the lease ran out%') and split_part(a.worker, ':', 2)::int = any($1::int[])`;
+   where (a.outcome = 'expired' or a.outcome = 'released' and a.error like 'the lease ran out%') and exists (
+     select from unnest($1::int[], $2::float8[]) as e(pid, asked)
+      where e.pid = split_part(a.worker, ':', 2)::int and a.finished_at > to_timestamp(e.asked / 1000))`;
 
 const deadSql = `
   select coalesce(m.payload ->> 'work', m.name) as work, split_part(a.worker, ':', 2)::int as pid, (extract(epoch from a.finished_at) * 1000)::float8 as at
     from waybill.outbox_attempts a join waybill.outbox_messages m on m.id = a.message_id
    where a.outcome = 'expired' or (a.outcome = 'released' and a.error like 'the lease ran out%')`;
 
-async function ending(db: pg.Pool, cleanPids: ReadonlySet<number>): Promise<Ending> {
+async function ending(db: pg.Pool, cleanEnds: ReadonlyMap<number, number>): Promise<Ending> {
   const breaches: Breach[] = [];
   type Found = { id: string; work: string };
   const burned = [
     ...(await db.query<Found>(burnedSql)).rows,
-    ...(await db.query<Found>(abandonedSql, [[...cleanPids]])).rows,
+    ...(await db.query<Found>(abandonedSql, [[...cleanEnds.keys()], [...cleanEnds.values()]])).rows,
   ];
   if (burned.length > 0)
     breaches.push({

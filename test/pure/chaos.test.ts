@@ -23,7 +23,6 @@ const launch = (name: string, to?: number): Launch => ({
   pid: 1,
   from: 0,
   journal: '',
-  asked: false,
   ...(to !== undefined && { to }),
 });
 
@@ -94,7 +93,8 @@ describe('the judgement', () => {
     const [a, b] = [launch('a', 10_000), launch('b')];
     const entries = [...run('w', 1, [9_000, 9_500, 9_900], a), ...run('w', 2, [14_000, 14_100, 14_200], b)];
     const deliveries = deliveriesOf(entries, [], [a, b]);
-    const by = (over: Partial<Struck>) => doublesOf(deliveries, [struck(over)], 6_000)[0]?.by?.fault;
+    const by = (over: Partial<Struck>) =>
+      doublesOf(deliveries, { struck: [struck(over)], afterMs: 6_000, slots: 5 })[0]?.by?.fault;
     expect(by({})).toBe('kill');
     expect(by({ launches: new Set(['b']) })).toBeUndefined();
     expect(by({ mayDouble: false, fault: 'term' })).toBeUndefined();
