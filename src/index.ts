@@ -53,6 +53,7 @@ export {
   type Origin,
   type Recording,
 } from './define/recorder.ts';
+export { createOutboxNotify, type OutboxNotify, type OutboxNotifyOptions } from './outbox/announcer.ts';
 export { defineOutboxRegistry, type Registry } from './define/registry.ts';
 export { PermanentError, RetryAfter } from './delivery/failure.ts';
 export { drainOutbox } from './drain/drain.ts';
