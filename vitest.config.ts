@@ -8,7 +8,9 @@ const slow = [
   'test/pure/linear.test.ts', // each parser on 1 MB
   'test/postgres/adapters.test.ts', // the conformance suite on each query builder
   'test/postgres/conflicts.test.ts', // an outbox at serializable
+  'test/postgres/crash-loops.test.ts', // a crash at the statements of other loops
   'test/postgres/crash-points.test.ts', // a crash at each statement
+  'test/conformance/model.test.ts', // 200,000 steps of a model
   'test/postgres/events.test.ts', // streams over several of their seconds, and a Postgres of its own
   'test/postgres/migrate.test.ts', // a dozen databases from nothing
   'test/postgres/order-load.test.ts', // order keys under load

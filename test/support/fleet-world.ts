@@ -25,7 +25,7 @@ export type World = {
   end(): Promise<void>;
 };
 
-const marksTables = `
+export const marksTables = `
   create table marks (message_id uuid, attempt int, what text, pid int, at timestamptz default clock_timestamp());
   create table effects (message_id uuid)`;
 

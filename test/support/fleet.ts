@@ -29,12 +29,13 @@ export type TestFleet = {
   end(): Promise<void>;
 };
 
-const root = fileURLToPath(new URL('../../', import.meta.url));
+const project = fileURLToPath(new URL('../../', import.meta.url));
 
-export function testFleet(env: Readonly<Record<string, string>>): TestFleet {
+/** @param root the folder of the source; default: this one */
+export function testFleet(env: Readonly<Record<string, string>>, root = project): TestFleet {
   const all: Running[] = [];
   function begin(role: Role, more: Readonly<Record<string, string>> = {}): Running {
-    const running = launch(role, { ...env, ...more });
+    const running = launch(root, role, { ...env, ...more });
     all.push(running);
     return running;
   }
@@ -55,7 +56,7 @@ export function testFleet(env: Readonly<Record<string, string>>): TestFleet {
   };
 }
 
-function launch(role: Role, env: Readonly<Record<string, string>>): Running {
+function launch(root: string, role: Role, env: Readonly<Record<string, string>>): Running {
   const clean = {
     PATH: process.env['PATH'],
     ...compileCache,
