@@ -10,11 +10,8 @@ export type Subject = {
 const pure = (...names: string[]): string[] => names.map((name) => `test/pure/${name}.test.ts`);
 
 export const subjects: readonly Subject[] = [
-  { file: 'src/message/transitions.ts', tests: pure('transitions', 'failure') },
-  { file: 'src/message/backoff.ts', tests: pure('transitions', 'horizon', 'failure') },
-  { file: 'src/message/duplicate.ts', tests: pure('debounce') },
-  { file: 'src/delivery/failure.ts', tests: pure('failure', 'conflict') },
+  { file: 'src/message/backoff.ts', tests: pure('transitions', 'horizon') },
+  { file: 'src/message/duplicate.ts', tests: pure('duplicate') },
   { file: 'src/queue/wake-up.ts', tests: pure('wake-up') },
-  { file: 'src/worker/lease.ts', tests: pure('leases', 'attempt') },
-  { file: 'src/cron/catchup.ts', tests: pure('ticks') },
+  { file: 'src/worker/lease.ts', tests: pure('leases') },
 ];

@@ -9,6 +9,7 @@ export default defineConfig({
     pool: 'threads',
     isolate: false,
     maxWorkers: 1,
+    testTimeout: 60_000,
     passWithNoTests: false,
   },
 });

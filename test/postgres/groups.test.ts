@@ -78,6 +78,12 @@ describe('claims', () => {
     expect([counts(second!), counts(third!)]).toEqual([{ big: 8 }, { big: 8 }]);
   });
 
+  it('take the first message of each group before the second of another', async () => {
+    await outbox.enqueue([...of('big', 50), ...of('a', 2), ...of(undefined, 2), ...of('b', 2)]);
+    const [five] = await rounds(5, 1);
+    expect(Object.keys(counts(five!)).toSorted()).toEqual(['(none)', 'a', 'b', 'big']);
+  });
+
   it('go on behind the last group, so that every group has its turn', async () => {
     const names = Array.from({ length: 30 }, (_, i) => `g${String(i).padStart(2, '0')}`);
     await outbox.enqueue([...of('big', 100), ...names.flatMap((name) => of(name, 3))]);

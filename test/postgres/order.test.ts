@@ -9,6 +9,10 @@ import { retryMany } from '../../src/operate/retry-many.ts';
 import { listBlockedKeys, unblockKey } from '../../src/operate/order.ts';
 import { listMessages, showMessage } from '../../src/operate/read.ts';
 import { verifyOutbox } from '../../src/operate/verify.ts';
+import { createMetrics } from '../../src/metrics/catalogue.ts';
+import { createEvents } from '../../src/metrics/events.ts';
+import { createLog } from '../../src/metrics/log.ts';
+import { createSweep } from '../../src/relay/sweep.ts';
 import { pruneBatch } from '../../src/relay/prune.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -46,6 +50,18 @@ const kill = async ({ id, claimToken }: ClaimedMessage): Promise<void> =>
 const changes = async (): Promise<number> =>
   (await database.db.executeSql('select from waybill.outbox_order_changes')).rows.length;
 
+/** A step of the relay's sweep. @returns how often it woke the relay */
+async function sweep(): Promise<number> {
+  let woken = 0;
+  const events = createEvents(
+    createLog({ level: 'silent', role: 'test' }),
+    createMetrics({ version: 'test' }),
+  );
+  const wakeRelay = (): void => void woken++;
+  await createSweep({ db: database.db, events, observe: () => undefined, intervalMs: 1_000, wakeRelay })();
+  return woken;
+}
+
 /** A transaction that has done its work and waits to be ended. */
 async function open(work: (tx: Transaction) => Promise<unknown>, begin?: string) {
   const done = Promise.withResolvers<void>();
@@ -71,12 +87,12 @@ const recordIn = (tx: Transaction, queue: string, over?: Partial<NewMessage>): P
 
 describe('transactions that record', () => {
   it('K: the one that commits first goes first, whichever recorded first', async () => {
-    const commitFirst = await open((tx) => recordIn(tx, 'commits', { payload: 'recorded first' }));
-    const commitSecond = await open((tx) => recordIn(tx, 'commits', { payload: 'committed first' }));
+    const open1 = await open((tx) => recordIn(tx, 'commits', { payload: 'recorded first' }));
+    const open2 = await open((tx) => recordIn(tx, 'commits', { payload: 'committed first' }));
+    const open3 = await open((tx) => recordIn(tx, 'commits', { payload: 'committed second' }));
     expect(await claim('commits')).toEqual([]);
-    await commitSecond();
-    await commitFirst();
-    for (const payload of ['committed first', 'recorded first']) {
+    for (const commit of [open2, open3, open1]) await commit();
+    for (const payload of ['committed first', 'committed second', 'recorded first']) {
       const [next] = await claim('commits');
       expect(next!.payload).toBe(payload);
       await deliver(next!);
@@ -235,7 +251,8 @@ describe('a settlement', () => {
     await outbox().expire(10);
     expect(await claim('keeps')).toEqual([]);
     await rollback('rollback');
-    await outbox().expire(10);
+    const woken = await sweep();
+    expect(woken).toBe(1);
     await claimOnly('keeps', second);
     expect(await changes()).toBe(0);
   });

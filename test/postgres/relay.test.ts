@@ -90,6 +90,14 @@ describe('relay', () => {
     for (let i = 0; i < 3; i++) await Promise.all(relays.map((relay) => relay()));
     expect([await announced('many'), await announced('more')]).toEqual([{ 0: 500 }, { 0: 500 }]);
     expect(await wakeUps('many')).toBe(8);
+    await database.db.executeSql(`delete from pgboss.job where name = 'many'`);
+    await database.db.transaction(async (tx) => {
+      await tx.executeSql(`select from waybill.queues where name = 'many' for update`); // as another relay does
+      await relays[0]!();
+      expect(await announced('many')).toEqual({});
+    });
+    await relays[0]!();
+    expect(await announced('many')).toEqual({ 0: 500 });
   });
 
   it('announces again what is due when its wake-ups were taken, lost, or pg-boss’s schema was dropped', async () => {
@@ -242,14 +250,16 @@ describe('claims', () => {
   it('prunes what is settled and past its retention, keeps its keys, and the audit counters still agree', async () => {
     const { db } = database;
     const outbox = createPostgresOutbox(db);
+    const others = await outbox.enqueue([...jobs(1, { queue: 'waits' }), ...jobs(1, { queue: 'works' })]);
     const [message] = await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' }));
-    const [claim] = await outbox.claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w', queues: ['pruned'] });
+    const [claim] = await outbox.claimBatch({ ...lease, limit: 1, queues: ['pruned'] });
+    await outbox.claimBatch({ ...lease, limit: 1, queues: ['works'] });
     await outbox.markDelivered(claim!.id, claim!.claimToken);
     const retention = { deliveredMs: 60_000, deadMs: 60_000, keyMs: 1e9 };
     const prune = createPrune({ db, events, observe, retention, auditRetentionMs: 1e9 });
     await prune();
-    const there = async (): Promise<number> =>
-      (await db.executeSql('select from waybill.outbox_messages where id = $1', [message!.id])).rows.length;
+    const there = async (id = message!.id): Promise<number> =>
+      (await db.executeSql('select from waybill.outbox_messages where id = $1', [id])).rows.length;
     expect(await there()).toBe(1);
     await db.executeSql(
       `update waybill.outbox_messages set delivered_at = now() - interval '2 minutes' where id = $1`,
@@ -264,11 +274,12 @@ describe('claims', () => {
     })();
     expect(young).toBeGreaterThan(0);
     expect(await there()).toBe(0);
-    expect((await outbox.enqueue(jobs(1, { queue: 'pruned', deliveryKey: 'kept' })))[0]).toEqual({
-      id: message!.id,
-      status: 'delivered',
-      duplicate: true,
-    });
+    for (const { id } of others) expect(await there(id)).toBe(1);
+    const kept = { id: message!.id, status: 'delivered', duplicate: true };
+    const again = jobs(1, { queue: 'pruned', deliveryKey: 'kept' });
+    expect(await outbox.enqueue(again)).toEqual([kept]);
+    const other = jobs(1, { queue: 'pruned', deliveryKey: 'another' });
+    expect(await outbox.enqueue([...again, ...other])).toMatchObject([kept, { duplicate: false }]);
     expect((await verifyOutbox(db)).findings).toEqual([]);
   });
 

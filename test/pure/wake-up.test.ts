@@ -25,6 +25,7 @@ describe('the wake-ups of a backlog', () => {
   it('grow with it: one message each while it is small, an eighth of it each from then on', () => {
     const sizes = (messages: number): number[] =>
       wakeUpsFor({ queue: 'jobs', priority: 0 }, messages).map((one) => one.messages);
+    expect(wakeUpsFor({ queue: 'jobs', priority: 0 }, 1)).toMatchObject([{ isGrouped: false }]);
     expect([0, 1, 3].map(sizes)).toEqual([[], [1], [1, 1, 1]]);
     expect(sizes(8)).toEqual([1, 1, 1, 1, 1, 1, 1, 1]);
     expect(sizes(9)).toEqual([2, 2, 2, 2, 1]);
