@@ -151,7 +151,8 @@ export const processes: readonly Mutant[] = [
     from: 'await (settled ? work.commit() : work.rollback());',
     to: 'await work.commit();',
     breaks: 'C: what a handler wrote after it lost its claim does not commit',
-    tests: ['test/postgres/handlers.test.ts'],
+    tests: [cron],
+    only: 'lost its claim',
   },
   {
     name: 'failed-handler-commits',

@@ -537,6 +537,7 @@ describe('runs', () => {
     const given = app();
     await due(given);
     await world.work(given);
+    expect((await runs())['once']![0]).toBe('failed');
     const [message] = await world.rows<{ id: string }>(
       `select id from waybill.outbox_messages where name = 'once'`,
     );
