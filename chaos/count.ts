@@ -24,10 +24,9 @@ export type Counted = {
 export async function count(stage: Stage, options: RunOptions, counted: Counted): Promise<Report> {
   const { subject, db, server, mail, processes } = stage;
   const { load, journal, struck, waiting, skipped } = counted;
-  const { entries } = journal;
   const launches = processes.members.flatMap((one) => one.launches);
-  const deliveries = deliveriesOf(entries, mail.mails, launches);
-  const all = [...struck, ...poisoned(entries)].toSorted((a, b) => a.from - b.from);
+  const deliveries = deliveriesOf(journal.entries, mail.mails, launches);
+  const all = [...struck, ...poisoned(journal.entries)].toSorted((a, b) => a.from - b.from);
   const doubles = doublesOf(deliveries, { struck: all, afterMs: 2 * leaseMs, slots });
   const committed = (await db.query<{ id: string }>('select id from chaos.orders')).rows.map(({ id }) => id);
   const writes = await writesOf(stage);
@@ -37,10 +36,11 @@ export async function count(stage: Stage, options: RunOptions, counted: Counted)
     rolledBack: load.rolledBack,
     deliveries,
     doubles,
-    entries,
+    entries: journal.entries,
     struck: all,
     ...writes,
     waiting,
+    held: (await subject.held?.(db)) ?? new Set(),
     slots,
   });
   const ending = await subject.ending(db, cleanEnds(launches));
@@ -72,9 +72,10 @@ function asked({
   minutes,
   rate,
   faults,
+  peer,
 }: RunOptions): Pick<Report, 'seed' | 'minutes' | 'faults' | 'repeat'> {
   const names = faults.join(',') || 'none';
-  const repeat = `npm run chaos -- --minutes ${minutes} --faults ${names} --seed ${seed} --rate ${rate}`;
+  const repeat = `npm run chaos -- --minutes ${minutes} --faults ${names} --seed ${seed} --rate ${rate}${peer ? ` --peer ${peer}` : ''}`;
   return { seed, minutes, faults, repeat };
 }
 
@@ -97,8 +98,9 @@ function figuresOf(
     'rolled back on purpose': load.rolledBack.size,
     committed,
     'works of committed orders': works,
-    delivered: works - verdict.lost.length,
+    delivered: works - verdict.lost.length - verdict.late.length,
     lost: verdict.lost.length,
+    'not done yet (waiting, or held by a dead worker)': verdict.late.length,
     'ghosts (sent without a commit)': verdict.ghosts.length,
     duplicates: doubles,
     'writes twice in the database': verdict.effectsTwice.length,

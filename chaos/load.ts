@@ -44,7 +44,8 @@ export function startLoad({ db, subject, draw, rate, leaseMs }: LoadOptions): Lo
     try {
       if (fate < 0.1) rolledBack.add(order.id);
       await transaction(db, subject, order, fate >= 0.1);
-      if (fate > 0.9) await transaction(db, subject, order, true); // its request came twice
+      if (fate >= 0.1) await subject.placeAfter?.(order);
+      if (fate > 0.9 && !subject.placesOnce) await transaction(db, subject, order, true); // its request came twice
     } catch {
       // the database was away; whether it was committed is in the table of orders
     } finally {

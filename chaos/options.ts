@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { faultNames, type FaultName } from './fault.ts';
+import { peerNames } from './peers/index.ts';
 
 export type Options = {
   readonly minutes: number;
@@ -12,11 +13,13 @@ export type Options = {
   /** Keep logs and journals although every promise held. */
   readonly logs: boolean;
   readonly soak: boolean;
+  /** What is put under the faults. */
+  readonly subject: string;
   /** Bugs to be put in and found; undefined: none. */
   readonly bugs: readonly string[] | undefined;
 };
 
-export const usage = `npm run chaos -- [--minutes 10] [--faults ${faultNames.join(',')}] [--seed N] [--rate ORDERS_A_SECOND] [--json] [--logs]
+export const usage = `npm run chaos -- [--minutes 10] [--faults ${faultNames.join(',')}] [--seed N] [--rate ORDERS_A_SECOND] [--json] [--logs] [--peer ${peerNames.join('|')}]
 npm run chaos -- --soak [--minutes 60]
 npm run chaos -- --bugs | --bug NAME[,NAME] [--minutes 0.5]`;
 
@@ -40,6 +43,9 @@ export function readOptions(args: readonly string[], bugNames: readonly string[]
   const unknown = named?.find((name) => !bugNames.includes(name));
   if (unknown !== undefined)
     throw new UsageError(`there is no bug ${unknown}; there are ${bugNames.join(', ')}`);
+  const subject = values.peer ?? 'waybill';
+  if (subject !== 'waybill' && !peerNames.includes(subject))
+    throw new UsageError(`there is no peer ${subject}; there are ${peerNames.join(', ')}`);
   const hunts = named !== undefined || values.bugs === true;
   return {
     minutes: positive('--minutes', values.minutes ?? (soak ? '60' : hunts ? '0.5' : '10'), 24 * 60),
@@ -49,6 +55,7 @@ export function readOptions(args: readonly string[], bugNames: readonly string[]
     json: values.json === true,
     logs: values.logs === true,
     soak,
+    subject,
     bugs: named ?? (values.bugs === true ? bugNames : undefined),
   };
 }
@@ -65,6 +72,7 @@ function parsed(args: readonly string[]) {
         json: { type: 'boolean' },
         logs: { type: 'boolean' },
         soak: { type: 'boolean' },
+        peer: { type: 'string' },
         bugs: { type: 'boolean' },
         bug: { type: 'string' },
       },

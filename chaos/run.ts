@@ -19,6 +19,8 @@ export const quietMs = 90_000;
 
 export type RunOptions = {
   readonly subject: Subject;
+  /** Its name on the command line, where it is not Waybill. */
+  readonly peer?: string | undefined;
   readonly minutes: number;
   readonly faults: readonly FaultName[];
   readonly seed: number;

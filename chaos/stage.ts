@@ -39,6 +39,7 @@ export async function withStage<T>(
     const mail = await startMailServer(mailMs);
     ends.unshift(mail.end);
     const where = { ...whereOf(server, wire, mail), ...more };
+    ends.unshift(async () => subject.end?.());
     await subject.prepare(where);
     const processes = startProcesses(subject.processes(where), project, folder);
     ends.unshift(processes.end);

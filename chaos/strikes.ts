@@ -78,7 +78,7 @@ async function strikeOne(
     to: Number.POSITIVE_INFINITY,
     launches,
     workers: hit.members.filter((member) => member.spec.delivers).length,
-    inFlight: claimed && pids.reduce((sum, pid) => sum + (claimed.get(pid) ?? 0), 0),
+    inFlight: claimed ? pids.reduce((sum, pid) => sum + (claimed.get(pid) ?? 0), 0) : null,
   };
   struck.push(one);
   await wait(planned.lengthMs);

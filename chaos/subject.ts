@@ -93,11 +93,19 @@ export type Subject = {
   tick?(db: pg.Pool): Promise<void>;
   /** What is not settled yet. */
   waiting(db: pg.Pool): Promise<readonly Waiting[]>;
-  /** Messages that are claimed now, by the process id of their worker. */
-  inFlight(db: pg.Pool): Promise<ReadonlyMap<number, number>>;
+  /** An order must not be placed twice, because its messages have no keys. */
+  readonly placesOnce?: true;
+  /** Records them after the commit, where the subject cannot join a transaction. */
+  placeAfter?(order: Order): Promise<void>;
+  /** Messages that are claimed now, by the process id of their worker; undefined: its tables do not say. */
+  inFlight(db: pg.Pool): Promise<ReadonlyMap<number, number> | undefined>;
   vitals?(db: pg.Pool): Promise<DatabaseVitals>;
   /** @param cleanEnds process ids of those that ended by SIGTERM with exit code 0, with its time in milliseconds since the epoch */
   ending(db: pg.Pool, cleanEnds: ReadonlyMap<number, number>): Promise<Ending>;
   /** What happened to the messages of this work, line by line. */
   timeline(db: pg.Pool, work: string): Promise<readonly string[]>;
+  /** Works that it still has on record at the end; without it, what is not done counts as lost. */
+  held?(db: pg.Pool): Promise<ReadonlySet<string>>;
+  /** Closes what the harness's own process opened. */
+  end?(): Promise<void>;
 };

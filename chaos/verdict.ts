@@ -22,11 +22,15 @@ export type Facts = {
   /** Positions of each account in the order of their effects. */
   readonly ledger: ReadonlyMap<string, readonly number[]>;
   readonly waiting: readonly Waiting[];
+  /** Works that are not done, and that the subject still has on record. */
+  readonly held: ReadonlySet<string>;
   readonly slots: number;
 };
 
 export type Verdict = {
   readonly lost: readonly string[];
+  /** Works that were not done when the run ended, and are not lost. */
+  readonly late: readonly string[];
   readonly ghosts: readonly string[];
   readonly outOfOrder: number;
   readonly overLimit: number;
@@ -40,7 +44,9 @@ export function judge(facts: Facts): Verdict {
   const expected = committed.flatMap((id) => parts.map((part) => workOf({ id }, part)));
   const isDone = (work: string): boolean =>
     deliveries.has(work) && (work.endsWith(':email') || effects.has(work));
-  const lost = expected.filter((work) => !isDone(work));
+  const undone = expected.filter((work) => !isDone(work));
+  const lost = undone.filter((work) => !facts.held.has(work));
+  const late = undone.filter((work) => facts.held.has(work));
   const orders = new Set(committed);
   const isReal = (work: string): boolean => {
     const [order = ''] = work.split(':');
@@ -53,6 +59,7 @@ export function judge(facts: Facts): Verdict {
   const over = mostAtOnce(entries, perTenant);
   return {
     lost,
+    late,
     ghosts,
     effectsTwice,
     staleAccepted,

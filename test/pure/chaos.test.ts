@@ -69,6 +69,7 @@ describe('the command line', () => {
     [['--minutes', 'ten'], '--minutes is "ten"'],
     [['--seed=-1'], '--seed is "-1"'],
     [['--bug', 'typo'], 'there is no bug typo; there are settle'],
+    [['--peer', 'agenda'], 'there is no peer agenda; there are pg-boss, '],
     [['--sead', '4'], "Unknown option '--sead'"],
   ])('refuses %j', (args, message) => {
     expect(() => readOptions(args, Object.keys(bugs))).toThrow(message);
