@@ -97,7 +97,7 @@ function figuresOf(
     'orders placed': load.placed,
     'rolled back on purpose': load.rolledBack.size,
     committed,
-    'works of committed orders': works,
+    'parts of committed orders': works,
     delivered: works - verdict.lost.length - verdict.late.length,
     lost: verdict.lost.length,
     'not done yet (waiting, or held by a dead worker)': verdict.late.length,

@@ -14,8 +14,9 @@ import { faults, strikeAll, type Struck } from './strikes.ts';
 import type { Subject, Waiting } from './subject.ts';
 import type { View } from './view.ts';
 
-/** How long after the last fault everything must be settled. */
-export const quietMs = 90_000;
+/** After the last fault, the number of messages that are not settled must fall again and again within this time, down to none. */
+const quietMs = 90_000;
+const longestMs = 900_000;
 
 export type RunOptions = {
   readonly subject: Subject;
@@ -58,7 +59,7 @@ async function runOn(stage: Stage, options: RunOptions): Promise<Report> {
   await watching;
   await load.stop();
   view.say('no more faults; waiting until everything is settled');
-  const waiting = await quiet(stage);
+  const waiting = await quiet(stage, view);
   journal.read();
   const report = await count(stage, options, { load, journal, struck, waiting, skipped });
   if (report.breaches.length > 0 || options.logs)
@@ -97,18 +98,22 @@ async function watch(stage: Stage, { load, journal, struck, over, minutes, view 
   view.end();
 }
 
-/** @returns what is not settled when the time is up */
-async function quiet({ subject, processes, db }: Stage): Promise<readonly Waiting[]> {
-  const until = now() + quietMs;
+/** @returns what is not settled although nothing has become less for `quietMs`, or after `longestMs` */
+async function quiet({ subject, processes, db }: Stage, view: View): Promise<readonly Waiting[]> {
+  const from = now();
+  let [changed, least, said] = [from, Number.POSITIVE_INFINITY, from];
   let last: readonly Waiting[] = [{ what: 'the database does not answer', count: 1 }];
-  while (now() < until) {
-    const isUp = processes.members.every((one) => one.isUp());
+  while (now() < Math.min(changed + quietMs, from + longestMs)) {
     last = await subject.waiting(db).catch(() => last);
-    if (isUp && last.length === 0) return [];
+    const total = last.reduce((sum, { count: n }) => sum + n, 0);
+    if (total === 0 && processes.members.every((one) => one.isUp())) return [];
+    if (total < least) [changed, least] = [now(), total];
+    if (now() - said > 10_000) {
+      said = now();
+      view.say(`${total} are not settled yet`);
+    }
     await sleep(200);
   }
   const down = processes.members.filter((one) => !one.isUp());
-  return down.length === 0
-    ? last
-    : [...last, ...down.map(({ spec }) => ({ what: `${spec.name} does not work`, count: 1 }))];
+  return [...last, ...down.map(({ spec }) => ({ what: `${spec.name} does not work`, count: 1 }))];
 }

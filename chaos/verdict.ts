@@ -66,11 +66,11 @@ export function judge(facts: Facts): Verdict {
     outOfOrder: disordered.length,
     overLimit: over.length,
     breaches: [
-      ...breach('nothing that is committed is lost', lost, 'works of committed orders were not done'),
-      ...breach('nothing is sent without a commit', ghosts, 'works of orders that are not committed'),
+      ...breach('nothing that is committed is lost', lost, 'parts of committed orders were not done'),
+      ...breach('nothing is sent without a commit', ghosts, 'parts of orders that are not committed'),
       ...duplicates(facts),
-      ...breach('a write in ctx.db happens once', effectsTwice, 'works are in the database twice'),
-      ...breach('a stale claim settles nothing', staleAccepted, 'works were settled after a newer claim'),
+      ...breach('a write in ctx.db happens once', effectsTwice, 'parts are in the database twice'),
+      ...breach('a stale claim settles nothing', staleAccepted, 'parts were settled after a newer claim'),
       ...breach('messages of an order key are in order', disordered, 'places are out of order'),
       ...breach('limits of a group hold', over, `starts were above ${perTenant} at a time`),
       ...tooOften(entries),
@@ -96,7 +96,7 @@ function duplicates({ doubles, slots }: Facts): Breach[] {
   if (unexplained.length > 0)
     breaches.push({
       promise: 'nothing is delivered twice without a fault that explains it',
-      text: `${unexplained.length} works, ${new Set(unexplained.map(({ again }) => again.message)).size} messages`,
+      text: `${unexplained.length} parts, ${new Set(unexplained.map(({ again }) => again.message)).size} messages`,
       works: unexplained.slice(0, 10).map(({ work }) => work),
     });
   for (const [by, its] of Map.groupBy(doubles, (one) => one.by)) {
