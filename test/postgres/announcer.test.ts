@@ -41,5 +41,5 @@ it('reports a NOTIFY that failed, and refuses what is no database', async () => 
     )();
   });
   expect(await failed).toMatchObject({ message: 'the database is away' });
-  expect(() => createOutboxNotify({} as never)).toThrow();
+  expect(() => createOutboxNotify({} as never)).toThrow(/executeSql/);
 });
