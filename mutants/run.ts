@@ -26,22 +26,30 @@ export const target = 0.95;
  * @throws Error when the tests fail without a mutant, when a mutant does not apply, and when Stryker fails
  */
 export async function run({ mutants, parts }: Wanted, told: Told, atMostMs?: number): Promise<Result> {
-  const until = performance.now() + (atMostMs ?? Number.POSITIVE_INFINITY);
+  const began = performance.now();
+  const until = began + (atMostMs ?? Number.POSITIVE_INFINITY);
   const leftOut: string[] = [];
-  // Of a short time, Stryker gets the second half.
-  const halfway = parts.length > 0 && atMostMs !== undefined ? until - atMostMs / 2 : until;
-  const trials = await runNamed(mutants, { until: halfway, check: atMostMs === undefined, told, leftOut });
-  const stryker: (Mutated & { file: string })[] = [];
+  // Of a short time, Stryker gets half: what it does not use is for the named mutants.
+  const half = mutants.length > 0 && atMostMs !== undefined ? began + atMostMs / 2 : until;
+  const stryker = await runStryker(parts, { until: half, told, leftOut });
+  const check = atMostMs === undefined;
+  return { named: await runNamed(mutants, { until, check, told, leftOut }), stryker, leftOut };
+}
+
+async function runStryker(parts: readonly Part[], { until, told, leftOut }: Omit<Within, 'check'>) {
   if (parts.length > 0) installStryker();
+  const all: (Mutated & { file: string })[] = [];
   for (const part of parts) {
     const { file } = part.subject;
     const left = until - performance.now();
     const done = left <= 0 ? undefined : await mutate([part], Number.isFinite(left) ? left : undefined);
     if (done === undefined) leftOut.push(file);
-    else stryker.push({ file, ...done });
-    if (done) told(`${file}  ${done.killed} killed, ${done.survived.length} survived  ${done.seconds} s`);
+    else {
+      all.push({ file, ...done });
+      told(`${file}  ${done.killed} killed, ${done.survived.length} survived  ${done.seconds} s`);
+    }
   }
-  return { named: trials, stryker, leftOut };
+  return all;
 }
 
 type Within = {
