@@ -12,7 +12,7 @@ export { drainMemoryOutbox, type DrainMemoryOptions } from './testing/drain-memo
 export { startTestFleet, type TestFleet, type TestFleetOptions } from './testing/fleet.ts';
 export type { OutboxCase, OutboxHarness, SeenMessage } from './testing/outbox-case.ts';
 export { outboxPortCases } from './testing/outbox-cases.ts';
-export { runAction, type RunActionOptions } from './testing/run-action.ts';
+export { runAction, type ResultOf, type RunActionOptions } from './testing/run-action.ts';
 export {
   startFakeSmtpServer,
   type FakeMail,

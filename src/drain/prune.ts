@@ -8,6 +8,7 @@ import { checkOptions } from '../options.ts';
 import { pruneBatch, pruneKept, type Retention } from '../relay/prune.ts';
 import { namedFor } from '../store/postgres.ts';
 
+/** What `pruneOutbox` keeps, and for how long. */
 export type PruneOptions = {
   /** As for createPostgresOutbox. */
   readonly tableName?: string | undefined;

@@ -3,11 +3,13 @@
 import { toExecutor, type Executor, type PgLike } from '../db/executor.ts';
 import { createNotify } from './notify.ts';
 
+/** Tells workers that messages were committed. */
 export type OutboxNotify = {
   /** @param queues names of the queues that got messages, such as `['jobs']`; default: any */
   (queues?: readonly string[]): void;
 };
 
+/** Options of `createOutboxNotify`. */
 export type OutboxNotifyOptions = {
   /** Called with the error of a NOTIFY that failed. Default: it is left to the poll. */
   readonly onError?: (error: unknown) => void;

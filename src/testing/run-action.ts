@@ -43,7 +43,7 @@ const letIn: Readonly<Record<Access, Invoker>> = {
 };
 
 /** The result as encoded by its schema; without a schema, as the handler returns it. */
-type ResultOf<R extends z.ZodType, T> = unknown extends z.output<R> ? T : z.input<R>;
+export type ResultOf<R extends z.ZodType, T> = unknown extends z.output<R> ? T : z.input<R>;
 
 /**
  * Runs the action as for a caller over HTTP, and returns the result, encoded by the result schema if there is one.
