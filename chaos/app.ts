@@ -52,7 +52,7 @@ export const entry = defineJob({
         attempt,
         process.pid,
       ]);
-      await ctx.db.query('insert into chaos.ledger (account, seq) values ($1, $2)', [account, seq]);
+      await ctx.db.query('insert into chaos.sequence (account, seq) values ($1, $2)', [account, seq]);
     });
   },
 });

@@ -117,12 +117,12 @@ async function writesOf({ db }: Stage) {
   const effects = await db.query<{ work: string; attempts: number[] }>(
     'select work, array_agg(attempt) as attempts from chaos.effects group by 1',
   );
-  const ledger = await db.query<{ account: string; seqs: number[] }>(
-    'select account, array_agg(seq order by id) as seqs from chaos.ledger group by 1',
+  const sequence = await db.query<{ account: string; seqs: number[] }>(
+    'select account, array_agg(seq order by id) as seqs from chaos.sequence group by 1',
   );
   return {
     effects: new Map(effects.rows.map(({ work, attempts }) => [work, attempts])),
-    ledger: new Map(ledger.rows.map(({ account, seqs }) => [account, seqs])),
+    sequence: new Map(sequence.rows.map(({ account, seqs }) => [account, seqs])),
   };
 }
 

@@ -33,7 +33,7 @@ const tables = `
   create schema chaos;
   create table chaos.orders (id uuid primary key, account text, seq int, tenant text, placed_at timestamptz default now());
   create table chaos.effects (work text, attempt int, pid int);
-  create table chaos.ledger (id bigint generated always as identity, account text, seq int);
+  create table chaos.sequence (id bigint generated always as identity, account text, seq int);
   create table chaos.ticks (job text, scheduled_at timestamptz);
   create table chaos.waves (job text primary key, from_at timestamptz)`;
 

@@ -20,7 +20,7 @@ export type Facts = {
   /** Effects in the database by work, with the attempts that wrote them. */
   readonly effects: ReadonlyMap<string, readonly number[]>;
   /** Positions of each account in the order of their effects. */
-  readonly ledger: ReadonlyMap<string, readonly number[]>;
+  readonly sequence: ReadonlyMap<string, readonly number[]>;
   readonly waiting: readonly Waiting[];
   /** Works that are not done, and that the subject still has on record. */
   readonly held: ReadonlySet<string>;
@@ -55,7 +55,7 @@ export function judge(facts: Facts): Verdict {
   const ghosts = [...deliveries.keys()].filter((work) => !isReal(work));
   const effectsTwice = [...effects].filter(([, attempts]) => attempts.length > 1).map(([work]) => work);
   const staleAccepted = staleWrites(entries, effects);
-  const disordered = [...facts.ledger].flatMap(([account, seqs]) => disorder(account, seqs));
+  const disordered = [...facts.sequence].flatMap(([account, seqs]) => disorder(account, seqs));
   const over = mostAtOnce(entries, perTenant);
   return {
     lost,

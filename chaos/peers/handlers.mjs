@@ -55,7 +55,7 @@ async function work(message, attempt, given, write = (sql, values) => pool.query
       process.pid,
     ]);
     if (given.account !== undefined)
-      await write('insert into chaos.ledger (account, seq) values ($1, $2)', [given.account, given.seq]);
+      await write('insert into chaos.sequence (account, seq) values ($1, $2)', [given.account, given.seq]);
   });
 }
 
