@@ -3,7 +3,8 @@
 import type { Executor } from '../db/executor.ts';
 import type { App } from '../define/app.ts';
 import { failureOf } from '../delivery/failure.ts';
-import { createProvider } from '../email/choose.ts';
+import { createProviders } from '../email/choose.ts';
+import type { EmailProvider } from '../email/provider.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Config } from '../config/config.ts';
 import { problem, warning, type Finding } from '../scaffold/finding.ts';
@@ -19,20 +20,24 @@ const unasked: Executor = {
 
 /** One line without secrets. */
 export function wayOfMail(config: Config, app: App | null): string {
-  const { emailProvider, smtpUrl, smtpConnections, smtpName: name, emailFrom } = config;
-  if (emailProvider !== 'smtp' || smtpUrl === null)
-    return `mail: ${emailProvider ?? app?.email.provider?.name ?? 'log'}`;
+  const names = config.emailProviders;
+  if (names.length === 0) return `mail: ${app?.email.provider?.name ?? 'log'}`;
+  return `mail: ${names.map((name) => (name === 'smtp' ? wayOfSmtp(config) : name)).join(', else ')}`;
+}
+
+function wayOfSmtp({ smtpUrl, smtpConnections, smtpName: name, emailFrom }: Config): string {
+  if (smtpUrl === null) return 'smtp';
   const { host, port, secure, tls, login } = readSmtpUrl(smtpUrl);
   const cipher = secure
     ? 'TLS'
     : { required: 'STARTTLS', opportunistic: 'STARTTLS if it is offered', off: 'in clear' }[tls];
   const greeting = `greeted as ${smtpName(name, emailFrom)}`;
-  return `mail: smtp over ${host}:${port}, ${cipher}, ${login ? 'with a login' : 'without a login'}, ${greeting}, ${smtpConnections} connections`;
+  return `smtp over ${host}:${port}, ${cipher}, ${login ? 'with a login' : 'without a login'}, ${greeting}, ${smtpConnections} connections`;
 }
 
 /** Mail may go over a network unencrypted, and the configuration does not choose that. */
-function clearFindings({ emailProvider, smtpUrl }: Config): Finding[] {
-  if (emailProvider !== 'smtp' || smtpUrl === null) return [];
+function clearFindings({ emailProviders, smtpUrl }: Config): Finding[] {
+  if (!emailProviders.includes('smtp') || smtpUrl === null) return [];
   const { host, secure, tls, tlsChosen } = readSmtpUrl(smtpUrl);
   if (secure || tls !== 'opportunistic' || tlsChosen || isLoopback(host)) return [];
   return [
@@ -49,16 +54,20 @@ function clearFindings({ emailProvider, smtpUrl }: Config): Finding[] {
 export async function inspectMail(config: Config, app: App | null): Promise<Finding[]> {
   const notices: string[] = [];
   const hear = (_: object, message: string): void => void notices.push(message);
-  const provider = createProvider(
+  const providers = createProviders(
     config,
     { log: { info: hear, warn: hear }, db: unasked },
     app?.email.provider,
   );
   const unsent = notices.map((message) => warning('email_not_sent', message));
-  const warnings = [...unsent, ...clearFindings(config)];
+  const refusals = await Promise.all(providers.map(verified));
+  return [...unsent, ...clearFindings(config), ...refusals.flat()];
+}
+
+async function verified(provider: EmailProvider): Promise<Finding[]> {
   try {
     await provider.verify?.(AbortSignal.timeout(timeout));
-    return warnings;
+    return [];
   } catch (error) {
     const { type, message } = failureOf(error);
     const fix = 'the provider is tried again with `waybill email test ADDRESS`';
@@ -66,7 +75,7 @@ export async function inspectMail(config: Config, app: App | null): Promise<Find
       type === 'transient'
         ? warning('email_provider_unreachable', message, { fix })
         : problem('email_provider_refuses', message, { fix });
-    return [...warnings, found];
+    return [found];
   } finally {
     await provider.close?.();
   }

@@ -77,7 +77,7 @@ export const variables: readonly Variable[] = [
     name: 'WAYBILL_EMAIL_PROVIDER',
     default: 'log',
     meaning:
-      'log (prints the mail; in production one redacted line), smtp, resend or inbox (stores it, to be read at /inbox)',
+      'log (prints the mail; in production one redacted line), smtp, resend or inbox (stores it, to be read at /inbox); several of those that send, as resend,smtp: the first that is not parked sends',
   },
   {
     name: 'WAYBILL_EMAIL_FROM',

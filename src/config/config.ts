@@ -5,9 +5,9 @@ import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { AdminKey, Report } from './admin-keys.ts';
 import type { PayloadKeys } from '../message/seal.ts';
+import { readProviders, reportMissing, type EmailProviderName } from './provider-list.ts';
 import { reader, type Problem } from './variables.ts';
 
-const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
 const queueBackends = ['postgres', 'cockroachdb', 'yugabytedb', 'citus'] as const;
 /** Values that people write by mistake for NODE_ENV. */
 const shortForms = {
@@ -35,8 +35,8 @@ export type Config = {
   readonly adminKeys: readonly AdminKey[];
   readonly metricsKey: string | null;
   readonly cronSecret: string | null;
-  /** Null when not set: then the application's own, or `log`. */
-  readonly emailProvider: (typeof emailProviders)[number] | null;
+  /** The first open one gets the mail. Empty when not set: then the application's own, or `log`. */
+  readonly emailProviders: readonly EmailProviderName[];
   readonly emailFrom: string | null;
   readonly smtpUrl: string | null;
   /** Per process. */
@@ -118,7 +118,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     ],
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
     cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
-    emailProvider: read.choice('WAYBILL_EMAIL_PROVIDER', emailProviders, null),
+    emailProviders: readProviders(read.text('WAYBILL_EMAIL_PROVIDER'), report),
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL'),
     smtpConnections: read.integer('WAYBILL_SMTP_CONNECTIONS', 5, 1, 100),
@@ -206,12 +206,9 @@ function reportContradictions(
   found: readonly Problem[],
   report: Report,
 ): void {
-  const { emailProvider, pollIntervalMs, leaseMs } = config;
+  const { emailProviders, pollIntervalMs, leaseMs } = config;
   const isWrong = (variable: string): boolean => found.some((problem) => problem.variable === variable);
-  if (emailProvider === 'smtp' && !isSet('SMTP_URL'))
-    report('SMTP_URL', 'is required when WAYBILL_EMAIL_PROVIDER is smtp: smtp://user:password@host:587');
-  if (emailProvider === 'resend' && config.resendApiKey === null && !isWrong('RESEND_API_KEY'))
-    report('RESEND_API_KEY', 'is required when WAYBILL_EMAIL_PROVIDER is resend');
+  reportMissing(emailProviders, isSet, report);
   for (const [one, other] of [noticePair, noticePair.toReversed()] as const)
     if (isSet(one!) && !isSet(other!)) report(other!, `is required when ${one} is set`);
   if (config.production && config.emailAllow !== null)

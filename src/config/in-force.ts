@@ -11,7 +11,7 @@ export function settingsInForce(config: Config): SettingsInForce {
   const time = (ms: Milliseconds): string => (ms < 1_000 ? `${ms}ms` : durationText(ms / 1_000));
   return {
     NODE_ENV: config.production ? 'production' : 'development',
-    WAYBILL_EMAIL_PROVIDER: config.emailProvider ?? 'of the application, or log',
+    WAYBILL_EMAIL_PROVIDER: config.emailProviders.join(',') || 'of the application, or log',
     WAYBILL_EMAIL_RATE: config.emailRate === null ? 'none' : `${config.emailRate} a second`,
     WAYBILL_QUEUE_BACKEND: config.queueBackend,
     WAYBILL_CONCURRENCY: String(config.concurrency),

@@ -1,4 +1,4 @@
-// Creates the email provider: the one that the configuration names, else the application's own, else `log`.
+// Creates the email providers: those that the configuration names, else the application's own, else `log`.
 
 import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -11,9 +11,9 @@ import type { EmailProvider, ProviderLog } from './provider.ts';
 import { createResendProvider } from './resend/resend.ts';
 import { createSmtpProvider } from './smtp/smtp.ts';
 
+export type ProviderName = 'log' | 'smtp' | 'resend' | 'inbox';
+
 export type ProviderOptions = {
-  /** Null: not set. */
-  readonly emailProvider: 'log' | 'smtp' | 'resend' | 'inbox' | null;
   readonly smtpUrl: string | null;
   /** The most connections of one process. */
   readonly smtpConnections?: number;
@@ -32,16 +32,30 @@ export type ProviderPorts = {
   readonly db: Executor;
 };
 
-/** @param own the application's provider */
+/** The configured provider, and those that stand behind it. */
+export type Providers = readonly [EmailProvider, ...EmailProvider[]];
+
+/** @param own the application's provider, for when the configuration names none */
+export function createProviders(
+  options: ProviderOptions & { readonly emailProviders: readonly ProviderName[] },
+  ports: ProviderPorts,
+  own?: EmailProvider,
+): Providers {
+  const [first, ...others] = options.emailProviders;
+  if (first === undefined) return [own ? ownProvider(own) : createProvider('log', options, ports)];
+  return [
+    createProvider(first, options, ports),
+    ...others.map((name) => createProvider(name, options, ports)),
+  ];
+}
+
 export function createProvider(
+  name: ProviderName,
   options: ProviderOptions,
   { log, db }: ProviderPorts,
-  own?: EmailProvider,
 ): EmailProvider {
-  const { emailProvider, resendApiKey, resendBaseUrl, leaseMs, production } = options;
-  switch (emailProvider) {
-    case null:
-      return own ? ownProvider(own) : createLogProvider({ production, log });
+  const { resendApiKey, resendBaseUrl, leaseMs, production } = options;
+  switch (name) {
     case 'log':
       return createLogProvider({ production, log });
     case 'inbox':

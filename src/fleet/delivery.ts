@@ -25,7 +25,7 @@ async function deliveryRole(
 ): Promise<Cast> {
   const { config, log, events } = host;
   const app = await loadApp(config.app);
-  publishInitial(host.metrics, labelsOf(app, config.emailProvider));
+  publishInitial(host.metrics, labelsOf(app, config.emailProviders));
   const registry = createRegistry(withNotices(app, config.notice));
   const standard = own(registry.queues);
   const queues = config.queues?.filter((queue) => standard.includes(queue)) ?? standard;

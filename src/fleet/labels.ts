@@ -17,8 +17,8 @@ export const standardLabels: KnownLabels = {
   providers: [],
 };
 
-/** @param provider the configured email provider; null: the application's own, or `log` */
-export function labelsOf(app: App, provider: string | null): KnownLabels {
+/** @param providers the configured email providers; none: the application's own, or `log` */
+export function labelsOf(app: App, providers: readonly string[]): KnownLabels {
   const queuesOf = (all: readonly { readonly queue: string }[]): string[] => [
     ...new Set(all.map(({ queue }) => queue)),
   ];
@@ -31,6 +31,6 @@ export function labelsOf(app: App, provider: string | null): KnownLabels {
       ...(cronJobs.length > 0 ? [{ kind: 'action', queue: jobs }] : []),
     ],
     cronJobs,
-    providers: [provider ?? app.email.provider?.name ?? 'log'],
+    providers: providers.length > 0 ? providers : [app.email.provider?.name ?? 'log'],
   };
 }

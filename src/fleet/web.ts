@@ -22,7 +22,7 @@ import { closing, outboxOf, type Role } from './role.ts';
 export const webRole: Role = async (host) => {
   const { db, log, config } = host;
   const app = await loadApp(config.app);
-  publishInitial(host.metrics, labelsOf(app, config.emailProvider));
+  publishInitial(host.metrics, labelsOf(app, config.emailProviders));
   const registry = createRegistry(app);
   const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
   const ending = new AbortController();

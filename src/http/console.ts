@@ -153,7 +153,7 @@ function send(
     framed(view, {
       session: request.consoleSession!,
       place: page?.place ?? null,
-      inbox: host.config.emailProvider === 'inbox',
+      inbox: host.config.emailProviders.includes('inbox'),
       done: takeSaid(request, reply),
       live,
     }),

@@ -22,7 +22,7 @@ type WithIndex = { Params: { id: string; index: string } };
 
 export type InboxPorts = {
   readonly db: Executor;
-  readonly config: Pick<Config, 'emailProvider' | 'production' | 'adminKeys' | 'knownHosts'>;
+  readonly config: Pick<Config, 'emailProviders' | 'production' | 'adminKeys' | 'knownHosts'>;
   /** Whether anybody can sign in to the console. */
   readonly hasConsole: boolean;
 };
@@ -79,10 +79,10 @@ const always = {
 
 function guard(
   inbox: FastifyInstance,
-  { emailProvider, production, adminKeys, knownHosts }: InboxPorts['config'],
+  { emailProviders, production, adminKeys, knownHosts }: InboxPorts['config'],
 ): void {
   inbox.addHook('onRequest', async (request, reply) => {
-    if (emailProvider !== 'inbox')
+    if (!emailProviders.includes('inbox'))
       throw new WaybillError('inbox_off', 'there is no inbox here: WAYBILL_EMAIL_PROVIDER=inbox makes one');
     void reply.headers(always);
     if (production) checkInboxKey(request, adminKeys);

@@ -27,8 +27,8 @@ function enqueued(email: object, availableAt?: Date) {
 
 function smtpProvider(smtpUrl: string): EmailProvider {
   const provider = createProvider(
+    'smtp',
     {
-      emailProvider: 'smtp',
       smtpUrl,
       leaseMs: 15_000,
       production: true,

@@ -28,8 +28,9 @@ describe('the provider', () => {
   const idOf = (n: number): string => `01900000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
   function batches({ url }: ResendServer): EmailBatches {
-    const options = { emailProvider: 'resend', smtpUrl: null, production: true, leaseMs: 60_000 } as const;
+    const options = { smtpUrl: null, production: true, leaseMs: 60_000 } as const;
     const made = createProvider(
+      'resend',
       { ...options, resendApiKey: 're_test', resendBaseUrl: url },
       {
         log: { info: () => undefined, warn: () => undefined },

@@ -27,8 +27,9 @@ async function server(options: Parameters<typeof startResend>[0] = {}): Promise<
 }
 
 function provider(resendBaseUrl: string, { leaseMs = 60_000, resendApiKey = 're_test' } = {}): EmailProvider {
-  const options = { emailProvider: 'resend', smtpUrl: null, production: true } as const;
+  const options = { smtpUrl: null, production: true } as const;
   const made = createProvider(
+    'resend',
     { ...options, resendApiKey, resendBaseUrl, leaseMs },
     { log: silent, db: noDatabase },
   );

@@ -26,7 +26,8 @@ async function server(options: Parameters<typeof startSmtp>[0] = {}): Promise<Sm
 
 function provider(smtpUrl: string, leaseMs = 6_000): EmailProvider {
   const made = createProvider(
-    { ...resend, emailProvider: 'smtp', smtpUrl, leaseMs, production: true },
+    'smtp',
+    { ...resend, smtpUrl, leaseMs, production: true },
     { log: silent, db: noDatabase },
   );
   toClose.push({ close: async () => made.close?.() });
@@ -181,9 +182,9 @@ describe('connections', () => {
     });
     const lines: object[] = [];
     const made = createProvider(
+      'smtp',
       {
         ...resend,
-        emailProvider: 'smtp',
         smtpUrl: smtp.url,
         smtpConnections: 4,
         leaseMs: 60_000,

@@ -36,7 +36,7 @@ let web: TestWeb;
 beforeAll(async () => {
   database = await testDatabase();
   web = testWeb(app, database.url);
-  publishInitial(web.host.metrics, labelsOf(app, 'smtp'));
+  publishInitial(web.host.metrics, labelsOf(app, ['smtp']));
   await registerQueues(database.db, ['images', 'a "quoted" \\ queue\nof two lines']);
   await web.host.fleet.flush();
 });

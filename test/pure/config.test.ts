@@ -22,7 +22,7 @@ describe('readConfig', () => {
       port: 3000,
       metricsPort: null,
       adminKeys: [],
-      emailProvider: null,
+      emailProviders: [],
       resendApiKey: null,
       resendBaseUrl: 'https://api.resend.com',
       resendWebhookSecret: null,
@@ -43,7 +43,35 @@ describe('readConfig', () => {
 
   it.each(['log', 'smtp', 'inbox'] as const)('knows the provider %s', (name) => {
     const env = { ...good, WAYBILL_EMAIL_PROVIDER: name, SMTP_URL: 'smtp://mail.test' };
-    expect(readConfig(env).emailProvider).toBe(name);
+    expect(readConfig(env).emailProviders).toEqual([name]);
+  });
+
+  it('takes a list of providers in its order, with spaces or without', () => {
+    const env = { ...good, RESEND_API_KEY: 're_1', SMTP_URL: 'smtp://mail.test' };
+    for (const list of ['resend,smtp', 'resend, smtp'])
+      expect(readConfig({ ...env, WAYBILL_EMAIL_PROVIDER: list }).emailProviders).toEqual(['resend', 'smtp']);
+  });
+
+  it.each([
+    ['resend,sendgird', /names "sendgird".*one of .*resend.*commas between/],
+    ['resend,smpt', /was smtp meant\?/],
+    ['resend,smtp,resend', /names resend twice: name each provider once/],
+    ['resend,,smtp', /has an empty name/],
+    ['resend,', /has an empty name/],
+    ['smtp,log', /names log beside others: it sends nothing/],
+    ['inbox,resend', /names inbox beside others/],
+  ])('refuses the list %s of providers with one clear problem', (list, problem) => {
+    const env = { ...good, RESEND_API_KEY: 're_1', SMTP_URL: 'smtp://mail.test' };
+    expect(problems({ ...env, WAYBILL_EMAIL_PROVIDER: list })).toEqual({
+      WAYBILL_EMAIL_PROVIDER: expect.stringMatching(problem) as string,
+    });
+  });
+
+  it('asks for the settings of each provider of a list', () => {
+    expect(problems({ ...good, WAYBILL_EMAIL_PROVIDER: 'resend,smtp' })).toEqual({
+      RESEND_API_KEY: 'is required when WAYBILL_EMAIL_PROVIDER is resend,smtp',
+      SMTP_URL: 'is required when WAYBILL_EMAIL_PROVIDER is resend,smtp: smtp://user:password@host:587',
+    });
   });
 
   it('takes an empty variable as one that is not set', () => {
@@ -223,7 +251,7 @@ describe('readConfig', () => {
     expect(
       readConfig({ ...env, RESEND_API_KEY: 're_1', RESEND_BASE_URL: 'http://localhost:1/' }),
     ).toMatchObject({
-      emailProvider: 'resend',
+      emailProviders: ['resend'],
       resendApiKey: 're_1',
       resendBaseUrl: 'http://localhost:1',
     });

@@ -108,7 +108,7 @@ function madeUp(config: Config, { host, port }: Place, project: string): Record<
     ...where,
     ...(keys && config.apiKey === null ? { WAYBILL_API_KEY: keys.WAYBILL_API_KEY } : {}),
     ...(keys && config.adminKeys.length === 0 ? { WAYBILL_ADMIN_KEY: keys.WAYBILL_ADMIN_KEY } : {}),
-    ...(config.emailProvider === null ? { WAYBILL_EMAIL_PROVIDER: 'inbox' } : {}),
+    ...(config.emailProviders.length === 0 ? { WAYBILL_EMAIL_PROVIDER: 'inbox' } : {}),
     ...(config.emailFrom === null ? { WAYBILL_EMAIL_FROM: 'hello@app.example' } : {}),
   };
 }
