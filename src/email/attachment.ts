@@ -112,6 +112,22 @@ export function calendarText({ content }: Calendar): string {
   return content.replaceAll(/\r\n|\r|\n/g, '\r\n');
 }
 
+/**
+ * The files for a provider that takes only text and html beside files: an invitation becomes a text/calendar file
+ * whose type names its method.
+ */
+export function filesOf({
+  attachments = [],
+  calendar: invitation,
+}: {
+  readonly attachments?: readonly Attachment[] | undefined;
+  readonly calendar?: Calendar | undefined;
+}): readonly Attachment[] {
+  if (invitation === undefined) return attachments;
+  const contentType = `text/calendar; charset=utf-8; method=${invitation.method}`;
+  return [...attachments, { filename: 'invite.ics', content: calendarText(invitation), contentType }];
+}
+
 /** References to attachments in attributes and styles of the html (RFC 2392). */
 const reference = /(?:=\s*["']?|url\(\s*["']?)cid:([^"'\s<>)]{1,400})/gi;
 

@@ -1,4 +1,5 @@
-// The source of an email (RFC 5322): the bytes that the provider `smtp` would send, for the inbox and for the console.
+// The source of an email (RFC 5322): the bytes that the provider `smtp` would send, for providers that take them, for the inbox and
+// for the console.
 
 import type { EmailPayload } from './email.ts';
 import { mailOf } from './mime.ts';

@@ -6,13 +6,8 @@ import { prepareEmail } from '../../src/email/email.ts';
 import type { NewMessage } from '../../src/message/message.ts';
 import { listQueues } from '../../src/queues/queues.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
-import {
-  problem,
-  startResend,
-  type Deviation,
-  type ResendEmail,
-  type ResendServer,
-} from '../support/resend.ts';
+import type { Deviation } from '../support/mail-api.ts';
+import { problem, startResend, type ResendEmail, type ResendServer } from '../support/resend.ts';
 import { until } from '../support/wait.ts';
 
 let world: World;

@@ -8,7 +8,8 @@ import { EmailError } from '../../src/email/error.ts';
 import type { EmailBatches, Mail } from '../../src/email/provider.ts';
 import type { NewMessage } from '../../src/message/message.ts';
 import { fleetWorld } from '../support/fleet-world.ts';
-import { problem, startResend, type Deviation, type Reply, type ResendServer } from '../support/resend.ts';
+import type { Deviation, Reply } from '../support/mail-api.ts';
+import { problem, startResend, type ResendServer } from '../support/resend.ts';
 import { until } from '../support/wait.ts';
 
 const open: { close(): Promise<void> }[] = [];

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { prepareEmail } from '../../src/email/email.ts';
 import type { NewMessage } from '../../src/message/message.ts';
 import { fleetWorld, type World } from '../support/fleet-world.ts';
-import { problem, startResend, type Deviation, type ResendServer } from '../support/resend.ts';
+import type { Deviation } from '../support/mail-api.ts';
+import { problem, startResend, type ResendServer } from '../support/resend.ts';
 import { until } from '../support/wait.ts';
 
 const count = 2_000;

@@ -10,7 +10,8 @@ import { EmailError } from '../../src/email/error.ts';
 import type { EmailProvider, Receipt } from '../../src/email/provider.ts';
 import type { Failure } from '../../src/message/outcome.ts';
 import { otherCertificate } from '../support/other-certificate.ts';
-import { problem, startResend, type Deviation, type Reply, type ResendServer } from '../support/resend.ts';
+import type { Deviation, Reply } from '../support/mail-api.ts';
+import { problem, startResend, type ResendServer } from '../support/resend.ts';
 
 const noDatabase = { executeSql: () => Promise.reject(new Error('the provider resend needs no database')) };
 const silent = { info: () => undefined, warn: () => undefined };

@@ -28,7 +28,7 @@ import { headers, lineProblem, unsubscribeUrl } from '../../src/email/header.ts'
 import { createLogProvider } from '../../src/email/log.ts';
 import { listEmails } from '../../src/email/mailbox.ts';
 import { plainText } from '../../src/email/plain.ts';
-import { refusalOf } from '../../src/email/resend/answer.ts';
+import { resendRefusal } from '../../src/email/resend/answer.ts';
 import { resendBody } from '../../src/email/resend/body.ts';
 import { parseResendReport } from '../../src/email/resend/report.ts';
 import { suppress } from '../../src/email/suppression.ts';
@@ -171,7 +171,7 @@ export const parsers: readonly Parser[] = [
   { name: 'the body under a signature', read: (text) => verifiedId(Buffer.from(text), { 'webhook-id': 'a', 'webhook-timestamp': String(Math.floor(Date.now() / 1000)), 'webhook-signature': 'v1,a' }, 'whsec_aGVsbG8=') },
   { name: 'a report', read: (text) => parseResendReport(text, 'a') },
   { name: 'the recipients of a report', read: (text) => parseResendReport(JSON.stringify({ type: 'email.bounced', data: { email_id: 'a', to: [text, `${text} <a@b.test>`, `"${text}" <a@b.test>`], bounce: { message: text } } }), 'a') },
-  { name: 'an answer of Resend', read: (text) => refusalOf({ status: 400, headers: new Headers(), text: JSON.stringify({ name: text, message: text }) }) },
+  { name: 'an answer of Resend', read: (text) => resendRefusal({ status: 400, headers: new Headers(), text: JSON.stringify({ name: text, message: text }) }) },
   { name: 'the text of an error', read: (text) => failureOf(new Error(text)) },
   { name: 'the text of an error of ours', read: (text) => failureOf(new WaybillError('a', text, [{ path: text, message: text }])) },
   { name: 'an error that is kept', read: cleanError },

@@ -2,19 +2,7 @@
 // accepted, and answers what a test wants it to.
 
 import { randomUUID } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
-
-/** `drop` closes the connection without an answer; `hang` never answers. */
-export type Reply =
-  | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown }
-  | 'drop'
-  | 'hang';
-
-/** What happens instead of the usual; with `accept`, the email was accepted before. */
-export type Deviation = { readonly accept?: boolean; readonly say: Reply };
+import { listen, type Asked, type Deviation, type Reply, type Tls } from './mail-api.ts';
 
 export type ResendEmail = {
   readonly from: string;
@@ -50,7 +38,7 @@ export type ResendOptions = {
   readonly wrong?: (email: ResendEmail) => string | undefined;
   /** What `GET /domains` answers. */
   readonly domains?: Reply;
-  readonly tls?: { readonly key: string; readonly cert: string };
+  readonly tls?: Tls;
 };
 
 type Kept = { readonly body: string; answer?: Reply };
@@ -128,9 +116,8 @@ export async function startResend(options: ResendOptions = {}): Promise<ResendSe
     return take(key, body, () => answerBatch(emails), taken);
   }
 
-  async function reply(request: IncomingMessage): Promise<Reply> {
-    const { method, url, headers } = request;
-    const body = await text(request);
+  async function reply({ method, url, headers, body: bytes }: Asked): Promise<Reply> {
+    const body = bytes.toString();
     if (headers.authorization === undefined) return problem(401, 'missing_api_key');
     if (headers.authorization !== `Bearer ${apiKey}`) return problem(403, 'invalid_api_key');
     if (method === 'GET' && url === '/domains')
@@ -142,37 +129,16 @@ export async function startResend(options: ResendOptions = {}): Promise<ResendSe
     return problem(404, 'not_found');
   }
 
-  const listener = (request: IncomingMessage, response: ServerResponse): void =>
-    // A client that went away in the middle of its request hears nothing.
-    void reply(request).then(
-      (what) => send(response, what),
-      () => response.destroy(),
-    );
-  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { url, close } = await listen(reply, tls);
   return {
-    url: `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url,
     accepted,
     requests,
     repeats: () => repeats,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close,
   };
 }
 
 export function problem(statusCode: number, name: string, message = `said because of ${name}`): Reply {
   return { status: statusCode, body: { statusCode, name, message } };
-}
-
-function send(response: ServerResponse, what: Reply): void {
-  if (what === 'hang') return;
-  if (what === 'drop') return void response.destroy();
-  const { status, headers = {}, body = '' } = what;
-  const isText = typeof body === 'string';
-  response
-    .writeHead(status, { 'content-type': isText ? 'text/html' : 'application/json', ...headers })
-    .end(isText ? body : JSON.stringify(body));
 }

@@ -4,17 +4,11 @@
 import { z } from 'zod';
 import type { EmailError } from '../error.ts';
 import type { EmailBatches, Receipt } from '../provider.ts';
-import {
-  isSuccess,
-  jsonOf,
-  refusalOf,
-  taken,
-  unreadable,
-  type Answer,
-  type Ask,
-  type Failed,
-} from './answer.ts';
-import { receiptOf, resendBody } from './body.ts';
+import { receiptOf } from '../addressees.ts';
+import { isSuccess, jsonOf, unreadable, type Answer, type Failed } from '../api/answer.ts';
+import type { Ask } from '../api/requests.ts';
+import { resendRefusal, taken } from './answer.ts';
+import { resendBody } from './body.ts';
 
 /** Resend's limit for emails in one request. */
 const size = 100;
@@ -43,7 +37,7 @@ export function createResendBatches(ask: Ask, failed: Failed): EmailBatches {
       };
       const body = `[${bodies.map(({ json }) => json).join(',')}]`;
       const answer = await ask('/emails/batch', signal, { method: 'POST', headers, body });
-      if (!isSuccess(answer)) throw failed(refusalOf(answer));
+      if (!isSuccess(answer)) throw failed(resendRefusal(answer));
       const ends = endsOf(answer, bodies.length, failed);
       if (ends === undefined) throw failed(unreadable(answer));
       return ends.map((end, i): Receipt | EmailError =>
