@@ -63,3 +63,31 @@ export function readAdminKeys(
     return [];
   });
 }
+
+/** The bearer keys of a configuration; null: not set. */
+type BearerKeys = Readonly<Record<'apiKey' | 'metricsKey' | 'cronSecret', string | null>> & {
+  readonly adminKeys: readonly AdminKey[];
+};
+
+/** Whoever has one key must not have the rights of another. */
+export function reportEqualKeys(
+  { adminKeys, apiKey, metricsKey, cronSecret }: BearerKeys,
+  report: Report,
+): void {
+  const seen = new Map<string, string>();
+  for (const [variable, key] of [
+    ['WAYBILL_API_KEY', apiKey],
+    ['WAYBILL_METRICS_KEY', metricsKey],
+    ['WAYBILL_CRON_SECRET', cronSecret],
+    ...adminKeys.map(({ variable, key }) => [variable, key] as const),
+  ] as const) {
+    if (key === null) continue;
+    const other = seen.get(key);
+    if (other !== undefined)
+      report(
+        variable,
+        other === variable ? 'has the same key twice' : `has the key of ${other}: each needs its own`,
+      );
+    seen.set(key, variable);
+  }
+}

@@ -2,16 +2,8 @@
 // docs/configuration.md.
 
 import { hideSecrets } from '../redaction/redact.ts';
+import { emailVariables, type Variable } from './email-catalogue.ts';
 import { secretParameter } from '../redaction/secrets.ts';
-
-export type Variable = {
-  readonly name: string;
-  /** As a person would write it; null when there is none. */
-  readonly default: string | null;
-  readonly meaning: string;
-  /** Never shown: a key, or a URL with a password in it. */
-  readonly secret?: 'key' | 'url';
-};
 
 export const variables: readonly Variable[] = [
   { name: 'DATABASE_URL', default: null, secret: 'url', meaning: "the application's Postgres; required" },
@@ -73,46 +65,7 @@ export const variables: readonly Variable[] = [
     secret: 'key',
     meaning: 'bearer key of /metrics, when it is to be closed',
   },
-  {
-    name: 'WAYBILL_EMAIL_PROVIDER',
-    default: 'log',
-    meaning:
-      'log (prints the mail; in production one redacted line), smtp, resend or inbox (stores it, to be read at /inbox); several of those that send, as resend,smtp: the first that is not parked sends',
-  },
-  {
-    name: 'WAYBILL_EMAIL_FROM',
-    default: null,
-    meaning: 'default sender; a mail without from is refused at enqueue when neither is there',
-  },
-  {
-    name: 'SMTP_URL',
-    default: null,
-    secret: 'url',
-    meaning: 'smtp://user:pass@host:port or smtps://…, with ?tls= and ?ca=; required for smtp',
-  },
-  {
-    name: 'WAYBILL_SMTP_CONNECTIONS',
-    default: '5',
-    meaning: 'connections of one process to the mail server, at most; 1 to 100',
-  },
-  {
-    name: 'WAYBILL_SMTP_NAME',
-    default: null,
-    meaning:
-      "what it says in EHLO: a full domain name, or an address in brackets; not set: the host's full name, else the sender's domain",
-  },
-  { name: 'RESEND_API_KEY', default: null, secret: 'key', meaning: 'key of Resend; required for resend' },
-  {
-    name: 'RESEND_BASE_URL',
-    default: null,
-    meaning: 'where its API is, if not at https://api.resend.com; http:// on this machine alone',
-  },
-  {
-    name: 'RESEND_WEBHOOK_SECRET',
-    default: null,
-    secret: 'key',
-    meaning: 'whsec_…: how Resend signs its reports; without it /webhooks/resend answers 503',
-  },
+  ...emailVariables,
   {
     name: 'WAYBILL_NOTICE_URL',
     default: null,

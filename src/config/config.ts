@@ -3,7 +3,8 @@
 import { clearTextProblem, readPostgresUrl, type PostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
-import type { AdminKey, Report } from './admin-keys.ts';
+import { reportEqualKeys, type AdminKey, type Report } from './admin-keys.ts';
+import { providerKey, readEmailApis, type EmailApis } from './email-apis.ts';
 import type { PayloadKeys } from '../message/seal.ts';
 import { readProviders, reportMissing, type EmailProviderName } from './provider-list.ts';
 import { reader, type Problem } from './variables.ts';
@@ -19,7 +20,7 @@ const shortForms = {
 };
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-export type Config = {
+export type Config = EmailApis & {
   readonly databaseUrl: string;
   readonly queueDatabaseUrl: string;
   readonly queueBackend: (typeof queueBackends)[number];
@@ -102,6 +103,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   read.timeZone('TZ');
   const keyLength = production ? 32 : 1;
   const secretBytes = production ? 24 : 1; // Standard Webhooks: 24 to 64
+  const emailProviders = readProviders(read.text('WAYBILL_EMAIL_PROVIDER'), report);
   const config: Config = {
     databaseUrl,
     queueDatabaseUrl: read.postgresUrl('QUEUE_DATABASE_URL') ?? databaseUrl,
@@ -118,14 +120,15 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     ],
     metricsKey: read.key('WAYBILL_METRICS_KEY', keyLength),
     cronSecret: read.key('WAYBILL_CRON_SECRET', keyLength),
-    emailProviders: readProviders(read.text('WAYBILL_EMAIL_PROVIDER'), report),
+    emailProviders,
     emailFrom: read.sender('WAYBILL_EMAIL_FROM'),
     smtpUrl: read.smtpUrl('SMTP_URL'),
     smtpConnections: read.integer('WAYBILL_SMTP_CONNECTIONS', 5, 1, 100),
     smtpName: read.smtpName('WAYBILL_SMTP_NAME'),
-    resendApiKey: read.key('RESEND_API_KEY', 1),
+    resendApiKey: providerKey(read, report, 'RESEND_API_KEY'),
     resendBaseUrl: read.webUrl('RESEND_BASE_URL') ?? 'https://api.resend.com',
     resendWebhookSecret: read.signingSecret('RESEND_WEBHOOK_SECRET', secretBytes),
+    ...readEmailApis(read, report, (name) => emailProviders.includes(name)),
     notice: noticeOf(read, secretBytes),
     emailRate: read.rate('WAYBILL_EMAIL_RATE'),
     emailAllow: read.list(
@@ -222,24 +225,4 @@ function reportContradictions(
       'WAYBILL_POLL_INTERVAL',
       `is ${pollIntervalMs} ms, longer than WAYBILL_LEASE with ${leaseMs} ms: it must not be`,
     );
-}
-
-/** Whoever has one key must not have the rights of another. */
-function reportEqualKeys({ adminKeys, apiKey, metricsKey, cronSecret }: Config, report: Report): void {
-  const seen = new Map<string, string>();
-  for (const [variable, key] of [
-    ['WAYBILL_API_KEY', apiKey],
-    ['WAYBILL_METRICS_KEY', metricsKey],
-    ['WAYBILL_CRON_SECRET', cronSecret],
-    ...adminKeys.map(({ variable, key }) => [variable, key] as const),
-  ] as const) {
-    if (key === null) continue;
-    const other = seen.get(key);
-    if (other !== undefined)
-      report(
-        variable,
-        other === variable ? 'has the same key twice' : `has the key of ${other}: each needs its own`,
-      );
-    seen.set(key, variable);
-  }
 }

@@ -3,8 +3,33 @@
 import { nearest } from '../nearest.ts';
 import type { Report } from './admin-keys.ts';
 
-export const emailProviders = ['log', 'smtp', 'resend', 'inbox'] as const;
+export const emailProviders = [
+  'log',
+  'smtp',
+  'resend',
+  'postmark',
+  'sendgrid',
+  'ses',
+  'mailgun',
+  'inbox',
+] as const;
 export type EmailProviderName = (typeof emailProviders)[number];
+
+/** The variables without which a provider cannot send, each with an example. */
+const neededFor: Readonly<Record<EmailProviderName, Readonly<Record<string, string>>>> = {
+  log: {},
+  inbox: {},
+  smtp: { SMTP_URL: 'smtp://user:password@host:587' },
+  resend: { RESEND_API_KEY: 're_…' },
+  postmark: { POSTMARK_SERVER_TOKEN: 'the API token of a server' },
+  sendgrid: { SENDGRID_API_KEY: 'SG.…' },
+  ses: {
+    AWS_ACCESS_KEY_ID: 'AKIA…',
+    AWS_SECRET_ACCESS_KEY: 'the secret of that key',
+    AWS_REGION: 'eu-west-1',
+  },
+  mailgun: { MAILGUN_API_KEY: 'a sending key of the domain', MAILGUN_DOMAIN: 'mg.shop.example' },
+};
 
 /** They send nothing, so nothing can stand behind them. */
 const alone: readonly EmailProviderName[] = ['log', 'inbox'];
@@ -45,11 +70,7 @@ export function reportMissing(
   isSet: (variable: string) => boolean,
   report: Report,
 ): void {
-  const needed = {
-    smtp: ['SMTP_URL', ': smtp://user:password@host:587'],
-    resend: ['RESEND_API_KEY', ''],
-  } as const;
-  for (const [name, [setting, example]] of Object.entries(needed))
-    if (names.includes(name as EmailProviderName) && !isSet(setting))
-      report(setting, `is required when ${variable} is ${names.join(',')}${example}`);
+  for (const name of names)
+    for (const [setting, example] of Object.entries(neededFor[name]))
+      if (!isSet(setting)) report(setting, `is required when ${variable} is ${names.join(',')}: ${example}`);
 }

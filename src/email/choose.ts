@@ -6,12 +6,18 @@ import { WaybillError } from '../errors.ts';
 import { smtpName } from '../smtp/name.ts';
 import { createInboxProvider } from './inbox.ts';
 import { createLogProvider } from './log.ts';
+import { createMailgunProvider, type MailgunOptions } from './mailgun/mailgun.ts';
 import { ownProvider } from './own-provider.ts';
+import { createPostmarkProvider, type PostmarkOptions } from './postmark/postmark.ts';
 import type { EmailProvider, ProviderLog } from './provider.ts';
 import { createResendProvider } from './resend/resend.ts';
+import { createSendgridProvider, type SendgridOptions } from './sendgrid/sendgrid.ts';
+import { createSesProvider, type SesOptions } from './ses/ses.ts';
 import { createSmtpProvider } from './smtp/smtp.ts';
 
-export type ProviderName = 'log' | 'smtp' | 'resend' | 'inbox';
+export type ProviderName = 'log' | 'smtp' | 'resend' | 'postmark' | 'sendgrid' | 'ses' | 'mailgun' | 'inbox';
+
+type Settings<T> = Omit<T, 'leaseMs'> | null;
 
 export type ProviderOptions = {
   readonly smtpUrl: string | null;
@@ -23,6 +29,11 @@ export type ProviderOptions = {
   readonly emailFrom?: string | null;
   readonly resendApiKey: string | null;
   readonly resendBaseUrl: string;
+  /** The settings of the other providers with HTTP APIs; null: not complete. */
+  readonly postmark?: Settings<PostmarkOptions>;
+  readonly sendgrid?: Settings<SendgridOptions>;
+  readonly ses?: Settings<SesOptions>;
+  readonly mailgun?: Settings<MailgunOptions>;
   readonly leaseMs: Milliseconds;
   readonly production: boolean;
 };
@@ -55,6 +66,7 @@ export function createProvider(
   { log, db }: ProviderPorts,
 ): EmailProvider {
   const { resendApiKey, resendBaseUrl, leaseMs, production } = options;
+  const { postmark, sendgrid, ses, mailgun } = options;
   switch (name) {
     case 'log':
       return createLogProvider({ production, log });
@@ -66,7 +78,23 @@ export function createProvider(
       if (resendApiKey === null)
         throw new WaybillError('resend_api_key_required', 'the provider resend needs RESEND_API_KEY');
       return createResendProvider({ apiKey: resendApiKey, baseUrl: resendBaseUrl, leaseMs });
+    case 'postmark':
+      return createPostmarkProvider({ ...given(postmark, 'POSTMARK_SERVER_TOKEN'), leaseMs });
+    case 'sendgrid':
+      return createSendgridProvider({ ...given(sendgrid, 'SENDGRID_API_KEY'), leaseMs });
+    case 'ses':
+      return createSesProvider({
+        ...given(ses, 'AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION'),
+        leaseMs,
+      });
+    case 'mailgun':
+      return createMailgunProvider({ ...given(mailgun, 'MAILGUN_API_KEY and MAILGUN_DOMAIN'), leaseMs });
   }
+}
+
+function given<T>(settings: T | null | undefined, variables: string): T {
+  if (settings) return settings;
+  throw new WaybillError('email_key_required', `the chosen email provider needs ${variables}`);
 }
 
 function chosenSmtp(

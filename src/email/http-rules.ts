@@ -1,5 +1,5 @@
-// The rules for HTTP answers. Resend's are matched by name, because one status may concern one message or the whole account;
-// those of other providers are matched by status.
+// The rules for HTTP answers of every provider. Resend's are matched by name, because one status may concern one message or the
+// whole account. Postmark, SendGrid, Amazon SES and Mailgun have rules of their own, which come first.
 
 import { all, any, code, ruleFrom, says, status, statuses, type Row } from './rule.ts';
 
@@ -75,11 +75,11 @@ const answers: readonly Omit<Row, 'stage'>[] = [
     fits: all(refused, ofTheAccount),
   },
   {
-    when: '404, 405',
+    when: '404, 405, 406, 415',
     type: 'operator',
     why: "the provider's address does not take emails",
     source: `${rfc9110}, 15.5.5`,
-    fits: status(404, 405),
+    fits: status(404, 405, 406, 415),
   },
   {
     when: '3xx',
@@ -147,6 +147,7 @@ const answers: readonly Omit<Row, 'stage'>[] = [
   {
     when: '5xx',
     type: 'transient',
+    maybeTaken: true,
     why: 'the provider fails at present',
     source: `${rfc9110}, 15.6`,
     fits: statuses(5),
@@ -154,6 +155,7 @@ const answers: readonly Omit<Row, 'stage'>[] = [
   {
     when: "2xx with an answer that is none of the provider's (HTML, nothing)",
     type: 'transient',
+    maybeTaken: true,
     why: "the provider's answer cannot be read",
     source: 'resend.com/docs/api-reference/emails/send-email',
     fits: code('EANSWER'),

@@ -17,6 +17,8 @@ export type Rule = {
   /** The document that the rule follows. */
   readonly source: string;
   readonly fits: Fits;
+  /** The provider may have accepted the message all the same, so another attempt may duplicate it. */
+  readonly maybeTaken?: true;
   /** The provider wants fewer messages, so the queue is held, not this message alone. */
   readonly holdsQueue?: true;
   /** An operator failure that may be the message's own, so other messages may pass. */
@@ -47,6 +49,12 @@ export const not =
   (rule: Fits): Fits =>
   (error) =>
     !rule(error);
+
+/** Errors of one provider alone, for answers that mean something else at others. */
+export const by =
+  (name: string): Fits =>
+  ({ provider }) =>
+    provider === name;
 
 export const reply =
   (...codes: readonly number[]): Fits =>

@@ -36,7 +36,7 @@ const rules: readonly Rule[] = [
   },
   // Stripe, OpenAI, Anthropic, Resend, Mailgun, Standard Webhooks.
   { find: /\b(?:sk|rk|pk)_(?:live|test|prod)_\w{3,256}|\bwhsec_[\w+/=]{4,256}/g, put: hidden },
-  { find: /\bsk-[\w-]{12,256}|\bkey-[0-9a-f]{16,64}/g, put: hidden },
+  { find: /\bsk-[\w-]{12,256}|\bkey-[0-9a-f]{16,64}|\b[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}\b/g, put: hidden },
   { find: /\bre_\w{6,256}/g, put: (match) => (/\d|[A-Z]/.test(match.slice(3)) ? hidden : match) },
   { find: /\b(?:AC|SK)[0-9a-f]{32}\b/g, put: hidden },
   // `password=…`, `"password": "…"`, `X-Api-Key: …`. An unquoted value after a colon is prose unless it looks like a key.

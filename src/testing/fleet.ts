@@ -118,7 +118,7 @@ function ended(child: Child, how: number | NodeJS.Signals): WaybillError {
 
 /** Settings of a real deployment in a developer's shell must not reach a test. */
 const ofDeployments =
-  /^(WAYBILL_.*|DATABASE_URL|QUEUE_DATABASE_URL|SMTP_URL|RESEND_.*|PORT|METRICS_PORT|LOG_LEVEL)$/;
+  /^(?:(?:WAYBILL|RESEND|POSTMARK|SENDGRID|MAILGUN)_.*|DATABASE_URL|QUEUE_DATABASE_URL|SMTP_URL|PORT|METRICS_PORT|LOG_LEVEL)$/;
 
 function environment({ databaseUrl, app }: TestFleetOptions, env: Readonly<Record<string, string>>) {
   const inherited = Object.entries(process.env).filter(([name]) => !ofDeployments.test(name));

@@ -78,6 +78,8 @@ describe('what looks like a secret', () => {
     ['Basic dXNlcjpwYXNz', 'Basic ***'],
     ['sk_live_4eC39HqLyjWD', '***'],
     ['re_123456789', '***'],
+    ['0123456789abcdef0123456789abcdef-01234567-89abcdef', '***'],
+    ['SG.ngeVfQFYQlKU0ufo8x5d1A.TwL2iGABf9DHoTf', '***'],
     ['ghp_16C7e42F292c6912E7710c838347Ae178B4a', '***'],
     ['github_pat_11ABCDE', '***'],
     ['AKIAIOSFODNN7EXAMPLE', '***'],

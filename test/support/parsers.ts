@@ -28,9 +28,15 @@ import { headers, lineProblem, unsubscribeUrl } from '../../src/email/header.ts'
 import { createLogProvider } from '../../src/email/log.ts';
 import { listEmails } from '../../src/email/mailbox.ts';
 import { plainText } from '../../src/email/plain.ts';
+import { refusalOf } from '../../src/email/api/answer.ts';
+import { mailgunRefusal } from '../../src/email/mailgun/mailgun.ts';
+import { postmarkRefusal, withoutInactive } from '../../src/email/postmark/postmark.ts';
 import { resendRefusal } from '../../src/email/resend/answer.ts';
 import { resendBody } from '../../src/email/resend/body.ts';
 import { parseResendReport } from '../../src/email/resend/report.ts';
+import { sendgridBody } from '../../src/email/sendgrid/body.ts';
+import { sendgridRefusal } from '../../src/email/sendgrid/sendgrid.ts';
+import { sesRefusal } from '../../src/email/ses/ses.ts';
 import { suppress } from '../../src/email/suppression.ts';
 import { checkInboxKey } from '../../src/http/auth.ts';
 import { checkJson, parseBody } from '../../src/http/body.ts';
@@ -86,9 +92,10 @@ const ignored = (promise: Promise<unknown>): void => void promise.catch(() => un
 const noDatabase = { executeSql: async () => ({ rows: [] }) };
 const args = z.object({ to: z.string(), items: z.array(z.object({ sku: z.string() })).optional() });
 const action = defineAction({ name: 'order', access: 'public', args, async handler() {} });
+const answered = (text: string) => ({ status: 400, headers: new Headers(), text });
 const variables = [
   'DATABASE_URL', 'QUEUE_DATABASE_URL', 'WAYBILL_APP', 'PORT', 'WAYBILL_API_KEY', 'WAYBILL_EMAIL_PROVIDER', 'WAYBILL_EMAIL_FROM', 'SMTP_URL',
-  'RESEND_BASE_URL', 'RESEND_WEBHOOK_SECRET', 'WAYBILL_EMAIL_RATE', 'WAYBILL_EMAIL_ALLOW', 'WAYBILL_QUEUES', 'WAYBILL_LEASE',
+  'RESEND_BASE_URL', 'RESEND_WEBHOOK_SECRET', 'RESEND_API_KEY', 'POSTMARK_SERVER_TOKEN', 'POSTMARK_STREAM', 'SENDGRID_API_KEY', 'MAILGUN_API_KEY', 'MAILGUN_DOMAIN', 'WAYBILL_EMAIL_RATE', 'WAYBILL_EMAIL_ALLOW', 'WAYBILL_QUEUES', 'WAYBILL_LEASE',
 ]; // prettier-ignore
 
 /** A new parser gets a row here. */
@@ -142,6 +149,7 @@ export const parsers: readonly Parser[] = [
   { name: "an attachment's type", read: (text) => email({ attachments: [{ filename: 'a', content: 'a', contentType: `a/b; ${text}` }] }) },
   { name: 'an unknown field of an email', read: (text) => email({ [text]: 1 }) },
   { name: 'an email, shown', read: (text) => ignored(createLogProvider({ production: false, log: console, print: () => undefined }).send({ ...mail, from: { address: 'a@b.test' }, to: [{ address: 'a@b.test' }], text }, { ...about, signal: AbortSignal.timeout(1_000) })) },
+  { name: 'a file for SendGrid', read: (text) => sendgridBody({ ...mail, from: { address: 'a@b.test' }, to: [{ address: 'ann@b.test' }], attachments: [{ filename: text, content: text, contentType: text }] }, about) },
   { name: 'an email for Resend', read: (text) => resendBody({ ...mail, from: { address: 'a@b.test', name: text }, to: [{ address: 'ann@b.test' }], text }, about) },
   // Messages
   { name: 'a message', read: (text) => checkMessage({ kind: 'job', name: 'a', queue: 'a', payload: { text, [text]: text } }, 1e8) },
@@ -171,7 +179,12 @@ export const parsers: readonly Parser[] = [
   { name: 'the body under a signature', read: (text) => verifiedId(Buffer.from(text), { 'webhook-id': 'a', 'webhook-timestamp': String(Math.floor(Date.now() / 1000)), 'webhook-signature': 'v1,a' }, 'whsec_aGVsbG8=') },
   { name: 'a report', read: (text) => parseResendReport(text, 'a') },
   { name: 'the recipients of a report', read: (text) => parseResendReport(JSON.stringify({ type: 'email.bounced', data: { email_id: 'a', to: [text, `${text} <a@b.test>`, `"${text}" <a@b.test>`], bounce: { message: text } } }), 'a') },
-  { name: 'an answer of Resend', read: (text) => resendRefusal({ status: 400, headers: new Headers(), text: JSON.stringify({ name: text, message: text }) }) },
+  { name: 'an answer of Resend', read: (text) => resendRefusal(answered(JSON.stringify({ name: text, message: text }))) },
+  { name: 'an answer of Postmark', read: (text) => [postmarkRefusal(answered(JSON.stringify({ ErrorCode: 300, Message: text }))), withoutInactive({ accepted: ['ann@b.test'], rejected: [], response: '' }, `will not deliver to these inactive addresses: ${text}`)] },
+  { name: 'an answer of SendGrid', read: (text) => sendgridRefusal(answered(JSON.stringify({ errors: [{ message: text, field: text }] }))) },
+  { name: 'an answer of SES', read: (text) => [sesRefusal(answered(JSON.stringify({ __type: text, message: text }))), sesRefusal(answered(JSON.stringify({ __type: `a#${text}` })))] },
+  { name: 'an answer of Mailgun', read: (text) => [mailgunRefusal(answered(text)), mailgunRefusal(answered(JSON.stringify({ message: `try again after ${text}` })))] },
+  { name: 'a Retry-After', read: (text) => refusalOf({ ...answered(''), headers: { get: () => text } as never }, {}) },
   { name: 'the text of an error', read: (text) => failureOf(new Error(text)) },
   { name: 'the text of an error of ours', read: (text) => failureOf(new WaybillError('a', text, [{ path: text, message: text }])) },
   { name: 'an error that is kept', read: cleanError },
@@ -189,6 +202,7 @@ export const parsers: readonly Parser[] = [
   { name: 'the parts of a mail', read: (text) => [headersOf(text), mailSections({ from: 'a', recipients: [], subject: text, html: `${text} src = "${text}`, text, headers: headersOf(text), attachments: [] }, { html: 'a', source: 'a', attachment: String })] },
   // Configuration and commands
   { name: 'the variables', read: (text) => readConfig(Object.fromEntries(variables.map((name) => [name, text]))) },
+  { name: 'the variables of AWS', read: (text) => readConfig({ WAYBILL_EMAIL_PROVIDER: 'ses', AWS_ACCESS_KEY_ID: text, AWS_SECRET_ACCESS_KEY: text, AWS_REGION: text, SES_CONFIGURATION_SET: text }) },
   { name: 'URLs', read: (text) => readConfig({ DATABASE_URL: `postgres://${text}`, SMTP_URL: `smtp://${text}`, RESEND_BASE_URL: `https://b.test/${text}` }) },
   { name: 'a variable of another name', read: (text) => readConfig({ [`WAYBILL_${text}`]: '1' }) },
   { name: 'a .env file', read: (text) => [namesIn(text), withVariable(text, 'A', text), withoutVariable(text, 'A')] },

@@ -3,7 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { nearest } from '../../nearest.ts';
-import { shown, variables, type Variable } from '../../config/catalogue.ts';
+import { shown, variables } from '../../config/catalogue.ts';
+import type { Variable } from '../../config/email-catalogue.ts';
 import { ConfigError, readConfig } from '../../config/config.ts';
 import { warningsOf } from '../../config/warnings.ts';
 import { replaceFile } from '../application.ts';
