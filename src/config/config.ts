@@ -128,7 +128,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     resendApiKey: providerKey(read, report, 'RESEND_API_KEY'),
     resendBaseUrl: read.webUrl('RESEND_BASE_URL') ?? 'https://api.resend.com',
     resendWebhookSecret: read.signingSecret('RESEND_WEBHOOK_SECRET', secretBytes),
-    ...readEmailApis(read, report, (name) => emailProviders.includes(name)),
+    ...readEmailApis(read, report, keyLength, (name) => emailProviders.includes(name)),
     notice: noticeOf(read, secretBytes),
     emailRate: read.rate('WAYBILL_EMAIL_RATE'),
     emailAllow: read.list(

@@ -1,6 +1,7 @@
 // The settings of the email providers with HTTP APIs. A key that shows by its form that it is another provider's is refused with the name of
 // the variable where it belongs.
 
+import { createPublicKey } from 'node:crypto';
 import type { Report } from './admin-keys.ts';
 import type { EmailProviderName } from './provider-list.ts';
 import type { reader } from './variables.ts';
@@ -25,6 +26,8 @@ export type EmailApis = {
     readonly configurationSet: string | null;
   } | null;
   readonly mailgun: { readonly apiKey: string; readonly domain: string; readonly baseUrl: string } | null;
+  /** What proves that a report comes from the provider; null: its webhook is closed. */
+  readonly reports: Readonly<Record<'postmark' | 'sendgrid' | 'mailgun', string | null>>;
 };
 
 const sesVariables = [
@@ -72,10 +75,14 @@ export function providerKey(read: Reader, report: Report, name: string): string 
   return null;
 }
 
-/** @param isChosen whether the provider may send; variables of AWS that serve other purposes are not judged without it */
+/**
+ * @param least the length of a password that nobody can guess
+ * @param isChosen whether the provider may send; variables of AWS that serve other purposes are not judged without it
+ */
 export function readEmailApis(
   read: Reader,
   report: Report,
+  least: number,
   isChosen: (provider: EmailProviderName) => boolean,
 ): EmailApis {
   const key = (name: string) => providerKey(read, report, name);
@@ -108,7 +115,42 @@ export function readEmailApis(
     ses: isChosen('ses') ? sesOf(key, word, read) : unjudged(read),
     mailgun:
       mailgunKey === null || domain === null ? null : { apiKey: mailgunKey, domain, baseUrl: mailgunUrl },
+    reports: reportsOf(word, read, { report, least }),
   };
+}
+
+function reportsOf(
+  word: Word,
+  read: Reader,
+  { report, least }: { readonly report: Report; readonly least: number },
+): EmailApis['reports'] {
+  return {
+    postmark: word(
+      'POSTMARK_WEBHOOK_CREDENTIALS',
+      /^[^:]+:[^:]+$/,
+      'must be user:password, as in the URL of the webhook',
+      read.key('POSTMARK_WEBHOOK_CREDENTIALS', least),
+    ),
+    sendgrid: verificationKey(read, report),
+    mailgun: read.key('MAILGUN_WEBHOOK_SIGNING_KEY', 1),
+  };
+}
+
+/** A public key for ECDSA. */
+function isVerificationKey(base64: string): boolean {
+  try {
+    const key = createPublicKey({ key: Buffer.from(base64, 'base64'), format: 'der', type: 'spki' });
+    return key.asymmetricKeyType === 'ec';
+  } catch {
+    return false; // no key at all
+  }
+}
+
+function verificationKey(read: Reader, report: Report): string | null {
+  const value = read.text('SENDGRID_WEBHOOK_KEY') ?? null;
+  if (value === null || isVerificationKey(value)) return value;
+  report('SENDGRID_WEBHOOK_KEY', 'must be the verification key of the signed event webhook, in base64');
+  return null;
 }
 
 /** The variables are known all the same. */

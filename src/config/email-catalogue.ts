@@ -72,6 +72,12 @@ export const emailVariables: readonly Variable[] = [
     meaning: 'where its API is, if not at https://api.postmarkapp.com; http:// on this machine alone',
   },
   {
+    name: 'POSTMARK_WEBHOOK_CREDENTIALS',
+    default: null,
+    secret: 'key',
+    meaning: "user:password of the webhook's URL at Postmark; without it /webhooks/postmark answers 503",
+  },
+  {
     name: 'SENDGRID_API_KEY',
     default: null,
     secret: 'key',
@@ -81,6 +87,13 @@ export const emailVariables: readonly Variable[] = [
     name: 'SENDGRID_BASE_URL',
     default: null,
     meaning: 'where its API is: https://api.sendgrid.com, in the EU https://api.eu.sendgrid.com',
+  },
+  {
+    name: 'SENDGRID_WEBHOOK_KEY',
+    default: null,
+    secret: 'key',
+    meaning:
+      'verification key of the signed event webhook of SendGrid; without it /webhooks/sendgrid answers 503',
   },
   {
     name: 'AWS_ACCESS_KEY_ID',
@@ -121,5 +134,11 @@ export const emailVariables: readonly Variable[] = [
     name: 'MAILGUN_BASE_URL',
     default: null,
     meaning: 'where its API is: https://api.mailgun.net, in the EU https://api.eu.mailgun.net',
+  },
+  {
+    name: 'MAILGUN_WEBHOOK_SIGNING_KEY',
+    default: null,
+    secret: 'key',
+    meaning: 'signing key of the webhooks of Mailgun; without it /webhooks/mailgun answers 503',
   },
 ];

@@ -30,6 +30,7 @@ describe('readConfig', () => {
       sendgrid: null,
       ses: null,
       mailgun: null,
+      reports: { postmark: null, sendgrid: null, mailgun: null },
       emailAllow: null,
       concurrency: 25,
       queues: null,

@@ -126,3 +126,12 @@ it('in China the API has another name', () => {
   const env = { ...good, ...aws, WAYBILL_EMAIL_PROVIDER: 'ses', AWS_REGION: 'cn-north-1' };
   expect(readConfig(env).ses?.baseUrl).toBe('https://email.cn-north-1.amazonaws.com.cn');
 });
+
+test.each<[variable: string, value: string, said: RegExp]>([
+  ['POSTMARK_WEBHOOK_CREDENTIALS', 'password', /must be user:password/],
+  ['SENDGRID_WEBHOOK_KEY', 'c2VjcmV0', /verification key/],
+])('%s=%s is refused, without its value', (variable, value, said) => {
+  const found = problems({ [variable]: value });
+  expect(found).toEqual({ [variable]: expect.stringMatching(said) as string });
+  expect(JSON.stringify(found)).not.toContain(`"${value}"`);
+});

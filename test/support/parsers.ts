@@ -30,6 +30,10 @@ import { listEmails } from '../../src/email/mailbox.ts';
 import { plainText } from '../../src/email/plain.ts';
 import { refusalOf } from '../../src/email/api/answer.ts';
 import { mailgunRefusal } from '../../src/email/mailgun/mailgun.ts';
+import { parseMailgunReport } from '../../src/email/mailgun/report.ts';
+import { parsePostmarkReport } from '../../src/email/postmark/report.ts';
+import { parseSendgridReports } from '../../src/email/sendgrid/report.ts';
+import { isFromMailgun, isFromPostmark, isFromSendgrid } from '../../src/webhook/provider.ts';
 import { postmarkRefusal, withoutInactive } from '../../src/email/postmark/postmark.ts';
 import { resendRefusal } from '../../src/email/resend/answer.ts';
 import { resendBody } from '../../src/email/resend/body.ts';
@@ -179,6 +183,10 @@ export const parsers: readonly Parser[] = [
   { name: 'the body under a signature', read: (text) => verifiedId(Buffer.from(text), { 'webhook-id': 'a', 'webhook-timestamp': String(Math.floor(Date.now() / 1000)), 'webhook-signature': 'v1,a' }, 'whsec_aGVsbG8=') },
   { name: 'a report', read: (text) => parseResendReport(text, 'a') },
   { name: 'the recipients of a report', read: (text) => parseResendReport(JSON.stringify({ type: 'email.bounced', data: { email_id: 'a', to: [text, `${text} <a@b.test>`, `"${text}" <a@b.test>`], bounce: { message: text } } }), 'a') },
+  { name: 'a report of Postmark', read: (text) => parsePostmarkReport(JSON.stringify({ RecordType: 'Bounce', MessageID: 'a', Email: text, Type: text, Description: text })) },
+  { name: 'a report of SendGrid', read: (text) => parseSendgridReports(JSON.stringify([{ event: 'bounce', email: text, sg_event_id: 'a', sg_message_id: 'a', reason: text }, { event: 'bounce', sg_event_id: text, sg_message_id: text }])) },
+  { name: 'a report of Mailgun', read: (text) => parseMailgunReport(JSON.stringify({ 'event-data': { event: 'failed', id: 'a', recipient: text, reason: text, message: { headers: { 'message-id': 'a' } } } })) },
+  { name: 'proofs of providers', read: (text) => [isFromPostmark({ authorization: text }, 'a:b'), isFromMailgun({ timestamp: text, token: text, signature: text }, 'a', 0), isFromSendgrid(Buffer.from(text), { 'x-twilio-email-event-webhook-timestamp': text }, '', 0)] },
   { name: 'an answer of Resend', read: (text) => resendRefusal(answered(JSON.stringify({ name: text, message: text }))) },
   { name: 'an answer of Postmark', read: (text) => [postmarkRefusal(answered(JSON.stringify({ ErrorCode: 300, Message: text }))), withoutInactive({ accepted: ['ann@b.test'], rejected: [], response: '' }, `will not deliver to these inactive addresses: ${text}`)] },
   { name: 'an answer of SendGrid', read: (text) => sendgridRefusal(answered(JSON.stringify({ errors: [{ message: text, field: text }] }))) },
