@@ -74,7 +74,7 @@ describe('readConfig', () => {
 
   it('asks for the settings of each provider of a list', () => {
     expect(problems({ ...good, WAYBILL_EMAIL_PROVIDER: 'resend,smtp' })).toEqual({
-      RESEND_API_KEY: 'is required when WAYBILL_EMAIL_PROVIDER is resend,smtp',
+      RESEND_API_KEY: 'is required when WAYBILL_EMAIL_PROVIDER is resend,smtp: re_…',
       SMTP_URL: 'is required when WAYBILL_EMAIL_PROVIDER is resend,smtp: smtp://user:password@host:587',
     });
   });
