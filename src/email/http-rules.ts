@@ -75,11 +75,19 @@ const answers: readonly Omit<Row, 'stage'>[] = [
     fits: all(refused, ofTheAccount),
   },
   {
-    when: '404, 405, 406, 415',
+    when: '404, 405',
     type: 'operator',
     why: "the provider's address does not take emails",
     source: `${rfc9110}, 15.5.5`,
-    fits: status(404, 405, 406, 415),
+    fits: status(404, 405),
+  },
+  {
+    when: '406, 415',
+    type: 'operator',
+    maybeOwn: true,
+    why: 'the provider does not understand our requests',
+    source: `${rfc9110}, 15.5.16`,
+    fits: status(406, 415),
   },
   {
     when: '3xx',
