@@ -2,6 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { momentText, withMoments, type Moment } from '../db/moment.ts';
+import { inTurns } from '../db/turn.ts';
 import { cursorAfter, placeOfCursor } from '../operate/cursor.ts';
 import { WaybillError } from '../errors.ts';
 import type { Paging } from '../operate/filter.ts';
@@ -21,30 +22,18 @@ export const suppressedSql = `
     join waybill.email_suppressions s on s.address = waybill.erased_address(a.address)
    where exists (select from waybill.email_suppressions e where e.erased_at is not null)`;
 
-/** Look-ups in one turn of the event loop share a statement, because a worker begins the messages of a claim together. */
 export function createSuppressed(db: Executor): Suppressed {
-  let asked = new Set<string>();
-  let answer: Promise<ReadonlyMap<string, string>> | undefined;
-
-  async function ask(): Promise<ReadonlyMap<string, string>> {
-    await Promise.resolve();
-    const addresses = [...asked];
-    asked = new Set();
-    answer = undefined;
-    const { rows } = await db.executeSql<{ address: string; reason: string }>(suppressedSql, [addresses]);
-    return new Map(rows.map(({ address, reason }) => [address, reason]));
-  }
-
-  return async (addresses) => {
-    for (const address of addresses) asked.add(address.toLowerCase());
-    const found = await (answer ??= ask());
-    return new Map(
-      addresses.flatMap((address) => {
-        const reason = found.get(address.toLowerCase());
-        return reason === undefined ? [] : [[address, reason] as const];
-      }),
-    );
-  };
+  return inTurns(async (asked: readonly (readonly string[])[]) => {
+    const all = new Set(asked.flat().map((address) => address.toLowerCase()));
+    const { rows } = await db.executeSql<{ address: string; reason: string }>(suppressedSql, [[...all]]);
+    const found = new Map(rows.map(({ address, reason }) => [address, reason]));
+    return asked.map((addresses) => {
+      const listed = addresses.map((address) => [address, found.get(address.toLowerCase())] as const);
+      return new Map(
+        listed.flatMap(([address, reason]) => (reason === undefined ? [] : [[address, reason]])),
+      );
+    });
+  });
 }
 
 export const suppressSql = `
