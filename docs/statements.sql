@@ -614,7 +614,10 @@ select name as job, sum(skipped_ticks + case when status = 'skipped' then 1 else
 
 -- forget what was told
 delete from waybill.notices_told where told_at < now() - interval '1 day'
-and key not in (select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null);
+and key not in (
+  select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null
+  union all
+  select 'provider:' || name || ':' || extract(epoch from parked_at) from waybill.email_providers where parked_at is not null);
 
 -- suppressed
 select s.address, s.reason from waybill.email_suppressions s where s.address = any($1::text[])
@@ -637,19 +640,112 @@ where ($1::text is null or address > $1) and ($2::text is null or position($2 in
 order by address limit $3;
 
 -- batch: find plans
-select message_id as "messageId", batch, planned_at > now() - interval '23 hours' as young, answer
+select message_id as "messageId", batch, planned_at > now() - interval '23 hours' as young, answer, batch is not null and provider <> $2 as "isForeign"
 from waybill.email_batches where message_id = any($1::uuid[]);
 
 -- batch: write plans
-insert into waybill.email_batches as p (message_id, batch, position, size, recipients)
-select message_id, batch, position, size, recipients
+insert into waybill.email_batches as p (message_id, provider, batch, position, size, recipients)
+select message_id, $2, batch, position, size, recipients
   from jsonb_to_recordset($1::jsonb) as r(message_id uuid, batch uuid, position int, size int, recipients text[])
  order by message_id
 on conflict (message_id) do update
-   set batch = excluded.batch, position = excluded.position, size = excluded.size,
+   set provider = excluded.provider, batch = excluded.batch, position = excluded.position, size = excluded.size,
        recipients = excluded.recipients, asked_again = false, planned_at = now()
  where p.batch is null
 returning message_id;
+
+-- handover: begin
+with was as (
+  select a.id, a.provider, case
+           when h.message_id is not null then h.provider
+           when a.attempt > 1 and exists (
+             select from waybill.outbox_attempts t where t.message_id = a.id and t.outcome in ('ambiguous', 'expired', 'ended'))
+           then ($4::text[])[1] end as holder
+    from unnest($1::uuid[], $2::text[], $3::int[]) as a(id, provider, attempt)
+    left join waybill.email_handovers h on h.message_id = a.id),
+begun as (
+  insert into waybill.email_handovers as h (message_id, provider)
+  select id, provider from was where coalesce(holder = provider or holder <> all($4::text[]), true) order by id
+  on conflict (message_id) do update set provider = excluded.provider, begun_at = excluded.begun_at, waits_since = null
+   where coalesce(h.provider = excluded.provider or h.provider <> all($4::text[]), true)
+  returning message_id, begun_at)
+select was.id, was.holder, begun.begun_at::text as "begunAt" from was left join begun on begun.message_id = was.id;
+
+-- handover: free
+update waybill.email_handovers h set provider = null
+ where message_id = $1::uuid and provider = $2 and begun_at = $3::text::timestamptz
+   and not exists (select from waybill.email_batches b where b.message_id = h.message_id and b.batch <> b.message_id)
+returning message_id;
+
+-- handover: wait
+insert into waybill.email_handovers as h (message_id, provider, waits_since) values ($1::uuid, $2, now())
+on conflict (message_id) do update set waits_since = coalesce(h.waits_since, excluded.waits_since) where h.provider = excluded.provider;
+
+-- free of a provider
+update waybill.email_handovers set provider = null, waits_since = null where message_id = $1 and waits_since is not null;
+
+-- look at providers
+with due as (
+  update waybill.email_providers p set probe_at = now() + $3 * interval '1 millisecond'
+   where p.name = any($1::text[]) and p.parked_at is not null and (p.probe_at <= now() or $2)
+  returning p.name)
+select l.name, p.parked_at is not null as "isParked", l.name = any(array(select name from due)) as "isProbe", coalesce(p.failures, 0) as failures,
+       p.parked_reason as reason, coalesce(1000 * extract(epoch from now() - p.parked_at), 0)::float8 as "parkedMs"
+  from unnest($1::text[]) with ordinality as l(name, place) left join waybill.email_providers p on p.name = l.name
+ order by l.place;
+
+-- count a failure of a provider
+insert into waybill.email_providers as p (name, failures) values ($1, 1)
+on conflict (name) do update set failures = p.failures + 1 where p.parked_at is null and coalesce(p.reopened_at <= $2::text::timestamptz, true)
+returning failures;
+
+-- park a provider
+insert into waybill.email_providers as p (name, parked_at, parked_by, parked_reason, probe_at, probe_ms)
+select $1, now(), $4, $3, now() + greatest($6::float8, 5000) * interval '1 millisecond', 5000
+ where $5::text[] is null or exists (
+   select from unnest($5::text[]) as o(name)
+    where not exists (select from waybill.email_providers e where e.name = o.name and e.parked_at is not null))
+on conflict (name) do update
+   set parked_at = excluded.parked_at, parked_by = excluded.parked_by, parked_reason = excluded.parked_reason, failures = 0, probes = 0,
+       probe_ms = greatest($6::float8, case when p.reopened_at > now() - interval '2 minutes' then least(60000, greatest(5000, 2 * coalesce(p.probe_ms, 2500))) else 5000 end), probe_at = now() + greatest($6::float8, case when p.reopened_at > now() - interval '2 minutes' then least(60000, greatest(5000, 2 * coalesce(p.probe_ms, 2500))) else 5000 end) * interval '1 millisecond'
+ where p.parked_at is null and coalesce(p.reopened_at <= $2::text::timestamptz, true)
+returning name;
+
+-- provider: probe failed
+update waybill.email_providers p
+   set probes = probes + 1, probe_ms = least(60000, greatest(5000, 2 * coalesce(p.probe_ms, 2500))), probe_at = now() + least(60000, greatest(5000, 2 * coalesce(p.probe_ms, 2500))) * interval '1 millisecond', parked_reason = $2
+ where name = $1 and parked_at is not null
+returning probe_ms as "nextMs";
+
+-- reopen a provider
+update waybill.email_providers
+  set parked_at = null, parked_by = null, parked_reason = null, reopened_at = clock_timestamp(), failures = 0
+where name = $1 and parked_at is not null returning name;
+
+-- provider answered
+update waybill.email_providers set failures = 0 where name = $1 and failures > 0 and parked_at is null;
+
+-- register providers
+with gone as (delete from waybill.email_providers where name <> all($1::text[]))
+insert into waybill.email_providers as p (name, position)
+select name, place from unnest($1::text[]) with ordinality as l(name, place)
+on conflict (name) do update set position = excluded.position where p.position is distinct from excluded.position;
+
+-- list providers
+select
+(select coalesce(jsonb_agg(jsonb_build_object('name', p.name, 'reason', p.parked_reason, 'since', to_json(p.parked_at) #>> '{}', 'by', p.parked_by,
+          'nextAt', case when p.parked_at is not null then to_json(p.probe_at) #>> '{}' end, 'failed', p.probes,
+          'waiting', 
+(select count(*)::int from waybill.email_handovers h join waybill.outbox_messages m on m.id = h.message_id
+  where h.provider = p.name and h.waits_since is not null and m.status in ('pending', 'failed'))) order by p.position, p.name), '[]') from waybill.email_providers p) as providers;
+
+-- tell parked providers
+with fresh as (insert into waybill.notices_told (key)
+  select 'provider:' || name || ':' || extract(epoch from parked_at) from waybill.email_providers
+   where parked_at is not null order by name on conflict do nothing returning key)
+select name as provider, to_json(parked_at) #>> '{}' as since, left(parked_reason, 10000) as reason from waybill.email_providers
+ where parked_at is not null and 'provider:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
+ order by name;
 
 -- batch: plan again
 with marked as (
@@ -892,7 +988,8 @@ end from waybill.queues q
      where f.queue = own.own_queue and f.order_key = own.own_key
        and f.order_due is not null and f.delivered_at is null and f.cancelled_at is null
      order by f.available_at, f.order_position limit 1) first
- where own.own_time = 'infinity')) end as "waitsFor";
+ where own.own_time = 'infinity'), (select jsonb_build_object('state', 'provider', 'queue', queue, 'reason', format('an earlier attempt may have arrived at %s, which is parked: %s', p.name, p.parked_reason), 'since', to_json(h.waits_since) #>> '{}', 'until', null, 'by', null, 'rate', null) from waybill.email_handovers h join waybill.email_providers p on p.name = h.provider
+ where h.message_id = id and h.waits_since is not null and p.parked_at is not null)) end as "waitsFor";
 
 -- end an attempt
 with held as (
@@ -944,7 +1041,8 @@ end from waybill.queues q
      where f.queue = own.own_queue and f.order_key = own.own_key
        and f.order_due is not null and f.delivered_at is null and f.cancelled_at is null
      order by f.available_at, f.order_position limit 1) first
- where own.own_time = 'infinity')) end as "waitsFor";
+ where own.own_time = 'infinity'), (select jsonb_build_object('state', 'provider', 'queue', queue, 'reason', format('an earlier attempt may have arrived at %s, which is parked: %s', p.name, p.parked_reason), 'since', to_json(h.waits_since) #>> '{}', 'until', null, 'by', null, 'rate', null) from waybill.email_handovers h join waybill.email_providers p on p.name = h.provider
+ where h.message_id = id and h.waits_since is not null and p.parked_at is not null)) end as "waitsFor";
 
 -- cancel
 with ended as (
@@ -1533,6 +1631,12 @@ select
     from names n left join gates x on x.name = n.name) as parked,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.held, false)::int) order by n.name)
     from names n left join gates x on x.name = n.name) as held,
+  (select json_agg(json_build_object('labels', json_build_object('provider', p.name), 'value', (p.parked_at is not null)::int) order by p.name)
+    from (select * from waybill.email_providers order by position, name limit 100) p) as provider_parked,
+  (select json_agg(json_build_object('labels', json_build_object('provider', p.name), 'value', 
+(select count(*)::int from waybill.email_handovers h join waybill.outbox_messages m on m.id = h.message_id
+  where h.provider = p.name and h.waits_since is not null and m.status in ('pending', 'failed'))) order by p.name)
+    from (select * from waybill.email_providers order by position, name limit 100) p) as provider_waiting,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.keys, 0)) order by n.name)
     from names n left join blocked x on x.name = n.name) as blocked,
   (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
@@ -1622,7 +1726,8 @@ select (select m.id::text from waybill.outbox_messages m order by m.id desc limi
 (select format('%s %s', count(*), max(claimed_at)) from (
    select claimed_at from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null limit 1000) f) as running,
 (select max(id)::text from waybill.outbox_notes) as notes,
-(select md5(string_agg(format('%s %s %s %s %s %s', name, paused_at, paused_until, parked_at, held_until, limits), ' ' order by name)) from waybill.queues) as queues,
+(select md5(string_agg(format('%s %s %s %s %s %s', name, paused_at, paused_until, parked_at, held_until, limits), ' ' order by name)) from waybill.queues)
+|| (select coalesce(md5(string_agg(format('%s %s', name, parked_at), ' ' order by name)), '') from waybill.email_providers) as queues,
 (select max(id)::text from waybill.audit) as acts,
 (select format('%s %s', count(*), max(worked_at)) from waybill.bulk_acts where state = 'running') as bulk,
 (select r.id::text from waybill.cron_runs r order by r.id desc limit 1) as cron,
@@ -1646,7 +1751,11 @@ on conflict (name) do update
 returning name;
 
 -- resume
-with resumed as (
+with providers as (
+  update waybill.email_providers
+     set parked_at = null, parked_by = null, parked_reason = null, reopened_at = clock_timestamp(), failures = 0
+   where $1 = 'email' and parked_at is not null),
+resumed as (
   update waybill.queues
      set paused_at = null, paused_by = null, paused_reason = null, paused_until = null, held_at = null, held_until = null, held_reason = null,
          ramp_from = case when ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()) then now() else ramp_from end,

@@ -1,4 +1,4 @@
--- Email: the date, hashes of recipients, suppressed addresses, the batches of a provider, and the development inbox.
+-- Email: the date, hashes of recipients, suppressed addresses, the batches of a provider, several providers, and the development inbox.
 
 -- Emails are found by their recipients through keyed hashes, so that no index holds a readable address. The key is random and made once for each
 -- database. Only the owner needs to read it: the functions below run with the owner's rights.
@@ -102,6 +102,7 @@ create index email_suppressions_erased on waybill.email_suppressions (erased_at)
 -- repeats the same request.
 create table waybill.email_batches (
   message_id  uuid        primary key references waybill.outbox_messages (id) on delete cascade,
+  provider    text        not null, -- that which has it
   batch       uuid,                 -- the key; the message's own id if it went alone; null: the provider took nothing, it may join another batch
   position    int         not null,
   size        int         not null, -- of the whole batch; when rows of it are gone, the batch cannot be repeated
@@ -112,6 +113,39 @@ create table waybill.email_batches (
 );
 
 create index email_batches_batch on waybill.email_batches (batch);
+
+-- The providers of WAYBILL_EMAIL_PROVIDER, where it names several (docs/failover.md). The first that is not parked gets the mail. One is parked for the
+-- whole fleet until a probe succeeds.
+create table waybill.email_providers (
+  name          text        primary key,
+  position      int,                      -- in the list of the process that started last; null: parked by a process with another list
+  failures      int         not null default 0, -- in a row, of all workers: it could not be reached, did not answer, or failed itself
+
+  parked_at     timestamptz,
+  parked_by     text,
+  parked_reason text,
+  probe_at      timestamptz,              -- no probe before this time
+  probe_ms      float8,                   -- the interval before it, in ms; kept after reopening, in case it is parked again soon
+  probes        int         not null default 0, -- failed probes since it was parked
+  reopened_at   timestamptz,              -- the failure of a handover that began before this time does not count
+
+  constraint email_providers_parked check (parked_at is null or probe_at is not null),
+  constraint email_providers_finite check (probe_ms < 'Infinity'), -- NaN sorts above every number
+  constraint email_providers_times check (
+    isfinite(coalesce(parked_at, now())) and isfinite(coalesce(probe_at, now())) and isfinite(coalesce(reopened_at, now())))
+);
+
+-- Which of several providers may have an email. It is written before each handover, so it is known after a lost answer and after the death of the
+-- worker, and no other provider sends the email then.
+create table waybill.email_handovers (
+  message_id  uuid        primary key references waybill.outbox_messages (id) on delete cascade,
+  provider    text,                       -- null: none has it, for certain
+  begun_at    timestamptz not null default clock_timestamp(), -- of the last handover
+  waits_since timestamptz,                -- it waits for its provider, which is parked
+  constraint email_handovers_times check (isfinite(begun_at) and isfinite(coalesce(waits_since, begun_at)))
+);
+
+create index email_handovers_waiting on waybill.email_handovers (provider) where waits_since is not null;
 
 -- The development inbox: emails of the provider `inbox`, which stores them instead of sending them.
 create table waybill.inbox_emails (

@@ -7,6 +7,7 @@ import { diagnose, isMissingSchema } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
 import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../operate/names.ts';
+import { listProviders, providerLines } from '../queues/providers.ts';
 import { closedQueues, waitLine } from '../queues/waits.ts';
 import { ConfigError, readConfig, type Config } from '../config/config.ts';
 import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
@@ -113,6 +114,7 @@ async function liveFindings(db: Database, config: Config, app: App | null): Prom
   const connections = await connectionFindings(db, config, running);
   return [
     ...(await closedFindings(db)),
+    ...(await providerFindings(db)),
     ...waiting,
     ...connections,
     ...(app ? unworkedQueues(app, running) : []),
@@ -128,6 +130,13 @@ async function closedFindings(db: Database): Promise<Finding[]> {
     const fix = `mend what it says; then the next probe opens the queue, or ${open} at once`;
     return problem('queue_parked', message, { fix });
   });
+}
+
+/** Mail goes by another provider, which may be forgotten. */
+async function providerFindings(db: Database): Promise<Finding[]> {
+  const fix =
+    'mend what it says; then the next probe brings it back, or `waybill queues resume email` at once';
+  return providerLines(await listProviders(db)).map((line) => warning('provider_parked', line, { fix }));
 }
 
 export function unknownMessages(app: App, waiting: readonly WaitingName[]): Finding[] {

@@ -74,6 +74,23 @@ const parked: Check = ({ queues }) => {
   };
 };
 
+const providerParked: Check = ({ queues }) => {
+  const queue = queues.find(({ providers }) => providers.some(({ state }) => state === 'parked'));
+  const provider = queue?.providers.find(({ state }) => state === 'parked');
+  if (queue === undefined || provider === undefined) return null;
+  const open = queue.providers.find(({ state }) => state === 'open');
+  const way = open === undefined ? 'No other is open.' : `Mails go by ${open.name}.`;
+  const its =
+    provider.waiting === 0
+      ? null
+      : markup` ${plural(provider.waiting, 'message waits', 'messages wait')} for it, because an earlier attempt may have arrived there.`;
+  return {
+    tone: 'warn',
+    headline: `The email provider ${provider.name} is parked.`,
+    more: markup`${shown(provider.reason ?? '')}. ${way}${its} ${queueLink(queue.name)}`,
+  };
+};
+
 /** A due message older than this is late. */
 const lateSeconds = 300;
 
@@ -200,6 +217,7 @@ export const alarms: readonly { readonly alert: string; readonly check: Check }[
   { alert: 'WaybillOldestDue', check: late },
   { alert: 'WaybillNothingDelivered', check: nothing },
   { alert: 'WaybillCronOverdue', check: overdue },
+  { alert: 'WaybillEmailProviderParked', check: providerParked },
   { alert: 'WaybillDeadLettersRising', check: dying },
   { alert: 'WaybillRunningLong', check: long },
   { alert: 'WaybillOrderKeysBlocked', check: blocked },

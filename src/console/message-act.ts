@@ -22,6 +22,7 @@ export function messageForms(session: Session, message: WholeMessage): Markup {
   const offers: readonly (Offer | false)[] = [
     isAllowed('retry', status) && retryOffer,
     waitsFor?.state === 'paused' && runOffer,
+    waitsFor?.state === 'provider' && otherProviderOffer,
     isAllowed('end', status) && endOffer,
     (isAllowed('cancel', status) || isDismissable) && cancelOffer,
     isAllowed('reschedule', status) && rescheduleOffer,
@@ -46,6 +47,13 @@ const runOffer: Offer = {
   act: 'run',
   label: 'Run now',
   will: 'It is due now, and a worker takes it through the pause, for one attempt. Limits and order keys hold.',
+};
+
+const otherProviderOffer: Offer = {
+  act: 'run',
+  label: 'Send by another provider',
+  look: 'danger',
+  will: 'It is due now, and a provider that is open sends it. If the earlier attempt arrived, its recipients get it twice.',
 };
 
 const cancelOffer: Offer = {

@@ -1,7 +1,8 @@
 // The limits of a queue: what is in force, what of it the application and an operator set, who and why; and the forms that set and reset them.
 
 import type { Limits } from '../queues/limits.ts';
-import type { QueueLimits, QueueView } from '../queues/queues.ts';
+import type { QueueLimits } from '../queues/limits.ts';
+import type { QueueView } from '../queues/queues.ts';
 import { actForm, mayAct } from './act-form.ts';
 import { duration, number, pill, relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';

@@ -2,6 +2,7 @@
 
 import type { Latency } from '../operate/latency.ts';
 import type { Stats } from '../operate/stats.ts';
+import { providerLines } from '../queues/providers.ts';
 import type { QueueView } from '../queues/queues.ts';
 import type { QueueAdvice } from '../scale/decisions.ts';
 import { actForm, mayAct } from './act-form.ts';
@@ -28,9 +29,12 @@ const tones: Readonly<Record<QueueView['state'], Tone>> = {
 export const queuePath = (name: string): string => `/console/queues/${encodeURIComponent(name)}`;
 
 export function queueState(queue: QueueView): Markup {
-  const { state, reason, by, since, until, also, rate } = queue;
-  if (state === 'open')
-    return markup`${pill('good', 'open')}${rate === null ? null : markup`<small>limited to ${number(rate * 60)} a minute</small>`}`;
+  const { state, reason, by, since, until, also, rate, providers } = queue;
+  if (state === 'open') {
+    const limited = rate === null ? null : markup`<small>limited to ${number(rate * 60)} a minute</small>`;
+    const lines = providerLines(providers).map((line) => markup`<small>${shown(line, 240)}</small>`);
+    return markup`${pill(lines.length > 0 ? 'warn' : 'good', 'open')}${limited}${lines}`;
+  }
   const parts = [
     reason === null ? null : shown(reason, 160),
     by === null ? null : markup`by ${shown(by, 60)}`,

@@ -45,5 +45,6 @@ function waitText({ state, group }: Wait): string {
   const what = group === undefined ? 'queue' : 'group';
   if (state === 'order') return 'behind its order key';
   if (state === 'rate') return 'due, by its rate';
+  if (state === 'provider') return 'its provider is parked';
   return state === 'limited' ? `${what} at its limit` : `${what} ${state}`;
 }

@@ -2,6 +2,7 @@
 // the same batch share the running request.
 
 import type { BatchPlans, KeptAnswer, Member } from '../email/batch-plan.ts';
+import { isUntaken } from '../email/certainty.ts';
 import { decideEmail } from '../email/decide.ts';
 import { readEmail, type EmailPayload } from '../email/email.ts';
 import { EmailError } from '../email/error.ts';
@@ -94,7 +95,7 @@ function mailOf({ email, about: { messageId, idempotencyKey, date, recipients } 
 /** Nothing was sent, because the plans could not be read or written. */
 export function unplanned(provider: string, cause: unknown): EmailError {
   const message = `the plan of a batch: ${(cause as Error).message}`;
-  return new EmailError(message, { provider, phase: 'connect' }, { cause });
+  return new EmailError(message, { provider, phase: 'connect', code: 'EPLAN' }, { cause });
 }
 
 function missing(provider: string): EmailError {
@@ -137,11 +138,6 @@ async function keep(
 /** Refused for good, and nothing of it was accepted before. */
 function isRefused(error: EmailError): boolean {
   return decideEmail(error).type === 'permanent' && error.status !== 409;
-}
-
-/** Certainly nothing was accepted: the request did not arrive, or was refused before it had an effect. */
-function isUntaken({ phase, status = 0 }: EmailError): boolean {
-  return phase === 'connect' || (status >= 300 && status < 500 && ![408, 409, 425].includes(status));
 }
 
 type Callers = { readonly signal: AbortSignal; join(signal: AbortSignal): void };

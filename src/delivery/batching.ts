@@ -6,6 +6,7 @@
 //   planned in a batch              → the whole batch is sent again under its key; this email takes its own answer
 //   … and the answer is known       → that answer, without a request
 //   … and this one was refused; the key is too old; the batch cannot be rebuilt → alone
+//   planned by another provider      → alone
 
 import type { BatchPlans, Plan, PlannedEmail } from '../email/batch-plan.ts';
 import type { EmailPayload } from '../email/email.ts';
@@ -86,7 +87,8 @@ export function batchingOf(provider: EmailProvider, ports: BatchingPorts): Batch
     for (const entry of entries) entry.take(answerOf(entry, answers));
   }
 
-  async function repeat(entry: Entry, batch: string, { young, answer }: Plan): Promise<Receipt> {
+  async function repeat(entry: Entry, batch: string, { young, answer, isForeign }: Plan): Promise<Receipt> {
+    if (isForeign) return provider.send(entry.email, entry.about);
     if (answer?.receipt) return answer.receipt;
     if (entry.alone || answer || !young || batch === idOf(entry))
       return provider.send(entry.email, entry.about);

@@ -13,7 +13,8 @@ import type { Milliseconds } from '../ports.ts';
 import { currentTraceparent } from '../trace/trace.ts';
 import type { Batching } from './batching.ts';
 import type { Delivery } from './delivery.ts';
-import { failureOf } from './failure.ts';
+import { sendByFirst, sendByOne, type Failover, type Handed, type OnEmail } from './failover.ts';
+import { failureOf, handoverFailure } from './failure.ts';
 import { handoverOf } from './handover.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { cleanError } from '../redaction/redact.ts';
@@ -26,6 +27,8 @@ export type Mailing = {
   readonly suppressed: Suppressed;
   /** Emails that are handed over together go in one request. */
   readonly batching?: Batching;
+  /** Where several providers are configured, of which `provider` is the first. */
+  readonly failover?: Failover;
 };
 
 export type EmailPorts = {
@@ -33,7 +36,7 @@ export type EmailPorts = {
   readonly emailFrom: string | null;
   readonly backoff: Backoff;
   /** Called with each answer of the provider, and for emails without a recipient left. */
-  readonly onEmail: (provider: string, outcome: string) => void;
+  readonly onEmail: OnEmail;
   readonly log: Pick<Log, 'warn'>;
 };
 
@@ -46,7 +49,7 @@ export async function deliverEmail(
   ports: EmailPorts,
 ): Promise<Delivery> {
   const { mailing, emailFrom, backoff, onEmail } = ports;
-  const { provider, batching } = mailing;
+  const { provider, failover } = mailing;
   try {
     const read = readEmail(message.payload, { defaultFrom: emailFrom });
     const { email, only } = read;
@@ -57,18 +60,37 @@ export async function deliverEmail(
       onEmail(provider.name, notes[0]?.type ?? 'suppressed');
       return { outcome: { type: 'delivered', then: [], notes }, backoff };
     }
-    const about = { ...handoverOf(message, read, recipients), signal };
-    // A batch is planned in the database, with the recipients.
-    const batch = message.opened ? undefined : batching;
-    const receipt = await (batch?.send(email, about, message.attempt) ?? provider.send(email, about));
-    onEmail(provider.name, 'accepted');
-    return { outcome: accepted(message, receipt, notes, { only, log: ports.log }), backoff };
+    const mail = { message, email, about: { ...handoverOf(message, read, recipients), signal } };
+    const handed = await (failover
+      ? sendByFirst(mail, failover, onEmail)
+      : sendByOne(mailing, mail, onEmail));
+    return endOf(handed, { message, backoff, notes, only, log: ports.log, isNamed: failover !== undefined });
   } catch (error) {
-    const { ambiguous = false, ...failure } = failureOf(error);
-    const doubtful = ambiguous && !provider.idempotent;
-    onEmail(provider.name, doubtful ? 'ambiguous' : failure.type);
-    const outcome: Outcome = { type: 'failure', failure: doubtful ? { ...failure, ambiguous } : failure };
-    return { outcome, backoff, thrown: error };
+    const failure = handoverFailure(error, provider);
+    onEmail(provider.name, failure.type);
+    return { outcome: { type: 'failure', failure }, backoff, thrown: error };
+  }
+}
+
+type About = {
+  readonly message: ClaimedMessage;
+  readonly backoff: Backoff;
+  readonly notes: readonly Note[];
+  readonly only: FollowUp | undefined;
+  readonly log: Pick<Log, 'warn'>;
+  /** The note of the acceptance names the provider, because there are several. */
+  readonly isNamed: boolean;
+};
+
+function endOf(handed: Handed, about: About): Delivery {
+  const { backoff } = about;
+  switch (handed.type) {
+    case 'accepted':
+      return { outcome: accepted(handed, about), backoff };
+    case 'failed':
+      return { outcome: { type: 'failure', failure: handed.failure }, backoff, thrown: handed.thrown };
+    case 'put off':
+      return { outcome: { type: 'released', reason: handed.reason, delay: handed.delay }, backoff };
   }
 }
 
@@ -103,11 +125,11 @@ async function choose(asked: readonly string[], { allowed, suppressed }: Mailing
 }
 
 function accepted(
-  message: ClaimedMessage,
-  { rejected, response, reference }: Receipt,
-  notes: readonly Note[],
-  { only, log }: { readonly only: FollowUp | undefined; readonly log: Pick<Log, 'warn'> },
+  { by, receipt }: { readonly by: EmailProvider; readonly receipt: Receipt },
+  { message, notes, only, log, isNamed }: About,
 ): Outcome {
+  const { rejected, response, reference } = receipt;
+  const detail = cleanError(isNamed ? `${by.name}: ${response}` : response);
   const told: Note[] = rejected.map(({ address, error, temporary }) => ({
     type: temporary ? 'deferred' : 'refused',
     recipient: address,
@@ -123,7 +145,7 @@ function accepted(
   return {
     type: 'delivered',
     then: later.length === 0 ? [] : [laterMessage(message, later, only)],
-    notes: [{ type: 'accepted', detail: cleanError(response), reference }, ...told, ...notes],
+    notes: [{ type: 'accepted', detail, reference }, ...told, ...notes],
   };
 }
 

@@ -69,6 +69,12 @@ export function failureOf(thrown: unknown): Failure {
   }
 }
 
+/** The failure of a handover to this provider. An idempotent one knows the key again, so a lost answer is not ambiguous. */
+export function handoverFailure(thrown: unknown, { idempotent }: { readonly idempotent: boolean }): Failure {
+  const { ambiguous = false, ...failure } = failureOf(thrown);
+  return ambiguous && !idempotent ? { ...failure, ambiguous } : failure;
+}
+
 /** Errors that say nothing about the message: its next attempt may succeed. */
 const passing = ['delivery_key_contended', 'work_not_awaited'];
 

@@ -5,6 +5,8 @@ import { transactionsOf } from '../db/pool.ts';
 import type { Transactions } from '../db/transaction.ts';
 import { standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
+import type { Mailing } from '../delivery/email.ts';
+import type { Failover } from '../delivery/failover.ts';
 import { ownProvider } from '../email/own-provider.ts';
 import { createLog, type Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
@@ -71,8 +73,8 @@ async function drainBatch(
   const reporting = reportingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
   const events = counting(tally, reporting, log, process.events);
-  const { closer = noFleet } = process;
-  const ports = attemptPorts(options, { leases, events, log, closer });
+  const { closer = noFleet, failover } = process;
+  const ports = attemptPorts(options, { leases, events, log, closer, failover });
   const { release } = ports;
   signal?.addEventListener('abort', release, { once: true });
   const running = new AbortController();
@@ -186,6 +188,7 @@ type Around = {
   readonly events: AttemptEvents;
   readonly log: Log;
   readonly closer: QueueCloser;
+  readonly failover: Failover | undefined;
 };
 
 /** Without a fleet no queue is closed. A message that met an operator failure only waits before it is due again. */
@@ -193,13 +196,14 @@ const noFleet: QueueCloser = { judge: async (_message, _outcome, settlement) => 
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 
-function attemptPorts(options: DrainOptions, { leases, events, log, closer }: Around): DrainPorts {
+function attemptPorts(options: DrainOptions, around: Around): DrainPorts {
   const { outbox, registry, email, pool = noDatabase } = options;
+  const { leases, events, log, closer, failover } = around;
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const payloadKeys = payloadKeysOf(options.payloadKeys);
   const emailFrom = email?.from ?? null;
-  const mailing = email ? mailingOf(email) : null;
+  const mailing = email ? { ...mailingOf(email), ...(failover && { failover }) } : null;
   const handlers = { db, outboxOn, registry, emailFrom, mailing, log, payloadKeys, onEmail: () => undefined };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
@@ -225,7 +229,7 @@ function mailingOf({
   allowed = () => true,
   suppressed = async () => new Map(),
   batching,
-}: DrainEmail) {
+}: DrainEmail): Mailing {
   return { provider: ownProvider(provider), allowed, suppressed, ...(batching && { batching }) };
 }
 

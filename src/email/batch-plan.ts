@@ -13,6 +13,8 @@ export type Plan = {
   /** Whether the provider still knows the key. */
   readonly young: boolean;
   readonly answer: KeptAnswer | null;
+  /** It is with another provider. */
+  readonly isForeign: boolean;
 };
 
 export type PlannedEmail = {
@@ -43,19 +45,19 @@ export type BatchPlans = {
   keep(batch: string, answers: ReadonlyMap<string, KeptAnswer>): Promise<void>;
 };
 
-/** Values: ids. Resend keeps keys for 24 hours; one hour is left for the request itself. */
+/** Values: ids, provider. Resend keeps keys for 24 hours; one hour is left for the request itself. */
 export const findPlansSql = `
-  select message_id as "messageId", batch, planned_at > now() - interval '23 hours' as young, answer
+  select message_id as "messageId", batch, planned_at > now() - interval '23 hours' as young, answer, batch is not null and provider <> $2 as "isForeign"
     from waybill.email_batches where message_id = any($1::uuid[])`;
 
-/** Values: rows as JSON. Ordered, so that two such statements do not deadlock. */
+/** Values: rows as JSON, provider. Ordered, so that two such statements do not deadlock. */
 export const writePlansSql = `
-  insert into waybill.email_batches as p (message_id, batch, position, size, recipients)
-  select message_id, batch, position, size, recipients
+  insert into waybill.email_batches as p (message_id, provider, batch, position, size, recipients)
+  select message_id, $2, batch, position, size, recipients
     from jsonb_to_recordset($1::jsonb) as r(message_id uuid, batch uuid, position int, size int, recipients text[])
    order by message_id
   on conflict (message_id) do update
-     set batch = excluded.batch, position = excluded.position, size = excluded.size,
+     set provider = excluded.provider, batch = excluded.batch, position = excluded.position, size = excluded.size,
          recipients = excluded.recipients, asked_again = false, planned_at = now()
    where p.batch is null
   returning message_id`;
@@ -81,15 +83,19 @@ export const keepAnswersSql = `
     from jsonb_to_recordset($2::jsonb) as r(message_id uuid, answer jsonb)
    where p.message_id = r.message_id and p.batch = $1 and p.answer is null`;
 
-export function createBatchPlans(db: Executor): BatchPlans {
+/** @param provider whose batches these are */
+export function createBatchPlans(db: Executor, provider: string): BatchPlans {
   return {
     async find(messageIds) {
-      const { rows } = await db.executeSql<Plan & { messageId: string }>(findPlansSql, [messageIds]);
+      const { rows } = await db.executeSql<Plan & { messageId: string }>(findPlansSql, [
+        messageIds,
+        provider,
+      ]);
       return new Map(rows.map(({ messageId, ...plan }) => [messageId, plan]));
     },
     async write(emails) {
       const rows = emails.map(({ messageId, ...rest }) => ({ message_id: messageId, ...rest }));
-      const written = await db.executeSql(writePlansSql, [JSON.stringify(rows)]);
+      const written = await db.executeSql(writePlansSql, [JSON.stringify(rows), provider]);
       if (written.rows.length < rows.length)
         throw new Error('another worker has planned some of these emails');
     },

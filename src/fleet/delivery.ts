@@ -7,6 +7,7 @@ import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import { publishInitial } from '../metrics/initial.ts';
 import { withNotices } from '../notice/job.ts';
+import { registerProviders } from '../queues/providers.ts';
 import { registerQueues } from '../queues/queues.ts';
 import { rateOf, type Limits } from '../queues/limits.ts';
 import type { Host } from '../process/host.ts';
@@ -39,7 +40,12 @@ async function deliveryRole(
   });
   await registerQueues(host.db, queues, new Map(queues.map((name) => [name, limitsOf(name)])));
   const outboxOn = outboxOf(config);
-  const mailing = configuredMailing(app, config, host.db, log);
+  const { close, ...mailing } = configuredMailing(app, config, {
+    db: host.db,
+    log,
+    workerId: host.id,
+  });
+  if (queues.includes(email)) await registerProviders(host.db, several(config.emailProviders));
   const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
   const { payloadKeys } = config;
   const deliver = createDeliver({ ...handlers, payloadKeys, onEmail: events.emailAttempted });
@@ -49,6 +55,11 @@ async function deliveryRole(
   const delivers = queues.includes(standardQueues.jobs);
   return {
     life: app,
-    service: withManifest(host, manifestOf(app), delivers, closing(service, mailing.close)),
+    service: withManifest(host, manifestOf(app), delivers, closing(service, close)),
   };
+}
+
+/** One provider alone is not parked: its failures park the queue. */
+function several(providers: readonly string[]): readonly string[] {
+  return providers.length > 1 ? providers : [];
 }

@@ -10,9 +10,9 @@ import { outboxOf } from './role.ts';
 
 type DrainPorts = Pick<Host, 'config' | 'db' | 'handlers' | 'log'> & { readonly workerId: string };
 
-/** @returns `close` closes the email provider's connections */
+/** @returns `close` closes the connections of the email providers; `failover` is for drainOutbox */
 export function configuredDrain(app: App, { config, db, handlers, log, workerId }: DrainPorts) {
-  const { close, ...mailing } = configuredMailing(app, config, db, log);
+  const { close, failover, ...mailing } = configuredMailing(app, config, { db, log, workerId });
   const options: DrainOptions = {
     log,
     workerId,
@@ -26,5 +26,5 @@ export function configuredDrain(app: App, { config, db, handlers, log, workerId 
     email: config.emailRate === null ? { ...mailing, from: config.emailFrom ?? undefined } : undefined,
   };
   const { queues } = options.registry;
-  return { options, queues: options.email ? [...queues, standardQueues.email] : queues, close };
+  return { options, queues: options.email ? [...queues, standardQueues.email] : queues, failover, close };
 }

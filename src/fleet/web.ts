@@ -54,6 +54,7 @@ export const webRole: Role = async (host) => {
       return drainOutbox(options, {
         events,
         closer,
+        failover: draining.failover,
         claimProbes: () => claimProbes(db, draining.queues, { leaseMs: config.leaseMs, workerId: host.id }),
       });
     },

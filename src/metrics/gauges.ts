@@ -4,6 +4,8 @@
 import type { Executor } from '../db/executor.ts';
 import { blocksKey } from '../outbox/order.ts';
 import { isOpen, isPaused, inFlight, waits } from '../outbox/waiting.ts';
+import { limitColumns, limitFacts } from './limit-gauges.ts';
+import { providerColumns, providerFacts } from './provider-gauges.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 
@@ -23,19 +25,6 @@ export const goneAfterSeconds = 30;
 const perQueue = (value: string, from: string): string =>
   `(select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', ${value}) order by n.name)
       from names n left join ${from} on x.name = n.name)`;
-
-const perSecondOf = (rate: string): string =>
-  `(q.limits -> '${rate}' ->> 'limit')::float8 * 1000 / (q.limits -> '${rate}' ->> 'ms')::float8`;
-
-const limitValues = [
-  ['concurrency', `(q.limits ->> 'concurrency')::float8`],
-  ['concurrency_per_process', `(q.limits ->> 'concurrencyPerProcess')::float8`],
-  ['rate', perSecondOf('rate')],
-  ['group_concurrency', `(q.limits ->> 'groupConcurrency')::float8`],
-  ['group_rate', perSecondOf('groupRate')],
-]
-  .map(([name, value]) => `('${name}', ${value})`)
-  .join(', ');
 
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
@@ -100,15 +89,9 @@ export const gaugesSql = `
     ${perQueue('coalesce(x.paused, false)::int', 'gates x')} as paused,
     ${perQueue('coalesce(x.parked, false)::int', 'gates x')} as parked,
     ${perQueue('coalesce(x.held, false)::int', 'gates x')} as held,
+    ${providerColumns},
     ${perQueue('coalesce(x.keys, 0)', 'blocked x')} as blocked,
-    (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
-       from waybill.queues q join names n using (name) cross join lateral (values ${limitValues}) l(name, value) where l.value is not null) as limits,
-    (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name),
-                                       'value', coalesce((q.limited_seconds ->> l.name)::numeric, 0)) order by q.name, l.name)
-       from waybill.queues q join names n using (name) cross join lateral (values
-              ('concurrency', q.limits -> 'concurrency'), ('rate', q.limits -> 'rate'), ('ramp', 'null'),
-              ('group', coalesce(nullif(q.limits -> 'groupConcurrency', 'null'), q.limits -> 'groupRate'))) l(name, set)
-      where l.set <> 'null' or q.limited_seconds ? l.name) as limited,
+    ${limitColumns},
     (select json_agg(json_build_object('labels', json_build_object('job', name), 'value', greatest(0, extract(epoch from now() - next_at))))
        from (select name, next_at from waybill.cron_jobs order by next_at limit ${most}) x) as overdue,
     (select json_agg(json_build_object('labels', json_build_object(), 'value', age))
@@ -205,19 +188,7 @@ const outboxFacts: readonly GaugeFact[] = [
     ['queue'],
     '1 while an operator failure keeps the queue parked: somebody has to mend something',
   ),
-  fact(
-    'limits',
-    'queue_limit',
-    ['queue', 'limit'],
-    'What limits the queue: concurrency, concurrency_per_process, group_concurrency; rate and group_rate a second',
-  ),
-  fact(
-    'limited',
-    'queue_limited_seconds_total',
-    ['queue', 'limit'],
-    'How long due messages of the queue waited for its limit: concurrency, rate, group, or ramp after a reopening',
-    'counter',
-  ),
+  ...limitFacts,
   fact('held', 'queue_held', ['queue'], '1 while the provider wants everybody to wait'),
   fact(
     'blocked',
@@ -238,6 +209,7 @@ const outboxFacts: readonly GaugeFact[] = [
     'Age of the oldest open transaction of this database: it keeps vacuum from cleaning up',
   ),
   fact('versions', 'build_info', ['version'], 'Versions that run'),
+  ...providerFacts,
 ];
 
 export const gaugeFacts: readonly GaugeFact[] = [...outboxFacts, ...standstillFacts];

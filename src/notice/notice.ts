@@ -26,6 +26,11 @@ const queueParked = z.object({
   data: z.object({ queues: z.array(z.object({ queue: text, since: text, reason: text.nullable() })) }),
 });
 
+const providerParked = z.object({
+  type: z.literal('waybill.provider_parked'),
+  data: z.object({ providers: z.array(z.object({ provider: text, since: text, reason: text.nullable() })) }),
+});
+
 const ticksSkipped = z.object({
   type: z.literal('waybill.ticks_skipped'),
   data: z.object({
@@ -45,6 +50,7 @@ const booksDiffer = z.object({
 export const noticeSchema = z.discriminatedUnion('type', [
   deadLetters,
   queueParked,
+  providerParked,
   ticksSkipped,
   booksDiffer,
 ]);

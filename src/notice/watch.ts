@@ -1,4 +1,4 @@
-// The watch finds what operators should know: parked queues, and dead letters and skipped ticks of the last hour. One transaction marks the
+// The watch finds what operators should know: parked queues and email providers, and dead letters and skipped ticks of the last hour. One transaction marks the
 // findings and records their notices. So any number of processes may watch, and each finding is sent once.
 
 import type { Database } from '../db/pool.ts';
@@ -41,6 +41,15 @@ export const parkedSql = `
    where parked_at is not null and 'parked:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
    order by name`;
 
+/** An email provider that is parked while others stand beside it. */
+export const providerParkedSql = `
+  with fresh as (${tell(`
+    select 'provider:' || name || ':' || extract(epoch from parked_at) from waybill.email_providers
+     where parked_at is not null order by name`)})
+  select name as provider, ${momentText('parked_at')} as since, left(parked_reason, 10000) as reason from waybill.email_providers
+   where parked_at is not null and 'provider:' || name || ':' || extract(epoch from parked_at) in (select key from fresh)
+   order by name`;
+
 /** Ids of runs are time-ordered, so the newest are at the end of the primary key, however many there are. Values: rows. */
 export const skippedSql = `
   with fresh as (${tell(`
@@ -51,9 +60,12 @@ export const skippedSql = `
     from waybill.cron_runs where id = any(array(select substr(key, 9)::uuid from fresh))
    group by name order by count desc limit 50`;
 
-/** Deletes marks older than a day: the watch looks back one hour. Marks of parked queues stay. */
+/** Deletes marks older than a day: the watch looks back one hour. Marks of what is parked stay. */
 export const forgetSql = `delete from waybill.notices_told where told_at < now() - interval '1 day'
-  and key not in (select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null)`;
+  and key not in (
+    select 'parked:' || name || ':' || extract(epoch from parked_at) from waybill.queues where parked_at is not null
+    union all
+    select 'provider:' || name || ':' || extract(epoch from parked_at) from waybill.email_providers where parked_at is not null)`;
 
 export type WatchPorts = {
   readonly db: Database;
@@ -76,18 +88,23 @@ export function createWatch({ db, outboxOn, notify }: WatchPorts): () => Promise
 async function news(tx: Executor): Promise<Notice[]> {
   type Dead = NoticeOf<'waybill.dead_letters'>['groups'];
   type Skipped = NoticeOf<'waybill.ticks_skipped'>['jobs'];
-  type Parked = { queue: string; since: string; reason: string | null };
+  type Parked = { since: string; reason: string | null };
   const dead = (await tx.executeSql<Dead[number]>(deadSql, [noticeJobName, limit])).rows;
   const groups = dead.map((group) => ({ ...group, lastError: shown(group.lastError) }));
-  const parked = (await tx.executeSql<Parked>(parkedSql)).rows;
+  const parked = (await tx.executeSql<Parked & { queue: string }>(parkedSql)).rows;
+  const away = (await tx.executeSql<Parked & { provider: string }>(providerParkedSql)).rows;
   const jobs = (await tx.executeSql<Skipped[number]>(skippedSql, [limit])).rows;
   const sum = (all: readonly { count: number }[]): number => all.reduce((n, { count }) => n + count, 0);
-  const queues = parked.map(({ queue, since, reason }) => {
-    return { queue, since: textOfMoment(momentOf(since)), reason: shown(reason) };
+  const facts = ({ since, reason }: Parked) => ({
+    since: textOfMoment(momentOf(since)),
+    reason: shown(reason),
   });
+  const queues = parked.map(({ queue, ...it }) => ({ queue, ...facts(it) }));
+  const providers = away.map(({ provider, ...it }) => ({ provider, ...facts(it) }));
   const found: Notice[] = [];
   if (groups.length > 0) found.push({ type: 'waybill.dead_letters', data: { count: sum(groups), groups } });
   if (queues.length > 0) found.push({ type: 'waybill.queue_parked', data: { queues } });
+  if (providers.length > 0) found.push({ type: 'waybill.provider_parked', data: { providers } });
   if (jobs.length > 0) found.push({ type: 'waybill.ticks_skipped', data: { count: sum(jobs), jobs } });
   return found;
 }

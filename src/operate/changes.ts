@@ -34,7 +34,8 @@ export const changesSql = `
          (select format('%s %s', count(*), max(claimed_at)) from (
             select claimed_at from waybill.outbox_messages where ${inFlight()} limit ${mostInFlight}) f) as running,
          (select max(id)::text from waybill.outbox_notes) as notes,
-         (select md5(string_agg(format('%s %s %s %s %s %s', name, paused_at, paused_until, parked_at, held_until, limits), ' ' order by name)) from waybill.queues) as queues,
+         (select md5(string_agg(format('%s %s %s %s %s %s', name, paused_at, paused_until, parked_at, held_until, limits), ' ' order by name)) from waybill.queues)
+         || (select coalesce(md5(string_agg(format('%s %s', name, parked_at), ' ' order by name)), '') from waybill.email_providers) as queues,
          (select max(id)::text from waybill.audit) as acts,
          (select format('%s %s', count(*), max(worked_at)) from waybill.bulk_acts where state = 'running') as bulk,
          (select r.id::text from waybill.cron_runs r order by r.id desc limit 1) as cron,

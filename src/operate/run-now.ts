@@ -1,4 +1,4 @@
-// Delivers one message now, although its queue or its group is paused. Limits and order keys hold.
+// Delivers one message now, although its queue or its group is paused, or a parked email provider may have it. Limits and order keys hold.
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
@@ -37,9 +37,13 @@ export const nameSql = `
     returning name)
   select pg_notify('${outboxChannel}', name) from named`;
 
+/** A person decides that another provider may send it, too. Values: message. */
+export const freeOfProviderSql = `
+  update waybill.email_handovers set provider = null, waits_since = null where message_id = $1 and waits_since is not null`;
+
 /**
  * Makes a waiting message due now. In a paused queue or group, a worker of the fleet also takes it through the pause, for one attempt: after a failure it
- * waits for the end of the pause like the others.
+ * waits for the end of the pause like the others. An email that waits for a parked provider goes by another one, so it may arrive twice.
  * @param tx a transaction
  * @param queue if given, the message must be in it
  * @throws WaybillError `invalid_id`, `not_found`, `other_queue`, `state_conflict`, `cannot_run_now`
@@ -59,6 +63,7 @@ export async function runMessage(tx: Executor, id: string, queue?: string): Prom
     );
   const why = obstacleOf(look);
   if (why !== undefined) throw new WaybillError('cannot_run_now', `the message ${id} cannot run now: ${why}`);
+  await tx.executeSql(freeOfProviderSql, [id]);
   await tx.executeSql(rescheduleSql, [id, ...dueValues({ inMs: 0 })]);
   if (!look.isPaused) await tx.executeSql(announceSql, [id]);
   else if ((await tx.executeSql(nameSql, [look.queue, id])).rows.length === 0)

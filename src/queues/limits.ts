@@ -1,8 +1,10 @@
 // The limits of a queue, for the whole fleet: what the application defines, and what an operator set instead. They are in the queue's row, so that
 // every process obeys the same from its next claim on (invariant L).
 
+import { momentOf, type Moment } from '../db/moment.ts';
 import { WaybillError } from '../errors.ts';
 import type { Milliseconds } from '../ports.ts';
+import { cleanError } from '../redaction/redact.ts';
 
 /** Starts: at most `limit` in any span of `ms`, and at most `burst` of them at once. */
 export type Rate = { readonly limit: number; readonly ms: Milliseconds; readonly burst: number };
@@ -98,6 +100,38 @@ export function looserThan(application: Limits, operator: Limits): LimitName[] {
   return limitNames.filter(
     (name) => name !== 'rampMs' && name in operator && size(operator[name]) > size(application[name]),
   );
+}
+
+export type QueueLimits = {
+  /** What holds: the application's limits, but for those that an operator set. */
+  readonly effective: Limits;
+  readonly application: Limits;
+  readonly operator: Limits;
+  /** Which of the operator's limits allow more than the application's. */
+  readonly looser: readonly LimitName[];
+  /** Who set or reset the operator's last, when and why. */
+  readonly by: string | null;
+  readonly at: Moment | null;
+  readonly reason: string | null;
+};
+
+/** The columns of a queue's row that say so. */
+export type LimitsRow = Record<`limited_${'by' | 'at' | 'reason'}`, string | null> &
+  Record<'limits' | 'app_limits' | 'operator_limits', Limits>;
+
+export function limitsOf(row: LimitsRow): QueueLimits {
+  const { limits: effective, app_limits: application, operator_limits: operator } = row;
+  const reason = row.limited_reason === null ? null : cleanError(row.limited_reason);
+  const looser = looserThan(application, operator);
+  return {
+    effective,
+    application,
+    operator,
+    looser,
+    by: row.limited_by,
+    at: momentOf(row.limited_at),
+    reason,
+  };
 }
 
 /** One line for people, such as `rate 50/s, concurrency 10`. */

@@ -5,11 +5,11 @@ import type { Executor } from '../db/executor.ts';
 import type { Milliseconds } from '../ports.ts';
 import { outboxChannel } from '../outbox/notify.ts';
 
-/** Interval between probes: 5 s, doubled each time, up to a minute. */
-const firstProbe = 5_000;
+/** Interval between probes, in ms: 5 s, doubled each time, up to a minute. Those of email providers have the same (providers.ts). */
+export const firstProbe = 5_000;
 const longestInterval = 60_000;
-/** A queue parked again within this time after it reopened continues with twice its last interval. */
-const relapse = `interval '2 minutes'`;
+/** What is parked again within this time after it reopened continues with twice its last interval. */
+export const relapse = `interval '2 minutes'`;
 
 /** When the message may be the reason, another is probed after 1 s. After 50 such messages the usual intervals apply. */
 const soonProbe = 1_000;
@@ -17,16 +17,19 @@ const triedSoon = 50;
 /** Number of message ids kept for a queue, the latest ones. */
 const remembered = 200;
 
-const longer = `least(${longestInterval}, greatest(${firstProbe}, 2 * coalesce(q.probe_ms, ${firstProbe / 2})))`;
+/** @param row the name of the parked row */
+export const longerThan = (row: string): string =>
+  `least(${longestInterval}, greatest(${firstProbe}, 2 * coalesce(${row}.probe_ms, ${firstProbe / 2})))`;
+const longer = longerThan('q');
 const and = (column: string, id: string): string =>
   `(array_remove(q.${column}, ${id}) || ${id})[cardinality(q.${column}) - ${remembered - 2} :]`;
 const andIf = (when: string, column: string, id: string): string =>
   `case when ${when} then ${and(column, id)} else q.${column} end`;
-const after = (ms: string): string => `now() + ${ms} * interval '1 millisecond'`;
+export const after = (ms: string): string => `now() + ${ms} * interval '1 millisecond'`;
 const noProbe = 'probe_message = null';
 
 /** Reasons are shown in lists, so a line is enough. */
-const kept = (reason: string): string => reason.slice(0, 500).toWellFormed();
+export const kept = (reason: string): string => reason.slice(0, 500).toWellFormed();
 
 const firstInterval = `case when $5 then ${soonProbe} when q.reopened_at > now() - ${relapse} then ${longer} else ${firstProbe} end`;
 

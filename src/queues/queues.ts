@@ -8,7 +8,14 @@ import { isClosed, isOpen, isPaused, inFlight, places, waits } from '../outbox/w
 import { WaybillError } from '../errors.ts';
 import { outboxChannel } from '../outbox/notify.ts';
 import { timeText } from '../db/values.ts';
-import { looserThan, type LimitName, type Limits } from './limits.ts';
+import { limitsOf, type Limits, type LimitsRow, type QueueLimits } from './limits.ts';
+import {
+  providerOf,
+  providersJson,
+  reopenProvidersOf,
+  type ProviderRow,
+  type ProviderView,
+} from './providers.ts';
 import { perSecond } from './rate.ts';
 import type { Milliseconds } from '../ports.ts';
 
@@ -32,6 +39,8 @@ export type QueueView = {
     readonly failed: number;
     readonly messageId: string | null;
   } | null;
+  /** Of the queue of emails, where several providers are configured: the providers in their order. */
+  readonly providers: readonly ProviderView[];
   /** Waiting messages, due or not. */
   readonly waiting: number;
   /** Those that a worker may claim now: due, in an open queue. */
@@ -40,19 +49,6 @@ export type QueueView = {
   /** Starts per second over the whole fleet; null: no limit. */
   readonly rate: number | null;
   readonly limits: QueueLimits;
-};
-
-export type QueueLimits = {
-  /** What holds: the application's limits, but for those that an operator set. */
-  readonly effective: Limits;
-  readonly application: Limits;
-  readonly operator: Limits;
-  /** Which of the operator's limits allow more than the application's. */
-  readonly looser: readonly LimitName[];
-  /** Who set or reset the operator's last, when and why. */
-  readonly by: string | null;
-  readonly at: Moment | null;
-  readonly reason: string | null;
 };
 
 const known = `
@@ -77,15 +73,16 @@ export const listQueuesSql = `
          ${momentText('q.held_at')} as held_at, q.held_reason, ${perSecond('q.')} as rate,
          coalesce(q.limits, '{}') as limits, coalesce(q.app_limits, '{}') as app_limits, coalesce(q.operator_limits, '{}') as operator_limits,
          q.limited_by, ${momentText('q.limited_at')} as limited_at, q.limited_reason,
-         coalesce(waiting.n, 0) as waiting, case when ${isOpen('known.name')} then coalesce(waiting.due, 0) else 0 end as ready, coalesce(handed.sending, 0) as sending
+         coalesce(waiting.n, 0) as waiting, case when ${isOpen('known.name')} then coalesce(waiting.due, 0) else 0 end as ready, coalesce(handed.sending, 0) as sending,
+         case when known.name = 'email' then ${providersJson} else '[]' end as providers
     from known left join waybill.queues q on q.name = known.name
     left join waiting on waiting.queue = known.name left join handed on handed.queue = known.name
    where $1::text is null or known.name = $1
    order by known.name`;
 
 type Row = Record<`${'paused' | 'parked'}_${'at' | 'by' | 'reason'}`, string | null> &
-  Record<`held_${'at' | 'until' | 'reason'}` | `limited_${'by' | 'at' | 'reason'}`, string | null> &
-  Record<'limits' | 'app_limits' | 'operator_limits', Limits> & {
+  Record<`held_${'at' | 'until' | 'reason'}`, string | null> &
+  LimitsRow & {
     name: string;
     paused_until: string | null;
     probe_at: string | null;
@@ -95,6 +92,7 @@ type Row = Record<`${'paused' | 'parked'}_${'at' | 'by' | 'reason'}`, string | n
     waiting: number;
     ready: number;
     sending: number;
+    providers: readonly ProviderRow[];
   };
 
 export async function listQueues(db: Executor): Promise<QueueView[]> {
@@ -131,21 +129,7 @@ function viewOf(row: Row): QueueView {
     inFlight,
     rate,
     limits: limitsOf(row),
-  };
-}
-
-function limitsOf(row: Row): QueueLimits {
-  const { limits: effective, app_limits: application, operator_limits: operator } = row;
-  const reason = row.limited_reason === null ? null : cleanError(row.limited_reason);
-  const looser = looserThan(application, operator);
-  return {
-    effective,
-    application,
-    operator,
-    looser,
-    by: row.limited_by,
-    at: momentOf(row.limited_at),
-    reason,
+    providers: row.providers.map(providerOf),
   };
 }
 
@@ -166,9 +150,10 @@ export const pauseSql = `
          paused_reason = excluded.paused_reason, paused_until = excluded.paused_until
   returning name`;
 
-/** Ends a pause, a parking and a hold, with a NOTIFY to relays and workers. */
+/** Ends a pause, a parking and a hold, with a NOTIFY to relays and workers. Parked providers of its emails are used again too. */
 export const resumeSql = `
-  with resumed as (
+  with providers as (${reopenProvidersOf('$1')}),
+  resumed as (
     update waybill.queues
        set paused_at = null, paused_by = null, paused_reason = null, paused_until = null, held_at = null, held_until = null, held_reason = null,
            ramp_from = case when ${isClosed} then now() else ramp_from end,

@@ -1,5 +1,5 @@
-// The reasons, apart from the due time, for which messages wait: their queue is paused, parked, held or limited, their group is paused or limited, or
-// another message of their order key comes first.
+// The reasons, apart from the due time, for which messages wait: their queue is paused, parked, held or limited, their group is paused or limited,
+// another message of their order key comes first, or an email provider is parked that may have the email.
 // They are shown with each such message and each closed queue.
 
 import type { Executor } from '../db/executor.ts';
@@ -10,7 +10,7 @@ import { perSecond } from './rate.ts';
 export type Wait = {
   readonly queue: string;
   /** With several causes, the first of these. */
-  readonly state: 'paused' | 'parked' | 'held' | 'limited' | 'rate' | 'order';
+  readonly state: 'paused' | 'parked' | 'held' | 'limited' | 'rate' | 'order' | 'provider';
   /** Its group, where the group is paused or limited and not the queue. */
   readonly group?: string;
   /** Given by the person, or the provider's answer. For an order key: the message that comes first, and its status. */
@@ -66,6 +66,14 @@ const order = `(select ${fact('order', {
        order by f.available_at, f.order_position limit 1) first
    where own.own_time = 'infinity')`;
 
+/** The parked provider that may have the email (src/email/handovers.ts). */
+const provider = `(select ${fact('provider', {
+  queue: 'queue',
+  reason: `format('an earlier attempt may have arrived at %s, which is parked: %s', p.name, p.parked_reason)`,
+  since: momentText('h.waits_since'),
+})} from waybill.email_handovers h join waybill.email_providers p on p.name = h.provider
+   where h.message_id = id and h.waits_since is not null and p.parked_at is not null)`;
+
 /** SQL expression over a row of messages; null when only its due time delays it. */
 export const waitsFor = `case when status in ('pending', 'failed') then coalesce(
   (select case ${closure}${groupClosure}${limited}
@@ -73,7 +81,7 @@ export const waitsFor = `case when status in ('pending', 'failed') then coalesce
   end from waybill.queues q
         cross join lateral (select queue as own_queue, group_key as own_group) own
          left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and ${isPaused('g.')}
-       where q.name = own.own_queue), ${order}) end`;
+       where q.name = own.own_queue), ${order}, ${provider}) end`;
 
 export const closedQueuesSql = `
   select wait from (select q.name, case ${closure} end as wait from waybill.queues q) known where wait is not null order by name`;
@@ -95,6 +103,7 @@ export function waitLine({ queue, group, state, reason, since, until, rate }: Wa
   if (state === 'rate') return `the queue ${queue} has a rate of ${rate} a second`;
   if (state === 'order')
     return `in the order of its key: ${reason}${since ? ` since ${textOfMoment(since)}` : ''}`;
+  if (state === 'provider') return `${reason}; waiting${since ? ` since ${textOfMoment(since)}` : ''}`;
   const times = [since && ` since ${textOfMoment(since)}`, until && ` until ${textOfMoment(until)}`];
   const what = group === undefined ? `the queue ${queue}` : `the group ${group} of the queue ${queue}`;
   return `${what} is ${state}${times.filter(Boolean).join('')}${reason ? ` because ${reason}` : ''}`;

@@ -15,7 +15,7 @@ let plans: BatchPlans;
 
 beforeAll(async () => {
   database = await testDatabase();
-  plans = createBatchPlans(database.db);
+  plans = createBatchPlans(database.db, 'resend');
 });
 afterAll(() => database.end());
 

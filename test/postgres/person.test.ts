@@ -133,7 +133,7 @@ it('an address is found in every place, and erased; what is not about this addre
     [other, `To: ${dora}\r\n\r\nhi`],
   );
   await sql(
-    `insert into waybill.email_batches (message_id, batch, position, size, recipients, answer) values ($1, gen_random_uuid(), 0, 1, array[$2], jsonb_build_object('to', $2::text))`,
+    `insert into waybill.email_batches (message_id, provider, batch, position, size, recipients, answer) values ($1, 'resend', gen_random_uuid(), 0, 1, array[$2], jsonb_build_object('to', $2::text))`,
     [other, dora],
   );
   await sql(

@@ -33,6 +33,7 @@ const queue = (name: string, more: Partial<QueueView> = {}): QueueView =>
     by: null,
     until: null,
     probe: null,
+    providers: [],
     waiting: 3,
     ready: 3,
     ...more,
@@ -100,6 +101,28 @@ const cases: readonly [alert: string, facts: Partial<Facts>, said: RegExp][] = [
       ],
     }),
     /nightly is overdue by 6 m 40 s/,
+  ],
+  [
+    'WaybillEmailProviderParked',
+    {
+      queues: [
+        queue('email', {
+          providers: [
+            {
+              name: 'resend',
+              state: 'parked',
+              reason: 'no answer',
+              since: null,
+              by: 'w',
+              probe: null,
+              waiting: 2,
+            },
+            { name: 'smtp', state: 'open', reason: null, since: null, by: null, probe: null, waiting: 0 },
+          ],
+        }),
+      ],
+    },
+    /The email provider resend is parked/,
   ],
   ['WaybillDeadLettersRising', troubles({ deadLately: 2 }), /2 messages died in the last 15 minutes/],
   [

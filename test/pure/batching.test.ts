@@ -20,7 +20,7 @@ type Row = { planned: PlannedEmail; batch: string | null; again: boolean; answer
 /** The table in memory. */
 function memoryPlans() {
   const rows = new Map<string, Row>();
-  const state = { away: false, young: true };
+  const state = { away: false, young: true, foreign: false };
   const of = (batch: string): Row[] => [...rows.values()].filter((row) => row.batch === batch);
   const plans: BatchPlans = {
     async find(ids) {
@@ -29,7 +29,7 @@ function memoryPlans() {
       return new Map(
         known.map((id): [string, Plan] => {
           const { batch, answer } = rows.get(id)!;
-          return [id, { batch, young: state.young, answer }];
+          return [id, { batch, young: state.young, answer, isForeign: state.foreign }];
         }),
       );
     },

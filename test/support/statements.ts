@@ -33,6 +33,7 @@ import {
   planAgainSql,
   writePlansSql,
 } from '../../src/email/batch-plan.ts';
+import { beginHandoverSql, freeHandoverSql, waitForProviderSql } from '../../src/email/handovers.ts';
 import { storeEmailSql } from '../../src/email/inbox.ts';
 import {
   emailAttachmentsSql,
@@ -42,7 +43,17 @@ import {
   showEmailSql,
 } from '../../src/email/mailbox.ts';
 import { suppressedSql, suppressionsSql, suppressSql, unsuppressSql } from '../../src/email/suppression.ts';
-import { deadSql, forgetSql, parkedSql, skippedSql } from '../../src/notice/watch.ts';
+import { deadSql, forgetSql, parkedSql, providerParkedSql, skippedSql } from '../../src/notice/watch.ts';
+import {
+  answeredSql,
+  countFailureSql,
+  listProvidersSql,
+  lookSql,
+  parkProviderSql,
+  providerProbeFailedSql,
+  registerProvidersSql,
+  reopenProviderSql,
+} from '../../src/queues/providers.ts';
 import { countDueSql, dueSql } from '../../src/outbox/waiting.ts';
 import { exhaustSql, expireSql, oddSql, restampSql, stuckSql, extendSql } from '../../src/outbox/expire.ts';
 import { lockQueuesSql } from '../../src/relay/relay.ts';
@@ -54,6 +65,7 @@ import { cancelSql, dismissSql, retrySql } from '../../src/operate/operate.ts';
 import { changesSql } from '../../src/operate/changes.ts';
 import { endSql } from '../../src/operate/end.ts';
 import { rescheduleSql } from '../../src/operate/reschedule.ts';
+import { freeOfProviderSql } from '../../src/operate/run-now.ts';
 import { beforeCounts, stateCountsSql } from '../../src/operate/state-counts.ts';
 import { failuresSql, versionsSql } from '../../src/operate/failures.ts';
 import { muteSql, mutesSql } from '../../src/operate/mute.ts';
@@ -305,10 +317,35 @@ export const statements: Record<string, Statement> = {
   },
   'batch: find plans': {
     sql: findPlansSql,
-    values: (ids) => [ids],
+    values: (ids) => [ids, 'resend'],
     uses: [],
   },
-  'batch: write plans': { sql: writePlansSql, values: () => ['[]'], uses: [] },
+  'batch: write plans': { sql: writePlansSql, values: () => ['[]', 'resend'], uses: [] },
+  'handover: begin': {
+    sql: beginHandoverSql,
+    values: ([id]) => [[id], ['resend'], [2], ['resend', 'smtp']],
+    uses: [],
+  },
+  'handover: free': {
+    sql: freeHandoverSql,
+    values: ([id]) => [id, 'resend', 'now'],
+    uses: [],
+  },
+  'handover: wait': { sql: waitForProviderSql, values: ([id]) => [id, 'resend'], uses: [] },
+  'free of a provider': { sql: freeOfProviderSql, values: ([id]) => [id], uses: [] },
+  'look at providers': { sql: lookSql, values: () => [['resend', 'smtp'], false, 1_000], uses: [] },
+  'count a failure of a provider': { sql: countFailureSql, values: () => ['resend', 'now'], uses: [] },
+  'park a provider': {
+    sql: parkProviderSql,
+    values: () => ['resend', 'now', 'no key', 'worker', ['smtp'], 0],
+    uses: [],
+  },
+  'provider: probe failed': { sql: providerProbeFailedSql, values: () => ['resend', 'no key'], uses: [] },
+  'reopen a provider': { sql: reopenProviderSql, values: () => ['resend'], uses: [] },
+  'provider answered': { sql: answeredSql, values: () => ['resend'], uses: [] },
+  'register providers': { sql: registerProvidersSql, values: () => [['resend', 'smtp']], uses: [] },
+  'list providers': { sql: listProvidersSql, values: () => [], uses: [] },
+  'tell parked providers': { sql: providerParkedSql, values: () => [], uses: [] },
   'batch: plan again': { sql: planAgainSql, values: () => [token], uses: ['outbox_messages_pkey'] },
   'batch: free': { sql: freePlanSql, values: () => [token, false], uses: ['email_batches_batch'] },
   'batch: keep answers': { sql: keepAnswersSql, values: () => [token, '[]'], uses: [] },

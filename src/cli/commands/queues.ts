@@ -5,6 +5,7 @@ import { textOfMoment } from '../../db/moment.ts';
 import { readPauseEnd } from '../../operate/pause.ts';
 import * as acts from '../../acts/queues.ts';
 import { listQueues, type QueueView } from '../../queues/queues.ts';
+import { providerLines } from '../../queues/providers.ts';
 import { limitsText } from '../../queues/limits.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { addFlow, printGroup } from './queue-flow.ts';
@@ -101,7 +102,7 @@ function addResume(queues: Command): void {
 }
 
 function queueLines(queues: readonly QueueView[]): string[] {
-  return table(
+  const lines = table(
     ['QUEUE', 'STATE', 'SINCE', 'UNTIL', 'BY', 'WAITING', 'READY', 'IN FLIGHT', 'LIMITS', 'REASON'],
     queues.map((queue) => [
       queue.name,
@@ -116,4 +117,5 @@ function queueLines(queues: readonly QueueView[]): string[] {
       short(queue.reason),
     ]),
   );
+  return [...lines, ...queues.flatMap(({ providers }) => providerLines(providers))];
 }

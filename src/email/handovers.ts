@@ -1,0 +1,82 @@
+// Handovers, where several providers are configured: which of them may have an email. That is written before each handover, so it is known after a
+// lost answer and after the death of the worker. No other provider sends the email then: none knows the key of another (invariant D).
+
+import type { Executor } from '../db/executor.ts';
+import { inTurns } from '../db/turn.ts';
+
+export type Begun = {
+  /** The provider that may have the email from an earlier attempt; null: none. */
+  readonly holder: string | null;
+  /** When this handover began, as the database wrote it. Null: it did not, because another provider may have the email. */
+  readonly begunAt: string | null;
+};
+
+type Asked = { readonly message: string; readonly provider: string; readonly attempt: number };
+
+export type Handovers = {
+  /** @param asked `attempt`: of the message, 1 for the first */
+  begin(asked: Asked): Promise<Begun>;
+  /** The provider has it not, for certain. @returns false: another attempt of this email, or of its batch, may still be under way */
+  free(message: string, provider: string, begunAt: string): Promise<boolean>;
+  /** It waits for its provider. */
+  wait(message: string, provider: string): Promise<void>;
+};
+
+/**
+ * Values: messages, the provider and the attempt of each, all providers in their order. The attempts of a time when one provider alone was configured count as those of
+ * the first, if their end is unknown. An earlier provider that is no longer in the list does not count: a person took it off.
+ */
+export const beginHandoverSql = `
+  with was as (
+    select a.id, a.provider, case
+             when h.message_id is not null then h.provider
+             when a.attempt > 1 and exists (
+               select from waybill.outbox_attempts t where t.message_id = a.id and t.outcome in ('ambiguous', 'expired', 'ended'))
+             then ($4::text[])[1] end as holder
+      from unnest($1::uuid[], $2::text[], $3::int[]) as a(id, provider, attempt)
+      left join waybill.email_handovers h on h.message_id = a.id),
+  begun as (
+    insert into waybill.email_handovers as h (message_id, provider)
+    select id, provider from was where coalesce(holder = provider or holder <> all($4::text[]), true) order by id
+    on conflict (message_id) do update set provider = excluded.provider, begun_at = excluded.begun_at, waits_since = null
+     where coalesce(h.provider = excluded.provider or h.provider <> all($4::text[]), true)
+    returning message_id, begun_at)
+  select was.id, was.holder, begun.begun_at::text as "begunAt" from was left join begun on begun.message_id = was.id`;
+
+/** Values: message, provider, when the handover began. A batch that holds the email may be requested again for others of it. */
+export const freeHandoverSql = `
+  update waybill.email_handovers h set provider = null
+   where message_id = $1::uuid and provider = $2 and begun_at = $3::text::timestamptz
+     and not exists (select from waybill.email_batches b where b.message_id = h.message_id and b.batch <> b.message_id)
+  returning message_id`;
+
+/** Values: message, provider. */
+export const waitForProviderSql = `
+  insert into waybill.email_handovers as h (message_id, provider, waits_since) values ($1::uuid, $2, now())
+  on conflict (message_id) do update set waits_since = coalesce(h.waits_since, excluded.waits_since) where h.provider = excluded.provider`;
+
+/** @param names the providers in their order */
+export function createHandovers(db: Executor, names: readonly string[]): Handovers {
+  return {
+    begin: inTurns(async (asked: readonly Asked[]) => {
+      const values = [
+        asked.map(({ message }) => message),
+        asked.map(({ provider }) => provider),
+        asked.map(({ attempt }) => attempt),
+        names,
+      ];
+      const { rows } = await db.executeSql<Begun & { readonly id: string }>(beginHandoverSql, values);
+      const found = new Map(rows.map(({ id, holder, begunAt }) => [id, { holder, begunAt }]));
+      return asked.map(({ message }) => {
+        const { holder, begunAt } = found.get(message)!;
+        return { holder: holder !== null && names.includes(holder) ? holder : null, begunAt };
+      });
+    }),
+    async free(message, provider, begunAt) {
+      return (await db.executeSql(freeHandoverSql, [message, provider, begunAt])).rows.length > 0;
+    },
+    async wait(message, provider) {
+      await db.executeSql(waitForProviderSql, [message, provider]);
+    },
+  };
+}
