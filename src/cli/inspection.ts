@@ -11,10 +11,12 @@ import { listProviders, providerLines } from '../queues/providers.ts';
 import { closedQueues, waitLine } from '../queues/waits.ts';
 import { ConfigError, readConfig, type Config } from '../config/config.ts';
 import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
+import { choiceProblem, eachDatabase, namesOf } from '../config/databases.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
 import { warningsOf } from '../config/warnings.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { problem, warning, type Finding } from '../scaffold/finding.ts';
+import { refuseSameDatabases } from './each-database.ts';
 
 export function configOrFindings(env: NodeJS.ProcessEnv): Config | Finding[] {
   try {
@@ -46,14 +48,54 @@ export function inspectKeys(
   ];
 }
 
+/** What a cron job says of databases that WAYBILL_DATABASES does not have; undefined: nothing. */
+export function unknownDatabase({ cron }: App, { databases }: Pick<Config, 'databases'>): string | undefined {
+  if (databases.length === 0) return undefined;
+  for (const { name, database } of cron.jobs) {
+    const why = database === undefined ? undefined : choiceProblem(database, namesOf(databases));
+    if (why !== undefined) return `the cron job ${name} would never run: ${why}`;
+  }
+  return undefined;
+}
+
+export function inspectCron(config: Config, app: App): Finding[] {
+  const unknown = unknownDatabase(app, config);
+  return unknown === undefined ? [] : [problem('unknown_database', unknown)];
+}
+
+/** Of all databases, at once: one that does not answer does not keep the doctor from the others. */
+export async function inspectDatabases(config: Config, app: App | null): Promise<Finding[]> {
+  const all = eachDatabase(config);
+  const found = await Promise.all(all.map((one) => inspectDatabase(one, app)));
+  if (all.length === 1) return found[0]!;
+  const named = found.flatMap((findings, i) =>
+    findings.map((one) => ({ ...one, message: `${all[i]!.database}: ${one.message}` })),
+  );
+  return [...named, ...(await sameFindings())];
+}
+
+async function sameFindings(): Promise<Finding[]> {
+  try {
+    await refuseSameDatabases();
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError)
+      return error.problems.map(({ message }) => problem('databases_same', message));
+    if (diagnose(error)) return []; // it has a finding of its own
+    throw error;
+  }
+}
+
 /** An unreachable database is a single finding. */
-export async function inspectDatabase(config: Config, app: App | null): Promise<Finding[]> {
+async function inspectDatabase(config: Config, app: App | null): Promise<Finding[]> {
+  const { database } = config;
   const db = openDatabase({
     url: config.databaseUrl,
     max: 2,
     use: 'ours',
     applicationName: 'waybill doctor',
     onIdleError: () => undefined, // the statement that follows fails with the reason
+    ...(database !== null && { setting: `WAYBILL_DATABASES (${database})` }),
   });
   try {
     const old = await serverFindings(db);

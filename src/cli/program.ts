@@ -33,7 +33,9 @@ import { loadEnvFiles } from '../config/env-loading.ts';
 import { version } from '../process/host.ts';
 import { hideSecrets } from '../redaction/redact.ts';
 import { visibleText } from '../redaction/visible.ts';
+import { single } from './options.ts';
 import { keepStdoutForResult, say, watchResult } from './print.ts';
+import { chooseDatabase } from './session.ts';
 
 /** @param fromFile the file that each variable came from, if it did */
 export function createProgram(fromFile: ReadonlyMap<string, string> = new Map()): Command {
@@ -43,7 +45,9 @@ export function createProgram(fromFile: ReadonlyMap<string, string> = new Map())
     .exitOverride() // commands inherit this and the next settings, so they come first
     .configureOutput({ writeErr: (text) => void process.stderr.write(visibleText(hideSecrets(text))) })
     .hook('preAction', (_, command) => {
-      if (command.optsWithGlobals<{ json?: boolean }>().json) keepStdoutForResult();
+      const { json, database, projectUrl } = command.optsWithGlobals<Common>();
+      if (json) keepStdoutForResult();
+      if (database !== undefined && projectUrl === undefined) chooseDatabase(database, process.env);
     })
     .showHelpAfterError('(--help shows what there is)');
   addRelease(program);
@@ -79,13 +83,20 @@ export function createProgram(fromFile: ReadonlyMap<string, string> = new Map())
   return program;
 }
 
+/** Options of all or most commands. With `projectUrl` the database is one of a project elsewhere. */
+type Common = { readonly json?: boolean; readonly database?: string; readonly projectUrl?: string };
+
+/** Commands that use no database, and `dev`, which serves all of them. */
+const withoutDatabase = /^waybill (?:init|make|env|check|dev)\b/;
 /** These run until they are stopped: they have no result. */
 const endless = ['waybill run', 'waybill dev'];
 
 function addJson(command: Command, path: string): void {
   for (const one of command.commands) addJson(one, `${path} ${one.name()}`);
-  if (command.commands.length === 0 && !endless.includes(path))
-    command.option('--json', 'the result as JSON');
+  if (command.commands.length > 0) return;
+  if (!endless.includes(path)) command.option('--json', 'the result as JSON');
+  if (!withoutDatabase.test(path))
+    command.option('--database <name>', 'the one of WAYBILL_DATABASES, where there are several', single);
 }
 
 /** Sets the exit code and does not call `exit`, so that output to a pipe is written completely. */

@@ -6,7 +6,23 @@ import { emailVariables, type Variable } from './email-catalogue.ts';
 import { secretParameter } from '../redaction/secrets.ts';
 
 export const variables: readonly Variable[] = [
-  { name: 'DATABASE_URL', default: null, secret: 'url', meaning: "the application's Postgres; required" },
+  {
+    name: 'DATABASE_URL',
+    default: null,
+    secret: 'url',
+    meaning: "the application's Postgres; required without WAYBILL_DATABASES",
+  },
+  {
+    name: 'WAYBILL_DATABASES',
+    default: null,
+    secret: 'url',
+    meaning: 'name=url, with commas between them: one fleet serves several databases',
+  },
+  {
+    name: 'WAYBILL_DATABASE',
+    default: null,
+    meaning: 'the only one of them that this process or command serves; default: all',
+  },
   {
     name: 'QUEUE_DATABASE_URL',
     default: null,
@@ -150,8 +166,16 @@ export const variables: readonly Variable[] = [
 ];
 
 /** The part of a value that may be shown: nothing of a key, and a URL without its password and secret parameters. */
-export function shown({ secret }: Variable, value: string): string {
+export function shown(variable: Variable, value: string): string {
+  const { secret } = variable;
   if (secret === 'key') return '(set)';
+  const named = /^[a-z0-9-]+=/;
+  if (secret === 'url' && named.test(value))
+    return value
+      .split(',')
+      .map((item) => item.trim())
+      .map((item) => `${named.exec(item)?.[0] ?? ''}${shown(variable, item.replace(named, ''))}`)
+      .join(',');
   if (!value.includes('://') && secret === undefined) return value;
   if (!URL.canParse(value)) return secret === 'url' ? '(set)' : hideSecrets(value);
   const url = new URL(value);

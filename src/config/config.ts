@@ -1,9 +1,9 @@
 // Reads the environment into a Config, once, and reports every problem at once. The environment is passed as a value and not changed.
 
-import { clearTextProblem, readPostgresUrl, type PostgresUrl } from '../db/url.ts';
 import { nearest } from '../nearest.ts';
 import type { Milliseconds } from '../ports.ts';
 import { reportEqualKeys, type AdminKey, type Report } from './admin-keys.ts';
+import { readDatabases, reportClearText, reportDatabases, type NamedDatabase } from './databases.ts';
 import { providerKey, readEmailApis, type EmailApis } from './email-apis.ts';
 import type { PayloadKeys } from '../message/seal.ts';
 import { readProviders, reportMissing, type EmailProviderName } from './provider-list.ts';
@@ -21,6 +21,10 @@ const shortForms = {
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export type Config = EmailApis & {
+  /** All databases of the fleet; empty when there is only DATABASE_URL. */
+  readonly databases: readonly NamedDatabase[];
+  /** The one of them that this configuration is of; null: there is only DATABASE_URL, or `eachDatabase` has not chosen yet. */
+  readonly database: string | null;
   readonly databaseUrl: string;
   readonly queueDatabaseUrl: string;
   readonly queueBackend: (typeof queueBackends)[number];
@@ -94,9 +98,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const problems: Problem[] = [];
   const report: Report = (variable, message) => void problems.push({ variable, message });
   const read = reader(env, report);
-  const databaseUrl = read.postgresUrl('DATABASE_URL') ?? '';
-  if (!read.isSet('DATABASE_URL'))
-    report('DATABASE_URL', 'is required: postgres://user:password@host:5432/database');
+  const databases = readDatabases('WAYBILL_DATABASES', read.text('WAYBILL_DATABASES'), report);
+  const database = read.text('WAYBILL_DATABASE') ?? null;
+  const alone = read.postgresUrl('DATABASE_URL') ?? '';
+  const databaseUrl = (databases.find(({ name }) => name === database) ?? databases[0])?.url ?? alone;
   const production =
     read.choice('NODE_ENV', ['production', 'development', 'test'], 'development', shortForms) ===
     'production';
@@ -105,6 +110,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const secretBytes = production ? 24 : 1; // Standard Webhooks: 24 to 64
   const emailProviders = readProviders(read.text('WAYBILL_EMAIL_PROVIDER'), report);
   const config: Config = {
+    databases,
+    database,
     databaseUrl,
     queueDatabaseUrl: read.postgresUrl('QUEUE_DATABASE_URL') ?? databaseUrl,
     queueBackend: read.choice('WAYBILL_QUEUE_BACKEND', queueBackends, 'postgres'),
@@ -157,6 +164,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: read.choice('LOG_LEVEL', logLevels, 'info', { verbose: 'debug' }),
     production,
   };
+  reportDatabases(databases, database, env, report);
   reportContradictions(config, read.isSet, problems, report);
   if (production && !env['PGSSLMODE']) reportClearText(config, report);
   read.unknown('WAYBILL_', (name, known) => {
@@ -174,23 +182,6 @@ function knownHosts(read: ReturnType<typeof reader>): readonly string[] {
     'names as a Host header has them, such as shop.example or localhost:3000, with commas between them',
   );
   return (listed ?? []).map((name) => name.toLowerCase());
-}
-
-/** The variables with database URLs. A wrong or missing one is left out. */
-export function databaseUrls(config: Config): { readonly variable: string; readonly url: PostgresUrl }[] {
-  const { databaseUrl: DATABASE_URL, queueDatabaseUrl: QUEUE_DATABASE_URL } = config;
-  const all = QUEUE_DATABASE_URL === DATABASE_URL ? { DATABASE_URL } : { DATABASE_URL, QUEUE_DATABASE_URL };
-  return Object.entries(all).flatMap(([variable, text]) => {
-    const url = readPostgresUrl(text);
-    return 'problem' in url ? [] : [{ variable, url }];
-  });
-}
-
-function reportClearText(config: Config, report: Report): void {
-  for (const { variable, url } of databaseUrls(config)) {
-    const problem = clearTextProblem(url);
-    if (problem !== undefined) report(variable, problem);
-  }
 }
 
 /** Both or neither: a receiver could not verify notices without a secret. */

@@ -11,10 +11,10 @@ export function loadEnvFile(env: NodeJS.ProcessEnv, file = '.env'): ReadonlyMap<
   return fill(env, parseEnv(readFileSync(file, 'utf8')), file);
 }
 
-/** The same for a command: without DATABASE_URL it reaches the database of a `waybill dev` that runs in this folder. */
+/** The same for a command: without a database in the configuration it reaches the database of a `waybill dev` that runs in this folder. */
 export function loadEnvFiles(env: NodeJS.ProcessEnv): ReadonlyMap<string, string> {
   const fromFile = loadEnvFile(env);
-  if (env['NODE_ENV'] === 'production' || env['DATABASE_URL']) return fromFile;
+  if (env['NODE_ENV'] === 'production' || env['DATABASE_URL'] || env['WAYBILL_DATABASES']) return fromFile;
   const { variables = {} } = readDevFile(process.cwd()) ?? {};
   return new Map([...fromFile, ...fill(env, variables, devFile)]);
 }

@@ -1,7 +1,8 @@
 // Warnings about a configuration: allowed but not recommended settings. They do not prevent a start, and are shown wherever the configuration is
 // checked, and when a process starts.
 
-import { databaseUrls, type Config } from './config.ts';
+import type { Config } from './config.ts';
+import { databaseUrls } from './databases.ts';
 
 type Warning = {
   /** Stable, in snake case. */
@@ -12,7 +13,20 @@ type Warning = {
 };
 
 export function warningsOf(config: Config): Warning[] {
-  return [...keysMissing(config), ...databaseUrls(config).flatMap(tls)];
+  return [...keysMissing(config), ...databaseUrls(config).flatMap(tls), ...rateOfEach(config)];
+}
+
+/** A rate is kept by a queue, so by a database. */
+function rateOfEach({ emailRate, databases }: Config): Warning[] {
+  if (emailRate === null || databases.length < 2) return [];
+  return [
+    {
+      code: 'rate_of_each_database',
+      variable: 'WAYBILL_EMAIL_RATE',
+      message: `WAYBILL_EMAIL_RATE holds for each of the ${databases.length} databases: together they send up to ${emailRate * databases.length} emails a second`,
+      fix: `where the provider counts all of them, set it to ${emailRate / databases.length}`,
+    },
+  ];
 }
 
 function keysMissing({ production, apiKey, adminKeys }: Config): Warning[] {

@@ -15,7 +15,7 @@ import { read, type ConsoleAct } from './doing.ts';
 import { number, relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
 import { flagsOf, list } from './messages.ts';
-import { address, parametersOf, type Look, type Page, type View } from './page.ts';
+import { address, parametersOf, type Command, type Look, type Page, type View } from './page.ts';
 import { checkSearch, readSearch, type Parameters } from './search.ts';
 import type { Session } from './session.ts';
 import { statusWords } from './status.ts';
@@ -185,10 +185,7 @@ function startForm(session: Session, { q, due, rate, limit, reason }: Fields, pr
     <button class="${action === 'retry' ? 'main' : 'danger'}">${capital(action)} ${countText(preview)}</button></form>`;
 }
 
-function commandOf(
-  { action, filter, due, rate, limit }: BulkGiven,
-  reason: string,
-): { cli: string; http: string } {
+function commandOf({ action, filter, due, rate, limit }: BulkGiven, reason: string): Command {
   const more = Object.fromEntries(
     Object.entries({ due, rate, limit, reason: reason === '' ? undefined : reason }).filter(
       ([, value]) => value,

@@ -124,7 +124,7 @@ export function editView(
   return {
     title: `Edit ${name}`,
     content,
-    commands: [{ cli: `waybill outbox copy ${id} ${flag}`, http: '' }],
+    commands: [{ cli: `waybill outbox copy ${id} ${flag}`, http: null }],
     live: false,
   };
 }

@@ -1,6 +1,7 @@
 // The frame of every page of the console: places at the left, the search at the top, and the content security policy.
 
 import { liveScript, script, style } from './assets.ts';
+import { addressOf } from './addresses.ts';
 import { commandLines } from './command.ts';
 import { shown } from './figures.ts';
 import { hiddenToken } from './act-form.ts';
@@ -30,24 +31,28 @@ export type Frame = {
   readonly isOpen?: boolean;
   /** Where an inbox is: it has a link. */
   readonly inbox: boolean;
+  /** Of a page that is of one of several databases: all names, and its own. */
+  readonly databases?: Databases | null;
   /** What an act has just done. */
   readonly done?: string | undefined;
   /** What the page has seen, and how many statements it took. Without `seen` it has no stream; null: it stays as it is. */
   readonly live: { readonly seen?: string; readonly cost: number } | null;
 };
 
+export type Databases = { readonly names: readonly string[]; readonly current: string };
+
 /** A whole page. */
 export function framed(view: View, frame: Frame): string {
   const { title, content, commands, search = '' } = view;
-  const { isOpen = true, done } = frame;
+  const { isOpen = true, done, databases = null } = frame;
   return html(
-    title,
+    databases === null ? title : `${title} · ${databases.current}`,
     markup`<body${view.live === false ? null : keptLive(frame)}>
       <a class="skip" href="#main">Skip to the content</a>${navigation(frame)}
       <main id="main">
         <div class="top">${isOpen ? searchForm(search) : null}
           <span class="age" id="age">${clockNow()}</span></div>
-        <div id="live">${done ? markup`<p class="done" role="status">${done}</p>` : null}${content}${commandLines(commands)}</div>
+        <div id="live">${done ? markup`<p class="done" role="status">${done}</p>` : null}${content}${commandLines(commands, databases?.current)}</div>
       </main>${keysDialog}</body>`,
   );
 }
@@ -58,14 +63,23 @@ function keptLive({ live }: Frame): Markup | null {
   return markup` data-live="5"${seen} data-cost="${live.cost}"`;
 }
 
-function navigation({ session, place, inbox, isOpen = true }: Frame): Markup {
+/** Leads to the same place of another database. */
+function databaseSwitch({ names, current }: Databases, place: Frame['place']): Markup {
+  const [, , home = '/console'] = places.find(([name]) => name === place) ?? [];
+  const there = place === 'inbox' ? '/inbox' : home;
+  const link = (name: string): Markup =>
+    markup`<a href="${addressOf(there, name)}"${name === current ? markup` aria-current="true"` : null}>${name}</a>`;
+  return markup`<div class="databases" role="group" aria-label="Database">${names.map(link)}</div>`;
+}
+
+function navigation({ session, place, inbox, isOpen = true, databases = null }: Frame): Markup {
   const link = (name: string, label: string, href: string): Markup =>
     markup`<a href="${href}"${name === place ? markup` aria-current="page"` : null}>${label}</a>`;
   const who =
     session === null
       ? null
       : markup`<footer>${shown(session.by, 60)} · ${session.role}<br /><a href="/console/keys"><kbd>?</kbd> keys</a>${session.key === null ? null : signOut(session)}</footer>`;
-  return markup`<nav class="places" aria-label="Console"><b>Waybill</b>
+  return markup`<nav class="places" aria-label="Console"><b>Waybill</b>${databases === null ? null : databaseSwitch(databases, place)}
         ${isOpen ? places.map(([name, label, href]) => link(name, label, href)) : null}
         ${inbox ? link('inbox', 'Inbox', '/inbox') : null}${who}</nav>`;
 }

@@ -12,7 +12,15 @@ import { mayAct } from './act-form.ts';
 import { get, quoted } from './command.ts';
 import { number, relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
-import { address, parametersOf, type Command, type Look, type Page, type View } from './page.ts';
+import {
+  address,
+  parametersOf,
+  type Command,
+  type HttpCommand,
+  type Look,
+  type Page,
+  type View,
+} from './page.ts';
 import { checkSearch, readSearch, searchText, type Parameters, type Search } from './search.ts';
 import { nextOf, statusPill, statusWords } from './status.ts';
 import { table, type Column } from './table.ts';
@@ -124,7 +132,7 @@ export function flagsOf(filter: Parameters): string {
     .join('');
 }
 
-function getOf(filter: Parameters): string {
+function getOf(filter: Parameters): HttpCommand {
   const query = new URLSearchParams();
   for (const [name, values] of Object.entries(filter))
     for (const value of [values].flat()) query.append(name, value);

@@ -23,8 +23,11 @@ export const places = [
 ] as const;
 export type PlaceName = (typeof places)[number][0];
 
-/** The same by the command line and by HTTP. */
-export type Command = { readonly cli: string; readonly http: string };
+/** The options of curl, and the path under /admin. */
+export type HttpCommand = { readonly options: string; readonly path: string };
+
+/** The same by the command line and by HTTP; null: there is no such request. */
+export type Command = { readonly cli: string; readonly http: HttpCommand | null };
 
 export type View = {
   readonly title: string;

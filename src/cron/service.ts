@@ -5,7 +5,7 @@ import { createNotify } from '../outbox/notify.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
-import type { Service } from '../process/run.ts';
+import type { Service } from '../process/serve.ts';
 import { activate, cronChannel, report } from './activation.ts';
 import type { Manifest } from './manifest.ts';
 import { createScheduler } from './scheduler.ts';

@@ -61,6 +61,7 @@ const optionNames = [
   'email',
   'console',
   'authenticate',
+  'databaseOf',
   'setup',
   'teardown',
 ];
@@ -72,7 +73,7 @@ const optionNames = [
 export function defineApp(options: AppOptions): App {
   checkOptions('application', options, optionNames);
   const { actions = [], events = [], listeners = [], jobs = [], queues = [] } = options;
-  const { cron = [], email = {}, console, authenticate, setup, teardown } = options;
+  const { cron = [], email = {}, console } = options;
   const crons = [cron].flat();
   checkOptions('application: email', email, ['retry', 'provider']);
   if (console) checkOptions('application: console', console, ['authenticate']);
@@ -108,11 +109,18 @@ export function defineApp(options: AppOptions): App {
       notices: Object.freeze(crons.flatMap((one) => one.notices)),
     }),
     email: Object.freeze({ retry, ...(email.provider && { provider: email.provider }) }),
+    ...hooksOf(options),
+  });
+}
+
+function hooksOf({ console, authenticate, databaseOf, setup, teardown }: Hooks): Hooks {
+  return {
     ...(console && { console }),
     ...(authenticate && { authenticate }),
+    ...(databaseOf && { databaseOf }),
     ...(setup && { setup }),
     ...(teardown && { teardown }),
-  });
+  };
 }
 
 function providerProblems(provider: EmailProvider | undefined): string[] {

@@ -2,6 +2,7 @@
 
 import type { z } from 'zod';
 import { parseDuration, type Duration } from '../duration.ts';
+import { databaseNameRule, isDatabaseName } from '../config/databases.ts';
 import { nearest } from '../nearest.ts';
 import { WaybillError } from '../errors.ts';
 import { flowKeyRule, isFlowKey } from '../message/flow.ts';
@@ -32,6 +33,8 @@ export type CronJob = {
   readonly group?: string;
   readonly orderKey?: string;
   readonly tags?: readonly string[];
+  /** With several databases, not part of a manifest: it decides in whose manifest the job is. */
+  readonly database?: string;
 };
 
 /** A job of `defineCron`: an action that runs on a schedule. */
@@ -60,6 +63,8 @@ export type CronJobOptions<A extends Action | string = Action | string> = {
   readonly orderKey?: string;
   /** The tags of its messages: at most 20, each of 1 … 200 characters, no control characters. */
   readonly tags?: readonly string[];
+  /** A name of WAYBILL_DATABASES: the job runs in this database alone. Default: each tick runs once in every database. */
+  readonly database?: string;
 };
 
 const known = [
@@ -75,6 +80,7 @@ const known = [
   'group',
   'orderKey',
   'tags',
+  'database',
 ];
 const mostTicks = 10_000;
 
@@ -99,6 +105,12 @@ export function readJob(job: CronJobOptions): JobRead {
     ['group', flowKeyProblem(job.group)],
     ['orderKey', flowKeyProblem(job.orderKey)],
     ['tags', job.tags === undefined || isTags(job.tags) ? undefined : `are ${tagsRule}`],
+    [
+      'database',
+      job.database === undefined || isDatabaseName(job.database)
+        ? undefined
+        : `must be a name of WAYBILL_DATABASES: ${databaseNameRule}`,
+    ],
     ...boundProblems(job),
   ];
   return {
@@ -160,7 +172,7 @@ function ageOf(age: Duration): Milliseconds | undefined {
 
 /** For a valid job. Fills in every default, so that two manifests are equal if and only if their jobs do the same. */
 export function toJob(options: CronJobOptions): CronJob {
-  const { name, action, args = {}, group, orderKey, tags } = options;
+  const { name, action, args = {}, group, orderKey, tags, database } = options;
   return Object.freeze({
     name,
     timeZone: options.timeZone ?? 'UTC',
@@ -174,5 +186,6 @@ export function toJob(options: CronJobOptions): CronJob {
     ...(group !== undefined && { group }),
     ...(orderKey !== undefined && { orderKey }),
     ...(tags !== undefined && tags.length > 0 && { tags: [...tags] }),
+    ...(database !== undefined && { database }),
   });
 }

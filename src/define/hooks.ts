@@ -28,6 +28,11 @@ export type ConsolePerson = {
 export type Hooks = {
   /** Identifies the caller of a request without the API key. Return null for an anonymous caller. */
   authenticate?(request: IncomingRequest): Promise<Invoker | null> | Invoker | null;
+  /**
+   * With several databases (WAYBILL_DATABASES): the name of the one that holds the caller's rows, in which the action runs. Null: none, and the request
+   * is refused. Without this hook, the header `Waybill-Database` names it.
+   */
+  databaseOf?(request: IncomingRequest): Promise<string | null> | string | null;
   /** The console's sign-in (docs/console.md). */
   readonly console?: ConsoleOptions;
   /** Runs once in each process before it takes work, to create what handlers need. When it throws, the process ends with its error. */

@@ -10,10 +10,11 @@ import { explained, prepareTypeScript } from './typescript.ts';
 
 /**
  * @param path the module's path, relative to the working directory
+ * @param database the one of several that it is for: cron jobs of another are left out. Null: there is only one, which has all
  * If the module ends the process, its exit code is 1, and stderr says why.
  * @throws WaybillError `app_not_found`, `app_not_defined` or `typescript_unsupported`; errors of the module itself pass through
  */
-export async function loadApp(path: string): Promise<App> {
+export async function loadApp(path: string, database: string | null = null): Promise<App> {
   const file = resolve(path);
   if (!existsSync(file))
     throw new WaybillError(
@@ -29,7 +30,17 @@ export async function loadApp(path: string): Promise<App> {
       'app_not_defined',
       `WAYBILL_APP: the default export of ${path} is not made by defineApp or defineOutboxRegistry`,
     );
-  return app;
+  return database === null ? app : appOfDatabase(app, database);
+}
+
+function appOfDatabase(app: App, database: string): App {
+  const its = app.cron.jobs.filter((job) => job.database === undefined || job.database === database);
+  const plain = its.map((job) => {
+    const { database: _, ...rest } = job;
+    return Object.freeze(rest);
+  });
+  const jobs = Object.freeze(plain);
+  return Object.freeze({ ...app, cron: Object.freeze({ ...app.cron, jobs }) });
 }
 
 /** Without this, a `release` whose application calls `process.exit()` would seem to have succeeded. */

@@ -25,7 +25,7 @@ async function deliveryRole(
   own: (handled: readonly string[]) => readonly string[],
 ): Promise<Cast> {
   const { config, log, events } = host;
-  const app = await loadApp(config.app);
+  const app = await loadApp(config.app, config.database);
   publishInitial(host.metrics, labelsOf(app, config.emailProviders));
   const registry = createRegistry(withNotices(app, config.notice));
   const standard = own(registry.queues);

@@ -5,16 +5,21 @@ import { openDatabase, type Database } from '../db/pool.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { createPostgresOutbox } from '../store/postgres.ts';
 import type { Config } from '../config/config.ts';
+import type { Front } from '../http/front.ts';
 import type { Host } from '../process/host.ts';
 import type { Life } from '../process/life.ts';
-import type { Service } from '../process/run.ts';
+import type { Service } from '../process/serve.ts';
 import { openQueue, type WakeUpQueue } from '../queue/boss.ts';
 import { useOf } from '../queue/instance.ts';
 
 /** `life`: the application, if the role runs or schedules its code. All roles of a process share it; it is set up once. */
 export type Cast = { readonly service: Service; readonly life?: Life };
 
-export type Role = (host: Host) => Promise<Cast>;
+/** What a role has once in a process, over all its databases. `front`: of web, where there are several. */
+export type Common = { front?: Front };
+
+/** Composes the role for one database. */
+export type Role = (host: Host, common: Common) => Promise<Cast>;
 
 export function closing(service: Service, close: () => Promise<void>): Service {
   const run = async (signal: AbortSignal): Promise<void> => {

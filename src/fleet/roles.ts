@@ -5,9 +5,9 @@ import type { Role } from './role.ts';
 export type RoleName = 'web' | 'relay' | 'email' | 'jobs' | 'scheduler';
 
 export const roles: Readonly<Record<RoleName, Role>> = {
-  web: async (host) => (await import('./web.ts')).webRole(host),
-  relay: async (host) => (await import('./relay.ts')).relayRole(host),
-  email: async (host) => (await import('./delivery.ts')).emailRole(host),
-  jobs: async (host) => (await import('./delivery.ts')).jobsRole(host),
-  scheduler: async (host) => (await import('./scheduler.ts')).schedulerRole(host),
+  web: async (host, common) => (await import('./web.ts')).webRole(host, common),
+  relay: async (host, common) => (await import('./relay.ts')).relayRole(host, common),
+  email: async (host, common) => (await import('./delivery.ts')).emailRole(host, common),
+  jobs: async (host, common) => (await import('./delivery.ts')).jobsRole(host, common),
+  scheduler: async (host, common) => (await import('./scheduler.ts')).schedulerRole(host, common),
 };

@@ -8,7 +8,7 @@ import { labelsOf } from './labels.ts';
 import type { Role } from './role.ts';
 
 export const schedulerRole: Role = async (host) => {
-  const app = await loadApp(host.config.app);
+  const app = await loadApp(host.config.app, host.config.database);
   publishInitial(host.metrics, labelsOf(app, host.config.emailProviders));
   for (const notice of app.cron.notices) host.log.warn({ notice }, 'a cron job may not do what was meant');
   return { life: app, service: withManifest(host, manifestOf(app), false, schedulerService(host)) };

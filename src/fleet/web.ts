@@ -7,6 +7,7 @@ import { loadApp } from '../define/load.ts';
 import { createRegistry } from '../define/registry.ts';
 import { drainOutbox } from '../drain/drain.ts';
 import { createOutboxDrainRoute } from '../http/drain.ts';
+import { createFront } from '../http/front.ts';
 import { webService } from '../http/service.ts';
 import { createEvents } from '../metrics/events.ts';
 import { publishInitial } from '../metrics/initial.ts';
@@ -19,9 +20,9 @@ import { configuredDrain } from './drain.ts';
 import { labelsOf } from './labels.ts';
 import { closing, outboxOf, type Role } from './role.ts';
 
-export const webRole: Role = async (host) => {
+export const webRole: Role = async (host, common) => {
   const { db, log, config } = host;
-  const app = await loadApp(config.app);
+  const app = await loadApp(config.app, config.database);
   publishInitial(host.metrics, labelsOf(app, config.emailProviders));
   const registry = createRegistry(app);
   const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
@@ -59,7 +60,8 @@ export const webRole: Role = async (host) => {
       });
     },
   );
-  const service = webService(host, { registry, runner, notify, drain, giveUp });
+  if (host.all.length > 1) common.front ??= createFront(host.all, app);
+  const service = webService(host, { registry, runner, notify, drain, giveUp }, common.front);
   const whole = withAdvice(host, closing(service, draining.close));
   return { life: app, service: withManifest(host, manifestOf(app), false, whole) };
 };

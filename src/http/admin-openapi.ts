@@ -25,8 +25,11 @@ type Route = {
   readonly body: z.ZodType | undefined;
 };
 
-/** Describes the routes that are added after it. */
-export function describeAdmin(admin: FastifyInstance, version: string): void {
+/**
+ * Describes the routes that are added after it.
+ * @param names of the databases, where a process serves several: each route needs one
+ */
+export function describeAdmin(admin: FastifyInstance, version: string, names: readonly string[] = []): void {
   const routes: Route[] = [];
   admin.addHook('onRoute', (options: RouteOptions) => {
     const { about = '', query, body } = options.config ?? {};
@@ -42,15 +45,20 @@ export function describeAdmin(admin: FastifyInstance, version: string): void {
         });
   });
   admin.get('/openapi.json', { config: { about: 'This document' } }, async () =>
-    adminDocument(routes, version),
+    adminDocument(routes, version, names),
   );
 }
 
 /** @throws nothing: a route without a description has an empty summary, which test/postgres/admin-openapi.test.ts refuses */
-function adminDocument(routes: readonly Route[], version: string): object {
+function adminDocument(routes: readonly Route[], version: string, names: readonly string[]): object {
+  const database = { name: 'database', in: 'query', required: true, schema: { enum: names } };
+  const ofAll = names.length > 0 ? [database] : [];
   const paths: Record<string, Record<string, object>> = {};
   for (const route of routes)
-    (paths[route.path.replaceAll(/:([^/]+)/g, '{$1}')] ??= {})[route.method.toLowerCase()] = operation(route);
+    (paths[route.path.replaceAll(/:([^/]+)/g, '{$1}')] ??= {})[route.method.toLowerCase()] = operation(
+      route,
+      ofAll,
+    );
   return {
     openapi: '3.1.0',
     info: { title: 'Waybill: the admin API', version },
@@ -68,7 +76,7 @@ function adminDocument(routes: readonly Route[], version: string): object {
   };
 }
 
-function operation({ method, path, about, role, query, body }: Route): object {
+function operation({ method, path, about, role, query, body }: Route, ofAll: readonly object[]): object {
   const inPath = [...path.matchAll(/:([^/]+)/g)].map(([, name = '']) => ({
     name,
     in: 'path',
@@ -81,7 +89,7 @@ function operation({ method, path, about, role, query, body }: Route): object {
     required: schemaOf(query)?.required?.includes(name) ?? false,
     schema,
   }));
-  const parameters = [...inPath, ...inQuery];
+  const parameters = [...inPath, ...inQuery, ...ofAll];
   return {
     operationId: `${method.toLowerCase()}:${path}`,
     summary: about,

@@ -20,6 +20,7 @@ import { filters } from './filters.ts';
 import { addMessageActs } from './messages.ts';
 import { actorOf, askForKey, type WrongKeys } from './people.ts';
 import { describeAdmin } from './admin-openapi.ts';
+import { databasesOf } from './page-addresses.ts';
 import { addPerson } from './person.ts';
 import { addQueues } from './queues.ts';
 import { addFailures } from './failures.ts';
@@ -54,7 +55,7 @@ export function addAdmin(server: FastifyInstance, host: Host, ports: AdminPorts)
       throw toldSlow(error, request.method);
     });
     askForKey(admin, host, wrongKeys);
-    describeAdmin(admin, host.version);
+    describeAdmin(admin, host.version, databasesOf(host)?.names);
     addSearch(admin, reads);
     addFailures(admin, db, reads);
     addMessages(admin, { db, reads }, notifying);

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { CheckPayload } from '../acts/copy.ts';
 import { roles } from '../config/admin-keys.ts';
-import { endSession, isEnded } from '../console/ended.ts';
+import { endSessionIn, isEnded } from '../console/ended.ts';
 import {
   ofSession,
   readLink,
@@ -191,14 +191,12 @@ const linkReasons = {
 } as const;
 
 /** What the link says of its person, who can use it no more; or why it does not work. */
-async function takeLink(
-  request: FastifyRequest,
-  { config, db }: Host,
-): Promise<Session | keyof typeof linkReasons> {
+async function takeLink(request: FastifyRequest, host: Host): Promise<Session | keyof typeof linkReasons> {
+  const { config } = host;
   if (!isLoopback(request) || config.production) return 'away';
   const link = readLink((request.query as { token?: string }).token, config.adminKeys, Date.now());
   if (typeof link === 'string') return link;
-  return (await endSession(db, link)) ? link : 'used';
+  return (await endEverywhere(host, link)) ? link : 'used';
 }
 
 async function isSignedIn(request: FastifyRequest, ports: ConsolePorts): Promise<boolean> {
@@ -235,6 +233,13 @@ export async function signOut(
   { host }: ConsolePorts,
   session: Session,
 ): Promise<void> {
-  if (session.key !== null) await endSession(host.db, session);
+  if (session.key !== null) await endEverywhere(host, session);
   setCookie(request, reply, cookieName, '', 0);
+}
+
+function endEverywhere({ all, log }: Host, session: Session): Promise<boolean> {
+  const databases = all.map(({ db }) => db);
+  return endSessionIn(databases, session, (err) =>
+    log.warn({ err }, 'a database is away: a signed-out session is not known there, and ends by its time'),
+  );
 }

@@ -28,6 +28,7 @@ import {
   takeSaid,
   type ConsolePorts,
 } from './console-session.ts';
+import { databasesOf } from './page-addresses.ts';
 import { checkRole } from './people.ts';
 import { problemOf } from './problems.ts';
 import { toldSlow } from './slow.ts';
@@ -154,6 +155,7 @@ function send(
       session: request.consoleSession!,
       place: page?.place ?? null,
       inbox: host.config.emailProviders.includes('inbox'),
+      databases: databasesOf(host),
       done: takeSaid(request, reply),
       live,
     }),

@@ -1,7 +1,7 @@
 // The health routes of the web process, and the metrics of the whole fleet, because workers on a PaaS cannot be scraped.
 
 import type { FastifyInstance } from 'fastify';
-import { createReadiness, shared, soon, type Check } from '../process/health.ts';
+import { createReadiness, figuresOf, shared, soon, type Check } from '../process/health.ts';
 import { standstills, type Standstill } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { checkMetricsKey } from './auth.ts';
@@ -18,19 +18,23 @@ function fleetCheck(still: readonly Standstill[]): Check {
   return { name: 'fleet', ok: still.length === 0, ...(detail.length > 0 && { detail: detail.join('; ') }) };
 }
 
-export function addHealth(server: FastifyInstance, host: Host): void {
-  const readiness = createReadiness(host);
-  const silent = shared(() => standstills(host.db).catch(() => []), host.clock);
+/** For all databases of the process. */
+export function addHealth(server: FastifyInstance, { all: hosts, clock, version, config }: Host): void {
+  const readiness = createReadiness(hosts);
+  const silent = shared(async () => {
+    const each = hosts.map(({ db }) => standstills(db).catch(() => []));
+    const found = (await Promise.all(each)).flat();
+    return [...new Map(found.map((one) => [one.id, one])).values()];
+  }, clock);
   server.get('/livez', async () => ({ ok: true }));
   for (const path of ['/readyz', '/healthz'])
     server.get(path, async (_, reply) => {
       const [{ ready, checks }, still] = await Promise.all([readiness(), soon(silent(), answerMs, [])]);
-      return reply
-        .code(ready ? 200 : 503)
-        .send({ ready, checks: [...checks, fleetCheck(still)], version: host.version });
+      return reply.code(ready ? 200 : 503).send({ ready, checks: [...checks, fleetCheck(still)], version });
     });
   server.get('/metrics', async (request, reply) => {
-    checkMetricsKey(request, host.config.metricsKey);
-    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(await host.fleet.render());
+    checkMetricsKey(request, config.metricsKey);
+    const text = await figuresOf(hosts, ({ fleet }) => fleet.render());
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(text);
   });
 }

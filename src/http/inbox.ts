@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { parseArguments } from '../action/arguments.ts';
 import type { Executor } from '../db/executor.ts';
-import { framed, pagePolicy } from '../console/frame.ts';
+import { framed, pagePolicy, type Databases } from '../console/frame.ts';
 import type { View } from '../console/page.ts';
 import { emptyInbox, listEmails, readAttachment, readSource, showEmail, showHtml } from '../email/mailbox.ts';
 import { listPage } from '../inbox/list.ts';
@@ -25,11 +25,13 @@ export type InboxPorts = {
   readonly config: Pick<Config, 'emailProviders' | 'production' | 'adminKeys' | 'knownHosts'>;
   /** Whether anybody can sign in to the console. */
   readonly hasConsole: boolean;
+  readonly databases: Databases | null;
 };
 
-export function addInbox(server: FastifyInstance, { db, config, hasConsole }: InboxPorts): void {
+export function addInbox(server: FastifyInstance, ports: InboxPorts): void {
+  const { db, config, hasConsole, databases } = ports;
   const sendView = (reply: FastifyReply, view: View): FastifyReply =>
-    sendPage(reply, framed(view, { ...frame, isOpen: hasConsole }));
+    sendPage(reply, framed(view, { ...frame, isOpen: hasConsole, databases }));
   async function routes(inbox: FastifyInstance): Promise<void> {
     guard(inbox, config);
     inbox.get('', async (request, reply) => {

@@ -33,6 +33,7 @@ const statusOf: Readonly<Record<string, number>> = {
   inbox_off: 404,
   unknown_action: 404,
   unknown_cron_job: 404,
+  unknown_database: 404,
   unknown_queue: 404,
   unknown_process: 404,
   method_not_allowed: 405,
@@ -82,6 +83,7 @@ const statusOf: Readonly<Record<string, number>> = {
   drain_closed: 503,
   webhook_closed: 503,
   shutting_down: 503,
+  database_unavailable: 503,
   delivery_key_contended: 503,
   database_slow: 503,
 };

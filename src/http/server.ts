@@ -1,17 +1,17 @@
 // Creates the web server: all routes, request ids, and errors as problem+json. service.ts opens the port.
 
-import { randomUUID } from 'node:crypto';
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ActionRunner } from '../action/run.ts';
 import type { CheckPayload } from '../acts/copy.ts';
 import { checkPayload } from '../define/check.ts';
 import type { Registry } from '../define/registry.ts';
-import { isWaybillError, WaybillError } from '../errors.ts';
+import { WaybillError } from '../errors.ts';
 import type { Host } from '../process/host.ts';
 import { addActions } from './actions.ts';
 import { addAdmin } from './admin.ts';
 import { createIdentify, operatorOf } from './auth.ts';
-import { checkTexts, parseBody } from './body.ts';
+import { createBare } from './bare.ts';
+import { parseBody } from './body.ts';
 import { addConsole } from './console.ts';
 import type { Refuse } from './console-session.ts';
 import { addDrain, type FetchHandler } from './drain.ts';
@@ -19,8 +19,8 @@ import { addHealth } from './health.ts';
 import { addInbox } from './inbox.ts';
 import { addOpenApi } from './openapi.ts';
 import { refuseOtherSites } from './origin.ts';
+import { databasesOf, keepDatabase } from './page-addresses.ts';
 import { createWrongKeys } from './people.ts';
-import { bodyLimit, problemBody, problemOf, refuseUnparsed } from './problems.ts';
 import { createChangeWatch } from './change-watch.ts';
 import { addWebhooks } from './webhooks.ts';
 
@@ -35,16 +35,8 @@ export type WebPorts = {
 
 export function createServer(host: Host, { registry, runner, notify, drain }: WebPorts): FastifyInstance {
   const { config, db } = host;
-  const server = fastify({
-    bodyLimit,
-    requestTimeout: 30_000, // for the request to arrive, not for the answer
-    forceCloseConnections: 'idle',
-    routerOptions: { maxParamLength: 2_000 }, // a name of 200 letters, percent-encoded
-    clientErrorHandler: refuseUnparsed,
-    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
-    frameworkErrors: (error, request, reply) => void sendProblem(error, request, reply, host),
-  });
-  server.setErrorHandler((error, request, reply) => sendProblem(error, request, reply, host));
+  const server = createBare(host);
+  if (host.all.length > 1) keepDatabase(server, config.database ?? '');
   checkHeaders(server);
   refuseOtherSites(server, config.knownHosts);
   readBodies(server);
@@ -56,7 +48,7 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
   const hasConsole = config.adminKeys.length > 0 || registry.app.console !== undefined;
-  addInbox(server, { db, config, hasConsole });
+  addInbox(server, { db, config, hasConsole, databases: databasesOf(host) });
   const wrongKeys = createWrongKeys(host.clock, () => host.metrics.adminRefused.inc());
   const watch = createChangeWatch(db, host.clock, (err) =>
     host.log.warn({ err }, 'open pages: the changes cannot be read; tried again every second'),
@@ -67,11 +59,6 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   addAdmin(server, host, { notify, wrongKeys, watch, check });
   addWebhooks(server, host);
   return server;
-}
-
-/** Uses the caller's id only if it is valid, because the log and every recorded message contain it. */
-function requestIdOf(given: string | string[] | undefined): string {
-  return typeof given === 'string' && /^[A-Za-z0-9._:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
 function readBodies(server: FastifyInstance): void {
@@ -164,40 +151,4 @@ function answerUnknown(server: FastifyInstance): Refuse {
   };
   server.setNotFoundHandler(refuse);
   return refuse;
-}
-
-/** Reports text in path or query that Postgres cannot store, instead of the statement that failed because of it. */
-function blamed(error: unknown, { query, params }: FastifyRequest): unknown {
-  if (isWaybillError(error)) return error;
-  try {
-    checkTexts((query ?? {}) as object);
-    checkTexts((params ?? {}) as object);
-    return error;
-  } catch (cause) {
-    return cause;
-  }
-}
-
-function sendProblem(
-  error: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  { log }: Host,
-): FastifyReply {
-  const problem = problemOf(blamed(error, request));
-  const facts = {
-    err: error,
-    requestId: request.id,
-    method: request.method,
-    route: request.routeOptions?.url ?? null,
-  };
-  if (problem.status >= 500 && !(isWaybillError(error) && problem.status === 503))
-    log.error(facts, `${problem.status} ${problem.code}`);
-  return reply
-    .code(problem.status)
-    .headers(problem.headers ?? {})
-    .header('x-request-id', request.id)
-    .header('x-content-type-options', 'nosniff')
-    .type('application/problem+json; charset=utf-8')
-    .send(problemBody(problem, request.id));
 }

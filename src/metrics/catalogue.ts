@@ -12,9 +12,13 @@ const cronLag = [0.05, 0.25, 1, 5, 60, 3600];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** Builds the metrics in their own registry. `fleet.ts` adds these counts to the figures of the whole fleet. */
+/**
+ * Builds the metrics in their own registry. `fleet.ts` adds these counts to the figures of the whole fleet.
+ * @param options.ofProcess whether memory, CPU time and so on of the process are among them; one registry of a process has them
+ */
 // oxlint-disable-next-line max-lines-per-function -- one entry for each metric
-export function createMetrics({ version }: { readonly version: string }) {
+export function createMetrics(options: { readonly version: string; readonly ofProcess?: boolean }) {
+  const { version, ofProcess = true } = options;
   const registry = new Registry();
   const registers = [registry];
   const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
@@ -98,6 +102,6 @@ export function createMetrics({ version }: { readonly version: string }) {
     labelNames: ['version'],
     registers,
   }).set({ version }, 1);
-  collectDefaultMetrics({ register: registry });
+  if (ofProcess) collectDefaultMetrics({ register: registry });
   return { registry, ...counted, counted: Object.values(counted) };
 }

@@ -32,6 +32,33 @@ export function gaugeText(
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.map((sample) => line({ name, ...sample })).join('')}`;
 }
 
+/** A text of Waybill's metrics, and the database that they are of; null: the fleet has one. */
+export type TextOf = { readonly database: string | null; readonly text: string };
+
+/**
+ * The texts of several databases as one: each sample of Waybill's gets the label `database`, and the samples of a metric stand together, as the format
+ * asks. Where there is one database, the text stays as it is.
+ */
+export function joined(texts: readonly TextOf[]): string {
+  if (texts.length === 1 && texts[0]!.database === null) return texts[0]!.text;
+  const metrics = new Map<string, { head: readonly string[]; samples: string[] }>();
+  for (const { database, text } of texts)
+    for (const block of text.split(/^(?=# HELP )/m)) {
+      const [help = '', type = '', ...samples] = block.split('\n').filter((row) => row !== '');
+      const metric = metrics.get(help) ?? { head: [help, type], samples: [] };
+      metrics.set(help, metric);
+      metric.samples.push(...samples.map((sample) => withDatabase(sample, database)));
+    }
+  return [...metrics.values()].flatMap(({ head, samples }) => [...head, ...samples, '']).join('\n');
+}
+
+/** Figures of the process itself, such as its memory, are of no database. */
+function withDatabase(sample: string, database: string | null): string {
+  const [, name = '', labels, rest = ''] = /^(waybill_\w+)(?:\{(.*)\})?( .*)$/.exec(sample) ?? [];
+  if (name === '' || database === null) return sample;
+  return `${name}{database="${database}"${labels ? `,${labels}` : ''}}${rest}`;
+}
+
 /** Puts the buckets of a series together, in the order of their edges. */
 function inOrder(samples: readonly Sample[]): Sample[] {
   return samples

@@ -5,6 +5,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { migrationsProblem } from '../db/migrate.ts';
 import { diagnose, type Condition } from '../db/diagnosis.ts';
 import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
+import { joined } from '../metrics/text.ts';
 import type { Clock, Milliseconds } from '../ports.ts';
 import type { Host } from './host.ts';
 import { stalledLoops } from './stall.ts';
@@ -17,13 +18,30 @@ const answerMs = 1_500;
 /** Requests within this time of each other share the database's answer. */
 const freshMs = 500;
 
-/** Checks that the process is not ending, its loops run, and the database and its schema are usable. `/livez` checks none of this. */
-export function createReadiness(host: Host): () => Promise<Readiness> {
-  const database = shared(() => databaseChecks(host), host.clock);
+/**
+ * Checks that the process is not ending, its loops run, and the database and its schema are usable. `/livez` checks none of this. Of several databases
+ * one may be away: the process is ready as long as it can work for another, and its loops for those that answer go on.
+ */
+export function createReadiness(hosts: readonly Host[]): () => Promise<Readiness> {
+  const each = hosts.map((host) => {
+    const { database } = host.config;
+    const ask = shared(() => databaseChecks(host), host.clock);
+    const named = (check: Check): Check =>
+      hosts.length > 1 && database !== null ? { ...check, name: `${check.name} ${database}` } : check;
+    return async () => {
+      const asked = await soon(ask(), answerMs, [{ name: 'database', ok: false, detail: away }]);
+      const [loops, answers] = [loopsCheck(host), asked.every((check) => check.ok)];
+      const begun = checkOf('work', host.work.begun ? undefined : 'waits until the database can be used');
+      const checks = hosts.length > 1 ? [begun, loops, ...asked] : [loops, ...asked];
+      return { answers: answers && begun.ok, stands: answers && !loops.ok, checks: checks.map(named) };
+    };
+  });
   return async () => {
-    const asked = await soon(database(), answerMs, [{ name: 'database', ok: false, detail: away }]);
-    const checks: Check[] = [runningCheck(host), loopsCheck(host), ...asked];
-    return { ready: checks.every((check) => check.ok), checks };
+    const running = runningCheck(hosts[0]!);
+    const all = await Promise.all(each.map((one) => one()));
+    const works = all.some(({ answers }) => answers) && !all.some(({ stands }) => stands);
+    const checks = [running, ...all.flatMap((one) => one.checks)];
+    return { ready: running.ok && (hosts.length > 1 ? works : checks.every(({ ok }) => ok)), checks };
   };
 }
 
@@ -73,15 +91,18 @@ function loopsCheck({ progress }: Host): Check {
  * If the database answers but takes no work, the sentence names the variable with its URL. The page needs no key, so it shows no text from the
  * server.
  */
-async function databaseChecks({ db }: Host): Promise<Check[]> {
+async function databaseChecks({ db, config }: Host): Promise<Check[]> {
   try {
     const standing = await readStanding(db);
     const database = checkOf('database', readOnlyProblem(standing) ?? hiddenProblem(standing));
     return [database, checkOf('schema', await migrationsProblem(db))];
   } catch (error) {
     const condition = diagnose(error)?.condition;
-    if (condition !== 'schema_missing')
-      return [checkOf('database', details[condition ?? 'unreachable'] ?? away)];
+    if (condition !== 'schema_missing') {
+      const detail = details[condition ?? 'unreachable'] ?? away;
+      const variable = config.database === null ? 'DATABASE_URL' : 'WAYBILL_DATABASES';
+      return [checkOf('database', detail.replace('DATABASE_URL', variable))];
+    }
     const problem = 'migrations are missing: run `waybill release`';
     return [checkOf('database', undefined), checkOf('schema', problem)];
   }
@@ -98,6 +119,18 @@ const details: Readonly<Partial<Record<Condition, string>>> = {
   privilege_missing: 'the role of DATABASE_URL lacks a privilege on the schema waybill: see docs/sql.md',
 };
 
+/** The figures of all databases of a process, in Prometheus's text format. */
+export async function figuresOf(
+  hosts: readonly Host[],
+  textOf: (host: Host) => Promise<string>,
+): Promise<string> {
+  const texts = hosts.map(async (host) => {
+    const { databases, database } = host.config;
+    return { database: databases.length > 1 ? database : null, text: await textOf(host) };
+  });
+  return joined(await Promise.all(texts));
+}
+
 /** Compares a bearer header with a key in constant time. The scheme's name is case-insensitive (RFC 9110, section 11.1). */
 export function isBearer(header: string | undefined, key: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
@@ -109,14 +142,14 @@ export function isBearer(header: string | undefined, key: string): boolean {
  * @returns the port that it listens on, and how to end it
  */
 export async function serveHealth(
-  host: Host,
+  hosts: readonly Host[],
   port: number,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
-  const ready = createReadiness(host);
+  const ready = createReadiness(hosts);
   const server = createServer((request, response) => {
-    answer(host, ready, request.url ?? '/', request.headers.authorization, response).catch(
+    answer(hosts, ready, request.url ?? '/', request.headers.authorization, response).catch(
       (error: unknown) => {
-        host.log.error({ err: error }, 'a health request failed');
+        hosts[0]!.log.error({ err: error }, 'a health request failed');
         response.destroy();
       },
     );
@@ -136,7 +169,7 @@ export async function serveHealth(
 }
 
 async function answer(
-  host: Host,
+  hosts: readonly Host[],
   ready: () => Promise<Readiness>,
   url: string,
   authorization: string | undefined,
@@ -149,10 +182,11 @@ async function answer(
     return send(response, state.ready ? 200 : 503, 'application/json', JSON.stringify(state));
   }
   if (path !== '/metrics') return send(response, 404, 'text/plain', 'not found: /livez, /readyz, /metrics\n');
-  const key = host.config.metricsKey;
+  const key = hosts[0]!.config.metricsKey;
   if (key !== null && !isBearer(authorization, key))
     return send(response, 401, 'text/plain', 'WAYBILL_METRICS_KEY is asked for\n');
-  send(response, 200, host.metrics.registry.contentType, await host.metrics.registry.metrics());
+  const text = await figuresOf(hosts, ({ metrics }) => metrics.registry.metrics());
+  send(response, 200, hosts[0]!.metrics.registry.contentType, text);
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {

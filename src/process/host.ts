@@ -1,4 +1,4 @@
-// The host: everything that a process passes to its services, so that they need no globals.
+// The host: everything that a process passes to its services, so that they need no globals. A process that serves several databases has one for each.
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { createLog, type Log } from '../metrics/log.ts';
 import { onLinesLost } from '../metrics/output.ts';
 import type { Clock, Observe, Random } from '../ports.ts';
 import type { Config } from '../config/config.ts';
+import { eachDatabase } from '../config/databases.ts';
 import { sizesOf, type Sizes } from '../config/connections.ts';
 import type { Counts } from './heartbeat.ts';
 import { createIsolation, type Isolation } from './isolation.ts';
@@ -52,8 +53,13 @@ export type Host = {
   readonly counts: Counts;
   /** `setUp`: false while the application's setup has not ended, where it has one. */
   readonly phase: { setUp: boolean };
+  /** Set when the services for this database start: of several, one that was away starts later. */
+  readonly work: { begun: boolean };
+  /** Of the process: a suspect runs alone, whichever database it is of. */
   readonly isolation: Isolation;
   readonly quiet: Quiet;
+  /** All hosts of the process, in the order of the configuration; this one is among them. */
+  readonly all: readonly Host[];
 };
 
 export const systemClock: Clock = { now: () => performance.now() };
@@ -63,25 +69,49 @@ export function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** Builds a host; opens no connection yet. */
-// oxlint-disable-next-line max-lines-per-function -- one entry for each thing that a process gives to its services
-export function createHost(
+/** What all hosts of a process share. */
+type Shared = Pick<Host, 'id' | 'isolation' | 'phase' | 'signal' | 'hurry' | 'observe'> & {
+  readonly all: Host[];
+};
+
+/**
+ * Builds a host for each database that the process serves, in the order of the configuration; opens no connection yet.
+ * @param signal aborts when the process should end
+ * @param hurry aborts when it should end at once
+ */
+export function createHosts(
   role: string,
   config: Config,
   signal: AbortSignal,
-  observe: Observe = () => undefined,
   hurry: AbortSignal = new AbortController().signal,
-): Host {
+): readonly Host[] {
   const id = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
-  const log = createLog({ level: config.logLevel, role, process: id });
-  const metrics = createMetrics({ version: version() });
-  onLinesLost((lines, reason) => metrics.logLinesLost.inc({ reason }, lines));
+  const isolation = createIsolation(systemClock, Math.random);
+  const observe = (): void => undefined;
+  const shared: Shared = { id, isolation, phase: { setUp: true }, signal, hurry, observe, all: [] };
+  for (const one of eachDatabase(config)) shared.all.push(createHost(role, one, shared));
+  return shared.all;
+}
+
+// oxlint-disable-next-line max-lines-per-function -- one entry for each thing that a process gives to its services
+function createHost(role: string, config: Config, shared: Shared): Host {
+  const { id, isolation, all } = shared;
+  const { database } = config;
+  const ofProcess = createLog({ level: config.logLevel, role, process: id });
+  const log = database === null ? ofProcess : ofProcess.child({ database });
+  const metrics = createMetrics({ version: version(), ofProcess: all.length === 0 });
+  if (all.length === 0) onLinesLost((lines, reason) => metrics.logLinesLost.inc({ reason }, lines));
   const clock = systemClock;
-  const isolation = createIsolation(clock, Math.random);
   const onIdleError = (error: Error): void => log.warn({ err: error }, 'an idle connection broke');
   const kin = createKin();
   const sizes = sizesOf(role, { ...config, allowed: null });
-  const common = { url: config.databaseUrl, applicationName: `waybill ${role}`, onIdleError, kin };
+  const common = {
+    url: config.databaseUrl,
+    applicationName: `waybill ${role}`,
+    onIdleError,
+    kin,
+    ...(database !== null && { setting: `WAYBILL_DATABASES (${database})` }),
+  };
   const db = openDatabase({ ...common, use: 'ours', name: 'own', max: sizes.own });
   const planned = openDatabase({
     ...common,
@@ -100,7 +130,7 @@ export function createHost(
     statementTimeoutMs: 60_000,
   });
   return {
-    id,
+    ...shared,
     role,
     version: version(),
     config,
@@ -111,18 +141,14 @@ export function createHost(
     log,
     metrics,
     clock,
-    signal,
-    hurry,
-    observe,
     events: createEvents(log, metrics),
     fleet: createFleetFigures(db, metrics, clock),
     random: Math.random,
     progress: createProgress(clock),
+    work: { begun: false },
     connections: { allowed: null },
     resize: (to) => kin.resize(to),
     counts: { slots: 0, busy: () => 0, queues: [], isolating: isolation.isolating },
-    phase: { setUp: true },
-    isolation,
     quiet: createQuiet(),
   };
 }

@@ -31,6 +31,26 @@ export async function during<T>(life: Life, log: Pick<Log, 'error'>, body: () =>
   }
 }
 
+/**
+ * The life of an application that serves several databases: the first of them sets it up, and it is torn down once, after the work for all of them.
+ */
+export function createLife(log: Pick<Log, 'error'>): {
+  /** @throws SetupFailed, for each caller */
+  setUp(life: Life): Promise<void>;
+  tearDown(): Promise<void>;
+} {
+  let begun: { readonly life: Life; readonly ready: Promise<void> } | undefined;
+  return {
+    setUp(life) {
+      begun ??= { life, ready: setUp(life) };
+      return begun.ready;
+    },
+    async tearDown() {
+      if (begun) await tearDown(begun.life, log);
+    },
+  };
+}
+
 async function setUp(life: Life): Promise<void> {
   try {
     await life.setup?.();

@@ -1,38 +1,21 @@
-// The life of a process: configuration, database, services, signals, drain, exit. Signals abort an AbortSignal; running work may finish within the
+// The life of a process: configuration, databases, services, signals, drain, exit. Signals abort an AbortSignal; running work may finish within the
 // grace period; the result is an exit code.
 
-import { hostname } from 'node:os';
-import { diagnose, isPassing, type Diagnosis } from '../db/diagnosis.ts';
+import { diagnose, type Diagnosis } from '../db/diagnosis.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { ConfigError, readConfig, type Config } from '../config/config.ts';
 import { loadEnvFile } from '../config/env-loading.ts';
-import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
-import { applicationVersion } from './application.ts';
-import { serveHealth } from './health.ts';
-import { createEnding } from './ending.ts';
-import { growHeapWithWork } from './heap.ts';
-import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
-import { noteDeploy } from './deploys.ts';
-import { beat, leave, type ProcessRow } from './heartbeat.ts';
-import { createHost, type Host } from './host.ts';
-import { outputTo, shieldStreams } from '../metrics/output.ts';
-import { freeLoadingMemory } from './loading.ts';
-import { endWhenStalled, heartbeat, killWhenBlocked, stalledLoops } from './stall.ts';
-import { during, SetupFailed, type Life } from './life.ts';
-import { runLoop } from './loop.ts';
-import { settingsInForce } from '../config/in-force.ts';
 import { warningsOf } from '../config/warnings.ts';
-import { pause } from '../timer.ts';
-
-/** Work that a process does until its signal aborts. `run` resolves when it has ended cleanly. */
-export type Service = { readonly name: string; run(signal: AbortSignal): Promise<void> };
-
-export type Composition = {
-  readonly services: readonly Service[];
-  readonly life: Life;
-  /** The application's code runs here and may block the event loop. */
-  readonly runsHandlers: boolean;
-};
+import { outputTo, shieldStreams } from '../metrics/output.ts';
+import { createEnding } from './ending.ts';
+import { serveHealth } from './health.ts';
+import { growHeapWithWork } from './heap.ts';
+import { createHosts, type Host } from './host.ts';
+import { createLife, SetupFailed } from './life.ts';
+import { freeLoadingMemory } from './loading.ts';
+import { beginHeartbeat, endPools, runAll, type Composition } from './serve.ts';
+import { endWhenStalled, killWhenBlocked } from './stall.ts';
+import { startEach, type Compose } from './start.ts';
 
 export const exitCodes = {
   ok: 0,
@@ -44,11 +27,8 @@ export const exitCodes = {
   configuration: 78,
 } as const;
 
-const heartbeatMs = 2_000;
 /** Time for the reader of the log to take the last lines. */
 const lastLinesMs = 500;
-/** Maximum wait at the start for a database that is starting up. */
-const readyTimeoutMs = 15_000;
 
 /** For a command: a problem that the schema's owner must fix is not an outage. */
 export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
@@ -56,115 +36,96 @@ export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
   return owners ? exitCodes.failed : exitCodes.unreachable;
 }
 
-export async function runProcess(
-  role: string,
-  compose: (host: Host) => Promise<Composition>,
-): Promise<never> {
+export async function runProcess(role: string, compose: Compose): Promise<never> {
   shieldStreams();
   const ending = createEnding();
-  const host = createHost(role, configOrExit(), ending.signal, undefined, ending.hurry);
-  const { log } = host;
+  const hosts = createHosts(role, configOrExit(), ending.signal, ending.hurry);
+  const [{ log }] = hosts as readonly [Host];
   let isStalled = false;
-  const drain = ending.listen(host, (why) => {
+  const drain = ending.listen(hosts[0]!, (why) => {
     log.error(why);
     process.exit(isStalled ? exitCodes.stalled : exitCodes.failed);
   });
-  endWhenStalled(host, (why) => {
-    isStalled = true;
-    log.fatal(`this process stands still and ends: ${why}`);
-    drain('stalled');
-  });
+  for (const host of hosts)
+    endWhenStalled(host, (why) => {
+      isStalled = true;
+      host.log.fatal(`this process stands still and ends: ${why}`);
+      drain('stalled');
+    });
   leaveWithSupervisor(() => drain('supervisor gone')); // its watchdog's SIGTERM follows
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {
       log.fatal({ err: error }, event);
       process.exit(exitCodes.failed);
     });
-  const code = await live(host, compose, drain).catch((error: unknown) => {
+  const code = await live(hosts, compose, drain).catch((error: unknown) => {
     const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // a failed setup is not taken for a failure of our database
     const why = trouble?.message ?? reasonOf(error, { bare: true });
     log.fatal({ err: error }, `cannot go on: ${why}`);
+    if (error instanceof ConfigError) return exitCodes.configuration;
     return trouble ? exitCodes.unreachable : exitCodes.failed;
   });
   await outputTo(1).drained(lastLinesMs);
   process.exit(isStalled ? exitCodes.stalled : code);
 }
 
+type Leaving = { leave(): Promise<void> };
+
+/** One database may be away: the work for the others goes on. An error that is not of a database ends them all. */
 async function live(
-  host: Host,
-  compose: (host: Host) => Promise<Composition>,
+  hosts: readonly Host[],
+  compose: Compose,
   drain: (reason: string) => void,
 ): Promise<number> {
-  const { config, log, db, fleet, signal } = host;
-  if (!(await reachDatabase(host))) return exitCodes.ok;
-  await sizePools(host);
-  const { services, life, runsHandlers } = await compose(host);
-  host.phase.setUp = false;
-  await freeLoadingMemory();
-  if (runsHandlers) killWhenBlocked(config.stallLimitMs);
-  const health = config.metricsPort === null ? undefined : await serveHealth(host, config.metricsPort);
-  const row = rowOf(host);
-  const beating = new AbortController();
-  let isNoted = false;
-  const step = async (): Promise<number> => {
-    for (const { name: loop } of host.progress.loops()) host.metrics.loopErrors.inc({ loop }, 0);
-    if (!isNoted) await noteDeploy(db, row);
-    isNoted = true;
-    host.quiet.set(await beat(db, row, host.counts, stalledLoops(host.progress)));
-    await fleet.flush();
-    return heartbeatMs;
-  };
-  const heart = runLoop(
-    { name: heartbeat, step, everyMs: heartbeatMs },
-    { ...host, signal: beating.signal, onError: host.events.loopFailed },
-  );
-  growHeapWithWork();
-  await during(life, log, async () => {
+  const { log, role } = hosts[0]!;
+  const life = createLife(log);
+  const beating: Leaving[] = [];
+  let once: Promise<{ readonly health: Health }> | undefined;
+  const works = startEach(hosts, compose).map(async (starting, i) => {
+    const host = hosts[i]!;
+    const composition = await starting;
+    if (composition === undefined) return; // asked to end while it waited
+    const { health } = await (once ??= beginOnce(hosts, composition));
+    beating.push(beginHeartbeat(host));
+    await life.setUp(composition.life);
     host.phase.setUp = true;
-    if (signal.aborted) return; // asked to end during setup: no service starts
-    logStart(host, services, health?.port);
-    await runAll(services, host, drain);
+    if (host.signal.aborted) return; // asked to end during setup: no service starts
+    host.work.begun = true;
+    logStart(host, composition, health?.port);
+    await runAll(composition.services, host, drain);
   });
-  beating.abort();
-  await heart;
-  await fleet.flush();
-  await leave(db, host.id);
-  await health?.close();
-  await Promise.all([db.end(), host.planned.end(), host.handlers.end(), host.actions.end()]);
-  log.info(`${host.role}: stopped`);
+  if (works.length > 1)
+    for (const work of works) work.catch((error: unknown) => drain(reasonOf(error, { bare: true })));
+  const ends = await Promise.allSettled(works);
+  await life.tearDown();
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  await Promise.all(beating.map((one) => one.leave()));
+  await (await once)?.health?.close();
+  await Promise.all(hosts.map(endPools));
+  if (once) log.info(`${role}: stopped`);
   return exitCodes.ok;
 }
 
-function rowOf({ id, role, version, config }: Host): ProcessRow {
-  const [application, settings] = [applicationVersion(config.app), settingsInForce(config)];
-  return { id, role, host: hostname(), pid: process.pid, version, application, settings };
+type Health = Awaited<ReturnType<typeof serveHealth>> | undefined;
+
+/** What is of the whole process begins with the first database that answers. */
+async function beginOnce(
+  hosts: readonly Host[],
+  { runsHandlers }: Composition,
+): Promise<{ readonly health: Health }> {
+  const { config, phase } = hosts[0]!;
+  phase.setUp = false;
+  await freeLoadingMemory();
+  if (runsHandlers) killWhenBlocked(config.stallLimitMs);
+  const health = config.metricsPort === null ? undefined : await serveHealth(hosts, config.metricsPort);
+  growHeapWithWork();
+  return { health };
 }
 
-/** Runs all services until the signal aborts. If one fails or ends early, the process ends after the others have finished their work. */
-async function runAll(
-  services: readonly Service[],
-  { signal, log }: Host,
-  drain: (reason: string) => void,
-): Promise<void> {
-  const failures: unknown[] = [];
-  await Promise.all(
-    services.map(async (service) => {
-      try {
-        await service.run(signal);
-        if (!signal.aborted) throw new Error(`the service ${service.name} ended by itself`);
-      } catch (error) {
-        failures.push(error);
-        log.error({ err: error, service: service.name }, 'a service of this process failed');
-        drain(`the service ${service.name} failed`);
-      }
-    }),
-  );
-  if (failures.length > 0) throw failures[0];
-}
-
-function logStart(host: Host, services: readonly Service[], healthPort: number | undefined): void {
+function logStart(host: Host, { services }: Composition, healthPort: number | undefined): void {
   const { version, role, log, config } = host;
-  for (const { message, ...about } of warningsOf(config)) log.warn(about, message);
+  for (const { message, ...about } of host === host.all[0] ? warningsOf(config) : [])
+    log.warn(about, message);
   const names = services.map((service) => service.name);
   log.info(
     { version, node: process.version, services: names, ...doing(host), healthPort },
@@ -180,42 +141,6 @@ function doing({ config, counts }: Host): object {
     leaseMs: config.leaseMs,
     pollMs: config.pollIntervalMs,
   };
-}
-
-/** The server's limit decides how many connections each process takes. */
-async function sizePools({ db, role, config, connections, resize, log }: Host): Promise<void> {
-  const allowed = (connections.allowed = await readAllowance(db));
-  const sizes = sizesOf(role, { ...config, allowed });
-  resize(sizes);
-  const total = totalOf(sizes);
-  log.debug({ ...sizes, total, allowed }, 'connections to the database at most');
-  if (config.poolMax !== null && total > config.poolMax)
-    log.warn(
-      { poolMax: config.poolMax, total },
-      `WAYBILL_POOL_MAX is less than the role ${role} works with: it takes up to ${total}`,
-    );
-}
-
-/** @returns false when the process was asked to end while it waited */
-async function reachDatabase({ db, log, clock, signal }: Host): Promise<boolean> {
-  const deadline = clock.now() + readyTimeoutMs;
-  while (!signal.aborted) {
-    try {
-      await db.executeSql('select from waybill.processes limit 0');
-      const standing = await readStanding(db);
-      for (const problem of [readOnlyProblem(standing), hiddenProblem(standing)])
-        if (problem !== undefined) log.error(problem);
-      return true;
-    } catch (error) {
-      const trouble = diagnose(error);
-      if (signal.aborted) break;
-      if (!trouble || !isPassing(trouble) || clock.now() > deadline) throw error;
-      log.warn(`waiting: ${trouble.message}`);
-      await pause(500, signal);
-    }
-  }
-  log.info('asked to end before the database answered');
-  return false;
 }
 
 function configOrExit(): Config {

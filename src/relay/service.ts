@@ -7,7 +7,7 @@ import { takeMinute } from '../operate/series.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
-import type { Service } from '../process/run.ts';
+import type { Service } from '../process/serve.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
 import { bulkChannel } from '../operate/bulk.ts';
 import { createBulk } from './bulk.ts';

@@ -4,7 +4,7 @@ import type { Milliseconds } from '../ports.ts';
 import { sizesOf, totalOf } from '../config/connections.ts';
 import type { Host } from '../process/host.ts';
 import { runLoop } from '../process/loop.ts';
-import type { Service } from '../process/run.ts';
+import type { Service } from '../process/serve.ts';
 import { decide } from './decisions.ts';
 
 const interval: Milliseconds = 10_000;

@@ -12,7 +12,7 @@ import type { Counts } from '../process/heartbeat.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import { after, pause } from '../timer.ts';
-import type { Service } from '../process/run.ts';
+import type { Service } from '../process/serve.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
 import { healing } from '../queue/heal.ts';
 import { createQueueCloser } from './queue-closer.ts';

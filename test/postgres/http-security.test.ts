@@ -262,7 +262,7 @@ test('every answer says that its type is to be believed', async () => {
 
 test('so does every answer of the processes that are not web', async () => {
   const { host } = web;
-  const health = await serveHealth({ ...host, config: { ...host.config, metricsKey: 'metrics-key' } }, 0);
+  const health = await serveHealth([{ ...host, config: { ...host.config, metricsKey: 'metrics-key' } }], 0);
   try {
     for (const path of ['/livez', '/readyz', '/metrics', '/nothing'])
       expect(

@@ -6,11 +6,12 @@ import type { App } from '../../src/define/app.ts';
 import { createRegistry, type Registry } from '../../src/define/registry.ts';
 import { configuredDrain } from '../../src/fleet/drain.ts';
 import { createOutboxDrainRoute, type FetchHandler } from '../../src/http/drain.ts';
+import { createFront } from '../../src/http/front.ts';
 import { createServer } from '../../src/http/server.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { readConfig } from '../../src/config/config.ts';
-import { createHost, type Host } from '../../src/process/host.ts';
+import { createHosts, type Host } from '../../src/process/host.ts';
 
 export const apiKey = 'api-key-of-the-tests';
 export const adminKey = 'admin-key-of-the-tests';
@@ -30,22 +31,52 @@ export type TestWeb = {
   end(): Promise<void>;
 };
 
+const environment = {
+  WAYBILL_API_KEY: apiKey,
+  WAYBILL_ADMIN_KEY: adminKey,
+  WAYBILL_EMAIL_FROM: 'shop@example.test',
+  LOG_LEVEL: 'silent',
+};
+
 export function testWeb(
   app: App,
   databaseUrl: string,
   env: Record<string, string | undefined> = {},
 ): TestWeb {
+  const config = readConfig({ DATABASE_URL: databaseUrl, ...environment, ...env });
+  const [host] = createHosts('web', config, new AbortController().signal) as readonly [Host];
+  return webOn(host, app);
+}
+
+export type TestFront = { readonly base: string; readonly hosts: readonly Host[]; end(): Promise<void> };
+
+/** One web server for several databases, on a port of this machine. */
+export async function testFront(app: App, databases: Readonly<Record<string, string>>): Promise<TestFront> {
+  const list = Object.entries(databases).map(([name, url]) => `${name}=${url}`);
   const config = readConfig({
-    DATABASE_URL: databaseUrl,
-    WAYBILL_API_KEY: apiKey,
-    WAYBILL_ADMIN_KEY: adminKey,
-    WAYBILL_EMAIL_FROM: 'shop@example.test',
-    LOG_LEVEL: 'silent',
-    ...env,
+    WAYBILL_DATABASES: list.join(','),
+    HOST: '127.0.0.1',
+    PORT: '0',
+    ...environment,
   });
-  const host = createHost('web', config, new AbortController().signal);
+  const hosts = createHosts('web', config, new AbortController().signal);
+  const front = createFront(hosts, app);
+  const webs = hosts.map((host) => webOn(host, app));
+  const [base = ''] = await Promise.all(webs.map(({ host, server }) => front.add(host, server)));
+  return {
+    base,
+    hosts,
+    async end() {
+      await front.close();
+      for (const web of webs) await web.end();
+    },
+  };
+}
+
+function webOn(host: Host, app: App): TestWeb {
   host.phase.setUp = true; // no application's setup runs here
-  const { db, log } = host;
+  host.work.begun = true;
+  const { db, log, config } = host;
   let nudges = 0;
   let nudged: readonly string[] = [];
   const notify = (places: Iterable<string> = []): void => {

@@ -8,7 +8,7 @@ import { isWaybillError } from '../../errors.ts';
 import { reasonOf } from '../../redaction/reason.ts';
 import { problem, warning, type Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';
-import { configOrFindings, inspectConfig, inspectKeys } from '../inspection.ts';
+import { configOrFindings, inspectConfig, inspectCron, inspectKeys } from '../inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
@@ -50,10 +50,15 @@ async function check(): Promise<Report> {
 
 /** A build has no database, so DATABASE_URL may be missing; every other problem is reported. */
 function configuration(app: App | null): Finding[] {
-  const url = process.env['DATABASE_URL'] || 'postgres://nobody@localhost/none';
-  const configured = configOrFindings({ ...process.env, DATABASE_URL: url });
+  const { DATABASE_URL: url, WAYBILL_DATABASES: several } = process.env;
+  const isNone = !url && !several;
+  const configured = configOrFindings({
+    ...process.env,
+    ...(isNone && { DATABASE_URL: 'postgres://nobody@localhost/none' }),
+  });
   if (Array.isArray(configured)) return configured;
-  return [...inspectConfig(configured), ...(app ? inspectKeys(configured, app) : [])];
+  const ofApp = app ? [...inspectKeys(configured, app), ...inspectCron(configured, app)] : [];
+  return [...inspectConfig(configured), ...ofApp];
 }
 
 async function application(): Promise<{ app: App } | { findings: Finding[] }> {

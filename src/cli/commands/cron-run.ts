@@ -13,7 +13,8 @@ import { print, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
 type Dispatched = Pick<RunView, 'id' | 'messageId'>;
-type Options = Output & ActorOptions & { readonly scheduledAt?: string; readonly projectUrl?: string };
+type Options = Output &
+  ActorOptions & { readonly scheduledAt?: string; readonly projectUrl?: string; readonly database?: string };
 
 export function addCronRun(cron: Command): void {
   addActor(cron.command('run'))
@@ -30,7 +31,7 @@ export function addCronRun(cron: Command): void {
       const run =
         projectUrl === undefined
           ? await runHere(name, at, actorOf(options))
-          : await runThere(projectUrl, name, at, actorOf(options));
+          : await runThere(projectUrl, name, at, actorOf(options), options.database);
       print(run, options, ({ id, messageId }) => [`run ${id} is dispatched as message ${messageId}`]);
     });
 }
@@ -48,15 +49,17 @@ async function runThere(
   name: string,
   at: number | null,
   { by, reason }: Actor,
+  database: string | undefined,
 ): Promise<Dispatched> {
   const base = projectUrl(url);
+  const which = database === undefined ? '' : `?database=${encodeURIComponent(database)}`;
   const key = process.env['WAYBILL_ADMIN_KEY'];
   if (!key)
     throw new RemoteError(
       'unauthorized',
       'set WAYBILL_ADMIN_KEY to the key of the project: it is sent as the bearer key',
     );
-  const response = await ask(new URL(`admin/cron/${encodeURIComponent(name)}/run`, base), key, {
+  const response = await ask(new URL(`admin/cron/${encodeURIComponent(name)}/run${which}`, base), key, {
     ...(at !== null && { scheduledAt: at }),
     by,
     ...(reason !== null && { reason }),

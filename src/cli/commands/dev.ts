@@ -42,7 +42,7 @@ async function develop(project: string, yes: boolean, interrupt: Interrupt): Pro
   await prepare(project, { yes, signal: interrupt.signal });
   const config = checkedConfig();
   const place = await placeOf(config);
-  const database = await openDevDatabase(process.env['DATABASE_URL'], project);
+  const database = await openDevDatabase(process.env['DATABASE_URL'] || config.databases[0]?.url, project);
   try {
     const made = { ...madeUp(config, place, project), DATABASE_URL: database.url };
     const forget = database.folder === null ? () => undefined : writeDevFile(project, made);
@@ -85,7 +85,8 @@ function watched(project: string, app: string): string[] {
 /** A wrong configuration ends the command with every problem, before anything is started. */
 function checkedConfig(): Config {
   const { DATABASE_URL: url, ...others } = process.env;
-  return readConfig({ ...others, DATABASE_URL: url || 'postgres://localhost/none' });
+  const isNone = !url && !others['WAYBILL_DATABASES'];
+  return readConfig({ ...others, DATABASE_URL: isNone ? 'postgres://localhost/none' : url });
 }
 
 type Place = { readonly host: string; readonly port: number; readonly web: string };

@@ -26,7 +26,13 @@ import {
   type Sources,
 } from '../application.ts';
 import { exitCodes } from '../exit.ts';
-import { configOrFindings, inspectConfig, inspectDatabase, inspectKeys } from '../inspection.ts';
+import {
+  configOrFindings,
+  inspectConfig,
+  inspectCron,
+  inspectDatabases,
+  inspectKeys,
+} from '../inspection.ts';
 import { inspectMail, wayOfMail } from '../mail-inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
@@ -71,8 +77,8 @@ async function diagnose(): Promise<Report> {
     ? configured
     : [
         ...inspectConfig(configured),
-        ...(app ? inspectKeys(configured, app) : []),
-        ...(await inspectDatabase(configured, app)),
+        ...(app ? [...inspectKeys(configured, app), ...inspectCron(configured, app)] : []),
+        ...(await inspectDatabases(configured, app)),
         ...(await inspectMail(configured, app)),
       ];
   return {

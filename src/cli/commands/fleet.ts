@@ -11,6 +11,7 @@ import { listDeploys, type Deploy } from '../../process/deploys.ts';
 import { fleet, type ProcessSeen } from '../../process/heartbeat.ts';
 import { readAdvice } from '../../scale/decisions.ts';
 import { print, table, type Output } from '../print.ts';
+import { onEachDatabase } from '../each-database.ts';
 import { withDatabase } from '../session.ts';
 
 export function addFleet(program: Command): void {
@@ -18,20 +19,26 @@ export function addFleet(program: Command): void {
     .command('fleet')
     .description('the processes of the fleet')
     .option('--json', 'the result as JSON')
+    .option('--database <name>', 'the one of WAYBILL_DATABASES, where there are several', single)
     .action(async (options: Output) => {
-      const { processes, deploys } = await withDatabase(async ({ db }) => ({
-        processes: await fleet(db),
-        deploys: await listDeploys(db),
-      }));
-      const gone = processes.filter(({ state }) => state === 'gone');
-      print({ processes, deploys }, options, () => [
-        ...seen(processes.filter(({ state }) => state !== 'gone')),
-        ...(gone.length === 0 ? [] : ['', 'gone without a word:', ...seen(gone)]),
-        ...(deploys.length === 0 ? [] : ['', ...deployLines(deploys)]),
-      ]);
+      await onEachDatabase(
+        async ({ db }) => ({ processes: await fleet(db), deploys: await listDeploys(db) }),
+        { options, lines: fleetLines, goOn: true },
+      );
     });
   addQuiet(command);
   addAdvise(command);
+}
+
+type Fleet = { readonly processes: readonly ProcessSeen[]; readonly deploys: readonly Deploy[] };
+
+function fleetLines({ processes, deploys }: Fleet): string[] {
+  const gone = processes.filter(({ state }) => state === 'gone');
+  return [
+    ...seen(processes.filter(({ state }) => state !== 'gone')),
+    ...(gone.length === 0 ? [] : ['', 'gone without a word:', ...seen(gone)]),
+    ...(deploys.length === 0 ? [] : ['', ...deployLines(deploys)]),
+  ];
 }
 
 function deployLines(deploys: readonly Deploy[]): string[] {

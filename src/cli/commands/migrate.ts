@@ -2,8 +2,8 @@
 
 import type { Command } from 'commander';
 import { migrate, standardSources, type MigrationReport } from '../../db/migrate.ts';
-import { print, say, type Output } from '../print.ts';
-import { withDatabase } from '../session.ts';
+import { onEachDatabase, refuseSameDatabases } from '../each-database.ts';
+import { say, type Output } from '../print.ts';
 
 export function addMigrate(program: Command): void {
   program
@@ -11,12 +11,12 @@ export function addMigrate(program: Command): void {
     .description('apply the migrations that are not applied yet')
     .option('--dry-run', 'only say which ones are pending')
     .action(async (options: Output & { dryRun?: boolean }) => {
-      const report = await withDatabase(
+      if (!options.dryRun) await refuseSameDatabases();
+      await onEachDatabase(
         ({ config, db }) =>
           migrate(db, standardSources(config.app), { dryRun: options.dryRun ?? false, onWait: sayWaiting }),
-        'application',
+        { options, lines: migrationLines, use: 'application' },
       );
-      print(report, options, migrationLines);
     });
 }
 

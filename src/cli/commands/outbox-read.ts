@@ -18,6 +18,7 @@ import { print, say, table, type Output } from '../print.ts';
 import { visibleLine } from '../../redaction/visible.ts';
 import { messageLines, text } from './message-lines.ts';
 import { sayBound } from './outbox-search.ts';
+import { onEachDatabase } from '../each-database.ts';
 import { withDatabase } from '../session.ts';
 
 type ListOptions = Output &
@@ -119,15 +120,17 @@ function happeningLines(one: Happening): string[] {
 }
 
 async function verify(options: Output): Promise<void> {
-  const result = await withDatabase(async ({ db, config }) => {
-    const found = await verifyOutbox(db, (rows) =>
-      say(`the rules of ${rows.toLocaleString('en')} messages checked so far`),
-    );
-    if (config.notice !== null) await tellVerification(outboxOf(config)(db), found);
-    return found;
-  });
-  print(result, options, verificationLines);
-  if (!result.ok) process.exitCode = exitCodes.findings;
+  const results = await onEachDatabase(
+    async ({ db, config }) => {
+      const found = await verifyOutbox(db, (rows) =>
+        say(`the rules of ${rows.toLocaleString('en')} messages checked so far`),
+      );
+      if (config.notice !== null) await tellVerification(outboxOf(config)(db), found);
+      return found;
+    },
+    { options, lines: verificationLines, goOn: true },
+  );
+  if (results.some(({ ok }) => !ok)) process.exitCode = exitCodes.findings;
 }
 
 function statsLines({ byStatus, byQueue, oldestDueSeconds }: Stats): string[] {

@@ -5,9 +5,12 @@ import type { Command } from 'commander';
 import { manifestOf, stageManifest } from '../../cron/manifest.ts';
 import { migrate, standardSources } from '../../db/migrate.ts';
 import { loadApp } from '../../define/load.ts';
+import { WaybillError } from '../../errors.ts';
 import { configuredQueue } from '../../fleet/role.ts';
-import { print, say, type Output } from '../print.ts';
-import { withDatabase, type Session } from '../session.ts';
+import { say, type Output } from '../print.ts';
+import { onEachDatabase, refuseSameDatabases } from '../each-database.ts';
+import type { Session } from '../session.ts';
+import { unknownDatabase } from '../inspection.ts';
 import { migrationLines, sayWaiting } from './migrate.ts';
 
 export function addRelease(program: Command): void {
@@ -15,25 +18,36 @@ export function addRelease(program: Command): void {
     .command('release')
     .description('prepare the database for this version: migrations and the queue')
     .action(async (options: Output) => {
-      const report = await withDatabase(async (session) => {
-        const app = await loadApp(session.config.app);
-        for (const notice of app.cron.notices) say(notice);
-        const manifest = manifestOf(app);
-        const migrations = await migrate(session.db, standardSources(session.config.app), {
-          onWait: sayWaiting,
-        });
-        await installQueue(session);
-        const status = await stageManifest(session.db, manifest);
-        const cron = { manifestVersion: manifest.hash, jobs: manifest.jobs.length, status };
-        return { ...migrations, queue: 'installed', cron };
-      }, 'application');
-      print(report, options, (done) => [
-        ...migrationLines(done),
-        'the queue is installed',
-        `the cron manifest ${done.cron.manifestVersion} with ${done.cron.jobs} jobs is ${done.cron.status}`,
-      ]);
+      await refuseSameDatabases();
+      await onEachDatabase(release, { options, lines, use: 'application' });
       leaveLater();
     });
+}
+
+type Released = Awaited<ReturnType<typeof release>>;
+
+/** In every database of the fleet, one after the other; it ends with the first that fails. */
+async function release(session: Session) {
+  const { config, db } = session;
+  const all = await loadApp(config.app);
+  const app = await loadApp(config.app, config.database);
+  for (const notice of app.cron.notices) say(notice);
+  const unknown = unknownDatabase(all, config);
+  if (unknown !== undefined) throw new WaybillError('unknown_database', unknown);
+  const manifest = manifestOf(app);
+  const migrations = await migrate(db, standardSources(config.app), { onWait: sayWaiting });
+  await installQueue(session);
+  const status = await stageManifest(db, manifest);
+  const cron = { manifestVersion: manifest.hash, jobs: manifest.jobs.length, status };
+  return { ...migrations, queue: 'installed', cron };
+}
+
+function lines(done: Released): string[] {
+  return [
+    ...migrationLines(done),
+    'the queue is installed',
+    `the cron manifest ${done.cron.manifestVersion} with ${done.cron.jobs} jobs is ${done.cron.status}`,
+  ];
 }
 
 /** The application's open handles must not hold up a deployment: the process exits after 2 s at the latest. */

@@ -109,7 +109,9 @@
       return;
     }
     const { seen, cost } = body.dataset;
-    const own = (stream = new EventSource(`/console/events?${new URLSearchParams({ seen, cost })}`));
+    const database = new URLSearchParams(location.search).get('database');
+    const query = new URLSearchParams({ seen, cost, ...(database !== null && { database }) });
+    const own = (stream = new EventSource(`/console/events?${query}`));
     own.addEventListener('change', () => {
       isOld = true;
       step();

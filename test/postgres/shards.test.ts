@@ -1,0 +1,201 @@
+// One web server before two real databases, in this process: which database a request is of, and a person at the console. The databases are on one
+// server.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { isSameDatabase } from '../../src/db/same.ts';
+import { openDatabase } from '../../src/db/pool.ts';
+import { ActionError, defineAction, defineApp } from '../../src/index.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { adminKey, testFront, type TestFront } from '../support/web.ts';
+
+const where = defineAction({
+  name: 'where',
+  access: 'public',
+  http: 'GET /where',
+  args: z.object({ database: z.string().optional() }),
+  async handler(ctx, { database }) {
+    const { rows } = await ctx.db.query<{ name: string }>('select current_database() as name');
+    return { is: rows[0]!.name, argument: database ?? null };
+  },
+});
+
+let eu: TestDatabase;
+let us: TestDatabase;
+let front: TestFront;
+let byTenant: TestFront;
+beforeAll(async () => {
+  [eu, us] = await Promise.all([testDatabase(), testDatabase()]);
+  front = await testFront(defineApp({ actions: [where] }), { eu: eu.url, us: us.url });
+  const tenants: Record<string, string> = { ann: 'eu', bob: 'us', eve: 'asia' };
+  byTenant = await testFront(
+    defineApp({
+      actions: [where],
+      databaseOf({ headers }) {
+        if (headers['x-tenant'] === 'nobody') throw new ActionError(401, 'no_tenant', 'sign in first');
+        return tenants[String(headers['x-tenant'])] ?? null;
+      },
+    }),
+    { eu: eu.url, us: us.url },
+  );
+});
+afterAll(async () => {
+  await Promise.all([front.end(), byTenant.end()]);
+  await Promise.all([eu.end(), us.end()]);
+});
+
+const nameOf = (database: TestDatabase): string => new URL(database.url).pathname.slice(1);
+
+async function ask(base: string, path: string, headers: Record<string, string> = {}) {
+  const answer = await fetch(base + path, { headers, redirect: 'manual' });
+  const text = await answer.text();
+  const isJson = answer.headers.get('content-type')?.includes('json') === true;
+  const body = (isJson ? JSON.parse(text) : { text }) as Record<string, unknown>;
+  return {
+    status: answer.status,
+    to: answer.headers.get('location'),
+    headers: answer.headers,
+    text,
+    ...body,
+  };
+}
+
+describe('an action', () => {
+  it('runs in the database that the header names, and its own arguments stay its own', async () => {
+    for (const [name, database] of [
+      ['eu', eu],
+      ['us', us],
+    ] as const)
+      expect(await ask(front.base, '/where?database=mine', { 'waybill-database': name })).toMatchObject({
+        status: 200,
+        result: { is: nameOf(database), argument: 'mine' },
+      });
+  });
+
+  it('is refused without a database, and with one that there is not', async () => {
+    expect(await ask(front.base, '/where')).toMatchObject({
+      status: 400,
+      code: 'database_required',
+      detail: 'there are several databases, eu, us: give one in the header Waybill-Database',
+    });
+    expect(await ask(front.base, '/where', { 'waybill-database': 'su' })).toMatchObject({
+      status: 404,
+      code: 'unknown_database',
+    });
+  });
+
+  it("runs in the database that the application's databaseOf names, whatever the header says", async () => {
+    const as = (tenant: string) =>
+      ask(byTenant.base, '/where', { 'x-tenant': tenant, 'waybill-database': 'eu' });
+    expect(await as('ann')).toMatchObject({ result: { is: nameOf(eu) } });
+    expect(await as('bob')).toMatchObject({ result: { is: nameOf(us) } });
+    expect(await as('eve')).toMatchObject({ status: 404, code: 'unknown_database' });
+    expect(await as('carl')).toMatchObject({ status: 400, code: 'database_required' });
+    expect(await as('nobody')).toMatchObject({ status: 401, code: 'no_tenant' });
+  });
+});
+
+describe("Waybill's own routes", () => {
+  const key = { authorization: `Bearer ${adminKey}` };
+
+  it('take the database from their address', async () => {
+    await createPostgresOutbox(us.db).enqueue({ kind: 'job', name: 'n', queue: 'jobs', payload: {} });
+    expect(await ask(front.base, '/admin/outbox/stats?database=us', key)).toMatchObject({
+      byStatus: { pending: 1 },
+    });
+    expect(await ask(front.base, '/admin/outbox/stats?database=eu', key)).toMatchObject({
+      byStatus: { pending: 0 },
+    });
+    expect(await ask(front.base, '/cron/outbox/drain?batchSize=1&database=us')).toMatchObject({
+      code: 'drain_closed',
+    });
+    expect(await ask(front.base, '/cron/outbox/drain')).toMatchObject({ code: 'database_required' });
+  });
+
+  it('say so in the document of the admin API', async () => {
+    const { paths } = (await ask(front.base, '/admin/openapi.json?database=us', key)) as unknown as {
+      paths: Record<string, Record<string, { parameters: object[] }>>;
+    };
+    for (const operation of Object.values(paths).flatMap((path) => Object.values(path)))
+      expect(operation.parameters).toContainEqual({
+        name: 'database',
+        in: 'query',
+        required: true,
+        schema: { enum: ['eu', 'us'] },
+      });
+  });
+
+  it('of the process need none, and speak of all', async () => {
+    const { checks } = (await ask(front.base, '/readyz')) as unknown as { checks: { name: string }[] };
+    expect(checks.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['running', 'database eu', 'schema eu', 'database us', 'schema us', 'fleet']),
+    );
+    expect((await ask(front.base, '/openapi.json')).status).toBe(200);
+    const { text } = await ask(front.base, '/metrics');
+    expect(text).toContain('waybill_outbox_messages{database="us",kind="job",status="pending"} 1');
+    expect(text).toContain('waybill_outbox_messages{database="eu",kind="job",status="pending"} 0');
+  });
+});
+
+describe('the console', () => {
+  async function signIn(): Promise<Record<string, string>> {
+    const answer = await fetch(`${front.base}/console/sign-in?database=us`, {
+      method: 'POST',
+      redirect: 'manual',
+      body: new URLSearchParams({ name: 'ann', key: adminKey, next: '/console/messages?status=pending' }),
+    });
+    expect(answer.headers.get('location')).toBe('/console/messages?status=pending&database=us');
+    return { cookie: answer.headers.get('set-cookie')!.split(';')[0]! };
+  }
+
+  it('opens with the first database, and every address in its pages keeps the chosen one', async () => {
+    expect(await ask(front.base, '/console')).toMatchObject({ status: 303, to: '/console?database=eu' });
+    expect(await ask(front.base, '/console/queues?database=us')).toMatchObject({ status: 401 });
+    const cookie = await signIn();
+    const { text, status } = await ask(front.base, '/console/messages?status=pending&database=us', cookie);
+    expect(status).toBe(200);
+    const addresses = [...text.matchAll(/(?:href|action)="(\/(?:console|inbox)[^"]*)"/g)].map(
+      ([, to]) => to!,
+    );
+    const pages = addresses.filter((to) => !to.startsWith('/console/assets/'));
+    const switches = ['/console/messages?database=eu'];
+    expect(pages.filter((to) => !to.endsWith('database=us'))).toEqual(switches);
+    expect(text).toContain('waybill outbox list --status pending --database us');
+    expect(text).toContain('/admin/outbox?status=pending&amp;database=us');
+    expect(text).toContain('<title>Messages: waiting · us · Waybill</title>');
+  });
+
+  it('has one session for all, which a sign-out ends in all', async () => {
+    const cookie = await signIn();
+    const { text, status } = await ask(front.base, '/console?database=eu', cookie);
+    expect(status).toBe(200);
+    const token = /name="_token" value="([^"]+)"/.exec(text)![1]!;
+    const out = await fetch(`${front.base}/console/sign-out?database=eu`, {
+      method: 'POST',
+      redirect: 'manual',
+      headers: cookie,
+      body: new URLSearchParams({ _token: token }),
+    });
+    expect(out.headers.get('location')).toBe('/console/sign-in?database=eu');
+    expect((await ask(front.base, '/console?database=us', cookie)).status).toBe(401);
+  });
+});
+
+describe('two names for one database', () => {
+  it('are found, whatever the URLs look like', async () => {
+    const onIdleError = (): void => undefined;
+    const other = openDatabase({
+      url: `${eu.url}?application_name=x`,
+      max: 1,
+      applicationName: 'test',
+      onIdleError,
+    });
+    try {
+      expect(await isSameDatabase(eu.db, other)).toBe(true);
+      expect(await isSameDatabase(eu.db, us.db)).toBe(false);
+    } finally {
+      await other.end();
+    }
+  });
+});

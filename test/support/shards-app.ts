@@ -1,0 +1,46 @@
+// An application whose data is in several databases: an action that records a job, and what ran notes in its own transaction where it ran.
+
+import { z } from 'zod';
+import { defineAction, defineApp, defineCron, defineJob } from '../../src/index.ts';
+
+const fulfil = defineJob({
+  name: 'fulfil',
+  payload: z.object({ order: z.string() }),
+  retry: { maxAttempts: 20, backoff: { initial: 50, max: 200 } },
+  async handler(ctx, { order }) {
+    await ctx.db.query('insert into effects (what, at) values ($1, current_database())', [order]);
+  },
+});
+
+const order = defineAction({
+  name: 'order',
+  access: 'public',
+  http: 'POST /orders',
+  args: z.object({ order: z.string() }),
+  async handler(ctx, { order: name }) {
+    const { id } = await ctx.jobs.dispatch(fulfil, { order: name });
+    return { id };
+  },
+});
+
+const tick = defineAction({
+  name: 'tick',
+  access: 'system',
+  args: z.object({ job: z.string() }),
+  async handler(ctx, { job }) {
+    await ctx.db.query('insert into effects (what, at) values ($1, current_database())', [job]);
+  },
+});
+
+const yearly = '0 0 1 1 *';
+
+export default defineApp({
+  actions: [order, tick],
+  jobs: [fulfil],
+  cron: defineCron({
+    jobs: [
+      { name: 'everywhere', schedule: yearly, action: 'tick', args: { job: 'everywhere' } },
+      { name: 'in-us', schedule: yearly, action: 'tick', args: { job: 'in-us' }, database: 'us' },
+    ],
+  }),
+});
