@@ -82,6 +82,17 @@ it('release prepares every database and reports each; a job that names one is st
   for (const db of [eu.db, us]) await db.executeSql('create table effects (what text, at text)');
 });
 
+it('two names that lead to one database are refused, by a process and by release', async () => {
+  const twice = { WAYBILL_DATABASES: `eu=${eu.url},us=${eu.url}?application_name=other` };
+  const words = 'WAYBILL_DATABASES: eu and us are the same database: each name needs its own';
+  const relay = fleet.launch('relay', twice);
+  expect(await relay.ended).toBe(78);
+  expect(String(relay.lines.at(-1)?.['msg'])).toContain(words);
+  const { code, stderr } = await waybill(['release'], { ...env, ...twice });
+  expect(code).toBe(78);
+  expect(stderr).toContain(words);
+});
+
 it('B: one process delivers from both, each message in the database that has it', async () => {
   await fleet.start('all');
   await until(async () => (await checks())['work us'], { what: 'the work for both' });
@@ -107,11 +118,13 @@ it('the admin API, the metrics and the command line say which database they spea
   expect(text).toContain('waybill_processes{database="us",role="web"} 1');
   expect(text.match(/^# HELP waybill_processes /gm)).toHaveLength(1);
 
-  const [none, one, unknown, all] = await Promise.all([
+  const [none, one, unknown, all, run, notThere] = await Promise.all([
     waybill(['outbox', 'list'], env),
     waybill(['outbox', 'stats', '--json', '--database', 'us'], env),
     waybill(['outbox', 'list', '--database', 'asia'], env),
     waybill(['fleet', '--json'], env),
+    waybill(['cron', 'run', 'in-us', '--database', 'us'], env),
+    waybill(['cron', 'run', 'in-us', '--project-url', web, '--database', 'eu'], env),
   ]);
   expect([none.code, none.stderr]).toEqual([
     2,
@@ -127,6 +140,9 @@ it('the admin API, the metrics and the command line say which database they spea
     ['eu', 1],
     ['us', 1],
   ]);
+  expect(run.stderr).toBe('');
+  await until(async () => (await effects(us, 'in-us')).length === 1, { what: 'the job of us' });
+  expect([notThere.code, notThere.stderr]).toEqual([1, expect.stringContaining('(unknown_cron_job)')]);
 });
 
 it('6: a database that is away does not hold up the other, and is served again when it is back', async () => {
@@ -143,6 +159,13 @@ it('6: a database that is away does not hold up the other, and is served again w
   expect(await effects(us, 'refused')).toEqual([]);
 });
 
+it('WAYBILL_DATABASE narrows a process to one', async () => {
+  const narrow = await fleet.start('relay', { WAYBILL_DATABASE: 'us' });
+  expect(await narrow.stop()).toBe(0);
+  const started = narrow.lines.filter(({ msg }) => msg === 'relay: started');
+  expect(started.map(({ database }) => database)).toEqual(['us']);
+});
+
 it('a process that starts while one is away works for the other, and takes that one in later', async () => {
   await server.stop('immediate');
   const late = await fleet.start('jobs');
@@ -155,6 +178,8 @@ it('a process that starts while one is away works for the other, and takes that 
     late.lines.some(({ msg, database }) => msg === 'jobs: started' && database === 'us');
   await until(started, { what: 'its work for us' });
   expect(await late.stop()).toBe(0);
+  const life = late.lines.filter(({ msg }) => msg === 'set up' || msg === 'torn down');
+  expect(life.map(({ msg }) => msg)).toEqual(['set up', 'torn down']);
 });
 
 it('10: verify reconciles every database, and names the one that it cannot reach', async () => {

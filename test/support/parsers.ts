@@ -7,6 +7,7 @@ import { readAddress } from '../../src/address/address.ts';
 import { decodeWords } from '../../src/address/encoded-word.ts';
 import { isEmailAddress, parseAddress, writeMailbox } from '../../src/address/mailbox.ts';
 import { readAdminKey, readAdminKeys } from '../../src/config/admin-keys.ts';
+import { choiceProblem, readDatabases } from '../../src/config/databases.ts';
 import { namesIn, withoutVariable, withVariable } from '../../src/cli/env-file.ts';
 import { table } from '../../src/cli/print.ts';
 import { listRuns } from '../../src/cron/history.ts';
@@ -177,6 +178,7 @@ export const parsers: readonly Parser[] = [
   { name: 'the time of a run by hand', read: readScheduledAt },
   { name: 'keys of payloads', read: (text) => [parsePayloadKeys(text), parsePayloadKeys(`a:${text}`)] },
   { name: 'keys of people', read: (text) => [readAdminKey('v', text, 1, () => undefined), readAdminKeys('v', text, 1, () => undefined)] },
+  { name: 'names of databases', read: (text) => [readDatabases('v', text, () => undefined), readDatabases('v', `a=postgres://a/b,${text}`, () => undefined), choiceProblem(text, ['eu', 'us'])] },
   { name: 'a bearer key', read: (text) => isBearer(text, 'k'.repeat(40)) },
   // What other servers say
   { name: 'a signature', read: (text) => verifiedId(Buffer.from('{}'), { 'webhook-id': text, 'webhook-timestamp': '1', 'webhook-signature': text }, 'whsec_aGVsbG8=') },

@@ -34,7 +34,11 @@ const tick = defineAction({
 
 const yearly = '0 0 1 1 *';
 
+const say = (msg: string): void => void process.stdout.write(`${JSON.stringify({ msg })}\n`);
+
 export default defineApp({
+  setup: () => say('set up'),
+  teardown: () => say('torn down'),
   actions: [order, tick],
   jobs: [fulfil],
   cron: defineCron({
