@@ -73,8 +73,10 @@ function createAdmission(admitted: Host[]): (host: Host) => Promise<void> {
   let last: Promise<unknown> = Promise.resolve();
   async function compare(host: Host): Promise<void> {
     for (const other of admitted)
-      if (other !== host && (await isSame(other, host)))
-        throw new ConfigError([sameProblem(other.config.database, host.config.database)]);
+      if (other !== host && (await isSame(other, host))) {
+        const [one, two] = host.all.filter((each) => each === other || each === host);
+        throw new ConfigError([sameProblem(one!.config.database, two!.config.database)]);
+      }
     if (!admitted.includes(host)) admitted.push(host);
   }
   return (host) => {
