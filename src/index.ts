@@ -42,6 +42,7 @@ export { defineListener, type Listener, type ListenerOptions } from './define/li
 export type { Batching } from './delivery/batching.ts';
 export type { Guard } from './email/guard.ts';
 export type { Suppressed } from './email/suppression.ts';
+export { renderTemplate, type Rendered, type RenderOptions } from './email/template.ts';
 export type { Backoff } from './message/backoff.ts';
 export type { Role } from './config/admin-keys.ts';
 export type { RetryOptions, RetryPolicy } from './define/retry.ts';
