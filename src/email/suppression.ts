@@ -23,7 +23,7 @@ export const suppressedSql = `
    where exists (select from waybill.email_suppressions e where e.erased_at is not null)`;
 
 export function createSuppressed(db: Executor): Suppressed {
-  return inTurns(async (asked: readonly (readonly string[])[]) => {
+  async function look(asked: readonly (readonly string[])[]): Promise<ReadonlyMap<string, string>[]> {
     const all = new Set(asked.flat().map((address) => address.toLowerCase()));
     const { rows } = await db.executeSql<{ address: string; reason: string }>(suppressedSql, [[...all]]);
     const found = new Map(rows.map(({ address, reason }) => [address, reason]));
@@ -33,7 +33,8 @@ export function createSuppressed(db: Executor): Suppressed {
         listed.flatMap(([address, reason]) => (reason === undefined ? [] : [[address, reason]])),
       );
     });
-  });
+  }
+  return inTurns(look);
 }
 
 export const suppressSql = `
