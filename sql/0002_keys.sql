@@ -1,7 +1,8 @@
 -- Keys that make recording a message, or other work, happen only once.
 
 -- Delivery keys of pruned messages, kept until the retention of keys is over. The keys of all other messages are in their rows. A row whose
--- pruned_at is infinity names a message that waits for an older one with the same key (waybill.outbox_replace).
+-- pruned_at is infinity names a message that waits for an older one with the same key (waybill.outbox_replace). When that message is cancelled, the
+-- key is free, and the sweep removes the row.
 create table waybill.outbox_keys (
   kind         text        not null,
   name         text        not null,
@@ -26,7 +27,11 @@ begin
   select $1, $2, $3, $4, $5, $6, $7, coalesce($8, pg_catalog.now()), $9, $10, $11, $12, $13, $14, $15, $16, 0
    where not exists (
      select from waybill.outbox_keys k
-      where k.kind operator(pg_catalog.=) $2 and k.name operator(pg_catalog.=) $3 and k.delivery_key operator(pg_catalog.=) $9)
+      where k.kind operator(pg_catalog.=) $2 and k.name operator(pg_catalog.=) $3 and k.delivery_key operator(pg_catalog.=) $9
+        and (k.pruned_at operator(pg_catalog.<) 'infinity' or exists (
+          select from waybill.outbox_messages h
+           where h.id operator(pg_catalog.=) k.message_id and h.shared_key is not null
+             and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null)))
   on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing;
   return found;
 end

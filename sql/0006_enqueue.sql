@@ -173,7 +173,11 @@ begin
            outbox_enqueue.traceparent, outbox_enqueue.group_key, outbox_enqueue.order_key, skips, folded, 0
      where outbox_enqueue.delivery_key is null or not exists (
        select from waybill.outbox_keys k
-        where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key)
+        where k.kind = outbox_enqueue.kind and k.name = outbox_enqueue.name and k.delivery_key = outbox_enqueue.delivery_key
+          and (k.pruned_at < 'infinity' or exists (
+            select from waybill.outbox_messages h
+             where h.id = k.message_id and h.shared_key is not null
+               and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null)))
     on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing;
     if found then
       return made;

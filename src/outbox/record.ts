@@ -6,6 +6,7 @@ import { WaybillError } from '../errors.ts';
 import { newId } from '../message/id.ts';
 import type { CheckedMessage, Enqueued } from '../message/message.ts';
 import { findExisting } from './existing.ts';
+import { takesKey } from './waiting.ts';
 
 const types = {
   id: 'uuid',
@@ -63,7 +64,7 @@ export function insertRows(from: string, flow: boolean): string {
 }
 
 const unkept = `where n.delivery_key is null or not exists (
-    select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)`;
+    select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key and ${takesKey})`;
 
 const recordText = (flow: boolean): string => `${insertRows(`${newRows(1, flow)}\n  ${unkept}`, flow)}
   on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing

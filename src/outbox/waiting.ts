@@ -41,6 +41,13 @@ export const inFlight = (m = ''): string =>
 export const isHeldBack = (m: string): string =>
   `${m}shared_key is not null and ${m}delivered_at is null and ${m}dead_at is null and ${m}cancelled_at is null`;
 
+/**
+ * Whether a row `k` of outbox_keys takes its key: its message was pruned, or is held back. One that was cancelled meanwhile takes it no more; the
+ * sweep removes the row.
+ */
+export const takesKey = `(k.pruned_at < 'infinity' or exists (
+      select from waybill.outbox_messages h where h.id = k.message_id and ${isHeldBack('h.')}))`;
+
 /** Finds a row if a message is held back. */
 export const anyHeldBackSql = `select true from waybill.outbox_keys where pruned_at = 'infinity' limit 1`;
 

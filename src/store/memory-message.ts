@@ -34,6 +34,8 @@ export type MemoryMessage = Omit<CheckedMessage, 'json' | 'availableAt' | 'repla
   wasClaimed: boolean;
   /** An older message with its key: it waits until that one has ended. */
   older: MemoryMessage | null;
+  /** It was delivered, and a newer message has its key now. */
+  passedKey: boolean;
   /** How often a later recording of its key replaced its payload. */
   replacements: number;
 };
@@ -63,6 +65,7 @@ export function created(checked: CheckedMessage, now: number): MemoryMessage {
     notes: [],
     wasClaimed: false,
     older: null,
+    passedKey: false,
     replacements: 0,
   };
 }

@@ -39,7 +39,8 @@ export function commitTo(messages: MemoryMessage[], { message, replace, availabl
   const existing = messages.findLast((m) => hasKeyOf(m, message));
   if (existing && !replace) return;
   if (!existing || !replace || !isUnclaimed(existing)) {
-    message.older = existing ?? null;
+    if (existing?.status === 'delivered') existing.passedKey = true;
+    else message.older = existing ?? null;
     messages.push(message);
     return enter(messages, message);
   }
@@ -78,6 +79,7 @@ export function endOlder(messages: readonly MemoryMessage[]): void {
       older.lastError = 'superseded: a newer message with its delivery key was recorded';
       advance(messages, older);
     }
+    older.passedKey = older.status === 'delivered';
     message.older = null;
   }
 }
@@ -85,8 +87,9 @@ export function endOlder(messages: readonly MemoryMessage[]): void {
 /** It waits, and no claim has taken it. */
 const isUnclaimed = ({ status, wasClaimed }: MemoryMessage): boolean => status === 'pending' && !wasClaimed;
 
-/** Whether a message has the delivery key of another one. One that is dead or cancelled has none. */
+/** Whether a message has the delivery key of another one. One that is dead or cancelled, or passed its key on, has none. */
 export function hasKeyOf(held: MemoryMessage, { kind, name, deliveryKey }: MemoryMessage): boolean {
   if (deliveryKey === undefined || held.status === 'dead' || held.status === 'cancelled') return false;
+  if (held.passedKey) return false;
   return held.kind === kind && held.name === name && held.deliveryKey === deliveryKey;
 }

@@ -48,7 +48,7 @@ export function apply(before: State, step: Step, traits: Traits): Applied {
     case 'retry':
     case 'dismiss':
     case 'unblock':
-      return { cancel, retry, dismiss, unblock }[step.do](state, step.row, traits);
+      return { cancel, retry, dismiss, unblock }[step.do](state, step.row);
   }
 }
 
@@ -96,11 +96,13 @@ function record({ now, rows, recordings, paused }: State, content: Content): App
     touched: false,
     older: existing && isLive(existing) ? at : null,
     lostBy: [],
+    passed: false,
     stale: false,
     losses: 0,
     retried: false,
   };
-  return { state: state(advance([...rows, row], content.order)), answer: [[rows.length, 'recorded']] };
+  const others = existing?.status === 'delivered' ? changed(rows, at, { passed: true }) : rows;
+  return { state: state(advance([...others, row], content.order)), answer: [[rows.length, 'recorded']] };
 }
 
 type Newer = { readonly content: Content; readonly payload: number; readonly now: number };
@@ -127,6 +129,7 @@ function passKeys(rows: Rows): Rows {
     if (waits(row) && older.status === 'sending') continue;
     if (waits(row) && waits(older))
       after = advance(changed(after, row.older, { status: 'cancelled', touched: true }), older.content.order);
+    if (waits(row) && older.status === 'delivered') after = changed(after, row.older, { passed: true });
     after = changed(after, at, { older: null });
   }
   return after;
@@ -232,12 +235,11 @@ function cancel(state: State, at: number): Applied {
   return { state: { ...state, rows: advance(rows, row.content.order) }, answer: [[at, 'cancel']] };
 }
 
-function retry(state: State, at: number, { claimPassesKeys }: Traits): Applied {
+function retry(state: State, at: number): Applied {
   const { rows, now } = state;
   const row = rows[at]!;
   if (row.status !== 'dead' && row.status !== 'cancelled') return { state, answer: [] };
-  const isTaken = rows.some(hasKey) || (!claimPassesKeys && row.older !== null); // until the sweep
-  if (row.content.key !== 'none' && isTaken) return { state, answer: [] };
+  if (row.content.key !== 'none' && rows.some(hasKey)) return { state, answer: [] };
   const after = changed(rows, at, {
     status: 'pending',
     attempts: 0,

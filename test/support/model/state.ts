@@ -43,6 +43,8 @@ export type Row = {
   readonly older: number | null;
   /** Workers that lost it after it had begun. */
   readonly lostBy: readonly number[];
+  /** It was delivered, and a newer message has its delivery key. */
+  readonly passed: boolean;
   // What follows is for the rules only.
   /** An earlier claim of it is over: a stale token exists. */
   readonly stale: boolean;
@@ -64,8 +66,8 @@ export const waits = ({ status }: Row): boolean => status === 'pending' || statu
 export const isLive = (row: Row): boolean => waits(row) || row.status === 'sending';
 
 /** It has the delivery key. */
-export const hasKey = ({ content, status }: Row): boolean =>
-  content.key !== 'none' && status !== 'dead' && status !== 'cancelled';
+export const hasKey = ({ content, status, passed }: Row): boolean =>
+  content.key !== 'none' && status !== 'dead' && status !== 'cancelled' && !passed;
 
 /** It holds back the later messages of its order key. */
 export const holds = ({ content, status }: Row): boolean =>
@@ -95,6 +97,7 @@ export function keyOf({ now, rows, recordings, paused }: State): string {
       row.touched,
       row.older,
       row.lostBy,
+      row.passed,
       row.stale,
       row.losses,
       row.retried,

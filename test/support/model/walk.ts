@@ -4,26 +4,17 @@ import { apply, type Traits } from './apply.ts';
 import type { PostgresWorld } from './postgres-world.ts';
 import { brokenState } from './rules.ts';
 import { seenOf } from './seen.ts';
-import { hasKey, initial, type State } from './state.ts';
+import { initial, type State } from './state.ts';
 import { stepsFrom, wordsOf, type Scenario, type Step } from './step.ts';
 
 const traits: Traits = { claimPassesKeys: false };
 
 /** A step by a number: first of which sort, so that the many claims do not crowd out the others, then which of the sort. */
 function chosen(state: State, scenario: Scenario, choice: number): Step {
-  const steps = stepsFrom(state, scenario).filter((step) => !isContended(state, step));
+  const steps = stepsFrom(state, scenario);
   const sorts = [...Map.groupBy(steps, (step) => step.do).values()];
   const sort = sorts[choice % sorts.length]!;
   return sort[Math.floor(choice / sorts.length) % sort.length]!;
-}
-
-/**
- * A key without a message that has it, whose newer message was cancelled before the sweep: until the sweep, a recording that keeps is refused with
- * `delivery_key_contended`.
- */
-function isContended({ rows }: State, step: Step): boolean {
-  if (step.do !== 'record' || step.content.key !== 'keep') return false;
-  return !rows.some(hasKey) && rows.some(({ older }) => older !== null);
 }
 
 /**
