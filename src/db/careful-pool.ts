@@ -1,11 +1,12 @@
 // A pool of pg that copes with a full server and with dead connections. When the server refuses more connections, the pool makes do with those that
-// it has. When one connection died silently, this process drops its idle ones instead of trying each for 12 s.
+// it has. When one connection died silently, this process drops its idle ones instead of trying each for 12 s. Busy ones: silence.ts.
 
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { after, pause, type Timer } from '../timer.ts';
 import { diagnose, sqlState } from './diagnosis.ts';
 import { markError } from './executor.ts';
+import { watchForSilence } from './silence.ts';
 
 /** The pools of one process that lead to the same server. They share what one of them finds out. */
 export type Kin = {
@@ -90,7 +91,7 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
     return new Error(text);
   }
 
-  /** Takes idle connections and closes them: the pool hands out an idle one at once. Busy ones have their own timeouts. */
+  /** Takes idle connections and closes them: the pool hands out an idle one at once. Busy ones: silence.ts. */
   function dropIdle(): void {
     for (let left = pool.idleCount; left > 0 && !pool.ending; left--)
       connect().then(
@@ -112,6 +113,7 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
   pool.on('release', (error: unknown) => {
     if (provesDead(error)) (kin ?? { broke: dropIdle }).broke();
   });
+  watchForSilence(pool, config);
   kin?.join({ onBroken: dropIdle, onResize: raise });
   return pool;
 }

@@ -92,7 +92,29 @@ async function together(db: Database, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, one));
 }
 
+/** A statement would outlast the test. */
+const endless = { statementTimeoutMs: 300_000 };
+
 describe('G7: connections that died in silence', () => {
+  it('a statement on one fails long before its time limit, and a slow statement goes on', async () => {
+    const hole = await blackHole(database.url);
+    const [straight, through] = [open(database.url, endless), open(hole.url, endless)];
+    try {
+      await together(through, 2);
+      const slow = straight.executeSql(`select pg_sleep(5), 'slow' as answer`);
+      hole.shut();
+      const silent = through.executeSql('select 1');
+      const failed = expect(silent).rejects.toThrow(/terminated|timeout/i);
+      await expect(slow).resolves.toMatchObject({ rows: [{ answer: 'slow' }] });
+      hole.open();
+      await failed;
+      await through.executeSql('select 1');
+    } finally {
+      await hole.end();
+      await Promise.all([straight.end(), through.end()]);
+    }
+  });
+
   it('after one proves dead, the others that rest are dropped, in every pool of the process', async () => {
     const hole = await blackHole(database.url);
     const kin = createKin();
