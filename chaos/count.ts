@@ -4,7 +4,7 @@ import { deliveriesOf, doublesOf, poisoned } from './deliveries.ts';
 import { now } from './clock.ts';
 import type { Journal } from './journal.ts';
 import type { Load } from './load.ts';
-import type { Launch } from './processes.ts';
+import { graceMs, type Launch } from './processes.ts';
 import { dueAgain, timesOf, type Again } from './recovery.ts';
 import { againFigures, machineOf, rowsOf, type Report } from './report.ts';
 import type { RunOptions } from './run.ts';
@@ -43,7 +43,7 @@ export async function count(stage: Stage, options: RunOptions, counted: Counted)
     held: (await subject.held?.(db)) ?? new Set(),
     slots,
   });
-  const ending = await subject.ending(db, cleanEnds(launches));
+  const ending = withOverdue(launches, await subject.ending(db, cleanEnds(launches)));
   const again = dueAgain(ending.foundDead, launches, all);
   const breaches = [...verdict.breaches, ...ending.breaches, ...late(again)];
   const figures = {
@@ -134,6 +134,17 @@ function cleanEnds(launches: readonly Launch[]): ReadonlyMap<number, number> {
       asked !== undefined && how === 0 ? [[pid, asked + toEpoch]] : [],
     ),
   );
+}
+
+/** Adds the processes that a deploy had to kill. */
+function withOverdue(launches: readonly Launch[], { columns, breaches, ...ending }: Ending): Ending {
+  const names = launches.flatMap(({ overdue, name }) => (overdue ? [name] : []));
+  const promise = `a process ends within ${graceMs / 1_000} s of SIGTERM`;
+  return {
+    ...ending,
+    columns: { ...columns, [`killed ${graceMs / 1_000} s after SIGTERM`]: names.length },
+    breaches: names.length === 0 ? breaches : [...breaches, { promise, text: names.join(', '), works: [] }],
+  };
 }
 
 /** Promise 5: within the lease and two seconds. */

@@ -19,6 +19,8 @@ export type Launch = {
   how?: number | NodeJS.Signals;
   /** When the first SIGTERM was sent to it. */
   asked?: number;
+  /** It did not end in time after SIGTERM, and was killed. */
+  overdue?: true;
 };
 
 export type Member = {
@@ -43,6 +45,9 @@ export type Processes = {
 
 /** As long as a platform takes at least. */
 const restartMs = 300;
+
+/** A platform kills what still runs so long after SIGTERM: 30 s at Heroku and Render. */
+export const graceMs = 30_000;
 
 /** Without type stripping in Node, tsx does it. */
 export const nodeArgs = process.features.typescript ? [] : ['--import', 'tsx'];
@@ -119,12 +124,31 @@ function member(spec: ProcessSpec, cwd: string, folder: string, over: AbortSigna
     },
     signal(signal) {
       if (!running) return;
-      if (signal === 'SIGTERM') running.launch.asked ??= now();
+      if (signal === 'SIGTERM') grace(running);
       running.child.kill(signal);
     },
     ended: async () => running?.closed,
     with: (env) => void (more = env),
   };
+}
+
+/** From the first SIGTERM on, a process has the time that a platform gives it. */
+function grace({
+  child,
+  launch,
+  closed,
+}: {
+  child: ChildProcess;
+  launch: Launch;
+  closed: Promise<void>;
+}): void {
+  if (launch.asked !== undefined) return;
+  launch.asked = now();
+  const late = setTimeout(() => {
+    launch.overdue = true;
+    child.kill('SIGKILL');
+  }, graceMs);
+  void closed.then(() => clearTimeout(late));
 }
 
 function begin(
