@@ -5,6 +5,8 @@ import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../src/dev/free-port.ts';
+import { isAlive } from './alive.ts';
+import { until } from './wait.ts';
 
 const bin = '/usr/lib/postgresql/15/bin';
 
@@ -13,25 +15,32 @@ export const hasStandby = existsSync(`${bin}/pg_basebackup`) && process.getuid?.
 
 export type Pair = {
   readonly primaryUrl: string;
+  readonly primaryPort: number;
   readonly standbyUrl: string;
   readonly standbyPort: number;
+  /** Ends the primary at once, as a machine that loses its power. */
+  killPrimary(): Promise<void>;
+  /** Starts the primary again, as it was: it knows of no promotion. */
+  restartPrimary(): void;
   promote(): void;
   end(): void;
 };
 
-function ids(): { uid: number; gid: number } {
+/** The user `postgres`, as which Debian's Postgres runs. */
+export function postgresUser(): { uid: number; gid: number } {
   const [, , uid = '', gid = ''] = /^postgres:.*$/m.exec(readFileSync('/etc/passwd', 'utf8'))![0].split(':');
   return { uid: Number(uid), gid: Number(gid) };
 }
 
-export async function startPair(): Promise<Pair> {
+/** @param synchronous whether a commit of the primary waits until the standby has it; default: no */
+export async function startPair({ synchronous = false } = {}): Promise<Pair> {
   const dir = mkdtempSync(join(tmpdir(), 'standby-'));
-  const { uid, gid } = ids();
+  const { uid, gid } = postgresUser();
   chownSync(dir, uid, gid);
   const [primaryPort, standbyPort] = [await freePort(), await freePort()];
   const run = (name: string, args: readonly string[]): void =>
     void execFileSync(join(bin, name), args, { uid, gid, stdio: 'ignore', cwd: dir });
-  const start = (data: string, port: number): void =>
+  const start = (data: string, port: number, setting = ''): void =>
     run('pg_ctl', [
       '-D',
       data,
@@ -39,7 +48,7 @@ export async function startPair(): Promise<Pair> {
       '-l',
       join(dir, `${port}.log`),
       '-o',
-      `-p ${port} -k ${dir} -c listen_addresses=127.0.0.1 -c fsync=off`,
+      `-p ${port} -k ${dir} -c listen_addresses=127.0.0.1 -c fsync=off ${setting}`,
       'start',
     ]);
   const [primary, standby] = [join(dir, 'primary'), join(dir, 'standby')];
@@ -62,14 +71,28 @@ export async function startPair(): Promise<Pair> {
     '-N',
   ]);
   start(standby, standbyPort);
+  const waits = synchronous ? `-c synchronous_standby_names='*'` : '';
+  if (synchronous) {
+    run('pg_ctl', ['-D', primary, '-w', '-m', 'fast', 'stop']);
+    start(primary, primaryPort, waits);
+  }
   const url = (port: number): string => `postgres://postgres@127.0.0.1:${port}/postgres`;
   return {
     primaryUrl: url(primaryPort),
     standbyUrl: url(standbyPort),
+    primaryPort,
     standbyPort,
+    async killPrimary() {
+      const pid = Number(readFileSync(join(primary, 'postmaster.pid'), 'utf8').split('\n')[0]);
+      process.kill(pid, 'SIGKILL');
+      await until(() => !isAlive(pid), { what: 'the end of the primary' });
+      rmSync(join(primary, 'postmaster.pid')); // what a machine that starts again judges stale
+    },
+    restartPrimary: () => start(primary, primaryPort, waits),
     promote: () => run('pg_ctl', ['-D', standby, '-w', 'promote']),
     end() {
-      for (const data of [standby, primary]) run('pg_ctl', ['-D', data, '-m', 'immediate', 'stop']);
+      for (const data of [standby, primary])
+        if (existsSync(join(data, 'postmaster.pid'))) run('pg_ctl', ['-D', data, '-m', 'immediate', 'stop']);
       rmSync(dir, { recursive: true, force: true });
     },
   };
