@@ -1,10 +1,11 @@
 // The command line of the benchmarks.
 //
 // npm run bench -- [drain] [latency] [work-jobs] [work-emails] [work-events] [work-action] [work-fleet]
-//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory] [bulk] [console]
+//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory] [bulk] [console] [years]
 //   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--only TEXT] [--full] [--json]
-// Without names: all but memory and console, in sizes that take some minutes; memory takes an hour, or --minutes; console fills a database with
-// two million messages, or --messages, once (bench/shop.ts), and --only measures the pages whose names hold the text. --full takes the full sizes, which drain
+// Without names: all but memory, console and years, in sizes that take some minutes; memory takes an hour, or --minutes; console fills a database with
+// two million messages, or --messages, once (bench/shop.ts), and --only measures the pages whose names hold the text; years fills a table with a
+// million rows, or --messages. --full takes the full sizes, which drain
 // always has. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency, work-…): only
 // those; an empty list means none. --against (the same): also an earlier commit of ours, in alternating rounds.
 //
@@ -21,6 +22,7 @@ import { existsSync, statSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { steps } from './contender.ts';
 import { bulk } from './bulk.ts';
+import { years } from './years.ts';
 import { consolePages } from './console.ts';
 import { cron } from './cron.ts';
 import { drain } from './drain.ts';
@@ -64,7 +66,7 @@ if (stranger !== undefined) {
   process.exit(2);
 }
 /** Run only when they are named. */
-const long = ['memory', 'console'];
+const long = ['memory', 'console', 'years'];
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
@@ -89,6 +91,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
     withWorld((world) => email(world, Number(values.messages ?? 10_000), Number(values.rounds ?? 3))),
   metrics: () => metrics({ ...messages, ...rounds }),
   bulk: () => bulk({ ...messages, ...rounds }),
+  years: () => years({ settled: messages.messages, ...rounds, ...(full ? { dead: 2_000_000 } : {}) }),
   memory: () => memory(number('minutes')),
   console: () => consolePages({ ...messages, ...rounds, only: values.only }),
 };

@@ -5,7 +5,7 @@ import { parseDuration, type Duration } from '../duration.ts';
 import { WaybillError } from '../errors.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
 import { checkOptions } from '../options.ts';
-import { pruneBatch, pruneKept, type Retention } from '../relay/prune.ts';
+import { createWalk, pruneKept, type Retention } from '../relay/prune.ts';
 import { namedFor } from '../store/postgres.ts';
 
 /** What `pruneOutbox` keeps, and for how long. */
@@ -44,12 +44,13 @@ export async function pruneOutbox(
   checkOptions('pruneOutbox', options, own);
   const retention = retentionOf(options);
   const db = namedFor(toExecutor(source), options);
+  const walk = createWalk();
   let report: PruneReport = { messages: 0, keys: 0 };
   for (let n = 0; n < mostBatches && !options.signal?.aborted; n++) {
     const pruned = await withoutUnfit(
       db,
       () => undefined,
-      () => pruneBatch(db, retention, batch),
+      () => walk.prune(db, retention, batch),
     );
     const kept = await pruneKept(db, retention, batch);
     const messages = pruned.reduce((sum, one) => sum + one.n, 0);

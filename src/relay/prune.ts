@@ -30,8 +30,9 @@ export function createPrune({
   retention,
   auditRetentionMs,
 }: PruneOptions): () => Promise<Milliseconds> {
+  const walk = createWalk();
   return async function pruneStep() {
-    const pruned = await withoutUnfit(db, events.unfit, () => pruneBatch(db, retention, batch));
+    const pruned = await withoutUnfit(db, events.unfit, () => walk.prune(db, retention, batch));
     for (const { status, n } of pruned) events.pruned(status, n);
     const { unfolded, ...kept } = await pruneKept(db, retention, batch);
     const acts = await pruneActs(db, auditRetentionMs, batch);
@@ -44,7 +45,7 @@ export function createPrune({
 }
 
 /** `gone` → keys kept, audit counters written, counts by status. */
-const keep = `
+const keep = (more = ''): string => `
   , keys as (
     insert into waybill.outbox_keys as k (kind, name, delivery_key, message_id)
     select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
@@ -53,20 +54,20 @@ const keep = `
   audited as (
     insert into waybill.outbox_audit (kind, outcome, n)
     select kind, 'pruned ' || status, count(*) from gone group by kind, status)
-  select status, count(*)::int as n from gone group by status`;
+  select status, count(*)::int as n${more} from gone group by status`;
 
 /**
- * Ids are time-ordered, so it walks the primary key from the oldest to the first id that is too young. An index on `delivered_at` would add to each
- * settling. Values: retentions in ms (delivered, cancelled), rows.
+ * Ids are time-ordered, so it walks the primary key from one id to the first id that is too young. An index on `delivered_at` would add to each
+ * settling. Values: retentions in ms (delivered, cancelled), rows, the id after which it begins.
  */
 export const pruneSettledSql = `
   with gone as (
     delete from waybill.outbox_messages where id in (
       select id from waybill.outbox_messages
-       where id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
+       where id > $4 and id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
          and (delivered_at < (now() - ($1 * interval '1 millisecond')) or cancelled_at < (now() - ($2 * interval '1 millisecond')))
        order by id limit $3 for update skip locked)
-    returning id, kind, name, delivery_key, status)${keep}`;
+    returning id, kind, name, delivery_key, status)${keep(', max(id::text) as last')}`;
 
 /** Values: retention in ms; rows. A message that blocks its order key stays until a person decides. */
 export const pruneDeadSql = `
@@ -76,18 +77,61 @@ export const pruneDeadSql = `
        where dead_at is not null and dead_at < (now() - ($1 * interval '1 millisecond'))
          and order_due is null
        order by dead_at limit $2 for update skip locked)
-    returning id, kind, name, delivery_key, status)${keep}`;
+    returning id, kind, name, delivery_key, status)${keep()}`;
 
-export type Pruned = { readonly status: string; readonly n: number };
+export type Pruned = {
+  readonly status: string;
+  readonly n: number;
+  /** Of delivered and cancelled messages, the greatest id. */
+  readonly last?: string;
+};
 
 export type Retention = { readonly deliveredMs: number; readonly deadMs: number; readonly keyMs: number };
 
-/** One small batch of delivered and cancelled messages, and one of dead ones. */
-export async function pruneBatch(db: Executor, retention: Retention, limit: number): Promise<Pruned[]> {
+const lowest = '00000000-0000-0000-0000-000000000000';
+
+/** Batches in which nothing was left to prune, between two walks over all ids. With the pause between them, an hour. */
+const shortBatches = 60;
+
+/** Prunes batch after batch, each from where the last one ended. */
+export type PruneWalk = { prune: typeof pruneBatch };
+
+/**
+ * The oldest rows are those that stay: dead messages, which are kept for longer, and messages that waited for long. A batch that began with them would
+ * read all of them again (npm run bench -- years). What is left behind, because it was delivered late, is pruned in the next walk over all.
+ */
+export function createWalk(): PruneWalk {
+  let [after, short] = [lowest, 0];
+  return {
+    async prune(db, retention, limit) {
+      const pruned = await pruneBatch(db, retention, limit, after);
+      const settled = pruned.filter(({ last }) => last !== undefined);
+      const last = settled
+        .map((one) => one.last!)
+        .toSorted()
+        .at(-1);
+      if (last !== undefined) after = last;
+      if (settled.reduce((sum, { n }) => sum + n, 0) < limit && ++short % shortBatches === 0) after = lowest;
+      return pruned;
+    },
+  };
+}
+
+/**
+ * One small batch of delivered and cancelled messages, and one of dead ones.
+ * @param after the id after which the first of these begins
+ */
+export async function pruneBatch(
+  db: Executor,
+  retention: Retention,
+  limit: number,
+  after = lowest,
+): Promise<Pruned[]> {
   const settled = await db.executeSql<Pruned>(pruneSettledSql, [
     retention.deliveredMs,
     retention.deadMs,
     limit,
+    after,
   ]);
   const dead = await db.executeSql<Pruned>(pruneDeadSql, [retention.deadMs, limit]);
   return [...settled.rows, ...dead.rows];

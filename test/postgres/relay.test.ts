@@ -8,7 +8,7 @@ import type { NewMessage } from '../../src/message/message.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { verifyOutbox } from '../../src/operate/verify.ts';
 import { openQueue, type WakeUpQueue } from '../../src/queue/boss.ts';
-import { createPrune } from '../../src/relay/prune.ts';
+import { createPrune, createWalk } from '../../src/relay/prune.ts';
 import { createRelay } from '../../src/relay/relay.ts';
 import { createSweep } from '../../src/relay/sweep.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -281,6 +281,41 @@ describe('claims', () => {
     const other = jobs(1, { queue: 'pruned', deliveryKey: 'another' });
     expect(await outbox.enqueue([...again, ...other])).toMatchObject([kept, { duplicate: false }]);
     expect((await verifyOutbox(db)).findings).toEqual([]);
+  });
+
+  it('I: prunes from where the last batch ended, and comes back for what was delivered late', async () => {
+    const { db } = database;
+    const outbox = createPostgresOutbox(db);
+    const ids = (await outbox.enqueue(jobs(5, { queue: 'walked' }))).map(({ id }) => id);
+    const age = (some: readonly string[]) =>
+      db.executeSql(
+        `update waybill.outbox_messages set status = 'delivered', relayed_at = now(), delivered_at = now() - interval '1 hour', revision = revision + 1
+          where id = any($1)`,
+        [some],
+      );
+    const left = async (): Promise<string[]> => {
+      const sql = `select id::text as id from waybill.outbox_messages where queue = 'walked' order by id`;
+      return (await db.executeSql<{ id: string }>(sql)).rows.map(({ id }) => id);
+    };
+    const walk = createWalk();
+    const prune = () => walk.prune(db, { deliveredMs: -60_000, deadMs: 1e9, keyMs: 1e9 }, 2);
+    await age(ids.slice(1, 4)); // the first and the last still wait
+    await prune();
+    expect(await left()).toEqual([ids[0], ids[3], ids[4]]);
+    await prune();
+    expect(await left()).toEqual([ids[0], ids[4]]);
+    await age(ids.slice(0, 1));
+    await prune();
+    expect(await left()).toContain(ids[0]); // it is behind
+    for (let i = 0; i < 60; i++) await prune();
+    expect(await left()).toEqual([ids[4]]);
+    await outbox.cancel(ids[4]!);
+    await db.executeSql(
+      `update waybill.outbox_messages set cancelled_at = now() - interval '30 days', revision = revision + 1 where id = $1`,
+      [ids[4]],
+    );
+    await walk.prune(db, { deliveredMs: -60_000, deadMs: -60_000, keyMs: 1e9 }, 2);
+    expect(await left()).toEqual([]);
   });
 
   it('verify tells of a row that somebody deleted', async () => {

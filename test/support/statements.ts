@@ -368,7 +368,7 @@ export const statements: Record<string, Statement> = {
   restamp: { sql: restampSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
   'prune settled': {
     sql: pruneSettledSql,
-    values: () => [7 * 86_400_000, 30 * 86_400_000, 1_000],
+    values: () => [7 * 86_400_000, 30 * 86_400_000, 1_000, '00000000-0000-0000-0000-000000000000'],
     uses: ['outbox_messages_pkey'],
   },
   'prune dead': { sql: pruneDeadSql, values: () => [30 * 86_400_000, 1_000], uses: ['outbox_dead'] },
