@@ -15,7 +15,8 @@ insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempt
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
          n.delivery_key, n.parent_id, n.request_id, n.traceparent, 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent)
 where n.delivery_key is null or not exists (
-  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key)
+  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key and (k.pruned_at < 'infinity' or exists (
+    select from waybill.outbox_messages h where h.id = k.message_id and h.shared_key is not null and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null)))
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
 returning id::text as id;
 
@@ -24,7 +25,8 @@ insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempt
   select n.id, n.kind, n.name, n.queue, n.payload, n.max_attempts, n.priority, coalesce(n.available_at, now()),
          n.delivery_key, n.parent_id, n.request_id, n.traceparent, n.group_key, n.order_key, n.order_skips, n.tags::text[], 0 from unnest($1::text::uuid[], $2::text::text[], $3::text::text[], $4::text::text[], $5::text::jsonb[], $6::text::int[], $7::text::int[], $8::text::timestamptz[], $9::text::text[], $10::text::uuid[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::boolean[], $16::text::text[]) as n(id, kind, name, queue, payload, max_attempts, priority, available_at, delivery_key, parent_id, request_id, traceparent, group_key, order_key, order_skips, tags)
 where n.delivery_key is null or not exists (
-  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key) order by n.id
+  select from waybill.outbox_keys k where k.kind = n.kind and k.name = n.name and k.delivery_key = n.delivery_key and (k.pruned_at < 'infinity' or exists (
+    select from waybill.outbox_messages h where h.id = k.message_id and h.shared_key is not null and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null))) order by n.id
 on conflict (kind, name, delivery_key) where delivery_key is not null and dead_at is null and cancelled_at is null do nothing
 returning id::text as id;
 
@@ -908,7 +910,7 @@ returning m.id;
 with gone as (
   delete from waybill.outbox_messages where id in (
     select id from waybill.outbox_messages
-     where id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
+     where id > $4 and id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
        and (delivered_at < (now() - ($1 * interval '1 millisecond')) or cancelled_at < (now() - ($2 * interval '1 millisecond')))
      order by id limit $3 for update skip locked)
   returning id, kind, name, delivery_key, status)
@@ -920,7 +922,7 @@ with gone as (
 audited as (
   insert into waybill.outbox_audit (kind, outcome, n)
   select kind, 'pruned ' || status, count(*) from gone group by kind, status)
-select status, count(*)::int as n from gone group by status;
+select status, count(*)::int as n, max(id::text) as last from gone group by status;
 
 -- prune dead
 with gone as (
@@ -963,7 +965,9 @@ select kind, name, count(*)::int as messages from seen group by kind, name order
 -- retry
 update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null
 where id = $1 and status = any ('{dead,cancelled}') and (coalesce(m.delivery_key, m.shared_key) is null or (
-select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)
+   and (k.pruned_at < 'infinity' or exists (
+    select from waybill.outbox_messages h where h.id = k.message_id and h.shared_key is not null and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null))) is null) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') returning id, kind, name, queue, status, attempts as "attemptCount", max_attempts as "maxAttempts",
 left(last_error, 10000) as "lastError", coalesce(delivery_key, shared_key) as "deliveryKey",
 coalesce(replacements, 0) as replacements, priority, group_key as "group", order_key as "orderKey", claimed_by as "claimedBy", coalesce(tags, '{}') as tags,
 case when kind = 'email' then left(payload ->> 'subject', 200) end as subject, case when kind = 'email' then left(coalesce(payload #>> '{to,0,address}', payload #>> '{to,0}', payload #>> '{to,address}', payload ->> 'to'), 400) end as recipient,
@@ -1102,7 +1106,9 @@ fit as (
   select id from (
     select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from got m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
    where place = 1 and (coalesce(m.delivery_key, m.shared_key) is null or (
-select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)
+   and (k.pruned_at < 'infinity' or exists (
+    select from waybill.outbox_messages h where h.id = k.message_id and h.shared_key is not null and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null))) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
 select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = coalesce(m.delivery_key, m.shared_key)
    and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null)),
 ended as (update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from fit)) returning m.id, m.queue)
@@ -1181,7 +1187,9 @@ select (select count(*)::int from found) as matched, coalesce((
        (select count(*)::int from (
     select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from found m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
    where not (place = 1 and (coalesce(m.delivery_key, m.shared_key) is null or (
-select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)
+   and (k.pruned_at < 'infinity' or exists (
+    select from waybill.outbox_messages h where h.id = k.message_id and h.shared_key is not null and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null))) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
 select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = coalesce(m.delivery_key, m.shared_key)
    and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null))) as unfit,
        (select count(*) from found m where exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased'))::int as erased,

@@ -15,7 +15,12 @@ import { until } from '../support/wait.ts';
 
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const end of ends.splice(0).toReversed()) await end();
+  const failed: unknown[] = [];
+  for (const end of ends.splice(0).toReversed())
+    await Promise.resolve()
+      .then(end)
+      .catch((error: unknown) => failed.push(error)); // the others must end all the same
+  if (failed.length > 0) throw new AggregateError(failed, 'not everything could be ended');
 });
 
 const opened = (url: string): Database => {

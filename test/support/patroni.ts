@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { freePort } from '../../src/dev/free-port.ts';
+import { startWatchdog } from '../../src/dev/watchdog.ts';
 import { isAlive } from './alive.ts';
 import { hasStandby, postgresUser } from './standby.ts';
 import { startSwitch, type Switch } from './switch.ts';
@@ -46,7 +47,14 @@ function configuration(node: Node, dir: string, etcd: number): string {
     restapi: { listen: `127.0.0.1:${node.rest}`, connect_address: `127.0.0.1:${node.rest}` },
     etcd3: { host: `127.0.0.1:${etcd}` },
     bootstrap: {
-      dcs: { ttl: 20, loop_wait: 1, retry_timeout: 3, synchronous_mode: true, master_start_timeout: 0 },
+      dcs: {
+        ttl: 20,
+        loop_wait: 1,
+        retry_timeout: 3,
+        synchronous_mode: true,
+        master_start_timeout: 0,
+        primary_start_timeout: 0,
+      }, // of Patroni 3 and 4
       initdb: [{ encoding: 'UTF8' }, { locale: 'C.UTF-8' }],
       pg_hba: ['host all all 127.0.0.1/32 trust', 'host replication all 127.0.0.1/32 trust'],
     },
@@ -101,45 +109,68 @@ export async function startPatroni(): Promise<Cluster> {
   const dir = mkdtempSync(join(tmpdir(), 'patroni-'));
   const { uid, gid } = postgresUser();
   chownSync(dir, uid, gid);
+  const watchdog = startWatchdog({ signal: 'TERM', remove: [dir] }); // Patroni ends its Postgres
   const children: ChildProcess[] = [];
   const start = (name: string, command: string, args: readonly string[]): void => {
     const log = openSync(join(dir, `${name}.log`), 'a');
     const env = { PATH: process.env['PATH'], HOME: dir };
-    children.push(spawn(command, args, { uid, gid, cwd: dir, env, stdio: ['ignore', log, log] }));
+    const child = spawn(command, args, { uid, gid, cwd: dir, env, stdio: ['ignore', log, log] });
+    watchdog.watch(child.pid!);
+    children.push(child);
   };
-  const [etcd, peer] = [await freePort(), await freePort()];
-  const at = (port: number): string => `http://127.0.0.1:${port}`;
-  start('etcd', '/usr/bin/etcd', [
-    ...[
-      '--data-dir',
-      join(dir, 'etcd'),
-      '--listen-client-urls',
-      at(etcd),
-      '--advertise-client-urls',
-      at(etcd),
-    ],
-    ...['--listen-peer-urls', at(peer), '--initial-advertise-peer-urls', at(peer)],
-    ...['--initial-cluster', `default=${at(peer)}`],
-  ]);
-  const nodes: Node[] = [];
-  for (const name of ['one', 'two']) {
-    const node = { name, rest: await freePort(), port: await freePort(), data: join(dir, name) };
-    nodes.push(node);
+  const etcd = await freePort();
+  start('etcd', '/usr/bin/etcd', etcdArguments(join(dir, 'etcd'), etcd, await freePort()));
+  const nodes = await Promise.all(['one', 'two'].map((name) => nodeOf(name, dir)));
+  for (const node of nodes) {
     mkdirSync(node.data, { mode: 0o700 });
     chownSync(node.data, uid, gid);
-    writeFileSync(join(dir, `${name}.yml`), configuration(node, dir, etcd));
-    start(name, '/usr/bin/patroni', [join(dir, `${name}.yml`)]);
+    const file = join(dir, `${node.name}.yml`);
+    writeFileSync(file, configuration(node, dir, etcd));
+    start(node.name, '/usr/bin/patroni', [file]);
   }
+  async function end(): Promise<void> {
+    await Promise.all(children.map(killed));
+    for (const { pid } of children) watchdog.forget(pid!);
+    for (const { data } of nodes) await killPostgres(data);
+    await watchdog.release();
+    rmSync(dir, { recursive: true, force: true });
+  }
+  try {
+    return await clusterOf(nodes, end);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+}
+
+async function nodeOf(name: string, dir: string): Promise<Node> {
+  return { name, rest: await freePort(), port: await freePort(), data: join(dir, name) };
+}
+
+function etcdArguments(data: string, port: number, peerPort: number): string[] {
+  const [clients, peers] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
+  const named = {
+    'data-dir': data,
+    'listen-client-urls': clients,
+    'advertise-client-urls': clients,
+    'listen-peer-urls': peers,
+    'initial-advertise-peer-urls': peers,
+    'initial-cluster': `default=${peers}`,
+  };
+  return Object.entries(named).flatMap(([name, value]) => [`--${name}`, value]);
+}
+
+async function clusterOf(nodes: readonly Node[], end: () => Promise<void>): Promise<Cluster> {
   const leader = async (): Promise<Node | undefined> => {
     for (const node of nodes) if (await isPrimary(node)) return node;
     return undefined;
   };
   const hasSync = async (): Promise<boolean> => {
     const answer = await fetch(`http://127.0.0.1:${(await leader())?.rest}/cluster`);
-    const { members } = (await answer.json()) as { members: { role: string; state: string }[] };
+    const { members } = (await answer.json()) as { members: { role: string }[] };
     return members.some(({ role }) => role === 'sync_standby');
   };
-  await until(hasSync, { timeoutMs: 90_000, what: `a synchronous standby; see ${dir}/*.log` });
+  await until(hasSync, { timeoutMs: 90_000, what: 'a synchronous standby' });
   const address = await startSwitch((await leader())!.port);
   const stopped = new AbortController();
   const following = follow(leader, address, stopped.signal);
@@ -156,14 +187,14 @@ export async function startPatroni(): Promise<Cluster> {
       stopped.abort();
       await following;
       await address.end();
-      await Promise.all(children.map(killed));
-      for (const { data } of nodes) {
-        const pid = postmaster(data);
-        if (pid === undefined || !isAlive(pid)) continue;
-        process.kill(pid, 'SIGQUIT');
-        await until(() => !isAlive(pid), { what: 'the end of a Postgres' });
-      }
-      rmSync(dir, { recursive: true, force: true });
+      await end();
     },
   };
+}
+
+async function killPostgres(data: string): Promise<void> {
+  const pid = postmaster(data);
+  if (pid === undefined || !isAlive(pid)) return;
+  process.kill(pid, 'SIGQUIT');
+  await until(() => !isAlive(pid), { what: 'the end of a Postgres' });
 }
