@@ -138,7 +138,7 @@ function idleSlotsReason({ endedRate, meanSeconds }: Load, look: QueueLook): str
   const possible = slots / meanSeconds;
   const isUsed = sending >= slots / 2 || endedRate >= idleShare * possible;
   const isLimited = [rate, look.concurrency, look.perGroup].some((limit) => limit !== null);
-  if (slots === 0 || isLimited || backlog <= slots || isUsed) return [];
+  if (isLimited || backlog <= slots || isUsed) return [];
   return [
     `${backlog} wait and ${figure(endedRate)}/s end, where ${slots} slots could end ${figure(possible)}/s: workers are not what is missing. Look at the database (waybill doctor), at the queues of the same workers`,
   ];
