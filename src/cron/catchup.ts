@@ -31,7 +31,7 @@ export function planTicks(timetable: Timetable, policy: Policy, cursor: Instant,
   const span = { after: cursor, upTo: now };
   const next = nextTick(timetable, Math.max(cursor, now));
   const most = policy.missedTickPolicy === 'all' ? policy.maxCatchUpTicks : 1;
-  const newest = cursor < now ? newestTicks(timetable, span, most) : [];
+  const newest = newestTicks(timetable, span, most);
   const due = newest.length < most ? newest.length : countTicks(timetable, span);
   const last = newest.at(-1);
   if (last === undefined) return { due: 0, runs: [], tooOld: null, next };

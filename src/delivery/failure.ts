@@ -134,7 +134,7 @@ function refusalIn(thrown: unknown): WaybillError | undefined {
 
 /** A handler's error is ambiguous if it has a property of this name. */
 function isAmbiguous(thrown: unknown): boolean {
-  return thrown instanceof Error && 'ambiguous' in thrown && thrown.ambiguous === true;
+  return thrown instanceof Error && (thrown as Error & { readonly ambiguous?: unknown }).ambiguous === true;
 }
 
 export type Conflicts = {
@@ -160,7 +160,7 @@ export function createConflicts(random: Random): Conflicts {
       lost.delete(id);
       lost.set(id, times); // moved to the end: the first is the one whose last conflict is the oldest
       const [oldest] = lost.keys();
-      if (lost.size > kept && oldest !== undefined) lost.delete(oldest);
+      if (lost.size > kept) lost.delete(oldest!);
       if (times > most) return undefined;
       return random() * Math.min(longest, 20 * 2 ** times);
     },

@@ -58,12 +58,12 @@ export const by =
 
 export const reply =
   (...codes: readonly number[]): Fits =>
-  ({ responseCode }) =>
-    responseCode !== undefined && codes.includes(responseCode);
+  ({ responseCode = 0 }) =>
+    codes.includes(responseCode);
 export const replies =
   (...firsts: readonly number[]): Fits =>
-  ({ responseCode }) =>
-    responseCode !== undefined && firsts.includes(Math.floor(responseCode / 100));
+  ({ responseCode = 0 }) =>
+    firsts.includes(Math.floor(responseCode / 100));
 
 /** Matches enhanced status codes: whole (`5.4.5`), without their class (`.2.2`) or by subject (`.2.`). */
 export const enhanced =
@@ -78,21 +78,21 @@ export const enhanced =
 
 export const status =
   (...codes: readonly number[]): Fits =>
-  ({ status: answered }) =>
-    answered !== undefined && codes.includes(answered);
+  ({ status: answered = 0 }) =>
+    codes.includes(answered);
 export const statuses =
   (first: number): Fits =>
-  ({ status: answered }) =>
-    answered !== undefined && Math.floor(answered / 100) === first;
+  ({ status: answered = 0 }) =>
+    Math.floor(answered / 100) === first;
 
 export const code =
   (...codes: readonly string[]): Fits =>
-  (error) =>
-    error.code !== undefined && codes.includes(error.code);
+  ({ code: given = '' }) =>
+    codes.includes(given);
 export const to =
   (...commands: readonly string[]): Fits =>
-  ({ command }) =>
-    command !== undefined && commands.includes(command);
+  ({ command = '' }) =>
+    commands.includes(command);
 export const toAuth: Fits = ({ command }) => command?.startsWith('AUTH') === true;
 export const says =
   (pattern: RegExp): Fits =>

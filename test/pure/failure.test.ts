@@ -1,12 +1,12 @@
 // Whatever a delivery throws becomes a failure that can be stored.
 
-import { defaultBackoff } from '../../src/message/backoff.ts';
+import { defaultBackoff, maxRetryAfter } from '../../src/message/backoff.ts';
 import { settle } from '../../src/message/transitions.ts';
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
 import { ActionError } from '../../src/define/action-error.ts';
-import { failureOf, PermanentError, RetryAfter } from '../../src/delivery/failure.ts';
+import { askedDelay, failureOf, isConflict, PermanentError, RetryAfter } from '../../src/delivery/failure.ts';
 import { EmailError } from '../../src/email/error.ts';
 import { WaybillError } from '../../src/errors.ts';
 
@@ -67,6 +67,11 @@ test.each([
     { type: 'transient', message: 'delivery_key_contended: try again' },
   ],
   [
+    'an action that did not wait for its work',
+    new WaybillError('work_not_awaited', 'a query was still open'),
+    { type: 'transient', message: 'work_not_awaited: a query was still open' },
+  ],
+  [
     'an error whose message is no text',
     Object.assign(new Error('x'), { message: { a: 1 } }),
     { type: 'transient', message: 'Error: {"a":1}' },
@@ -80,6 +85,16 @@ test.each([
     'an ambiguous one',
     Object.assign(new Error('lost'), { ambiguous: true }),
     { type: 'transient', message: 'lost', ambiguous: true },
+  ],
+  [
+    'one that says that it is not ambiguous',
+    Object.assign(new Error('lost'), { ambiguous: false }),
+    { type: 'transient', message: 'lost' },
+  ],
+  [
+    'an object that calls itself ambiguous and is no error',
+    { ambiguous: true },
+    { type: 'transient', message: 'threw {"ambiguous":true}, which is no Error' },
   ],
 ])('%s', (_, thrown, failure) => {
   const { stack, message, ...rest } = failureOf(thrown);
@@ -121,6 +136,80 @@ test('an email error goes through its table', () => {
     ambiguous: true,
     message: expect.stringMatching(/^smtp: /),
   });
+  expect(failureOf(error)).not.toHaveProperty('stack');
+});
+
+test('a failure has no property without a value', () => {
+  expect(failureOf('no luck')).toStrictEqual({ type: 'transient', message: 'no luck' });
+});
+
+describe('a statement that a handler may not run', () => {
+  const refusal = new WaybillError('transaction_statement', 'commit is not yours');
+  /** The error inside so many others, as a query builder wraps it. */
+  const wrapped = (cause: Error, times: number): Error =>
+    times === 0 ? cause : wrapped(new Error('Failed query: commit', { cause }), times - 1);
+
+  it.each([0, 1, 4])('is named, inside %d errors of a query builder', (times) => {
+    expect(failureOf(wrapped(refusal, times))).toMatchObject({
+      type: 'permanent',
+      message: 'transaction_statement: commit is not yours',
+    });
+  });
+
+  it('is looked for in five errors, so that errors which contain each other come to an end', () => {
+    expect(failureOf(wrapped(refusal, 5)).type).toBe('transient');
+    const circle = new Error('round');
+    circle.cause = circle;
+    expect(failureOf(circle)).toMatchObject({ type: 'transient' });
+  });
+
+  it('is the only error of ours that counts more than the error around it', () => {
+    const inner = [
+      new WaybillError('to_required', 'to is missing'),
+      Object.assign(new Error('commit'), { code: 'transaction_statement' }),
+    ];
+    for (const cause of inner) {
+      const failure = failureOf(new Error('no receipt', { cause }));
+      expect(failure).toMatchObject({
+        type: 'transient',
+        message: expect.stringMatching(/^no receipt: /),
+      });
+    }
+  });
+});
+
+test('the delay that a handler asks for holds beyond the day at which that of a provider ends', () => {
+  expect(askedDelay(new RetryAfter(maxRetryAfter))).toBeUndefined();
+  expect(askedDelay(new RetryAfter(maxRetryAfter + 1))).toBe(maxRetryAfter + 1);
+  expect(askedDelay(Object.assign(new Error('busy'), { delay: 2 * maxRetryAfter }))).toBeUndefined();
+});
+
+test('RetryAfter takes any delay from none to a year', () => {
+  const year = 365 * 24 * 60 * 60 * 1_000;
+  expect([new RetryAfter(0).delay, new RetryAfter(year).delay, new RetryAfter('365d').delay]).toEqual([
+    0,
+    year,
+    year,
+  ]);
+  expect(() => new RetryAfter(year + 1)).toThrow(expect.objectContaining({ code: 'invalid_duration' }));
+});
+
+test('what RetryAfter refuses is shown, cut to 80 characters', () => {
+  const long = 'x'.repeat(90);
+  const shown = `not "${'x'.repeat(80)}"`;
+  expect(() => new RetryAfter(long)).toThrow(expect.objectContaining({ message: expect.stringMatching(new RegExp(`${shown}$`)) })); // prettier-ignore
+  const other = { toString: () => long } as unknown as number;
+  expect(() => new RetryAfter(other)).toThrow(/not x{80}$/);
+});
+
+test.each([
+  ['40001', true],
+  ['40P01', true],
+  ['23505', false],
+  [undefined, false],
+])('an error of Postgres with the code %s is a lost conflict with another transaction: %s', (code, is) => {
+  const error = Object.assign(new Error('could not serialize access'), { code, severity: 'ERROR' });
+  expect([isConflict(error), isConflict(new Error('Failed query', { cause: error }))]).toEqual([is, is]);
 });
 
 test.each(['30', 'soon', '', -1, Number.NaN, Infinity])('RetryAfter(%o) is refused', (delay) => {
@@ -183,5 +272,13 @@ describe('K3: too many connections', () => {
     const message = { id: 'm', claimToken: 't', attempt: 1, maxAttempts: 1 };
     const end = settle(message, { type: 'failure', failure }, defaultBackoff, () => 0);
     expect(end).toMatchObject({ to: 'released', delay: 5_000 });
+  });
+
+  it.each([
+    'timeout exceeded when trying to connect',
+    { message: 'timeout exceeded when trying to connect' },
+    withCode('timeout of the payment service'),
+  ])('are not meant by what is no error of a pool: %s', (thrown) => {
+    expect(failureOf(thrown)).not.toHaveProperty('holdsQueue');
   });
 });

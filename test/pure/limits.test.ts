@@ -1,9 +1,20 @@
+// The limits of queues: what is read, refused and shown. All of it is pure.
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { defineApp, defineJob, defineQueue } from '../../src/index.ts';
 import { createRegistry } from '../../src/define/registry.ts';
 import { readLimits } from '../../src/operate/limits.ts';
-import { checkRate, limitsText, parseRate, rateOf, rateText } from '../../src/queues/limits.ts';
+import {
+  checkCount,
+  checkRate,
+  limitsText,
+  looserThan,
+  parseRate,
+  rateOf,
+  rateText,
+  type Limits,
+} from '../../src/queues/limits.ts';
 import { planRate } from '../../src/queues/rate.ts';
 import { z } from 'zod';
 
@@ -72,6 +83,91 @@ describe('a rate', () => {
         },
       ),
     );
+  });
+});
+
+describe('a limit', () => {
+  it('is a whole number from 1 to 1,000,000', () => {
+    expect([checkCount('rate', 1), checkCount('rate', 1_000_000)]).toEqual([1, 1_000_000]);
+    for (const wrong of [0, 1_000_001, 1.5, '5', null, undefined, Number.NaN, [5]])
+      expect(() => checkCount('rate', wrong)).toThrow(/^rate is .*, and must be a whole number from 1 to/);
+  });
+
+  it('that is refused is shown as it was written, cut to 60 characters', () => {
+    const shown = (value: unknown): string => {
+      try {
+        return String(checkCount('x', value));
+      } catch (error) {
+        return (error as Error).message.slice('x is '.length).split(', and must')[0]!;
+      }
+    };
+    expect([Number.NaN, -1, undefined, 'many', { a: 1 }].map(shown)).toEqual([
+      'NaN',
+      '-1',
+      'undefined',
+      '"many"',
+      '{"a":1}',
+    ]);
+    expect(shown('x'.repeat(90))).toBe(`"${'x'.repeat(59)}`);
+  });
+
+  it.each([
+    [
+      { limit: 5, per: '1s' },
+      { limit: 5, ms: 1_000, burst: 1 },
+    ],
+    [
+      { limit: 5, per: '1m', burst: 5 },
+      { limit: 5, ms: 60_000, burst: 5 },
+    ],
+    [
+      { limit: 5, per: '1h', burst: 2 },
+      { limit: 5, ms: 3_600_000, burst: 2 },
+    ],
+  ])('as a rate is read from %j', (given, rate) => {
+    expect(checkRate('rate', given)).toEqual(rate);
+  });
+
+  it.each([
+    [{ limit: 5, per: '11s' }, 'rate.per is "11s"'],
+    [{ limit: 5, per: '1ss' }, 'rate.per is "1ss"'],
+    [{ limit: 5, per: ['1s'] }, 'rate.per is ["1s"]'],
+    [{ limit: 5, per: '1s', burst: 0 }, 'rate.burst is 0'],
+    ['5/s', 'rate is "5/s"'],
+    [undefined, 'rate is undefined'],
+  ])('as a rate is not read from %j', (given, problem) => {
+    expect(() => checkRate('rate', given)).toThrow(problem);
+  });
+
+  it('of each message in words of its unit, else in seconds', () => {
+    expect([0.5, 3.3, 50].map((perSecond) => rateText(rateOf(perSecond)))).toEqual([
+      '1 in 2 s',
+      '4 in 1.212 s',
+      '50/s',
+    ]);
+    expect(rateText({ limit: 7, ms: 3_600_000, burst: 2 })).toBe('7/h, 2 at once');
+  });
+
+  it('is named in one line, without those that are not set or lifted', () => {
+    expect(limitsText({})).toBe('');
+    expect(limitsText({ concurrency: null, rate: rateOf(5), rampMs: 500 })).toBe('rate 5/s, ramp 0.5s');
+  });
+});
+
+describe('limits of an operator', () => {
+  const rate = (limit: number, ms: number) => ({ limit, ms, burst: 1 });
+  it.each<[string, Limits, Limits, string[]]>([
+    ['a higher number', { concurrency: 10 }, { concurrency: 11 }, ['concurrency']],
+    ['the same number', { concurrency: 10 }, { concurrency: 10 }, []],
+    ['a lower number', { groupConcurrency: 3 }, { groupConcurrency: 2 }, []],
+    ['a limit that is lifted', { concurrency: 10, rate: rate(5, 1_000) }, { rate: null }, ['rate']],
+    ['a limit where there was none', {}, { concurrencyPerProcess: 5, rate: rate(5, 1_000) }, []],
+    ['the same rate by the minute', { rate: rate(1, 1_000) }, { rate: rate(60, 60_000) }, []],
+    ['a higher rate by the minute', { rate: rate(1, 1_000) }, { rate: rate(61, 60_000) }, ['rate']],
+    ['a ramp, which is no limit', { rampMs: 5 }, { rampMs: 0 }, []],
+    ['a ramp that is lifted', { rampMs: 5 }, { rampMs: null }, []],
+  ])('allow more than those of the application: %s', (_, application, operator, looser) => {
+    expect(looserThan(application, operator)).toEqual(looser);
   });
 });
 

@@ -159,3 +159,97 @@ describe('pace', () => {
     );
   });
 });
+
+/** Deliveries that all took exactly `ms`, at least 4. */
+const exact = (size: number, ms: number, claims: readonly number[] = [], leaseMs = lease) => {
+  const pace = createPace(size, leaseMs);
+  pace.delivered(ms);
+  for (const each of claims) pace.claimed(each);
+  return pace;
+};
+
+describe('in figures', () => {
+  it('the first delivery counts as 4 ms at least, because it says little; each further one counts a 64th', () => {
+    expect([exact(25, 1).isShort(), exact(25, 1).gather()]).toEqual([false, 0.8]);
+    expect(paceOf(25, [10]).gather()).toBe(2);
+    expect(paceOf(25, [10, 74]).gather()).toBeCloseTo(2.2, 12);
+    expect(paceOf(25, [1, 1]).isShort()).toBe(true);
+  });
+
+  it('a claim counts an eighth of those before it', () => {
+    const waitFor = (claims: number[]): number => exact(25, 200, claims).aheadIn(1, [0], 0);
+    expect([waitFor([]), waitFor([10]), waitFor([10, 18])]).toEqual([175, 155, 153]);
+  });
+
+  it('short is less than 4 ms: up to 20 ms of deliveries in flight, 5 ms of them marked together, 1,000 at most', () => {
+    const figures = (size: number, ms: number): (number | boolean)[] => {
+      const pace = steadyPace(size, ms);
+      return [pace.isShort(), pace.inFlight(), pace.marks()];
+    };
+    expect(figures(25, 4)).toEqual([false, 50, 0]);
+    expect(figures(25, 3)).toEqual([true, 166, 41]);
+    expect(figures(25, 0.3)).toEqual([true, 1_000, 416]);
+    expect(figures(25, 0.1)).toEqual([true, 1_000, 1_000]);
+    expect(figures(700, 3)).toEqual([true, 1_400, 1_000]);
+  });
+
+  it('a slot that frees within two claims and 25 ms, or half a delivery, may be claimed for', () => {
+    const slow = exact(25, 200, [10]); // 45 ms
+    expect([slow.ahead(times(25, 0), 154.9), slow.ahead(times(25, 0), 155)]).toEqual([0, 25]);
+    const quick = exact(25, 8); // 4 ms
+    expect([quick.ahead(times(3, 0), 3.9), quick.ahead(times(3, 0), 4)]).toEqual([0, 3]);
+  });
+
+  it('deliveries that end within that time are claimed for by their number in it, without those that are late', () => {
+    const pace = exact(25, 20, [10]); // 30 ms
+    expect([pace.ahead([], 0), pace.batch()]).toEqual([37, 19]);
+    expect(pace.ahead([...times(5, -31), ...times(20, 0)], 0)).toBe(30);
+    expect(exact(25, 40, [10]).ahead([], 0)).toBe(25); // 40 ms
+  });
+
+  it('a hundredth of the lease is the most of that time', () => {
+    expect(exact(25, 200, [100]).aheadIn(1, [0], 0)).toBe(50);
+    expect(exact(25, 200, [100], 9_000).aheadIn(1, [0], 0)).toBe(110);
+  });
+
+  it('long is more than 250 ms', () => {
+    const ahead = (ms: number) => exact(25, ms, [50]);
+    expect([ahead(250).ahead(times(25, 0), 240), ahead(251).ahead(times(25, 0), 241)]).toEqual([25, 0]);
+    expect([ahead(250).batch(), ahead(251).batch(), exact(1, 250).batch()]).toEqual([6, 1, 1]);
+    expect([ahead(250).aheadIn(1, [0], 0), ahead(251).aheadIn(1, [0], 0)]).toEqual([
+      125,
+      Number.POSITIVE_INFINITY,
+    ]);
+  });
+
+  it('late is more than half a delivery over time, and more than 10 ms', () => {
+    for (const [ms, last] of [
+      [200, 300],
+      [8, 18],
+    ] as const) {
+      const pace = exact(25, ms, []);
+      expect([pace.ahead(times(4, 0), last), pace.ahead(times(4, 0), last + 0.1)]).toEqual([4, 0]);
+    }
+  });
+
+  it('as many late ones as others say nothing against the others', () => {
+    const pace = exact(25, 200, [10]);
+    expect(pace.ahead([-200, 0], 160)).toBe(1);
+    expect(pace.ahead([-200, -200, 0], 160)).toBe(0);
+    expect(exact(1_500, 200, [10]).ahead(times(1_500, 0), 160)).toBe(1_000);
+  });
+
+  it('the wait for so many slots is that for the last of them, without those that are late', () => {
+    const pace = exact(25, 200, [10]);
+    const began = [-320, 0, 10];
+    const wait = (count: number, now = 0): number => pace.aheadIn(count, began, now);
+    expect([wait(1), wait(2)]).toEqual([155, 165]);
+    const never = Number.POSITIVE_INFINITY;
+    expect([wait(0), wait(3), wait(1, 155), wait(1, 154)]).toEqual([never, never, never, 1]);
+    expect(exact(25, 20, [10]).aheadIn(1, [30], 0)).toBe(never); // claimed for by number
+  });
+
+  it('the end of a delivery waits for others a fifth of it, and 10 ms at most', () => {
+    expect([4, 20, 50, 51].map((ms) => exact(25, ms).gather())).toEqual([0.8, 4, 10, 10]);
+  });
+});

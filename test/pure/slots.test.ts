@@ -315,3 +315,210 @@ describe('what is urgent', () => {
     expect(all.map(({ seen }) => seen)).toEqual([['run'], ['released: no-slot'], []]);
   });
 });
+
+/** What the slots tell the pace, and what they pass on to it. */
+function paced(size: number, more: Partial<Pace> = {}) {
+  const delivered: number[] = [];
+  const shed: number[] = [];
+  const asked: unknown[] = [];
+  const it = world(2 * size, 0, size, {
+    delivered: (ms) => void delivered.push(ms),
+    shed: (now) => void shed.push(now),
+    ahead: (began, now) => (asked.push({ began: [...began], now }), 0),
+    aheadIn: (count, began, now) => (asked.push({ count, began: [...began], now }), 40),
+    ...more,
+  });
+  return { ...it, delivered, shed, asked };
+}
+
+describe('the pace', () => {
+  it('is given how long each delivery had its slot, once', () => {
+    const { slots, clock, piece, delivered } = paced(2);
+    const [one, other] = [piece(), piece()];
+    slots.run(one);
+    clock.ms = 5;
+    slots.run(other);
+    clock.ms = 20;
+    slots.leave(other);
+    slots.leave(other);
+    clock.ms = 30;
+    slots.end(one);
+    expect(delivered).toEqual([15, 30]);
+  });
+
+  it('is asked with the times at which the deliveries began that have a slot', () => {
+    const { slots, clock, piece, asked } = paced(3, { batch: () => 4 });
+    const works = [piece(), piece(), piece()];
+    for (const [i, work] of works.entries()) {
+      clock.ms = 10 * i;
+      slots.run(work);
+    }
+    slots.leave(works[1]!);
+    clock.ms = 35;
+    slots.room();
+    expect(asked.at(-1)).toEqual({ began: [0, 20], now: 35 });
+    slots.look();
+    expect(asked.at(-1)).toEqual({ count: 3, began: [0, 20], now: 35 }); // one of four can start now
+    for (let i = 0; i < 3; i++) slots.run(piece());
+    slots.look();
+    expect(asked.at(-1)).toEqual({ count: 6, began: [0, 20, 35], now: 35 });
+  });
+
+  it('is told that messages found no slot, and not when there were none, nor at the end', () => {
+    const { slots, clock, piece, shed } = paced(1);
+    for (let i = 0; i < 3; i++) {
+      clock.ms = 50 * i;
+      slots.run(piece());
+    }
+    clock.ms = 149;
+    slots.shed();
+    expect([shed, slots.prefetched()]).toEqual([[], 2]);
+    clock.ms = 150;
+    slots.shed();
+    expect([shed, slots.prefetched()]).toEqual([[150], 1]);
+    slots.close();
+    expect([shed, slots.prefetched()]).toEqual([[150], 0]);
+  });
+});
+
+describe('the figures of slots', () => {
+  it('count what runs, what waits and what is being recorded', async () => {
+    const { slots, piece } = world(8, 8, 2);
+    const works = Array.from({ length: 4 }, () => piece());
+    for (const work of works) slots.run(work);
+    const figures = (): number[] => [
+      slots.running(),
+      slots.prefetched(),
+      slots.settling(),
+      slots.busy(),
+      slots.free(),
+    ];
+    expect([slots.size, ...figures()]).toEqual([2, 2, 2, 0, 4, 0]);
+    slots.leave(works[0]!);
+    expect(figures()).toEqual([1, 2, 1, 4, 0]);
+    await turn();
+    expect(figures()).toEqual([2, 1, 1, 4, 0]);
+    slots.end(works[0]!);
+    expect(figures()).toEqual([2, 1, 0, 3, 0]);
+  });
+
+  it('are never below none: what waits may exceed the room', () => {
+    const { slots, piece } = world(1, 1, 1);
+    for (let i = 0; i < 4; i++) slots.run(piece());
+    expect([slots.room(), slots.free()]).toEqual([0, 0]);
+  });
+
+  it('of short deliveries leave room for all that may be in flight, whatever the slots', () => {
+    const { slots, piece } = world(10, 3, 2, { isShort: () => true });
+    expect(slots.room()).toBe(13);
+    for (let i = 0; i < 4; i++) slots.run(piece());
+    expect([slots.room(), slots.free()]).toEqual([9, 0]); // two run, two wait
+  });
+});
+
+describe('the loop', () => {
+  it('is woken once for all that ended in a turn, and not by what it brought itself', async () => {
+    const { slots, wakes, piece } = world(6, 4, 3);
+    const works = Array.from({ length: 5 }, () => piece());
+    for (const work of works) slots.run(work);
+    await turn();
+    expect(wakes.n).toBe(0);
+    for (const work of works.slice(0, 3)) slots.leave(work);
+    await turn();
+    expect(wakes.n).toBe(1);
+  });
+
+  it('looks again when the first message will have waited too long, or when slots will free', () => {
+    const { slots, clock, piece } = world(4, 0, 1, { aheadIn: () => 70 });
+    expect(slots.look()).toBe(70);
+    slots.run(piece());
+    clock.ms = 20;
+    slots.run(piece());
+    clock.ms = 40;
+    slots.run(piece());
+    expect([slots.look(), slots.look(60)]).toEqual([70, 40]);
+    clock.ms = 60;
+    expect(slots.look()).toBe(60);
+  });
+
+  it('looks again after the longest wait where messages wait for records alone', () => {
+    const { slots, clock, piece } = world(2, 0, 2);
+    const works = [piece(), piece(), piece()];
+    for (const work of works) slots.run(work);
+    slots.leave(works[0]!);
+    clock.ms = 90;
+    expect([slots.look(), slots.look(30)]).toEqual([100, 30]);
+  });
+});
+
+describe('a release', () => {
+  it('that fails is reported, and the message counts as ended', async () => {
+    const { slots, errors, piece } = world(2, 1, 1);
+    const [runs, waits] = [piece(), piece()];
+    waits.release = () => Promise.reject(new Error('no database'));
+    for (const one of [runs, waits]) slots.run(one);
+    slots.close();
+    expect(slots.settling()).toBe(1);
+    await turn();
+    expect([errors, waits.seen, slots.busy()]).toEqual([[new Error('no database')], ['ended'], 1]);
+  });
+
+  it('is waited for by those that wait for the end, together', async () => {
+    const { slots, piece } = world(2, 1, 1);
+    const one = piece();
+    slots.run(one);
+    const ended: string[] = [];
+    const waits = ['a', 'b'].map((name) => slots.idle().then(() => ended.push(name)));
+    await turn();
+    expect(ended).toEqual([]);
+    one.end();
+    await Promise.all(waits);
+    expect(ended).toEqual(['a', 'b']);
+  });
+});
+
+describe('a mark', () => {
+  it('is one statement at a time', async () => {
+    const { slots, marks, piece } = world(8, 8, 3);
+    const runs = piece();
+    slots.run(runs);
+    const prefetched = [piece({ prefetched: true }), piece({ prefetched: true })];
+    slots.run(prefetched[0]!);
+    await turn();
+    slots.run(prefetched[1]!);
+    slots.leave(runs);
+    await turn();
+    expect(marks.map(({ works }) => works)).toEqual([[prefetched[0]]]);
+    marks[0]!.answer();
+    await turn();
+    expect(marks.map(({ works }) => works)).toEqual([[prefetched[0]], [prefetched[1]]]);
+    marks[1]!.answer();
+    await turn();
+    expect(prefetched.map(({ seen }) => seen)).toEqual([['run'], ['run']]);
+  });
+
+  it('that fails releases what it was for and still waits, and nothing else', async () => {
+    const { slots, marks, errors, clock, piece } = world(8, 8, 2);
+    const works = Array.from({ length: 4 }, () => piece({ prefetched: true }));
+    for (const one of works) slots.run(one);
+    await turn();
+    expect(marks[0]!.works).toEqual(works.slice(0, 2));
+    marks[0]!.answer(new Error('no database'));
+    await turn();
+    expect(errors).toHaveLength(1);
+    expect(works.map(({ seen }) => seen[0])).toEqual([
+      'released: no-slot',
+      'released: no-slot',
+      undefined,
+      undefined,
+    ]);
+    expect(marks[1]!.works).toEqual(works.slice(2));
+    clock.ms = 100;
+    slots.close(); // releases them while their mark is under way
+    marks[1]!.answer(new Error('no database'));
+    await turn();
+    expect(works.map(({ seen }) => seen.filter((one) => one.startsWith('released')).length)).toEqual([
+      1, 1, 1, 1,
+    ]);
+  });
+});

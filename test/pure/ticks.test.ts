@@ -1,8 +1,18 @@
+// When a cron job runs. Real: the schedule, the zones of this Node, the ticks and the plan of a catch-up. Nothing is doubled.
+
 import { CronExpressionParser } from 'cron-parser';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planTicks, type Policy } from '../../src/cron/catchup.ts';
-import { countTicks, newestTicks, nextTick, nextTicks, type Timetable } from '../../src/cron/ticks.ts';
+import {
+  countTicks,
+  newestTicks,
+  nextTick,
+  nextTicks,
+  timetableOf,
+  type Timetable,
+} from '../../src/cron/ticks.ts';
+import type { CronJob } from '../../src/define/cron-job.ts';
 import { wordsOf } from '../../src/cron/words.ts';
 import { createZones } from '../../src/cron/zones.ts';
 import { readExpression } from '../../src/define/cron/expression.ts';
@@ -96,6 +106,24 @@ describe('ticks', () => {
       ),
       { numRuns: 500 },
     );
+  });
+
+  it('the longest wait is eight years, between two 29ths of February', () => {
+    expect(iso([nextTick(timetable('0 0 29 2 *'), at('2096-02-29T00:00Z'))])).toEqual(['2104-02-29T00:00']);
+  });
+
+  it('a schedule that has no tick for nine years is an error that names it, and no endless search', () => {
+    const never = { ...scheduleOf('0 0 1 1 *'), months: new Set<number>() };
+    expect(() => nextTick({ schedule: never, zone: zones('UTC') }, 0)).toThrow(
+      '0 0 1 1 * has no tick within nine years',
+    );
+  });
+
+  it('a job whose row was edited so that its schedule cannot be read is named', () => {
+    const job = { name: 'nightly', schedule: '0 25 * * *', timeZone: 'UTC' } as CronJob;
+    expect(() => timetableOf(job, zones)).toThrow(/^cron job nightly: hour: /);
+    const berlin = timetableOf({ ...job, schedule: '0 1 * * *', timeZone: 'Europe/Berlin' }, zones);
+    expect(iso([nextTick(berlin, at('2026-01-01T12:00Z'))])).toEqual(['2026-01-02T00:00']);
   });
 
   it('every minute of a schedule that says every minute is a tick, whatever the clocks do', () => {
@@ -218,6 +246,15 @@ describe('catch-up', () => {
     const { runs, tooOld } = planTicks(hourly, policy(over), ten, one);
     expect(runs.map(({ scheduledAt }) => new Date(scheduledAt).getUTCHours())).toEqual(hours);
     expect((runs[0] ?? tooOld)!.skippedTicks + (tooOld ? 1 : 0)).toBe(dropped);
+  });
+
+  it('all: a tick that is exactly as old as allowed runs', () => {
+    const age = one - at('2026-05-01T12:00Z');
+    const hours = (maxCatchUpAgeMs: number): number[] =>
+      planTicks(hourly, policy({ maxCatchUpAgeMs }), ten, one).runs.map(({ scheduledAt }) =>
+        new Date(scheduledAt).getUTCHours(),
+      );
+    expect([hours(age), hours(age - 1)]).toEqual([[12, 13], [13]]);
   });
 
   it('one tick that is due is no catch-up', () => {

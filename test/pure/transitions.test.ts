@@ -11,6 +11,9 @@ import { statuses } from '../../src/message/message.ts';
 import type { Outcome } from '../../src/message/outcome.ts';
 import {
   either,
+  endMessages,
+  guard,
+  isAllowed,
   settle,
   transitions,
   updateMessages,
@@ -73,6 +76,37 @@ describe('settle', () => {
       to: 'dead',
       error: 'why',
     });
+  });
+});
+
+describe('the end of a delivery', () => {
+  const end = (outcome: Outcome, over: object = {}, exactly?: number) =>
+    settle({ ...message, ...over }, outcome, backoff, () => 0.5, exactly);
+
+  it('drops the payload of a delivered message that shall not be kept', () => {
+    const delivered: Outcome = { type: 'delivered', then: [] };
+    expect(end(delivered, { payload: { $sealed: { keep: false } } })).toHaveProperty('drops', true);
+    for (const payload of [{ $sealed: {} }, { a: 1 }, undefined])
+      expect(end(delivered, { payload })).not.toHaveProperty('drops');
+  });
+
+  it('names the cause of a death, and keeps its stack', () => {
+    const stack = 'Error: why\n    at here';
+    const dead = { id: 'm', claimToken: 't', to: 'dead', error: 'why', stack, ambiguous: true };
+    const more = { stack, ambiguous: true };
+    expect(end(failure('permanent', more))).toEqual(dead);
+    expect(end(failure('permanent', { ...more, recipient: true }))).toEqual({ ...dead, cause: 'recipient' });
+    for (const attempt of [5, 6])
+      expect(end(failure('transient', more), { attempt })).toEqual({ ...dead, cause: 'exhausted' });
+    expect(end(failure('transient', more), { attempt: 4 })).toMatchObject({ to: 'failed', stack });
+  });
+
+  it('is a retry after exactly the delay that the handler asked for', () => {
+    expect(end(failure('transient', { retryAfter: 7_000 }), {}, 5)).toMatchObject({ to: 'failed', delay: 5 });
+  });
+
+  it('of an operator failure is a release for as long as the provider says', () => {
+    expect(end(failure('operator', { retryAfter: 9_000 }))).toMatchObject({ to: 'released', delay: 9_000 });
   });
 });
 
@@ -194,6 +228,28 @@ describe('the statement of a change', () => {
           }
       }),
     );
+  });
+
+  it('is guarded by the states that the change leads from', () => {
+    expect(guard('discard')).toBe(`status = any ('{pending,failed,sending}')`);
+    expect(guard('retry', 'm.status')).toBe(`m.status = any ('{dead,cancelled}')`);
+    expect([isAllowed('retry', 'dead'), isAllowed('retry', 'pending')]).toEqual([true, false]);
+  });
+
+  it('that ends an attempt counts it, and returns what the caller wants beside its own columns', () => {
+    const text = (returning?: string): string =>
+      endMessages(transitions.deliver.set(), 'where true', `'delivered'`, returning).replaceAll(/\s+/g, ' ');
+    expect(text()).toMatch(/^ended as \( update .*, status = 'delivered', .*, ends = m.ends \+ 1 where true/);
+    expect(text()).toContain('returning m.id, m.kind, m.queue, m.ends), audited as (');
+    expect(text('m.attempts')).toContain(
+      'returning m.id, m.kind, m.queue, m.ends, m.attempts), audited as (',
+    );
+    expect(text()).toContain(`select kind, queue, 'delivered', count(*), count(*) filter (where ends = 1)`);
+  });
+
+  it('that cancels a message keeps its last error, unless it has another', () => {
+    expect(transitions.cancel.set()).not.toHaveProperty('last_error');
+    expect(transitions.cancel.set({ error: '$1' })).toHaveProperty('last_error', '$1');
   });
 
   it('tells the trigger that the engine vouches for the row, once', () => {
