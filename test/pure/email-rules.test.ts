@@ -3,6 +3,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { decideEmail, decisions, ruleOf } from '../../src/email/decide.ts';
 import { EmailError, type EmailFacts } from '../../src/email/error.ts';
+import { enhanced } from '../../src/email/rule.ts';
 import { isCertificateCode } from '../../src/email/smtp-rules.ts';
 import type { Failure } from '../../src/message/outcome.ts';
 
@@ -130,6 +131,18 @@ test('a provider of your own may give a reply without its command', () => {
   expect(decideEmail(errorOf('550 5.7.1 Authentication required', { responseCode: 550 }))).toMatchObject({
     type: 'operator',
   });
+});
+
+test.each([
+  ['5.4.5', '5.4.5', true],
+  ['4.4.5', '5.4.5', false],
+  ['5.2.2', '.2.2', true],
+  ['4.2.2', '.2.2', true],
+  ['5.2.22', '.2.2', false],
+  ['5.2.22', '.2.', true],
+  ['5.22.2', '.2.', false],
+] as const)('the enhanced code %s is meant by %s: %s', (enhancedCode, code, is) => {
+  expect(enhanced(code)(errorOf('no', { enhancedCode }))).toBe(is);
 });
 
 test('words count within the first 2,000 characters of a reply', () => {

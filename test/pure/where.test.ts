@@ -104,6 +104,12 @@ describe('a place', () => {
     expect(at(where, 5)).toEqual(['c:5', 'b:0', 'a:0']);
   });
 
+  it("comes before those of queues with a lower priority of their own, which is added to the messages'", () => {
+    const where = createWhere(['a', 'b'], new Map([['b', 5]]));
+    where.notified('a:0 b:0 a:4 a:6', 0);
+    expect(at(where, 0)).toEqual(['a:6', 'b:0', 'a:4', 'a:0']);
+  });
+
   it('is known from a wake-up alone until a NOTIFY or a poll names it too', () => {
     const where = createWhere(['jobs']);
     where.found({ queue: 'jobs', priority: 0 }, true);
@@ -233,6 +239,15 @@ describe('the payload of a NOTIFY', () => {
     expect(where.isPollWanted(200)).toBe(true);
   });
 
+  it('asks again for a poll that failed', () => {
+    const where = createWhere(['jobs']);
+    where.notified('', 0);
+    where.polling();
+    expect(where.isPollWanted(1_000)).toBe(false);
+    where.polled(undefined);
+    expect([where.isPollWanted(0), where.nextAt(5)]).toEqual([true, 5]);
+  });
+
   it('is harmless whatever it says, and names no queue of another worker', () => {
     const any = fc.string();
     const word = fc.oneof(any, fc.constantFrom('jobs', 'jobs:0', ':', 'jobs:-0', 'email:1', '__proto__:1'));
@@ -302,6 +317,26 @@ describe('the turns of groups', () => {
     expect(claim(where, 2, { ...full, after: 'm' }).after).toBe('k');
     expect(claim(where, 3, full).after).toBe('m');
   });
+
+  it('take the messages without a group along: these are not claimed beside them', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0 jobs:1 jobs:0+', 0);
+    const shown = (now: number): unknown[] =>
+      where.ready(now).map(({ priority, isGrouped }) => [priority, isGrouped]);
+    expect(shown(0)).toEqual([[1, false], [0, true]]); // prettier-ignore
+    const [, groups] = where.ready(0);
+    where.begin(groups!, 0);
+    expect(shown(1)).toEqual([[1, false]]);
+    where.end(groups!, 2, some);
+    expect(shown(2)).toEqual([[1, false], [0, false]]); // prettier-ignore
+  });
+
+  it('have no bookmark: a message of each group may be anywhere', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0+', 0);
+    claim(where, 0, full);
+    expect(claim(where, 1, full).bookmark).toBeUndefined();
+  });
 });
 
 describe('bookmarks', () => {
@@ -368,6 +403,14 @@ describe('a claim that prefetches nothing', () => {
     expect(at(where, 0)).toEqual([]);
     where.notified('jobs:0', 1);
     expect(where.ready(1)).toMatchObject([{ isExact: false }]);
+  });
+
+  it('does not follow where a wake-up or a poll names the place too: there is other work', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0', 0);
+    claim(where, 0, { ...some, isPrefetching: true });
+    where.found({ queue: 'jobs', priority: 0 });
+    expect(where.ready(0)).toMatchObject([{ isExact: false }]);
   });
 
   it('does not follow one that found all, nor one that prefetched nothing', () => {
