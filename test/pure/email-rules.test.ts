@@ -1,10 +1,11 @@
-// The table of email errors: an example for each of its rows, and the words that servers vary. All of it is pure.
+// The table of email errors: an example for each row that holds for every provider, and the words that servers vary. All of it is pure.
 
 import { describe, expect, it, test } from 'vitest';
-import { decideEmail, decisions, ruleOf } from '../../src/email/decide.ts';
+import { decideEmail, ruleOf } from '../../src/email/decide.ts';
 import { EmailError, type EmailFacts } from '../../src/email/error.ts';
-import { enhanced } from '../../src/email/rule.ts';
-import { isCertificateCode } from '../../src/email/smtp-rules.ts';
+import { httpRules } from '../../src/email/http-rules.ts';
+import { by, enhanced } from '../../src/email/rule.ts';
+import { isCertificateCode, smtpRules } from '../../src/email/smtp-rules.ts';
 import type { Failure } from '../../src/message/outcome.ts';
 
 type Facts = Partial<Omit<EmailFacts, 'provider'>>;
@@ -23,6 +24,7 @@ type Example = readonly [error: EmailError, type: Failure['type'], why: string, 
 
 const holdsQueue = { holdsQueue: true } as const;
 const maybeOwn = { maybeOwn: true } as const;
+const ambiguous = { ambiguous: true } as const;
 const noKey = 'the provider does not accept our key';
 const quota = "the provider's quota is used up";
 const noLogin = 'the server does not accept our login';
@@ -34,7 +36,7 @@ const wrongSender = "the server does not accept the message's sender";
 const noRelay = 'the server does not relay for us';
 const noHost = 'the server does not talk to our host';
 
-/** One for each row, in the order of the table (docs/email.md). */
+/** One for each row that is of no provider alone, in the order of the table (docs/email.md). */
 const examples: readonly Example[] = [
   [http(429, 'no', 'daily_quota_exceeded'), 'operator', quota],
   [
@@ -45,6 +47,7 @@ const examples: readonly Example[] = [
   [http(403, 'no', 'invalid_api_key'), 'operator', noKey],
   [http(403, 'Your account has been suspended'), 'operator', closedAccount],
   [http(404), 'operator', "the provider's address does not take emails"],
+  [http(415), 'operator', 'the provider does not understand our requests', maybeOwn],
   [http(301), 'operator', "the provider's address points elsewhere"],
   [http(429), 'transient', 'the provider wants fewer requests', holdsQueue],
   [
@@ -57,8 +60,8 @@ const examples: readonly Example[] = [
   [http(403, 'no', 'validation_error'), 'permanent', 'the provider refuses the message'],
   [http(402), 'operator', noKey, maybeOwn],
   [http(413), 'permanent', 'the provider refuses the message'],
-  [http(500), 'transient', 'the provider fails at present'],
-  [http(200, 'no', 'EANSWER'), 'transient', "the provider's answer cannot be read"],
+  [http(500), 'transient', 'the provider fails at present', ambiguous],
+  [http(200, 'no', 'EANSWER'), 'transient', "the provider's answer cannot be read", ambiguous],
   [replyTo('CONN', '421 Too many connections'), 'transient', tooMany, { fewerConnections: true }],
   [replyTo('EHLO', '550 bad name'), 'operator', name],
   [replyTo('RCPT TO', '450 4.7.1 <web-1>: Helo command rejected: Host not found'), 'operator', name],
@@ -107,7 +110,7 @@ const examples: readonly Example[] = [
     errorOf('no', { code: 'ECONNRESET', command: 'CONN', phase: 'sent' }),
     'transient',
     'the connection was lost after the message, before its reply',
-    { ambiguous: true },
+    ambiguous,
   ],
   [
     errorOf('no', { code: 'ECONNREFUSED', command: 'CONN', phase: 'connect' }),
@@ -117,10 +120,13 @@ const examples: readonly Example[] = [
 ];
 
 test('each row of the table has an example, in the order of the rows', () => {
-  expect(examples.map(([error]) => decisions.indexOf(ruleOf(error)))).toEqual([...decisions.keys()]);
+  const rows = [...httpRules, ...smtpRules];
+  expect(examples.map(([error]) => rows.indexOf(ruleOf(error)))).toEqual([...rows.keys()]);
 });
 
-test.each(examples)('%s: %s: %s', (...[error, type, why, more = {}]: Example) => {
+test.each(
+  examples.map(([error, type, why, more]: Example) => ({ said: error.message, error, type, why, more })),
+)('$said: $type: $why', ({ error, type, why, more = {} }) => {
   const { fewerConnections, ...flags } = more;
   expect(decideEmail(error)).toStrictEqual({ type, message: `p: ${why}: ${error.message}`, ...flags });
   expect(ruleOf(error).fewerConnections).toBe(fewerConnections);
@@ -131,6 +137,10 @@ test('a provider of your own may give a reply without its command', () => {
   expect(decideEmail(errorOf('550 5.7.1 Authentication required', { responseCode: 550 }))).toMatchObject({
     type: 'operator',
   });
+});
+
+test('a row may be of one provider alone', () => {
+  expect([by('p')(errorOf('no', {})), by('postmark')(errorOf('no', {}))]).toEqual([true, false]);
 });
 
 test.each([
