@@ -16,15 +16,17 @@ export const existingSql = `
     left join waybill.outbox_messages m on m.id = k.message_id
    where m.dead_at is null and m.cancelled_at is null`;
 
+type Keyed = Pick<CheckedMessage, 'kind' | 'name' | 'deliveryKey'>;
+
 type Existing = { id: string; status: Status; kind: string; name: string; key: string };
 
 /** Finds the existing message for each message whose key is taken; no answer when it has gone meanwhile. */
 export async function findExisting(
   db: Executor,
-  held: readonly (CheckedMessage & { id: string })[],
+  held: readonly (Keyed & { id: string })[],
 ): Promise<Map<string, Enqueued>> {
   const keyOf = (kind: string, name: string, key: string): string => JSON.stringify([kind, name, key]);
-  const column = (of: (m: CheckedMessage) => string | undefined): string => arrayText(held.map(of));
+  const column = (of: (m: Keyed) => string | undefined): string => arrayText(held.map(of));
   const values = [column((m) => m.kind), column((m) => m.name), column((m) => m.deliveryKey)];
   const { rows } = await db.executeSql<Existing>(existingSql, values);
   const existing = new Map(

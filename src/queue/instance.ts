@@ -8,6 +8,8 @@ import type { Database } from '../db/pool.ts';
 import type { Use } from '../db/settings.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
 
+/** A started instance of pg-boss. */
+export type Boss = PgBoss;
 export type BackendProfile = NonNullable<ConstructorOptions['backend']>;
 export type BossDatabase = NonNullable<ConstructorOptions['db']>;
 
@@ -22,12 +24,13 @@ export async function start(
   backend: BackendProfile,
   migrate: boolean,
   onError: (error: Error) => void,
-  createSchema = false,
+  { createSchema = false, schema = 'pgboss' } = {},
 ): Promise<PgBoss> {
   const { PgBoss: Instance } = await load();
   const pgBoss = new Instance({
     db: asPgBoss(queueDb),
     backend,
+    schema,
     migrate,
     createSchema,
     supervise: false,
@@ -53,7 +56,7 @@ export async function installSchema(
     try {
       const sql = `select exists (select from pg_catalog.pg_namespace where nspname = 'pgboss') as there`;
       const { there } = (await queueDb.executeSql<{ there: boolean }>(sql)).rows[0]!;
-      const pgBoss = await start(queueDb, backend, true, onError, !there);
+      const pgBoss = await start(queueDb, backend, true, onError, { createSchema: !there });
       return await pgBoss.stop({ graceful: false, close: false });
     } catch (error) {
       if (round === rounds || !madeMeanwhile.includes(sqlState(error) ?? '')) throw error;

@@ -17,6 +17,7 @@ import { systemClock, version } from '../../process/host.ts';
 import { during } from '../../process/life.ts';
 import { createQueueCloser } from '../../worker/queue-closer.ts';
 import { UsageError } from '../exit.ts';
+import { interrupted } from '../interruption.ts';
 import { single } from '../options.ts';
 import { print, say, type Output } from '../print.ts';
 import { withDatabase, type Session } from '../session.ts';
@@ -59,7 +60,7 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
     max: Math.min(concurrency, 10),
     statementTimeoutMs: 60_000,
   });
-  const { signal, stop } = interrupted();
+  const { signal, stop } = interrupted(); // running messages are released
   const metrics = createMetrics({ version: version() });
   const figures = createFleetFigures(db, metrics, systemClock);
   const events = createEvents(log, metrics);
@@ -87,16 +88,4 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
     await draining.close();
     await handlers.end();
   }
-}
-
-/** Ctrl-C and SIGTERM release running messages. */
-function interrupted(): { readonly signal: AbortSignal; stop(): void } {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  for (const name of signals) process.once(name, abort);
-  return {
-    signal: controller.signal,
-    stop: () => signals.forEach((name) => process.off(name, abort)),
-  };
 }
