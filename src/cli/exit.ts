@@ -31,7 +31,7 @@ export class RemoteError extends Error {
 }
 
 /** Codes of errors that wrong arguments cause, whatever is in the database. */
-const wrongInput = /^(invalid_.*|empty_range|filter_required)$/;
+const wrongInput = /^(invalid_.*|empty_range|filter_required|queues_unmapped)$/;
 
 const narrower = '. A search takes less with --since, --to or --tag';
 
@@ -43,6 +43,8 @@ export function endingOf(error: unknown): Ending {
   if (error instanceof UsageError) return withCode(exitCodes.usage, error);
   if (error instanceof RemoteError)
     return withCode(error.code === 'unreachable' ? exitCodes.unreachable : exitCodes.failed, error);
+  if (isWaybillError(error) && error.code === 'source_unreachable')
+    return withCode(exitCodes.unreachable, error);
   if (isWaybillError(error))
     return withCode(wrongInput.test(error.code) ? exitCodes.usage : exitCodes.failed, error);
   if (error instanceof MigrationError)

@@ -33,6 +33,11 @@ export function print<T>(value: T, { json }: Output, lines: (value: T) => readon
   if (text !== '') write(process.stdout, `${text}\n`);
 }
 
+/** Lines that are the result themselves, as they are. It waits for a reader that is slow. */
+export function writeLines(text: string): Promise<void> {
+  return new Promise((resolve) => void process.stdout.write(text, () => resolve()));
+}
+
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const all = [head, ...rows.map((row) => row.map(visibleLine))];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));

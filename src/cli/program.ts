@@ -11,7 +11,9 @@ import { addDev } from './commands/dev.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEmail } from './commands/email.ts';
 import { addEnv } from './commands/env.ts';
+import { addExport } from './commands/export.ts';
 import { addFleet } from './commands/fleet.ts';
+import { addImport } from './commands/import.ts';
 import { addInit } from './commands/init.ts';
 import { addMake } from './commands/make.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -62,6 +64,8 @@ export function createProgram(fromFile: ReadonlyMap<string, string> = new Map())
   addOutboxErase(outbox);
   addOutboxDrain(outbox);
   addBulk(program);
+  addImport(program);
+  addExport(program);
   const cron = program.command('cron').description('look at scheduled jobs and run them');
   addCronLook(cron);
   addCronRun(cron);

@@ -27,6 +27,8 @@ const verbs: Readonly<Record<string, string>> = {
   'message.retry': 'retried',
   'message.run': 'ran',
   'message.show': 'looked into',
+  'messages.export': 'exported',
+  'messages.import': 'imported',
   'messages.retry': 'retried',
   'process.quiet': 'quieted',
   'queue.limit': 'limited',

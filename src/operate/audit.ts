@@ -47,6 +47,8 @@ export const acts = [
   'message.retry',
   'message.run',
   'message.show',
+  'messages.export',
+  'messages.import',
   'messages.retry',
   'person.erase',
   'person.find',

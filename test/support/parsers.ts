@@ -10,6 +10,8 @@ import { readAdminKey, readAdminKeys } from '../../src/config/admin-keys.ts';
 import { choiceProblem, readDatabases } from '../../src/config/databases.ts';
 import { namesIn, withoutVariable, withVariable } from '../../src/cli/env-file.ts';
 import { table } from '../../src/cli/print.ts';
+import { parseImportMap } from '../../src/transfer/import-map.ts';
+import { jobOf as lineJob } from '../../src/transfer/ndjson.ts';
 import { listRuns } from '../../src/cron/history.ts';
 import { readScheduledAt } from '../../src/cron/manual.ts';
 import { parseArray, parseTime } from '../../src/db/parsers.ts';
@@ -221,5 +223,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a duration', read: parseDuration },
   { name: 'a route', read: (text) => defineAction({ name: 'a', access: 'public', args, http: `POST /${text}`, async handler() {} }) },
   { name: 'a name for make', read: (text) => namingOf('job', text) },
+  { name: 'a line of an export', read: (text) => lineJob(JSON.stringify({ waybill: 1, id: 'a', payload: text, name: text }), 'f', 1) },
+  { name: 'the map of an import', read: (text) => parseImportMap(JSON.stringify({ queues: { [text]: { kind: 'job', name: text, tags: [text] } } }), 'f') },
   { name: 'a table of a command', read: (text) => table(['a'], [[text]]) },
 ]; // prettier-ignore

@@ -1,0 +1,165 @@
+// The scripts that run in the Redis of BullMQ. BullMQ has no call that takes a waiting or delayed job from its workers and keeps it: `remove` also removes
+// a job that a worker has completed meanwhile, and a fetched job is run again when its lock expires. A script in Redis is atomic, so the one that removes a
+// job's id from its list or set decides who has the job. The names of the keys are those of BullMQ 5 and 6.
+
+import { loadPackage } from '../packages.ts';
+import { WaybillError } from '../errors.ts';
+import { reasonOf } from '../redaction/reason.ts';
+
+/** The part of BullMQ's Queue that is used. */
+type Queue = {
+  readonly client?: Promise<Client>;
+  getBackend?(): { readonly client: Promise<Client> };
+  remove(id: string, options: { readonly removeChildren: boolean }): Promise<number>;
+  getJobSchedulers?(): Promise<readonly Scheduler[]>;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  close(): Promise<void>;
+  disconnect(): Promise<void>;
+};
+type Scheduler = {
+  readonly key: string;
+  readonly pattern?: string;
+  readonly every?: number | string;
+  readonly tz?: string;
+};
+type Script = { readonly numberOfKeys: number; readonly lua: string };
+type Client = {
+  defineCommand(name: string, script: Script): void;
+  runCommand?(name: string, values: readonly unknown[]): Promise<unknown>;
+};
+type Bullmq = { readonly Queue: new (name: string, options: object) => Queue };
+
+const scripts = {
+  /** KEYS: the prefix. ARGV: cursor. → cursor and names of queues. */
+  waybillQueues: `
+local found = redis.call('SCAN', ARGV[1], 'MATCH', KEYS[1] .. ':*:meta', 'COUNT', 1000)
+local names = {}
+for _, key in ipairs(found[2]) do names[#names + 1] = string.sub(key, #KEYS[1] + 2, -6) end
+return {found[1], names}`,
+  /** KEYS: the queue with its colon. → counts of active, failed, waiting for children, held; version. */
+  waybillCounts: `
+local base = KEYS[1]
+return {redis.call('LLEN', base .. 'active'), redis.call('ZCARD', base .. 'failed'), redis.call('ZCARD', base .. 'waiting-children'),
+        redis.call('HLEN', base .. 'waybill-import'), redis.call('HGET', base .. 'meta', 'version') or ''}`,
+  /** KEYS: the queue with its colon. ARGV: state, start, count. → rows of id, score, the job's fields. The oldest of a list is its last. */
+  waybillRead: `
+local base, state, start, count = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local ids, scores = {}, {}
+if state == 'wait' or state == 'paused' then
+  local length = redis.call('LLEN', base .. state)
+  if start < length then
+    local found = redis.call('LRANGE', base .. state, math.max(length - start - count, 0), length - start - 1)
+    for i = #found, 1, -1 do ids[#ids + 1] = found[i] end
+  end
+else
+  local found = redis.call('ZRANGE', base .. state, start, start + count - 1, 'WITHSCORES')
+  for i = 1, #found, 2 do ids[#ids + 1] = found[i]; scores[#ids] = found[i + 1] end
+end
+local rows = {}
+for i, id in ipairs(ids) do
+  local job = redis.call('HMGET', base .. id, 'name', 'data', 'opts', 'timestamp', 'delay', 'priority', 'atm', 'attemptsMade', 'deid', 'rjk', 'parentKey')
+  rows[i] = {id, scores[i] or '', unpack(job)}
+  for j = 1, 13 do rows[i][j] = rows[i][j] or '' end
+end
+return rows`,
+  /** KEYS: the queue with its colon. ARGV: state, then for each job its id, the digest of its data, and what is held. → ids that were taken. */
+  waybillTake: `
+local base, state, taken = KEYS[1], ARGV[1], {}
+for i = 2, #ARGV, 3 do
+  local id = ARGV[i]
+  local data = redis.call('HGET', base .. id, 'data')
+  if data and redis.sha1hex(data) == ARGV[i + 1] then
+    local removed
+    if state == 'wait' or state == 'paused' then removed = redis.call('LREM', base .. state, -1, id)
+    else removed = redis.call('ZREM', base .. state, id) end
+    if removed == 1 then
+      redis.call('HSET', base .. 'waybill-import', id, ARGV[i + 2])
+      taken[#taken + 1] = id
+    end
+  end
+end
+return taken`,
+  /** KEYS: the queue with its colon. ARGV: cursor, count. → cursor, and ids each with what is held. */
+  waybillHeld: `return redis.call('HSCAN', KEYS[1] .. 'waybill-import', ARGV[1], 'COUNT', ARGV[2])`,
+  /** KEYS: the queue with its colon. ARGV: ids. */
+  waybillForget: `return redis.call('HDEL', KEYS[1] .. 'waybill-import', unpack(ARGV))`,
+} as const;
+
+export type BullmqClient = {
+  run(script: keyof typeof scripts, values: readonly (string | number)[]): Promise<unknown>;
+  /** Removes a job that is in no list any more, with all that BullMQ has of it. */
+  remove(queue: string, id: string): Promise<void>;
+  schedulers(queue: string): Promise<readonly Scheduler[]>;
+  close(): Promise<void>;
+};
+
+/** Any queue: the scripts name the keys of each. */
+const first = 'waybill-import';
+
+/**
+ * @param url of Redis
+ * @throws WaybillError `package_missing`, `source_unreachable`
+ */
+export async function openBullmq(url: string, prefix: string): Promise<BullmqClient> {
+  const package_ = loadPackage<Bullmq>('bullmq');
+  if (package_ === undefined)
+    throw new WaybillError(
+      'package_missing',
+      'this import needs the package of your queue, in the version that your application has: npm install bullmq ioredis',
+    );
+  const queues = new Map<string, Queue>();
+  let broken: Error | undefined;
+  const queueOf = (name: string): Queue => {
+    const known = queues.get(name);
+    if (known) return known;
+    const connection = { url, retryStrategy: () => null, maxRetriesPerRequest: 1, connectTimeout: 5_000 };
+    const made = new package_.Queue(name, {
+      connection,
+      prefix,
+      skipMetasUpdate: true,
+      skipVersionCheck: true,
+    });
+    made.on('error', (error) => (broken ??= error));
+    queues.set(name, made);
+    return made;
+  };
+  const reaching = async <T>(ask: () => Promise<T>): Promise<T> => {
+    try {
+      return await ask();
+    } catch (error) {
+      if (/^(?:WRONGTYPE|ERR|NOSCRIPT)/.test((error as Error).message)) throw error;
+      throw unreachable(broken ?? error);
+    }
+  };
+  const client = await reaching(async () => {
+    const queue = queueOf(first);
+    const opened = await (queue.client ?? queue.getBackend!().client);
+    for (const [name, lua] of Object.entries(scripts)) opened.defineCommand(name, { numberOfKeys: 1, lua });
+    return opened;
+  });
+  return {
+    run: (script, values) => reaching(() => runOn(client, script, values)),
+    remove: (queue, id) =>
+      reaching(async () => void (await queueOf(queue).remove(id, { removeChildren: false }))),
+    schedulers: (queue) => reaching(async () => (await queueOf(queue).getJobSchedulers?.()) ?? []),
+    close: async () => void (await Promise.all([...queues.values()].map((queue) => queue.close()))),
+  };
+}
+
+/** BullMQ 5 adds a method for each script. */
+function runOn(client: Client, script: string, values: readonly unknown[]): Promise<unknown> {
+  if (client.runCommand) return client.runCommand(script, [...values]);
+  const method = (client as unknown as Record<string, (...values: readonly unknown[]) => Promise<unknown>>)[
+    script
+  ]!;
+  return method.apply(client, [...values]);
+}
+
+function unreachable(error: unknown): WaybillError {
+  return new WaybillError(
+    'source_unreachable',
+    `Redis (--from) does not answer: ${reasonOf(error, { bare: true })}`,
+    [],
+    { cause: error },
+  );
+}

@@ -1,0 +1,113 @@
+// The export: waiting messages are handed to a receiver, in batches. Messages that leave are cancelled with a note in the transaction in which the
+// receiver takes them.
+
+import type { Executor } from '../db/executor.ts';
+import type { Database } from '../db/pool.ts';
+import type { PayloadKeys } from '../message/seal.ts';
+import { isSealed } from '../message/seal.ts';
+import type { MessageFilter } from '../operate/filter.ts';
+import {
+  countWaiting,
+  endExported,
+  opened,
+  readWaiting,
+  waitingFilter,
+  type Waiting,
+} from './waiting-messages.ts';
+
+/** What a receiver did with one message. */
+export type Taken =
+  /** It has the message; the note says where it is. */
+  | { readonly id: string; readonly note: string }
+  /** The message stays here, and why. */
+  | { readonly id: string; readonly stays: string };
+
+export type Receiver = {
+  /** @param tx the transaction that ends the messages; undefined: they go on waiting here */
+  take(messages: readonly Waiting[], tx: Executor | undefined): Promise<readonly Taken[]>;
+};
+
+export type ExportOptions = {
+  readonly filter: MessageFilter;
+  /** The messages leave: they are cancelled here. */
+  readonly removes: boolean;
+  readonly dryRun: boolean;
+  /** Payloads of sensitive messages are opened. Without it they stay sealed, and `keepsSealed` says whether the receiver takes them so. */
+  readonly open: boolean;
+  readonly takesSealed: boolean;
+  readonly payloadKeys: PayloadKeys;
+  readonly limit: number | undefined;
+  readonly batchSize: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (done: number, found: number) => void;
+};
+
+export type ExportReport = {
+  readonly dryRun: boolean;
+  /** Messages that matched at the start. */
+  readonly matched: number;
+  readonly exported: number;
+  /** Reason → number of messages that stay and are not exported. */
+  readonly stayed: Readonly<Record<string, number>>;
+  readonly end: 'done' | 'stopped' | 'limit';
+};
+
+/**
+ * Exports the waiting messages that the filter matches. Messages that are being sent, or that others have locked, are left out.
+ * @throws WaybillError `invalid_status`, `payload_key_missing`
+ */
+export async function exportMessages(
+  db: Database,
+  receiver: Receiver,
+  { filter: given, ...options }: ExportOptions,
+): Promise<ExportReport> {
+  const filter = waitingFilter(given);
+  const matched = await countWaiting(db, filter);
+  const most = options.limit ?? Number.POSITIVE_INFINITY;
+  const stayed: Record<string, number> = {};
+  let [exported, after]: [number, string | undefined] = [0, undefined];
+  for (;;) {
+    const limit = Math.min(options.batchSize, most - exported);
+    if (limit <= 0 || options.signal.aborted)
+      return { dryRun: options.dryRun, matched, exported, stayed, end: limit <= 0 ? 'limit' : 'stopped' };
+    const { messages, taken } = await batch(db, receiver, filter, { ...options, after, limit });
+    for (const one of taken)
+      if ('stays' in one) stayed[one.stays] = (stayed[one.stays] ?? 0) + 1;
+      else exported += 1;
+    options.onProgress(exported, matched);
+    if (messages.length < limit) return { dryRun: options.dryRun, matched, exported, stayed, end: 'done' };
+    after = messages.at(-1)!.id;
+  }
+}
+
+type BatchOptions = Omit<ExportOptions, 'filter' | 'limit'> & {
+  readonly after: string | undefined;
+  readonly limit: number;
+};
+
+async function batch(
+  db: Database,
+  receiver: Receiver,
+  filter: MessageFilter,
+  options: BatchOptions,
+): Promise<{ readonly messages: readonly Waiting[]; readonly taken: readonly Taken[] }> {
+  const { after, limit, removes, dryRun } = options;
+  const hand = async (from: Executor, tx: Executor | undefined) => {
+    const messages = await readWaiting(from, filter, { after, limit, lock: tx !== undefined });
+    const sealed =
+      options.open || options.takesSealed ? [] : messages.filter(({ payload }) => isSealed(payload));
+    const rest = messages.filter((message) => !sealed.includes(message));
+    const its = options.open ? rest.map((message) => opened(message, options.payloadKeys)) : rest;
+    const stays = sealed.map(({ id }): Taken => ({ id, stays: 'sealed' }));
+    return { messages, taken: [...stays, ...(its.length > 0 ? await receiver.take(its, tx) : [])] };
+  };
+  if (!removes || dryRun) return hand(db, undefined);
+  return db.transaction(async (tx) => {
+    const handed = await hand(tx, tx);
+    await endExported(
+      tx,
+      handed.taken.filter((one) => 'note' in one),
+    );
+    return handed;
+  });
+}

@@ -1,0 +1,108 @@
+// graphile-worker as a source: the tables `_private_jobs`, `_private_tasks` and `_private_job_queues` in its schema, from migration 16 on. The map names
+// tasks. A queue of graphile-worker, whose jobs run one after another, becomes an order key.
+
+import type { Executor } from '../db/executor.ts';
+import { momentText } from '../db/moment.ts';
+import { arrayText } from '../db/values.ts';
+import { columnsOf, quoted, unsupported, type Placed, type Tables } from './postgres-source.ts';
+import { clampedPriority, type SourceQueue, type SourceSchedule, type Walk } from './source.ts';
+
+const name = 'graphile-worker';
+
+/** The migration that gave the tables their names, and that of graphile-worker 0.18, the newest that was tested. */
+const [oldestMigration, testedMigration] = [16, 20];
+
+type Row = {
+  readonly id: string;
+  readonly task: string;
+  readonly payload: string;
+  readonly priority: number;
+  readonly left: number;
+  readonly due: string;
+  readonly key: string | null;
+  readonly queue: string | null;
+  readonly start: string;
+  readonly number: string;
+};
+
+export function graphileWorkerTables(schemaName = 'graphile_worker'): Tables {
+  const schema = quoted(schemaName);
+  return {
+    name,
+    schema,
+    async survey(db) {
+      const version = await checkedVersion(db, schemaName);
+      const queues = await db.executeSql<SourceQueue>(surveySql(schema));
+      const schedules = await db.executeSql<SourceSchedule>(
+        `select identifier as name, 'the crontab of graphile-worker' as schedule, 'UTC' as "timeZone"
+           from ${schema}._private_known_crontabs order by identifier`,
+      );
+      return { version: `migration ${version}`, queues: queues.rows, schedules: schedules.rows };
+    },
+    async page(db, walk, lock) {
+      return (await db.executeSql<Row>(pageSql(schema, walk.failed, lock), valuesOf(walk))).rows.map(placed);
+    },
+    async remove(tx, jobs) {
+      const sql = `delete from ${schema}._private_jobs where id = any($1::text::bigint[])`;
+      await tx.executeSql(sql, [arrayText(jobs.map(({ id }) => numberOf(id)))]);
+    },
+  };
+}
+
+async function checkedVersion(db: Executor, schemaName: string): Promise<number> {
+  await columnsOf(db, { name, schema: schemaName, table: 'migrations' });
+  const { rows } = await db.executeSql<{ version: number }>(
+    `select max(id)::int as version from ${quoted(schemaName)}.migrations`,
+  );
+  const version = rows[0]?.version ?? 0;
+  if (version < oldestMigration || version > testedMigration)
+    throw unsupported(
+      name,
+      `its last migration is ${version}, and ${oldestMigration} to ${testedMigration} can be read (up to graphile-worker 0.18)`,
+    );
+  await columnsOf(db, { name, schema: schemaName, table: '_private_jobs' });
+  return version;
+}
+
+const surveySql = (schema: string): string => `
+  select t.identifier as queue,
+         (count(*) filter (where j.is_available))::int as pending, 0 as "inFlows",
+         (count(*) filter (where j.locked_at is not null))::int as "inFlight",
+         (count(*) filter (where j.locked_at is null and not j.is_available))::int as failed
+    from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
+   group by t.identifier order by t.identifier`;
+
+/** Values: tasks, the place (due time, id), limit. By due time: a later job must not hold back an earlier one of its order key. */
+const pageSql = (schema: string, failed: boolean, lock: boolean): string => `
+  select j.id || '-' || (extract(epoch from j.created_at) * 1000)::bigint as id, t.identifier as task, j.payload::text as payload, j.priority::int as priority,
+         (case when j.is_available then j.max_attempts - j.attempts else j.max_attempts end)::int as left,
+         ${momentText('j.run_at')} as due, j.key, q.queue_name as queue, j.run_at::text as start, j.id::text as number
+    from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
+    left join ${schema}._private_job_queues q on q.id = j.job_queue_id
+   where t.identifier = any($1::text::text[]) and ${failed ? 'j.locked_at is null and not j.is_available' : 'j.is_available'}
+     and (j.run_at, j.id) > ($2::text::timestamptz, $3::text::bigint)
+   order by j.run_at, j.id limit $4${lock ? ' for update of j skip locked' : ''}`;
+
+function valuesOf({ queues, after, limit }: Walk): unknown[] {
+  const { start = '-infinity', number = '0' } = after ?? {};
+  return [arrayText(queues.map(({ queue }) => queue)), start, number, limit];
+}
+
+/** Without the time, which tells jobs of a schema that was made anew from those before. */
+const numberOf = (id: string): string => id.slice(0, id.indexOf('-'));
+
+function placed({ id, task, payload, priority, left, due, key, queue, start, number }: Row): Placed {
+  return {
+    place: { start, number },
+    job: {
+      id,
+      queue: task,
+      json: payload,
+      dueAt: due,
+      priority: clampedPriority(-priority), // there lower numbers go first
+      attemptsLeft: left,
+      ...(key !== null && { key }),
+      ...(queue !== null && { orderKey: queue }),
+    },
+  };
+}

@@ -1,0 +1,216 @@
+// The import: pending jobs of a source become messages, in batches, each job once. It may be interrupted at any moment and run again.
+
+import type { Executor } from '../db/executor.ts';
+import { WaybillError } from '../errors.ts';
+import { isSkipped, rowOf } from './import-map.ts';
+import { isFit, judge, type Fit, type Judging } from './judge.ts';
+import { keyTaken, recordFits, wereRecorded, withTakenKeys, type Recording } from './recording.ts';
+import type { Handling, Place, Source, SourceJob, SourceQueue, Survey } from './source.ts';
+import { createTally, type ImportedQueue, type Tally } from './tally.ts';
+
+export type ImportOptions = {
+  /** Only counts and checks. */
+  readonly dryRun: boolean;
+  /** Nothing is recorded while a job does not fit. */
+  readonly strict: boolean;
+  /** Queues without a row in the map stay as they are; without it, they are an error. */
+  readonly skipUnmapped: boolean;
+  /** Also the jobs that the source has given up; they are attempted again. */
+  readonly failed: boolean;
+  /** At most so many jobs; undefined: all. */
+  readonly limit: number | undefined;
+  readonly batchSize: number;
+  /** Aborted: it stops after the batch. */
+  readonly signal: AbortSignal;
+  /** Called after each batch with the number of jobs that are done, of those that were found. */
+  readonly onProgress: (done: number, found: number) => void;
+};
+
+export type ImportReport = Pick<Survey, 'version' | 'schedules'> & {
+  readonly source: string;
+  readonly dryRun: boolean;
+  readonly queues: readonly ImportedQueue[];
+  readonly imported: number;
+  readonly already: number;
+  readonly misfits: ReturnType<Tally['misfits']>;
+  /** `stopped`: it was interrupted; `misfits`: nothing was recorded, because of `strict`; `limit`: it reached its limit. */
+  readonly end: 'done' | 'stopped' | 'misfits' | 'limit';
+  /** Jobs of the imported queues that still wait in the source: misfits, and what came in meanwhile. */
+  readonly left: number;
+  /** Jobs that the import holds and has not recorded. */
+  readonly held: number;
+};
+
+type Run = {
+  readonly source: Source;
+  readonly judging: Judging;
+  readonly recording: Recording;
+  readonly options: ImportOptions;
+  readonly tally: Tally;
+  readonly queues: readonly SourceQueue[];
+  readonly found: number;
+};
+
+/**
+ * Imports the pending jobs of a source.
+ * @throws WaybillError `queues_unmapped`, and those of the source's `survey`
+ */
+export async function importJobs(
+  source: Source,
+  judging: Judging,
+  recording: Recording,
+  options: ImportOptions,
+): Promise<ImportReport> {
+  const survey = await source.survey();
+  const waits = ({ pending, failed }: SourceQueue): number => pending + (options.failed ? failed : 0);
+  const unmapped = survey.queues.filter(
+    (queue) => waits(queue) > 0 && rowOf(judging.map, queue) === undefined,
+  );
+  if (unmapped.length > 0 && !options.skipUnmapped) throw unmappedError(unmapped, waits);
+  const queues = survey.queues.filter((queue) => {
+    const row = rowOf(judging.map, queue);
+    return row !== undefined && !isSkipped(row);
+  });
+  const tally = createTally(survey.queues, judging.map);
+  const found = queues.reduce((sum, queue) => sum + waits(queue), survey.held);
+  const run: Run = { source, judging, recording, options, tally, queues, found };
+  const end = await work(run);
+  const after = options.dryRun ? survey : await source.survey();
+  const mapped = new Set(queues.map(({ queue }) => queue));
+  const counted = tally.queues();
+  return {
+    source: source.name,
+    dryRun: options.dryRun,
+    version: survey.version,
+    schedules: survey.schedules,
+    queues: counted,
+    imported: counted.reduce((sum, queue) => sum + queue.imported, 0),
+    already: counted.reduce((sum, queue) => sum + queue.already, 0),
+    misfits: tally.misfits(),
+    end,
+    left: after.queues.filter(({ queue }) => mapped.has(queue)).reduce((sum, queue) => sum + waits(queue), 0),
+    held: after.held,
+  };
+}
+
+async function work(run: Run): Promise<ImportReport['end']> {
+  const { dryRun, strict, failed } = run.options;
+  if (dryRun || strict) {
+    for (const which of kindsOf(failed)) await look(run, which, dryRun);
+    if (dryRun) return run.options.signal.aborted ? 'stopped' : 'done';
+    if (run.tally.misfits().count > 0) return 'misfits';
+  }
+  await resume(run);
+  for (const which of kindsOf(failed)) await walk(run, which);
+  if (run.options.signal.aborted) return 'stopped';
+  return sizeOf(run) === 0 ? 'limit' : 'done';
+}
+
+/** Jobs that wait, then those that were given up. */
+const kindsOf = (failed: boolean): boolean[] => (failed ? [false, true] : [false]);
+
+/** Jobs of the next batch. */
+function sizeOf({ tally, options: { limit = Number.POSITIVE_INFINITY, batchSize } }: Run): number {
+  return Math.max(0, Math.min(batchSize, limit - tally.done()));
+}
+
+/** Judges all jobs, and changes nothing. */
+async function look(run: Run, failed: boolean, counts: boolean): Promise<void> {
+  const { source, queues, tally, options, found } = run;
+  let after: Place | undefined;
+  do {
+    if (options.signal.aborted) return;
+    const { jobs, next } = await source.read({ queues, failed, after, limit: options.batchSize });
+    const fits = await chosen(run, jobs);
+    if (counts) tally.imported(fits.map(({ job }) => job));
+    options.onProgress(tally.done(), found);
+    after = next;
+  } while (after !== undefined);
+}
+
+/** Goes on with what an interrupted import holds. Its messages may be recorded already. */
+async function resume(run: Run): Promise<void> {
+  const { source, recording, tally, options, found } = run;
+  type Held = Fit | { readonly job: SourceJob; readonly message: undefined };
+  const handling: Handling<Held> = {
+    async choose(jobs) {
+      const recorded = await wereRecorded(recording.db, source.name, jobs);
+      const fits = await chosen(
+        run,
+        jobs.filter((job) => !recorded.has(job)),
+      );
+      return [...[...recorded].map((job) => ({ job, message: undefined })), ...fits];
+    },
+    async record(held) {
+      const recorded = held.flatMap(({ job, message }) => (message === undefined ? [job] : []));
+      tally.already(recorded);
+      return [
+        ...recorded,
+        ...(await record(
+          run,
+          held.filter((one) => one.message !== undefined),
+        )),
+      ];
+    },
+  };
+  for (let last = ''; !options.signal.aborted;) {
+    const moved = await source.resume(last, options.batchSize, handling);
+    if (moved.read === 0) return;
+    options.onProgress(tally.done(), found);
+    last = moved.last;
+  }
+}
+
+/** Walks until no job is left that fits: while the source goes on working, jobs come back from its workers, and new ones come in. */
+async function walk(run: Run, failed: boolean): Promise<void> {
+  const { source, queues, tally, options, found } = run;
+  const handling: Handling<Fit> = {
+    choose: (jobs) => chosen(run, jobs),
+    record: (fits, tx) => record(run, fits, tx),
+  };
+  for (let left = 1; left > 0;) {
+    left = 0;
+    let after: Place | undefined;
+    do {
+      const limit = sizeOf(run);
+      if (options.signal.aborted || limit === 0) return;
+      const moved = await source.move({ queues, failed, after, limit }, handling);
+      options.onProgress(tally.done(), found);
+      left += moved.left;
+      after = moved.next;
+    } while (after !== undefined);
+  }
+}
+
+async function chosen({ judging, recording, tally }: Run, jobs: readonly SourceJob[]): Promise<Fit[]> {
+  const fits: Fit[] = [];
+  for (const job of jobs) {
+    const judged = await judge(job, judging);
+    if (judged === undefined) continue;
+    if (isFit(judged)) fits.push(judged);
+    else tally.misfit(judged);
+  }
+  const taken = await withTakenKeys(recording.db, judging.source, fits);
+  for (const { job } of taken) tally.misfit(keyTaken(job));
+  return taken.size === 0 ? fits : fits.filter((fit) => !taken.has(fit));
+}
+
+async function record({ recording, tally }: Run, fits: readonly Fit[], tx?: Executor): Promise<SourceJob[]> {
+  const { recorded, already, taken } = await recordFits(recording, fits, tx);
+  tally.imported(recorded);
+  tally.already(already);
+  for (const misfit of taken) tally.misfit(misfit);
+  return [...recorded, ...already];
+}
+
+function unmappedError(
+  unmapped: readonly SourceQueue[],
+  waits: (queue: SourceQueue) => number,
+): WaybillError {
+  const lines = unmapped.map((queue) => `\n  ${queue.queue}: ${waits(queue)} jobs`);
+  return new WaybillError(
+    'queues_unmapped',
+    `nothing was recorded: the map has no row for${lines.join('')}\nAdd a row for each, { "skip": "why" } for one that stays, or give --skip-unmapped`,
+    unmapped.map((queue) => ({ path: `queues.${queue.queue}`, message: `${waits(queue)} jobs, and no row` })),
+  );
+}

@@ -1,0 +1,124 @@
+// Records the messages that jobs become, each once. A job whose message exists already is done with: an import that was interrupted recorded it.
+
+import type { Executor } from '../db/executor.ts';
+import type { Transactions } from '../db/transaction.ts';
+import { arrayText } from '../db/values.ts';
+import type { PayloadKeys } from '../message/seal.ts';
+import { findExisting } from '../outbox/existing.ts';
+import { createPostgresOutbox } from '../store/postgres.ts';
+import { idKey, type Fit, type Misfit } from './judge.ts';
+import type { SourceJob, SourceName } from './source.ts';
+
+export type Recording = {
+  readonly source: SourceName;
+  readonly db: Executor & Transactions;
+  readonly maxPayloadBytes: number;
+  readonly payloadKeys: PayloadKeys;
+};
+
+export type Recorded = {
+  readonly recorded: readonly SourceJob[];
+  /** Their messages existed. */
+  readonly already: readonly SourceJob[];
+  /** Other messages have their keys. */
+  readonly taken: readonly Misfit[];
+};
+
+/** @param tx the transaction of the source; undefined: one of its own */
+export async function recordFits(
+  { db, source, ...options }: Recording,
+  fits: readonly Fit[],
+  tx?: Executor,
+): Promise<Recorded> {
+  if (fits.length === 0) return { recorded: [], already: [], taken: [] };
+  if (tx === undefined) return db.transaction((own) => recordFits({ db, source, ...options }, fits, own));
+  const outbox = createPostgresOutbox(tx, options);
+  const answers = await outbox.enqueue(fits.map(({ message }) => message));
+  const old = fits.flatMap((fit, i) => (answers[i]!.duplicate ? [{ fit, id: answers[i]!.id }] : []));
+  const marked =
+    old.length > 0
+      ? await marksOf(
+          tx,
+          old.map(({ id }) => id),
+        )
+      : undefined;
+  const isOurs = ({ fit, id }: (typeof old)[number]): boolean => {
+    const mark = idKey(source, fit.job);
+    return fit.message.deliveryKey === mark || marked?.get(id)?.includes(mark) === true;
+  };
+  return {
+    recorded: fits.flatMap(({ job }, i) => (answers[i]!.duplicate ? [] : [job])),
+    already: old.filter(isOurs).map(({ fit }) => fit.job),
+    taken: old.filter((one) => !isOurs(one)).map(({ fit: { job } }) => keyTaken(job)),
+  };
+}
+
+/** The job stays in the source: its own key is that of another message. */
+export const keyTaken = ({ queue, id }: SourceJob): Misfit => ({
+  queue,
+  id,
+  code: 'delivery_key_taken',
+  paths: [],
+});
+
+/** Values: ids. */
+export const tagsSql = `select id::text as id, tags from waybill.outbox_messages where id = any($1::text::uuid[])`;
+
+async function marksOf(tx: Executor, ids: readonly string[]): Promise<Map<string, readonly string[]>> {
+  const { rows } = await tx.executeSql<{ id: string; tags: readonly string[] | null }>(tagsSql, [
+    arrayText(ids),
+  ]);
+  return new Map(rows.map(({ id, tags }) => [id, tags ?? []]));
+}
+
+/**
+ * Of jobs whose own keys are to be delivery keys: those that cannot be recorded, because another message has the key, or another job before them.
+ * They stay in the source.
+ */
+export async function withTakenKeys(
+  db: Executor,
+  source: SourceName,
+  fits: readonly Fit[],
+): Promise<ReadonlySet<Fit>> {
+  const own = fits.filter(({ job, message }) => message.deliveryKey !== idKey(source, job));
+  if (own.length === 0) return new Set();
+  const firsts = new Map<string, Fit>();
+  const keyOf = ({ message: { kind, name, deliveryKey } }: Fit): string =>
+    JSON.stringify([kind, name, deliveryKey]);
+  for (const fit of own) if (!firsts.has(keyOf(fit))) firsts.set(keyOf(fit), fit);
+  const asked = own.map(({ job, message }) => ({ ...message, id: idKey(source, job) }));
+  const existing = await findExisting(db, asked);
+  const marks = await marksOf(
+    db,
+    [...existing.values()].map(({ id }) => id),
+  );
+  const isTaken = (fit: Fit): boolean => {
+    const mark = idKey(source, fit.job);
+    const found = existing.get(mark);
+    return found ? marks.get(found.id)?.includes(mark) !== true : firsts.get(keyOf(fit)) !== fit;
+  };
+  return new Set(own.filter(isTaken));
+}
+
+/**
+ * Values: keys. The keys that a message has or had, of any kind and name and in any state: what an interrupted import recorded may have ended, and its
+ * map may have changed.
+ */
+export const usedKeysSql = `
+  select delivery_key as key from waybill.outbox_messages
+   where delivery_key = any($1::text::text[]) and delivery_key is not null and dead_at is null and cancelled_at is null
+  union
+  select coalesce(delivery_key, shared_key) from waybill.outbox_messages
+   where coalesce(delivery_key, shared_key) = any($1::text::text[])
+     and (shared_key is not null or (delivery_key is not null and (dead_at is not null or cancelled_at is not null)))`;
+
+/** Of jobs that an interrupted import held: whether their messages were recorded. */
+export async function wereRecorded(
+  db: Executor,
+  source: SourceName,
+  jobs: readonly SourceJob[],
+): Promise<ReadonlySet<SourceJob>> {
+  const keys = new Map(jobs.map((job) => [idKey(source, job), job]));
+  const { rows } = await db.executeSql<{ key: string }>(usedKeysSql, [arrayText([...keys.keys()])]);
+  return new Set(rows.flatMap(({ key }) => keys.get(key) ?? []));
+}
