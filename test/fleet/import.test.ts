@@ -91,7 +91,7 @@ async function interrupted(args: readonly string[]): Promise<Ended> {
     });
     const ended = once(child, 'exit');
     const further = async (): Promise<boolean> => (await recordedCount()) > before + count / 20;
-    await until(further, { timeoutMs: 60_000, what: 'the import to go on' }).finally(() =>
+    await until(further, { timeoutMs: isLong ? 600_000 : 60_000, what: 'the import to go on' }).finally(() =>
       child.kill('SIGKILL'),
     );
     expect(await ended).toEqual([null, 'SIGKILL']);
