@@ -4,7 +4,7 @@
 import type { Executor } from '../db/executor.ts';
 import { momentText } from '../db/moment.ts';
 import { arrayText } from '../db/values.ts';
-import { columnsOf, quoted, unsupported, type Placed, type Tables } from './postgres-source.ts';
+import { columnsOf, quoted, unsupported, type Found, type Key, type Tables } from './postgres-source.ts';
 import { clampedPriority, type SourceQueue, type SourceSchedule, type Walk } from './source.ts';
 
 const name = 'graphile-worker';
@@ -21,9 +21,10 @@ type Row = {
   readonly due: string;
   readonly key: string | null;
   readonly queue: string | null;
-  readonly start: string;
   readonly number: string;
 };
+
+type KeyRow = { readonly task: string; readonly start: string; readonly number: string };
 
 export function graphileWorkerTables(schemaName = 'graphile_worker'): Tables {
   const schema = quoted(schemaName);
@@ -39,8 +40,12 @@ export function graphileWorkerTables(schemaName = 'graphile_worker'): Tables {
       );
       return { version: `migration ${version}`, queues: queues.rows, schedules: schedules.rows };
     },
-    async page(db, walk, lock) {
-      return (await db.executeSql<Row>(pageSql(schema, walk.failed, lock), valuesOf(walk))).rows.map(placed);
+    async keys(db, walk) {
+      return (await db.executeSql<KeyRow>(keysSql(schema, walk.failed), valuesOf(walk))).rows.map(keyOf);
+    },
+    async jobs(db, keys, how) {
+      const values = [arrayText(keys.map(({ key }) => key))];
+      return (await db.executeSql<Row>(jobsSql(schema, how), values)).rows.map(foundOf);
     },
     async remove(tx, jobs) {
       const sql = `delete from ${schema}._private_jobs where id = any($1::text::bigint[])`;
@@ -72,16 +77,27 @@ const surveySql = (schema: string): string => `
     from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
    group by t.identifier order by t.identifier`;
 
+const waits = (failed: boolean): string =>
+  failed ? 'j.locked_at is null and not j.is_available' : 'j.is_available';
+
 /** Values: tasks, the place (due time, id), limit. By due time: a later job must not hold back an earlier one of its order key. */
-const pageSql = (schema: string, failed: boolean, lock: boolean): string => `
+const keysSql = (schema: string, failed: boolean): string => `
+  select t.identifier as task, j.run_at::text as start, j.id::text as number
+    from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
+   where t.identifier = any($1::text::text[]) and ${waits(failed)} and (j.run_at, j.id) > ($2::text::timestamptz, $3::text::bigint)
+   order by j.run_at, j.id limit $4`;
+
+/** Values: ids. */
+const jobsSql = (
+  schema: string,
+  { failed, lock }: { readonly failed: boolean; readonly lock: boolean },
+): string => `
   select j.id || '-' || (extract(epoch from j.created_at) * 1000)::bigint as id, t.identifier as task, j.payload::text as payload, j.priority::int as priority,
          (case when j.is_available then j.max_attempts - j.attempts else j.max_attempts end)::int as left,
-         ${momentText('j.run_at')} as due, j.key, q.queue_name as queue, j.run_at::text as start, j.id::text as number
+         ${momentText('j.run_at')} as due, j.key, q.queue_name as queue, j.id::text as number
     from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
     left join ${schema}._private_job_queues q on q.id = j.job_queue_id
-   where t.identifier = any($1::text::text[]) and ${failed ? 'j.locked_at is null and not j.is_available' : 'j.is_available'}
-     and (j.run_at, j.id) > ($2::text::timestamptz, $3::text::bigint)
-   order by j.run_at, j.id limit $4${lock ? ' for update of j skip locked' : ''}`;
+   where j.id = any($1::text::bigint[]) and ${waits(failed)}${lock ? ' for update of j skip locked' : ''}`;
 
 function valuesOf({ queues, after, limit }: Walk): unknown[] {
   const { start = '-infinity', number = '0' } = after ?? {};
@@ -91,9 +107,15 @@ function valuesOf({ queues, after, limit }: Walk): unknown[] {
 /** Without the time, which tells jobs of a schema that was made anew from those before. */
 const numberOf = (id: string): string => id.slice(0, id.indexOf('-'));
 
-function placed({ id, task, payload, priority, left, due, key, queue, start, number }: Row): Placed {
+const keyOf = ({ task: queue, start, number }: KeyRow): Key => ({
+  queue,
+  key: number,
+  place: { start, number },
+});
+
+function foundOf({ id, task, payload, priority, left, due, key, queue, number }: Row): Found {
   return {
-    place: { start, number },
+    key: number,
     job: {
       id,
       queue: task,

@@ -11,7 +11,6 @@ import {
   nothingHeld,
   type Handling,
   type Moved,
-  type Page,
   type Place,
   type Source,
   type SourceJob,
@@ -26,12 +25,21 @@ export type Tables = {
   /** Quoted. */
   readonly schema: string;
   survey(db: Executor): Promise<Omit<Survey, 'held'>>;
-  /** Reads jobs behind a place, and locks them; rows that others have locked are left out. */
-  page(db: Executor, walk: Walk, lock: boolean): Promise<readonly Placed[]>;
+  /** The keys of the jobs behind a place, in the order of the walk. It reads all jobs of the queues, so many keys are read at a time. */
+  keys(db: Executor, walk: Walk): Promise<readonly Key[]>;
+  /** The jobs of these keys that still wait, in any order. With a lock, rows that others have locked are left out. */
+  jobs(
+    db: Executor,
+    keys: readonly Key[],
+    how: { readonly failed: boolean; readonly lock: boolean },
+  ): Promise<readonly Found[]>;
   remove(tx: Executor, jobs: readonly SourceJob[]): Promise<void>;
 };
 
-export type Placed = { readonly job: SourceJob; readonly place: Place };
+/** The key of a job's row, and its place in the walk. */
+export type Key = { readonly queue: string; readonly key: string; readonly place: Place };
+
+export type Found = { readonly key: string; readonly job: SourceJob };
 
 export type PostgresSource = {
   /** The source's database. */
@@ -42,6 +50,7 @@ export type PostgresSource = {
 
 export function postgresSource(tables: Tables, { db, isHere }: PostgresSource): Source {
   const held = heldJobs(tables.schema);
+  const keys = keysAhead(tables, db);
   let isPrepared = false;
   return {
     name: tables.name,
@@ -49,12 +58,17 @@ export function postgresSource(tables: Tables, { db, isHere }: PostgresSource): 
       const found = await surveyed(tables, db);
       return { ...found, held: isHere ? 0 : await held.count(db) };
     },
-    read: (walk) => pageOf(tables, db, walk, false),
+    async read(walk) {
+      const next = await keys(walk);
+      return { ...next, jobs: await jobsOf(tables, db, next.keys, { ...walk, lock: false }) };
+    },
     async move(walk, handling) {
-      if (isHere) return moveHere(tables, db, walk, handling);
-      if (!isPrepared) await held.prepare(db);
+      const { keys: its, next } = await keys(walk);
+      if (its.length === 0) return { read: 0, left: 0, next };
+      if (!isHere && !isPrepared) await held.prepare(db);
       isPrepared = true;
-      return moveAcross(tables, db, walk, handling);
+      const move = isHere ? moveHere : moveAcross;
+      return { ...(await move(tables, db, { keys: its, failed: walk.failed }, handling)), next };
     },
     async resume(after, limit, handling) {
       if (isHere || (await held.count(db)) === 0) return nothingHeld();
@@ -67,24 +81,63 @@ export function postgresSource(tables: Tables, { db, isHere }: PostgresSource): 
   };
 }
 
-async function pageOf(tables: Tables, db: Executor, walk: Walk, lock: boolean): Promise<Page> {
-  const placed = await tables.page(db, walk, lock);
-  const next = placed.length < walk.limit ? undefined : placed.at(-1)!.place;
-  return { jobs: placed.map(({ job }) => job), next };
+/** Keys that are read at a time. */
+const ahead = 10_000;
+
+type Keys = { readonly keys: readonly Key[]; readonly next: Place | undefined };
+
+/** The keys of each page of a walk. */
+function keysAhead(tables: Tables, db: Executor): (walk: Walk) => Promise<Keys> {
+  let known:
+    | {
+        readonly after: Place;
+        readonly failed: boolean;
+        readonly keys: readonly Key[];
+        readonly isAll: boolean;
+      }
+    | undefined;
+  return async (walk) => {
+    const { after, failed } = walk;
+    let [keys, isAll]: [readonly Key[], boolean] = [[], false];
+    if (known !== undefined && known.after === after && known.failed === failed) ({ keys, isAll } = known);
+    if (keys.length === 0 && !isAll) {
+      const limit = Math.max(ahead, walk.limit);
+      keys = await tables.keys(db, { ...walk, limit });
+      isAll = keys.length < limit;
+    }
+    const page = keys.slice(0, walk.limit);
+    const rest = keys.slice(walk.limit);
+    const next = page.length === 0 || (isAll && rest.length === 0) ? undefined : page.at(-1)!.place;
+    known = next && { after: next, failed, keys: rest, isAll };
+    return { keys: page, next };
+  };
 }
+
+/** In the order of the keys. */
+async function jobsOf(
+  tables: Tables,
+  db: Executor,
+  keys: readonly Key[],
+  how: { readonly failed: boolean; readonly lock: boolean },
+): Promise<SourceJob[]> {
+  const found = new Map((await tables.jobs(db, keys, how)).map(({ key, job }) => [key, job]));
+  return keys.flatMap(({ key }) => found.get(key) ?? []);
+}
+
+type Batch = { readonly keys: readonly Key[]; readonly failed: boolean };
 
 /** One transaction records the messages and deletes the jobs. */
 async function moveHere<F extends { readonly job: SourceJob }>(
   tables: Tables,
   db: Database,
-  walk: Walk,
+  { keys, failed }: Batch,
   handling: Handling<F>,
-): Promise<Moved> {
+): Promise<Omit<Moved, 'next'>> {
   return db.transaction(async (tx) => {
-    const { jobs, next } = await pageOf(tables, tx, walk, true);
+    const jobs = await jobsOf(tables, tx, keys, { failed, lock: true });
     const done = await handling.record(await handling.choose(jobs), tx);
     if (done.length > 0) await tables.remove(tx, done);
-    return { read: jobs.length, left: done.length, next };
+    return { read: jobs.length, left: done.length };
   });
 }
 
@@ -92,23 +145,22 @@ async function moveHere<F extends { readonly job: SourceJob }>(
 async function moveAcross<F extends { readonly job: SourceJob }>(
   tables: Tables,
   db: Database,
-  walk: Walk,
+  { keys, failed }: Batch,
   handling: Handling<F>,
-): Promise<Moved> {
+): Promise<Omit<Moved, 'next'>> {
   const held = heldJobs(tables.schema);
-  const { jobs, next, chosen } = await db.transaction(async (tx) => {
-    const page = await pageOf(tables, tx, walk, true);
-    const fits = await handling.choose(page.jobs);
+  const { read, chosen } = await db.transaction(async (tx) => {
+    const jobs = await jobsOf(tables, tx, keys, { failed, lock: true });
+    const fits = await handling.choose(jobs);
     const its = fits.map(({ job }) => job);
     if (its.length > 0) {
       await tables.remove(tx, its);
       await held.hold(tx, its);
     }
-    return { ...page, chosen: fits };
+    return { read: jobs.length, chosen: fits };
   });
-  const done = await handling.record(chosen, undefined);
-  await held.forget(db, done);
-  return { read: jobs.length, left: chosen.length, next };
+  await held.forget(db, await handling.record(chosen, undefined));
+  return { read, left: chosen.length };
 }
 
 /** Tables or columns that are not there mean another version of the source. */
