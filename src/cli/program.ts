@@ -55,14 +55,7 @@ export function createProgram(fromFile: ReadonlyMap<string, string> = new Map())
   addRelease(program);
   addMigrate(program);
   addRun(program);
-  const outbox = program.command('outbox').description('look at messages and operate on them');
-  addOutboxRead(outbox);
-  addOutboxSearch(outbox);
-  addOutboxFailures(outbox);
-  addOutboxOperate(outbox);
-  addOutboxActs(outbox);
-  addOutboxErase(outbox);
-  addOutboxDrain(outbox);
+  addOutbox(program);
   addBulk(program);
   addImport(program);
   addExport(program);
@@ -92,6 +85,17 @@ type Common = { readonly json?: boolean; readonly database?: string; readonly pr
 
 /** Commands that use no database, and `dev`, which serves all of them. */
 const withoutDatabase = /^waybill (?:init|make|env|check|dev)\b/;
+function addOutbox(program: Command): void {
+  const outbox = program.command('outbox').description('look at messages and operate on them');
+  addOutboxRead(outbox);
+  addOutboxSearch(outbox);
+  addOutboxFailures(outbox);
+  addOutboxOperate(outbox);
+  addOutboxActs(outbox);
+  addOutboxErase(outbox);
+  addOutboxDrain(outbox);
+}
+
 /** These run until they are stopped: they have no result. */
 const endless = ['waybill run', 'waybill dev'];
 
