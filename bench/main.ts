@@ -1,9 +1,9 @@
 // The command line of the benchmarks.
 //
 // npm run bench -- [drain] [latency] [work-jobs] [work-emails] [work-events] [work-action] [work-fleet]
-//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory] [bulk] [console] [years]
+//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory] [bulk] [console] [webhooks] [years]
 //   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--only TEXT] [--full] [--json]
-// Without names: all but memory, console and years, in sizes that take some minutes; memory takes an hour, or --minutes; console fills a database with
+// Without names: all but memory, console, webhooks and years, in sizes that take some minutes; memory takes an hour, or --minutes; console fills a database with
 // two million messages, or --messages, once (bench/shop.ts), and --only measures the pages whose names hold the text; years fills a table with a
 // million rows, or --messages. --full takes the full sizes, which drain
 // always has. --postgres takes Debian's package or npm's, by version, or a folder with bin/postgres. --peers (drain, latency, work-…): only
@@ -36,6 +36,7 @@ import { metrics } from './metrics.ts';
 import { order } from './order.ts';
 import { tell } from './progress.ts';
 import { record } from './record.ts';
+import { webhooks } from './webhooks.ts';
 import { scale } from './scale.ts';
 import { withWorld } from './world.ts';
 
@@ -66,7 +67,7 @@ if (stranger !== undefined) {
   process.exit(2);
 }
 /** Run only when they are named. */
-const long = ['memory', 'console', 'years'];
+const long = ['memory', 'console', 'webhooks', 'years'];
 const fullFlat = { waiting: 1_000_000, settled: 5_000_000, later: 100_000, held: 200_000 };
 const fullScale = { processes: [1, 2, 4, 8], seconds: 15, tails: 15, backlog: 1_000_000 };
 
@@ -92,6 +93,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   metrics: () => metrics({ ...messages, ...rounds }),
   bulk: () => bulk({ ...messages, ...rounds }),
   years: () => years({ settled: messages.messages, ...rounds, ...(full ? { dead: 2_000_000 } : {}) }),
+  webhooks: () => webhooks({ ...rounds }),
   memory: () => memory(number('minutes')),
   console: () => consolePages({ ...messages, ...rounds, only: values.only }),
 };

@@ -79,9 +79,26 @@ create table waybill.queue_groups (
   paused_reason text,
   paused_until  timestamptz,
   next_at       timestamptz not null default '-infinity', -- with a rate for each group: its next start is not before this time
+
+  -- What its deliveries said of it (src/queues/circuit.ts). Null and 0 unless it fails.
+  failing_since timestamptz,              -- the first failure since its last success
+  failed_at     timestamptz,              -- the last one
+  failures      int         not null default 0, -- in a row; those of attempts that ran beside one another count once
+  held_at       timestamptz,
+  held_until    timestamptz,
+  held_reason   text,
+  parked_at     timestamptz,              -- it failed for too long: it is closed until somebody resumes it
+  parked_reason text,
   primary key (queue, group_key),
-  constraint queue_groups_times check (isfinite(coalesce(paused_at, now())) and isfinite(coalesce(paused_until, now())))
+  constraint queue_groups_times check (
+    isfinite(coalesce(paused_at, now())) and isfinite(coalesce(paused_until, now())) and isfinite(coalesce(failing_since, now()))
+    and isfinite(coalesce(failed_at, now())) and isfinite(coalesce(held_at, now())) and isfinite(coalesce(held_until, now()))
+    and isfinite(coalesce(parked_at, now())))
 ) with (fillfactor = 70);
+
+-- The groups that claims must look at: paused, parked or failing.
+create index queue_groups_marked on waybill.queue_groups (queue)
+  where paused_at is not null or parked_at is not null or failing_since is not null;
 
 -- How many messages of a queue may be claimed now. With a limit, the caller's transaction locks the queue's row, so that claims follow one another,
 -- and what is in flight is read afterwards: this is why it is a function. The second value is the text of the limits that the caller

@@ -25,16 +25,30 @@ export type {
   ActionContext,
   ContextDatabase,
   EmailMessage,
+  EndpointRef,
+  EndpointTarget,
   EnqueueOptions,
   EventRecorder,
   HandlerContext,
   Invoker,
   JobTarget,
   QueryResult,
+  ReplayOptions,
+  Replayed,
+  WebhookOptions,
+  WebhookTo,
   WithPayload,
 } from './define/context.ts';
 export { defineCron, type Cron } from './define/cron.ts';
 export type { CronJob, CronJobOptions } from './define/cron-job.ts';
+export {
+  defineEndpoint,
+  type Endpoint,
+  type EndpointAddress,
+  type EndpointOptions,
+  type ParkedEndpoint,
+  type ResolveContext,
+} from './define/endpoint.ts';
 export { defineEvent, type Event } from './define/event.ts';
 export { defineJob, type Job, type JobOptions } from './define/job.ts';
 export { defineQueue, type Queue, type QueueOptions, type RateOptions } from './define/queue.ts';
@@ -51,6 +65,7 @@ export {
   createOutboxJobDispatcher,
   enqueueEmail,
   enqueueJob,
+  enqueueWebhook,
   type Origin,
   type Recording,
 } from './define/recorder.ts';

@@ -25,3 +25,10 @@ export {
   type SmtpReply,
   type SmtpStage,
 } from './testing/smtp.ts';
+export {
+  startFakeWebhookReceiver,
+  type FakeWebhookOptions,
+  type FakeWebhookReceiver,
+  type ReceivedWebhook,
+  type WebhookAnswer,
+} from './testing/webhook-receiver.ts';

@@ -23,6 +23,7 @@ import { contextDatabase } from './database.ts';
 import { emailEnqueuer, type Enqueue } from './email.ts';
 import { onceWithin } from './once.ts';
 import { push } from './push.ts';
+import { webhooksOf } from './webhooks.ts';
 import { tracedCreate } from '../trace/message.ts';
 
 export type ContextParts = {
@@ -66,6 +67,7 @@ class Context implements ActionContext {
   readonly push = push;
   #db: ActionContext['db'] | undefined = undefined;
   #email: ActionContext['email'] | undefined = undefined;
+  #webhooks: ActionContext['webhooks'] | undefined = undefined;
   #recording: Pick<ActionContext, 'events' | 'jobs'> | undefined = undefined;
   #log: Log | undefined = undefined;
 
@@ -98,6 +100,12 @@ class Context implements ActionContext {
 
   get jobs(): ActionContext['jobs'] {
     return (this.#recording ??= recorders(this.#parts)).jobs;
+  }
+
+  get webhooks(): ActionContext['webhooks'] {
+    const parts = this.#parts;
+    const [check, enqueue] = [(): void => checkOpen(parts), enqueuer(parts)];
+    return (this.#webhooks ??= webhooksOf({ ...parts, check, enqueue }));
   }
 
   get signal(): AbortSignal {

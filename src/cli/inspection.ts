@@ -5,6 +5,7 @@ import { openDatabase, type Database } from '../db/pool.ts';
 import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import { diagnose, isMissingSchema } from '../db/diagnosis.ts';
 import type { App } from '../define/app.ts';
+import { webhookQueue } from '../define/messages.ts';
 import { createRegistry } from '../define/registry.ts';
 import { readWaitingNames, type WaitingName } from '../operate/names.ts';
 import { listProviders, providerLines } from '../queues/providers.ts';
@@ -34,9 +35,9 @@ export function inspectConfig(config: Config): Finding[] {
 /** Sensitive definitions without a key to seal their payloads: nothing of them can be recorded. */
 export function inspectKeys(
   { payloadKeys }: Pick<Config, 'payloadKeys'>,
-  { jobs, events, listeners }: App,
+  { jobs, events, listeners, endpoints }: App,
 ): Finding[] {
-  const sensitive = [...jobs, ...events, ...listeners].filter((one) => one.sensitive);
+  const sensitive = [...jobs, ...events, ...listeners, ...endpoints].filter((one) => one.sensitive);
   if (sensitive.length === 0 || payloadKeys.length > 0) return [];
   const names = sensitive.map(({ kind, name }) => `${kind} ${name}`).join(', ');
   const fix =
@@ -225,7 +226,8 @@ async function connectionFindings(
 }
 
 export function unworkedQueues(app: App, running: readonly Pick<ProcessSeen, 'queues'>[]): Finding[] {
-  const named = Map.groupBy([...app.jobs, ...app.listeners], ({ queue }) => queue);
+  const webhooks = app.endpoints.map(({ kind, name }) => ({ kind, name, queue: webhookQueue }));
+  const named = Map.groupBy([...app.jobs, ...app.listeners, ...webhooks], ({ queue }) => queue);
   return [...named]
     .filter(([queue]) => !running.some(({ queues }) => queues.includes(queue)))
     .map(([queue, all]) => ({

@@ -30,6 +30,7 @@ import { addRun } from './commands/run.ts';
 import { addSeries } from './commands/series.ts';
 import { addStorage } from './commands/storage.ts';
 import { addSuppressions } from './commands/suppressions.ts';
+import { addWebhooks } from './commands/webhooks.ts';
 import { endingOf } from './exit.ts';
 import { loadEnvFiles } from '../config/env-loading.ts';
 import { version } from '../process/host.ts';
@@ -64,6 +65,7 @@ export function createProgram(fromFile: ReadonlyMap<string, string> = new Map())
   addCronRun(cron);
   addCronActs(cron);
   addQueues(program);
+  addWebhooks(program);
   addEmail(program);
   addSuppressions(program);
   addAudit(program);

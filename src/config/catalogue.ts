@@ -104,6 +104,17 @@ export const variables: readonly Variable[] = [
     meaning: 'recipients or domains that mail may go to outside production',
   },
   {
+    name: 'WAYBILL_WEBHOOK_ALLOW',
+    default: null,
+    meaning:
+      'receivers of webhooks inside your network, which may have private addresses and http://: names of hosts, addresses or ranges such as 10.0.0.0/8, with commas between them',
+  },
+  {
+    name: 'WAYBILL_WEBHOOK_CONCURRENCY',
+    default: '200',
+    meaning: 'webhooks that one worker process sends at a time, beside its other work, 1 to 2000',
+  },
+  {
     name: 'WAYBILL_CONCURRENCY',
     default: '25',
     meaning: 'messages that one worker process delivers at a time, 1 to 500',

@@ -62,6 +62,10 @@ export type Config = EmailApis & {
   /** Maximum number of connections that one process opens to the database; null: by its role and the server's limit. */
   readonly poolMax: number | null;
   readonly queues: readonly string[] | null;
+  /** Hosts, addresses and ranges that webhooks may go to although they are not public. */
+  readonly webhookAllow: readonly string[];
+  /** Webhooks that one process sends at a time, beside its other work. */
+  readonly webhookConcurrency: number;
   readonly leaseMs: Milliseconds;
   readonly pollIntervalMs: Milliseconds;
   readonly maxPayloadBytes: number;
@@ -119,7 +123,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: read.integer('PORT', 3000, 0, 65_535),
     metricsPort: read.isSet('METRICS_PORT') ? read.integer('METRICS_PORT', 0, 0, 65_535) : null,
     host: read.host('HOST'),
-    knownHosts: knownHosts(read),
+    knownHosts: read.hosts('WAYBILL_HOSTS'),
     apiKey: read.key('WAYBILL_API_KEY', keyLength),
     adminKeys: [
       ...read.adminKey('WAYBILL_ADMIN_KEY', keyLength),
@@ -143,6 +147,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       /^(?:[^\s@<>]*@)?[^\s@<>]+$/,
       'addresses or domains, with commas between them',
     ),
+    webhookAllow: read.receivers('WAYBILL_WEBHOOK_ALLOW'),
+    webhookConcurrency: read.integer('WAYBILL_WEBHOOK_CONCURRENCY', 200, 1, 2_000),
     concurrency: read.integer('WAYBILL_CONCURRENCY', 25, 1, 500),
     poolMax: read.integer('WAYBILL_POOL_MAX', null, 3, 500),
     queues: read.list(
@@ -173,15 +179,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   });
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
-}
-
-function knownHosts(read: ReturnType<typeof reader>): readonly string[] {
-  const listed = read.list(
-    'WAYBILL_HOSTS',
-    /^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/,
-    'names as a Host header has them, such as shop.example or localhost:3000, with commas between them',
-  );
-  return (listed ?? []).map((name) => name.toLowerCase());
 }
 
 /** Both or neither: a receiver could not verify notices without a secret. */

@@ -14,6 +14,7 @@ export function settingsInForce(config: Config): SettingsInForce {
     WAYBILL_EMAIL_PROVIDER: config.emailProviders.join(',') || 'of the application, or log',
     WAYBILL_EMAIL_RATE: config.emailRate === null ? 'none' : `${config.emailRate} a second`,
     WAYBILL_QUEUE_BACKEND: config.queueBackend,
+    WAYBILL_WEBHOOK_CONCURRENCY: String(config.webhookConcurrency),
     WAYBILL_CONCURRENCY: String(config.concurrency),
     WAYBILL_POOL_MAX: config.poolMax === null ? 'by role' : String(config.poolMax),
     WAYBILL_LEASE: time(config.leaseMs),

@@ -9,6 +9,7 @@ import { parsePayloadKeys, type PayloadKeys } from '../message/seal.ts';
 import type { Milliseconds } from '../ports.ts';
 import { parseDuration } from '../duration.ts';
 import { isSmtpName } from '../smtp/name.ts';
+import { allowRule, readAllowList } from '../webhook/allow-list.ts';
 import { isLoopback, readSmtpUrl, SmtpUrlError } from '../smtp/server.ts';
 
 export type Problem = { readonly variable: string; readonly message: string };
@@ -123,6 +124,20 @@ export function reader(env: Env, report: Report) {
       const keys = value === undefined ? [] : parsePayloadKeys(value);
       if (!('problem' in keys)) return keys;
       report(name, keys.problem);
+      return [];
+    },
+    /** Names as a Host header has them, in lower case. */
+    hosts(name: string): readonly string[] {
+      const item = /^[A-Za-z0-9.-]+(?::\d{1,5})?$|^\[[0-9A-Fa-f:.]+\](?::\d{1,5})?$/;
+      const rule =
+        'names as a Host header has them, such as shop.example or localhost:3000, with commas between them';
+      return (list(name, item, rule) ?? []).map((one) => one.toLowerCase());
+    },
+    /** Receivers of webhooks that may have private addresses. */
+    receivers(name: string): readonly string[] {
+      const items = (text(name) ?? '').split(',').flatMap((item) => item.trim() || []);
+      if (readAllowList(items)) return items;
+      report(name, `must be ${allowRule}`);
       return [];
     },
     adminKey: (name: string, least: number) => readAdminKey(name, text(name), least, report),

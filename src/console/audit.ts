@@ -38,6 +38,7 @@ const verbs: Readonly<Record<string, string>> = {
   'session.start': 'signed in',
   'suppression.add': 'added a suppression',
   'suppression.remove': 'removed a suppression',
+  'webhooks.replay': 'sent again the webhooks of',
   'cron.backfill': 'backfilled',
   'cron.disable': 'disabled',
   'cron.enable': 'enabled',

@@ -1,6 +1,6 @@
 // The groups of a queue: what waits in each, pause and resume, and the way to the preview that cancels what waits.
 
-import type { Groups, GroupView } from '../operate/groups.ts';
+import { stateOf, type Groups, type GroupView } from '../operate/groups.ts';
 import { actForm, mayAct } from './act-form.ts';
 import { number, pill, plural, relative, shown } from './figures.ts';
 import { markup, type Markup } from './markup.ts';
@@ -30,7 +30,7 @@ function groupTable(session: Session, queue: string, groups: readonly GroupView[
     groups,
     [
       { head: 'Group', as: 'lead', cell: ({ group }) => link(queue, group ?? '') },
-      { head: 'State', cell: stateOf },
+      { head: 'State', cell: stateCell },
       { head: 'Waiting', as: 'n', cell: ({ waiting }) => number(waiting) },
       { head: 'Due', as: 'n wide', cell: ({ due }) => number(due) },
       { head: 'In flight', as: 'n', cell: ({ inFlight }) => number(inFlight) },
@@ -47,14 +47,16 @@ function link(queue: string, group: string): Markup {
   return markup`<a href="${address('/console/messages', { q })}"><code>${shown(group, 100)}</code></a>`;
 }
 
-function stateOf({ paused }: GroupView): Markup {
-  if (paused === null) return pill('good', 'open');
-  const { reason, by, since, until } = paused;
+function stateCell(group: GroupView): Markup {
+  const { state, reason, by, since, until } = stateOf(group);
+  if (since === null) return pill('good', 'open');
   const why = reason === null ? null : markup`${shown(reason)} · `;
-  return markup`${pill('warn', 'paused')}<small>${why}by ${shown(by, 60)} · since ${relative(since)}${until === null ? null : markup` · ends ${relative(until)}`}</small>`;
+  const who = by === null ? null : markup`by ${shown(by, 60)} · `;
+  return markup`${pill('warn', state)}<small>${why}${who}since ${relative(since)}${until === null ? null : markup` · ends ${relative(until)}`}</small>`;
 }
 
-function acts(session: Session, queue: string, { group, paused, waiting }: GroupView): Markup {
+function acts(session: Session, queue: string, one: GroupView): Markup {
+  const { group, waiting } = one;
   const hidden = markup`<input type="hidden" name="group" value="${group ?? ''}" />`;
   const pause = actForm(session, {
     to: `${queuePath(queue)}/groups/pause`,
@@ -78,5 +80,5 @@ function acts(session: Session, queue: string, { group, paused, waiting }: Group
     waiting === 0
       ? null
       : markup`<a class="button" href="${address('/console/bulk/new', { action: 'cancel', q })}">Cancel …</a>`;
-  return markup`<div class="acts">${paused === null ? pause : resume}${cancel}</div>`;
+  return markup`<div class="acts">${stateOf(one).state === 'open' ? pause : resume}${cancel}</div>`;
 }

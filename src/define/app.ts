@@ -5,16 +5,16 @@ import { isName, isQueueName, nameRule } from '../message/message.ts';
 import type { EmailProvider } from '../email/provider.ts';
 import { WaybillError } from '../errors.ts';
 import type { Action } from './action.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { CronJob } from './cron-job.ts';
 import { cronProblems, type Cron } from './cron.ts';
-import { eventQueue, type Event } from './event.ts';
-import { jobQueue, type Job } from './job.ts';
+import type { Event } from './event.ts';
+import type { Job } from './job.ts';
 import type { Listener } from './listener.ts';
-import { emailQueue } from './messages.ts';
 import { emailRetry, retryPolicy, type RetryPolicy, type RetryOptions } from './retry.ts';
-import { nearest } from '../nearest.ts';
 import type { Hooks } from './hooks.ts';
 import type { Queue } from './queue.ts';
+import { queueProblems } from './queue-problems.ts';
 import { checkOptions } from './shape.ts';
 
 /** What `defineApp` takes: all definitions, and hooks. */
@@ -23,6 +23,7 @@ export type AppOptions = Hooks & {
   readonly events?: readonly Event[];
   readonly listeners?: readonly Listener[];
   readonly jobs?: readonly Job[];
+  readonly endpoints?: readonly Endpoint[];
   readonly queues?: readonly Queue[];
   readonly cron?: Cron | readonly Cron[];
   /** Settings for all emails. */
@@ -41,6 +42,7 @@ export type App = Hooks & {
   readonly events: readonly Event[];
   readonly listeners: readonly Listener[];
   readonly jobs: readonly Job[];
+  readonly endpoints: readonly Endpoint[];
   readonly queues: readonly Queue[];
   readonly cron: { readonly jobs: readonly CronJob[]; readonly notices: readonly string[] };
   readonly email: { readonly retry: RetryPolicy; readonly provider?: EmailProvider };
@@ -56,6 +58,7 @@ const optionNames = [
   'events',
   'listeners',
   'jobs',
+  'endpoints',
   'queues',
   'cron',
   'email',
@@ -73,15 +76,14 @@ const optionNames = [
 export function defineApp(options: AppOptions): App {
   checkOptions('application', options, optionNames);
   const { actions = [], events = [], listeners = [], jobs = [], queues = [] } = options;
-  const { cron = [], email = {}, console } = options;
+  const { endpoints = [], cron = [], email = {}, console } = options;
   const crons = [cron].flat();
   checkOptions('application: email', email, ['retry', 'provider']);
   if (console) checkOptions('application: console', console, ['authenticate']);
-  const lists = { actions, events, listeners, jobs };
+  const lists = { actions, events, listeners, jobs, endpoints };
   const problems = [
     ...wrongKinds(lists),
     ...nameProblems(lists),
-    ...sharedQueues(lists),
     ...queueProblems(queues, lists),
     ...routeDoubles(actions),
     ...deadReferences(lists),
@@ -103,6 +105,7 @@ export function defineApp(options: AppOptions): App {
     events: Object.freeze([...events]),
     listeners: Object.freeze([...listeners]),
     jobs: Object.freeze([...jobs]),
+    endpoints: Object.freeze([...endpoints]),
     queues: Object.freeze([...queues]),
     cron: Object.freeze({
       jobs: Object.freeze(crons.flatMap((one) => one.jobs)),
@@ -134,9 +137,9 @@ function providerProblems(provider: EmailProvider | undefined): string[] {
   ];
 }
 
-type Lists = Pick<App, 'actions' | 'events' | 'listeners' | 'jobs'>;
+type Lists = Pick<App, 'actions' | 'events' | 'listeners' | 'jobs' | 'endpoints'>;
 
-function wrongKinds({ actions, events, listeners, jobs }: Lists): string[] {
+function wrongKinds({ actions, events, listeners, jobs, endpoints }: Lists): string[] {
   const check = (list: readonly { kind?: string; name?: string }[], kind: string): string[] =>
     list.flatMap((one, i) => {
       if (one?.kind === kind) return [];
@@ -148,6 +151,7 @@ function wrongKinds({ actions, events, listeners, jobs }: Lists): string[] {
     ...check(events, 'event'),
     ...check(listeners, 'listener'),
     ...check(jobs, 'job'),
+    ...check(endpoints, 'endpoint'),
   ];
 }
 
@@ -167,50 +171,6 @@ function nameProblems(lists: Lists): string[] {
     repeated(list.map((one) => one?.name)).map((name) => `${list[0]?.kind} ${name} is there twice`),
   );
   return [...malformed, ...queues, ...doubles];
-}
-
-/** A job with `concurrency` must not share its queue: its limit bounds each claim and would delay other messages. */
-function sharedQueues({ listeners, jobs }: Lists): string[] {
-  const handlers = [...listeners, ...jobs].filter((one) => one !== undefined);
-  return jobs.flatMap((job) => {
-    if (job?.concurrency === undefined) return [];
-    const { name, queue } = job;
-    const standard = [emailQueue, eventQueue, jobQueue].includes(queue) ? [`everything in ${queue}`] : [];
-    const others = handlers
-      .filter((one) => one !== job && one.queue === queue)
-      .map((one) => `${one.kind} ${one.name}`);
-    const [other] = [...standard, ...others];
-    return other === undefined
-      ? []
-      : [
-          `job ${name} has a concurrency and shares the queue ${queue} with ${other}: give it a queue of its own, or leave \`queue\` out and it is named after the job`,
-        ];
-  });
-}
-
-/** A queue is defined once, and something records messages in it. */
-function queueProblems(queues: readonly Queue[], { listeners, jobs }: Lists): string[] {
-  const used = [emailQueue, eventQueue, jobQueue, ...[...listeners, ...jobs].map((one) => one?.queue)];
-  return queues.flatMap((queue, i) => {
-    if (queue?.kind !== 'queue') return [`queues[${i}] is not made by defineQueue`];
-    const { name, limits } = queue;
-    const job = jobs.find((one) => one?.queue === name && one.concurrency !== undefined);
-    return [
-      ...(queues.findIndex((other) => other?.name === name) < i ? [`queue ${name} is there twice`] : []),
-      ...(used.includes(name)
-        ? []
-        : [`queue ${name} has limits, but no job or listener is in it: ${known(name, used)}`]),
-      ...(job && limits.concurrencyPerProcess !== undefined
-        ? [`queue ${name} has concurrencyPerProcess and its job ${job.name} has concurrency: say it once`]
-        : []),
-    ];
-  });
-}
-
-function known(name: string, used: readonly (string | undefined)[]): string {
-  const names = [...new Set(used.filter((one) => one !== undefined))];
-  const meant = nearest(name, names);
-  return meant ? `did you mean ${meant}?` : `there are ${names.join(', ')}`;
 }
 
 /** Paths that the web process serves itself. */

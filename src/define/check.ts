@@ -1,5 +1,6 @@
 // Checks a payload that a person wrote against the schema of its definition.
 
+import { envelopeOf, type Endpoint } from './endpoint.ts';
 import { decode } from './payload.ts';
 import type { Registry } from './registry.ts';
 
@@ -8,13 +9,13 @@ import type { Registry } from './registry.ts';
  * @throws WaybillError `payload_invalid` with the path of what is wrong
  */
 export async function checkPayload(
-  registry: Pick<Registry, 'job' | 'event' | 'listener'>,
+  registry: Pick<Registry, 'job' | 'endpoint' | 'event' | 'listener'>,
   { kind, name }: { readonly kind: string; readonly name: string },
   payload: unknown,
 ): Promise<void> {
   const definition =
     kind === 'job'
-      ? registry.job(name)
+      ? (registry.job(name) ?? webhookOf(registry.endpoint(name)))
       : kind === 'event'
         ? registry.event(name)
         : kind === 'listener'
@@ -22,3 +23,5 @@ export async function checkPayload(
           : undefined;
   if (definition !== undefined) await decode({ kind, name, payload: definition.payload }, payload);
 }
+
+const webhookOf = (endpoint: Endpoint | undefined) => endpoint && { payload: envelopeOf(endpoint.payload) };

@@ -76,6 +76,54 @@ export type JobTarget<S extends z.ZodType = z.ZodType> = {
   readonly onDead: OnDead;
 } & Sealing;
 
+/** The parts of an endpoint that sending needs. */
+export type EndpointTarget<S extends z.ZodType = z.ZodType> = {
+  readonly kind: 'endpoint';
+  /** Unique among the endpoints of the application. */
+  readonly name: string;
+  /** The schema of the payload. It is checked when a webhook is recorded. */
+  readonly payload: S;
+  readonly retry: RetryPolicy;
+  /** The definition stands for many endpoints, and `to(id)` names one. */
+  readonly isMany: boolean;
+} & Sealing;
+
+/** One of the endpoints of a definition: what its `to(id)` returns. */
+export type EndpointRef<S extends z.ZodType = z.ZodType> = {
+  readonly endpoint: EndpointTarget<S>;
+  readonly id: string;
+};
+
+/** Where a webhook goes: a definition with a url of its own, or `to(id)` of one with `resolve`. */
+export type WebhookTo<S extends z.ZodType = z.ZodType> = EndpointTarget<S> | EndpointRef<S>;
+
+/** Options of a webhook. Its group is its endpoint. */
+export type WebhookOptions = Omit<EnqueueOptions, 'group'>;
+
+/** Which webhooks are sent again. */
+export type ReplayOptions = {
+  /** Those that were recorded since then … */
+  readonly since: Date;
+  /** … until then. Default: until now. */
+  readonly until?: Date;
+  /** Delivered ones too. Default: those that are dead or wait for a retry. */
+  readonly all?: boolean;
+  /** Delivered ones get new ids. Default false: a receiver that keeps ids sees that it had them. */
+  readonly newIds?: boolean;
+};
+
+/** What a replay did. */
+export type Replayed = {
+  /** Dead ones that are attempted again. */
+  readonly retried: number;
+  /** Ones that waited for a later attempt, and are due now. */
+  readonly hastened: number;
+  /** Delivered ones that were recorded again. */
+  readonly recorded: number;
+  /** One call takes 500 of each. There are more: call it again with this `since`. Null: that was all. */
+  readonly next: Date | null;
+};
+
 /** An email with the options of every message. */
 export type EmailMessage = EmailInput & EnqueueOptions & SealOptions;
 /** A payload with the options of its message. */
@@ -122,6 +170,24 @@ export type ActionContext<E extends Event = Event> = {
     dispatchMany<S extends z.ZodType>(job: JobTarget<S>, all: readonly WithPayload<S>[]): Promise<Enqueued[]>;
     /** Cancels a waiting message when the transaction commits. Returns false when the message is running, has ended or does not exist. */
     cancel(id: string): Promise<boolean>;
+  };
+  /** Records webhooks in the transaction, and steers endpoints (docs/webhooks.md). */
+  readonly webhooks: {
+    /** Records one webhook. @throws WaybillError `payload_invalid`, `endpoint_invalid`, `unknown_endpoint` */
+    send<S extends z.ZodType>(
+      to: WebhookTo<S>,
+      payload: z.output<S>,
+      options?: WebhookOptions,
+    ): Promise<Enqueued>;
+    /** Records several webhooks to one endpoint, in one statement; the answers stand in the order of `all`. @throws WaybillError as `send` */
+    sendMany<S extends z.ZodType>(
+      to: WebhookTo<S>,
+      all: readonly (WebhookOptions & { readonly payload: z.output<S> })[],
+    ): Promise<Enqueued[]>;
+    /** Opens a parked or held endpoint when the transaction commits. Returns false when it was open. @throws WaybillError `endpoint_invalid`, `unknown_endpoint` */
+    resume(to: WebhookTo): Promise<boolean>;
+    /** Sends webhooks again, when the transaction commits. @throws WaybillError `endpoint_invalid`, `unknown_endpoint`, `invalid_time`, `replay_sensitive` */
+    replay(to: WebhookTo, options: ReplayOptions): Promise<Replayed>;
   };
   /** Not available. The promise rejects with `push_not_available`. */
   readonly push: {

@@ -6,7 +6,15 @@ import { WaybillError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import { duplicateOptions } from '../message/duplicate.ts';
 import type { NewMessage } from '../message/message.ts';
-import type { EmailMessage, EnqueueOptions, JobTarget, WithPayload } from './context.ts';
+import type {
+  EmailMessage,
+  EndpointTarget,
+  EnqueueOptions,
+  JobTarget,
+  WebhookOptions,
+  WebhookTo,
+  WithPayload,
+} from './context.ts';
 import { eventQueue, type Event } from './event.ts';
 import { encodePayload } from './payload.ts';
 
@@ -26,6 +34,63 @@ export async function jobMessages<S extends z.ZodType>(
 ): Promise<NewMessage[]> {
   checkTarget('job', job);
   return messagesOf(job, { queue: job.queue, maxAttempts: job.retry.maxAttempts, onDead: job.onDead }, all);
+}
+
+/** The queue of webhooks. */
+export const webhookQueue = 'webhooks';
+
+/** The name of an endpoint's messages, which are jobs. */
+export const webhookName = (endpoint: string): string => `webhook:${endpoint}`;
+
+/** What is stored of a webhook. `id`: the webhook id, where it is not that of the message. */
+export type WebhookPayload = { readonly to: string | null; readonly body: unknown; readonly id?: string };
+
+/** One endpoint as a group of its queue. */
+export type EndpointGroup = {
+  readonly endpoint: EndpointTarget;
+  readonly id: string | null;
+  readonly group: string;
+};
+
+/** @throws WaybillError `endpoint_invalid` */
+export function endpointGroup(to: unknown): EndpointGroup {
+  const given = (to ?? {}) as Partial<EndpointTarget> & {
+    readonly endpoint?: EndpointTarget;
+    readonly id?: unknown;
+  };
+  const endpoint = given.kind === 'endpoint' ? (given as EndpointTarget) : given.endpoint;
+  if (endpoint?.kind !== 'endpoint')
+    throw new WaybillError(
+      'endpoint_invalid',
+      'a webhook goes to an endpoint that is made by defineEndpoint',
+    );
+  const { name, isMany } = endpoint;
+  const id = typeof given.id === 'string' && given.kind !== 'endpoint' ? given.id : null;
+  if (isMany && id === null)
+    throw new WaybillError(
+      'endpoint_invalid',
+      `endpoint ${name} stands for many: name one with ${name}.to(id)`,
+    );
+  return { endpoint, id, group: id === null ? name : `${name}:${id}` };
+}
+
+/** @throws WaybillError `payload_invalid` with the path of what is wrong, `endpoint_invalid` */
+export async function webhookMessages<S extends z.ZodType>(
+  to: WebhookTo<S>,
+  all: readonly (WebhookOptions & { readonly payload: z.output<S> })[],
+): Promise<NewMessage[]> {
+  const { endpoint, id, group } = endpointGroup(to);
+  const target = { kind: 'job', name: webhookName(endpoint.name), payload: endpoint.payload } as const;
+  const { sensitive, keep } = endpoint;
+  const where = { queue: webhookQueue, maxAttempts: endpoint.retry.maxAttempts, onDead: 'skip' } as const;
+  if (Array.isArray(all))
+    for (const one of all) checkOptions(`endpoint ${endpoint.name}`, one, ['payload', ...webhookOptions]);
+  const messages = await messagesOf({ ...target, sensitive, keep }, where, all as readonly WithPayload<S>[]);
+  return messages.map((message) => ({
+    ...message,
+    payload: { to: id, body: message.payload } satisfies WebhookPayload,
+    group,
+  }));
 }
 
 /** @throws WaybillError `options_invalid` when the target is not made by its define function */
@@ -52,6 +117,9 @@ export const enqueueOptions = [
   'tags',
   ...duplicateOptions,
 ];
+
+/** The group of a webhook is its endpoint. */
+export const webhookOptions = enqueueOptions.filter((option) => option !== 'group');
 
 /** @throws WaybillError `options_invalid` */
 export function withPayload<P>(
@@ -99,7 +167,7 @@ function isTime(given: unknown): given is Date {
 }
 
 async function messagesOf<S extends z.ZodType>(
-  target: Pick<Event<S> | JobTarget<S>, 'kind' | 'name' | 'payload' | 'sensitive' | 'keep'>,
+  target: Pick<Event<S>, 'name' | 'payload' | 'sensitive' | 'keep'> & { readonly kind: 'event' | 'job' },
   where: Pick<NewMessage, 'queue' | 'maxAttempts' | 'onDead'>,
   all: readonly WithPayload<S>[],
 ): Promise<NewMessage[]> {

@@ -4,8 +4,23 @@
 import type { z } from 'zod';
 import type { Enqueued, NewMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
-import type { ActionContext, EmailMessage, EnqueueOptions, JobTarget } from './context.ts';
-import { emailMessage, enqueueOptions, eventMessages, jobMessages, withPayload } from './messages.ts';
+import type {
+  ActionContext,
+  EmailMessage,
+  EnqueueOptions,
+  JobTarget,
+  WebhookOptions,
+  WebhookTo,
+} from './context.ts';
+import {
+  emailMessage,
+  enqueueOptions,
+  eventMessages,
+  jobMessages,
+  webhookMessages,
+  webhookOptions,
+  withPayload,
+} from './messages.ts';
 import { checkOptions } from './shape.ts';
 import { tracedCreate } from '../trace/message.ts';
 
@@ -64,6 +79,22 @@ export async function enqueueJob<S extends z.ZodType>(
   checkOptions(`enqueueJob ${job?.name}`, options, [...enqueueOptions, 'requestId', 'traceparent']);
   const { requestId, traceparent, ...how } = options;
   const messages = await jobMessages(job, [{ ...how, payload }]);
+  return (await enqueue(outbox, messages, { requestId, traceparent }))[0]!;
+}
+
+/**
+ * Records one webhook.
+ * @throws WaybillError `payload_invalid` when the payload does not match the endpoint's schema, `endpoint_invalid`
+ */
+export async function enqueueWebhook<S extends z.ZodType>(
+  outbox: Recording,
+  to: WebhookTo<S>,
+  payload: z.output<S>,
+  options: WebhookOptions & Origin = {},
+): Promise<Enqueued> {
+  checkOptions('enqueueWebhook', options, [...webhookOptions, 'requestId', 'traceparent']);
+  const { requestId, traceparent, ...how } = options;
+  const messages = await webhookMessages(to, [{ ...how, payload }]);
   return (await enqueue(outbox, messages, { requestId, traceparent }))[0]!;
 }
 

@@ -1,11 +1,12 @@
 // The registry finds an application's definitions by kind and name, and lists their queues.
 
 import type { Action } from './action.ts';
+import type { Endpoint } from './endpoint.ts';
 import { defineApp, type App, type AppOptions } from './app.ts';
 import { eventQueue, type Event } from './event.ts';
 import { jobQueue, type Job } from './job.ts';
 import type { Listener } from './listener.ts';
-import { emailQueue } from './messages.ts';
+import { emailQueue, webhookName, webhookQueue } from './messages.ts';
 import type { Limits } from '../queues/limits.ts';
 
 export function isRegistry(value: unknown): value is Registry {
@@ -27,11 +28,13 @@ export type Registry = {
   event(name: string): Event | undefined;
   /** The job of this name, if there is one. */
   job(name: string): Job | undefined;
+  /** The endpoint whose messages have this name (`webhook:…`), if there is one. */
+  endpoint(messageName: string): Endpoint | undefined;
   /** The listener of this name, if there is one. */
   listener(name: string): Listener | undefined;
   /** In the application's order. */
   listenersOf(event: string): readonly Listener[];
-  /** `events`, `jobs`, and every queue that a job or a listener names. */
+  /** `events`, `jobs`, every queue that a job or a listener names, and `webhooks` where there are endpoints. */
   readonly queues: readonly string[];
   /** The limits of queues that have some. */
   readonly limits: ReadonlyMap<string, Limits>;
@@ -46,7 +49,10 @@ export type Registry = {
  * @throws WaybillError `app_invalid` with every problem as an issue
  */
 export function defineOutboxRegistry(
-  definitions: Pick<AppOptions, 'actions' | 'events' | 'listeners' | 'jobs' | 'queues' | 'email'>,
+  definitions: Pick<
+    AppOptions,
+    'actions' | 'events' | 'listeners' | 'jobs' | 'endpoints' | 'queues' | 'email'
+  >,
 ): Registry {
   return createRegistry(defineApp(definitions));
 }
@@ -54,16 +60,20 @@ export function defineOutboxRegistry(
 export function createRegistry(app: App): Registry {
   const actions = byName(app.actions);
   const events = byName(app.events);
-  const jobs = byName(app.jobs);
+  const parked = app.endpoints.flatMap(({ parkedJob }) => (parkedJob ? [parkedJob] : []));
+  const jobs = byName([...app.jobs, ...parked]);
+  const endpoints = new Map(app.endpoints.map((endpoint) => [webhookName(endpoint.name), endpoint]));
   const listeners = byName(app.listeners);
   const listenersOf = Map.groupBy(app.listeners, (listener) => listener.event.name);
   const named = [...app.listeners, ...app.jobs].map(({ queue }) => queue);
+  if (endpoints.size > 0) named.push(webhookQueue);
   const limits = limitsOf(app);
   return {
     app,
     action: (name) => actions.get(name),
     event: (name) => events.get(name),
     job: (name) => jobs.get(name),
+    endpoint: (name) => endpoints.get(name),
     listener: (name) => listeners.get(name),
     listenersOf: (event) => listenersOf.get(event) ?? [],
     queues: [...new Set([eventQueue, jobQueue, ...named])],
@@ -77,8 +87,13 @@ export function createRegistry(app: App): Registry {
   };
 }
 
-function limitsOf({ queues, jobs }: App): ReadonlyMap<string, Limits> {
+/** Deliveries of one endpoint at a time, over the fleet. One that stops answering takes this many slots, once. */
+const perEndpoint = 4;
+
+function limitsOf({ queues, jobs, endpoints }: App): ReadonlyMap<string, Limits> {
   const limits = new Map(queues.map((queue) => [queue.name, queue.limits]));
+  if (endpoints.length > 0)
+    limits.set(webhookQueue, { groupConcurrency: perEndpoint, ...limits.get(webhookQueue) });
   for (const { queue, concurrency } of jobs)
     if (concurrency !== undefined)
       limits.set(queue, { ...limits.get(queue), concurrencyPerProcess: concurrency });

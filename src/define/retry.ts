@@ -6,6 +6,7 @@ import {
   defaultMaxAttempts,
   emailBackoff,
   emailMaxAttempts,
+  webhookDelays,
   type Backoff,
 } from '../message/backoff.ts';
 import type { Milliseconds } from '../ports.ts';
@@ -24,6 +25,11 @@ export type RetryOptions = {
     /** Upper bound of every delay. Default 1 h. */
     readonly max?: Duration;
   };
+  /**
+   * The delays themselves, instead of `backoff` and `maxAttempts`: there is one attempt more than delays. Each is a tenth shorter or longer at
+   * random. 1 … 999.
+   */
+  readonly delays?: readonly Duration[];
 };
 
 /** Retry options with their defaults filled in. */
@@ -38,7 +44,8 @@ export function retryPolicy(
   options: RetryOptions = {},
   usual: RetryPolicy = usualRetry,
 ): RetryPolicy {
-  checkOptions(what, options, ['maxAttempts', 'backoff']);
+  checkOptions(what, options, ['maxAttempts', 'backoff', 'delays']);
+  if (options.delays !== undefined) return ofDelays(what, options.delays, options);
   const { maxAttempts = usual.maxAttempts, backoff = {} } = options;
   checkOptions(what, backoff, ['initial', 'factor', 'max']);
   const factor = backoff.factor ?? usual.backoff.factor;
@@ -49,8 +56,34 @@ export function retryPolicy(
   if (!(factor >= 1 && factor <= 100))
     refuseDefinition(what, 'retry.backoff.factor must be a number from 1 to 100');
   if (max < initial) refuseDefinition(what, 'retry.backoff.max must not be less than retry.backoff.initial');
-  return Object.freeze({ maxAttempts, backoff: Object.freeze({ initial, factor, max }) });
+  // Only the usual attempts go with the usual delays.
+  const { delays } = options.backoff === undefined ? usual.backoff : {};
+  return Object.freeze({
+    maxAttempts,
+    backoff: Object.freeze({ initial, factor, max, ...(delays && { delays }) }),
+  });
 }
+
+function ofDelays(
+  what: string,
+  delays: readonly Duration[],
+  { backoff, maxAttempts }: RetryOptions,
+): RetryPolicy {
+  if (backoff !== undefined || maxAttempts !== undefined)
+    refuseDefinition(what, 'retry.delays says everything: leave retry.backoff and retry.maxAttempts out');
+  if (!Array.isArray(delays) || delays.length === 0 || delays.length > 999)
+    refuseDefinition(what, "retry.delays must be a list of 1 to 999 durations, such as ['5s', '5m', '1h']");
+  return policyOf(delays.map((delay: Duration, i) => milliseconds(what, `retry.delays[${i}]`, delay)));
+}
+
+/** One attempt more than delays. */
+function policyOf(delays: readonly Milliseconds[]): RetryPolicy {
+  const [initial, max] = [Math.min(...delays), Math.max(...delays)];
+  const backoff = { initial, factor: 2, max, delays: Object.freeze([...delays]) };
+  return Object.freeze({ maxAttempts: delays.length + 1, backoff: Object.freeze(backoff) });
+}
+
+export const webhookRetry: RetryPolicy = policyOf(webhookDelays);
 
 /** @throws WaybillError `definition_invalid` when `value` is no duration */
 export function milliseconds(what: string, option: string, value: Duration): Milliseconds {

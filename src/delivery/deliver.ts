@@ -13,6 +13,7 @@ import type { Interrupt } from '../ports.ts';
 import type { Deliver, Delivery } from './delivery.ts';
 import { deliverEmail, type EmailPorts, type Mailing } from './email.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
+import { createWebhooks, deliverWebhook, type Webhooks } from './webhook.ts';
 import { tracedProcess } from '../trace/message.ts';
 import { currentTraceparent, isTraced } from '../trace/trace.ts';
 
@@ -21,6 +22,8 @@ export type DeliverOptions = HandlerPorts & {
   readonly mailing: Mailing | null;
   /** Called with each answer of the email provider. */
   readonly onEmail: (provider: string, outcome: string) => void;
+  /** Default: only public addresses. */
+  readonly webhooks?: Webhooks | undefined;
   /** For sensitive messages. */
   readonly payloadKeys?: PayloadKeys | undefined;
 };
@@ -33,6 +36,7 @@ const unknownDelay = 15_000;
 export function createDeliver(options: DeliverOptions): Deliver {
   const { registry, mailing, emailFrom, onEmail, log, payloadKeys = [] } = options;
   const { backoff } = registry.app.email.retry;
+  const webhooks = options.webhooks ?? createWebhooks();
   const manifest = manifestOf(registry.app).hash;
   return (message, signal) =>
     isTraced() ? tracedProcess(message, () => deliver(message, signal), failed) : deliver(message, signal);
@@ -61,6 +65,8 @@ export function createDeliver(options: DeliverOptions): Deliver {
         return runHandler({ ...listener, payload: schema, timeoutMs: null }, message, signal, options);
       }
       case 'job': {
+        const endpoint = registry.endpoint(message.name);
+        if (endpoint) return deliverWebhook(endpoint, message, signal, { ...options, webhooks });
         const job = registry.job(message.name);
         return job ? runHandler(job, message, signal, options) : Promise.resolve(unknown(message));
       }

@@ -5,6 +5,7 @@ import type { Backoff } from '../message/backoff.ts';
 import type { ClaimedMessage } from '../message/message.ts';
 import type { Outcome } from '../message/outcome.ts';
 import type { Interrupt, Milliseconds } from '../ports.ts';
+import type { GroupEnd } from '../queues/circuit.ts';
 
 export type Delivery = {
   readonly outcome: Outcome;
@@ -17,6 +18,8 @@ export type Delivery = {
   readonly thrown?: unknown;
   /** Exact delay, instead of the backoff. */
   readonly retryDelay?: Milliseconds | undefined;
+  /** What it says of the group of the message. Undefined: nothing. */
+  readonly group?: GroupEnd;
   /** It must not run again if its transaction does not commit. */
   readonly once?: boolean;
 };

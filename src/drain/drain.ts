@@ -4,6 +4,7 @@
 import { transactionsOf } from '../db/pool.ts';
 import type { Transactions } from '../db/transaction.ts';
 import { standardQueues } from '../define/registry.ts';
+import { createWebhooks } from '../delivery/webhook.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import type { Mailing } from '../delivery/email.ts';
 import type { Failover } from '../delivery/failover.ts';
@@ -21,7 +22,13 @@ import type { QueueCloser } from '../worker/queue-closer.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/end.ts';
 import { createSettler } from '../worker/settler.ts';
-import { checkedBounds, type DrainBounds, type DrainEmail, type DrainOptions } from './options.ts';
+import {
+  allowListOf,
+  checkedBounds,
+  type DrainBounds,
+  type DrainEmail,
+  type DrainOptions,
+} from './options.ts';
 import type { DrainingProcess } from './process.ts';
 import {
   countExpired,
@@ -192,7 +199,10 @@ type Around = {
 };
 
 /** Without a fleet no queue is closed. A message that met an operator failure only waits before it is due again. */
-const noFleet: QueueCloser = { judge: async (_message, _outcome, settlement) => settlement };
+const noFleet: QueueCloser = {
+  judge: async (_message, _outcome, settlement) => settlement,
+  groupEnded: async () => undefined,
+};
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 
@@ -202,9 +212,11 @@ function attemptPorts(options: DrainOptions, around: Around): DrainPorts {
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const payloadKeys = payloadKeysOf(options.payloadKeys);
+  const webhooks = createWebhooks(allowListOf(options.webhookAllow));
   const emailFrom = email?.from ?? null;
   const mailing = email ? { ...mailingOf(email), ...(failover && { failover }) } : null;
-  const handlers = { db, outboxOn, registry, emailFrom, mailing, log, payloadKeys, onEmail: () => undefined };
+  const onEmail = (): void => undefined;
+  const handlers = { db, outboxOn, registry, emailFrom, mailing, log, payloadKeys, webhooks, onEmail };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
   const deliver = retrying(createDeliver(handlers), options, log);

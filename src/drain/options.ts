@@ -13,6 +13,7 @@ import type { ClaimedMessage } from '../message/message.ts';
 import type { PayloadKeys } from '../message/seal.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Milliseconds } from '../ports.ts';
+import { allowRule, readAllowList, type AllowList } from '../webhook/allow-list.ts';
 import type { DrainInstrumentation } from './instrumentation.ts';
 
 /** How a drain sends emails. */
@@ -51,6 +52,8 @@ export type DrainOptions = {
   readonly pool?: PgPool | Transactions | undefined;
   /** Without it, emails are left for another process. */
   readonly email?: DrainEmail | undefined;
+  /** Receivers of webhooks inside your network, as in WAYBILL_WEBHOOK_ALLOW. Default: only public addresses. */
+  readonly webhookAllow?: readonly string[] | undefined;
   /** For sensitive messages: as for createPostgresOutbox. */
   readonly payloadKeys?: string | PayloadKeys | undefined;
   /** Length of a lease; renewed every third of it while the handler runs. Default 15,000 ms. */
@@ -83,6 +86,7 @@ export const drainOptionNames = [
   'concurrency',
   'pool',
   'email',
+  'webhookAllow',
   'payloadKeys',
   'leaseMs',
   'retryDelayMs',
@@ -93,6 +97,13 @@ export const drainOptionNames = [
   'workerId',
   'log',
 ];
+
+/** @throws WaybillError `drain_options_invalid` */
+export function allowListOf(items: readonly string[] = []): AllowList {
+  const list = Array.isArray(items) ? readAllowList(items) : undefined;
+  if (list) return list;
+  throw new WaybillError('drain_options_invalid', `drainOutbox: webhookAllow must be a list of ${allowRule}`);
+}
 
 export type DrainBounds = Readonly<Record<'batchSize' | 'concurrency' | 'leaseMs', number>>;
 

@@ -2,6 +2,8 @@
 
 import { manifestOf } from '../cron/manifest.ts';
 import { withManifest } from '../cron/service.ts';
+import type { Config } from '../config/config.ts';
+import { webhookQueue } from '../define/messages.ts';
 import { loadApp } from '../define/load.ts';
 import { createRegistry, standardQueues } from '../define/registry.ts';
 import { createDeliver } from '../delivery/deliver.ts';
@@ -11,14 +13,32 @@ import { registerProviders } from '../queues/providers.ts';
 import { registerQueues } from '../queues/queues.ts';
 import { rateOf, type Limits } from '../queues/limits.ts';
 import type { Host } from '../process/host.ts';
-import { workerService } from '../worker/service.ts';
+import { readAllowList } from '../webhook/allow-list.ts';
+import { workerService, type WorkerPart } from '../worker/service.ts';
 import { labelsOf } from './labels.ts';
 import { configuredMailing } from './mailing.ts';
+import { createWebhooks } from '../delivery/webhook.ts';
 import { closing, outboxOf, queueOf, type Cast, type Role } from './role.ts';
 
 export const emailRole: Role = (host) => deliveryRole(host, () => [standardQueues.email]);
 
 export const jobsRole: Role = (host) => deliveryRole(host, (queues) => queues);
+
+/** Webhooks wait for others' servers: their slots are many, and an endpoint that does not answer takes none of the other work's. */
+function workersOf(
+  queues: readonly string[],
+  { concurrency, webhookConcurrency }: Pick<Config, 'concurrency' | 'webhookConcurrency'>,
+): readonly WorkerPart[] {
+  const [webhooks, others] = [
+    queues.filter((name) => name === webhookQueue),
+    queues.filter((name) => name !== webhookQueue),
+  ];
+  const workers = [
+    { queues: others, size: concurrency },
+    { queues: webhooks, size: webhookConcurrency },
+  ];
+  return webhooks.length === 0 ? workers.slice(0, 1) : workers.filter((one) => one.queues.length > 0);
+}
 
 async function deliveryRole(
   host: Host,
@@ -48,10 +68,11 @@ async function deliveryRole(
   if (queues.includes(email)) await registerProviders(host.db, several(config.emailProviders));
   const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
   const { payloadKeys } = config;
-  const deliver = createDeliver({ ...handlers, payloadKeys, onEmail: events.emailAttempted });
+  const webhooks = createWebhooks(readAllowList(config.webhookAllow));
+  const deliver = createDeliver({ ...handlers, webhooks, payloadKeys, onEmail: events.emailAttempted });
   const { perProcess, priorities } = registry;
-  const given = { queues, queue: queueOf(host), outboxOn, deliver, perProcess, priorities };
-  const service = workerService(host, given);
+  const given = { queue: queueOf(host), outboxOn, deliver, perProcess, priorities };
+  const service = workerService(host, { ...given, workers: workersOf(queues, config) });
   const delivers = queues.includes(standardQueues.jobs);
   return {
     life: app,

@@ -20,6 +20,7 @@ export function configuredDrain(app: App, { config, db, handlers, log, workerId 
     outbox: outboxOf(config)(db),
     registry: createRegistry(withNotices(app, config.notice)),
     payloadKeys: config.payloadKeys,
+    webhookAllow: config.webhookAllow,
     leaseMs: config.leaseMs,
     concurrency: Math.min(config.concurrency, 10),
     // With a rate, only the fleet's workers send: they book permits when they claim.

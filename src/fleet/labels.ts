@@ -2,6 +2,7 @@
 
 import { standardQueues } from '../define/registry.ts';
 import type { App } from '../define/app.ts';
+import { webhookQueue } from '../define/messages.ts';
 import type { KnownLabels } from '../metrics/initial.ts';
 
 const { email, events, jobs } = standardQueues;
@@ -28,6 +29,7 @@ export function labelsOf(app: App, providers: readonly string[]): KnownLabels {
       ...standardLabels.routes,
       ...queuesOf(app.listeners).map((queue) => ({ kind: 'listener', queue })),
       ...queuesOf(app.jobs).flatMap((queue) => (queue === jobs ? [] : [{ kind: 'job', queue }])),
+      ...(app.endpoints.length > 0 ? [{ kind: 'job', queue: webhookQueue }] : []),
       ...(cronJobs.length > 0 ? [{ kind: 'action', queue: jobs }] : []),
     ],
     cronJobs,

@@ -41,7 +41,7 @@ export const webRole: Role = async (host, common) => {
     emailFrom: config.emailFrom,
   });
   const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
-  const closer = createQueueCloser({ db, events: host.events, workerId: host.id });
+  const closer = createQueueCloser({ ...host, workerId: host.id, outboxOn: outboxOf(config) });
   const drain = createOutboxDrainRoute(
     {
       ...draining.options,

@@ -11,6 +11,8 @@ export type Backoff = {
   readonly factor: number;
   /** Ceiling of every delay. */
   readonly max: Milliseconds;
+  /** If set, these are the delays, each a tenth shorter or longer at random, and the ceilings say nothing. The last one repeats. */
+  readonly delays?: readonly Milliseconds[];
 };
 
 export const defaultBackoff: Backoff = { initial: 1_000, factor: 2, max: 3_600_000 };
@@ -27,8 +29,15 @@ export const defaultMaxAttempts = 10;
  */
 export const emailMaxAttempts = 53;
 
+/** For webhooks: the delays that Standard Webhooks recommends, three days in all (spec/standard-webhooks.md, "Deliverability and reliability"). */
+export const webhookDelays: readonly Milliseconds[] = [
+  5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 50_400_000, 72_000_000, 86_400_000,
+];
+
 /** Average time from the first attempt to the last, without the attempts: full jitter waits half of each ceiling on average. */
-export function horizonOf({ initial, factor, max }: Backoff, maxAttempts: number): Milliseconds {
+export function horizonOf({ initial, factor, max, delays }: Backoff, maxAttempts: number): Milliseconds {
+  if (delays)
+    return Array.from({ length: maxAttempts - 1 }, (_, i) => nth(delays, i)).reduce((a, b) => a + b, 0);
   const ceilings = Array.from({ length: maxAttempts - 1 }, (_, i) => Math.min(max, initial * factor ** i));
   return ceilings.reduce((sum, ceiling) => sum + ceiling, 0) / 2;
 }
@@ -51,7 +60,14 @@ export function retryDelay(
   random: Random,
   retryAfter: Milliseconds = 0,
 ): Milliseconds {
-  const ceiling = Math.min(backoff.max, backoff.initial * backoff.factor ** (attempt - 1));
   const asked = Math.min(Math.max(retryAfter, 0), maxRetryAfter);
+  if (backoff.delays) {
+    const delay = nth(backoff.delays, attempt - 1) * (0.9 + 0.2 * random());
+    return Math.round(Math.max(asked, delay));
+  }
+  const ceiling = Math.min(backoff.max, backoff.initial * backoff.factor ** (attempt - 1));
   return Math.round(asked + ceiling * random());
 }
+
+const nth = (delays: readonly Milliseconds[], i: number): Milliseconds =>
+  delays[Math.min(i, delays.length - 1)] ?? 0;

@@ -77,6 +77,7 @@ export type ClaimedMessage = {
   readonly traceparent: string | null;
   readonly createdAt: Date;
   readonly group?: string | null;
+  readonly isGroupFailing?: boolean | undefined; // undefined: the claim did not look
   readonly orderKey?: string | null;
   readonly tags?: readonly string[] | null;
   /** Present where it is known; higher starts first. */

@@ -29,6 +29,8 @@ export type TellableRun = {
   readonly skippedTicks: number;
 };
 
+type OfGroup = { readonly queue: string; readonly group: string };
+
 export type Events = ReturnType<typeof createEvents>;
 
 // oxlint-disable-next-line max-lines-per-function -- one small function for each business event
@@ -120,6 +122,19 @@ export function createEvents(log: Log, metrics: Metrics) {
     held(queue: string, reason: string, ms: number): void {
       metrics.holds.inc({ queue: label(queue) });
       log.warn({ queue, reason, ms }, 'the provider asked everybody to wait: the queue is held');
+    },
+
+    groupHeld({ queue, group }: OfGroup, reason: string, ms: number): void {
+      log.info({ queue, group, reason, ms: Math.round(ms) }, 'deliveries of the group fail: it is held');
+    },
+
+    groupOpened({ queue, group }: OfGroup): void {
+      log.info({ queue, group }, 'a delivery of the group succeeded after failures: it is open');
+    },
+
+    /** Its owner is told by the application, so this is no error of the fleet. */
+    groupParked({ queue, group }: OfGroup, reason: string, failures: number): void {
+      log.warn({ queue, group, reason, failures }, 'the group is parked: its deliveries failed for too long');
     },
 
     gateFailed(queue: string, error: unknown): void {

@@ -91,6 +91,7 @@ export const gaugesSql = `
     ${perQueue('coalesce(x.held, false)::int', 'gates x')} as held,
     ${providerColumns},
     ${perQueue('coalesce(x.keys, 0)', 'blocked x')} as blocked,
+    ${perQueue('coalesce(x.n, 0)', '(select queue as name, count(*) as n from waybill.queue_groups where parked_at is not null group by queue) x')} as groups_parked,
     ${limitColumns},
     (select json_agg(json_build_object('labels', json_build_object('job', name), 'value', greatest(0, extract(epoch from now() - next_at))))
        from (select name, next_at from waybill.cron_jobs order by next_at limit ${most}) x) as overdue,
@@ -190,12 +191,8 @@ const outboxFacts: readonly GaugeFact[] = [
   ),
   ...limitFacts,
   fact('held', 'queue_held', ['queue'], '1 while the provider wants everybody to wait'),
-  fact(
-    'blocked',
-    'order_keys_blocked',
-    ['queue'],
-    'Order keys whose messages wait for a person, because one of them is dead',
-  ),
+  fact('blocked', 'order_keys_blocked', ['queue'], 'Order keys that wait for a person: a message is dead'),
+  fact('groups_parked', 'queue_groups_parked', ['queue'], 'Groups that failed for too long and are parked'),
   fact(
     'overdue',
     'cron_overdue_seconds',

@@ -23,7 +23,10 @@ export function noticeJob({ url, secret }: NoticeTarget): Job {
     async handler({ message, signal }, notice) {
       const now = new Date(); // for the signature, which the receiver compares with its own clock
       const body = JSON.stringify({ type: notice.type, timestamp: now.toISOString(), data: notice.data });
-      const headers = { 'content-type': 'application/json', ...signedHeaders(message.id, body, secret, now) };
+      const headers = {
+        'content-type': 'application/json',
+        ...signedHeaders(message.id, body, [secret], now),
+      };
       const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal });
       await response.body?.cancel();
       judge(response);

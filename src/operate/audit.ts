@@ -61,6 +61,7 @@ export const acts = [
   'session.start',
   'suppression.add',
   'suppression.remove',
+  'webhooks.replay',
 ] as const;
 export type ActName = (typeof acts)[number];
 

@@ -1,4 +1,4 @@
-// Groups of a queue as people see them: how much waits and is in flight, which are paused, and what may be done to one.
+// Groups of a queue as people see them: how much waits and is in flight, which are closed, and what may be done to one.
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
@@ -7,7 +7,8 @@ import { WaybillError } from '../errors.ts';
 import { flowKeyRule, isFlowKey } from '../message/flow.ts';
 import { endMessages, guard, transitions } from '../message/transitions.ts';
 import { outboxChannel } from '../outbox/notify.ts';
-import { inFlight, isPaused, waits } from '../outbox/waiting.ts';
+import { inFlight, isGroupMarked, isPaused, waits } from '../outbox/waiting.ts';
+import { resumedColumns } from '../queues/circuit.ts';
 import { checkKnown, type PauseEnd } from '../queues/queues.ts';
 import { cleanError } from '../redaction/redact.ts';
 
@@ -26,6 +27,15 @@ export type GroupView = {
     readonly by: string;
     readonly reason: string | null;
   } | null;
+  /** It failed for too long, and is closed until somebody resumes it. */
+  readonly parked: { readonly since: Moment; readonly reason: string | null } | null;
+  /** Deliveries fail since then, without a success between them. Closed until `heldUntil`, if that is to come. */
+  readonly failing: {
+    readonly since: Moment;
+    readonly failures: number;
+    readonly reason: string | null;
+    readonly heldUntil: Moment | null;
+  } | null;
 };
 
 /** Values: queue, group (null: all), limit. Largest first. */
@@ -37,13 +47,17 @@ export const groupsSql = `
   handed as (
     select coalesce(group_key, '') as name, count(*)::int as n
       from waybill.outbox_messages where ${inFlight()} and queue = $1 and ($2::text is null or group_key = $2) group by 1),
-  paused as (
-    select group_key as name, ${momentText('paused_at')} as since, ${momentText('paused_until')} as until, paused_by as by, paused_reason as reason
-      from waybill.queue_groups where queue = $1 and ($2::text is null or group_key = $2) and ${isPaused()}),
-  names as (select name from waiting union select name from handed union select name from paused)
+  marked as (
+    select group_key as name, case when ${isPaused()} then ${momentText('paused_at')} end as since, ${momentText('paused_until')} as until, paused_by as by,
+           paused_reason as reason, ${momentText('parked_at')} as parked_at, parked_reason, ${momentText('failing_since')} as failing_since, failures,
+           held_reason, case when held_until > now() then ${momentText('held_until')} end as held_until
+      from waybill.queue_groups
+     where queue = $1 and ($2::text is null or group_key = $2) and ${isGroupMarked}
+       and (${isPaused()} or parked_at is not null or failing_since is not null)),
+  names as (select name from waiting union select name from handed union select name from marked)
   select names.name, coalesce(w.n, 0) as waiting, coalesce(w.due, 0) as due, coalesce(h.n, 0) as "inFlight", ${momentText('w.oldest')} as oldest,
-         p.since, p.until, p.by, p.reason, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
-    from names left join waiting w using (name) left join handed h using (name) left join paused p using (name)
+         p.since, p.until, p.by, p.reason, p.parked_at, p.parked_reason, p.failing_since, p.failures, p.held_reason, p.held_until, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
+    from names left join waiting w using (name) left join handed h using (name) left join marked p using (name)
    order by (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3`;
 
 type Row = Pick<GroupView, 'waiting' | 'due' | 'inFlight'> & {
@@ -51,9 +65,16 @@ type Row = Pick<GroupView, 'waiting' | 'due' | 'inFlight'> & {
   /** Of all groups, beyond the limit too. */
   readonly groups: number;
   readonly total: number;
-} & Readonly<Record<'oldest' | 'since' | 'until' | 'by' | 'reason', string | null>>;
+  readonly failures: number | null;
+} & Readonly<Record<'oldest' | 'since' | 'until' | 'by' | 'reason', string | null>> &
+  Readonly<
+    Record<'parked_at' | 'parked_reason' | 'failing_since' | 'held_reason' | 'held_until', string | null>
+  >;
 
-function viewOf({ name, waiting, due, inFlight, oldest, since, until, by, reason }: Row): GroupView {
+const shown = (reason: string | null): string | null => (reason === null ? null : cleanError(reason));
+
+function viewOf(row: Row): GroupView {
+  const { name, waiting, due, inFlight, oldest, since, until, by, reason } = row;
   const paused =
     since === null
       ? null
@@ -61,9 +82,38 @@ function viewOf({ name, waiting, due, inFlight, oldest, since, until, by, reason
           since: momentOf(since),
           until: momentOf(until),
           by: by ?? '',
-          reason: reason === null ? null : cleanError(reason),
+          reason: shown(reason),
         };
-  return { group: name === '' ? null : name, waiting, due, inFlight, oldest: momentOf(oldest), paused };
+  const { parked_at: parkedAt, parked_reason: why, failing_since: failingSince } = row;
+  const parked = parkedAt === null ? null : { since: momentOf(parkedAt), reason: shown(why) };
+  const failing =
+    failingSince === null
+      ? null
+      : {
+          since: momentOf(failingSince),
+          failures: row.failures ?? 0,
+          reason: shown(row.held_reason),
+          heldUntil: momentOf(row.held_until),
+        };
+  const group = name === '' ? null : name;
+  return { group, waiting, due, inFlight, oldest: momentOf(oldest), paused, parked, failing };
+}
+
+export type GroupState = {
+  /** With several causes, the first of these. `failing`: one message at a time, until one is delivered. */
+  readonly state: 'paused' | 'parked' | 'held' | 'failing' | 'open';
+  readonly since: Moment | null;
+  readonly until: Moment | null;
+  readonly by: string | null;
+  readonly reason: string | null;
+};
+
+export function stateOf({ paused, parked, failing }: GroupView): GroupState {
+  if (paused) return { state: 'paused', ...paused };
+  if (parked) return { state: 'parked', ...parked, until: null, by: null };
+  if (!failing) return { state: 'open', since: null, until: null, by: null, reason: null };
+  const { since, reason, heldUntil: until } = failing;
+  return { state: until === null ? 'failing' : 'held', since, until, by: null, reason };
 }
 
 export const mostGroups = 1_000;
@@ -92,7 +142,7 @@ export async function listGroups(db: Executor, queue: string, limit = 100): Prom
 async function showGroup(db: Executor, queue: string, group: string): Promise<GroupView> {
   const [row] = (await db.executeSql<Row>(groupsSql, [queue, group, 1])).rows;
   if (row) return viewOf(row);
-  return { group, waiting: 0, due: 0, inFlight: 0, oldest: null, paused: null };
+  return { group, waiting: 0, due: 0, inFlight: 0, oldest: null, paused: null, parked: null, failing: null };
 }
 
 /** Values: queue, group, operator, reason, end (or null), ms until the end (or null). No row: the end has passed. */
@@ -105,10 +155,10 @@ export const pauseGroupSql = `
          paused_reason = excluded.paused_reason, paused_until = excluded.paused_until
   returning group_key`;
 
-/** Values: queue, group. */
+/** Ends a pause, a parking and a hold, with a NOTIFY to workers. Values: queue, group. */
 export const resumeGroupSql = `
   with resumed as (
-    update waybill.queue_groups set paused_at = null, paused_by = null, paused_reason = null, paused_until = null
+    update waybill.queue_groups set ${resumedColumns}
      where queue = $1 and group_key = $2 returning queue)
   select pg_notify('${outboxChannel}', queue) from resumed`;
 

@@ -177,10 +177,10 @@ export const places: readonly Place[] = [
     key: { queue: 'text', group_key: 'text' },
     id: 'queue',
     keys: { group_key: 'queue' },
-    texts: ['paused_by', 'paused_reason'],
+    texts: ['paused_by', 'paused_reason', 'held_reason', 'parked_reason'],
     erase: 'delete',
-    unless: 't.paused_at is null',
-    note: 'a paused group keeps its name: resume it first',
+    unless: 't.paused_at is null and t.parked_at is null',
+    note: 'a paused or parked group keeps its name: resume it first',
   },
   {
     name: 'processes',

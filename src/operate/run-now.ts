@@ -4,7 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import type { Status } from '../message/message.ts';
 import { announceSql, outboxChannel } from '../outbox/notify.ts';
-import { isHeld, isPaused } from '../outbox/waiting.ts';
+import { isGroupClosed, isHeld, isPaused } from '../outbox/waiting.ts';
 import { checkId, notFound, viewMessage, type MessageView } from './read.ts';
 import { dueValues, rescheduleSql } from './reschedule.ts';
 
@@ -21,7 +21,7 @@ type Look = {
 const lookSql = `
   select m.status, m.queue, m.available_at = 'infinity' as "isBehind", m.relayed_at is not null as "isHeldBack", m.expirations > 1 as "isSuspect",
          exists (select from waybill.queues q where q.name = m.queue and ${isPaused('q.')})
-         or exists (select from waybill.queue_groups g where g.queue = m.queue and g.group_key = m.group_key and ${isPaused('g.')}) as "isPaused",
+         or exists (select from waybill.queue_groups g where g.queue = m.queue and g.group_key = m.group_key and ${isGroupClosed('g.')}) as "isPaused",
          exists (select from waybill.queues where name = m.queue and (parked_at is not null or ${isHeld})) as "isClosed"
     from waybill.outbox_messages m where m.id = $1 for update of m`;
 

@@ -4,13 +4,23 @@
 //
 // The sweep steps from group to group through the index (a loose scan), so its cost depends on the number of messages wanted, not on that of
 // groups or messages. Of more groups than that, those that have due messages now are also looked up by due time, so that groups whose
-// messages are all for later do not delay them.
+// messages are all for later do not delay them. Closed groups are stepped over and count for nothing: however many there are, a claim finds the open ones.
 
 import type { Executor } from '../db/executor.ts';
 import { textOrNull } from '../db/values.ts';
 import { among, claimOf, listsOf, room, wanted, type Lease, type Only } from './claim.ts';
 import { claimedOf, claimedTexts, type Claimed, type ClaimedRow } from './claimed.ts';
-import { grouped, isDue, isOpenAlone, isPaused, ungrouped, waiting, waits, type Place } from './waiting.ts';
+import {
+  grouped,
+  isDue,
+  isGroupClosed,
+  isGroupMarked,
+  isOpenAlone,
+  ungrouped,
+  waiting,
+  waits,
+  type Place,
+} from './waiting.ts';
 
 const m = 'waybill.outbox_messages';
 
@@ -23,22 +33,34 @@ const step = (condition: string): string => `
        where ${waits()} and ${grouped.where()} and queue = $2 and priority = $3 and group_key ${condition}
        order by group_key, available_at limit 1`;
 
+/** Groups that are closed, and those that fail: one message of these is in flight at a time. */
+const marked = `
+  marked as materialized (
+    select group_key as name, ${isGroupClosed()} as closed, failing_since is not null as failing
+      from waybill.queue_groups where queue = $2 and ${isGroupMarked}),
+  closed as materialized (select coalesce(array_agg(name), '{}') as names from marked where closed)`;
+
+const isClosed = (group: string): string => `${group} = any((select names from closed)::text[])`;
+const stepped = `f.group_key, f.due and not ${isClosed('f.group_key')} as due, case when ${isClosed('f.group_key')} then 0 else 1 end`;
+
 const walk = (name: string, from: string, until: string, room: string): string => `
   ${name} as (
-    select f.group_key, f.due, 1 as n from (${step(from + until)}) f where ${room} > 0
+    select ${stepped} as n from (${step(from + until)}) f where ${room} > 0
     union all
-    select f.group_key, f.due, w.n + 1 from ${name} w cross join lateral (${step(`> w.group_key${until}`)}) f
+    select ${stepped} + w.n from ${name} w cross join lateral (${step(`> w.group_key${until}`)}) f
      where w.n < ${room})`;
 
 const allowed = `
   allowed as (
     select c.*, least(
         room.each - coalesce(room.taken[array_position(room.groups, c.name)], 0),
+        case when exists (select from marked f where f.name = c.name and f.failing)
+             then 1 - coalesce(room.taken[array_position(room.groups, c.name)], 0) end,
         case when p.next_at is null then room.burst when p.next_at > room.at then 0
              else least(room.burst, (1 + floor((extract(epoch from (room.at - p.next_at)) / extract(epoch from room.spacing))))) end) as most
       from (select *, coalesce(group_key, '') as name from candidate) c cross join room
       cross join lateral (select room.next[array_position(room.paced, c.name)] as next_at) p
-     where c.name <> all(array(select group_key from waybill.queue_groups where queue = $2 and ${isPaused()})))`;
+     where not ${isClosed('c.name')})`;
 
 /** The share of each group: what it could bring if all of them had enough. */
 const share = `(select greatest(1, ceil($1::numeric / greatest(1, count(*))))::int from allowed where most is null or most > 0)`;
@@ -54,15 +76,15 @@ const pick = (condition: string): string => `
  * ids, each an array or null, whether a worker claims.
  */
 export const claimGroupsSql = `
-  with recursive ${room},
+  with recursive ${room},${marked},
   ${walk('ahead', '> $6', '', steps)},
-  ${walk('behind', `> ''`, ' and group_key <= $6', `(${steps} - (select count(*) from ahead))`)},
+  ${walk('behind', `> ''`, ' and group_key <= $6', `(${steps} - (select coalesce(max(n), 0) from ahead))`)},
   sweep as (
-    select group_key, due, n as place from ahead
+    select group_key, due, n as place from ahead where not ${isClosed('group_key')}
     union all
-    select null, ${isDue('$2', '$3', ungrouped)}, ${steps} + 1 where (select count(*) from ahead) < ${steps}
+    select null, ${isDue('$2', '$3', ungrouped)}, ${steps} + 1 where (select coalesce(max(n), 0) from ahead) < ${steps}
     union all
-    select group_key, due, ${steps} + 1 + n from behind),
+    select group_key, due, ${steps} + 1 + n from behind where not ${isClosed('group_key')}),
   early as (
     select distinct group_key from (
       select group_key from ${m}
@@ -96,7 +118,13 @@ export const claimGroupsSql = `
                    room.next[array_position(room.paced, coalesce(o.group_key, ''))] as next_at
               from chosen o cross join room where room.spacing is not null group by 1, 3, 4, 5) c
     on conflict (queue, group_key) do update set next_at = excluded.next_at)
-  ${claimOf(`case when $10::bool then false end`, '$4', '$5', `${claimedTexts}, (select group_key from next) as next`)}`;
+  ${claimOf(
+    `case when $10::bool then false end`,
+    '$4',
+    '$5',
+    `${claimedTexts}, (select group_key from next) as next,
+    (m.group_key = any(array(select name from marked where failing)))::text as failing`,
+  )}`;
 
 export type GroupsClaim = Place &
   Lease & {

@@ -26,6 +26,8 @@ export type ClaimedRow = {
   group?: unknown;
   order: unknown;
   tags: unknown;
+  /** Only for claims of groups: whether the group of the message fails. */
+  failing?: unknown;
   /** Only for claims of no single priority (suspects, probes); otherwise the caller passes it. */
   priority?: unknown;
 };
@@ -116,6 +118,7 @@ export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe 
       traceparent: textOrNull(row.traceparent),
       createdAt: new Date(Math.round(created * 1e6) / 1_000), // rounded to microseconds, as stored
       group: textOrNull(row.group),
+      isGroupFailing: row.failing === undefined || row.failing === null ? undefined : flagOf(row.failing),
       orderKey: textOrNull(row.order),
       tags: row.tags === null || row.tags === undefined ? null : (jsonOf(row.tags) as string[]),
       priority: priority ?? numberOf(row.priority),

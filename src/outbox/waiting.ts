@@ -145,10 +145,17 @@ const isTouched = `(is_limited or paused_at is not null or parked_at is not null
 export const isUnlimited = (queue: string): string =>
   `not exists (select from waybill.queues where name = ${queue} and ${isTouched} and (${isClosed} or is_limited or ${isRamping}))`;
 
-/** Whether the group of a row is not paused. The subselect only runs for rows that have a group. */
+/** Paused by a person, parked, or held after failures. Condition on a row of waybill.queue_groups. @param g the row's name, with a dot */
+export const isGroupClosed = (g = ''): string =>
+  `(${isPaused(g)} or ${g}parked_at is not null or coalesce(${g}held_until > now(), false))`;
+
+/** Condition of the index queue_groups_marked. */
+export const isGroupMarked = `(paused_at is not null or parked_at is not null or failing_since is not null)`;
+
+/** Whether the group of a row is open. The subselect only runs for rows that have a group. */
 export const isGroupOpen = (m = ''): string =>
   `(${m}group_key is null or not exists (select from waybill.queue_groups g
-     where g.queue = ${m || 'outbox_messages.'}queue and g.group_key = ${m || 'outbox_messages.'}group_key and ${isPaused('g.')}))`;
+     where g.queue = ${m || 'outbox_messages.'}queue and g.group_key = ${m || 'outbox_messages.'}group_key and ${isGroupClosed('g.')}))`;
 
 export type DuePlace = Place & {
   /** The due messages are suspects of the queue, at any priority. */

@@ -163,6 +163,9 @@ export const resumeSql = `
      where name = $1 returning name)
   select name, pg_notify('${outboxChannel}', name) from resumed`;
 
+/** Tells workers that messages of a queue may be due. Values: queue. */
+export const announceQueueSql = `select pg_notify('${outboxChannel}', $1)`;
+
 /** When a pause ends, by the database's clock: at a time, after milliseconds, or (neither) when a person resumes the queue. */
 export type PauseEnd = { readonly until?: Date; readonly forMs?: Milliseconds };
 

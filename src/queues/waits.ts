@@ -1,17 +1,17 @@
-// The reasons, apart from the due time, for which messages wait: their queue is paused, parked, held or limited, their group is paused or limited,
+// The reasons, apart from the due time, for which messages wait: their queue is paused, parked, held or limited, their group is paused, parked, held or limited,
 // another message of their order key comes first, or an email provider is parked that may have the email.
 // They are shown with each such message and each closed queue.
 
 import type { Executor } from '../db/executor.ts';
 import { momentOf, momentText, textOfMoment, type Moment } from '../db/moment.ts';
-import { inFlight, isPaused } from '../outbox/waiting.ts';
+import { inFlight, isGroupClosed, isPaused } from '../outbox/waiting.ts';
 import { perSecond } from './rate.ts';
 
 export type Wait = {
   readonly queue: string;
   /** With several causes, the first of these. */
   readonly state: 'paused' | 'parked' | 'held' | 'limited' | 'rate' | 'order' | 'provider';
-  /** Its group, where the group is paused or limited and not the queue. */
+  /** Its group, where the group is the reason and not the queue. */
   readonly group?: string;
   /** Given by the person, or the provider's answer. For an order key: the message that comes first, and its status. */
   readonly reason: string | null;
@@ -40,7 +40,9 @@ const closure = `
     when q.held_until > now() then ${fact('held', { reason: 'q.held_reason', since: momentText('q.held_at'), until: momentText('q.held_until') })}`;
 
 const groupClosure = `
-    when g.paused_at is not null then ${fact('paused', { group: 'g.group_key', reason: 'g.paused_reason', since: momentText('g.paused_at'), until: momentText('g.paused_until'), by: 'g.paused_by' })}`;
+    when ${isPaused('g.')} then ${fact('paused', { group: 'g.group_key', reason: 'g.paused_reason', since: momentText('g.paused_at'), until: momentText('g.paused_until'), by: 'g.paused_by' })}
+    when g.parked_at is not null then ${fact('parked', { group: 'g.group_key', reason: 'g.parked_reason', since: momentText('g.parked_at') })}
+    when g.held_until > now() then ${fact('held', { group: 'g.group_key', reason: 'g.held_reason', since: momentText('g.held_at'), until: momentText('g.held_until') })}`;
 
 /** In flight under a valid lease, as a claim counts it (waybill.queue_room). */
 const running = (and: string): string =>
@@ -80,7 +82,7 @@ export const waitsFor = `case when status in ('pending', 'failed') then coalesce
     when ${perSecond('q.')} is not null and available_at <= now() then ${fact('rate', { rate: perSecond('q.') })}
   end from waybill.queues q
         cross join lateral (select queue as own_queue, group_key as own_group) own
-         left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and ${isPaused('g.')}
+         left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and ${isGroupClosed('g.')}
        where q.name = own.own_queue), ${order}, ${provider}) end`;
 
 export const closedQueuesSql = `

@@ -13,7 +13,10 @@ import type { OutboxPort } from '../outbox/port.ts';
 import { handlerDatabase, type HandlerDatabase } from './handler-database.ts';
 
 /** What `drainMemoryOutbox` takes. */
-export type DrainMemoryOptions = Pick<DrainOptions, 'email' | 'instrumentation' | 'retryDelayMs' | 'log'> & {
+export type DrainMemoryOptions = Pick<
+  DrainOptions,
+  'email' | 'webhookAllow' | 'instrumentation' | 'retryDelayMs' | 'log'
+> & {
   /** From createMemoryOutbox. */
   readonly outbox: MemoryOutbox;
   /** The definitions whose handlers run. */
@@ -22,7 +25,7 @@ export type DrainMemoryOptions = Pick<DrainOptions, 'email' | 'instrumentation' 
   readonly db?: PgLike;
 };
 
-const known = ['outbox', 'registry', 'db', 'email', 'instrumentation', 'retryDelayMs', 'log'];
+const known = ['outbox', 'registry', 'db', 'email', 'webhookAllow', 'instrumentation', 'retryDelayMs', 'log'];
 
 /**
  * Delivers all messages that are due or become due meanwhile. What a handler enqueues exists when it returns, and not when it throws (invariant

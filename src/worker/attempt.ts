@@ -138,7 +138,8 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
       const end = settle(this.message, outcome, backoff, random, retryDelay);
       this.#end = end;
       this.#delivery = delivery;
-      if (isInTransaction || concernsQueue(this.message, outcome)) void this.#record(end, delivery);
+      if (isInTransaction || delivery.group || concernsQueue(this.message, outcome))
+        void this.#record(end, delivery);
       else settler.record(end, this);
     } catch (error) {
       this.#over(error);
@@ -149,13 +150,14 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   async #record(end: Settlement, delivery: Delivery): Promise<void> {
     try {
       const { closer, random } = this.#ports;
-      const { outcome, backoff, retryDelay } = delivery;
+      const { outcome, backoff, retryDelay, group } = delivery;
       const own = (failure: Failure): Settlement =>
         settle(this.message, { type: 'failure', failure }, backoff, random, retryDelay);
       const settlement = concernsQueue(this.message, outcome)
         ? await closer.judge(this.message, outcome, end, own)
         : end;
       this.#end = settlement;
+      if (group) await closer.groupEnded(this.message, group);
       this.recorded(await recordEnd(settlement, delivery, this.#ports));
     } catch (error) {
       this.#over(error);

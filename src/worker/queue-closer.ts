@@ -1,14 +1,13 @@
 // Closes and reopens a queue when an attempt ends. An operator failure parks it; a provider that asks all senders to wait holds it; a probe's end
 // decides whether it stays parked. The queue is closed before the attempt is settled, so a message that is due again finds it closed.
 
-import type { Executor } from '../db/executor.ts';
-import type { Events } from '../metrics/events.ts';
 import type { ClaimedMessage } from '../message/message.ts';
 import type { Failure, Outcome, Settlement } from '../message/outcome.ts';
 import { giveBackProbe, hold, park, probeFailed, reopen } from '../queues/park.ts';
 import { holdDelay } from '../message/backoff.ts';
 import { cleanError } from '../redaction/redact.ts';
 import { closes } from './end.ts';
+import { createGroupCloser, type GroupCloserPorts, type GroupEnded } from './group-closer.ts';
 
 export type QueueCloser = {
   /**
@@ -21,15 +20,12 @@ export type QueueCloser = {
     settlement: Settlement,
     own: (failure: Failure) => Settlement,
   ): Promise<Settlement>;
+  readonly groupEnded: GroupEnded;
 };
 
-export type QueueCloserPorts = {
-  readonly db: Executor;
-  readonly events: Events;
-  readonly workerId: string;
-};
+export type QueueCloserPorts = GroupCloserPorts & { readonly workerId: string };
 
-export function createQueueCloser({ db, events, workerId }: QueueCloserPorts): QueueCloser {
+export function createQueueCloser({ db, events, workerId, outboxOn }: QueueCloserPorts): QueueCloser {
   /** @returns whether the failure is the message's own fault */
   async function met({ id, queue, probe }: ClaimedMessage, failure: Failure): Promise<boolean> {
     const about = { reason: cleanError(failure.message), message: id, maybeOwn: failure.maybeOwn === true };
@@ -52,6 +48,7 @@ export function createQueueCloser({ db, events, workerId }: QueueCloserPorts): Q
   }
 
   return {
+    groupEnded: createGroupCloser({ db, events, outboxOn }),
     async judge(message, outcome, settlement, own) {
       const failure = outcome.type === 'failure' ? outcome.failure : undefined;
       try {

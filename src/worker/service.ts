@@ -16,7 +16,7 @@ import type { Service } from '../process/serve.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
 import { healing } from '../queue/heal.ts';
 import { createQueueCloser } from './queue-closer.ts';
-import { createLeases } from './lease.ts';
+import { createLeases, type Leases } from './lease.ts';
 import { createPace } from './pace.ts';
 import { createSettler } from './settler.ts';
 import type { Slots } from './slots.ts';
@@ -25,8 +25,16 @@ import { permitsOfQueues } from './permits.ts';
 import { createWakeUps } from './wake-ups.ts';
 import { createWorker } from './worker.ts';
 
-export type WorkerServiceOptions = {
+/** One of the workers of a process. */
+export type WorkerPart = {
   readonly queues: readonly string[];
+  /** Number of slots. */
+  readonly size: number;
+};
+
+export type WorkerServiceOptions = {
+  /** Workers with slots of their own. They share the LISTEN and the leases. At least one. */
+  readonly workers: readonly WorkerPart[];
   readonly queue: WakeUpQueue;
   readonly outboxOn: (db: Executor) => OutboxPort;
   readonly deliver: Deliver;
@@ -39,21 +47,26 @@ export type WorkerServiceOptions = {
 /** From the end of the deliveries' grace period to the end of the process: for settling and releasing. */
 const settlingMs = 2_000;
 
-// oxlint-disable-next-line max-lines-per-function -- the composition of one service
-export function workerService(host: Host, options: WorkerServiceOptions): Service {
+/** One worker with what it has for itself. */
+// oxlint-disable-next-line max-lines-per-function -- the composition of one worker
+function partOf(
+  host: Host,
+  { queues, size }: WorkerPart,
+  options: WorkerServiceOptions,
+  { leases, mend }: { readonly leases: Leases; mend(error: unknown, times: number): Promise<void> },
+) {
   const { config, db, planned, events, clock, random, observe, log } = host;
-  const { queue, outboxOn, deliver, queues, priorities } = options;
+  const { queue, outboxOn, deliver, priorities } = options;
   const wake = createWake();
   const notify = createNotify(db, (error) => log.warn({ err: error }, 'a NOTIFY was not sent; workers poll'));
-  const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not queued behind settlements that wait for a lock
   const onRetry = (n: number, error: unknown): void => events.settleRetried(n, error);
   const gather = (): number => worker.slots.gather();
   const settler = createSettler({ outbox: outboxOn(planned), pause, onRetry, gather });
   const permitPorts = { db, clock, random, onError: (error: unknown) => events.loopFailed('rate', error) };
   const worker = createWorker({
     queues,
-    size: config.concurrency,
-    pace: createPace(config.concurrency, config.leaseMs),
+    size,
+    pace: createPace(size, config.leaseMs),
     limits: createKnownLimits(options.perProcess, config.pollIntervalMs),
     priorities,
     isolation: host.isolation,
@@ -74,7 +87,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     },
     attempts: {
       leases,
-      closer: createQueueCloser({ db, events, workerId: host.id }),
+      closer: createQueueCloser({ db, events, workerId: host.id, outboxOn }),
       settler,
       deliver,
       outboxOn,
@@ -86,8 +99,50 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     },
   });
   const wakeUps = createWakeUps({ queues, queue, worker, clock, pollIntervalMs: config.pollIntervalMs });
-  addCounts(host.counts, worker.slots, queues);
   host.quiet.watch(wake.wake);
+  return { queues, worker, wakeUps, wake };
+}
+
+type Part = ReturnType<typeof partOf>;
+
+const named = (loop: string, queues: readonly string[]): string => `${loop} ${queues.join(' ')}`;
+
+/** Runs the loops of one worker until the signal aborts. */
+async function runPart(
+  { queues, worker, wakeUps, wake }: Part,
+  { config, db, events }: Host,
+  { queue }: WorkerServiceOptions,
+  common: Parameters<typeof runLoop>[1],
+): Promise<void> {
+  const pollMs = config.pollIntervalMs;
+  const loops = { longestPauseMs: pollMs, everyMs: pollMs }; // due messages begin within a poll interval
+  const step = (): Promise<number> => withoutUnfit(db, events.unfit, worker.step);
+  await Promise.all([
+    runLoop({ name: named('worker', queues), step, wake, ...loops }, common),
+    runLoop(
+      {
+        name: named('wake-ups', queues),
+        step: healing(queue, wakeUps.step),
+        wake: wakeUps.wake,
+        everyMs: wakeUps.everyMs,
+      },
+      common,
+    ),
+  ]);
+}
+
+// oxlint-disable-next-line max-lines-per-function -- the composition of one service
+export function workerService(host: Host, options: WorkerServiceOptions): Service {
+  const { config, db, events, clock, observe } = host;
+  const { queue, outboxOn } = options;
+  const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not queued behind settlements that wait for a lock
+  const parts = options.workers.map((part) => partOf(host, part, options, { leases, mend }));
+  // The slots of a process are those of its first worker: advice on how many processes there should be is about them (src/scale/advice.ts).
+  addCounts(
+    host.counts,
+    parts[0]!.worker.slots,
+    parts.flatMap(({ queues }) => queues),
+  );
 
   /** Ends rows that break the rules, after a claim failed on one; the claim is tried again. Another worker may have ended them meanwhile. */
   async function mend(error: unknown, times: number): Promise<void> {
@@ -106,9 +161,9 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
     const timer = after(graceMs, () => leases.release());
     host.hurry.addEventListener('abort', leases.release, { once: true });
     if (host.hurry.aborted) leases.release();
-    await worker.close();
+    await Promise.all(parts.map(({ worker }) => worker.close()));
     listened.abort();
-    await worker.slots.idle();
+    await Promise.all(parts.map(({ worker }) => worker.slots.idle()));
     timer.stop();
   }
 
@@ -127,35 +182,29 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
       const listened = new AbortController();
       const common = { onError: events.loopFailed, observe, progress: host.progress };
       const heard = ({ channel, payload, session }: Notification): void => {
-        if (channel === outboxChannel) worker.notified(payload, session);
-        else if (channel === workerChannel) ordered(payload);
-        else wakeUps.heard(payload);
+        if (channel === workerChannel) return ordered(payload);
+        // The connection answers one claim at a time: the first worker's.
+        for (const [i, { worker, wakeUps }] of parts.entries())
+          if (channel === outboxChannel) worker.notified(payload, i === 0 ? session : undefined);
+          else wakeUps.heard(payload);
       };
       const listening = listen(db, [wakeUpChannel, outboxChannel, workerChannel], heard, {
         signal: listened.signal,
         checkMs: 10_000,
         onError: (e) => events.loopFailed('listen', e),
       });
-      const named = (loop: string): string => `${loop} ${queues.join(' ')}`;
       const renewing = runLoop(
-        { name: named('lease'), step: leases.renew, everyMs: config.leaseMs / 3 },
+        {
+          name: named(
+            'lease',
+            parts.flatMap((part) => part.queues),
+          ),
+          step: leases.renew,
+          everyMs: config.leaseMs / 3,
+        },
         { ...common, signal: running.signal },
       );
-      const pollMs = config.pollIntervalMs;
-      const loops = { longestPauseMs: pollMs, everyMs: pollMs }; // due messages begin within a poll interval
-      const step = (): Promise<number> => withoutUnfit(db, events.unfit, worker.step);
-      await Promise.all([
-        runLoop({ name: named('worker'), step, wake, ...loops }, { ...common, signal }),
-        runLoop(
-          {
-            name: named('wake-ups'),
-            step: healing(queue, wakeUps.step),
-            wake: wakeUps.wake,
-            everyMs: wakeUps.everyMs,
-          },
-          { ...common, signal },
-        ),
-      ]);
+      await Promise.all(parts.map((part) => runPart(part, host, options, { ...common, signal })));
       await finish(listened);
       running.abort();
       await Promise.all([listening, renewing]);

@@ -122,6 +122,7 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'queues resume': [() => ['jobs']],
   'queues blocked': [() => ['jobs']],
   'queues unblock': [() => ['jobs', 'a key']],
+  'webhooks replay': [() => ['customer:c1', '--since', '1h']],
   'email test': [() => ['ann@b.test']],
   'suppressions list': [() => []],
   'audit list': [() => []],

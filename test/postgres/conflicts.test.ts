@@ -64,7 +64,10 @@ async function worked(jobs: number, width = 8): Promise<Record<string, number>> 
   const outboxOn = createPostgresOutbox;
   const ports: AttemptPorts = {
     leases: createLeases(outbox, 60_000, clock),
-    closer: { judge: async (_message, _outcome, settlement) => settlement },
+    closer: {
+      judge: async (_message, _outcome, settlement) => settlement,
+      groupEnded: async () => undefined,
+    },
     settler: createSettler({ outbox, pause, onRetry: () => undefined }),
     deliver: createDeliver({
       db: handlers,

@@ -336,7 +336,7 @@ describe('drainOutbox', () => {
     const db = database.db;
     const log = createLog({ level: 'silent', role: 'test' });
     const events = createEvents(log, createMetrics({ version: 'test' }));
-    const closer = createQueueCloser({ db, events, workerId: 'w' });
+    const closer = createQueueCloser({ db, events, workerId: 'w', outboxOn: createPostgresOutbox });
     let mended = false;
     const provider: EmailProvider = {
       name: 'test',

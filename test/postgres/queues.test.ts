@@ -73,7 +73,12 @@ const sql = (text: string): Promise<unknown> => database.db.executeSql(text, [na
 
 /** The end of an attempt as a worker writes it. */
 async function end(message: ClaimedMessage, failure: Failure | null, worker = 'w'): Promise<void> {
-  const closer = createQueueCloser({ db: database.db, events, workerId: worker });
+  const closer = createQueueCloser({
+    db: database.db,
+    events,
+    workerId: worker,
+    outboxOn: createPostgresOutbox,
+  });
   const outcome = failure ? { type: 'failure' as const, failure } : { type: 'delivered' as const, then: [] };
   const planned: Settlement = settle(message, outcome, defaultBackoff, () => 0.5);
   const own = (mine: Failure): Settlement =>
@@ -352,7 +357,12 @@ describe('parked', () => {
   it('a probe that a shutdown gave back lets the next one begin at once', async () => {
     await parked(2);
     const message = await probing();
-    const closer = createQueueCloser({ db: database.db, events, workerId: 'w' });
+    const closer = createQueueCloser({
+      db: database.db,
+      events,
+      workerId: 'w',
+      outboxOn: createPostgresOutbox,
+    });
     await closer.judge(message, { type: 'released', reason: null, delay: 0 }, released(message), never);
     await createPostgresOutbox(database.db).settle([released(message)]);
     const messages = await probe();
@@ -427,8 +437,9 @@ describe('held', () => {
 it('the database that cannot be told leaves the message with its own delay, and says so', async () => {
   await enqueue(1);
   const [message] = await take();
-  const away = { executeSql: () => Promise.reject(new Error('away')) };
-  const closer = createQueueCloser({ db: away, events, workerId: 'w' });
+  const gone = (): Promise<never> => Promise.reject(new Error('away'));
+  const away = { executeSql: gone, transaction: gone };
+  const closer = createQueueCloser({ db: away, events, workerId: 'w', outboxOn: createPostgresOutbox });
   const outcome = { type: 'failure' as const, failure: operator };
   const planned = settle(message!, outcome, defaultBackoff, () => 0);
   expect(await closer.judge(message!, outcome, planned, never)).toEqual(planned);

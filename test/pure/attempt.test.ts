@@ -24,7 +24,7 @@ async function attemptAfter(late: number) {
     now,
     {
       leases: createLeases(outbox, leaseMs, clock),
-      closer: { judge: async (_, __, settlement) => settlement },
+      closer: { judge: async (_, __, settlement) => settlement, groupEnded: async () => undefined },
       settler: {
         settle: async (end) => (ends.push(end), undefined),
         record: (end, one) => (ends.push(end), one.recorded(undefined)),

@@ -188,7 +188,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
         ended: async () => undefined,
         renew: async () => 1_000,
       },
-      closer: { judge: async (_, __, settlement) => settlement },
+      closer: { judge: async (_, __, settlement) => settlement, groupEnded: async () => undefined },
       settler: {
         settle: async ({ id, to }) => (told.ends.push(to), { id, status: 'pending', seconds: 0 }),
         record: ({ id }, attempt) =>

@@ -95,7 +95,7 @@ export function startLife({ app, wire, workerId, slots: size, isNotified, began 
     claims: { db, workerId, leaseMs, permitsOf },
     attempts: {
       leases: createLeases(outbox, leaseMs, clock),
-      closer: createQueueCloser({ db, events, workerId }),
+      closer: createQueueCloser({ db, events, workerId, outboxOn: createPostgresOutbox }),
       settler: createSettler({ outbox, pause, onRetry: ignore }),
       deliver,
       outboxOn: createPostgresOutbox,

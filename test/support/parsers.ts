@@ -85,7 +85,11 @@ import { stackOf } from '../../src/redaction/stack.ts';
 import { visibleJson, visibleLine, visibleText } from '../../src/redaction/visible.ts';
 import { namingOf } from '../../src/scaffold/naming.ts';
 import { traceIdOf } from '../../src/trace/trace.ts';
-import { verifiedId } from '../../src/webhook/signature.ts';
+import { allowNothing, readAllowList } from '../../src/webhook/allow-list.ts';
+import { readRange } from '../../src/webhook/public-address.ts';
+import { secretsProblem, verifiedId } from '../../src/webhook/signature.ts';
+import { readTarget } from '../../src/webhook/target-url.ts';
+import { retryAfterOf } from '../../src/message/retry-after.ts';
 
 export type Parser = { readonly name: string; readonly read: (text: string) => unknown };
 
@@ -123,6 +127,11 @@ export const parsers: readonly Parser[] = [
   },
   { name: 'arguments of path and query', read: (text) => inputReader(action)({ params: {}, query: { to: text }, body: {} }) },
   { name: 'the nearest word', read: (text) => nearest(text, ['status', text.slice(1), 'queue']) },
+  // Webhooks
+  { name: 'the url of an endpoint', read: (text) => ['https://', 'https://a.test/', ''].map((start) => readTarget(`${start}${text}`, { allow: allowNothing, allowHttp: true })) },
+  { name: 'receivers inside the network', read: (text) => [readAllowList([text]), readRange(text), readRange(`10.0.0.0/${text}`)] },
+  { name: 'the secret of an endpoint', read: (text) => [secretsProblem([text]), secretsProblem([`whsec_${text}`])] },
+  { name: 'Retry-After', read: (text) => [retryAfterOf(text, text), retryAfterOf(`Mon, ${text}`, undefined)] },
   // Addresses
   { name: 'a search of the console', read: (text) => readSearch(text) },
   { name: "the place after the console's sign-in", read: nextOf },

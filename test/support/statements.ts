@@ -97,6 +97,9 @@ import {
 import { claimNamedSql } from '../../src/outbox/claim-named.ts';
 import { claimGroupsSql } from '../../src/outbox/claim-groups.ts';
 import { cancelGroupSql, groupsSql, pauseGroupSql, resumeGroupSql } from '../../src/operate/groups.ts';
+import { failGroupSql, openGroupSql, parkGroupSql, resumeOneSql } from '../../src/queues/circuit.ts';
+import { deliveredSql, hastenSql, retryDeadSql } from '../../src/operate/replay.ts';
+import { oldestIdOf } from '../../src/operate/filter.ts';
 import { limitSql } from '../../src/operate/limits.ts';
 import { noteLimitedSql } from '../../src/queues/limited.ts';
 import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/queues/queues.ts';
@@ -229,6 +232,46 @@ export const statements: Record<string, Statement> = {
     uses: [],
   },
   'resume a group': { sql: resumeGroupSql, values: () => ['q1', 'g1'], uses: [] },
+  'record a failure of a group': {
+    sql: failGroupSql,
+    values: () => [
+      'q1',
+      'g1',
+      '00000000-0000-7000-8000-000000000001',
+      'a reason',
+      true,
+      0,
+      432_000_000,
+      false,
+    ],
+    uses: [],
+  },
+  'park a group': { sql: parkGroupSql, values: () => ['q1', 'g1', 'a reason'], uses: [] },
+  'open a group': { sql: openGroupSql, values: () => ['q1', 'g1'], uses: [] },
+  'resume a group in a handler': { sql: resumeOneSql, values: () => ['q1', 'g1'], uses: [] },
+  'replay dead webhooks': {
+    sql: retryDeadSql,
+    values: () => ['noop', 'q1', 'g1', new Date(Date.now() - 3_600_000).toISOString(), null, 500],
+    uses: ['outbox_dead'],
+  },
+  'replay waiting webhooks': {
+    sql: hastenSql,
+    values: () => ['noop', 'q1', 'g1', new Date(Date.now() - 3_600_000).toISOString(), null, 500],
+    uses: [],
+  },
+  'replay delivered webhooks': {
+    sql: deliveredSql,
+    values: () => [
+      'noop',
+      'q1',
+      'g1',
+      new Date(Date.now() - 3_600_000).toISOString(),
+      null,
+      oldestIdOf({ since: new Date(Date.now() - 3_600_000) }),
+      500,
+    ],
+    uses: ['outbox_messages_pkey'],
+  },
   'cancel a group': { sql: cancelGroupSql, values: () => ['q1', 'g1', 1_000], uses: [] },
   'note limits': { sql: noteLimitedSql, values: () => [['q1', 'q2']], uses: ['outbox_in_flight'] },
   'limit a queue': {

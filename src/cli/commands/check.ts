@@ -83,12 +83,13 @@ function warnings(app: App): Finding[] {
   ];
 }
 
-function counts({ actions, events, listeners, jobs, cron }: App): Record<string, number> {
+function counts({ actions, events, listeners, jobs, endpoints, cron }: App): Record<string, number> {
   return {
     actions: actions.length,
     events: events.length,
     listeners: listeners.length,
     jobs: jobs.length,
+    endpoints: endpoints.length,
     cronJobs: cron.jobs.length,
   };
 }

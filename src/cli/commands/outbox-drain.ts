@@ -8,6 +8,7 @@ import { loadApp } from '../../define/load.ts';
 import { drainOutbox } from '../../drain/drain.ts';
 import type { DrainReport } from '../../drain/report.ts';
 import { configuredDrain } from '../../fleet/drain.ts';
+import { outboxOf } from '../../fleet/role.ts';
 import { claimProbes } from '../../outbox/batch.ts';
 import { createMetrics } from '../../metrics/catalogue.ts';
 import { createEvents } from '../../metrics/events.ts';
@@ -64,7 +65,7 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
   const metrics = createMetrics({ version: version() });
   const figures = createFleetFigures(db, metrics, systemClock);
   const events = createEvents(log, metrics);
-  const closer = createQueueCloser({ db, events, workerId });
+  const closer = createQueueCloser({ db, events, workerId, outboxOn: outboxOf(config) });
   const draining = configuredDrain(app, { config, db, handlers, log, workerId });
   try {
     const batched = ({ claimed }: DrainReport): void => say(`${claimed} so far`);

@@ -3,7 +3,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import { textOfMoment } from '../../db/moment.ts';
 import * as acts from '../../acts/queues.ts';
-import { listGroups, mostGroups, type GroupView } from '../../operate/groups.ts';
+import { listGroups, mostGroups, stateOf, type GroupView } from '../../operate/groups.ts';
 import { readLimits, type LimitsGiven } from '../../operate/limits.ts';
 import { limitsText, titles } from '../../queues/limits.ts';
 import type { QueueView } from '../../queues/queues.ts';
@@ -108,18 +108,22 @@ export function printGroup(group: GroupView, output: Output): void {
 
 function groupLines(groups: readonly GroupView[]): string[] {
   return table(
-    ['GROUP', 'WAITING', 'DUE', 'IN FLIGHT', 'OLDEST', 'PAUSED', 'UNTIL', 'BY', 'REASON'],
-    groups.map(({ group, waiting, due, inFlight, oldest, paused }) => [
-      group ?? '(none)',
-      String(waiting),
-      String(due),
-      String(inFlight),
-      textOfMoment(oldest),
-      textOfMoment(paused?.since ?? null),
-      textOfMoment(paused?.until ?? null),
-      paused?.by ?? '–',
-      short(paused?.reason ?? null),
-    ]),
+    ['GROUP', 'WAITING', 'DUE', 'IN FLIGHT', 'OLDEST', 'STATE', 'SINCE', 'UNTIL', 'BY', 'REASON'],
+    groups.map((one) => {
+      const { state, since, until, by, reason } = stateOf(one);
+      return [
+        one.group ?? '(none)',
+        String(one.waiting),
+        String(one.due),
+        String(one.inFlight),
+        textOfMoment(one.oldest),
+        state,
+        textOfMoment(since),
+        textOfMoment(until),
+        by ?? '–',
+        short(reason),
+      ];
+    }),
   );
 }
 

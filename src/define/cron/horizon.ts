@@ -4,6 +4,7 @@ import { horizonOf } from '../../message/backoff.ts';
 import type { Kind } from '../../message/message.ts';
 import type { Milliseconds } from '../../ports.ts';
 import type { App } from '../app.ts';
+import { webhookName } from '../messages.ts';
 import { usualRetry, type RetryPolicy } from '../retry.ts';
 
 export type Horizon = {
@@ -16,12 +17,13 @@ export type Horizon = {
 };
 
 /** Emails first, then events, listeners and jobs in the application's order. */
-export function horizonsOf({ email, events, listeners, jobs }: App): Horizon[] {
+export function horizonsOf({ email, events, listeners, jobs, endpoints }: App): Horizon[] {
   return [
     of('email', 'email', email.retry),
     ...events.map(({ name }) => of('event', name, usualRetry)),
     ...listeners.map(({ name, retry }) => of('listener', name, retry)),
     ...jobs.map(({ name, retry }) => of('job', name, retry)),
+    ...endpoints.map(({ name, retry }) => of('job', webhookName(name), retry)),
   ];
 }
 

@@ -1,6 +1,7 @@
 // Reads the answers of a provider's HTTP API and turns failures into the facts of an email error.
 // A proxy may answer instead of the provider, or no answer may come.
 
+import { retryAfterOf } from '../../message/retry-after.ts';
 import type { Milliseconds } from '../../ports.ts';
 import type { EmailError, EmailFacts } from '../error.ts';
 import { isCertificateCode } from '../smtp-rules.ts';
@@ -49,7 +50,7 @@ export function jsonOf({ text }: Answer): unknown {
 export function refusalOf(
   { status, headers }: Answer,
   { code, message }: Said,
-  retryAfter: Milliseconds | undefined = retryAfterOf(headers),
+  retryAfter: Milliseconds | undefined = retryAfterOf(headers.get('retry-after'), headers.get('date')),
 ): Told {
   const said = [code, message].filter((part) => part !== undefined).join(': ');
   return {
@@ -64,14 +65,6 @@ export function refusalOf(
 export function unreadable({ status }: Answer): Told {
   const message = `HTTP ${status} with something else than the provider's answer`;
   return { message, phase: 'answered', status, code: 'EANSWER' };
-}
-
-/** Retry-After in seconds or as a date (RFC 9110, section 10.2.3). */
-function retryAfterOf(headers: Headers): Milliseconds | undefined {
-  const value = headers.get('retry-after')?.trim() ?? '';
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1_000;
-  if (!/^[A-Z][a-z]{2,8},? /.test(value)) return undefined; // Date.parse accepts much more than HTTP dates
-  return untilMoment(Date.parse(value), headers);
 }
 
 /**

@@ -1,0 +1,155 @@
+// The webhooks benchmark: what endpoints that hang or fail cost the others. Webhooks are recorded at a steady rate for endpoints that answer, and in every
+// second round as many for each of those that do not. A round begins without any knowledge of them, so the first timeouts are in it. Receivers are real
+// HTTP servers; each endpoint has an address of its own (127.0.0.0/8).
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { createPostgresOutbox, enqueueWebhook } from '../src/index.ts';
+import { createNotify, placeOf } from '../src/outbox/notify.ts';
+import { inFlight, waits } from '../src/outbox/waiting.ts';
+import { now } from './app.ts';
+import { tell } from './progress.ts';
+import { median, quantile, summary } from './rounds.ts';
+import { withWorld, type BenchWorld } from './world.ts';
+import { customer } from './webhooks-app.ts';
+
+export type WebhooksOptions = {
+  readonly endpoints?: number;
+  readonly hanging?: number;
+  readonly failing?: number;
+  /** Webhooks a second for all endpoints together. */
+  readonly perSecond?: number;
+  /** Seconds of a round; an endpoint has 15 to answer. */
+  readonly seconds?: number;
+  readonly rounds?: number;
+};
+
+type Way = 'without' | 'with';
+type Round = { readonly p50: number; readonly p99: number; readonly received: number; readonly bad: number };
+
+const place = placeOf({ queue: 'webhooks', group: 'customer' });
+const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+
+export function webhooks(options: WebhooksOptions = {}) {
+  return withWorld((world) => measure(world, options));
+}
+
+async function measure(world: BenchWorld, options: WebhooksOptions) {
+  const {
+    endpoints = 1_000,
+    hanging = 50,
+    failing = 50,
+    perSecond = 100,
+    seconds = 30,
+    rounds = 3,
+  } = options;
+  const receivers = fork(fileURLToPath(new URL('webhook-receivers.ts', import.meta.url)), {
+    execArgv: ['--import', 'tsx'],
+  });
+  const [{ port }] = (await once(receivers, 'message')) as [{ port: number }];
+  try {
+    const pathOf = (n: number): string => (n < hanging ? 'hang' : n < hanging + failing ? 'fail' : 'good');
+    await world.db.executeSql('create table endpoints (id text primary key, url text, secrets text[])');
+    const urls = Array.from(
+      { length: endpoints },
+      (_, n) => `http://127.1.${n >> 8}.${n & 255}:${port}/${pathOf(n)}`,
+    );
+    await world.db.executeSql(
+      `insert into endpoints select n - 1, url, array[$2] from unnest($1::text[]) with ordinality as u(url, n)`,
+      [urls, secret],
+    );
+    const env = { WAYBILL_APP: 'bench/webhooks-app.ts', WAYBILL_WEBHOOK_ALLOW: '127.0.0.0/8' };
+    await world.start('relay', env);
+    await world.start('jobs', env);
+    const of = { endpoints, bad: hanging + failing, perSecond, seconds, receivers };
+    await round(world, { ...of, seconds: 5 }, 'without'); // warms up
+    const measured: Record<Way, Round[]> = { without: [], with: [] };
+    for (let i = 0; i < rounds; i++)
+      for (const way of i % 2 === 0 ? (['without', 'with'] as const) : (['with', 'without'] as const)) {
+        tell(`webhooks, round ${i + 1} of ${rounds}: ${seconds} s ${way} the endpoints that hang or fail`);
+        measured[way].push(await round(world, of, way));
+      }
+    const figures = (way: Way) => ({
+      p50: summary(measured[way].map(({ p50 }) => p50)),
+      p99: summary(measured[way].map(({ p99 }) => p99)),
+      received: median(measured[way].map(({ received }) => received)),
+      attemptsAtBad: median(measured[way].map(({ bad }) => bad)),
+    });
+    const ratios = (key: 'p50' | 'p99') =>
+      measured.with.map((one, i) => one[key] / measured.without[i]![key]);
+    return {
+      setup: { endpoints, hanging, failing, perSecond, seconds },
+      without: figures('without'),
+      with: figures('with'),
+      ratioOfP50: summary(ratios('p50')),
+      ratioOfP99: summary(ratios('p99')),
+    };
+  } finally {
+    receivers.disconnect();
+  }
+}
+
+type Load = {
+  readonly endpoints: number;
+  readonly bad: number;
+  readonly perSecond: number;
+  readonly seconds: number;
+  readonly receivers: ReturnType<typeof fork>;
+};
+
+async function round({ db }: BenchWorld, load: Load, way: Way): Promise<Round> {
+  const { endpoints, bad, perSecond, seconds, receivers } = load;
+  // What the last round left behind ends first: an endpoint that hangs holds its slot until its time is up.
+  await until(async () => {
+    await db.executeSql(`delete from waybill.outbox_messages where ${waits()}`);
+    return (
+      (await db.executeSql(`select from waybill.outbox_messages where ${inFlight()} limit 1`)).rows.length ===
+      0
+    );
+  });
+  await db.executeSql(
+    'truncate waybill.outbox_messages, waybill.outbox_notes, waybill.outbox_attempts, waybill.queue_groups cascade',
+  );
+  await taken(receivers);
+  const notify = createNotify(db, (error) => console.error(error));
+  const recording: Promise<unknown>[] = [];
+  const began = performance.now();
+  for (let n = 0; n < perSecond * seconds; n++) {
+    const due = began + (n * 1_000) / perSecond;
+    if (due > performance.now()) await sleep(Math.max(1, due - performance.now()));
+    const endpoint = (n * 611) % endpoints; // each in turn, in a scattered order
+    if (endpoint < bad && way === 'without') continue;
+    recording.push(
+      enqueueWebhook(createPostgresOutbox(db), customer.to(String(endpoint)), { at: now() }).then(() =>
+        notify([place]),
+      ),
+    );
+  }
+  await Promise.all(recording);
+  const open = `select status, attempts, last_error, available_at, claimed_at, group_key from waybill.outbox_messages
+    where payload ? 'to' and (payload ->> 'to')::int >= ${bad} and delivered_at is null limit 5`;
+  await until(async () => (await db.executeSql(open)).rows.length === 0).catch(async (error: unknown) => {
+    const left = JSON.stringify((await db.executeSql(open)).rows);
+    throw new Error(`webhooks to endpoints that answer are not delivered: ${left}`, { cause: error });
+  });
+  const { latencies, bad: attempts } = await taken(receivers);
+  return {
+    p50: quantile(latencies, 0.5),
+    p99: quantile(latencies, 0.99),
+    received: latencies.length,
+    bad: attempts,
+  };
+}
+
+async function taken(receivers: Load['receivers']): Promise<{ latencies: number[]; bad: number }> {
+  const answer = once(receivers, 'message');
+  receivers.send('take');
+  return ((await answer) as [{ latencies: number[]; bad: number }])[0];
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  for (const began = performance.now(); !(await condition()); await sleep(50))
+    if (performance.now() - began > 60_000) throw new Error('what was awaited did not come within a minute');
+}

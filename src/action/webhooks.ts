@@ -1,0 +1,102 @@
+// ctx.webhooks: webhooks are recorded as messages of the transaction, and their endpoints are steered in it.
+
+import type { z } from 'zod';
+import type { Executor } from '../db/executor.ts';
+import { qualified } from '../db/qualified.ts';
+import type { Scope } from '../db/scope.ts';
+import type { ActionContext, Replayed, ReplayOptions, WebhookOptions, WebhookTo } from '../define/context.ts';
+import {
+  endpointGroup,
+  webhookMessages,
+  webhookName,
+  webhookOptions,
+  webhookQueue,
+} from '../define/messages.ts';
+import type { Registry } from '../define/registry.ts';
+import { WaybillError } from '../errors.ts';
+import { replayStep, type Replay } from '../operate/replay.ts';
+import { placeOf } from '../outbox/notify.ts';
+import type { OutboxPort } from '../outbox/port.ts';
+import { resumeOneSql } from '../queues/circuit.ts';
+import { checkOptions } from '../options.ts';
+import type { Enqueue } from './email.ts';
+
+type Parts = {
+  readonly scope: Scope;
+  readonly registry?: Registry;
+  /** Throws when the handler has ended. */
+  readonly check: () => void;
+  readonly enqueue: Enqueue;
+  readonly onRecorded?: (places: readonly string[]) => void;
+};
+
+const targetOf = (to: unknown) => ({
+  name: webhookName(endpointGroup(to).endpoint.name),
+  queue: webhookQueue,
+});
+
+/** @throws WaybillError `invalid_time` */
+function replayOf(options: ReplayOptions) {
+  checkOptions('webhooks.replay', options, ['since', 'until', 'all', 'newIds']);
+  const { since, until, all = false, newIds = false } = options;
+  for (const [name, time] of Object.entries({ since, until: until ?? since }))
+    if (!(time instanceof Date) || Number.isNaN(time.getTime()))
+      throw new WaybillError('invalid_time', `webhooks.replay: ${name} must be a valid Date`);
+  return { since, until, all, newIds };
+}
+
+async function replayIn({ scope, enqueue, onRecorded }: Parts, replay: Replay): Promise<Replayed> {
+  const db: Executor = {
+    executeSql: (sql, values) => scope.run((tx) => tx.executeSql(qualified(sql), values)),
+  };
+  const done = await replayStep(db, { enqueue: enqueue as OutboxPort['enqueue'] }, replay);
+  if (done.retried + done.hastened > 0) onRecorded?.([placeOf(replay)]);
+  return done;
+}
+
+export function webhooksOf(parts: Parts): ActionContext['webhooks'] {
+  const { scope, registry, check, enqueue } = parts;
+  /** @throws WaybillError `endpoint_invalid`, `unknown_endpoint` */
+  function groupOf(to: unknown): string {
+    const { endpoint, group } = endpointGroup(to);
+    const { name } = endpoint;
+    if (registry && (registry.endpoint(webhookName(name)) as unknown) !== endpoint)
+      throw new WaybillError(
+        'unknown_endpoint',
+        `the application has no endpoint ${name}: add it to endpoints in defineApp`,
+      );
+    return group;
+  }
+
+  async function sendMany<S extends z.ZodType>(
+    to: WebhookTo<S>,
+    all: readonly (WebhookOptions & { readonly payload: z.output<S> })[],
+  ) {
+    groupOf(to);
+    return enqueue(await webhookMessages(to, all));
+  }
+
+  return {
+    sendMany: (to, all) => scope.hold(() => sendMany(to, all)),
+    send: (to, payload, options = {}) =>
+      scope.hold(async () => {
+        checkOptions('webhooks.send', options, webhookOptions);
+        return (await sendMany(to, [{ ...options, payload }]))[0]!;
+      }),
+    resume: (to) =>
+      scope.hold(async () => {
+        const group = groupOf(to);
+        check();
+        const { rows } = await scope.run((tx) =>
+          tx.executeSql(qualified(resumeOneSql), [webhookQueue, group]),
+        );
+        return rows.length > 0;
+      }),
+    replay: (to, options) =>
+      scope.hold(async () => {
+        const replay = { ...replayOf(options), ...targetOf(to), group: groupOf(to) };
+        check();
+        return replayIn(parts, replay);
+      }),
+  };
+}

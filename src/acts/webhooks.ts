@@ -1,0 +1,75 @@
+// What people do to endpoints of webhooks. Opening one is resuming its group (queues.ts).
+
+import type { Database } from '../db/pool.ts';
+import { webhookName, webhookQueue } from '../define/messages.ts';
+import { recordAct, type Actor } from '../operate/audit.ts';
+import { countReplay, replayStep, type Replay } from '../operate/replay.ts';
+import { WaybillError } from '../errors.ts';
+import { flowKeyRule, isFlowKey } from '../message/flow.ts';
+import type { PayloadKeys } from '../message/seal.ts';
+import { announceQueueSql } from '../queues/queues.ts';
+import { createPostgresOutbox } from '../store/postgres.ts';
+
+export type ReplayGiven = Pick<Replay, 'all' | 'newIds'> & {
+  /** As a group: the name of the definition, and `:` and the id where it stands for many. */
+  readonly endpoint: string;
+  readonly since: Date;
+};
+
+export type ReplayDone = { readonly retried: number; readonly hastened: number; readonly recorded: number };
+
+export type ReplayPorts = {
+  readonly db: Database;
+  readonly maxPayloadBytes: number;
+  readonly payloadKeys: PayloadKeys;
+};
+
+/** @throws WaybillError `group_invalid` */
+function replayOf({ endpoint, ...given }: ReplayGiven): Replay {
+  if (!isFlowKey(endpoint)) throw new WaybillError('group_invalid', `an endpoint has ${flowKeyRule}`);
+  const name = webhookName(endpoint.split(':', 1)[0]!);
+  return { ...given, name, queue: webhookQueue, group: endpoint };
+}
+
+/** How many webhooks would be sent again. @throws WaybillError `group_invalid` */
+export const previewReplay = (db: Database, given: ReplayGiven): Promise<ReplayDone> =>
+  countReplay(db, replayOf(given));
+
+/**
+ * Sends webhooks of an endpoint again, in steps, each in its own transaction. What is recorded meanwhile is not part of it.
+ * @throws WaybillError `group_invalid`, `replay_sensitive`
+ */
+export async function replay(
+  { db, ...recording }: ReplayPorts,
+  actor: Actor,
+  given: ReplayGiven,
+  progress: (done: ReplayDone) => void = () => undefined,
+): Promise<ReplayDone> {
+  const { rows } = await db.executeSql<{ now: Date }>('select now() as now');
+  let step = { ...replayOf(given), until: new Date(rows[0]!.now) };
+  let done: ReplayDone = { retried: 0, hastened: 0, recorded: 0 };
+  for (let next: Date | null = step.since; next !== null;) {
+    step = { ...step, since: next };
+    const made = await db.transaction(async (tx) => {
+      const its = await replayStep(tx, createPostgresOutbox(tx, recording), step);
+      await tx.executeSql(announceQueueSql, [webhookQueue]);
+      return its;
+    });
+    done = {
+      retried: done.retried + made.retried,
+      hastened: done.hastened + made.hastened,
+      recorded: done.recorded + made.recorded,
+    };
+    progress(done);
+    ({ next } = made);
+  }
+  const { retried, hastened, recorded } = done;
+  const { endpoint: target, ...detail } = given;
+  await recordAct(db, actor, {
+    act: 'webhooks.replay',
+    target,
+    detail,
+    count: retried + hastened + recorded,
+  });
+  return done;
+}

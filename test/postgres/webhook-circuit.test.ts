@@ -1,0 +1,197 @@
+// The circuit of an endpoint, and replays. Real: Postgres, an HTTP server on this machine, drains. Doubled: nothing; times are moved in the rows, so that days
+// pass at once.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { resumeGroup } from '../../src/operate/groups.ts';
+import { showMessage } from '../../src/operate/read.ts';
+import { secrets, webhookWorld, type WebhookWorld } from '../support/webhooks.ts';
+
+let world: WebhookWorld;
+let now: WebhookWorld['now'];
+beforeAll(async () => {
+  world = await webhookWorld();
+  ({ now } = world);
+});
+beforeEach(() => world.reset());
+afterAll(() => world.end());
+
+const show = (id: string) => showMessage(world.database.db, id);
+
+describe('the circuit of an endpoint', () => {
+  it('holds it from the first time on that it does not answer, longer each time, and opens at the first success', async () => {
+    now.answer = () => 'hang';
+    // The test's timeout is short, so its failures are quick ones: they hold from the third in a row on.
+    await world.send();
+    const holds: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      await world.pass();
+      await world.drain();
+      const failing = (await world.group())?.failing;
+      expect(failing?.failures).toBe(i + 1);
+      holds.push(failing?.heldUntil ? (failing.heldUntil as Date).getTime() - Date.now() : 0);
+    }
+    expect(holds.slice(0, 2)).toEqual([0, 0]);
+    expect(holds[2]).toBeGreaterThan(2_000);
+    expect(holds[4]).toBeGreaterThan(2 * holds[2]!);
+    const later = await world.send();
+    expect(await world.drain()).toMatchObject({ claimed: 0 });
+    expect(await show(later)).toMatchObject({
+      attemptCount: 0,
+      waitsFor: { state: 'held', group: 'customer:c1' },
+    });
+    now.answer = () => 204;
+    await world.pass();
+    await world.drain(2);
+    expect(await show(later)).toMatchObject({ status: 'delivered' });
+    expect(await world.group()).toBeUndefined();
+  });
+
+  it('lets one webhook at a time through while it fails, and all others of other endpoints', async () => {
+    now.answer = () => 500;
+    await world.send();
+    await world.drain();
+    let [running, most] = [0, 0];
+    now.answer = async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      running--;
+      return 500;
+    };
+    for (let i = 0; i < 6; i++) await world.send();
+    await world.drain();
+    expect(most).toBe(1);
+    await world.send('c2');
+    await world.send('c2');
+    now.answer = () => 204;
+    expect((await world.drain()).delivered).toBeGreaterThanOrEqual(2);
+  });
+
+  it('counts attempts that ran beside one another once', async () => {
+    now.answer = () => 500;
+    for (let i = 0; i < 4; i++) await world.send();
+    await world.drain();
+    expect((await world.group())?.failing?.failures).toBe(1);
+  });
+
+  it('parks it alone after days without a success, and its owner is told in a job', async () => {
+    now.answer = () => 500;
+    const id = await world.send();
+    for (let i = 0; i < 5; i++) {
+      await world.pass();
+      await world.drain();
+    }
+    expect(await world.group()).toMatchObject({ parked: null });
+    await world.database.db.executeSql(
+      `update waybill.queue_groups set failing_since = now() - interval '121 hours'`,
+    );
+    await world.pass();
+    await world.drain(2);
+    expect(await world.group()).toMatchObject({ parked: { reason: expect.stringMatching(/answered 500/) } });
+    expect(now.told).toMatchObject([
+      { id: 'c1', failures: 6, reason: expect.stringMatching(/answered 500/) },
+    ]);
+    expect(Date.now() - now.told[0]!.since.getTime()).toBeGreaterThan(120 * 3_600_000);
+    expect((await world.database.db.executeSql('select id from told')).rows).toEqual([{ id: 'c1' }]);
+    // It waits, without using attempts, and other endpoints do not.
+    now.answer = () => 204;
+    await world.pass();
+    const { attemptCount } = await show(id);
+    await world.send('c2');
+    expect(await world.drain()).toMatchObject({ claimed: 1, delivered: 1 });
+    expect(await show(id)).toMatchObject({
+      attemptCount,
+      waitsFor: { state: 'parked', group: 'customer:c1' },
+    });
+    await resumeGroup(world.database.db, 'webhooks', 'customer:c1');
+    expect(await world.drain()).toMatchObject({ delivered: 1 });
+    expect(now.told).toHaveLength(1);
+  });
+
+  it('parks it at once when it answers 410 Gone', async () => {
+    now.answer = () => 410;
+    const id = await world.send();
+    expect(await world.drain(2)).toMatchObject({});
+    expect(await show(id)).toMatchObject({
+      status: 'dead',
+      lastError: expect.stringMatching(/answered 410 .*Gone/),
+    });
+    expect(await world.group()).toMatchObject({ parked: { reason: expect.stringMatching(/410/) } });
+    expect(now.told).toMatchObject([{ id: 'c1', failures: 1 }]);
+  });
+
+  it('is opened by the application, in its transaction', async () => {
+    now.answer = () => 410;
+    await world.send();
+    await world.drain();
+    now.answer = () => 204;
+    const id = await world.send();
+    await expect(
+      world.act(async (ctx) => {
+        expect(await ctx.webhooks.resume(world.customer.to('c1'))).toBe(true);
+        throw new Error('rolled back');
+      }),
+    ).rejects.toThrow('rolled back');
+    expect(await world.group()).toMatchObject({ parked: {} });
+    expect(await world.act((ctx) => ctx.webhooks.resume(world.customer.to('c1')))).toBe(true);
+    expect(await world.act((ctx) => ctx.webhooks.resume(world.customer.to('c1')))).toBe(false);
+    await world.drain();
+    expect(await show(id)).toMatchObject({ status: 'delivered' });
+  });
+});
+
+describe('a replay', () => {
+  const since = () => new Date(Date.now() - 3_600_000);
+
+  it('attempts again what is dead or waits for a later attempt, with the same ids', async () => {
+    now.address = () => null;
+    const dead = await world.send();
+    await world.drain();
+    now.address = () => ({ url: world.receiver.url, secrets });
+    now.answer = () => 500;
+    const failed = await world.send();
+    const other = await world.send('c2');
+    await world.drain();
+    now.answer = () => 204;
+    world.receiver.received.length = 0;
+    const done = await world.act((ctx) => ctx.webhooks.replay(world.customer.to('c1'), { since: since() }));
+    expect(done).toEqual({ retried: 1, hastened: 1, recorded: 0, next: null });
+    await world.drain(2); // one at a time while the endpoint fails
+    expect(world.receiver.received.map(({ id }) => id).toSorted()).toEqual([dead, failed].toSorted());
+    expect(await show(other)).toMatchObject({ status: 'failed' });
+  });
+
+  it('sends delivered ones again with the id that they had, or with new ones', async () => {
+    const id = await world.send();
+    await world.drain();
+    const all = { since: since(), all: true };
+    expect(await world.act((ctx) => ctx.webhooks.replay(world.customer.to('c1'), all))).toMatchObject({
+      recorded: 1,
+    });
+    await world.drain();
+    expect(world.receiver.received.map((one) => one.id)).toEqual([id, id]);
+    const until = new Date();
+    await world.act((ctx) => ctx.webhooks.replay(world.customer.to('c1'), { ...all, until, newIds: true }));
+    await world.drain();
+    const ids = world.receiver.received.map((one) => one.id);
+    expect(new Set(ids.slice(2)).size).toBe(2); // of the first and of its copy
+    expect(ids.slice(2)).not.toContain(id);
+  });
+
+  it('takes nothing that is older, and refuses what is no time', async () => {
+    now.answer = () => 410;
+    await world.send();
+    await world.drain();
+    const later = new Date(Date.now() + 60_000);
+    expect(
+      await world.act((ctx) => ctx.webhooks.replay(world.customer.to('c1'), { since: later })),
+    ).toMatchObject({
+      retried: 0,
+    });
+    const bad = { since: new Date(Number.NaN) };
+    await expect(world.act((ctx) => ctx.webhooks.replay(world.customer.to('c1'), bad))).rejects.toMatchObject(
+      {
+        code: 'invalid_time',
+      },
+    );
+  });
+});

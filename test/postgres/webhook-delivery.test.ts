@@ -1,0 +1,249 @@
+// Webhooks from the recording to the answer. Real: Postgres, HTTP servers on this machine, drains. Doubled: nothing; times are moved in the rows, so that
+// days pass at once.
+
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { enqueueWebhook } from '../../src/define/recorder.ts';
+import { showMessage } from '../../src/operate/read.ts';
+import type { WebhookAnswer } from '../../src/testing/webhook-receiver.ts';
+import { startFakeWebhookReceiver } from '../../src/testing/webhook-receiver.ts';
+import { newer, older, payload, secrets, webhookWorld, type WebhookWorld } from '../support/webhooks.ts';
+
+let world: WebhookWorld;
+let now: WebhookWorld['now'];
+beforeAll(async () => {
+  world = await webhookWorld();
+  ({ now } = world);
+});
+beforeEach(() => world.reset());
+afterAll(() => world.end());
+
+const show = (id: string) => showMessage(world.database.db, id);
+
+describe('a webhook', () => {
+  it('is posted with a signature by each secret, and the answer is on its timeline', async () => {
+    now.answer = () => ({ status: 200, body: 'thank you' });
+    const id = await world.send();
+    expect(await world.drain()).toMatchObject({ delivered: 1 });
+    expect(await world.lookedUp()).toBe(0);
+    const [request] = world.receiver.received;
+    expect(request).toMatchObject({
+      id,
+      signedWith: older,
+      payload: { type: 'order.paid', at: '2026-11-30T08:00:00.000Z' },
+    });
+    expect(request!.headers['content-type']).toBe('application/json');
+    expect(request!.headers['webhook-signature']).toMatch(/^v1,\S{44} v1,\S{44}$/);
+    const { status, notes } = await show(id);
+    expect(status).toBe('delivered');
+    expect(notes).toMatchObject([
+      { type: 'accepted', detail: expect.stringMatching(/^200 in \d+ ms: thank you$/) },
+    ]);
+    expect(await world.group()).toBeUndefined(); // nothing was written of a group that works
+  });
+
+  it('is accepted by a receiver that knows only the new secret', async () => {
+    const only = await startFakeWebhookReceiver({ secrets: [newer] });
+    now.address = () => ({ url: only.url, secrets });
+    await world.send();
+    expect(await world.drain()).toMatchObject({ delivered: 1 });
+    expect(only.received).toMatchObject([{ signedWith: newer }]);
+    await only.close();
+  });
+
+  it('that is retried has the same id, and goes where the endpoint is now, with the secrets that it has now', async () => {
+    now.answer = () => 500;
+    now.address = () => ({ url: `${world.receiver.url}old`, secrets: [older] });
+    const id = await world.send();
+    expect(await world.drain()).toMatchObject({ retried: 1 });
+    now.answer = () => 204;
+    now.address = () => ({ url: `${world.receiver.url}new`, secrets: [newer] });
+    await world.pass();
+    expect(await world.drain()).toMatchObject({ delivered: 1 });
+    expect(world.receiver.received).toMatchObject([
+      { id, path: '/old', signedWith: older },
+      { id, path: '/new', signedWith: newer },
+    ]);
+    const { rows } = await world.database.db.executeSql(
+      `select m::text as row from waybill.outbox_messages m`,
+    );
+    expect(JSON.stringify(rows)).not.toMatch(/whsec|127\.0\.0\.1/); // neither url nor secret is in the row
+  });
+
+  it('that failed waits as Standard Webhooks recommends, and is dead after ten attempts', async () => {
+    now.answer = () => ({ status: 500, body: 'our database is away' });
+    const id = await world.send();
+    const waits: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      await world.drain();
+      const { rows } = await world.database.db.executeSql<{ s: number }>(
+        `select extract(epoch from available_at - now())::float8 as s from waybill.outbox_messages`,
+      );
+      waits.push(rows[0]!.s);
+      await world.pass();
+    }
+    const recommended = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+    for (const [i, seconds] of recommended.entries()) {
+      expect(waits[i]).toBeGreaterThan(seconds * 0.9 - 5);
+      expect(waits[i]).toBeLessThan(seconds * 1.1 + 1);
+    }
+    const { status, lastError, attempts } = await show(id);
+    expect([status, attempts.length]).toEqual(['dead', 10]);
+    expect(lastError).toMatch(/^127\.0\.0\.1:\d+ answered 500 in \d+ ms: our database is away$/);
+  });
+
+  it('waits for as long as the endpoint asks, a day at most, and so do the others of the endpoint', async () => {
+    now.answer = () => ({ status: 429, headers: { 'retry-after': '3600' } });
+    const [first, second] = [await world.send(), await world.send()];
+    await world.drain();
+    now.answer = () => 204;
+    const { attemptCount: a, waitsFor } = await show(second);
+    expect(waitsFor ?? (await show(first)).waitsFor).toMatchObject({ state: 'held', group: 'customer:c1' });
+    expect(a).toBeLessThanOrEqual(1);
+    const seconds = `select extract(epoch from held_until - now())::float8 as s from waybill.queue_groups`;
+    const held = async () => (await world.database.db.executeSql<{ s: number }>(seconds)).rows[0]!.s;
+    expect(await held()).toBeGreaterThan(3_500);
+    expect(await world.drain()).toMatchObject({ claimed: 0 });
+    await world.database.db.executeSql('truncate waybill.queue_groups');
+    await world.pass();
+    now.answer = () => ({ status: 503, headers: { 'retry-after': '900000' } });
+    await world.drain();
+    expect(await held()).toBeLessThanOrEqual(86_400);
+  });
+
+  it('whose endpoint was deleted is dead, and says so', async () => {
+    now.address = () => null;
+    const id = await world.send('gone');
+    expect(await world.drain()).toMatchObject({ dead: 1 });
+    expect(await show(id)).toMatchObject({
+      status: 'dead',
+      lastError: 'endpoint_gone: the endpoint customer has no "gone" any more',
+    });
+    expect(world.receiver.received).toEqual([]);
+  });
+
+  it('whose resolve fails is tried again, and the endpoint is not at fault', async () => {
+    now.address = () => Promise.reject(new Error('our own database is away'));
+    const id = await world.send();
+    expect(await world.drain()).toMatchObject({ retried: 1 });
+    expect(await show(id)).toMatchObject({
+      status: 'failed',
+      lastError: expect.stringMatching(/our own database is away/),
+    });
+    expect(await world.group()).toMatchObject({ failing: null });
+  });
+
+  it.each([
+    ['no secret', { secrets: [] }, /^webhook_secrets_invalid: secrets must be a list with at least one/],
+    ['a short secret', { secrets: ['whsec_AAAA'] }, /secrets\[0\] must be whsec_/],
+    ['a secret that is no base64', { secrets: [older, 'whsec_!'] }, /secrets\[1\] must be whsec_/],
+    ['eleven secrets', { secrets: Array.from({ length: 11 }, () => older) }, /at most 10/],
+    ['no url', { url: undefined as never }, /^webhook_refused: the url must be an absolute URL/],
+    ['a url that is none', { url: 'somewhere' }, /^webhook_refused: the url must be an absolute URL/],
+    [
+      'a private url',
+      { url: 'https://10.0.0.1/' },
+      /^webhook_refused: 10\.0\.0\.1 is not a public address \(private\)/,
+    ],
+    ['plain http', { url: 'http://example.com/' }, /must begin with https/],
+  ])('of an endpoint with %s is dead at once, and says why', async (_, over, reason) => {
+    now.address = () => ({ url: world.receiver.url, secrets, ...over });
+    const id = await world.send();
+    expect(await world.drain()).toMatchObject({ dead: 1 });
+    expect((await show(id)).lastError).toMatch(reason);
+    expect((await show(id)).lastError).not.toMatch(/whsec_[A-Z]{4}/);
+    expect(world.receiver.received).toEqual([]);
+  });
+
+  it('to a name that has no address is tried again', async () => {
+    now.address = () => ({ url: 'https://nobody.invalid/', secrets });
+    const id = await world.send();
+    expect(await world.drain()).toMatchObject({ retried: 1 });
+    expect((await show(id)).lastError).toMatch(/^no answer of nobody\.invalid: /);
+  });
+
+  it('with a payload that does not fit is not recorded', async () => {
+    const bad = { type: 7 } as never;
+    await expect(enqueueWebhook(world.outbox(), world.customer.to('c1'), bad)).rejects.toMatchObject({
+      code: 'payload_invalid',
+    });
+    const large = { a: 'x'.repeat(300_000) };
+    await expect(enqueueWebhook(world.outbox(), world.own, large)).rejects.toMatchObject({
+      code: 'payload_too_large',
+    });
+    await expect(enqueueWebhook(world.outbox(), world.customer as never, payload)).rejects.toMatchObject({
+      code: 'endpoint_invalid',
+    });
+    await expect(enqueueWebhook(world.outbox(), {} as never, payload)).rejects.toMatchObject({
+      code: 'endpoint_invalid',
+    });
+  });
+});
+
+describe('an answer', () => {
+  const shown = async (given: WebhookAnswer): Promise<string> => {
+    now.answer = () => given;
+    const id = await world.send();
+    await world.pass();
+    await world.drain();
+    const { notes, lastError } = await show(id);
+    return (notes[0]?.detail ?? lastError ?? '')
+      .replace(/in \d+ ms/, 'in n ms')
+      .replace(/:\d+ answered/, ' answered');
+  };
+
+  it('of 10 MB is read to the first KB', async () => {
+    const text = await shown({ status: 200, body: 'x'.repeat(10_000_000) });
+    expect(text).toBe(`200 in n ms: ${'x'.repeat(1_024)}`);
+  });
+
+  it('in another encoding is shown as text; one that is packed is not unpacked', async () => {
+    const latin1 = { 'content-type': 'text/plain; charset=iso-8859-1' };
+    expect(await shown({ status: 200, headers: latin1, body: Buffer.from('gr\u00fcn', 'latin1') })).toBe(
+      '200 in n ms: grün',
+    );
+    expect(
+      await shown({ status: 200, headers: { 'content-type': 'text/plain; charset=klingon' }, body: 'Qapla' }),
+    ).toBe('200 in n ms: Qapla');
+    const bomb = gzipSync(Buffer.alloc(50_000_000));
+    expect(await shown({ status: 200, headers: { 'content-encoding': 'gzip' }, body: bomb })).toBe(
+      '200 in n ms: (a body in the encoding gzip, which is not unpacked)',
+    );
+    expect(await shown({ status: 200, body: Buffer.from([0, 0xff, 0xfe, 0x41]) })).toBe(
+      '200 in n ms: \u2400\ufffd\ufffdA',
+    );
+  });
+
+  it('that repeats the secret and the token of a URL shows neither', async () => {
+    const text = await shown({
+      status: 200,
+      body: `you signed with ${older} and Bearer abcdefghijklmnopqrstuvwxyz`,
+    });
+    expect(text).not.toMatch(/MfKQ9r8|abcdefghijkl/);
+  });
+
+  it('that redirects is a failure, with the host that it names', async () => {
+    const headers = { location: 'http://169.254.169.254/latest/meta-data?token=a' };
+    expect(await shown({ status: 302, headers })).toBe(
+      '127.0.0.1 answered 302 in n ms, a redirect to 169.254.169.254, which is not followed',
+    );
+  });
+
+  it('that never comes ends after the timeout, and that never ends is read for a moment', async () => {
+    expect(await shown('hang')).toMatch(/^no answer of 127\.0\.0\.1:\d+: no answer within 0\.3 s$/);
+    await world.database.db.executeSql('truncate waybill.queue_groups');
+    expect(await shown('drop')).toMatch(/^no answer of 127\.0\.0\.1:\d+: /);
+    await world.database.db.executeSql('truncate waybill.queue_groups');
+    const endless = createServer((_, response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write('.'), 5);
+      response.on('close', () => clearInterval(timer));
+    });
+    await new Promise<void>((resolve) => endless.listen(0, '127.0.0.1', resolve));
+    now.address = () => ({ url: `http://127.0.0.1:${(endless.address() as AddressInfo).port}/`, secrets });
+    expect(await shown(204)).toMatch(/^200 in n ms: \.+$/);
+    await new Promise((resolve) => endless.close(resolve));
+  });
+});
