@@ -135,37 +135,41 @@ returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payloa
 
 -- claim of groups
 with recursive room as materialized (select * from waybill.queue_room($2, $7)),
+marked as materialized (
+  select group_key as name, ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or coalesce(held_until > now(), false)) as closed, failing_since is not null as failing
+    from waybill.queue_groups where queue = $2 and (paused_at is not null or parked_at is not null or failing_since is not null)),
+closed as materialized (select coalesce(array_agg(name), '{}') as names from marked where closed),
 ahead as (
-  select f.group_key, f.due, 1 as n from (
+  select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end as n from (
     select group_key, available_at <= now() as due from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > $6
      order by group_key, available_at limit 1) f where greatest($1::int, 16) > 0
   union all
-  select f.group_key, f.due, w.n + 1 from ahead w cross join lateral (
+  select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end + w.n from ahead w cross join lateral (
     select group_key, available_at <= now() as due from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > w.group_key
      order by group_key, available_at limit 1) f
    where w.n < greatest($1::int, 16)),
 behind as (
-  select f.group_key, f.due, 1 as n from (
+  select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end as n from (
     select group_key, available_at <= now() as due from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > '' and group_key <= $6
-     order by group_key, available_at limit 1) f where (greatest($1::int, 16) - (select count(*) from ahead)) > 0
+     order by group_key, available_at limit 1) f where (greatest($1::int, 16) - (select coalesce(max(n), 0) from ahead)) > 0
   union all
-  select f.group_key, f.due, w.n + 1 from behind w cross join lateral (
+  select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end + w.n from behind w cross join lateral (
     select group_key, available_at <= now() as due from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > w.group_key and group_key <= $6
      order by group_key, available_at limit 1) f
-   where w.n < (greatest($1::int, 16) - (select count(*) from ahead))),
+   where w.n < (greatest($1::int, 16) - (select coalesce(max(n), 0) from ahead))),
 sweep as (
-  select group_key, due, n as place from ahead
+  select group_key, due, n as place from ahead where not group_key = any((select names from closed)::text[])
   union all
   select null, 
 (select true from waybill.outbox_messages
   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and queue = $2 and priority = $3 and available_at <= now()
-  order by group_key desc, available_at desc limit 1) is not null, greatest($1::int, 16) + 1 where (select count(*) from ahead) < greatest($1::int, 16)
+  order by group_key desc, available_at desc limit 1) is not null, greatest($1::int, 16) + 1 where (select coalesce(max(n), 0) from ahead) < greatest($1::int, 16)
   union all
-  select group_key, due, greatest($1::int, 16) + 1 + n from behind),
+  select group_key, due, greatest($1::int, 16) + 1 + n from behind where not group_key = any((select names from closed)::text[])),
 early as (
   select distinct group_key from (
     select group_key from waybill.outbox_messages
@@ -179,11 +183,13 @@ candidate as (
 allowed as (
   select c.*, least(
       room.each - coalesce(room.taken[array_position(room.groups, c.name)], 0),
+      case when exists (select from marked f where f.name = c.name and f.failing)
+           then 1 - coalesce(room.taken[array_position(room.groups, c.name)], 0) end,
       case when p.next_at is null then room.burst when p.next_at > room.at then 0
            else least(room.burst, (1 + floor((extract(epoch from (room.at - p.next_at)) / extract(epoch from room.spacing))))) end) as most
     from (select *, coalesce(group_key, '') as name from candidate) c cross join room
     cross join lateral (select room.next[array_position(room.paced, c.name)] as next_at) p
-   where c.name <> all(array(select group_key from waybill.queue_groups where queue = $2 and (paused_at is not null and coalesce(paused_until > now(), true))))),
+   where not c.name = any((select names from closed)::text[])),
 picked as materialized (
   select a.group_key, a.place, a.swept, p.ctid, p.round from allowed a
     cross join lateral (
@@ -216,7 +222,8 @@ spent as (
   on conflict (queue, group_key) do update set next_at = excluded.next_at)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $10::bool then false end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text::text as tags, m.priority::text as priority, m.group_key::text as "group", (select group_key from next) as next;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text::text as tags, m.priority::text as priority, m.group_key::text as "group", (select group_key from next) as next,
+  (m.group_key = any(array(select name from marked where failing)))::text as failing;
 
 -- groups
 with waiting as (
@@ -226,13 +233,17 @@ with waiting as (
 handed as (
   select coalesce(group_key, '') as name, count(*)::int as n
     from waybill.outbox_messages where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null and queue = $1 and ($2::text is null or group_key = $2) group by 1),
-paused as (
-  select group_key as name, to_json(paused_at) #>> '{}' as since, to_json(paused_until) #>> '{}' as until, paused_by as by, paused_reason as reason
-    from waybill.queue_groups where queue = $1 and ($2::text is null or group_key = $2) and (paused_at is not null and coalesce(paused_until > now(), true))),
-names as (select name from waiting union select name from handed union select name from paused)
+marked as (
+  select group_key as name, case when (paused_at is not null and coalesce(paused_until > now(), true)) then to_json(paused_at) #>> '{}' end as since, to_json(paused_until) #>> '{}' as until, paused_by as by,
+         paused_reason as reason, to_json(parked_at) #>> '{}' as parked_at, parked_reason, to_json(failing_since) #>> '{}' as failing_since, failures,
+         held_reason, case when held_until > now() then to_json(held_until) #>> '{}' end as held_until
+    from waybill.queue_groups
+   where queue = $1 and ($2::text is null or group_key = $2) and (paused_at is not null or parked_at is not null or failing_since is not null)
+     and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or failing_since is not null)),
+names as (select name from waiting union select name from handed union select name from marked)
 select names.name, coalesce(w.n, 0) as waiting, coalesce(w.due, 0) as due, coalesce(h.n, 0) as "inFlight", to_json(w.oldest) #>> '{}' as oldest,
-       p.since, p.until, p.by, p.reason, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
-  from names left join waiting w using (name) left join handed h using (name) left join paused p using (name)
+       p.since, p.until, p.by, p.reason, p.parked_at, p.parked_reason, p.failing_since, p.failures, p.held_reason, p.held_until, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
+  from names left join waiting w using (name) left join handed h using (name) left join marked p using (name)
  order by (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3;
 
 -- pause a group
@@ -246,9 +257,76 @@ returning group_key;
 
 -- resume a group
 with resumed as (
-  update waybill.queue_groups set paused_at = null, paused_by = null, paused_reason = null, paused_until = null
+  update waybill.queue_groups set paused_at = null, paused_by = null, paused_reason = null, paused_until = null,
+         parked_at = null, parked_reason = null, failing_since = null, failed_at = null, failures = 0, held_at = null, held_until = null, held_reason = null
    where queue = $1 and group_key = $2 returning queue)
 select pg_notify('waybill_outbox', queue) from resumed;
+
+-- record a failure of a group
+with known as (
+  select g.failing_since, g.failures, g.failed_at from waybill.queue_groups g where g.queue = $1 and g.group_key = $2 for update),
+fresh as (
+  select coalesce((select failed_at > (now() - interval '2 days') from known), false) as goes_on,
+         coalesce((select m.claimed_at > (select failed_at from known) from waybill.outbox_messages m where m.id = $3::uuid), true) as counts),
+next as (
+  select case when goes_on then coalesce((select failing_since from known), now()) else now() end as since,
+         case when goes_on then coalesce((select failures from known), 0) else 0 end + 1 as n from fresh where counts),
+failed as (
+  insert into waybill.queue_groups as g (queue, group_key, failing_since, failed_at, failures, held_at, held_until, held_reason)
+  select $1, $2, since, now(), n, now(), now() + (greatest(
+  case when $5::bool then least(600000, 15000 * 2 ^ least(n - 1, 20))
+       when n > 2 then least(600000, 5000 * 2 ^ least(n - 2 - 1, 20)) else 0 end
+  * (0.9 + 0.2 * random()), $6::float8) * interval '1 millisecond'), $4 from next
+  on conflict (queue, group_key) do update
+     set failing_since = excluded.failing_since, failed_at = excluded.failed_at, failures = excluded.failures, held_at = excluded.held_at,
+         held_until = greatest(g.held_until, excluded.held_until), held_reason = excluded.held_reason
+  returning g.failing_since, g.failures, g.parked_at, g.held_until)
+select failing_since as since, failures, extract(epoch from held_until - now())::float8 * 1000 as "heldMs",
+       parked_at is null and ($8::bool or (failures >= 5 and failing_since <= now() - ($7::float8 * interval '1 millisecond'))) as "isToPark"
+  from failed;
+
+-- park a group
+update waybill.queue_groups set parked_at = now(), parked_reason = $3
+where queue = $1 and group_key = $2 and parked_at is null returning group_key;
+
+-- open a group
+with opened as (
+  update waybill.queue_groups set failing_since = null, failed_at = null, failures = 0, held_at = null, held_until = null, held_reason = null
+   where queue = $1 and group_key = $2 and failing_since is not null and parked_at is null returning queue)
+select pg_notify('waybill_outbox', queue) from opened;
+
+-- resume a group in a handler
+with resumed as (
+  update waybill.queue_groups set paused_at = null, paused_by = null, paused_reason = null, paused_until = null,
+         parked_at = null, parked_reason = null, failing_since = null, failed_at = null, failures = 0, held_at = null, held_until = null, held_reason = null
+   where queue = $1 and group_key = $2 and (paused_at is not null or parked_at is not null or failing_since is not null) returning queue)
+select pg_notify('waybill_outbox', queue) from resumed;
+
+-- replay dead webhooks
+with got as (
+  select m.* from waybill.outbox_messages m where m.dead_at is not null and m.dead_at >= $4::text::timestamptz and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at <= coalesce($5::text::timestamptz, now()) order by m.dead_at limit $6::int8 for update skip locked),
+fit as (
+  select id from (
+    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place
+      from got m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
+   where place = 1 and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = coalesce(m.delivery_key, m.shared_key)
+   and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null)),
+changed as (
+  update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from fit)) and m.status = any ('{dead,cancelled}') returning m.id)
+select count(*)::text as n from changed;
+
+-- replay waiting webhooks
+with got as (
+  select m.id from waybill.outbox_messages m where m.relayed_at is null and m.cancelled_at is null and m.status = 'failed' and m.available_at > now() and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at <= coalesce($5::text::timestamptz, now()) order by m.available_at limit $6::int8 for update skip locked),
+changed as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, relayed_at = case when m.shared_key is null then null else m.relayed_at end, available_at = case when m.order_due is not null and m.available_at = 'infinity' then m.available_at else now() end, order_due = case when m.order_due is not null then now() end where m.id = any(array(select id from got)) and m.status = any ('{pending,failed}') returning m.id)
+select count(*)::text as n from changed;
+
+-- replay delivered webhooks
+select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order", m.created_at as at
+from waybill.outbox_messages m where m.delivered_at is not null and m.id >= $6::uuid and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at <= coalesce($5::text::timestamptz, now()) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') order by m.id limit $7::int8;
 
 -- cancel a group
 with chosen as (
@@ -320,7 +398,7 @@ returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payloa
 with chosen as (
   select ctid, id, queue from waybill.outbox_messages
    where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = $1 and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true)))) and not exists (select from waybill.queues where name = $1 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false)))) and not exists (select from waybill.queues where name = $1 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
@@ -345,13 +423,13 @@ other as (
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and group_key is null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by group_key, available_at limit 1 for update skip locked) f union all 
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and group_key is not null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by available_at limit 1 for update skip locked) f) w
    order by place.priority desc limit 1),
@@ -362,13 +440,13 @@ again as (select * from (
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by group_key, available_at limit 1 for update skip locked) f union all 
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by available_at limit 1 for update skip locked) f) w
    order by place.priority desc limit 1) a where not exists (select from other)),
@@ -395,7 +473,7 @@ and not exists (select from waybill.outbox_messages p
 chosen as (select s.* from ready cross join lateral (
   select ctid, id, queue from waybill.outbox_messages
    where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = ready.name and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and (g.paused_at is not null and coalesce(g.paused_until > now(), true))))
+   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
    order by available_at limit 1 for update skip locked) s),
 entitled as (
   update waybill.queues q set probe_message = chosen.id, probe_at = (now() + ($2 * interval '1 millisecond'))
@@ -980,13 +1058,15 @@ request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_
   when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)
   when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
   when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
-  when g.paused_at is not null then jsonb_build_object('group', g.group_key, 'state', 'paused', 'queue', q.name, 'reason', g.paused_reason, 'since', to_json(g.paused_at) #>> '{}', 'until', to_json(g.paused_until) #>> '{}', 'by', g.paused_by, 'rate', null)
+  when (g.paused_at is not null and coalesce(g.paused_until > now(), true)) then jsonb_build_object('group', g.group_key, 'state', 'paused', 'queue', q.name, 'reason', g.paused_reason, 'since', to_json(g.paused_at) #>> '{}', 'until', to_json(g.paused_until) #>> '{}', 'by', g.paused_by, 'rate', null)
+  when g.parked_at is not null then jsonb_build_object('group', g.group_key, 'state', 'parked', 'queue', q.name, 'reason', g.parked_reason, 'since', to_json(g.parked_at) #>> '{}', 'until', null, 'by', null, 'rate', null)
+  when g.held_until > now() then jsonb_build_object('group', g.group_key, 'state', 'held', 'queue', q.name, 'reason', g.held_reason, 'since', to_json(g.held_at) #>> '{}', 'until', to_json(g.held_until) #>> '{}', 'by', null, 'rate', null)
   when q.is_limited and available_at <= now() and (q.limits ->> 'concurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now()) then jsonb_build_object('state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'concurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
   when q.is_limited and available_at <= now() and (q.limits ->> 'groupConcurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now() and f.group_key = own.own_group) then jsonb_build_object('group', own.own_group, 'state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'groupConcurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
   when ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8))
 end from waybill.queues q
       cross join lateral (select queue as own_queue, group_key as own_group) own
-       left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and (g.paused_at is not null and coalesce(g.paused_until > now(), true))
+       left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))
      where q.name = own.own_queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
     select f.queue, f.id, f.status, f.dead_at from waybill.outbox_messages f
      where f.queue = own.own_queue and f.order_key = own.own_key
@@ -1033,13 +1113,15 @@ request_id as "requestId", split_part(traceparent, '-', 2) as "traceId", parent_
   when (q.paused_at is not null and coalesce(q.paused_until > now(), true)) then jsonb_build_object('state', 'paused', 'queue', q.name, 'reason', q.paused_reason, 'since', to_json(q.paused_at) #>> '{}', 'until', to_json(q.paused_until) #>> '{}', 'by', q.paused_by, 'rate', null)
   when q.parked_at is not null then jsonb_build_object('state', 'parked', 'queue', q.name, 'reason', q.parked_reason, 'since', to_json(q.parked_at) #>> '{}', 'until', null, 'by', q.parked_by, 'rate', null)
   when q.held_until > now() then jsonb_build_object('state', 'held', 'queue', q.name, 'reason', q.held_reason, 'since', to_json(q.held_at) #>> '{}', 'until', to_json(q.held_until) #>> '{}', 'by', null, 'rate', null)
-  when g.paused_at is not null then jsonb_build_object('group', g.group_key, 'state', 'paused', 'queue', q.name, 'reason', g.paused_reason, 'since', to_json(g.paused_at) #>> '{}', 'until', to_json(g.paused_until) #>> '{}', 'by', g.paused_by, 'rate', null)
+  when (g.paused_at is not null and coalesce(g.paused_until > now(), true)) then jsonb_build_object('group', g.group_key, 'state', 'paused', 'queue', q.name, 'reason', g.paused_reason, 'since', to_json(g.paused_at) #>> '{}', 'until', to_json(g.paused_until) #>> '{}', 'by', g.paused_by, 'rate', null)
+  when g.parked_at is not null then jsonb_build_object('group', g.group_key, 'state', 'parked', 'queue', q.name, 'reason', g.parked_reason, 'since', to_json(g.parked_at) #>> '{}', 'until', null, 'by', null, 'rate', null)
+  when g.held_until > now() then jsonb_build_object('group', g.group_key, 'state', 'held', 'queue', q.name, 'reason', g.held_reason, 'since', to_json(g.held_at) #>> '{}', 'until', to_json(g.held_until) #>> '{}', 'by', null, 'rate', null)
   when q.is_limited and available_at <= now() and (q.limits ->> 'concurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now()) then jsonb_build_object('state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'concurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
   when q.is_limited and available_at <= now() and (q.limits ->> 'groupConcurrency')::int <= (select count(*) from waybill.outbox_messages f where f.relayed_at is not null and f.delivered_at is null and f.dead_at is null and f.cancelled_at is null and f.queue = q.name and f.claimed_until > now() and f.group_key = own.own_group) then jsonb_build_object('group', own.own_group, 'state', 'limited', 'queue', q.name, 'reason', format('its limit of %s are in flight', (q.limits ->> 'groupConcurrency')::int), 'since', null, 'until', null, 'by', null, 'rate', null)
   when ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8) is not null and available_at <= now() then jsonb_build_object('state', 'rate', 'queue', q.name, 'reason', null, 'since', null, 'until', null, 'by', null, 'rate', ((q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8))
 end from waybill.queues q
       cross join lateral (select queue as own_queue, group_key as own_group) own
-       left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and (g.paused_at is not null and coalesce(g.paused_until > now(), true))
+       left join waybill.queue_groups g on g.queue = q.name and g.group_key = own.own_group and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))
      where q.name = own.own_queue), (select jsonb_build_object('state', 'order', 'queue', first.queue, 'reason', format('the message %s comes first and is %s', first.id, first.status), 'since', to_json(first.dead_at) #>> '{}', 'until', null, 'by', null, 'rate', null) from (select queue as own_queue, order_key as own_key, available_at as own_time) own cross join lateral (
     select f.queue, f.id, f.status, f.dead_at from waybill.outbox_messages f
      where f.queue = own.own_queue and f.order_key = own.own_key
@@ -1647,6 +1729,8 @@ select
     from (select * from waybill.email_providers order by position, name limit 100) p) as provider_waiting,
   (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.keys, 0)) order by n.name)
     from names n left join blocked x on x.name = n.name) as blocked,
+  (select json_agg(json_build_object('labels', json_build_object('queue', n.name), 'value', coalesce(x.n, 0)) order by n.name)
+    from names n left join (select queue as name, count(*) as n from waybill.queue_groups where parked_at is not null group by queue) x on x.name = n.name) as groups_parked,
   (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name), 'value', l.value) order by q.name, l.name)
      from waybill.queues q join names n using (name) cross join lateral (values ('concurrency', (q.limits ->> 'concurrency')::float8), ('concurrency_per_process', (q.limits ->> 'concurrencyPerProcess')::float8), ('rate', (q.limits -> 'rate' ->> 'limit')::float8 * 1000 / (q.limits -> 'rate' ->> 'ms')::float8), ('group_concurrency', (q.limits ->> 'groupConcurrency')::float8), ('group_rate', (q.limits -> 'groupRate' ->> 'limit')::float8 * 1000 / (q.limits -> 'groupRate' ->> 'ms')::float8)) l(name, value) where l.value is not null) as limits,
   (select json_agg(json_build_object('labels', json_build_object('queue', q.name, 'limit', l.name),

@@ -26,8 +26,8 @@ export const createWebhooks = (allow: AllowList = allowNothing): Webhooks => ({
   allow,
 });
 
-/** `resolve` reads a row or two. */
-const resolveMs: Milliseconds = 10_000;
+/** `resolve` reads a row or two; on a busy machine it waits for a connection. */
+const resolveMs: Milliseconds = 30_000;
 /** An answer that took longer kept its slot for too long: the endpoint is held from its first failure on. */
 const slow: Milliseconds = 2_000;
 
