@@ -65,7 +65,11 @@ export async function deliverWebhook(
   });
   const ms = Math.round(performance.now() - began);
   const isSlow = ms >= slow;
-  if ('lost' in answer) return fails(lostOf(answer, target), { isSlow });
+  if ('lost' in answer) {
+    const failure = lostOf(answer, target);
+    // It was interrupted here: that says nothing of the endpoint.
+    return signal.aborted ? ended({ type: 'failure', failure }) : fails(failure, { isSlow });
+  }
   const detail = answerText(answer, ms, address.secrets);
   if (answer.status >= 200 && answer.status < 300) {
     const outcome: Outcome = { type: 'delivered', then: [], notes: [{ type: 'accepted', detail }] };

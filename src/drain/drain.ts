@@ -199,10 +199,7 @@ type Around = {
 };
 
 /** Without a fleet no queue is closed. A message that met an operator failure only waits before it is due again. */
-const noFleet: QueueCloser = {
-  judge: async (_message, _outcome, settlement) => settlement,
-  groupEnded: async () => undefined,
-};
+const noFleet: QueueCloser = { judge: async (_, __, settlement) => settlement, groupEnded: async () => undefined };
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 
@@ -212,10 +209,9 @@ function attemptPorts(options: DrainOptions, around: Around): DrainPorts {
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const payloadKeys = payloadKeysOf(options.payloadKeys);
-  const webhooks = createWebhooks(allowListOf(options.webhookAllow));
   const emailFrom = email?.from ?? null;
   const mailing = email ? { ...mailingOf(email), ...(failover && { failover }) } : null;
-  const onEmail = (): void => undefined;
+  const webhooks = createWebhooks(allowListOf(options.webhookAllow));
   const handlers = { db, outboxOn, registry, emailFrom, mailing, log, payloadKeys, webhooks, onEmail };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
@@ -234,6 +230,8 @@ function attemptPorts(options: DrainOptions, around: Around): DrainPorts {
     settler: createSettler({ outbox, pause, onRetry }),
   };
 }
+
+const onEmail = (): void => undefined;
 
 /** Without other options, emails go to everybody, and each one alone. */
 function mailingOf({

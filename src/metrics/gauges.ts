@@ -3,7 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { blocksKey } from '../outbox/order.ts';
-import { isOpen, isPaused, inFlight, waits } from '../outbox/waiting.ts';
+import { isGroupClosed, isGroupMarked, isOpen, isPaused, inFlight, waits } from '../outbox/waiting.ts';
 import { limitColumns, limitFacts } from './limit-gauges.ts';
 import { providerColumns, providerFacts } from './provider-gauges.ts';
 import { standstillFacts } from './standstills.ts';
@@ -28,20 +28,22 @@ const perQueue = (value: string, from: string): string =>
 
 /** One row, one round trip: each column a JSON list of samples. */
 export const gaugesSql = `
-  with live as (
-    select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where ${waits()}
+  with shut as (select queue, group_key from waybill.queue_groups where ${isGroupMarked} and ${isGroupClosed()}),
+  live as (
+    select kind, name, status, queue, available_at, claimed_at, ends, true as waiting,
+           group_key is not null and (queue, group_key) in (select queue, group_key from shut) as shut from waybill.outbox_messages where ${waits()}
     union all
-    select kind, name, status, queue, available_at, claimed_at, ends, false from waybill.outbox_messages
+    select kind, name, status, queue, available_at, claimed_at, ends, false, false from waybill.outbox_messages
      where ${inFlight()}),
   grouped as (
     select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where ends = 0) as unended,
-           count(*) filter (where available_at <= now()) as due,
-           min(available_at) filter (where available_at <= now() and isfinite(available_at) and status <> 'sending') as oldest,
+           count(*) filter (where available_at <= now()) as due, count(*) filter (where available_at <= now() and not shut) as open,
+           min(available_at) filter (where available_at <= now() and not shut and isfinite(available_at) and status <> 'sending') as oldest,
            min(claimed_at) filter (where status = 'sending' and isfinite(claimed_at)) as running_since
       from live group by kind, name, status, queue, waiting),
   by_queue as (
     select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
-           coalesce(sum(due) filter (where waiting and ${isOpen('queue')}), 0) as ready,
+           coalesce(sum(open) filter (where waiting and ${isOpen('queue')}), 0) as ready,
            extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
       from grouped group by queue),
   alive as (

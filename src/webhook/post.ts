@@ -110,6 +110,11 @@ function ask(options: https.RequestOptions, posting: Posting): Promise<Answer | 
       over();
       resolve(readResponse(response));
     });
+    asked.once('close', () => {
+      over();
+      // Without an error, such as after 101 Switching Protocols. It changes nothing after an answer.
+      resolve({ lost: 'lost', message: 'the connection was closed without an answer', ambiguous: isSent });
+    });
     asked.on('error', (error: NodeJS.ErrnoException) => {
       over();
       const lost = lossOf(error, isSent);

@@ -231,6 +231,16 @@ describe('an answer', () => {
     );
   });
 
+  it('that changes the protocol is none', async () => {
+    const server = createServer((_, response) => {
+      response.socket?.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    now.address = () => ({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, secrets });
+    expect(await shown(204)).toMatch(/^(no answer of|127\.0\.0\.1 answered 101)/);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   it('that never comes ends after the timeout, and that never ends is read for a moment', async () => {
     expect(await shown('hang')).toMatch(/^no answer of 127\.0\.0\.1:\d+: no answer within 0\.3 s$/);
     await world.database.db.executeSql('truncate waybill.queue_groups');
