@@ -101,6 +101,8 @@ describe('G8: a stall is seen, and heals or ends the process', { timeout: 180_00
   it('a process that was stopped is named by web, and counted, until it goes on', async () => {
     const web = await start('web');
     const jobs = await start('jobs');
+    const beats = `select count(*)::int as n from waybill.processes where role = 'jobs'`;
+    await until(async () => (await world.count(beats)) === 1, { what: 'its first heartbeat' });
     jobs.kill('SIGSTOP');
     const told = await until(
       async () => /jobs .*silent for/.exec(fleetCheck(await readyz(web, 'web'))?.detail ?? '')?.[0],
