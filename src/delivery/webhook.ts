@@ -75,14 +75,17 @@ export async function deliverWebhook(
     const outcome: Outcome = { type: 'delivered', then: [], notes: [{ type: 'accepted', detail }] };
     return ended(outcome, message.isGroupFailing === false ? undefined : { isOk: true });
   }
-  const text = `${target.url.host} answered ${detail}`;
-  if (answer.status === 410)
-    return fails(permanent(`${text} (Gone: it wants no more webhooks)`), { isGone: true });
   const { retryAfter } = answer;
+  const isGone = answer.status === 410;
   return fails(
-    { type: 'transient', message: text, ...(retryAfter !== undefined && { retryAfter }) },
-    { isSlow, retryAfter },
+    refusalOf(`${target.url.host} answered ${detail}`, answer),
+    isGone ? { isGone } : { isSlow, retryAfter },
   );
+}
+
+function refusalOf(text: string, { status, retryAfter }: Pick<Answer, 'status' | 'retryAfter'>): Failure {
+  if (status === 410) return permanent(`${text} (Gone: it wants no more webhooks)`);
+  return { type: 'transient', message: text, ...(retryAfter !== undefined && { retryAfter }) };
 }
 
 const permanent = (message: string): Failure => ({ type: 'permanent', message });

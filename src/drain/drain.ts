@@ -18,7 +18,7 @@ import type { Clock, Milliseconds } from '../ports.ts';
 import { pause } from '../timer.ts';
 import { createProgress, runLoop } from '../process/loop.ts';
 import { Attempt, type AttemptPorts } from '../worker/attempt.ts';
-import type { QueueCloser } from '../worker/queue-closer.ts';
+import { closesNothing, type QueueCloser } from '../worker/queue-closer.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/end.ts';
 import { createSettler } from '../worker/settler.ts';
@@ -80,7 +80,7 @@ async function drainBatch(
   const reporting = reportingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
   const events = counting(tally, reporting, log, process.events);
-  const { closer = noFleet, failover } = process;
+  const { closer = closesNothing, failover } = process;
   const ports = attemptPorts(options, { leases, events, log, closer, failover });
   const { release } = ports;
   signal?.addEventListener('abort', release, { once: true });
@@ -197,9 +197,6 @@ type Around = {
   readonly closer: QueueCloser;
   readonly failover: Failover | undefined;
 };
-
-/** Without a fleet no queue is closed. A message that met an operator failure only waits before it is due again. */
-const noFleet: QueueCloser = { judge: async (_, __, settlement) => settlement, groupEnded: async () => undefined };
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 

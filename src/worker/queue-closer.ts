@@ -66,3 +66,9 @@ export function createQueueCloser({ db, events, workerId, outboxOn }: QueueClose
     },
   };
 }
+
+/** Without a fleet no queue is closed. A message that met an operator failure only waits before it is due again. */
+export const closesNothing: QueueCloser = {
+  judge: async (_, __, settlement) => settlement,
+  groupEnded: async () => undefined,
+};

@@ -93,6 +93,7 @@ function process(workerId = 'a', list = 'resend,smtp') {
     db,
     events: createEvents(log, createMetrics({ version: 't' })),
     workerId,
+    outboxOn: createPostgresOutbox,
   });
   const lease = { leaseMs: config.leaseMs, workerId };
   return {

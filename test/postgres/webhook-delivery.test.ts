@@ -233,7 +233,9 @@ describe('an answer', () => {
 
   it('that changes the protocol is none', async () => {
     const server = createServer((_, response) => {
-      response.socket?.end('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n');
+      response.socket?.end(
+        'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n',
+      );
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     now.address = () => ({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, secrets });
