@@ -310,7 +310,9 @@ fit as (
     select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place
       from got m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
    where place = 1 and (coalesce(m.delivery_key, m.shared_key) is null or (
-select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
+select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)
+   and (k.pruned_at < 'infinity' or exists (
+    select from waybill.outbox_messages h where h.id = k.message_id and h.shared_key is not null and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null))) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
 select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = coalesce(m.delivery_key, m.shared_key)
    and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null)),
 changed as (
@@ -1646,20 +1648,22 @@ select id, role, case when (heartbeat_at < now() - interval '6 seconds' and hear
 where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') or (stalled <> '{}' and heartbeat_at >= now() - interval '6 seconds') order by role, id limit 20;
 
 -- scrape: gauges
-with live as (
-  select kind, name, status, queue, available_at, claimed_at, ends, true as waiting from waybill.outbox_messages where relayed_at is null and cancelled_at is null
+with shut as (select queue, group_key from waybill.queue_groups where (paused_at is not null or parked_at is not null or failing_since is not null) and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or coalesce(held_until > now(), false))),
+live as (
+  select kind, name, status, queue, available_at, claimed_at, ends, true as waiting,
+         group_key is not null and (queue, group_key) in (select queue, group_key from shut) as shut from waybill.outbox_messages where relayed_at is null and cancelled_at is null
   union all
-  select kind, name, status, queue, available_at, claimed_at, ends, false from waybill.outbox_messages
+  select kind, name, status, queue, available_at, claimed_at, ends, false, false from waybill.outbox_messages
    where relayed_at is not null and delivered_at is null and dead_at is null and cancelled_at is null),
 grouped as (
   select kind, name, status, queue, waiting, count(*) as n, count(*) filter (where ends = 0) as unended,
-         count(*) filter (where available_at <= now()) as due,
-         min(available_at) filter (where available_at <= now() and isfinite(available_at) and status <> 'sending') as oldest,
+         count(*) filter (where available_at <= now()) as due, count(*) filter (where available_at <= now() and not shut) as open,
+         min(available_at) filter (where available_at <= now() and not shut and isfinite(available_at) and status <> 'sending') as oldest,
          min(claimed_at) filter (where status = 'sending' and isfinite(claimed_at)) as running_since
     from live group by kind, name, status, queue, waiting),
 by_queue as (
   select queue as name, coalesce(sum(due) filter (where waiting), 0) as waiting,
-         coalesce(sum(due) filter (where waiting and queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())))), 0) as ready,
+         coalesce(sum(open) filter (where waiting and queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())))), 0) as ready,
          extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
     from grouped group by queue),
 alive as (
