@@ -83,7 +83,8 @@ it('publint and attw find nothing wrong in the tarball', async () => {
   const { messages, problems } = JSON.parse(stdout) as { messages: unknown[]; problems: string[] };
   expect(messages).toEqual([]);
   // It is ESM alone. TypeScript's old resolution, node10, knows no exports; Node 16 could not require a module, Node 22.12 and `nodenext` can.
-  const known = ['.', './testing'].flatMap((entry) => [`NoResolution ${entry}`, `CJSResolvesToESM ${entry}`]);
+  const entries = ['.', './testing', './react-email', './mjml'];
+  const known = entries.flatMap((entry) => [`NoResolution ${entry}`, `CJSResolvesToESM ${entry}`]);
   expect(problems.toSorted()).toEqual(known.toSorted());
 });
 
