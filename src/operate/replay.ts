@@ -65,6 +65,10 @@ export const hastenSql = `
     ${updateMessages(transitions.reschedule.set({ due: 'now()' }))} where m.id = any(array(select id from got)) and ${guard('reschedule', 'm.status')} returning m.id)
   select count(*)::text as n from changed`;
 
+/** With stale statistics the whole table would be read. The transaction may be the application's, so its setting comes back afterwards. */
+export const beforeDelivered = 'set local enable_seqscan = off';
+const afterDelivered = 'set local enable_seqscan = default';
+
 /** Values: name, queue, group, since, until or null, oldest id, limit. */
 export const deliveredSql = `
   select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order", m.created_at as at
@@ -114,11 +118,13 @@ export async function replayStep(
   const hastened = await changed(hastenSql);
   if (retried === most || hastened === most) return { retried, hastened, recorded: 0, next: replay.since };
   if (!replay.all) return { retried, hastened, recorded: 0, next: null };
+  await db.executeSql(beforeDelivered);
   const { rows } = await db.executeSql<Row>(deliveredSql, [
     ...values,
     oldestIdOf({ since: replay.since }),
     most,
   ]);
+  await db.executeSql(afterDelivered);
   const copies = rows.map((row) => copyOf(replay, row));
   if (copies.length > 0) await outbox.enqueue(copies);
   const last = rows.length === most ? rows.at(-1)!.at : null;

@@ -687,6 +687,7 @@ describe('queues', () => {
       until: null,
       by: null,
       probe: null,
+      providers: [],
       waiting: 1,
       ready: 1,
       inFlight: 0,

@@ -98,7 +98,7 @@ import { claimNamedSql } from '../../src/outbox/claim-named.ts';
 import { claimGroupsSql } from '../../src/outbox/claim-groups.ts';
 import { cancelGroupSql, groupsSql, pauseGroupSql, resumeGroupSql } from '../../src/operate/groups.ts';
 import { failGroupSql, openGroupSql, parkGroupSql, resumeOneSql } from '../../src/queues/circuit.ts';
-import { deliveredSql, hastenSql, retryDeadSql } from '../../src/operate/replay.ts';
+import { beforeDelivered, deliveredSql, hastenSql, retryDeadSql } from '../../src/operate/replay.ts';
 import { oldestIdOf } from '../../src/operate/filter.ts';
 import { limitSql } from '../../src/operate/limits.ts';
 import { noteLimitedSql } from '../../src/queues/limited.ts';
@@ -265,12 +265,13 @@ export const statements: Record<string, Statement> = {
       'noop',
       'q1',
       'g1',
-      new Date(Date.now() - 3_600_000).toISOString(),
+      new Date().toISOString(),
       null,
-      oldestIdOf({ since: new Date(Date.now() - 3_600_000) }),
+      oldestIdOf({ since: new Date() }),
       500,
     ],
     uses: ['outbox_messages_pkey'],
+    begin: `begin; ${beforeDelivered}`,
   },
   'cancel a group': { sql: cancelGroupSql, values: () => ['q1', 'g1', 1_000], uses: [] },
   'note limits': { sql: noteLimitedSql, values: () => [['q1', 'q2']], uses: ['outbox_in_flight'] },
