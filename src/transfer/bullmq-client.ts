@@ -10,7 +10,6 @@ import { reasonOf } from '../redaction/reason.ts';
 type Queue = {
   readonly client?: Promise<Client>;
   getBackend?(): { readonly client: Promise<Client> };
-  remove(id: string, options: { readonly removeChildren: boolean }): Promise<number>;
   getJobSchedulers?(): Promise<readonly Scheduler[]>;
   on(event: 'error', listener: (error: Error) => void): unknown;
   close(): Promise<void>;
@@ -81,14 +80,28 @@ end
 return taken`,
   /** KEYS: the queue with its colon. ARGV: cursor, count. → cursor, and ids each with what is held. */
   waybillHeld: `return redis.call('HSCAN', KEYS[1] .. 'waybill-import', ARGV[1], 'COUNT', ARGV[2])`,
-  /** KEYS: the queue with its colon. ARGV: ids. */
-  waybillForget: `return redis.call('HDEL', KEYS[1] .. 'waybill-import', unpack(ARGV))`,
+  /**
+   * KEYS: the queue with its colon. ARGV: ids. Deletes what BullMQ has of these jobs, as its own script removeJob does, and what is held of them. That script
+   * looks for a job in each list, which took 12 ms for each of 75,000 jobs.
+   */
+  waybillForget: `
+local base = KEYS[1]
+local most = redis.call('HGET', base .. 'meta', 'opts.maxLenEvents') or 10000
+for _, id in ipairs(ARGV) do
+  local key = base .. id
+  local deduplication = redis.call('HGET', key, 'deid')
+  if deduplication and redis.call('GET', base .. 'de:' .. deduplication) == id then
+    redis.call('DEL', base .. 'de:' .. deduplication, base .. 'dn:' .. deduplication)
+  end
+  if redis.call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful') > 0 then
+    redis.call('XADD', base .. 'events', 'MAXLEN', '~', most, '*', 'event', 'removed', 'jobId', id, 'prev', 'waiting')
+  end
+  redis.call('HDEL', base .. 'waybill-import', id)
+end`,
 } as const;
 
 export type BullmqClient = {
   run(script: keyof typeof scripts, values: readonly (string | number)[]): Promise<unknown>;
-  /** Removes a job that is in no list any more, with all that BullMQ has of it. */
-  remove(queue: string, id: string): Promise<void>;
   schedulers(queue: string): Promise<readonly Scheduler[]>;
   close(): Promise<void>;
 };
@@ -139,8 +152,6 @@ export async function openBullmq(url: string, prefix: string): Promise<BullmqCli
   });
   return {
     run: (script, values) => reaching(() => runOn(client, script, values)),
-    remove: (queue, id) =>
-      reaching(async () => void (await queueOf(queue).remove(id, { removeChildren: false }))),
     schedulers: (queue) => reaching(async () => (await queueOf(queue).getJobSchedulers?.()) ?? []),
     close: async () => void (await Promise.all([...queues.values()].map((queue) => queue.close()))),
   };

@@ -96,9 +96,7 @@ async function take<F extends { readonly job: SourceJob }>(
 
 async function forget(redis: Redis, queue: string, jobs: readonly SourceJob[]): Promise<void> {
   if (jobs.length === 0) return;
-  const ids = jobs.map(idOf);
-  await Promise.all(ids.map((id) => redis.client.remove(queue, id)));
-  await redis.client.run('waybillForget', [baseOf(redis, queue), ...ids]);
+  await redis.client.run('waybillForget', [baseOf(redis, queue), ...jobs.map(idOf)]);
 }
 
 /** A place among the held jobs of all queues. */

@@ -408,6 +408,8 @@ describe.skipIf(!hasRedis)('BullMQ', () => {
       tags: [expect.stringMatching(/^import:bullmq:receipts:order-4@\d+$/)],
     });
     expect((await queue.getWaiting()).map(({ name }) => name)).toEqual(['other']);
+    expect(await queue.getDeduplicationJobId('d2')).toBeNull(); // it is free again
+    expect(await queue.getJob('order-4')).toBeUndefined();
     expect((await queue.getDelayed()).map(({ name }) => name)).toEqual(['tick']);
   });
 
