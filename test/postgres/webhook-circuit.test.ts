@@ -3,6 +3,9 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { resumeGroup } from '../../src/operate/groups.ts';
+import { failGroup } from '../../src/queues/circuit.ts';
+import { newId } from '../../src/message/id.ts';
+import { until } from '../support/wait.ts';
 import { showMessage } from '../../src/operate/read.ts';
 import { secrets, webhookWorld, type WebhookWorld } from '../support/webhooks.ts';
 
@@ -18,32 +21,61 @@ afterAll(() => world.end());
 const show = (id: string) => showMessage(world.database.db, id);
 
 describe('the circuit of an endpoint', () => {
-  it('holds it from the first time on that it does not answer, longer each time, and opens at the first success', async () => {
+  it('holds it for a time that doubles with each failure: from the first on if it was slow, from the third on if not', async () => {
+    const { db } = world.database;
+    const times = async (group: string, isSlow: boolean, n: number): Promise<number[]> => {
+      const end = {
+        isOk: false,
+        reason: 'a reason',
+        isSlow,
+        isGone: false,
+        retryAfter: 0,
+        parkAfterMs: 1e9,
+      } as const;
+      const held: number[] = [];
+      for (let i = 0; i < n; i++) {
+        const failed = await failGroup(
+          db,
+          { queue: 'webhooks', group, message: newId() },
+          { ...end, parked: () => null },
+        );
+        held.push(Math.max(0, failed!.heldMs));
+        await db.executeSql('update waybill.queue_groups set held_until = now()');
+      }
+      return held;
+    };
+    const near = (all: readonly number[], seconds: readonly number[]): void =>
+      all.forEach((ms, i) => {
+        expect(ms).toBeGreaterThanOrEqual(seconds[i]! * 900);
+        expect(ms).toBeLessThanOrEqual(seconds[i]! * 1_100);
+      });
+    near(await times('quick', false, 12), [0, 0, 5, 10, 20, 40, 80, 160, 320, 600, 600, 600]);
+    near(await times('slow', true, 8), [15, 30, 60, 120, 240, 480, 600, 600]);
+  });
+
+  it('holds one that does not answer, and opens it at the first success', async () => {
     now.answer = () => 'hang';
-    // The test's timeout is short, so its failures are quick ones: they hold from the third in a row on.
-    await world.send();
-    const holds: number[] = [];
-    for (let i = 0; i < 5; i++) {
-      await world.pass();
-      await world.drain();
-      const failing = (await world.group())?.failing;
-      expect(failing?.failures).toBe(i + 1);
-      holds.push(failing?.heldUntil ? (failing.heldUntil as Date).getTime() - Date.now() : 0);
-    }
-    expect(holds.slice(0, 2)).toEqual([0, 0]);
-    expect(holds[2]).toBeGreaterThan(2_000);
-    expect(holds[4]).toBeGreaterThan(2 * holds[2]!);
-    const later = await world.send();
+    await world.sendHastily();
+    await world.drain();
+    expect((await world.group('hasty:c1'))?.failing).toMatchObject({
+      failures: 1,
+      reason: expect.stringMatching(/no answer/),
+    });
+    await world.database.db.executeSql(
+      `update waybill.queue_groups set held_until = now() + interval '1 minute'`,
+    );
+    const later = await world.sendHastily();
     expect(await world.drain()).toMatchObject({ claimed: 0 });
     expect(await show(later)).toMatchObject({
       attemptCount: 0,
-      waitsFor: { state: 'held', group: 'customer:c1' },
+      waitsFor: { state: 'held', group: 'hasty:c1' },
     });
     now.answer = () => 204;
-    await world.pass();
-    await world.drain(2);
-    expect(await show(later)).toMatchObject({ status: 'delivered' });
-    expect(await world.group()).toBeUndefined();
+    await until(async () => {
+      await world.pass();
+      await world.drain();
+      return (await show(later)).status === 'delivered' && (await world.group('hasty:c1')) === undefined;
+    });
   });
 
   it('lets one webhook at a time through while it fails, and all others of other endpoints', async () => {

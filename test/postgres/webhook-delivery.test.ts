@@ -183,9 +183,9 @@ describe('a webhook', () => {
 });
 
 describe('an answer', () => {
-  const shown = async (given: WebhookAnswer): Promise<string> => {
+  const shown = async (given: WebhookAnswer, send = world.send): Promise<string> => {
     now.answer = () => given;
-    const id = await world.send();
+    const id = await send();
     await world.pass();
     await world.drain();
     const { notes, lastError } = await show(id);
@@ -244,7 +244,9 @@ describe('an answer', () => {
   });
 
   it('that never comes ends after the timeout, and that never ends is read for a moment', async () => {
-    expect(await shown('hang')).toMatch(/^no answer of 127\.0\.0\.1:\d+: no answer within 0\.3 s$/);
+    expect(await shown('hang', world.sendHastily)).toMatch(
+      /^no answer of 127\.0\.0\.1:\d+: no answer within 0\.3 s$/,
+    );
     await world.database.db.executeSql('truncate waybill.queue_groups');
     expect(await shown('drop')).toMatch(/^no answer of 127\.0\.0\.1:\d+: /);
     await world.database.db.executeSql('truncate waybill.queue_groups');
