@@ -17,4 +17,7 @@ export const subjects: readonly Subject[] = [
   { file: 'src/queue/wake-up.ts', tests: pure('wake-up') },
   { file: 'src/delivery/failure.ts', tests: pure('failure', 'conflict') },
   { file: 'src/worker/lease.ts', tests: pure('leases') },
+  { file: 'src/worker/pace.ts', tests: pure('pace') },
+  { file: 'src/worker/end.ts', tests: pure('end') },
+  { file: 'src/worker/slots.ts', tests: pure('slots') },
 ];

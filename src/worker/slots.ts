@@ -157,7 +157,6 @@ export function createSlots(size: number, ports: SlotPorts): Slots {
   /** Marks more short deliveries than can start now: one statement for each turn would cost too much. */
   async function markNext(count: number): Promise<void> {
     const its = waiting.slice(0, Math.max(count, pace.marks())).filter((one) => !one.isReady);
-    if (its.length === 0) return;
     marking = true;
     try {
       await mark(its);

@@ -101,6 +101,7 @@ describe('the places that got messages', () => {
     ['those of an event alone', { ...base, to: 'delivered', then }, undefined, ['jobs:3', 'events:0+']],
     ['those of a handler alone', { ...base, to: 'delivered', then: [] }, recorded, ['email:0']],
     ['none', { ...base, to: 'delivered', then: [] }, new Set(), []],
+    ['none of a message that records none', { ...base, to: 'delivered', then: [] }, undefined, []],
     ['A: none of a handler whose work was rolled back', { ...base, to: 'released', error: null, delay: 0 }, recorded, []], // prettier-ignore
   ])('are %s', (_, settlement, its, places) => {
     expect(placesOf(settlement, delivery(delivered, { recorded: its }))).toEqual(places);

@@ -69,7 +69,7 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(() => se
 
 describe('slots', () => {
   it('start as many as there are, the others when one frees', async () => {
-    const { slots, piece } = world(2, 2);
+    const { slots, errors, piece } = world(2, 2);
     const work = [piece(), piece(), piece()];
     for (const one of work) slots.run(one);
     expect(work.map(({ seen }) => seen)).toEqual([['run'], ['run'], []]);
@@ -79,7 +79,7 @@ describe('slots', () => {
     expect(work.map(({ seen }) => seen)).toEqual([['run', 'ended'], ['run'], ['run']]);
     for (const one of work) one.end();
     await slots.idle();
-    expect(slots.busy()).toBe(0);
+    expect([slots.busy(), errors]).toEqual([0, []]);
   });
 
   it('a delivery that leaves its slot before it is recorded makes room, as far as that many may be in flight', async () => {
@@ -428,6 +428,30 @@ describe('the loop', () => {
     expect(wakes.n).toBe(1);
   });
 
+  it('is not woken where nothing may be claimed: as many are in flight as may be', async () => {
+    const { slots, wakes, piece } = world(2, 0, 2);
+    const works = [piece(), piece()];
+    for (const work of works) slots.run(work);
+    slots.leave(works[0]!);
+    await turn();
+    expect([slots.running(), wakes.n]).toEqual([1, 0]);
+  });
+
+  it('is not woken by what waits for a slot, however much room there is', async () => {
+    const { slots, wakes, marks, piece } = world(9, 5, 1);
+    slots.run(piece());
+    slots.run(piece({ prefetched: true }));
+    await turn();
+    expect([slots.room(), wakes.n, marks]).toEqual([4, 0, []]);
+  });
+
+  it('is not woken for less than a batch while messages wait to be marked', async () => {
+    const { slots, wakes, piece } = world(2, 0, 2, { batch: () => 5 });
+    slots.run(piece({ prefetched: true }));
+    await turn();
+    expect([slots.room(), wakes.n]).toEqual([0, 0]);
+  });
+
   it('looks again when the first message will have waited too long, or when slots will free', () => {
     const { slots, clock, piece } = world(4, 0, 1, { aheadIn: () => 70 });
     expect(slots.look()).toBe(70);
@@ -495,6 +519,27 @@ describe('a mark', () => {
     marks[1]!.answer();
     await turn();
     expect(prefetched.map(({ seen }) => seen)).toEqual([['run'], ['run']]);
+  });
+
+  it('is of as many as can start now, without those that are ready', async () => {
+    const { slots, marks, piece } = world(8, 8, 2);
+    const runs = [piece(), piece()];
+    const [ready, first, second] = [piece(), piece({ prefetched: true }), piece({ prefetched: true })];
+    for (const one of [...runs, ready, first, second]) slots.run(one);
+    for (const one of runs) slots.leave(one);
+    await turn();
+    expect([ready.seen, marks.map(({ works }) => works)]).toEqual([['run'], [[first]]]);
+  });
+
+  it('is not of those that are ready behind it, and these do not overtake it', async () => {
+    const { slots, marks, piece } = world(8, 8, 3, { marks: () => 3 });
+    const [first, ready, second] = [piece({ prefetched: true }), piece(), piece({ prefetched: true })];
+    for (const one of [first, ready, second]) slots.run(one);
+    await turn();
+    expect([ready.seen, marks.map(({ works }) => works)]).toEqual([[], [[first, second]]]);
+    marks[0]!.answer();
+    await turn();
+    expect([first, ready, second].map(({ seen }) => seen)).toEqual([['run'], ['run'], ['run']]);
   });
 
   it('that fails releases what it was for and still waits, and nothing else', async () => {
