@@ -5,7 +5,8 @@ import pg from 'pg';
 import { z } from 'zod';
 import { defineApp, defineEvent, defineJob, defineListener } from '../../src/index.ts';
 
-const pool = new pg.Pool({ connectionString: process.env['DATABASE_URL'], max: 5 });
+// With a time limit, as an application needs where connections can fall silent; pg has none by default.
+const pool = new pg.Pool({ connectionString: process.env['DATABASE_URL'], max: 5, query_timeout: 5_000 });
 pool.on('error', () => undefined); // tests stop the server; a mark that cannot be left fails its own query
 
 async function mark(id: string, attempt: number, what: string): Promise<void> {
