@@ -98,9 +98,10 @@ export type Claimed = {
 
 type About = { readonly queue: string; readonly priority?: number; readonly probe?: boolean };
 
+/** @returns the claimed messages in the order of their due times; the rows come as they lie in the table */
 export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe = false }: About): Claimed[] {
   let like: ClaimedMessage | undefined;
-  return rows.map((row) => {
+  const claimed = rows.map((row) => {
     const [kind, name] = [textOf(row.kind) as Kind, textOf(row.name)];
     const created = numberOf(row.created);
     like = {
@@ -128,4 +129,5 @@ export function claimedOf(rows: readonly ClaimedRow[], { queue, priority, probe 
     const due = row.due === null || row.due === undefined ? created : numberOf(row.due); // null: due when it was recorded
     return { message: like, due, lag: numberOf(row.lag) };
   });
+  return claimed.sort((a, b) => a.due - b.due);
 }

@@ -72,7 +72,10 @@ export type OutboxPort = {
   enqueue(message: NewMessage): Promise<Enqueued>;
   /** Records several messages in one statement; the answers stand in their order. All are recorded, or none. */
   enqueue(messages: readonly NewMessage[]): Promise<Enqueued[]>;
-  /** Claims due messages for this worker: `sending`, a fresh claim token, a lease, attempts + 1. */
+  /**
+   * Claims due messages for this worker: `sending`, a fresh claim token, a lease, attempts + 1. Those of one queue and priority stand in the order of
+   * their due times.
+   */
   claimBatch(request: ClaimRequest): Promise<ClaimedMessage[]>;
   /** False when the token is stale; nothing is changed then. */
   markDelivered(id: string, claimToken: string, then?: readonly NewMessage[]): Promise<boolean>;

@@ -32,6 +32,18 @@ export const claimCases: readonly OutboxCase[] = [
     },
   ),
 
+  outboxCase('claims in the order of the due times', async ({ port, fresh, claim }) => {
+    const ages = [1, 4, 2, 5, 3];
+    const at = (age: number) => fresh({ payload: age, availableAt: new Date(Date.now() - age * 60_000) });
+    const first = at(ages[0]!);
+    await port.enqueue([first, ...ages.slice(1).map((age) => ({ ...at(age), queue: first.queue }))]);
+    const claimed = await claim(first.queue);
+    assert.deepEqual(
+      claimed.map(({ payload }) => payload),
+      [5, 4, 3, 2, 1],
+    );
+  }),
+
   outboxCase(
     'takes turns between groups; messages without one are a group',
     async ({ port, fresh, enqueue, claim }) => {
