@@ -347,6 +347,25 @@ describe('paths', () => {
   });
 });
 
+describe("Waybill's own paths", () => {
+  it('are refused as the path of an action, each of them', async () => {
+    const own = testWeb(defineApp({}), database.url, { RESEND_WEBHOOK_SECRET: 'whsec_bm90IGEgc2VjcmV0' });
+    await own.server.ready();
+    const routes = own.server.printRoutes({ commonPrefix: false }).matchAll(/^[├└]── (\/[^/: ]+)/gm);
+    const paths = new Set([...routes].map(([, path]) => path!));
+    expect([...paths]).toEqual(expect.arrayContaining(['/admin', '/console', '/livez', '/webhooks']));
+    for (const path of paths) {
+      const http = `GET ${path}/more` as const;
+      const taking = () =>
+        defineApp({
+          actions: [defineAction({ name: 'own', access: 'public', args: z.object({}), http, handler })],
+        });
+      expect(taking, path).toThrow(/one of Waybill's own/);
+    }
+    await own.end();
+  });
+});
+
 describe('answers', () => {
   it('an id that is not sane is replaced by one of ours', async () => {
     for (const given of ['', 'a b', 'x'.repeat(129), '<script>']) {
