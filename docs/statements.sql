@@ -1667,7 +1667,7 @@ by_queue as (
          extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
     from grouped group by queue),
 alive as (
-  select version, queues, slots, busy, prefetched, settling, isolating,
+  select version, queues, slots, busy, prefetched, settling, isolating, workers,
          case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
     from waybill.processes where heartbeat_at > now() - interval '30 seconds'),
 gates as (
@@ -1675,7 +1675,12 @@ gates as (
     from waybill.queues),
 worked as (
   select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
-         sum(isolating) as isolating, count(*) as workers from alive, unnest(queues) as queue group by queue),
+         sum(isolating) as isolating, count(*) as workers
+    from (
+  select p.isolating, w.* from alive p cross join lateral (
+    select p.queues, p.slots, p.busy, p.prefetched, p.settling where p.workers = '[]'
+    union all
+    select * from jsonb_to_recordset(p.workers) as x(queues text[], slots int, busy int, prefetched int, settling int)) w) w, unnest(queues) as queue group by queue),
 blocked as (
   select queue as name, count(distinct order_key) as keys from (
     select queue, order_key from waybill.outbox_messages where dead_at is not null and order_due is not null order by dead_at limit 1000) b
@@ -1759,7 +1764,11 @@ with turn as (
 select at::text as turn, extract(epoch from now())::float8 as now, capacities,
        (select coalesce(json_agg(e), '[]') from (select queue, state from waybill.autoscale) e) as earlier,
        (select coalesce(json_agg(q), '[]') from (
-with alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0),
+with alive as (
+  select p.isolating, w.* from (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) p cross join lateral (
+    select p.queues, p.slots, p.busy, p.prefetched, p.settling where p.workers = '[]'
+    union all
+    select * from jsonb_to_recordset(p.workers) as x(queues text[], slots int, busy int, prefetched int, settling int)) w),
 worked as (
   select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
 ended as (

@@ -11,6 +11,7 @@ create table waybill.processes (
   busy         int         not null default 0, -- deliveries that have a slot
   prefetched   int         not null default 0, -- messages claimed before a slot was free
   settling     int         not null default 0, -- deliveries that ended and are not settled yet
+  workers      jsonb       not null default '[]', -- queues and counts of each worker, in a process with several
   isolating    int         not null default 0, -- messages that it runs alone (invariant F), or makes room for
   application  text,                 -- version of the application
   settings     jsonb       not null default '{}', -- in force there, without secrets

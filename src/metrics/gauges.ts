@@ -8,6 +8,7 @@ import { limitColumns, limitFacts } from './limit-gauges.ts';
 import { providerColumns, providerFacts } from './provider-gauges.ts';
 import { standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
+import { workersOf } from './workers.ts';
 
 /** The label `queue` has at most this many values: closed queues first, then those with the oldest due message. */
 const most = 100;
@@ -47,7 +48,7 @@ export const gaugesSql = `
            extract(epoch from now() - min(oldest)) as age, extract(epoch from now() - min(running_since)) as running
       from grouped group by queue),
   alive as (
-    select version, queues, slots, busy, prefetched, settling, isolating,
+    select version, queues, slots, busy, prefetched, settling, isolating, workers,
            case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
       from waybill.processes where heartbeat_at > now() - interval '${goneAfterSeconds} seconds'),
   gates as (
@@ -55,7 +56,8 @@ export const gaugesSql = `
       from waybill.queues),
   worked as (
     select queue as name, sum(slots) as slots, sum(busy) as busy, sum(prefetched) as prefetched, sum(settling) as settling,
-           sum(isolating) as isolating, count(*) as workers from alive, unnest(queues) as queue group by queue),
+           sum(isolating) as isolating, count(*) as workers
+      from (${workersOf('alive')}) w, unnest(queues) as queue group by queue),
   blocked as (
     select queue as name, count(distinct order_key) as keys from (
       select queue, order_key from waybill.outbox_messages where ${blocksKey()} order by dead_at limit ${mostBlocked}) b

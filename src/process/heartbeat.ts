@@ -6,20 +6,14 @@ import { goneAfterSeconds } from '../metrics/gauges.ts';
 import type { SettingsInForce } from '../config/in-force.ts';
 import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
+import { workersText, type WorkerCounts } from './worker-counts.ts';
 import { cleanError } from '../redaction/redact.ts';
 
 export type Counts = {
-  /** Maximum number of deliveries at a time; 0 for a process that delivers nothing. */
-  slots: number;
-  /** Deliveries that run, each in a slot. */
-  busy: () => number;
-  /** Messages claimed before a slot was free. */
-  prefetched?: () => number;
-  /** Messages whose delivery has ended but is not yet settled. */
-  settling?: () => number;
+  /** Empty for a process that delivers nothing. */
+  readonly workers: WorkerCounts[];
   /** Suspects that the process runs alone, or makes room for. */
-  isolating?: () => number;
-  queues: string[];
+  isolating(): number;
 };
 
 export type ProcessRow = {
@@ -37,11 +31,11 @@ export type ProcessRow = {
 const isQuiet = 'quiet_at is not null and coalesce(quiet_until > now(), true)';
 
 export const beatSql = `
-  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled, prefetched, settling, isolating, application, settings)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+  insert into waybill.processes (id, role, host, pid, version, queues, slots, busy, stalled, prefetched, settling, isolating, application, settings, workers)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
   on conflict (id) do update
      set queues = excluded.queues, slots = excluded.slots, busy = excluded.busy, stalled = excluded.stalled,
-         prefetched = excluded.prefetched, settling = excluded.settling, isolating = excluded.isolating, heartbeat_at = now()
+         prefetched = excluded.prefetched, settling = excluded.settling, isolating = excluded.isolating, workers = excluded.workers, heartbeat_at = now()
   returning ${isQuiet} as quiet`;
 
 /** Rows of processes that died are deleted after this time. */
@@ -57,21 +51,24 @@ export async function beat(
   counts: Counts,
   stalled: readonly string[] = [],
 ): Promise<boolean> {
+  const { workers } = counts;
+  const sum = (of: (worker: WorkerCounts) => number): number => workers.reduce((n, one) => n + of(one), 0);
   const values = [
     row.id,
     row.role,
     row.host,
     row.pid,
     row.version,
-    counts.queues,
-    counts.slots,
-    counts.busy(),
+    workers.flatMap(({ queues }) => queues),
+    sum(({ slots }) => slots),
+    sum((worker) => worker.busy()),
     stalled,
-    counts.prefetched?.() ?? 0,
-    counts.settling?.() ?? 0,
-    counts.isolating?.() ?? 0,
+    sum((worker) => worker.prefetched()),
+    sum((worker) => worker.settling()),
+    counts.isolating(),
     row.application ?? null,
     JSON.stringify(row.settings ?? {}),
+    workersText(workers),
   ];
   return (await db.executeSql<{ quiet: boolean }>(beatSql, values)).rows[0]?.quiet === true;
 }

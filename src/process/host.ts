@@ -148,7 +148,7 @@ function createHost(role: string, config: Config, shared: Shared): Host {
     work: { begun: false },
     connections: { allowed: null },
     resize: (to) => kin.resize(to),
-    counts: { slots: 0, busy: () => 0, queues: [], isolating: isolation.isolating },
+    counts: { workers: [], isolating: isolation.isolating },
     quiet: createQuiet(),
   };
 }

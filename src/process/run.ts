@@ -134,10 +134,11 @@ function logStart(host: Host, { services }: Composition, healthPort: number | un
 }
 
 function doing({ config, counts }: Host): object {
-  if (counts.slots === 0) return { poll: config.pollIntervalMs };
+  const { workers } = counts;
+  if (workers.length === 0) return { poll: config.pollIntervalMs };
   return {
-    queues: counts.queues,
-    slots: counts.slots,
+    queues: workers.flatMap(({ queues }) => queues),
+    slots: workers.reduce((n, { slots }) => n + slots, 0),
     leaseMs: config.leaseMs,
     pollMs: config.pollIntervalMs,
   };

@@ -1,6 +1,7 @@
 // The measurements behind the advice: two queries in the statement that takes the turn. Backlogs are counted up to a bound (invariant I).
 
 import { inFlight, isPaused, waits } from '../outbox/waiting.ts';
+import { workersOf } from '../metrics/workers.ts';
 import { perSecond } from '../queues/rate.ts';
 
 /** Counting more costs more than it is worth. */
@@ -10,7 +11,8 @@ const most = 100;
 
 /** Each row is a QueueLook. Value: slots of a worker, for queues that no worker serves yet. */
 export const measureSql = `
-  with alive as (select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0),
+  with alive as (
+    ${workersOf(`(select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0)`)}),
   worked as (
     select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
   ended as (

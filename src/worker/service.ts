@@ -8,7 +8,7 @@ import { listen, type Notification } from '../db/listen.ts';
 import { createNotify, outboxChannel, wakeUpChannel, workerChannel } from '../outbox/notify.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { endUnfit, isOfData, withoutUnfit } from '../operate/unfit.ts';
-import type { Counts } from '../process/heartbeat.ts';
+import type { WorkerCounts } from '../process/worker-counts.ts';
 import type { Host } from '../process/host.ts';
 import { createWake, runLoop } from '../process/loop.ts';
 import { after, pause } from '../timer.ts';
@@ -19,7 +19,6 @@ import { createQueueCloser } from './queue-closer.ts';
 import { createLeases, type Leases } from './lease.ts';
 import { createPace } from './pace.ts';
 import { createSettler } from './settler.ts';
-import type { Slots } from './slots.ts';
 import { createKnownLimits } from './limits.ts';
 import { permitsOfQueues } from './permits.ts';
 import { createWakeUps } from './wake-ups.ts';
@@ -137,12 +136,7 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
   const { queue, outboxOn } = options;
   const leases = createLeases(outboxOn(db), config.leaseMs, clock); // not queued behind settlements that wait for a lock
   const parts = options.workers.map((part) => partOf(host, part, options, { leases, mend }));
-  // The slots of a process are those of its first worker: advice on how many processes there should be is about them (src/scale/advice.ts).
-  addCounts(
-    host.counts,
-    parts[0]!.worker.slots,
-    parts.flatMap(({ queues }) => queues),
-  );
+  host.counts.workers.push(...parts.map(countsOf));
 
   /** Ends rows that break the rules, after a claim failed on one; the claim is tried again. Another worker may have ended them meanwhile. */
   async function mend(error: unknown, times: number): Promise<void> {
@@ -213,12 +207,12 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
   };
 }
 
-/** A process may run several workers. */
-function addCounts(counts: Counts, slots: Slots, queues: readonly string[]): void {
-  const { busy, prefetched = () => 0, settling = () => 0 } = counts;
-  counts.slots += slots.size;
-  counts.busy = () => busy() + slots.running();
-  counts.prefetched = () => prefetched() + slots.prefetched();
-  counts.settling = () => settling() + slots.settling();
-  counts.queues.push(...queues);
+function countsOf({ queues, worker: { slots } }: Part): WorkerCounts {
+  return {
+    queues,
+    slots: slots.size,
+    busy: slots.running,
+    prefetched: slots.prefetched,
+    settling: slots.settling,
+  };
 }

@@ -3,8 +3,10 @@ import { z } from 'zod';
 import { defineApp, defineJob } from '../../src/index.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { pauseQueue, registerQueues } from '../../src/queues/queues.ts';
-import { beat } from '../../src/process/heartbeat.ts';
+import { beat, leave } from '../../src/process/heartbeat.ts';
 import { decide, readAdvice } from '../../src/scale/decisions.ts';
+import { measureSql } from '../../src/scale/measure.ts';
+import { counts } from '../support/counts.ts';
 import { waybill } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { adminKey, testWeb } from '../support/web.ts';
@@ -47,6 +49,25 @@ async function recommended(...queues: string[]): Promise<number | undefined> {
 }
 
 describe('decisions', () => {
+  it('count for webhooks only the slots that they have, and no other queue beside them', async () => {
+    const { db } = database;
+    const jobs = counts({ slots: 10, busy: 0, queues: ['jobs', 'events'] });
+    const webhooks = counts({ slots: 200, busy: 0, queues: ['webhooks'] });
+    await beat(
+      db,
+      { id: 'w0', role: 'jobs', host: 'h', pid: 1, version: '1' },
+      { ...jobs, workers: [...jobs.workers, ...webhooks.workers] },
+    );
+    const looks = await sql<{ queue: string; slotsPerWorker: number; sharedWith: string[] }>(
+      measureSql,
+      [25],
+    );
+    const of = (name: string) => looks.find(({ queue }) => queue === name);
+    expect(of('webhooks')).toMatchObject({ workers: 1, slotsPerWorker: 200, sharedWith: [] });
+    expect(of('jobs')).toMatchObject({ workers: 1, slotsPerWorker: 10, sharedWith: ['events'] });
+    await leave(db, 'w0');
+  });
+
   it('are made by one process of the fleet at a time, and not again at once', async () => {
     const turns = await Promise.all(Array.from({ length: 6 }, () => decide(database.db, size)));
     expect(turns.filter(Boolean)).toHaveLength(1);
@@ -58,7 +79,7 @@ describe('decisions', () => {
   it('follow a backlog whose messages take long; SQL, the metric, the admin API and the command tell the same', async () => {
     const { db } = database;
     const row = { id: 'w1', role: 'jobs', host: 'h', pid: 1, version: '1' };
-    await beat(db, row, { slots: 10, busy: () => 10, queues: ['images', 'jobs'] });
+    await beat(db, row, counts({ slots: 10, busy: 10, queues: ['images', 'jobs'] }));
     const outbox = createPostgresOutbox(db);
     const message = { kind: 'job', name: 'draw', queue: 'images', payload: {} } as const;
     await outbox.enqueue(Array.from({ length: 400 }, () => message));

@@ -9,6 +9,7 @@ import { viewMessage } from '../../src/operate/read.ts';
 import { listRunning } from '../../src/operate/running.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { counts } from '../support/counts.ts';
 import { atConsole, type Person } from '../support/console.ts';
 import { seed, type Seeded } from '../support/console-seed.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -60,7 +61,7 @@ beforeAll(async () => {
     await beat(
       database.db,
       row,
-      { slots: 25, busy: () => 2, queues: ['jobs'] },
+      counts({ slots: 25, busy: 2, queues: ['jobs'] }),
       process === workerId ? [] : ['sweep'],
     );
   }

@@ -10,6 +10,7 @@ import { runningSql } from '../../src/operate/running.ts';
 import { listDeploys, noteDeploy } from '../../src/process/deploys.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { idle } from '../support/counts.ts';
 import { atConsole, type Person } from '../support/console.ts';
 import { seed } from '../support/console-seed.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -98,11 +99,7 @@ describe('the figures', () => {
     const begins = async (application: string): Promise<void> =>
       noteDeploy(db, { version: '1', application });
     await Promise.all([begins('a'), begins('a')]);
-    await beat(
-      db,
-      { id: 'p', role: 'web', host: 'h', pid: 1, version: '1', application: 'a' },
-      { slots: 0, busy: () => 0, queues: [] },
-    );
+    await beat(db, { id: 'p', role: 'web', host: 'h', pid: 1, version: '1', application: 'a' }, idle);
     await db.executeSql(`update waybill.deploys set at = at - interval '2 hours'`);
     await begins('a'); // beside the process that is alive
     await begins('b');

@@ -6,7 +6,8 @@ import { hold, park } from '../../src/queues/park.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { pauseQueue, registerQueues } from '../../src/queues/queues.ts';
 import { newId } from '../../src/message/id.ts';
-import { beat } from '../../src/process/heartbeat.ts';
+import { beat, fleet } from '../../src/process/heartbeat.ts';
+import { counts } from '../support/counts.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -130,7 +131,7 @@ describe('the figures of the fleet', () => {
     const { db } = database;
     await createPostgresOutbox(db).enqueue({ kind: 'job', name: 'n', queue: 'jobs', payload: {} });
     const row = { id: 'p', role: 'jobs', host: 'h', pid: 1, version: '9.9.9' };
-    await beat(db, row, { slots: 25, busy: () => 3, queues: ['jobs', 'events'] });
+    await beat(db, row, counts({ slots: 25, busy: 3, queues: ['jobs', 'events'] }));
     const seen = samples(await member().figures.render());
     expect(seen.get('waybill_outbox_messages{kind="job",status="pending"}')).toBe(1);
     expect(seen.get('waybill_outbox_recorded_total{kind="job"}')).toBe(1);
@@ -140,6 +141,22 @@ describe('the figures of the fleet', () => {
     expect(seen.get('waybill_build_info{version="9.9.9"}')).toBe(1);
     expect(seen.get('waybill_outbox_oldest_due_seconds{queue="jobs"}')).toBeGreaterThanOrEqual(0);
     expect(seen.get('waybill_scrape_stale')).toBe(0);
+  });
+
+  it('tell the slots of webhooks apart from those of the other queues of a process', async () => {
+    const { db } = database;
+    const row = { id: 'p', role: 'jobs', host: 'h', pid: 1, version: '9.9.9' };
+    const jobs = counts({ slots: 10, busy: 3, queues: ['jobs', 'events'] });
+    const webhooks = counts({ slots: 200, busy: 150, queues: ['webhooks'] });
+    await beat(db, row, { ...jobs, workers: [...jobs.workers, ...webhooks.workers] });
+    const seen = samples(await member().figures.render());
+    const of = (name: string) =>
+      ['jobs', 'events', 'webhooks'].map((queue) => seen.get(`waybill_worker_${name}{queue="${queue}"}`));
+    expect(of('slots')).toEqual([10, 10, 200]);
+    expect(of('running')).toEqual([3, 3, 150]);
+    expect(await fleet(db)).toMatchObject([
+      { queues: ['jobs', 'events', 'webhooks'], slots: 210, running: 153 },
+    ]);
   });
 
   it('say 0 for queues that are open and 1 for those that are closed', async () => {

@@ -12,6 +12,7 @@ import { labelsOf } from '../../src/fleet/labels.ts';
 import { publishInitial } from '../../src/metrics/initial.ts';
 import { registerQueues } from '../../src/queues/queues.ts';
 import { beat } from '../../src/process/heartbeat.ts';
+import { counts } from '../support/counts.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { isMissing, promtool, promtoolPath } from '../support/promtool.ts';
 import { testWeb, type TestWeb } from '../support/web.ts';
@@ -91,9 +92,9 @@ describe('the scrape of a fleet in which nothing has happened yet', () => {
     await beat(
       database.db,
       { ...row, id: 'p1', role: 'relay+jobs' },
-      { slots: 1, busy: () => 0, queues: [] },
+      counts({ slots: 1, busy: 0, queues: [] }),
     );
-    await beat(database.db, { ...row, id: 'p2', role: 'all' }, { slots: 1, busy: () => 0, queues: [] });
+    await beat(database.db, { ...row, id: 'p2', role: 'all' }, counts({ slots: 1, busy: 0, queues: [] }));
     const fresh = testWeb(app, database.url);
     const lines = (await fresh.server.inject('/metrics')).body.split('\n');
     await fresh.end();

@@ -9,6 +9,7 @@ import { readLimits } from '../../src/operate/limits.ts';
 import { beat } from '../../src/process/heartbeat.ts';
 import { registerQueues } from '../../src/queues/queues.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { counts, idle } from './counts.ts';
 
 export type Seeded = {
   readonly dead: string;
@@ -182,6 +183,6 @@ async function processes(db: Database): Promise<void> {
     await beat(
       db,
       { id: `host-${i}:${4_000 + i}:abc`, role, host: `host-${i}`, pid: 4_000 + i, version },
-      { slots, busy: () => (slots > 0 ? 2 + i : 0), queues: [...queues] },
+      slots > 0 ? counts({ slots, busy: 2 + i, queues }) : idle,
     );
 }
