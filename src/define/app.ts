@@ -174,7 +174,8 @@ function nameProblems(lists: Lists): string[] {
 }
 
 /** Paths that the web process serves itself. */
-const reserved = /^\/(actions|admin|console|cron|livez|readyz|healthz|metrics|inbox|webhooks|openapi\.json)(\/|$)/;
+const reserved =
+  /^\/(actions|admin|console|cron|livez|readyz|healthz|metrics|inbox|webhooks|openapi\.json)(\/|$)/;
 
 /** `/orders/:id` and `/orders/:orderId` are the same route. */
 function routeDoubles(actions: readonly Action[]): string[] {

@@ -56,7 +56,7 @@ export async function pruneOutbox(
     const messages = pruned.reduce((sum, one) => sum + one.n, 0);
     const keys = kept.outbox_keys;
     report = { messages: report.messages + messages, keys: report.keys + keys };
-    if (messages === 0 && keys === 0 && !kept.unfolded) break;
+    if (messages === 0 && keys === 0 && !kept.more) break;
   }
   return report;
 }

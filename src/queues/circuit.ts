@@ -37,7 +37,7 @@ const quickFirst: Milliseconds = 5_000;
 const quickFree = 2;
 const longest: Milliseconds = 600_000;
 /** A group without a delivery for this time is not known to have failed meanwhile. */
-const forgotten = `interval '2 days'`;
+export const forgotten = `interval '2 days'`;
 /** Fewer failures say too little, whatever their times. */
 const enough = 5;
 

@@ -1,5 +1,5 @@
 // The step *prune*: settled messages past their retention are deleted, in small batches that hold no long lock. So are old delivery keys and
-// idempotency keys; the audit counters are folded.
+// idempotency keys, and groups of which nothing need be known; the audit counters are folded.
 
 import { pruneActs } from '../operate/audit.ts';
 import { notePrunes } from '../operate/storage.ts';
@@ -8,6 +8,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Events } from '../metrics/events.ts';
 import { withoutUnfit } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
+import { pruneGroups } from '../queues/forgotten-groups.ts';
 import { answersKeptMs, pruneAnswersSql } from '../outbox/once.ts';
 
 export type PruneOptions = {
@@ -34,13 +35,13 @@ export function createPrune({
   return async function pruneStep() {
     const pruned = await withoutUnfit(db, events.unfit, () => walk.prune(db, retention, batch));
     for (const { status, n } of pruned) events.pruned(status, n);
-    const { unfolded, ...kept } = await pruneKept(db, retention, batch);
+    const { more, ...kept } = await pruneKept(db, retention, batch);
     const acts = await pruneActs(db, auditRetentionMs, batch);
     await pruneBulk(db, auditRetentionMs, batch);
     const messages = pruned.reduce((sum, { n }) => sum + n, 0);
     await notePrunes(db, { outbox_messages: messages, audit: acts, ...kept });
     observe('pruned', { rows: pruned });
-    return messages >= batch || unfolded ? breath : idle;
+    return messages >= batch || more ? breath : idle;
   };
 }
 
@@ -157,19 +158,23 @@ export const foldAuditSql = `
 /** Bounds the time of one statement. */
 const foldLimit = 100_000;
 
-/** @returns how many rows of each table were deleted, and whether there may be more to fold */
+/** @returns how many rows of each table were deleted, and whether there may be more to fold, or more groups */
 export async function pruneKept(
   db: Executor,
   retention: Retention,
   limit: number,
-): Promise<Record<'outbox_keys' | 'outbox_idempotency' | 'outbox_audit', number> & { unfolded: boolean }> {
+): Promise<
+  Record<'outbox_keys' | 'outbox_idempotency' | 'outbox_audit' | 'queue_groups', number> & { more: boolean }
+> {
   const keys = await db.executeSql(pruneKeysSql, [retention.keyMs, limit]);
   const answers = await db.executeSql(pruneAnswersSql, [answersKeptMs, retention.keyMs, limit]);
   const folded = (await db.executeSql<{ n: number }>(foldAuditSql, [foldLimit])).rows[0]?.n ?? 0;
+  const groups = await pruneGroups(db, limit);
   return {
     outbox_keys: keys.rows.length,
     outbox_idempotency: answers.rows.length,
     outbox_audit: folded,
-    unfolded: folded >= foldLimit,
+    queue_groups: groups,
+    more: folded >= foldLimit || groups >= limit,
   };
 }

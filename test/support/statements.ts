@@ -103,6 +103,7 @@ import { oldestIdOf } from '../../src/operate/filter.ts';
 import { limitSql } from '../../src/operate/limits.ts';
 import { noteLimitedSql } from '../../src/queues/limited.ts';
 import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/queues/queues.ts';
+import { pruneGroupsSql } from '../../src/queues/forgotten-groups.ts';
 import { foldAuditSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/relay/prune.ts';
 import {
   keepAnswerSql,
@@ -499,6 +500,7 @@ export const statements: Record<string, Statement> = {
   },
   'advance order keys': { sql: advanceOrdersSql, values: () => [500], uses: [] },
   'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },
+  'prune groups': { sql: pruneGroupsSql, values: () => [1_000], uses: [] },
   'lock key': { sql: lockKeySql, values: () => ['k'], uses: [] },
   'take key': { sql: takeKeySql, values: () => ['s', 'k', null, null], uses: [] },
   'kept answer': { sql: keptAnswerSql, values: () => ['s', 'k'], uses: [] },
