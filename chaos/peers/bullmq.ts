@@ -1,12 +1,9 @@
 // BullMQ on a Redis of its own as the subject. It cannot join the application's transaction, so a job is added after the commit, as its documentation
 // has it: what is between the two is lost when the process or Redis fails. The faults leave Redis alone, except that nobody waits for it.
 
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { createInterface } from 'node:readline';
-import { freePort } from '../../src/dev/free-port.ts';
+import { startRedis, type TestRedis } from '../../test/support/redis.ts';
 import { project } from '../waybill.ts';
 import type { Part, Subject } from '../subject.ts';
 import { jobsOf, workersOf } from './peer.ts';
@@ -70,16 +67,15 @@ export function bullmq(isTuned: boolean): Subject {
 /** A Redis of its own, and the queues in it. */
 function createStore() {
   const queues = new Map<string, Queue>();
-  let [redis, port]: [ChildProcess | undefined, number] = [undefined, 0];
+  let redis: TestRedis | undefined;
   return {
-    port: () => port,
+    port: () => redis!.port,
     queue: (name: string) => queues.get(name)!,
     async open(): Promise<void> {
-      port = await freePort();
-      redis = await startRedis(port);
+      redis = await startRedis();
       const { Queue } = await fromBench();
       for (const name of names)
-        queues.set(name, new Queue(name, { connection: { host: '127.0.0.1', port } }));
+        queues.set(name, new Queue(name, { connection: { host: '127.0.0.1', port: redis.port } }));
     },
     async count(state: string): Promise<number> {
       const all = await Promise.all([...queues.values()].map((queue) => queue.getJobCounts(state)));
@@ -91,10 +87,7 @@ function createStore() {
     },
     async close(): Promise<void> {
       await Promise.all([...queues.values()].map((queue) => queue.close()));
-      if (redis?.exitCode !== null) return;
-      const ended = once(redis, 'exit');
-      redis.kill('SIGTERM');
-      await ended;
+      await redis?.end();
     },
   };
 }
@@ -102,17 +95,4 @@ function createStore() {
 async function fromBench(): Promise<Bullmq> {
   const file = createRequire(`${project}bench/package.json`).resolve('bullmq');
   return (await import(pathToFileURL(file).href)) as Bullmq;
-}
-
-async function startRedis(port: number): Promise<ChildProcess> {
-  const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const redis = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  await new Promise<void>((resolve, reject) => {
-    redis.once('error', reject);
-    redis.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)));
-    createInterface({ input: redis.stdout }).on('line', (line) => {
-      if (line.includes('Ready to accept connections')) resolve();
-    });
-  });
-  return redis;
 }

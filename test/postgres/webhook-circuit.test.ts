@@ -7,6 +7,7 @@ import { failGroup } from '../../src/queues/circuit.ts';
 import { newId } from '../../src/message/id.ts';
 import { until } from '../support/wait.ts';
 import { showMessage } from '../../src/operate/read.ts';
+import { waybill } from '../support/command.ts';
 import { secrets, webhookWorld, type WebhookWorld } from '../support/webhooks.ts';
 
 let world: WebhookWorld;
@@ -225,5 +226,29 @@ describe('a replay', () => {
         code: 'invalid_time',
       },
     );
+  });
+
+  it('by the command: a dry run counts, and the answer says how many', async () => {
+    now.address = () => null;
+    const dead = await world.send();
+    await world.drain();
+    const replay = (...more: string[]) =>
+      waybill(['webhooks', 'replay', 'customer:c1', '--since', '1h', ...more], {
+        DATABASE_URL: world.database.url,
+      });
+    const dry = await replay('--dry-run', '--json');
+    expect(JSON.parse(dry.stdout)).toMatchObject({ retried: 1, hastened: 0, recorded: 0, dryRun: true });
+    expect(await show(dead)).toMatchObject({ status: 'dead' });
+    expect((await replay('--all', '--dry-run')).stdout).toMatch(/^would be sent again: 1 dead, 0 that wait/);
+    const done = await replay('--reason', 'their server was away');
+    expect([done.code, done.stdout]).toEqual([
+      0,
+      'sent again: 1 dead, 0 that wait for a later attempt, 0 delivered\n',
+    ]);
+    expect(await show(dead)).toMatchObject({ status: 'pending' });
+    const none = await waybill(['webhooks', 'replay', 'customer:c1', '--since', 'soon'], {
+      DATABASE_URL: world.database.url,
+    });
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining('since must be a time')]);
   });
 });
