@@ -11,12 +11,12 @@ import { readWaitingNames, type WaitingName } from '../operate/names.ts';
 import { listProviders, providerLines } from '../queues/providers.ts';
 import { closedQueues, waitLine } from '../queues/waits.ts';
 import { ConfigError, readConfig, type Config } from '../config/config.ts';
-import { readAllowance, sizesOf, totalOf } from '../config/connections.ts';
 import { choiceProblem, eachDatabase, namesOf } from '../config/databases.ts';
 import { fleet, type ProcessSeen } from '../process/heartbeat.ts';
 import { warningsOf } from '../config/warnings.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { problem, warning, type Finding } from '../scaffold/finding.ts';
+import { connectionFindings, readNeed, type ConnectionNeed } from './connection-needs.ts';
 import { refuseSameDatabases } from './each-database.ts';
 
 export function configOrFindings(env: NodeJS.ProcessEnv): Config | Finding[] {
@@ -67,12 +67,14 @@ export function inspectCron(config: Config, app: App): Finding[] {
 /** Of all databases, at once: one that does not answer does not keep the doctor from the others. */
 export async function inspectDatabases(config: Config, app: App | null): Promise<Finding[]> {
   const all = eachDatabase(config);
-  const found = await Promise.all(all.map((one) => inspectDatabase(one, app)));
-  if (all.length === 1) return found[0]!;
+  const needs: ConnectionNeed[] = [];
+  const found = await Promise.all(all.map((one) => inspectDatabase(one, app, needs)));
+  const connections = connectionFindings(needs);
+  if (all.length === 1) return [...found[0]!, ...connections];
   const named = found.flatMap((findings, i) =>
     findings.map((one) => ({ ...one, message: `${all[i]!.database}: ${one.message}` })),
   );
-  return [...named, ...(await sameFindings())];
+  return [...named, ...connections, ...(await sameFindings())];
 }
 
 async function sameFindings(): Promise<Finding[]> {
@@ -87,8 +89,11 @@ async function sameFindings(): Promise<Finding[]> {
   }
 }
 
-/** An unreachable database is a single finding. */
-async function inspectDatabase(config: Config, app: App | null): Promise<Finding[]> {
+/**
+ * An unreachable database is a single finding.
+ * @param needs gets what the fleet may ask of this database's server
+ */
+async function inspectDatabase(config: Config, app: App | null, needs: ConnectionNeed[]): Promise<Finding[]> {
   const { database } = config;
   const db = openDatabase({
     url: config.databaseUrl,
@@ -101,7 +106,7 @@ async function inspectDatabase(config: Config, app: App | null): Promise<Finding
   try {
     const old = await serverFindings(db);
     const pending = await migrationFindings(db, config.app);
-    return [...old, ...pending, ...(await unlessMissing(() => liveFindings(db, config, app)))];
+    return [...old, ...pending, ...(await unlessMissing(() => liveFindings(db, config, app, needs)))];
   } catch (error) {
     const why = diagnose(error)?.message;
     if (why !== undefined) return [problem('database_unreachable', why)];
@@ -151,15 +156,19 @@ async function migrationFindings(db: Database, app: string): Promise<Finding[]> 
   }
 }
 
-async function liveFindings(db: Database, config: Config, app: App | null): Promise<Finding[]> {
+async function liveFindings(
+  db: Database,
+  config: Config,
+  app: App | null,
+  needs: ConnectionNeed[],
+): Promise<Finding[]> {
   const waiting = app ? unknownMessages(app, await readWaitingNames(db)) : [];
   const running = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 30);
-  const connections = await connectionFindings(db, config, running);
+  needs.push(await readNeed(db, config, running));
   return [
     ...(await closedFindings(db)),
     ...(await providerFindings(db)),
     ...waiting,
-    ...connections,
     ...(app ? unworkedQueues(app, running) : []),
   ];
 }
@@ -197,32 +206,6 @@ export function unknownMessages(app: App, waiting: readonly WaitingName[]): Find
         },
       ),
     );
-}
-
-/** The processes of our Procfile, assumed when none runs yet. */
-const usualProcesses = ['web', 'relay', 'email', 'jobs', 'scheduler'];
-
-async function connectionFindings(
-  db: Database,
-  config: Config,
-  running: readonly Pick<ProcessSeen, 'role'>[],
-): Promise<Finding[]> {
-  const allowed = await readAllowance(db);
-  const roles = running.length > 0 ? running.map(({ role }) => role) : usualProcesses;
-  const each = roles.map((role) => ({ role, total: totalOf(sizesOf(role, { ...config, allowed })) }));
-  const all = each.reduce((sum, { total }) => sum + total, 0);
-  if (all <= allowed) return [];
-  const list = [...Map.groupBy(each, ({ role }) => role)]
-    .map(([role, its]) => `${its.length} ${role} with up to ${its[0]!.total}`)
-    .join(', ');
-  return [
-    {
-      code: 'connections_scarce',
-      severity: 'warning',
-      message: `${roles.length} processes may open ${all} connections in all (${list}); the database has ${allowed} for them. A process that is refused one shares out what it has, so work slows down`,
-      fix: 'fewer processes, a lower WAYBILL_POOL_MAX, PgBouncer, or a higher max_connections',
-    },
-  ];
 }
 
 export function unworkedQueues(app: App, running: readonly Pick<ProcessSeen, 'queues'>[]): Finding[] {

@@ -204,7 +204,7 @@ describe('doctor', () => {
       const { code, stdout } = await project.waybill(['doctor', '--json'], { DATABASE_URL: other.url });
       expect({ code, codes: codesOf(stdout) }).toEqual({
         code: 0,
-        codes: ['event_unheard', 'connections_scarce', 'queue_unworked'],
+        codes: ['event_unheard', 'queue_unworked', 'connections_scarce'],
       });
       expect(stdout).toMatch(/1000 processes may open 22000 connections in all \(1000 jobs with up to 22\)/);
       expect(stdout).toMatch(/no running process works the queue slow of job slow"/);
