@@ -10,6 +10,7 @@ import { WaybillError } from '../errors.ts';
 import type { Host } from '../process/host.ts';
 import { createBare } from './bare.ts';
 import { close, listen } from './listen.ts';
+import { databaseHeader } from './openapi.ts';
 
 export type Front = {
   /** Serves the requests of a database from now on; the first one opens the port. @returns the address on which the front listens */
@@ -21,7 +22,7 @@ export type Front = {
 /** Of the whole process or fleet: any server answers them. */
 const shared = /^\/(?:livez|readyz|healthz|metrics|openapi\.json|console\/assets\/[^/]+)$/;
 const own = /^\/(?:admin|console|cron|inbox|webhooks)(?:\/|$)/;
-const header = 'waybill-database';
+const header = databaseHeader.toLowerCase();
 
 export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>): Front {
   const { config } = hosts[0]!;
@@ -77,7 +78,7 @@ async function nameOf(
   const { method, headers } = request;
   if (app.databaseOf === undefined) {
     const name = headers[header];
-    return typeof name === 'string' ? name : required(names, 'give one in the header Waybill-Database');
+    return typeof name === 'string' ? name : required(names, `give one in the header ${databaseHeader}`);
   }
   const name = await app.databaseOf({ method, path, headers });
   return typeof name === 'string'

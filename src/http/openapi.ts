@@ -5,8 +5,17 @@ import { z } from 'zod';
 import type { Action, HttpRoute } from '../define/action.ts';
 import type { Registry } from '../define/registry.ts';
 
-export function addOpenApi(server: FastifyInstance, registry: Registry, version: string): void {
-  const document = openApi(registry.app.actions, version);
+/** The header that names the database of an action, where there are several and the application does not find it itself. */
+export const databaseHeader = 'Waybill-Database';
+
+/** @param databases the names of the databases, where there are several */
+export function addOpenApi(
+  server: FastifyInstance,
+  { app }: Registry,
+  version: string,
+  databases: readonly string[] = [],
+): void {
+  const document = openApi(app.actions, version, app.databaseOf === undefined ? databases : []);
   server.get('/openapi.json', async () => document);
 }
 
@@ -36,7 +45,9 @@ export const problemAnswer = {
   },
 };
 
-export function openApi(actions: readonly Action[], version: string): object {
+function openApi(actions: readonly Action[], version: string, databases: readonly string[]): object {
+  const header = { name: databaseHeader, in: 'header', required: true, schema: { enum: databases } };
+  const common = databases.length > 0 ? [header] : [];
   const open = actions.filter(({ access }) => access !== 'system');
   const paths: Record<string, Record<string, object>> = {};
   for (const action of open) {
@@ -47,8 +58,8 @@ export function openApi(actions: readonly Action[], version: string): object {
     for (const { method, path } of routes)
       (paths[path.replaceAll(/:([^/]+)/g, '{$1}')] ??= {})[method.toLowerCase()] = operation(
         action,
-        method,
-        path,
+        { method, path },
+        common,
       );
   }
   return {
@@ -59,7 +70,7 @@ export function openApi(actions: readonly Action[], version: string): object {
   };
 }
 
-function operation(action: Action, method: string, path: string): object {
+function operation(action: Action, { method, path }: HttpRoute, common: readonly object[]): object {
   const { $schema: _, ...args } = z.toJSONSchema(action.args, { io: 'input' });
   const result = action.result ? z.toJSONSchema(action.result, { io: 'input' }) : {};
   const inPath = [...path.matchAll(/:([^/]+)/g)].map((match) => match[1] ?? '');
@@ -75,6 +86,7 @@ function operation(action: Action, method: string, path: string): object {
     schema: properties[name] ?? {},
   });
   const parameters = [
+    ...common,
     ...inPath.map((name) => parameter(name, 'path')),
     ...inQuery.map((name) => parameter(name, 'query')),
   ];

@@ -44,7 +44,7 @@ export function createServer(host: Host, { registry, runner, notify, drain }: We
   sayGoodbye(server, host);
   const unknown = answerUnknown(server);
   addHealth(server, host);
-  addOpenApi(server, registry, host.version);
+  addOpenApi(server, registry, host.version, databasesOf(host)?.names);
   addActions(server, { registry, runner, identify: createIdentify(config.apiKey, registry.app) });
   addDrain(server, drain);
   const hasConsole = config.adminKeys.length > 0 || registry.app.console !== undefined;

@@ -131,7 +131,14 @@ describe("Waybill's own routes", () => {
     expect(checks.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['running', 'database eu', 'schema eu', 'database us', 'schema us', 'fleet']),
     );
-    expect((await ask(front.base, '/openapi.json')).status).toBe(200);
+    const documentOf = async ({ base }: TestFront) =>
+      (await ask(base, '/openapi.json')) as unknown as {
+        paths: { '/where': { get: { parameters: object[] } } };
+      };
+    const parametersOf = async (of: TestFront) => (await documentOf(of)).paths['/where'].get.parameters;
+    const header = { name: 'Waybill-Database', in: 'header', required: true, schema: { enum: ['eu', 'us'] } };
+    expect(await parametersOf(front)).toContainEqual(header);
+    expect(await parametersOf(byTenant)).toMatchObject([{ name: 'database', in: 'query' }]);
     const { text } = await ask(front.base, '/metrics');
     expect(text).toContain('waybill_outbox_messages{database="us",kind="job",status="pending"} 1');
     expect(text).toContain('waybill_outbox_messages{database="eu",kind="job",status="pending"} 0');
