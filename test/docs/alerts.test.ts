@@ -104,12 +104,13 @@ describe('dashboards, rules and the catalogue', () => {
 });
 
 describe('the dashboards', () => {
-  it('are three, with different uids, and with variables for the data source and the fleet', () => {
+  it('are three, with different uids, and with variables for the data source, the fleet and its database', () => {
     expect(new Set(dashboards.map(({ uid }) => uid)).size).toBe(3);
     for (const { templating } of dashboards)
       expect(templating.list.map(({ name, type }) => [name, type])).toEqual([
         ['datasource', 'datasource'],
         ['job', 'query'],
+        ['database', 'query'],
         ['docs', 'textbox'],
       ]);
   });

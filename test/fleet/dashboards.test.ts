@@ -5,6 +5,7 @@ import app from '../../app/index.ts';
 import { freePort } from '../../src/dev/free-port.ts';
 import { manifestOf, stageManifest } from '../../src/cron/manifest.ts';
 import { limitQueue } from '../../src/operate/limits.ts';
+import { registerProviders } from '../../src/queues/providers.ts';
 import { rateOf } from '../../src/queues/limits.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { marks, queries } from '../support/dashboards.ts';
@@ -35,6 +36,8 @@ describe.skipIf(missing)('dashboards and rules', () => {
       ...(['relay', 'email', 'jobs', 'scheduler'] as const).map((role) => fleet.start(role)),
     ]);
     await until(async () => (await fetch(`${web}/readyz`)).ok, { what: 'web to be ready' });
+    // As a fleet with several providers would, which this one is not.
+    await registerProviders(database.db, ['resend', 'smtp']);
     prometheus = await startPrometheus(`127.0.0.1:${port}`);
     load.running = keepOrdering();
     await until(async () => (await data('waybill_cron_lag_seconds_count')).length > 0, {
@@ -81,7 +84,10 @@ describe.skipIf(missing)('dashboards and rules', () => {
 
   /** What `query` answers, without samples that are not a number: a quantile of nothing is no data. */
   async function data(expr: string): Promise<number[]> {
-    const concrete = expr.replaceAll('$__rate_interval', '1m').replaceAll('$job', 'waybill');
+    const concrete = expr
+      .replaceAll('$__rate_interval', '1m')
+      .replaceAll('$job', 'waybill')
+      .replaceAll('$database', '');
     return (await prometheus.query(concrete))
       .map(({ value }) => Number(value[1]))
       .filter((value) => !Number.isNaN(value));
