@@ -1,6 +1,6 @@
 // Transactions on one connection: begin, commit, rollback, savepoints.
 
-import { sqlState } from './diagnosis.ts';
+import { isUnreachable, sqlState } from './diagnosis.ts';
 import type { Executor, PgLike } from './executor.ts';
 import { marking, toExecutor } from './executor.ts';
 import { savepointPrefix } from './statement.ts';
@@ -76,7 +76,7 @@ export async function inTransaction<T>(
     if ((await commit(result)) === 'ROLLBACK') throw new TransactionRolledBack();
     return result;
   } catch (error) {
-    await rollBack(client);
+    if (!isUnanswered(error)) await rollBack(client);
     throw error;
   }
 }
@@ -105,6 +105,12 @@ export class TransactionLost extends Error {
 function isLost(client: PgLike & { getTransactionStatus?(): string | null }): boolean {
   return client.getTransactionStatus?.() === 'I';
 }
+
+/**
+ * The connection gave no answer, so a rollback would wait behind the statement that waits for it. Whoever lent the connection closes it (pool.ts), which
+ * rolls back too.
+ */
+const isUnanswered = (error: unknown): boolean => sqlState(error) === undefined && isUnreachable(error);
 
 async function rollBack(client: PgLike): Promise<void> {
   try {

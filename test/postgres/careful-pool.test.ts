@@ -4,7 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createKin } from '../../src/db/careful-pool.ts';
 import { diagnose } from '../../src/db/diagnosis.ts';
-import { openDatabase, type Database } from '../../src/db/pool.ts';
+import { openDatabase, transactionsOf, type Database } from '../../src/db/pool.ts';
 import { problemOf } from '../../src/http/problems.ts';
 import { blackHole } from '../support/black-hole.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -111,6 +111,35 @@ describe('G7: connections that died in silence', () => {
     } finally {
       await hole.end();
       await Promise.all([straight.end(), through.end()]);
+    }
+  });
+
+  it('a transaction whose statement gets no answer sends nothing more on that connection, which is closed', async () => {
+    const pool = new pg.Pool({ connectionString: database.url, query_timeout: 500 });
+    const sent: string[] = [];
+    pool.on('connect', (client) => {
+      const query = client.query.bind(client) as (...given: unknown[]) => unknown;
+      client.query = ((...given: unknown[]) => {
+        sent.push(JSON.stringify(given[0]));
+        return query(...given);
+      }) as typeof client.query;
+    });
+    await database.db.executeSql('create table half (n int)');
+    try {
+      const work = transactionsOf(pool).transaction(async (tx) => {
+        await tx.executeSql('insert into half values (1)');
+        await tx.executeSql('select pg_sleep(60)');
+      });
+      await expect(work).rejects.toThrow(/read timeout/);
+      expect(sent.at(-1)).toContain('pg_sleep');
+      expect(pool.totalCount).toBe(0);
+      expect((await database.db.executeSql('select from half')).rows).toEqual([]);
+    } finally {
+      await pool.end();
+      // Postgres notices a closed connection when it sends its answer.
+      await database.db.executeSql(
+        `select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = current_database() and query = 'select pg_sleep(60)'`,
+      );
     }
   });
 
