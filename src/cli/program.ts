@@ -1,36 +1,6 @@
 // The program with all commands, and the life of one call: parse, run, and turn an error into a message and an exit code.
 
 import { Command } from 'commander';
-import { addAudit } from './commands/audit.ts';
-import { addBulk } from './commands/bulk.ts';
-import { addCheck } from './commands/check.ts';
-import { addCronActs } from './commands/cron-acts.ts';
-import { addCronRun } from './commands/cron-run.ts';
-import { addCronLook } from './commands/cron.ts';
-import { addDev } from './commands/dev.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addEmail } from './commands/email.ts';
-import { addEnv } from './commands/env.ts';
-import { addExport } from './commands/export.ts';
-import { addFleet } from './commands/fleet.ts';
-import { addImport } from './commands/import.ts';
-import { addInit } from './commands/init.ts';
-import { addMake } from './commands/make.ts';
-import { addMigrate } from './commands/migrate.ts';
-import { addOutboxActs } from './commands/outbox-acts.ts';
-import { addOutboxErase } from './commands/outbox-erase.ts';
-import { addOutboxDrain } from './commands/outbox-drain.ts';
-import { addOutboxOperate } from './commands/outbox-operate.ts';
-import { addOutboxRead } from './commands/outbox-read.ts';
-import { addOutboxFailures } from './commands/outbox-failures.ts';
-import { addOutboxSearch } from './commands/outbox-search.ts';
-import { addQueues } from './commands/queues.ts';
-import { addRelease } from './commands/release.ts';
-import { addRun } from './commands/run.ts';
-import { addSeries } from './commands/series.ts';
-import { addStorage } from './commands/storage.ts';
-import { addSuppressions } from './commands/suppressions.ts';
-import { addWebhooks } from './commands/webhooks.ts';
 import { endingOf } from './exit.ts';
 import { loadEnvFiles } from '../config/env-loading.ts';
 import { version } from '../process/host.ts';
@@ -40,8 +10,39 @@ import { single } from './options.ts';
 import { keepStdoutForResult, say, watchResult } from './print.ts';
 import { chooseDatabase } from './session.ts';
 
-/** @param fromFile the file that each variable came from, if it did */
-export function createProgram(fromFile: ReadonlyMap<string, string> = new Map()): Command {
+type Files = ReadonlyMap<string, string>;
+
+/** The commands in the order of the help. Their modules are loaded when they are called for: all of them take twice as long as one. */
+const commands: Readonly<Record<string, (program: Command, fromFile: Files) => Promise<void>>> = {
+  release: async (program) => (await import('./commands/release.ts')).addRelease(program),
+  migrate: async (program) => (await import('./commands/migrate.ts')).addMigrate(program),
+  run: async (program) => (await import('./commands/run.ts')).addRun(program),
+  outbox: async (program) => (await import('./commands/outbox.ts')).addOutbox(program),
+  bulk: async (program) => (await import('./commands/bulk.ts')).addBulk(program),
+  import: async (program) => (await import('./commands/import.ts')).addImport(program),
+  export: async (program) => (await import('./commands/export.ts')).addExport(program),
+  cron: async (program) => (await import('./commands/cron.ts')).addCron(program),
+  queues: async (program) => (await import('./commands/queues.ts')).addQueues(program),
+  webhooks: async (program) => (await import('./commands/webhooks.ts')).addWebhooks(program),
+  email: async (program) => (await import('./commands/email.ts')).addEmail(program),
+  suppressions: async (program) => (await import('./commands/suppressions.ts')).addSuppressions(program),
+  audit: async (program) => (await import('./commands/audit.ts')).addAudit(program),
+  fleet: async (program) => (await import('./commands/fleet.ts')).addFleet(program),
+  storage: async (program) => (await import('./commands/storage.ts')).addStorage(program),
+  series: async (program) => (await import('./commands/series.ts')).addSeries(program),
+  init: async (program) => (await import('./commands/init.ts')).addInit(program),
+  make: async (program) => (await import('./commands/make.ts')).addMake(program),
+  doctor: async (program) => (await import('./commands/doctor.ts')).addDoctor(program),
+  check: async (program) => (await import('./commands/check.ts')).addCheck(program),
+  env: async (program, fromFile) => (await import('./commands/env.ts')).addEnv(program, fromFile),
+  dev: async (program) => (await import('./commands/dev.ts')).addDev(program),
+};
+
+/**
+ * @param fromFile the file that each variable came from, if it did
+ * @param called the command that is called; if there is no such one, or none is given, the program has all
+ */
+export async function createProgram(fromFile: Files = new Map(), called?: string): Promise<Command> {
   const program = new Command('waybill')
     .description('A transactional outbox with a worker fleet, on Postgres and nothing else.')
     .version(version(), '--version', 'the version of Waybill')
@@ -53,31 +54,8 @@ export function createProgram(fromFile: ReadonlyMap<string, string> = new Map())
       if (database !== undefined && projectUrl === undefined) chooseDatabase(database, process.env);
     })
     .showHelpAfterError('(--help shows what there is)');
-  addRelease(program);
-  addMigrate(program);
-  addRun(program);
-  addOutbox(program);
-  addBulk(program);
-  addImport(program);
-  addExport(program);
-  const cron = program.command('cron').description('look at scheduled jobs and run them');
-  addCronLook(cron);
-  addCronRun(cron);
-  addCronActs(cron);
-  addQueues(program);
-  addWebhooks(program);
-  addEmail(program);
-  addSuppressions(program);
-  addAudit(program);
-  addFleet(program);
-  addStorage(program);
-  addSeries(program);
-  addInit(program);
-  addMake(program);
-  addDoctor(program);
-  addCheck(program);
-  addEnv(program, fromFile);
-  addDev(program);
+  const known = called !== undefined && Object.hasOwn(commands, called) ? [called] : Object.keys(commands);
+  for (const name of known) await commands[name]!(program, fromFile);
   addJson(program, 'waybill');
   return program;
 }
@@ -87,16 +65,6 @@ type Common = { readonly json?: boolean; readonly database?: string; readonly pr
 
 /** Commands that use no database, and `dev`, which serves all of them. */
 const withoutDatabase = /^waybill (?:init|make|env|check|dev)\b/;
-function addOutbox(program: Command): void {
-  const outbox = program.command('outbox').description('look at messages and operate on them');
-  addOutboxRead(outbox);
-  addOutboxSearch(outbox);
-  addOutboxFailures(outbox);
-  addOutboxOperate(outbox);
-  addOutboxActs(outbox);
-  addOutboxErase(outbox);
-  addOutboxDrain(outbox);
-}
 
 /** These run until they are stopped: they have no result. */
 const endless = ['waybill run', 'waybill dev'];
@@ -113,7 +81,8 @@ function addJson(command: Command, path: string): void {
 export async function runCommand(argv: readonly string[]): Promise<void> {
   watchResult();
   try {
-    await createProgram(loadEnvFiles(process.env)).parseAsync([...argv]);
+    const program = await createProgram(loadEnvFiles(process.env), argv[2]);
+    await program.parseAsync([...argv]);
   } catch (error) {
     const { code, message } = endingOf(error);
     if (message !== undefined) say(`waybill: ${message}`);

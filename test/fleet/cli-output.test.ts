@@ -151,9 +151,9 @@ const table: Readonly<Record<string, readonly [args: () => readonly string[], co
   'env unset': [() => ['LOG_LEVEL', '--file', file]],
 };
 
-describe('with --json stdout is one JSON document', () => {
-  const commands = withJson(createProgram());
+const commands = withJson(await createProgram());
 
+describe('with --json stdout is one JSON document', () => {
   it('every command that has --json is in the table', () => {
     expect(Object.keys(table).toSorted()).toEqual(commands.toSorted());
   });

@@ -124,6 +124,8 @@ import {
 } from '../../src/queues/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { settleStatement, settleText } from '../../src/outbox/settle.ts';
+import { tagsSql, usedKeysSql } from '../../src/transfer/recording.ts';
+import { endExportedSql } from '../../src/transfer/waiting-messages.ts';
 import { waitingNamesSql } from '../../src/operate/names.ts';
 import type { Settlement } from '../../src/message/outcome.ts';
 import { checkMessage } from '../../src/message/message.ts';
@@ -500,6 +502,17 @@ export const statements: Record<string, Statement> = {
   },
   'advance order keys': { sql: advanceOrdersSql, values: () => [500], uses: [] },
   'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },
+  'import: tags of the recorded': {
+    sql: tagsSql,
+    values: (ids) => [arrayText(ids)],
+    uses: ['outbox_messages_pkey'],
+  },
+  'import: keys in use': { sql: usedKeysSql, values: () => [arrayText(['k1', 'k2'])], uses: [] },
+  'export: end': {
+    sql: endExportedSql,
+    values: (ids) => [ids, ids.map(() => 'to a file')],
+    uses: ['outbox_messages_pkey'],
+  },
   'prune groups': { sql: pruneGroupsSql, values: () => [1_000], uses: [] },
   'lock key': { sql: lockKeySql, values: () => ['k'], uses: [] },
   'take key': { sql: takeKeySql, values: () => ['s', 'k', null, null], uses: [] },
