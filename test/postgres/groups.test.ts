@@ -104,6 +104,31 @@ describe('claims', () => {
     expect(counts((await rounds(10)).flat())).toEqual({ aa: 2, zz: 5 });
   });
 
+  it('find the open group behind a hundred closed ones, wherever the last claim ended', async () => {
+    const names = Array.from({ length: 100 }, (_, i) => `m${String(i).padStart(3, '0')}`);
+    await outbox.enqueue([...names.flatMap((name) => of(name, 3)), ...of('aa', 1), ...of('zz', 1)]);
+    await database.db.executeSql(
+      `insert into waybill.queue_groups (queue, group_key, failing_since, failed_at, failures, held_until)
+       select 'q', name, now(), now(), 5, now() + interval '1 hour' from unnest($1::text[]) name`,
+      [names],
+    );
+    for (const after of [undefined, 'aa', 'm050', 'zz']) {
+      const claim = { queue: 'q', priority: 0, limit: 2, after, ...lease };
+      const { claimed } = await claimGroups(database.db, claim);
+      expect(claimed.map(({ message }) => message.group).toSorted()).toEqual(['aa', 'zz']);
+      await outbox.settle(
+        claimed.map(({ message: { id, claimToken } }) => ({
+          id,
+          claimToken,
+          to: 'released',
+          error: null,
+          delay: 0,
+        })),
+      );
+    }
+    expect((await findDue(database.db, ['q'])).places).toMatchObject([{ queue: 'q', isGrouped: true }]);
+  });
+
   it('lose and double nothing when many claim at once', async () => {
     const names = Array.from({ length: 40 }, (_, i) => `g${i}`);
     await outbox.enqueue([...names.flatMap((name) => of(name, 10)), ...of(undefined, 30)]);
