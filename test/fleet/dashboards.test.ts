@@ -20,7 +20,7 @@ const missing = isMissing(prometheusPath, 'prometheus') || isMissing(promtoolPat
 describe.skipIf(missing)('dashboards and rules', () => {
   let database: TestDatabase;
   let fleet: TestFleet;
-  let prometheus: Prometheus;
+  let prometheus: Prometheus | undefined;
   let web: string;
   const load = { wanted: true, running: Promise.resolve() };
 
@@ -49,8 +49,8 @@ describe.skipIf(missing)('dashboards and rules', () => {
   afterAll(async () => {
     load.wanted = false;
     await load.running;
-    await prometheus.end();
     await fleet.end();
+    await prometheus?.end();
     await database.end();
   });
 
@@ -88,7 +88,7 @@ describe.skipIf(missing)('dashboards and rules', () => {
       .replaceAll('$__rate_interval', '1m')
       .replaceAll('$job', 'waybill')
       .replaceAll('$database', '');
-    return (await prometheus.query(concrete))
+    return (await prometheus!.query(concrete))
       .map(({ value }) => Number(value[1]))
       .filter((value) => !Number.isNaN(value));
   }
@@ -128,7 +128,7 @@ describe.skipIf(missing)('dashboards and rules', () => {
     type Rule = { name: string; health: string; lastError?: string };
     const { groups } = await until(
       async () => {
-        const answer = await prometheus.ask<{ groups: { rules: Rule[] }[] }>('/api/v1/rules');
+        const answer = await prometheus!.ask<{ groups: { rules: Rule[] }[] }>('/api/v1/rules');
         return (
           answer.groups.flatMap(({ rules }) => rules).every(({ health }) => health !== 'unknown') && answer
         );

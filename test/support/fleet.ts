@@ -29,6 +29,12 @@ export type TestFleet = {
   end(): Promise<void>;
 };
 
+/** Those that still run, also when a hook failed before it could end its fleet. */
+const alive = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
 /** @param root the folder of the source; default: this one */
@@ -69,6 +75,8 @@ function launch(root: string, role: Role, env: Readonly<Record<string, string>>)
     env: clean,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  alive.add(child);
+  child.once('exit', () => alive.delete(child));
   const lines: Record<string, unknown>[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(parsed(line)));
   createInterface({ input: child.stderr }).on('line', (line) => lines.push({ stderr: line }));
