@@ -43,11 +43,7 @@ export default defineConfig({
       project('pure', [pure], { exclude: slow, isolate: false }),
       project('postgres', postgres, { exclude: slow, isolate: false }),
       // `waybill make` writes tests of the application beside what they test.
-      // Many of these wait for processes, leases and ticks: one more at a time keeps two cores busy.
-      project('long', ['test/fleet/**/*.test.ts', 'test/docs/**/*.test.ts', 'app/**/*.test.ts', ...slow], {
-        maxWorkers: 3,
-        sequence: { groupOrder: 1 },
-      }),
+      project('long', ['test/fleet/**/*.test.ts', 'test/docs/**/*.test.ts', 'app/**/*.test.ts', ...slow]),
     ],
   },
 });

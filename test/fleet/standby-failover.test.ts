@@ -117,12 +117,11 @@ describe('a primary that dies', () => {
       pair.restartPrimary();
       const old = opened(pair.primaryUrl);
       address.lead(pair.primaryPort, 'cut');
-      const acknowledged = shop.orders.acknowledged.size;
       const hanging = `select true from pg_stat_activity where wait_event = 'SyncRep' limit 1`;
       await until(async () => (await old.executeSql(hanging)).rows[0], { what: 'a commit that hangs' });
-      expect(shop.orders.acknowledged.size).toBe(acknowledged);
       address.lead(pair.standbyPort, 'cut');
 
+      // What the old primary acknowledges would not be found on the new one.
       const words = await nothingIsLost(shop, opened(pair.standbyUrl), 3);
       console.log(
         `${words}; first receipt ${first.toFixed(0)} ms after the promotion, up to date after ${all.toFixed(0)} ms`,
