@@ -1435,13 +1435,37 @@ delete from waybill.outbox_keys where (kind, name, delivery_key) in (
    where pruned_at < (now() - ($1 * interval '1 millisecond')) limit $2 for update skip locked)
 returning true;
 
+-- import: tags of the recorded
+select id::text as id, tags from waybill.outbox_messages where id = any($1::text::uuid[]);
+
+-- import: keys in use
+select delivery_key as key from waybill.outbox_messages
+ where delivery_key = any($1::text::text[]) and delivery_key is not null and dead_at is null and cancelled_at is null
+union
+select coalesce(delivery_key, shared_key) from waybill.outbox_messages
+ where coalesce(delivery_key, shared_key) = any($1::text::text[])
+   and (shared_key is not null or (delivery_key is not null and (dead_at is not null or cancelled_at is not null)));
+
+-- export: end
+with ended as (
+  update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, ends = m.ends + 1
+   where m.id = any($1::uuid[])
+  returning m.id, m.kind, m.queue, m.ends),
+audited as (
+  insert into waybill.outbox_audit (kind, queue, outcome, n, recorded)
+  select kind, queue, 'cancelled', count(*), count(*) filter (where ends = 1) from ended group by 1, 2, 3),
+noted as (
+  insert into waybill.outbox_notes (message_id, type, detail)
+  select id, 'exported', n.note from ended join unnest($1::uuid[], $2::text[]) as n(message_id, note) on n.message_id = id)
+select id::text as id from ended;
+
 -- prune groups
 delete from waybill.queue_groups where ctid = any(array(
   select g.ctid from waybill.queue_groups g
-   where g.parked_at is null and coalesce(g.held_until <= now(), true) and coalesce(g.failed_at <= now() - interval '2 days', true)
-     and (g.paused_at is null or coalesce(g.paused_until <= now(), false)) and g.next_at < now() - (interval '1 minute' + coalesce((
-  select 1.04 * (r ->> 'ms')::float8 * (r ->> 'burst')::int / ((r ->> 'limit')::int - (r ->> 'burst')::int + 1)
-    from waybill.queues q, lateral (select nullif(q.limits -> 'groupRate', 'null') as r) l where q.name = g.queue), 0) * interval '1 millisecond')
+   where g.parked_at is null and coalesce(g.held_until <= now(), true) and coalesce(g.failed_at <= (now() - interval '2 days'), true)
+     and (g.paused_at is null or coalesce(g.paused_until <= now(), false)) and g.next_at < (now() - (interval '1 minute' + (coalesce((
+  select ((1.04 * (r ->> 'ms')::float8) * (r ->> 'burst')::int) / (((r ->> 'limit')::int - (r ->> 'burst')::int) + 1)
+    from waybill.queues q, lateral (select nullif(q.limits -> 'groupRate', 'null') as r) l where q.name = g.queue), 0) * interval '1 millisecond')))
    limit $1 for update of g skip locked))
 returning true;
 

@@ -5,16 +5,16 @@ import type { Executor } from '../db/executor.ts';
 import { forgotten } from './circuit.ts';
 
 /** A start that is older than this leaves the whole burst, as does no row (sql/0003_queues.sql, queue_room). A minute more, for what is under way. */
-const rateReach = `(interval '1 minute' + coalesce((
-    select 1.04 * (r ->> 'ms')::float8 * (r ->> 'burst')::int / ((r ->> 'limit')::int - (r ->> 'burst')::int + 1)
-      from waybill.queues q, lateral (select nullif(q.limits -> 'groupRate', 'null') as r) l where q.name = g.queue), 0) * interval '1 millisecond')`;
+const rateReach = `(interval '1 minute' + (coalesce((
+    select ((1.04 * (r ->> 'ms')::float8) * (r ->> 'burst')::int) / (((r ->> 'limit')::int - (r ->> 'burst')::int) + 1)
+      from waybill.queues q, lateral (select nullif(q.limits -> 'groupRate', 'null') as r) l where q.name = g.queue), 0) * interval '1 millisecond'))`;
 
 /** Value: rows. Not those that are paused, parked, held, or failed lately. */
 export const pruneGroupsSql = `
   delete from waybill.queue_groups where ctid = any(array(
     select g.ctid from waybill.queue_groups g
-     where g.parked_at is null and coalesce(g.held_until <= now(), true) and coalesce(g.failed_at <= now() - ${forgotten}, true)
-       and (g.paused_at is null or coalesce(g.paused_until <= now(), false)) and g.next_at < now() - ${rateReach}
+     where g.parked_at is null and coalesce(g.held_until <= now(), true) and coalesce(g.failed_at <= (now() - ${forgotten}), true)
+       and (g.paused_at is null or coalesce(g.paused_until <= now(), false)) and g.next_at < (now() - ${rateReach})
      limit $1 for update of g skip locked))
   returning true`;
 

@@ -115,7 +115,7 @@ describe('claims', () => {
     for (const after of [undefined, 'aa', 'm050', 'zz']) {
       const claim = { queue: 'q', priority: 0, limit: 2, after, ...lease };
       const { claimed } = await claimGroups(database.db, claim);
-      expect(claimed.map(({ message }) => message.group).toSorted()).toEqual(['aa', 'zz']);
+      expect(new Set(claimed.map(({ message }) => message.group))).toEqual(new Set(['aa', 'zz']));
       await outbox.settle(
         claimed.map(({ message: { id, claimToken } }) => ({
           id,
