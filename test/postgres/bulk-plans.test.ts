@@ -25,11 +25,9 @@ let database: TestDatabase;
 let newest: string;
 beforeAll(async () => {
   database = await testDatabase();
-  const client = await database.db.connect();
-  await client.query('set statement_timeout = 0');
-  await client.query('alter table waybill.outbox_messages set (autovacuum_enabled = off)');
-  await client.query('analyze waybill.outbox_messages');
-  await client.query(
+  await database.fill(
+    'alter table waybill.outbox_messages set (autovacuum_enabled = off)',
+    'analyze waybill.outbox_messages',
     `insert into waybill.outbox_messages
        (id, kind, name, queue, payload, max_attempts, status, attempts, relayed_at, delivered_at, dead_at, delivery_key, revision)
      select (lpad(to_hex(1700000000000 + i), 12, '0') || '7000' || '8' || lpad(to_hex(i), 15, '0'))::uuid, 'job', 'n' || i % 7, 'q' || i % 3, '{}', 5, s,
@@ -38,7 +36,6 @@ beforeAll(async () => {
      from generate_series(1, ${rows}) i,
        lateral (select case when i % 20 = 0 then 'pending' when i % 200 = 1 then 'dead' else 'delivered' end as s) x`,
   );
-  await client.end();
   const { rows: found } = await database.db.executeSql<{ id: string }>(
     'select id::text as id from waybill.outbox_messages order by id desc limit 1',
   );

@@ -153,17 +153,14 @@ describe('on 100,000 messages, mostly delivered, with stale statistics', () => {
   };
   const all = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(all)];
   beforeAll(async () => {
-    const client = await database.db.connect();
-    await client.query('set statement_timeout = 0');
-    await client.query('alter table waybill.outbox_messages set (autovacuum_enabled = off)');
-    await client.query('analyze waybill.outbox_messages');
-    await client.query(
+    await database.fill(
+      'alter table waybill.outbox_messages set (autovacuum_enabled = off)',
+      'analyze waybill.outbox_messages',
       `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, status, attempts, relayed_at, delivered_at, dead_at, ends, revision)
        select (lpad(to_hex(1700000000000 + i), 12, '0') || '70008' || lpad(to_hex(i), 15, '0'))::uuid, 'job', 'n', 'q', '{}', 5, s, 1, now(),
               case when s = 'delivered' then now() end, case when s = 'dead' then now() end, 1, 0
          from generate_series(1, 100000) i, lateral (select case when i % 100 = 0 then 'dead' else 'delivered' end as s) x`,
     );
-    await client.end();
   });
 
   it.each([

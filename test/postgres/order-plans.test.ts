@@ -15,15 +15,12 @@ const rows = `
 let database: TestDatabase;
 beforeAll(async () => {
   database = await testDatabase();
-  const client = await database.db.connect();
-  try {
-    await client.query('set statement_timeout = 0; set session_replication_role = replica');
-    await client.query('alter table waybill.outbox_messages set (autovacuum_enabled = off)');
-    for (const sql of rows.split(';')) await client.query(sql);
-    await client.query(`select setval('waybill.outbox_order_positions', 1000000)`);
-  } finally {
-    await client.end();
-  }
+  await database.fill(
+    'set session_replication_role = replica',
+    'alter table waybill.outbox_messages set (autovacuum_enabled = off)',
+    ...rows.split(';'),
+    `select setval('waybill.outbox_order_positions', 1000000)`,
+  );
 });
 afterAll(() => database.end());
 

@@ -40,22 +40,11 @@ let ids: string[];
 
 beforeAll(async () => {
   database = await testDatabase();
-  for (const sql of [...rows.split(';'), ...cronRows.split(';')]) await slowly(sql);
+  await database.fill(...rows.split(';'), ...cronRows.split(';'));
   const sql = `select id from waybill.outbox_messages where status = 'sending' limit 25`;
   ids = (await database.db.executeSql<{ id: string }>(sql)).rows.map((row) => row.id);
 });
 afterAll(() => database.end());
-
-/** A connection's limits are for statements of a fleet, not for 100,000 rows on a busy machine. */
-async function slowly(sql: string): Promise<void> {
-  const client = await database.db.connect();
-  try {
-    await client.query('set statement_timeout = 0');
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
-}
 
 async function planOf(
   { sql, values, begin }: Statement,

@@ -267,18 +267,12 @@ describe('rows', () => {
 
 describe('a bounded search', () => {
   it('ends at its bound, says so, and its cursor goes on behind it', async () => {
-    const client = await database.db.connect();
-    try {
-      await client.query('set statement_timeout = 0');
-      await client.query(
-        `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision, tags, request_id)
+    await database.fill(
+      `insert into waybill.outbox_messages (id, kind, name, queue, payload, max_attempts, revision, tags, request_id)
          select (lpad(to_hex(i), 8, '0') || '-0000-7000-8000-000000000000')::uuid, 'job', 'bulk', 'jobs', '{}', 5, 0,
                 case when i < 10100 then '{common}'::text[] end, case when i = 1 then 'r1' end
            from generate_series(1, 100005) i`,
-      );
-    } finally {
-      await client.end();
-    }
+    );
     const first = await page('requestId=r1');
     expect(first).toMatchObject({ messages: [], bound: { filters: ['requestId'], reached: true } });
     const second = await page(`requestId=r1&cursor=${first.nextCursor}`);
