@@ -1463,9 +1463,9 @@ select id::text as id from ended;
 delete from waybill.queue_groups where ctid = any(array(
   select g.ctid from waybill.queue_groups g
    where g.parked_at is null and coalesce(g.held_until <= now(), true) and coalesce(g.failed_at <= (now() - interval '2 days'), true)
-     and (g.paused_at is null or coalesce(g.paused_until <= now(), false)) and g.next_at < (now() - (interval '1 minute' + (coalesce((
-  select ((1.04 * (r ->> 'ms')::float8) * (r ->> 'burst')::int) / (((r ->> 'limit')::int - (r ->> 'burst')::int) + 1)
-    from waybill.queues q, lateral (select nullif(q.limits -> 'groupRate', 'null') as r) l where q.name = g.queue), 0) * interval '1 millisecond')))
+     and (g.paused_at is null or coalesce(g.paused_until <= now(), false)) and g.next_at < (now() - (interval '1 minute' + coalesce((
+  select (q.limits -> 'groupRate' ->> 'burst')::float8 * waybill.group_spacing(q.limits -> 'groupRate')
+    from waybill.queues q where q.name = g.queue), interval '0')))
    limit $1 for update of g skip locked))
 returning true;
 

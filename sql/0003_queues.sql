@@ -100,6 +100,12 @@ create table waybill.queue_groups (
 create index queue_groups_marked on waybill.queue_groups (queue)
   where paused_at is not null or parked_at is not null or failing_since is not null;
 
+-- The time from one start of a group to the next, of a rate for each group: a twenty-fifth more than is due, as a start is a little later than its claim.
+create function waybill.group_spacing(rate jsonb) returns interval
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select make_interval(secs => 1.04 * (rate ->> 'ms')::float8 / 1000 / ((rate ->> 'limit')::int - (rate ->> 'burst')::int + 1))
+$$;
+
 -- How many messages of a queue may be claimed now. With a limit, the caller's transaction locks the queue's row, so that claims follow one another,
 -- and what is in flight is read afterwards: this is why it is a function. The second value is the text of the limits that the caller
 -- knows. A rate needs permits of a caller who knows it (src/queues/rate.ts); for any other nothing may be claimed.
@@ -129,9 +135,7 @@ begin
   each := q.limits ->> 'groupConcurrency';
   if q.limits -> 'groupRate' <> 'null' then
     burst := q.limits -> 'groupRate' ->> 'burst';
-    -- A twenty-fifth more than is due: a start is a little later than its claim.
-    spacing := make_interval(secs => 1.04 * (q.limits -> 'groupRate' ->> 'ms')::float8 / 1000
-                                     / ((q.limits -> 'groupRate' ->> 'limit')::int - burst + 1));
+    spacing := waybill.group_spacing(q.limits -> 'groupRate');
   end if;
   room := q.limits ->> 'concurrency';
   -- After a pause or an outage the fleet starts slowly: 4 at once, doubled ten times until the ramp ends.

@@ -4,10 +4,10 @@
 import type { Executor } from '../db/executor.ts';
 import { forgotten } from './circuit.ts';
 
-/** A start that is older than this leaves the whole burst, as does no row (sql/0003_queues.sql, queue_room). A minute more, for what is under way. */
-const rateReach = `(interval '1 minute' + (coalesce((
-    select ((1.04 * (r ->> 'ms')::float8) * (r ->> 'burst')::int) / (((r ->> 'limit')::int - (r ->> 'burst')::int) + 1)
-      from waybill.queues q, lateral (select nullif(q.limits -> 'groupRate', 'null') as r) l where q.name = g.queue), 0) * interval '1 millisecond'))`;
+/** A start that is older than this leaves the whole burst, as does no row (`queue_room` in sql/0003_queues.sql). A minute more, for what is under way. */
+const rateReach = `(interval '1 minute' + coalesce((
+    select (q.limits -> 'groupRate' ->> 'burst')::float8 * waybill.group_spacing(q.limits -> 'groupRate')
+      from waybill.queues q where q.name = g.queue), interval '0'))`;
 
 /** Value: rows. Not those that are paused, parked, held, or failed lately. */
 export const pruneGroupsSql = `
