@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { until } from './wait.ts';
+import { tied } from './tied.ts';
 
 const binary = ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome']
   .map((name) => `/usr/bin/${name}`)
@@ -53,7 +54,7 @@ export async function startChromium(): Promise<Browser> {
     '--no-first-run',
   ];
   const port = ['--remote-debugging-port=0', `--user-data-dir=${profile}`, 'about:blank'];
-  const child = spawn(binary!, [...args, ...port], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = tied(spawn(binary!, [...args, ...port], { stdio: ['ignore', 'ignore', 'pipe'] }));
   const ended = new Promise((resolve) => child.once('close', resolve));
   const wire = await connect(await addressOf(child));
   return {

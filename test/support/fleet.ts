@@ -4,6 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { compileCache } from './command.ts';
+import { tied } from './tied.ts';
 import { until } from './wait.ts';
 
 export type Role = 'web' | 'relay' | 'email' | 'jobs' | 'scheduler' | 'all';
@@ -28,12 +29,6 @@ export type TestFleet = {
   /** Ends whatever still runs. */
   end(): Promise<void>;
 };
-
-/** Those that still run, also when a hook failed before it could end its fleet. */
-const alive = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of alive) child.kill('SIGKILL');
-});
 
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -70,13 +65,13 @@ function launch(root: string, role: Role, env: Readonly<Record<string, string>>)
     LOG_LEVEL: 'info',
     ...env,
   };
-  const child = spawn(process.execPath, [`workers/${role}.ts`], {
-    cwd: root,
-    env: clean,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  alive.add(child);
-  child.once('exit', () => alive.delete(child));
+  const child = tied(
+    spawn(process.execPath, [`workers/${role}.ts`], {
+      cwd: root,
+      env: clean,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
   const lines: Record<string, unknown>[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(parsed(line)));
   createInterface({ input: child.stderr }).on('line', (line) => lines.push({ stderr: line }));

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { freePort } from '../../src/dev/free-port.ts';
 import { until } from './wait.ts';
+import { tied } from './tied.ts';
 
 const binary = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => existsSync(path));
 
@@ -32,7 +33,7 @@ export async function startPgbouncer(target: string, line = ''): Promise<Pgbounc
   );
   for (const path of [dir, users, config]) chmodSync(path, 0o755);
   const asRoot = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}; // it refuses to run as root
-  const child = spawn(binary!, ['-q', config], { stdio: 'ignore', ...asRoot });
+  const child = tied(spawn(binary!, ['-q', config], { stdio: 'ignore', ...asRoot }));
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const url = new URL(target);
   url.port = String(listen);

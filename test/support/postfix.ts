@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../src/dev/free-port.ts';
 import { until } from './wait.ts';
+import { tied } from './tied.ts';
 
 const command = '/usr/sbin/postfix';
 
@@ -70,7 +71,7 @@ export async function startPostfix(): Promise<Postfix> {
   const [port, narrow] = [await freePort(), await freePort()];
   writeFileSync(join(dir, 'etc/main.cf'), main(dir));
   writeFileSync(join(dir, 'etc/master.cf'), master(port, narrow));
-  const child = spawn(command, ['-c', join(dir, 'etc'), 'start-fg'], { stdio: 'ignore' });
+  const child = tied(spawn(command, ['-c', join(dir, 'etc'), 'start-fg'], { stdio: 'ignore' }));
   const ended = new Promise((resolve) => child.once('exit', resolve));
   await until(async () => (await answers(port)) && answers(narrow), { what: 'Postfix', timeoutMs: 30_000 });
   return {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { freePort } from '../../src/dev/free-port.ts';
 import { prometheusPath } from './promtool.ts';
 import { until } from './wait.ts';
+import { tied } from './tied.ts';
 
 export type Sample = { readonly metric: Readonly<Record<string, string>>; readonly value: [number, string] };
 
@@ -38,7 +39,7 @@ scrape_configs: [{ job_name: waybill, static_configs: [{ targets: ['${target}'] 
     `--web.listen-address=${address}`,
     '--log.level=error',
   ];
-  const child = spawn(prometheusPath!, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = tied(spawn(prometheusPath!, args, { stdio: ['ignore', 'ignore', 'inherit'] }));
   const ended = new Promise((resolve) => child.once('exit', resolve));
 
   async function ask<T>(path: string): Promise<T> {

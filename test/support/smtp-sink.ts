@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../src/dev/free-port.ts';
 import { until } from './wait.ts';
+import { tied } from './tied.ts';
 
 const binary = ['/usr/sbin/smtp-sink', '/usr/bin/smtp-sink'].find((path) => existsSync(path));
 
@@ -27,7 +28,7 @@ export async function startSmtpSink(...options: readonly string[]): Promise<Smtp
   const port = await freePort();
   const asRoot = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
   const args = ['-4', '-d', `${dir}/m.`, ...options, `127.0.0.1:${port}`, '500'];
-  const child = spawn(binary!, args, { stdio: 'ignore', ...asRoot });
+  const child = tied(spawn(binary!, args, { stdio: 'ignore', ...asRoot }));
   const ended = new Promise((resolve) => child.once('exit', resolve));
   await until(() => answers(port), { what: 'smtp-sink' });
   return {
