@@ -114,7 +114,7 @@ describe('a primary that dies', () => {
       address.lead(pair.standbyPort, 'cut');
       const { first, all } = await recovery(shop);
 
-      pair.restartPrimary();
+      await pair.restartPrimary();
       const old = opened(pair.primaryUrl);
       address.lead(pair.primaryPort, 'cut');
       const hanging = `select true from pg_stat_activity where wait_event = 'SyncRep' limit 1`;

@@ -21,7 +21,7 @@ export type Pair = {
   /** Ends the primary at once, as a machine that loses its power. */
   killPrimary(): Promise<void>;
   /** Starts the primary again, as it was: it knows of no promotion. */
-  restartPrimary(): void;
+  restartPrimary(): Promise<unknown>;
   promote(): void;
   end(): void;
 };
@@ -40,17 +40,15 @@ export async function startPair({ synchronous = false } = {}): Promise<Pair> {
   const [primaryPort, standbyPort] = [await freePort(), await freePort()];
   const run = (name: string, args: readonly string[]): void =>
     void execFileSync(join(bin, name), args, { uid, gid, stdio: 'ignore', cwd: dir });
-  const start = (data: string, port: number, setting = ''): void =>
-    run('pg_ctl', [
-      '-D',
-      data,
-      '-w',
-      '-l',
-      join(dir, `${port}.log`),
-      '-o',
-      `-p ${port} -k ${dir} -c listen_addresses=127.0.0.1 -c fsync=off ${setting}`,
-      'start',
-    ]);
+  function start(data: string, port: number, setting = ''): void {
+    const log = join(dir, `${port}.log`);
+    const options = `-p ${port} -k ${dir} -c listen_addresses=127.0.0.1 -c fsync=off ${setting}`;
+    try {
+      run('pg_ctl', ['-D', data, '-w', '-l', log, '-o', options, 'start']);
+    } catch (cause) {
+      throw new Error(`Postgres did not start: ${readFileSync(log, 'utf8').slice(-500)}`, { cause });
+    }
+  }
   const [primary, standby] = [join(dir, 'primary'), join(dir, 'standby')];
   run('initdb', ['-D', primary, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N']);
   start(primary, primaryPort);
@@ -88,7 +86,9 @@ export async function startPair({ synchronous = false } = {}): Promise<Pair> {
       await until(() => !isAlive(pid), { what: 'the end of the primary' });
       rmSync(join(primary, 'postmaster.pid')); // what a machine that starts again judges stale
     },
-    restartPrimary: () => start(primary, primaryPort, waits),
+    // Postgres does not start while a process of the killed server has its shared memory. Each ends when it notices that the server is gone.
+    restartPrimary: () =>
+      until(() => (start(primary, primaryPort, waits), true), { what: 'the start of the old primary' }),
     promote: () => run('pg_ctl', ['-D', standby, '-w', 'promote']),
     end() {
       for (const data of [standby, primary])
