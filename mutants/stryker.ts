@@ -4,7 +4,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Lines } from './changed.ts';
@@ -65,7 +65,7 @@ function configOf(parts: readonly Part[], folder: string, report: string): objec
     mutate: parts.flatMap(ranges),
     mutator: { excludedMutations: ['StringLiteral'] },
     coverageAnalysis: 'perTest',
-    concurrency: 1,
+    concurrency: availableParallelism(),
     timeoutMS: 20_000,
     reporters: ['json'],
     jsonReporter: { fileName: report },

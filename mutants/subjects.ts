@@ -20,4 +20,10 @@ export const subjects: readonly Subject[] = [
   { file: 'src/worker/pace.ts', tests: pure('pace') },
   { file: 'src/worker/end.ts', tests: pure('end') },
   { file: 'src/worker/slots.ts', tests: pure('slots') },
+  { file: 'src/worker/where.ts', tests: pure('where') },
+  { file: 'src/worker/limits.ts', tests: pure('known-limits') },
+  { file: 'src/worker/permits.ts', tests: pure('permits') },
+  { file: 'src/queues/rate.ts', tests: pure('rate', 'limits') },
+  { file: 'src/cron/catchup.ts', tests: pure('ticks') },
+  { file: 'src/message/transitions.ts', tests: pure('transitions') },
 ];

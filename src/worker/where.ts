@@ -120,7 +120,7 @@ export function createWhere(
   let isUnknown = false; // a NOTIFY said that there is work, but not where
   let unknownNotBefore: Milliseconds = 0;
   let emptyPolls = 0;
-  let groups = 0; // number of records with groups
+  let hasGroups = false; // since this worker started
   let turns = 0;
 
   function recordOf({ queue, priority, isGrouped = false }: Place): Record {
@@ -146,16 +146,12 @@ export function createWhere(
       pausedUntil: 0,
     };
     records.set(name, record);
-    if (isGrouped) groups++;
+    if (isGrouped) hasGroups = true;
     return record;
   }
 
   function forget(): void {
-    for (const [name, { isOpen, isClaiming, isGrouped }] of records) {
-      if (isOpen || isClaiming) continue;
-      records.delete(name);
-      if (isGrouped) groups--;
-    }
+    for (const [name, { isOpen, isClaiming }] of records) if (!isOpen && !isClaiming) records.delete(name);
   }
 
   function open(record: Record, notBefore: Milliseconds): void {
@@ -169,7 +165,7 @@ export function createWhere(
     Math.max(notBefore, pausedUntil, rests.get(queue) ?? 0);
   /** Where groups wait, their claims also take the messages without a group, in turn. */
   function isCovered({ queue, priority, isGrouped }: Record): boolean {
-    if (isGrouped || groups === 0) return false;
+    if (isGrouped || !hasGroups) return false;
     const its = records.get(nameOf({ queue, priority, isGrouped: true }));
     return its !== undefined && (its.isOpen || its.isClaiming);
   }

@@ -6,7 +6,14 @@ import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
 import { ActionError } from '../../src/define/action-error.ts';
-import { askedDelay, failureOf, isConflict, PermanentError, RetryAfter } from '../../src/delivery/failure.ts';
+import {
+  askedDelay,
+  failureOf,
+  handoverFailure,
+  isConflict,
+  PermanentError,
+  RetryAfter,
+} from '../../src/delivery/failure.ts';
 import { EmailError } from '../../src/email/error.ts';
 import { WaybillError } from '../../src/errors.ts';
 
@@ -281,4 +288,15 @@ describe('K3: too many connections', () => {
   ])('are not meant by what is no error of a pool: %s', (thrown) => {
     expect(failureOf(thrown)).not.toHaveProperty('holdsQueue');
   });
+});
+
+it('a handover whose answer is lost is ambiguous, unless the provider knows its key again', () => {
+  const lost = Object.assign(new Error('lost'), { ambiguous: true });
+  const { ambiguous, ...rest } = failureOf(lost);
+  expect(ambiguous).toBe(true);
+  expect(handoverFailure(lost, { idempotent: false })).toEqual({ ...rest, ambiguous });
+  expect(handoverFailure(lost, { idempotent: true })).toEqual(rest);
+  const certain = new Error('refused');
+  for (const idempotent of [true, false])
+    expect(handoverFailure(certain, { idempotent })).toEqual(failureOf(certain));
 });

@@ -188,6 +188,13 @@ describe('the columns of a change', () => {
     if (column === 'dead_at') expect(columnsOf(change)['dead_cause']).toMatch(/'\w+'|given/);
   });
 
+  it('discard: makes every time finite, which Postgres can otherwise not compute with', () => {
+    const columns = columnsOf('discard');
+    for (const name of ['relayed_at', 'available_at', 'created_at'])
+      expect(columns[name]).toBe(`case when isfinite(m.${name}) then m.${name} else now() end`);
+    expect(columns['order_due']).toContain('isfinite(m.order_due)');
+  });
+
   it('E: a claim counts an attempt, and only a release, an expired lease, an edited row and a person change the count otherwise', () => {
     expect(columnsOf('claim')).toMatchObject({ attempts: 'm.attempts + 1', claim_token: 'given.token' });
     expect(columnsOf('release')).toMatchObject({ attempts: 'm.attempts - 1' });

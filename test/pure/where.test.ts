@@ -92,6 +92,15 @@ describe('a place', () => {
     expect(claim(where, 51, nothing).bookmark).toBeUndefined();
   });
 
+  it('B: whose claim failed is claimed at again without a NOTIFY', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0', 0);
+    const [spot] = where.ready(0);
+    where.begin(spot!, 0);
+    where.failed(spot!, 50);
+    expect([at(where, 49), at(where, 50), where.nextAt(1)]).toEqual([[], ['jobs:0'], 50]);
+  });
+
   it('that comes first has the highest priority, then the one that was claimed at least recently', () => {
     const where = createWhere(['a', 'b', 'c']);
     where.notified('a:0 b:0 c:5', 0);
@@ -143,6 +152,21 @@ describe('a queue', () => {
     claim(where, 79, nothing);
     expect(where.nextAt(79)).toBe(80);
     expect(at(where, 80)).toEqual(['jobs:9', 'jobs:0']);
+  });
+
+  it('that rests wakes nobody while nothing is known of it, or while it is claimed from', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0', 0);
+    const [spot] = where.ready(0);
+    where.begin(spot!, 0);
+    where.notified('jobs:0', 1);
+    where.rest('jobs', 80);
+    expect(where.nextAt(1)).toBe(Number.POSITIVE_INFINITY);
+    where.end(spot!, 2, nothing);
+    expect(where.nextAt(2)).toBe(80);
+    claim(where, 80, nothing);
+    where.rest('jobs', 90);
+    expect(where.nextAt(81)).toBe(Number.POSITIVE_INFINITY);
   });
 
   it('of another worker is never offered, whoever names it', () => {
@@ -223,6 +247,12 @@ describe('the payload of a NOTIFY', () => {
       poll(where, 0);
       expect(where.isPollWanted(1_000)).toBe(false);
     }
+  });
+
+  it('of a queue without a name, at a priority, says nothing', () => {
+    const where = createWhere(['jobs']);
+    where.notified(':3', 0);
+    expect([at(where, 0), where.isPollWanted(0)]).toEqual([[], false]);
   });
 
   it('asks for a poll later and later while polls find nothing, and at once after one that found something', () => {
@@ -364,10 +394,12 @@ describe('bookmarks', () => {
       [250, 5_000],
       [60_000, 5_000],
     ] as const) {
-      const where = begun();
-      claim(where, 0, full, took);
-      expect(claim(where, took + until - 1, full).bookmark).toBe(7);
-      expect(claim(where, took + until, full).bookmark).toBeUndefined();
+      for (const start of [0, 100_000]) {
+        const where = begun();
+        claim(where, start, full, took);
+        expect(claim(where, start + took + until - 1, full).bookmark).toBe(7);
+        expect(claim(where, start + took + until, full).bookmark).toBeUndefined();
+      }
     }
   });
 
