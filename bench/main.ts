@@ -1,7 +1,7 @@
 // The command line of the benchmarks.
 //
 // npm run bench -- [drain] [latency] [work-jobs] [work-emails] [work-events] [work-action] [work-fleet]
-//   [flat] [record] [order] [scale] [idle] [cron] [email] [metrics] [memory] [bulk] [console] [webhooks] [years]
+//   [flat] [record] [order] [limits] [scale] [idle] [cron] [email] [metrics] [memory] [bulk] [console] [webhooks] [years]
 //   [--postgres 15|18|FOLDER] [--peers a,b] [--against REV] [--rounds N] [--messages N] [--only TEXT] [--full] [--json]
 // Without names: all but memory, console, webhooks and years, in sizes that take some minutes; memory takes an hour, or --minutes; console fills a database with
 // two million messages, or --messages, once (bench/shop.ts), and --only measures the pages whose names hold the text; years fills a table with a
@@ -31,6 +31,7 @@ import { peerNames, type PeerName } from './field.ts';
 import { flat } from './flat.ts';
 import { idle } from './idle.ts';
 import { action, latency } from './latency.ts';
+import { limits } from './limits.ts';
 import { memory } from './memory.ts';
 import { metrics } from './metrics.ts';
 import { order } from './order.ts';
@@ -84,6 +85,7 @@ const parts: Readonly<Record<string, () => Promise<object>>> = {
   flat: () => flat({ ...(full ? fullFlat : {}), ...rounds }),
   record: () => withWorld((world) => record(world, Number(values.rounds ?? 21))),
   order: () => order({ ...rounds }),
+  limits: () => limits({ ...messages, ...rounds }),
   scale: () =>
     scale({ ...(full ? fullScale : {}), ...(values.rounds ? { tails: Number(values.rounds) } : {}) }),
   idle: () => idle(full ? { seconds: 60 } : {}),

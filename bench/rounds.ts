@@ -8,12 +8,12 @@ export type Summary = {
 };
 
 /** The contender that comes first changes with each round. */
-export async function alternate<T>(
+export async function alternate<T, M = number>(
   contenders: readonly T[],
   rounds: number,
-  measure: (contender: T, round: number) => Promise<number>,
-): Promise<Map<T, number[]>> {
-  const measured = new Map<T, number[]>(contenders.map((one) => [one, []]));
+  measure: (contender: T, round: number) => Promise<M>,
+): Promise<Map<T, M[]>> {
+  const measured = new Map<T, M[]>(contenders.map((one) => [one, []]));
   for (let round = 0; round < rounds; round++) {
     const first = round % contenders.length;
     for (const one of [...contenders.slice(first), ...contenders.slice(0, first)])

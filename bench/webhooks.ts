@@ -37,14 +37,7 @@ export function webhooks(options: WebhooksOptions = {}) {
 }
 
 async function measure(world: BenchWorld, options: WebhooksOptions) {
-  const {
-    endpoints = 1_000,
-    hanging = 50,
-    failing = 50,
-    perSecond = 100,
-    seconds = 30,
-    rounds = 3,
-  } = options;
+  const { endpoints = 1_000, hanging = 50, failing = 50, perSecond = 50, seconds = 30, rounds = 3 } = options;
   const receivers = fork(fileURLToPath(new URL('webhook-receivers.ts', import.meta.url)), {
     execArgv: ['--import', 'tsx'],
   });

@@ -19,14 +19,14 @@ export type KnownLimits = {
   polled(texts: ReadonlyMap<string, string>): void;
   /**
    * A claim brought less than was wanted, perhaps because the limits left no place. @param inHand messages of the queue that this worker has
-   * @returns the time until the next claim; 0: polls find the rest
+   * @returns the time until the next claim, unless a NOTIFY comes before; undefined: polls find the rest
    */
-  rest(queue: string, got: number, inHand: number): Milliseconds;
-  /** A message of the queue has ended here. @returns whether a claim may bring another one now */
-  ended(queue: string): boolean;
+  againMs(queue: string, got: number, inHand: number): Milliseconds | undefined;
+  /** The last claim may have found no place: one that a message leaves is worth a claim at once. */
+  isCrowded(queue: string): boolean;
 };
 
-const firstRest: Milliseconds = 25;
+const firstMs: Milliseconds = 25;
 
 /** @param perProcess what the application defines, for queues without other limits */
 export function createKnownLimits(
@@ -34,7 +34,7 @@ export function createKnownLimits(
   pollIntervalMs: Milliseconds,
 ): KnownLimits {
   const known = new Map<string, Known>();
-  const rests = new Map<string, Milliseconds>();
+  const waits = new Map<string, Milliseconds>();
   return {
     of: (queue) => known.get(queue),
     perProcess(queue) {
@@ -47,16 +47,16 @@ export function createKnownLimits(
         if (known.get(queue)?.text !== text) known.set(queue, { text, limits: JSON.parse(text) as Limits });
     },
     // Nothing tells a worker that another one has ended a message, so it asks again, later each time.
-    rest(queue, got, inHand) {
-      const before = got > 0 ? 0 : (rests.get(queue) ?? 0);
+    againMs(queue, got, inHand) {
+      const before = got > 0 ? 0 : (waits.get(queue) ?? 0);
       if (before >= pollIntervalMs && inHand === 0) {
-        rests.delete(queue);
-        return 0;
+        waits.delete(queue);
+        return undefined;
       }
-      const next = Math.min(pollIntervalMs, Math.max(firstRest, 2 * before));
-      rests.set(queue, next);
+      const next = Math.min(pollIntervalMs, Math.max(firstMs, 2 * before));
+      waits.set(queue, next);
       return next;
     },
-    ended: (queue) => rests.has(queue),
+    isCrowded: (queue) => waits.has(queue),
   };
 }

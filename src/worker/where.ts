@@ -38,6 +38,8 @@ export type Found = {
   readonly lastDue: number | undefined;
   /** The group behind which the next claim of groups begins. */
   readonly after?: string | undefined;
+  /** The limits may have left no place for more: it is tried again after this time, or when a NOTIFY comes before. */
+  readonly againMs?: Milliseconds | undefined;
 };
 
 export type Where = {
@@ -55,6 +57,8 @@ export type Where = {
   failed(spot: Spot, until: Milliseconds): void;
   /** Nothing is claimed from this queue before this time. */
   rest(queue: string, until: Milliseconds): void;
+  /** A message of the queue has ended, which the limits counted: what waits there is claimed at once. */
+  freed(queue: string, now: Milliseconds): void;
   /** A NOTIFY named no place: a poll must find the work. */
   isPollWanted(now: Milliseconds): boolean;
   /** A poll begins. */
@@ -71,7 +75,9 @@ type Record = {
   -readonly [K in keyof Spot]: Spot[K];
 } & {
   isClaiming: boolean;
-  /** Claims in a row that found nothing. */
+  /** It is open, or being claimed, only because limits may have left no place before. */
+  isAgain: boolean;
+  /** Claims in a row that found nothing of what was announced. */
   empty: number;
   notBefore: Milliseconds;
   /** The bookmark is valid until this time: no message waits behind it for longer. */
@@ -138,6 +144,7 @@ export function createWhere(
       isExact: false,
       bookmark: undefined,
       isClaiming: false,
+      isAgain: false,
       empty: 0,
       notBefore: 0,
       bookmarkUntil: 0,
@@ -157,6 +164,13 @@ export function createWhere(
   function open(record: Record, notBefore: Milliseconds): void {
     record.notBefore = record.isOpen ? Math.min(record.notBefore, notBefore) : notBefore;
     record.isOpen = true;
+    record.isAgain = false;
+  }
+
+  function openAgain(record: Record, notBefore: Milliseconds): void {
+    const isAlone = !record.isOpen;
+    open(record, notBefore);
+    record.isAgain = isAlone;
   }
 
   const urgency = ({ queue, priority }: Place): number => priority + (priorities.get(queue) ?? 0);
@@ -209,7 +223,7 @@ export function createWhere(
       record.claimedAt = now;
       record.turn = ++turns;
     },
-    end(spot, now, { messages, isFull, isPrefetching, lastDue, after }) {
+    end(spot, now, { messages, isFull, isPrefetching, lastDue, after, againMs }) {
       const record = spot as Record;
       const hadBookmark = record.bookmark !== undefined;
       record.isClaiming = false;
@@ -217,14 +231,15 @@ export function createWhere(
       record.after = after ?? record.after;
       record.isExact = !isFull && isPrefetching;
       if (messages > 0) record.empty = 0;
-      else if (!hadBookmark && !isFull) record.empty++;
+      else if (!hadBookmark && !isFull && !record.isAgain) record.empty++;
       if (isFull) {
         if (!hadBookmark)
           record.bookmarkUntil = now + Math.min(most, Math.max(least, part * (now - record.claimedAt)));
         record.bookmark = record.isGrouped ? undefined : (lastDue ?? record.bookmark);
       } else record.bookmark = undefined;
+      if (againMs !== undefined) openAgain(record, now + againMs);
       // Messages that failed, or committed late, are behind the bookmark.
-      if (isFull || hadBookmark || record.isExact) open(record, 0);
+      else if (isFull || hadBookmark || record.isExact) open(record, 0);
     },
     failed(spot, until) {
       const record = spot as Record;
@@ -234,6 +249,10 @@ export function createWhere(
       open(record, 0);
     },
     rest: (queue, until) => void rests.set(queue, until),
+    freed(queue, now) {
+      for (const record of records.values())
+        if (record.queue === queue) record.notBefore = Math.min(record.notBefore, now);
+    },
     isPollWanted: (now) => isUnknown && unknownNotBefore <= now,
     polling: () => void (isUnknown = false),
     polled(found) {

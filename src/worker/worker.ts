@@ -100,7 +100,7 @@ export function createWorker(options: WorkerOptions): Worker {
   function ended(attempt: Attempt): void {
     begun.ended(attempt.message.id);
     room.ended(attempt.queue);
-    if (limits.ended(attempt.queue)) where.rest(attempt.queue, 0); // its place is free
+    if (limits.isCrowded(attempt.queue)) where.freed(attempt.queue, clock.now());
     isolation.ended(attempt);
     const { orderKey, queue, group } = attempt.message;
     // The next message of its order key may be available now.
@@ -165,13 +165,13 @@ export function createWorker(options: WorkerOptions): Worker {
     failures = 0;
     pace.claimed(now - since);
     const isCrowded = limits.of(spot.queue) !== undefined && got.length < limit && !isScarce;
-    const crowdedMs = isCrowded ? limits.rest(spot.queue, got.length, room.inHand(spot.queue)) : 0;
-    if (restMs > 0 || crowdedMs > 0) where.rest(spot.queue, now + Math.max(restMs, crowdedMs));
+    const againMs = isCrowded ? limits.againMs(spot.queue, got.length, room.inHand(spot.queue)) : undefined;
+    if (restMs > 0) where.rest(spot.queue, now + restMs);
     where.end(spot, now, {
       messages: got.length,
-      isFull:
-        got.length === limit || isScarce || crowdedMs > 0 || (spot.isGrouped === true && got.length > 0),
+      isFull: got.length === limit || isScarce || (spot.isGrouped === true && got.length > 0),
       after,
+      againMs,
       isPrefetching: begins < limit,
       lastDue: got.length === 0 ? undefined : Math.max(...got.map(({ due }) => due)),
     });

@@ -44,30 +44,30 @@ describe('the limits that a worker knows', () => {
 });
 
 describe('a worker whose claim the limits left no place for', () => {
-  const rests = (gets: readonly number[], inHand = 0): number[] => {
+  const again = (gets: readonly number[], inHand = 0): unknown[] => {
     const limits = createKnownLimits(new Map(), 300);
-    return gets.map((got) => limits.rest('jobs', got, inHand));
+    return gets.map((got) => limits.againMs('jobs', got, inHand));
   };
 
   it('claims again after 25 ms, then later each time, up to the poll interval, after which polls find the rest', () => {
-    expect(rests([0, 0, 0, 0, 0, 0, 0])).toEqual([25, 50, 100, 200, 300, 0, 25]);
+    expect(again([0, 0, 0, 0, 0, 0, 0])).toEqual([25, 50, 100, 200, 300, undefined, 25]);
   });
 
   it('goes on at the poll interval while it has messages of the queue', () => {
-    expect(rests([0, 0, 0, 0, 0, 0, 0], 1)).toEqual([25, 50, 100, 200, 300, 300, 300]);
+    expect(again([0, 0, 0, 0, 0, 0, 0], 1)).toEqual([25, 50, 100, 200, 300, 300, 300]);
   });
 
   it('begins again with 25 ms after a claim that brought some', () => {
-    expect(rests([0, 0, 2, 0])).toEqual([25, 50, 25, 50]);
+    expect(again([0, 0, 2, 0])).toEqual([25, 50, 25, 50]);
   });
 
   it('claims as soon as a message of that queue has ended, until it has come to rest', () => {
     const limits = createKnownLimits(new Map(), 25);
-    expect(limits.ended('jobs')).toBe(false);
-    limits.rest('jobs', 0, 0);
-    expect([limits.ended('jobs'), limits.ended('email')]).toEqual([true, false]);
-    expect(limits.rest('jobs', 0, 0)).toBe(0);
-    expect(limits.ended('jobs')).toBe(false);
+    expect(limits.isCrowded('jobs')).toBe(false);
+    limits.againMs('jobs', 0, 0);
+    expect([limits.isCrowded('jobs'), limits.isCrowded('email')]).toEqual([true, false]);
+    expect(limits.againMs('jobs', 0, 0)).toBeUndefined();
+    expect(limits.isCrowded('jobs')).toBe(false);
   });
 });
 

@@ -177,6 +177,75 @@ describe('a queue', () => {
   });
 });
 
+describe('a place whose limits may have left no room', () => {
+  const crowded: Found = { ...nothing, againMs: 25 };
+  const claimed = (found: Found = crowded): Where => {
+    const where = createWhere(['jobs', 'email']);
+    where.notified('jobs:0 email:0', 0);
+    claim(where, 0, found);
+    claim(where, 0, crowded);
+    return where;
+  };
+
+  it('L: is claimed at again after the time that was given', () => {
+    for (const found of [crowded, { ...some, againMs: 25 }]) {
+      const where = claimed(found);
+      expect([at(where, 24), at(where, 25), where.nextAt(0)]).toEqual([[], ['jobs:0', 'email:0'], 25]);
+    }
+  });
+
+  it('B: is claimed at before that time when a NOTIFY names it', () => {
+    const where = claimed();
+    where.notified('jobs:0', 5);
+    expect([at(where, 4), at(where, 5)]).toEqual([[], ['jobs:0']]);
+  });
+
+  it('B: that a NOTIFY named during the claim is claimed at when it ends', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0', 0);
+    const [spot] = where.ready(0);
+    where.begin(spot!, 0);
+    where.notified('jobs:0', 1);
+    where.end(spot!, 2, crowded);
+    expect(at(where, 2)).toEqual(['jobs:0']);
+  });
+
+  it('is claimed at as soon as a message of its queue has ended, if anything is known of it', () => {
+    const where = claimed();
+    where.freed('jobs', 7);
+    expect([at(where, 6), at(where, 7)]).toEqual([[], ['jobs:0']]);
+    claim(where, 7, nothing);
+    where.freed('jobs', 8);
+    expect(at(where, 8)).toEqual([]);
+  });
+
+  it('has no bookmark to go back from', () => {
+    const where = createWhere(['jobs']);
+    where.notified('jobs:0', 0);
+    claim(where, 0, full);
+    claim(where, 1, crowded);
+    expect([at(where, 25), at(where, 26)]).toEqual([[], ['jobs:0']]);
+  });
+
+  it('is claimed at again without delaying a NOTIFY; claims that a NOTIFY led to in vain do delay it', () => {
+    const where = claimed();
+    for (let i = 0; i < 20; i++) {
+      claim(where, 25 * (i + 1), crowded);
+      where.freed('jobs', 25 * (i + 1));
+      claim(where, 25 * (i + 1), crowded);
+    }
+    where.notified('jobs:0', 600);
+    expect(at(where, 600)).toContain('jobs:0');
+    const busy = createWhere(['jobs']);
+    for (let i = 0; i < 20; i++) {
+      busy.notified('jobs:0', 1_000 * i);
+      claim(busy, 1_000 * i + 64, { ...nothing, againMs: 100_000 });
+    }
+    busy.notified('jobs:0', 20_000);
+    expect([at(busy, 20_063), at(busy, 20_064)]).toEqual([[], ['jobs:0']]);
+  });
+});
+
 describe('after empty claims', () => {
   it('a NOTIFY is answered after 0, 0, 1, 2, 4 … 64 ms', () => {
     const delays = Array.from({ length: 40 }, (_, empty) => delayAfter(empty));

@@ -47,11 +47,15 @@ type Options = {
   readonly size?: number;
   readonly ahead?: number;
   readonly queues?: readonly string[];
+  /** Messages in flight in one process. */
   readonly limits?: Readonly<Record<string, number>>;
+  /** Queues with a limit for the fleet. */
+  readonly limited?: readonly string[];
   readonly permits?: ReadonlyMap<string, Permits>;
 };
 
-function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, permits }: Options = {}) {
+function world(options: Options = {}) {
+  const { size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, limited = [], permits } = options;
   let now = 0;
   let made = 0;
   const clock = { now: () => now };
@@ -149,12 +153,15 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
     }) as unknown as DedicatedConnection;
 
   const known = createKnownLimits(new Map(Object.entries(limits)), 1_000);
-  const rated = [...(permits?.keys() ?? [])].map(
-    (queue) => [queue, '{"rate":{"limit":1,"ms":1000,"burst":1}}'] as const,
-  );
-  known.polled(new Map(rated));
+  const limitTexts = [
+    ...[...(permits?.keys() ?? [])].map(
+      (queue) => [queue, '{"rate":{"limit":1,"ms":1000,"burst":1}}'] as const,
+    ),
+    ...limited.map((queue) => [queue, '{"concurrency":4}'] as const),
+  ];
+  known.polled(new Map(limitTexts));
   const outbox = createMemoryOutbox();
-  const options: WorkerOptions = {
+  const ports: WorkerOptions = {
     queues,
     size,
     pace: {
@@ -214,7 +221,7 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
       notify: () => undefined,
     },
   };
-  const worker = createWorker(options);
+  const worker = createWorker(ports);
   return {
     worker,
     asked,
@@ -247,8 +254,8 @@ function world({ size = 4, ahead = 0, queues = ['jobs', 'email'], limits = {}, p
         suspects,
         probe,
       }));
-      const limited = rated.map(([queue, text]) => ({ queue, priority: text, suspects: null }));
-      await asked.due[0]!.answer([...rows, ...limited]);
+      const texts = limitTexts.map(([queue, text]) => ({ queue, priority: text, suspects: null }));
+      await asked.due[0]!.answer([...rows, ...texts]);
     },
   };
 }
@@ -588,6 +595,36 @@ describe('the loop of a worker', () => {
     expect(it.worker.isIdle('jobs')).toBe(false);
     for (let i = 0; i < 2; i++) await it.asked.claim[0]!.answer(0); // from the bookmark, and from the first
     expect([it.worker.isIdle('jobs'), it.worker.isIdle('email')]).toEqual([true, true]);
+  });
+});
+
+describe('a queue with a limit for the fleet', () => {
+  it('B: is claimed from at once when a NOTIFY comes, although the claim before brought less than was wanted', async () => {
+    const it = world({ limited: ['jobs'] });
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(1);
+    expect(claims(it)).toEqual([]);
+    it.worker.notified('jobs:0');
+    expect(claims(it)).toEqual(['3 of jobs:0']);
+  });
+
+  it('L: is claimed from again when a message of it has ended here, or after 25 ms, then later each time', async () => {
+    const it = world({ limited: ['jobs'] });
+    await it.poll();
+    it.worker.notified('jobs:0');
+    await it.asked.claim[0]!.answer(2);
+    await it.deliver(1);
+    expect(claims(it)).toEqual(['3 of jobs:0']);
+    await it.asked.claim[0]!.answer(0);
+    for (const ms of [50, 100]) {
+      it.pass(ms - 1);
+      await it.step();
+      expect(claims(it)).toEqual([]);
+      it.pass(1);
+      await it.step();
+      expect(claims(it)).toEqual(['3 of jobs:0']);
+      await it.asked.claim[0]!.answer(0);
+    }
   });
 });
 
