@@ -35,7 +35,7 @@ export type Taken = {
   readonly claimed: readonly Claimed[];
   /** One permit for each message, if the queue has a rate. */
   readonly permits: readonly BookedPermit[];
-  /** There were fewer permits than wanted, so more messages may be due. */
+  /** Every permit is used, and there were fewer than wanted: more messages may be due. */
   readonly isScarce: boolean;
   /** Time until more permits are free. */
   readonly restMs: Milliseconds;
@@ -99,12 +99,12 @@ async function claimOn(db: Executor, claim: Whole, limits: Known | undefined): P
 }
 
 async function claimWithPermits(tx: Executor, rate: Permits, claim: Whole, limits: Known): Promise<Taken> {
-  const booking = await rate(tx, claim.limit);
-  const { count: limit, restMs } = booking;
-  const isScarce = limit < claim.limit;
-  if (limit === 0) return { ...nothing, isScarce, restMs };
-  const taken = await claimOn(tx, { ...claim, limit, begins: limit }, limits);
-  return { ...taken, permits: await booking.book(taken.claimed.length), isScarce, restMs };
+  const { count, restMs, book } = await rate(tx, claim.limit);
+  if (count === 0) return { ...nothing, isScarce: true, restMs };
+  const taken = await claimOn(tx, { ...claim, limit: count, begins: count }, limits);
+  const { length } = taken.claimed;
+  const isScarce = count < claim.limit && length === count;
+  return { ...taken, permits: await book(length), isScarce, restMs: isScarce ? restMs : 0 };
 }
 
 /** Claims one message that a person lets through the pause of its queue. */

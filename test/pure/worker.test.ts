@@ -160,6 +160,7 @@ function world(options: Options = {}) {
     ...limited.map((queue) => [queue, '{"concurrency":4}'] as const),
   ];
   known.polled(new Map(limitTexts));
+  const limitRows = limitTexts.map(([queue, text]) => ({ queue, priority: text, suspects: null }));
   const outbox = createMemoryOutbox();
   const ports: WorkerOptions = {
     queues,
@@ -227,6 +228,7 @@ function world(options: Options = {}) {
     asked,
     running,
     told,
+    limitRows,
     session,
     pass: (ms: number) => void (now += ms),
     /** The oldest deliveries end. */
@@ -254,8 +256,7 @@ function world(options: Options = {}) {
         suspects,
         probe,
       }));
-      const texts = limitTexts.map(([queue, text]) => ({ queue, priority: text, suspects: null }));
-      await asked.due[0]!.answer([...rows, ...texts]);
+      await asked.due[0]!.answer([...rows, ...limitRows]);
     },
   };
 }
@@ -510,6 +511,33 @@ describe('the room of a worker', () => {
     it.worker.notified('');
     await turn();
     expect([wanted, claims(it)]).toEqual([[4, 2], ['2 of email:0']]);
+  });
+
+  it('L: of a queue with a rate that leaves permits over comes to rest: nothing more is due', async () => {
+    let bookings = 0;
+    const rate: Permits = async () => ({ count: (bookings++, 2), restMs: 300, book: async () => [] });
+    const it = world({ permits: new Map([['email', rate]]) });
+    await it.poll();
+    it.worker.notified('email:0');
+    await turn();
+    await it.asked.claim[0]!.answer(1);
+    await it.deliver(1);
+    const pass = async (ms: number): Promise<void> => {
+      for (let left = ms; left > 0; left -= 25) {
+        it.pass(25);
+        const { delay } = await it.step();
+        await it.asked.claim[0]?.answer(0);
+        await it.asked.due[0]?.answer(it.limitRows);
+        await delay;
+      }
+    };
+    await pass(4_000);
+    const before = bookings;
+    await pass(4_000);
+    expect(bookings - before).toBe(0);
+    it.worker.notified('email:0');
+    await turn();
+    expect(claims(it)).toEqual(['2 of email:0']);
   });
 });
 
