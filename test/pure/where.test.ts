@@ -234,6 +234,8 @@ describe('a place whose limits may have left no room', () => {
       where.freed('jobs', 25 * (i + 1));
       claim(where, 25 * (i + 1), crowded);
     }
+    claim(where, 525, { ...nothing, againMs: 100_000 });
+    expect(at(where, 600)).toEqual(['email:0']);
     where.notified('jobs:0', 600);
     expect(at(where, 600)).toContain('jobs:0');
     const busy = createWhere(['jobs']);
