@@ -1,4 +1,5 @@
-// The receivers of the benchmark of webhooks, in a process of their own. The path says what an endpoint does: /good answers 200, /fail 500, /hang never.
+// The receivers of the benchmark of webhooks, in a process of their own. The path says what an endpoint does: /good and /other answer 200, /fail 500,
+// /hang never.
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -14,6 +15,7 @@ const server = createServer((request, response) => {
     if (request.url !== '/good') bad++;
     if (request.url === '/hang') return;
     if (request.url === '/fail') return void response.writeHead(500).end('away');
+    if (request.url === '/other') return void response.writeHead(200).end('ok');
     const { at } = JSON.parse(Buffer.concat(chunks).toString()) as { at: number };
     latencies.push(now() - at);
     response.writeHead(200).end('ok');

@@ -1,6 +1,7 @@
-// The webhooks benchmark: what endpoints that hang or fail cost the others. Webhooks are recorded at a steady rate for endpoints that answer, and in every
-// second round as many for each of those that do not. A round begins without any knowledge of them, so the first timeouts are in it. Receivers are real
-// HTTP servers; each endpoint has an address of its own (127.0.0.0/8).
+// The webhooks benchmark: what endpoints that hang or fail cost the others. Webhooks are recorded at a steady rate for endpoints that answer; in turn
+// none, as many for each endpoint that hangs or fails, and as many for the same endpoints while they answer, which shows what their load alone costs.
+// A round begins without any knowledge of them, so the first timeouts are in it. Receivers are real HTTP servers; each endpoint has an address of
+// its own (127.0.0.0/8).
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,7 +12,7 @@ import { createNotify, placeOf } from '../src/outbox/notify.ts';
 import { inFlight, waits } from '../src/outbox/waiting.ts';
 import { now } from './app.ts';
 import { tell } from './progress.ts';
-import { median, quantile, summary } from './rounds.ts';
+import { alternate, median, quantile, summary } from './rounds.ts';
 import { withWorld, type BenchWorld } from './world.ts';
 import { customer } from './webhooks-app.ts';
 
@@ -26,7 +27,9 @@ export type WebhooksOptions = {
   readonly rounds?: number;
 };
 
-type Way = 'without' | 'with';
+/** What the endpoints in question do. */
+const ways = ['absent', 'answering', 'hanging or failing'] as const;
+type Way = (typeof ways)[number];
 type Round = { readonly p50: number; readonly p99: number; readonly received: number; readonly bad: number };
 
 const place = placeOf({ queue: 'webhooks', group: 'customer' });
@@ -43,41 +46,31 @@ async function measure(world: BenchWorld, options: WebhooksOptions) {
   });
   const [{ port }] = (await once(receivers, 'message')) as [{ port: number }];
   try {
-    const pathOf = (n: number): string => (n < hanging ? 'hang' : n < hanging + failing ? 'fail' : 'good');
     await world.db.executeSql('create table endpoints (id text primary key, url text, secrets text[])');
-    const urls = Array.from(
-      { length: endpoints },
-      (_, n) => `http://127.1.${n >> 8}.${n & 255}:${port}/${pathOf(n)}`,
-    );
-    await world.db.executeSql(
-      `insert into endpoints select n - 1, url, array[$2] from unnest($1::text[]) with ordinality as u(url, n)`,
-      [urls, secret],
-    );
     const env = { WAYBILL_APP: 'bench/webhooks-app.ts', WAYBILL_WEBHOOK_ALLOW: '127.0.0.0/8' };
     await world.start('relay', env);
     await world.start('jobs', env);
-    const of = { endpoints, bad: hanging + failing, perSecond, seconds, receivers };
-    await round(world, { ...of, seconds: 5 }, 'without'); // warms up
-    const measured: Record<Way, Round[]> = { without: [], with: [] };
-    for (let i = 0; i < rounds; i++)
-      for (const way of i % 2 === 0 ? (['without', 'with'] as const) : (['with', 'without'] as const)) {
-        tell(`webhooks, round ${i + 1} of ${rounds}: ${seconds} s ${way} the endpoints that hang or fail`);
-        measured[way].push(await round(world, of, way));
-      }
-    const figures = (way: Way) => ({
-      p50: summary(measured[way].map(({ p50 }) => p50)),
-      p99: summary(measured[way].map(({ p99 }) => p99)),
-      received: median(measured[way].map(({ received }) => received)),
-      attemptsAtBad: median(measured[way].map(({ bad }) => bad)),
+    const of = { endpoints, hanging, bad: hanging + failing, perSecond, seconds, receivers, port };
+    await round(world, { ...of, seconds: 5 }, 'absent'); // warms up
+    const measured = await alternate(ways, rounds, async (way, i) => {
+      tell(`webhooks, round ${i + 1} of ${rounds}: ${seconds} s, endpoints ${way}`);
+      return round(world, of, way);
     });
-    const ratios = (key: 'p50' | 'p99') =>
-      measured.with.map((one, i) => one[key] / measured.without[i]![key]);
+    const figures = (way: Way) => {
+      const its = measured.get(way)!;
+      const ratios = (key: 'p50' | 'p99') =>
+        summary(its.map((one, i) => one[key] / measured.get('absent')![i]![key]));
+      return {
+        p50: summary(its.map(({ p50 }) => p50)),
+        p99: summary(its.map(({ p99 }) => p99)),
+        received: median(its.map(({ received }) => received)),
+        attemptsAtBad: median(its.map(({ bad }) => bad)),
+        ...(way !== 'absent' && { ratioOfP50: ratios('p50'), ratioOfP99: ratios('p99') }),
+      };
+    };
     return {
       setup: { endpoints, hanging, failing, perSecond, seconds },
-      without: figures('without'),
-      with: figures('with'),
-      ratioOfP50: summary(ratios('p50')),
-      ratioOfP99: summary(ratios('p99')),
+      ...Object.fromEntries(ways.map((way) => [way, figures(way)])),
     };
   } finally {
     receivers.disconnect();
@@ -86,13 +79,34 @@ async function measure(world: BenchWorld, options: WebhooksOptions) {
 
 type Load = {
   readonly endpoints: number;
+  readonly hanging: number;
+  /** Those that hang and those that fail. */
   readonly bad: number;
   readonly perSecond: number;
   readonly seconds: number;
   readonly receivers: ReturnType<typeof fork>;
+  readonly port: number;
 };
 
-async function round({ db }: BenchWorld, load: Load, way: Way): Promise<Round> {
+async function setEndpoints({ db }: BenchWorld, load: Load, way: Way): Promise<void> {
+  const { endpoints, hanging, bad, port } = load;
+  const pathOf = (n: number): string => {
+    if (n >= bad) return 'good';
+    return way === 'answering' ? 'other' : n < hanging ? 'hang' : 'fail';
+  };
+  const urls = Array.from(
+    { length: endpoints },
+    (_, n) => `http://127.1.${n >> 8}.${n & 255}:${port}/${pathOf(n)}`,
+  );
+  await db.executeSql('truncate endpoints');
+  await db.executeSql(
+    `insert into endpoints select n - 1, url, array[$2] from unnest($1::text[]) with ordinality as u(url, n)`,
+    [urls, secret],
+  );
+}
+
+async function round(world: BenchWorld, load: Load, way: Way): Promise<Round> {
+  const { db } = world;
   const { endpoints, bad, perSecond, seconds, receivers } = load;
   // What the last round left behind ends first: an endpoint that hangs holds its slot until its time is up.
   await until(async () => {
@@ -105,6 +119,7 @@ async function round({ db }: BenchWorld, load: Load, way: Way): Promise<Round> {
   await db.executeSql(
     'truncate waybill.outbox_messages, waybill.outbox_notes, waybill.outbox_attempts, waybill.queue_groups cascade',
   );
+  await setEndpoints(world, load, way);
   await taken(receivers);
   const notify = createNotify(db, (error) => console.error(error));
   const recording: Promise<unknown>[] = [];
@@ -113,7 +128,7 @@ async function round({ db }: BenchWorld, load: Load, way: Way): Promise<Round> {
     const due = began + (n * 1_000) / perSecond;
     if (due > performance.now()) await sleep(Math.max(1, due - performance.now()));
     const endpoint = (n * 611) % endpoints; // each in turn, in a scattered order
-    if (endpoint < bad && way === 'without') continue;
+    if (endpoint < bad && way === 'absent') continue;
     recording.push(
       enqueueWebhook(createPostgresOutbox(db), customer.to(String(endpoint)), { at: now() }).then(() =>
         notify([place]),

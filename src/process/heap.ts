@@ -22,6 +22,9 @@ const busyMs: Milliseconds = 1_000;
 /** Memory that work took is freed after this time without work. */
 const usualRest: Milliseconds = 60_000;
 
+/** A process is without work while its event loop is busy for at most this part of the time: it polls and answers scrapes. */
+const idlePart = 0.05;
+
 /** Bound of the young generation, both halves. V8's own is 128 MB, which would be most of the memory of a worker that drains. */
 const mostYoung = 32 * 1024 * 1024;
 
@@ -51,14 +54,21 @@ export function growHeapWithWork(restMs: Milliseconds = usualRest): void {
     const isStill = at - last > busyMs;
     hold(isStill, isGrown());
     last = at;
-    if (isStill) return;
-    clearTimeout(rest);
-    rest = setTimeout(collectAll, restMs).unref();
+    if (!isStill) freeAfterRest();
   });
+  // A process with a steady light load makes little garbage, and each message would feel the pause.
+  function freeAfterRest(): void {
+    const before = performance.eventLoopUtilization();
+    clearTimeout(rest);
+    rest = setTimeout(() => {
+      if (performance.eventLoopUtilization(before).utilization > idlePart) freeAfterRest();
+      else collectAll();
+    }, restMs).unref();
+  }
   collected.observe({ entryTypes: ['gc'] });
 }
 
-/** Collects all garbage and returns free pages to the system. It blocks the process for 20 to 60 ms. */
+/** Collects all garbage and returns free pages to the system. It blocks the process for 20 to 60 ms, on a busy machine for up to 200 ms. */
 export function collectAll(): void {
   if (!isV8) return;
   setFlagsFromString('--expose-gc');

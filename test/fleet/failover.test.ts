@@ -84,60 +84,64 @@ const atSmtp = (): string[] => smtp.mails.map(({ messageId }) => messageId.slice
 const isParked = async (): Promise<boolean> =>
   (await listProviders(world.database.db))[0]?.state === 'parked';
 
-it('mails go by the second while the first is away, back by themselves, and none twice; what may have arrived waits', async () => {
-  const { fleet } = world;
-  const [, victim] = [fleet.launch('relay'), fleet.launch('email'), fleet.launch('email')];
-  await until(async () => (await listProviders(world.database.db)).length === 2, {
-    what: 'a worker that has started',
-    timeoutMs: 120_000,
-  });
-  const { recorded, stop } = load();
-  await until(() => resend.accepted.length > 20, { what: 'mails by the first', timeoutMs: 120_000 });
-  expect(smtp.mails).toEqual([]);
-
-  victim.kill('SIGKILL');
-  await wire.begin();
-  const awayAt = Date.now();
-  await victim.ended;
-  await until(isParked, { what: 'the parked provider' });
-  const parkedAt = Date.now();
-  const ofOutage = (): string[] => [...recorded].filter(([, at]) => at > parkedAt).map(([id]) => id);
-  await until(() => ofOutage().filter((id) => atSmtp().includes(id)).length > 50, {
-    what: 'mails by the second',
-    timeoutMs: 120_000,
-  });
-  await sleep(outageSeconds * 1_000);
-  const during = ofOutage();
-  const endAt = Date.now();
-  await wire.end();
-
-  await until(async () => !(await isParked()), { what: 'the probe that succeeds', timeoutMs: 75_000 });
-  const backAt = Date.now();
-  await stop();
-  await world.quiet(120_000);
-  const last = await record(10);
-  await world.quiet(120_000);
-
-  expect(last.filter((id) => !atResend().includes(id))).toEqual([]);
-  expect(await world.counts()).toEqual({ delivered: recorded.size + last.length });
-  expect([...atResend(), ...atSmtp()].toSorted()).toEqual([...recorded.keys(), ...last].toSorted());
-  const waited = await world.count(
-    `select count(*)::int as n from waybill.email_handovers h join waybill.outbox_attempts a using (message_id) where h.provider = 'resend'`,
-  );
-  expect(waited).toBeGreaterThan(0); // they met the outage, and the first provider had them in the end
-  if (isMeasured)
-    console.log({
-      mails: recorded.size,
-      bySecond: atSmtp().length,
-      duringOutage: during.length,
-      ofThoseByFirst: during.filter((id) => atResend().includes(id)).length,
-      parkedAfterMs: parkedAt - awayAt,
-      outageMs: endAt - awayAt,
-      backAfterMs: backAt - endAt,
-      waitedForTheFirst: waited,
-      ...(await latencies(during)),
+it(
+  'mails go by the second while the first is away, back by themselves, and none twice; what may have arrived waits',
+  async () => {
+    const { fleet } = world;
+    const [, victim] = [fleet.launch('relay'), fleet.launch('email'), fleet.launch('email')];
+    await until(async () => (await listProviders(world.database.db)).length === 2, {
+      what: 'a worker that has started',
+      timeoutMs: 120_000,
     });
-}, 300_000 + outageSeconds * 1_000);
+    const { recorded, stop } = load();
+    await until(() => resend.accepted.length > 20, { what: 'mails by the first', timeoutMs: 120_000 });
+    expect(smtp.mails).toEqual([]);
+
+    victim.kill('SIGKILL');
+    await wire.begin();
+    const awayAt = Date.now();
+    await victim.ended;
+    await until(isParked, { what: 'the parked provider' });
+    const parkedAt = Date.now();
+    const ofOutage = (): string[] => [...recorded].filter(([, at]) => at > parkedAt).map(([id]) => id);
+    await until(() => ofOutage().filter((id) => atSmtp().includes(id)).length > 50, {
+      what: 'mails by the second',
+      timeoutMs: 120_000,
+    });
+    await sleep(outageSeconds * 1_000);
+    const during = ofOutage();
+    const endAt = Date.now();
+    await wire.end();
+
+    await until(async () => !(await isParked()), { what: 'the probe that succeeds', timeoutMs: 75_000 });
+    const backAt = Date.now();
+    await stop();
+    await world.quiet(120_000);
+    const last = await record(10);
+    await world.quiet(120_000);
+
+    expect(last.filter((id) => !atResend().includes(id))).toEqual([]);
+    expect(await world.counts()).toEqual({ delivered: recorded.size + last.length });
+    expect([...atResend(), ...atSmtp()].toSorted()).toEqual([...recorded.keys(), ...last].toSorted());
+    const waited = await world.count(
+      `select count(*)::int as n from waybill.email_handovers h join waybill.outbox_attempts a using (message_id) where h.provider = 'resend'`,
+    );
+    expect(waited).toBeGreaterThan(0); // they met the outage, and the first provider had them in the end
+    if (isMeasured)
+      console.log({
+        mails: recorded.size,
+        bySecond: atSmtp().length,
+        duringOutage: during.length,
+        ofThoseByFirst: during.filter((id) => atResend().includes(id)).length,
+        parkedAfterMs: parkedAt - awayAt,
+        outageMs: endAt - awayAt,
+        backAfterMs: backAt - endAt,
+        waitedForTheFirst: waited,
+        ...(await latencies(during)),
+      });
+  },
+  300_000 + outageSeconds * 1_000,
+);
 
 /** From the recording to the recorded delivery, in ms, of mails of the outage. */
 async function latencies(ids: readonly string[]): Promise<object> {

@@ -65,6 +65,42 @@ test('what work took is given back after a rest', () => {
   expect(rested).toBeLessThan(worked! - 20);
 });
 
+test('nothing is collected at once while a light load goes on: each message would feel the pause', () => {
+  const code = `
+    import { constants, PerformanceObserver } from 'node:perf_hooks';
+    import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+    import { growHeapWithWork, keepHeapSmall } from './src/process/heap.ts';
+    keepHeapSmall();
+    growHeapWithWork(500);
+    let collections = 0;
+    let endedAt = 0;
+    // One that frees everything collects the old space twice in a row.
+    new PerformanceObserver((list) => {
+      for (const { detail, startTime, duration } of list.getEntries()) {
+        if (detail.kind !== constants.NODE_PERFORMANCE_GC_MAJOR) continue;
+        if (startTime - endedAt < 1) collections++;
+        endedAt = startTime + duration;
+      }
+    }).observe({ entryTypes: ['gc'] });
+    let held = [];
+    for (let i = 0; i < 1_000_000; i++) {
+      held[i % 100_000] = { i, list: [i, i], text: 'message ' + i };
+      if (i % 2_000 === 0) await turn();
+    }
+    const lock = new Int32Array(new SharedArrayBuffer(4));
+    for (let i = 0; i < 120; i++) {
+      Atomics.wait(lock, 0, 0, 5); // busy, and no garbage
+      await sleep(20);
+    }
+    const working = collections;
+    const end = Date.now() + 20_000;
+    while (collections === 0 && Date.now() < end) await sleep(50);
+    console.log(JSON.stringify({ working, resting: collections }));`;
+  const { working, resting } = JSON.parse(run(code)) as Record<string, number>;
+  expect(working).toBe(0);
+  expect(resting).toBeGreaterThan(0);
+});
+
 test('the thread of the compiler ends when everything is loaded, and begins again when it is needed', () => {
   const folder = mkdtempSync(join(tmpdir(), 'waybill-first-start-'));
   const code = `
