@@ -27,16 +27,19 @@ import { runAction } from '../../src/testing.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let script: (ctx: HandlerContext) => unknown;
+/** So long that no drain of these tests meets a retry. */
+const retry = { maxAttempts: 2, backoff: { initial: '1h', max: '1h' } } as const;
 const job = defineJob({
   name: 'job',
   payload: z.object({}),
-  retry: { maxAttempts: 2, backoff: { initial: '1h', max: '1h' } },
+  retry,
   handler: (ctx) => script(ctx) as Promise<void>,
 });
 const happened = defineEvent({ name: 'happened', payload: z.object({}) });
 const listener = defineListener({
   name: 'listener',
   event: happened,
+  retry,
   handler: (ctx) => script(ctx) as Promise<void>,
 });
 const registry = defineOutboxRegistry({ jobs: [job], events: [happened], listeners: [listener] });
