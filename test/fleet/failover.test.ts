@@ -55,14 +55,17 @@ async function record(count: number): Promise<string[]> {
   return (await world.outbox.enqueue(mails)).map(({ id }) => id);
 }
 
-/** Records 50 mails a second until it is stopped. */
+/** At most, of the load. */
+const perSecond = 50;
+
+/** Records so many mails a second until it is stopped. */
 function load() {
   const recorded = new Map<string, number>(); // when, by id
   let running = true;
   const done = (async () => {
     while (running) {
       const at = Date.now();
-      for (const id of await record(5)) recorded.set(id, at);
+      for (const id of await record(perSecond / 10)) recorded.set(id, at);
       await sleep(100);
       // A slow machine gets no backlog, which would hide what is measured.
       await until(() => recorded.size - resend.accepted.length - smtp.mails.length < 200, {
@@ -108,7 +111,10 @@ it(
       what: 'mails by the second',
       timeoutMs: 120_000,
     });
-    await sleep(outageSeconds * 1_000);
+    await until(() => smtp.mails.length >= perSecond * outageSeconds, {
+      what: 'the mails of the outage',
+      timeoutMs: 120_000 + 1_500 * outageSeconds,
+    });
     const during = ofOutage();
     const endAt = Date.now();
     await wire.end();
@@ -140,7 +146,7 @@ it(
         ...(await latencies(during)),
       });
   },
-  300_000 + outageSeconds * 1_000,
+  300_000 + outageSeconds * 1_500,
 );
 
 /** From the recording to the recorded delivery, in ms, of mails of the outage. */

@@ -22,6 +22,16 @@ function claim(where: Where, now: number, found: Found, ms = 0): Spot {
   return asBegun;
 }
 
+/** A place that is being claimed at since 0, and that a NOTIFY has named at 1. */
+function namedWhileClaimed(): { readonly where: Where; readonly spot: Spot } {
+  const where = createWhere(['jobs']);
+  where.notified('jobs:0', 0);
+  const spot = where.ready(0)[0]!;
+  where.begin(spot, 0);
+  where.notified('jobs:0', 1);
+  return { where, spot };
+}
+
 function poll(where: Where, found: number): void {
   where.polling();
   where.polled(found);
@@ -68,13 +78,9 @@ describe('a place', () => {
 
   it('B: that a NOTIFY names during a claim is claimed at after it, whatever the claim found', () => {
     for (const found of [nothing, some, full]) {
-      const where = createWhere(['jobs']);
-      where.notified('jobs:0', 0);
-      const [spot] = where.ready(0);
-      where.begin(spot!, 0);
-      where.notified('jobs:0', 1);
+      const { where, spot } = namedWhileClaimed();
       expect([at(where, 1), where.nextAt(1)]).toEqual([[], Number.POSITIVE_INFINITY]);
-      where.end(spot!, 2, found);
+      where.end(spot, 2, found);
       expect(at(where, 2)).toEqual(['jobs:0']);
     }
   });
@@ -155,14 +161,10 @@ describe('a queue', () => {
   });
 
   it('that rests wakes nobody while nothing is known of it, or while it is claimed from', () => {
-    const where = createWhere(['jobs']);
-    where.notified('jobs:0', 0);
-    const [spot] = where.ready(0);
-    where.begin(spot!, 0);
-    where.notified('jobs:0', 1);
+    const { where, spot } = namedWhileClaimed();
     where.rest('jobs', 80);
     expect(where.nextAt(1)).toBe(Number.POSITIVE_INFINITY);
-    where.end(spot!, 2, nothing);
+    where.end(spot, 2, nothing);
     expect(where.nextAt(2)).toBe(80);
     claim(where, 80, nothing);
     where.rest('jobs', 90);
@@ -201,12 +203,8 @@ describe('a place whose limits may have left no room', () => {
   });
 
   it('B: that a NOTIFY named during the claim is claimed at when it ends', () => {
-    const where = createWhere(['jobs']);
-    where.notified('jobs:0', 0);
-    const [spot] = where.ready(0);
-    where.begin(spot!, 0);
-    where.notified('jobs:0', 1);
-    where.end(spot!, 2, crowded);
+    const { where, spot } = namedWhileClaimed();
+    where.end(spot, 2, crowded);
     expect(at(where, 2)).toEqual(['jobs:0']);
   });
 
