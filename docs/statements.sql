@@ -139,11 +139,16 @@ marked as materialized (
   select group_key as name, ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or coalesce(held_until > now(), false)) as closed, failing_since is not null as failing
     from waybill.queue_groups where queue = $2 and (paused_at is not null or parked_at is not null or failing_since is not null)),
 closed as materialized (select coalesce(array_agg(name), '{}') as names from marked where closed),
+early as materialized (
+  select group_key from waybill.outbox_messages
+   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and queue = $2 and priority = $3 and available_at <= now()
+   order by available_at limit (2 * greatest($1::int, 16))),
+amount as materialized (select count(*) >= (2 * greatest($1::int, 16)) as many from early),
 ahead as (
   select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end as n from (
     select group_key, available_at <= now() as due from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > $6
-     order by group_key, available_at limit 1) f where greatest($1::int, 16) > 0
+     order by group_key, available_at limit 1) f where greatest($1::int, 16) > 0 and (select many from amount)
   union all
   select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end + w.n from ahead w cross join lateral (
     select group_key, available_at <= now() as due from waybill.outbox_messages
@@ -154,7 +159,7 @@ behind as (
   select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end as n from (
     select group_key, available_at <= now() as due from waybill.outbox_messages
      where relayed_at is null and cancelled_at is null and group_key is not null and queue = $2 and priority = $3 and group_key > '' and group_key <= $6
-     order by group_key, available_at limit 1) f where (greatest($1::int, 16) - (select coalesce(max(n), 0) from ahead)) > 0
+     order by group_key, available_at limit 1) f where (greatest($1::int, 16) - (select coalesce(max(n), 0) from ahead)) > 0 and (select many from amount)
   union all
   select f.group_key, f.due and not f.group_key = any((select names from closed)::text[]) as due, case when f.group_key = any((select names from closed)::text[]) then 0 else 1 end + w.n from behind w cross join lateral (
     select group_key, available_at <= now() as due from waybill.outbox_messages
@@ -167,19 +172,18 @@ sweep as (
   select null, 
 (select true from waybill.outbox_messages
   where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and queue = $2 and priority = $3 and available_at <= now()
-  order by group_key desc, available_at desc limit 1) is not null, greatest($1::int, 16) + 1 where (select coalesce(max(n), 0) from ahead) < greatest($1::int, 16)
+  order by group_key desc, available_at desc limit 1) is not null, (2 * greatest($1::int, 16)) where (select coalesce(max(n), 0) from ahead) < greatest($1::int, 16)
   union all
-  select group_key, due, greatest($1::int, 16) + 1 + n from behind where not group_key = any((select names from closed)::text[])),
-early as (
-  select distinct group_key from (
-    select group_key from waybill.outbox_messages
-     where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and queue = $2 and priority = $3 and available_at <= now()
-       and (select count(*) from sweep) >= greatest($1::int, 16)
-     order by available_at limit (2 * greatest($1::int, 16))) w),
+  select group_key, due, (2 * greatest($1::int, 16)) + n from behind where not group_key = any((select names from closed)::text[])
+  union all
+  select group_key, true, row_number() over (order by group_key) + case when group_key <= $6 then (2 * greatest($1::int, 16)) else 0 end
+    from early where not (select many from amount) group by group_key),
 candidate as (
   select group_key, place, true as swept from sweep where due
   union all
-  select group_key, null, false from early where group_key <> all(array(select group_key from sweep where group_key is not null))),
+  select distinct group_key, null::int8, false from early
+   where (select count(*) from sweep) >= greatest($1::int, 16) and (select many from amount)
+     and group_key <> all(array(select group_key from sweep where group_key is not null))),
 allowed as (
   select c.*, least(
       room.each - coalesce(room.taken[array_position(room.groups, c.name)], 0),
@@ -210,7 +214,7 @@ chosen as materialized (
   select *, row_number() over (order by round, swept desc, place) as turn from picked
    order by round, swept desc, place limit least($1, (select room from room))),
 next as (
-  select case when count(*) filter (where swept) < $1 and (select count(*) from sweep) >= greatest($1::int, 16)
+  select case when count(*) filter (where swept) < $1 and (select count(*) from sweep) >= greatest($1::int, 16) and (select many from amount)
               then (select coalesce(group_key, '') from sweep order by place desc limit 1)
               else (select coalesce(group_key, '') from chosen order by turn desc limit 1) end as group_key from chosen),
 spent as (

@@ -2,9 +2,10 @@
 // messages without a group take their turn as one group. Groups follow one another in the order of their names, and each claim goes on behind
 // the last group of the one before: a group with 100,000 messages delays another's by one round, not by its backlog.
 //
-// The sweep steps from group to group through the index (a loose scan), so its cost depends on the number of messages wanted, not on that of
-// groups or messages. Of more groups than that, those that have due messages now are also looked up by due time, so that groups whose
-// messages are all for later do not delay them. Closed groups are stepped over and count for nothing: however many there are, a claim finds the open ones.
+// Due messages are read first, in the order of their due times. If there are few, their groups are all that take turns. Otherwise a sweep steps from
+// group to group through the index (a loose scan), so its cost depends on the number of messages wanted, not on that of groups or messages. Of
+// more groups than that, those of the due messages read first take turns behind the swept ones, so that groups whose messages are all for later
+// do not delay them. Closed groups are stepped over and count for nothing: however many there are, a claim finds the open ones.
 
 import type { Executor } from '../db/executor.ts';
 import { textOrNull } from '../db/values.ts';
@@ -28,6 +29,9 @@ const m = 'waybill.outbox_messages';
 const leastSteps = 16;
 const steps = `greatest($1::int, ${leastSteps})`;
 
+/** Due messages that are read first; as many of them are too many for a claim without a sweep. */
+const peeked = `(2 * ${steps})`;
+
 const step = (condition: string): string => `
       select group_key, available_at <= now() as due from ${m}
        where ${waits()} and ${grouped.where()} and queue = $2 and priority = $3 and group_key ${condition}
@@ -45,7 +49,7 @@ const stepped = `f.group_key, f.due and not ${isClosed('f.group_key')} as due, c
 
 const walk = (name: string, from: string, until: string, room: string): string => `
   ${name} as (
-    select ${stepped} as n from (${step(from + until)}) f where ${room} > 0
+    select ${stepped} as n from (${step(from + until)}) f where ${room} > 0 and (select many from amount)
     union all
     select ${stepped} + w.n from ${name} w cross join lateral (${step(`> w.group_key${until}`)}) f
      where w.n < ${room})`;
@@ -77,24 +81,28 @@ const pick = (condition: string): string => `
  */
 export const claimGroupsSql = `
   with recursive ${room},${marked},
+  early as materialized (
+    select group_key from ${m}
+     where ${waiting()} and ${grouped.where()} and queue = $2 and priority = $3 and available_at <= now()
+     order by ${grouped.order()} limit ${peeked}),
+  amount as materialized (select count(*) >= ${peeked} as many from early),
   ${walk('ahead', '> $6', '', steps)},
   ${walk('behind', `> ''`, ' and group_key <= $6', `(${steps} - (select coalesce(max(n), 0) from ahead))`)},
   sweep as (
     select group_key, due, n as place from ahead where not ${isClosed('group_key')}
     union all
-    select null, ${isDue('$2', '$3', ungrouped)}, ${steps} + 1 where (select coalesce(max(n), 0) from ahead) < ${steps}
+    select null, ${isDue('$2', '$3', ungrouped)}, ${peeked} where (select coalesce(max(n), 0) from ahead) < ${steps}
     union all
-    select group_key, due, ${steps} + 1 + n from behind where not ${isClosed('group_key')}),
-  early as (
-    select distinct group_key from (
-      select group_key from ${m}
-       where ${waiting()} and ${grouped.where()} and queue = $2 and priority = $3 and available_at <= now()
-         and (select count(*) from sweep) >= ${steps}
-       order by ${grouped.order()} limit (2 * ${steps})) w),
+    select group_key, due, ${peeked} + n from behind where not ${isClosed('group_key')}
+    union all
+    select group_key, true, row_number() over (order by group_key) + case when group_key <= $6 then ${peeked} else 0 end
+      from early where not (select many from amount) group by group_key),
   candidate as (
     select group_key, place, true as swept from sweep where due
     union all
-    select group_key, null, false from early where group_key <> all(array(select group_key from sweep where group_key is not null))),
+    select distinct group_key, null::int8, false from early
+     where (select count(*) from sweep) >= ${steps} and (select many from amount)
+       and group_key <> all(array(select group_key from sweep where group_key is not null))),
   ${allowed},
   picked as materialized (
     select a.group_key, a.place, a.swept, p.ctid, p.round from allowed a
@@ -108,7 +116,7 @@ export const claimGroupsSql = `
     select *, row_number() over (order by round, swept desc, place) as turn from picked
      order by round, swept desc, place limit ${wanted('$1')}),
   next as (
-    select case when count(*) filter (where swept) < $1 and (select count(*) from sweep) >= ${steps}
+    select case when count(*) filter (where swept) < $1 and (select count(*) from sweep) >= ${steps} and (select many from amount)
                 then (select coalesce(group_key, '') from sweep order by place desc limit 1)
                 else (select coalesce(group_key, '') from chosen order by turn desc limit 1) end as group_key from chosen),
   spent as (

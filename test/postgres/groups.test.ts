@@ -1,7 +1,7 @@
 // Groups: claims take turns between them. Real: Postgres. Doubled: nothing.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { claimGroups } from '../../src/outbox/claim-groups.ts';
+import { claimGroups, claimGroupsSql } from '../../src/outbox/claim-groups.ts';
 import { findDue } from '../../src/outbox/waiting.ts';
 import type { NewMessage } from '../../src/message/message.ts';
 import { cancelGroup, listGroups, pauseGroup, resumeGroup } from '../../src/operate/groups.ts';
@@ -70,6 +70,18 @@ const settled = async (groups: readonly string[]): Promise<void> => {
   await outbox.expire(1_000);
 };
 
+type PlanNode = Readonly<Record<string, unknown>>;
+
+/** All nodes of an explained statement. */
+function nodesOf(explained: unknown): PlanNode[] {
+  const [{ Plan: top }] = explained as [{ Plan: PlanNode }];
+  const under = (node: PlanNode): PlanNode[] => [
+    node,
+    ...((node['Plans'] ?? []) as PlanNode[]).flatMap(under),
+  ];
+  return under(top);
+}
+
 describe('claims', () => {
   it('take one message of each group in turn, also of those without a group', async () => {
     await outbox.enqueue([...of('big', 50), ...of('a', 2), ...of(undefined, 2), ...of('b', 2)]);
@@ -103,6 +115,23 @@ describe('claims', () => {
     await outbox.enqueue([...of('zz', 5), ...of('aa', 2)]);
     expect(counts((await rounds(10)).flat())).toEqual({ aa: 2, zz: 5 });
   });
+
+  it('step from group to group only when more is due than they look at first', async () => {
+    const stepped = async (): Promise<number> => {
+      const { rows } = await database.db.transaction(async (tx) => {
+        const values = [10, 'q', 0, 60_000, 'w', '', null, null, null, false];
+        const explained = await tx.executeSql(`explain (analyze, format json) ${claimGroupsSql}`, values);
+        await tx.executeSql('update waybill.outbox_messages set available_at = now(), revision = revision + 1');
+        return explained;
+      });
+      const walk = nodesOf(rows[0]!['QUERY PLAN']).find((node) => node['Subplan Name'] === 'CTE ahead');
+      return walk!['Actual Rows'] as number;
+    };
+    const later = { availableAt: new Date(Date.now() + 3_600_000) };
+    await outbox.enqueue([...Array.from({ length: 40 }, (_, i) => of(`g${i}`, 1, later)).flat(), ...of('due', 5)]);
+    expect(await stepped()).toBe(0);
+    expect(await stepped()).toBe(16); // now all are due
+  }); // prettier-ignore
 
   it('find the open group behind a hundred closed ones, wherever the last claim ended', async () => {
     const names = Array.from({ length: 100 }, (_, i) => `m${String(i).padStart(3, '0')}`);
