@@ -308,31 +308,33 @@ select pg_notify('waybill_outbox', queue) from resumed;
 
 -- replay dead webhooks
 with got as (
-  select m.* from waybill.outbox_messages m where m.dead_at is not null and m.dead_at >= $4::text::timestamptz and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at <= coalesce($5::text::timestamptz, now()) order by m.dead_at limit $6::int8 for update skip locked),
-fit as (
-  select id from (
-    select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place
-      from got m where not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased')) m
-   where place = 1 and (coalesce(m.delivery_key, m.shared_key) is null or (
+  select m.* from waybill.outbox_messages m where m.dead_at is not null and m.dead_at >= $4::text::timestamptz and m.dead_at < ($6::text::timestamptz + interval '1 millisecond') and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at < least($5::text::timestamptz, $6::text::timestamptz)
+and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') and (coalesce(m.delivery_key, m.shared_key) is null or (
 select true from waybill.outbox_keys k where k.kind = m.kind and k.name = m.name and k.delivery_key = coalesce(m.delivery_key, m.shared_key)
    and (k.pruned_at < 'infinity' or exists (
     select from waybill.outbox_messages h where h.id = k.message_id and h.shared_key is not null and h.delivered_at is null and h.dead_at is null and h.cancelled_at is null))) is null) and (coalesce(m.delivery_key, m.shared_key) is null or (
 select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.name and o.delivery_key = coalesce(m.delivery_key, m.shared_key)
-   and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null)),
+   and o.delivery_key is not null and o.dead_at is null and o.cancelled_at is null) is null)
+   order by m.dead_at limit $7::int8 for update skip locked),
+newest as (
+  select id from (
+    select id, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from got) g
+   where place = 1),
 changed as (
-  update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from fit)) and m.status = any ('{dead,cancelled}') returning m.id)
-select count(*)::text as n from changed;
+  update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from newest)) and m.status = any ('{dead,cancelled}') returning m.id)
+select (select count(*) from changed)::text as n, (select count(*) from got)::text as found;
 
 -- replay waiting webhooks
 with got as (
-  select m.id from waybill.outbox_messages m where m.relayed_at is null and m.cancelled_at is null and m.status = 'failed' and m.available_at > now() and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at <= coalesce($5::text::timestamptz, now()) order by m.available_at limit $6::int8 for update skip locked),
+  select m.id from waybill.outbox_messages m where m.relayed_at is null and m.cancelled_at is null and m.status = 'failed' and m.available_at > now() and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at < least($5::text::timestamptz, $6::text::timestamptz)
+and not exists (select from waybill.outbox_attempts a where a.message_id = m.id and a.finished_at >= ($6::text::timestamptz + interval '1 millisecond')) order by m.available_at limit $7::int8 for update skip locked),
 changed as (
   update waybill.outbox_messages m set revision = m.revision + 1, status = case when m.status = 'failed' then 'failed' else 'pending' end, relayed_at = case when m.shared_key is null then null else m.relayed_at end, available_at = case when m.order_due is not null and m.available_at = 'infinity' then m.available_at else now() end, order_due = case when m.order_due is not null then now() end where m.id = any(array(select id from got)) and m.status = any ('{pending,failed}') returning m.id)
-select count(*)::text as n from changed;
+select count(*)::text as n, count(*)::text as found from changed;
 
 -- replay delivered webhooks
-select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order", m.created_at as at
-from waybill.outbox_messages m where m.delivered_at is not null and m.id >= $6::uuid and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at <= coalesce($5::text::timestamptz, now()) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') order by m.id limit $7::int8;
+select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order"
+from waybill.outbox_messages m where m.delivered_at is not null and m.id > $7::uuid and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at < least($5::text::timestamptz, $6::text::timestamptz) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') order by m.id limit $8::int8;
 
 -- cancel a group
 with chosen as (

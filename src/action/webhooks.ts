@@ -14,7 +14,7 @@ import {
 } from '../define/messages.ts';
 import type { Registry } from '../define/registry.ts';
 import { WaybillError } from '../errors.ts';
-import { replayStep, type Replay } from '../operate/replay.ts';
+import { readMark, replayStep, type Replay } from '../operate/replay.ts';
 import { placeOf } from '../outbox/notify.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { resumeOneSql } from '../queues/circuit.ts';
@@ -35,14 +35,15 @@ const targetOf = (to: unknown) => ({
   queue: webhookQueue,
 });
 
-/** @throws WaybillError `invalid_time` */
+/** @throws WaybillError `invalid_time`, `options_invalid` */
 function replayOf(options: ReplayOptions) {
-  checkOptions('webhooks.replay', options, ['since', 'until', 'all', 'newIds']);
-  const { since, until, all = false, newIds = false } = options;
+  checkOptions('webhooks.replay', options, ['since', 'until', 'all', 'newIds', 'from']);
+  const { since, until, all = false, newIds = false, from } = options;
+  if (from !== undefined) readMark(from);
   for (const [name, time] of Object.entries({ since, until: until ?? since }))
     if (!(time instanceof Date) || Number.isNaN(time.getTime()))
       throw new WaybillError('invalid_time', `webhooks.replay: ${name} must be a valid Date`);
-  return { since, until, all, newIds };
+  return { since, until, all, newIds, from };
 }
 
 async function replayIn({ scope, enqueue, onRecorded }: Parts, replay: Replay): Promise<Replayed> {

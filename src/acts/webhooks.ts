@@ -45,12 +45,11 @@ export async function replay(
   given: ReplayGiven,
   progress: (done: ReplayDone) => void = () => undefined,
 ): Promise<ReplayDone> {
-  const { rows } = await db.executeSql<{ now: Date }>('select now() as now');
-  let step = { ...replayOf(given), until: new Date(rows[0]!.now) };
+  const of = replayOf(given);
   let done: ReplayDone = { retried: 0, hastened: 0, recorded: 0 };
-  for (let next: Date | null = step.since; next !== null;) {
-    step = { ...step, since: next };
-    const made = await db.transaction(async (tx) => {
+  for (let from: string | null | undefined; from !== null;) {
+    const step = { ...of, from };
+    const { next, ...made } = await db.transaction(async (tx) => {
       const its = await replayStep(tx, createPostgresOutbox(tx, recording), step);
       await tx.executeSql(announceQueueSql, [webhookQueue]);
       return its;
@@ -61,7 +60,7 @@ export async function replay(
       recorded: done.recorded + made.recorded,
     };
     progress(done);
-    ({ next } = made);
+    from = next;
   }
   const { retried, hastened, recorded } = done;
   const { endpoint: target, ...detail } = given;

@@ -110,6 +110,8 @@ export type ReplayOptions = {
   readonly all?: boolean;
   /** Delivered ones get new ids. Default false: a receiver that keeps ids sees that it had them. */
   readonly newIds?: boolean;
+  /** Where an earlier call ended: its `next`. Default: the replay begins. */
+  readonly from?: string;
 };
 
 /** What a replay did. */
@@ -120,8 +122,8 @@ export type Replayed = {
   readonly hastened: number;
   /** Delivered ones that were recorded again. */
   readonly recorded: number;
-  /** One call takes 500 of each. There are more: call it again with this `since`. Null: that was all. */
-  readonly next: Date | null;
+  /** One call takes 500 of each. There are more: call it again with this as `from`, also in another transaction. Null: that was all. */
+  readonly next: string | null;
 };
 
 /** An email with the options of every message. */
@@ -186,7 +188,7 @@ export type ActionContext<E extends Event = Event> = {
     ): Promise<Enqueued[]>;
     /** Opens a parked or held endpoint when the transaction commits. Returns false when it was open. @throws WaybillError `endpoint_invalid`, `unknown_endpoint` */
     resume(to: WebhookTo): Promise<boolean>;
-    /** Sends webhooks again, when the transaction commits. @throws WaybillError `endpoint_invalid`, `unknown_endpoint`, `invalid_time`, `replay_sensitive` */
+    /** Sends webhooks again, when the transaction commits. @throws WaybillError `endpoint_invalid`, `unknown_endpoint`, `invalid_time`, `options_invalid`, `replay_sensitive` */
     replay(to: WebhookTo, options: ReplayOptions): Promise<Replayed>;
   };
   /** Not available. The promise rejects with `push_not_available`. */

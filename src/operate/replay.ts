@@ -20,10 +20,12 @@ export type ReplayOf = {
 
 export type Replay = ReplayOf & {
   readonly since: Date;
-  /** Default: those recorded until now. */
+  /** Default: those recorded until it began. */
   readonly until?: Date | undefined;
   readonly all: boolean;
   readonly newIds: boolean;
+  /** Where an earlier step ended. Default: it begins. */
+  readonly from?: string | undefined;
 };
 
 export type ReplayStep = {
@@ -31,68 +33,100 @@ export type ReplayStep = {
   readonly hastened: number;
   readonly recorded: number;
   /** Where the next step begins; null: that was all. */
-  readonly next: Date | null;
+  readonly next: string | null;
 };
+
+/** How far a replay is. What ends or fails after it began is not part of it, so it comes to an end however fast messages die again. */
+type Mark = {
+  readonly began: Date;
+  /** Id of the last delivered message that was recorded again. Not its time: all that a transaction records has the same. */
+  readonly after: string;
+};
+
+const markText = ({ began, after }: Mark): string => `${began.getTime()}.${after}`;
+
+/** @throws WaybillError `options_invalid` */
+export function readMark(text: string): Mark {
+  const [, ms, after] = /^(\d{1,15})\.([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/.exec(text) ?? [];
+  if (after === undefined)
+    throw new WaybillError('options_invalid', 'webhooks.replay: from must be the `next` of an earlier call');
+  return { began: new Date(Number(ms)), after };
+}
 
 /** Of each kind, in one step: their payloads are in memory at once. */
 const most = 500;
 
+// It began in the course of a millisecond; what it records itself is no older.
+const sinceThen = `($6::text::timestamptz + interval '1 millisecond')`;
 const own = (m: string): string =>
-  `${m}name = $1 and ${m}queue = $2 and ${m}group_key = $3 and ${m}created_at >= $4::text::timestamptz and ${m}created_at <= coalesce($5::text::timestamptz, now())`;
+  `${m}name = $1 and ${m}queue = $2 and ${m}group_key = $3 and ${m}created_at >= $4::text::timestamptz and ${m}created_at < least($5::text::timestamptz, $6::text::timestamptz)`;
 
-const dead = `m.dead_at is not null and m.dead_at >= $4::text::timestamptz and ${own('m.')}`;
-const later = `${waits('m.')} and m.status = 'failed' and m.available_at > now() and ${own('m.')}`;
-const delivered = `m.delivered_at is not null and m.id >= $6::uuid and ${own('m.')}`;
+const dead = `m.dead_at is not null and m.dead_at >= $4::text::timestamptz and m.dead_at < ${sinceThen} and ${own('m.')}
+  and not ${isErased} and ${keyIsFree} and ${keyStandsAlone}`;
+const later = `${waits('m.')} and m.status = 'failed' and m.available_at > now() and ${own('m.')}
+  and not exists (select from waybill.outbox_attempts a where a.message_id = m.id and a.finished_at >= ${sinceThen})`;
+const delivered = `m.delivered_at is not null and m.id > $7::uuid and ${own('m.')} and not ${isErased}`;
 
-/** Values: name, queue, group, since, until or null, limit. Of messages with the same delivery key only the newest is retried. */
+/** Values: name, queue, group, since, until or null, when it began, limit. Of messages with the same delivery key only the newest is retried. */
 export const retryDeadSql = `
   with got as (
-    select m.* from waybill.outbox_messages m where ${dead} order by m.dead_at limit $6::int8 for update skip locked),
-  fit as (
+    select m.* from waybill.outbox_messages m where ${dead}
+     order by m.dead_at limit $7::int8 for update skip locked),
+  newest as (
     select id from (
-      select m.*, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place
-        from got m where not ${isErased}) m
-     where place = 1 and ${keyIsFree} and ${keyStandsAlone}),
+      select id, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from got) g
+     where place = 1),
   changed as (
-    ${updateMessages(transitions.retry.set())} where m.id = any(array(select id from fit)) and ${guard('retry', 'm.status')} returning m.id)
-  select count(*)::text as n from changed`;
+    ${updateMessages(transitions.retry.set())} where m.id = any(array(select id from newest)) and ${guard('retry', 'm.status')} returning m.id)
+  select (select count(*) from changed)::text as n, (select count(*) from got)::text as found`;
 
 /** The same values. */
 export const hastenSql = `
   with got as (
-    select m.id from waybill.outbox_messages m where ${later} order by m.available_at limit $6::int8 for update skip locked),
+    select m.id from waybill.outbox_messages m where ${later} order by m.available_at limit $7::int8 for update skip locked),
   changed as (
     ${updateMessages(transitions.reschedule.set({ due: 'now()' }))} where m.id = any(array(select id from got)) and ${guard('reschedule', 'm.status')} returning m.id)
-  select count(*)::text as n from changed`;
+  select count(*)::text as n, count(*)::text as found from changed`;
 
 /** With stale statistics the whole table would be read. The transaction may be the application's, so its setting comes back afterwards. */
 export const beforeDelivered = 'set local enable_seqscan = off';
 const afterDelivered = 'set local enable_seqscan = default';
 
-/** Values: name, queue, group, since, until or null, oldest id, limit. */
+/** Values: name, queue, group, since, until or null, when it began, the id behind which it goes on, limit. */
 export const deliveredSql = `
-  select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order", m.created_at as at
-    from waybill.outbox_messages m where ${delivered} and not ${isErased} order by m.id limit $7::int8`;
+  select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order"
+    from waybill.outbox_messages m where ${delivered} order by m.id limit $8::int8`;
 
-/** Values: name, queue, group, since, until or null, oldest id. */
+/** Values: name, queue, group, since, until or null, when it began, the id behind which it begins. */
 export const countReplaySql = `
   select (select count(*) from waybill.outbox_messages m where ${dead})::text as retried,
          (select count(*) from waybill.outbox_messages m where ${later})::text as hastened,
          (select count(*) from waybill.outbox_messages m where ${delivered})::text as recorded`;
 
-const valuesOf = ({ name, queue, group, since, until }: Replay): unknown[] => [
+const valuesOf = ({ name, queue, group, since, until }: Replay, { began }: Mark): unknown[] => [
   name,
   queue,
   group,
   since.toISOString(),
   until?.toISOString() ?? null,
+  began.toISOString(),
 ];
+
+/** Without `from`: where it begins. @throws WaybillError `options_invalid` */
+async function markOf(db: Executor, { from, since }: Replay): Promise<Mark> {
+  if (from !== undefined) return readMark(from);
+  const { rows } = await db.executeSql<{ ms: string }>(
+    'select floor(extract(epoch from now()) * 1000)::text as ms',
+  );
+  return { began: new Date(Number(rows[0]!.ms)), after: oldestIdOf({ since })! };
+}
 
 /** How many there are. */
 export async function countReplay(db: Executor, replay: Replay): Promise<Omit<ReplayStep, 'next'>> {
+  const mark = await markOf(db, replay);
   const { rows } = await db.executeSql<Record<'retried' | 'hastened' | 'recorded', string>>(countReplaySql, [
-    ...valuesOf(replay),
-    oldestIdOf({ since: replay.since }),
+    ...valuesOf(replay, mark),
+    mark.after,
   ]);
   const { retried, hastened, recorded } = rows[0]!;
   return {
@@ -104,31 +138,31 @@ export async function countReplay(db: Executor, replay: Replay): Promise<Omit<Re
 
 /**
  * One step of a replay, in the transaction of `db` and `outbox`.
- * @throws WaybillError `replay_sensitive`
+ * @throws WaybillError `options_invalid`, `replay_sensitive`
  */
 export async function replayStep(
   db: Executor,
   outbox: Pick<OutboxPort, 'enqueue'>,
   replay: Replay,
 ): Promise<ReplayStep> {
-  const values = valuesOf(replay);
-  const changed = async (sql: string): Promise<number> =>
-    Number((await db.executeSql<{ n: string }>(sql, [...values, most])).rows[0]?.n ?? 0);
-  const retried = await changed(retryDeadSql);
-  const hastened = await changed(hastenSql);
-  if (retried === most || hastened === most) return { retried, hastened, recorded: 0, next: replay.since };
-  if (!replay.all) return { retried, hastened, recorded: 0, next: null };
+  const mark = await markOf(db, replay);
+  const values = valuesOf(replay, mark);
+  const change = async (sql: string) => {
+    const { rows } = await db.executeSql<Record<'n' | 'found', string>>(sql, [...values, most]);
+    return { changed: Number(rows[0]?.n ?? 0), isFull: Number(rows[0]?.found ?? 0) === most };
+  };
+  const dead = await change(retryDeadSql);
+  const later = await change(hastenSql);
+  const counts = { retried: dead.changed, hastened: later.changed, recorded: 0 };
+  if (dead.isFull || later.isFull) return { ...counts, next: markText(mark) };
+  if (!replay.all) return { ...counts, next: null };
   await db.executeSql(beforeDelivered);
-  const { rows } = await db.executeSql<Row>(deliveredSql, [
-    ...values,
-    oldestIdOf({ since: replay.since }),
-    most,
-  ]);
+  const { rows } = await db.executeSql<Row>(deliveredSql, [...values, mark.after, most]);
   await db.executeSql(afterDelivered);
   const copies = rows.map((row) => copyOf(replay, row));
   if (copies.length > 0) await outbox.enqueue(copies);
-  const last = rows.length === most ? rows.at(-1)!.at : null;
-  return { retried, hastened, recorded: copies.length, next: last === null ? null : new Date(last) };
+  const next = rows.length === most ? markText({ ...mark, after: rows.at(-1)!.id }) : null;
+  return { ...counts, recorded: copies.length, next };
 }
 
 type Row = {
@@ -138,7 +172,6 @@ type Row = {
   readonly priority: number | string;
   readonly tags: readonly string[] | null;
   readonly order: string | null;
-  readonly at: Date | string;
 };
 
 function copyOf({ name, queue, group, newIds }: Replay, row: Row): NewMessage {

@@ -2,13 +2,15 @@
 // pass at once.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { replay } from '../../src/acts/webhooks.ts';
 import { resumeGroup } from '../../src/operate/groups.ts';
+import { registerQueues } from '../../src/queues/queues.ts';
 import { failGroup } from '../../src/queues/circuit.ts';
 import { newId } from '../../src/message/id.ts';
 import { until } from '../support/wait.ts';
 import { showMessage } from '../../src/operate/read.ts';
 import { waybill } from '../support/command.ts';
-import { secrets, webhookWorld, type WebhookWorld } from '../support/webhooks.ts';
+import { payload, secrets, webhookWorld, type WebhookWorld } from '../support/webhooks.ts';
 
 let world: WebhookWorld;
 let now: WebhookWorld['now'];
@@ -226,6 +228,76 @@ describe('a replay', () => {
         code: 'invalid_time',
       },
     );
+  });
+
+  describe('of more than one step', () => {
+    const to = () => world.customer.to('c1');
+    const send = (n: number) =>
+      world.act((ctx) =>
+        ctx.webhooks.sendMany(
+          to(),
+          Array.from({ length: n }, () => ({ payload })),
+        ),
+      );
+    const drainAll = async (): Promise<void> => {
+      while ((await world.drain()).claimed > 0);
+    };
+    beforeEach(() => registerQueues(world.database.db, ['webhooks'], new Map([['webhooks', {}]])));
+    const recordedAgain = async () =>
+      (
+        await world.database.db.executeSql(
+          `select count(*)::int as all, count(distinct payload ->> 'id')::int as different
+             from waybill.outbox_messages where payload ? 'id'`,
+        )
+      ).rows[0];
+
+    it('records each delivered one once, though all have the same time', async () => {
+      await send(510);
+      await drainAll();
+      const ports = { db: world.database.db, maxPayloadBytes: 1_000_000, payloadKeys: [] };
+      const given = { endpoint: 'customer:c1', since: since(), all: true, newIds: false };
+      const progress: number[] = [];
+      const done = await replay(ports, { by: 'ann', key: null, via: 'cli', requestId: null, reason: null }, given, ({ recorded }) => progress.push(recorded));
+      expect([done, progress]).toEqual([{ retried: 0, hastened: 0, recorded: 510 }, [500, 510]]);
+      expect(await recordedAgain()).toEqual({ all: 510, different: 510 });
+    }); // prettier-ignore
+
+    it('goes on in another transaction, and takes no copy of its own', async () => {
+      await send(510);
+      await drainAll();
+      const options = { since: since(), all: true };
+      const first = await world.act((ctx) => ctx.webhooks.replay(to(), options));
+      expect(first).toEqual({ retried: 0, hastened: 0, recorded: 500, next: expect.any(String) as string });
+      await world.drain();
+      const from = first.next!;
+      const second = await world.act((ctx) => ctx.webhooks.replay(to(), { ...options, from }));
+      expect(second).toEqual({ retried: 0, hastened: 0, recorded: 10, next: null });
+      expect(await recordedAgain()).toEqual({ all: 510, different: 510 });
+    });
+
+    it('leaves alone what dies again meanwhile, and what was erased hides nothing', async () => {
+      now.address = () => null;
+      const ids = (await send(1_020)).map(({ id }) => id);
+      await drainAll();
+      const { db } = world.database;
+      await db.executeSql(
+        `insert into waybill.outbox_notes (message_id, type, source)
+           select id, 'erased', 'test ' || id from unnest($1::uuid[]) as id`,
+        [ids.slice(0, 510)],
+      );
+      const first = await world.act((ctx) => ctx.webhooks.replay(to(), { since: since() }));
+      expect(first).toEqual({ retried: 500, hastened: 0, recorded: 0, next: expect.any(String) as string });
+      await world.drain();
+      const from = first.next!;
+      const second = await world.act((ctx) => ctx.webhooks.replay(to(), { since: since(), from }));
+      expect(second).toEqual({ retried: 10, hastened: 0, recorded: 0, next: null });
+    });
+
+    it('refuses a place that no call named', async () => {
+      const from = '2026-11-30';
+      const replayed = world.act((ctx) => ctx.webhooks.replay(to(), { since: since(), from }));
+      await expect(replayed).rejects.toMatchObject({ code: 'options_invalid' });
+    });
   });
 
   it('by the command: a dry run counts, and the answer says how many', async () => {

@@ -254,12 +254,28 @@ export const statements: Record<string, Statement> = {
   'resume a group in a handler': { sql: resumeOneSql, values: () => ['q1', 'g1'], uses: [] },
   'replay dead webhooks': {
     sql: retryDeadSql,
-    values: () => ['noop', 'q1', 'g1', new Date(Date.now() - 3_600_000).toISOString(), null, 500],
+    values: () => [
+      'noop',
+      'q1',
+      'g1',
+      new Date(Date.now() - 3_600_000).toISOString(),
+      null,
+      new Date().toISOString(),
+      500,
+    ],
     uses: ['outbox_dead'],
   },
   'replay waiting webhooks': {
     sql: hastenSql,
-    values: () => ['noop', 'q1', 'g1', new Date(Date.now() - 3_600_000).toISOString(), null, 500],
+    values: () => [
+      'noop',
+      'q1',
+      'g1',
+      new Date(Date.now() - 3_600_000).toISOString(),
+      null,
+      new Date().toISOString(),
+      500,
+    ],
     uses: [],
   },
   'replay delivered webhooks': {
@@ -270,6 +286,7 @@ export const statements: Record<string, Statement> = {
       'g1',
       new Date().toISOString(),
       null,
+      new Date().toISOString(),
       oldestIdOf({ since: new Date() }),
       500,
     ],
