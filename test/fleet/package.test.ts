@@ -189,6 +189,29 @@ describe('its command line', () => {
     expect(stdout).toMatch(/Usage: waybill[\s\S]*migrate/);
   });
 
+  it.each([
+    ['doctor', 'doctor'],
+    ['a process that sends', 'run', 'email'],
+  ])('%s says which package the provider ses needs', async (_, ...args) => {
+    const fresh = await testDatabase();
+    project.write('plain.mjs', `import { defineApp } from 'waybill';\nexport default defineApp({});\n`);
+    const ran = await project.run('npx', ['waybill', ...args], {
+      DATABASE_URL: fresh.url,
+      WAYBILL_APP: 'plain.mjs',
+      WAYBILL_EMAIL_PROVIDER: 'ses',
+      WAYBILL_EMAIL_FROM: 'shop@example.test',
+      AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE',
+      AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+      AWS_REGION: 'eu-west-1',
+    });
+    await fresh.end();
+    expect([ran.code, ran.stdout + ran.stderr]).toEqual([
+      1,
+      expect.stringContaining('npm install aws4fetch'),
+    ]);
+    expect(ran.stdout + ran.stderr).not.toContain('wJalrXUtnFEMI');
+  });
+
   it('`npx waybill migrate` finds its migrations and applies each once', async () => {
     const env = { DATABASE_URL: database.url };
     const first = await project.run('npx', ['waybill', 'migrate', '--json'], env);
