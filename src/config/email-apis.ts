@@ -5,6 +5,7 @@ import { createPublicKey } from 'node:crypto';
 import type { Report } from './admin-keys.ts';
 import type { EmailProviderName } from './provider-list.ts';
 import type { reader } from './variables.ts';
+import { snsUrlOf, type SnsTopic } from '../webhook/sns.ts';
 
 /** Each is null when one of its required variables is not set. */
 export type EmailApis = {
@@ -27,7 +28,9 @@ export type EmailApis = {
   } | null;
   readonly mailgun: { readonly apiKey: string; readonly domain: string; readonly baseUrl: string } | null;
   /** What proves that a report comes from the provider; null: its webhook is closed. */
-  readonly reports: Readonly<Record<'postmark' | 'sendgrid' | 'mailgun', string | null>>;
+  readonly reports: Readonly<Record<'postmark' | 'sendgrid' | 'mailgun', string | null>> & {
+    readonly ses: SnsTopic | null;
+  };
 };
 
 const sesVariables = [
@@ -132,8 +135,20 @@ function reportsOf(
       read.key('POSTMARK_WEBHOOK_CREDENTIALS', least),
     ),
     sendgrid: verificationKey(read, report),
+    ses: topicOf(word, read),
     mailgun: read.key('MAILGUN_WEBHOOK_SIGNING_KEY', 1),
   };
+}
+
+/** AWS_ENDPOINT_URL_SNS may serve other purposes, so it is judged only with a topic. */
+function topicOf(word: Word, read: Reader): SnsTopic | null {
+  read.isSet('AWS_ENDPOINT_URL_SNS');
+  const arn = word(
+    'SES_TOPIC_ARN',
+    /^arn:aws(?:-cn|-us-gov)?:sns:[a-z]{2}(?:-[a-z]{1,12}){1,3}-\d{1,2}:\d{12}:[\w-]{1,256}$/,
+    'must be the ARN of a standard topic of Amazon SNS, such as arn:aws:sns:eu-west-1:123456789012:emails',
+  );
+  return arn === null ? null : { arn, baseUrl: read.webUrl('AWS_ENDPOINT_URL_SNS') ?? snsUrlOf(arn) };
 }
 
 /** A public key for ECDSA. */

@@ -124,6 +124,16 @@ export const emailVariables: readonly Variable[] = [
     meaning: "configuration set of Amazon SES; not set: the default one of the sender's identity",
   },
   {
+    name: 'SES_TOPIC_ARN',
+    default: null,
+    meaning: 'topic of Amazon SNS that posts the reports of Amazon SES; without it /webhooks/ses answers 503',
+  },
+  {
+    name: 'AWS_ENDPOINT_URL_SNS',
+    default: null,
+    meaning: 'where Amazon SNS is, if not at https://sns.REGION.amazonaws.com; http:// on this machine alone',
+  },
+  {
     name: 'MAILGUN_API_KEY',
     default: null,
     secret: 'key',

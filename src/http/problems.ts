@@ -82,6 +82,7 @@ const statusOf: Readonly<Record<string, number>> = {
   too_many_streams: 503,
   drain_closed: 503,
   webhook_closed: 503,
+  webhook_sender_unreachable: 503,
   shutting_down: 503,
   database_unavailable: 503,
   delivery_key_contended: 503,

@@ -127,7 +127,19 @@ it('in China the API has another name', () => {
   expect(readConfig(env).ses?.baseUrl).toBe('https://email.cn-north-1.amazonaws.com.cn');
 });
 
+it('reports of SES come from a topic, at its region or where AWS_ENDPOINT_URL_SNS says', () => {
+  const arn = 'arn:aws:sns:eu-west-1:123456789012:emails';
+  const topic = (env: Record<string, string>) => readConfig({ ...good, ...env }).reports.ses;
+  expect(topic({ SES_TOPIC_ARN: arn })).toEqual({ arn, baseUrl: 'https://sns.eu-west-1.amazonaws.com' });
+  const stand = { AWS_ENDPOINT_URL_SNS: 'http://localhost:4566' };
+  expect(topic({ SES_TOPIC_ARN: arn, ...stand })).toEqual({ arn, baseUrl: 'http://localhost:4566' });
+  expect(topic({ AWS_ENDPOINT_URL_SNS: 'http://elsewhere:4566' })).toBeNull();
+});
+
 test.each<[variable: string, value: string, said: RegExp]>([
+  ['SES_TOPIC_ARN', 'emails', /must be the ARN of a standard topic/],
+  ['SES_TOPIC_ARN', 'arn:aws:sns:eu-west-1:123456789012:emails.fifo', /standard topic/],
+  ['SES_TOPIC_ARN', 'arn:aws:sns:evil.test/:123456789012:emails', /standard topic/],
   ['POSTMARK_WEBHOOK_CREDENTIALS', 'password', /must be user:password/],
   ['SENDGRID_WEBHOOK_KEY', 'c2VjcmV0', /verification key/],
 ])('%s=%s is refused, without its value', (variable, value, said) => {

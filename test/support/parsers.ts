@@ -37,12 +37,14 @@ import { parseMailgunReport } from '../../src/email/mailgun/report.ts';
 import { parsePostmarkReport } from '../../src/email/postmark/report.ts';
 import { parseSendgridReports } from '../../src/email/sendgrid/report.ts';
 import { isFromMailgun, isFromPostmark, isFromSendgrid } from '../../src/webhook/provider.ts';
+import { signedText } from '../../src/webhook/sns.ts';
 import { postmarkRefusal, withoutInactive } from '../../src/email/postmark/postmark.ts';
 import { resendRefusal } from '../../src/email/resend/answer.ts';
 import { resendBody } from '../../src/email/resend/body.ts';
 import { parseResendReport } from '../../src/email/resend/report.ts';
 import { sendgridBody } from '../../src/email/sendgrid/body.ts';
 import { sendgridRefusal } from '../../src/email/sendgrid/sendgrid.ts';
+import { parseSesReport } from '../../src/email/ses/report.ts';
 import { sesRefusal } from '../../src/email/ses/ses.ts';
 import { suppress } from '../../src/email/suppression.ts';
 import { checkInboxKey } from '../../src/http/auth.ts';
@@ -199,6 +201,8 @@ export const parsers: readonly Parser[] = [
   { name: 'a report of Postmark', read: (text) => parsePostmarkReport(JSON.stringify({ RecordType: 'Bounce', MessageID: 'a', Email: text, Type: text, Description: text })) },
   { name: 'a report of SendGrid', read: (text) => parseSendgridReports(JSON.stringify([{ event: 'bounce', email: text, sg_event_id: 'a', sg_message_id: 'a', reason: text }, { event: 'bounce', sg_event_id: text, sg_message_id: text }])) },
   { name: 'a report of Mailgun', read: (text) => parseMailgunReport(JSON.stringify({ 'event-data': { event: 'failed', id: 'a', recipient: text, reason: text, message: { headers: { 'message-id': 'a' } } } })) },
+  { name: 'a report of SES', read: (text) => [parseSesReport(JSON.stringify({ eventType: 'Bounce', mail: { messageId: 'a', tags: { waybill_message: [text] } }, bounce: { bounceType: text, bounceSubType: text, bouncedRecipients: [{ emailAddress: text, diagnosticCode: text }] } }), 'a'), parseSesReport(JSON.stringify({ eventType: text, mail: { messageId: 'a' } }), 'a')] },
+  { name: 'the text that SNS signs', read: (text) => signedText({ Type: 'Notification', MessageId: 'a', TopicArn: text, Message: text, Timestamp: text, SignatureVersion: '1', SigningCertURL: text }) },
   { name: 'proofs of providers', read: (text) => [isFromPostmark({ authorization: text }, 'a:b'), isFromMailgun({ timestamp: text, token: text, signature: text }, 'a', 0), isFromSendgrid(Buffer.from(text), { 'x-twilio-email-event-webhook-timestamp': text }, '', 0)] },
   { name: 'an answer of Resend', read: (text) => resendRefusal(answered(JSON.stringify({ name: text, message: text }))) },
   { name: 'an answer of Postmark', read: (text) => [postmarkRefusal(answered(JSON.stringify({ ErrorCode: 300, Message: text }))), withoutInactive({ accepted: ['ann@b.test'], rejected: [], response: '' }, `will not deliver to these inactive addresses: ${text}`)] },
