@@ -38,6 +38,8 @@ export type ContextParts = {
   readonly log: Log;
   readonly requestId: string;
   readonly emailFrom: string | null;
+  /** Its name among several; default null: there is one. */
+  readonly database?: string | null | undefined;
   /** The events that the handler may record; null: any. */
   readonly emits: readonly Event[] | null;
   /** If set, only events and jobs of this registry can be enqueued. */
@@ -86,6 +88,10 @@ class Context implements ActionContext {
 
   get db(): ActionContext['db'] {
     return (this.#db ??= contextDatabase(this.#parts.scope, () => checkOpen(this.#parts)));
+  }
+
+  get database(): string | null {
+    return this.#parts.database ?? null;
   }
 
   get email(): ActionContext['email'] {

@@ -31,6 +31,8 @@ export type ActionPorts = {
   readonly alone?: boolean | undefined;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly emailFrom: string | null;
+  /** Its name among several; default null: there is one. */
+  readonly database?: string | null | undefined;
   readonly log: Log;
   /** Called after a commit that recorded messages. */
   readonly notify: Notify;
@@ -162,12 +164,12 @@ export async function performAction(
   action: Action,
   args: unknown,
   call: Call & { readonly parentId?: string },
-  on: Pick<ActionPorts, 'registry' | 'alone' | 'emailFrom' | 'log' | 'outboxOn'> & {
+  on: Pick<ActionPorts, 'registry' | 'alone' | 'emailFrom' | 'database' | 'log' | 'outboxOn'> & {
     readonly tx: Transaction;
     readonly scope: Scope;
   },
 ): Promise<Performed> {
-  const { tx, scope, registry, emailFrom, outboxOn, log } = on;
+  const { tx, scope, registry, emailFrom, database, outboxOn, log } = on;
   const { invoker, requestId, traceparent, parentId, signal = new AbortController().signal } = call;
   const traceId = traceIdOf(currentTraceparent() ?? traceparent);
   const state = { open: true, recorded: new Set<string>() };
@@ -176,6 +178,7 @@ export async function performAction(
       scope,
       ...(on.alone ? {} : { registry }),
       emailFrom,
+      database,
       invoker,
       requestId,
       traceparent,

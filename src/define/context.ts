@@ -151,6 +151,8 @@ export type ActionContext<E extends Event = Event> = {
   readonly [onceKey]: (key: string, make: () => unknown) => Promise<unknown>;
   /** The handler's transaction. */
   readonly db: ContextDatabase;
+  /** The name in WAYBILL_DATABASES of the database that `db` is of. Null where there is only one. */
+  readonly database: string | null;
   /** Records emails in the transaction. */
   readonly email: {
     /** Checks and records one email. @throws WaybillError whose code says what is wrong with the email */

@@ -20,7 +20,7 @@ export type EndpointAddress = {
 };
 
 /** What `resolve` gets: the parts of a handler's context that read. */
-export type ResolveContext = Pick<HandlerContext, 'db' | 'log' | 'signal' | 'requestId'>;
+export type ResolveContext = Pick<HandlerContext, 'db' | 'database' | 'log' | 'signal' | 'requestId'>;
 
 /** An endpoint that was parked. */
 export type ParkedEndpoint = {

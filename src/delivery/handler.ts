@@ -25,6 +25,8 @@ export type HandlerPorts = {
   readonly db: Transactions;
   readonly outboxOn: (tx: Executor) => OutboxPort;
   readonly emailFrom: string | null;
+  /** Its name among several; default null: there is one. */
+  readonly database?: string | null | undefined;
   readonly registry: Registry;
   readonly log: Log;
 };
@@ -152,6 +154,10 @@ class Handling implements ContextParts {
 
   get emailFrom(): string | null {
     return this.#ports.emailFrom;
+  }
+
+  get database(): string | null | undefined {
+    return this.#ports.database;
   }
 
   get registry(): Registry {

@@ -80,8 +80,8 @@ async function drainBatch(
   const reporting = reportingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
   const events = counting(tally, reporting, log, process.events);
-  const { closer = closesNothing, failover } = process;
-  const ports = attemptPorts(options, { leases, events, log, closer, failover });
+  const { closer = closesNothing, failover, database } = process;
+  const ports = attemptPorts(options, { leases, events, log, closer, failover, database });
   const { release } = ports;
   signal?.addEventListener('abort', release, { once: true });
   const running = new AbortController();
@@ -196,23 +196,24 @@ type Around = {
   readonly log: Log;
   readonly closer: QueueCloser;
   readonly failover: Failover | undefined;
+  readonly database: string | null | undefined;
 };
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 
 function attemptPorts(options: DrainOptions, around: Around): DrainPorts {
   const { outbox, registry, email, pool = noDatabase } = options;
-  const { leases, events, log, closer, failover } = around;
+  const { leases, events, log, closer, failover, database } = around;
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const payloadKeys = payloadKeysOf(options.payloadKeys);
   const emailFrom = email?.from ?? null;
   const mailing = email ? { ...mailingOf(email), ...(failover && { failover }) } : null;
   const webhooks = createWebhooks(allowListOf(options.webhookAllow));
-  const handlers = { db, outboxOn, registry, emailFrom, mailing, log, payloadKeys, webhooks, onEmail };
+  const own = { registry, emailFrom, database, mailing, payloadKeys, webhooks };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');
-  const deliver = retrying(createDeliver(handlers), options, log);
+  const deliver = retrying(createDeliver({ ...own, db, outboxOn, log, onEmail }), options, log);
   return {
     outbox,
     leases,

@@ -11,6 +11,8 @@ export type DrainingProcess = {
   readonly closer?: QueueCloser | undefined;
   /** Of the providers that the fleet sends by, if there are several. */
   readonly failover?: Failover | undefined;
+  /** The name of its database among several; default null: there is one. */
+  readonly database?: string | null | undefined;
   /** Claims the probes of parked queues, which nothing else claims where no worker runs. */
   claimProbes?(): Promise<readonly ClaimedMessage[]>;
   /** Called after each batch but the last, with `untilEmpty`. */

@@ -66,7 +66,8 @@ async function deliveryRole(
     workerId: host.id,
   });
   if (queues.includes(email)) await registerProviders(host.db, several(config.emailProviders));
-  const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom: config.emailFrom, log };
+  const { emailFrom, database } = config;
+  const handlers = { db: host.handlers, registry, mailing, outboxOn, emailFrom, database, log };
   const { payloadKeys } = config;
   const webhooks = createWebhooks(readAllowList(config.webhookAllow));
   const deliver = createDeliver({ ...handlers, webhooks, payloadKeys, onEmail: events.emailAttempted });

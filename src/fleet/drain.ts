@@ -27,5 +27,10 @@ export function configuredDrain(app: App, { config, db, handlers, log, workerId 
     email: config.emailRate === null ? { ...mailing, from: config.emailFrom ?? undefined } : undefined,
   };
   const { queues } = options.registry;
-  return { options, queues: options.email ? [...queues, standardQueues.email] : queues, failover, close };
+  return {
+    options,
+    process: { failover, database: config.database },
+    queues: options.email ? [...queues, standardQueues.email] : queues,
+    close,
+  };
 }

@@ -84,7 +84,11 @@ async function whoDelivers(db: Database): Promise<Trial['by']> {
 
 /** A drain that claims this message and no other. */
 async function deliverHere(id: string, { config, app, db, log }: TrialPorts): Promise<void> {
-  const { options, failover, close } = configuredDrain(app, {
+  const {
+    options,
+    process: around,
+    close,
+  } = configuredDrain(app, {
     config,
     db,
     handlers: db,
@@ -97,7 +101,7 @@ async function deliverHere(id: string, { config, app, db, log }: TrialPorts): Pr
     claimBatch: (request) => outbox.claimBatch({ ...request, ids: [id] }),
   };
   try {
-    await during(app, log, () => drainOutbox({ ...options, outbox: only, batchSize: 1 }, { failover }));
+    await during(app, log, () => drainOutbox({ ...options, outbox: only, batchSize: 1 }, around));
   } finally {
     await close();
   }

@@ -39,6 +39,7 @@ export const webRole: Role = async (host, common) => {
     notify,
     outboxOn: outboxOf(config),
     emailFrom: config.emailFrom,
+    database: config.database,
   });
   const draining = configuredDrain(app, { config, db, log, handlers: host.handlers, workerId: host.id });
   const closer = createQueueCloser({ ...host, workerId: host.id, outboxOn: outboxOf(config) });
@@ -55,7 +56,7 @@ export const webRole: Role = async (host, common) => {
       return drainOutbox(options, {
         events,
         closer,
-        failover: draining.failover,
+        ...draining.process,
         claimProbes: () => claimProbes(db, draining.queues, { leaseMs: config.leaseMs, workerId: host.id }),
       });
     },

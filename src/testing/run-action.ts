@@ -30,11 +30,13 @@ export type RunActionOptions = {
   readonly app?: App;
   /** The sender of emails that name none, as WAYBILL_EMAIL_FROM; default `sender@example.test`. */
   readonly emailFrom?: string;
+  /** `ctx.database`. Default: null, as with one database. */
+  readonly database?: string;
   /** `ctx.signal`. */
   readonly signal?: AbortSignal;
 };
 
-const known = ['outbox', 'db', 'invoker', 'app', 'emailFrom', 'signal'];
+const known = ['outbox', 'db', 'invoker', 'app', 'emailFrom', 'database', 'signal'];
 
 const letIn: Readonly<Record<Access, Invoker>> = {
   public: { type: 'anonymous' },
@@ -57,7 +59,7 @@ export async function runAction<A extends z.ZodType, R extends z.ZodType, T>(
 ): Promise<ResultOf<R, T>> {
   checkOptions('runAction', options, known);
   const { outbox, db, app, invoker = letIn[action.access], signal } = options;
-  const { emailFrom = 'sender@example.test' } = options;
+  const { emailFrom = 'sender@example.test', database } = options;
   const one = action as unknown as Action;
   if (app && !app.actions.includes(one))
     throw new WaybillError(
@@ -69,6 +71,7 @@ export async function runAction<A extends z.ZodType, R extends z.ZodType, T>(
     db: { transaction },
     outboxOn,
     emailFrom,
+    database,
     registry: createRegistry(app ?? defineApp({ actions: [one], events: [...new Set(action.emits)] })),
     alone: app === undefined,
     log: createLog({ level: 'silent', role: 'test' }),

@@ -105,6 +105,9 @@ it('B: one process delivers from both, each message in the database that has it'
   await until(async () => (await effects(us, '%')).length === 20, { what: 'the work of us' });
   expect(await effects(eu.db, '%')).toEqual(names('eu', 20));
   expect(await effects(us, '%')).toEqual(names('us', 20));
+  // What an action and a handler read in `ctx.database`.
+  const places = async (db: Database) => (await db.executeSql('select distinct at from effects')).rows;
+  expect([await places(eu.db), await places(us)]).toEqual([[{ at: 'eu eu' }], [{ at: 'us us' }]]);
 });
 
 it('the admin API, the metrics and the command line say which database they speak of', async () => {

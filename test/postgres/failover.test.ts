@@ -81,7 +81,12 @@ function process(workerId = 'a', list = 'resend,smtp') {
     WAYBILL_LEASE: '1m',
   });
   const { db } = database;
-  const { options, queues, failover, close } = configuredDrain(app, {
+  const {
+    options,
+    queues,
+    process: around,
+    close,
+  } = configuredDrain(app, {
     config,
     db,
     handlers: db,
@@ -97,9 +102,9 @@ function process(workerId = 'a', list = 'resend,smtp') {
   });
   const lease = { leaseMs: config.leaseMs, workerId };
   return {
-    failover,
+    failover: around.failover,
     drain: (): Promise<DrainReport> =>
-      drainOutbox(options, { closer, failover, claimProbes: () => claimProbes(db, queues, lease) }),
+      drainOutbox(options, { ...around, closer, claimProbes: () => claimProbes(db, queues, lease) }),
   };
 }
 

@@ -5,10 +5,13 @@ import { defineAction, defineApp, defineCron, defineJob } from '../../src/index.
 
 const fulfil = defineJob({
   name: 'fulfil',
-  payload: z.object({ order: z.string() }),
+  payload: z.object({ order: z.string(), placed: z.string().nullable() }),
   retry: { maxAttempts: 20, backoff: { initial: 50, max: 200 } },
-  async handler(ctx, { order }) {
-    await ctx.db.query('insert into effects (what, at) values ($1, current_database())', [order]);
+  async handler(ctx, { order, placed }) {
+    await ctx.db.query('insert into effects (what, at) values ($1, $2)', [
+      order,
+      `${placed} ${ctx.database}`,
+    ]);
   },
 });
 
@@ -18,7 +21,7 @@ const order = defineAction({
   http: 'POST /orders',
   args: z.object({ order: z.string() }),
   async handler(ctx, { order: name }) {
-    const { id } = await ctx.jobs.dispatch(fulfil, { order: name });
+    const { id } = await ctx.jobs.dispatch(fulfil, { order: name, placed: ctx.database });
     return { id };
   },
 });
@@ -28,7 +31,7 @@ const tick = defineAction({
   access: 'system',
   args: z.object({ job: z.string() }),
   async handler(ctx, { job }) {
-    await ctx.db.query('insert into effects (what, at) values ($1, current_database())', [job]);
+    await ctx.db.query('insert into effects (what, at) values ($1, $2)', [job, ctx.database]);
   },
 });
 

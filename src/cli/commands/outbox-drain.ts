@@ -75,7 +75,7 @@ async function drainSession({ config, db }: Session, batchSize: number, options:
         {
           events,
           closer,
-          failover: draining.failover,
+          ...draining.process,
           claimProbes: () => claimProbes(db, draining.queues, { leaseMs: config.leaseMs, workerId }),
           ...(!options.json && { batched }),
         },
