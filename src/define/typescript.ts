@@ -30,16 +30,26 @@ export function prepareTypeScript(path: string): void {
   byNode = true;
 }
 
-/** @returns the error, or in its place one that names tsx, when the module needs what Node's own loader cannot do */
+/** @returns the error, or in its place one that says where a syntax error is, or names tsx, when the module needs what Node's own loader cannot do */
 export function explained(path: string, error: unknown): unknown {
-  if (!byNode || !(error instanceof Error)) return error;
+  if (!(error instanceof Error)) return error;
   const { code } = error as NodeJS.ErrnoException;
+  const where = placeOf(error);
+  if (!byNode && error instanceof SyntaxError) {
+    // V8 keeps the place of one in an ES module to itself, until nothing catches the error.
+    const found = where || `; \`node ${path}\` says in which file and line`;
+    return new WaybillError('app_failed', `WAYBILL_APP: ${path} does not load: ${error.message}${found}`);
+  }
+  if (!byNode) return error;
   const syntax = error instanceof SyntaxError && code !== 'ERR_INVALID_TYPESCRIPT_SYNTAX';
   const alias = code === 'ERR_MODULE_NOT_FOUND' && error.message.includes('package') && hasPaths();
   if (!syntax && !alias && code !== 'ERR_UNKNOWN_FILE_EXTENSION') return error;
-  const [place = ''] = (error.stack ?? '').split('\n', 1);
-  const where = /^(?:file:\/\/)?[^ ]*:\d+$/.test(place) ? `, at ${place.replace(/^file:\/\//, '')}` : '';
   return refusal(path, `${error.message.split('\n', 1)[0]}${where}. Node's own loader ${limits}`);
+}
+
+function placeOf({ stack = '' }: Error): string {
+  const [place = ''] = stack.split('\n', 1);
+  return /^(?:file:\/\/)?[^ ]*:\d+$/.test(place) ? `, at ${place.replace(/^file:\/\//, '')}` : '';
 }
 
 const limits = `only takes types out: it knows no enums, decorators, parameter properties, JSX or path aliases, and types need \`import type\``;

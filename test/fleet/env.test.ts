@@ -53,6 +53,7 @@ describe('check', () => {
       /_/,
     ],
     ['a module that throws', `throw new Error('no luck');`, 'app_failed'],
+    ['a syntax error', `export default {\n a: 1\n b: 2\n};`, 'app_failed'],
   ])('%s is 3', async (_, body, findingCode) => {
     const app = application('wrong', body);
     const { code, stdout, stderr } = await waybill(['check', '--json'], { WAYBILL_APP: app });
