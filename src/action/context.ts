@@ -110,8 +110,14 @@ class Context implements ActionContext {
 
   get webhooks(): ActionContext['webhooks'] {
     const parts = this.#parts;
-    const [check, enqueue] = [(): void => checkOpen(parts), enqueuer(parts)];
-    return (this.#webhooks ??= webhooksOf({ ...parts, check, enqueue }));
+    const { scope, registry } = parts; // not spread: of a message they are getters of a class
+    return (this.#webhooks ??= webhooksOf({
+      scope,
+      registry,
+      check: () => checkOpen(parts),
+      enqueue: enqueuer(parts),
+      onRecorded: (places) => parts.onRecorded?.(places),
+    }));
   }
 
   get signal(): AbortSignal {

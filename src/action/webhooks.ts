@@ -23,11 +23,11 @@ import type { Enqueue } from './email.ts';
 
 type Parts = {
   readonly scope: Scope;
-  readonly registry?: Registry;
+  readonly registry: Registry | undefined;
   /** Throws when the handler has ended. */
   readonly check: () => void;
   readonly enqueue: Enqueue;
-  readonly onRecorded?: (places: readonly string[]) => void;
+  readonly onRecorded: (places: readonly string[]) => void;
 };
 
 const targetOf = (to: unknown) => ({
@@ -51,7 +51,7 @@ async function replayIn({ scope, enqueue, onRecorded }: Parts, replay: Replay): 
     executeSql: (sql, values) => scope.run((tx) => tx.executeSql(qualified(sql), values)),
   };
   const done = await replayStep(db, { enqueue: enqueue as OutboxPort['enqueue'] }, replay);
-  if (done.retried + done.hastened > 0) onRecorded?.([placeOf(replay)]);
+  if (done.retried + done.hastened > 0) onRecorded([placeOf(replay)]);
   return done;
 }
 
