@@ -334,7 +334,7 @@ select count(*)::text as n, count(*)::text as found from changed;
 
 -- replay delivered webhooks
 select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order"
-from waybill.outbox_messages m where m.delivered_at is not null and m.id > $7::uuid and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at < least($5::text::timestamptz, $6::text::timestamptz) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') order by m.id limit $8::int8;
+from waybill.outbox_messages m where m.delivered_at is not null and m.id > $7::uuid and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at < least($5::text::timestamptz, $6::text::timestamptz) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') and not exists (select from waybill.outbox_messages p where p.id = m.parent_id and p.name = m.name and p.group_key = m.group_key) order by m.id limit $8::int8;
 
 -- cancel a group
 with chosen as (

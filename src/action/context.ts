@@ -163,7 +163,9 @@ function enqueuer(parts: ContextParts): Enqueue {
         `${caller} is safeToRetry, so whatever it enqueues needs a deliveryKey; the ${keyless.kind} ${keyless.name} has none`,
       );
     if (messages.length === 0) return [];
-    const whole = messages.map((message) => ({ ...message, requestId, traceparent, parentId }));
+    const whole = messages.map((message) => {
+      return { ...message, requestId, traceparent, parentId: message.parentId ?? parentId };
+    });
     const enqueued = await tracedCreate(whole, (traced) => scope.run(() => outbox.enqueue(traced)));
     parts.onRecorded?.(whole.filter((message, i) => isNews(message, enqueued[i])).map(placeOf));
     return enqueued;

@@ -35,14 +35,23 @@ const targetOf = (to: unknown) => ({
   queue: webhookQueue,
 });
 
+/** ms since 1970 of the last day that Postgres takes as ISO 8601 writes it. */
+const latest = Date.UTC(9999, 11, 31);
+
 /** @throws WaybillError `invalid_time`, `options_invalid` */
 function replayOf(options: ReplayOptions) {
   checkOptions('webhooks.replay', options, ['since', 'until', 'all', 'newIds', 'from']);
   const { since, until, all = false, newIds = false, from } = options;
   if (from !== undefined) readMark(from);
   for (const [name, time] of Object.entries({ since, until: until ?? since }))
-    if (!(time instanceof Date) || Number.isNaN(time.getTime()))
-      throw new WaybillError('invalid_time', `webhooks.replay: ${name} must be a valid Date`);
+    if (!(time instanceof Date) || !(Math.abs(time.getTime()) <= latest))
+      throw new WaybillError(
+        'invalid_time',
+        `webhooks.replay: ${name} must be a valid Date, up to the year 9999`,
+      );
+  for (const [name, given] of Object.entries({ all, newIds }))
+    if (typeof given !== 'boolean')
+      throw new WaybillError('options_invalid', `webhooks.replay: ${name} must be true or false`);
   return { since, until, all, newIds, from };
 }
 

@@ -31,12 +31,12 @@ function replayOf({ endpoint, ...given }: ReplayGiven): Replay {
   return { ...given, name, queue: webhookQueue, group: endpoint };
 }
 
-/** How many webhooks would be sent again. @throws WaybillError `group_invalid` */
+/** How many webhooks would be sent again. @throws WaybillError `group_invalid`, `replay_sensitive` */
 export const previewReplay = (db: Database, given: ReplayGiven): Promise<ReplayDone> =>
   countReplay(db, replayOf(given));
 
 /**
- * Sends webhooks of an endpoint again, in steps, each in its own transaction. What is recorded meanwhile is not part of it.
+ * Sends webhooks of an endpoint again, in steps, each in its own transaction, which also records the act. What is recorded meanwhile is not part of it.
  * @throws WaybillError `group_invalid`, `replay_sensitive`
  */
 export async function replay(
@@ -46,12 +46,16 @@ export async function replay(
   progress: (done: ReplayDone) => void = () => undefined,
 ): Promise<ReplayDone> {
   const of = replayOf(given);
+  await countReplay(db, of); // refuses before anything is changed
+  const { endpoint: target, ...detail } = given;
   let done: ReplayDone = { retried: 0, hastened: 0, recorded: 0 };
   for (let from: string | null | undefined; from !== null;) {
     const step = { ...of, from };
     const { next, ...made } = await db.transaction(async (tx) => {
       const its = await replayStep(tx, createPostgresOutbox(tx, recording), step);
+      const count = its.retried + its.hastened + its.recorded;
       await tx.executeSql(announceQueueSql, [webhookQueue]);
+      if (count > 0) await recordAct(tx, actor, { act: 'webhooks.replay', target, detail, count });
       return its;
     });
     done = {
@@ -62,13 +66,5 @@ export async function replay(
     progress(done);
     from = next;
   }
-  const { retried, hastened, recorded } = done;
-  const { endpoint: target, ...detail } = given;
-  await recordAct(db, actor, {
-    act: 'webhooks.replay',
-    target,
-    detail,
-    count: retried + hastened + recorded,
-  });
   return done;
 }

@@ -150,8 +150,9 @@ function resolveOf<S extends z.ZodType>(what: string, options: EndpointOptions<S
   if (url === undefined || secrets === undefined)
     refuseDefinition(what, 'give url and secrets, or resolve, which returns them for an id');
   // WAYBILL_WEBHOOK_ALLOW is known where it is called.
-  if (typeof url !== 'string' || !/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
-    refuseDefinition(what, 'url must be a URL such as https://hooks.example.com/orders');
+  const parsed = typeof url === 'string' && url.length <= 2_048 ? URL.parse(url) : null;
+  if (parsed === null || !/^https?:$/.test(parsed.protocol) || parsed.username + parsed.password !== '')
+    refuseDefinition(what, 'url must be a URL such as https://hooks.example.com/orders, without a user');
   const problem = secretsProblem(secrets);
   if (problem !== undefined) refuseDefinition(what, problem);
   const address = Object.freeze({ url, secrets: Object.freeze([...secrets]) });

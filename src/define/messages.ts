@@ -42,6 +42,9 @@ export const webhookQueue = 'webhooks';
 /** The name of an endpoint's messages, which are jobs. */
 export const webhookName = (endpoint: string): string => `webhook:${endpoint}`;
 
+/** The endpoint of such a name; undefined for another one. */
+export const endpointOf = (name: string): string | undefined => /^webhook:([^:]+)$/.exec(name)?.[1];
+
 /** What is stored of a webhook. `id`: the webhook id, where it is not that of the message. */
 export type WebhookPayload = { readonly to: string | null; readonly body: unknown; readonly id?: string };
 
@@ -88,9 +91,37 @@ export async function webhookMessages<S extends z.ZodType>(
   const messages = await messagesOf({ ...target, sensitive, keep }, where, all as readonly WithPayload<S>[]);
   return messages.map((message) => ({
     ...message,
-    payload: { to: id, body: message.payload } satisfies WebhookPayload,
+    ...keysWithin(id, message),
+    payload: { to: id, body: bodyOf(endpoint, message) } satisfies WebhookPayload,
     group,
   }));
+}
+
+/** A body that JSON leaves out could be recorded, and never delivered. @throws WaybillError `payload_invalid` */
+function bodyOf({ name }: EndpointTarget, { payload }: NewMessage): unknown {
+  if (payload !== undefined && typeof payload !== 'function' && typeof payload !== 'symbol') return payload;
+  throw new WaybillError('payload_invalid', `the payload of the endpoint ${name} is nothing that JSON has`);
+}
+
+/**
+ * Keys count within an endpoint: all endpoints of a definition have one name, and the key of an event is used for each of its receivers. An endpoint
+ * that fails for days holds up its own order keys alone.
+ * @throws WaybillError `delivery_key_invalid`, `order_key_invalid`
+ */
+function keysWithin(id: string | null, { deliveryKey, orderKey }: NewMessage) {
+  const within = (name: 'deliveryKey' | 'orderKey', key: unknown, code: string, most: number) => {
+    if (key === undefined || id === null) return {};
+    const whole = `${id}/${key as string}`;
+    if (typeof key === 'string' && key !== '' && whole.length <= most) return { [name]: whole };
+    throw new WaybillError(
+      code,
+      `the ${name} of a webhook has, behind the id of its endpoint and '/', at most ${most} characters`,
+    );
+  };
+  return {
+    ...within('deliveryKey', deliveryKey, 'delivery_key_invalid', 255),
+    ...within('orderKey', orderKey, 'order_key_invalid', 200),
+  };
 }
 
 /** @throws WaybillError `options_invalid` when the target is not made by its define function */

@@ -2,6 +2,7 @@
 
 import { createDeadline } from '../action/deadline.ts';
 import { manifestOf } from '../cron/manifest.ts';
+import { endpointOf } from '../define/messages.ts';
 import { defaultBackoff } from '../message/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../message/message.ts';
 import type { WaybillError } from '../errors.ts';
@@ -114,10 +115,11 @@ function failed({ outcome }: Delivery): string | undefined {
   return outcome.type === 'failure' ? outcome.failure.type : undefined;
 }
 
-function unknown(message: ClaimedMessage): Delivery {
-  return givenBack(
-    `this worker knows no ${message.kind} called ${message.name}: an older deploy, or one that is not registered`,
-  );
+function unknown({ kind, name }: ClaimedMessage): Delivery {
+  const endpoint = endpointOf(name);
+  const what =
+    kind === 'job' && endpoint !== undefined ? `endpoint called ${endpoint}` : `${kind} called ${name}`;
+  return givenBack(`this worker knows no ${what}: an older deploy, or one that is not registered`);
 }
 
 /** Such a row was written by hand, past the table's trigger. */

@@ -19,15 +19,26 @@ import type { Delivery } from './delivery.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
 
 /** How a process sends webhooks. */
-export type Webhooks = { readonly post: Post; readonly allow: AllowList };
+export type Webhooks = {
+  readonly post: Post;
+  readonly allow: AllowList;
+  /** The time that `resolve` has. */
+  readonly resolveMs: Milliseconds;
+};
 
-export const createWebhooks = (allow: AllowList = allowNothing): Webhooks => ({
+/** `resolve` reads a row or two; on a busy machine it waits for a connection. One that hangs holds a slot for so long. */
+const usualResolveMs: Milliseconds = 10_000;
+
+export const createWebhooks = (allow: AllowList = allowNothing, resolveMs = usualResolveMs): Webhooks => ({
   post: createPost(allow),
   allow,
+  resolveMs,
 });
 
-/** `resolve` reads a row or two; on a busy machine it waits for a connection. */
-const resolveMs: Milliseconds = 30_000;
+/** An endpoint is never parked for what its `resolve` does. */
+const never: Milliseconds = 100 * 365 * 86_400_000;
+/** Of an answer, as it is shown. */
+const shownChars = 1_024;
 /** An answer that took longer kept its slot for too long: the endpoint is held from its first failure on. */
 const slow: Milliseconds = 2_000;
 
@@ -54,8 +65,6 @@ export async function deliverWebhook(
 
   const target = readTarget(address.url, { allow: ports.webhooks.allow, allowHttp: endpoint.allowHttp });
   if ('problem' in target) return fails(permanent(`webhook_refused: ${target.problem}`));
-  const problem = secretsProblem(address.secrets);
-  if (problem !== undefined) return fails(permanent(`webhook_secrets_invalid: ${problem}`));
 
   const began = performance.now();
   const answer = await ports.webhooks.post.send(target, {
@@ -70,7 +79,7 @@ export async function deliverWebhook(
     // It was interrupted here: that says nothing of the endpoint.
     return signal.aborted ? ended({ type: 'failure', failure }) : fails(failure, { isSlow });
   }
-  const detail = answerText(answer, ms, address.secrets);
+  const detail = answerText(answer, ms, endpoint.sensitive ? null : address.secrets);
   if (answer.status >= 200 && answer.status < 300) {
     const outcome: Outcome = { type: 'delivered', then: [], notes: [{ type: 'accepted', detail }] };
     return ended(outcome, message.isGroupFailing === false ? undefined : { isOk: true });
@@ -101,28 +110,46 @@ function lostOf({ lost, message, ambiguous }: NoAnswer, { url }: Target): Failur
   return { type: 'transient', message: `no answer of ${url.host}: ${message}`, ambiguous };
 }
 
-/** An endpoint may repeat what it got. */
-function answerText(
+/**
+ * An endpoint may repeat what it got. The text is one line, so that it cannot look like more than the answer.
+ * @param secrets to be hidden; null: the payload is sensitive, so nothing of the text is kept
+ */
+export function answerText(
   { status, text, location }: Answer,
   ms: Milliseconds,
-  secrets: readonly string[],
+  secrets: readonly string[] | null,
 ): string {
-  const shown = secrets.reduce((left, one) => left.replaceAll(one, '…').replaceAll(one.slice(6), '…'), text);
+  const hidden =
+    secrets === null ? '' : formsOf(secrets).reduce((left, one) => left.replaceAll(one, '…'), text);
+  const shown = hidden.replace(/\s+/g, ' ').trim().slice(0, shownChars).toWellFormed();
   const redirect = location === undefined ? '' : `, a redirect to ${location}, which is not followed`;
   return `${status} in ${ms} ms${redirect}${shown === '' ? '' : `: ${shown}`}`;
+}
+
+/** A secret as it is, without its prefix, as JSON of other languages has it, and in a URL. The longer forms come first. */
+function formsOf(secrets: readonly string[]): string[] {
+  return secrets
+    .flatMap((secret) => [secret, secret.slice('whsec_'.length)])
+    .flatMap((form) => [
+      form.replaceAll('/', '\\/'),
+      encodeURIComponent(form),
+      form,
+      form.replace(/=+$/, ''),
+    ]);
 }
 
 type Resolved =
   { readonly envelope: Stored; readonly address: EndpointAddress } | { readonly failed: Delivery };
 
-/** A failure of `resolve` is none of the endpoint. */
+/** A failure of `resolve` is none of the endpoint. While it hangs, the endpoint is held all the same, because each attempt holds a slot. */
 async function resolve(
   endpoint: Endpoint,
   message: ClaimedMessage,
   signal: Interrupt,
-  ports: HandlerPorts,
+  { webhooks: { resolveMs }, ...ports }: HandlerPorts & { readonly webhooks: Webhooks },
 ): Promise<Resolved> {
   let found: { readonly envelope: Stored; readonly address: EndpointAddress | null } | undefined;
+  let began: Stored | undefined;
   const { name, retry } = endpoint;
   const handled = {
     kind: 'endpoint',
@@ -132,11 +159,15 @@ async function resolve(
     timeoutMs: resolveMs,
     async handler(ctx: Parameters<Job['handler']>[0], payload: unknown) {
       const envelope = payload as Stored;
+      began = envelope;
       found = { envelope, address: checkedAddress(name, await endpoint.resolve(ctx, envelope.to ?? '')) };
     },
   };
+  const start = performance.now();
   const { work, ...delivery } = await runHandler(handled, message, signal, ports);
   await work?.rollback().catch(() => undefined); // its connection is gone: nothing of it remains
+  const hung = began !== undefined && !signal.aborted && performance.now() - start >= resolveMs;
+  if (found === undefined && hung) return { failed: hanging(endpoint, began!, delivery, resolveMs) };
   if (delivery.outcome.type !== 'delivered' || found === undefined) return { failed: delivery };
   const { envelope, address } = found;
   if (address !== null) return { envelope, address };
@@ -144,14 +175,31 @@ async function resolve(
   return { failed: { ...delivery, outcome: { type: 'failure', failure: permanent(gone) } } };
 }
 
-function checkedAddress(name: string, address: EndpointAddress | null | undefined): EndpointAddress | null {
-  if (address === null || address === undefined) return null;
-  if (typeof address === 'object') return address;
-  throw new TypeError(`resolve of the endpoint ${name} must return { url, secrets } or null`);
+function hanging(endpoint: Endpoint, { to }: Stored, delivery: Delivery, resolveMs: Milliseconds): Delivery {
+  const message = `resolve of the endpoint ${endpoint.name} took longer than ${resolveMs / 1_000} s`;
+  const failure: Failure = { type: 'transient', message };
+  const group = failing({ parkAfterMs: never, parkedJob: null }, to, failure, { isSlow: true });
+  return { ...delivery, outcome: { type: 'failure', failure }, group };
+}
+
+/**
+ * A wrong shape is a mistake of the application, as an error of `resolve` is: the webhook waits for the next version. A url that must not be called is
+ * the customer's, and is judged later.
+ */
+function checkedAddress(name: string, given: EndpointAddress | null | undefined): EndpointAddress | null {
+  if (given === null || given === undefined) return null;
+  const { url, secrets } = given;
+  if (typeof given !== 'object' || typeof url !== 'string')
+    throw new TypeError(
+      `resolve of the endpoint ${name} must return { url, secrets }, both as texts, or null`,
+    );
+  const problem = secretsProblem(secrets);
+  if (problem !== undefined) throw new TypeError(`resolve of the endpoint ${name}: ${problem}`);
+  return { url, secrets: [...secrets] };
 }
 
 function failing(
-  endpoint: Endpoint,
+  endpoint: Pick<Endpoint, 'parkAfterMs' | 'parkedJob'>,
   id: string | null,
   failure: Failure,
   { isSlow = false, isGone = false, retryAfter }: Partial<GroupFailing>,

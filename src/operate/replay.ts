@@ -47,7 +47,7 @@ const markText = ({ began, after }: Mark): string => `${began.getTime()}.${after
 
 /** @throws WaybillError `options_invalid` */
 export function readMark(text: string): Mark {
-  const [, ms, after] = /^(\d{1,15})\.([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/.exec(text) ?? [];
+  const [, ms, after] = /^(\d{1,14})\.([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})$/.exec(text) ?? [];
   if (after === undefined)
     throw new WaybillError('options_invalid', 'webhooks.replay: from must be the `next` of an earlier call');
   return { began: new Date(Number(ms)), after };
@@ -65,7 +65,9 @@ const dead = `m.dead_at is not null and m.dead_at >= $4::text::timestamptz and m
   and not ${isErased} and ${keyIsFree} and ${keyStandsAlone}`;
 const later = `${waits('m.')} and m.status = 'failed' and m.available_at > now() and ${own('m.')}
   and not exists (select from waybill.outbox_attempts a where a.message_id = m.id and a.finished_at >= ${sinceThen})`;
-const delivered = `m.delivered_at is not null and m.id > $7::uuid and ${own('m.')} and not ${isErased}`;
+/** What an earlier replay recorded is none of what the application recorded: otherwise each replay would double it. */
+const isCopy = `exists (select from waybill.outbox_messages p where p.id = m.parent_id and p.name = m.name and p.group_key = m.group_key)`;
+const delivered = `m.delivered_at is not null and m.id > $7::uuid and ${own('m.')} and not ${isErased} and not ${isCopy}`;
 
 /** Values: name, queue, group, since, until or null, when it began, limit. Of messages with the same delivery key only the newest is retried. */
 export const retryDeadSql = `
@@ -101,7 +103,8 @@ export const deliveredSql = `
 export const countReplaySql = `
   select (select count(*) from waybill.outbox_messages m where ${dead})::text as retried,
          (select count(*) from waybill.outbox_messages m where ${later})::text as hastened,
-         (select count(*) from waybill.outbox_messages m where ${delivered})::text as recorded`;
+         (select count(*) from waybill.outbox_messages m where ${delivered})::text as recorded,
+         (select exists (select from waybill.outbox_messages m where ${delivered} and not m.payload ? 'body'))::text as closed`;
 
 const valuesOf = ({ name, queue, group, since, until }: Replay, { began }: Mark): unknown[] => [
   name,
@@ -118,17 +121,18 @@ async function markOf(db: Executor, { from, since }: Replay): Promise<Mark> {
   const { rows } = await db.executeSql<{ ms: string }>(
     'select floor(extract(epoch from now()) * 1000)::text as ms',
   );
-  return { began: new Date(Number(rows[0]!.ms)), after: oldestIdOf({ since })! };
+  return { began: new Date(Number(rows[0]?.ms ?? 0)), after: oldestIdOf({ since })! };
 }
 
-/** How many there are. */
+/** How many there are. @throws WaybillError `replay_sensitive` */
 export async function countReplay(db: Executor, replay: Replay): Promise<Omit<ReplayStep, 'next'>> {
   const mark = await markOf(db, replay);
-  const { rows } = await db.executeSql<Record<'retried' | 'hastened' | 'recorded', string>>(countReplaySql, [
-    ...valuesOf(replay, mark),
-    mark.after,
-  ]);
-  const { retried, hastened, recorded } = rows[0]!;
+  const { rows } = await db.executeSql<Record<'retried' | 'hastened' | 'recorded' | 'closed', string>>(
+    countReplaySql,
+    [...valuesOf(replay, mark), mark.after],
+  );
+  const { retried, hastened, recorded, closed } = rows[0]!;
+  if (replay.all && closed === 'true') throw sensitive();
   return {
     retried: Number(retried),
     hastened: Number(hastened),
@@ -174,17 +178,19 @@ type Row = {
   readonly order: string | null;
 };
 
+const sensitive = (): WaybillError =>
+  new WaybillError(
+    'replay_sensitive',
+    'the payloads of this endpoint are sensitive: only webhooks that are not delivered can be sent again',
+  );
+
 function copyOf({ name, queue, group, newIds }: Replay, row: Row): NewMessage {
   const payload = JSON.parse(row.payload) as {
     readonly to: string | null;
     readonly body: unknown;
     readonly id?: string;
   };
-  if (isSealed(payload) || !('body' in payload))
-    throw new WaybillError(
-      'replay_sensitive',
-      'the payloads of this endpoint are sensitive: only webhooks that are not delivered can be sent again',
-    );
+  if (isSealed(payload) || !('body' in payload)) throw sensitive();
   const { to, body, id = row.id } = payload;
   return {
     kind: 'job',

@@ -18,6 +18,9 @@ const also: readonly Range[] = [
   ipaddr.IPv6.parseCIDR('2620:4f:8000::/48'), // AS112 (RFC 7534)
 ];
 
+/** Azure answers its virtual machines there (learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16). IANA's registries do not know it. */
+const ofPlatform: Range = [ipaddr.IPv4.parse('168.63.129.16'), 32];
+
 /** @returns undefined for any other text. Short forms such as `127.1` and octal digits are none: new URL() has written them out before. */
 export function readAddress(text: string): Address | undefined {
   if (ipaddr.IPv4.isValidFourPartDecimal(text)) return ipaddr.IPv4.parse(text);
@@ -43,7 +46,7 @@ export function isIn(address: Address, [from, bits]: Range): boolean {
 export function whyNotPublic(address: Address): string | undefined {
   const range = address.range();
   if (range !== 'unicast') return words[range] ?? range;
-  if (address.kind() === 'ipv4') return undefined;
+  if (address.kind() === 'ipv4') return isIn(address, ofPlatform) ? 'a service of the platform' : undefined;
   if (!isIn(address, given)) return 'reserved';
   return also.some((one) => isIn(address, one)) ? 'reserved' : undefined;
 }

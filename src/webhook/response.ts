@@ -1,4 +1,4 @@
-// The answer of an endpoint: its status, and the first KB of its body as text. Whatever follows is never read: an endpoint may answer 10 MB, or for
+// The answer of an endpoint: its status, and the beginning of its body as text. Whatever follows is never read: an endpoint may answer 10 MB, or for
 // ever, or in a form that unpacks to gigabytes.
 
 import type { IncomingMessage } from 'node:http';
@@ -9,18 +9,18 @@ import { after } from '../timer.ts';
 
 export type Answer = {
   readonly status: number;
-  /** The first KB of the body. */
+  /** The beginning of the body: a KB, and as much more as a secret may be long, so that one is found which the end of the KB would cut. */
   readonly text: string;
   readonly retryAfter: Milliseconds | undefined;
   /** Host that a redirect names; it is not followed. */
   readonly location: string | undefined;
 };
 
-const kept = 1_024;
+const kept = 1_024 + 512;
 /** The status is known; a body that comes slower than this is not worth a slot. */
 const longest: Milliseconds = 2_000;
 
-/** Resolves as soon as the first KB is read, the body has ended or broken off, or 2 s have passed. It never rejects. */
+/** Resolves as soon as the beginning is read, the body has ended or broken off, or 2 s have passed. It never rejects. */
 export function readResponse(response: IncomingMessage): Promise<Answer> {
   const { statusCode: status = 0, headers } = response;
   return new Promise((resolve) => {
@@ -32,7 +32,7 @@ export function readResponse(response: IncomingMessage): Promise<Answer> {
       resolve({
         status,
         text: textOf(Buffer.concat(chunks).subarray(0, kept), response),
-        retryAfter: retryAfterOf(headers['retry-after'], headers.date),
+        retryAfter: retryAfterOf(headers['retry-after'], headers.date, Date.now()),
         location: status >= 300 && status < 400 ? hostIn(headers.location) : undefined,
       });
     }

@@ -5,7 +5,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { defineEndpoint, type Endpoint } from '../../src/define/endpoint.ts';
 import { enqueueWebhook } from '../../src/define/recorder.ts';
+import { createWebhooks, deliverWebhook } from '../../src/delivery/webhook.ts';
+import { createLog } from '../../src/metrics/log.ts';
+import { failGroup, type GroupFailing } from '../../src/queues/circuit.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { showMessage } from '../../src/operate/read.ts';
 import type { WebhookAnswer } from '../../src/testing/webhook-receiver.ts';
 import { startFakeWebhookReceiver } from '../../src/testing/webhook-receiver.ts';
@@ -20,6 +26,7 @@ beforeAll(async () => {
 beforeEach(() => world.reset());
 afterAll(() => world.end());
 
+const log = createLog({ level: 'silent', role: 'test' });
 const show = (id: string) => showMessage(world.database.db, id);
 
 describe('a webhook', () => {
@@ -136,11 +143,25 @@ describe('a webhook', () => {
   });
 
   it.each([
-    ['no secret', { secrets: [] }, /^webhook_secrets_invalid: secrets must be a list with at least one/],
+    ['no secret', { secrets: [] }, /secrets must be a list with at least one/],
+    ['no list of secrets', { secrets: older as never }, /secrets must be a list with at least one/],
     ['a short secret', { secrets: ['whsec_AAAA'] }, /secrets\[0\] must be whsec_/],
     ['a secret that is no base64', { secrets: [older, 'whsec_!'] }, /secrets\[1\] must be whsec_/],
     ['eleven secrets', { secrets: Array.from({ length: 11 }, () => older) }, /at most 10/],
-    ['no url', { url: undefined as never }, /^webhook_refused: the url must be an absolute URL/],
+    ['no url', { url: undefined as never }, /must return \{ url, secrets \}, both as texts, or null/],
+    ['a url as an object', { url: new URL('https://a.test') as never }, /must return \{ url, secrets \}/],
+    ['a url that throws', Object.defineProperty({}, 'url', { enumerable: true, get: () => { throw new Error('a getter') } }), /a getter/],
+  ])('whose resolve returns %s waits for the next version, and the endpoint is not at fault', async (_, over, reason) => {
+    now.address = () => Object.defineProperties({ url: world.receiver.url, secrets }, Object.getOwnPropertyDescriptors(over));
+    const id = await world.send();
+    expect(await world.drain()).toMatchObject({ retried: 1 });
+    expect((await show(id)).lastError).toMatch(reason);
+    expect((await show(id)).lastError).not.toMatch(/whsec_[A-Z]{4}/);
+    expect(await world.group()).toMatchObject({ failing: null });
+    expect(world.receiver.received).toEqual([]);
+  }); // prettier-ignore
+
+  it.each([
     ['a url that is none', { url: 'somewhere' }, /^webhook_refused: the url must be an absolute URL/],
     [
       'a private url',
@@ -149,13 +170,57 @@ describe('a webhook', () => {
     ],
     ['plain http', { url: 'http://example.com/' }, /must begin with https/],
   ])('of an endpoint with %s is dead at once, and says why', async (_, over, reason) => {
-    now.address = () => ({ url: world.receiver.url, secrets, ...over });
+    now.address = () => ({ secrets, ...over });
     const id = await world.send();
     expect(await world.drain()).toMatchObject({ dead: 1 });
     expect((await show(id)).lastError).toMatch(reason);
     expect((await show(id)).lastError).not.toMatch(/whsec_[A-Z]{4}/);
     expect(world.receiver.received).toEqual([]);
   });
+
+  it('whose resolve hangs is tried again, and the endpoint is held meanwhile, but never parked for it', async () => {
+    const { db } = world.database;
+    now.address = () => new Promise(() => undefined);
+    await world.send();
+    const [message] = await world.outbox().claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w' });
+    const ports = { db, outboxOn: createPostgresOutbox, emailFrom: null, registry: world.registry, log };
+    const { outcome, group } = await deliverWebhook(
+      world.customer as unknown as Endpoint,
+      message!,
+      new AbortController().signal,
+      { ...ports, webhooks: createWebhooks(undefined, 50) },
+    );
+    const words = 'resolve of the endpoint customer took longer than 0.05 s';
+    expect(outcome).toMatchObject({ type: 'failure', failure: { type: 'transient', message: words } });
+    const held = await failGroup(db, { queue: 'webhooks', group: 'customer:c1', message: message!.id }, group as GroupFailing);
+    expect(held!.heldMs).toBeGreaterThan(10_000);
+    await db.executeSql(`update waybill.queue_groups set failures = 100, failing_since = now() - interval '30 days', failed_at = now() - interval '1 hour'`);
+    const again = await failGroup(db, { queue: 'webhooks', group: 'customer:c1', message: message!.id }, group as GroupFailing);
+    expect(again).toMatchObject({ isToPark: false });
+  }); // prettier-ignore
+
+  it('has the keys of its endpoint: each endpoint gets the same event, once', async () => {
+    const options = { deliveryKey: 'order-1', orderKey: 'order-1' };
+    const send = (to: string) => enqueueWebhook(world.outbox(), world.customer.to(to), payload, options);
+    expect([await send('c1'), await send('c2'), await send('c1')]).toMatchObject([
+      { duplicate: false },
+      { duplicate: false },
+      { duplicate: true },
+    ]);
+    await world.drain();
+    expect(world.receiver.received).toHaveLength(2);
+    const debounced = { deliveryKey: 'order-2', debounce: '5s' } as const;
+    const ids = ['c1', 'c2'].map((to) => enqueueWebhook(world.outbox(), world.customer.to(to), payload, debounced));
+    expect((await Promise.all(ids)).map(({ replaced }) => replaced)).toEqual([undefined, undefined]);
+  }); // prettier-ignore
+
+  it.each([
+    ['nothing', undefined],
+    ['a function', () => 1],
+  ])('with a payload that is %s is not recorded', async (_, given) => {
+    const any = defineEndpoint({ name: 'any', payload: z.any(), url: 'https://a.example.com', secrets });
+    await expect(enqueueWebhook(world.outbox(), any, given)).rejects.toMatchObject({ code: 'payload_invalid' });
+  }); // prettier-ignore
 
   it('to a name that has no address is tried again', async () => {
     now.address = () => ({ url: 'https://nobody.invalid/', secrets });
@@ -223,6 +288,36 @@ describe('an answer', () => {
     });
     expect(text).not.toMatch(/MfKQ9r8|abcdefghijkl/);
   });
+
+  it.each([
+    ['cut by the end of the KB', (base64: string) => `${'.'.repeat(993)}${base64}`],
+    ['as PHP writes JSON', (base64: string) => JSON.stringify({ base64 }).replaceAll('/', '\\/')],
+    ['in a URL', (base64: string) => `https://a.test/?s=${encodeURIComponent(base64)}`],
+  ])('that repeats a secret %s does not show it', async (_, body) => {
+    const secret = `whsec_${'Pj4/fn5+Pz8/'.repeat(4)}`;
+    now.address = () => ({ url: world.receiver.url, secrets: [secret] });
+    expect(await shown({ status: 200, body: body(secret.slice(6)) })).not.toMatch(/Pj4|fn5/);
+  });
+
+  it('of several lines is one line', async () => {
+    expect(await shown({ status: 200, body: 'ok\n2026-11-30 12:00:00 accepted\r\n\tby nobody' })).toBe(
+      '200 in n ms: ok 2026-11-30 12:00:00 accepted by nobody',
+    );
+  });
+
+  it.each([200, 500])('%i of an endpoint with sensitive payloads keeps no text', async (status) => {
+    const { db } = world.database;
+    now.answer = () => ({ status, body: 'iban DE02120300000000202051' });
+    const { id } = await enqueueWebhook(world.outbox(), world.secret.to('c1'), { iban: 'DE02120300000000202051' });
+    await world.drain();
+    const { notes, lastError } = await show(id);
+    expect(notes[0]?.detail ?? lastError).toMatch(status === 200 ? /^200 in \d+ ms$/ : /answered 500 in \d+ ms$/);
+    const texts = await db.executeSql(
+      `select n::text from waybill.outbox_notes n union all select m::text from waybill.outbox_messages m union all
+       select g::text from waybill.queue_groups g union all select a::text from waybill.outbox_attempts a`,
+    );
+    expect(JSON.stringify(texts.rows)).not.toContain('DE02');
+  }); // prettier-ignore
 
   it('that redirects is a failure, with the host that it names', async () => {
     const headers = { location: 'http://169.254.169.254/latest/meta-data?token=a' };

@@ -10,6 +10,7 @@ import { defineQueue } from '../../src/define/queue.ts';
 import { createRegistry, defineOutboxRegistry } from '../../src/define/registry.ts';
 import { retryPolicy } from '../../src/define/retry.ts';
 import { horizonOf, retryDelay } from '../../src/message/backoff.ts';
+import { retryAfterOf } from '../../src/message/retry-after.ts';
 import { createMemoryOutbox } from '../../src/store/memory.ts';
 import { drainMemoryOutbox } from '../../src/testing/drain-memory.ts';
 import { runAction } from '../../src/testing/run-action.ts';
@@ -28,6 +29,12 @@ describe('a definition', () => {
     ['no secrets', { name: 'a', url }, /give url and secrets, or resolve/],
     ['both', { name: 'a', url, secrets: [secret], resolve }, /leave them out beside it/],
     ['a url that is none', { name: 'a', url: 'here', secrets: [secret] }, /url must be a URL such as/],
+    ['a user in the url', { name: 'a', url: 'https://u:p@a.test/', secrets: [secret] }, /without a user/],
+    [
+      'a very long url',
+      { name: 'a', url: `${url}${'x'.repeat(3_000)}`, secrets: [secret] },
+      /url must be a URL such as/,
+    ],
     ['a bad secret', { name: 'a', url, secrets: ['whsec_short'] }, /secrets\[0\] must be whsec_/],
     ['a resolve that is no function', { name: 'a', resolve: url }, /resolve must be a function/],
     ['a long timeout', { name: 'a', resolve, timeout: '2m' }, /timeout must be at most 1m/],
@@ -110,6 +117,24 @@ describe('secrets', () => {
   });
 });
 
+describe('Retry-After', () => {
+  const now = Date.parse('2026-11-30T12:00:00Z');
+  const date = (text: string): string => new Date(text).toUTCString();
+  it.each([
+    ['120', null, 120_000],
+    ['120.0', null, 120_000],
+    ['1.5', null, 1_500],
+    ['99999999999999999999', null, 1e12],
+    [date('2026-11-30T12:05:00Z'), date('2026-11-30T12:04:00Z'), 60_000], // by the other server's clock
+    [date('2026-11-30T12:05:00Z'), null, 300_000],
+    [date('2026-11-30T12:05:00Z'), 'soon', 300_000],
+    [date('2026-11-30T11:00:00Z'), null, 0],
+    ['soon', null, undefined],
+    ['-5', null, undefined],
+    ['', null, undefined],
+  ])('%j beside the date %j', (value, theirs, ms) => expect(retryAfterOf(value, theirs, now)).toBe(ms));
+});
+
 describe('given delays', () => {
   const { maxAttempts, backoff } = retryPolicy('job a', { delays: ['5s', '1m'] });
   it('are waited, a tenth shorter or longer, and a longer Retry-After wins', () => {
@@ -148,7 +173,7 @@ describe('without Postgres', () => {
         name: 'webhook:customer',
         queue: 'webhooks',
         group: 'customer:c1',
-        deliveryKey: 'paid-1',
+        deliveryKey: 'c1/paid-1',
         maxAttempts: 10,
         payload: { to: 'c1', body: { type: 'order.paid' } },
       },

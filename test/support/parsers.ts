@@ -61,6 +61,9 @@ import { headersOf } from '../../src/email/source.ts';
 import { nextOf } from '../../src/console/sign-in.ts';
 import { quoted } from '../../src/console/command.ts';
 import { WaybillError } from '../../src/errors.ts';
+import { endpointOf } from '../../src/define/messages.ts';
+import { answerText } from '../../src/delivery/webhook.ts';
+import { readMark } from '../../src/operate/replay.ts';
 import { readPaths } from '../../src/operate/contents.ts';
 import { parseFilter, whereOf } from '../../src/operate/filter.ts';
 import { shaped } from '../../src/operate/texts.ts';
@@ -133,7 +136,7 @@ export const parsers: readonly Parser[] = [
   { name: 'the url of an endpoint', read: (text) => ['https://', 'https://a.test/', ''].map((start) => readTarget(`${start}${text}`, { allow: allowNothing, allowHttp: true })) },
   { name: 'receivers inside the network', read: (text) => [readAllowList([text]), readRange(text), readRange(`10.0.0.0/${text}`)] },
   { name: 'the secret of an endpoint', read: (text) => [secretsProblem([text]), secretsProblem([`whsec_${text}`])] },
-  { name: 'Retry-After', read: (text) => [retryAfterOf(text, text), retryAfterOf(`Mon, ${text}`, undefined)] },
+  { name: 'Retry-After', read: (text) => [retryAfterOf(text, text, 0), retryAfterOf(`Mon, ${text}`, undefined, 0)] },
   // Addresses
   { name: 'a search of the console', read: (text) => readSearch(text) },
   { name: "the place after the console's sign-in", read: nextOf },
@@ -202,6 +205,9 @@ export const parsers: readonly Parser[] = [
   { name: 'a report of SendGrid', read: (text) => parseSendgridReports(JSON.stringify([{ event: 'bounce', email: text, sg_event_id: 'a', sg_message_id: 'a', reason: text }, { event: 'bounce', sg_event_id: text, sg_message_id: text }])) },
   { name: 'a report of Mailgun', read: (text) => parseMailgunReport(JSON.stringify({ 'event-data': { event: 'failed', id: 'a', recipient: text, reason: text, message: { headers: { 'message-id': 'a' } } } })) },
   { name: 'a report of SES', read: (text) => [parseSesReport(JSON.stringify({ eventType: 'Bounce', mail: { messageId: 'a', tags: { waybill_message: [text] } }, bounce: { bounceType: text, bounceSubType: text, bouncedRecipients: [{ emailAddress: text, diagnosticCode: text }] } }), 'a'), parseSesReport(JSON.stringify({ eventType: text, mail: { messageId: 'a' } }), 'a')] },
+  { name: 'an answer of an endpoint', read: (text) => answerText({ status: 200, text, location: undefined, retryAfter: undefined }, 1, ['whsec_aGVsbG8=', text || 'a']) },
+  { name: 'a name of messages', read: (text) => endpointOf(`webhook:${text}`) },
+  { name: 'where a replay goes on', read: (text) => readMark(text) },
   { name: 'the text that SNS signs', read: (text) => signedText({ Type: 'Notification', MessageId: 'a', TopicArn: text, Message: text, Timestamp: text, SignatureVersion: '1', SigningCertURL: text }) },
   { name: 'proofs of providers', read: (text) => [isFromPostmark({ authorization: text }, 'a:b'), isFromMailgun({ timestamp: text, token: text, signature: text }, 'a', 0), isFromSendgrid(Buffer.from(text), { 'x-twilio-email-event-webhook-timestamp': text }, '', 0)] },
   { name: 'an answer of Resend', read: (text) => resendRefusal(answered(JSON.stringify({ name: text, message: text }))) },

@@ -25,6 +25,7 @@ export const secrets = [
 export const [older, newer] = secrets as [string, string];
 
 export const payload = { type: 'order.paid', at: new Date('2026-11-30T08:00:00Z') };
+const payloadKeys = `2026:${Buffer.alloc(32, 7).toString('base64')}`;
 const log = createLog({ level: 'silent', role: 'test' });
 
 export type WebhookWorld = Awaited<ReturnType<typeof webhookWorld>>;
@@ -62,14 +63,15 @@ export async function webhookWorld() {
   /** Has little time to answer, which any other needs on a busy machine. */
   const hasty = defineEndpoint({ name: 'hasty', timeout: '300ms', resolve: (_, id) => now.address(id) });
   const own = defineEndpoint({ name: 'own', url: 'https://hooks.example.com/a', secrets: [older] });
+  const secret = defineEndpoint({ name: 'secret', sensitive: true, resolve: (_, id) => now.address(id) });
   const steering = defineAction({
     name: 'steering',
     access: 'public',
     args: z.object({}),
     handler: async (ctx) => now.steer(ctx),
   });
-  const registry = defineOutboxRegistry({ endpoints: [customer, hasty, own], actions: [steering] });
-  const outbox = () => createPostgresOutbox(db);
+  const registry = defineOutboxRegistry({ endpoints: [customer, hasty, own, secret], actions: [steering] });
+  const outbox = () => createPostgresOutbox(db, { payloadKeys });
   const events = createEvents(log, createMetrics({ version: 'test' }));
   const closer = createQueueCloser({ db, events, workerId: 'w', outboxOn: createPostgresOutbox });
 
@@ -79,6 +81,8 @@ export async function webhookWorld() {
     now,
     customer,
     own,
+    secret,
+    registry,
     outbox,
     async reset() {
       Object.assign(now, { answer: () => 204, address: () => ({ url: receiver.url, secrets }), told: [] });
@@ -95,7 +99,7 @@ export async function webhookWorld() {
       let report;
       for (let i = 0; i < times; i++)
         report = await drainOutbox(
-          { outbox: outbox(), registry, pool: db, webhookAllow: ['127.0.0.1'], log },
+          { outbox: outbox(), registry, pool: db, payloadKeys, webhookAllow: ['127.0.0.1'], log },
           { closer, events },
         );
       return report!;

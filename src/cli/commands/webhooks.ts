@@ -36,8 +36,14 @@ export function addWebhooks(program: Command): void {
             ),
       );
       const { retried, hastened, recorded } = done;
+      const isNone = retried + hastened + recorded === 0;
       print({ ...done, dryRun }, options, () => [
         `${dryRun ? 'would be sent again' : 'sent again'}: ${retried} dead, ${hastened} that wait for a later attempt, ${recorded} delivered`,
+        ...(isNone
+          ? [
+              `none of ${endpoint} fits; \`waybill queues groups webhooks\` lists endpoints with waiting webhooks`,
+            ]
+          : []),
       ]);
     });
 }

@@ -50,7 +50,11 @@ export function jsonOf({ text }: Answer): unknown {
 export function refusalOf(
   { status, headers }: Answer,
   { code, message }: Said,
-  retryAfter: Milliseconds | undefined = retryAfterOf(headers.get('retry-after'), headers.get('date')),
+  retryAfter: Milliseconds | undefined = retryAfterOf(
+    headers.get('retry-after'),
+    headers.get('date'),
+    Date.now(),
+  ),
 ): Told {
   const said = [code, message].filter((part) => part !== undefined).join(': ');
   return {
