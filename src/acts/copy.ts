@@ -2,6 +2,9 @@
 
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
+import { z } from 'zod';
+import { envelopeOf } from '../define/endpoint.ts';
+import { endpointOf } from '../define/messages.ts';
 import { prepareEmail } from '../email/email.ts';
 import { WaybillError } from '../errors.ts';
 import type { NewMessage } from '../message/message.ts';
@@ -82,6 +85,18 @@ function detailOf({ availableAt, ...changes }: Changes): object {
   return { changed, availableAt: availableAt ?? null };
 }
 
+/** A copy to another endpoint is of that one's group, whose circuit it follows. @throws WaybillError `payload_invalid` */
+function endpointGroupOf(name: string, payload: unknown): string | undefined {
+  const endpoint = endpointOf(name);
+  if (endpoint === undefined) return undefined;
+  const { data } = envelope.safeParse(payload);
+  if (data) return data.to === null ? endpoint : `${endpoint}:${data.to}`;
+  const form = '{ "to": the id of the endpoint or null, "body": what is sent }';
+  throw new WaybillError('payload_invalid', `the payload of a webhook has the form ${form}`);
+}
+
+const envelope = envelopeOf(z.unknown());
+
 async function record(
   tx: Executor,
   id: string,
@@ -91,7 +106,7 @@ async function record(
   const original = (await tx.executeSql<Original>(originalSql, [id])).rows[0] ?? notFound(id);
   await checkNotErased(tx, id);
   const { kind, name, queue, payload: stored, max_attempts: maxAttempts, priority } = original;
-  const { group_key: group, order_key: orderKey, order_skips: skips } = original;
+  const { order_key: orderKey, order_skips: skips } = original;
   const sealed = isSealed(stored) ? stored : undefined;
   const isDropped = wasDropped(stored, original.status);
   if (isDropped && changes.payload === undefined) throw droppedError(id);
@@ -99,6 +114,8 @@ async function record(
   const content = changes.payload ?? (sealed ? unseal(sealed, of, payloadKeys) : stored);
   const payload = payloadOf(kind, content, changes);
   if (changes.payload !== undefined) await check?.({ kind, name }, payload);
+  const group =
+    (changes.payload === undefined ? undefined : endpointGroupOf(name, payload)) ?? original.group_key;
   const { deliveryKey } = changes;
   const outbox = createPostgresOutbox(tx, { maxPayloadBytes, payloadKeys });
   const { id: copied, duplicate } = await outbox.enqueue({

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { copy } from '../../src/acts/copy.ts';
 import { defineEndpoint, type Endpoint } from '../../src/define/endpoint.ts';
 import { enqueueWebhook } from '../../src/define/recorder.ts';
 import { createWebhooks, deliverWebhook } from '../../src/delivery/webhook.ts';
@@ -213,6 +214,16 @@ describe('a webhook', () => {
     const ids = ['c1', 'c2'].map((to) => enqueueWebhook(world.outbox(), world.customer.to(to), payload, debounced));
     expect((await Promise.all(ids)).map(({ replaced }) => replaced)).toEqual([undefined, undefined]);
   }); // prettier-ignore
+
+  it('that is copied to another endpoint is of its group; a copy needs the form of a webhook', async () => {
+    const ports = { db: world.database.db, maxPayloadBytes: 100_000, payloadKeys: [] };
+    const actor = { by: 'ann', key: null, via: 'cli', requestId: null, reason: null } as const;
+    const id = await world.send();
+    const to = await copy(ports, actor, id, { payload: { to: 'c2', body: { type: 'a' } } });
+    expect([to.group, (await copy(ports, actor, id)).group]).toEqual(['customer:c2', 'customer:c1']);
+    const refused = copy(ports, actor, id, { payload: { x: 1 } });
+    await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' });
+  });
 
   it.each([
     ['nothing', undefined],
