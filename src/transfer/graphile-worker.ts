@@ -13,7 +13,7 @@ const name = 'graphile-worker';
 const [oldestMigration, testedMigration] = [16, 20];
 
 type Row = {
-  readonly id: string;
+  readonly made: string;
   readonly task: string;
   readonly payload: string;
   readonly priority: number;
@@ -24,7 +24,14 @@ type Row = {
   readonly number: string;
 };
 
-type KeyRow = { readonly task: string; readonly start: string; readonly number: string };
+type KeyRow = {
+  readonly task: string;
+  readonly moment: string;
+  readonly start: string;
+  readonly priority: number;
+  readonly run: string;
+  readonly number: string;
+};
 
 export function graphileWorkerTables(schemaName = 'graphile_worker'): Tables {
   const schema = quoted(schemaName);
@@ -49,7 +56,7 @@ export function graphileWorkerTables(schemaName = 'graphile_worker'): Tables {
     },
     async remove(tx, jobs) {
       const sql = `delete from ${schema}._private_jobs where id = any($1::text::bigint[])`;
-      await tx.executeSql(sql, [arrayText(jobs.map(({ id }) => numberOf(id)))]);
+      await tx.executeSql(sql, [arrayText(jobs.map(({ id }) => id))]);
     },
   };
 }
@@ -80,19 +87,24 @@ const surveySql = (schema: string): string => `
 const waits = (failed: boolean): string =>
   failed ? 'j.locked_at is null and not j.is_available' : 'j.is_available';
 
-/** Values: tasks, the place (due time, id), limit. By due time: a later job must not hold back an earlier one of its order key. */
+/**
+ * Values: tasks, the place (moment of the walk, start, priority, due time, id), limit. Those that are due come in the order in which workers fetch them
+ * (getJobs of graphile-worker); the others come by their due times, because a later job must not hold back an earlier one of its order key.
+ */
 const keysSql = (schema: string, failed: boolean): string => `
-  select t.identifier as task, j.run_at::text as start, j.id::text as number
-    from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
-   where t.identifier = any($1::text::text[]) and ${waits(failed)} and (j.run_at, j.id) > ($2::text::timestamptz, $3::text::bigint)
-   order by j.run_at, j.id limit $4`;
+  select t.identifier as task, w.moment::text as moment, greatest(j.run_at, w.moment)::text as start, j.priority::int as priority, j.run_at::text as run,
+         j.id::text as number
+    from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id, (select coalesce($2::text::timestamptz, now()) as moment) w
+   where t.identifier = any($1::text::text[]) and ${waits(failed)}
+     and (greatest(j.run_at, w.moment), j.priority, j.run_at, j.id) > ($3::text::timestamptz, $4::int, $5::text::timestamptz, $6::text::bigint)
+   order by greatest(j.run_at, w.moment), j.priority, j.run_at, j.id limit $7`;
 
 /** Values: ids. */
 const jobsSql = (
   schema: string,
   { failed, lock }: { readonly failed: boolean; readonly lock: boolean },
 ): string => `
-  select j.id || '-' || (extract(epoch from j.created_at) * 1000)::bigint as id, t.identifier as task, j.payload::text as payload, j.priority::int as priority,
+  select to_char(j.created_at at time zone 'UTC', 'YYYYMMDDHH24MISSUS') as made, t.identifier as task, j.payload::text as payload, j.priority::int as priority,
          (case when j.is_available then j.max_attempts - j.attempts else j.max_attempts end)::int as left,
          ${momentText('j.run_at')} as due, j.key, q.queue_name as queue, j.id::text as number
     from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
@@ -100,24 +112,28 @@ const jobsSql = (
    where j.id = any($1::text::bigint[]) and ${waits(failed)}${lock ? ' for update of j skip locked' : ''}`;
 
 function valuesOf({ queues, after, limit }: Walk): unknown[] {
-  const { start = '-infinity', number = '0' } = after ?? {};
-  return [arrayText(queues.map(({ queue }) => queue)), start, number, limit];
+  const {
+    moment = null,
+    start = '-infinity',
+    priority = -32_769,
+    run = '-infinity',
+    number = '0',
+  } = after ?? {};
+  return [arrayText(queues.map(({ queue }) => queue)), moment, start, priority, run, number, limit];
 }
 
-/** Without the time, which tells jobs of a schema that was made anew from those before. */
-const numberOf = (id: string): string => id.slice(0, id.indexOf('-'));
-
-const keyOf = ({ task: queue, start, number }: KeyRow): Key => ({
+const keyOf = ({ task: queue, number, ...place }: KeyRow): Key => ({
   queue,
   key: number,
-  place: { start, number },
+  place: { ...place, number },
 });
 
-function foundOf({ id, task, payload, priority, left, due, key, queue, number }: Row): Found {
+function foundOf({ made, task, payload, priority, left, due, key, queue, number }: Row): Found {
   return {
     key: number,
     job: {
-      id,
+      id: number,
+      made, // a schema that was made anew counts from 1 again
       queue: task,
       json: payload,
       dueAt: due,

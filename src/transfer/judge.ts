@@ -20,12 +20,16 @@ export type Fit = {
 };
 
 /** A job that stays in the source, and why: codes and paths, never a value of the payload. */
-export type Misfit = {
-  readonly queue: string;
-  readonly id: string;
+export type Misfit = Pick<SourceJob, 'queue' | 'within' | 'id' | 'made'> & {
   readonly code: string;
   readonly paths: readonly string[];
 };
+
+export const misfitOf = (
+  { queue, within, id, made }: SourceJob,
+  code: string,
+  paths: readonly string[] = [],
+): Misfit => ({ queue, within, id, made, code, paths: paths.slice(0, 5).map(maskAddresses) });
 
 export type Judging = {
   readonly source: SourceName;
@@ -40,21 +44,17 @@ export type Judging = {
 export async function judge(job: SourceJob, judging: Judging): Promise<Fit | Misfit | undefined> {
   const row = rowOf(judging.map, job);
   if (row === undefined || isSkipped(row)) return undefined;
-  const misfit = (code: string, paths: readonly string[] = []): Misfit => {
-    const { queue, id } = job;
-    return { queue, id, code, paths: paths.slice(0, 5).map(maskAddresses) };
-  };
   try {
     const message = await messageOf(job, row, judging);
     checkMessage(message, judging.maxPayloadBytes);
     return { job, message };
   } catch (error) {
-    if (!isWaybillError(error)) return misfit('payload_not_json', [reasonOf(error, { bare: true })]);
+    if (!isWaybillError(error)) return misfitOf(job, 'payload_not_json', [reasonOf(error, { bare: true })]);
     const paths = error.issues.map(({ path, ...issue }) => {
       const code = 'code' in issue ? String(issue.code) : '';
       return [path, code].filter(Boolean).join(': ');
     });
-    return misfit(error.code, paths.filter(Boolean));
+    return misfitOf(job, error.code, paths.filter(Boolean));
   }
 }
 
@@ -107,8 +107,8 @@ function shaped(payload: unknown, { pick, rename }: ImportRow): unknown {
 }
 
 /** The delivery key that a job has here unless its own is wanted. The same job always has the same, so it is recorded once. */
-export function idKey(source: SourceName, { queue, within, id }: SourceJob): string {
-  const text = `import:${source}:${within ?? queue}:${id}`;
+export function idKey(source: SourceName, { queue, within, made, id }: SourceJob): string {
+  const text = `import:${[source, within ?? queue, ...(made === undefined ? [] : [made]), id].join(':')}`;
   if (text.length <= 200 && isDeliveryKey(text)) return text;
   return `import:${source}:sha256:${createHash('sha256').update(text).digest('hex')}`;
 }

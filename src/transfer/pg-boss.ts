@@ -25,11 +25,13 @@ type Row = {
   readonly key: string | null;
   readonly policy: string | null;
   readonly group: string | null;
+  readonly made: string;
 };
 
 type KeyRow = {
   readonly id: string;
   readonly name: string;
+  readonly moment: string;
   readonly rank: number;
   readonly start: string;
   readonly created: string;
@@ -84,32 +86,41 @@ const inFlow = (columns: ReadonlySet<string>): string =>
     .map((column) => `j.${column}`)
     .join(' or ') || 'false';
 
-/** Waybill's own queues are known by their retention, and pg-boss's by their names. */
+/** One of Waybill's wake-ups. A queue of the application may have the same retention, so the job itself decides. */
+const isWakeUp = (schema: string): string =>
+  `(case when j.retry_limit = 0 and jsonb_typeof(j.data) = 'object' and jsonb_typeof(j.data -> 'messages') = 'number'
+         then j.data - 'messages' - 'grouped' = '{}' and exists (
+           select from ${schema}.queue q where q.name = j.name and q.retention_seconds = ${yearInSeconds} and q.policy = 'standard')
+         else false end)`;
+
+/** pg-boss's own queues are known by their names. */
 const surveySql = (schema: string, columns: ReadonlySet<string>): string => `
   select j.name as queue,
          (count(*) filter (where state in ('created', 'retry') and not (${inFlow(columns)})))::int as pending,
          (count(*) filter (where state in ('created', 'retry') and (${inFlow(columns)})))::int as "inFlows",
          (count(*) filter (where state = 'active'))::int as "inFlight",
          (count(*) filter (where state = 'failed'))::int as failed
-    from ${schema}.job j join ${schema}.queue q on q.name = j.name
-   where j.name not like '\\_\\_pgboss%' and q.retention_seconds <> ${yearInSeconds} and state in ('created', 'retry', 'active', 'failed')
+    from ${schema}.job j
+   where j.name not like '\\_\\_pgboss%' and state in ('created', 'retry', 'active', 'failed') and not ${isWakeUp(schema)}
    group by j.name order by j.name`;
 
 const rank = `(case j.state when 'retry' then 0 else 1 end)`;
 
-const waits = (columns: ReadonlySet<string>, failed: boolean): string =>
-  `j.state in ${failed ? `('failed')` : `('created', 'retry')`} and not (${inFlow(columns)})`;
+const waits = (schema: string, columns: ReadonlySet<string>, failed: boolean): string =>
+  `j.state in ${failed ? `('failed')` : `('created', 'retry')`} and not (${inFlow(columns)}) and not ${isWakeUp(schema)}`;
 
 /**
- * Values: queues, the place (rank, start, created, id), limit. A job that waits for a retry holds back others of its key, so it comes first; the others
- * come by their due times, and then as they were created.
+ * Values: queues, the place (moment of the walk, rank, start, created, id), limit. It is the order of a key in a key_strict_fifo queue (strict_fifo_heads
+ * in pg-boss's plans): a job that waits for a retry holds back the others, so it comes first; those that are due come as they were created, whatever their
+ * priorities are; the others come by their due times.
  */
 const keysSql = (schema: string, columns: ReadonlySet<string>, failed: boolean): string => `
-  select j.id::text as id, j.name, ${rank} as rank, j.start_after::text as start, j.created_on::text as created
-    from ${schema}.job j
-   where j.name = any($1::text::text[]) and ${waits(columns, failed)}
-     and (${rank}, j.start_after, j.created_on, j.id) > ($2::int, $3::text::timestamptz, $4::text::timestamptz, $5::text::uuid)
-   order by ${rank}, j.start_after, j.created_on, j.id limit $6`;
+  select j.id::text as id, j.name, w.moment::text as moment, ${rank} as rank, greatest(j.start_after, w.moment)::text as start, j.created_on::text as created
+    from ${schema}.job j, (select coalesce($2::text::timestamptz, now()) as moment) w
+   where j.name = any($1::text::text[]) and ${waits(schema, columns, failed)}
+     and (${rank}, greatest(j.start_after, w.moment), j.created_on, j.id, j.name)
+         > ($3::int, $4::text::timestamptz, $5::text::timestamptz, $6::text::uuid, $7::text)
+   order by ${rank}, greatest(j.start_after, w.moment), j.created_on, j.id, j.name limit $8`;
 
 /** Values: queues and ids, one for each job. */
 function jobsSql(
@@ -120,31 +131,32 @@ function jobsSql(
   const column = (its: string): string => (columns.has(its) ? `j.${its}` : 'null');
   return `
   select j.id::text as id, j.name, j.data::text as data, j.state::text as state, j.priority,
-         (case j.state when 'created' then j.retry_limit + 1 when 'failed' then j.retry_limit + 1
-                       else greatest(j.retry_limit - j.retry_count, 1) end)::int as left,
+         (case j.state when 'retry' then greatest(j.retry_limit - j.retry_count, 1) else j.retry_limit::bigint + 1 end)::float8 as left,
+         to_char(j.created_on at time zone 'UTC', 'YYYYMMDDHH24MISSUS') as made,
          ${momentText('j.start_after')} as due, j.singleton_key as key, ${column('policy')}::text as policy, ${column('group_id')}::text as "group"
     from unnest($1::text::text[], $2::text::uuid[]) as n(name, id) join ${schema}.job j on j.name = n.name and j.id = n.id
-   where ${waits(columns, failed)}${lock ? ' for update of j skip locked' : ''}`;
+   where ${waits(schema, columns, failed)}${lock ? ' for update of j skip locked' : ''}`;
 }
 
 function valuesOf({ queues, after, limit }: Walk): unknown[] {
-  const { rank: its = -1, start = '-infinity', created = '-infinity' } = after ?? {};
-  const { id = '00000000-0000-0000-0000-000000000000' } = after ?? {};
-  return [arrayText(queues.map(({ queue }) => queue)), its, start, created, id, limit];
+  const { moment = null, rank: its = -1, start = '-infinity', created = '-infinity' } = after ?? {};
+  const { id = '00000000-0000-0000-0000-000000000000', queue: last = '' } = after ?? {};
+  return [arrayText(queues.map(({ queue }) => queue)), moment, its, start, created, id, last, limit];
 }
 
-const keyOf = ({ id, name: queue, rank: its, start, created }: KeyRow): Key => ({
+const keyOf = ({ id, name: queue, moment, rank: its, start, created }: KeyRow): Key => ({
   queue,
   key: id,
-  place: { rank: its, start, created, id },
+  place: { moment, rank: its, start, created, id, queue },
 });
 
-function foundOf({ id, name: queue, data, priority, left, due, key, policy, group }: Row): Found {
+function foundOf({ id, name: queue, made, data, priority, left, due, key, policy, group }: Row): Found {
   const isOrdered = policy === 'key_strict_fifo' && key !== null;
   return {
     key: id,
     job: {
       id,
+      made, // an application may give the id of a job that has ended to another one
       queue,
       json: data ?? 'null',
       dueAt: due,

@@ -36,7 +36,7 @@ export type Tables = {
   remove(tx: Executor, jobs: readonly SourceJob[]): Promise<void>;
 };
 
-/** The key of a job's row, and its place in the walk. */
+/** The key of a job's row in its queue, and its place in the walk. */
 export type Key = { readonly queue: string; readonly key: string; readonly place: Place };
 
 export type Found = { readonly key: string; readonly job: SourceJob };
@@ -56,7 +56,7 @@ export function postgresSource(tables: Tables, { db, isHere }: PostgresSource): 
     name: tables.name,
     async survey() {
       const found = await surveyed(tables, db);
-      return { ...found, held: isHere ? 0 : await held.count(db) };
+      return { ...found, held: await held.count(db) };
     },
     async read(walk) {
       const next = await keys(walk);
@@ -70,12 +70,13 @@ export function postgresSource(tables: Tables, { db, isHere }: PostgresSource): 
       const move = isHere ? moveHere : moveAcross;
       return { ...(await move(tables, db, { keys: its, failed: walk.failed }, handling)), next };
     },
+    /** Also in the database of the messages: the import that died may have reached it as another one, by --from. */
     async resume(after, limit, handling) {
-      if (isHere || (await held.count(db)) === 0) return nothingHeld();
-      const jobs = await held.read(db, after, limit);
+      if ((await held.count(db)) === 0) return nothingHeld();
+      const { jobs, last } = await held.read(db, after, limit);
       const done = await handling.record(await handling.choose(jobs), undefined);
       await held.forget(db, done);
-      return { read: jobs.length, left: done.length, next: undefined, last: jobs.at(-1)?.id ?? '' };
+      return { read: jobs.length, left: done.length, next: undefined, last };
     },
     close: async () => (isHere ? undefined : db.end()),
   };
@@ -120,8 +121,11 @@ async function jobsOf(
   keys: readonly Key[],
   how: { readonly failed: boolean; readonly lock: boolean },
 ): Promise<SourceJob[]> {
-  const found = new Map((await tables.jobs(db, keys, how)).map(({ key, job }) => [key, job]));
-  return keys.flatMap(({ key }) => found.get(key) ?? []);
+  const nameOf = (queue: string, key: string): string => JSON.stringify([queue, key]);
+  const found = new Map(
+    (await tables.jobs(db, keys, how)).map(({ key, job }) => [nameOf(job.queue, key), job]),
+  );
+  return keys.flatMap(({ queue, key }) => found.get(nameOf(queue, key)) ?? []);
 }
 
 type Batch = { readonly keys: readonly Key[]; readonly failed: boolean };

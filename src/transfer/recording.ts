@@ -6,7 +6,7 @@ import { arrayText } from '../db/values.ts';
 import type { PayloadKeys } from '../message/seal.ts';
 import { findExisting } from '../outbox/existing.ts';
 import { createPostgresOutbox } from '../store/postgres.ts';
-import { idKey, type Fit, type Misfit } from './judge.ts';
+import { idKey, misfitOf, type Fit, type Misfit } from './judge.ts';
 import type { SourceJob, SourceName } from './source.ts';
 
 export type Recording = {
@@ -54,12 +54,7 @@ export async function recordFits(
 }
 
 /** The job stays in the source: its own key is that of another message. */
-export const keyTaken = ({ queue, id }: SourceJob): Misfit => ({
-  queue,
-  id,
-  code: 'delivery_key_taken',
-  paths: [],
-});
+export const keyTaken = (job: SourceJob): Misfit => misfitOf(job, 'delivery_key_taken');
 
 /** Values: ids. */
 export const tagsSql = `select id::text as id, tags from waybill.outbox_messages where id = any($1::text::uuid[])`;

@@ -8,8 +8,10 @@ export type SourceName = (typeof sourceNames)[number];
 
 /** A job that waits in the source, in our words. It can be written as JSON. */
 export type SourceJob = {
-  /** Unique in the source, for ever: a source that numbers its jobs anew adds the time. */
+  /** As the source names it. */
   readonly id: string;
+  /** Tells it from earlier jobs of its queue with the same id: the time when it was made, for example. Undefined: ids are never used again. */
+  readonly made?: string | undefined;
   /** By which the map finds it: a queue, a task, or a queue and a job name. */
   readonly queue: string;
   /** A wider name that the map may have instead. */
@@ -96,7 +98,7 @@ export type Source = {
   read(walk: Walk): Promise<Page>;
   /** The same page: its chosen jobs are recorded, and leave the source. Returns the number of jobs read, and of those that left. */
   move<F extends { readonly job: SourceJob }>(walk: Walk, handling: Handling<F>): Promise<Moved>;
-  /** Goes on with the jobs that an interrupted import holds, in the order of their ids. */
+  /** Goes on with the jobs that an interrupted import holds, in the order in which it took them. */
   resume<F extends { readonly job: SourceJob }>(
     after: string,
     limit: number,

@@ -39,50 +39,65 @@ export type Tally = {
 export function createTally(found: readonly SourceQueue[], map: ImportMap): Tally {
   const counts = { imported: new Map<string, number>(), already: new Map<string, number>() };
   const misfits = new Map<string, Misfit>();
+  /** Queues that the source did not have when it was counted: all of their jobs were held. */
+  const others = new Map<string, SourceQueue>();
+  const known = new Set(found.map(nameOf));
+  const meet = (job: Named): string => {
+    const name = nameOf(job);
+    if (!known.has(name)) others.set(name, emptied(job));
+    return name;
+  };
   const add = (to: Map<string, number>, jobs: readonly SourceJob[]): void => {
-    for (const { queue } of jobs) to.set(queue, (to.get(queue) ?? 0) + 1);
+    for (const name of jobs.map(meet)) to.set(name, (to.get(name) ?? 0) + 1);
   };
   const sum = (of: Map<string, number>): number => [...of.values()].reduce((a, b) => a + b, 0);
   return {
     imported: (jobs) => add(counts.imported, jobs),
     already: (jobs) => add(counts.already, jobs),
     /** A walk that begins again meets the same. */
-    misfit: (one) => void misfits.set(JSON.stringify([one.queue, one.id]), one),
+    misfit: (one) => void misfits.set(JSON.stringify([meet(one), one.id, one.made]), one),
     done: () => sum(counts.imported) + sum(counts.already),
     queues: () => {
-      const misfitsOf = Map.groupBy(misfits.values(), ({ queue }) => queue);
-      const known = new Set(found.map(({ queue }) => queue));
-      const met = [...counts.imported.keys(), ...counts.already.keys(), ...misfitsOf.keys()];
-      const others = [...new Set(met)].filter((queue) => !known.has(queue)).map(emptied); // all of their jobs were held
-      return [...found, ...others].map((queue) => ({
+      const misfitsOf = Map.groupBy(misfits.values(), nameOf);
+      return [...found, ...others.values()].map((queue) => ({
         ...queue,
         ...becoming(rowOf(map, queue)),
-        imported: counts.imported.get(queue.queue) ?? 0,
-        already: counts.already.get(queue.queue) ?? 0,
-        misfits: misfitsOf.get(queue.queue)?.length ?? 0,
+        imported: counts.imported.get(nameOf(queue)) ?? 0,
+        already: counts.already.get(nameOf(queue)) ?? 0,
+        misfits: misfitsOf.get(nameOf(queue))?.length ?? 0,
       }));
     },
     misfits: () => {
       const all = [...misfits.values()];
-      const groups = Map.groupBy(all, ({ queue, code, paths }) => JSON.stringify([queue, code, paths]));
-      return {
-        count: all.length,
-        named: all.slice(0, mostNamed),
-        groups: [...groups.values()]
-          .map((its) => ({
-            queue: its[0]!.queue,
-            code: its[0]!.code,
-            paths: its[0]!.paths,
-            count: its.length,
-          }))
-          .toSorted((a, b) => b.count - a.count)
-          .slice(0, mostNamed),
-      };
+      return { count: all.length, named: all.slice(0, mostNamed), groups: grouped(all) };
     },
   };
 }
 
-const emptied = (queue: string): SourceQueue => ({ queue, pending: 0, inFlight: 0, failed: 0, inFlows: 0 });
+function grouped(misfits: readonly Misfit[]): MisfitGroup[] {
+  const groups = Map.groupBy(misfits, ({ queue, code, paths }) => JSON.stringify([queue, code, paths]));
+  return [...groups.values()]
+    .map((its) => {
+      const { queue, code, paths } = its[0]!;
+      return { queue, code, paths, count: its.length };
+    })
+    .toSorted((a, b) => b.count - a.count)
+    .slice(0, mostNamed);
+}
+
+type Named = Pick<SourceQueue, 'queue' | 'within'>;
+
+/** `a/b/c` is the job b/c of the queue a, or the job c of the queue a/b. */
+const nameOf = ({ queue, within }: Named): string => JSON.stringify([within ?? queue, queue]);
+
+const emptied = ({ queue, within }: Named): SourceQueue => ({
+  queue,
+  within,
+  pending: 0,
+  inFlight: 0,
+  failed: 0,
+  inFlows: 0,
+});
 
 function becoming(row: MapRow | undefined): Pick<ImportedQueue, 'target' | 'skip'> {
   if (row === undefined) return { target: null, skip: null };

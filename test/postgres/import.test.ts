@@ -145,7 +145,10 @@ describe('pg-boss', () => {
     const byN = (n: number) => found.find(({ payload }) => (payload as { n?: number }).n === n)!;
     expect(byN(1)).toMatchObject({ queue: 'jobs', priority: 1_000, most: 5, group: 'acme' });
     expect(Math.abs(Date.parse(byN(1).due) - tomorrow.getTime())).toBeLessThan(1_000);
-    expect(byN(5)).toMatchObject({ most: 4, key: `import:pg-boss:receipt:${failing!.id}` });
+    expect(byN(5)).toMatchObject({
+      most: 4,
+      key: expect.stringMatching(/^import:pg-boss:receipt:\d{20}:/) as string,
+    });
     expect(byN(2)).toMatchObject({ queue: 'accounts', order: 'a1', priority: -3 });
     expect(found.findIndex((m) => m === byN(2))).toBeLessThan(found.findIndex((m) => m === byN(3)));
     const mail = found.find(({ kind }) => kind === 'email')!;
@@ -225,8 +228,8 @@ describe('pg-boss', () => {
 
   it('knows its own wake-ups, another version, and a role that sees nothing', async () => {
     const boss = await open('versions');
-    await boss.createQueue('jobs', { retentionSeconds: 365 * 86_400 });
-    await boss.send('jobs', {});
+    await boss.createQueue('jobs', { retentionSeconds: 365 * 86_400, retryLimit: 0 });
+    await boss.send('jobs', { messages: 1 });
     expect((await here(pgBossTables('versions')).survey()).queues).toEqual([]);
     await database.db.executeSql('update versions.version set version = 44');
     await expect(here(pgBossTables('versions')).survey()).rejects.toMatchObject({
