@@ -1452,6 +1452,10 @@ select coalesce(delivery_key, shared_key) from waybill.outbox_messages
  where coalesce(delivery_key, shared_key) = any($1::text::text[])
    and (shared_key is not null or (delivery_key is not null and (dead_at is not null or cancelled_at is not null)));
 
+-- import: tags in use
+select distinct t.tag from waybill.outbox_messages m cross join unnest(m.tags) as t(tag)
+where m.tags && $1::text::text[] and m.tags is not null and t.tag = any($1::text::text[]);
+
 -- export: end
 with ended as (
   update waybill.outbox_messages m set revision = m.revision + 1, status = 'cancelled', cancelled_at = now(), available_at = coalesce(m.order_due, m.available_at), order_due = null, ends = m.ends + 1

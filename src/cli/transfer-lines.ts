@@ -8,19 +8,19 @@ export function importLines(report: ImportReport): string[] {
   const { source, version, dryRun, queues, imported, already, misfits, left, held, schedules, end } = report;
   const rows = queues.map((one) => [
     one.queue,
-    one.target ?? (one.skip === null ? '(no row in the map)' : `skipped: ${one.skip}`),
+    one.target ?? becomes(one),
     ...[one.pending, one.imported, one.already, one.misfits, one.inFlight, one.failed, one.inFlows].map(
       String,
     ),
   ]);
-  const becomes = dryRun ? 'would become messages' : 'became messages';
+  const became = dryRun ? 'would become messages' : 'became messages';
   return [
     `${source}, ${version}`,
     ...table(
       ['QUEUE', 'BECOMES', 'PENDING', 'IMPORTED', 'ALREADY', 'MISFITS', 'IN FLIGHT', 'FAILED', 'IN FLOWS'],
       rows,
     ),
-    `${imported} jobs ${becomes}, ${already} had become messages before, ${misfits.count} do not fit`,
+    `${imported} jobs ${became}, ${already} had become messages before, ${misfits.count} do not fit`,
     ...misfitLines(report),
     ...(schedules.length > 0
       ? ['', 'schedules are not imported; define each with defineCron, and remove it there:']
@@ -32,6 +32,12 @@ export function importLines(report: ImportReport): string[] {
     ...(held > 0 ? [`${held} jobs are held by an import that did not end: run it again`] : []),
     ...(end === 'misfits' ? ['nothing was recorded, because of --strict'] : []),
   ];
+}
+
+/** A queue of BullMQ may have a row for each of its job names, and none for what a worker runs. */
+function becomes({ skip, pending, failed }: ImportReport['queues'][number]): string {
+  if (skip !== null) return `skipped: ${skip}`;
+  return pending + failed > 0 ? '(no row in the map)' : '–';
 }
 
 const mostLines = 20;

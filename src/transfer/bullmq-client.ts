@@ -28,46 +28,78 @@ type Client = {
 };
 type Bullmq = { readonly Queue: new (name: string, options: object) => Queue };
 
+/** Jobs of a state in the order in which workers would start them: the oldest of a list is its last. */
+const idsOf = `
+local function idsOf(base, state, start, count)
+  local ids, scores = {}, {}
+  if state == 'wait' or state == 'paused' then
+    local length = redis.call('LLEN', base .. state)
+    if start < length then
+      local found = redis.call('LRANGE', base .. state, math.max(length - start - count, 0), length - start - 1)
+      for i = #found, 1, -1 do ids[#ids + 1] = found[i] end
+    end
+  else
+    local found = redis.call('ZRANGE', base .. state, start, start + count - 1, 'WITHSCORES')
+    for i = 1, #found, 2 do ids[#ids + 1] = found[i]; scores[#ids] = found[i + 1] end
+  end
+  return ids, scores
+end`;
+
+/** A parent keeps what its children returned, also when all of them have ended and it waits itself. */
+const isParent = `
+local function isParent(key)
+  return redis.call('EXISTS', key .. ':dependencies', key .. ':processed', key .. ':failed', key .. ':unsuccessful') > 0
+end`;
+
 const scripts = {
-  /** KEYS: the prefix. ARGV: cursor. → cursor and names of queues. */
+  /** KEYS: the prefix. ARGV: cursor, the prefix as a pattern. → cursor and names of queues. */
   waybillQueues: `
-local found = redis.call('SCAN', ARGV[1], 'MATCH', KEYS[1] .. ':*:meta', 'COUNT', 1000)
+local found = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2] .. ':*:meta', 'COUNT', 1000)
 local names = {}
 for _, key in ipairs(found[2]) do names[#names + 1] = string.sub(key, #KEYS[1] + 2, -6) end
 return {found[1], names}`,
-  /** KEYS: the queue with its colon. → counts of active, failed, waiting for children, held; version. */
+  /** KEYS: the queue with its colon. → counts of active, waiting for children, held; version. */
   waybillCounts: `
 local base = KEYS[1]
-return {redis.call('LLEN', base .. 'active'), redis.call('ZCARD', base .. 'failed'), redis.call('ZCARD', base .. 'waiting-children'),
+return {redis.call('LLEN', base .. 'active'), redis.call('ZCARD', base .. 'waiting-children'),
         redis.call('HLEN', base .. 'waybill-import'), redis.call('HGET', base .. 'meta', 'version') or ''}`,
-  /** KEYS: the queue with its colon. ARGV: state, start, count. → rows of id, score, the job's fields. The oldest of a list is its last. */
-  waybillRead: `
-local base, state, start, count = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local ids, scores = {}, {}
-if state == 'wait' or state == 'paused' then
-  local length = redis.call('LLEN', base .. state)
-  if start < length then
-    local found = redis.call('LRANGE', base .. state, math.max(length - start - count, 0), length - start - 1)
-    for i = #found, 1, -1 do ids[#ids + 1] = found[i] end
-  end
-else
-  local found = redis.call('ZRANGE', base .. state, start, start + count - 1, 'WITHSCORES')
-  for i = 1, #found, 2 do ids[#ids + 1] = found[i]; scores[#ids] = found[i + 1] end
+  /** KEYS: the queue with its colon. ARGV: state, start, count. → of each name: itself, jobs that can be imported, jobs of flows; and the number read. */
+  waybillNames: `${idsOf}${isParent}
+local base, names, counts = KEYS[1], {}, {}
+local ids = idsOf(base, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+for _, id in ipairs(ids) do
+  local key = base .. id
+  local name, scheduler, parent = unpack(redis.call('HMGET', key, 'name', 'rjk', 'parentKey'))
+  name = name or ''
+  if not counts[name] then names[#names + 1] = name; counts[name] = {0, 0} end
+  if parent or isParent(key) then counts[name][2] = counts[name][2] + 1
+  elseif not scheduler and redis.call('HSTRLEN', key, 'data') > 0 then counts[name][1] = counts[name][1] + 1 end
 end
 local rows = {}
+for i, name in ipairs(names) do rows[i] = {name, counts[name][1], counts[name][2]} end
+return {rows, #ids}`,
+  /** KEYS: the queue with its colon. ARGV: state, start, count, bytes of data after which it stops. → rows of id, score, the job's fields. */
+  waybillRead: `${idsOf}${isParent}
+local base, bytes = KEYS[1], 0
+local ids, scores = idsOf(base, ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
+local rows = {}
 for i, id in ipairs(ids) do
-  local job = redis.call('HMGET', base .. id, 'name', 'data', 'opts', 'timestamp', 'delay', 'priority', 'atm', 'attemptsMade', 'deid', 'rjk', 'parentKey')
+  local key = base .. id
+  local job = redis.call('HMGET', key, 'name', 'data', 'opts', 'timestamp', 'delay', 'priority', 'atm', 'attemptsMade', 'deid', 'rjk', 'parentKey')
+  job[11] = job[11] or (isParent(key) and 'children')
   rows[i] = {id, scores[i] or '', unpack(job)}
   for j = 1, 13 do rows[i][j] = rows[i][j] or '' end
+  bytes = bytes + #rows[i][4]
+  if bytes > tonumber(ARGV[4]) then break end
 end
 return rows`,
   /** KEYS: the queue with its colon. ARGV: state, then for each job its id, the digest of its data, and what is held. → ids that were taken. */
-  waybillTake: `
+  waybillTake: `${isParent}
 local base, state, taken = KEYS[1], ARGV[1], {}
 for i = 2, #ARGV, 3 do
   local id = ARGV[i]
   local data = redis.call('HGET', base .. id, 'data')
-  if data and redis.sha1hex(data) == ARGV[i + 1] then
+  if data and redis.sha1hex(data) == ARGV[i + 1] and not isParent(base .. id) then
     local removed
     if state == 'wait' or state == 'paused' then removed = redis.call('LREM', base .. state, -1, id)
     else removed = redis.call('ZREM', base .. state, id) end
@@ -140,8 +172,7 @@ export async function openBullmq(url: string, prefix: string): Promise<BullmqCli
     try {
       return await ask();
     } catch (error) {
-      if (/^(?:WRONGTYPE|ERR|NOSCRIPT)/.test((error as Error).message)) throw error;
-      throw unreachable(broken ?? error);
+      throw explained(error as Error, broken);
     }
   };
   const client = await reaching(async () => {
@@ -164,6 +195,25 @@ function runOn(client: Client, script: string, values: readonly unknown[]): Prom
     script
   ]!;
   return method.apply(client, [...values]);
+}
+
+/** ioredis names the errors that Redis answers with, and those of a connection that is closed while it waits. */
+function explained(error: Error, broken: Error | undefined): Error {
+  if (error.name === 'ReplyError') {
+    if (/^(?:NOAUTH|WRONGPASS|LOADING)/.test(error.message)) return unreachable(error);
+    return new WaybillError(
+      'source_refused',
+      `Redis (--from) refused a command: ${reasonOf(error, { bare: true })}`,
+      [],
+      { cause: error },
+    );
+  }
+  const isOfConnection =
+    broken !== undefined ||
+    'errno' in error ||
+    error.name === 'MaxRetriesPerRequestError' ||
+    /^Connection is closed|^connect |timed? ?out/i.test(error.message);
+  return isOfConnection ? unreachable(broken ?? error) : error;
 }
 
 function unreachable(error: unknown): WaybillError {

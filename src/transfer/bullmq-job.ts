@@ -1,5 +1,6 @@
 // A job of BullMQ in our words. The names of the fields are those of its hash in Redis.
 
+import { createHash } from 'node:crypto';
 import type { BullmqClient } from './bullmq-client.ts';
 import { clampedPriority, type SourceJob } from './source.ts';
 
@@ -30,43 +31,61 @@ export type Redis = { readonly client: BullmqClient; readonly prefix: string };
 
 export const baseOf = ({ prefix }: Redis, queue: string): string => `${prefix}:${queue}:`;
 
-/** Jobs of a state in the order in which workers would start them. */
+/** Of the data of the jobs of a page, so that Redis and this process need not hold thousands of large ones. */
+const pageBytes = 8 * 1_048_576;
+
+/** Jobs of a state in the order in which workers would start them: none only at its end. */
 export async function readRows(
   redis: Redis,
   { queue, state }: At,
   start: number,
   count: number,
 ): Promise<Row[]> {
-  return (await redis.client.run('waybillRead', [baseOf(redis, queue), state, start, count])) as Row[];
+  return (await redis.client.run('waybillRead', [
+    baseOf(redis, queue),
+    state,
+    start,
+    count,
+    pageBytes,
+  ])) as Row[];
 }
 
 export async function queuesOf({ client, prefix }: Redis): Promise<string[]> {
   const names = new Set<string>();
+  const pattern = prefix.replaceAll(/[\\*?[\]^]/g, String.raw`\$&`);
   let cursor = '0';
   do {
-    const [next, found] = (await client.run('waybillQueues', [prefix, cursor])) as [string, string[]];
-    for (const name of found) names.add(name);
+    const [next, found] = (await client.run('waybillQueues', [prefix, cursor, pattern])) as [
+      string,
+      string[],
+    ];
+    // A queue of BullMQ has no colon in its name: this one is of a longer prefix.
+    for (const name of found) if (!name.includes(':')) names.add(name);
     cursor = next;
   } while (cursor !== '0');
   return [...names].toSorted();
 }
 
-export const nameOf = (row: Row): string => row[2];
-export const dataOf = (row: Row): string => row[3];
-export const isOfFlow = (row: Row): boolean => row[12] !== '';
-
 /** Not a job without content, of a flow, or the next one of a scheduler. */
-export const isImported = (row: Row): boolean => row[3] !== '' && row[11] === '' && !isOfFlow(row);
+export const isImported = (row: Row): boolean => row[3] !== '' && row[11] === '' && row[12] === '';
 
-/** An id may be used again when its job is gone, so the time of its adding belongs to it. */
-export const idOf = ({ id }: SourceJob): string => id.slice(0, id.lastIndexOf('@'));
+/** By which a script knows that a job's data has not changed. */
+export const digestOf = (data: string): string => createHash('sha1').update(data).digest('hex');
 
 /** BullMQ keeps a due time in ms times 4,096, with a counter in the rest. */
 const dueScale = 4_096;
 
+/** The times of JavaScript end in the year 275,760; such a job does not fit. */
+const isoOf = (ms: number): string =>
+  Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : 'beyond all dates';
+
+function attemptsOf(opts: string): number {
+  const { attempts } = JSON.parse(opts || '{}') as { readonly attempts?: number };
+  return Number(attempts) || 1;
+}
+
 export function jobOf(row: Row, { queue, state }: At): SourceJob {
   const [id, score, name, json, opts, timestamp, delay, priority, attempts, before, deduplication] = row;
-  const { attempts: most = 1 } = JSON.parse(opts || '{}') as { readonly attempts?: number };
   const made = state === 'failed' ? 0 : Number(attempts || before || 0);
   const added = Number(timestamp) || 0;
   const due =
@@ -75,13 +94,15 @@ export function jobOf(row: Row, { queue, state }: At): SourceJob {
       : Math.min(Date.now(), added + (Number(delay) || 0));
   const key = deduplication || (/^\d+$/.test(id) ? undefined : id);
   return {
-    id: `${id}@${added}`,
+    id,
+    // An id may be used again when its job is gone. An application may set ids and times, so the data tells jobs apart, too.
+    made: `${added}-${digestOf(json).slice(0, 16)}`,
     queue: `${queue}/${name}`,
     within: queue,
     json,
-    dueAt: new Date(due).toISOString(),
+    dueAt: isoOf(due),
     priority: clampedPriority(-(Number(priority) || 0)), // there lower numbers go first, and jobs without one before them
-    attemptsLeft: Math.max(1, (Number(most) || 1) - made),
+    attemptsLeft: Math.max(1, attemptsOf(opts) - made),
     ...(key !== undefined && { key }),
   };
 }

@@ -1,16 +1,6 @@
-// What the queues of BullMQ have, by queue and job name. The names are in the hashes of the jobs, so each job that waits is read.
+// What the queues of BullMQ have, by queue and job name. The names are in the hashes of the jobs, so each job that waits or has failed is looked at.
 
-import {
-  baseOf,
-  isImported,
-  isOfFlow,
-  nameOf,
-  queuesOf,
-  readRows,
-  waiting,
-  type Redis,
-  type Row,
-} from './bullmq-job.ts';
+import { baseOf, queuesOf, waiting, type At, type Redis } from './bullmq-job.ts';
 import { unsupported } from './postgres-source.ts';
 import type { SourceQueue, SourceSchedule, Survey } from './source.ts';
 
@@ -23,35 +13,39 @@ export async function surveyBullmq(redis: Redis): Promise<Survey> {
   let held = 0;
   for (const queue of await queuesOf(redis)) {
     const counts = await redis.client.run('waybillCounts', [baseOf(redis, queue)]);
-    const [inFlight, failed, children, its, version] = counts as [number, number, number, number, string];
+    const [inFlight, children, its, version] = counts as [number, number, number, string];
     if (version !== '') versions.add(version);
     held += its;
-    queues.push(...(await waitingIn(redis, queue)));
-    if (inFlight + failed + children > 0)
-      queues.push({ queue, within: queue, pending: 0, inFlows: children, inFlight, failed });
+    queues.push(...(await namedIn(redis, queue)));
+    if (inFlight + children > 0)
+      queues.push({ queue, within: queue, pending: 0, inFlows: children, inFlight, failed: 0 });
     schedules.push(...(await schedulesOf(redis, queue)));
   }
   checkVersions(versions);
   return { version: [...versions].join(', ') || 'unknown', queues, schedules, held };
 }
 
-async function waitingIn(redis: Redis, queue: string): Promise<SourceQueue[]> {
-  const byName = new Map<string, { pending: number; inFlows: number }>();
-  for (const state of waiting) {
-    let rows: Row[] = [];
-    for (let start = 0; start === 0 || rows.length === pageSize; start += pageSize) {
-      rows = await readRows(redis, { queue, state }, start, pageSize);
-      for (const row of rows) {
-        const count = byName.get(nameOf(row)) ?? { pending: 0, inFlows: 0 };
-        if (isOfFlow(row)) count.inFlows += 1;
-        else if (isImported(row)) count.pending += 1;
-        byName.set(nameOf(row), count);
+type Names = readonly [rows: readonly [name: string, imported: number, inFlows: number][], read: number];
+
+async function namedIn(redis: Redis, queue: string): Promise<SourceQueue[]> {
+  const byName = new Map<string, { pending: number; failed: number; inFlows: number }>();
+  for (const state of [...waiting, 'failed'] satisfies At['state'][]) {
+    let read = pageSize;
+    for (let start = 0; read === pageSize; start += pageSize) {
+      const values = [baseOf(redis, queue), state, start, pageSize];
+      const [rows, its] = (await redis.client.run('waybillNames', values)) as Names;
+      for (const [name, imported, inFlows] of rows) {
+        const count = byName.get(name) ?? { pending: 0, failed: 0, inFlows: 0 };
+        count[state === 'failed' ? 'failed' : 'pending'] += imported;
+        count.inFlows += inFlows;
+        byName.set(name, count);
       }
+      read = its;
     }
   }
   return [...byName]
-    .filter(([, { pending, inFlows }]) => pending + inFlows > 0)
-    .map(([name, count]) => ({ queue: `${queue}/${name}`, within: queue, ...count, inFlight: 0, failed: 0 }));
+    .filter(([, { pending, failed, inFlows }]) => pending + failed + inFlows > 0)
+    .map(([name, count]) => ({ queue: `${queue}/${name}`, within: queue, ...count, inFlight: 0 }));
 }
 
 async function schedulesOf({ client }: Redis, queue: string): Promise<SourceSchedule[]> {

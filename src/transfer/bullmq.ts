@@ -1,12 +1,10 @@
 // BullMQ on Redis as a source. The map names a queue, or a queue and a job name with a slash between them. Jobs that wait, are prioritized or delayed are
 // imported; the next job of a scheduler and the jobs of flows are not.
 
-import { createHash } from 'node:crypto';
 import { openBullmq } from './bullmq-client.ts';
 import {
   baseOf,
-  dataOf,
-  idOf,
+  digestOf,
   isImported,
   jobOf,
   queuesOf,
@@ -49,7 +47,7 @@ async function pageOf(redis: Redis, walk: Walk): Promise<Page & { readonly found
   const its = rows.filter(isImported).map((row) => jobOf(row, place));
   const jobs = its.filter(({ queue }) => wanted.has(queue) || wanted.has(place.queue));
   const further = at + 1 < places.length ? { at: at + 1, start: 0 } : undefined;
-  const next = rows.length < walk.limit ? further : { at, start: start + rows.length };
+  const next = rows.length === 0 ? further : { at, start: start + rows.length };
   return { jobs, next, found: { jobs, next, rows, place } };
 }
 
@@ -68,35 +66,29 @@ async function move<F extends { readonly job: SourceJob }>(
   if (found === undefined) return { read: 0, left: 0, next };
   const left = await take(redis, found, handling);
   // The jobs that left stand no longer before those of the next page of the same state.
-  const isSame = next !== undefined && found.rows.length === walk.limit;
-  const further = isSame ? { ...next, start: Number(next['start']) - left } : next;
+  const isSame = found.rows.length > 0;
+  const further = next && isSame ? { ...next, start: Number(next['start']) - left } : next;
   return { read: found.rows.length, left, next: further };
 }
 
 async function take<F extends { readonly job: SourceJob }>(
   redis: Redis,
-  { jobs, rows, place: { queue, state } }: Read,
+  { jobs, place: { queue, state } }: Read,
   handling: Handling<F>,
 ): Promise<number> {
   const chosen = await handling.choose(jobs);
   if (chosen.length === 0) return 0;
-  const data = new Map(rows.map((row) => [row[0], dataOf(row)]));
-  const values = chosen.flatMap(({ job }) => {
-    const digest = createHash('sha1')
-      .update(data.get(idOf(job))!)
-      .digest('hex');
-    return [idOf(job), digest, JSON.stringify(job)];
-  });
+  const values = chosen.flatMap(({ job }) => [job.id, digestOf(job.json), JSON.stringify(job)]);
   const ids = await redis.client.run('waybillTake', [baseOf(redis, queue), state, ...values]);
   const isTaken = new Set(ids as string[]);
-  const taken = chosen.filter(({ job }) => isTaken.has(idOf(job)));
+  const taken = chosen.filter(({ job }) => isTaken.has(job.id));
   await forget(redis, queue, await handling.record(taken, undefined));
   return taken.length;
 }
 
 async function forget(redis: Redis, queue: string, jobs: readonly SourceJob[]): Promise<void> {
   if (jobs.length === 0) return;
-  await redis.client.run('waybillForget', [baseOf(redis, queue), ...jobs.map(idOf)]);
+  await redis.client.run('waybillForget', [baseOf(redis, queue), ...jobs.map(({ id }) => id)]);
 }
 
 /** A place among the held jobs of all queues. */

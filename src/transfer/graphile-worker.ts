@@ -54,6 +54,11 @@ export function graphileWorkerTables(schemaName = 'graphile_worker'): Tables {
       const values = [arrayText(keys.map(({ key }) => key))];
       return (await db.executeSql<Row>(jobsSql(schema, how), values)).rows.map(foundOf);
     },
+    async sizes(db, keys) {
+      const values = [arrayText(keys.map(({ key }) => key))];
+      const { rows } = await db.executeSql<{ bytes: number }>(sizesSql(schema), values);
+      return rows.map(({ bytes }) => bytes);
+    },
     async remove(tx, jobs) {
       const sql = `delete from ${schema}._private_jobs where id = any($1::text::bigint[])`;
       await tx.executeSql(sql, [arrayText(jobs.map(({ id }) => id))]);
@@ -98,6 +103,11 @@ const keysSql = (schema: string, failed: boolean): string => `
    where t.identifier = any($1::text::text[]) and ${waits(failed)}
      and (greatest(j.run_at, w.moment), j.priority, j.run_at, j.id) > ($3::text::timestamptz, $4::int, $5::text::timestamptz, $6::text::bigint)
    order by greatest(j.run_at, w.moment), j.priority, j.run_at, j.id limit $7`;
+
+/** Values: ids. */
+const sizesSql = (schema: string): string => `
+  select coalesce(octet_length(j.payload::text), 0) as bytes
+    from unnest($1::text::bigint[]) with ordinality as n(id, n) left join ${schema}._private_jobs j on j.id = n.id order by n.n`;
 
 /** Values: ids. */
 const jobsSql = (

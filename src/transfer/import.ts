@@ -3,9 +3,17 @@
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { isSkipped, rowOf } from './import-map.ts';
-import { isFit, judge, type Fit, type Judging } from './judge.ts';
+import { isFit, judge, misfitOf, orderOf, type Fit, type Judging, type Misfit } from './judge.ts';
 import { keyTaken, recordFits, wereRecorded, withTakenKeys, type Recording } from './recording.ts';
-import type { Handling, Place, Source, SourceJob, SourceQueue, Survey } from './source.ts';
+import {
+  nameOf,
+  type Handling,
+  type Place,
+  type Source,
+  type SourceJob,
+  type SourceQueue,
+  type Survey,
+} from './source.ts';
 import { createTally, type ImportedQueue, type Tally } from './tally.ts';
 
 export type ImportOptions = {
@@ -49,6 +57,8 @@ type Run = {
   readonly tally: Tally;
   readonly queues: readonly SourceQueue[];
   readonly found: number;
+  /** Order keys of which a job does not fit: the jobs behind it must not overtake it. */
+  readonly blocked: Set<string>;
 };
 
 /**
@@ -73,10 +83,10 @@ export async function importJobs(
   });
   const tally = createTally(survey.queues, judging.map);
   const found = queues.reduce((sum, queue) => sum + waits(queue), survey.held);
-  const run: Run = { source, judging, recording, options, tally, queues, found };
+  const run: Run = { source, judging, recording, options, tally, queues, found, blocked: new Set() };
   const end = await work(run);
   const after = options.dryRun ? survey : await source.survey();
-  const mapped = new Set(queues.map(({ queue }) => queue));
+  const mapped = new Set(queues.map(nameOf));
   const counted = tally.queues();
   return {
     source: source.name,
@@ -88,7 +98,9 @@ export async function importJobs(
     already: counted.reduce((sum, queue) => sum + queue.already, 0),
     misfits: tally.misfits(),
     end,
-    left: after.queues.filter(({ queue }) => mapped.has(queue)).reduce((sum, queue) => sum + waits(queue), 0),
+    left: after.queues
+      .filter((queue) => mapped.has(nameOf(queue)))
+      .reduce((sum, queue) => sum + waits(queue), 0),
     held: after.held,
   };
 }
@@ -182,17 +194,26 @@ async function walk(run: Run, failed: boolean): Promise<void> {
   }
 }
 
-async function chosen({ judging, recording, tally }: Run, jobs: readonly SourceJob[]): Promise<Fit[]> {
-  const fits: Fit[] = [];
+async function chosen(run: Run, jobs: readonly SourceJob[]): Promise<Fit[]> {
+  const { judging, recording, tally, blocked } = run;
+  const all: { readonly job: SourceJob; readonly its: Fit | Misfit }[] = [];
   for (const job of jobs) {
-    const judged = await judge(job, judging);
-    if (judged === undefined) continue;
-    if (isFit(judged)) fits.push(judged);
-    else tally.misfit(judged);
+    const its = await judge(job, judging);
+    if (its !== undefined) all.push({ job, its });
   }
-  const taken = await withTakenKeys(recording.db, judging.source, fits);
-  for (const { job } of taken) tally.misfit(keyTaken(job));
-  return taken.size === 0 ? fits : fits.filter((fit) => !taken.has(fit));
+  const taken = await withTakenKeys(recording.db, judging.source, all.map(({ its }) => its).filter(isFit));
+  const staying = (fit: Fit, order: string | undefined): Misfit | undefined => {
+    if (taken.has(fit)) return keyTaken(fit.job);
+    return order !== undefined && blocked.has(order) ? misfitOf(fit.job, 'behind_misfit') : undefined;
+  };
+  return all.flatMap(({ job, its }) => {
+    const order = orderOf(judging.source, job);
+    const misfit = isFit(its) ? staying(its, order) : its;
+    if (isFit(its) && misfit === undefined) return [its];
+    tally.misfit(misfit!);
+    if (order !== undefined) blocked.add(order);
+    return [];
+  });
 }
 
 async function record({ recording, tally }: Run, fits: readonly Fit[], tx?: Executor): Promise<SourceJob[]> {

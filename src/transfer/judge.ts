@@ -6,10 +6,11 @@ import { eventQueue } from '../define/event.ts';
 import { emailMessage } from '../define/messages.ts';
 import { decode } from '../define/payload.ts';
 import type { Registry } from '../define/registry.ts';
-import { isWaybillError } from '../errors.ts';
+import { isWaybillError, WaybillError } from '../errors.ts';
 import { checkMessage, isDeliveryKey, type NewMessage } from '../message/message.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { reasonOf } from '../redaction/reason.ts';
+import { parseExactly } from './exact-json.ts';
 import { isSkipped, rowOf, type ImportMap, type ImportRow } from './import-map.ts';
 import type { SourceJob, SourceName } from './source.ts';
 
@@ -61,7 +62,7 @@ export async function judge(job: SourceJob, judging: Judging): Promise<Fit | Mis
 /** @throws WaybillError when the payload does not fit */
 async function messageOf(job: SourceJob, row: ImportRow, judging: Judging): Promise<Fit['message']> {
   const { app } = judging.registry;
-  const payload = shaped(JSON.parse(job.json), row);
+  const payload = shaped(parseExactly(job.json), row);
   const own = row.key === 'own' && isDeliveryKey(job.key) ? job.key : undefined;
   const common = {
     deliveryKey: own ?? idKey(judging.source, job),
@@ -96,14 +97,26 @@ async function messageOf(job: SourceJob, row: ImportRow, judging: Judging): Prom
   return { kind, name, payload, ...its, ...common, queue, ...(sensitive && { sensitive, keep }) };
 }
 
-/** The payload with its picked and renamed fields. Anything but an object is left as it is. */
+/**
+ * The payload with its picked and renamed fields. Anything but an object is left as it is.
+ * @throws WaybillError `rename_taken`
+ */
 function shaped(payload: unknown, { pick, rename }: ImportRow): unknown {
   if (pick === undefined && rename === undefined) return payload;
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) return payload;
   const kept = Object.entries(payload).filter(([name]) => pick === undefined || pick.includes(name));
   const newName = (name: string): string =>
     rename !== undefined && Object.hasOwn(rename, name) ? rename[name]! : name;
-  return Object.fromEntries(kept.map(([name, value]) => [newName(name), value]));
+  const fields = new Map<string, unknown>();
+  for (const [name, value] of kept) {
+    const its = newName(name);
+    if (fields.has(its))
+      throw new WaybillError('rename_taken', `two fields of the payload would have the name ${its}`, [
+        { path: its, message: 'two fields would have this name' },
+      ]);
+    fields.set(its, value);
+  }
+  return Object.fromEntries(fields);
 }
 
 /** The delivery key that a job has here unless its own is wanted. The same job always has the same, so it is recorded once. */
@@ -118,5 +131,9 @@ function tagsOf(job: SourceJob, row: ImportRow, mark: string | undefined): Pick<
   const tags = [...(job.tags ?? []), ...(row.tags ?? []), ...(mark === undefined ? [] : [mark])];
   return tags.length > 0 ? { tags } : {};
 }
+
+/** What one order key is in the source. A queue of graphile-worker, and an order key of ours, is one across tasks and names. */
+export const orderOf = (source: SourceName, { queue, orderKey }: SourceJob): string | undefined =>
+  orderKey === undefined ? undefined : JSON.stringify([source === 'pg-boss' ? queue : '', orderKey]);
 
 export const isFit = (judged: Fit | Misfit): judged is Fit => 'message' in judged;

@@ -66,18 +66,24 @@ export function pgBossTables(schemaName = 'pgboss'): Tables {
     },
     async jobs(db, keys, how) {
       const sql = jobsSql(schema, await there(db), how);
-      const values = [arrayText(keys.map(({ queue }) => queue)), arrayText(keys.map(({ key }) => key))];
-      return (await db.executeSql<Row>(sql, values)).rows.map(foundOf);
+      return (await db.executeSql<Row>(sql, namesOf(keys))).rows.map(foundOf);
+    },
+    async sizes(db, keys) {
+      const { rows } = await db.executeSql<{ bytes: number }>(sizesSql(schema), namesOf(keys));
+      return rows.map(({ bytes }) => bytes);
     },
     async remove(tx, jobs) {
       const sql = `delete from ${schema}.job where (name, id) in (select * from unnest($1::text::text[], $2::text::uuid[]))`;
-      await tx.executeSql(sql, [
-        arrayText(jobs.map(({ queue }) => queue)),
-        arrayText(jobs.map(({ id }) => id)),
-      ]);
+      await tx.executeSql(sql, namesOf(jobs.map(({ queue, id }) => ({ queue, key: id }))));
     },
   };
 }
+
+/** An id belongs to a queue: two queues may have the same. */
+const namesOf = (keys: readonly Pick<Key, 'queue' | 'key'>[]): string[] => [
+  arrayText(keys.map(({ queue }) => queue)),
+  arrayText(keys.map(({ key }) => key)),
+];
 
 /** A job of a flow waits for others, or others wait for it. */
 const inFlow = (columns: ReadonlySet<string>): string =>
@@ -121,6 +127,12 @@ const keysSql = (schema: string, columns: ReadonlySet<string>, failed: boolean):
      and (${rank}, greatest(j.start_after, w.moment), j.created_on, j.id, j.name)
          > ($3::int, $4::text::timestamptz, $5::text::timestamptz, $6::text::uuid, $7::text)
    order by ${rank}, greatest(j.start_after, w.moment), j.created_on, j.id, j.name limit $8`;
+
+/** Values: queues and ids, one for each job. */
+const sizesSql = (schema: string): string => `
+  select coalesce(octet_length(j.data::text), 0) as bytes
+    from unnest($1::text::text[], $2::text::uuid[]) with ordinality as n(name, id, n) left join ${schema}.job j on j.name = n.name and j.id = n.id
+   order by n.n`;
 
 /** Values: queues and ids, one for each job. */
 function jobsSql(

@@ -27,6 +27,8 @@ export type Tables = {
   survey(db: Executor): Promise<Omit<Survey, 'held'>>;
   /** The keys of the jobs behind a place, in the order of the walk. It reads all jobs of the queues, so many keys are read at a time. */
   keys(db: Executor, walk: Walk): Promise<readonly Key[]>;
+  /** The bytes of the payloads of these jobs, in their order. */
+  sizes(db: Executor, keys: readonly Key[]): Promise<readonly number[]>;
   /** The jobs of these keys that still wait, in any order. With a lock, rows that others have locked are left out. */
   jobs(
     db: Executor,
@@ -106,12 +108,22 @@ function keysAhead(tables: Tables, db: Executor): (walk: Walk) => Promise<Keys> 
       keys = await tables.keys(db, { ...walk, limit });
       isAll = keys.length < limit;
     }
-    const page = keys.slice(0, walk.limit);
-    const rest = keys.slice(walk.limit);
+    const page = await pageOf(tables, db, keys.slice(0, walk.limit));
+    const rest = keys.slice(page.length);
     const next = page.length === 0 || (isAll && rest.length === 0) ? undefined : page.at(-1)!.place;
     known = next && { after: next, failed, keys: rest, isAll };
     return { keys: page, next };
   };
+}
+
+/** Of payloads. A batch is in memory several times, and one statement must not take too long. */
+const pageBytes = 8 * 1_048_576;
+
+/** The first of these keys, of which the payloads have not too many bytes together: one at least. */
+async function pageOf(tables: Tables, db: Executor, keys: readonly Key[]): Promise<readonly Key[]> {
+  let bytes = 0;
+  const end = (await tables.sizes(db, keys)).findIndex((size) => (bytes += size) > pageBytes);
+  return end === -1 ? keys : keys.slice(0, Math.max(1, end));
 }
 
 /** In the order of the keys. */

@@ -24,15 +24,50 @@ export type Recorded = {
   readonly taken: readonly Misfit[];
 };
 
-/** @param tx the transaction of the source; undefined: one of its own */
+/** Bytes of payloads that one statement records. A batch of large ones would need longer than a statement may take. */
+const mostBytes = 8 * 1_048_576;
+
+function* partsOf(fits: readonly Fit[]): Generator<readonly Fit[]> {
+  let [part, bytes]: [Fit[], number] = [[], 0];
+  for (const fit of fits) {
+    if (part.length > 0 && bytes + fit.job.json.length > mostBytes) {
+      yield part;
+      [part, bytes] = [[], 0];
+    }
+    part.push(fit);
+    bytes += fit.job.json.length;
+  }
+  if (part.length > 0) yield part;
+}
+
+/** @param tx the transaction of the source; undefined: one of its own for each part */
 export async function recordFits(
-  { db, source, ...options }: Recording,
+  recording: Recording,
   fits: readonly Fit[],
   tx?: Executor,
 ): Promise<Recorded> {
-  if (fits.length === 0) return { recorded: [], already: [], taken: [] };
-  if (tx === undefined) return db.transaction((own) => recordFits({ db, source, ...options }, fits, own));
-  const outbox = createPostgresOutbox(tx, options);
+  const all: { recorded: SourceJob[]; already: SourceJob[]; taken: Misfit[] } = {
+    recorded: [],
+    already: [],
+    taken: [],
+  };
+  for (const part of partsOf(fits)) {
+    const its = await (tx === undefined
+      ? recording.db.transaction((own) => recordPart(recording, part, own))
+      : recordPart(recording, part, tx));
+    all.recorded.push(...its.recorded);
+    all.already.push(...its.already);
+    all.taken.push(...its.taken);
+  }
+  return all;
+}
+
+async function recordPart(
+  { source, maxPayloadBytes, payloadKeys }: Recording,
+  fits: readonly Fit[],
+  tx: Executor,
+): Promise<Recorded> {
+  const outbox = createPostgresOutbox(tx, { maxPayloadBytes, payloadKeys });
   const answers = await outbox.enqueue(fits.map(({ message }) => message));
   const old = fits.flatMap((fit, i) => (answers[i]!.duplicate ? [{ fit, id: answers[i]!.id }] : []));
   const marked =
@@ -107,13 +142,20 @@ export const usedKeysSql = `
    where coalesce(delivery_key, shared_key) = any($1::text::text[])
      and (shared_key is not null or (delivery_key is not null and (dead_at is not null or cancelled_at is not null)))`;
 
-/** Of jobs that an interrupted import held: whether their messages were recorded. */
+/** Values: tags. Those that a message has, in any state. */
+export const usedTagsSql = `
+  select distinct t.tag from waybill.outbox_messages m cross join unnest(m.tags) as t(tag)
+   where m.tags && $1::text::text[] and m.tags is not null and t.tag = any($1::text::text[])`;
+
+/** Of jobs that an interrupted import held: whether their messages were recorded, with a key made of the id or with a key of their own and a tag. */
 export async function wereRecorded(
   db: Executor,
   source: SourceName,
   jobs: readonly SourceJob[],
 ): Promise<ReadonlySet<SourceJob>> {
   const keys = new Map(jobs.map((job) => [idKey(source, job), job]));
-  const { rows } = await db.executeSql<{ key: string }>(usedKeysSql, [arrayText([...keys.keys()])]);
-  return new Set(rows.flatMap(({ key }) => keys.get(key) ?? []));
+  const values = [arrayText([...keys.keys()])];
+  const used = (await db.executeSql<{ key: string }>(usedKeysSql, values)).rows.map(({ key }) => key);
+  const tags = (await db.executeSql<{ tag: string }>(usedTagsSql, values)).rows.map(({ tag }) => tag);
+  return new Set([...used, ...tags].flatMap((key) => keys.get(key) ?? []));
 }

@@ -45,6 +45,10 @@ export type SourceQueue = {
   readonly inFlows: number;
 };
 
+/** A queue by all that names it: `a/b/c` is the job b/c of the queue a in BullMQ, or the job c of the queue a/b. */
+export const nameOf = ({ queue, within }: Pick<SourceQueue, 'queue' | 'within'>): string =>
+  JSON.stringify([within ?? queue, queue]);
+
 /** A schedule in the source, which must be defined with `defineCron`. */
 export type SourceSchedule = {
   readonly name: string;

@@ -2,7 +2,7 @@
 
 import { isSkipped, rowOf, type ImportMap, type MapRow } from './import-map.ts';
 import type { Misfit } from './judge.ts';
-import type { SourceJob, SourceQueue } from './source.ts';
+import { nameOf, type SourceJob, type SourceQueue } from './source.ts';
 
 /** One queue of the source: what it had at the start, and what came of it. */
 export type ImportedQueue = SourceQueue & {
@@ -86,9 +86,6 @@ function grouped(misfits: readonly Misfit[]): MisfitGroup[] {
 }
 
 type Named = Pick<SourceQueue, 'queue' | 'within'>;
-
-/** `a/b/c` is the job b/c of the queue a, or the job c of the queue a/b. */
-const nameOf = ({ queue, within }: Named): string => JSON.stringify([within ?? queue, queue]);
 
 const emptied = ({ queue, within }: Named): SourceQueue => ({
   queue,

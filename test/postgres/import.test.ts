@@ -408,7 +408,7 @@ describe.skipIf(!hasRedis)('BullMQ', () => {
     expect(byN(3)).toMatchObject({ priority: -4 });
     expect(byN(4)).toMatchObject({
       key: 'order-4',
-      tags: [expect.stringMatching(/^import:bullmq:receipts:order-4@\d+$/)],
+      tags: [expect.stringMatching(/^import:bullmq:receipts:\d+-[0-9a-f]{16}:order-4$/)],
     });
     expect((await queue.getWaiting()).map(({ name }) => name)).toEqual(['other']);
     expect(await queue.getDeduplicationJobId('d2')).toBeNull(); // it is free again

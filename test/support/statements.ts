@@ -124,7 +124,7 @@ import {
 } from '../../src/queues/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { settleStatement, settleText } from '../../src/outbox/settle.ts';
-import { tagsSql, usedKeysSql } from '../../src/transfer/recording.ts';
+import { tagsSql, usedKeysSql, usedTagsSql } from '../../src/transfer/recording.ts';
 import { endExportedSql } from '../../src/transfer/waiting-messages.ts';
 import { waitingNamesSql } from '../../src/operate/names.ts';
 import type { Settlement } from '../../src/message/outcome.ts';
@@ -525,6 +525,7 @@ export const statements: Record<string, Statement> = {
     uses: ['outbox_messages_pkey'],
   },
   'import: keys in use': { sql: usedKeysSql, values: () => [arrayText(['k1', 'k2'])], uses: [] },
+  'import: tags in use': { sql: usedTagsSql, values: () => [arrayText(['t1', 't2'])], uses: ['outbox_tags'] },
   'export: end': {
     sql: endExportedSql,
     values: (ids) => [ids, ids.map(() => 'to a file')],

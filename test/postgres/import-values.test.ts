@@ -1,0 +1,120 @@
+// What an import does with payloads that cannot be recorded as they are, with the jobs behind them, and with large ones. Real: graphile-worker and pg-boss,
+// which put the jobs in; Postgres. Doubled: the death, which is an error that is thrown.
+
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { graphileWorkerTables } from '../../src/transfer/graphile-worker.ts';
+import { pgBossTables } from '../../src/transfer/pg-boss.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { account, failing, receipt, recordedNumbers, runImport, there } from '../support/importing.ts';
+import * as peers from '../support/peers.ts';
+
+let database: TestDatabase;
+let other: TestDatabase;
+beforeAll(async () => {
+  database = await testDatabase();
+  other = await testDatabase({ migrated: false });
+});
+afterAll(async () => {
+  await other.end();
+  await database.end();
+});
+beforeEach(() => database.db.executeSql('truncate waybill.outbox_messages cascade'));
+
+async function openGraphile(schema: string) {
+  const graphile = await peers.startGraphileWorker(other.url, schema);
+  onTestFinished(() => graphile.end());
+  return { ...graphile, source: there(graphileWorkerTables(schema), other) };
+}
+
+describe('a payload', () => {
+  it('with a number that JavaScript cannot hold stays in the source', async () => {
+    const { source } = await openGraphile('numbers');
+    const add = (json: string) =>
+      other.db.executeSql(`select numbers.add_job('receipt', $1::text::json)`, [json]);
+    for (const json of ['{"n":9007199254740993}', '{"n":1e400}', '{"n":7,"text":"9007199254740993"}'])
+      await add(json);
+    expect(await runImport(database.db, source, { receipt })).toMatchObject({
+      imported: 1,
+      left: 2,
+      misfits: {
+        groups: [{ code: 'number_not_exact', paths: ['n'], count: 2 }],
+      },
+    });
+    expect(await recordedNumbers(database.db)).toEqual([7]);
+  });
+
+  it('of which two fields would have one name stays in the source', async () => {
+    const { utils, source } = await openGraphile('renamed');
+    for (const payload of [{ number: 1, n: 2 }, { n: 2, number: 1 }, { number: 3 }])
+      await utils.addJob('receipt', payload);
+    const row = { ...receipt, rename: { number: 'n' } };
+    expect(await runImport(database.db, source, { receipt: row })).toMatchObject({
+      imported: 1,
+      left: 2,
+      misfits: { groups: [{ code: 'rename_taken', paths: ['n'], count: 2 }] },
+    });
+    expect(await recordedNumbers(database.db)).toEqual([3]);
+  });
+
+  it('that is large makes the batch smaller', async () => {
+    const { utils, source } = await openGraphile('large');
+    const text = 'x'.repeat(200_000);
+    await utils.addJobs(peers.numbers(60).map(({ n }) => ({ identifier: 'receipt', payload: { n, text } })));
+    const done: number[] = [];
+    const onProgress = (count: number): void => void done.push(count);
+    expect(await runImport(database.db, source, { receipt }, { batchSize: 5_000, onProgress })).toMatchObject(
+      { imported: 60, left: 0 },
+    );
+    expect(done[0]).toBe(41); // 8 MB
+  });
+});
+
+describe('jobs behind one that does not fit', () => {
+  it('of its order key stay too, and keep their order when it is mended', async () => {
+    const { utils, source } = await openGraphile('behind');
+    const add = (task: string, n: unknown, queueName: string) => utils.addJob(task, { n }, { queueName });
+    await add('account', 1, 'q');
+    await add('account', 'x', 'q');
+    await add('account', 3, 'q');
+    await add('receipt', 4, 'q');
+    await add('receipt', 5, 'r');
+    const rows = { account, receipt: { ...receipt, queue: 'accounts' } };
+    for (const batchSize of [1, 5])
+      expect(await runImport(database.db, source, rows, { batchSize, dryRun: true })).toMatchObject({
+        imported: 2,
+        misfits: { count: 3 },
+      });
+    const report = await runImport(database.db, source, rows, { batchSize: 3 });
+    expect(report).toMatchObject({ imported: 2, left: 3, held: 0 });
+    expect(report.misfits.groups).toMatchObject([
+      { queue: 'account', code: 'payload_invalid', count: 1 },
+      { queue: 'account', code: 'behind_misfit', count: 1 },
+      { queue: 'receipt', code: 'behind_misfit', count: 1 },
+    ]);
+    expect(new Set(await recordedNumbers(database.db))).toEqual(new Set([1, 5]));
+    await other.db.executeSql(
+      `update behind._private_jobs set payload = '{"n":2}' where payload ->> 'n' = 'x'`,
+    );
+    expect(await runImport(database.db, source, rows)).toMatchObject({ imported: 3, left: 0 });
+    const sql = `select payload -> 'n' as n from waybill.outbox_messages where order_key = 'q' order by abs(order_position)`;
+    expect((await database.db.executeSql(sql)).rows.map(({ n }) => n)).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe('a message with the own key of its job', () => {
+  it.each(['cancelled', 'dead'])('is known when it is %s before the import goes on', async (state) => {
+    const boss = await peers.startPgBoss(other.url, `own_${state}`);
+    onTestFinished(() => boss.stop({ graceful: false }));
+    await boss.createQueue('receipt');
+    await boss.send('receipt', { n: 1 }, { singletonKey: 'order-1' });
+    const source = there(pgBossTables(`own_${state}`), other);
+    const rows = { receipt: { ...receipt, key: 'own' } };
+    await expect(runImport(failing(database.db, 'after'), source, rows)).rejects.toThrow('the import dies');
+    await database.db.executeSql(
+      `update waybill.outbox_messages set status = $1, ${state}_at = now()${state === 'dead' ? `, attempts = 1, last_error = 'x'` : ''}`,
+      [state],
+    );
+    expect(await runImport(database.db, source, rows)).toMatchObject({ already: 1, imported: 0, held: 0 });
+    expect(await recordedNumbers(database.db)).toEqual([1]);
+  });
+});
