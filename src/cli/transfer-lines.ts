@@ -6,6 +6,7 @@ import { table } from './print.ts';
 
 export function importLines(report: ImportReport): string[] {
   const { source, version, dryRun, queues, imported, already, misfits, left, held, schedules, end } = report;
+  const { limit, unusedRows } = report;
   const rows = queues.map((one) => [
     one.queue,
     one.target ?? becomes(one),
@@ -30,6 +31,11 @@ export function importLines(report: ImportReport): string[] {
     ),
     ...(!dryRun && left > 0 ? [`${left} jobs of the imported queues still wait in the source`] : []),
     ...(held > 0 ? [`${held} jobs are held by an import that did not end: run it again`] : []),
+    ...(unusedRows.length > 0
+      ? [`rows of the map without a job in the source: ${unusedRows.join(', ')}`]
+      : []),
+    ...(end === 'limit' ? [`the limit of ${limit} jobs was reached: the same command goes on`] : []),
+    ...(dryRun && limit !== null ? ['--limit has no effect on --dry-run, which checks all jobs'] : []),
     ...(end === 'misfits' ? ['nothing was recorded, because of --strict'] : []),
   ];
 }

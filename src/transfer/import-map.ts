@@ -72,6 +72,12 @@ export function parseImportMap(text: string, file: string): ImportMap {
       `the map ${file} is no JSON: ${(error as Error).message.slice(0, 200)}`,
     );
   }
+  const repeated = repeatedKeys(text);
+  if (repeated.length > 0)
+    throw refused(
+      file,
+      repeated.map((path) => ({ path, message: 'it is there twice' })),
+    );
   const read = schema.safeParse(json);
   if (read.success) return read.data;
   const issues = read.error.issues.flatMap((issue) => {
@@ -82,6 +88,23 @@ export function parseImportMap(text: string, file: string): ImportMap {
       : [{ path: pathText(issue.path), message: issue.message }];
   });
   throw refused(file, issues);
+}
+
+/** JSON.parse keeps the last of two fields with one name. @param text JSON */
+function repeatedKeys(text: string): string[] {
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\]:]/g) ?? [];
+  const open: Set<string>[] = [];
+  const repeated = new Set<string>();
+  for (const [i, token] of tokens.entries()) {
+    if (token === '{' || token === '[') open.push(new Set());
+    else if (token === '}' || token === ']') open.pop();
+    else if (tokens[i + 1] === ':') {
+      const key = JSON.parse(token) as string;
+      if (open.at(-1)!.has(key)) repeated.add(key);
+      open.at(-1)!.add(key);
+    }
+  }
+  return [...repeated];
 }
 
 type Problem = { readonly path: string; readonly message: string };
@@ -110,6 +133,12 @@ export function rowOf(
 ): MapRow | undefined {
   const own = Object.hasOwn(queues, queue) ? queues[queue] : undefined;
   return own ?? (within !== undefined && Object.hasOwn(queues, within) ? queues[within] : undefined);
+}
+
+/** Rows that no queue of the source belongs to. */
+export function unusedRows({ queues }: ImportMap, found: readonly SourceQueue[]): string[] {
+  const names = new Set(found.flatMap(({ queue, within }) => [queue, within]));
+  return Object.keys(queues).filter((queue) => !names.has(queue));
 }
 
 /** A job or event of this name is taken for meant; every other row has to be filled in. */

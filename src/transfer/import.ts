@@ -2,7 +2,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
-import { isSkipped, rowOf } from './import-map.ts';
+import { isSkipped, rowOf, unusedRows } from './import-map.ts';
 import { isFit, judge, misfitOf, orderOf, type Fit, type Judging, type Misfit } from './judge.ts';
 import { keyTaken, recordFits, wereRecorded, withTakenKeys, type Recording } from './recording.ts';
 import {
@@ -37,7 +37,11 @@ export type ImportOptions = {
 export type ImportReport = Pick<Survey, 'version' | 'schedules'> & {
   readonly source: string;
   readonly dryRun: boolean;
+  /** `--limit`; null: none. A dry run checks all jobs. */
+  readonly limit: number | null;
   readonly queues: readonly ImportedQueue[];
+  /** Rows of the map that no job of the source belongs to. */
+  readonly unusedRows: readonly string[];
   readonly imported: number;
   readonly already: number;
   readonly misfits: ReturnType<Tally['misfits']>;
@@ -93,7 +97,9 @@ export async function importJobs(
     dryRun: options.dryRun,
     version: survey.version,
     schedules: survey.schedules,
+    limit: options.limit ?? null,
     queues: counted,
+    unusedRows: unusedRows(judging.map, counted),
     imported: counted.reduce((sum, queue) => sum + queue.imported, 0),
     already: counted.reduce((sum, queue) => sum + queue.already, 0),
     misfits: tally.misfits(),

@@ -2,6 +2,7 @@
 // which put the jobs in; Postgres. Doubled: the death, which is an error that is thrown.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { importLines } from '../../src/cli/transfer-lines.ts';
 import { graphileWorkerTables } from '../../src/transfer/graphile-worker.ts';
 import { pgBossTables } from '../../src/transfer/pg-boss.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -66,6 +67,23 @@ describe('a payload', () => {
       { imported: 60, left: 0 },
     );
     expect(done[0]).toBe(41); // 8 MB
+  });
+});
+
+describe('a report', () => {
+  it('names rows of the map that match nothing, and says what a limit did', async () => {
+    const { utils, source } = await openGraphile('limits');
+    for (const payload of peers.numbers(3)) await utils.addJob('receipt', payload);
+    const rows = { receipt, recipt: receipt };
+    const dry = await runImport(database.db, source, rows, { limit: 2, dryRun: true });
+    expect(importLines(dry)).toEqual(
+      expect.arrayContaining([
+        'rows of the map without a job in the source: recipt',
+        '--limit has no effect on --dry-run, which checks all jobs',
+      ]),
+    );
+    const report = await runImport(database.db, source, rows, { limit: 2 });
+    expect(importLines(report)).toContain('the limit of 2 jobs was reached: the same command goes on');
   });
 });
 

@@ -623,6 +623,11 @@ describe('a map', () => {
     ],
     ['no name', { queues: { a: { kind: 'event' } } }, /needs a name/],
     ['an empty reason', { queues: { a: { skip: '' } } }, /queues\.a/],
+    [
+      'a queue that is there twice',
+      '{"queues":{"a":{"skip":"x"},"b":{"skip":"x"},"a":{"skip":"y"}}}',
+      /a: it is there twice/,
+    ],
     ['bad tags', { queues: { a: { ...receipt, tags: [''] } } }, /at most 20/],
   ])('with %s is refused, and says where', (_, content, message) => {
     const path = join(folder, 'bad.json');
