@@ -235,6 +235,23 @@ describe('what a command says', () => {
     expect(ended.stderr).not.toMatch(/\n\s+at /);
   });
 
+  it('that its failed batch is held, and not lost', async () => {
+    const graphile = await peers.startGraphileWorker(other.url, 'says_held');
+    onTestFinished(() => graphile.end());
+    await peers.fillGraphileWorker(graphile, 'receipt', 3);
+    const args = ['graphile-worker', '--schema', 'says_held', '--map', receipts('receipt')];
+    const command = ['import', ...args, '--from', other.url];
+    const table = 'alter table waybill.outbox_messages';
+    await database.db.executeSql(`${table} add constraint refuses check (false) not valid`);
+    const failed = await waybill(command, env());
+    await database.db.executeSql(`${table} drop constraint refuses`);
+    expect(failed.code).toBe(1);
+    expect(failed.stderr).toContain('3 jobs are held by the import, and not lost');
+    const ended = await waybill([...command, '--json'], env());
+    expect(json(ended)).toMatchObject({ imported: 3, held: 0 });
+    expect(await recorded()).toEqual([0, 1, 2]);
+  });
+
   it('begins a map, shows a dry run, and reads its own lines again', async () => {
     const boss = await peers.startPgBoss(database.url, 'jobs_of_old');
     onTestFinished(() => boss.stop({ graceful: false }));

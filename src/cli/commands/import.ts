@@ -109,7 +109,10 @@ async function run(
     if (options.writeMap !== undefined) return await begin(source, registry, options.writeMap, options);
     const map =
       options.map === undefined ? ownMap(await source.survey()) : readImportMap(options.map, registry);
-    const report = await imported(source, session, { registry, map }, options);
+    const report = await imported(source, session, { registry, map }, options).catch(async (error) => {
+      await sayHeld(source);
+      throw error;
+    });
     print(report, options, importLines);
     process.exitCode = exitCodeOf(report);
     if (report.end === 'stopped') say('stopped: the same command goes on where it was');
@@ -203,6 +206,15 @@ async function imported(
   } finally {
     stop();
   }
+}
+
+/** Of an import that failed: no worker of the source finds its batch, and people must know that it is not lost. */
+async function sayHeld(source: Source): Promise<void> {
+  const held = await source.survey().then(
+    (survey) => survey.held,
+    () => 0, // the error of the import says why
+  );
+  if (held > 0) say(`${held} jobs are held by the import, and not lost: the same command goes on with them`);
 }
 
 function exitCodeOf({ end, misfits, held, dryRun }: ImportReport): number {
