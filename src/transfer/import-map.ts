@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { pathText } from '../define/payload.ts';
 import type { Registry } from '../define/registry.ts';
 import { WaybillError } from '../errors.ts';
-import { isQueueName, isName } from '../message/message.ts';
+import { isQueueName, isName, type Kind } from '../message/message.ts';
 import { isTags, tagsRule } from '../message/tags.ts';
 import { nearest } from '../nearest.ts';
 import type { SourceJob, SourceQueue } from './source.ts';
@@ -34,7 +34,8 @@ const imported = z.strictObject({
 
 const schema = z.strictObject({ queues: z.record(z.string(), z.union([skipped, imported])) });
 
-export type ImportRow = z.infer<typeof imported>;
+/** Lines of an export have rows of every kind. */
+export type ImportRow = Omit<z.infer<typeof imported>, 'kind'> & { readonly kind: Kind };
 export type MapRow = ImportRow | z.infer<typeof skipped>;
 export type ImportMap = { readonly queues: Readonly<Record<string, MapRow>> };
 
@@ -52,7 +53,7 @@ export function readImportMap(file: string, registry: Registry): ImportMap {
 
 function textOf(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readFileSync(file, 'utf8').replace(/^\uFEFF/, ''); // editors on Windows begin files with a byte order mark
   } catch (error) {
     throw new WaybillError(
       'invalid_import_map',
@@ -122,7 +123,7 @@ function problemsOf(row: MapRow, { app, job, event }: Registry): string[] {
   const known = (kind === 'job' ? app.jobs : app.events).map((one) => one.name);
   const meant = nearest(name, known);
   return [
-    `the application has no ${kind} ${name}${meant ? `, was ${meant} meant?` : ''} There are ${known.join(', ') || 'none'}`,
+    `the application has no ${kind} ${name}${meant ? `, was ${meant} meant?` : '.'} There are ${known.join(', ') || 'none'}`,
   ];
 }
 
