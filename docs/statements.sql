@@ -1442,7 +1442,9 @@ delete from waybill.outbox_keys where (kind, name, delivery_key) in (
 returning true;
 
 -- import: tags of the recorded
-select id::text as id, tags from waybill.outbox_messages where id = any($1::text::uuid[]);
+select id::text as id,
+     coalesce(tags, '{}') || array(select n.detail from waybill.outbox_notes n where n.message_id = m.id and n.type = 'imported') as tags
+from waybill.outbox_messages m where id = any($1::text::uuid[]);
 
 -- import: keys in use
 select delivery_key as key from waybill.outbox_messages
@@ -1455,6 +1457,25 @@ select coalesce(delivery_key, shared_key) from waybill.outbox_messages
 -- import: tags in use
 select distinct t.tag from waybill.outbox_messages m cross join unnest(m.tags) as t(tag)
 where m.tags && $1::text::text[] and m.tags is not null and t.tag = any($1::text::text[]);
+-- import: lines that are known
+with found as (
+  select id, delivery_key as key, cancelled_at from waybill.outbox_messages
+   where delivery_key = any($2::text::text[]) and delivery_key is not null and dead_at is null and cancelled_at is null
+  union all
+  select id, coalesce(delivery_key, shared_key), cancelled_at from waybill.outbox_messages
+   where coalesce(delivery_key, shared_key) = any($2::text::text[])
+     and (shared_key is not null or (delivery_key is not null and (dead_at is not null or cancelled_at is not null)))
+  union all
+  select id, null, cancelled_at from waybill.outbox_messages where id = any($1::text::uuid[]))
+select f.id::text as id, f.key,
+       coalesce((select bool_or(n.type = 'exported' and n.detail like 'to a file of JSON lines%' and n.at >= f.cancelled_at)
+                   from waybill.outbox_notes n where n.message_id = f.id), false) as away,
+       array(select n.detail from waybill.outbox_notes n where n.message_id = f.id and n.type = 'imported') as marks
+  from found f;
+
+-- import: note the lines
+insert into waybill.outbox_notes (message_id, type, detail)
+select n.id, 'imported', n.mark from unnest($1::text::uuid[], $2::text::text[]) as n(id, mark);
 
 -- export: end
 with ended as (

@@ -4,6 +4,9 @@ import type { ExportReport } from '../transfer/export.ts';
 import type { ImportReport } from '../transfer/import.ts';
 import { table } from './print.ts';
 
+export const counted = (n: number, one: string, several = `${one}s`): string =>
+  `${n} ${n === 1 ? one : several}`;
+
 export function importLines(report: ImportReport): string[] {
   const { source, version, dryRun, queues, imported, already, misfits, left, held, schedules, end } = report;
   const { limit, unusedRows } = report;
@@ -14,14 +17,18 @@ export function importLines(report: ImportReport): string[] {
       String,
     ),
   ]);
-  const became = dryRun ? 'would become messages' : 'became messages';
+  const became = dryRun
+    ? counted(imported, 'job would become a message', 'jobs would become messages')
+    : counted(imported, 'job became a message', 'jobs became messages');
+  const before = counted(already, 'had become one before', 'had become messages before');
+  const unfit = counted(misfits.count, 'does not fit', 'do not fit');
   return [
     `${source}, ${version}`,
     ...table(
       ['QUEUE', 'BECOMES', 'PENDING', 'IMPORTED', 'ALREADY', 'MISFITS', 'IN FLIGHT', 'FAILED', 'IN FLOWS'],
       rows,
     ),
-    `${imported} jobs ${became}, ${already} had become messages before, ${misfits.count} do not fit`,
+    `${became}, ${before}, ${unfit}`,
     ...misfitLines(report),
     ...(schedules.length > 0
       ? ['', 'schedules are not imported; define each with defineCron, and remove it there:']
@@ -29,12 +36,16 @@ export function importLines(report: ImportReport): string[] {
     ...schedules.map(
       (one) => `  ${one.name}: ${one.schedule}${one.timeZone === null ? '' : ` (${one.timeZone})`}`,
     ),
-    ...(!dryRun && left > 0 ? [`${left} jobs of the imported queues still wait in the source`] : []),
-    ...(held > 0 ? [`${held} jobs are held by an import that did not end: run it again`] : []),
+    ...(!dryRun && left > 0 ? [leftText(source, left)] : []),
+    ...(held > 0
+      ? [`${counted(held, 'job is', 'jobs are')} held by an import that did not end: run it again`]
+      : []),
     ...(unusedRows.length > 0
       ? [`rows of the map without a job in the source: ${unusedRows.join(', ')}`]
       : []),
-    ...(end === 'limit' ? [`the limit of ${limit} jobs was reached: the same command goes on`] : []),
+    ...(end === 'limit'
+      ? [`the limit of ${counted(limit ?? 0, 'job')} was reached: the same command goes on`]
+      : []),
     ...(dryRun && limit !== null ? ['--limit has no effect on --dry-run, which checks all jobs'] : []),
     ...(end === 'misfits' ? ['nothing was recorded, because of --strict'] : []),
   ];
@@ -45,14 +56,29 @@ function becomes({ skip, pending, failed }: ImportReport['queues'][number]): str
   if (skip !== null) return `skipped: ${skip}`;
   return pending + failed > 0 ? '(no row in the map)' : '–';
 }
+const leftText = (source: string, left: number): string =>
+  source === 'ndjson'
+    ? `${counted(left, 'line of the file is', 'lines of the file are')} not imported`
+    : `${counted(left, 'job of the imported queues still waits', 'jobs of the imported queues still wait')} in the source`;
 
 const mostLines = 20;
+
+/** What to do about a code that its name does not say. */
+const misfitAdvice: Readonly<Record<string, string>> = {
+  payload_sealed:
+    'payload_sealed: the payload is sealed to its message; export it with --open-sealed, where WAYBILL_PAYLOAD_KEYS has its key',
+  unknown_definition:
+    'unknown_definition: the application does not define it: add it, and run the import again',
+};
 
 function misfitLines({ misfits: { groups, named } }: ImportReport): string[] {
   const line = ({ code, paths }: { readonly code: string; readonly paths: readonly string[] }): string =>
     `${code}${paths.length > 0 ? ` (${paths.join(', ')})` : ''}`;
   return [
     ...groups.slice(0, mostLines).map((group) => `  ${group.queue}: ${group.count} × ${line(group)}`),
+    ...[...new Set(groups.map(({ code }) => misfitAdvice[code]))].flatMap((text) =>
+      text ? [`  ${text}`] : [],
+    ),
     ...(named.length > 0 ? ['  for example:'] : []),
     ...named.slice(0, 5).map((misfit) => `    ${misfit.queue} ${misfit.id}: ${line(misfit)}`),
   ];
@@ -63,21 +89,24 @@ export function exportLines(
   { dryRun, matched, exported, stayed, end }: ExportReport,
   removes: boolean,
 ): string[] {
-  const did = removes ? 'left' : 'were written, and go on waiting here';
-  const reasons = Object.entries(stayed).map(([reason, n]) => `  ${n} stay: ${reasonText[reason] ?? reason}`);
+  const of = `${exported} of ${counted(matched, 'waiting message')}`;
+  const was =
+    exported === 1 ? 'was written, and goes on waiting here' : 'were written, and go on waiting here';
+  const reasons = Object.entries(stayed).map(
+    ([reason, n]) => `  ${counted(n, 'stays', 'stay')}: ${reasonText[reason] ?? reason}`,
+  );
   return [
-    dryRun
-      ? `${exported} of ${matched} waiting messages would be exported`
-      : `${exported} of ${matched} waiting messages ${did}`,
+    dryRun ? `${of} would be exported` : `${of} ${removes ? 'left' : was}`,
     ...reasons,
     ...(end === 'limit' ? ['the limit was reached'] : []),
   ];
 }
 
 const reasonText: Readonly<Record<string, string>> = {
-  sealed: 'their payloads are sealed; --open-sealed opens them',
-  no_queue: 'no queue of pg-boss for their kind and name; add a row to the map',
-  order_key: 'they have an order key, and their queue of pg-boss has not the policy key_strict_fifo',
-  no_order_key: 'they have no order key, and their queue of pg-boss has the policy key_strict_fifo',
-  refused_by_pg_boss: 'pg-boss has a job of their id or key',
+  sealed: 'the payload is sealed; --open-sealed opens it',
+  no_queue: 'pg-boss has no queue for this kind and name; add a row to the map',
+  queue_name: 'pg-boss does not accept the name of the queue; give another one with --map',
+  order_key: 'with an order key, the queue of pg-boss needs the policy key_strict_fifo',
+  no_order_key: 'without an order key, the queue of pg-boss must not have the policy key_strict_fifo',
+  refused_by_pg_boss: 'pg-boss has a job of this id or key',
 };

@@ -11,6 +11,7 @@ import {
   endExported,
   opened,
   readWaiting,
+  waitingIds,
   waitingFilter,
   type Waiting,
 } from './waiting-messages.ts';
@@ -65,48 +66,57 @@ export async function exportMessages(
   const matched = await countWaiting(db, filter);
   const most = options.limit ?? Number.POSITIVE_INFINITY;
   const stayed: Record<string, number> = {};
-  let [exported, after]: [number, string | undefined] = [0, undefined];
+  let exported = 0;
+  const report = (end: ExportReport['end']): ExportReport => {
+    return { dryRun: options.dryRun, matched, exported, stayed, end };
+  };
+  const all = waitingIds(db, filter);
   for (;;) {
     const limit = Math.min(options.batchSize, most - exported);
-    if (limit <= 0 || options.signal.aborted)
-      return { dryRun: options.dryRun, matched, exported, stayed, end: limit <= 0 ? 'limit' : 'stopped' };
-    const { messages, taken } = await batch(db, receiver, filter, { ...options, after, limit });
-    for (const one of taken)
+    if (limit <= 0 || options.signal.aborted) return report(limit <= 0 ? 'limit' : 'stopped');
+    const ids = await nextOf(all, limit);
+    if (ids.length === 0) return report('done');
+    for (const one of await batch(db, receiver, filter, { ...options, ids }))
       if ('stays' in one) stayed[one.stays] = (stayed[one.stays] ?? 0) + 1;
       else exported += 1;
     options.onProgress(exported, matched);
-    if (messages.length < limit) return { dryRun: options.dryRun, matched, exported, stayed, end: 'done' };
-    after = messages.at(-1)!.id;
   }
 }
 
-type BatchOptions = Omit<ExportOptions, 'filter' | 'limit'> & {
-  readonly after: string | undefined;
-  readonly limit: number;
-};
+async function nextOf(all: AsyncGenerator<string>, most: number): Promise<string[]> {
+  const ids: string[] = [];
+  while (ids.length < most) {
+    const { value, done } = await all.next();
+    if (done === true) break;
+    ids.push(value);
+  }
+  return ids;
+}
+
+type BatchOptions = Omit<ExportOptions, 'filter' | 'limit'> & { readonly ids: readonly string[] };
 
 async function batch(
   db: Database,
   receiver: Receiver,
   filter: MessageFilter,
   options: BatchOptions,
-): Promise<{ readonly messages: readonly Waiting[]; readonly taken: readonly Taken[] }> {
-  const { after, limit, removes, dryRun } = options;
-  const hand = async (from: Executor, tx: Executor | undefined) => {
-    const messages = await readWaiting(from, filter, { after, limit, lock: tx !== undefined });
+): Promise<readonly Taken[]> {
+  const { ids, removes, dryRun } = options;
+  const hand = async (from: Executor, tx: Executor | undefined): Promise<readonly Taken[]> => {
+    const messages = await readWaiting(from, filter, { ids, lock: tx !== undefined });
     const sealed =
       options.open || options.takesSealed ? [] : messages.filter(({ payload }) => isSealed(payload));
     const rest = messages.filter((message) => !sealed.includes(message));
     const its = options.open ? rest.map((message) => opened(message, options.payloadKeys)) : rest;
     const stays = sealed.map(({ id }): Taken => ({ id, stays: 'sealed' }));
-    return { messages, taken: [...stays, ...(its.length > 0 ? await receiver.take(its, tx) : [])] };
+    return [...stays, ...(its.length > 0 ? await receiver.take(its, tx) : [])];
   };
   if (!removes || dryRun) return hand(db, undefined);
   return db.transaction(async (tx) => {
     const handed = await hand(tx, tx);
     await endExported(
       tx,
-      handed.taken.filter((one) => 'note' in one),
+      handed.filter((one) => 'note' in one),
     );
     return handed;
   });

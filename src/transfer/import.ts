@@ -4,6 +4,7 @@ import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { isSkipped, rowOf, unusedRows } from './import-map.ts';
 import { isFit, judge, misfitOf, orderOf, type Fit, type Judging, type Misfit } from './judge.ts';
+import { knownLines } from './known-lines.ts';
 import { keyTaken, recordFits, wereRecorded, withTakenKeys, type Recording } from './recording.ts';
 import {
   nameOf,
@@ -91,6 +92,9 @@ export async function importJobs(
   const end = await work(run);
   const after = options.dryRun ? survey : await source.survey();
   const mapped = new Set(queues.map(nameOf));
+  const still = after.queues
+    .filter((queue) => mapped.has(nameOf(queue)))
+    .reduce((sum, queue) => sum + waits(queue), 0);
   const counted = tally.queues();
   return {
     source: source.name,
@@ -104,9 +108,7 @@ export async function importJobs(
     already: counted.reduce((sum, queue) => sum + queue.already, 0),
     misfits: tally.misfits(),
     end,
-    left: after.queues
-      .filter((queue) => mapped.has(nameOf(queue)))
-      .reduce((sum, queue) => sum + waits(queue), 0),
+    left: source.name === 'ndjson' ? Math.max(0, still - tally.done()) : still, // a file keeps its lines
     held: after.held,
   };
 }
@@ -129,7 +131,7 @@ const kindsOf = (failed: boolean): boolean[] => (failed ? [false, true] : [false
 
 /** Jobs of the next batch. */
 function sizeOf({ tally, options: { limit = Number.POSITIVE_INFINITY, batchSize } }: Run): number {
-  return Math.max(0, Math.min(batchSize, limit - tally.done()));
+  return Math.max(0, Math.min(batchSize, limit - tally.recorded()));
 }
 
 /** Judges all jobs, and changes nothing. */
@@ -139,7 +141,7 @@ async function look(run: Run, failed: boolean, counts: boolean): Promise<void> {
   do {
     if (options.signal.aborted) return;
     const { jobs, next } = await source.read({ queues, failed, after, limit: options.batchSize });
-    const fits = await chosen(run, jobs);
+    const fits = await chosen(run, jobs, counts);
     if (counts) tally.imported(fits.map(({ job }) => job));
     options.onProgress(tally.done(), found);
     after = next;
@@ -200,10 +202,13 @@ async function walk(run: Run, failed: boolean): Promise<void> {
   }
 }
 
-async function chosen(run: Run, jobs: readonly SourceJob[]): Promise<Fit[]> {
+/** @param counts lines whose messages are here are counted: a walk that only looks comes by again */
+async function chosen(run: Run, jobs: readonly SourceJob[], counts = true): Promise<Fit[]> {
   const { judging, recording, tally, blocked } = run;
+  const known = judging.source === 'ndjson' ? await knownLines(recording.db, jobs) : new Set<SourceJob>();
+  if (counts) tally.already([...known]);
   const all: { readonly job: SourceJob; readonly its: Fit | Misfit }[] = [];
-  for (const job of jobs) {
+  for (const job of jobs.filter((one) => !known.has(one))) {
     const its = await judge(job, judging);
     if (its !== undefined) all.push({ job, its });
   }
@@ -234,10 +239,11 @@ function unmappedError(
   unmapped: readonly SourceQueue[],
   waits: (queue: SourceQueue) => number,
 ): WaybillError {
-  const lines = unmapped.map((queue) => `\n  ${queue.queue}: ${waits(queue)} jobs`);
+  const jobs = (queue: SourceQueue): string => (waits(queue) === 1 ? '1 job' : `${waits(queue)} jobs`);
+  const lines = unmapped.map((queue) => `\n  ${queue.queue}: ${jobs(queue)}`);
   return new WaybillError(
     'queues_unmapped',
     `nothing was recorded: the map has no row for${lines.join('')}\nAdd a row for each, { "skip": "why" } for one that stays, or give --skip-unmapped`,
-    unmapped.map((queue) => ({ path: `queues.${queue.queue}`, message: `${waits(queue)} jobs, and no row` })),
+    unmapped.map((queue) => ({ path: `queues.${queue.queue}`, message: `${jobs(queue)}, and no row` })),
   );
 }

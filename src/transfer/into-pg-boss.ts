@@ -1,11 +1,14 @@
 // pg-boss as the receiver of an export, in the database of the messages: the transaction that cancels a message inserts its job. A message that an import
 // brought from pg-boss becomes a job with its old id in its old queue.
 
+import { AssertionError } from 'node:assert';
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { asPgBoss, start, yearInSeconds, type Boss } from '../queue/instance.ts';
 import type { Receiver, Taken } from './export.ts';
+import { newId } from '../message/id.ts';
+import { keyTag } from './judge.ts';
 import { isSkipped, type ImportMap, type ImportRow } from './import-map.ts';
 import type { Waiting } from './waiting-messages.ts';
 
@@ -25,47 +28,74 @@ export type IntoPgBoss = {
 export type PgBossReceiver = Receiver & { close(): Promise<void> };
 
 /** A queue of pg-boss, and whether it keeps the order of a key. */
-type Queue = { readonly name: string; readonly isStrict: boolean };
+type Queue = { readonly name: string; readonly isStrict: boolean; readonly isThere: boolean };
+
+type Placed = { readonly message: Waiting; readonly queue: Queue };
 
 export async function pgBossReceiver(options: IntoPgBoss): Promise<PgBossReceiver> {
-  const { db, schema, dryRun } = options;
+  const { db, dryRun, onQueue } = options;
   const boss = await startBoss(options);
-  const queues = new Map<string, Promise<Queue>>();
-  const queueOf = (name: string): Promise<Queue> => {
-    const known = queues.get(name) ?? findQueue(boss, name, options);
+  const queues = new Map<string, Promise<Queue | undefined>>();
+  const queueOf = (name: string): Promise<Queue | undefined> => {
+    const known = queues.get(name) ?? findQueue(boss, name);
     queues.set(name, known);
     return known;
   };
+  /** A queue is made when a message goes there, so that none is made for messages that stay. */
+  const make = async (queue: Queue): Promise<void> => {
+    if (queue.isThere) return;
+    onQueue(queue.name);
+    if (!dryRun) await boss.createQueue(queue.name);
+    queues.set(queue.name, Promise.resolve({ ...queue, isThere: true }));
+  };
   return {
     async take(messages, tx) {
-      const placed: { readonly message: Waiting; readonly queue: Queue }[] = [];
+      const placed: Placed[] = [];
       const taken: Taken[] = [];
       for (const given of messages) {
-        const { name, row } = targetOf(given, options.map);
-        const message = { ...given, payload: renamedBack(given.payload, row) };
-        const queue = name === undefined ? undefined : await queueOf(name);
-        const stays = queue === undefined ? 'no_queue' : orderProblem(message, queue);
-        if (queue === undefined || stays !== undefined)
-          taken.push({ id: message.id, stays: stays ?? 'no_queue' });
-        else placed.push({ message, queue });
+        const one = await placeOf(given, options.map, queueOf);
+        if ('stays' in one) taken.push(one);
+        else placed.push(one);
       }
-      for (const [{ name }, its] of Map.groupBy(placed, ({ queue }) => queue)) {
-        const jobs = its.map(({ message, queue }) => ({ message, job: jobOf(message, queue) }));
-        const ids = dryRun
-          ? new Set(jobs.map(({ job }) => job.id))
-          : await insert(boss, name, jobs, tx ?? db);
-        for (const { message, job } of jobs)
-          if (ids.has(job.id))
-            taken.push({
-              id: message.id,
-              note: `to pg-boss: job ${job.id} of the queue ${name} in ${schema}, ${options.by}`,
-            });
-          else taken.push({ id: message.id, stays: 'refused_by_pg_boss' });
+      for (const its of Map.groupBy(placed, ({ queue }) => queue.name).values()) {
+        await make(its[0]!.queue);
+        taken.push(...(await jobsMade(its, boss, tx ?? db, options)));
       }
       return taken;
     },
     close: () => boss.stop({ graceful: false, close: false }),
   };
+}
+
+async function placeOf(
+  given: Waiting,
+  map: ImportMap | undefined,
+  queueOf: (name: string) => Promise<Queue | undefined>,
+): Promise<Placed | (Taken & { readonly stays: string })> {
+  const { name, row } = targetOf(given, map);
+  if (name === undefined) return { id: given.id, stays: 'no_queue' };
+  const queue = await queueOf(name);
+  if (queue === undefined) return { id: given.id, stays: 'queue_name' };
+  const stays = orderProblem(given, queue);
+  if (stays !== undefined) return { id: given.id, stays };
+  return { message: { ...given, payload: renamedBack(given.payload, row) }, queue };
+}
+
+/** Makes jobs of messages that go to one queue. */
+async function jobsMade(
+  placed: readonly Placed[],
+  boss: Boss,
+  at: Executor,
+  { schema, dryRun, by }: IntoPgBoss,
+): Promise<Taken[]> {
+  const jobs = placed.map(({ message, queue }) => ({ message, job: jobOf(message, queue) }));
+  const { name } = placed[0]!.queue;
+  const ids = dryRun ? new Set(jobs.map(({ job }) => job.id)) : await insert(boss, name, jobs, at);
+  return jobs.map(({ message: { id }, job }) =>
+    ids.has(job.id)
+      ? { id, note: `to pg-boss: job ${job.id} of the queue ${name} in ${schema}, ${by}` }
+      : { id, stays: 'refused_by_pg_boss' },
+  );
 }
 
 /** @throws WaybillError `source_not_found` */
@@ -83,12 +113,36 @@ async function startBoss({ db, schema, onError }: IntoPgBoss): Promise<Boss> {
 
 type Target = { readonly name: string | undefined; readonly row?: ImportRow };
 
-/** The queue in pg-boss: that of the import, else one named after the message. Undefined: a message of this kind is no job there. */
-export function targetOf({ kind, name }: Pick<Waiting, 'kind' | 'name'>, map: ImportMap | undefined): Target {
-  for (const [queue, row] of Object.entries(map?.queues ?? {}))
-    if (!isSkipped(row) && row.kind === kind && (kind === 'email' || row.name === name))
-      return { name: queue, row };
-  return { name: map === undefined && (kind === 'job' || kind === 'event') ? name : undefined };
+type Named = Pick<Waiting, 'kind' | 'name' | 'deliveryKey' | 'tags'>;
+
+/**
+ * The queue in pg-boss: that of the import, else one named after the message. Undefined: a message of this kind is no job there.
+ * @throws WaybillError `import_map_ambiguous`
+ */
+export function targetOf(message: Named, map: ImportMap | undefined): Target {
+  const { kind, name } = message;
+  if (map === undefined) return { name: kind === 'job' || kind === 'event' ? name : undefined };
+  const fitting = Object.entries(map.queues).flatMap(([queue, row]) =>
+    !isSkipped(row) && row.kind === kind && (kind === 'email' || row.name === name)
+      ? [{ name: queue, row }]
+      : [],
+  );
+  const from = origin(message)?.queue;
+  const own = fitting.find((one) => one.name === from);
+  if (own === undefined && fitting.length > 1)
+    throw new WaybillError(
+      'import_map_ambiguous',
+      `the map has several rows for ${kind === 'email' ? 'emails' : `the ${kind} ${name}`}, and a message does not say which queue it came from: ${fitting.map((one) => one.name).join(', ')}. Keep one of the rows; nothing was changed`,
+    );
+  return own ?? fitting[0] ?? { name: undefined };
+}
+
+/** Whether the target of a message may be open: two rows are of the same kind and name. */
+export function hasTwins({ queues }: ImportMap): boolean {
+  const names = Object.values(queues).flatMap((row) =>
+    isSkipped(row) ? [] : [row.kind === 'email' ? row.kind : `${row.kind} ${row.name}`],
+  );
+  return new Set(names).size < names.length;
 }
 
 /** The payload with the names of its fields in the source. What the map did not pick is gone. */
@@ -99,21 +153,24 @@ function renamedBack(payload: unknown, row: ImportRow | undefined): unknown {
   return Object.fromEntries(Object.entries(payload).map(([name, value]) => [old.get(name) ?? name, value]));
 }
 
-/** @throws WaybillError `queue_taken` */
-async function findQueue(boss: Boss, name: string, { dryRun, onQueue }: IntoPgBoss): Promise<Queue> {
-  let found = await boss.getQueue(name);
-  if (!found) {
-    onQueue(name);
-    if (dryRun) return { name, isStrict: false };
-    await boss.createQueue(name);
+/**
+ * Undefined: pg-boss does not accept the name.
+ * @throws WaybillError `queue_taken`
+ */
+async function findQueue(boss: Boss, name: string): Promise<Queue | undefined> {
+  let found: Awaited<ReturnType<Boss['getQueue']>>;
+  try {
     found = await boss.getQueue(name);
+  } catch (error) {
+    if (error instanceof AssertionError) return undefined;
+    throw error;
   }
   if (Number(found?.retentionSeconds) === yearInSeconds)
     throw new WaybillError(
       'queue_taken',
       `the queue ${name} of pg-boss is one of Waybill's own: give another name for its messages with --map`,
     );
-  return { name, isStrict: found?.policy === 'key_strict_fifo' };
+  return { name, isStrict: found?.policy === 'key_strict_fifo', isThere: Boolean(found) };
 }
 
 /** A queue of pg-boss either keeps the order of every job's key, or of none. */
@@ -124,25 +181,35 @@ function orderProblem({ orderKey }: Waiting, { isStrict }: Queue): string | unde
 
 type Job = { readonly id: string; readonly [option: string]: unknown };
 
-/** Of an import from pg-boss. */
-const imported = /^import:pg-boss:.{1,200}:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+/** The delivery key or the tag of an import from pg-boss. */
+const mark = /^import:pg-boss:(.{1,200}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+
+/** The job that the message was, where it came from pg-boss. */
+function origin({ deliveryKey, tags }: Pick<Waiting, 'deliveryKey' | 'tags'>) {
+  for (const text of [deliveryKey ?? '', ...tags]) {
+    const [, queue, id] = mark.exec(text) ?? [];
+    if (queue !== undefined && id !== undefined) return { queue, id };
+  }
+  return undefined;
+}
+
+/** The singletonKey: the delivery key, or that of the job, which a tag has where the import made the delivery key. */
+function keyOf({ deliveryKey, tags }: Waiting): string | undefined {
+  if (deliveryKey !== null && !deliveryKey.startsWith('import:')) return deliveryKey;
+  return tags.find((tag) => tag.startsWith(keyTag))?.slice(keyTag.length);
+}
 
 function jobOf(message: Waiting, { isStrict }: Queue): Job {
-  const { id, payload, priority, availableAt, attempts, maxAttempts, deliveryKey, group, orderKey } = message;
-  const old = imported.exec(deliveryKey ?? '')?.[1];
-  const key = isStrict
-    ? orderKey
-    : old === undefined && deliveryKey?.startsWith('import:') !== true
-      ? deliveryKey
-      : null;
+  const { id, payload, priority, availableAt, attempts, maxAttempts, group, orderKey } = message;
+  const key = isStrict ? orderKey! : keyOf(message);
   return {
-    // Jobs of one key are started in the order of their ids, where they were inserted together.
-    id: old !== undefined && !isStrict ? old : id,
+    // Jobs of one key that are inserted together start in the order of their ids. Those of the messages may have another order.
+    id: isStrict ? newId() : (origin(message)?.id ?? id),
     data: payload,
     priority,
     startAfter: availableAt,
     retryLimit: Math.max(0, maxAttempts - attempts - 1),
-    ...(key !== null && { singletonKey: key }),
+    ...(key !== undefined && { singletonKey: key }),
     ...(group !== null && { group: { id: group } }),
   };
 }

@@ -8,10 +8,12 @@ import { decode } from '../define/payload.ts';
 import type { Registry } from '../define/registry.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
 import { checkMessage, isDeliveryKey, type NewMessage } from '../message/message.ts';
+import { isTags } from '../message/tags.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { parseExactly } from './exact-json.ts';
 import { isSkipped, rowOf, type ImportMap, type ImportRow } from './import-map.ts';
+import { lineMessage } from './line-message.ts';
 import type { SourceJob, SourceName } from './source.ts';
 
 /** A job with the message that it becomes. */
@@ -62,6 +64,7 @@ export async function judge(job: SourceJob, judging: Judging): Promise<Fit | Mis
 /** @throws WaybillError when the payload does not fit */
 async function messageOf(job: SourceJob, row: ImportRow, judging: Judging): Promise<Fit['message']> {
   const { app } = judging.registry;
+  if (job.exported) return lineMessage(job, job.exported, { ...judging, key: idKey(judging.source, job) });
   const payload = shaped(parseExactly(job.json), row);
   const own = row.key === 'own' && isDeliveryKey(job.key) ? job.key : undefined;
   const common = {
@@ -70,7 +73,7 @@ async function messageOf(job: SourceJob, row: ImportRow, judging: Judging): Prom
     priority: job.priority,
     ...(job.group !== undefined && { group: job.group }),
     ...(job.orderKey !== undefined && { orderKey: job.orderKey }),
-    ...tagsOf(job, row, own === undefined ? undefined : idKey(judging.source, job)),
+    ...tagsOf(job, row, own === undefined ? keyMark(job, row, judging.source) : idKey(judging.source, job)),
   };
   const attempts = (defined: number | undefined): number | undefined =>
     row.attempts === 'definition' ? defined : Math.min(1_000, Math.max(1, job.attemptsLeft));
@@ -124,6 +127,15 @@ export function idKey(source: SourceName, { queue, within, made, id }: SourceJob
   const text = `import:${[source, within ?? queue, ...(made === undefined ? [] : [made]), id].join(':')}`;
   if (text.length <= 200 && isDeliveryKey(text)) return text;
   return `import:${source}:sha256:${createHash('sha256').update(text).digest('hex')}`;
+}
+
+/** How the tag begins that has the key of a job of pg-boss. */
+export const keyTag = 'import:key:';
+
+/** Where the delivery key is made of the id, a tag keeps the key of a job, so that it has it again when it goes back to pg-boss. */
+function keyMark({ key }: SourceJob, { tags = [] }: ImportRow, source: SourceName): string | undefined {
+  const tag = `${keyTag}${key}`;
+  return source === 'pg-boss' && key !== undefined && isTags([...tags, tag]) ? tag : undefined;
 }
 
 /** With its own key as delivery key, a tag tells the job's message from another one with that key. */

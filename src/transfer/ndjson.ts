@@ -4,12 +4,14 @@ import { createReadStream } from 'node:fs';
 import { z } from 'zod';
 import { WaybillError } from '../errors.ts';
 import { kinds } from '../message/message.ts';
+import type { ImportMap } from './import-map.ts';
 import {
   nothingHeld,
   type Page,
   type Source,
   type SourceJob,
   type SourceQueue,
+  type Survey,
   type Walk,
 } from './source.ts';
 
@@ -32,8 +34,22 @@ export const line = z.object({
   tags: z.array(z.string()),
   requestId: z.string().nullable(),
   createdAt: z.string(),
+  /** Of a message with an order key. Lines of earlier versions do not have it. */
+  onDead: z.enum(['block', 'skip']).nullish(),
+  /** The payload was sealed, and the export opened it. */
+  sensitive: z.literal(true).optional(),
+  keep: z.boolean().optional(),
 });
 export type Line = z.infer<typeof line>;
+
+/** Whether the text is one whole line. */
+export function isLine(text: string): boolean {
+  try {
+    return line.safeParse(JSON.parse(text)).success;
+  } catch {
+    return false;
+  }
+}
 
 type Numbered = { readonly job: SourceJob; readonly at: number };
 
@@ -69,25 +85,50 @@ export function ndjsonSource(file: string): Source {
   };
 }
 
+/** Exported messages keep their kinds, names and queues: a row for each. */
+export function lineMap({ queues }: Pick<Survey, 'queues'>): ImportMap {
+  const rows = queues.map(({ queue }) => {
+    const kind = kinds.find((one) => one === queue.split('/')[0])!;
+    const name = kind === 'email' ? undefined : queue.slice(kind.length + 1);
+    return [queue, { kind, name, key: 'own', attempts: 'source' }] as const;
+  });
+  return { queues: Object.fromEntries(rows) };
+}
+
 /** @throws WaybillError `invalid_line`, `source_not_found` */
 async function readLines(file: string): Promise<Numbered[]> {
+  // Another decoder would put U+FFFD in place of bytes that are no character. A byte order mark is skipped.
+  const decoder = new TextDecoder('utf-8', { fatal: true });
   const lines: Numbered[] = [];
   let at = 0;
-  for await (const text of textsOf(file)) {
+  for await (const bytes of linesOf(file)) {
     at += 1;
+    const text = decoded(decoder, bytes);
+    if (text === undefined) throw bad(file, at, 'it is not UTF-8');
     if (text.trim() !== '') lines.push({ at, job: jobOf(text, file, at) });
   }
   return lines;
 }
 
-/** Node's readline also ends a line at U+2028, which JSON may hold. */
-async function* textsOf(file: string): AsyncGenerator<string> {
-  let rest = '';
+function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Buffer): string | undefined {
   try {
-    for await (const chunk of createReadStream(file, 'utf8')) {
-      const texts = (rest + (chunk as string)).split('\n');
-      rest = texts.pop()!;
-      yield* texts;
+    return decoder.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Node's readline also ends a line at U+2028, which JSON may hold. */
+async function* linesOf(file: string): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = [];
+  try {
+    for await (const chunk of createReadStream(file)) {
+      let start = 0;
+      for (let end: number; (end = (chunk as Buffer).indexOf(10, start)) >= 0; start = end + 1) {
+        yield Buffer.concat([...parts, (chunk as Buffer).subarray(start, end)]);
+        parts = [];
+      }
+      parts.push((chunk as Buffer).subarray(start));
     }
   } catch (error) {
     if (error instanceof WaybillError) throw error;
@@ -96,7 +137,7 @@ async function* textsOf(file: string): AsyncGenerator<string> {
       `the file ${file} cannot be read: ${(error as Error).message}`,
     );
   }
-  yield rest;
+  yield Buffer.concat(parts);
 }
 
 /** @throws WaybillError `invalid_line` */
@@ -112,6 +153,7 @@ export function jobOf(text: string, file: string, at: number): SourceJob {
     throw bad(file, at, read.error.issues.map(({ path }) => path.join('.') || 'it').join(', '));
   const { data } = read;
   const { kind, name, deliveryKey, group, orderKey, tags, payload } = data;
+  const { queue, requestId, onDead, sensitive, keep } = data;
   return {
     id: data.id,
     queue: kind === 'email' ? kind : `${kind}/${name}`,
@@ -124,6 +166,14 @@ export function jobOf(text: string, file: string, at: number): SourceJob {
     ...(group !== null && { group }),
     ...(orderKey !== null && { orderKey }),
     ...(tags.length > 0 && { tags }),
+    exported: {
+      kind,
+      name,
+      queue,
+      ...(requestId !== null && { requestId }),
+      ...(onDead != null && { onDead }),
+      ...(sensitive && { sensitive, keep: keep ?? true }),
+    },
   };
 }
 

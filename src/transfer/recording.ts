@@ -6,6 +6,7 @@ import { arrayText } from '../db/values.ts';
 import type { PayloadKeys } from '../message/seal.ts';
 import { findExisting } from '../outbox/existing.ts';
 import { createPostgresOutbox } from '../store/postgres.ts';
+import { importedNote } from './known-lines.ts';
 import { idKey, misfitOf, type Fit, type Misfit } from './judge.ts';
 import type { SourceJob, SourceName } from './source.ts';
 
@@ -81,6 +82,14 @@ async function recordPart(
     const mark = idKey(source, fit.job);
     return fit.message.deliveryKey === mark || marked?.get(id)?.includes(mark) === true;
   };
+  await noteLines(
+    tx,
+    fits.flatMap(({ job, message }, i) => {
+      const mark = idKey(source, job);
+      const isOwn = job.exported !== undefined && message.deliveryKey !== mark && !answers[i]!.duplicate;
+      return isOwn ? [{ id: answers[i]!.id, mark }] : [];
+    }),
+  );
   return {
     recorded: fits.flatMap(({ job }, i) => (answers[i]!.duplicate ? [] : [job])),
     already: old.filter(isOurs).map(({ fit }) => fit.job),
@@ -91,8 +100,26 @@ async function recordPart(
 /** The job stays in the source: its own key is that of another message. */
 export const keyTaken = (job: SourceJob): Misfit => misfitOf(job, 'delivery_key_taken');
 
-/** Values: ids. */
-export const tagsSql = `select id::text as id, tags from waybill.outbox_messages where id = any($1::text::uuid[])`;
+/** Values: ids, marks. */
+export const noteLinesSql = `
+  insert into waybill.outbox_notes (message_id, type, detail)
+  select n.id, '${importedNote}', n.mark from unnest($1::text::uuid[], $2::text::text[]) as n(id, mark)`;
+
+/** Notes which line each message came from. A tag would change the message, and there may be 20 already. */
+async function noteLines(
+  tx: Executor,
+  marked: readonly { readonly id: string; readonly mark: string }[],
+): Promise<void> {
+  if (marked.length === 0) return;
+  const values = [arrayText(marked.map(({ id }) => id)), arrayText(marked.map(({ mark }) => mark))];
+  await tx.executeSql(noteLinesSql, values);
+}
+
+/** Values: ids. Jobs are marked by a tag, and lines by a note. */
+export const tagsSql = `
+  select id::text as id,
+         coalesce(tags, '{}') || array(select n.detail from waybill.outbox_notes n where n.message_id = m.id and n.type = '${importedNote}') as tags
+    from waybill.outbox_messages m where id = any($1::text::uuid[])`;
 
 async function marksOf(tx: Executor, ids: readonly string[]): Promise<Map<string, readonly string[]>> {
   const { rows } = await tx.executeSql<{ id: string; tags: readonly string[] | null }>(tagsSql, [

@@ -2,6 +2,8 @@
 // over to be recorded, and forgets them. So a job is never at both sides, and an import that dies in between goes on where it was.
 
 import type { Executor } from '../db/executor.ts';
+import type { NewMessage } from '../message/message.ts';
+import type { SealOptions } from '../message/seal.ts';
 
 export const sourceNames = ['pg-boss', 'graphile-worker', 'bullmq', 'ndjson'] as const;
 export type SourceName = (typeof sourceNames)[number];
@@ -29,7 +31,14 @@ export type SourceJob = {
   readonly orderKey?: string | undefined;
   readonly group?: string | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** Of a line of an export: what a message has and a job of another library has not. */
+  readonly exported?: Exported | undefined;
 };
+
+export type Exported = Pick<
+  NewMessage,
+  'kind' | 'name' | 'queue' | 'requestId' | 'onDead' | keyof SealOptions
+>;
 
 /** What one queue of the source has. */
 export type SourceQueue = {

@@ -28,6 +28,8 @@ export type Tally = {
   misfit(misfit: Misfit): void;
   /** Jobs that became messages, or had become some. */
   done(): number;
+  /** Jobs that became messages. */
+  recorded(): number;
   queues(): ImportedQueue[];
   misfits(): {
     readonly named: readonly Misfit[];
@@ -57,6 +59,7 @@ export function createTally(found: readonly SourceQueue[], map: ImportMap): Tall
     /** A walk that begins again meets the same. */
     misfit: (one) => void misfits.set(JSON.stringify([meet(one), one.id, one.made]), one),
     done: () => sum(counts.imported) + sum(counts.already),
+    recorded: () => sum(counts.imported),
     queues: () => {
       const misfitsOf = Map.groupBy(misfits.values(), nameOf);
       return [...found, ...others.values()].map((queue) => ({

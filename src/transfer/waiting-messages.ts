@@ -1,9 +1,12 @@
-// The messages that an export takes: those that wait, in the order of their ids, page by page. It locks a page where the messages are to leave.
+// The messages that an export takes: those that wait, page by page. Those without an order key come first, by their ids; then the others, by their places.
+// It locks a page where the messages are to leave.
 
 import type { Executor } from '../db/executor.ts';
 import { momentText } from '../db/moment.ts';
+import { arrayText } from '../db/values.ts';
 import { WaybillError } from '../errors.ts';
 import { endMessages, transitions } from '../message/transitions.ts';
+import type { OnDead } from '../message/flow.ts';
 import type { Kind, Status } from '../message/message.ts';
 import { isSealed, unseal, type PayloadKeys } from '../message/seal.ts';
 import { ownDue, whereOf, type MessageFilter } from '../operate/filter.ts';
@@ -26,6 +29,11 @@ export type Waiting = {
   readonly tags: readonly string[];
   readonly requestId: string | null;
   readonly createdAt: string;
+  /** Null without an order key. */
+  readonly onDead: OnDead | null;
+  /** Present where the payload was sealed, and was opened. */
+  readonly sensitive?: true;
+  readonly keep?: boolean;
 };
 
 /** The states of messages that wait. */
@@ -44,23 +52,58 @@ export function waitingFilter(filter: MessageFilter): MessageFilter {
 
 const columns = `id::text as id, kind, name, queue, payload, status, attempts, max_attempts as "maxAttempts", priority,
     ${momentText(ownDue)} as "availableAt", coalesce(delivery_key, shared_key) as "deliveryKey", group_key as "group", order_key as "orderKey",
-    coalesce(tags, '{}') as tags, request_id as "requestId", ${momentText('created_at')} as "createdAt"`;
+    coalesce(tags, '{}') as tags, request_id as "requestId", ${momentText('created_at')} as "createdAt",
+    case when order_key is not null then case when order_skips then 'skip' else 'block' end end as "onDead"`;
 
-/** @param after only messages behind this id */
+/** Ids that are read at a time: the order of the places has no index, and each page of them sorts all that are left. */
+const ahead = 10_000;
+
+/** The ids of the messages in the order of the export. */
+export async function* waitingIds(db: Executor, filter: MessageFilter): AsyncGenerator<string> {
+  for (const isOrdered of [false, true]) {
+    let page: readonly Place[] = [];
+    do {
+      page = await placesAfter(db, filter, isOrdered, page.at(-1));
+      for (const { id } of page) yield id;
+    } while (page.length === ahead);
+  }
+}
+
+type Place = { readonly id: string; readonly isLate: boolean; readonly position: string };
+
+/** A place below 0 is of a key that no commit has advanced yet (sql/0010_order.sql): it comes last, and the smallest is the newest. */
+const place = `(coalesce(order_position, 0) < 0), abs(coalesce(order_position, 0)), id`;
+
+async function placesAfter(
+  db: Executor,
+  filter: MessageFilter,
+  isOrdered: boolean,
+  after: Place | undefined,
+): Promise<Place[]> {
+  const { conditions, values } = whereOf(filter);
+  conditions.push(`order_key is ${isOrdered ? 'not ' : ''}null`);
+  const value = (given: unknown): string => `$${values.push(given)}`;
+  if (after !== undefined && isOrdered)
+    conditions.push(
+      `(${place}) > (${value(after.isLate)}::boolean, ${value(after.position)}::text::bigint, ${value(after.id)}::uuid)`,
+    );
+  else if (after !== undefined) conditions.push(`id > ${value(after.id)}::uuid`);
+  const sql = `select id::text as id, coalesce(order_position, 0) < 0 as "isLate", abs(coalesce(order_position, 0))::text as position
+    from waybill.outbox_messages where ${conditions.join(' and ')} order by ${isOrdered ? place : 'id'} limit ${value(ahead)}`;
+  return (await db.executeSql<Place>(sql, values)).rows;
+}
+
+/** Those of the ids that match, in the order of the ids. With a lock, messages that others have locked are left out. */
 export async function readWaiting(
   db: Executor,
   filter: MessageFilter,
-  {
-    after,
-    limit,
-    lock,
-  }: { readonly after: string | undefined; readonly limit: number; readonly lock: boolean },
+  { ids, lock }: { readonly ids: readonly string[]; readonly lock: boolean },
 ): Promise<Waiting[]> {
   const { conditions, values } = whereOf(filter);
-  if (after !== undefined) conditions.push(`id > $${values.push(after)}::uuid`);
-  const sql = `select ${columns} from waybill.outbox_messages where ${conditions.join(' and ')}
-    order by id limit $${values.push(limit)}${lock ? ' for update skip locked' : ''}`;
-  return (await db.executeSql<Waiting>(sql, values)).rows;
+  conditions.push(`id = any($${values.push(arrayText(ids))}::text::uuid[])`);
+  const sql = `select ${columns} from waybill.outbox_messages where ${conditions.join(' and ')}${lock ? ' for update skip locked' : ''}`;
+  const found = new Map((await db.executeSql<Waiting>(sql, values)).rows.map((row) => [row.id, row]));
+  return ids.flatMap((id) => found.get(id) ?? []);
 }
 
 export async function countWaiting(db: Executor, filter: MessageFilter): Promise<number> {
@@ -71,9 +114,10 @@ export async function countWaiting(db: Executor, filter: MessageFilter): Promise
 
 /** @throws WaybillError `payload_key_missing`, `payload_unreadable` */
 export function opened(message: Waiting, keys: PayloadKeys): Waiting {
-  return isSealed(message.payload)
-    ? { ...message, payload: unseal(message.payload, message, keys) }
-    : message;
+  const { payload } = message;
+  if (!isSealed(payload)) return message;
+  const keep = payload.$sealed.keep !== false;
+  return { ...message, payload: unseal(payload, message, keys), sensitive: true, keep };
 }
 
 /** Values: ids, what the note of each says. The messages are cancelled, as those are that a person stops. */

@@ -5,13 +5,15 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'bullmq';
 import { Logger, run } from 'graphile-worker';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { parsePayloadKeys, type PayloadKeys } from '../../src/message/seal.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import type { ImportReport } from '../../src/transfer/import.ts';
 import { compileCache, waybill, waybillCommand, type Ended } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -216,6 +218,14 @@ describe('what a command says', () => {
     ['no Redis', ['bullmq', '--map', 'x'], 2, /--from redis:.*\(invalid_from\)/],
     ['a file without ndjson', ['pg-boss', 'a.ndjson'], 2, /\(file_required\)/],
     [
+      'an option of another source',
+      ['pg-boss', '--map', 'x', '--prefix', 'y'],
+      2,
+      /--prefix is not for pg-boss, only for bullmq \(import_options_invalid\)/,
+    ],
+    ['a map for lines', ['ndjson', 'x', '--map', 'y'], 2, /--map is not for ndjson/],
+    ['a map beside a new one', ['pg-boss', '--map', 'x', '--write-map', 'y'], 2, /leave --map out/],
+    [
       'a schema that is not there',
       ['pg-boss', '--write-map', 'x', '--schema', 'nope'],
       1,
@@ -252,6 +262,47 @@ describe('what a command says', () => {
     expect(await recorded()).toEqual([0, 1, 2]);
   });
 
+  it('which privilege the role of --from lacks', async () => {
+    const boss = await peers.startPgBoss(other.url, 'granted');
+    onTestFinished(() => boss.stop({ graceful: false }));
+    await peers.fillPgBoss(boss, 'receipt', 1);
+    const from = new URL(other.url);
+    [from.username, from.password] = ['import_reader', 'geheim'];
+    await other.fill(
+      `create role import_reader login password 'geheim'`,
+      'grant usage on schema granted to import_reader',
+      'grant select, update, delete on all tables in schema granted to import_reader',
+    );
+    onTestFinished(() => other.fill('drop owned by import_reader', 'drop role import_reader'));
+    const args = ['pg-boss', '--map', receipts('receipt'), '--schema', 'granted', '--from', from.href];
+    expect((await waybill(['import', ...args, '--dry-run'], env())).code).toBe(0);
+    const ended = await waybill(['import', ...args], env());
+    expect(ended.code, ended.stderr).toBe(1);
+    expect(ended.stderr).toMatch(
+      /the role of --from .*permission denied.*CREATE.*waybill_import.*source_forbidden/,
+    );
+    expect(ended.stderr).not.toContain('geheim');
+  });
+
+  it('that sealed payloads cannot be opened, and leaves no empty file', async () => {
+    const keys = `k1:${Buffer.alloc(32, 1).toString('base64')}`;
+    const payloadKeys = parsePayloadKeys(keys) as PayloadKeys;
+    const secret = { kind: 'job', name: 'secret', queue: 'jobs', payload: { token: 't' } } as const;
+    await createPostgresOutbox(database.db, { payloadKeys }).enqueue({ ...secret, sensitive: true });
+    const out = join(folder, 'sealed.ndjson');
+    const args = ['export', '--format', 'ndjson', '--all', '--out', out];
+    const closed = await waybill([...args, '--open-sealed'], env());
+    expect(closed.stderr).toContain('payload_key_missing');
+    expect(existsSync(out)).toBe(false);
+    expect((await waybill([...args, '--remove'], env())).code).toBe(0);
+    const ended = await waybill(['import', 'ndjson', out], env());
+    expect(ended.code).toBe(3);
+    expect(ended.stdout).toContain(
+      'payload_sealed: the payload is sealed to its message; export it with --open-sealed',
+    );
+    expect(ended.stdout).toContain('1 line of the file is not imported');
+  });
+
   it('begins a map, shows a dry run, and reads its own lines again', async () => {
     const boss = await peers.startPgBoss(database.url, 'jobs_of_old');
     onTestFinished(() => boss.stop({ graceful: false }));
@@ -267,7 +318,9 @@ describe('what a command says', () => {
 
     const dry = await waybill(['import', 'pg-boss', '--map', map, ...schema, '--dry-run'], env());
     expect(dry.code).toBe(3);
-    expect(dry.stdout).toContain('3 jobs would become messages, 0 had become messages before, 1 do not fit');
+    expect(dry.stdout).toContain(
+      '3 jobs would become messages, 0 had become messages before, 1 does not fit',
+    );
     expect(dry.stdout).toContain('payload_invalid (n: invalid_type)');
     expect(dry.stdout).not.toContain('ann@customers.example');
     expect(await recorded()).toEqual([]);

@@ -86,7 +86,6 @@ const exempt: Readonly<Record<string, string>> = {
   'src/config/provider-list.ts': 'through readConfig',
   'src/config/variables.ts': 'through readConfig',
   'src/dev/': "the developer's own machine and project",
-  'src/cli/commands/import.ts': 'a URL of the command line, its first characters',
   'src/transfer/bullmq-job.ts': 'the id of a job, anchored',
   'src/transfer/bullmq-survey.ts': 'the version that BullMQ wrote, anchored',
   'src/transfer/into-pg-boss.ts': 'a delivery key of at most 255 characters, anchored',

@@ -124,7 +124,8 @@ import {
 } from '../../src/queues/rate.ts';
 import { adviceSql, decideSql, takeTurnSql } from '../../src/scale/decisions.ts';
 import { settleStatement, settleText } from '../../src/outbox/settle.ts';
-import { tagsSql, usedKeysSql, usedTagsSql } from '../../src/transfer/recording.ts';
+import { knownLinesSql } from '../../src/transfer/known-lines.ts';
+import { noteLinesSql, tagsSql, usedKeysSql, usedTagsSql } from '../../src/transfer/recording.ts';
 import { endExportedSql } from '../../src/transfer/waiting-messages.ts';
 import { waitingNamesSql } from '../../src/operate/names.ts';
 import type { Settlement } from '../../src/message/outcome.ts';
@@ -526,6 +527,16 @@ export const statements: Record<string, Statement> = {
   },
   'import: keys in use': { sql: usedKeysSql, values: () => [arrayText(['k1', 'k2'])], uses: [] },
   'import: tags in use': { sql: usedTagsSql, values: () => [arrayText(['t1', 't2'])], uses: ['outbox_tags'] },
+  'import: lines that are known': {
+    sql: knownLinesSql,
+    values: (ids) => [arrayText(ids), arrayText(['k1', 'k2'])],
+    uses: ['outbox_messages_pkey', 'outbox_notes_message'],
+  },
+  'import: note the lines': {
+    sql: noteLinesSql,
+    values: (ids) => [arrayText(ids), arrayText(ids.map(() => 'import:ndjson:job:1'))],
+    uses: [],
+  },
   'export: end': {
     sql: endExportedSql,
     values: (ids) => [ids, ids.map(() => 'to a file')],

@@ -11,8 +11,8 @@ import {
   type ExportReport,
   type Receiver,
 } from '../../transfer/export.ts';
-import { readImportMap } from '../../transfer/import-map.ts';
-import { pgBossReceiver } from '../../transfer/into-pg-boss.ts';
+import { readImportMap, type ImportMap } from '../../transfer/import-map.ts';
+import { hasTwins, pgBossReceiver, targetOf } from '../../transfer/into-pg-boss.ts';
 import { openLineFile, streamReceiver } from '../../transfer/ndjson-file.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { exitCodes, UsageError } from '../exit.ts';
@@ -108,9 +108,17 @@ function conclude(report: ExportReport, options: Options): void {
   if (options.format === 'ndjson' && options.out === undefined && !options.dryRun)
     for (const one of lines) say(one);
   else print(report, options, () => lines);
-  if (report.end === 'stopped') say('stopped: the same command goes on with what still waits');
+  if (report.end === 'stopped') say(stoppedText(report, options));
   if (report.end === 'stopped') process.exitCode = exitCodes.failed;
   else if (Object.keys(report.stayed).length > 0) process.exitCode = exitCodes.findings;
+}
+
+function stoppedText({ dryRun }: ExportReport, { format, out, append }: Options): string {
+  if (dryRun) return 'stopped: nothing was changed';
+  if (format === 'pg-boss') return 'stopped: the same command goes on with what still waits';
+  return out === undefined
+    ? 'stopped: stdout has only a part of the lines'
+    : `stopped: ${append ? 'the same command' : 'the same command with --append'} goes on with what still waits`;
 }
 
 const leaves = ({ format, remove = false }: Options): boolean => format === 'pg-boss' || remove;
@@ -119,7 +127,7 @@ async function run(session: Session, options: Options): Promise<ExportReport> {
   const { db, config } = session;
   const { dryRun = false, openSealed: open = false, limit, batchSize = 500 } = options;
   const filter = parseFilter(filterOf(options));
-  const { receiver, close } = await opened(session, options);
+  const { receiver, map, close } = await opened(session, options);
   const { signal, stop } = interrupted();
   const exporting: ExportOptions = {
     filter,
@@ -134,42 +142,71 @@ async function run(session: Session, options: Options): Promise<ExportReport> {
     onProgress: options.json ? () => undefined : progress('exported'),
   };
   const about = { format: options.format, removes: leaves(options), openSealed: open };
+  await checkMap(session, map, exporting);
   const act = { act: 'messages.export', target: options.format, filter: filterOf(options) } as const;
   if (!dryRun) await recordAct(db, actorOf(options), { ...act, detail: about });
+  let isDone = false;
   try {
     const report = await exportMessages(db, receiver, exporting);
+    isDone = true;
     const detail = { ...about, end: report.end };
     if (!dryRun) await recordAct(db, actorOf(options), { ...act, count: report.exported, detail });
     return report;
   } finally {
     stop();
-    await close();
+    await close(isDone);
   }
 }
 
-type Opened = { readonly receiver: Receiver; close(): Promise<void> };
+/** Where two rows of the map have one message, looks at all messages before the first one is changed. @throws WaybillError `import_map_ambiguous` */
+async function checkMap(
+  { db }: Session,
+  map: ImportMap | undefined,
+  exporting: ExportOptions,
+): Promise<void> {
+  if (map === undefined || !hasTwins(map)) return;
+  const looks: Receiver = {
+    async take(messages) {
+      for (const message of messages) targetOf(message, map);
+      return [];
+    },
+  };
+  await exportMessages(db, looks, { ...exporting, dryRun: true, open: false, onProgress: () => undefined });
+}
+
+type Opened = {
+  readonly receiver: Receiver;
+  readonly map?: ImportMap | undefined;
+  /** @param isDone false: the export failed */
+  close(isDone: boolean): Promise<void>;
+};
 
 async function opened({ db, config }: Session, options: Options): Promise<Opened> {
   const { dryRun = false, schema = 'pgboss' } = options;
   const by = whoText(actorOf(options));
   if (options.format === 'pg-boss') {
     const registry = options.map === undefined ? undefined : createRegistry(await loadApp(config.app));
+    const map = registry && readImportMap(options.map!, registry);
     const receiver = await pgBossReceiver({
       db,
       schema,
       dryRun,
       by,
-      map: registry && readImportMap(options.map!, registry),
+      map,
       onQueue: (name) =>
         say(`pg-boss has no queue ${name}: it ${dryRun ? 'would be' : 'is'} made with its defaults`),
       onError: (error) => say(`pg-boss: ${error.message}`),
     });
-    return { receiver, close: () => receiver.close() };
+    return { receiver, map, close: () => receiver.close() };
   }
-  if (dryRun) return { receiver: streamReceiver(async () => undefined, ''), close: async () => undefined };
+  if (dryRun) return { receiver: streamReceiver(async () => undefined, by), close: async () => undefined };
   if (options.out === undefined)
-    return { receiver: streamReceiver(writeLines, ''), close: async () => undefined };
+    return { receiver: streamReceiver(writeLines, by), close: async () => undefined };
   const file = openLineFile(options.out, options.append === true);
-  const note = `to a file of JSON lines, ${by}`;
-  return { receiver: streamReceiver((text) => file.write(text), note), close: async () => file.close() };
+  if (file.cut > 0)
+    say(
+      `${options.out} ended in half a line, which was cut off (${file.cut} bytes): its message still waits here`,
+    );
+  const receiver = streamReceiver((text) => file.write(text), by);
+  return { receiver, close: async (isDone) => file.close(isDone) };
 }

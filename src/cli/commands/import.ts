@@ -10,10 +10,11 @@ import { bullmqSource } from '../../transfer/bullmq.ts';
 import { graphileWorkerTables } from '../../transfer/graphile-worker.ts';
 import { importJobs, type ImportReport } from '../../transfer/import.ts';
 import { readImportMap, writeImportMap, type ImportMap } from '../../transfer/import-map.ts';
-import { ndjsonSource } from '../../transfer/ndjson.ts';
+import { lineMap, ndjsonSource } from '../../transfer/ndjson.ts';
 import { pgBossTables } from '../../transfer/pg-boss.ts';
 import { postgresSource } from '../../transfer/postgres-source.ts';
-import { sourceNames, type Source, type SourceName, type Survey } from '../../transfer/source.ts';
+import { namingGrants } from '../../transfer/source-grants.ts';
+import { sourceNames, type Source, type SourceName } from '../../transfer/source.ts';
 import { nearest } from '../../nearest.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { exitCodes, UsageError } from '../exit.ts';
@@ -62,7 +63,7 @@ export function addImport(program: Command): void {
     });
 }
 
-/** @throws UsageError `unknown_source`, `map_required`, `file_required`, `invalid_from`, `invalid_batch_size` */
+/** @throws UsageError `unknown_source`, `import_options_invalid`, `map_required`, `file_required`, `invalid_from`, `invalid_batch_size` */
 function checked(source: string, file: string | undefined, options: Options): SourceName {
   const name = sourceNames.find((one) => one === source);
   if (name === undefined) {
@@ -74,6 +75,7 @@ function checked(source: string, file: string | undefined, options: Options): So
   }
   if ((name === 'ndjson') !== (file !== undefined))
     throw new UsageError('file_required', 'a file belongs to ndjson: waybill import ndjson FILE');
+  checkBelongs(name, options);
   if (name !== 'ndjson' && options.map === undefined && options.writeMap === undefined)
     throw new UsageError(
       'map_required',
@@ -84,6 +86,35 @@ function checked(source: string, file: string | undefined, options: Options): So
   if (batchSize < 1 || batchSize > 5_000 || limit < 1)
     throw new UsageError('invalid_batch_size', '--batch-size must be from 1 to 5000, and --limit at least 1');
   return name;
+}
+
+const databases = ['pg-boss', 'graphile-worker'] as const;
+const libraries = [...databases, 'bullmq'] as const;
+
+/** Options that not every source takes. */
+const sourcesOf: Partial<Record<keyof Options, readonly SourceName[]>> = {
+  from: libraries,
+  map: libraries,
+  writeMap: libraries,
+  skipUnmapped: libraries,
+  failed: libraries,
+  schema: databases,
+  prefix: ['bullmq'],
+};
+
+const ofImports = ['map', 'dryRun', 'strict', 'skipUnmapped', 'failed', 'limit', 'batchSize'] as const;
+
+/** Without this, an option that does nothing would look as if it did. */
+function checkBelongs(name: SourceName, options: Options): void {
+  const flag = (option: string): string => `--${option.replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+  const wrong = (why: string): never => {
+    throw new UsageError('import_options_invalid', why);
+  };
+  for (const [option, sources] of Object.entries(sourcesOf) as [keyof Options, readonly SourceName[]][])
+    if (options[option] !== undefined && !sources.includes(name))
+      wrong(`${flag(option)} is not for ${name}, only for ${sources.join(', ')}`);
+  const other = options.writeMap && ofImports.find((option) => options[option] !== undefined);
+  if (other) wrong(`--write-map only begins a map: leave ${flag(other)} out, and give it with --map`);
 }
 
 /** The message never has the URL, which may have a password. */
@@ -108,14 +139,15 @@ async function run(
   try {
     if (options.writeMap !== undefined) return await begin(source, registry, options.writeMap, options);
     const map =
-      options.map === undefined ? ownMap(await source.survey()) : readImportMap(options.map, registry);
+      options.map === undefined ? lineMap(await source.survey()) : readImportMap(options.map, registry);
     const report = await imported(source, session, { registry, map }, options).catch(async (error) => {
       await sayHeld(source);
       throw error;
     });
     print(report, options, importLines);
     process.exitCode = exitCodeOf(report);
-    if (report.end === 'stopped') say('stopped: the same command goes on where it was');
+    if (report.end === 'stopped')
+      say(`stopped: ${report.dryRun ? 'nothing was changed' : 'the same command goes on where it was'}`);
   } finally {
     await source.close();
   }
@@ -139,7 +171,7 @@ async function open(
     applicationName: 'waybill import',
     onIdleError: (error) => say(`the connection to the source broke: ${error.message}`),
   });
-  return postgresSource(tables, { db: theirs, isHere: false });
+  return postgresSource(tables, { db: namingGrants(theirs, tables.schema), isHere: false });
 }
 
 async function begin(source: Source, registry: Registry, file: string, options: Options): Promise<void> {
@@ -147,20 +179,8 @@ async function begin(source: Source, registry: Registry, file: string, options: 
   const found = survey.queues.filter(({ pending, failed }) => pending + failed > 0);
   writeImportMap(file, found, registry);
   print({ file, queues: found }, options, () => [
-    `${file} has a row for each of ${found.length} queues: fill in the names, or write { "skip": "why" }`,
+    `${file} has ${found.length === 1 ? 'a row for one queue' : `a row for each of ${found.length} queues`}: fill in the names, or write { "skip": "why" }`,
   ]);
-}
-
-/** Exported messages keep their kinds, names and keys. */
-function ownMap({ queues }: Survey): ImportMap {
-  const kinds = ['job', 'event', 'email'] as const;
-  const rows = queues.flatMap(({ queue }) => {
-    const kind = kinds.find((one) => one === queue.split('/')[0]);
-    if (kind === undefined) return [];
-    const name = kind === 'email' ? undefined : queue.slice(kind.length + 1);
-    return [[queue, { kind, name, key: 'own', attempts: 'source' }] as const];
-  });
-  return { queues: Object.fromEntries(rows) };
 }
 
 async function imported(
