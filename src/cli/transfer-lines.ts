@@ -66,7 +66,7 @@ const mostLines = 20;
 /** What to do about a code that its name does not say. */
 const misfitAdvice: Readonly<Record<string, string>> = {
   payload_sealed:
-    'payload_sealed: the payload is sealed to its message; export it with --open-sealed, where WAYBILL_PAYLOAD_KEYS has its key',
+    'payload_sealed: the payload is sealed to its message; export it with --open-sealed, where WAYBILL_PAYLOAD_KEYS has its key; if --remove cancelled it there, waybill outbox retry brings it back',
   unknown_definition:
     'unknown_definition: the application does not define it: add it, and run the import again',
 };
