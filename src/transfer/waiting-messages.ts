@@ -93,15 +93,23 @@ async function placesAfter(
   return (await db.executeSql<Place>(sql, values)).rows;
 }
 
-/** Those of the ids that match, in the order of the ids. With a lock, messages that others have locked are left out. */
+/**
+ * Those of the ids that match, in the order of the ids. With a lock, messages that others have locked are left out.
+ * The rows are found by their ids alone: with the conditions of the filter, Postgres may choose a partial index, and read all of it for each id. It did
+ * so on a table that was new and not analyzed (9 s for 500 of 20,000 messages).
+ */
 export async function readWaiting(
   db: Executor,
   filter: MessageFilter,
   { ids, lock }: { readonly ids: readonly string[]; readonly lock: boolean },
 ): Promise<Waiting[]> {
   const { conditions, values } = whereOf(filter);
-  conditions.push(`id = any($${values.push(arrayText(ids))}::text::uuid[])`);
-  const sql = `select ${columns} from waybill.outbox_messages where ${conditions.join(' and ')}${lock ? ' for update skip locked' : ''}`;
+  const value = (given: unknown): string => `$${values.push(given)}`;
+  const sql = `
+    with page as materialized (
+      select * from waybill.outbox_messages where id = any(${value(arrayText(ids))}::text::uuid[]) and status = any(${value(waits)}::text[])
+      ${lock ? 'for update skip locked' : ''})
+    select ${columns} from page where ${conditions.join(' and ')}`;
   const found = new Map((await db.executeSql<Waiting>(sql, values)).rows.map((row) => [row.id, row]));
   return ids.flatMap((id) => found.get(id) ?? []);
 }
