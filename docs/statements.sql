@@ -1457,6 +1457,7 @@ select coalesce(delivery_key, shared_key) from waybill.outbox_messages
 -- import: tags in use
 select distinct t.tag from waybill.outbox_messages m cross join unnest(m.tags) as t(tag)
 where m.tags && $1::text::text[] and m.tags is not null and t.tag = any($1::text::text[]);
+
 -- import: lines that are known
 with found as (
   select id, delivery_key as key, cancelled_at from waybill.outbox_messages

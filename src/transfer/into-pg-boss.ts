@@ -182,7 +182,7 @@ function orderProblem({ orderKey }: Waiting, { isStrict }: Queue): string | unde
 type Job = { readonly id: string; readonly [option: string]: unknown };
 
 /** The delivery key or the tag of an import from pg-boss. */
-const mark = /^import:pg-boss:(.{1,200}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
+const mark = /^import:pg-boss:(.{1,200}?)(?::-?\d{1,20})?:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
 
 /** The job that the message was, where it came from pg-boss. */
 function origin({ deliveryKey, tags }: Pick<Waiting, 'deliveryKey' | 'tags'>) {

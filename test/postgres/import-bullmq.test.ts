@@ -86,7 +86,7 @@ describe.skipIf(!hasRedis)('an import from BullMQ', () => {
     const rows = { 'failures/receipt': receipt };
     await expect(run(rows, { failed: true })).rejects.toMatchObject({
       code: 'queues_unmapped',
-      message: expect.stringContaining('failures/other: 1 jobs') as string,
+      message: expect.stringContaining('failures/other: 1 job') as string,
     });
     const report = await run(rows, { failed: true, skipUnmapped: true });
     expect(report).toMatchObject({ imported: 1, left: 0 });
