@@ -10,8 +10,8 @@ import { suppress } from './suppression.ts';
 
 export type ProviderReport = {
   readonly type: 'delivered' | 'delivery_delayed' | 'bounced' | 'complained' | 'failed' | 'suppressed';
-  /** The provider's id of the email. */
-  readonly reference: string;
+  /** The provider's id of the email; null: the report has none that can be read. */
+  readonly reference: string | null;
   /** The message's id, as the email named it to the provider; null without it. */
   readonly messageId: string | null;
   /** The report's own id, so that a repeated report is noted once. */
@@ -45,10 +45,13 @@ export function reportedRecipients(to: readonly string[]): string[] {
 
 export const messageIdOf = (text: unknown): string | null => z.uuid().safeParse(text).data ?? null;
 
+/** JSON.parse gives the text of a number beside it, and a number above 2^53 is exact only there. */
+type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+
 /** @throws WaybillError `webhook_invalid` when the text is no JSON */
-export function reportJson(text: string): unknown {
+export function reportJson(text: string, reviver?: Reviver): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, reviver);
   } catch {
     throw new WaybillError('webhook_invalid', 'the body is no JSON');
   }
@@ -70,5 +73,18 @@ export function checkedReport<T>(schema: z.ZodType<T>, value: unknown, whose: st
 /** A text for people. A missing or malformed one does not invalidate the report. */
 export const reportWord = z.string().optional().catch(undefined);
 
-/** A provider's id, as a report has it. */
-export const reportId = z.string().regex(/^[\x21-\x7e]{1,300}$/);
+/**
+ * A provider's id, as a report has it. Without one that can be read the report still counts: it suppresses its recipient, and its message may be found
+ * in another way.
+ */
+export const reportId = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,300}$/)
+  .nullable()
+  .catch(null);
+
+/** The source of a report that has no id of its own: what distinguishes it from others. */
+export const madeSource = (
+  provider: string,
+  ...parts: readonly (string | number | null | undefined)[]
+): string => [provider, ...parts.map((part) => part ?? '-')].join(' ').slice(0, 500);

@@ -49,8 +49,9 @@ export const reportSql = `
   on conflict (source) where source is not null do nothing
   returning message_id as id`;
 
-export type Report = Note & {
-  readonly reference: string;
+export type Report = Omit<Note, 'reference'> & {
+  /** The provider's id of the email; null: unknown. */
+  readonly reference: string | null;
   /** The message, when the report names it. */
   readonly messageId: string | null;
   /** The report's own id: a report that arrives twice is noted once. */
@@ -59,8 +60,8 @@ export type Report = Note & {
 
 /** Notes a later report of the provider. False when no message matches, or the report is noted already. */
 export async function noteReport(db: Executor, report: Report): Promise<boolean> {
-  const { reference, messageId, source } = report;
-  const row = noteRow('', report);
-  const values = [reference, messageId, row['type'], row['recipient'], row['detail'], source];
+  const { reference, messageId, source, ...note } = report;
+  const row = noteRow('', { ...note, ...(reference !== null && { reference }) });
+  const values = [row['reference'], messageId, row['type'], row['recipient'], row['detail'], source];
   return (await db.executeSql(reportSql, values)).rows.length === 1;
 }

@@ -10,11 +10,12 @@ import { isFromMailgun, isFromPostmark, isFromSendgrid } from '../../src/webhook
 
 const id = '01900000-0000-7000-8000-000000000001';
 
+const reference = '883953f4-6105-42a2-a16a-77a8eac79483';
 const postmark = (RecordType: string, more: object = {}) =>
   parsePostmarkReport(
     JSON.stringify({
       RecordType,
-      MessageID: '883953f4-6105-42a2-a16a-77a8eac79483',
+      MessageID: reference,
       MessageStream: 'outbound',
       Metadata: { waybill_message: id },
       ...more,
@@ -26,9 +27,9 @@ describe('Postmark', () => {
   test('a hard bounce suppresses its recipient', () => {
     expect(postmark('Bounce', { ...bounced, Type: 'HardBounce', Description: 'unknown user' })).toEqual({
       type: 'bounced',
-      reference: '883953f4-6105-42a2-a16a-77a8eac79483',
+      reference,
       messageId: id,
-      source: 'postmark Bounce 883953f4-6105-42a2-a16a-77a8eac79483 692560173',
+      source: `postmark Bounce ${reference} 692560173`,
       recipients: ['Gone@b.test'],
       detail: 'HardBounce: unknown user: smtp;550 5.1.1 <G***@b.test> unknown',
       suppress: 'bounced',
@@ -51,6 +52,22 @@ describe('Postmark', () => {
     ['Click', {}],
     ['SubscriptionChange', { Recipient: 'ann@b.test', SuppressSending: false }],
   ])('%s is ignored', (type, more) => expect(postmark(type, more)).toBeUndefined());
+
+  test('an ID beyond the integers of JavaScript is kept as it is written', () => {
+    const text = JSON.stringify({ RecordType: 'Bounce', MessageID: 'm', Type: 'HardBounce', Email: 'a@b.test' });
+    const withId = text.replace('{', '{"ID":4323372036854775807,');
+    expect(parsePostmarkReport(withId)).toMatchObject({ source: 'postmark Bounce m 4323372036854775807', suppress: 'bounced' });
+  }); // prettier-ignore
+
+  test.each([
+    ['Bounce', { ...bounced, ID: null }, `postmark Bounce ${reference} Gone@b.test`],
+    ['Bounce', { ...bounced, ID: 1.5 }, `postmark Bounce ${reference} Gone@b.test`],
+    ['Bounce', { ...bounced, MessageID: null }, `postmark Bounce ${id} 692560173`],
+    ['Bounce', { ...bounced, Email: null, Recipient: 'Gone@b.test' }, `postmark Bounce ${reference} 692560173`],
+    ['SubscriptionChange', { MessageID: null, Metadata: null, Recipient: 'Gone@b.test', SuppressSending: true }, 'postmark SubscriptionChange - Gone@b.test'],
+  ])('%s %j: the source is %s', (type, more, source) => {
+    expect(postmark(type, more)).toMatchObject({ source, recipients: ['Gone@b.test'] });
+  }); // prettier-ignore
 
   test('without metadata the reference finds the message', () => {
     expect(postmark('Delivery', { Metadata: null, Recipient: 'ann@b.test' })?.messageId).toBeNull();
@@ -100,8 +117,10 @@ describe('SendGrid', () => {
     ]);
   });
 
-  test('an event without its ids is left out', () => {
-    expect(sendgrid({ event: 'delivered', sg_event_id: undefined }, { event: 'delivered', sg_message_id: 7 })).toEqual([]);
+  test('an event without its ids counts all the same', () => {
+    const [withoutOwn, withoutReference] = sendgrid({ event: 'bounce', sg_event_id: null }, { event: 'spamreport', sg_message_id: 7 });
+    expect(withoutOwn).toMatchObject({ source: 'sendgrid bounce 14c5d75ce93 ann@b.test 1513299569', suppress: 'bounced' });
+    expect(withoutReference).toMatchObject({ source: 'event-1', reference: null, messageId: id, suppress: 'complained' });
   }); // prettier-ignore
 });
 
@@ -143,6 +162,14 @@ describe('Mailgun', () => {
     ['delivered', {}, 'delivered', undefined],
   ])('%s %j: %s', (event, more, type, suppress) => {
     expect(mailgun(event, more)).toMatchObject({ type, suppress });
+  });
+
+  test('an event without its id or its headers counts all the same', () => {
+    expect(mailgun('complained', { id: null, message: { headers: {} } })).toMatchObject({
+      source: `mailgun complained - ${id} ann@b.test`,
+      reference: null,
+      suppress: 'complained',
+    });
   });
 
   test.each(['opened', 'clicked', 'accepted', 'unsubscribed'])('%s is ignored', (event) =>

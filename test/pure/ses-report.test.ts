@@ -14,6 +14,10 @@ const mail = {
 const parse = (type: string, more: object = {}) =>
   parseSesReport(JSON.stringify({ eventType: type, mail, ...more }), 'ses 1');
 
+const complaint = (more: object) => ({
+  complaint: { complainedRecipients: [{ emailAddress: 'ann@b.test' }], ...more },
+});
+
 const bounce = (bounceType: string, bounceSubType: string) => ({
   bounce: {
     bounceType,
@@ -49,6 +53,8 @@ describe('Amazon SES', () => {
     ['Bounce', bounce('Permanent', 'Suppressed'), 'suppressed', undefined],
     ['Bounce', bounce('Permanent', 'OnAccountSuppressionList'), 'suppressed', undefined],
     ['Complaint', { complaint: { complainedRecipients: [{ emailAddress: 'ann@b.test' }] } }, 'complained', 'complained'],
+    ['Complaint', complaint({ complaintFeedbackType: 'abuse' }), 'complained', 'complained'],
+    ['Complaint', complaint({ complaintSubType: 'OnAccountSuppressionList' }), 'suppressed', undefined],
     ['Delivery', { delivery: { recipients: ['ann@b.test'], smtpResponse: '250 ok' } }, 'delivered', undefined],
     ['DeliveryDelay', { deliveryDelay: { delayType: 'MailboxFull', delayedRecipients: [{ emailAddress: 'ann@b.test' }] } }, 'delivery_delayed', undefined],
     ['Reject', { reject: { reason: 'Bad content' } }, 'failed', undefined],
@@ -75,12 +81,27 @@ describe('Amazon SES', () => {
     (type) => expect(parse(type)).toBeUndefined(),
   ); // prettier-ignore
 
+  test('a complaint that is taken back is ignored', () => {
+    expect(parse('Complaint', complaint({ complaintFeedbackType: 'not-spam' }))).toBeUndefined();
+  });
+
+  test('a bounce without its type, a subtype or the id of SES is noted all the same', () => {
+    const text = { eventType: 'Bounce', mail: { tags: mail.tags }, bounce: { bouncedRecipients: [{}] } };
+    expect(parseSesReport(JSON.stringify(text), 'ses 1')).toMatchObject({
+      type: 'bounced',
+      reference: null,
+      messageId: id,
+      recipients: [],
+      suppress: undefined,
+    });
+  });
+
   test('the text with which SES tests a topic is ignored', () => {
     const text = 'Successfully validated SNS topic for Amazon SES event publishing.';
     expect(parseSesReport(text, 'ses 1')).toBeUndefined();
   });
 
-  test.each(['x', '[]', '{}', '{"eventType":7}', '{"eventType":"Bounce"}', '{"eventType":"Bounce","mail":{"messageId":""}}'])(
+  test.each(['x', '[]', '{}', '{"eventType":7}', '{"eventType":"Bounce"}', '{"eventType":"Bounce","mail":7}'])(
     '%s is refused',
     (text) => {
       const invalid = expect.objectContaining({ code: 'webhook_invalid' }) as Error;

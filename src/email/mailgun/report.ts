@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { cleanError } from '../../redaction/redact.ts';
 import {
   checkedReport,
+  madeSource,
   messageIdOf,
   reportedRecipients,
   reportId,
@@ -21,7 +22,10 @@ const data = z.object({
   severity: word,
   reason: word,
   recipient: z.string().catch(''),
-  message: z.object({ headers: z.object({ 'message-id': reportId }) }),
+  message: z
+    .object({ headers: z.object({ 'message-id': reportId }) })
+    .optional()
+    .catch(undefined),
   'delivery-status': z
     .object({ code: z.int().optional().catch(undefined), message: word, description: word })
     .optional()
@@ -41,11 +45,15 @@ export function parseMailgunReport(text: string): ProviderReport | undefined {
   const said = checkedReport(z.object({ 'event-data': data }), json, 'Mailgun')['event-data'];
   const { severity, reason, 'delivery-status': status } = said;
   const words = [severity, reason, status?.code, status?.message || status?.description];
+  const reference = said.message?.headers['message-id'] ?? null;
+  const messageId = messageIdOf(said['user-variables']?.[messageVariable]);
   return {
     ...judge(said),
-    reference: said.message.headers['message-id'],
-    messageId: messageIdOf(said['user-variables']?.[messageVariable]),
-    source: `mailgun ${said.id}`,
+    reference,
+    messageId,
+    source: said.id
+      ? `mailgun ${said.id}`
+      : madeSource('mailgun', event, severity, reference ?? messageId, said.recipient),
     recipients: reportedRecipients([said.recipient]),
     detail: cleanError(words.filter(Boolean).join(': ')) || undefined,
   };

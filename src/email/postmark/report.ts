@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { cleanError } from '../../redaction/redact.ts';
 import {
   checkedReport,
+  madeSource,
   messageIdOf,
   reportedRecipients,
   reportId,
@@ -19,10 +20,14 @@ const record = z.object({
   MessageID: reportId,
   Metadata: z.record(z.string(), z.unknown()).optional().catch(undefined),
   /** Bounces and complaints have `Email`, deliveries and changes of a subscription `Recipient`. */
-  Email: z.string().optional(),
-  Recipient: z.string().optional(),
+  Email: word,
+  Recipient: word,
   /** Of a bounce or complaint. */
-  ID: z.int().optional(),
+  ID: z
+    .string()
+    .regex(/^\d{1,40}$/)
+    .optional()
+    .catch(undefined),
   Type: word,
   Description: word,
   Details: word,
@@ -39,7 +44,10 @@ const hard: readonly (string | undefined)[] = ['HardBounce', 'BadEmailAddress'];
  * @throws WaybillError `webhook_invalid` when the text is no event of Postmark
  */
 export function parsePostmarkReport(text: string): ProviderReport | undefined {
-  const json = reportJson(text);
+  // The documentation has bounces with the ID 4323372036854775807, which no number of JavaScript is.
+  const json = reportJson(text, (key, value, context) =>
+    key === 'ID' && typeof value === 'number' ? context?.source : value,
+  );
   const { RecordType } = checkedReport(kind, json, 'Postmark');
   if (!['Bounce', 'SpamComplaint', 'Delivery', 'SubscriptionChange'].includes(RecordType)) return undefined;
   const said = checkedReport(record, json, 'Postmark');
@@ -48,11 +56,12 @@ export function parsePostmarkReport(text: string): ProviderReport | undefined {
   const { MessageID: reference, Metadata, Email, Recipient, ID, Type, Description, Details } = said;
   const recipient = Email ?? Recipient ?? '';
   const detail = [Type, Description, said.SuppressionReason, Details].filter(Boolean).join(': ');
+  const messageId = messageIdOf(Metadata?.[messageField]);
   return {
     ...judged,
     reference,
-    messageId: messageIdOf(Metadata?.[messageField]),
-    source: `postmark ${RecordType} ${reference} ${ID ?? recipient}`.slice(0, 500),
+    messageId,
+    source: madeSource('postmark', RecordType, reference ?? messageId, ID ?? recipient),
     recipients: reportedRecipients([recipient]),
     detail: cleanError(detail) || undefined,
   };

@@ -41,7 +41,8 @@ const data = z.object({
         .array(z.object({ name: z.string(), value: z.string() }))
         .transform((list) => Object.fromEntries(list.map(({ name, value }) => [name, value]))),
     ])
-    .optional(),
+    .optional()
+    .catch(undefined),
   bounce: said,
   failed: said,
   suppressed: said,

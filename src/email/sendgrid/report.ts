@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { cleanError } from '../../redaction/redact.ts';
 import {
   checkedReport,
+  madeSource,
   messageIdOf,
   reportedRecipients,
   reportId,
@@ -17,8 +18,9 @@ const events = z.array(
   z.looseObject({
     event: z.string(),
     email: z.string().catch(''),
-    sg_event_id: reportId.optional().catch(undefined),
-    sg_message_id: reportId.optional().catch(undefined),
+    timestamp: z.int().optional().catch(undefined),
+    sg_event_id: reportId,
+    sg_message_id: reportId,
     type: word,
     reason: word,
     response: word,
@@ -34,15 +36,17 @@ type Event = z.output<typeof events>[number];
 export function parseSendgridReports(text: string): ProviderReport[] {
   return checkedReport(events, reportJson(text), 'SendGrid').flatMap((event) => {
     const judged = judge(event);
+    if (judged === undefined) return [];
     const { sg_message_id: message, sg_event_id: source, email } = event;
-    if (judged === undefined || message === undefined || source === undefined) return [];
+    const reference = message?.split('.', 1)[0] ?? null; // the answer to the request had this part alone
+    const messageId = messageIdOf(event[messageArgument]);
     const { type, status, reason, response } = event;
     const detail = [type, status, reason ?? response].filter(Boolean).join(': ');
     return {
       ...judged,
-      reference: message.split('.', 1)[0]!, // the answer to the request had this part alone
-      messageId: messageIdOf(event[messageArgument]),
-      source,
+      reference,
+      messageId,
+      source: source ?? madeSource('sendgrid', event.event, reference ?? messageId, email, event.timestamp),
       recipients: reportedRecipients([email]),
       detail: cleanError(detail) || undefined,
     };

@@ -19,7 +19,7 @@ const kind = z
   .refine(({ eventType, notificationType }) => eventType ?? notificationType, 'neither is a text');
 
 const recipients = z
-  .array(z.object({ emailAddress: z.string(), status: word, diagnosticCode: word }))
+  .array(z.object({ emailAddress: z.string().catch(''), status: word, diagnosticCode: word }))
   .optional();
 
 const event = z.object({
@@ -27,7 +27,7 @@ const event = z.object({
     messageId: reportId,
     tags: z.record(z.string(), z.array(z.string())).optional().catch(undefined),
   }),
-  bounce: z.object({ bounceType: z.string(), bounceSubType: word, bouncedRecipients: recipients }).optional(),
+  bounce: z.object({ bounceType: word, bounceSubType: word, bouncedRecipients: recipients }).optional(),
   complaint: z
     .object({ complaintFeedbackType: word, complaintSubType: word, complainedRecipients: recipients })
     .optional(),
@@ -70,16 +70,7 @@ const addresses = (list: z.output<typeof recipients> = []): string[] =>
 /** By the type of the event. */
 const readers = new Map<string, (event: Event) => Told | undefined>([
   ['Bounce', ({ bounce }) => bounce && bounceOf(bounce)],
-  [
-    'Complaint',
-    ({ complaint }) =>
-      complaint && {
-        type: 'complained',
-        suppress: 'complained',
-        to: addresses(complaint.complainedRecipients),
-        words: [complaint.complaintSubType, complaint.complaintFeedbackType],
-      },
-  ],
+  ['Complaint', ({ complaint }) => complaint && complaintOf(complaint)],
   [
     'Delivery',
     ({ delivery }) =>
@@ -106,7 +97,7 @@ const readers = new Map<string, (event: Event) => Told | undefined>([
   ],
 ]);
 
-/** Subtypes of addresses on a list of SES or of the account: nothing was sent. */
+/** Subtypes of bounces and complaints for addresses on a list of SES or of the account: nothing was sent. */
 const listed = ['Suppressed', 'OnAccountSuppressionList'];
 
 function bounceOf({ bounceType, bounceSubType, bouncedRecipients }: NonNullable<Event['bounce']>): Told {
@@ -115,4 +106,13 @@ function bounceOf({ bounceType, bounceSubType, bouncedRecipients }: NonNullable<
   const words = [bounceType, bounceSubType, said?.diagnosticCode ?? said?.status];
   if (listed.includes(bounceSubType ?? '')) return { type: 'suppressed', suppress: undefined, to, words };
   return { type: 'bounced', suppress: bounceType === 'Permanent' ? 'bounced' : undefined, to, words };
+}
+
+/** `not-spam` takes an earlier complaint back: a person moved the email out of the spam folder. */
+function complaintOf(complaint: NonNullable<Event['complaint']>): Told | undefined {
+  const { complaintFeedbackType: feedback, complaintSubType: subType, complainedRecipients } = complaint;
+  if (feedback === 'not-spam') return undefined;
+  const [to, words] = [addresses(complainedRecipients), [subType, feedback]];
+  if (listed.includes(subType ?? '')) return { type: 'suppressed', suppress: undefined, to, words };
+  return { type: 'complained', suppress: 'complained', to, words };
 }
