@@ -6,6 +6,7 @@ import { isUntaken } from '../email/certainty.ts';
 import { decideEmail } from '../email/decide.ts';
 import { readEmail, type EmailPayload } from '../email/email.ts';
 import { EmailError } from '../email/error.ts';
+import { foreignAnswer } from '../email/rule.ts';
 import { isOf } from '../errors.ts';
 import type { EmailBatches, Handover, Mail, Receipt } from '../email/provider.ts';
 import { handoverOf } from './handover.ts';
@@ -99,7 +100,7 @@ export function unplanned(provider: string, cause: unknown): EmailError {
 }
 
 function missing(provider: string): EmailError {
-  const facts = { provider, phase: 'answered', code: 'EANSWER' } as const;
+  const facts = { provider, phase: 'answered', code: foreignAnswer } as const;
   return new EmailError('the answer for a batch has none for this email', facts);
 }
 

@@ -1,7 +1,7 @@
 // The rules for HTTP answers of every provider. Resend's are matched by name, because one status may concern one message or the
 // whole account. Postmark, SendGrid, Amazon SES and Mailgun have rules of their own, which come first.
 
-import { all, any, code, ruleFrom, says, status, statuses, type Row } from './rule.ts';
+import { all, any, code, foreignAnswer, ruleFrom, says, status, statuses, type Row } from './rule.ts';
 
 const resendErrors = 'resend.com/docs/api-reference/errors';
 const rfc9110 = 'RFC 9110';
@@ -145,6 +145,15 @@ const answers: readonly Omit<Row, 'stage'>[] = [
     source: `${rfc9110}, 15.5.2`,
     fits: status(401, 402, 403),
   },
+  // nginx's 400 and 413, a firewall's block page: the request went no further, and another way may take the message.
+  {
+    when: "421, or another 4xx without a reason of the provider's (HTML, nothing)",
+    type: 'transient',
+    notTheirs: true,
+    why: "something else than the provider's API answered",
+    source: `${rfc9110}, 15.5.20`,
+    fits: any(status(421), all(refused, code(foreignAnswer))),
+  },
   {
     when: '4xx otherwise',
     type: 'permanent',
@@ -164,9 +173,10 @@ const answers: readonly Omit<Row, 'stage'>[] = [
     when: "2xx with an answer that is none of the provider's (HTML, nothing)",
     type: 'transient',
     maybeTaken: true,
+    notTheirs: true,
     why: "the provider's answer cannot be read",
     source: 'resend.com/docs/api-reference/emails/send-email',
-    fits: code('EANSWER'),
+    fits: code(foreignAnswer),
   },
 ];
 

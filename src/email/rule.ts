@@ -19,6 +19,8 @@ export type Rule = {
   readonly fits: Fits;
   /** The provider may have accepted the message all the same, so another attempt may duplicate it. */
   readonly maybeTaken?: true;
+  /** Something in front of the provider answered, so the provider is away. */
+  readonly notTheirs?: true;
   /** The provider wants fewer messages, so the queue is held, not this message alone. */
   readonly holdsQueue?: true;
   /** An operator failure that may be the message's own, so other messages may pass. */
@@ -33,6 +35,20 @@ export type Rule = {
 export type Row = Omit<Rule, 'provider' | 'stage'> & Partial<Pick<Rule, 'provider' | 'stage'>>;
 
 export const ruleFrom = (row: Row): Rule => ({ provider: 'any', stage: 'any', ...row });
+
+/** The code of an answer whose body is none of the provider's: a proxy's HTML, or nothing. */
+export const foreignAnswer = 'EANSWER';
+
+/**
+ * The rules of one provider with an HTTP API. None fits a 5xx: the email may have been taken, whatever its code says, so the rule for every 5xx decides.
+ * An answer that is none of the provider's cannot refuse the message for good.
+ */
+export const rulesOf = (name: string, provider: string, rows: readonly Row[]): readonly Rule[] =>
+  rows.map((row) => {
+    const isTheirs = row.type === 'permanent' ? [not(code(foreignAnswer))] : [];
+    const fits = all(by(name), not(statuses(5)), ...isTheirs, row.fits);
+    return ruleFrom({ ...row, provider, stage: 'HTTP', fits });
+  });
 
 /** The characters of a reply that are matched; the rest adds nothing. */
 const readable = 2_000;

@@ -161,7 +161,8 @@ describe.each(cases)('$name', (one) => {
     ['an empty 429', { status: 429, headers: { 'retry-after': '7' } }, 'transient', undefined],
     ['a redirect', { status: 307, headers: { location: '/elsewhere' } }, 'operator', undefined],
     ['an unknown address', { status: 404 }, 'operator', undefined],
-    ['JSON of another form', { status: 400, body: [7] }, 'permanent', undefined],
+    ['JSON of another form', { status: 400, body: [7] }, 'transient', undefined],
+    ['the page of a proxy', { status: 413, body: '<html>' }, 'transient', undefined],
   ])('%s: %#', async (_, say, type, ambiguous) => {
     const api = await server(one, { answer: () => ({ say }) });
     const { error, failure } = await failing(send(provider(one, api.url)));
@@ -179,6 +180,12 @@ describe.each(cases)('$name', (one) => {
     expect([error.phase, failure.type, failure.ambiguous]).toEqual([phase, 'transient', true]);
     expect(api.accepted).toHaveLength(1);
   });
+
+  test('HTTP 407, which fetch hides, is named', async () => {
+    const api = await server(one, { answer: () => ({ say: { status: 407 } }) });
+    const { failure } = await failing(send(provider(one, api.url)));
+    expect(failure).toMatchObject({ type: 'transient', message: expect.stringMatching(/HTTP 407: a proxy .* login/) });
+  }); // prettier-ignore
 
   test('a wrong key, and texts that repeat a key or an address, are shown nowhere', async () => {
     const api = await server(one);

@@ -126,8 +126,8 @@ describe('an answer that is no acceptance', () => {
     ['JSON without an id', { status: 200, body: { ok: true } }, 'transient', {}],
     ['an answer without an end', { status: 200, body: `"${'x'.repeat(200_000)}` }, 'transient', {}],
     ['nothing', { status: 503 }, 'transient', {}],
-    ['JSON of another form', { status: 400, body: { name: 7, message: null } }, 'permanent', {}],
-    ['a list', { status: 400, body: [] }, 'permanent', {}],
+    ['JSON of another form', { status: 400, body: { name: 7, message: null } }, 'transient', {}],
+    ['a list', { status: 400, body: [] }, 'transient', {}],
   ])('%s: %#', async (_, say, type, more) => {
     const resend = await server({ answer: () => ({ say }) });
     const { error, failure } = await failing(send(provider(resend.url)));

@@ -271,6 +271,13 @@ describe('the first provider is away', () => {
     expect(idsAtResend(ids).toSorted()).toEqual(ids.toSorted());
   });
 
+  it("a proxy's page with a 4xx kills no mail: it goes by the next", async () => {
+    says = { say: { status: 413, body: '<html>Request Entity Too Large</html>' } };
+    const ids = await enqueue(2, { alone: true });
+    expect(await process().drain()).toMatchObject({ delivered: 2 });
+    expect(idsAtSmtp(ids).toSorted()).toEqual(ids.toSorted());
+  });
+
   it('while nothing stands behind it, it is not parked for being away', async () => {
     mailServerSays = { code: 421, text: '4.3.2 closing' };
     says = revoked;

@@ -72,6 +72,8 @@ const lines: readonly [title: string, type: string, facts: Facts][] = [
   ],
   ['HTTP 409, other contents', 'permanent', { status: 409, code: 'invalid_idempotent_request' }],
   ['HTTP 413', 'permanent', { status: 413 }],
+  ['HTTP 413 of a proxy', 'transient', { status: 413, code: 'EANSWER' }],
+  ['HTTP 421', 'transient', { status: 421 }],
   ['HTTP 422', 'permanent', { status: 422, code: 'invalid_attachment' }],
   ['HTTP 425', 'transient', { status: 425 }],
   ['HTTP 429', 'transient', { status: 429, code: 'rate_limit_exceeded' }],
@@ -87,7 +89,8 @@ test.each(lines)('%s: %s', (_, type, facts) => {
   const failure = decide(facts);
   expect(failure).toMatchObject({ type, message: expect.stringMatching(/^smtp: .+: what was said$/) });
   // A provider that fails in its own way may have taken the message all the same.
-  const doubtful = facts.code === 'EANSWER' || (facts.status ?? 0) >= 500;
+  const { status = 0 } = facts;
+  const doubtful = (facts.code === 'EANSWER' && status < 300) || status >= 500;
   expect(failure.ambiguous).toBe(doubtful ? true : undefined);
 });
 

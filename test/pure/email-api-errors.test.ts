@@ -2,10 +2,12 @@
 
 import { describe, expect, test } from 'vitest';
 import type { Answer, Told } from '../../src/email/api/answer.ts';
+import { isAway, isUntaken } from '../../src/email/certainty.ts';
 import { decideEmail, ruleOf } from '../../src/email/decide.ts';
 import { EmailError } from '../../src/email/error.ts';
 import { mailgunRefusal } from '../../src/email/mailgun/mailgun.ts';
 import { postmarkRefusal } from '../../src/email/postmark/postmark.ts';
+import { resendRefusal } from '../../src/email/resend/answer.ts';
 import { sendgridRefusal } from '../../src/email/sendgrid/sendgrid.ts';
 import { sesRefusal } from '../../src/email/ses/ses.ts';
 import type { Failure } from '../../src/message/outcome.ts';
@@ -32,12 +34,14 @@ const postmark: readonly [status: number, code: number | null, ...Decision][] = 
   [401, 10, 'operator'],
   [401, null, 'operator'],
   [404, null, 'operator'],
-  [413, null, 'permanent'],
+  [413, null, 'transient'],
   [415, null, 'operator', own],
   [429, null, 'transient', held],
   [500, null, 'transient', doubtful],
   [500, 101, 'transient', doubtful],
-  [503, 100, 'transient'],
+  [503, 100, 'transient', doubtful],
+  [500, 405, 'transient', doubtful],
+  [422, 100, 'transient'],
   [503, null, 'transient', doubtful],
   [422, 11, 'permanent'],
   [404, 12, 'operator'],
@@ -131,7 +135,10 @@ const ses: readonly [status: number, code: string, message: string, ...Decision]
   [413, 'RequestEntityTooLargeException', 'too large', 'permanent'],
   [400, 'RequestExpired', 'more than 15 minutes after', 'operator'],
   [408, 'RequestTimeoutException', 'timed out', 'transient'],
-  [503, 'ServiceUnavailable', 'temporary failure', 'transient'],
+  [503, 'ServiceUnavailable', 'temporary failure', 'transient', doubtful],
+  [500, 'ThrottlingException', 'Rate exceeded', 'transient', doubtful],
+  [503, 'RequestTimeoutException', 'timed out', 'transient', doubtful],
+  [500, 'MessageRejected', 'invalid content', 'transient', doubtful],
   [403, 'UnrecognizedClientException', 'does not exist in our records', 'operator'],
   [404, 'UnknownOperationException', 'not valid', 'operator'],
   [400, 'ValidationError', 'fails to satisfy the constraints', 'permanent'],
@@ -242,13 +249,45 @@ describe('how long the queue is held', () => {
   });
 });
 
-test('bodies of other forms are refusals without a code', () => {
+test('bodies of other forms are not taken for the answer of the provider', () => {
   for (const body of ['<p>', '', '[]', '7', '{"ErrorCode":"x","errors":7,"message":7,"__type":7}']) {
     const refusals = [postmarkRefusal, sendgridRefusal, sesRefusal].map((refusal) =>
       refusal(answer(400, body)),
     );
-    for (const told of refusals) expect(told).toMatchObject({ status: 400, code: undefined });
+    for (const told of refusals) expect(told).toMatchObject({ status: 400, code: 'EANSWER' });
   }
+});
+
+describe.each([
+  ['postmark', postmarkRefusal],
+  ['sendgrid', sendgridRefusal],
+  ['ses', sesRefusal],
+  ['mailgun', mailgunRefusal],
+  ['resend', resendRefusal],
+])('%s: an answer of something in front of it', (provider, refusal) => {
+  const errorOf = (status: number) => {
+    const told = refusal(answer(status, '<html><h1>Bad Request</h1></html>'));
+    return new EmailError(told.message, { ...told, provider });
+  };
+
+  test.each([400, 411, 413, 414, 421, 422, 431])('HTTP %i: retried, and the next provider may send it', (status) => {
+    const error = errorOf(status);
+    expect(decideEmail(error)).toMatchObject({ type: 'transient' });
+    expect([isUntaken(error), isAway(error)]).toEqual([true, true]);
+  }); // prettier-ignore
+
+  test.each([408, 409, 425, 500, 502, 503])('HTTP %i: no other provider sends it', (status) => {
+    const error = errorOf(status);
+    expect([decideEmail(error).type, isUntaken(error)]).toEqual(['transient', false]);
+  });
+
+  test.each([401, 403, 404, 405])('HTTP %i stays a matter of the operator', (status) => {
+    expect([decideEmail(errorOf(status)).type, isAway(errorOf(status))]).toEqual(['operator', false]);
+  });
+});
+
+test('a bare line without JSON refuses no message at Mailgun', () => {
+  expect(decide('mailgun', mailgunRefusal(answer(400, 'Bad Request')))).toEqual({ type: 'transient' });
 });
 
 test('the codes of one provider mean nothing in the answers of another', () => {

@@ -59,6 +59,7 @@ const examples: readonly Example[] = [
   [http(408), 'transient', 'the provider asks to try again'],
   [http(403, 'no', 'validation_error'), 'permanent', 'the provider refuses the message'],
   [http(402), 'operator', noKey, maybeOwn],
+  [http(400, 'no', 'EANSWER'), 'transient', "something else than the provider's API answered"],
   [http(413), 'permanent', 'the provider refuses the message'],
   [http(500), 'transient', 'the provider fails at present', ambiguous],
   [http(200, 'no', 'EANSWER'), 'transient', "the provider's answer cannot be read", ambiguous],

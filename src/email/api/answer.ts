@@ -4,6 +4,7 @@
 import { retryAfterOf } from '../../message/retry-after.ts';
 import type { Milliseconds } from '../../ports.ts';
 import type { EmailError, EmailFacts } from '../error.ts';
+import { foreignAnswer } from '../rule.ts';
 import { isCertificateCode } from '../smtp-rules.ts';
 
 export type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
@@ -46,7 +47,10 @@ export function jsonOf({ text }: Answer): unknown {
   }
 }
 
-/** @param retryAfter default: from the field Retry-After */
+/**
+ * Without a code and a reason the answer is not known to be the provider's.
+ * @param retryAfter default: from the field Retry-After
+ */
 export function refusalOf(
   { status, headers }: Answer,
   { code, message }: Said,
@@ -61,14 +65,14 @@ export function refusalOf(
     message: `HTTP ${status} ${said || 'without a reason that can be read'}`,
     phase: 'answered',
     status,
-    code,
+    code: said === '' ? foreignAnswer : code,
     retryAfter,
   };
 }
 
 export function unreadable({ status }: Answer): Told {
   const message = `HTTP ${status} with something else than the provider's answer`;
-  return { message, phase: 'answered', status, code: 'EANSWER' };
+  return { message, phase: 'answered', status, code: foreignAnswer };
 }
 
 /**
@@ -86,7 +90,9 @@ export function lossOf(error: unknown): Told {
   if (name === 'TimeoutError') return { phase: 'sent', code: 'ETIMEDOUT', message: 'no answer in time' };
   if (cause === undefined) return { phase: 'sent', code: 'EABORT', message: 'ended before the answer' };
   const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
-  const { code, syscall, message } = first as NodeJS.ErrnoException;
+  const { code, syscall, message: reason } = first as NodeJS.ErrnoException;
+  // fetch ends with an error without a text when it gets HTTP 407.
+  const message = reason || 'fetch gives no reason, as after HTTP 407: a proxy on the way wants a login';
   const unconnected =
     ['connect', 'getaddrinfo'].includes(syscall ?? '') ||
     code === 'UND_ERR_CONNECT_TIMEOUT' ||

@@ -73,10 +73,10 @@ async function bytesOf(...mail: Parameters<typeof sourceOf>): Promise<Uint8Array
 /** Reports have the id without its angle brackets. */
 const bareId = (id: string): string => id.replace(/^<|>$/g, '');
 
-/** JSON with a message; for a wrong key the bare word Forbidden. */
+/** JSON with a message; for a wrong key the bare word Forbidden. A bare line with another status may be a proxy's. */
 export function mailgunRefusal(answer: Answer): Told {
   const json = refused.safeParse(jsonOf(answer)).data?.message;
-  const plain = /^[^<\r\n]{1,200}$/.exec(answer.text.trim())?.[0];
+  const plain = answer.status !== 401 ? undefined : /^[^<\r\n]{1,200}$/.exec(answer.text.trim())?.[0];
   const message = json ?? plain;
   return refusalOf(answer, { message }, afterOf(message, answer.headers));
 }

@@ -1,6 +1,6 @@
 // The rules for Mailgun's refusals. Its errors have no codes, so those that concern the account are matched by their texts.
 
-import { all, by, ruleFrom, says, status, statuses, type Row } from '../rule.ts';
+import { all, rulesOf, says, status, statuses, type Row } from '../rule.ts';
 
 const responses = 'documentation.mailgun.com/docs/mailgun/api-reference/api-overview';
 /** Mailgun's own pages name the statuses; this list has its texts. */
@@ -61,6 +61,4 @@ const refusals: readonly Row[] = [
   },
 ];
 
-export const mailgunRules = refusals.map((row) =>
-  ruleFrom({ ...row, provider: 'Mailgun', stage: 'HTTP', fits: all(by('mailgun'), row.fits) }),
-);
+export const mailgunRules = rulesOf('mailgun', 'Mailgun', refusals);

@@ -1,7 +1,7 @@
 // The rules for Postmark's refusals, matched by the ErrorCode in the body: nearly all come with HTTP 422.
 // Codes of its other APIs (templates, servers, webhooks …) are no answer to an email; the rules of HTTP would take them as permanent.
 
-import { all, any, by, code, ruleFrom, status, type Row } from '../rule.ts';
+import { any, code, rulesOf, status, type Row } from '../rule.ts';
 
 const errorCodes = 'postmarkapp.com/developer/api/overview#error-codes';
 
@@ -90,6 +90,4 @@ const refusals: readonly Row[] = [
   },
 ];
 
-export const postmarkRules = refusals.map((row) =>
-  ruleFrom({ ...row, provider: 'Postmark', stage: 'HTTP', fits: all(by('postmark'), row.fits) }),
-);
+export const postmarkRules = rulesOf('postmark', 'Postmark', refusals);

@@ -1,6 +1,6 @@
 // The rules for SendGrid's refusals. Its errors have no codes, so those that concern the account are matched by their texts.
 
-import { all, by, ruleFrom, says, status, statuses, type Row } from '../rule.ts';
+import { all, rulesOf, says, status, statuses, type Row } from '../rule.ts';
 
 const apiErrors = 'twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/errors';
 const refusalsOfKeys = 'support.sendgrid.com/hc/en-us/articles/18322114821403';
@@ -65,6 +65,4 @@ const refusals: readonly Row[] = [
   },
 ];
 
-export const sendgridRules = refusals.map((row) =>
-  ruleFrom({ ...row, provider: 'SendGrid', stage: 'HTTP', fits: all(by('sendgrid'), row.fits) }),
-);
+export const sendgridRules = rulesOf('sendgrid', 'SendGrid', refusals);

@@ -1,6 +1,6 @@
 // The rules for Amazon SES's refusals, matched by the type of the error. SES may throw the types that all services of AWS share.
 
-import { all, any, by, code, ruleFrom, says, statuses, type Row } from '../rule.ts';
+import { all, any, code, rulesOf, says, statuses, type Row } from '../rule.ts';
 
 const sendEmail = 'docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html';
 const common = 'docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html';
@@ -100,11 +100,11 @@ const refusals: readonly Row[] = [
     fits: code('UnknownOperationException', 'MalformedHttpRequestException'),
   },
   {
-    when: '`RequestTimeoutException`, `ServiceUnavailable`',
+    when: '`RequestTimeoutException`',
     type: 'transient',
     why: 'the provider fails at present',
     source: common,
-    fits: code('RequestTimeoutException', 'ServiceUnavailable', 'ServiceUnavailableException'),
+    fits: code('RequestTimeoutException'),
   },
   {
     when: '`RequestAbortedException`',
@@ -116,6 +116,4 @@ const refusals: readonly Row[] = [
   },
 ];
 
-export const sesRules = refusals.map((row) =>
-  ruleFrom({ ...row, provider: 'Amazon SES', stage: 'HTTP', fits: all(by('ses'), row.fits) }),
-);
+export const sesRules = rulesOf('ses', 'Amazon SES', refusals);
