@@ -39,18 +39,23 @@ export async function renderTemplate(
 ): Promise<Rendered> {
   checkOptions('renderTemplate', options, ['timeoutMs']);
   const { timeoutMs = defaultTimeout } = options;
-  if (!(timeoutMs >= 1 && timeoutMs <= longestTimeout))
-    throw new WaybillError('options_invalid', 'timeoutMs must be from 1 to 60,000 milliseconds');
+  if (typeof timeoutMs !== 'number' || !(timeoutMs >= 1 && timeoutMs <= longestTimeout))
+    throw new WaybillError('options_invalid', 'timeoutMs must be a number from 1 to 60,000, in milliseconds');
   const began = performance.now();
-  const rendered = await within(timeoutMs, name, async () => render());
+  const { html, text } = await within(timeoutMs, name, async () => partsOf(await render()));
   if (performance.now() - began > timeoutMs) throw tooLate(name, timeoutMs);
-  const { html, text } = (rendered ?? {}) as Partial<Rendered>;
   if (typeof html !== 'string' || html === '' || !['string', 'undefined'].includes(typeof text))
     throw failed(name, 'it gave no { html, text } with html that is not empty');
   return text === undefined ? { html } : { html, text };
 }
 
-async function within(ms: Milliseconds, name: string, render: () => Promise<Rendered>): Promise<Rendered> {
+/** Read once, because a getter of an engine's result may throw. */
+function partsOf(rendered: Rendered): Partial<Rendered> {
+  const { html, text } = (rendered ?? {}) as Partial<Rendered>;
+  return { html, text } as Partial<Rendered>;
+}
+
+async function within<T>(ms: Milliseconds, name: string, render: () => Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = after(ms, () => reject(tooLate(name, ms)));
   const rendering = render().catch((error: unknown) => {

@@ -35,6 +35,31 @@ describe('React Email', () => {
     });
   });
 
+  it('is rendered once, so html and text are the same', async () => {
+    let renderings = 0;
+    const Counted = (): ReactElement => createElement('p', null, `rendering ${(renderings += 1)}`);
+    const { html, text } = await renderReactEmail(createElement(Counted));
+    expect([html.includes('rendering 1'), text, renderings]).toEqual([true, 'rendering 1', 1]);
+  });
+
+  it.each([
+    ['a component', Welcome, /^the template "Welcome" failed, .*: it is a component: give an element/],
+    ['undefined', undefined, /nothing was rendered/],
+    ['null', null, /nothing was rendered/],
+    ['a component that returns null', createElement(() => null), /nothing was rendered/],
+  ])('%s is an error, not a blank email', async (_, element, message) => {
+    await expect(renderReactEmail(element as never)).rejects.toMatchObject({
+      code: 'template_failed',
+      message: expect.stringMatching(message) as string,
+    });
+  });
+
+  it('an image alone is an email without a text', async () => {
+    expect(await renderReactEmail(createElement('img', { src: 'https://a.test' }))).toEqual({
+      html: expect.stringContaining('<img') as string,
+    });
+  });
+
   it('one that waits for ever ends with its time limit', async () => {
     const Slow = async (): Promise<never> => never();
     const rendering = renderReactEmail(createElement(Slow as never), { name: 'slow', timeoutMs: 20 });
@@ -56,6 +81,15 @@ describe('MJML', () => {
     });
   });
 
+  it('each mistake is named once, with its line, and no folder of this host', async () => {
+    const source = '<mjml><mj-body><mj-nothing/>\n<mj-section foo="1"></mj-section></mj-body></mjml>';
+    await expect(renderMjml(source, { name: 'receipt' })).rejects.toMatchObject({
+      message:
+        'the template "receipt" failed, and nothing was recorded: ' +
+        "line 1, mj-nothing: Element mj-nothing doesn't exist or is not registered; line 2, mj-section: Attribute foo is illegal",
+    });
+  });
+
   it.each([
     ['an unknown tag', '<mjml><mj-body><mj-nothing/></mj-body></mjml>'],
     ['no MJML', 'Hello'],
@@ -69,6 +103,18 @@ describe('MJML', () => {
 });
 
 describe('any engine', () => {
+  it('a result that throws when it is read is a failure of the template', async () => {
+    const broken = {
+      get html(): string {
+        throw new TypeError('not rendered yet');
+      },
+    };
+    await expect(renderTemplate('t', () => broken)).rejects.toMatchObject({
+      code: 'template_failed',
+      cause: expect.any(TypeError) as TypeError,
+    });
+  });
+
   it.each([
     ['nothing', undefined],
     ['empty html', { html: '' }],
@@ -91,11 +137,14 @@ describe('any engine', () => {
     });
   });
 
-  it.each([[0], [60_001], [Number.NaN]])('a time limit of %s ms is refused', async (timeoutMs) => {
-    await expect(renderTemplate('t', () => ({ html: 'a' }), { timeoutMs })).rejects.toMatchObject({
-      code: 'options_invalid',
-    });
-  });
+  it.each([[0], [60_001], [Number.NaN], ['500' as never]])(
+    'a time limit of %s ms is refused',
+    async (timeoutMs) => {
+      await expect(renderTemplate('t', () => ({ html: 'a' }), { timeoutMs })).rejects.toMatchObject({
+        code: 'options_invalid',
+      });
+    },
+  );
 
   it('an unknown option is refused with the known ones', async () => {
     await expect(renderMjml(mjml('a'), { timeout: 5 } as never)).rejects.toMatchObject({
