@@ -37,10 +37,15 @@ const few: Readonly<Record<RoleName, Sizes>> = {
   scheduler: { own: 2, planned: 0, actions: 0, handlers: 0, listening: 1 },
 };
 
-/** @param role of a process: a role, `all`, or several joined with `+` */
+/** @param role of a process, as its row and its log have it: a role, `all`, or several joined with `+` */
+export const rolesIn = (role: string): readonly RoleName[] =>
+  role === 'all' ? (Object.keys(few) as RoleName[]) : (role.split('+') as RoleName[]);
+
+/** @param role of a process */
 export function sizesOf(role: string, { poolMax, concurrency, allowed }: SizesAsked): Sizes {
-  const names = role === 'all' ? (Object.keys(few) as RoleName[]) : (role.split('+') as RoleName[]);
-  const least = names.map((name) => few[name] ?? few.jobs).reduce(both);
+  const least = rolesIn(role)
+    .map((name) => few[name] ?? few.jobs)
+    .reduce(both);
   if (poolMax !== null) return spread(least, poolMax, concurrency);
   if (allowed !== null && allowed < roomy) return least;
   const { listening, planned, actions, handlers } = least;

@@ -1,5 +1,6 @@
 // What may be wrong, each named after its alert in prometheus/alerts.yml and in the order of that file, with what to do about it.
 
+import { rolesIn } from '../config/connections.ts';
 import type { Stats } from '../operate/stats.ts';
 import type { Troubles } from '../operate/troubles.ts';
 import type { ProcessSeen } from '../process/heartbeat.ts';
@@ -25,8 +26,7 @@ export type Sentence = { readonly tone: Tone; readonly headline: string; readonl
 
 type Check = (facts: Facts) => Sentence | null;
 
-const rolesOf = ({ role }: ProcessSeen): readonly string[] =>
-  role === 'all' ? ['web', 'relay', 'email', 'jobs', 'scheduler'] : role.split('+');
+const rolesOf = ({ role }: ProcessSeen): readonly string[] => rolesIn(role);
 
 const queueLink = (name: string): Markup => markup`<a href="${queuePath(name)}">The queue</a>`;
 

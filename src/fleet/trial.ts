@@ -1,6 +1,7 @@
 // The trial of the email path: one real mail is recorded, delivered and settled like any other, and the provider's answer is read. The fleet
 // delivers it; if no relay and email worker run, this process does.
 
+import { rolesIn } from '../config/connections.ts';
 import type { Database } from '../db/pool.ts';
 import type { App } from '../define/app.ts';
 import { emailMessage, emailQueue } from '../define/messages.ts';
@@ -76,9 +77,10 @@ const content = {
   text: 'This mail took the path of every other: recorded, relayed, claimed, delivered, settled.\n',
 };
 
-async function whoDelivers(db: Database): Promise<Trial['by']> {
+/** A combined process may be the relay and the worker. */
+export async function whoDelivers(db: Database): Promise<Trial['by']> {
   const alive = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 10);
-  const relays = alive.some(({ role }) => role === 'relay' || role === 'all');
+  const relays = alive.some(({ role }) => rolesIn(role).includes('relay'));
   return relays && alive.some(({ queues }) => queues.includes(emailQueue)) ? 'fleet' : 'this process';
 }
 

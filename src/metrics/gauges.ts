@@ -6,7 +6,7 @@ import { blocksKey } from '../outbox/order.ts';
 import { isGroupClosed, isGroupMarked, isOpen, isPaused, inFlight, waits } from '../outbox/waiting.ts';
 import { limitColumns, limitFacts } from './limit-gauges.ts';
 import { providerColumns, providerFacts } from './provider-gauges.ts';
-import { standstillFacts } from './standstills.ts';
+import { rolesOf, standstillFacts } from './standstills.ts';
 import { gaugeText } from './text.ts';
 import { workersOf } from './workers.ts';
 
@@ -49,7 +49,7 @@ export const gaugesSql = `
       from grouped group by queue),
   alive as (
     select version, queues, slots, busy, prefetched, settling, isolating, workers,
-           case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end as roles
+           ${rolesOf} as roles
       from waybill.processes where heartbeat_at > now() - interval '${goneAfterSeconds} seconds'),
   gates as (
     select name, ${isPaused()} as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held

@@ -14,7 +14,8 @@ export const isSilent = `(heartbeat_at < now() - ${silentAfter} and heartbeat_at
 /** Condition on such a row: one of its loops is stalled. */
 export const isStalled = `(stalled <> '{}' and heartbeat_at >= now() - ${silentAfter})`;
 
-const rolesOf = `case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end`;
+/** Of a row of waybill.processes. */
+export const rolesOf = `case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end`;
 
 export const standstillGaugesSql = `
   select r as role, (select count(*)::int from waybill.processes where ${isSilent} and r = any(${rolesOf})) as silent,

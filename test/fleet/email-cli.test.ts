@@ -1,6 +1,8 @@
 // The way of an email from the command line: `email test`, `doctor` and `suppressions`, as their users see them.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { whoDelivers } from '../../src/fleet/trial.ts';
+import { beat } from '../../src/process/heartbeat.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -45,6 +47,18 @@ describe('email test', () => {
     expect(smtp.mails.map(({ envelope }) => envelope)).toEqual([
       { from: 'shop@shop.test', to: ['ann@b.test'] },
     ]);
+  });
+
+  test.each([
+    ['relay+email', 'fleet'],
+    ['all', 'fleet'],
+    ['email+jobs', 'this process'],
+  ])('with a live process that is %s, %s delivers', async (role, by) => {
+    const row = { id: 'p', role, host: 'h', pid: 1, version: '0' };
+    const worker = { queues: ['email'], slots: 1, busy: () => 0, prefetched: () => 0, settling: () => 0 };
+    await beat(database.db, row, { workers: [worker as never], isolating: () => 0 });
+    expect(await whoDelivers(database.db)).toBe(by);
+    await database.db.executeSql("delete from waybill.processes where id = 'p'");
   });
 
   test('it says by which name the server is greeted, and greets it so', async () => {
