@@ -5,6 +5,7 @@ import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { WaybillError } from '../errors.ts';
 import type { Milliseconds } from '../ports.ts';
+import { createSnsKeys } from './sns-keys.ts';
 
 export type SnsTopic = {
   /** Its Amazon Resource Name: arn:aws:sns:REGION:ACCOUNT:NAME. */
@@ -69,38 +70,38 @@ const algorithms = { 1: 'sha1', 2: 'sha256' } as const;
 const certificatePath = /^\/(?:_aws\/sns\/)?SimpleNotificationService-[0-9a-f]{1,64}\.pem$/;
 
 export function createSnsReader({ arn, baseUrl }: SnsTopic): SnsReader {
-  const keys = new Map<string, KeyObject>(); // by the certificate's address; Amazon changes it about once a year
-
-  const isSns = (text: string | undefined, path: RegExp): text is string => {
-    const url = URL.parse(text ?? '');
-    return url !== null && url.origin === new URL(baseUrl).origin && !url.username && path.test(url.pathname);
-  };
-
-  async function keyAt(url: string): Promise<KeyObject | undefined> {
-    const known = keys.get(url);
-    if (known) return known;
+  const keys = createSnsKeys(async (url) => {
     const { status, text } = await ask(url);
-    if (status !== 200) return undefined;
-    const key = keyOf(text);
-    if (key) keys.set(url, key);
-    return key;
-  }
+    return status === 200 ? keyOf(text) : undefined;
+  });
+  const { origin } = new URL(baseUrl);
+
+  /** The address as a URL without a user, if it leads to SNS. */
+  const urlOfSns = (text: string | undefined, path: RegExp): URL | undefined => {
+    const url = URL.parse(text ?? '');
+    const isPlain = url?.origin === origin && url.username === '' && url.password === '' && url.hash === '';
+    return url && isPlain && path.test(url.pathname) ? url : undefined;
+  };
 
   return {
     async read(body, now) {
       const said = postOf(body);
       if (!said || said.TopicArn !== arn || Math.abs(Date.parse(said.Timestamp) - now) > window)
         return undefined;
-      if (!isSns(said.SigningCertURL, certificatePath)) return undefined;
-      const key = await keyAt(said.SigningCertURL);
+      const url = urlOfSns(said.SigningCertURL, certificatePath);
+      if (!url || url.href.includes('?')) return undefined;
+      const key = await keys.at(url.href, now);
       const signature = Buffer.from(said.Signature, 'base64');
       const isSigned =
         key && verify(algorithms[said.SignatureVersion], Buffer.from(signedText(said)), key, signature);
-      return isSigned ? said : undefined;
+      if (!isSigned) return undefined;
+      keys.keep(url.href, key);
+      return said;
     },
-    async confirm({ SubscribeURL: url }) {
-      if (!isSns(url, /^\/$/)) throw new WaybillError('webhook_invalid', 'SubscribeURL leads elsewhere');
-      const { status } = await ask(url);
+    async confirm({ SubscribeURL }) {
+      const url = urlOfSns(SubscribeURL, /^\/$/);
+      if (!url) throw new WaybillError('webhook_invalid', 'SubscribeURL leads elsewhere');
+      const { status } = await ask(url.href);
       if (status !== 200) throw unreachable(`it answered ${status} to the confirmation of the subscription`);
     },
   };

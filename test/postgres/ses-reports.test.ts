@@ -110,6 +110,9 @@ test.each([
   ['a certificate at another path', (post: Post) => ({ ...post, SigningCertURL: `${sns.baseUrl}/x/SimpleNotificationService-01.pem` })],
   ['a certificate that does not exist', (post: Post) => ({ ...post, SigningCertURL: `${sns.baseUrl}/SimpleNotificationService-01.pem` })],
   ['a certificate behind a user', (post: Post) => ({ ...post, SigningCertURL: post['SigningCertURL']!.replace('http://', 'http://u@') })],
+  ['a certificate with a query', (post: Post) => ({ ...post, SigningCertURL: `${post['SigningCertURL']}?a=1` })],
+  ['a certificate with an empty query', (post: Post) => ({ ...post, SigningCertURL: `${post['SigningCertURL']}?` })],
+  ['a certificate with a fragment', (post: Post) => ({ ...post, SigningCertURL: `${post['SigningCertURL']}#a` })],
   ['no address of a certificate', (post: Post) => ({ ...post, SigningCertURL: 'x' })],
   ['raw delivery', (post: Post) => post['Message']!],
   ['no JSON', () => 'x'],
@@ -118,6 +121,25 @@ test.each([
   const post = sns.post({ Message: bounceOf(id, 'innocent@b.test') });
   expect(await send(forge(post))).toMatchObject({ status: 401, code: 'webhook_signature_invalid' });
   expect([await notesOf(id), await reasonOf('innocent@b.test')]).toEqual([[], undefined]);
+}); // prettier-ignore
+
+it('does not fetch again for the same unproven address', async () => {
+  const fresh = openWeb();
+  const post = sns.post({ Message: bounceOf(await enqueue(), 'a@b.test') });
+  const before = sns.asked();
+  try {
+    const absent = { ...post, SigningCertURL: `${sns.baseUrl}/SimpleNotificationService-02.pem` };
+    await Promise.all([send(absent, fresh), send(absent, fresh)]);
+    await send(absent, fresh);
+    expect(sns.asked() - before).toBe(1);
+    await send({ ...post, Message: 'forged' }, fresh);
+    await send({ ...post, Message: 'forged', SigningCertURL: post['SigningCertURL']!.replace('/Simple', '/x/../Simple') }, fresh);
+    expect(sns.asked() - before).toBe(2);
+    expect(await send(post, fresh)).toEqual({ status: 200, noted: true });
+    expect(sns.asked() - before).toBe(2);
+  } finally {
+    await fresh.end();
+  }
 }); // prettier-ignore
 
 test.each([-3, 3])('a post of %d hours from now is not believed', async (hours) => {

@@ -14,7 +14,7 @@ export type Post = Readonly<Record<string, string>>;
 
 export type Sns = {
   readonly baseUrl: string;
-  /** How often the certificate was asked for. */
+  /** How often a certificate was asked for. */
   asked(): number;
   /** Tokens of confirmed subscriptions. */
   confirmed(): readonly string[];
@@ -31,11 +31,9 @@ export async function startSns(): Promise<Sns> {
   const confirmed: string[] = [];
   const server = createServer((request, response) => {
     const url = new URL(request.url!, 'http://sns');
+    if (url.pathname.endsWith('.pem')) asked++;
     if (failing !== undefined) return void response.writeHead(failing).end();
-    if (url.pathname === `/${certificate}`) {
-      asked++;
-      return void response.end(withRsa.cert);
-    }
+    if (url.pathname === `/${certificate}`) return void response.end(withRsa.cert);
     const token = url.searchParams.get('Token');
     if (url.pathname !== '/' || url.searchParams.get('Action') !== 'ConfirmSubscription' || !token)
       return void response.writeHead(404).end();
