@@ -64,17 +64,22 @@ export function inspectCron(config: Config, app: App): Finding[] {
   return unknown === undefined ? [] : [problem('unknown_database', unknown)];
 }
 
+export type DatabaseFindings = {
+  /** With one database: all of them. */
+  readonly findings: readonly Finding[];
+  /** Of each of several databases; empty with one. */
+  readonly databases: readonly { readonly database: string; readonly findings: readonly Finding[] }[];
+};
+
 /** Of all databases, at once: one that does not answer does not keep the doctor from the others. */
-export async function inspectDatabases(config: Config, app: App | null): Promise<Finding[]> {
+export async function inspectDatabases(config: Config, app: App | null): Promise<DatabaseFindings> {
   const all = eachDatabase(config);
   const needs: ConnectionNeed[] = [];
   const found = await Promise.all(all.map((one) => inspectDatabase(one, app, needs)));
   const connections = connectionFindings(needs);
-  if (all.length === 1) return [...found[0]!, ...connections];
-  const named = found.flatMap((findings, i) =>
-    findings.map((one) => ({ ...one, message: `${all[i]!.database}: ${one.message}` })),
-  );
-  return [...named, ...connections, ...(await sameFindings())];
+  if (all.length === 1) return { findings: [...found[0]!, ...connections], databases: [] };
+  const databases = found.map((findings, i) => ({ database: all[i]!.database ?? '', findings }));
+  return { findings: [...connections, ...(await sameFindings())], databases };
 }
 
 async function sameFindings(): Promise<Finding[]> {

@@ -25,6 +25,7 @@ import {
   type Application,
   type Sources,
 } from '../application.ts';
+import type { Config } from '../../config/config.ts';
 import { exitCodes } from '../exit.ts';
 import {
   configOrFindings,
@@ -32,6 +33,7 @@ import {
   inspectCron,
   inspectDatabases,
   inspectKeys,
+  type DatabaseFindings,
 } from '../inspection.ts';
 import { inspectMail, wayOfMail } from '../mail-inspection.ts';
 import { print, type Output } from '../print.ts';
@@ -41,6 +43,8 @@ type Options = Output & { readonly fix?: boolean };
 type Report = {
   readonly fixed: readonly string[];
   readonly findings: readonly Finding[];
+  /** What concerns one of several databases; absent with one. */
+  readonly databases?: DatabaseFindings['databases'];
   /** How mail is sent, as far as the configuration says. */
   readonly mail: string | null;
   /** How long the messages of each definition are tried. */
@@ -55,8 +59,7 @@ export function addDoctor(program: Command): void {
     .action(async (options: Options) => {
       const report = await (options.fix ? fix() : diagnose());
       print(report, options, lines);
-      if (report.findings.some(({ severity }) => severity === 'problem'))
-        process.exitCode = exitCodes.findings;
+      if (allOf(report).some(({ severity }) => severity === 'problem')) process.exitCode = exitCodes.findings;
       leaveLater();
     });
 }
@@ -74,18 +77,28 @@ async function diagnose(): Promise<Report> {
   const { app, inSources, others } = await look();
   const configured = configOrFindings(process.env);
   const around = Array.isArray(configured)
-    ? configured
-    : [
-        ...inspectConfig(configured),
-        ...(app ? [...inspectKeys(configured, app), ...inspectCron(configured, app)] : []),
-        ...(await inspectDatabases(configured, app)),
-        ...(await inspectMail(configured, app)),
-      ];
+    ? { findings: configured, databases: [] }
+    : await inspectAround(configured, app);
+  const { databases } = around;
   return {
     fixed: [],
-    findings: [...inSources.map(({ finding }) => finding), ...others, ...around],
+    findings: [...inSources.map(({ finding }) => finding), ...others, ...around.findings],
+    ...(databases.length > 0 && { databases }),
     mail: Array.isArray(configured) ? null : wayOfMail(configured, app),
     horizons: app ? horizonsOf(app) : [],
+  };
+}
+
+async function inspectAround(config: Config, app: App | null): Promise<DatabaseFindings> {
+  const { findings, databases } = await inspectDatabases(config, app);
+  return {
+    databases,
+    findings: [
+      ...inspectConfig(config),
+      ...(app ? [...inspectKeys(config, app), ...inspectCron(config, app)] : []),
+      ...findings,
+      ...(await inspectMail(config, app)),
+    ],
   };
 }
 
@@ -184,9 +197,18 @@ async function afresh(): Promise<Report> {
   return JSON.parse(stdout) as Report;
 }
 
-function lines({ fixed, findings, mail, horizons }: Report): string[] {
+/** As people read them: those of a database begin with its name. */
+const allOf = ({ findings, databases = [] }: Report): readonly Finding[] => [
+  ...findings,
+  ...databases.flatMap(({ database, findings: its }) =>
+    its.map((one) => ({ ...one, message: `${database}: ${one.message}` })),
+  ),
+];
+
+function lines(report: Report): string[] {
+  const { fixed, mail, horizons } = report;
   const place = ({ file, line }: Finding): string => (file ? `${file}${line ? `:${line}` : ''}: ` : '');
-  const shown = findings.flatMap((one) => [
+  const shown = allOf(report).flatMap((one) => [
     `${one.severity}: ${place(one)}${one.message} (${one.code})`,
     ...(one.fix ? [`  ${one.fix}`] : []),
   ]);
