@@ -35,14 +35,14 @@ import { toldSlow } from './slow.ts';
 
 /** Each statement of a page may take this long. */
 const begin = `${beginning} read only; set local statement_timeout = 2000`;
-const htmlType = 'text/html; charset=utf-8';
+export const htmlType = 'text/html; charset=utf-8';
 
 export function addConsole(server: FastifyInstance, ports: ConsolePorts): void {
   async function routes(console: FastifyInstance): Promise<void> {
     console.setErrorHandler((error, request, reply) => sendFault(error, request, reply, ports));
     readForms(console);
     console.addHook('onRequest', async (_, reply) => {
-      void reply.headers(always).type(htmlType);
+      void reply.headers(pageHeaders).type(htmlType);
     });
     addAssets(console);
     console.get('/console/', async (_, reply) => reply.redirect('/console', 303));
@@ -52,7 +52,7 @@ export function addConsole(server: FastifyInstance, ports: ConsolePorts): void {
   server.register(routes);
 }
 
-const always = {
+export const pageHeaders = {
   'content-security-policy': pagePolicy,
   'x-content-type-options': 'nosniff',
   // Not `no-referrer`: a browser would then omit the origin of the forms.

@@ -2,15 +2,19 @@
 // Waybill's own routes take it from `?database=`, so that a webhook, a platform's cron and a page can have it in their address; actions take it from the
 // application, or from a header, because their arguments belong to the application.
 
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { choiceProblem } from '../config/databases.ts';
 import { addressOf } from '../console/addresses.ts';
+import { solo } from '../console/frame.ts';
+import { problemView } from '../console/problem.ts';
 import type { App } from '../define/app.ts';
 import { WaybillError } from '../errors.ts';
 import type { Host } from '../process/host.ts';
 import { createBare } from './bare.ts';
+import { htmlType, pageHeaders } from './console.ts';
 import { close, listen } from './listen.ts';
 import { databaseHeader } from './openapi.ts';
+import { problemOf } from './problems.ts';
 
 export type Front = {
   /** Serves the requests of a database from now on; the first one opens the port. @returns the address on which the front listens */
@@ -35,9 +39,10 @@ export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>
   server.addHook('onRequest', async (request, reply) => {
     const path = request.url.split('?')[0] ?? '/';
     if (isPage(request, path)) return reply.redirect(addressOf(request.url, names[0]!), 303);
-    const target = shared.test(path)
-      ? servers.values().next().value!
-      : found(servers, await nameOf(request, path, names, app), names);
+    const name = shared.test(path) ? undefined : await nameOf(request, path, names, app);
+    const target = name === undefined ? servers.values().next().value! : servers.get(name);
+    if (target === undefined)
+      return refuse(request, reply, path, notFound(name!, names, isHidden(path, app)));
     const { routing } = await target;
     reply.hijack();
     routing(request.raw, reply.raw);
@@ -55,16 +60,31 @@ export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>
   };
 }
 
-/** @throws WaybillError `unknown_database`; `database_unavailable` for one that has not answered since the process started */
-function found<T>(servers: ReadonlyMap<string, T>, name: string, names: readonly string[]): T {
-  const one = servers.get(name);
-  if (one) return one;
+/** Where the application chooses the database of an action, its callers do not learn the names. */
+const isHidden = (path: string, { databaseOf }: Pick<App, 'databaseOf'>): boolean =>
+  databaseOf !== undefined && !own.test(path);
+
+/** `unknown_database`, or `database_unavailable` for one that has not answered since the process started */
+function notFound(name: string, names: readonly string[], hidden: boolean): WaybillError {
   const problem = choiceProblem(name, names);
-  if (problem !== undefined) throw new WaybillError('unknown_database', problem);
-  throw new WaybillError(
-    'database_unavailable',
-    `the database ${name} does not answer; try again in a moment`,
-  );
+  const unknown = "the application's databaseOf named a database that is not of this fleet";
+  if (problem !== undefined) return new WaybillError('unknown_database', hidden ? unknown : problem);
+  const which = hidden ? 'the database of this request' : `the database ${name}`;
+  return new WaybillError('database_unavailable', `${which} does not answer; try again in a moment`);
+}
+
+/** A person at the console or the inbox gets a page. */
+function refuse(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  path: string,
+  error: WaybillError,
+): FastifyReply {
+  const isBrowser = request.headers.accept?.includes('text/html') === true;
+  if (!isBrowser || !/^\/(?:console|inbox)(?:\/|$)/.test(path)) throw error;
+  const problem = problemOf(error);
+  const { title, content } = problemView(problem, request.id);
+  return reply.code(problem.status).headers(pageHeaders).type(htmlType).send(solo(title, content));
 }
 
 /** @throws WaybillError `database_required`, and what the application's `databaseOf` throws */
@@ -83,11 +103,13 @@ async function nameOf(
   const name = await app.databaseOf({ method, path, headers });
   return typeof name === 'string'
     ? name
-    : required(names, "the application's databaseOf found none for this request");
+    : required([], "the application's databaseOf found none for this request");
 }
 
+/** @param names empty: they are not shown */
 function required(names: readonly string[], how: string): never {
-  throw new WaybillError('database_required', `there are several databases, ${names.join(', ')}: ${how}`);
+  const listed = names.length > 0 ? `, ${names.join(', ')}` : '';
+  throw new WaybillError('database_required', `there are several databases${listed}: ${how}`);
 }
 
 /** A person who opens the console or the inbox without a database gets the first one. */

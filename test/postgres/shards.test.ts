@@ -1,5 +1,5 @@
 // One web server before two real databases, in this process: which database a request is of, and a person at the console. The databases are on one
-// server.
+// server. `waybill doctor` is the real command.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -7,6 +7,7 @@ import { isSameDatabase } from '../../src/db/same.ts';
 import { openDatabase } from '../../src/db/pool.ts';
 import { ActionError, defineAction, defineApp } from '../../src/index.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
+import { waybill } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { adminKey, testFront, type TestFront } from '../support/web.ts';
 
@@ -92,7 +93,52 @@ describe('an action', () => {
     expect(await as('bob')).toMatchObject({ result: { is: nameOf(us) } });
     expect(await as('eve')).toMatchObject({ status: 404, code: 'unknown_database' });
     expect(await as('carl')).toMatchObject({ status: 400, code: 'database_required' });
+    expect(await as('eve')).toMatchObject({
+      detail: "the application's databaseOf named a database that is not of this fleet",
+    });
+    expect(await as('carl')).toMatchObject({
+      detail: "there are several databases: the application's databaseOf found none for this request",
+    });
     expect(await as('nobody')).toMatchObject({ status: 401, code: 'no_tenant' });
+  });
+});
+
+describe('a database that has not answered since the start', () => {
+  it('is a page for a person at the console, and a problem for a program', async () => {
+    const half = await testFront(defineApp({ actions: [where] }), { eu: eu.url, us: us.url }, ['eu']);
+    try {
+      const html = { accept: 'text/html,application/xhtml+xml' };
+      for (const path of ['/console/queues?q="><b>&database=us', '/inbox?database=us']) {
+        const { status, headers, text } = await ask(half.base, path, html);
+        expect([status, headers.get('content-type')]).toEqual([503, 'text/html; charset=utf-8']);
+        expect(headers.get('content-security-policy')).toContain("default-src 'none'");
+        expect(text).toContain('the database us does not answer; try again in a moment');
+        expect(text).not.toContain('"><b>');
+      }
+      expect(await ask(half.base, '/console?database=us')).toMatchObject({
+        status: 503,
+        code: 'database_unavailable',
+      });
+      expect(await ask(half.base, '/admin/queues?database=us', html)).toMatchObject({
+        code: 'database_unavailable',
+      });
+    } finally {
+      await half.end();
+    }
+  });
+});
+
+describe('waybill doctor --json', () => {
+  it('has the findings of each database under its name, and those of the fleet beside them', async () => {
+    const env = { WAYBILL_DATABASES: `eu=${eu.url},us=${us.url}`, WAYBILL_APP: 'test/support/fleet-app.ts' };
+    const { stdout } = await waybill(['doctor', '--json'], env);
+    const { findings, databases } = JSON.parse(stdout) as {
+      findings: { message: string }[];
+      databases: { database: string; findings: { message: string }[] }[];
+    };
+    expect(databases.map(({ database }) => database)).toEqual(['eu', 'us']);
+    const named = [...findings, ...databases.flatMap((one) => one.findings)];
+    expect(named.filter(({ message }) => /^(?:eu|us): /.test(message))).toEqual([]);
   });
 });
 

@@ -50,8 +50,15 @@ export function testWeb(
 
 export type TestFront = { readonly base: string; readonly hosts: readonly Host[]; end(): Promise<void> };
 
-/** One web server for several databases, on a port of this machine. */
-export async function testFront(app: App, databases: Readonly<Record<string, string>>): Promise<TestFront> {
+/**
+ * One web server for several databases, on a port of this machine.
+ * @param answering those that have answered since the start; default: all
+ */
+export async function testFront(
+  app: App,
+  databases: Readonly<Record<string, string>>,
+  answering: readonly string[] = Object.keys(databases),
+): Promise<TestFront> {
   const list = Object.entries(databases).map(([name, url]) => `${name}=${url}`);
   const config = readConfig({
     WAYBILL_DATABASES: list.join(','),
@@ -62,7 +69,11 @@ export async function testFront(app: App, databases: Readonly<Record<string, str
   const hosts = createHosts('web', config, new AbortController().signal);
   const front = createFront(hosts, app);
   const webs = hosts.map((host) => webOn(host, app));
-  const [base = ''] = await Promise.all(webs.map(({ host, server }) => front.add(host, server)));
+  const [base = ''] = await Promise.all(
+    webs
+      .filter(({ host }) => answering.includes(host.config.database ?? ''))
+      .map(({ host, server }) => front.add(host, server)),
+  );
   return {
     base,
     hosts,
