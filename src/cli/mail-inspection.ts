@@ -5,6 +5,7 @@ import type { App } from '../define/app.ts';
 import { failureOf } from '../delivery/failure.ts';
 import { createProviders } from '../email/choose.ts';
 import type { EmailProvider } from '../email/provider.ts';
+import { signingProblem } from '../email/ses/signing.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { Config } from '../config/config.ts';
 import { problem, warning, type Finding } from '../scaffold/finding.ts';
@@ -51,7 +52,21 @@ function clearFindings({ emailProviders, smtpUrl }: Config): Finding[] {
   ];
 }
 
+/** A package that the chosen provider needs, as the catalogue of variables reports problems. */
+export function packageProblems({
+  emailProviders,
+}: Pick<Config, 'emailProviders'>): { readonly variable: string; readonly message: string }[] {
+  const message = emailProviders.includes('ses') ? signingProblem() : undefined;
+  return message === undefined ? [] : [{ variable: 'WAYBILL_EMAIL_PROVIDER', message }];
+}
+
+/** For `check` and `doctor`. */
+export const inspectPackages = (config: Pick<Config, 'emailProviders'>): Finding[] =>
+  packageProblems(config).map(({ message }) => problem('email_package_missing', message));
+
 export async function inspectMail(config: Config, app: App | null): Promise<Finding[]> {
+  const missing = inspectPackages(config);
+  if (missing.length > 0) return missing;
   const notices: string[] = [];
   const hear = (_: object, message: string): void => void notices.push(message);
   const providers = createProviders(

@@ -12,7 +12,7 @@ import { explained, prepareTypeScript } from './typescript.ts';
  * @param path the module's path, relative to the working directory
  * @param database the one of several that it is for: cron jobs of another are left out. Null: there is only one, which has all
  * If the module ends the process, its exit code is 1, and stderr says why.
- * @throws WaybillError `app_not_found`, `app_not_defined` or `typescript_unsupported`; errors of the module itself pass through
+ * @throws WaybillError `app_not_found`, `app_not_defined`, `email_package_missing` or `typescript_unsupported`; errors of the module itself pass through
  */
 export async function loadApp(path: string, database: string | null = null): Promise<App> {
   const file = resolve(path);
@@ -57,10 +57,26 @@ async function watched(path: string, loading: Promise<Exports>): Promise<Exports
   try {
     return await loading;
   } catch (error) {
-    throw explained(path, error);
+    throw packageError(path, error) ?? explained(path, error);
   } finally {
     process.off('exit', tell);
   }
+}
+
+/** The packages that `waybill/mjml` and `waybill/react-email` import, with the command that adds them. */
+const templatePackages: Readonly<Record<string, string>> = {
+  mjml: 'npm install mjml',
+  '@react-email/render': 'npm install @react-email/render react react-dom',
+};
+
+function packageError(path: string, error: unknown): WaybillError | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== 'ERR_MODULE_NOT_FOUND' && code !== 'MODULE_NOT_FOUND') return undefined;
+  const name = Object.keys(templatePackages).find((one) => message.includes(`'${one}'`));
+  if (name === undefined) return undefined;
+  const why = `it renders templates with the package ${name}: ${templatePackages[name]}`;
+  return new WaybillError('email_package_missing', `WAYBILL_APP: ${path} does not load: ${why}`);
 }
 
 /** Node's exit code when a top-level await can never settle. */

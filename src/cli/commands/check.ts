@@ -9,6 +9,7 @@ import { reasonOf } from '../../redaction/reason.ts';
 import { problem, warning, type Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';
 import { configOrFindings, inspectConfig, inspectCron, inspectKeys } from '../inspection.ts';
+import { inspectPackages } from '../mail-inspection.ts';
 import { print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
@@ -58,7 +59,7 @@ function configuration(app: App | null): Finding[] {
   });
   if (Array.isArray(configured)) return configured;
   const ofApp = app ? [...inspectKeys(configured, app), ...inspectCron(configured, app)] : [];
-  return [...inspectConfig(configured), ...ofApp];
+  return [...inspectConfig(configured), ...inspectPackages(configured), ...ofApp];
 }
 
 async function application(): Promise<{ app: App } | { findings: Finding[] }> {

@@ -11,6 +11,7 @@ import { replaceFile } from '../application.ts';
 import { namesIn, withoutVariable, withVariable } from '../env-file.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { single } from '../options.ts';
+import { packageProblems } from '../mail-inspection.ts';
 import { print, table, type Output } from '../print.ts';
 
 type FileOptions = Output & { readonly file?: string };
@@ -60,8 +61,10 @@ function list(options: Output, fromFile: ReadonlyMap<string, string>): void {
 }
 
 function check(options: Output): void {
-  const problems = problemsOf(process.env);
-  const warnings = problems.length === 0 ? warningsOf(readConfig(process.env)) : [];
+  const wrong = problemsOf(process.env);
+  const config = wrong.length === 0 ? readConfig(process.env) : null;
+  const problems = config === null ? wrong : packageProblems(config);
+  const warnings = config === null ? [] : warningsOf(config);
   print({ ok: problems.length === 0, problems, warnings }, options, () => [
     ...problems.map(({ variable, message }) => `${variable}: ${message}`),
     ...warnings.map(({ variable, message, fix }) => `warning: ${variable}: ${message}; ${fix}`),

@@ -14,14 +14,19 @@ export type Credentials = {
   readonly region: string;
 };
 
+type Aws4fetch = { readonly AwsV4Signer: typeof AwsV4Signer };
+
+/** @returns what to do when the package that signs is not installed; undefined: it is */
+export const signingProblem = (): string | undefined =>
+  loadPackage<Aws4fetch>('aws4fetch')?.AwsV4Signer === undefined
+    ? 'the provider ses signs its requests with the package aws4fetch: npm install aws4fetch'
+    : undefined;
+
 /** @throws WaybillError `email_package_missing` */
 export function createSigning({ sessionToken, ...keys }: Credentials): ApiOptions['authorize'] {
-  const Signer = loadPackage<{ AwsV4Signer: typeof AwsV4Signer }>('aws4fetch')?.AwsV4Signer;
-  if (Signer === undefined)
-    throw new WaybillError(
-      'email_package_missing',
-      'the provider ses signs its requests with the package aws4fetch: npm install aws4fetch',
-    );
+  const problem = signingProblem();
+  if (problem !== undefined) throw new WaybillError('email_package_missing', problem);
+  const Signer = loadPackage<Aws4fetch>('aws4fetch')!.AwsV4Signer;
   const cache = new Map<string, ArrayBuffer>(); // of the day's signing key
   return async (url, { method, headers = {}, body }) => {
     const signed = await new Signer({
