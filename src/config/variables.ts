@@ -199,7 +199,7 @@ function webUrlProblem(value: string): string | undefined {
   if (!parsed || !['https:', 'http:'].includes(parsed.protocol))
     return 'must be a URL like https://api.example.com';
   if (parsed.protocol === 'http:' && !isLoopback(parsed.hostname.replace('[::1]', '::1')))
-    return 'must begin with https://: the key would go over the network in clear';
+    return 'must begin with https://: requests would go over the network in clear';
   if (parsed.username + parsed.password + parsed.search + parsed.hash !== '')
     return 'must have no user, password or parameters';
   return parsed.port === '0' ? 'names port 0' : undefined;

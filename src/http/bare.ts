@@ -44,7 +44,7 @@ function sendProblem(
   reply: FastifyReply,
   { log }: Pick<Host, 'log'>,
 ): FastifyReply {
-  const problem = problemOf(blamed(error, request));
+  const problem = problemOf(blamed(error, request), request.routeOptions?.bodyLimit);
   const facts = {
     err: error,
     requestId: request.id,

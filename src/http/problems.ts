@@ -114,7 +114,8 @@ const databaseProblems: Readonly<Partial<Record<Condition, Pick<Problem, 'code' 
   },
 };
 
-export function problemOf(error: unknown): Problem {
+/** @param limit bytes that the body of this request may have */
+export function problemOf(error: unknown, limit = bodyLimit): Problem {
   if (isActionError(error)) return ofApplication(error);
   if (isWaybillError(error)) return ofOurs(error);
   const condition = diagnose(error)?.condition;
@@ -137,7 +138,7 @@ export function problemOf(error: unknown): Problem {
       headers: again,
     };
   return (
-    ofFramework(error) ?? {
+    ofFramework(error, limit) ?? {
       status: 500,
       code: 'internal_error',
       detail: 'something went wrong here; the request id leads to it in the log',
@@ -161,14 +162,19 @@ function ofOurs({ code, message: detail, issues }: WaybillError): Problem {
   };
 }
 
-function ofFramework(error: unknown): Problem | undefined {
+function ofFramework(error: unknown, limit: number): Problem | undefined {
   const { code, statusCode } = (error ?? {}) as Partial<FastifyError>; // a thrown value may be anything
   if (typeof code !== 'string') return undefined; // a DOMException's code is a number
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return ofOurs(new WaybillError('body_too_large', `the body may have ${bodyLimit} bytes at most`));
+      return ofOurs(new WaybillError('body_too_large', `the body may have ${limit} bytes at most`));
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return ofOurs(new WaybillError('unsupported_media_type', 'the body must be application/json'));
+      return ofOurs(
+        new WaybillError(
+          'unsupported_media_type',
+          'the field Content-Type is no media type, such as application/json',
+        ),
+      );
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return {
         status: 400,

@@ -237,7 +237,22 @@ describe('what cannot be taken', () => {
 
   it.each([300_000, 1_100_000])('%i bytes: 413', async (size) => {
     const body = JSON.stringify({ type: 'x', data: 'x'.repeat(size) });
-    expect(await post(body)).toMatchObject({ status: 413, code: 'body_too_large' });
+    const detail = 'the body may have 262144 bytes at most';
+    expect(await post(body)).toMatchObject({ status: 413, code: 'body_too_large', detail });
+  });
+
+  it('an empty Content-Type: 415, which says so', async () => {
+    const answer = await web.server.inject({
+      method: 'POST',
+      url: '/webhooks/resend',
+      headers: { 'content-type': '' },
+      payload: '{}',
+    });
+    expect(answer.json()).toMatchObject({
+      status: 415,
+      code: 'unsupported_media_type',
+      detail: 'the field Content-Type is no media type, such as application/json',
+    });
   });
 
   it('GET: 405; another webhook: 404', async () => {
