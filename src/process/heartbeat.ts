@@ -96,6 +96,11 @@ export async function standstills(db: Executor): Promise<Standstill[]> {
 export async function leave(db: Executor, id: string): Promise<void> {
   const marks = `delete from waybill.outbox_begun where worker = $1 or at < now() - interval '1 day'`;
   await db.executeSql(marks, [id]);
+  await removeRow(db, id);
+}
+
+/** What the process had begun stays marked: a failure may have interrupted it. */
+export async function removeRow(db: Executor, id: string): Promise<void> {
   const sql = `delete from waybill.processes where id = $1 or heartbeat_at < now() - $2 * interval '1 millisecond'`;
   await db.executeSql(sql, [id, forgottenMs]);
 }

@@ -13,7 +13,7 @@ import { growHeapWithWork } from './heap.ts';
 import { createHosts, type Host } from './host.ts';
 import { createLife, SetupFailed } from './life.ts';
 import { freeLoadingMemory } from './loading.ts';
-import { beginHeartbeat, endPools, runAll, type Composition } from './serve.ts';
+import { beginHeartbeat, endPools, runAll, type Composition, type Heartbeat } from './serve.ts';
 import { endWhenStalled, killWhenBlocked } from './stall.ts';
 import { startEach, type Compose } from './start.ts';
 
@@ -69,8 +69,6 @@ export async function runProcess(role: string, compose: Compose): Promise<never>
   process.exit(isStalled ? exitCodes.stalled : code);
 }
 
-type Leaving = { leave(): Promise<void> };
-
 /** One database may be away: the work for the others goes on. An error that is not of a database ends them all. */
 async function live(
   hosts: readonly Host[],
@@ -79,7 +77,7 @@ async function live(
 ): Promise<number> {
   const { log, role } = hosts[0]!;
   const life = createLife(log);
-  const beating: Leaving[] = [];
+  const beating: Heartbeat[] = [];
   let once: Promise<{ readonly health: Health }> | undefined;
   const works = startEach(hosts, compose).map(async (starting, i) => {
     const host = hosts[i]!;
@@ -98,7 +96,11 @@ async function live(
     for (const work of works) work.catch((error: unknown) => drain(reasonOf(error, { bare: true })));
   const ends = await Promise.allSettled(works);
   await life.tearDown();
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  const failed = ends.find((end) => end.status === 'rejected');
+  if (failed) {
+    await Promise.all(beating.map((one) => one.giveUp())); // else the fleet shows it as silent
+    throw failed.reason;
+  }
   await Promise.all(beating.map((one) => one.leave()));
   await (await once)?.health?.close();
   await Promise.all(hosts.map(endPools));

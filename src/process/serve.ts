@@ -6,7 +6,9 @@ import { settingsInForce } from '../config/in-force.ts';
 import { hiddenProblem, readOnlyProblem, readStanding } from '../db/standing.ts';
 import { applicationVersion } from './application.ts';
 import { noteDeploy } from './deploys.ts';
-import { beat, leave, type ProcessRow } from './heartbeat.ts';
+import type { Milliseconds } from '../ports.ts';
+import { pause } from '../timer.ts';
+import { beat, leave, removeRow, type ProcessRow } from './heartbeat.ts';
 import type { Host } from './host.ts';
 import type { Life } from './life.ts';
 import { runLoop } from './loop.ts';
@@ -23,6 +25,7 @@ export type Composition = {
 };
 
 const heartbeatMs = 2_000;
+const giveUpMs: Milliseconds = 2_000;
 
 /** @throws the database's error when it does not answer, or has no schema of ours */
 export async function reachDatabase(host: Host): Promise<void> {
@@ -48,8 +51,14 @@ async function sizePools({ db, role, config, connections, resize, log }: Host): 
     );
 }
 
-/** @returns `leave` stops the heartbeat and deletes the row of the process */
-export function beginHeartbeat(host: Host): { leave(): Promise<void> } {
+export type Heartbeat = {
+  /** Stops the heartbeat and deletes the row of the process. */
+  leave(): Promise<void>;
+  /** The same after a failure, which may be the database's: it takes a few seconds at most, and never fails. */
+  giveUp(): Promise<void>;
+};
+
+export function beginHeartbeat(host: Host): Heartbeat {
   const { db, fleet } = host;
   const row = rowOf(host);
   const beating = new AbortController();
@@ -72,6 +81,11 @@ export function beginHeartbeat(host: Host): { leave(): Promise<void> } {
       await heart;
       await fleet.flush();
       await leave(db, host.id);
+    },
+    async giveUp() {
+      beating.abort();
+      const removed = heart.then(() => removeRow(db, host.id)).catch(() => undefined);
+      await Promise.race([removed, pause(giveUpMs)]);
     },
   };
 }

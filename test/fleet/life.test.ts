@@ -65,6 +65,9 @@ async function ended(role: Role, more: Record<string, string>): Promise<Running>
   return process;
 }
 
+const rowsOf = async (role: Role): Promise<object[]> =>
+  (await database.db.executeSql<object>('select id from waybill.processes where role = $1', [role])).rows;
+
 const lineOf = (lines: readonly Record<string, unknown>[], words: string): unknown =>
   lines.find(({ msg }) => typeof msg === 'string' && msg.includes(words));
 
@@ -164,6 +167,7 @@ describe('the end', () => {
     expect(await web.ended).toBe(1);
     expect(life()).toEqual(['setup', 'set up', 'teardown']);
     expect(lineOf(web.lines, 'EADDRINUSE')).toBeDefined();
+    expect(await rowsOf('web')).toEqual([]);
   });
 });
 
