@@ -52,20 +52,31 @@ function clearFindings({ emailProviders, smtpUrl }: Config): Finding[] {
   ];
 }
 
-/** A package that the chosen provider needs, as the catalogue of variables reports problems. */
-export function packageProblems({
-  emailProviders,
-}: Pick<Config, 'emailProviders'>): { readonly variable: string; readonly message: string }[] {
-  const message = emailProviders.includes('ses') ? signingProblem() : undefined;
+/**
+ * A package that the chosen provider needs, as the catalogue of variables reports problems.
+ * @param ofSigning tests double it
+ */
+export function packageProblems(
+  { emailProviders }: Pick<Config, 'emailProviders'>,
+  ofSigning = signingProblem,
+): { readonly variable: string; readonly message: string }[] {
+  const message = emailProviders.includes('ses') ? ofSigning() : undefined;
   return message === undefined ? [] : [{ variable: 'WAYBILL_EMAIL_PROVIDER', message }];
 }
 
 /** For `check` and `doctor`. */
-export const inspectPackages = (config: Pick<Config, 'emailProviders'>): Finding[] =>
-  packageProblems(config).map(({ message }) => problem('email_package_missing', message));
+export const inspectPackages = (
+  config: Pick<Config, 'emailProviders'>,
+  ofSigning = signingProblem,
+): Finding[] =>
+  packageProblems(config, ofSigning).map(({ message }) => problem('email_package_missing', message));
 
-export async function inspectMail(config: Config, app: App | null): Promise<Finding[]> {
-  const missing = inspectPackages(config);
+export async function inspectMail(
+  config: Config,
+  app: App | null,
+  ofSigning = signingProblem,
+): Promise<Finding[]> {
+  const missing = inspectPackages(config, ofSigning);
   if (missing.length > 0) return missing;
   const notices: string[] = [];
   const hear = (_: object, message: string): void => void notices.push(message);

@@ -18,15 +18,22 @@ export async function renderMjml(
   checkOptions('renderMjml', options, ['name', 'timeoutMs', 'mjml']);
   const { name = 'mjml', mjml, ...limits } = options;
   const render = async (): Promise<Rendered> => {
-    // mjml 4 reads the files of <mj-include> by default, so a value in the source could put any file of this host into the email.
-    const settings = { validationLevel: 'strict', ignoreIncludes: true, ...mjml } as const;
-    const { html } = await mjml2html(source, settings);
+    const { html } = await mjml2html(source, settingsOf(mjml));
     return { html };
   };
   const plain = async (): Promise<Rendered> =>
     render().catch((error: unknown) => Promise.reject(plainly(error)));
   return renderTemplate(name, plain, limits);
 }
+
+type Settings = NonNullable<Parameters<typeof mjml2html>[1]>;
+
+/** mjml 4 reads the files of <mj-include> by default, so a value in the source could put any file of this host into the email. */
+export const settingsOf = (given: Settings = {}): Settings => ({
+  validationLevel: 'strict',
+  ignoreIncludes: true,
+  ...given,
+});
 
 type Mistake = { readonly line: number; readonly tagName: string; readonly message: string };
 

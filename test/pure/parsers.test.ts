@@ -41,7 +41,6 @@ const exempt: Readonly<Record<string, string>> = {
   'src/console/bulk-new.ts': 'a count and a search of at most 1,000 characters, without a repetition',
   'src/console/frame.ts': 'keys of our own',
   'src/operate/failures.ts': 'a group of errors of at most 300 characters, split at single characters',
-  'src/console/alarms.ts': 'roles of our own',
   'src/console/cron-act.ts': 'a count of at most seven digits, anchored',
   'src/console/cron-form.ts': 'a field of at most 40 characters, anchored',
   'src/console/queue-groups.ts': 'the name of a queue or a group, of at most 200 characters',

@@ -3,6 +3,7 @@
 import { createElement, type ReactElement } from 'react';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { settingsOf } from '../../src/email/mjml.ts';
 import { createMemoryOutbox, defineAction, enqueueEmail, renderTemplate } from '../../src/index.ts';
 import { renderMjml } from '../../src/mjml.ts';
 import { renderReactEmail } from '../../src/react-email.ts';
@@ -79,6 +80,12 @@ describe('MJML', () => {
     expect(outbox.messages[0]!.payload).toMatchObject({
       text: expect.stringMatching(/Thank you!/) as string,
     });
+  });
+
+  it('no file is read for <mj-include>, unless the author says so', () => {
+    // mjml 4 reads it by default; only mjml 5, which does not, is installed.
+    expect(settingsOf()).toEqual({ validationLevel: 'strict', ignoreIncludes: true });
+    expect(settingsOf({ ignoreIncludes: false })).toMatchObject({ ignoreIncludes: false });
   });
 
   it('each mistake is named once, with its line, and no folder of this host', async () => {
