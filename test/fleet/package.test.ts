@@ -190,9 +190,10 @@ describe('its command line', () => {
   });
 
   it.each([
-    ['doctor', 'doctor'],
-    ['a process that sends', 'run', 'email'],
-  ])('%s says which package the provider ses needs', async (_, ...args) => {
+    ['doctor', 3, ['doctor']],
+    ['check', 3, ['check']],
+    ['a process that sends', 1, ['run', 'email']],
+  ])('%s says which package the provider ses needs', async (_, code, args) => {
     const fresh = await testDatabase();
     project.write('plain.mjs', `import { defineApp } from 'waybill';\nexport default defineApp({});\n`);
     const ran = await project.run('npx', ['waybill', ...args], {
@@ -206,7 +207,7 @@ describe('its command line', () => {
     });
     await fresh.end();
     expect([ran.code, ran.stdout + ran.stderr]).toEqual([
-      1,
+      code,
       expect.stringContaining('npm install aws4fetch'),
     ]);
     expect(ran.stdout + ran.stderr).not.toContain('wJalrXUtnFEMI');
