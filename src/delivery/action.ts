@@ -12,7 +12,7 @@ import { defaultBackoff } from '../message/backoff.ts';
 import { isOf } from '../errors.ts';
 import type { ClaimedMessage } from '../message/message.ts';
 import type { Failure } from '../message/outcome.ts';
-import type { Interrupt } from '../ports.ts';
+import type { Interrupt, Milliseconds, Random } from '../ports.ts';
 import type { Delivery } from './delivery.ts';
 import { askedDelay, failureOf, RetryAfter } from './failure.ts';
 import type { HandlerPorts } from './handler.ts';
@@ -20,10 +20,14 @@ import type { HandlerPorts } from './handler.ts';
 export type ActionDeliveryPorts = HandlerPorts & {
   /** Hash of the manifest that this process loaded. */
   readonly manifest: string;
+  readonly random?: Random;
 };
 
-/** Time for another worker to claim it. */
-const returnDelay = 1_000;
+/**
+ * Time for another worker to claim it. It differs each time: with a fixed one, ticks that are returned together would be due at the same moment of
+ * everybody's polls, and the worker that returned them could be the first for ever.
+ */
+const returnDelay = (random: Random): Milliseconds => Math.round(500 + 1_000 * random());
 
 /** @param unknown gives the delivery when the application has no such action */
 export async function runAction(
@@ -101,7 +105,7 @@ function final(failure: Failure): Failure {
 
 function returned({ manifest }: Tick, ports: ActionDeliveryPorts): Delivery {
   const reason = `stale_manifest: the tick is of the cron manifest ${manifest}, this worker has ${ports.manifest}`;
-  return { outcome: { type: 'released', reason, delay: returnDelay }, backoff: defaultBackoff };
+  return { outcome: { type: 'released', reason, delay: returnDelay(ports.random ?? Math.random) }, backoff: defaultBackoff };
 }
 
 function invokerOf(tick: Tick | undefined): Invoker {
