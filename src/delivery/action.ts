@@ -105,7 +105,10 @@ function final(failure: Failure): Failure {
 
 function returned({ manifest }: Tick, ports: ActionDeliveryPorts): Delivery {
   const reason = `stale_manifest: the tick is of the cron manifest ${manifest}, this worker has ${ports.manifest}`;
-  return { outcome: { type: 'released', reason, delay: returnDelay(ports.random ?? Math.random) }, backoff: defaultBackoff };
+  return {
+    outcome: { type: 'released', reason, delay: returnDelay(ports.random ?? Math.random) },
+    backoff: defaultBackoff,
+  };
 }
 
 function invokerOf(tick: Tick | undefined): Invoker {
