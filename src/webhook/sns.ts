@@ -44,7 +44,7 @@ export type SnsReader = {
 
 /** How much older or younger than now a post may be. Amazon repeats one for an hour at most. */
 const window: Milliseconds = 2 * 3_600_000;
-const patience: Milliseconds = 5_000;
+const timeout: Milliseconds = 5_000;
 
 const signedOf = {
   Notification: ['Message', 'MessageId', 'Subject', 'Timestamp', 'TopicArn', 'Type'],
@@ -127,7 +127,7 @@ function keyOf(certificate: string): KeyObject | undefined {
 /** @throws WaybillError `webhook_sender_unreachable` for 5xx, too */
 async function ask(url: string): Promise<{ readonly status: number; readonly text: string }> {
   try {
-    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(patience) });
+    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(timeout) });
     const { status } = response;
     const text = await response.text();
     if (status < 500) return { status, text };
