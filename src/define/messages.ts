@@ -111,7 +111,8 @@ function bodyOf({ name }: EndpointTarget, { payload }: NewMessage): unknown {
 function keysWithin(id: string | null, { deliveryKey, orderKey }: NewMessage) {
   const within = (name: 'deliveryKey' | 'orderKey', key: unknown, code: string, most: number) => {
     if (key === undefined || id === null) return {};
-    const whole = `${id}/${key as string}`;
+    // The first '/' ends the id, or `a` with the key `b/c` would meet `a/b` with the key `c`.
+    const whole = `${id.replaceAll('%', '%25').replaceAll('/', '%2F')}/${key as string}`;
     if (typeof key === 'string' && key !== '' && whole.length <= most) return { [name]: whole };
     throw new WaybillError(
       code,

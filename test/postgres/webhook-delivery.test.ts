@@ -210,6 +210,8 @@ describe('a webhook', () => {
     ]);
     await world.drain();
     expect(world.receiver.received).toHaveLength(2);
+    for (const [to, deliveryKey] of [['a', 'b/c'], ['a/b', 'c'], ['a%2Fb', 'c']] as const)
+      expect(await enqueueWebhook(world.outbox(), world.customer.to(to), payload, { deliveryKey })).toMatchObject({ duplicate: false });
     const debounced = { deliveryKey: 'order-2', debounce: '5s' } as const;
     const ids = ['c1', 'c2'].map((to) => enqueueWebhook(world.outbox(), world.customer.to(to), payload, debounced));
     expect((await Promise.all(ids)).map(({ replaced }) => replaced)).toEqual([undefined, undefined]);
