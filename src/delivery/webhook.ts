@@ -134,7 +134,7 @@ function formsOf(secrets: readonly string[]): string[] {
       form.replaceAll('/', '\\/'),
       encodeURIComponent(form),
       form,
-      form.replace(/=+$/, ''),
+      form.replace(/={1,2}$/, ''),
     ]);
 }
 

@@ -45,10 +45,17 @@ function digitsOf(number: string): string | undefined {
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(number) ?? [];
   if (whole === undefined) return undefined;
   const digits = (whole + fraction).replace(/^0+/, '');
-  const significant = digits.replace(/0+$/, '');
+  const significant = withoutEndingZeros(digits);
   if (significant === '') return '0';
   const last = BigInt(power) - BigInt(fraction.length) + BigInt(digits.length - significant.length);
   return `${sign}${significant}e${last}`;
+}
+
+/** Not a pattern: /0+$/ begins anew at each zero of a long number. */
+function withoutEndingZeros(digits: string): string {
+  let end = digits.length;
+  while (digits[end - 1] === '0') end--;
+  return digits.slice(0, end);
 }
 
 function pathTo(value: unknown, holder: object): string[] | undefined {

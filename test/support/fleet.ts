@@ -44,10 +44,12 @@ export function testFleet(env: Readonly<Record<string, string>>, root = project)
     launch: begin,
     async start(role, more) {
       const running = begin(role, more);
-      await until(() => running.lines.some((line) => line['msg'] === `${role}: started`), {
-        what: `the start of ${role}; it said ${JSON.stringify(running.lines.slice(-5))}`,
-        timeoutMs: 30_000,
-      });
+      const isStarted = () => running.lines.some((line) => line['msg'] === `${role}: started`);
+      let code: number | NodeJS.Signals | undefined;
+      void running.ended.then((its) => (code = its));
+      await until(() => isStarted() || code !== undefined, { timeoutMs: 30_000 }).catch(() => undefined);
+      if (!isStarted())
+        throw new Error(`${role} did not start (exit ${code}): ${JSON.stringify(running.lines.slice(-5))}`);
       return running;
     },
     async end() {

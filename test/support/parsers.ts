@@ -208,6 +208,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a report of SES', read: (text) => [parseSesReport(JSON.stringify({ eventType: 'Bounce', mail: { messageId: 'a', tags: { waybill_message: [text] } }, bounce: { bounceType: text, bounceSubType: text, bouncedRecipients: [{ emailAddress: text, diagnosticCode: text }] } }), 'a'), parseSesReport(JSON.stringify({ eventType: text, mail: { messageId: 'a' } }), 'a')] },
   { name: 'an answer of an endpoint', read: (text) => answerText({ status: 200, text, location: undefined, retryAfter: undefined }, 1, ['whsec_aGVsbG8=', text || 'a']) },
   { name: 'numbers of a payload', read: (text) => [JSON.stringify({ text }), `{"n":[${text}]}`, `[${'1'.repeat(text.length / 100)}.${text.length}]`].map(parseExactly) },
+  { name: 'a long number of a payload', read: (text) => parseExactly(`[1.${'0'.repeat(text.length)}1]`) },
   { name: 'a name of messages', read: (text) => endpointOf(`webhook:${text}`) },
   { name: 'where a replay goes on', read: (text) => readMark(text) },
   { name: 'the text that SNS signs', read: (text) => signedText({ Type: 'Notification', MessageId: 'a', TopicArn: text, Message: text, Timestamp: text, SignatureVersion: '1', SigningCertURL: text }) },
