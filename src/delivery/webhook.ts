@@ -168,11 +168,21 @@ async function resolve(
   await work?.rollback().catch(() => undefined); // its connection is gone: nothing of it remains
   const hung = began !== undefined && !signal.aborted && performance.now() - start >= resolveMs;
   if (found === undefined && hung) return { failed: hanging(endpoint, began!, delivery, resolveMs) };
-  if (delivery.outcome.type !== 'delivered' || found === undefined) return { failed: delivery };
+  if (delivery.outcome.type !== 'delivered' || found === undefined)
+    return { failed: began === undefined ? delivery : retried(delivery) };
   const { envelope, address } = found;
   if (address !== null) return { envelope, address };
   const gone = `endpoint_gone: the endpoint ${name} has no ${JSON.stringify(envelope.to)} any more`;
   return { failed: { ...delivery, outcome: { type: 'failure', failure: permanent(gone) } } };
+}
+
+/** Whatever `resolve` throws says nothing of the webhook, and nothing was sent: the next version of the application resolves it. */
+function retried(delivery: Delivery): Delivery {
+  const { outcome } = delivery;
+  if (outcome.type !== 'failure') return delivery;
+  const { type, ambiguous: _, ...rest } = outcome.failure;
+  const failure: Failure = { ...rest, type: type === 'permanent' ? 'transient' : type };
+  return { ...delivery, outcome: { type: 'failure', failure } };
 }
 
 function hanging(endpoint: Endpoint, { to }: Stored, delivery: Delivery, resolveMs: Milliseconds): Delivery {

@@ -9,7 +9,10 @@ import { z } from 'zod';
 import { copy } from '../../src/acts/copy.ts';
 import { defineEndpoint, type Endpoint } from '../../src/define/endpoint.ts';
 import { enqueueWebhook } from '../../src/define/recorder.ts';
+import { ActionError } from '../../src/define/action-error.ts';
+import { PermanentError } from '../../src/delivery/failure.ts';
 import { createWebhooks, deliverWebhook } from '../../src/delivery/webhook.ts';
+import { WaybillError } from '../../src/errors.ts';
 import { createLog } from '../../src/metrics/log.ts';
 import { failGroup, type GroupFailing } from '../../src/queues/circuit.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
@@ -142,6 +145,27 @@ describe('a webhook', () => {
     });
     expect(await world.group()).toMatchObject({ failing: null });
   });
+
+  it.each([
+    ['a row that does not parse', () => z.object({ url: z.url() }).parse({ url: 1 }), /not valid/],
+    ['an ActionError', () => { throw new ActionError(404, 'no_customer', 'no such customer') }, /no_customer/],
+    ['a PermanentError', () => { throw new PermanentError('never again') }, /never again/],
+    ['an error of ours', () => { throw new WaybillError('endpoint_invalid', 'a mistake') }, /a mistake/],
+    ['one that says that it is ambiguous', () => { throw Object.assign(new Error('who knows'), { ambiguous: true }) }, /who knows/],
+  ])('whose resolve throws %s is tried again, not dead', async (_, thrown, reason) => {
+    now.address = thrown as never;
+    const id = await world.send();
+    expect(await world.drain()).toMatchObject({ retried: 1, dead: 0 });
+    const { lastError, attempts } = await show(id);
+    expect(lastError).toMatch(reason);
+    expect(attempts).toMatchObject([{ outcome: 'retried' }]);
+    expect(await world.group()).toMatchObject({ failing: null });
+  }); // prettier-ignore
+
+  it('whose stored form is none is dead', async () => {
+    await world.outbox().enqueue({ kind: 'job', name: 'webhook:customer', queue: 'webhooks', payload: { to: 7 } });
+    expect(await world.drain()).toMatchObject({ dead: 1 });
+  }); // prettier-ignore
 
   it.each([
     ['no secret', { secrets: [] }, /secrets must be a list with at least one/],
