@@ -100,7 +100,12 @@ function ask(options: Options, posting: Posting): Promise<Answer | NoAnswer | Br
   const { body, timeoutMs, signal } = posting;
   return new Promise((resolve) => {
     const { request } = options.protocol === 'https:' ? https : http;
-    const asked = request(options);
+    let asked: http.ClientRequest;
+    try {
+      asked = request(options);
+    } catch (error) {
+      return resolve(lossOf(error as Error, false)); // a header or an option that Node refuses
+    }
     const timer = after(timeoutMs, () =>
       asked.destroy(new TimedOut(`no answer within ${timeoutMs / 1_000} s`)),
     );

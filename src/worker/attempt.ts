@@ -2,11 +2,12 @@
 // together with the settlement, or not at all. So a worker that lost its lease leaves no trace in the database (invariant C).
 
 import type { Executor } from '../db/executor.ts';
-import type { Conflicts } from '../delivery/failure.ts';
+import { failureOf, type Conflicts } from '../delivery/failure.ts';
 import type { Delivery, Deliver } from '../delivery/delivery.ts';
+import { defaultBackoff } from '../message/backoff.ts';
 import type { ClaimedMessage } from '../message/message.ts';
 import { placeOf, type Notify } from '../outbox/notify.ts';
-import type { Failure, Settlement } from '../message/outcome.ts';
+import type { Failure, Outcome, Settlement } from '../message/outcome.ts';
 import type { OutboxPort, Settled } from '../outbox/port.ts';
 import { settle } from '../message/transitions.ts';
 import type { Clock, Milliseconds, Random } from '../ports.ts';
@@ -120,11 +121,17 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
       const handover = deliver(this.message, this);
       (this.#permit?.spend(handover) ?? handover).then(
         (delivery) => this.#delivered(endOf(delivery, this)),
-        (error: unknown) => this.#over(error),
+        (error: unknown) => this.#threw(error),
       );
     } catch (error) {
-      this.#over(error);
+      this.#threw(error);
     }
+  }
+
+  /** A delivery must not throw. One that does is settled all the same: else its lease would run out, and it would run again as a suspect. */
+  #threw(error: unknown): void {
+    const outcome: Outcome = { type: 'failure', failure: failureOf(error) };
+    this.#delivered(endOf({ outcome, backoff: defaultBackoff }, this));
   }
 
   #delivered(given: Delivery): void {

@@ -162,10 +162,18 @@ describe('a webhook', () => {
     expect(await world.group()).toMatchObject({ failing: null });
   }); // prettier-ignore
 
-  it('whose stored form is none is dead', async () => {
-    await world.outbox().enqueue({ kind: 'job', name: 'webhook:customer', queue: 'webhooks', payload: { to: 7 } });
+  it.each([
+    ['of another form', { to: 7 }],
+    ['with an id that a header cannot carry', { to: 'c1', body: {}, id: '日' }],
+    ['with an id that a header carries in another encoding', { to: 'c1', body: {}, id: 'ü' }],
+    ['with an id of two lines', { to: 'c1', body: {}, id: 'a\nb' }],
+  ])('that is stored %s is dead', async (_, stored) => {
+    const message = { kind: 'job', name: 'webhook:customer', queue: 'webhooks', payload: stored } as const;
+    const { id } = await world.outbox().enqueue(message);
     expect(await world.drain()).toMatchObject({ dead: 1 });
-  }); // prettier-ignore
+    expect((await show(id)).lastError).toMatch(/^not valid|payload/);
+    expect(world.receiver.received).toEqual([]);
+  });
 
   it.each([
     ['no secret', { secrets: [] }, /secrets must be a list with at least one/],
@@ -247,8 +255,10 @@ describe('a webhook', () => {
     const id = await world.send();
     const to = await copy(ports, actor, id, { payload: { to: 'c2', body: { type: 'a' } } });
     expect([to.group, (await copy(ports, actor, id)).group]).toEqual(['customer:c2', 'customer:c1']);
-    const refused = copy(ports, actor, id, { payload: { x: 1 } });
-    await expect(refused).rejects.toMatchObject({ code: 'payload_invalid' });
+    for (const bad of [{ x: 1 }, { to: 'c2', body: 1, id: '日' }, { to: 'c2', body: 1, id: '' }])
+      await expect(copy(ports, actor, id, { payload: bad })).rejects.toMatchObject({
+        code: 'payload_invalid',
+      });
   });
 
   it.each([

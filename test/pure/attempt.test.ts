@@ -1,6 +1,7 @@
 // One attempt in a worker. Real: src/worker/attempt.ts and the leases. Doubled: the delivery, the settler and time.
 
 import { expect, it } from 'vitest';
+import type { Deliver } from '../../src/delivery/delivery.ts';
 import { defaultBackoff } from '../../src/message/backoff.ts';
 import type { ClaimedMessage } from '../../src/message/message.ts';
 import type { Settlement } from '../../src/message/outcome.ts';
@@ -10,8 +11,13 @@ import { createLeases } from '../../src/worker/lease.ts';
 
 const leaseMs = 9_000;
 
+const delivered: Deliver = async () => ({
+  outcome: { type: 'delivered', then: [] },
+  backoff: defaultBackoff,
+});
+
 /** An attempt whose slot is free `late` ms after its claim was sent, and what becomes of it. */
-async function attemptAfter(late: number) {
+async function attemptAfter(late: number, deliver = delivered) {
   let now = 0;
   const clock = { now: () => now };
   const outbox = createMemoryOutbox();
@@ -30,10 +36,7 @@ async function attemptAfter(late: number) {
         record: (end, one) => (ends.push(end), one.recorded(undefined)),
         pending: () => 0,
       },
-      deliver: async () => (
-        deliveries++,
-        { outcome: { type: 'delivered', then: [] }, backoff: defaultBackoff }
-      ),
+      deliver: (...given) => (deliveries++, deliver(...given)),
       outboxOn: () => outbox,
       events: { attempted: () => undefined, rejected: () => undefined },
       clock,
@@ -55,3 +58,10 @@ it('D: what waited for its slot until its lease may have run out is released and
   expect(await attemptAfter(leaseMs - 1)).toEqual({ deliveries: 1, ends: ['delivered'] });
   expect(await attemptAfter(leaseMs)).toEqual({ deliveries: 0, ends: ['released'] });
 });
+
+it.each([
+  ['rejects', async () => Promise.reject(new TypeError('a mistake'))],
+  ['throws', () => { throw new TypeError('a mistake') }],
+] as [string, Deliver][])('B: a delivery that %s is settled as a failure', async (_, deliver) => {
+  expect(await attemptAfter(0, deliver)).toEqual({ deliveries: 1, ends: ['failed'] });
+}); // prettier-ignore
