@@ -75,9 +75,10 @@ export async function deliverWebhook(
   const ms = Math.round(performance.now() - began);
   const isSlow = ms >= slow;
   if ('lost' in answer) {
-    const failure = lostOf(answer, target);
-    // It was interrupted here: that says nothing of the endpoint.
-    return signal.aborted ? ended({ type: 'failure', failure }) : fails(failure, { isSlow });
+    // It was interrupted here: that says nothing of the endpoint, and the receiver knows the id when the webhook is sent again.
+    if (signal.aborted)
+      return ended({ type: 'failure', failure: lostOf({ ...answer, ambiguous: false }, target) });
+    return fails(lostOf(answer, target), { isSlow });
   }
   const detail = answerText(answer, ms, endpoint.sensitive ? null : address.secrets);
   if (answer.status >= 200 && answer.status < 300) {

@@ -19,6 +19,7 @@ import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { showMessage } from '../../src/operate/read.ts';
 import type { WebhookAnswer } from '../../src/testing/webhook-receiver.ts';
 import { startFakeWebhookReceiver } from '../../src/testing/webhook-receiver.ts';
+import { until } from '../support/wait.ts';
 import { newer, older, payload, secrets, webhookWorld, type WebhookWorld } from '../support/webhooks.ts';
 
 let world: WebhookWorld;
@@ -122,6 +123,21 @@ describe('a webhook', () => {
     now.answer = () => ({ status: 503, headers: { 'retry-after': '900000' } });
     await world.drain();
     expect(await held()).toBeLessThanOrEqual(86_400);
+  });
+
+  it('whose request is under way when its worker ends uses no attempt, and is due at once', async () => {
+    now.answer = () => 'hang';
+    const id = await world.send();
+    const ending = new AbortController();
+    const drained = world.drain(1, ending.signal);
+    await until(() => world.receiver.received.length === 1);
+    ending.abort();
+    expect(await drained).toMatchObject({ claimed: 1, retried: 0, dead: 0 });
+    expect(await show(id)).toMatchObject({ attemptCount: 0, lastError: null });
+    expect(await world.group()).toMatchObject({ due: 1, failing: null });
+    now.answer = () => 204;
+    expect(await world.drain()).toMatchObject({ delivered: 1 });
+    expect(world.receiver.received.map((one) => one.id)).toEqual([id, id]);
   });
 
   it('whose endpoint was deleted is dead, and says so', async () => {

@@ -95,11 +95,11 @@ export async function webhookWorld() {
     },
     send: async (id = 'c1'): Promise<string> => (await enqueueWebhook(outbox(), customer.to(id), payload)).id,
     sendHastily: async (): Promise<string> => (await enqueueWebhook(outbox(), hasty.to('c1'), {})).id,
-    async drain(times = 1) {
+    async drain(times = 1, signal?: AbortSignal) {
       let report;
       for (let i = 0; i < times; i++)
         report = await drainOutbox(
-          { outbox: outbox(), registry, pool: db, payloadKeys, webhookAllow: ['127.0.0.1'], log },
+          { outbox: outbox(), registry, pool: db, payloadKeys, webhookAllow: ['127.0.0.1'], log, signal },
           { closer, events },
         );
       return report!;
