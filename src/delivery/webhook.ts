@@ -13,6 +13,7 @@ import { cleanError } from '../redaction/redact.ts';
 import { allowNothing, type AllowList } from '../webhook/allow-list.ts';
 import { createPost, type NoAnswer, type Post } from '../webhook/post.ts';
 import type { Answer } from '../webhook/response.ts';
+import { answerText, pathsOf } from '../webhook/shown-answer.ts';
 import { secretsProblem, signedHeaders } from '../webhook/signature.ts';
 import { readTarget, type Target } from '../webhook/target-url.ts';
 import type { Delivery } from './delivery.ts';
@@ -37,8 +38,6 @@ export const createWebhooks = (allow: AllowList = allowNothing, resolveMs = usua
 
 /** An endpoint is never parked for what its `resolve` does. */
 const never: Milliseconds = 100 * 365 * 86_400_000;
-/** Of an answer, as it is shown. */
-const shownChars = 1_024;
 /** An answer that took longer kept its slot for too long: the endpoint is held from its first failure on. */
 const slow: Milliseconds = 2_000;
 
@@ -80,7 +79,11 @@ export async function deliverWebhook(
       return ended({ type: 'failure', failure: lostOf({ ...answer, ambiguous: false }, target) });
     return fails(lostOf(answer, target), { isSlow });
   }
-  const detail = answerText(answer, ms, endpoint.sensitive ? null : address.secrets);
+  const detail = answerText(
+    answer,
+    ms,
+    endpoint.sensitive ? null : [...address.secrets, ...pathsOf(target.url)],
+  );
   if (answer.status >= 200 && answer.status < 300) {
     const outcome: Outcome = { type: 'delivered', then: [], notes: [{ type: 'accepted', detail }] };
     return ended(outcome, message.isGroupFailing === false ? undefined : { isOk: true });
@@ -109,34 +112,6 @@ function requestOf(id: string, body: unknown, secrets: readonly string[]) {
 function lostOf({ lost, message, ambiguous }: NoAnswer, { url }: Target): Failure {
   if (lost === 'refused') return permanent(`webhook_refused: ${message}`);
   return { type: 'transient', message: `no answer of ${url.host}: ${message}`, ambiguous };
-}
-
-/**
- * An endpoint may repeat what it got. The text is one line, so that it cannot look like more than the answer.
- * @param secrets to be hidden; null: the payload is sensitive, so nothing of the text is kept
- */
-export function answerText(
-  { status, text, location }: Answer,
-  ms: Milliseconds,
-  secrets: readonly string[] | null,
-): string {
-  const hidden =
-    secrets === null ? '' : formsOf(secrets).reduce((left, one) => left.replaceAll(one, '…'), text);
-  const shown = hidden.replace(/\s+/g, ' ').trim().slice(0, shownChars).toWellFormed();
-  const redirect = location === undefined ? '' : `, a redirect to ${location}, which is not followed`;
-  return `${status} in ${ms} ms${redirect}${shown === '' ? '' : `: ${shown}`}`;
-}
-
-/** A secret as it is, without its prefix, as JSON of other languages has it, and in a URL. The longer forms come first. */
-function formsOf(secrets: readonly string[]): string[] {
-  return secrets
-    .flatMap((secret) => [secret, secret.slice('whsec_'.length)])
-    .flatMap((form) => [
-      form.replaceAll('/', '\\/'),
-      encodeURIComponent(form),
-      form,
-      form.replace(/={1,2}$/, ''),
-    ]);
 }
 
 type Resolved =

@@ -9,14 +9,14 @@ import { after } from '../timer.ts';
 
 export type Answer = {
   readonly status: number;
-  /** The beginning of the body: a KB, and as much more as a secret may be long, so that one is found which the end of the KB would cut. */
+  /** The beginning of the body: a KB, and as much more as a secret or a url may be long, so that one is found which the end of the KB would cut. */
   readonly text: string;
   readonly retryAfter: Milliseconds | undefined;
   /** Host that a redirect names; it is not followed. */
   readonly location: string | undefined;
 };
 
-const kept = 1_024 + 512;
+const kept = 1_024 + 2_048;
 /** The status is known; a body that comes slower than this is not worth a slot. */
 const longest: Milliseconds = 2_000;
 

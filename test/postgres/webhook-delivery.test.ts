@@ -362,6 +362,35 @@ describe('an answer', () => {
     expect(await shown({ status: 200, body: body(secret.slice(6)) })).not.toMatch(/Pj4|fn5/);
   });
 
+  it.each([
+    ['as Express does', 'hooks/T0KEN', 'Cannot POST /hooks/T0KEN'],
+    ['with its parameters', 'hooks?a=1&key=T0KEN', '{"path":"\\/hooks?a=1&key=T0KEN"}'],
+    ['as HTML', 'hooks?a=1&key=T0KEN', '<p>/hooks?a=1&amp;key=T0KEN is unknown'],
+    ['decoded', 'hooks/T0KEN%20%E6%97%A5', 'no route /hooks/T0KEN 日'],
+    ['decoded wrongly', 'hooks/T0KEN%E6', 'no route /hooks/T0KEN%E6'],
+    ['in another url', 'hooks/T0KEN?b=2', 'see https://status.test/?of=%2Fhooks%2FT0KEN%3Fb%3D2'],
+    ['without its path', 'hooks/T0KEN-T0KEN-1', 'unknown hook T0KEN-T0KEN-1'],
+    ['without its other parameters', 'hooks?a=1&key=T0KEN-T0KEN-1', 'unknown key T0KEN-T0KEN-1'],
+    ['cut by the end of the KB', `hooks/T0KEN${'0'.repeat(1_900)}`, `${'.'.repeat(1_000)}/hooks/T0KEN${'0'.repeat(1_900)}`],
+  ])('that repeats the path of the url %s does not show it', async (_, path, body) => {
+    now.address = () => ({ url: `${world.receiver.url}${path}`, secrets });
+    const answer = { status: 404, headers: { 'content-type': 'text/html; charset=utf-8' }, body };
+    const text = await shown(answer);
+    expect(text).toMatch(/answered 404 in n ms: .*…/);
+    expect(text).not.toContain('T0KEN');
+    const { rows } = await world.database.db.executeSql<{ text: string }>(
+      `select m::text as text from waybill.outbox_messages m union all select g::text from waybill.queue_groups g
+       union all select a::text from waybill.outbox_attempts a`,
+    );
+    expect(JSON.stringify(rows)).not.toContain('T0KEN');
+  }); // prettier-ignore
+
+  it('of a url without a path is shown whole', async () => {
+    expect(await shown({ status: 404, body: 'Cannot POST /' })).toMatch(
+      /answered 404 in n ms: Cannot POST \/$/,
+    );
+  });
+
   it('of several lines is one line', async () => {
     expect(await shown({ status: 200, body: 'ok\n2026-11-30 12:00:00 accepted\r\n\tby nobody' })).toBe(
       '200 in n ms: ok 2026-11-30 12:00:00 accepted by nobody',

@@ -62,7 +62,7 @@ import { nextOf } from '../../src/console/sign-in.ts';
 import { quoted } from '../../src/console/command.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { endpointOf } from '../../src/define/messages.ts';
-import { answerText } from '../../src/delivery/webhook.ts';
+import { answerText, pathsOf } from '../../src/webhook/shown-answer.ts';
 import { parseExactly } from '../../src/transfer/exact-json.ts';
 import { readMark } from '../../src/operate/replay.ts';
 import { readPaths } from '../../src/operate/contents.ts';
@@ -206,7 +206,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a report of SendGrid', read: (text) => parseSendgridReports(JSON.stringify([{ event: 'bounce', email: text, sg_event_id: 'a', sg_message_id: 'a', reason: text }, { event: 'bounce', sg_event_id: text, sg_message_id: text }])) },
   { name: 'a report of Mailgun', read: (text) => parseMailgunReport(JSON.stringify({ 'event-data': { event: 'failed', id: 'a', recipient: text, reason: text, message: { headers: { 'message-id': 'a' } } } })) },
   { name: 'a report of SES', read: (text) => [parseSesReport(JSON.stringify({ eventType: 'Bounce', mail: { messageId: 'a', tags: { waybill_message: [text] } }, bounce: { bounceType: text, bounceSubType: text, bouncedRecipients: [{ emailAddress: text, diagnosticCode: text }] } }), 'a'), parseSesReport(JSON.stringify({ eventType: text, mail: { messageId: 'a' } }), 'a')] },
-  { name: 'an answer of an endpoint', read: (text) => answerText({ status: 200, text, location: undefined, retryAfter: undefined }, 1, ['whsec_aGVsbG8=', text || 'a']) },
+  { name: 'an answer of an endpoint', read: (text) => answerText({ status: 200, text, location: undefined, retryAfter: undefined }, 1, ['whsec_aGVsbG8=', text || 'a', ...pathsOf(new URL(`https://a.test/${encodeURIComponent(text.slice(0, 200))}/${text.slice(0, 1_000)}`))]) },
   { name: 'numbers of a payload', read: (text) => [JSON.stringify({ text }), `{"n":[${text}]}`, `[${'1'.repeat(text.length / 100)}.${text.length}]`].map(parseExactly) },
   { name: 'a long number of a payload', read: (text) => parseExactly(`[1.${'0'.repeat(text.length)}1]`) },
   { name: 'a name of messages', read: (text) => endpointOf(`webhook:${text}`) },
