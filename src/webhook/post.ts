@@ -41,6 +41,8 @@ export type Post = {
 
 /** Servers close idle connections after 5 s and more (Node's own default), so ours are closed before. */
 const keptFor: Milliseconds = 4_000;
+/** A server that closes an idle connection while a request is on its way resets it within a round trip. A later reset is of one that has read it. */
+const unreadWithin: Milliseconds = 1_000;
 const agentOptions = { keepAlive: true, maxFreeSockets: 1, timeout: keptFor };
 
 /** @param resolve default: the name servers of the system */
@@ -73,10 +75,13 @@ export function createPost(allow: AllowList, resolve: Resolve = dnsResolve()): P
   async function send(target: Target, posting: Posting): Promise<Answer | NoAnswer> {
     const options = optionsOf(target, posting);
     const agent = agents[target.url.protocol as keyof typeof agents];
+    const began = performance.now();
     const first = await ask({ ...options, agent }, posting);
-    // The endpoint closed a kept connection while the request was on its way: it has not read it (nodejs.org/api/http.html, request.reusedSocket).
     if (!('wasKept' in first)) return first;
-    const second = await ask({ ...options, agent: false }, posting);
+    const passed = performance.now() - began;
+    if (passed > unreadWithin) return first.wasKept;
+    // The endpoint closed a kept connection while the request was on its way: it has not read it (nodejs.org/api/http.html, request.reusedSocket).
+    const second = await ask({ ...options, agent: false }, posting, passed);
     return 'wasKept' in second ? second.wasKept : second;
   }
 
@@ -96,7 +101,12 @@ type Options = https.RequestOptions & Pick<TcpNetConnectOpts, 'autoSelectFamilyA
 
 type Broken = { readonly wasKept: NoAnswer };
 
-function ask(options: Options, posting: Posting): Promise<Answer | NoAnswer | Broken> {
+/** @param passed of the timeout */
+function ask(
+  options: Options,
+  posting: Posting,
+  passed: Milliseconds = 0,
+): Promise<Answer | NoAnswer | Broken> {
   const { body, timeoutMs, signal } = posting;
   return new Promise((resolve) => {
     const { request } = options.protocol === 'https:' ? https : http;
@@ -106,7 +116,7 @@ function ask(options: Options, posting: Posting): Promise<Answer | NoAnswer | Br
     } catch (error) {
       return resolve(lossOf(error as Error, false)); // a header or an option that Node refuses
     }
-    const timer = after(timeoutMs, () =>
+    const timer = after(Math.max(1, timeoutMs - passed), () =>
       asked.destroy(new TimedOut(`no answer within ${timeoutMs / 1_000} s`)),
     );
     const interrupt = (): void => void asked.destroy(new Interrupted('the delivery was ended'));

@@ -41,6 +41,33 @@ const posting = (over: Partial<Posting> = {}): Posting => ({
   ...over,
 });
 
+describe('a request over a kept connection', () => {
+  /** Answers the first request, and resets the connection of the second one after this time. */
+  async function sendTwice(resetAfter: number) {
+    let requests = 0;
+    const target = await endpoint((request, response) => {
+      requests++;
+      if (requests === 2) setTimeout(() => request.socket.destroy(), resetAfter);
+      else response.end(String(requests));
+    });
+    const post = created();
+    expect(await post.send(target, posting())).toMatchObject({ status: 200, text: '1' });
+    const answer = await post.send(target, posting());
+    return { answer, requests };
+  }
+
+  it('that is closed at once is sent again', async () => {
+    expect(await sendTwice(0)).toMatchObject({ answer: { status: 200, text: '3' }, requests: 3 });
+  });
+
+  it('that is closed after a while is not sent again: the endpoint has read it', async () => {
+    expect(await sendTwice(1_200)).toMatchObject({
+      answer: { lost: 'lost', ambiguous: true },
+      requests: 2,
+    });
+  });
+});
+
 describe('a request', () => {
   it('that Node refuses to make is no answer, and nothing rejects', async () => {
     const target = await endpoint((_, response) => response.end());
