@@ -274,11 +274,13 @@ fresh as (
          coalesce((select m.claimed_at > (select failed_at from known) from waybill.outbox_messages m where m.id = $3::uuid), true) as counts),
 next as (
   select case when goes_on then coalesce((select failing_since from known), now()) else now() end as since,
-         case when goes_on then coalesce((select failures from known), 0) else 0 end + 1 as n from fresh where counts),
+         case when goes_on then coalesce((select failures from known), 0) else 0 end + counts::int as n,
+         counts, case when counts then now() else (select failed_at from known) end as failed_at
+    from fresh where counts or $8::bool or $6::float8 > 0),
 failed as (
   insert into waybill.queue_groups as g (queue, group_key, failing_since, failed_at, failures, held_at, held_until, held_reason)
-  select $1, $2, since, now(), n, now(), now() + (greatest(
-  case when $5::bool then least(600000, 15000 * 2 ^ least(n - 1, 20))
+  select $1, $2, since, failed_at, n, now(), now() + (greatest(
+  case when not counts then 0 when $5::bool then least(600000, 15000 * 2 ^ least(n - 1, 20))
        when n > 2 then least(600000, 5000 * 2 ^ least(n - 2 - 1, 20)) else 0 end
   * (0.9 + 0.2 * random()), $6::float8) * interval '1 millisecond'), $4 from next
   on conflict (queue, group_key) do update
@@ -288,6 +290,15 @@ failed as (
 select failing_since as since, failures, extract(epoch from held_until - now())::float8 * 1000 as "heldMs",
        parked_at is null and ($8::bool or (failures >= 5 and failing_since <= now() - ($7::float8 * interval '1 millisecond'))) as "isToPark"
   from failed;
+
+-- hold a group
+insert into waybill.queue_groups as g (queue, group_key, failing_since, held_at, held_until, held_reason)
+values ($1, $2, now(), now(), now() + (15000 * (0.9 + 0.2 * random()) * interval '1 millisecond'), $4)
+on conflict (queue, group_key) do update
+   set failing_since = coalesce(g.failing_since, excluded.failing_since), held_at = excluded.held_at, held_reason = excluded.held_reason,
+       held_until = greatest(g.held_until, excluded.held_until, now() + least(600000 * interval '1 millisecond', 2 * (g.held_until - g.held_at)))
+ where coalesce((select m.claimed_at > g.held_at from waybill.outbox_messages m where m.id = $3::uuid), true)
+returning extract(epoch from held_until - now())::float8 * 1000 as "heldMs";
 
 -- park a group
 update waybill.queue_groups set parked_at = now(), parked_reason = $3

@@ -36,8 +36,6 @@ export const createWebhooks = (allow: AllowList = allowNothing, resolveMs = usua
   resolveMs,
 });
 
-/** An endpoint is never parked for what its `resolve` does. */
-const never: Milliseconds = 100 * 365 * 86_400_000;
 /** An answer that took longer kept its slot for too long: the endpoint is held from its first failure on. */
 const slow: Milliseconds = 2_000;
 
@@ -143,7 +141,7 @@ async function resolve(
   const { work, ...delivery } = await runHandler(handled, message, signal, ports);
   await work?.rollback().catch(() => undefined); // its connection is gone: nothing of it remains
   const hung = began !== undefined && !signal.aborted && performance.now() - start >= resolveMs;
-  if (found === undefined && hung) return { failed: hanging(endpoint, began!, delivery, resolveMs) };
+  if (found === undefined && hung) return { failed: hanging(endpoint, delivery, resolveMs) };
   if (delivery.outcome.type !== 'delivered' || found === undefined)
     return { failed: began === undefined ? delivery : retried(delivery) };
   const { envelope, address } = found;
@@ -161,11 +159,14 @@ function retried(delivery: Delivery): Delivery {
   return { ...delivery, outcome: { type: 'failure', failure } };
 }
 
-function hanging(endpoint: Endpoint, { to }: Stored, delivery: Delivery, resolveMs: Milliseconds): Delivery {
+function hanging(endpoint: Endpoint, delivery: Delivery, resolveMs: Milliseconds): Delivery {
   const message = `resolve of the endpoint ${endpoint.name} took longer than ${resolveMs / 1_000} s`;
   const failure: Failure = { type: 'transient', message };
-  const group = failing({ parkAfterMs: never, parkedJob: null }, to, failure, { isSlow: true });
-  return { ...delivery, outcome: { type: 'failure', failure }, group };
+  return {
+    ...delivery,
+    outcome: { type: 'failure', failure },
+    group: { isOk: false, isHung: true, reason: message },
+  };
 }
 
 /**

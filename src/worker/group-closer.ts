@@ -8,6 +8,7 @@ import type { Events } from '../metrics/events.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import {
   failGroup,
+  holdGroup,
   openGroup,
   parkGroup,
   type Failed,
@@ -42,6 +43,11 @@ export function createGroupCloser({ db, events, outboxOn }: GroupCloserPorts): G
   async function ended(of: Of, message: string, end: GroupEnd): Promise<void> {
     if (end.isOk) {
       if (await openGroup(db, of)) events.groupOpened(of);
+      return;
+    }
+    if (end.isHung) {
+      const ms = await holdGroup(db, { ...of, message }, end);
+      if (ms !== undefined) events.groupHeld(of, end.reason, ms);
       return;
     }
     const failed = await failGroup(db, { ...of, message }, end);

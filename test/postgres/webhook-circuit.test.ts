@@ -7,7 +7,7 @@ import { enqueueWebhook } from '../../src/define/recorder.ts';
 import { listActs } from '../../src/operate/audit.ts';
 import { resumeGroup } from '../../src/operate/groups.ts';
 import { registerQueues } from '../../src/queues/queues.ts';
-import { failGroup } from '../../src/queues/circuit.ts';
+import { failGroup, holdGroup } from '../../src/queues/circuit.ts';
 import { newId } from '../../src/message/id.ts';
 import { until } from '../support/wait.ts';
 import { showMessage } from '../../src/operate/read.ts';
@@ -110,6 +110,64 @@ describe('the circuit of an endpoint', () => {
     for (let i = 0; i < 4; i++) await world.send();
     await world.drain();
     expect((await world.group())?.failing?.failures).toBe(1);
+  });
+
+  describe('whose attempts ran beside one another', () => {
+    const of = { queue: 'webhooks', group: 'customer:c1' };
+    const failed = {
+      isOk: false,
+      reason: 'answered 500',
+      isSlow: false,
+      isGone: false,
+      retryAfter: 0,
+      parkAfterMs: 1e9,
+      parked: () => null,
+    } as const;
+    /** Webhooks that are in flight. */
+    const inFlight = async (n: number) => {
+      for (let i = 0; i < n; i++) await world.send();
+      const claimed = await world.outbox().claimBatch({ limit: n, leaseMs: 60_000, workerId: 'w' });
+      return claimed.map(({ id }) => ({ ...of, message: id }));
+    };
+
+    it('is held for as long as any of them asks', async () => {
+      const { db } = world.database;
+      const [a, b, c] = await inFlight(3);
+      expect(await failGroup(db, a!, failed)).toMatchObject({ failures: 1, isToPark: false });
+      expect(await failGroup(db, b!, failed)).toBeUndefined();
+      const held = await failGroup(db, c!, { ...failed, retryAfter: 3_600_000 });
+      expect(held).toMatchObject({ failures: 1, isToPark: false });
+      expect(held!.heldMs).toBeGreaterThan(3_500_000);
+    });
+
+    it('is parked when one of them says that it is gone', async () => {
+      const { db } = world.database;
+      const [a, b] = await inFlight(2);
+      await failGroup(db, a!, failed);
+      expect(await failGroup(db, b!, { ...failed, isGone: true })).toMatchObject({
+        failures: 1,
+        isToPark: true,
+      });
+    });
+
+    it('is held for what hangs before the request, longer each time, and never parked for that', async () => {
+      const { db } = world.database;
+      const hung = { isOk: false, isHung: true, reason: 'resolve took longer than 10 s' } as const;
+      const [a, b] = await inFlight(2);
+      const times = [await holdGroup(db, a!, hung)];
+      expect(await holdGroup(db, b!, hung)).toBeUndefined();
+      for (let i = 0; i < 7; i++) times.push(await holdGroup(db, { ...of, message: newId() }, hung));
+      const longest = [17, 33, 66, 132, 264, 528, 600, 600];
+      for (const [i, ms] of times.entries()) {
+        expect(ms).toBeGreaterThan(longest[i]! * 750);
+        expect(ms).toBeLessThanOrEqual(longest[i]! * 1_000);
+      }
+      expect(await world.group()).toMatchObject({ failing: { failures: 0, reason: hung.reason } });
+      await db.executeSql(`update waybill.queue_groups set failing_since = now() - interval '30 days', held_at = now() - interval '1 hour'`);
+      const first = await failGroup(db, { ...of, message: newId() }, { ...failed, parkAfterMs: 3_600_000 });
+      expect(first).toMatchObject({ failures: 1, isToPark: false });
+      expect(Date.now() - first!.since.getTime()).toBeLessThan(86_400_000);
+    }); // prettier-ignore
   });
 
   it('parks it alone after days without a success, and its owner is told in a job', async () => {

@@ -14,7 +14,6 @@ import { PermanentError } from '../../src/delivery/failure.ts';
 import { createWebhooks, deliverWebhook } from '../../src/delivery/webhook.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { createLog } from '../../src/metrics/log.ts';
-import { failGroup, type GroupFailing } from '../../src/queues/circuit.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { showMessage } from '../../src/operate/read.ts';
 import type { WebhookAnswer } from '../../src/testing/webhook-receiver.ts';
@@ -227,7 +226,7 @@ describe('a webhook', () => {
     expect(world.receiver.received).toEqual([]);
   });
 
-  it('whose resolve hangs is tried again, and the endpoint is held meanwhile, but never parked for it', async () => {
+  it('whose resolve hangs is tried again, and says that it hung', async () => {
     const { db } = world.database;
     now.address = () => new Promise(() => undefined);
     await world.send();
@@ -241,11 +240,7 @@ describe('a webhook', () => {
     );
     const words = 'resolve of the endpoint customer took longer than 0.05 s';
     expect(outcome).toMatchObject({ type: 'failure', failure: { type: 'transient', message: words } });
-    const held = await failGroup(db, { queue: 'webhooks', group: 'customer:c1', message: message!.id }, group as GroupFailing);
-    expect(held!.heldMs).toBeGreaterThan(10_000);
-    await db.executeSql(`update waybill.queue_groups set failures = 100, failing_since = now() - interval '30 days', failed_at = now() - interval '1 hour'`);
-    const again = await failGroup(db, { queue: 'webhooks', group: 'customer:c1', message: message!.id }, group as GroupFailing);
-    expect(again).toMatchObject({ isToPark: false });
+    expect(group).toEqual({ isOk: false, isHung: true, reason: words });
   }); // prettier-ignore
 
   it('has the keys of its endpoint: each endpoint gets the same event, once', async () => {

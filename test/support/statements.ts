@@ -97,7 +97,13 @@ import {
 import { claimNamedSql } from '../../src/outbox/claim-named.ts';
 import { claimGroupsSql } from '../../src/outbox/claim-groups.ts';
 import { cancelGroupSql, groupsSql, pauseGroupSql, resumeGroupSql } from '../../src/operate/groups.ts';
-import { failGroupSql, openGroupSql, parkGroupSql, resumeOneSql } from '../../src/queues/circuit.ts';
+import {
+  failGroupSql,
+  holdGroupSql,
+  openGroupSql,
+  parkGroupSql,
+  resumeOneSql,
+} from '../../src/queues/circuit.ts';
 import { beforeDelivered, deliveredSql, hastenSql, retryDeadSql } from '../../src/operate/replay.ts';
 import { oldestIdOf } from '../../src/operate/filter.ts';
 import { limitSql } from '../../src/operate/limits.ts';
@@ -248,6 +254,11 @@ export const statements: Record<string, Statement> = {
       432_000_000,
       false,
     ],
+    uses: [],
+  },
+  'hold a group': {
+    sql: holdGroupSql,
+    values: () => ['q1', 'g1', '00000000-0000-7000-8000-000000000001', 'a reason'],
     uses: [],
   },
   'park a group': { sql: parkGroupSql, values: () => ['q1', 'g1', 'a reason'], uses: [] },
