@@ -270,7 +270,7 @@ select pg_notify('waybill_outbox', queue) from resumed;
 with known as (
   select g.failing_since, g.failures, g.failed_at from waybill.queue_groups g where g.queue = $1 and g.group_key = $2 for update),
 fresh as (
-  select coalesce((select failed_at > (now() - interval '2 days') from known), false) as goes_on,
+  select coalesce((select failed_at > (now() - interval '32 days') from known), false) as goes_on,
          coalesce((select m.claimed_at > (select failed_at from known) from waybill.outbox_messages m where m.id = $3::uuid), true) as counts),
 next as (
   select case when goes_on then coalesce((select failing_since from known), now()) else now() end as since,
@@ -312,9 +312,8 @@ select pg_notify('waybill_outbox', queue) from opened;
 
 -- resume a group in a handler
 with resumed as (
-  update waybill.queue_groups set paused_at = null, paused_by = null, paused_reason = null, paused_until = null,
-         parked_at = null, parked_reason = null, failing_since = null, failed_at = null, failures = 0, held_at = null, held_until = null, held_reason = null
-   where queue = $1 and group_key = $2 and (paused_at is not null or parked_at is not null or failing_since is not null) returning queue)
+  update waybill.queue_groups set parked_at = null, parked_reason = null, failing_since = null, failed_at = null, failures = 0, held_at = null, held_until = null, held_reason = null
+   where queue = $1 and group_key = $2 and (parked_at is not null or failing_since is not null) returning queue)
 select pg_notify('waybill_outbox', queue) from resumed;
 
 -- replay dead webhooks
@@ -1505,7 +1504,7 @@ select id::text as id from ended;
 -- prune groups
 delete from waybill.queue_groups where ctid = any(array(
   select g.ctid from waybill.queue_groups g
-   where g.parked_at is null and coalesce(g.held_until <= now(), true) and coalesce(g.failed_at <= (now() - interval '2 days'), true)
+   where g.parked_at is null and coalesce(g.held_until <= now(), true) and coalesce(g.failed_at <= (now() - interval '32 days'), true)
      and (g.paused_at is null or coalesce(g.paused_until <= now(), false)) and g.next_at < (now() - (interval '1 minute' + coalesce((
   select (q.limits -> 'groupRate' ->> 'burst')::float8 * waybill.group_spacing(q.limits -> 'groupRate')
     from waybill.queues q where q.name = g.queue), interval '0')))

@@ -188,7 +188,7 @@ export type ActionContext<E extends Event = Event> = {
       to: WebhookTo<S>,
       all: readonly (WebhookOptions & { readonly payload: z.output<S> })[],
     ): Promise<Enqueued[]>;
-    /** Opens a parked or held endpoint when the transaction commits. Returns false when it was open. @throws WaybillError `endpoint_invalid`, `unknown_endpoint` */
+    /** Opens a parked or held endpoint when the transaction commits. A pause by a person stays. Returns false when it was open. @throws WaybillError `endpoint_invalid`, `unknown_endpoint` */
     resume(to: WebhookTo): Promise<boolean>;
     /** Sends webhooks again, when the transaction commits. @throws WaybillError `endpoint_invalid`, `unknown_endpoint`, `invalid_time`, `options_invalid`, `replay_sensitive` */
     replay(to: WebhookTo, options: ReplayOptions): Promise<Replayed>;

@@ -40,8 +40,8 @@ const slowFirst: Milliseconds = 15_000;
 const quickFirst: Milliseconds = 5_000;
 const quickFree = 2;
 const longest: Milliseconds = 600_000;
-/** A group without a delivery for this time is not known to have failed meanwhile. */
-export const forgotten = `interval '2 days'`;
+/** A group that failed longer ago is not known to have failed meanwhile. An endpoint that gets a webhook each month can still be parked. */
+export const forgotten = `interval '32 days'`;
 /** Fewer failures say too little, whatever their times. */
 const enough = 5;
 
@@ -150,13 +150,18 @@ export async function openGroup(db: Executor, { queue, group }: Of): Promise<boo
   return (await db.executeSql(openGroupSql, [queue, group])).rows.length > 0;
 }
 
-/** What a person or the application resumes: a pause, a parking and a hold end, and what failed before is forgotten. */
-export const resumedColumns = `paused_at = null, paused_by = null, paused_reason = null, paused_until = null,
-           parked_at = null, parked_reason = null, ${opened}`;
+const circuitOpened = `parked_at = null, parked_reason = null, ${opened}`;
 
-/** The same for the application, in its transaction. No row: the group was open. Values: queue, group. */
+/** What a person resumes: a pause, a parking and a hold end, and what failed before is forgotten. */
+export const resumedColumns = `paused_at = null, paused_by = null, paused_reason = null, paused_until = null,
+           ${circuitOpened}`;
+
+/**
+ * What the application resumes, in its transaction: a parking and a hold. A pause is of a person, whom the audit names, and stays (groups.ts). No row:
+ * the group was neither parked nor failing. Values: queue, group.
+ */
 export const resumeOneSql = `
   with resumed as (
-    update waybill.queue_groups set ${resumedColumns}
-     where queue = $1 and group_key = $2 and (paused_at is not null or parked_at is not null or failing_since is not null) returning queue)
+    update waybill.queue_groups set ${circuitOpened}
+     where queue = $1 and group_key = $2 and (parked_at is not null or failing_since is not null) returning queue)
   select pg_notify('${outboxChannel}', queue) from resumed`;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { previewReplay, replay } from '../../src/acts/webhooks.ts';
 import { enqueueWebhook } from '../../src/define/recorder.ts';
 import { listActs } from '../../src/operate/audit.ts';
-import { resumeGroup } from '../../src/operate/groups.ts';
+import { pauseGroup, resumeGroup } from '../../src/operate/groups.ts';
 import { registerQueues } from '../../src/queues/queues.ts';
 import { failGroup, holdGroup } from '../../src/queues/circuit.ts';
 import { newId } from '../../src/message/id.ts';
@@ -204,6 +204,24 @@ describe('the circuit of an endpoint', () => {
     expect(now.told).toHaveLength(1);
   });
 
+  it('parks it also when it gets a webhook only now and then', async () => {
+    const { db } = world.database;
+    now.answer = () => 500;
+    for (let week = 0; week < 4; week++) {
+      await world.send();
+      await world.drain();
+      expect(await world.group()).toMatchObject({ parked: null, failing: { failures: week + 1 } });
+      await db.executeSql(
+        `update waybill.queue_groups set failing_since = failing_since - interval '7 days', failed_at = failed_at - interval '7 days'`,
+      );
+      await db.executeSql('truncate waybill.outbox_messages cascade');
+      await world.pass();
+    }
+    await world.send();
+    await world.drain();
+    expect(await world.group()).toMatchObject({ parked: {} });
+  });
+
   it('parks it at once when it answers 410 Gone', async () => {
     now.answer = () => 410;
     const id = await world.send();
@@ -233,6 +251,19 @@ describe('the circuit of an endpoint', () => {
     expect(await world.act((ctx) => ctx.webhooks.resume(world.customer.to('c1')))).toBe(false);
     await world.drain();
     expect(await show(id)).toMatchObject({ status: 'delivered' });
+  });
+
+  it('that a person paused stays paused when the application opens it', async () => {
+    const { db } = world.database;
+    now.answer = () => 410;
+    await world.send();
+    await world.drain();
+    await pauseGroup(db, 'webhooks', 'customer:c1', { by: 'ann', reason: 'they asked' });
+    const resumed = () => world.act((ctx) => ctx.webhooks.resume(world.customer.to('c1')));
+    expect([await resumed(), await resumed()]).toEqual([true, false]);
+    expect(await world.group()).toMatchObject({ paused: { by: 'ann' }, parked: null, failing: null });
+    await resumeGroup(db, 'webhooks', 'customer:c1');
+    expect((await world.group())?.paused ?? null).toBeNull();
   });
 });
 
