@@ -1,24 +1,28 @@
 // A pool of pg that copes with a full server and with dead connections. When the server refuses more connections, the pool makes do with those that
-// it has. When one connection died silently, this process drops its idle ones instead of trying each for 12 s. Busy ones: silence.ts.
+// it has. When one connection died silently, this process drops its idle ones instead of trying each for 12 s. Busy ones: silence.ts. When the server
+// takes no writes, no connection to it is used again: read-only.ts.
 
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { after, pause, type Timer } from '../timer.ts';
 import { diagnose, sqlState } from './diagnosis.ts';
 import { markError } from './executor.ts';
+import { watchForReadOnly } from './read-only.ts';
 import { watchForSilence } from './silence.ts';
 
 /** The pools of one process that lead to the same server. They share what one of them finds out. */
 export type Kin = {
   /** Reports a dead connection. */
   broke(): void;
+  /** Reports that the server takes no writes. */
+  refused(): void;
   /** Sets each pool's maximum number of connections, by its name. */
   resize(sizes: Readonly<Record<string, number>>): void;
   sizeOf(name: string | undefined): number | undefined;
   join(member: Member): void;
 };
 
-type Member = { onBroken(): void; onResize(): void };
+type Member = { onBroken(): void; onRefused(): void; onResize(): void };
 
 export function createKin(): Kin {
   const members: Member[] = [];
@@ -26,6 +30,9 @@ export function createKin(): Kin {
   return {
     broke() {
       for (const member of members) member.onBroken();
+    },
+    refused() {
+      for (const member of members) member.onRefused();
     },
     resize(sizes) {
       known = sizes;
@@ -71,7 +78,9 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
     const deadline = performance.now() + connectMs;
     for (;;) {
       try {
-        return await connect();
+        const client = await connect();
+        if (!server.isLeft(client)) return client;
+        client.release(true);
       } catch (error) {
         if (pool.ending) throw error;
         if (isFull(error)) throw exhausted();
@@ -114,7 +123,8 @@ export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg
     if (provesDead(error)) (kin ?? { broke: dropIdle }).broke();
   });
   watchForSilence(pool, config);
-  kin?.join({ onBroken: dropIdle, onResize: raise });
+  const server = watchForReadOnly(pool, () => (kin ? kin.refused() : server.leave()));
+  kin?.join({ onBroken: dropIdle, onRefused: server.leave, onResize: raise });
   return pool;
 }
 

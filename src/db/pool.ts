@@ -5,7 +5,7 @@ import { commitWith } from './commit.ts';
 import { asOurs, ExecutorError, marking, toExecutor, type Executor } from './executor.ts';
 import { ownTypes } from './parsers.ts';
 import { isPreparing, queryPrepared, withFreshPlans } from './prepared.ts';
-import { isReadOnly, isUnreachable } from './diagnosis.ts';
+import { isUnreachable } from './diagnosis.ts';
 import { createSessions, type SessionOptions } from './session-pool.ts';
 import {
   beginning,
@@ -110,8 +110,8 @@ async function lent<T>(client: PgPoolClient, use: (client: PgPoolClient) => Prom
   try {
     return await use(client);
   } catch (error) {
-    // A connection that was lost, or that leads to a read-only server, is closed instead of reused.
-    if (isUnreachable(error) || isReadOnly(error)) broken ??= error as Error;
+    // A connection that was lost is closed instead of reused.
+    if (isUnreachable(error)) broken ??= error as Error;
     throw error;
   } finally {
     client.off('error', onError);

@@ -3,7 +3,7 @@
 import pg from 'pg';
 import type { Milliseconds } from '../ports.ts';
 import { openCarefulPool, type Kin } from './careful-pool.ts';
-import { isReadOnly, sqlState } from './diagnosis.ts';
+import { sqlState } from './diagnosis.ts';
 import { isFromDatabase, markError, marking, withOwnPath } from './executor.ts';
 import { ownTypes } from './parsers.ts';
 import {
@@ -62,18 +62,9 @@ export function createSessions(options: SessionOptions): Sessions {
   const bare = connectionConfig(options);
   const full = { ...bare, ...limits, ...withOptions(options, settings) };
   const { setting = 'DATABASE_URL' } = options;
-  let config: pg.ClientConfig = full;
-  let pool = openPool(config, options);
+  let pool = openPool(full, options);
   let opening: Promise<Opened> | undefined;
   let known: Opened | undefined;
-
-  /** Opens a new pool and ends the old one. Connections in use end when they are released. */
-  function renew(used: pg.Pool): void {
-    if (used !== pool) return;
-    pool = openPool(config, options);
-    if (known) known = { ...known, pool };
-    used.end().catch(options.onIdleError);
-  }
 
   async function effective(): Promise<Effective> {
     return (await marking(pool.query<Effective>({ text: effectiveSql(settings), types: ownTypes }))).rows[0]!;
@@ -85,8 +76,8 @@ export function createSessions(options: SessionOptions): Sessions {
       found = await effective();
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      config = bare;
-      renew(pool);
+      pool.end().catch(options.onIdleError);
+      pool = openPool(bare, options);
       found = await effective();
     }
     const wanted = { ...settings, statement_timeout: shown(limits.statement_timeout) };
@@ -109,14 +100,9 @@ export function createSessions(options: SessionOptions): Sessions {
   return {
     opened,
     async use(body) {
-      let used: pg.Pool | undefined;
       try {
-        const current = known ?? (await opened());
-        used = current.pool;
-        return await body(current);
+        return await body(known ?? (await opened()));
       } catch (error) {
-        // After a failover, the address of a read-only server leads to the new primary, but only for new connections.
-        if (used && isReadOnly(error)) renew(used);
         throw isFromDatabase(error) ? markError(error, setting) : error;
       }
     },

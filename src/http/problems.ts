@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
-import { diagnose, isSlow, sqlState, type Condition } from '../db/diagnosis.ts';
+import { diagnose, isReadOnly, isSlow, sqlState, type Condition } from '../db/diagnosis.ts';
+import { isFromDatabase } from '../db/executor.ts';
 import { isActionError, type ActionError } from '../define/action-error.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
 
@@ -118,7 +119,7 @@ const databaseProblems: Readonly<Partial<Record<Condition, Pick<Problem, 'code' 
 export function problemOf(error: unknown, limit = bodyLimit): Problem {
   if (isActionError(error)) return ofApplication(error);
   if (isWaybillError(error)) return ofOurs(error);
-  const condition = diagnose(error)?.condition;
+  const condition = conditionOf(error);
   if (condition === 'schema_missing' && (error as Error).message.includes('waybill.'))
     return { status: 503, code: 'schema_missing', detail: 'migrations are missing: run `waybill release`' };
   const trouble = condition && databaseProblems[condition];
@@ -144,6 +145,12 @@ export function problemOf(error: unknown, limit = bodyLimit): Problem {
       detail: 'something went wrong here; the request id leads to it in the log',
     }
   );
+}
+
+/** A replica of the application's own stays read-only: trying again does not help, and the action must be mended. */
+function conditionOf(error: unknown): Condition | undefined {
+  if (isReadOnly(error) && !isFromDatabase(error)) return undefined;
+  return diagnose(error)?.condition;
 }
 
 function ofApplication({ status, code, message: detail }: ActionError): Problem {

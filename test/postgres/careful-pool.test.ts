@@ -1,9 +1,11 @@
-// Pools on a real Postgres that has few connections left (a limit of the role's), and behind a wire that stops forwarding without a word.
+// Pools on a real Postgres that has few connections left (a limit of the role's), behind a wire that stops forwarding without a word, and on sessions
+// that began while the database was read-only, as sessions with the old primary after a switchover.
 
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createKin } from '../../src/db/careful-pool.ts';
 import { diagnose } from '../../src/db/diagnosis.ts';
+import { LazyTransaction } from '../../src/db/lazy.ts';
 import { openDatabase, transactionsOf, type Database } from '../../src/db/pool.ts';
 import { problemOf } from '../../src/http/problems.ts';
 import { blackHole } from '../support/black-hole.ts';
@@ -160,6 +162,100 @@ describe('G7: connections that died in silence', () => {
     } finally {
       await hole.end();
       await Promise.all([one.end(), two.end()]);
+    }
+  });
+});
+
+describe('a server that takes no writes', () => {
+  const name = (): string => new URL(database.url).pathname.slice(1);
+  const close = (): Promise<unknown> =>
+    database.db.executeSql(`alter database ${name()} set default_transaction_read_only = on`);
+  const reopen = (): Promise<unknown> =>
+    database.db.executeSql(`alter database ${name()} reset default_transaction_read_only`);
+  const write = `create temporary table written as select pg_backend_pid() as pid`;
+  beforeEach(close);
+  afterAll(reopen);
+
+  it('is left although the transaction is rolled back with another error, as that of a handler', async () => {
+    const db = open(database.url, { max: 1 });
+    try {
+      const lazy = new LazyTransaction(db);
+      await expect(lazy.tx.client.query(write)).rejects.toThrow(/read-only transaction/);
+      await lazy.rollback();
+      await reopen();
+      await db.executeSql(write);
+    } finally {
+      await db.end();
+    }
+  });
+
+  it('is left by every pool of the process', async () => {
+    const kin = createKin();
+    const [one, two] = [open(database.url, { kin }), open(database.url, { kin })];
+    try {
+      await together(two, 3);
+      await expect(one.executeSql(write)).rejects.toThrow(/read-only transaction/);
+      await reopen();
+      await two.executeSql(write);
+    } finally {
+      await Promise.all([one.end(), two.end()]);
+    }
+  });
+
+  it('is left by who waits for a connection, too', async () => {
+    const db = open(database.url, { max: 1, connectMs: 60_000 });
+    try {
+      const [began, busy] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      const failing = db.transaction(async (tx) => {
+        await tx.executeSql('select 1');
+        began.resolve();
+        await busy.promise;
+        await tx.executeSql(write);
+      });
+      failing.catch(() => undefined);
+      await began.promise;
+      const waiting = db.transaction((tx) => tx.executeSql(write));
+      await reopen();
+      busy.resolve();
+      await expect(failing).rejects.toThrow(/read-only transaction/);
+      await waiting;
+    } finally {
+      await db.end();
+    }
+  });
+
+  it('costs new connections once a second, however many statements it refuses', async () => {
+    const db = open(database.url, { max: 2 });
+    const sessions = new Set<unknown>();
+    const began = performance.now();
+    try {
+      for (let i = 0; i < 50; i++)
+        await db
+          .transaction(async (tx) => {
+            sessions.add((await tx.executeSql('select pg_backend_pid() as pid')).rows[0]!['pid']);
+            await tx.executeSql(write);
+          })
+          .catch(() => undefined);
+      expect(sessions.size).toBeGreaterThan(1);
+      expect(sessions.size).toBeLessThanOrEqual(2 + Math.ceil((performance.now() - began) / 1_000));
+    } finally {
+      await db.end();
+    }
+  });
+
+  it('is named to a caller; a read-only pool of the application is not', async () => {
+    const db = open(database.url, { max: 1 });
+    const own = new pg.Pool({ connectionString: database.url, max: 1 });
+    const thrownBy = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => error);
+    try {
+      const ours = thrownBy(db.transaction((tx) => tx.client.query(write)));
+      expect(problemOf(await ours)).toMatchObject({ status: 503, code: 'database_read_only' });
+      expect(problemOf(await thrownBy(own.query(write)))).toMatchObject({
+        status: 500,
+        code: 'internal_error',
+      });
+    } finally {
+      await Promise.all([db.end(), own.end()]);
     }
   });
 });
