@@ -3,6 +3,7 @@
 
 import type pg from 'pg';
 import { serialize } from 'pg-protocol';
+import type { Milliseconds } from '../ports.ts';
 import { markError, toExecutor, type Executor } from './executor.ts';
 import { byIndexAlone, isServersOwn, nameOf } from './prepared.ts';
 
@@ -23,10 +24,15 @@ export type DedicatedConnection = Executor & {
 /**
  * Only for statements for which plans that use indexes only are right.
  * @param client its queries have no timeout in pg: the owner of the connection must notice when it falls silent (listen.ts)
+ * @param answerMs limit of each of the first statements: behind a pooler, a login succeeds while no server answers
  */
-export async function openDedicated(client: pg.Client): Promise<DedicatedConnection> {
-  const keepsPlans = await isServersOwn(client);
-  if (keepsPlans) await client.query(byIndexAlone);
+export async function openDedicated(
+  client: pg.Client,
+  answerMs: Milliseconds = 5_000,
+): Promise<DedicatedConnection> {
+  const query = (text: string) => client.query(timed(text, answerMs));
+  const keepsPlans = await isServersOwn(client, query);
+  if (keepsPlans) await query(byIndexAlone);
   const statements = new Map<string, Statement>();
   function statementOf(text: string): Statement {
     let statement = statements.get(text);
@@ -40,6 +46,12 @@ export async function openDedicated(client: pg.Client): Promise<DedicatedConnect
       client.query(new PreparedQuery(statementOf(text), values, answered));
     },
   };
+}
+
+/** A statement with a time limit of its own. pg takes it; its types do not know it. */
+export function timed(text: string, limitMs: Milliseconds): pg.QueryConfig {
+  const config = { text, query_timeout: limitMs };
+  return config;
 }
 
 /** The bytes sent for a statement. They are reused while the values stay the same. */

@@ -77,7 +77,7 @@ async function keepsPlans(client: PreparingClient, planning: string | undefined)
     keeping.set(client, undefined);
     return false;
   }
-  const direct = await isServersOwn(client);
+  const direct = await isServersOwn(client, (text) => client.query(text));
   if (direct && planning !== undefined) await client.query(planning);
   keeping.set(client, direct);
   return direct;
@@ -87,9 +87,12 @@ async function keepsPlans(client: PreparingClient, planning: string | undefined)
  * Whether the client has a session of the server to itself. A pooler that shares sessions must send its clients a process id that it made up, because
  * it could not route a cancel otherwise.
  */
-export async function isServersOwn(client: Pick<PreparingClient, 'query'>): Promise<boolean> {
+export async function isServersOwn(
+  client: object,
+  query: (text: string) => Promise<Result>,
+): Promise<boolean> {
   if (!isPreparing(client)) return false;
-  const { rows } = await client.query('select pg_catalog.pg_backend_pid() as pid');
+  const { rows } = await query('select pg_catalog.pg_backend_pid() as pid');
   return Number((rows[0] as { pid: unknown }).pid) === client.processID; // the application's type parser may return any type
 }
 

@@ -1,8 +1,10 @@
 import net from 'node:net';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { listen } from '../../src/db/listen.ts';
 import { openDatabase } from '../../src/db/pool.ts';
 import type { DedicatedConnection } from '../../src/db/dedicated.ts';
+import { blackHole } from '../support/black-hole.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/wait.ts';
 
@@ -94,4 +96,84 @@ it('D: what was asked on a connection that falls silent fails when the silence i
     await listening;
     await db.end();
   }
+});
+
+it('leaves a server that became read-only without cutting the connection', async () => {
+  const clients: pg.Client[] = [];
+  const db = {
+    ...database.db,
+    async connect() {
+      const client = await database.db.connect();
+      clients.push(client);
+      return client;
+    },
+  };
+  const stop = new AbortController();
+  const errors: unknown[] = [];
+  let begun = 0;
+  const listening = listen(db, ['a_channel'], () => begun++, {
+    signal: stop.signal,
+    checkMs: 200,
+    onError: (error) => void errors.push(error),
+  });
+  try {
+    await until(() => begun === 1);
+    await clients[0]!.query('set default_transaction_read_only = on');
+    await until(() => begun === 2);
+    expect(clients).toHaveLength(2);
+    expect(errors).toEqual([new Error('the server of the listening connection is read-only')]);
+  } finally {
+    stop.abort();
+    await listening;
+  }
+});
+
+/** Listens through a pooler that let us log in and whose server does not answer. */
+async function listeningInVain(checkMs: number, onError: (error: unknown) => void) {
+  const hole = await blackHole(database.url);
+  const through = openDatabase({
+    url: hole.url,
+    max: 1,
+    applicationName: 'vain',
+    onIdleError: () => undefined,
+  });
+  const connected = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const db = {
+    ...through,
+    async connect() {
+      hole.open();
+      const client = await through.connect();
+      hole.shut();
+      connected.resolve();
+      return client;
+    },
+  };
+  const options = { signal: stop.signal, checkMs, onError };
+  const listening = listen(db, ['a_channel'], () => undefined, options);
+  return {
+    connected: connected.promise,
+    async end() {
+      stop.abort();
+      await listening;
+      await hole.end();
+      await through.end();
+    },
+  };
+}
+
+it('gives up a connection whose first statement gets no answer', async () => {
+  const errors: unknown[] = [];
+  const vain = await listeningInVain(200, (error) => errors.push(error));
+  await until(() => errors.length > 0);
+  expect(errors[0]).toMatchObject({ message: expect.stringMatching(/timeout/i) as string });
+  await vain.end();
+});
+
+it('sees the signal while its first statement gets no answer', async () => {
+  const errors: unknown[] = [];
+  const vain = await listeningInVain(300_000, (error) => errors.push(error));
+  await vain.connected;
+  await vain.end();
+  expect(errors).toEqual([]);
 });
