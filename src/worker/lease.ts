@@ -4,6 +4,7 @@
 import type { ClaimedMessage } from '../message/message.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import type { Clock, Milliseconds, AbortListener, Interrupt } from '../ports.ts';
+import type { Loop } from '../process/loop.ts';
 
 /** The holder of a lease. It is aborted when the lease is lost or released. */
 export type Leased = Interruption & {
@@ -92,6 +93,14 @@ export function createLeases(outbox: OutboxPort, leaseMs: Milliseconds, clock: C
       }
     },
   };
+}
+
+/**
+ * The loop that renews the leases. After an outage that is shorter than a lease, a renewal must still come in time: two thirds of a lease are left
+ * when the first one fails, and the pauses between the next may use up a tenth of that.
+ */
+export function renewalOf(leases: Leases, leaseMs: Milliseconds, name: string): Loop {
+  return { name, step: leases.renew, everyMs: leaseMs / 3, longestPauseMs: Math.min(1_000, leaseMs / 15) };
 }
 
 /** Of a message that is held twice, the earlier lease: it was claimed again, and the answer of the database names only the message. */

@@ -16,7 +16,7 @@ import type { Service } from '../process/serve.ts';
 import type { WakeUpQueue } from '../queue/boss.ts';
 import { healing } from '../queue/heal.ts';
 import { createQueueCloser } from './queue-closer.ts';
-import { createLeases, type Leases } from './lease.ts';
+import { createLeases, renewalOf, type Leases } from './lease.ts';
 import { createPace } from './pace.ts';
 import { createSettler } from './settler.ts';
 import { createKnownLimits } from './limits.ts';
@@ -187,17 +187,9 @@ export function workerService(host: Host, options: WorkerServiceOptions): Servic
         checkMs: 10_000,
         onError: (e) => events.loopFailed('listen', e),
       });
-      const renewing = runLoop(
-        {
-          name: named(
-            'lease',
-            parts.flatMap((part) => part.queues),
-          ),
-          step: leases.renew,
-          everyMs: config.leaseMs / 3,
-        },
-        { ...common, signal: running.signal },
-      );
+      const all = parts.flatMap((part) => part.queues);
+      const renewal = renewalOf(leases, config.leaseMs, named('lease', all));
+      const renewing = runLoop(renewal, { ...common, signal: running.signal });
       await Promise.all(parts.map((part) => runPart(part, host, options, { ...common, signal })));
       await finish(listened);
       running.abort();

@@ -2,11 +2,12 @@
 // time.
 
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ClaimedMessage } from '../../src/message/message.ts';
 import { createMemoryOutbox } from '../../src/store/memory.ts';
 import type { Claim } from '../../src/outbox/port.ts';
-import { Interruption, createLeases, type Leased } from '../../src/worker/lease.ts';
+import { createProgress, runLoop } from '../../src/process/loop.ts';
+import { Interruption, createLeases, renewalOf, type Leased } from '../../src/worker/lease.ts';
 
 const leaseMs = 9_000;
 
@@ -193,6 +194,48 @@ describe('leases', () => {
     for (const one of all) one.addEventListener('abort', () => leases.drop(one));
     leases.release();
     expect(all.map(({ aborted }) => aborted)).toEqual([true, true, true]);
+  });
+});
+
+describe('the renewal of leases', () => {
+  afterEach(() => void vi.useRealTimers());
+
+  /** @returns when the lease was lost, if it was */
+  async function lostBy(leaseMs: number, from: number, to: number): Promise<number | undefined> {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: 0 });
+    const clock = { now: () => Date.now() };
+    const extend = async (claims: readonly Claim[]): Promise<string[]> => {
+      if (clock.now() >= from && clock.now() < to) throw new Error('away');
+      return claims.map(({ id }) => id);
+    };
+    const leases = createLeases({ ...createMemoryOutbox(), extend }, leaseMs, clock);
+    const stop = new AbortController();
+    const one = new Holder('1');
+    let lost: number | undefined;
+    one.addEventListener('abort', () => void (lost = clock.now()));
+    leases.hold(one, 0);
+    const ports = { observe: () => undefined, onError: () => undefined, progress: createProgress(clock) };
+    const running = runLoop(renewalOf(leases, leaseMs, 'lease'), { ...ports, signal: stop.signal });
+    await vi.advanceTimersByTimeAsync(3 * leaseMs);
+    stop.abort();
+    await running;
+    return lost;
+  }
+
+  it('D: comes in time after any outage that leaves a tenth of the lease', async () => {
+    for (const leaseMs of [1_000, 15_000, 300_000])
+      for (const part of [0.1, 0.2, 0.3])
+        for (const length of [0.3, 0.4, 0.5, 0.55, 0.6]) {
+          const from = leaseMs * part;
+          expect([leaseMs, part, length, await lostBy(leaseMs, from, from + leaseMs * length)]).toEqual([
+            leaseMs,
+            part,
+            length,
+            undefined,
+          ]);
+        }
+    expect(await lostBy(15_000, 5_000, 12_800)).toBeUndefined();
+    expect(await lostBy(15_000, 1_000, 16_000)).toBeGreaterThanOrEqual(15_000);
   });
 });
 
