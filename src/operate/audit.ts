@@ -184,12 +184,13 @@ export async function listActs(
   return { acts: page, nextCursor: last ? cursorAfter(last.id, listed) : null };
 }
 
-/** Values: retention in ms, rows. */
+/** Ids are in the order of time, so it looks at the first ones only. Values: retention in ms, rows. */
 export const pruneActsSql = `
   with allowed as materialized (select set_config('waybill.prune_audit', 'on', true) as on)
   delete from waybill.audit where id in (
     select id from allowed, lateral (
-      select id from waybill.audit where at < now() - $1 * interval '1 millisecond' order by id limit $2) old)
+      select id, at from waybill.audit order by id limit $2) oldest
+     where at < now() - $1 * interval '1 millisecond')
   returning true`;
 
 /** @returns how many rows were deleted */
