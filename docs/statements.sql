@@ -1002,13 +1002,17 @@ update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = cas
                    for update skip locked)
 returning m.id;
 
--- prune settled
-with gone as (
+-- prune delivered
+with young as materialized (
+  select (lpad(to_hex((extract(epoch from now()) * 1000 - $1::float8)::bigint), 12, '0') || repeat('0', 20))::uuid as id),
+stretch as materialized (
+  select id from waybill.outbox_messages where id > $4 and id < (select id from young) order by id offset $3 - 1 limit 1),
+gone as (
   delete from waybill.outbox_messages where id in (
     select id from waybill.outbox_messages
-     where id > $4 and id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
-       and (delivered_at < (now() - ($1 * interval '1 millisecond')) or cancelled_at < (now() - ($2 * interval '1 millisecond')))
-     order by id limit $3 for update skip locked)
+     where id > $4 and id <= coalesce((select id from stretch), (select id from young))
+       and delivered_at < (now() - ($1 * interval '1 millisecond'))
+     order by id limit $2 for update skip locked)
   returning id, kind, name, delivery_key, status)
 , keys as (
   insert into waybill.outbox_keys as k (kind, name, delivery_key, message_id)
@@ -1018,7 +1022,25 @@ with gone as (
 audited as (
   insert into waybill.outbox_audit (kind, outcome, n)
   select kind, 'pruned ' || status, count(*) from gone group by kind, status)
-select status, count(*)::int as n, max(id::text) as last from gone group by status;
+select count(*)::int as n, max(id::text) as last, (select id::text from stretch) as till from gone;
+
+-- prune cancelled
+with gone as (
+  delete from waybill.outbox_messages where id in (
+    select id from waybill.outbox_messages
+     where cancelled_at is not null and cancelled_at < (now() - ($1 * interval '1 millisecond'))
+       and order_due is null
+     order by cancelled_at limit $2 for update skip locked)
+  returning id, kind, name, delivery_key, status)
+, keys as (
+  insert into waybill.outbox_keys as k (kind, name, delivery_key, message_id)
+  select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
+  on conflict (kind, name, delivery_key) do update set message_id = excluded.message_id, pruned_at = excluded.pruned_at
+    where k.pruned_at < 'infinity'),
+audited as (
+  insert into waybill.outbox_audit (kind, outcome, n)
+  select kind, 'pruned ' || status, count(*) from gone group by kind, status)
+select status, count(*)::int as n from gone group by status;
 
 -- prune dead
 with gone as (
@@ -1444,6 +1466,14 @@ select id::text as id, pg_notify('waybill_outbox', $1) from unblocked;
 -- advance order keys
 select waybill.outbox_order_advance(array_agg(xact))::text as done, count(*)::text as n from (
 select distinct xact from waybill.outbox_order_changes where is_late order by xact limit $1) late having count(*) > 0;
+
+-- prune acts
+with allowed as materialized (select set_config('waybill.prune_audit', 'on', true) as on)
+delete from waybill.audit where id in (
+  select id from allowed, lateral (
+    select id, at from waybill.audit order by id limit $2) oldest
+   where at < now() - $1 * interval '1 millisecond')
+returning true;
 
 -- prune keys
 delete from waybill.outbox_keys where (kind, name, delivery_key) in (

@@ -52,8 +52,8 @@ export const processes: readonly Mutant[] = [
   {
     name: 'prune-of-what-is-not-settled',
     file: 'src/relay/prune.ts',
-    from: 'and (delivered_at < (now() - ($1',
-    to: 'and (coalesce(delivered_at, created_at) < (now() - ($1',
+    from: 'and delivered_at < (now() - ($1',
+    to: 'and coalesce(delivered_at, created_at) < (now() - ($1',
     breaks: 'only settled messages are pruned',
     tests: [relay],
     only: 'prune',

@@ -47,7 +47,7 @@ export async function pruneOutbox(
   const walk = createWalk();
   let report: PruneReport = { messages: 0, keys: 0 };
   for (let n = 0; n < mostBatches && !options.signal?.aborted; n++) {
-    const pruned = await withoutUnfit(
+    const { pruned, isFull } = await withoutUnfit(
       db,
       () => undefined,
       () => walk.prune(db, retention, batch),
@@ -56,7 +56,7 @@ export async function pruneOutbox(
     const messages = pruned.reduce((sum, one) => sum + one.n, 0);
     const keys = kept.outbox_keys;
     report = { messages: report.messages + messages, keys: report.keys + keys };
-    if (messages === 0 && keys === 0 && !kept.more) break;
+    if (!isFull && !kept.more) break;
   }
   return report;
 }

@@ -92,17 +92,23 @@ export async function standstills(db: Executor): Promise<Standstill[]> {
   return (await db.executeSql<Standstill>(standstillsSql)).rows;
 }
 
-/** When leaving: deletes the process's own rows, and old rows of processes that died. */
+/** When leaving: deletes the process's own rows. */
 export async function leave(db: Executor, id: string): Promise<void> {
-  const marks = `delete from waybill.outbox_begun where worker = $1 or at < now() - interval '1 day'`;
-  await db.executeSql(marks, [id]);
+  await db.executeSql('delete from waybill.outbox_begun where worker = $1', [id]);
   await removeRow(db, id);
+  await forgetProcesses(db); // where no relay runs
 }
 
 /** What the process had begun stays marked: a failure may have interrupted it. */
 export async function removeRow(db: Executor, id: string): Promise<void> {
-  const sql = `delete from waybill.processes where id = $1 or heartbeat_at < now() - $2 * interval '1 millisecond'`;
-  await db.executeSql(sql, [id, forgottenMs]);
+  await db.executeSql('delete from waybill.processes where id = $1', [id]);
+}
+
+/** Deletes old rows of processes that died. */
+export async function forgetProcesses(db: Executor): Promise<void> {
+  const silent = `delete from waybill.processes where heartbeat_at < now() - $1 * interval '1 millisecond'`;
+  await db.executeSql(silent, [forgottenMs]);
+  await db.executeSql(`delete from waybill.outbox_begun where at < now() - interval '1 day'`);
 }
 
 export type ProcessSeen = ProcessRow & {

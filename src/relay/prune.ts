@@ -1,5 +1,5 @@
 // The step *prune*: settled messages past their retention are deleted, in small batches that hold no long lock. So are old delivery keys and
-// idempotency keys, and groups of which nothing need be known; the audit counters are folded.
+// idempotency keys, groups of which nothing need be known, and what processes that died left behind; the audit counters are folded.
 
 import { pruneActs } from '../operate/audit.ts';
 import { notePrunes } from '../operate/storage.ts';
@@ -10,6 +10,7 @@ import { withoutUnfit } from '../operate/unfit.ts';
 import type { Milliseconds, Observe } from '../ports.ts';
 import { pruneGroups } from '../queues/forgotten-groups.ts';
 import { answersKeptMs, pruneAnswersSql } from '../outbox/once.ts';
+import { forgetProcesses } from '../process/heartbeat.ts';
 
 export type PruneOptions = {
   readonly db: Executor;
@@ -33,20 +34,21 @@ export function createPrune({
 }: PruneOptions): () => Promise<Milliseconds> {
   const walk = createWalk();
   return async function pruneStep() {
-    const pruned = await withoutUnfit(db, events.unfit, () => walk.prune(db, retention, batch));
+    const { pruned, isFull } = await withoutUnfit(db, events.unfit, () => walk.prune(db, retention, batch));
     for (const { status, n } of pruned) events.pruned(status, n);
     const { more, ...kept } = await pruneKept(db, retention, batch);
     const acts = await pruneActs(db, auditRetentionMs, batch);
     await pruneBulk(db, auditRetentionMs, batch);
+    await forgetProcesses(db);
     const messages = pruned.reduce((sum, { n }) => sum + n, 0);
     await notePrunes(db, { outbox_messages: messages, audit: acts, ...kept });
     observe('pruned', { rows: pruned });
-    return messages >= batch || more ? breath : idle;
+    return isFull || more || acts >= batch ? breath : idle;
   };
 }
 
-/** `gone` → keys kept, audit counters written, counts by status. */
-const keep = (more = ''): string => `
+/** `gone` → keys kept, audit counters written. */
+const keep = `
   , keys as (
     insert into waybill.outbox_keys as k (kind, name, delivery_key, message_id)
     select kind, name, delivery_key, id from gone where delivery_key is not null and status = 'delivered'
@@ -54,48 +56,65 @@ const keep = (more = ''): string => `
       where k.pruned_at < 'infinity'),
   audited as (
     insert into waybill.outbox_audit (kind, outcome, n)
-    select kind, 'pruned ' || status, count(*) from gone group by kind, status)
-  select status, count(*)::int as n${more} from gone group by status`;
+    select kind, 'pruned ' || status, count(*) from gone group by kind, status)`;
 
 /**
- * Ids are time-ordered, so it walks the primary key from one id to the first id that is too young. An index on `delivered_at` would add to each
- * settling. Values: retentions in ms (delivered, cancelled), rows, the id after which it begins.
+ * Ids are time-ordered, so it walks the primary key, from one id to the first id that is too young and over so many rows at most. An index on
+ * `delivered_at` would add to each settling. It gives one row: how many it deleted, the last of them, and the last id of the stretch that it read; null:
+ * it read all that are old enough. Values: retention in ms, rows to delete, rows to read, the id after which it begins.
  */
-export const pruneSettledSql = `
-  with gone as (
+export const pruneDeliveredSql = `
+  with young as materialized (
+    select (lpad(to_hex((extract(epoch from now()) * 1000 - $1::float8)::bigint), 12, '0') || repeat('0', 20))::uuid as id),
+  stretch as materialized (
+    select id from waybill.outbox_messages where id > $4 and id < (select id from young) order by id offset $3 - 1 limit 1),
+  gone as (
     delete from waybill.outbox_messages where id in (
       select id from waybill.outbox_messages
-       where id > $4 and id < (lpad(to_hex((extract(epoch from now()) * 1000 - least($1::float8, $2::float8))::bigint), 12, '0') || repeat('0', 20))::uuid
-         and (delivered_at < (now() - ($1 * interval '1 millisecond')) or cancelled_at < (now() - ($2 * interval '1 millisecond')))
-       order by id limit $3 for update skip locked)
-    returning id, kind, name, delivery_key, status)${keep(', max(id::text) as last')}`;
+       where id > $4 and id <= coalesce((select id from stretch), (select id from young))
+         and delivered_at < (now() - ($1 * interval '1 millisecond'))
+       order by id limit $2 for update skip locked)
+    returning id, kind, name, delivery_key, status)${keep}
+  select count(*)::int as n, max(id::text) as last, (select id::text from stretch) as till from gone`;
 
 /** Values: retention in ms; rows. A message that blocks its order key stays until a person decides. */
-export const pruneDeadSql = `
+const pruneUndeliveredSql = (at: 'dead_at' | 'cancelled_at'): string => `
   with gone as (
     delete from waybill.outbox_messages where id in (
       select id from waybill.outbox_messages
-       where dead_at is not null and dead_at < (now() - ($1 * interval '1 millisecond'))
+       where ${at} is not null and ${at} < (now() - ($1 * interval '1 millisecond'))
          and order_due is null
-       order by dead_at limit $2 for update skip locked)
-    returning id, kind, name, delivery_key, status)${keep()}`;
+       order by ${at} limit $2 for update skip locked)
+    returning id, kind, name, delivery_key, status)${keep}
+  select status, count(*)::int as n from gone group by status`;
 
-export type Pruned = {
-  readonly status: string;
-  readonly n: number;
-  /** Of delivered and cancelled messages, the greatest id. */
-  readonly last?: string;
-};
+export const pruneDeadSql = pruneUndeliveredSql('dead_at');
+export const pruneCancelledSql = pruneUndeliveredSql('cancelled_at');
+
+export type Pruned = { readonly status: string; readonly n: number };
 
 export type Retention = { readonly deliveredMs: number; readonly deadMs: number; readonly keyMs: number };
 
+export type PrunedBatch = {
+  readonly pruned: readonly Pruned[];
+  /** There may be more to prune at once. */
+  readonly isFull: boolean;
+  /** The id after which the next batch of delivered messages begins. */
+  readonly next: string;
+};
+
 const lowest = '00000000-0000-0000-0000-000000000000';
+
+/** Rows that are read for each one that may be deleted. A batch among rows that stay costs no more than this. */
+const readPerRow = 5;
 
 /** Batches in which nothing was left to prune, between two walks over all ids. With the pause between them, an hour. */
 const shortBatches = 60;
 
 /** Prunes batch after batch, each from where the last one ended. */
-export type PruneWalk = { prune: typeof pruneBatch };
+export type PruneWalk = {
+  prune(db: Executor, retention: Retention, limit: number): Promise<PrunedBatch>;
+};
 
 /**
  * The oldest rows are those that stay: dead messages, which are kept for longer, and messages that waited for long. A batch that began with them would
@@ -105,21 +124,16 @@ export function createWalk(): PruneWalk {
   let [after, short] = [lowest, 0];
   return {
     async prune(db, retention, limit) {
-      const pruned = await pruneBatch(db, retention, limit, after);
-      const settled = pruned.filter(({ last }) => last !== undefined);
-      const last = settled
-        .map((one) => one.last!)
-        .toSorted()
-        .at(-1);
-      if (last !== undefined) after = last;
-      if (settled.reduce((sum, { n }) => sum + n, 0) < limit && ++short % shortBatches === 0) after = lowest;
-      return pruned;
+      const batch = await pruneBatch(db, retention, limit, after);
+      after = batch.next;
+      if (!batch.isFull && ++short % shortBatches === 0) after = lowest;
+      return batch;
     },
   };
 }
 
 /**
- * One small batch of delivered and cancelled messages, and one of dead ones.
+ * One small batch of delivered messages, one of cancelled ones, and one of dead ones.
  * @param after the id after which the first of these begins
  */
 export async function pruneBatch(
@@ -127,15 +141,18 @@ export async function pruneBatch(
   retention: Retention,
   limit: number,
   after = lowest,
-): Promise<Pruned[]> {
-  const settled = await db.executeSql<Pruned>(pruneSettledSql, [
-    retention.deliveredMs,
-    retention.deadMs,
-    limit,
-    after,
-  ]);
+): Promise<PrunedBatch> {
+  type Walked = { readonly n: number; readonly last: string | null; readonly till: string | null };
+  const values = [retention.deliveredMs, limit, readPerRow * limit, after];
+  const { n, last, till } = (await db.executeSql<Walked>(pruneDeliveredSql, values)).rows[0]!;
+  const cancelled = await db.executeSql<Pruned>(pruneCancelledSql, [retention.deadMs, limit]);
   const dead = await db.executeSql<Pruned>(pruneDeadSql, [retention.deadMs, limit]);
-  return [...settled.rows, ...dead.rows];
+  const pruned = [{ status: 'delivered', n }, ...cancelled.rows, ...dead.rows].filter((one) => one.n > 0);
+  return {
+    pruned,
+    isFull: till !== null || pruned.some((one) => one.n >= limit),
+    next: (n < limit && till) || (last ?? after),
+  };
 }
 
 /** Values: retention of keys in ms; rows. */
@@ -158,7 +175,7 @@ export const foldAuditSql = `
 /** Bounds the time of one statement. */
 const foldLimit = 100_000;
 
-/** @returns how many rows of each table were deleted, and whether there may be more to fold, or more groups */
+/** @returns how many rows of each table were deleted, and whether there may be more of any */
 export async function pruneKept(
   db: Executor,
   retention: Retention,
@@ -175,6 +192,9 @@ export async function pruneKept(
     outbox_idempotency: answers.rows.length,
     outbox_audit: folded,
     queue_groups: groups,
-    more: folded >= foldLimit || groups >= limit,
+    more:
+      folded >= foldLimit ||
+      [keys.rows, answers.rows].some(({ length }) => length >= limit) ||
+      groups >= limit,
   };
 }

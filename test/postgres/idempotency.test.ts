@@ -254,7 +254,9 @@ describe('idempotent', () => {
     await db.executeSql(`insert into waybill.outbox_idempotency (scope, key, fingerprint, created_at) values
       ('request', 'old', 'f', now() - interval '25 hours'), ('request', 'young', 'f', now() - interval '23 hours'),
       ('handler', 'old', null, now() - interval '3 days'), ('handler', 'young', null, now() - interval '25 hours')`);
-    await pruneKept(db, { deliveredMs: 0, deadMs: 0, keyMs: 2 * 86_400_000 }, 100);
+    const retention = { deliveredMs: 0, deadMs: 0, keyMs: 2 * 86_400_000 };
+    expect(await pruneKept(db, retention, 1)).toMatchObject({ outbox_idempotency: 2, more: true });
+    expect(await pruneKept(db, retention, 100)).toMatchObject({ outbox_idempotency: 0, more: false });
     const { rows } = await db.executeSql('select scope, key from waybill.outbox_idempotency order by scope');
     expect(rows).toEqual([
       { scope: 'handler', key: 'young' },

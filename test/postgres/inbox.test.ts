@@ -157,7 +157,7 @@ describe('the mailbox', () => {
       [id],
     );
     const retention = { deliveredMs: 86_400_000, deadMs: 86_400_000, keyMs: 86_400_000 };
-    expect(await pruneBatch(database.db, retention, 100)).toEqual([{ status: 'dead', n: 1 }]);
+    expect((await pruneBatch(database.db, retention, 100)).pruned).toEqual([{ status: 'dead', n: 1 }]);
     expect((await listEmails(database.db)).mails.map((mail) => mail.id)).toEqual([other]);
   });
 });

@@ -257,7 +257,17 @@ describe('claims', () => {
     await outbox.markDelivered(claim!.id, claim!.claimToken);
     const retention = { deliveredMs: 60_000, deadMs: 60_000, keyMs: 1e9 };
     const prune = createPrune({ db, events, observe, retention, auditRetentionMs: 1e9 });
+    await db.executeSql(
+      `insert into waybill.processes (id, role, host, pid, version, heartbeat_at)
+       select n, 'jobs', 'h', n, '1', now() - n * interval '40 minutes' from generate_series(0, 3) n`,
+    );
+    await db.executeSql(
+      `insert into waybill.outbox_begun (worker, part, ids, at)
+       select n, 'p', '{}', now() - n * interval '13 hours' from generate_series(0, 3) n`,
+    );
     await prune();
+    const silent = `select array(select id from waybill.processes order by id) as processes, array(select worker from waybill.outbox_begun order by 1) as begun`;
+    expect((await db.executeSql(silent)).rows).toEqual([{ processes: ['0', '1'], begun: ['0', '1'] }]);
     const there = async (id = message!.id): Promise<number> =>
       (await db.executeSql('select from waybill.outbox_messages where id = $1', [id])).rows.length;
     expect(await there()).toBe(1);
@@ -298,10 +308,11 @@ describe('claims', () => {
       return (await db.executeSql<{ id: string }>(sql)).rows.map(({ id }) => id);
     };
     const walk = createWalk();
-    const prune = () => walk.prune(db, { deliveredMs: -60_000, deadMs: 1e9, keyMs: 1e9 }, 2);
+    const retention = { deliveredMs: -60_000, deadMs: 1e9, keyMs: 1e9 };
+    const prune = async (): Promise<void> => {
+      while ((await walk.prune(db, retention, 2)).isFull);
+    };
     await age(ids.slice(1, 4)); // the first and the last still wait
-    await prune();
-    expect(await left()).toEqual([ids[0], ids[3], ids[4]]);
     await prune();
     expect(await left()).toEqual([ids[0], ids[4]]);
     await age(ids.slice(0, 1));
@@ -316,6 +327,44 @@ describe('claims', () => {
     );
     await walk.prune(db, { deliveredMs: -60_000, deadMs: -60_000, keyMs: 1e9 }, 2);
     expect(await left()).toEqual([]);
+  });
+
+  it('I: passes rows that stay, a stretch at a time, and reads none of them twice', async () => {
+    const { db } = database;
+    const outbox = createPostgresOutbox(db);
+    const ids = (await outbox.enqueue(jobs(25, { queue: 'stays' }))).map(({ id }) => id);
+    const last = ids.toSorted().at(-1)!;
+    await db.executeSql(
+      `update waybill.outbox_messages set status = 'delivered', relayed_at = now(), delivered_at = now() - interval '1 hour', revision = revision + 1
+        where id = $1`,
+      [last],
+    );
+    const walk = createWalk();
+    const begins = [ids.toSorted()[0]!];
+    let batch;
+    do {
+      batch = await walk.prune(db, { deliveredMs: -60_000, deadMs: 1e9, keyMs: 1e9 }, 2);
+      begins.push(batch.next);
+    } while (batch.isFull);
+    expect(begins.slice(1)).toEqual([...new Set(begins.slice(1))].toSorted());
+    expect(begins.at(-1)).toBe(last);
+    const left = `select from waybill.outbox_messages where queue = 'stays'`;
+    expect((await db.executeSql(left)).rows).toHaveLength(24);
+  });
+
+  it('prunes cancelled messages by their own retention, however long delivered ones are kept', async () => {
+    const { db } = database;
+    const outbox = createPostgresOutbox(db);
+    const ids = (await outbox.enqueue(jobs(3, { queue: 'cancelled' }))).map(({ id }) => id);
+    for (const id of ids) await outbox.cancel(id);
+    await db.executeSql(
+      `update waybill.outbox_messages set cancelled_at = now() - interval '2 days', revision = revision + 1 where id = any($1)`,
+      [ids.slice(1)],
+    );
+    const retention = { deliveredMs: 90 * 86_400_000, deadMs: 86_400_000, keyMs: 1e9 };
+    const { pruned, isFull } = await createWalk().prune(db, retention, 100);
+    expect([pruned, isFull]).toEqual([[{ status: 'cancelled', n: 2 }], false]);
+    expect((await verifyOutbox(db)).findings).toEqual([]);
   });
 
   it('verify tells of a row that somebody deleted', async () => {

@@ -110,7 +110,14 @@ import { limitSql } from '../../src/operate/limits.ts';
 import { noteLimitedSql } from '../../src/queues/limited.ts';
 import { knownQueuesSql, pauseSql, registerQueuesSql, resumeSql } from '../../src/queues/queues.ts';
 import { pruneGroupsSql } from '../../src/queues/forgotten-groups.ts';
-import { foldAuditSql, pruneDeadSql, pruneKeysSql, pruneSettledSql } from '../../src/relay/prune.ts';
+import { pruneActsSql } from '../../src/operate/audit.ts';
+import {
+  foldAuditSql,
+  pruneCancelledSql,
+  pruneDeadSql,
+  pruneDeliveredSql,
+  pruneKeysSql,
+} from '../../src/relay/prune.ts';
 import {
   keepAnswerSql,
   keptAnswerSql,
@@ -442,10 +449,15 @@ export const statements: Record<string, Statement> = {
   'find stuck': { sql: stuckSql, values: () => [500], uses: ['outbox_in_flight', 'outbox_suspects'] },
   'end unfit': { sql: endUnfitIdsSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
   restamp: { sql: restampSql, values: (ids) => [ids], uses: ['outbox_messages_pkey'] },
-  'prune settled': {
-    sql: pruneSettledSql,
-    values: () => [7 * 86_400_000, 30 * 86_400_000, 1_000, '00000000-0000-0000-0000-000000000000'],
+  'prune delivered': {
+    sql: pruneDeliveredSql,
+    values: () => [7 * 86_400_000, 1_000, 5_000, '00000000-0000-0000-0000-000000000000'],
     uses: ['outbox_messages_pkey'],
+  },
+  'prune cancelled': {
+    sql: pruneCancelledSql,
+    values: () => [30 * 86_400_000, 1_000],
+    uses: ['outbox_cancelled'],
   },
   'prune dead': { sql: pruneDeadSql, values: () => [30 * 86_400_000, 1_000], uses: ['outbox_dead'] },
   'waiting names': {
@@ -530,6 +542,7 @@ export const statements: Record<string, Statement> = {
     uses: ['outbox_messages_pkey'],
   },
   'advance order keys': { sql: advanceOrdersSql, values: () => [500], uses: [] },
+  'prune acts': { sql: pruneActsSql, values: () => [365 * 86_400_000, 1_000], uses: [] },
   'prune keys': { sql: pruneKeysSql, values: () => [90 * 86_400_000, 1_000], uses: [] },
   'import: tags of the recorded': {
     sql: tagsSql,
