@@ -154,13 +154,16 @@ function laterMessage(
   recipients: readonly string[],
   only: FollowUp | undefined,
 ): NewMessage {
-  const { kind, name, queue, maxAttempts, requestId, traceparent, opened } = message;
+  const { kind, name, queue, maxAttempts, priority, group, tags, requestId, traceparent, opened } = message;
   return {
     ...(opened && { sensitive: true, keep: opened.keep }),
     kind,
     name,
     queue,
     maxAttempts,
+    priority,
+    group: group ?? undefined,
+    tags: tags ?? undefined,
     payload: { ...(message.payload as object), only: { of: only?.of ?? message.id, recipients } },
     requestId: requestId ?? undefined,
     traceparent: currentTraceparent() ?? traceparent ?? undefined,

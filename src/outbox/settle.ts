@@ -11,8 +11,8 @@ import type { Settlement } from '../message/outcome.ts';
 import type { Settled } from './port.ts';
 import { newId } from '../message/id.ts';
 import { hasFlow, insertRows, newRows, recordColumns, recordValues } from './record.ts';
-import { sealed, type Recording } from './sealing.ts';
-import { droppedPayload } from '../message/seal.ts';
+import { sealed } from './sealing.ts';
+import { droppedPayload, type PayloadKeys } from '../message/seal.ts';
 import { either, endMessages, guard, transitions, type Columns } from '../message/transitions.ts';
 
 export type Batch = {
@@ -133,7 +133,7 @@ function batchOf(settlements: readonly Settlement[]): Batch {
  */
 export function settleStatement(
   settlements: readonly Settlement[],
-  recording: Recording,
+  keys: PayloadKeys,
   isBinary = false,
 ): { readonly sql: string; readonly values: unknown[] } {
   const batch = batchOf(settlements);
@@ -147,7 +147,7 @@ export function settleStatement(
           : claimToken,
       ]
     : mixedValues(settlements);
-  if (batch.adds) values.push(...recordValues(addedBy(settlements, recording), batch.adds === 'with flow'));
+  if (batch.adds) values.push(...recordValues(addedBy(settlements, keys), batch.adds === 'with flow'));
   if (batch.notes) values.push(JSON.stringify(settlements.flatMap(noteRowsOf)));
   return { sql: textOfBatch(batch), values };
 }
@@ -166,11 +166,15 @@ function mixedValues(settlements: readonly Settlement[]): unknown[] {
   ];
 }
 
-function addedBy(settlements: readonly Settlement[], { maxBytes, keys }: Recording) {
+/**
+ * The messages to add. Their payloads have no limit of size: each is made from the payload of its parent, which was within the limit when it was
+ * recorded, and may have become a little longer since, or the limit smaller. What was delivered must not end `dead` for that.
+ */
+function addedBy(settlements: readonly Settlement[], keys: PayloadKeys) {
   return settlements.flatMap((s) =>
     s.to === 'delivered'
       ? s.then.map((m) => {
-          const message = withoutReplace(checkMessage({ ...m, parentId: s.id }, maxBytes));
+          const message = withoutReplace(checkMessage({ ...m, parentId: s.id }, Infinity));
           return { ...sealed({ ...message, id: newId() }, keys) } as typeof message & { readonly id: string };
         })
       : [],
@@ -181,10 +185,10 @@ function addedBy(settlements: readonly Settlement[], { maxBytes, keys }: Recordi
 export async function settleOn(
   db: Executor,
   settlements: readonly Settlement[],
-  recording: Recording,
+  keys: PayloadKeys,
 ): Promise<Settled[]> {
   if (settlements.length === 0) return [];
-  const { sql, values } = settleStatement(settlements, recording, db.isPlanned);
+  const { sql, values } = settleStatement(settlements, keys, db.isPlanned);
   // A handler's transaction settles one message. A kept plan saves a third of what its job costs Postgres (npm run bench -- work-jobs).
   const { rows } = await db.executeSql(sql, values, db.isPlanned ?? settlements.length === 1);
   return rows.map((row) => ({

@@ -120,7 +120,9 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
 
   async function settle(settlements: readonly Settlement[]): Promise<Settled[]> {
     const added = settlements.flatMap((s) =>
-      s.to === 'delivered' ? s.then.map((m) => withoutReplace(checkMessage({ ...m, parentId: s.id }))) : [],
+      s.to === 'delivered'
+        ? s.then.map((m) => withoutReplace(checkMessage({ ...m, parentId: s.id }, Infinity)))
+        : [],
     );
     const settled = settlements.flatMap((settlement) => {
       const message = messages.find((m) => m.id === settlement.id);
@@ -169,6 +171,7 @@ export function createMemoryOutbox(now: () => number = Date.now): MemoryOutbox {
     },
     async markDelivered(id, claimToken, then = []) {
       checkClaim('markDelivered', id, claimToken);
+      for (const message of then) checkMessage(message);
       return (await settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
     },
     async markFailed(id, claimToken, error, options = {}) {

@@ -63,7 +63,7 @@ export function createPostgresOutbox(
       return enqueueOn(db, { maxBytes, keys }, given) as Promise<Enqueued & Enqueued[]>;
     },
     async settle(settlements: readonly Settlement[]) {
-      return settleOn(db, settlements, { maxBytes, keys });
+      return settleOn(db, settlements, keys);
     },
     async claimBatch(request: ClaimRequest) {
       checkClaimRequest(request);
@@ -72,6 +72,7 @@ export function createPostgresOutbox(
     },
     async markDelivered(id, claimToken, then = []) {
       checkClaim('markDelivered', id, claimToken);
+      for (const message of then) checkMessage(message, maxBytes);
       return (await outbox.settle([{ id, claimToken, to: 'delivered', then }])).length === 1;
     },
     async markFailed(id, claimToken, error, options: FailOptions = {}) {

@@ -83,6 +83,18 @@ export const settleCases: readonly OutboxCase[] = [
   ),
 
   outboxCase(
+    'B: a message that a delivery adds may be longer than the limit, because it repeats a payload that was within it',
+    async ({ port, claimed, claim, fresh }) => {
+      const { id, claimToken } = await claimed();
+      const child = fresh({ payload: 'x'.repeat(300_000) });
+      await assert.rejects(port.markDelivered(id, claimToken, [child]), { code: 'payload_too_large' });
+      const settled = await port.settle([{ id, claimToken, to: 'delivered', then: [child] }]);
+      assert.deepEqual(idsOf(settled), [id]);
+      assert.equal((await claim(child.queue)).length, 1);
+    },
+  ),
+
+  outboxCase(
     'a batch settles what it may and leaves the rest out of the answer',
     async ({ port, claimed }) => {
       const [one, two] = [await claimed(), await claimed()];

@@ -246,8 +246,7 @@ describe('a pool whose sessions keep plans', () => {
         to: 'delivered',
         then: [],
       }));
-      const values = (isBinary: boolean): unknown[] =>
-        settleStatement(ends, { maxBytes: 1_000, keys: [] }, isBinary).values;
+      const values = (isBinary: boolean): unknown[] => settleStatement(ends, [], isBinary).values;
       expect(await ask(count > 1 ? sql : one, true, values(true))).toEqual(
         await ask(count > 1 ? sql : one, true, values(false)),
       );

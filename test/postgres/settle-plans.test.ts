@@ -50,7 +50,7 @@ describe('I: settling, with statistics of a moment in which nothing was being se
   });
 
   it('what is delivered: reads the table once at most', async () => {
-    const { sql, values } = settleStatement(claims.slice(0, settled), { maxBytes: 1_000, keys: [] });
+    const { sql, values } = settleStatement(claims.slice(0, settled), []);
     const looked = await looks(sql, values);
     expect(looked).toBeGreaterThanOrEqual(settled);
     expect(looked).toBeLessThan(4 * waiting);
@@ -63,7 +63,7 @@ describe('I: settling, with statistics of a moment in which nothing was being se
         ({ id, claimToken }) =>
           ({ id, claimToken, to: 'failed', error: 'e', delay: 0, ambiguous: false }) as const,
       );
-    const { sql, values } = settleStatement(failed, { maxBytes: 1_000, keys: [] });
+    const { sql, values } = settleStatement(failed, []);
     const looked = await looks(sql, values);
     expect(looked).toBeGreaterThanOrEqual(settled);
     expect(looked).toBeLessThan((waiting * settled) / 4);

@@ -119,6 +119,15 @@ describe('some are refused beside others that are accepted', () => {
     expect(JSON.stringify(warned)).not.toMatch(/bob|carl/);
   });
 
+  test('the message of its own has the group, the tags and the priority', async () => {
+    const flow = { group: 'acme', tags: ['invoice'], priority: 7 };
+    const { outcome } = await deliver(
+      { ...claimed({ cc: 'carl@d.test' }), ...flow },
+      { answer: () => ({ rejected }) },
+    );
+    expect(outcome).toMatchObject({ then: [flow] });
+  });
+
   test('the message of its own goes to those alone, under the first Message-ID', async () => {
     const of = '01900000-0000-7000-8000-00000000000f';
     const payload = {

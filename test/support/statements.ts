@@ -177,9 +177,8 @@ const settlement = (id: string) => ({
 function settling(of: (id: string) => Settlement): Statement {
   let values: unknown[] | undefined;
   return {
-    sql: settleStatement([of(newId()), of(newId())], { maxBytes: 1_000, keys: [] }).sql,
-    values: (ids) =>
-      (values ??= settleStatement([...ids, newId(), newId()].map(of), { maxBytes: 1_000, keys: [] }).values), // messages to add have new ids each time
+    sql: settleStatement([of(newId()), of(newId())], []).sql,
+    values: (ids) => (values ??= settleStatement([...ids, newId(), newId()].map(of), []).values), // messages to add have new ids each time
     uses: ['outbox_messages_pkey'],
   };
 }
