@@ -757,10 +757,13 @@ with was as (
   select a.id, a.provider, case
            when h.message_id is not null then h.provider
            when a.attempt > 1 and exists (
-             select from waybill.outbox_attempts t where t.message_id = a.id and t.outcome in ('ambiguous', 'expired', 'ended'))
-           then ($4::text[])[1] end as holder
+  select from waybill.outbox_attempts t
+   where t.message_id = a.id and t.outcome in ('ambiguous', 'expired', 'ended')
+     and t.started_at < coalesce((select min(listed_at) + interval '1 hour' from waybill.email_providers), 'infinity'))
+           then coalesce(b.provider, ($4::text[])[1]) end as holder
     from unnest($1::uuid[], $2::text[], $3::int[]) as a(id, provider, attempt)
-    left join waybill.email_handovers h on h.message_id = a.id),
+    left join waybill.email_handovers h on h.message_id = a.id
+    left join waybill.email_batches b on b.message_id = a.id and b.batch is not null),
 begun as (
   insert into waybill.email_handovers as h (message_id, provider)
   select id, provider from was where coalesce(holder = provider or holder <> all($4::text[]), true) order by id
@@ -778,6 +781,11 @@ returning message_id;
 -- handover: wait
 insert into waybill.email_handovers as h (message_id, provider, waits_since) values ($1::uuid, $2, now())
 on conflict (message_id) do update set waits_since = coalesce(h.waits_since, excluded.waits_since) where h.provider = excluded.provider;
+
+-- handover: unsure
+insert into waybill.email_handovers as h (message_id, provider)
+select id, provider from unnest($1::uuid[], $2::text[]) as a(id, provider) order by id
+on conflict (message_id) do update set provider = excluded.provider, begun_at = excluded.begun_at, waits_since = null;
 
 -- free of a provider
 update waybill.email_handovers set provider = null, waits_since = null where message_id = $1 and waits_since is not null;
@@ -825,9 +833,10 @@ update waybill.email_providers set failures = 0 where name = $1 and failures > 0
 
 -- register providers
 with gone as (delete from waybill.email_providers where name <> all($1::text[]))
-insert into waybill.email_providers as p (name, position)
-select name, place from unnest($1::text[]) with ordinality as l(name, place)
-on conflict (name) do update set position = excluded.position where p.position is distinct from excluded.position;
+insert into waybill.email_providers as p (name, position, listed_at)
+select name, place, now() from unnest($1::text[]) with ordinality as l(name, place)
+on conflict (name) do update set position = excluded.position, listed_at = coalesce(p.listed_at, excluded.listed_at)
+ where p.position is distinct from excluded.position;
 
 -- list providers
 select

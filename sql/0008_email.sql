@@ -119,6 +119,7 @@ create index email_batches_batch on waybill.email_batches (batch);
 create table waybill.email_providers (
   name          text        primary key,
   position      int,                      -- in the list of the process that started last; null: parked by a process with another list
+  listed_at     timestamptz,              -- since when a list of several names it
   failures      int         not null default 0, -- in a row, of all workers: it could not be reached, did not answer, or failed itself
 
   parked_at     timestamptz,
@@ -132,7 +133,8 @@ create table waybill.email_providers (
   constraint email_providers_parked check (parked_at is null or probe_at is not null),
   constraint email_providers_finite check (probe_ms < 'Infinity'), -- NaN sorts above every number
   constraint email_providers_times check (
-    isfinite(coalesce(parked_at, now())) and isfinite(coalesce(probe_at, now())) and isfinite(coalesce(reopened_at, now())))
+    isfinite(coalesce(parked_at, now())) and isfinite(coalesce(probe_at, now())) and isfinite(coalesce(reopened_at, now()))
+    and isfinite(coalesce(listed_at, now())))
 );
 
 -- Which of several providers may have an email. It is written before each handover, so it is known after a lost answer and after the death of the

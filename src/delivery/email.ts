@@ -3,6 +3,7 @@
 
 import { readEmail, type EmailPayload, type FollowUp } from '../email/email.ts';
 import type { Guard } from '../email/guard.ts';
+import type { Unsure } from '../email/handovers.ts';
 import type { EmailProvider, Receipt } from '../email/provider.ts';
 import type { Suppressed } from '../email/suppression.ts';
 import type { Log } from '../metrics/log.ts';
@@ -13,7 +14,15 @@ import type { Milliseconds } from '../ports.ts';
 import { currentTraceparent } from '../trace/trace.ts';
 import type { Batching } from './batching.ts';
 import type { Delivery } from './delivery.ts';
-import { sendByFirst, sendByOne, type Failover, type Handed, type OnEmail } from './failover.ts';
+import {
+  isCertain,
+  sendByFirst,
+  sendByOne,
+  type Failover,
+  type Handed,
+  type Mail,
+  type OnEmail,
+} from './failover.ts';
 import { failureOf, handoverFailure } from './failure.ts';
 import { handoverOf } from './handover.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
@@ -28,7 +37,9 @@ export type Mailing = {
   /** Emails that are handed over together go in one request. */
   readonly batching?: Batching;
   /** Where several providers are configured, of which `provider` is the first. */
-  readonly failover?: Failover;
+  readonly failover?: Failover | undefined;
+  /** Where one provider is configured: records that it may have an email, for the time when others stand beside it. */
+  readonly unsure?: Unsure | undefined;
 };
 
 export type EmailPorts = {
@@ -63,12 +74,23 @@ export async function deliverEmail(
     const mail = { message, email, about: { ...handoverOf(message, read, recipients), signal } };
     const handed = await (failover
       ? sendByFirst(mail, failover, onEmail)
-      : sendByOne(mailing, mail, onEmail));
+      : sendAlone(mail, mailing, onEmail));
     return endOf(handed, { message, backoff, notes, only, log: ports.log, isNamed: failover !== undefined });
   } catch (error) {
     const failure = handoverFailure(error, provider);
     onEmail(provider.name, failure.type);
     return { outcome: { type: 'failure', failure }, backoff, thrown: error };
+  }
+}
+
+async function sendAlone(mail: Mail, mailing: Mailing, onEmail: OnEmail): Promise<Handed> {
+  const handed = await sendByOne(mailing, mail, onEmail);
+  if (handed.type !== 'failed' || isCertain(handed) || !mailing.unsure) return handed;
+  try {
+    await mailing.unsure(mail.message.id, mailing.provider.name);
+    return handed;
+  } catch {
+    return { ...handed, failure: { ...handed.failure, ambiguous: true } }; // then the attempt says it
   }
 }
 

@@ -85,6 +85,11 @@ export async function sendByOne(way: Way, mail: Mail, onEmail: OnEmail): Promise
   }
 }
 
+/** Certainly the provider has not accepted the email. */
+export function isCertain({ thrown }: Failed): boolean {
+  return isOf(thrown, EmailError) && isUntaken(thrown);
+}
+
 /** A provider in this delivery. It is open if it may be used, also as a probe. */
 type Candidate = { readonly way: Way; readonly state: ProviderState; isOpen: boolean; failed?: Failed };
 
@@ -146,16 +151,15 @@ async function afterFailure(
   failover: Failover,
 ): Promise<Handed | 'next'> {
   const { name } = candidate.way.provider;
-  const { failure, thrown } = failed;
-  const isCertain = isOf(thrown, EmailError) && isUntaken(thrown);
-  const isFree = isCertain && !isBound && (await failover.handovers.free(message.id, name, begunAt));
+  const { failure } = failed;
+  const isUnsent = isCertain(failed);
+  const isFree = isUnsent && !isBound && (await failover.handovers.free(message.id, name, begunAt));
   if (about.signal.aborted) return failed; // it failed because it was ordered to end
   if (!(await blame(candidate, failed, begunAt, failover))) return failed;
   if (isFree) return 'next';
   const isOperator = failure.type === 'operator';
   // It was not sent now, and may have arrived before: to hold it back uses up no attempt.
-  if (!candidate.isOpen && (isCertain || isOperator))
-    return waiting(message, name, candidate.state, failover);
+  if (!candidate.isOpen && (isUnsent || isOperator)) return waiting(message, name, candidate.state, failover);
   return isOperator ? { ...failed, failure: { ...failure, type: 'transient' } } : failed;
 }
 

@@ -7,7 +7,6 @@ import { standardQueues } from '../define/registry.ts';
 import { createWebhooks } from '../delivery/webhook.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import type { Mailing } from '../delivery/email.ts';
-import type { Failover } from '../delivery/failover.ts';
 import { ownProvider } from '../email/own-provider.ts';
 import { createLog, type Log } from '../metrics/log.ts';
 import { WaybillError } from '../errors.ts';
@@ -80,8 +79,8 @@ async function drainBatch(
   const reporting = reportingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
   const events = counting(tally, reporting, log, process.events);
-  const { closer = closesNothing, failover, database } = process;
-  const ports = attemptPorts(options, { leases, events, log, closer, failover, database });
+  const { closer = closesNothing, mailing, database } = process;
+  const ports = attemptPorts(options, { leases, events, log, closer, mailing, database });
   const { release } = ports;
   signal?.addEventListener('abort', release, { once: true });
   const running = new AbortController();
@@ -195,7 +194,7 @@ type Around = {
   readonly events: AttemptEvents;
   readonly log: Log;
   readonly closer: QueueCloser;
-  readonly failover: Failover | undefined;
+  readonly mailing: DrainingProcess['mailing'];
   readonly database: string | null | undefined;
 };
 
@@ -203,12 +202,12 @@ type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void 
 
 function attemptPorts(options: DrainOptions, around: Around): DrainPorts {
   const { outbox, registry, email, pool = noDatabase } = options;
-  const { leases, events, log, closer, failover, database } = around;
+  const { leases, events, log, closer, database } = around;
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const payloadKeys = payloadKeysOf(options.payloadKeys);
   const emailFrom = email?.from ?? null;
-  const mailing = email ? { ...mailingOf(email), ...(failover && { failover }) } : null;
+  const mailing = email ? { ...mailingOf(email), ...around.mailing } : null;
   const webhooks = createWebhooks(allowListOf(options.webhookAllow));
   const own = { registry, emailFrom, database, mailing, payloadKeys, webhooks };
   const onRetry = (settlements: number, error: unknown): void =>

@@ -22,19 +22,31 @@ export type Handovers = {
   wait(message: string, provider: string): Promise<void>;
 };
 
+/** How long processes may run on with one provider, as before a list was configured. */
+const overlap = `interval '1 hour'`;
+
 /**
- * Values: messages, the provider and the attempt of each, all providers in their order. The attempts of a time when one provider alone was configured count as those of
- * the first, if their end is unknown. An earlier provider that is no longer in the list does not count: a person took it off.
+ * Attempts from before the list whose end is unknown. The later ones recorded their handovers, so without one the email reached no provider. A list
+ * that no worker registered is as old as the attempt.
+ */
+const legacy = `
+    select from waybill.outbox_attempts t
+     where t.message_id = a.id and t.outcome in ('ambiguous', 'expired', 'ended')
+       and t.started_at < coalesce((select min(listed_at) + ${overlap} from waybill.email_providers), 'infinity')`;
+
+/**
+ * Values: messages, the provider and the attempt of each, all providers in their order. An attempt from before the list counts as one by the provider
+ * of the email's plan, or by the first. An earlier provider that is no longer in the list does not count: a person took it off.
  */
 export const beginHandoverSql = `
   with was as (
     select a.id, a.provider, case
              when h.message_id is not null then h.provider
-             when a.attempt > 1 and exists (
-               select from waybill.outbox_attempts t where t.message_id = a.id and t.outcome in ('ambiguous', 'expired', 'ended'))
-             then ($4::text[])[1] end as holder
+             when a.attempt > 1 and exists (${legacy})
+             then coalesce(b.provider, ($4::text[])[1]) end as holder
       from unnest($1::uuid[], $2::text[], $3::int[]) as a(id, provider, attempt)
-      left join waybill.email_handovers h on h.message_id = a.id),
+      left join waybill.email_handovers h on h.message_id = a.id
+      left join waybill.email_batches b on b.message_id = a.id and b.batch is not null),
   begun as (
     insert into waybill.email_handovers as h (message_id, provider)
     select id, provider from was where coalesce(holder = provider or holder <> all($4::text[]), true) order by id
@@ -54,6 +66,25 @@ export const freeHandoverSql = `
 export const waitForProviderSql = `
   insert into waybill.email_handovers as h (message_id, provider, waits_since) values ($1::uuid, $2, now())
   on conflict (message_id) do update set waits_since = coalesce(h.waits_since, excluded.waits_since) where h.provider = excluded.provider`;
+
+/** Values: messages, the provider of each. */
+export const unsureHandoverSql = `
+  insert into waybill.email_handovers as h (message_id, provider)
+  select id, provider from unnest($1::uuid[], $2::text[]) as a(id, provider) order by id
+  on conflict (message_id) do update set provider = excluded.provider, begun_at = excluded.begun_at, waits_since = null`;
+
+/** Records that this provider may have the email, because its answer is lost. */
+export type Unsure = (message: string, provider: string) => Promise<void>;
+
+/** Where one provider is configured, nothing is written before a handover. */
+export function createUnsure(db: Executor): Unsure {
+  const record = inTurns(async (lost: readonly Omit<Asked, 'attempt'>[]) => {
+    const values = [lost.map(({ message }) => message), lost.map(({ provider }) => provider)];
+    await db.executeSql(unsureHandoverSql, values);
+    return lost.map(() => undefined);
+  });
+  return (message, provider) => record({ message, provider });
+}
 
 /** @param names the providers in their order */
 export function createHandovers(db: Executor, names: readonly string[]): Handovers {

@@ -10,9 +10,9 @@ import { outboxOf } from './role.ts';
 
 type DrainPorts = Pick<Host, 'config' | 'db' | 'handlers' | 'log'> & { readonly workerId: string };
 
-/** @returns `close` closes the connections of the email providers; `failover` is for drainOutbox */
+/** @returns `close` closes the connections of the email providers; `process` is for drainOutbox */
 export function configuredDrain(app: App, { config, db, handlers, log, workerId }: DrainPorts) {
-  const { close, failover, ...mailing } = configuredMailing(app, config, { db, log, workerId });
+  const { close, failover, unsure, ...mailing } = configuredMailing(app, config, { db, log, workerId });
   const options: DrainOptions = {
     log,
     workerId,
@@ -29,7 +29,7 @@ export function configuredDrain(app: App, { config, db, handlers, log, workerId 
   const { queues } = options.registry;
   return {
     options,
-    process: { failover, database: config.database },
+    process: { mailing: { failover, unsure }, database: config.database },
     queues: options.email ? [...queues, standardQueues.email] : queues,
     close,
   };

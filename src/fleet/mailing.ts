@@ -8,7 +8,7 @@ import type { Failover, Way } from '../delivery/failover.ts';
 import { createBatchPlans } from '../email/batch-plan.ts';
 import { createProviders } from '../email/choose.ts';
 import { createGuard } from '../email/guard.ts';
-import { createHandovers } from '../email/handovers.ts';
+import { createHandovers, createUnsure } from '../email/handovers.ts';
 import type { EmailProvider, ProviderLog } from '../email/provider.ts';
 import { createSuppressed } from '../email/suppression.ts';
 import type { Config } from '../config/config.ts';
@@ -49,6 +49,7 @@ export function configuredMailing(app: App, config: Config, { db, log, workerId 
     provider: providers[0],
     batching: ways[0]!.batching,
     failover,
+    unsure: failover ? undefined : createUnsure(db),
     allowed: createGuard(config.emailAllow),
     suppressed: createSuppressed(db),
     close: async () => void (await Promise.all(providers.map(async (provider) => provider.close?.()))),

@@ -96,9 +96,10 @@ export const answeredSql = `update waybill.email_providers set failures = 0 wher
 /** Values: the providers of this process in their order; none where one alone is configured. The others are forgotten, and no email waits for them. */
 export const registerProvidersSql = `
   with gone as (delete from waybill.email_providers where name <> all($1::text[]))
-  insert into waybill.email_providers as p (name, position)
-  select name, place from unnest($1::text[]) with ordinality as l(name, place)
-  on conflict (name) do update set position = excluded.position where p.position is distinct from excluded.position`;
+  insert into waybill.email_providers as p (name, position, listed_at)
+  select name, place, now() from unnest($1::text[]) with ordinality as l(name, place)
+  on conflict (name) do update set position = excluded.position, listed_at = coalesce(p.listed_at, excluded.listed_at)
+   where p.position is distinct from excluded.position`;
 
 export async function registerProviders(db: Executor, names: readonly string[]): Promise<void> {
   await db.executeSql(registerProvidersSql, [names]);

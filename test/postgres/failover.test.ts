@@ -102,7 +102,7 @@ function process(workerId = 'a', list = 'resend,smtp') {
   });
   const lease = { leaseMs: config.leaseMs, workerId };
   return {
-    failover: around.failover,
+    failover: around.mailing.failover,
     drain: (): Promise<DrainReport> =>
       drainOutbox(options, { ...around, closer, claimProbes: () => claimProbes(db, queues, lease) }),
   };
@@ -397,6 +397,91 @@ describe('a mail that may have arrived', () => {
       await process().drain();
     }
     expect(idsAtResend(ids).toSorted()).toEqual(ids.toSorted());
+  });
+});
+
+describe('attempts from before the list', () => {
+  const backAtResend = async (ids: readonly string[]): Promise<void> => {
+    says = undefined;
+    await probeDue();
+    for (let i = 0; i < 3; i++) {
+      await due();
+      await process().drain();
+    }
+    expect(idsAtResend(ids).toSorted()).toEqual(ids.toSorted());
+    expect(idsAtSmtp(ids)).toEqual([]);
+  };
+
+  it.each([
+    ['a lost answer', { accept: true, say: 'drop' }],
+    ['an HTTP 500', { accept: true, say: problem(500, 'internal_server_error') }],
+  ] as const)(
+    '%s of the only provider: the mail stays with it, whoever is first later',
+    async (_, answer) => {
+      says = answer;
+      const ids = [...(await enqueue(3)), ...(await enqueue(2, { alone: true }))];
+      expect(await process('a', 'resend').drain()).toMatchObject({ retried: 5 });
+      await parkResend();
+      for (const list of ['resend,smtp', 'smtp,resend']) {
+        await due();
+        await process('a', list).drain();
+        expect(idsAtSmtp(ids)).toEqual([]);
+      }
+      await backAtResend(ids);
+    },
+  );
+
+  it('the only provider refused the connection: the mail goes by the second at once', async () => {
+    await wire.begin();
+    const ids = [...(await enqueue(3)), ...(await enqueue(2, { alone: true }))];
+    expect(await process('a', 'resend').drain()).toMatchObject({ retried: 5 });
+    await due();
+    await process().drain();
+    expect(idsAtSmtp(ids).toSorted()).toEqual(ids.toSorted());
+  });
+
+  it('where the loss cannot be recorded, the attempt says it', async () => {
+    const [id] = await enqueue(1, { alone: true });
+    says = { accept: true, say: 'drop' };
+    await sql('alter table waybill.email_handovers rename to email_handovers_away');
+    try {
+      await process('a', 'resend').drain();
+    } finally {
+      await sql('alter table waybill.email_handovers_away rename to email_handovers');
+    }
+    const { attempts } = await showMessage(database.db, id!);
+    expect(attempts).toMatchObject([{ outcome: 'ambiguous' }]);
+  });
+
+  /** Its worker died before it recorded a handover. */
+  async function claimedByTheDead(): Promise<string> {
+    const [id] = await enqueue(1);
+    const claiming = { queues: ['email'], limit: 1, leaseMs: 60_000, workerId: 'dead' };
+    expect(await createPostgresOutbox(database.db).claimBatch(claiming)).toMatchObject([{ id }]);
+    await parkResend();
+    await sql(
+      `update waybill.outbox_messages set claimed_until = now() - interval '1 second' where id = $1::uuid`,
+      [id],
+    );
+    return id!;
+  }
+
+  it('a worker that died may have sent by its only provider: the mail waits for the first', async () => {
+    const id = await claimedByTheDead();
+    await process().drain();
+    await due();
+    await process().drain();
+    expect((await showMessage(database.db, id)).waitsFor).toMatchObject({ state: 'provider' });
+    await backAtResend([id]);
+  });
+
+  it('a worker with the list died before a handover: no provider has the mail', async () => {
+    await sql(`update waybill.email_providers set listed_at = now() - interval '2 hours'`);
+    const id = await claimedByTheDead();
+    await process().drain();
+    await due();
+    await process().drain();
+    expect(idsAtSmtp([id])).toEqual([id]);
   });
 });
 

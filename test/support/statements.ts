@@ -33,7 +33,12 @@ import {
   planAgainSql,
   writePlansSql,
 } from '../../src/email/batch-plan.ts';
-import { beginHandoverSql, freeHandoverSql, waitForProviderSql } from '../../src/email/handovers.ts';
+import {
+  beginHandoverSql,
+  freeHandoverSql,
+  unsureHandoverSql,
+  waitForProviderSql,
+} from '../../src/email/handovers.ts';
 import { storeEmailSql } from '../../src/email/inbox.ts';
 import {
   emailAttachmentsSql,
@@ -414,6 +419,7 @@ export const statements: Record<string, Statement> = {
     uses: [],
   },
   'handover: wait': { sql: waitForProviderSql, values: ([id]) => [id, 'resend'], uses: [] },
+  'handover: unsure': { sql: unsureHandoverSql, values: ([id]) => [[id], ['resend']], uses: [] },
   'free of a provider': { sql: freeOfProviderSql, values: ([id]) => [id], uses: [] },
   'look at providers': { sql: lookSql, values: () => [['resend', 'smtp'], false, 1_000], uses: [] },
   'count a failure of a provider': { sql: countFailureSql, values: () => ['resend', 'now'], uses: [] },
