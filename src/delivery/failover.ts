@@ -62,7 +62,7 @@ const databaseDelay: Milliseconds = 1_000;
 /** An email that waits for its provider looks again after a quarter of the time for which that has been parked, within these bounds. */
 const [soonest, latest]: readonly [Milliseconds, Milliseconds] = [5_000, 60_000];
 
-/** A provider that asks for a longer wait is parked for it, if another one is open. A shorter one holds the queue. */
+/** A provider that asks for a longer wait is parked for it. A shorter one holds the queue, so no probe looks for another provider meanwhile. */
 const longHold: Milliseconds = 60_000;
 
 /** Sends one email alone or in a batch, as this way does it. */
@@ -183,10 +183,9 @@ async function blame(
   }
   if (state.isProbe) await parking.probeFailed(name, failure.message);
   else if (isOperator) await parking.park(about);
-  else if (asksToWait)
-    await parking.park(about, { unlessLast: true, atLeastMs: holdDelay(failure.retryAfter) });
+  else if (asksToWait) await parking.park(about, { atLeastMs: holdDelay(failure.retryAfter) });
   else await parking.failed(about);
-  candidate.isOpen = !(state.isProbe || isOperator);
+  candidate.isOpen = !(state.isProbe || isOperator || asksToWait);
   return true;
 }
 

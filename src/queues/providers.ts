@@ -177,11 +177,8 @@ export type ProviderNews = {
 export type ProviderParking = {
   /** @param isForced the queue itself is probed, so every parked provider is */
   look(isForced: boolean): Promise<readonly ProviderState[]>;
-  /** It cannot be used until somebody mends something. @param atLeastMs until the first probe */
-  park(
-    failure: ProviderFailure,
-    options?: { readonly unlessLast?: boolean; readonly atLeastMs?: Milliseconds },
-  ): Promise<void>;
+  /** It cannot be used until somebody mends something, or for the time that it names. @param atLeastMs until the first probe */
+  park(failure: ProviderFailure, options?: { readonly atLeastMs?: Milliseconds }): Promise<void>;
   /** It could not be reached, did not answer, or failed itself. */
   failed(failure: ProviderFailure): Promise<void>;
   probeFailed(name: string, reason: string): Promise<void>;
@@ -195,7 +192,10 @@ export function createProviderParking(
   names: readonly string[],
   { news, probeMs }: { readonly news: ProviderNews; readonly probeMs: Milliseconds },
 ): ProviderParking {
-  const park: ProviderParking['park'] = async (failure, { unlessLast = false, atLeastMs = 0 } = {}) => {
+  const park = async (
+    failure: ProviderFailure,
+    { unlessLast = false, atLeastMs = 0 } = {},
+  ): Promise<void> => {
     const { name, begunAt, worker } = failure;
     const reason = kept(failure.reason);
     const others = unlessLast ? names.filter((other) => other !== name) : null;

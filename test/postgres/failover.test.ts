@@ -292,6 +292,48 @@ describe('the first provider is away', () => {
   });
 });
 
+describe('a provider asks for a wait of an hour', () => {
+  const inAnHour: Deviation = {
+    say: { ...problem(429, 'rate_limit_exceeded'), headers: { 'retry-after': '3600' } },
+  };
+
+  it('the last open one is parked with the queue, whose probe opens the first', async () => {
+    mailServerSays = { code: 421, text: '4.3.2 closing' };
+    const one = process('a', 'smtp,resend');
+    await enqueue(3);
+    await one.drain();
+    expect(await state()).toEqual({ resend: 'open', smtp: 'parked' });
+    await probeLater();
+    says = inAnHour;
+    const ids = await enqueue(3);
+    expect(await one.drain()).toMatchObject({ delivered: 0, dead: 0, retried: 0 });
+    expect(await state()).toEqual({ resend: 'parked', smtp: 'parked' });
+    expect(await showQueue(database.db, 'email')).toMatchObject({ state: 'parked' });
+    mailServerSays = undefined;
+    await sql(`update waybill.queues set probe_at = now() where name = 'email'`);
+    await one.drain();
+    expect(await showQueue(database.db, 'email')).toMatchObject({ state: 'open' });
+    expect(await state()).toEqual({ resend: 'parked', smtp: 'open' });
+    await one.drain();
+    expect(idsAtSmtp(ids).toSorted()).toEqual(ids.toSorted());
+  });
+
+  it('a mail that must wait for it does not hold the others', async () => {
+    says = { say: 'drop' };
+    const [bound] = await enqueue(1, { alone: true });
+    const one = process();
+    await one.drain();
+    says = inAnHour;
+    await due();
+    expect(await one.drain()).toMatchObject({ released: 1, retried: 0 });
+    expect((await showMessage(database.db, bound!)).waitsFor).toMatchObject({ state: 'provider' });
+    expect(await showQueue(database.db, 'email')).toMatchObject({ state: 'open' });
+    const others = await enqueue(2);
+    expect(await one.drain()).toMatchObject({ delivered: 2 });
+    expect(idsAtSmtp(others).toSorted()).toEqual(others.toSorted());
+  });
+});
+
 describe('a mail that may have arrived', () => {
   /** A mail that Resend accepted, and whose answer was lost; then Resend is parked. */
   async function lost(): Promise<string> {
