@@ -10,6 +10,7 @@ import { foreignAnswer } from '../email/rule.ts';
 import { isOf } from '../errors.ts';
 import type { EmailBatches, Handover, Mail, Receipt } from '../email/provider.ts';
 import { handoverOf } from './handover.ts';
+import { StoreError } from './store-error.ts';
 
 /** An email that waits for its answer. */
 export type Waiting = { readonly email: EmailPayload; readonly about: Handover };
@@ -81,7 +82,7 @@ export function createBatchRequests(ports: BatchRequestPorts): BatchRequests {
     again: (batch, member) =>
       share(batch, [member], async (signal) => {
         const members = await plans.again(batch).catch((error: unknown) => {
-          throw unplanned(provider, error);
+          throw new StoreError('the plan of a batch could not be read', error);
         });
         const mails = members && rebuilt(members, emailFrom);
         return mails ? ask(batch, mails, signal, false) : 'alone';
@@ -91,12 +92,6 @@ export function createBatchRequests(ports: BatchRequestPorts): BatchRequests {
 
 function mailOf({ email, about: { messageId, idempotencyKey, date, recipients } }: Waiting): Mail {
   return { email, about: { messageId, idempotencyKey, date, recipients } };
-}
-
-/** Nothing was sent, because the plans could not be read or written. */
-export function unplanned(provider: string, cause: unknown): EmailError {
-  const message = `the plan of a batch: ${(cause as Error).message}`;
-  return new EmailError(message, { provider, phase: 'connect', code: 'EPLAN' }, { cause });
 }
 
 function missing(provider: string): EmailError {

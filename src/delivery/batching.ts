@@ -13,7 +13,8 @@ import type { EmailPayload } from '../email/email.ts';
 import { EmailError } from '../email/error.ts';
 import { isOf } from '../errors.ts';
 import type { EmailProvider, Handover, Receipt } from '../email/provider.ts';
-import { createBatchRequests, unplanned, type Answers } from './batch-request.ts';
+import { createBatchRequests, type Answers } from './batch-request.ts';
+import { StoreError } from './store-error.ts';
 
 /** Sends emails, several in one request where the provider takes that. */
 export type Batching = {
@@ -21,7 +22,7 @@ export type Batching = {
    * Hands over one email, perhaps in a batch. A request for several goes on until the signals of all of them have aborted.
    * @param about its `idempotencyKey` is the message's id
    * @param attempt 1 for the first
-   * @throws EmailError
+   * @throws EmailError, StoreError
    */
   send(email: EmailPayload, about: Handover, attempt: number): Promise<Receipt>;
 };
@@ -70,7 +71,8 @@ export function batchingOf(provider: EmailProvider, ports: BatchingPorts): Batch
       groups = grouped(entries, found, { size, newBatch });
       if (groups.length > 0) await plans.write(groups.flatMap(planOf));
     } catch (error) {
-      for (const { take } of entries) take(Promise.reject(unplanned(name, error)));
+      const failed = new StoreError('the plans of batches could not be read or written', error);
+      for (const { take } of entries) take(Promise.reject(failed));
       return;
     }
     groups.forEach(begin);

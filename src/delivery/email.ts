@@ -10,7 +10,6 @@ import type { Log } from '../metrics/log.ts';
 import type { Backoff } from '../message/backoff.ts';
 import type { ClaimedMessage, NewMessage } from '../message/message.ts';
 import type { Note, Outcome } from '../message/outcome.ts';
-import type { Milliseconds } from '../ports.ts';
 import { currentTraceparent } from '../trace/trace.ts';
 import type { Batching } from './batching.ts';
 import type { Delivery } from './delivery.ts';
@@ -23,8 +22,9 @@ import {
   type Mail,
   type OnEmail,
 } from './failover.ts';
-import { failureOf, handoverFailure } from './failure.ts';
+import { handoverFailure } from './failure.ts';
 import { handoverOf } from './handover.ts';
+import { putOff, StoreError } from './store-error.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { cleanError } from '../redaction/redact.ts';
 
@@ -51,9 +51,6 @@ export type EmailPorts = {
   readonly log: Pick<Log, 'warn'>;
 };
 
-/** When the suppression list could not be read: the database failed, not the message. */
-const listDelay: Milliseconds = 1_000;
-
 export async function deliverEmail(
   message: ClaimedMessage,
   signal: AbortSignal,
@@ -64,9 +61,7 @@ export async function deliverEmail(
   try {
     const read = readEmail(message.payload, { defaultFrom: emailFrom });
     const { email, only } = read;
-    const chosen = await choose(only?.recipients ?? everybody(email), mailing);
-    if ('unread' in chosen) return { outcome: listUnread(chosen.unread), backoff, thrown: chosen.unread };
-    const { recipients, notes } = chosen;
+    const { recipients, notes } = await choose(only?.recipients ?? everybody(email), mailing);
     if (recipients.length === 0) {
       onEmail(provider.name, notes[0]?.type ?? 'suppressed');
       return { outcome: { type: 'delivered', then: [], notes }, backoff };
@@ -77,6 +72,7 @@ export async function deliverEmail(
       : sendAlone(mail, mailing, onEmail));
     return endOf(handed, { message, backoff, notes, only, log: ports.log, isNamed: failover !== undefined });
   } catch (error) {
+    if (error instanceof StoreError) return { outcome: putOff(error), backoff, thrown: error };
     const failure = handoverFailure(error, provider);
     onEmail(provider.name, failure.type);
     return { outcome: { type: 'failure', failure }, backoff, thrown: error };
@@ -116,26 +112,20 @@ function endOf(handed: Handed, about: About): Delivery {
   }
 }
 
-function listUnread(error: unknown): Outcome {
-  const reason = `the suppression list could not be read: ${failureOf(error).message}`;
-  return { type: 'released', reason, delay: listDelay };
-}
-
 function everybody({ to, cc = [], bcc = [] }: EmailPayload): string[] {
   return [...to, ...cc, ...bcc].map(({ address }) => address);
 }
 
-type Unread = { readonly unread: unknown };
-
 type Chosen = { readonly recipients: readonly string[]; readonly notes: readonly Note[] };
 
-/** The recipients to send to now, and a note for each other one. `unread`: the suppression list could not be read. */
-async function choose(asked: readonly string[], { allowed, suppressed }: Mailing): Promise<Chosen | Unread> {
+/** The recipients to send to now, and a note for each other one. @throws StoreError */
+async function choose(asked: readonly string[], { allowed, suppressed }: Mailing): Promise<Chosen> {
   const verdicts = await Promise.all(asked.map(async (address) => allowed(address)));
   const withheld = asked.filter((_, i) => !verdicts[i]);
   const permitted = asked.filter((_, i) => verdicts[i]);
-  const list = await (async () => suppressed(permitted))().catch((error: unknown) => ({ unread: error }));
-  if ('unread' in list) return list;
+  const list = await (async () => suppressed(permitted))().catch((error: unknown) => {
+    throw new StoreError('the suppression list could not be read', error);
+  });
   const detail = 'WAYBILL_EMAIL_ALLOW does not name it: not sent';
   return {
     recipients: permitted.filter((address) => !list.has(address)),

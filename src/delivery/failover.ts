@@ -19,9 +19,9 @@ import type { ClaimedMessage } from '../message/message.ts';
 import type { Failure } from '../message/outcome.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ProviderParking, ProviderState } from '../queues/providers.ts';
-import { reasonOf } from '../redaction/reason.ts';
 import type { Batching } from './batching.ts';
 import { handoverFailure } from './failure.ts';
+import { StoreError } from './store-error.ts';
 import { verified } from './verify.ts';
 
 /** One provider, with the batching of its requests. */
@@ -56,9 +56,6 @@ export type Handed =
 /** Called with each answer of a provider. */
 export type OnEmail = (provider: string, outcome: string) => void;
 
-/** When the database failed, not the message. */
-const databaseDelay: Milliseconds = 1_000;
-
 /** An email that waits for its provider looks again after a quarter of the time for which that has been parked, within these bounds. */
 const [soonest, latest]: readonly [Milliseconds, Milliseconds] = [5_000, 60_000];
 
@@ -72,6 +69,7 @@ export async function send({ provider, batching }: Way, { message, email, about 
   return batch?.send(email, about, message.attempt) ?? provider.send(email, about);
 }
 
+/** @throws StoreError */
 export async function sendByOne(way: Way, mail: Mail, onEmail: OnEmail): Promise<Handed> {
   const { provider } = way;
   try {
@@ -79,6 +77,7 @@ export async function sendByOne(way: Way, mail: Mail, onEmail: OnEmail): Promise
     onEmail(provider.name, 'accepted');
     return { type: 'accepted', by: provider, receipt };
   } catch (thrown) {
+    if (thrown instanceof StoreError) throw thrown;
     const failure = handoverFailure(thrown, provider);
     onEmail(provider.name, failure.ambiguous ? 'ambiguous' : failure.type);
     return { type: 'failed', failure, thrown };
@@ -95,6 +94,9 @@ type Candidate = { readonly way: Way; readonly state: ProviderState; isOpen: boo
 
 type Failed = Extract<Handed, { type: 'failed' }>;
 
+const unknownState = 'the state of the email providers could not be read or written';
+
+/** @throws StoreError */
 export async function sendByFirst(mail: Mail, failover: Failover, onEmail: OnEmail): Promise<Handed> {
   const { message } = mail;
   let candidates: readonly Candidate[] = [];
@@ -110,9 +112,10 @@ export async function sendByFirst(mail: Mail, failover: Failover, onEmail: OnEma
     }
     return nobodyLeft(candidates);
   } catch (error) {
-    const reason = `the state of the email providers could not be read or written: ${reasonOf(error)}`;
     const failed = candidates.findLast((candidate) => candidate.failed)?.failed;
-    return failed ?? { type: 'put off', reason, delay: databaseDelay };
+    // An operator failure would park the queue, and perhaps another provider is open.
+    if (failed && failed.failure.type !== 'operator') return failed;
+    throw error instanceof StoreError ? error : new StoreError(unknownState, error);
   }
 }
 
@@ -136,7 +139,10 @@ async function tryOne(
     if (its?.isOpen && its !== candidate) return tryOne(its, candidates, mail, failover, onEmail);
     return waiting(message, holder ?? name, its?.state, failover);
   }
-  const handed = await sendByOne(candidate.way, mail, onEmail);
+  const handed = await sendByOne(candidate.way, mail, onEmail).catch(async (error: unknown) => {
+    if (holder !== name) await failover.handovers.free(message.id, name, begunAt).catch(() => false); // else it waits for this provider
+    throw error;
+  });
   if (handed.type === 'accepted') await noted(failover, candidate.state);
   if (handed.type !== 'failed') return handed;
   candidate.failed = handed;

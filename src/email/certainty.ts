@@ -13,8 +13,8 @@ export function isUntaken(error: EmailError): boolean {
 
 /** Not this email, but the provider is at fault: it could not be reached, did not answer, or says that it fails. */
 export function isAway(error: EmailError): boolean {
-  const { phase, status, responseCode, code } = error;
-  if (phase !== 'answered') return code !== 'EPLAN'; // our own database failed
+  const { phase, status, responseCode } = error;
+  if (phase !== 'answered') return true;
   if (status === undefined) return responseCode === 421 || responseCode === 454;
   return status >= 500 || ruleOf(error).notTheirs === true;
 }

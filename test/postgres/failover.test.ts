@@ -294,7 +294,7 @@ describe('the first provider is away', () => {
 
 describe('a provider asks for a wait of an hour', () => {
   const inAnHour: Deviation = {
-    say: { ...problem(429, 'rate_limit_exceeded'), headers: { 'retry-after': '3600' } },
+    say: { status: 429, headers: { 'retry-after': '3600' }, body: { name: 'rate_limit_exceeded' } },
   };
 
   it('the last open one is parked with the queue, whose probe opens the first', async () => {
@@ -331,6 +331,58 @@ describe('a provider asks for a wait of an hour', () => {
     const others = await enqueue(2);
     expect(await one.drain()).toMatchObject({ delivered: 2 });
     expect(idsAtSmtp(others).toSorted()).toEqual(others.toSorted());
+  });
+});
+
+describe('our database does not take the plan of a batch', () => {
+  beforeEach(async () => {
+    await sql(
+      `create function public.refuse() returns trigger language plpgsql as $$ begin raise 'out of disk'; end $$`,
+    );
+    await sql(
+      'create trigger refuse before insert or update on waybill.email_batches for each row execute function public.refuse()',
+    );
+  });
+  afterEach(async () => {
+    await sql('drop function if exists public.refuse cascade');
+  });
+  const failures = async (): Promise<unknown> =>
+    (await sql(`select failures from waybill.email_providers where name = 'resend'`)).rows;
+
+  it('the mail keeps its attempt, and it says nothing of the provider', async () => {
+    await sql(`update waybill.email_providers set failures = 2 where name = 'resend'`);
+    const [id] = await enqueue(2);
+    expect(await process().drain()).toMatchObject({ released: 2, retried: 0 });
+    expect(await showMessage(database.db, id!)).toMatchObject({
+      attemptCount: 0,
+      lastError: expect.stringMatching(
+        /^the plans of batches could not be read or written: out of disk/,
+      ) as string,
+    });
+    expect(await failures()).toEqual([{ failures: 2 }]);
+    await sql('drop function public.refuse cascade');
+    await parkResend();
+    await due();
+    await process().drain();
+    expect(idsAtSmtp([id!])).toEqual([id]); // it is known not to be at Resend
+  });
+
+  it('a probe does not reopen its provider', async () => {
+    await process().failover!.parking.park({
+      name: 'resend',
+      reason: 'no key',
+      worker: 'w',
+      begunAt: new Date().toISOString(),
+    });
+    await probeDue();
+    await enqueue(1);
+    expect(await process().drain()).toMatchObject({ released: 1 });
+    expect(await state()).toEqual({ resend: 'parked', smtp: 'open' });
+  });
+
+  it('one provider alone: the mail keeps its attempt', async () => {
+    await enqueue(2);
+    expect(await process('a', 'resend').drain()).toMatchObject({ released: 2, retried: 0 });
   });
 });
 
