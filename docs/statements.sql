@@ -788,7 +788,12 @@ select id, provider from unnest($1::uuid[], $2::text[]) as a(id, provider) order
 on conflict (message_id) do update set provider = excluded.provider, begun_at = excluded.begun_at, waits_since = null;
 
 -- free of a provider
-update waybill.email_handovers set provider = null, waits_since = null where message_id = $1 and waits_since is not null;
+insert into waybill.email_handovers as h (message_id, provider)
+select m.id, null from waybill.outbox_messages m
+ where m.id = $1 and m.kind = 'email' and exists (select from waybill.email_providers p where p.parked_at is not null)
+on conflict (message_id) do update set provider = null, waits_since = null
+ where h.waits_since is not null
+    or exists (select from waybill.email_providers p where p.name = h.provider and p.parked_at is not null);
 
 -- look at providers
 with due as (

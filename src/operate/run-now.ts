@@ -37,9 +37,17 @@ export const nameSql = `
     returning name)
   select pg_notify('${outboxChannel}', name) from named`;
 
-/** A person decides that another provider may send it, too. Values: message. */
+/**
+ * A person decides that another provider may send an email, too: one that waits for its provider, or will when it is due. One without a handover may
+ * be from before the list (src/email/handovers.ts). Values: message.
+ */
 export const freeOfProviderSql = `
-  update waybill.email_handovers set provider = null, waits_since = null where message_id = $1 and waits_since is not null`;
+  insert into waybill.email_handovers as h (message_id, provider)
+  select m.id, null from waybill.outbox_messages m
+   where m.id = $1 and m.kind = 'email' and exists (select from waybill.email_providers p where p.parked_at is not null)
+  on conflict (message_id) do update set provider = null, waits_since = null
+   where h.waits_since is not null
+      or exists (select from waybill.email_providers p where p.name = h.provider and p.parked_at is not null)`;
 
 /**
  * Makes a waiting message due now. In a paused queue or group, a worker of the fleet also takes it through the pause, for one attempt: after a failure it

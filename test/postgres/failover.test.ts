@@ -422,9 +422,12 @@ describe('a mail that may have arrived', () => {
     expect((await providers())[0]).toMatchObject({ waiting: 0 });
   });
 
-  it('a person may send it by the other provider', async () => {
+  it.each([
+    ['a mail that waits', true],
+    ['a mail before its next attempt', false],
+  ])('a person may send it by the other provider: %s', async (_, waits) => {
     const id = await lost();
-    await process().drain();
+    if (waits) await process().drain();
     await database.db.transaction((tx) => runMessage(tx, id));
     expect(await process().drain()).toMatchObject({ delivered: 1 });
     expect(idsAtSmtp([id])).toEqual([id]);
@@ -567,6 +570,14 @@ describe('attempts from before the list', () => {
     await process().drain();
     expect((await showMessage(database.db, id)).waitsFor).toMatchObject({ state: 'provider' });
     await backAtResend([id]);
+  });
+
+  it('a person may send it by the other provider', async () => {
+    const id = await claimedByTheDead();
+    await createPostgresOutbox(database.db).expire(10);
+    await database.db.transaction((tx) => runMessage(tx, id));
+    expect(await process().drain()).toMatchObject({ delivered: 1 });
+    expect(idsAtSmtp([id])).toEqual([id]);
   });
 
   it('a worker with the list died before a handover: no provider has the mail', async () => {
