@@ -67,6 +67,8 @@ const mostLines = 20;
 const misfitAdvice: Readonly<Record<string, string>> = {
   payload_sealed:
     'payload_sealed: the payload is sealed to its message; export it with --open-sealed, where WAYBILL_PAYLOAD_KEYS has its key; if --remove cancelled it there, waybill outbox retry brings it back',
+  schema_failed:
+    'schema_failed: the schema threw an error instead of saying what is wrong: a check of it, or a codec, must not throw',
   unknown_definition:
     'unknown_definition: the application does not define it: add it, and run the import again',
 };

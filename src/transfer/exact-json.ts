@@ -2,7 +2,7 @@
 // may have more, and would be stored as another one.
 
 import { pathText } from '../define/payload.ts';
-import { WaybillError } from '../errors.ts';
+import { isWaybillError, WaybillError } from '../errors.ts';
 
 /** A text without such a run has no number that can change, so most texts are parsed once and without a reviver. */
 const suspicious = /[\d.]{16}|\d[eE]/;
@@ -29,6 +29,19 @@ export function parseExactly(text: string): unknown {
     'a number of the payload would be stored as another one',
     issues,
   );
+}
+
+/**
+ * The same, without an error that repeats a part of the text.
+ * @throws WaybillError `payload_not_json`, `number_not_exact`
+ */
+export function parsePayload(text: string): unknown {
+  try {
+    return parseExactly(text);
+  } catch (error) {
+    if (isWaybillError(error)) throw error;
+    throw new WaybillError('payload_not_json', 'the payload is no JSON');
+  }
 }
 
 /** TypeScript does not know the third argument yet. It is in Node from version 21 on. */

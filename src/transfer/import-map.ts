@@ -7,7 +7,7 @@ import { pathText } from '../define/payload.ts';
 import type { Registry } from '../define/registry.ts';
 import { WaybillError } from '../errors.ts';
 import { isQueueName, isName, type Kind } from '../message/message.ts';
-import { isTags, tagsRule } from '../message/tags.ts';
+import { isTags, maxTags, tagsRule } from '../message/tags.ts';
 import { nearest } from '../nearest.ts';
 import type { SourceJob, SourceQueue } from './source.ts';
 
@@ -116,7 +116,10 @@ function refused(file: string, problems: readonly Problem[]): WaybillError {
 }
 
 function problemsOf(row: MapRow, { app, job, event }: Registry): string[] {
-  if (isSkipped(row) || row.kind === 'email') return [];
+  if (isSkipped(row)) return [];
+  if (row.key === 'own' && new Set(row.tags).size >= maxTags)
+    return [`with "key": "own" a row has at most ${maxTags - 1} tags: the import adds one to each message`];
+  if (row.kind === 'email') return [];
   const { kind, name } = row;
   if (name === undefined) return [`a row of the kind ${kind} needs a name`];
   if (kind === 'job' ? job(name) : event(name)) return [];

@@ -10,8 +10,7 @@ import { isWaybillError, WaybillError } from '../errors.ts';
 import { checkMessage, isDeliveryKey, type NewMessage } from '../message/message.ts';
 import { isTags } from '../message/tags.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
-import { reasonOf } from '../redaction/reason.ts';
-import { parseExactly } from './exact-json.ts';
+import { parsePayload } from './exact-json.ts';
 import { isSkipped, rowOf, type ImportMap, type ImportRow } from './import-map.ts';
 import { lineMessage } from './line-message.ts';
 import type { SourceJob, SourceName } from './source.ts';
@@ -52,7 +51,8 @@ export async function judge(job: SourceJob, judging: Judging): Promise<Fit | Mis
     checkMessage(message, judging.maxPayloadBytes);
     return { job, message };
   } catch (error) {
-    if (!isWaybillError(error)) return misfitOf(job, 'payload_not_json', [reasonOf(error, { bare: true })]);
+    // The words of other errors may have parts of the payload.
+    if (!isWaybillError(error)) return misfitOf(job, 'schema_failed');
     const paths = error.issues.map(({ path, ...issue }) => {
       const code = 'code' in issue ? String(issue.code) : '';
       return [path, code].filter(Boolean).join(': ');
@@ -65,7 +65,7 @@ export async function judge(job: SourceJob, judging: Judging): Promise<Fit | Mis
 async function messageOf(job: SourceJob, row: ImportRow, judging: Judging): Promise<Fit['message']> {
   const { app } = judging.registry;
   if (job.exported) return lineMessage(job, job.exported, { ...judging, key: idKey(judging.source, job) });
-  const payload = shaped(parseExactly(job.json), row);
+  const payload = shaped(parsePayload(job.json), row);
   const own = row.key === 'own' && isDeliveryKey(job.key) ? job.key : undefined;
   const common = {
     deliveryKey: own ?? idKey(judging.source, job),
@@ -144,8 +144,10 @@ function tagsOf(job: SourceJob, row: ImportRow, mark: string | undefined): Pick<
   return tags.length > 0 ? { tags } : {};
 }
 
-/** What one order key is in the source. A queue of graphile-worker, and an order key of ours, is one across tasks and names. */
-export const orderOf = (source: SourceName, { queue, orderKey }: SourceJob): string | undefined =>
-  orderKey === undefined ? undefined : JSON.stringify([source === 'pg-boss' ? queue : '', orderKey]);
+/** What one order key is in the source. A queue of graphile-worker is one across tasks, and an order key of ours across the names of one queue. */
+export function orderOf(source: SourceName, { queue, orderKey, exported }: SourceJob): string | undefined {
+  if (orderKey === undefined) return undefined;
+  return JSON.stringify([source === 'pg-boss' ? queue : (exported?.queue ?? ''), orderKey]);
+}
 
 export const isFit = (judged: Fit | Misfit): judged is Fit => 'message' in judged;

@@ -627,6 +627,11 @@ describe('a map', () => {
       '{"queues":{"a":{"skip":"x"},"b":{"skip":"x"},"a":{"skip":"y"}}}',
       /a: it is there twice/,
     ],
+    [
+      'tags that leave no room for the one of its own key',
+      { queues: { a: { ...receipt, key: 'own', tags: Array.from({ length: 20 }, (_, i) => `t${i}`) } } },
+      /at most 19 tags/,
+    ],
     ['bad tags', { queues: { a: { ...receipt, tags: [''] } } }, /at most 20/],
   ])('with %s is refused, and says where', (_, content, message) => {
     const path = join(folder, 'bad.json');
