@@ -26,7 +26,7 @@ export async function onEachDatabase<T extends object>(
 ): Promise<readonly T[]> {
   const all = eachDatabase(readConfig(process.env));
   if (all.length === 1) {
-    const found = await usingDatabase(all[0]!, body, use);
+    const found = await usingDatabase(all[0]!, body, { use });
     print(found, options, lines);
     return [found];
   }
@@ -36,7 +36,7 @@ export async function onEachDatabase<T extends object>(
     const database = config.database ?? '';
     if (failures.length > 0 && !goOn) break;
     try {
-      const found = { database, ...(await usingDatabase(config, body, use)) };
+      const found = { database, ...(await usingDatabase(config, body, { use })) };
       done.push(found);
       if (!options.json)
         print(found, options, () => [`${database}:`, ...lines(found).map((line) => `  ${line}`)]);

@@ -38,7 +38,8 @@ const narrower = '. A search takes less with --since, --to or --tag';
 /** `message` is undefined when it was already shown. */
 export type Ending = { readonly code: (typeof exitCodes)[keyof typeof exitCodes]; readonly message?: string };
 
-export function endingOf(error: unknown): Ending {
+/** @param isSearch the command takes filters of messages */
+export function endingOf(error: unknown, isSearch: boolean): Ending {
   if (error instanceof CommanderError) return { code: error.exitCode === 0 ? exitCodes.ok : exitCodes.usage };
   if (error instanceof UsageError) return withCode(exitCodes.usage, error);
   if (error instanceof RemoteError)
@@ -50,7 +51,8 @@ export function endingOf(error: unknown): Ending {
   if (error instanceof MigrationError)
     return withCode(error.code === 'database_not_writable' ? exitCodes.unreachable : exitCodes.failed, error);
   if (error instanceof ConfigError) return { code: exitCodes.configuration, message: error.message };
-  if (isSlow(error)) return { code: exitCodes.failed, message: `${slowAct}${narrower} (database_slow)` };
+  if (isSlow(error))
+    return { code: exitCodes.failed, message: `${slowAct}${isSearch ? narrower : ''} (database_slow)` };
   const trouble = diagnose(error);
   if (trouble) return { code: databaseExitCode(trouble), message: trouble.message };
   return { code: exitCodes.failed, message: reasonOf(error) };

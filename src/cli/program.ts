@@ -80,11 +80,15 @@ function addJson(command: Command, path: string): void {
 /** Sets the exit code and does not call `exit`, so that output to a pipe is written completely. */
 export async function runCommand(argv: readonly string[]): Promise<void> {
   watchResult();
+  let isSearch = false;
   try {
     const program = await createProgram(loadEnvFiles(process.env), argv[2]);
+    program.hook('preAction', (_, { options }) => {
+      isSearch = options.some(({ long }) => long === '--since');
+    });
     await program.parseAsync([...argv]);
   } catch (error) {
-    const { code, message } = endingOf(error);
+    const { code, message } = endingOf(error, isSearch);
     if (message !== undefined) say(`waybill: ${message}`);
     process.exitCode = code;
   }

@@ -2,6 +2,7 @@
 
 import { openDatabase, type Database } from '../db/pool.ts';
 import type { Use } from '../db/settings.ts';
+import type { Milliseconds } from '../ports.ts';
 import { readConfig, type Config } from '../config/config.ts';
 import { choiceProblem, eachDatabase, namesOf } from '../config/databases.ts';
 import { UsageError } from './exit.ts';
@@ -9,12 +10,24 @@ import { say } from './print.ts';
 
 export type Session = { readonly config: Config; readonly db: Database };
 
+export type SessionUse = {
+  /** `application` where the application's migrations run. Default `ours`. */
+  readonly use?: Use;
+  /** Default: that of the database's own pools, seconds. */
+  readonly statementTimeoutMs?: Milliseconds;
+};
+
+/** An import or export counts and reads tables of any size, in the database of the messages and in that of the source. */
+export const transferTimeout: Milliseconds = 600_000;
+
 /**
  * For a command that is of one database.
- * @param use `application` where the application's migrations run
  * @throws UsageError `database_required` where there are several and none was chosen
  */
-export async function withDatabase<T>(body: (session: Session) => Promise<T>, use: Use = 'ours'): Promise<T> {
+export async function withDatabase<T>(
+  body: (session: Session) => Promise<T>,
+  use: SessionUse = {},
+): Promise<T> {
   const [config, ...others] = eachDatabase(readConfig(process.env));
   if (others.length > 0)
     throw new UsageError(
@@ -27,13 +40,14 @@ export async function withDatabase<T>(body: (session: Session) => Promise<T>, us
 export async function usingDatabase<T>(
   config: Config,
   body: (session: Session) => Promise<T>,
-  use: Use = 'ours',
+  { use = 'ours', ...limits }: SessionUse = {},
 ): Promise<T> {
   const { database } = config;
   const db = openDatabase({
     url: config.databaseUrl,
     max: 2,
     use,
+    ...limits,
     applicationName: 'waybill cli',
     onIdleError: (error) => say(`the connection to the database broke: ${error.message}`),
     ...(database !== null && { setting: `WAYBILL_DATABASES (${database})` }),

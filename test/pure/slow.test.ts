@@ -12,9 +12,10 @@ it.each(['57014', '55P03'])(
   '%s is told as a slow statement or a lock, not in the words of the driver',
   (code) => {
     const error = ofPostgres(code);
-    const ending = endingOf(error);
+    const ending = endingOf(error, true);
     expect(ending.code).toBe(1);
     expect(ending.message).toMatch(/changed nothing\. Try again.*--since.*\(database_slow\)$/);
+    expect(endingOf(error, false).message).not.toContain('--since');
     const told = ['GET', 'POST'].map((method) => problemOf(toldSlow(error, method)));
     expect(told).toMatchObject([
       {

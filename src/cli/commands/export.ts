@@ -20,7 +20,7 @@ import { addFilter, filterOf, isFiltered, type FilterOptions } from '../filter.t
 import { interrupted, progress } from '../interruption.ts';
 import { single, whole } from '../options.ts';
 import { print, say, writeLines, type Output } from '../print.ts';
-import { withDatabase, type Session } from '../session.ts';
+import { transferTimeout, withDatabase, type Session } from '../session.ts';
 import { exportLines } from '../transfer-lines.ts';
 import { leaveLater } from './release.ts';
 
@@ -62,7 +62,9 @@ export function addExport(program: Command): void {
     .option('--batch-size <count>', 'messages of one batch, 1 to 5000 (default: 500)', whole)
     .action(async (options: Options) => {
       check(options);
-      const report = await withDatabase((session) => run(session, options));
+      const report = await withDatabase((session) => run(session, options), {
+        statementTimeoutMs: transferTimeout,
+      });
       conclude(report, options);
       leaveLater();
     });

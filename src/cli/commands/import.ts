@@ -21,7 +21,7 @@ import { exitCodes, UsageError } from '../exit.ts';
 import { interrupted, progress } from '../interruption.ts';
 import { single, whole } from '../options.ts';
 import { print, say, type Output } from '../print.ts';
-import { withDatabase, type Session } from '../session.ts';
+import { transferTimeout, withDatabase, type Session } from '../session.ts';
 import { importLines } from '../transfer-lines.ts';
 import { leaveLater } from './release.ts';
 
@@ -58,7 +58,9 @@ export function addImport(program: Command): void {
     .option('--batch-size <count>', 'jobs of one batch, 1 to 5000 (default: 500)', whole)
     .action(async (source: string, file: string | undefined, options: Options) => {
       const name = checked(source, file, options);
-      await withDatabase((session) => run(name, file, session, options));
+      await withDatabase((session) => run(name, file, session, options), {
+        statementTimeoutMs: transferTimeout,
+      });
       leaveLater();
     });
 }
@@ -169,6 +171,7 @@ async function open(
     max: 2,
     use: 'ours',
     applicationName: 'waybill import',
+    statementTimeoutMs: transferTimeout,
     onIdleError: (error) => say(`the connection to the source broke: ${error.message}`),
   });
   return postgresSource(tables, { db: namingGrants(theirs, tables.schema), isHere: false });
