@@ -3,6 +3,7 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
+import { isWaybillError } from '../errors.ts';
 import type { PayloadKeys } from '../message/seal.ts';
 import { isSealed } from '../message/seal.ts';
 import type { MessageFilter } from '../operate/filter.ts';
@@ -11,7 +12,7 @@ import {
   endExported,
   opened,
   readWaiting,
-  waitingIds,
+  waitingBatches,
   waitingFilter,
   type Waiting,
 } from './waiting-messages.ts';
@@ -19,9 +20,10 @@ import {
 /** What a receiver did with one message. */
 export type Taken =
   /** It has the message; the note says where it is. */
-  | { readonly id: string; readonly note: string }
-  /** The message stays here, and why. */
-  | { readonly id: string; readonly stays: string };
+  { readonly id: string; readonly note: string } | Stays;
+
+/** The message stays here, and why. */
+export type Stays = { readonly id: string; readonly stays: string };
 
 export type Receiver = {
   /** @param tx the transaction that ends the messages; undefined: they go on waiting here */
@@ -33,7 +35,7 @@ export type ExportOptions = {
   /** The messages leave: they are cancelled here. */
   readonly removes: boolean;
   readonly dryRun: boolean;
-  /** Payloads of sensitive messages are opened. Without it they stay sealed, and `keepsSealed` says whether the receiver takes them so. */
+  /** Payloads of sensitive messages are opened. Without it they stay sealed, and `takesSealed` says whether the receiver takes them so. */
   readonly open: boolean;
   readonly takesSealed: boolean;
   readonly payloadKeys: PayloadKeys;
@@ -55,7 +57,7 @@ export type ExportReport = {
 
 /**
  * Exports the waiting messages that the filter matches. Messages that are being sent, or that others have locked, are left out.
- * @throws WaybillError `invalid_status`, `payload_key_missing`
+ * @throws WaybillError `invalid_status`
  */
 export async function exportMessages(
   db: Database,
@@ -70,27 +72,17 @@ export async function exportMessages(
   const report = (end: ExportReport['end']): ExportReport => {
     return { dryRun: options.dryRun, matched, exported, stayed, end };
   };
-  const all = waitingIds(db, filter);
+  const next = waitingBatches(db, filter);
   for (;;) {
     const limit = Math.min(options.batchSize, most - exported);
     if (limit <= 0 || options.signal.aborted) return report(limit <= 0 ? 'limit' : 'stopped');
-    const ids = await nextOf(all, limit);
+    const ids = await next(limit);
     if (ids.length === 0) return report('done');
     for (const one of await batch(db, receiver, filter, { ...options, ids }))
       if ('stays' in one) stayed[one.stays] = (stayed[one.stays] ?? 0) + 1;
       else exported += 1;
     options.onProgress(exported, matched);
   }
-}
-
-async function nextOf(all: AsyncGenerator<string>, most: number): Promise<string[]> {
-  const ids: string[] = [];
-  while (ids.length < most) {
-    const { value, done } = await all.next();
-    if (done === true) break;
-    ids.push(value);
-  }
-  return ids;
 }
 
 type BatchOptions = Omit<ExportOptions, 'filter' | 'limit'> & { readonly ids: readonly string[] };
@@ -104,11 +96,9 @@ async function batch(
   const { ids, removes, dryRun } = options;
   const hand = async (from: Executor, tx: Executor | undefined): Promise<readonly Taken[]> => {
     const messages = await readWaiting(from, filter, { ids, lock: tx !== undefined });
-    const sealed =
-      options.open || options.takesSealed ? [] : messages.filter(({ payload }) => isSealed(payload));
-    const rest = messages.filter((message) => !sealed.includes(message));
-    const its = options.open ? rest.map((message) => opened(message, options.payloadKeys)) : rest;
-    const stays = sealed.map(({ id }): Taken => ({ id, stays: 'sealed' }));
+    const ready = messages.map((message) => readied(message, options));
+    const its = ready.filter((one): one is Waiting => !('stays' in one));
+    const stays = ready.filter((one): one is Stays => 'stays' in one);
     return [...stays, ...(its.length > 0 ? await receiver.take(its, tx) : [])];
   };
   if (!removes || dryRun) return hand(db, undefined);
@@ -121,3 +111,17 @@ async function batch(
     return handed;
   });
 }
+
+/** The message as the receiver gets it. A payload that cannot be opened keeps only its own message here. */
+function readied(message: Waiting, { open, takesSealed, payloadKeys }: BatchOptions): Waiting | Stays {
+  const { id, payload } = message;
+  if (!open) return takesSealed || !isSealed(payload) ? message : { id, stays: 'sealed' };
+  try {
+    return opened(message, payloadKeys);
+  } catch (error) {
+    if (isWaybillError(error) && unopened.includes(error.code)) return { id, stays: error.code };
+    throw error;
+  }
+}
+
+const unopened = ['payload_key_missing', 'payload_unreadable'];

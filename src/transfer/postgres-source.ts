@@ -6,6 +6,7 @@ import { sqlState } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { WaybillError } from '../errors.ts';
+import { countWithin } from './batch-bytes.ts';
 import { heldJobs } from './held.ts';
 import {
   nothingHeld,
@@ -95,20 +96,21 @@ function keysAhead(tables: Tables, db: Executor): (walk: Walk) => Promise<Keys> 
     | {
         readonly after: Place;
         readonly failed: boolean;
-        readonly keys: readonly Key[];
+        readonly keys: readonly Sized[];
         readonly isAll: boolean;
       }
     | undefined;
   return async (walk) => {
     const { after, failed } = walk;
-    let [keys, isAll]: [readonly Key[], boolean] = [[], false];
+    let [keys, isAll]: [readonly Sized[], boolean] = [[], false];
     if (known !== undefined && known.after === after && known.failed === failed) ({ keys, isAll } = known);
     if (keys.length === 0 && !isAll) {
       const limit = Math.max(ahead, walk.limit);
       keys = await tables.keys(db, { ...walk, limit });
       isAll = keys.length < limit;
     }
-    const page = await pageOf(tables, db, keys.slice(0, walk.limit));
+    keys = await sized(tables, db, keys, walk.limit);
+    const page = keys.slice(0, countWithin(keys.slice(0, walk.limit).map(({ bytes }) => bytes ?? 0)));
     const rest = keys.slice(page.length);
     const next = page.length === 0 || (isAll && rest.length === 0) ? undefined : page.at(-1)!.place;
     known = next && { after: next, failed, keys: rest, isAll };
@@ -116,14 +118,15 @@ function keysAhead(tables: Tables, db: Executor): (walk: Walk) => Promise<Keys> 
   };
 }
 
-/** Of payloads. A batch is in memory several times, and one statement must not take too long. */
-const pageBytes = 8 * 1_048_576;
+/** A key that was read ahead. The bytes of its payload are read once. */
+type Sized = Key & { readonly bytes?: number };
 
-/** The first of these keys, of which the payloads have not too many bytes together: one at least. */
-async function pageOf(tables: Tables, db: Executor, keys: readonly Key[]): Promise<readonly Key[]> {
-  let bytes = 0;
-  const end = (await tables.sizes(db, keys)).findIndex((size) => (bytes += size) > pageBytes);
-  return end === -1 ? keys : keys.slice(0, Math.max(1, end));
+/** @returns the same keys with their sizes, as far as the first `most` */
+async function sized(tables: Tables, db: Executor, keys: readonly Sized[], most: number): Promise<Sized[]> {
+  const those = keys.slice(0, most).filter(({ bytes }) => bytes === undefined);
+  const sizes = those.length > 0 ? await tables.sizes(db, those) : [];
+  const bytesOf = new Map(those.map((key, i) => [key, sizes[i]!]));
+  return keys.map((key) => ({ ...key, bytes: key.bytes ?? bytesOf.get(key) }) as Sized);
 }
 
 /** In the order of the keys. */

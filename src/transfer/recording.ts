@@ -6,6 +6,7 @@ import { arrayText } from '../db/values.ts';
 import type { PayloadKeys } from '../message/seal.ts';
 import { findExisting } from '../outbox/existing.ts';
 import { createPostgresOutbox } from '../store/postgres.ts';
+import { batchBytes } from './batch-bytes.ts';
 import { importedNote } from './known-lines.ts';
 import { idKey, misfitOf, type Fit, type Misfit } from './judge.ts';
 import type { SourceJob, SourceName } from './source.ts';
@@ -25,13 +26,10 @@ export type Recorded = {
   readonly taken: readonly Misfit[];
 };
 
-/** Bytes of payloads that one statement records. A batch of large ones would need longer than a statement may take. */
-const mostBytes = 8 * 1_048_576;
-
 function* partsOf(fits: readonly Fit[]): Generator<readonly Fit[]> {
   let [part, bytes]: [Fit[], number] = [[], 0];
   for (const fit of fits) {
-    if (part.length > 0 && bytes + fit.job.json.length > mostBytes) {
+    if (part.length > 0 && bytes + fit.job.json.length > batchBytes) {
       yield part;
       [part, bytes] = [[], 0];
     }

@@ -10,6 +10,7 @@ import type { OnDead } from '../message/flow.ts';
 import type { Kind, Status } from '../message/message.ts';
 import { isSealed, unseal, type PayloadKeys } from '../message/seal.ts';
 import { ownDue, whereOf, type MessageFilter } from '../operate/filter.ts';
+import { countWithin } from './batch-bytes.ts';
 
 /** A message that waits, with its payload as it is stored or opened. */
 export type Waiting = {
@@ -59,7 +60,7 @@ const columns = `id::text as id, kind, name, queue, payload, status, attempts, m
 const ahead = 10_000;
 
 /** The ids of the messages in the order of the export. */
-export async function* waitingIds(db: Executor, filter: MessageFilter): AsyncGenerator<string> {
+async function* waitingIds(db: Executor, filter: MessageFilter): AsyncGenerator<string> {
   for (const isOrdered of [false, true]) {
     let page: readonly Place[] = [];
     do {
@@ -67,6 +68,34 @@ export async function* waitingIds(db: Executor, filter: MessageFilter): AsyncGen
       for (const { id } of page) yield id;
     } while (page.length === ahead);
   }
+}
+
+/** Values: ids. The bytes of their payloads, in their order. */
+const sizesSql = `
+  select coalesce(octet_length(m.payload::text), 0) as bytes
+    from unnest($1::text::uuid[]) with ordinality as n(id, n) left join waybill.outbox_messages m on m.id = n.id order by n.n`;
+
+/** The ids of the next batch: at most so many, and their payloads have not too many bytes together. None: the export is over. */
+export function waitingBatches(
+  db: Executor,
+  filter: MessageFilter,
+): (most: number) => Promise<readonly string[]> {
+  const all = waitingIds(db, filter);
+  const known: { readonly id: string; readonly bytes: number }[] = [];
+  return async (most) => {
+    const ids: string[] = [];
+    while (known.length + ids.length < most) {
+      const { value, done } = await all.next();
+      if (done === true) break;
+      ids.push(value);
+    }
+    if (ids.length > 0) {
+      const { rows } = await db.executeSql<{ bytes: number }>(sizesSql, [arrayText(ids)]);
+      known.push(...ids.map((id, i) => ({ id, bytes: rows[i]!.bytes })));
+    }
+    const count = countWithin(known.slice(0, most).map(({ bytes }) => bytes));
+    return known.splice(0, count).map(({ id }) => id);
+  };
 }
 
 type Place = { readonly id: string; readonly isLate: boolean; readonly position: string };
