@@ -106,6 +106,11 @@ export function exportLines(
 
 const reasonText: Readonly<Record<string, string>> = {
   sealed: 'the payload is sealed; --open-sealed opens it',
+  payload_key_missing:
+    'the payload is sealed with a key that WAYBILL_PAYLOAD_KEYS does not have: add it, and run the same command',
+  payload_unreadable: 'the sealed payload cannot be opened: it was changed, or copied from another row',
+  rename_taken:
+    'by the "rename" of the map, two fields of the payload would have one name, or one field has two old names',
   no_queue: 'pg-boss has no queue for this kind and name; add a row to the map',
   queue_name: 'pg-boss does not accept the name of the queue; give another one with --map',
   order_key: 'with an order key, the queue of pg-boss needs the policy key_strict_fifo',

@@ -6,10 +6,12 @@ import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
 import { WaybillError } from '../errors.ts';
 import { asPgBoss, start, yearInSeconds, type Boss } from '../queue/instance.ts';
-import type { Receiver, Taken } from './export.ts';
+import type { Receiver, Stays, Taken } from './export.ts';
 import { newId } from '../message/id.ts';
 import { keyTag } from './judge.ts';
 import { isSkipped, type ImportMap, type ImportRow } from './import-map.ts';
+import { testedSchema } from './pg-boss.ts';
+import { quoted } from './postgres-source.ts';
 import type { Waiting } from './waiting-messages.ts';
 
 export type IntoPgBoss = {
@@ -71,14 +73,15 @@ async function placeOf(
   given: Waiting,
   map: ImportMap | undefined,
   queueOf: (name: string) => Promise<Queue | undefined>,
-): Promise<Placed | (Taken & { readonly stays: string })> {
+): Promise<Placed | Stays> {
   const { name, row } = targetOf(given, map);
   if (name === undefined) return { id: given.id, stays: 'no_queue' };
   const queue = await queueOf(name);
   if (queue === undefined) return { id: given.id, stays: 'queue_name' };
   const stays = orderProblem(given, queue);
   if (stays !== undefined) return { id: given.id, stays };
-  return { message: { ...given, payload: renamedBack(given.payload, row) }, queue };
+  const back = renamedBack(given.payload, row);
+  return 'stays' in back ? { id: given.id, ...back } : { message: { ...given, ...back }, queue };
 }
 
 /** Makes jobs of messages that go to one queue. */
@@ -98,17 +101,30 @@ async function jobsMade(
   );
 }
 
-/** @throws WaybillError `source_not_found` */
+/** @throws WaybillError `source_not_found`, `source_unsupported` */
 async function startBoss({ db, schema, onError }: IntoPgBoss): Promise<Boss> {
   const sql = `select to_regclass($1) is not null as there`;
-  const { there } = (await db.executeSql<{ there: boolean }>(sql, [`"${schema.replaceAll('"', '""')}".job`]))
-    .rows[0]!;
+  const { there } = (await db.executeSql<{ there: boolean }>(sql, [`${quoted(schema)}.job`])).rows[0]!;
   if (!there)
     throw new WaybillError(
       'source_not_found',
       `the database has no tables of pg-boss in the schema ${schema}: name another one with --schema, or start your pg-boss once, which makes them`,
     );
-  return start(db, 'postgres', false, onError, { schema });
+  await checkVersion(db, schema);
+  const isFolded = /^[a-z_][a-z0-9_]*$/.test(schema);
+  return start(db, 'postgres', false, onError, { schema: isFolded ? schema : `"${schema}"` });
+}
+
+/** @throws WaybillError `source_unsupported` */
+async function checkVersion(db: Executor, schema: string): Promise<void> {
+  const sql = `select version from ${quoted(schema)}.version`;
+  const version = (await db.executeSql<{ version: number }>(sql)).rows[0]?.version ?? 0;
+  if (version === testedSchema) return;
+  const upgrade = version < testedSchema ? 'upgrade your pg-boss to 12.35, or ' : '';
+  throw new WaybillError(
+    'source_unsupported',
+    `an export makes jobs in schema ${testedSchema} of pg-boss, and that in ${schema} is ${version}: ${upgrade}export lines of JSON with --format ndjson (docs/importing.md)`,
+  );
 }
 
 type Target = { readonly name: string | undefined; readonly row?: ImportRow };
@@ -145,12 +161,21 @@ export function hasTwins({ queues }: ImportMap): boolean {
   return new Set(names).size < names.length;
 }
 
-/** The payload with the names of its fields in the source. What the map did not pick is gone. */
-function renamedBack(payload: unknown, row: ImportRow | undefined): unknown {
+/**
+ * The payload with the names of its fields in the source. What the map did not pick is gone. It stays where two of its fields would have one name there,
+ * or two names of the source became that of one field.
+ */
+export function renamedBack(
+  payload: unknown,
+  row: ImportRow | undefined,
+): { readonly payload: unknown } | { readonly stays: 'rename_taken' } {
   if (row?.rename === undefined || typeof payload !== 'object' || payload === null || Array.isArray(payload))
-    return payload;
-  const old = new Map(Object.entries(row.rename).map(([from, to]) => [to, from]));
-  return Object.fromEntries(Object.entries(payload).map(([name, value]) => [old.get(name) ?? name, value]));
+    return { payload };
+  const old = Map.groupBy(Object.entries(row.rename), ([, to]) => to);
+  const names = Object.keys(payload).map((name) => old.get(name)?.map(([from]) => from) ?? [name]);
+  const isClear = names.every(({ length }) => length === 1) && new Set(names.flat()).size === names.length;
+  if (!isClear) return { stays: 'rename_taken' };
+  return { payload: Object.fromEntries(Object.values(payload).map((value, i) => [names[i]![0]!, value])) };
 }
 
 /**

@@ -324,6 +324,51 @@ async function receiverOf(schema: string, map?: ImportMap, dryRun = false): Prom
   return receiver;
 }
 
+describe('an export', () => {
+  const counting = (): { readonly receiver: Receiver; readonly batches: number[] } => {
+    const batches: number[] = [];
+    return {
+      batches,
+      receiver: {
+        async take(messages) {
+          batches.push(messages.length);
+          return messages.map(({ id }) => ({ id, note: 'elsewhere' }));
+        },
+      },
+    };
+  };
+
+  it('makes its batches smaller where payloads are large', async () => {
+    const text = 'x'.repeat(200_000);
+    await enqueue(...peers.numbers(45).map((payload) => ({ payload: { ...payload, text } })));
+    const { receiver, batches } = counting();
+    expect(await exported(receiver, { batchSize: 500 })).toMatchObject({ exported: 45 });
+    expect(batches).toEqual([41, 4]); // 8 MB
+    const few = counting();
+    await exported(few.receiver, { batchSize: 500, limit: 42 });
+    expect(few.batches).toEqual([41, 1]);
+  });
+
+  it('leaves a message whose payload cannot be opened, and goes on with the others', async () => {
+    const one = { name: 'secret', sensitive: true };
+    const others = parsePayloadKeys(`k2:${Buffer.alloc(32, 2).toString('base64')}`) as PayloadKeys;
+    await createPostgresOutbox(here.db, { payloadKeys: others }).enqueue(
+      [1, 2].map((payload): NewMessage => ({ ...one, kind: 'job', queue: 'jobs', payload })),
+    );
+    await enqueue({ ...one, payload: 3 }, { ...one, payload: 4 });
+    const sql = `update waybill.outbox_messages set payload = jsonb_set(payload, '{$sealed,data}', '"AAAA"')
+      where id = (select id from waybill.outbox_messages order by id desc limit 1)`;
+    await here.db.executeSql(sql);
+    const { receiver, batches } = counting();
+    expect(await exported(receiver, { removes: true, batchSize: 1 })).toMatchObject({
+      exported: 1,
+      stayed: { payload_key_missing: 2, payload_unreadable: 1 },
+    });
+    expect(batches).toEqual([1]);
+    expect(await waiting(here)).toHaveLength(3);
+  });
+});
+
 describe('jobs of pg-boss', () => {
   const row = { kind: 'job', name: 'any', key: 'id', attempts: 'source' } as const;
   async function open(schema: string) {
@@ -384,6 +429,35 @@ describe('jobs of pg-boss', () => {
       });
       expect(await jobsIn('returned')).toEqual(before);
     }
+  });
+
+  it.each<[string, Record<string, string>, object]>([
+    ['two fields would have one name', { a: 'b' }, { b: 1, a: 2 }],
+    ['one field has two old names', { order_id: 'orderId', oid: 'orderId' }, { orderId: 1 }],
+  ])('are not made where %s', async (_, rename, payload) => {
+    const schema = `rename_${Object.keys(rename).length}`;
+    await open(schema);
+    await enqueue({ payload }, { payload: { c: 3 } });
+    const receiver = await receiverOf(schema, { queues: { any: { ...row, rename } } });
+    expect(await exported(receiver, { removes: true })).toMatchObject({
+      exported: 1,
+      stayed: { rename_taken: 1 },
+    });
+    expect(await payloads(here)).toEqual([payload]);
+    expect(await jobsIn(schema)).toMatchObject([{ data: { c: 3 } }]);
+  });
+
+  it('are made in a schema with capitals, and in no other version of the schema', async () => {
+    await open('"Mixed"');
+    await enqueue({});
+    await here.db.executeSql('update "Mixed".version set version = 42');
+    await expect(receiverOf('Mixed')).rejects.toMatchObject({
+      code: 'source_unsupported',
+      message: expect.stringMatching(/schema 43.*is 42.*ndjson/) as string,
+    });
+    await here.db.executeSql('update "Mixed".version set version = 43');
+    expect(await exported(await receiverOf('Mixed'), { removes: true })).toMatchObject({ exported: 1 });
+    expect(await jobsIn('"Mixed"')).toMatchObject([{ data: { n: 1 } }]);
   });
 
   it('are refused where two rows fit a message that does not say its queue', async () => {
