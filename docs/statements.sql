@@ -182,8 +182,7 @@ candidate as (
   select group_key, place, true as swept from sweep where due
   union all
   select distinct group_key, null::int8, false from early
-   where (select count(*) from sweep) >= greatest($1::int, 16) and (select many from amount)
-     and group_key <> all(array(select group_key from sweep where group_key is not null))),
+   where ((select count(*) from sweep) >= greatest($1::int, 16) and (select many from amount)) and group_key <> all(array(select group_key from sweep where group_key is not null))),
 allowed as (
   select c.*, least(
       room.each - coalesce(room.taken[array_position(room.groups, c.name)], 0),
@@ -214,8 +213,7 @@ chosen as materialized (
   select *, row_number() over (order by round, swept desc, place) as turn from picked
    order by round, swept desc, place limit least($1, (select room from room))),
 next as (
-  select case when count(*) filter (where swept) < $1 and (select count(*) from sweep) >= greatest($1::int, 16) and (select many from amount)
-              then (select coalesce(group_key, '') from sweep order by place desc limit 1)
+  select case when count(*) filter (where swept) < $1 and ((select count(*) from sweep) >= greatest($1::int, 16) and (select many from amount)) and coalesce((select room from room) > 0, true) then (select coalesce(group_key, '') from sweep order by place desc limit 1)
               else (select coalesce(group_key, '') from chosen order by turn desc limit 1) end as group_key from chosen),
 spent as (
   insert into waybill.queue_groups as g (queue, group_key, next_at)
@@ -223,11 +221,12 @@ spent as (
     from (select coalesce(o.group_key, '') as name, count(*) as n, room.spacing, (room.at - ((room.burst - 1) * room.spacing)) as earliest,
                  room.next[array_position(room.paced, coalesce(o.group_key, ''))] as next_at
             from chosen o cross join room where room.spacing is not null group by 1, 3, 4, 5) c
-  on conflict (queue, group_key) do update set next_at = excluded.next_at)
+  on conflict (queue, group_key) do update set next_at = excluded.next_at),
+claimed as (
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $5, claimed_at = now(), claimed_until = (now() + ($4 * interval '1 millisecond')), relayed_at = now(), prefetched = case when $10::bool then false end
  where m.ctid = any(array(select ctid from chosen))
-returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text::text as tags, m.priority::text as priority, m.group_key::text as "group", (select group_key from next) as next,
-  (m.group_key = any(array(select name from marked where failing)))::text as failing;
+returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payload::text::text as payload, m.attempts::text as attempts, m.max_attempts::text as most, m.claim_token::text as token, m.delivery_key::text as key, m.request_id::text as request, m.traceparent::text as traceparent, date_part('epoch', m.created_at)::text as created, m.prefetched::text as prefetched, case when m.available_at <> m.created_at then date_part('epoch', m.available_at) end::text as due, date_part('epoch', (now() - greatest(m.created_at, m.available_at)))::text as lag, m.order_key::text as "order", array_to_json(m.tags)::text::text as tags, m.priority::text as priority, m.group_key::text as "group", (m.group_key = any(array(select name from marked where failing)))::text as failing)
+select c.*, n.group_key as next, ((select coalesce(max(n), 0) from ahead) < greatest($1::int, 16))::text as lap from next n left join claimed c on true;
 
 -- groups
 with waiting as (

@@ -2,8 +2,9 @@
 // Places of the same priority share the rest of the limit, so that one queue's backlog does not delay the others.
 
 import type { Executor } from '../db/executor.ts';
-import { claimProbe, claimSome, claimSuspect, type Lease } from './claim.ts';
-import { claimGroups } from './claim-groups.ts';
+import { claimProbe, claimSome, claimSuspect, type Lease, type Only } from './claim.ts';
+import { claimGroups, type GroupsClaim } from './claim-groups.ts';
+import type { Claimed } from './claimed.ts';
 import { findDue, type DuePlace } from './waiting.ts';
 import type { ClaimedMessage } from '../message/message.ts';
 import type { ClaimRequest } from './port.ts';
@@ -41,6 +42,7 @@ async function claimAt(
   taken: ClaimedMessage[],
 ): Promise<void> {
   let open = places;
+  const turns = new Map<DuePlace, string>();
   while (open.length > 0 && taken.length < request.limit) {
     const left = request.limit - taken.length;
     const share = request.ids ? left : Math.ceil(left / open.length);
@@ -51,13 +53,33 @@ async function claimAt(
       const begins = request.begins === undefined ? undefined : Math.max(0, request.begins - taken.length);
       const claim = { ...place, ...request, limit, begins };
       const got = place.isGrouped
-        ? (await claimGroups(db, claim, request)).claimed
+        ? await claimInTurn(db, place, claim, request, turns)
         : await claimSome(db, claim, request);
       for (const { message } of got) taken.push(message);
       if (got.length === limit || (place.isGrouped && got.length > 0)) full.push(place);
     }
     open = full;
   }
+}
+
+/**
+ * Claims of the groups of a place, until one finds something or they have passed the last group twice: they may begin anywhere.
+ * @param turns the group behind which the next claim of each place begins
+ */
+async function claimInTurn(
+  db: Executor,
+  place: DuePlace,
+  claim: GroupsClaim,
+  only: Only,
+  turns: Map<DuePlace, string>,
+): Promise<readonly Claimed[]> {
+  for (let laps = 0; laps < 2;) {
+    const { claimed, next, isLap } = await claimGroups(db, { ...claim, after: turns.get(place) }, only);
+    if (next !== undefined) turns.set(place, next);
+    if (claimed.length > 0 || next === undefined) return claimed;
+    if (isLap) laps++;
+  }
+  return [];
 }
 
 /** Claims one probe of each parked queue that is due for one. The caller reports the result to the queue (src/worker/queue-closer.ts). */

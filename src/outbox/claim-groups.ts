@@ -5,10 +5,11 @@
 // Due messages are read first, in the order of their due times. If there are few, their groups are all that take turns. Otherwise a sweep steps from
 // group to group through the index (a loose scan), so its cost depends on the number of messages wanted, not on that of groups or messages. Of
 // more groups than that, those of the due messages read first take turns behind the swept ones, so that groups whose messages are all for later
-// do not delay them. Closed groups are stepped over and count for nothing: however many there are, a claim finds the open ones.
+// do not delay them. Closed groups are stepped over and count for nothing: however many there are, a claim finds the open ones. A claim that finds
+// nothing, because closed groups have the due messages read first and the groups that it reached have later ones, says where the next one goes on.
 
 import type { Executor } from '../db/executor.ts';
-import { textOrNull } from '../db/values.ts';
+import { flagOf, textOrNull } from '../db/values.ts';
 import { among, claimOf, listsOf, room, wanted, type Lease, type Only } from './claim.ts';
 import { claimedOf, claimedTexts, type Claimed, type ClaimedRow } from './claimed.ts';
 import {
@@ -66,6 +67,12 @@ const allowed = `
       cross join lateral (select room.next[array_position(room.paced, c.name)] as next_at) p
      where not ${isClosed('c.name')})`;
 
+/** More groups may have due messages than the sweep reached. */
+const isPartial = `((select count(*) from sweep) >= ${steps} and (select many from amount))`;
+
+/** Groups that the sweep reached before the end of the index. */
+const reached = '(select coalesce(max(n), 0) from ahead)';
+
 /** The share of each group: what it could bring if all of them had enough. */
 const share = `(select greatest(1, ceil($1::numeric / greatest(1, count(*))))::int from allowed where most is null or most > 0)`;
 
@@ -87,11 +94,11 @@ export const claimGroupsSql = `
      order by ${grouped.order()} limit ${peeked}),
   amount as materialized (select count(*) >= ${peeked} as many from early),
   ${walk('ahead', '> $6', '', steps)},
-  ${walk('behind', `> ''`, ' and group_key <= $6', `(${steps} - (select coalesce(max(n), 0) from ahead))`)},
+  ${walk('behind', `> ''`, ' and group_key <= $6', `(${steps} - ${reached})`)},
   sweep as (
     select group_key, due, n as place from ahead where not ${isClosed('group_key')}
     union all
-    select null, ${isDue('$2', '$3', ungrouped)}, ${peeked} where (select coalesce(max(n), 0) from ahead) < ${steps}
+    select null, ${isDue('$2', '$3', ungrouped)}, ${peeked} where ${reached} < ${steps}
     union all
     select group_key, due, ${peeked} + n from behind where not ${isClosed('group_key')}
     union all
@@ -101,8 +108,7 @@ export const claimGroupsSql = `
     select group_key, place, true as swept from sweep where due
     union all
     select distinct group_key, null::int8, false from early
-     where (select count(*) from sweep) >= ${steps} and (select many from amount)
-       and group_key <> all(array(select group_key from sweep where group_key is not null))),
+     where ${isPartial} and group_key <> all(array(select group_key from sweep where group_key is not null))),
   ${allowed},
   picked as materialized (
     select a.group_key, a.place, a.swept, p.ctid, p.round from allowed a
@@ -116,8 +122,7 @@ export const claimGroupsSql = `
     select *, row_number() over (order by round, swept desc, place) as turn from picked
      order by round, swept desc, place limit ${wanted('$1')}),
   next as (
-    select case when count(*) filter (where swept) < $1 and (select count(*) from sweep) >= ${steps} and (select many from amount)
-                then (select coalesce(group_key, '') from sweep order by place desc limit 1)
+    select case when count(*) filter (where swept) < $1 and ${isPartial} and coalesce((select room from room) > 0, true) then (select coalesce(group_key, '') from sweep order by place desc limit 1)
                 else (select coalesce(group_key, '') from chosen order by turn desc limit 1) end as group_key from chosen),
   spent as (
     insert into waybill.queue_groups as g (queue, group_key, next_at)
@@ -125,14 +130,14 @@ export const claimGroupsSql = `
       from (select coalesce(o.group_key, '') as name, count(*) as n, room.spacing, (room.at - ((room.burst - 1) * room.spacing)) as earliest,
                    room.next[array_position(room.paced, coalesce(o.group_key, ''))] as next_at
               from chosen o cross join room where room.spacing is not null group by 1, 3, 4, 5) c
-    on conflict (queue, group_key) do update set next_at = excluded.next_at)
-  ${claimOf(
+    on conflict (queue, group_key) do update set next_at = excluded.next_at),
+  claimed as (${claimOf(
     `case when $10::bool then false end`,
     '$4',
     '$5',
-    `${claimedTexts}, (select group_key from next) as next,
-    (m.group_key = any(array(select name from marked where failing)))::text as failing`,
-  )}`;
+    `${claimedTexts}, (m.group_key = any(array(select name from marked where failing)))::text as failing`,
+  )})
+  select c.*, n.group_key as next, (${reached} < ${steps})::text as lap from next n left join claimed c on true`;
 
 export type GroupsClaim = Place &
   Lease & {
@@ -147,17 +152,24 @@ export type GroupsClaim = Place &
 
 export type GroupsClaimed = {
   readonly claimed: readonly Claimed[];
-  /** Where the next claim begins; undefined: nothing was found. */
+  /** Where the next claim begins. Undefined: nothing was found, and the sweep reached every group. */
   readonly next: string | undefined;
+  /** The sweep went past the last group, and on from the first. */
+  readonly isLap: boolean;
 };
+
+/** Without a claimed message: one row, whose other columns are null. */
+type Row = ClaimedRow & { readonly next: unknown; readonly lap: unknown };
 
 /** @param only restricts the claim; default: all */
 export async function claimGroups(db: Executor, claim: GroupsClaim, only: Only = {}): Promise<GroupsClaimed> {
   const { limit, queue, priority, leaseMs, workerId, after = '', known = null, isWorker = false } = claim;
   const values = [limit, queue, priority, leaseMs, workerId, after, known, ...listsOf(only), isWorker];
-  const { rows } = await db.executeSql<ClaimedRow & { next: unknown }>(claimGroupsSql, values, db.isPlanned);
+  const { rows } = await db.executeSql<Row>(claimGroupsSql, values, db.isPlanned);
+  const [first] = rows;
   return {
-    claimed: claimedOf(rows, { queue, priority }),
-    next: textOrNull(rows[0]?.next) ?? undefined,
+    claimed: first?.id === null ? [] : claimedOf(rows, { queue, priority }),
+    next: textOrNull(first?.next) ?? undefined,
+    isLap: first !== undefined && flagOf(first.lap),
   };
 }

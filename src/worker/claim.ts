@@ -41,6 +41,8 @@ export type Taken = {
   readonly restMs: Milliseconds;
   /** Of a claim of groups: the group behind which the next one begins. */
   readonly after?: string | undefined;
+  /** Of a claim of groups: it passed the last one, and went on from the first. */
+  readonly isLap?: boolean;
 };
 
 /** @param after of groups: the one behind which the claim begins */
@@ -92,8 +94,8 @@ export function claimAt(
 async function claimOn(db: Executor, claim: Whole, limits: Known | undefined): Promise<Taken> {
   const asked = { ...claim, known: limits?.text };
   if (claim.isGrouped) {
-    const { claimed, next } = await claimGroups(db, { ...asked, isWorker: true });
-    return { ...nothing, claimed, after: next };
+    const { claimed, next, isLap } = await claimGroups(db, { ...asked, isWorker: true });
+    return { ...nothing, claimed, after: next, isLap };
   }
   return { ...nothing, claimed: await (limits ? claimSome : claimWaiting)(db, asked) };
 }

@@ -36,8 +36,10 @@ export type Found = {
   readonly isPrefetching: boolean;
   /** When the last of the messages became due, seconds since the epoch; undefined if there is none. */
   readonly lastDue: number | undefined;
-  /** The group behind which the next claim of groups begins. */
+  /** The group behind which the next claim of groups begins. Undefined: nothing was found, and the claim reached every group. */
   readonly after?: string | undefined;
+  /** That claim passed the last group, and went on from the first. */
+  readonly isLap?: boolean | undefined;
   /** The limits may have left no place for more: it is tried again after this time, or when a NOTIFY comes before. */
   readonly againMs?: Milliseconds | undefined;
 };
@@ -77,6 +79,8 @@ type Record = {
   isClaiming: boolean;
   /** It is open, or being claimed, only because limits may have left no place before. */
   isAgain: boolean;
+  /** How often claims that found nothing have passed the last group, in a row. */
+  laps: number;
   /** Claims in a row that found nothing of what was announced. */
   empty: number;
   notBefore: Milliseconds;
@@ -109,6 +113,12 @@ const most: Milliseconds = 5_000;
 const nameOf = ({ queue, priority, isGrouped }: Place): string =>
   `${priority}${isGrouped ? '+' : ''} ${queue}`;
 
+/** A claim begins anywhere: when they have passed the last group twice, claims have reached every group. */
+function hasReachedAll(record: Record, isLap = false): boolean {
+  if (isLap) record.laps++;
+  return record.laps >= 2;
+}
+
 /** At this many records, those without work are dropped. */
 const remembered = 1_000;
 
@@ -139,6 +149,7 @@ export function createWhere(
       priority,
       isGrouped,
       after: undefined,
+      laps: 0,
       isOpen: false,
       isAnnounced: false,
       isExact: false,
@@ -223,21 +234,25 @@ export function createWhere(
       record.claimedAt = now;
       record.turn = ++turns;
     },
-    end(spot, now, { messages, isFull, isPrefetching, lastDue, after, againMs }) {
+    end(spot, now, { messages, isFull, isPrefetching, lastDue, after, isLap, againMs }) {
       const record = spot as Record;
       const hadBookmark = record.bookmark !== undefined;
       record.isClaiming = false;
       // A claim that the limits left no place for says nothing of the groups: their turns go on where they were.
       record.after = after ?? record.after;
+      const isUnreached = messages === 0 && after !== undefined && !hasReachedAll(record, isLap);
+      if (!isUnreached) record.laps = 0;
       record.isExact = !isFull && isPrefetching;
       if (messages > 0) record.empty = 0;
-      else if (!hadBookmark && !isFull && !record.isAgain) record.empty++;
+      else if (!hadBookmark && !isFull && !record.isAgain && !isUnreached) record.empty++;
       if (isFull) {
         if (!hadBookmark)
           record.bookmarkUntil = now + Math.min(most, Math.max(least, part * (now - record.claimedAt)));
         record.bookmark = record.isGrouped ? undefined : (lastDue ?? record.bookmark);
       } else record.bookmark = undefined;
-      if (againMs !== undefined) openAgain(record, now + againMs);
+      // Due messages may be in groups that no claim reached. To look for them costs a twentieth of the time.
+      if (isUnreached) openAgain(record, now + Math.min(most, part * (now - record.claimedAt)));
+      else if (againMs !== undefined) openAgain(record, now + againMs);
       // Messages that failed, or committed late, are behind the bookmark.
       else if (isFull || hadBookmark || record.isExact) open(record, 0);
     },

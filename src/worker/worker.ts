@@ -160,7 +160,7 @@ export function createWorker(options: WorkerOptions): Worker {
     since: Milliseconds,
     isAnnounced: boolean,
   ): void {
-    const { claimed: got, permits, isScarce, restMs, after } = taken;
+    const { claimed: got, permits, isScarce, restMs, after, isLap } = taken;
     const now = clock.now();
     failures = 0;
     pace.claimed(now - since);
@@ -171,6 +171,7 @@ export function createWorker(options: WorkerOptions): Worker {
       messages: got.length,
       isFull: got.length === limit || isScarce || (spot.isGrouped === true && got.length > 0),
       after,
+      isLap,
       againMs,
       isPrefetching: begins < limit,
       lastDue: got.length === 0 ? undefined : Math.max(...got.map(({ due }) => due)),

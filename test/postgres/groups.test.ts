@@ -158,6 +158,40 @@ describe('claims', () => {
     expect((await findDue(database.db, ['q'])).places).toMatchObject([{ queue: 'q', isGrouped: true }]);
   });
 
+  it('reach the group that became due behind closed ones with a backlog and open ones whose messages are for later', async () => {
+    const later = { availableAt: new Date(Date.now() + 3_600_000) };
+    const closed = Array.from({ length: 40 }, (_, i) => `closed-${i}`);
+    const open = Array.from({ length: 50 }, (_, i) => of(`open-${i}`, 1, later));
+    await outbox.enqueue([...closed.flatMap((name) => of(name, 1)), ...open.flat(), ...of('zz', 1)]);
+    await database.db.executeSql(
+      `insert into waybill.queue_groups (queue, group_key, failing_since, failed_at, failures, parked_at)
+       select 'q', name, now(), now(), 5, now() from unnest($1::text[]) name`,
+      [closed],
+    );
+    const sweeps: boolean[] = [];
+    let after: string | undefined;
+    for (let found = 0; found === 0 && sweeps.length < 10;) {
+      const sweep = await claimGroups(database.db, { queue: 'q', priority: 0, limit: 10, after, ...lease });
+      found = sweep.claimed.length;
+      after = sweep.next;
+      sweeps.push(sweep.isLap);
+    }
+    expect(sweeps).toEqual([false, false, false, true]); // 16 groups each
+    await outbox.enqueue(of('zz', 1));
+    expect((await outbox.claimBatch({ limit: 10, ...lease })).map(({ group }) => group)).toEqual(['zz']);
+    expect(await outbox.claimBatch({ limit: 10, ...lease })).toEqual([]);
+  });
+
+  it('that the limits of the queue leave no place for do not move on', async () => {
+    const later = { availableAt: new Date(Date.now() + 3_600_000) };
+    const names = Array.from({ length: 40 }, (_, i) => `g${i}`);
+    await outbox.enqueue([...names.flatMap((name) => of(name, 1, later)), ...of('zz', 50)]);
+    await limitQueue(database.db, 'q', { concurrency: 1 }, { by: 'ann', reason: null });
+    const claim = { queue: 'q', priority: 0, limit: 10, ...lease };
+    expect((await claimGroups(database.db, claim)).claimed).toHaveLength(1);
+    expect(await claimGroups(database.db, claim)).toMatchObject({ claimed: [], next: undefined });
+  });
+
   it('lose and double nothing when many claim at once', async () => {
     const names = Array.from({ length: 40 }, (_, i) => `g${i}`);
     await outbox.enqueue([...names.flatMap((name) => of(name, 10)), ...of(undefined, 30)]);

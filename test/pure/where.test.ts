@@ -76,6 +76,22 @@ describe('a place', () => {
     }
   });
 
+  it('whose groups no claim has reached is claimed at again, until claims have passed the last group twice', () => {
+    const where = createWhere(['jobs']);
+    where.found({ queue: 'jobs', priority: 0, isGrouped: true });
+    const unreached = (after: string, isLap = false): Found => ({ ...nothing, after, isLap });
+    claim(where, 0, unreached('m'), 3);
+    expect([at(where, 62), where.nextAt(3)]).toEqual([[], 63]); // a twentieth of the time
+    expect(claim(where, 63, unreached('b', true)).after).toBe('m');
+    expect(claim(where, 63, unreached('m')).after).toBe('b');
+    expect(claim(where, 63, unreached('c', true)).after).toBe('m');
+    expect([at(where, 1_000_000), where.nextAt(63)]).toEqual([[], Number.POSITIVE_INFINITY]);
+    where.found({ queue: 'jobs', priority: 0, isGrouped: true }); // by a poll
+    expect(claim(where, 63, unreached('d', true)).after).toBe('c');
+    expect(claim(where, 63, { ...some, after: 'e' }).after).toBe('d');
+    expect(at(where, 1_000_000)).toEqual([]);
+  });
+
   it('B: that a NOTIFY names during a claim is claimed at after it, whatever the claim found', () => {
     for (const found of [nothing, some, full]) {
       const { where, spot } = namedWhileClaimed();
