@@ -243,6 +243,15 @@ describe('a paused group', () => {
     expect((await rounds(10)).flat()).toEqual(['a']);
   });
 
+  it('F: keeps its suspects, for which no worker empties itself until it is open', async () => {
+    await outbox.enqueue(of('a', 1));
+    await database.db.executeSql('update waybill.outbox_messages set expirations = 2, revision = revision + 1');
+    await pauseGroup(database.db, 'q', 'a', { by: 'ann', reason: null });
+    expect((await findDue(database.db)).places).toEqual([]);
+    await resumeGroup(database.db, 'q', 'a');
+    expect((await findDue(database.db)).places).toMatchObject([{ queue: 'q', suspects: true }]);
+  });
+
   it('is refused for an unknown queue, and a group that is none', async () => {
     const about = { by: 'ann', reason: null };
     await expect(pauseGroup(database.db, 'nope', 'a', about)).rejects.toMatchObject({
