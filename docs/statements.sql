@@ -327,7 +327,7 @@ select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.
    order by m.dead_at limit $7::int8 for update skip locked),
 newest as (
   select id from (
-    select id, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from got) g
+    select id, row_number() over (partition by kind, name, coalesce(coalesce(m.delivery_key, m.shared_key), m.id::text) order by id desc) as place from got m) g
    where place = 1),
 changed as (
   update waybill.outbox_messages m set revision = m.revision + 1, relayed_at = null, available_at = case when m.order_key is null then now() else 'infinity' end, order_due = case when m.order_key is not null then now() end, delivery_key = coalesce(m.delivery_key, m.shared_key), shared_key = null, status = 'pending', attempts = 0, dead_at = null, dead_cause = null, cancelled_at = null where m.id = any(array(select id from newest)) and m.status = any ('{dead,cancelled}') returning m.id)
@@ -343,7 +343,8 @@ select count(*)::text as n, count(*)::text as found from changed;
 
 -- replay delivered webhooks
 select m.id::text as id, m.payload::text as payload, m.max_attempts as most, m.priority, m.tags, m.order_key as "order"
-from waybill.outbox_messages m where m.delivered_at is not null and m.id > $7::uuid and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at < least($5::text::timestamptz, $6::text::timestamptz) and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') and not exists (select from waybill.outbox_messages p where p.id = m.parent_id and p.name = m.name and p.group_key = m.group_key) order by m.id limit $8::int8;
+  from waybill.outbox_messages m where m.delivered_at is not null and m.delivered_at < ($6::text::timestamptz + interval '1 millisecond') and m.id > $7::uuid and m.name = $1 and m.queue = $2 and m.group_key = $3 and m.created_at >= $4::text::timestamptz and m.created_at < least($5::text::timestamptz, $6::text::timestamptz)
+and not exists (select from waybill.outbox_notes e where e.message_id = m.id and e.type = 'erased') and not m.payload ? 'replayOf' order by m.id limit $8::int8;
 
 -- cancel a group
 with chosen as (

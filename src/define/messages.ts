@@ -45,8 +45,13 @@ export const webhookName = (endpoint: string): string => `webhook:${endpoint}`;
 /** The endpoint of such a name; undefined for another one. */
 export const endpointOf = (name: string): string | undefined => /^webhook:([^:]+)$/.exec(name)?.[1];
 
-/** What is stored of a webhook. `id`: the webhook id, where it is not that of the message. */
-export type WebhookPayload = { readonly to: string | null; readonly body: unknown; readonly id?: string };
+/** What is stored of a webhook. `id`: the webhook id, where it is not that of the message. `replayOf`: the delivered message that a replay copied. */
+export type WebhookPayload = {
+  readonly to: string | null;
+  readonly body: unknown;
+  readonly id?: string;
+  readonly replayOf?: string;
+};
 
 /** One endpoint as a group of its queue. */
 export type EndpointGroup = {

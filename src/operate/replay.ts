@@ -9,7 +9,7 @@ import { guard, transitions, updateMessages } from '../message/transitions.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { waits } from '../outbox/waiting.ts';
 import { oldestIdOf } from './filter.ts';
-import { isErased, keyIsFree, keyStandsAlone } from './free-key.ts';
+import { isErased, keyIsFree, keyStandsAlone, ownKey } from './free-key.ts';
 
 export type ReplayOf = {
   /** Name and queue of the endpoint's messages, and the endpoint as their group. */
@@ -65,9 +65,10 @@ const dead = `m.dead_at is not null and m.dead_at >= $4::text::timestamptz and m
   and not ${isErased} and ${keyIsFree} and ${keyStandsAlone}`;
 const later = `${waits('m.')} and m.status = 'failed' and m.available_at > now() and ${own('m.')}
   and not exists (select from waybill.outbox_attempts a where a.message_id = m.id and a.finished_at >= ${sinceThen})`;
-/** What an earlier replay recorded is none of what the application recorded: otherwise each replay would double it. */
-const isCopy = `exists (select from waybill.outbox_messages p where p.id = m.parent_id and p.name = m.name and p.group_key = m.group_key)`;
-const delivered = `m.delivered_at is not null and m.id > $7::uuid and ${own('m.')} and not ${isErased} and not ${isCopy}`;
+// What an earlier replay recorded is none of what the application recorded: otherwise each replay would double it. The copy says so itself, because
+// its original is pruned before it.
+const delivered = `m.delivered_at is not null and m.delivered_at < ${sinceThen} and m.id > $7::uuid and ${own('m.')}
+  and not ${isErased} and not m.payload ? 'replayOf'`;
 
 /** Values: name, queue, group, since, until or null, when it began, limit. Of messages with the same delivery key only the newest is retried. */
 export const retryDeadSql = `
@@ -76,7 +77,7 @@ export const retryDeadSql = `
      order by m.dead_at limit $7::int8 for update skip locked),
   newest as (
     select id from (
-      select id, row_number() over (partition by kind, name, coalesce(delivery_key, shared_key, id::text) order by id desc) as place from got) g
+      select id, row_number() over (partition by kind, name, coalesce(${ownKey}, m.id::text) order by id desc) as place from got m) g
      where place = 1),
   changed as (
     ${updateMessages(transitions.retry.set())} where m.id = any(array(select id from newest)) and ${guard('retry', 'm.status')} returning m.id)
@@ -101,7 +102,7 @@ export const deliveredSql = `
 
 /** Values: name, queue, group, since, until or null, when it began, the id behind which it begins. */
 export const countReplaySql = `
-  select (select count(*) from waybill.outbox_messages m where ${dead})::text as retried,
+  select (select count(distinct coalesce(${ownKey}, m.id::text)) from waybill.outbox_messages m where ${dead})::text as retried,
          (select count(*) from waybill.outbox_messages m where ${later})::text as hastened,
          (select count(*) from waybill.outbox_messages m where ${delivered})::text as recorded,
          (select exists (select from waybill.outbox_messages m where ${delivered} and not m.payload ? 'body'))::text as closed`;
@@ -197,7 +198,7 @@ function copyOf({ name, queue, group, newIds }: Replay, row: Row): NewMessage {
     name,
     queue,
     group,
-    payload: newIds ? { to, body } : { to, body, id },
+    payload: { to, body, ...(!newIds && { id }), replayOf: row.id },
     maxAttempts: Number(row.most),
     priority: Number(row.priority),
     parentId: row.id,

@@ -308,6 +308,31 @@ describe('a replay', () => {
     });
   });
 
+  it('copies no copy, also when the original was pruned', async () => {
+    const id = await world.send();
+    await world.drain();
+    const again = () =>
+      world.act((ctx) =>
+        ctx.webhooks.replay(world.customer.to('c1'), { since: since(), all: true, newIds: true }),
+      );
+    expect([(await again()).recorded, (await again()).recorded]).toEqual([1, 1]);
+    await world.drain(2);
+    await world.database.db.executeSql('delete from waybill.outbox_messages where id = $1', [id]);
+    expect(await again()).toMatchObject({ recorded: 0 });
+  });
+
+  it('counts those with the same delivery key once, as it retries one of them', async () => {
+    now.address = () => null;
+    for (let i = 0; i < 2; i++) {
+      await enqueueWebhook(world.outbox(), world.customer.to('c1'), payload, { deliveryKey: 'k' });
+      await world.drain();
+    }
+    const given = { endpoint: 'customer:c1', since: since(), all: false, newIds: false };
+    expect(await previewReplay(world.database.db, given)).toMatchObject({ retried: 1 });
+    const replayed = world.act((ctx) => ctx.webhooks.replay(world.customer.to('c1'), { since: since() }));
+    expect(await replayed).toMatchObject({ retried: 1 });
+  });
+
   it('takes nothing that is older, and refuses what is no time', async () => {
     now.answer = () => 410;
     await world.send();
@@ -385,6 +410,18 @@ describe('a replay', () => {
       const second = await world.act((ctx) => ctx.webhooks.replay(to(), { ...options, from }));
       expect(second).toEqual({ retried: 0, hastened: 0, recorded: 10, next: null });
       expect(await recordedAgain()).toEqual({ all: 510, different: 510 });
+    });
+
+    it('leaves alone what is delivered meanwhile', async () => {
+      await send(501);
+      await drainAll();
+      await send(1);
+      const options = { since: since(), all: true };
+      const first = await world.act((ctx) => ctx.webhooks.replay(to(), options));
+      await drainAll();
+      const from = first.next!;
+      const second = await world.act((ctx) => ctx.webhooks.replay(to(), { ...options, from }));
+      expect([first.recorded, second]).toEqual([500, { retried: 0, hastened: 0, recorded: 1, next: null }]);
     });
 
     it('leaves alone what dies again meanwhile, and what was erased hides nothing', async () => {
