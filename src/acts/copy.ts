@@ -3,12 +3,12 @@
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
 import { z } from 'zod';
-import { envelopeOf } from '../define/endpoint.ts';
 import { endpointOf } from '../define/messages.ts';
 import { prepareEmail } from '../email/email.ts';
 import { WaybillError } from '../errors.ts';
 import type { NewMessage } from '../message/message.ts';
 import { isSealed, unseal, wasDropped, type PayloadKeys } from '../message/seal.ts';
+import { endpointGroup, movedKey, webhookPayload } from '../message/webhook.ts';
 import { audited, type Actor } from '../operate/audit.ts';
 import { checkNotErased } from '../operate/erase.ts';
 import { checkId, notFound, viewMessage, type MessageView } from '../operate/read.ts';
@@ -64,7 +64,7 @@ const originalSql = `
 
 /**
  * Records a message like another: its kind, name, queue, tags, priority, group, order key and number of attempts, without a delivery key unless one is
- * given. The original is its parent and stays as it is. The payload of a copy is sealed where that of the original is or was.
+ * given. A webhook that goes to another endpoint has that one's group, and its order key there. The original is its parent and stays as it is. The payload of a copy is sealed where that of the original is or was.
  * @throws WaybillError `invalid_id`, `not_found`, `message_erased`, `message_dropped`, `not_an_email`, `delivery_key_taken`, the codes of an email or a payload
  */
 export async function copy(
@@ -89,13 +89,18 @@ function detailOf({ availableAt, ...changes }: Changes): object {
 function endpointGroupOf(name: string, payload: unknown): string | undefined {
   const endpoint = endpointOf(name);
   if (endpoint === undefined) return undefined;
-  const { data } = envelope.safeParse(payload);
-  if (data) return data.to === null ? endpoint : `${endpoint}:${data.to}`;
+  const { data } = anyWebhook.safeParse(payload);
+  if (data) return endpointGroup(endpoint, data.to);
   const form = '{ "to": the id of the endpoint or null, "body": what is sent }';
   throw new WaybillError('payload_invalid', `the payload of a webhook has the form ${form}`);
 }
 
-const envelope = envelopeOf(z.unknown());
+/** Order keys of webhooks count within their endpoint: in another one, the copy would wait for the messages of the first. */
+function orderKeyOf({ order_key: key, group_key: from }: Original, to: string | null): string | null {
+  return key === null || from === null || to === null || from === to ? key : movedKey(key, from, to);
+}
+
+const anyWebhook = webhookPayload(z.unknown());
 
 async function record(
   tx: Executor,
@@ -106,7 +111,6 @@ async function record(
   const original = (await tx.executeSql<Original>(originalSql, [id])).rows[0] ?? notFound(id);
   await checkNotErased(tx, id);
   const { kind, name, queue, payload: stored, max_attempts: maxAttempts, priority } = original;
-  const { order_key: orderKey, order_skips: skips } = original;
   const sealed = isSealed(stored) ? stored : undefined;
   const isDropped = wasDropped(stored, original.status);
   if (isDropped && changes.payload === undefined) throw droppedError(id);
@@ -117,6 +121,7 @@ async function record(
   const group =
     (changes.payload === undefined ? undefined : endpointGroupOf(name, payload)) ?? original.group_key;
   const { deliveryKey } = changes;
+  const orderKey = orderKeyOf(original, group);
   const outbox = createPostgresOutbox(tx, { maxPayloadBytes, payloadKeys });
   const { id: copied, duplicate } = await outbox.enqueue({
     kind,
@@ -129,7 +134,7 @@ async function record(
     availableAt: changes.availableAt,
     ...(deliveryKey !== undefined && { deliveryKey }),
     ...(group !== null && { group }),
-    ...(orderKey !== null && { orderKey, ...(skips === true && { onDead: 'skip' as const }) }),
+    ...(orderKey !== null && { orderKey, ...(original.order_skips === true && { onDead: 'skip' as const }) }),
     ...(original.tags && { tags: original.tags }),
     ...((sealed || isDropped) && { sensitive: true, keep: !isDropped && sealed?.$sealed.keep !== false }),
   });

@@ -7,6 +7,7 @@ import { countReplay, replayStep, type Replay } from '../operate/replay.ts';
 import { WaybillError } from '../errors.ts';
 import { flowKeyRule, isFlowKey } from '../message/flow.ts';
 import type { PayloadKeys } from '../message/seal.ts';
+import { readEndpointGroup } from '../message/webhook.ts';
 import { announceQueueSql } from '../queues/queues.ts';
 import { createPostgresOutbox } from '../store/postgres.ts';
 
@@ -27,7 +28,7 @@ export type ReplayPorts = {
 /** @throws WaybillError `group_invalid` */
 function replayOf({ endpoint, ...given }: ReplayGiven): Replay {
   if (!isFlowKey(endpoint)) throw new WaybillError('group_invalid', `an endpoint has ${flowKeyRule}`);
-  const name = webhookName(endpoint.split(':', 1)[0]!);
+  const name = webhookName(readEndpointGroup(endpoint).endpoint);
   return { ...given, name, queue: webhookQueue, group: endpoint };
 }
 

@@ -1,6 +1,7 @@
 // Checks a payload that a person wrote against the schema of its definition.
 
-import { envelopeOf, type Endpoint } from './endpoint.ts';
+import { webhookPayload } from '../message/webhook.ts';
+import type { Endpoint } from './endpoint.ts';
 import { decode } from './payload.ts';
 import type { Registry } from './registry.ts';
 
@@ -24,4 +25,5 @@ export async function checkPayload(
   if (definition !== undefined) await decode({ kind, name, payload: definition.payload }, payload);
 }
 
-const webhookOf = (endpoint: Endpoint | undefined) => endpoint && { payload: envelopeOf(endpoint.payload) };
+const webhookOf = (endpoint: Endpoint | undefined) =>
+  endpoint && { payload: webhookPayload(endpoint.payload) };

@@ -80,13 +80,6 @@ export type EndpointOptions<S extends z.ZodType> = SealOptions & {
   onParked?(ctx: HandlerContext, parked: ParkedEndpoint): Promise<void> | void;
 };
 
-/** What a header can carry as it was signed: other characters are refused by Node, or go out in another encoding. */
-const headerText = /^[\x21-\x7e]{1,64}$/;
-
-/** What is stored of a webhook (WebhookPayload). */
-export const envelopeOf = <S extends z.ZodType>(body: S) =>
-  z.object({ to: z.string().nullable(), body, id: z.string().regex(headerText).optional() });
-
 const known = [
   'name',
   'payload',

@@ -6,6 +6,7 @@ import { WaybillError } from '../errors.ts';
 import { checkOptions } from '../options.ts';
 import { duplicateOptions } from '../message/duplicate.ts';
 import type { NewMessage } from '../message/message.ts';
+import { endpointGroup as groupOf, keyWithin, type WebhookPayload } from '../message/webhook.ts';
 import type {
   EmailMessage,
   EndpointTarget,
@@ -45,14 +46,6 @@ export const webhookName = (endpoint: string): string => `webhook:${endpoint}`;
 /** The endpoint of such a name; undefined for another one. */
 export const endpointOf = (name: string): string | undefined => /^webhook:([^:]+)$/.exec(name)?.[1];
 
-/** What is stored of a webhook. `id`: the webhook id, where it is not that of the message. `replayOf`: the delivered message that a replay copied. */
-export type WebhookPayload = {
-  readonly to: string | null;
-  readonly body: unknown;
-  readonly id?: string;
-  readonly replayOf?: string;
-};
-
 /** One endpoint as a group of its queue. */
 export type EndpointGroup = {
   readonly endpoint: EndpointTarget;
@@ -79,7 +72,7 @@ export function endpointGroup(to: unknown): EndpointGroup {
       'endpoint_invalid',
       `endpoint ${name} stands for many: name one with ${name}.to(id)`,
     );
-  return { endpoint, id, group: id === null ? name : `${name}:${id}` };
+  return { endpoint, id, group: groupOf(name, id) };
 }
 
 /** @throws WaybillError `payload_invalid` with the path of what is wrong, `endpoint_invalid` */
@@ -116,8 +109,7 @@ function bodyOf({ name }: EndpointTarget, { payload }: NewMessage): unknown {
 function keysWithin(id: string | null, { deliveryKey, orderKey }: NewMessage) {
   const within = (name: 'deliveryKey' | 'orderKey', key: unknown, code: string, most: number) => {
     if (key === undefined || id === null) return {};
-    // The first '/' ends the id, or `a` with the key `b/c` would meet `a/b` with the key `c`.
-    const whole = `${id.replaceAll('%', '%25').replaceAll('/', '%2F')}/${key as string}`;
+    const whole = keyWithin(id, key as string);
     if (typeof key === 'string' && key !== '' && whole.length <= most) return { [name]: whole };
     throw new WaybillError(
       code,

@@ -2,11 +2,11 @@
 // rolled back before the request: no connection of the database waits for an endpoint.
 
 import type { Endpoint, EndpointAddress } from '../define/endpoint.ts';
-import { envelopeOf } from '../define/endpoint.ts';
 import type { Job } from '../define/job.ts';
 import { z } from 'zod';
 import type { ClaimedMessage, NewMessage } from '../message/message.ts';
 import type { Failure, Outcome } from '../message/outcome.ts';
+import { webhookPayload } from '../message/webhook.ts';
 import type { Interrupt, Milliseconds } from '../ports.ts';
 import type { GroupEnd, GroupFailing } from '../queues/circuit.ts';
 import { cleanError } from '../redaction/redact.ts';
@@ -39,7 +39,7 @@ export const createWebhooks = (allow: AllowList = allowNothing, resolveMs = usua
 /** An answer that took longer kept its slot for too long: the endpoint is held from its first failure on. */
 const slow: Milliseconds = 2_000;
 
-const stored = envelopeOf(z.unknown());
+const stored = webhookPayload(z.unknown());
 type Stored = z.output<typeof stored>;
 
 export async function deliverWebhook(

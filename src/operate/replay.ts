@@ -6,6 +6,7 @@ import { WaybillError } from '../errors.ts';
 import type { NewMessage } from '../message/message.ts';
 import { isSealed } from '../message/seal.ts';
 import { guard, transitions, updateMessages } from '../message/transitions.ts';
+import type { WebhookPayload } from '../message/webhook.ts';
 import type { OutboxPort } from '../outbox/port.ts';
 import { waits } from '../outbox/waiting.ts';
 import { oldestIdOf } from './filter.ts';
@@ -186,11 +187,7 @@ const sensitive = (): WaybillError =>
   );
 
 function copyOf({ name, queue, group, newIds }: Replay, row: Row): NewMessage {
-  const payload = JSON.parse(row.payload) as {
-    readonly to: string | null;
-    readonly body: unknown;
-    readonly id?: string;
-  };
+  const payload = JSON.parse(row.payload) as WebhookPayload;
   if (isSealed(payload) || !('body' in payload)) throw sensitive();
   const { to, body, id = row.id } = payload;
   return {
@@ -198,7 +195,7 @@ function copyOf({ name, queue, group, newIds }: Replay, row: Row): NewMessage {
     name,
     queue,
     group,
-    payload: { to, body, ...(!newIds && { id }), replayOf: row.id },
+    payload: { to, body, ...(!newIds && { id }), replayOf: row.id } satisfies WebhookPayload,
     maxAttempts: Number(row.most),
     priority: Number(row.priority),
     parentId: row.id,

@@ -272,6 +272,18 @@ describe('a webhook', () => {
       });
   });
 
+  it('that is copied to another endpoint has its order key there, and waits for none of the first', async () => {
+    const ports = { db: world.database.db, maxPayloadBytes: 100_000, payloadKeys: [] };
+    const actor = { by: 'ann', key: null, via: 'cli', requestId: null, reason: null } as const;
+    const ordered = { orderKey: 'order-1' };
+    const { id } = await enqueueWebhook(world.outbox(), world.customer.to('a/b'), payload, ordered);
+    const keyOf = async (changes = {}) => (await copy(ports, actor, id, changes)).orderKey;
+    expect(await keyOf()).toBe('a%2Fb/order-1');
+    expect(await keyOf({ payload: { to: 'a/b', body: {} } })).toBe('a%2Fb/order-1');
+    expect(await keyOf({ payload: { to: 'c/d', body: {} } })).toBe('c%2Fd/order-1');
+    expect(await keyOf({ payload: { to: '/'.repeat(130), body: {} } })).toBeNull(); // too long there
+  });
+
   it.each([
     ['nothing', undefined],
     ['a function', () => 1],

@@ -62,6 +62,7 @@ import { nextOf } from '../../src/console/sign-in.ts';
 import { quoted } from '../../src/console/command.ts';
 import { WaybillError } from '../../src/errors.ts';
 import { endpointOf } from '../../src/define/messages.ts';
+import { movedKey, readEndpointGroup } from '../../src/message/webhook.ts';
 import { answerText, pathsOf } from '../../src/webhook/shown-answer.ts';
 import { parseExactly } from '../../src/transfer/exact-json.ts';
 import { readMark } from '../../src/operate/replay.ts';
@@ -210,6 +211,7 @@ export const parsers: readonly Parser[] = [
   { name: 'numbers of a payload', read: (text) => [JSON.stringify({ text }), `{"n":[${text}]}`, `[${'1'.repeat(text.length / 100)}.${text.length}]`].map(parseExactly) },
   { name: 'a long number of a payload', read: (text) => parseExactly(`[1.${'0'.repeat(text.length)}1]`) },
   { name: 'a name of messages', read: (text) => endpointOf(`webhook:${text}`) },
+  { name: 'a group that is an endpoint', read: (text) => [readEndpointGroup(text), movedKey(text, `a:${text}`, `a:${text}`)] },
   { name: 'where a replay goes on', read: (text) => readMark(text) },
   { name: 'the text that SNS signs', read: (text) => signedText({ Type: 'Notification', MessageId: 'a', TopicArn: text, Message: text, Timestamp: text, SignatureVersion: '1', SigningCertURL: text }) },
   { name: 'proofs of providers', read: (text) => [isFromPostmark({ authorization: text }, 'a:b'), isFromMailgun({ timestamp: text, token: text, signature: text }, 'a', 0), isFromSendgrid(Buffer.from(text), { 'x-twilio-email-event-webhook-timestamp': text }, '', 0)] },
