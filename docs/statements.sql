@@ -247,7 +247,7 @@ names as (select name from waiting union select name from handed union select na
 select names.name, coalesce(w.n, 0) as waiting, coalesce(w.due, 0) as due, coalesce(h.n, 0) as "inFlight", to_json(w.oldest) #>> '{}' as oldest,
        p.since, p.until, p.by, p.reason, p.parked_at, p.parked_reason, p.failing_since, p.failures, p.held_reason, p.held_until, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
   from names left join waiting w using (name) left join handed h using (name) left join marked p using (name)
- order by (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3;
+ order by (p.since is null and p.parked_at is null), (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3;
 
 -- pause a group
 insert into waybill.queue_groups as g (queue, group_key, paused_at, paused_by, paused_reason, paused_until)

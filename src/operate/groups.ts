@@ -38,7 +38,7 @@ export type GroupView = {
   } | null;
 };
 
-/** Values: queue, group (null: all), limit. Largest first. */
+/** Values: queue, group (null: all), limit. Those that wait for a person first, however small, then the largest. */
 export const groupsSql = `
   with waiting as (
     select coalesce(group_key, '') as name, count(*)::int as n, (count(*) filter (where available_at <= now()))::int as due,
@@ -58,7 +58,7 @@ export const groupsSql = `
   select names.name, coalesce(w.n, 0) as waiting, coalesce(w.due, 0) as due, coalesce(h.n, 0) as "inFlight", ${momentText('w.oldest')} as oldest,
          p.since, p.until, p.by, p.reason, p.parked_at, p.parked_reason, p.failing_since, p.failures, p.held_reason, p.held_until, (count(*) over ())::int as groups, (sum(coalesce(w.n, 0)) over ())::float8 as total
     from names left join waiting w using (name) left join handed h using (name) left join marked p using (name)
-   order by (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3`;
+   order by (p.since is null and p.parked_at is null), (coalesce(w.n, 0) + coalesce(h.n, 0)) desc, names.name limit $3`;
 
 type Row = Pick<GroupView, 'waiting' | 'due' | 'inFlight'> & {
   readonly name: string;
@@ -119,7 +119,7 @@ export function stateOf({ paused, parked, failing }: GroupView): GroupState {
 export const mostGroups = 1_000;
 
 export type Groups = {
-  /** The largest first. */
+  /** Those that are paused or parked first, then the largest. */
   readonly groups: readonly GroupView[];
   /** What the limit left out: groups, and the messages that wait in them. */
   readonly rest: { readonly groups: number; readonly waiting: number };
@@ -139,7 +139,8 @@ export async function listGroups(db: Executor, queue: string, limit = 100): Prom
   return { groups, rest: { groups: all - groups.length, waiting: total - shown } };
 }
 
-async function showGroup(db: Executor, queue: string, group: string): Promise<GroupView> {
+/** One group, also one without messages. */
+export async function showGroup(db: Executor, queue: string, group: string): Promise<GroupView> {
   const [row] = (await db.executeSql<Row>(groupsSql, [queue, group, 1])).rows;
   if (row) return viewOf(row);
   return { group, waiting: 0, due: 0, inFlight: 0, oldest: null, paused: null, parked: null, failing: null };

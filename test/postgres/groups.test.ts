@@ -282,6 +282,18 @@ describe('operators', () => {
     );
   });
 
+  it('see those that wait for a person before larger ones, also without messages', async () => {
+    await outbox.enqueue([...of('a', 1), ...of('b', 3)]);
+    await pauseGroup(database.db, 'q', 'a', { by: 'ann', reason: null });
+    await database.db.executeSql(
+      `insert into waybill.queue_groups (queue, group_key, failing_since, failed_at, failures, parked_at)
+       values ('q', 'gone', now(), now(), 1, now())`,
+    );
+    const names = async (limit?: number) =>
+      (await listGroups(database.db, 'q', limit)).groups.map(({ group }) => group);
+    expect([await names(), await names(1)]).toEqual([['a', 'gone', 'b'], ['a']]);
+  });
+
   it('cancel what waits of a group, and only that', async () => {
     await outbox.enqueue([...of('a', 3), ...of('b', 1), ...of('a', 1, { queue: 'r' })]);
     expect(await cancelGroup(database.db, 'q', 'a', { dryRun: true })).toEqual({ matched: 3, cancelled: 0 });

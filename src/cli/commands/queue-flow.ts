@@ -19,7 +19,7 @@ export function addFlow(queues: Command): void {
   addLimit(queues);
   queues
     .command('groups')
-    .description('the groups of a queue, the largest first')
+    .description('the groups of a queue: those that are paused or parked, then the largest')
     .argument('<name>', 'name of the queue')
     .option('--limit <n>', `at most so many, up to ${mostGroups}`, upTo(mostGroups), 100)
     .action(async (name: string, options: Output & { readonly limit: number }) => {
@@ -27,7 +27,7 @@ export function addFlow(queues: Command): void {
       print(found, options, ({ groups, rest }) => [
         ...groupLines(groups),
         ...(rest.groups > 0
-          ? [`smaller groups left out: ${rest.groups}, waiting in them: ${rest.waiting}`]
+          ? [`groups left out: ${rest.groups}, waiting in them: ${rest.waiting}`]
           : []),
       ]);
     });
