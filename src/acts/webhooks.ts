@@ -3,6 +3,7 @@
 import type { Database } from '../db/pool.ts';
 import { webhookName, webhookQueue } from '../define/messages.ts';
 import { recordAct, type Actor } from '../operate/audit.ts';
+import { showGroup, stateOf, type GroupState } from '../operate/groups.ts';
 import { countReplay, replayStep, type Replay } from '../operate/replay.ts';
 import { WaybillError } from '../errors.ts';
 import { flowKeyRule, isFlowKey } from '../message/flow.ts';
@@ -30,6 +31,12 @@ function replayOf({ endpoint, ...given }: ReplayGiven): Replay {
   if (!isFlowKey(endpoint)) throw new WaybillError('group_invalid', `an endpoint has ${flowKeyRule}`);
   const name = webhookName(readEndpointGroup(endpoint).endpoint);
   return { ...given, name, queue: webhookQueue, group: endpoint };
+}
+
+/** Whether the endpoint is open: one that is not gets nothing for now, whatever is sent again. @throws WaybillError `group_invalid` */
+export async function endpointState(db: Database, endpoint: string): Promise<GroupState> {
+  if (!isFlowKey(endpoint)) throw new WaybillError('group_invalid', `an endpoint has ${flowKeyRule}`);
+  return stateOf(await showGroup(db, webhookQueue, endpoint));
 }
 
 /** How many webhooks would be sent again. @throws WaybillError `group_invalid`, `replay_sensitive` */

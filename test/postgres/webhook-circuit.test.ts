@@ -467,6 +467,10 @@ describe('a replay', () => {
       'sent again: 1 dead, 0 that wait for a later attempt, 0 delivered\n',
     ]);
     expect(await show(dead)).toMatchObject({ status: 'pending' });
+    await pauseGroup(world.database.db, 'webhooks', 'customer:c1', { by: 'ann', reason: null });
+    expect((await replay()).stdout).toContain(
+      'customer:c1 is paused: nothing is sent to it until somebody resumes it: `waybill queues resume webhooks --group customer:c1`',
+    );
     const none = await waybill(['webhooks', 'replay', 'customer:c1', '--since', 'soon'], {
       DATABASE_URL: world.database.url,
     });

@@ -2,6 +2,9 @@
 
 import type { Command } from 'commander';
 import * as acts from '../../acts/webhooks.ts';
+import { webhookQueue } from '../../define/messages.ts';
+import { textOfMoment } from '../../db/moment.ts';
+import type { GroupState } from '../../operate/groups.ts';
 import { pastTime } from '../../operate/time.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { single } from '../options.ts';
@@ -28,22 +31,33 @@ export function addWebhooks(program: Command): void {
     .action(async (endpoint: string, options: Options) => {
       const { all = false, newIds = false, dryRun = false } = options;
       const given = { endpoint, since: pastTime('since', options.since)!, all, newIds };
-      const done = await withDatabase(({ db, config: { maxPayloadBytes, payloadKeys } }) =>
-        dryRun
+      const [done, state] = await withDatabase(async ({ db, config: { maxPayloadBytes, payloadKeys } }) => [
+        await (dryRun
           ? acts.previewReplay(db, given)
           : acts.replay({ db, maxPayloadBytes, payloadKeys }, actorOf(options), given, (soFar) =>
               say(`${soFar.retried + soFar.hastened + soFar.recorded} so far`),
-            ),
-      );
+            )),
+        await acts.endpointState(db, endpoint),
+      ]);
       const { retried, hastened, recorded } = done;
       const isNone = retried + hastened + recorded === 0;
-      print({ ...done, dryRun }, options, () => [
+      print({ ...done, dryRun, endpoint: state }, options, () => [
         `${dryRun ? 'would be sent again' : 'sent again'}: ${retried} dead, ${hastened} that wait for a later attempt, ${recorded} delivered`,
         ...(isNone
           ? [
               `none of ${endpoint} fits; \`waybill queues groups webhooks\` lists endpoints with waiting webhooks`,
             ]
           : []),
+        ...closedLines(endpoint, state),
       ]);
     });
+}
+
+/** Nothing is sent to an endpoint that is closed. */
+function closedLines(endpoint: string, { state, until }: GroupState): string[] {
+  if (state === 'open' || state === 'failing') return [];
+  const when = until === null ? 'somebody resumes it' : `${textOfMoment(until)}, or somebody resumes it`;
+  const name = /^[\w.:@-]+$/.test(endpoint) ? endpoint : `'${endpoint.replaceAll("'", String.raw`'\''`)}'`;
+  const resume = `waybill queues resume ${webhookQueue} --group ${name}`;
+  return [`${endpoint} is ${state}: nothing is sent to it until ${when}: \`${resume}\``];
 }
