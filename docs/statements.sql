@@ -888,6 +888,9 @@ select id, $3, case when exists (select from waybill.outbox_messages m where m.i
 on conflict (source) where source is not null do nothing
 returning message_id as id;
 
+-- whether a report is noted
+select from waybill.outbox_notes where source = $1;
+
 -- extend
 with held as (
   select m.id from unnest($1::text::uuid[], $2::text::uuid[]) as g(id, token)

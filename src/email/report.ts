@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { reportedAddress } from '../address/mailbox.ts';
 import type { Transactions } from '../db/transaction.ts';
 import { WaybillError } from '../errors.ts';
-import { noteReport } from '../outbox/note.ts';
+import { isNoted, noteReport } from '../outbox/note.ts';
 import { suppress } from './suppression.ts';
 
 export type ProviderReport = {
@@ -22,16 +22,22 @@ export type ProviderReport = {
   readonly suppress: 'bounced' | 'complained' | undefined;
 };
 
-/** @returns whether the report is new and of a known message */
+/**
+ * A report that is repeated suppresses nobody: a person may have taken the address off the list meanwhile. The note comes first, as it waits for the
+ * transaction of the same report beside it.
+ * @returns whether the report is new and of a known message
+ */
 export async function recordReport(db: Transactions, report: ProviderReport): Promise<boolean> {
   const { recipients, suppress: reason, source, type, reference, messageId, detail } = report;
   return db.transaction(async (tx) => {
     let noted = false;
     for (const [index, recipient] of (recipients.length > 0 ? recipients : [undefined]).entries()) {
-      if (reason !== undefined && recipient !== undefined) await suppress(tx, recipient, reason);
       const own = index === 0 ? source : `${source}/${index}`;
       const note = { type, recipient, detail, reference, messageId, source: own };
-      noted = (await noteReport(tx, note)) || noted;
+      const isNew = await noteReport(tx, note);
+      noted ||= isNew;
+      if (reason === undefined || recipient === undefined) continue;
+      if (isNew || !(await isNoted(tx, own))) await suppress(tx, recipient, reason);
     }
     return noted;
   });

@@ -58,6 +58,14 @@ export type Report = Omit<Note, 'reference'> & {
   readonly source: string;
 };
 
+/** Values: source. */
+export const notedSql = `select from waybill.outbox_notes where source = $1`;
+
+/** Whether the report arrived before. One of an unknown message left no note. */
+export async function isNoted(db: Executor, source: string): Promise<boolean> {
+  return (await db.executeSql(notedSql, [source])).rows.length > 0;
+}
+
 /** Notes a later report of the provider. False when no message matches, or the report is noted already. */
 export async function noteReport(db: Executor, report: Report): Promise<boolean> {
   const { reference, messageId, source, ...note } = report;

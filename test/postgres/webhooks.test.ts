@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defineApp } from '../../src/define/app.ts';
-import { listSuppressions } from '../../src/email/suppression.ts';
+import { listSuppressions, unsuppress } from '../../src/email/suppression.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { showMessage } from '../../src/operate/read.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -148,11 +148,24 @@ describe('a report', () => {
     expect((await notesOf(id)).map(({ recipient }) => recipient)).toEqual(['w@b.test', 'x@b.test']);
   });
 
-  it('of a message that is not ours is no error', async () => {
+  it('that is repeated suppresses nobody: a person may have taken the address off the list', async () => {
+    const id = await enqueue();
+    const body = event('bounced', { to: ['back@b.test', 'here@b.test'], bounce, ...tagged(id) });
+    const same = { id: `msg_${randomUUID()}` };
+    const both = await Promise.all([1, 2].map(() => post(body, headersOf(body, same))));
+    expect(both.map(({ noted }) => noted).toSorted()).toEqual([false, true]);
+    expect(await suppressed()).toMatchObject({ 'back@b.test': 'bounced', 'here@b.test': 'bounced' });
+    await unsuppress(database.db, 'back@b.test');
+    expect(await post(body, headersOf(body, same))).toEqual({ status: 200, noted: false });
+    expect(await suppressed()).not.toHaveProperty('back@b.test');
+  });
+
+  it('of a message that is not ours is no error, and nothing goes to its recipient any more', async () => {
     expect(await post(event('bounced', { bounce, to: ['other@b.test'] }))).toEqual({
       status: 200,
       noted: false,
     });
+    expect(await suppressed()).toMatchObject({ 'other@b.test': 'bounced' });
   });
 
   it('is written whole or not at all', async () => {

@@ -132,7 +132,7 @@ import {
 } from '../../src/outbox/once.ts';
 import { arrayText } from '../../src/db/values.ts';
 import { newId } from '../../src/message/id.ts';
-import { reportSql as noteReportSql } from '../../src/outbox/note.ts';
+import { notedSql, reportSql as noteReportSql } from '../../src/outbox/note.ts';
 import {
   bookPermitsSql,
   lockPermitsSql,
@@ -442,6 +442,7 @@ export const statements: Record<string, Statement> = {
     values: ([id]) => ['reference', id, 'bounced', 'a@b.test', 'mailbox full', 'event'],
     uses: ['outbox_messages_pkey', 'outbox_notes_reference'],
   },
+  'whether a report is noted': { sql: notedSql, values: () => ['event'], uses: ['outbox_notes_source'] },
   extend: {
     sql: extendSql,
     values: (ids) => [arrayText(ids), arrayText(ids.map(() => token)), 15_000],
