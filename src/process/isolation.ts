@@ -5,7 +5,12 @@
 import type { Clock, Milliseconds, Random } from '../ports.ts';
 
 /** A message that this process has claimed and not yet settled. */
-export type InFlight = { readonly queue: string; readonly at: Milliseconds };
+export type InFlight = {
+  readonly queue: string;
+  readonly at: Milliseconds;
+  /** When its delivery was over, so that it only waits to be settled; undefined while it is not. */
+  readonly overAt?: Milliseconds | undefined;
+};
 
 export type Isolation = {
   begun(one: InFlight): void;
@@ -19,10 +24,10 @@ export type Isolation = {
   admits(queue: string): boolean;
   /** Whether a suspect may be claimed now. @param others wait in this process too: they come first for a while after the last suspect */
   mayEnter(others: boolean): boolean;
-  /** Nothing else is claimed from now on. */
-  enter(): void;
-  /** The suspect is settled, or there was none. */
-  leave(): void;
+  /** This worker claims a suspect: nothing else is claimed from now on. */
+  enter(worker: object): void;
+  /** The suspect of this worker is settled, or there was none. */
+  leave(worker: object): void;
   /** Suspects that this process runs, or makes room for: 0 or 1. */
   isolating(): number;
 };
@@ -33,6 +38,8 @@ const long: Milliseconds = 250;
 const othersFirst: Milliseconds = 1_000;
 /** After closing for this long without room for the suspect, the process claims nothing more. */
 const longest: Milliseconds = 30_000;
+/** A settlement takes milliseconds. After this time its database is away, and it holds up no suspect and no claim of another database. */
+const longestSettling: Milliseconds = 2_000;
 /** After a suspect, the process stays open as long as it was closed, within these bounds. */
 const [leastOpen, mostOpen]: [Milliseconds, Milliseconds] = [250, 15_000];
 /** Weight of a new measurement. */
@@ -47,7 +54,14 @@ export function createIsolation(clock: Clock, random: Random): Isolation {
   let closesAt = Number.POSITIVE_INFINITY;
   let closedAt: Milliseconds | undefined;
   let openUntil = Number.NEGATIVE_INFINITY;
-  let entered = false;
+  let alone: { readonly worker: object; suspect?: InFlight } | undefined;
+
+  const isStranded = ({ overAt }: InFlight, now: Milliseconds): boolean =>
+    overAt !== undefined && now - overAt > longestSettling;
+
+  /** A suspect is being claimed, or runs. */
+  const isTaken = (now: Milliseconds): boolean =>
+    alone !== undefined && !(alone.suspect && isStranded(alone.suspect, now));
 
   const isLong = (queue: string): boolean => (usual.get(queue) ?? 0) > long;
 
@@ -59,15 +73,19 @@ export function createIsolation(clock: Clock, random: Random): Isolation {
 
   /** A message will stay in flight for a while. */
   function isHeldUp(now: Milliseconds): boolean {
-    for (const { queue, at } of inFlight) if (now - at > long || isLong(queue)) return true;
+    for (const one of inFlight)
+      if (!isStranded(one, now) && (now - one.at > long || isLong(one.queue))) return true;
     return false;
   }
 
   return {
-    begun: (one) => void inFlight.add(one),
+    begun(one) {
+      inFlight.add(one);
+      if (alone) alone.suspect ??= one;
+    },
     ended(one) {
       inFlight.delete(one);
-      const took = clock.now() - one.at;
+      const took = (one.overAt ?? clock.now()) - one.at;
       const before = usual.get(one.queue);
       usual.set(one.queue, before === undefined ? took : before + (took - before) * weight);
     },
@@ -76,30 +94,33 @@ export function createIsolation(clock: Clock, random: Random): Isolation {
     want(worker, wanted) {
       if (wanted && wanting.size === 0) closesAt = clock.now() + othersFirst * (1 + random());
       if (wanted) wanting.add(worker);
-      else if (wanting.delete(worker) && wanting.size === 0 && !entered) closedAt = undefined;
+      else if (wanting.delete(worker) && wanting.size === 0 && !isTaken(clock.now())) closedAt = undefined;
     },
     admits(queue) {
-      if (entered) return false;
-      if (wanting.size === 0) return true;
+      if (!alone && wanting.size === 0) return true;
       const now = clock.now();
+      if (isTaken(now)) return false;
       if (!isClosing(now)) return true;
       return now - closedAt! < longest && !isLong(queue) && isHeldUp(now);
     },
     mayEnter(others) {
-      if (entered || inFlight.size > 0 || claims > 0) return false;
-      return !others || clock.now() >= openUntil;
+      const now = clock.now();
+      if (claims > 0 || isTaken(now)) return false;
+      for (const one of inFlight) if (!isStranded(one, now)) return false;
+      return !others || now >= openUntil;
     },
-    enter() {
-      entered = true;
+    enter(worker) {
+      alone = { worker };
       closedAt ??= clock.now();
     },
-    leave() {
+    leave(worker) {
+      if (alone?.worker !== worker) return; // its settlement took so long that another suspect has entered
       const now = clock.now();
       openUntil = now + Math.min(mostOpen, Math.max(leastOpen, now - (closedAt ?? now)));
-      entered = false;
+      alone = undefined;
       closedAt = undefined;
       closesAt = now + othersFirst * (1 + random());
     },
-    isolating: () => Number(entered || isClosing(clock.now())),
+    isolating: () => Number(isTaken(clock.now()) || isClosing(clock.now())),
   };
 }

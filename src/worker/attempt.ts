@@ -54,6 +54,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   until: Milliseconds = 0;
   place = -1;
   began: Milliseconds = 0;
+  overAt: Milliseconds | undefined = undefined;
   isReady: boolean;
   readonly #since: Milliseconds;
   readonly #ports: AttemptPorts;
@@ -105,6 +106,7 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
     const { settler, random, notify, events } = this.#ports;
     const { message } = this;
     await this.#permit?.come(AbortSignal.abort());
+    this.overAt = this.#ports.clock.now();
     const settlement = settle(message, released.outcome, released.backoff, random);
     const settled = await settler.settle(settlement);
     notify([placeOf(message)]);
@@ -135,7 +137,8 @@ export class Attempt extends Interruption implements Work, Leased, InFlight, Set
   }
 
   #delivered(given: Delivery): void {
-    const { random, settler, conflicts } = this.#ports;
+    const { random, settler, conflicts, clock } = this.#ports;
+    this.overAt = clock.now();
     const outcome = outcomeOf(this.message, given, conflicts);
     const delivery = outcome === given.outcome ? given : { ...given, outcome };
     const { backoff, retryDelay, work } = delivery;

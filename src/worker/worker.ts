@@ -86,6 +86,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let session: DedicatedConnection | undefined;
   let suspects: readonly DuePlace[] = [];
   let isAlone = false; // a suspect runs here, or is being claimed
+  let suspect: Attempt | undefined; // the one that runs
   let closed = false;
   const onBack: (() => void)[] = [];
 
@@ -93,6 +94,7 @@ export function createWorker(options: WorkerOptions): Worker {
     traceReceived(message, lag);
     const attempt = new Attempt(message, since, attempts, slots, permit);
     isolation.begun(attempt);
+    if (isAlone) suspect ??= attempt;
     room.started(message.queue);
     slots.run(attempt);
   }
@@ -105,8 +107,8 @@ export function createWorker(options: WorkerOptions): Worker {
     const { orderKey, queue, group } = attempt.message;
     // The next message of its order key may be available now.
     if (orderKey) where.found({ queue, priority: attempt.priority, isGrouped: typeof group === 'string' });
-    if (!isAlone) return;
-    leaveAlone(); // nothing ran beside it
+    if (attempt !== suspect) return;
+    leaveAlone();
     polledAt = Number.NEGATIVE_INFINITY; // there may be another suspect
   }
 
@@ -201,6 +203,7 @@ export function createWorker(options: WorkerOptions): Worker {
     where.polling();
     const { places: found, limits: texts } = await findDue(claims.db, queues).catch((error: unknown) => {
       where.polled(undefined);
+      isolation.want(worker, false); // its suspects can wait; other databases have work
       throw error;
     });
     polledAt = clock.now(); // not before: a poll that failed does not count
@@ -246,29 +249,30 @@ export function createWorker(options: WorkerOptions): Worker {
 
   /** Claims a suspect when nothing is in flight in the process. */
   async function isolate(): Promise<void> {
-    const [suspect] = suspects;
-    const isWanted = suspect !== undefined && !isQuiet();
+    const [first] = suspects;
+    const isWanted = first !== undefined && !isQuiet();
     isolation.want(worker, isWanted);
     if (!isWanted || isAlone || closed) return;
     if (!isolation.mayEnter(where.ready(clock.now()).length > 0)) return;
     suspects = suspects.slice(1); // another worker may have claimed it already
     isAlone = true;
-    isolation.enter();
+    isolation.enter(worker);
     const since = clock.now();
     try {
-      const { queue } = suspect;
-      const one = suspect.probe
+      const { queue } = first;
+      const one = first.probe
         ? await claimProbe(claims.db, queue, claims, true)
         : await claimSuspect(claims.db, queue, claims);
       if (one[0]) start(one[0], since);
     } finally {
-      if (isAlone && slots.busy() === 0) leaveAlone();
+      if (isAlone && suspect === undefined) leaveAlone();
     }
   }
 
   function leaveAlone(): void {
     isAlone = false;
-    isolation.leave();
+    suspect = undefined;
+    isolation.leave(worker);
     wake.wake();
   }
 

@@ -782,6 +782,23 @@ describe('a suspect', () => {
     expect(claims(other)).toEqual(['4 of email:0']);
   });
 
+  it('F: holds up nothing while the database that has it does not answer', async () => {
+    const it = world();
+    it.worker.notified('email:0');
+    await it.asked.claim[0]!.answer(2);
+    it.pass(300); // an email takes long
+    await it.deliver(1);
+    await it.poll(suspect);
+    it.pass(1_000); // no other worker has taken it
+    it.worker.notified('email:0');
+    expect(claims(it)).toEqual([]);
+    const { delay } = await it.step();
+    await it.asked.due[0]!.fail(new Error('away'));
+    await expect(delay).rejects.toThrow('away');
+    it.worker.notified('email:0');
+    expect(claims(it)).toEqual(['3 of email:0']);
+  });
+
   it('F: of a parked queue is its probe, and is claimed as one', async () => {
     const it = world();
     await it.poll({ ...suspect, probe: true });
