@@ -61,7 +61,7 @@ export const webRole: Role = async (host, common) => {
       });
     },
   );
-  if (host.all.length > 1) common.front ??= createFront(host.all, app);
+  if (config.databases.length > 0) common.front ??= createFront(host.all, app);
   const service = webService(host, { registry, runner, notify, drain, giveUp }, common.front);
   const whole = withAdvice(host, closing(service, draining.close));
   return { life: app, service: withManifest(host, manifestOf(app), false, whole) };

@@ -1,9 +1,10 @@
-// The front of a web process that serves several databases: it listens, and hands each request to the server of the database that the request is of.
+// The front of a web process with WAYBILL_DATABASES: it listens, and hands each request to the server of the database that the request is of. One that
+// this process does not serve is refused, because a row in the wrong database is hard to find.
 // Waybill's own routes take it from `?database=`, so that a webhook, a platform's cron and a page can have it in their address; actions take it from the
 // application, or from a header, because their arguments belong to the application.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { choiceProblem } from '../config/databases.ts';
+import { choiceProblem, namesOf } from '../config/databases.ts';
 import { addressOf } from '../console/addresses.ts';
 import { solo } from '../console/frame.ts';
 import { problemView } from '../console/problem.ts';
@@ -31,6 +32,7 @@ const header = databaseHeader.toLowerCase();
 export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>): Front {
   const { config } = hosts[0]!;
   const names = hosts.map((host) => host.config.database ?? '');
+  const fleet = namesOf(config.databases);
   const servers = new Map<string, Promise<FastifyInstance>>();
   const server = createBare(hosts[0]!);
   let listening: Promise<string> | undefined;
@@ -38,11 +40,11 @@ export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>
 
   server.addHook('onRequest', async (request, reply) => {
     const path = request.url.split('?')[0] ?? '/';
-    if (isPage(request, path)) return reply.redirect(addressOf(request.url, names[0]!), 303);
+    if (names.length > 1 && isPage(request, path)) return reply.redirect(addressOf(request.url, names[0]!), 303);
     const name = shared.test(path) ? undefined : await nameOf(request, path, names, app);
     const target = name === undefined ? servers.values().next().value! : servers.get(name);
     if (target === undefined)
-      return refuse(request, reply, path, notFound(name!, names, isHidden(path, app)));
+      return refuse(request, reply, path, notFound(name!, names, fleet, isHidden(path, app)));
     const { routing } = await target;
     reply.hijack();
     routing(request.raw, reply.raw);
@@ -64,12 +66,21 @@ export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>
 const isHidden = (path: string, { databaseOf }: Pick<App, 'databaseOf'>): boolean =>
   databaseOf !== undefined && !own.test(path);
 
-/** `unknown_database`, or `database_unavailable` for one that has not answered since the process started */
-function notFound(name: string, names: readonly string[], hidden: boolean): WaybillError {
-  const problem = choiceProblem(name, names);
+/** `unknown_database`, `database_not_served`, or `database_unavailable` for one that has not answered since the process started */
+function notFound(
+  name: string,
+  names: readonly string[],
+  fleet: readonly string[],
+  hidden: boolean,
+): WaybillError {
+  const problem = choiceProblem(name, fleet);
   const unknown = "the application's databaseOf named a database that is not of this fleet";
   if (problem !== undefined) return new WaybillError('unknown_database', hidden ? unknown : problem);
   const which = hidden ? 'the database of this request' : `the database ${name}`;
+  if (!names.includes(name)) {
+    const only = hidden ? '' : `: it serves ${names.join(', ')} alone`;
+    return new WaybillError('database_not_served', `this process does not serve ${which}${only}`);
+  }
   return new WaybillError('database_unavailable', `${which} does not answer; try again in a moment`);
 }
 
@@ -87,18 +98,24 @@ function refuse(
   return reply.code(problem.status).headers(pageHeaders).type(htmlType).send(solo(title, content));
 }
 
-/** @throws WaybillError `database_required`, and what the application's `databaseOf` throws */
+/**
+ * A process that serves one database needs no name from a caller.
+ * @throws WaybillError `database_required`, and what the application's `databaseOf` throws
+ */
 async function nameOf(
   request: FastifyRequest,
   path: string,
   names: readonly string[],
   app: Pick<App, 'databaseOf'>,
 ): Promise<string> {
-  if (own.test(path)) return takeDatabase(request) ?? required(names, 'add ?database=NAME to the address');
+  const only = names.length === 1 ? names[0] : undefined;
+  if (own.test(path))
+    return takeDatabase(request) ?? only ?? required(names, 'add ?database=NAME to the address');
   const { method, headers } = request;
   if (app.databaseOf === undefined) {
     const name = headers[header];
-    return typeof name === 'string' ? name : required(names, `give one in the header ${databaseHeader}`);
+    if (typeof name === 'string') return name;
+    return only ?? required(names, `give one in the header ${databaseHeader}`);
   }
   const name = await app.databaseOf({ method, path, headers });
   return typeof name === 'string'

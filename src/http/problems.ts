@@ -52,6 +52,7 @@ const statusOf: Readonly<Record<string, number>> = {
   body_too_large: 413,
   unsupported_media_type: 415,
   unsupported_content_encoding: 415,
+  database_not_served: 421,
   idempotency_key_reused: 422,
   caller_gone: 499, // only for the log: the caller has disconnected
   // The application's own mistakes

@@ -11,7 +11,7 @@ import { createServer, type WebPorts } from './server.ts';
 /** The time between the abort of running actions and the end of the process, for rollbacks and answers. */
 const endingMs: Milliseconds = 2_000;
 
-/** @param front of a process that serves several databases */
+/** @param front of a process with WAYBILL_DATABASES */
 export function webService(host: Host, ports: WebPorts, front?: Front): Service {
   return {
     name: 'web',

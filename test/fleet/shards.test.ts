@@ -168,6 +168,17 @@ it('WAYBILL_DATABASE narrows a process to one', async () => {
   expect(await narrow.stop()).toBe(0);
   const started = narrow.lines.filter(({ msg }) => msg === 'relay: started');
   expect(started.map(({ database }) => database)).toEqual(['us']);
+  const port = String(await freePort());
+  const web = await fleet.start('web', { WAYBILL_DATABASE: 'us', PORT: port });
+  const headers = { 'content-type': 'application/json', 'waybill-database': 'eu' };
+  const other = await fetch(`http://127.0.0.1:${port}/orders`, {
+    method: 'POST',
+    headers,
+    body: '{"order":"stray"}',
+  });
+  expect(other.status).toBe(421);
+  expect(await effects(us, 'stray')).toEqual([]);
+  expect(await web.stop()).toBe(0);
 });
 
 it('a process that starts while one is away works for the other, and takes that one in later', async () => {

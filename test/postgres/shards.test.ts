@@ -103,6 +103,49 @@ describe('an action', () => {
   });
 });
 
+describe('a web process that WAYBILL_DATABASE narrows to one', () => {
+  const narrow = { WAYBILL_DATABASE: 'eu', WAYBILL_CRON_SECRET: 'secret-of-the-tests' };
+  const key = { authorization: `Bearer ${adminKey}` };
+  const refused = {
+    status: 421,
+    code: 'database_not_served',
+    detail: 'this process does not serve the database us: it serves eu alone',
+  };
+
+  it('refuses what names another, and needs no name for its own', async () => {
+    const front = await testFront(defineApp({ actions: [where] }), { eu: eu.url, us: us.url }, ['eu'], narrow);
+    try {
+      expect(await ask(front.base, '/where', { 'waybill-database': 'us' })).toMatchObject(refused);
+      expect(await ask(front.base, '/where', { 'waybill-database': 'su' })).toMatchObject({ status: 404 });
+      for (const path of ['/admin/queues', '/cron/outbox/drain', '/webhooks/resend', '/console'])
+        expect(await ask(front.base, `${path}?database=us`, key)).toMatchObject(refused);
+      for (const header of [{}, { 'waybill-database': 'eu' }])
+        expect(await ask(front.base, '/where?database=mine', header)).toMatchObject({
+          result: { is: nameOf(eu), argument: 'mine' },
+        });
+      for (const path of ['/admin/queues', '/admin/queues?database=eu'])
+        expect(await ask(front.base, path, key)).toMatchObject({ status: 200 });
+      expect(await ask(front.base, '/console')).toMatchObject({ status: 401 });
+    } finally {
+      await front.end();
+    }
+  });
+
+  it("refuses another one of the application's databaseOf, and none", async () => {
+    const app = defineApp({ actions: [where], databaseOf: ({ headers }) => (headers['x-us'] ? 'us' : null) });
+    const front = await testFront(app, { eu: eu.url, us: us.url }, ['eu'], narrow);
+    try {
+      expect(await ask(front.base, '/where', { 'x-us': '1' })).toMatchObject({
+        status: 421,
+        detail: 'this process does not serve the database of this request',
+      });
+      expect(await ask(front.base, '/where')).toMatchObject({ code: 'database_required' });
+    } finally {
+      await front.end();
+    }
+  });
+});
+
 describe('a database that has not answered since the start', () => {
   it('is a page for a person at the console, and a problem for a program', async () => {
     const half = await testFront(defineApp({ actions: [where] }), { eu: eu.url, us: us.url }, ['eu']);

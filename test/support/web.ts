@@ -58,6 +58,7 @@ export async function testFront(
   app: App,
   databases: Readonly<Record<string, string>>,
   answering: readonly string[] = Object.keys(databases),
+  env: Record<string, string> = {},
 ): Promise<TestFront> {
   const list = Object.entries(databases).map(([name, url]) => `${name}=${url}`);
   const config = readConfig({
@@ -65,6 +66,7 @@ export async function testFront(
     HOST: '127.0.0.1',
     PORT: '0',
     ...environment,
+    ...env,
   });
   const hosts = createHosts('web', config, new AbortController().signal);
   const front = createFront(hosts, app);
