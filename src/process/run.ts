@@ -13,8 +13,9 @@ import { growHeapWithWork } from './heap.ts';
 import { createHosts, type Host } from './host.ts';
 import { createLife, SetupFailed } from './life.ts';
 import { freeLoadingMemory } from './loading.ts';
-import { beginHeartbeat, endPools, runAll, type Composition, type Heartbeat } from './serve.ts';
+import { beginHeartbeat, endPools, giveUpMs, runAll, type Composition, type Heartbeat } from './serve.ts';
 import { endWhenStalled, killWhenBlocked } from './stall.ts';
+import { pause } from '../timer.ts';
 import { startEach, type Compose } from './start.ts';
 
 export const exitCodes = {
@@ -29,6 +30,8 @@ export const exitCodes = {
 
 /** Time for the reader of the log to take the last lines. */
 const lastLinesMs = 500;
+/** Time for a database to take the last counts and let the process go. */
+const leaveMs = 5_000;
 
 /** For a command: a problem that the schema's owner must fix is not an outage. */
 export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
@@ -58,7 +61,7 @@ export async function runProcess(role: string, compose: Compose): Promise<never>
       log.fatal({ err: error }, event);
       process.exit(exitCodes.failed);
     });
-  const code = await live(hosts, compose, drain).catch((error: unknown) => {
+  const code = await live(hosts, compose, drain, ending.last).catch((error: unknown) => {
     const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // a failed setup is not taken for a failure of our database
     const why = trouble?.message ?? reasonOf(error, { bare: true });
     log.fatal({ err: error }, `cannot go on: ${why}`);
@@ -69,43 +72,83 @@ export async function runProcess(role: string, compose: Compose): Promise<never>
   process.exit(isStalled ? exitCodes.stalled : code);
 }
 
-/** One database may be away: the work for the others goes on. An error that is not of a database ends them all. */
+/** One database may be away: the work for the others goes on, and ends well. An error that is not of a database ends them all. */
 async function live(
   hosts: readonly Host[],
   compose: Compose,
   drain: (reason: string) => void,
+  last: AbortSignal,
 ): Promise<number> {
   const { log, role } = hosts[0]!;
   const life = createLife(log);
-  const beating: Heartbeat[] = [];
+  const leaving: Promise<unknown>[] = [];
   let once: Promise<{ readonly health: Health }> | undefined;
   const works = startEach(hosts, compose).map(async (starting, i) => {
     const host = hosts[i]!;
     const composition = await starting;
     if (composition === undefined) return; // asked to end while it waited
     const { health } = await (once ??= beginOnce(hosts, composition));
-    beating.push(beginHeartbeat(host));
-    await life.setUp(composition.life);
-    host.phase.setUp = true;
-    if (host.signal.aborted) return; // asked to end during setup: no service starts
-    host.work.begun = true;
-    logStart(host, composition, health?.port);
-    await runAll(composition.services, host, drain);
+    const heart = beginHeartbeat(host);
+    try {
+      await life.setUp(composition.life);
+      host.phase.setUp = true;
+      // Asked to end during setup: no service starts.
+      if (!host.signal.aborted) await serve(host, composition, health?.port, drain, last);
+      leaving.push(leaveDatabase(heart, host, last));
+    } catch (error) {
+      leaving.push(heart.giveUp(last)); // else the fleet shows it as silent
+      throw error;
+    }
   });
   if (works.length > 1)
     for (const work of works) work.catch((error: unknown) => drain(reasonOf(error, { bare: true })));
   const ends = await Promise.allSettled(works);
   await life.tearDown();
+  const left = await Promise.all(leaving);
   const failed = ends.find((end) => end.status === 'rejected');
-  if (failed) {
-    await Promise.all(beating.map((one) => one.giveUp())); // else the fleet shows it as silent
-    throw failed.reason;
-  }
-  await Promise.all(beating.map((one) => one.leave()));
+  if (failed) throw failed.reason;
+  if (hosts.length === 1 && left[0] !== undefined) throw left[0];
   await (await once)?.health?.close();
-  await Promise.all(hosts.map(endPools));
+  await Promise.race([Promise.all(hosts.map(endPools)), pause(giveUpMs, last)]);
   if (once) log.info(`${role}: stopped`);
   return exitCodes.ok;
+}
+
+/** Of several databases, one that does not answer keeps no other from its end. */
+async function serve(
+  host: Host,
+  composition: Composition,
+  healthPort: number | undefined,
+  drain: (reason: string) => void,
+  last: AbortSignal,
+): Promise<void> {
+  host.work.begun = true;
+  logStart(host, composition, healthPort);
+  const running = runAll(composition.services, host, drain);
+  if (host.all.length === 1) return running;
+  const given = Promise.withResolvers<never>();
+  const why = `the work for the database ${host.config.database} did not end within the grace period; what could not be recorded runs again`;
+  last.addEventListener('abort', () => given.reject(new Error(why)), { once: true });
+  await Promise.race([running, given.promise]);
+}
+
+/** @returns the error; undefined when the process has left the database */
+async function leaveDatabase(heart: Heartbeat, { log, all }: Host, last: AbortSignal): Promise<unknown> {
+  const late = async (): Promise<never> => {
+    await pause(leaveMs, last);
+    throw new Error('the database did not answer in time when the process left');
+  };
+  try {
+    await Promise.race([heart.leave(), late()]);
+    return undefined;
+  } catch (error) {
+    if (all.length > 1)
+      log.error(
+        { err: error },
+        'this database could not be left: its fleet shows the process until an hour has passed',
+      );
+    return error;
+  }
 }
 
 type Health = Awaited<ReturnType<typeof serveHealth>> | undefined;

@@ -25,7 +25,7 @@ export type Composition = {
 };
 
 const heartbeatMs = 2_000;
-const giveUpMs: Milliseconds = 2_000;
+export const giveUpMs: Milliseconds = 2_000;
 
 /** @throws the database's error when it does not answer, or has no schema of ours */
 export async function reachDatabase(host: Host): Promise<void> {
@@ -54,8 +54,8 @@ async function sizePools({ db, role, config, connections, resize, log }: Host): 
 export type Heartbeat = {
   /** Stops the heartbeat and deletes the row of the process. */
   leave(): Promise<void>;
-  /** The same after a failure, which may be the database's: it takes a few seconds at most, and never fails. */
-  giveUp(): Promise<void>;
+  /** The same after a failure, which may be the database's: it takes a few seconds at most, less when `last` aborts, and never fails. */
+  giveUp(last: AbortSignal): Promise<void>;
 };
 
 export function beginHeartbeat(host: Host): Heartbeat {
@@ -82,10 +82,10 @@ export function beginHeartbeat(host: Host): Heartbeat {
       await fleet.flush();
       await leave(db, host.id);
     },
-    async giveUp() {
+    async giveUp(last) {
       beating.abort();
       const removed = heart.then(() => removeRow(db, host.id)).catch(() => undefined);
-      await Promise.race([removed, pause(giveUpMs)]);
+      await Promise.race([removed, pause(giveUpMs, last)]);
     },
   };
 }

@@ -1,12 +1,13 @@
 // One fleet over two databases on two Postgres servers: real processes, real HTTP, the real command line. One server is stopped and started again.
 
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../src/dev/free-port.ts';
 import { startPostgres, type EmbeddedPostgres } from '../../src/dev/postgres.ts';
 import { openDatabase, type Database } from '../../src/db/pool.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill } from '../support/command.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { testFleet, type TestFleet } from '../support/fleet.ts';
+import { testFleet, type Running, type TestFleet } from '../support/fleet.ts';
 import { until } from '../support/wait.ts';
 
 const key = 'admin-key-of-the-tests';
@@ -16,6 +17,7 @@ let us: Database;
 let fleet: TestFleet;
 let env: Record<string, string>;
 let web: string;
+let whole: Running;
 
 beforeAll(async () => {
   [eu, server] = await Promise.all([testDatabase({ migrated: false }), startPostgres({ persistent: false })]);
@@ -94,7 +96,7 @@ it('two names that lead to one database are refused, by a process and by release
 });
 
 it('B: one process delivers from both, each message in the database that has it', async () => {
-  await fleet.start('all');
+  whole = await fleet.start('all');
   for (const one of ['work eu', 'work us'])
     await until(async () => (await checks())[one], { what: `the check ${one}` });
   for (const [i] of names('', 20).entries()) {
@@ -195,6 +197,57 @@ it('a process that starts while one is away works for the other, and takes that 
   expect(await late.stop()).toBe(0);
   const life = late.lines.filter(({ msg }) => msg === 'set up' || msg === 'torn down');
   expect(life.map(({ msg }) => msg)).toEqual(['set up', 'torn down']);
+});
+
+describe('a process that is asked to end while one is away', () => {
+  const processes = async (): Promise<unknown[]> =>
+    (await eu.db.executeSql(`select role from waybill.processes where role = 'email'`)).rows;
+  const ofBoth = (process: Running): boolean =>
+    ['eu', 'us'].every((name) =>
+      process.lines.some(({ msg, database }) => msg === `${process.role}: started` && database === name),
+    );
+  const ends = (process: Running): unknown[] =>
+    process.lines.filter(({ msg }) => msg === 'torn down' || /: stopped$/.test(String(msg)));
+
+  it('leaves the other, and ends well', async () => {
+    const email = await fleet.start('email');
+    await until(() => ofBoth(email), { what: 'its work for both' });
+    await until(async () => (await processes()).length > 0, { what: 'its heartbeat' });
+    await server.stop('immediate');
+    try {
+      expect(await email.stop()).toBe(0);
+      expect(ends(email)).toHaveLength(2);
+      expect(await processes()).toEqual([]);
+      expect(email.lines.find(({ msg }) => /could not be left/.test(String(msg)))).toMatchObject({
+        database: 'us',
+      });
+    } finally {
+      await server.start();
+    }
+  });
+
+  it('gives up what cannot be recorded there, at the end of the grace period', async () => {
+    const jobs = await fleet.start('jobs', { WAYBILL_SHUTDOWN_GRACE: '6s' });
+    await until(() => ofBoth(jobs), { what: 'its work for both' });
+    expect(await whole.stop()).toBe(0);
+    await createPostgresOutbox(us).enqueue({
+      kind: 'job',
+      name: 'slow',
+      queue: 'jobs',
+      payload: { ms: 1_000 },
+    });
+    await until(() => jobs.lines.some(({ msg }) => msg === 'slow begins'), { what: 'the delivery' });
+    await server.stop('immediate');
+    try {
+      expect(await jobs.stop()).toBe(1);
+      expect(ends(jobs)).toHaveLength(1);
+      expect(JSON.stringify(jobs.lines.at(-1))).toContain('the work for the database us did not end');
+      const { rows } = await eu.db.executeSql(`select role from waybill.processes where role = 'jobs'`);
+      expect(rows).toEqual([]);
+    } finally {
+      await server.start();
+    }
+  });
 });
 
 it('10: verify reconciles every database, and names the one that it cannot reach', async () => {

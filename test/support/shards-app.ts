@@ -15,6 +15,16 @@ const fulfil = defineJob({
   },
 });
 
+/** Takes a while, and says when it begins. */
+const slow = defineJob({
+  name: 'slow',
+  payload: z.object({ ms: z.number() }),
+  async handler(ctx, { ms }) {
+    process.stdout.write(`${JSON.stringify({ msg: 'slow begins', of: ctx.database })}\n`);
+    await new Promise((resolve) => setTimeout(resolve, ms));
+  },
+});
+
 const order = defineAction({
   name: 'order',
   access: 'public',
@@ -43,7 +53,7 @@ export default defineApp({
   setup: () => say('set up'),
   teardown: () => say('torn down'),
   actions: [order, tick],
-  jobs: [fulfil],
+  jobs: [fulfil, slow],
   cron: defineCron({
     jobs: [
       { name: 'everywhere', schedule: yearly, action: 'tick', args: { job: 'everywhere' } },
