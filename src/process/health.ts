@@ -20,7 +20,7 @@ const freshMs = 500;
 
 /**
  * Checks that the process is not ending, its loops run, and the database and its schema are usable. `/livez` checks none of this. Of several databases
- * one may be away: the process is ready as long as it can work for another, and its loops for those that answer go on.
+ * one may be away, or have a table locked: the process is ready as long as it works for another.
  */
 export function createReadiness(hosts: readonly Host[]): () => Promise<Readiness> {
   const each = hosts.map((host) => {
@@ -33,15 +33,17 @@ export function createReadiness(hosts: readonly Host[]): () => Promise<Readiness
       const [loops, answers] = [loopsCheck(host), asked.every((check) => check.ok)];
       const begun = checkOf('work', host.work.begun ? undefined : 'waits until the database can be used');
       const checks = hosts.length > 1 ? [begun, loops, ...asked] : [loops, ...asked];
-      return { answers: answers && begun.ok, stands: answers && !loops.ok, checks: checks.map(named) };
+      return { works: answers && begun.ok && loops.ok, checks: checks.map(named) };
     };
   });
   return async () => {
     const running = runningCheck(hosts[0]!);
     const all = await Promise.all(each.map((one) => one()));
-    const works = all.some(({ answers }) => answers) && !all.some(({ stands }) => stands);
     const checks = [running, ...all.flatMap((one) => one.checks)];
-    return { ready: running.ok && (hosts.length > 1 ? works : checks.every(({ ok }) => ok)), checks };
+    return {
+      ready: running.ok && (hosts.length > 1 ? all.some(({ works }) => works) : checks.every(({ ok }) => ok)),
+      checks,
+    };
   };
 }
 

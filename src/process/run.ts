@@ -49,12 +49,11 @@ export async function runProcess(role: string, compose: Compose): Promise<never>
     log.error(why);
     process.exit(isStalled ? exitCodes.stalled : exitCodes.failed);
   });
-  for (const host of hosts)
-    endWhenStalled(host, (why) => {
-      isStalled = true;
-      host.log.fatal(`this process stands still and ends: ${why}`);
-      drain('stalled');
-    });
+  endWhenStalled(hosts, (why, host) => {
+    isStalled = true;
+    host.log.fatal(`this process stands still and ends: ${why}`);
+    drain('stalled');
+  });
   leaveWithSupervisor(() => drain('supervisor gone')); // its watchdog's SIGTERM follows
   for (const event of ['uncaughtException', 'unhandledRejection'] as const)
     process.on(event, (error: unknown) => {

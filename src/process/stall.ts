@@ -18,30 +18,56 @@ const failing = 5;
 /** The loop whose success shows that the database answers. */
 export const heartbeat = 'heartbeat';
 
-/** @returns why the process should end; undefined while it should not */
-export function lastStall(loops: readonly LoopState[], limitMs: Milliseconds): string | undefined {
-  const answers = loops.some(({ name, isStalled }) => name === heartbeat && !isStalled);
-  for (const { name, stepMs, everyMs, overdueMs } of loops) {
-    if (stepMs > Math.max(limitMs, intervals * everyMs))
-      return `the ${name} loop hangs in a step for ${seconds(stepMs)}`;
-    if (answers && overdueMs > failing * Math.max(limitMs, everyMs))
-      return `the ${name} loop has finished no step for ${seconds(overdueMs)} although the database answers`;
+/** Why a process should end, and the place of the database that is concerned. */
+export type Stall = { readonly why: string; readonly of: number };
+
+/**
+ * A process that works for another database is not ended for loops that keep failing: it would interrupt that work, and a table that is locked in
+ * one database stays locked.
+ * @param each the loops for each database of the process
+ * @returns undefined while it should not end
+ */
+export function lastStall(each: readonly (readonly LoopState[])[], limitMs: Milliseconds): Stall | undefined {
+  const failed = each.map((loops) => failingOf(loops, limitMs));
+  const works = each.some((loops, i) => answers(loops) && failed[i] === undefined);
+  for (const [of, loops] of each.entries()) {
+    const why = hangingOf(loops, limitMs) ?? (works ? undefined : failed[of]);
+    if (why !== undefined) return { why, of };
   }
   return undefined;
 }
 
+const answers = (loops: readonly LoopState[]): boolean =>
+  loops.some(({ name, isStalled }) => name === heartbeat && !isStalled);
+
+function hangingOf(loops: readonly LoopState[], limitMs: Milliseconds): string | undefined {
+  const hangs = loops.find(({ stepMs, everyMs }) => stepMs > Math.max(limitMs, intervals * everyMs));
+  return hangs && `the ${hangs.name} loop hangs in a step for ${seconds(hangs.stepMs)}`;
+}
+
+function failingOf(loops: readonly LoopState[], limitMs: Milliseconds): string | undefined {
+  if (!answers(loops)) return undefined;
+  const fails = loops.find(({ overdueMs, everyMs }) => overdueMs > failing * Math.max(limitMs, everyMs));
+  return (
+    fails &&
+    `the ${fails.name} loop has finished no step for ${seconds(fails.overdueMs)} although the database answers`
+  );
+}
+
 const seconds = (ms: Milliseconds): string => `${Math.round(ms / 1000)} s`;
 
-/** Checks each second. @param end called once, with the reason */
-export function endWhenStalled(
-  { progress, config, signal }: Pick<Host, 'progress' | 'config' | 'signal'>,
-  end: (reason: string) => void,
-): void {
+/** Checks each second. @param end called once, with the reason and the host that is concerned */
+export function endWhenStalled(hosts: readonly Host[], end: (reason: string, host: Host) => void): void {
+  const { signal, config } = hosts[0]!;
   const timer = setInterval(() => {
-    const reason = signal.aborted ? undefined : lastStall(progress.loops(), config.stallLimitMs);
-    if (reason === undefined) return;
+    if (signal.aborted) return clearInterval(timer);
+    const stall = lastStall(
+      hosts.map(({ progress }) => progress.loops()),
+      config.stallLimitMs,
+    );
+    if (stall === undefined) return;
     clearInterval(timer);
-    end(reason);
+    end(stall.why, hosts[stall.of]!);
   }, 1_000);
   timer.unref();
 }

@@ -2,9 +2,11 @@
 
 import { ConfigError } from '../config/config.ts';
 import { sameProblem } from '../config/databases.ts';
-import { diagnose, isPassing } from '../db/diagnosis.ts';
+import { diagnose, isPassing, isSlow, slowAct } from '../db/diagnosis.ts';
+import { isFromDatabase } from '../db/executor.ts';
 import { isSameDatabase } from '../db/same.ts';
 import type { Milliseconds } from '../ports.ts';
+import { reasonOf } from '../redaction/reason.ts';
 import { pause } from '../timer.ts';
 import type { Host } from './host.ts';
 import { reachDatabase, type Composition } from './serve.ts';
@@ -37,12 +39,16 @@ export function startEach(
   /** @returns what was said of it. @throws the error when nothing is left to wait for */
   function judge(host: Host, error: unknown, said: string): string {
     const { log, clock } = host;
-    const trouble = diagnose(error);
+    const trouble = troubleOf(host, error);
     if (!trouble) throw error;
-    if (!isPassing(trouble)) unusable.add(host);
+    if (answering.includes(host)) answering.splice(answering.indexOf(host), 1);
+    if (!trouble.isPassing) unusable.add(host);
     if (othersAnswer(host)) {
       if (said !== trouble.message)
-        log.error(`this database is left out until it answers; the others go on: ${trouble.message}`);
+        log.error(
+          { err: error },
+          `this database is left out until that is over; the others go on: ${trouble.message}`,
+        );
       return trouble.message;
     }
     if (clock.now() > deadline || unusable.size === hosts.length) throw error;
@@ -68,11 +74,24 @@ export function startEach(
   });
 }
 
+type Trouble = { readonly message: string; readonly isPassing: boolean };
+
+/** Of several databases, any error of one leaves that one out: a row of it is locked, its schema is of another version. */
+function troubleOf({ all, config }: Host, error: unknown): Trouble | undefined {
+  const known = diagnose(error);
+  if (known) return { message: known.message, isPassing: isPassing(known) };
+  if (all.length === 1 || !isFromDatabase(error)) return undefined;
+  const why = isSlow(error)
+    ? slowAct
+    : `is its schema of this version? Otherwise run \`waybill release --database ${config.database}\``;
+  return { message: `${reasonOf(error, { bare: true })}: ${why}`, isPassing: true };
+}
+
 /** Compares each database that answers with those that answered before, one after the other. */
 function createAdmission(admitted: Host[]): (host: Host) => Promise<void> {
   let last: Promise<unknown> = Promise.resolve();
   async function compare(host: Host): Promise<void> {
-    for (const other of admitted)
+    for (const other of [...admitted])
       if (other !== host && (await isSame(other, host))) {
         const [one, two] = host.all.filter((each) => each === other || each === host);
         throw new ConfigError([sameProblem(one!.config.database, two!.config.database)]);

@@ -5,6 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { isSameDatabase } from '../../src/db/same.ts';
 import { openDatabase } from '../../src/db/pool.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { createReadiness } from '../../src/process/health.ts';
+import { createHosts, type Host } from '../../src/process/host.ts';
+import { endPools } from '../../src/process/serve.ts';
+import { startEach } from '../../src/process/start.ts';
 import { ActionError, defineAction, defineApp } from '../../src/index.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { waybill } from '../support/command.ts';
@@ -113,14 +118,21 @@ describe('a web process that WAYBILL_DATABASE narrows to one', () => {
   };
 
   it('refuses what names another, and needs no name for its own', async () => {
-    const front = await testFront(defineApp({ actions: [where] }), { eu: eu.url, us: us.url }, ['eu'], narrow);
+    const front = await testFront(
+      defineApp({ actions: [where] }),
+      { eu: eu.url, us: us.url },
+      ['eu'],
+      narrow,
+    );
     try {
       expect(await ask(front.base, '/where', { 'waybill-database': 'us' })).toMatchObject(refused);
       expect(await ask(front.base, '/where', { 'waybill-database': 'su' })).toMatchObject({ status: 404 });
       for (const path of ['/admin/queues', '/cron/outbox/drain', '/webhooks/resend', '/console'])
         expect(await ask(front.base, `${path}?database=us`, key)).toMatchObject(refused);
       for (const name of [undefined, 'eu'])
-        expect(await ask(front.base, '/where?database=mine', name ? { 'waybill-database': name } : {})).toMatchObject({
+        expect(
+          await ask(front.base, '/where?database=mine', name ? { 'waybill-database': name } : {}),
+        ).toMatchObject({
           result: { is: nameOf(eu), argument: 'mine' },
         });
       for (const path of ['/admin/queues', '/admin/queues?database=eu'])
@@ -275,6 +287,57 @@ describe('the console', () => {
     });
     expect(out.headers.get('location')).toBe('/console/sign-in?database=eu');
     expect((await ask(front.base, '/console?database=us', cookie)).status).toBe(401);
+  });
+});
+
+describe('the start of a process', () => {
+  it('leaves a database out whose statements fail, and takes it in when they do not', async () => {
+    const config = readConfig({ WAYBILL_DATABASES: `eu=${eu.url},us=${us.url}`, LOG_LEVEL: 'silent' });
+    const hosts = createHosts('jobs', config, new AbortController().signal);
+    const done: (string | null)[] = [];
+    let column = 'of_the_next_version';
+    const composed = startEach(hosts, async ({ config: { database }, db }) => {
+      if (database === 'us') await db.executeSql(`select ${column} from waybill.queues`);
+      done.push(database);
+      return { services: [], life: {}, runsHandlers: false };
+    });
+    await composed[0];
+    expect(done).toEqual(['eu']);
+    column = 'name';
+    await composed[1];
+    expect(done).toEqual(['eu', 'us']);
+    await Promise.all(hosts.map(endPools));
+  });
+
+  it('ends at once for an error that is not of a database', async () => {
+    const config = readConfig({ WAYBILL_DATABASES: `eu=${eu.url},us=${us.url}`, LOG_LEVEL: 'silent' });
+    const hosts = createHosts('jobs', config, new AbortController().signal);
+    const composed = startEach(hosts, async () => {
+      throw new Error('of the application');
+    });
+    for (const one of composed) await expect(one).rejects.toThrow('of the application');
+    await Promise.all(hosts.map(endPools));
+  });
+});
+
+describe('readiness', () => {
+  it('stays while the process works for one, although its loops for another stand still', async () => {
+    const config = readConfig({ WAYBILL_DATABASES: `eu=${eu.url},us=${us.url}`, LOG_LEVEL: 'silent' });
+    const hosts = createHosts('jobs', config, new AbortController().signal);
+    const stalls = (host: Host): Host => {
+      const state = { ago: null, isStalled: true, stepMs: 0, everyMs: 2_000, overdueMs: 60_000 };
+      return { ...host, progress: { ...host.progress, loops: () => [{ name: 'worker jobs', ...state }] } };
+    };
+    for (const { work } of hosts) work.begun = true;
+    try {
+      const [inEu, inUs] = hosts as readonly [Host, Host];
+      const one = await createReadiness([inEu, stalls(inUs)])();
+      expect(one.ready).toBe(true);
+      expect(one.checks.find(({ name }) => name === 'loops us')?.ok).toBe(false);
+      expect((await createReadiness([stalls(inEu), stalls(inUs)])()).ready).toBe(false);
+    } finally {
+      await Promise.all(hosts.map(endPools));
+    }
   });
 });
 

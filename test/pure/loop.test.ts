@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { createProgress, createWake, runLoop } from '../../src/process/loop.ts';
+import { createProgress, createWake, runLoop, type LoopState } from '../../src/process/loop.ts';
 import { heartbeat, lastStall, stalledLoops } from '../../src/process/stall.ts';
 
 const clock = { now: () => 0 };
@@ -138,18 +138,27 @@ describe('lastStall', () => {
     ...over,
   });
   const fine = state(heartbeat);
+  const why = (loops: readonly LoopState[]): string | undefined => lastStall([loops], 60_000)?.why;
   it('ends a process for a step that hangs for the limit and ten intervals, and for nothing less', () => {
-    expect(lastStall([fine, state('worker', { stepMs: 59_000 })], 60_000)).toBeUndefined();
-    expect(lastStall([fine, state('worker', { stepMs: 61_000 })], 60_000)).toContain('worker');
-    expect(lastStall([fine, state('prune', { stepMs: 61_000, everyMs: 60_000 })], 60_000)).toBeUndefined();
-    expect(lastStall([fine, state('prune', { stepMs: 601_000, everyMs: 60_000 })], 60_000)).toContain(
-      'prune',
-    );
+    expect(why([fine, state('worker', { stepMs: 59_000 })])).toBeUndefined();
+    expect(why([fine, state('worker', { stepMs: 61_000 })])).toContain('worker');
+    expect(why([fine, state('prune', { stepMs: 61_000, everyMs: 60_000 })])).toBeUndefined();
+    expect(why([fine, state('prune', { stepMs: 601_000, everyMs: 60_000 })])).toContain('prune');
   });
   it('ends it for a loop that only fails while the database answers, and not while it does not', () => {
     const failing = state('relay', { overdueMs: 301_000, isStalled: true });
-    expect(lastStall([fine, failing], 60_000)).toContain('although the database answers');
-    expect(lastStall([state(heartbeat, { isStalled: true }), failing], 60_000)).toBeUndefined();
-    expect(lastStall([fine, state('relay', { overdueMs: 299_000 })], 60_000)).toBeUndefined();
+    expect(why([fine, failing])).toContain('although the database answers');
+    expect(why([state(heartbeat, { isStalled: true }), failing])).toBeUndefined();
+    expect(why([fine, state('relay', { overdueMs: 299_000 })])).toBeUndefined();
+  });
+  it('of several databases ends it for a loop that only fails when it works for none of them', () => {
+    const failing = [fine, state('relay', { overdueMs: 301_000, isStalled: true })];
+    const away = [state(heartbeat, { isStalled: true })];
+    const hangs = [fine, state('worker', { stepMs: 61_000 })];
+    expect(lastStall([[fine], failing], 60_000)).toBeUndefined();
+    expect(lastStall([[], failing], 60_000)).toMatchObject({ of: 1 });
+    expect(lastStall([away, failing], 60_000)).toMatchObject({ of: 1 });
+    expect(lastStall([failing, failing], 60_000)).toMatchObject({ of: 0 });
+    expect(lastStall([[fine], hangs], 60_000)).toMatchObject({ of: 1 });
   });
 });
