@@ -37,7 +37,7 @@ export function createReadiness(hosts: readonly Host[]): () => Promise<Readiness
     };
   });
   return async () => {
-    const running = runningCheck(hosts[0]!);
+    const running = runningCheck(hosts);
     const all = await Promise.all(each.map((one) => one()));
     const checks = [running, ...all.flatMap((one) => one.checks)];
     return {
@@ -75,8 +75,12 @@ function checkOf(name: string, problem: string | undefined): Check {
   return { name, ok: problem === undefined, ...(problem !== undefined && { detail: problem }) };
 }
 
-function runningCheck({ signal, phase }: Host): Check {
-  return checkOf('running', signal.aborted ? 'shutting down' : phase.setUp ? undefined : 'setting up');
+function runningCheck(hosts: readonly Host[]): Check {
+  const { signal, phase } = hosts[0]!;
+  if (signal.aborted) return checkOf('running', 'shutting down');
+  if (!phase.setUp) return checkOf('running', 'setting up');
+  const begun = hosts.some(({ work }) => work.begun);
+  return checkOf('running', begun ? undefined : 'waits until the database can be used');
 }
 
 /** When each loop last finished a step. */

@@ -78,15 +78,16 @@ async function live(
   drain: (reason: string) => void,
   last: AbortSignal,
 ): Promise<number> {
-  const { log, role } = hosts[0]!;
+  const { log, role, config } = hosts[0]!;
   const life = createLife(log);
   const leaving: Promise<unknown>[] = [];
-  let once: Promise<{ readonly health: Health }> | undefined;
+  const health = config.metricsPort === null ? undefined : await serveHealth(hosts, config.metricsPort);
+  let once: Promise<void> | undefined;
   const works = startEach(hosts, compose).map(async (starting, i) => {
     const host = hosts[i]!;
     const composition = await starting;
     if (composition === undefined) return; // asked to end while it waited
-    const { health } = await (once ??= beginOnce(hosts, composition));
+    await (once ??= beginOnce(hosts[0]!, composition));
     const heart = beginHeartbeat(host);
     try {
       await life.setUp(composition.life);
@@ -107,7 +108,7 @@ async function live(
   const failed = ends.find((end) => end.status === 'rejected');
   if (failed) throw failed.reason;
   if (hosts.length === 1 && left[0] !== undefined) throw left[0];
-  await (await once)?.health?.close();
+  await health?.close();
   await Promise.race([Promise.all(hosts.map(endPools)), pause(giveUpMs, last)]);
   if (once) log.info(`${role}: stopped`);
   return exitCodes.ok;
@@ -150,20 +151,12 @@ async function leaveDatabase(heart: Heartbeat, { log, all }: Host, last: AbortSi
   }
 }
 
-type Health = Awaited<ReturnType<typeof serveHealth>> | undefined;
-
 /** What is of the whole process begins with the first database that answers. */
-async function beginOnce(
-  hosts: readonly Host[],
-  { runsHandlers }: Composition,
-): Promise<{ readonly health: Health }> {
-  const { config, phase } = hosts[0]!;
+async function beginOnce({ config, phase }: Host, { runsHandlers }: Composition): Promise<void> {
   phase.setUp = false;
   await freeLoadingMemory();
   if (runsHandlers) killWhenBlocked(config.stallLimitMs);
-  const health = config.metricsPort === null ? undefined : await serveHealth(hosts, config.metricsPort);
   growHeapWithWork();
-  return { health };
 }
 
 function logStart(host: Host, { services }: Composition, healthPort: number | undefined): void {

@@ -36,6 +36,35 @@ it.each(['web', 'jobs', 'relay', 'scheduler'] as const)(
   },
 );
 
+it('a process that waits is alive and not ready, and says why', async () => {
+  const nobody = `postgres://u:geheim@127.0.0.1:${await freePort()}/none`;
+  for (const [url, check] of [
+    [nobody, { name: 'database', ok: false, detail: 'the database does not answer' }],
+    [empty.url, { name: 'schema', ok: false, detail: 'migrations are missing: run `waybill release`' }],
+  ] as const) {
+    const port = await freePort();
+    const fleet = testFleet({ DATABASE_URL: url, WAYBILL_APP: 'app/index.ts', METRICS_PORT: String(port) });
+    try {
+      const process = fleet.launch('jobs');
+      const waits = (): boolean => process.lines.some(({ msg }) => String(msg).startsWith('waiting: '));
+      await until(waits, { timeoutMs: 30_000, what: `jobs to wait: ${JSON.stringify(process.lines)}` });
+      expect((await fetch(`http://127.0.0.1:${port}/livez`)).status).toBe(200);
+      const answer = await fetch(`http://127.0.0.1:${port}/readyz`);
+      expect(answer.status).toBe(503);
+      const { checks } = (await answer.json()) as { checks: object[] };
+      expect(checks).toContainEqual(check);
+      expect(checks).toContainEqual({
+        name: 'running',
+        ok: false,
+        detail: 'waits until the database can be used',
+      });
+      expect(await process.stop()).toBe(0);
+    } finally {
+      await fleet.end();
+    }
+  }
+});
+
 it('a password that the database refuses is not waited for: one line that names DATABASE_URL, exit code 69', async () => {
   const url = new URL(empty.url);
   url.password = 'falsch';
