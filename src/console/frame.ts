@@ -99,9 +99,13 @@ function clockNow(): Markup {
   return markup`<time datetime="${iso}">${iso.slice(11, 19)} UTC</time>`;
 }
 
-/** A page without places: sign-in, and problems before it. */
-export function solo(title: string, content: Markup): string {
-  return html(title, markup`<body class="door"><main>${content}</main></body>`);
+/**
+ * A page without places: sign-in, and problems before it.
+ * @param databases where there are several: another one may answer
+ */
+export function solo(title: string, content: Markup, databases: Databases | null = null): string {
+  const others = databases === null ? null : databaseSwitch(databases, null);
+  return html(title, markup`<body class="door"><main>${others}${content}</main></body>`);
 }
 
 function html(title: string, body: Markup): string {

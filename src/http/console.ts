@@ -201,7 +201,8 @@ function sendFault(
   void reply.code(fault.status).type(htmlType); // an error takes the type away
   const { q } = (request.query ?? {}) as { q?: unknown };
   const view = problemView(fault, request.id, typeof q === 'string' ? q : '');
-  if (request.consoleSession === undefined) return reply.send(solo(view.title, view.content));
+  if (request.consoleSession === undefined)
+    return reply.send(solo(view.title, view.content, databasesOf(ports.host)));
   return send(view, null, request, reply, ports);
 }
 

@@ -6,10 +6,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { choiceProblem, namesOf } from '../config/databases.ts';
 import { addressOf } from '../console/addresses.ts';
-import { solo } from '../console/frame.ts';
+import { solo, type Databases } from '../console/frame.ts';
 import { problemView } from '../console/problem.ts';
 import type { App } from '../define/app.ts';
 import { WaybillError } from '../errors.ts';
+import { shared, soon } from '../process/health.ts';
 import type { Host } from '../process/host.ts';
 import { createBare } from './bare.ts';
 import { htmlType, pageHeaders } from './console.ts';
@@ -25,9 +26,11 @@ export type Front = {
 };
 
 /** Of the whole process or fleet: any server answers them. */
-const shared = /^\/(?:livez|readyz|healthz|metrics|openapi\.json|console\/assets\/[^/]+)$/;
+const ofProcess = /^\/(?:livez|readyz|healthz|metrics|openapi\.json|console\/assets\/[^/]+)$/;
 const own = /^\/(?:admin|console|cron|inbox|webhooks)(?:\/|$)/;
 const header = databaseHeader.toLowerCase();
+/** A person waits for no database longer than this. */
+const answerMs = 1_000;
 
 export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>): Front {
   const { config } = hosts[0]!;
@@ -35,16 +38,21 @@ export function createFront(hosts: readonly Host[], app: Pick<App, 'databaseOf'>
   const fleet = namesOf(config.databases);
   const servers = new Map<string, Promise<FastifyInstance>>();
   const server = createBare(hosts[0]!);
+  const first = shared(() => firstThatAnswers(hosts), hosts[0]!.clock);
   let listening: Promise<string> | undefined;
   let closing: Promise<void> | undefined;
 
   server.addHook('onRequest', async (request, reply) => {
     const path = request.url.split('?')[0] ?? '/';
-    if (names.length > 1 && isPage(request, path)) return reply.redirect(addressOf(request.url, names[0]!), 303);
-    const name = shared.test(path) ? undefined : await nameOf(request, path, names, app);
+    if (names.length > 1 && isPage(request, path))
+      return reply.redirect(addressOf(request.url, await first()), 303);
+    const name = ofProcess.test(path) ? undefined : await nameOf(request, path, names, app);
     const target = name === undefined ? servers.values().next().value! : servers.get(name);
     if (target === undefined)
-      return refuse(request, reply, path, notFound(name!, names, fleet, isHidden(path, app)));
+      return refuse(request, reply, notFound(name!, names, fleet, isHidden(path, app)), {
+        path,
+        databases: names.length > 1 ? { names, current: name! } : null,
+      });
     const { routing } = await target;
     reply.hijack();
     routing(request.raw, reply.raw);
@@ -88,14 +96,18 @@ function notFound(
 function refuse(
   request: FastifyRequest,
   reply: FastifyReply,
-  path: string,
   error: WaybillError,
+  { path, databases }: { readonly path: string; readonly databases: Databases | null },
 ): FastifyReply {
   const isBrowser = request.headers.accept?.includes('text/html') === true;
   if (!isBrowser || !/^\/(?:console|inbox)(?:\/|$)/.test(path)) throw error;
   const problem = problemOf(error);
   const { title, content } = problemView(problem, request.id);
-  return reply.code(problem.status).headers(pageHeaders).type(htmlType).send(solo(title, content));
+  return reply
+    .code(problem.status)
+    .headers(pageHeaders)
+    .type(htmlType)
+    .send(solo(title, content, databases));
 }
 
 /**
@@ -129,9 +141,27 @@ function required(names: readonly string[], how: string): never {
   throw new WaybillError('database_required', `there are several databases${listed}: ${how}`);
 }
 
-/** A person who opens the console or the inbox without a database gets the first one. */
+/** The name of the first database that answers now; when none does, of the first one. */
+async function firstThatAnswers(hosts: readonly Host[]): Promise<string> {
+  const asked = hosts.map(({ db }) =>
+    soon(
+      db.executeSql('select').then(
+        () => true,
+        () => false,
+      ),
+      answerMs,
+      false,
+    ),
+  );
+  const answers = await Promise.all(asked);
+  return hosts[Math.max(0, answers.indexOf(true))]!.config.database ?? '';
+}
+
+/** A person who opens the console or the inbox without a database gets the first one that answers. */
 function isPage({ method, url }: FastifyRequest, path: string): boolean {
-  return method === 'GET' && /^\/(?:console|inbox)(?:\/|$)/.test(path) && !shared.test(path) && !isNamed(url);
+  return (
+    method === 'GET' && /^\/(?:console|inbox)(?:\/|$)/.test(path) && !ofProcess.test(path) && !isNamed(url)
+  );
 }
 
 const parameter = /(?:^|&)database=([^&]*)/;

@@ -183,6 +183,38 @@ describe('a database that has not answered since the start', () => {
   });
 });
 
+describe('the console while a database is away', () => {
+  const nobody = 'postgres://u:p@127.0.0.1:1/none';
+  const html = { accept: 'text/html' };
+  const toUs = '<a href="/console?database=us">us</a>';
+
+  it('opens with the first one that answers, and its page of the other leads there', async () => {
+    const front = await testFront(defineApp({ actions: [where] }), { eu: nobody, us: us.url });
+    try {
+      expect(await ask(front.base, '/console', html)).toMatchObject({ to: '/console?database=us' });
+      const body = new URLSearchParams({ name: 'ann', key: adminKey, next: '/console' });
+      const sign = { method: 'POST', redirect: 'manual', body } as const;
+      const answer = await fetch(`${front.base}/console/sign-in?database=us`, sign);
+      const cookie = answer.headers.get('set-cookie')!.split(';')[0]!;
+      const { status, text } = await ask(front.base, '/console/queues?database=eu', { ...html, cookie });
+      expect(status).toBe(503);
+      expect(text).toContain(toUs);
+    } finally {
+      await front.end();
+    }
+  });
+
+  it('does so before it has answered since the start', async () => {
+    const front = await testFront(defineApp({}), { eu: nobody, us: us.url }, ['us']);
+    try {
+      expect(await ask(front.base, '/console', html)).toMatchObject({ to: '/console?database=us' });
+      expect((await ask(front.base, '/console?database=eu', html)).text).toContain(toUs);
+    } finally {
+      await front.end();
+    }
+  });
+});
+
 describe('waybill doctor --json', () => {
   it('has the findings of each database under its name, and those of the fleet beside them', async () => {
     const env = { WAYBILL_DATABASES: `eu=${eu.url},us=${us.url}`, WAYBILL_APP: 'test/support/fleet-app.ts' };
