@@ -380,6 +380,28 @@ describe('ended by us', () => {
     expect(smtp.mails).toHaveLength(1);
   });
 
+  test('an abort ends verify alone: later sends and a later verify pass', async () => {
+    const arrived = Promise.withResolvers<void>();
+    let slow = true;
+    const smtp = await server({
+      answer: (stage) => {
+        if (stage !== 'connect' || !slow) return undefined;
+        arrived.resolve();
+        return 'hang';
+      },
+    });
+    const to = provider(smtp.url, 60_000);
+    const ending = new AbortController();
+    const verified = to.verify!(ending.signal).catch((error: unknown) => failureOf(error));
+    await arrived.promise;
+    ending.abort();
+    expect(await verified).toMatchObject({ type: 'transient', message: expect.stringContaining('ended') });
+    slow = false;
+    await send(to);
+    await to.verify!(new AbortController().signal);
+    expect(smtp.mails).toHaveLength(1);
+  });
+
   test('close ends what runs', async () => {
     const smtp = await server({ answer: at('mail', 'hang') });
     const to = provider(smtp.url, 60_000);

@@ -99,16 +99,28 @@ export function createSmtpProvider(options: SmtpOptions): EmailProvider {
       }
     },
     async verify(signal) {
-      const transport = await current().transport;
-      signal.addEventListener('abort', () => transport.close({ force: true }), { once: true });
-      await transport.verify().catch((error: NodemailerError) => {
-        throw emailError(error, { sent: false });
-      });
+      await verified(await current().transport, signal);
     },
     async close() {
       (await pool?.transport)?.close({ force: true });
     },
   };
+}
+
+/** The connection of `verify` is none of the pool's, and its own timeouts end it: the sends of others go on. */
+async function verified(transport: Awaited<Pool['transport']>, signal: AbortSignal): Promise<void> {
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const end = (): void =>
+    reject(Object.assign(new Error('ended before the server answered'), { code: 'EABORT' }));
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    await Promise.race([transport.verify(), ended]);
+  } catch (error) {
+    throw emailError(error as NodemailerError, { sent: false });
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
 }
 
 function serverOf(url: string): SmtpServer {
