@@ -140,7 +140,8 @@ function accepted(
   { by, receipt }: { readonly by: EmailProvider; readonly receipt: Receipt },
   { message, notes, only, log, isNamed }: About,
 ): Outcome {
-  const { rejected, response, reference } = receipt;
+  const { rejected, later = [], response, reference } = receipt;
+  const isAccepted = receipt.accepted.length > 0 || rejected.length === 0;
   const detail = cleanError(isNamed ? `${by.name}: ${response}` : response);
   const told: Note[] = rejected.map(({ address, error, temporary }) => ({
     type: temporary ? 'deferred' : 'refused',
@@ -151,13 +152,21 @@ function accepted(
     const recipients = told.map(
       ({ type, recipient = '', detail }) => `${type} ${maskAddresses(recipient)}: ${detail}`,
     );
-    log.warn({ message: message.id, recipients }, 'some recipients were refused; the others have the mail');
+    const others = isAccepted ? 'the others have the mail' : 'the others get a mail of their own';
+    log.warn({ message: message.id, recipients }, `some recipients were refused; ${others}`);
   }
-  const later = rejected.filter(({ temporary }) => temporary).map(({ address }) => address);
+  const again = rejected.filter(({ temporary }) => temporary).map(({ address }) => address);
+  const then = [...new Set([...again, ...later])];
+  const detailOfLater = 'not in the same request: gets a mail of its own';
   return {
     type: 'delivered',
-    then: later.length === 0 ? [] : [laterMessage(message, later, only)],
-    notes: [{ type: 'accepted', detail, reference }, ...told, ...notes],
+    then: then.length === 0 ? [] : [laterMessage(message, then, only)],
+    notes: [
+      ...(isAccepted ? [{ type: 'accepted', detail, reference }] : []),
+      ...told,
+      ...later.map((recipient): Note => ({ type: 'deferred', recipient, detail: detailOfLater })),
+      ...notes,
+    ],
   };
 }
 

@@ -2,7 +2,10 @@
 // so that exactly these recipients get the email and those of `bcc` do not see one another.
 
 import type { Address } from '../address/mailbox.ts';
+import { isOf } from '../errors.ts';
+import { ruleOf } from './decide.ts';
 import type { EmailPayload } from './email.ts';
+import { EmailError } from './error.ts';
 import type { Receipt } from './provider.ts';
 
 /** The most addresses in `to`, and in all fields together. */
@@ -44,14 +47,26 @@ export function addressedOf({ to, cc, bcc, later }: Addressees): Addressed {
   return { recipients: bare([...to, ...cc, ...bcc]), later: bare(later) };
 }
 
-const ownMail = 'not in the same request: gets a mail of its own';
-
 /** @param id the provider's id of the accepted email */
 export function receiptOf({ recipients, later }: Addressed, status: number, id: string): Receipt {
   return {
     accepted: recipients,
-    rejected: later.map((address) => ({ address, error: ownMail, temporary: true })),
+    rejected: [],
+    ...(later.length > 0 && { later }),
     response: `HTTP ${status} ${id}`,
     reference: id,
   };
+}
+
+/**
+ * A refusal because of the request's recipients says nothing about those that did not fit into it. One because of a single recipient among
+ * several leaves the email undelivered to all: an operator has to see that.
+ * @returns undefined when the error is that of the whole email
+ */
+export function partlyRefused({ recipients, later }: Addressed, error: unknown): Receipt | undefined {
+  if (later.length === 0 || !isOf(error, EmailError)) return undefined;
+  const { recipient, oneRecipient } = ruleOf(error);
+  if (!recipient && !(oneRecipient && recipients.length === 1)) return undefined;
+  const rejected = recipients.map((address) => ({ address, error: error.message }));
+  return { accepted: [], rejected, later, response: error.message };
 }

@@ -31,7 +31,6 @@ const ofTheQuota = any(
 const ofTheMessage = code(
   'validation_error',
   'invalid_from_address',
-  'invalid_to_address',
   'invalid_parameter',
   'invalid_attachment',
   'invalid_access',
@@ -128,6 +127,15 @@ const answers: readonly Omit<Row, 'stage'>[] = [
     why: 'the provider asks to try again',
     source: `${rfc9110}, 15.5.9`,
     fits: status(408, 425),
+  },
+  {
+    provider: 'Resend',
+    when: '`invalid_to_address`, or a 4xx "Invalid `to` field"',
+    type: 'permanent',
+    oneRecipient: true,
+    why: 'the provider does not send to this recipient',
+    source: resendErrors,
+    fits: all(refused, any(code('invalid_to_address'), says(/\binvalid [`']?(?:to|cc|bcc)[`']? field\b/i))),
   },
   {
     provider: 'Resend',

@@ -45,14 +45,19 @@ function receiptOf(said: unknown, about: Recipients): Receipt {
 }
 
 function readReceipt(
-  { accepted, rejected, response, reference }: Readonly<Record<string, unknown>>,
+  { accepted, rejected, later, response, reference }: Readonly<Record<string, unknown>>,
   about: Recipients,
 ): Receipt {
   const read = <T>(list: unknown, one: (entry: unknown) => T | undefined): T[] | undefined =>
     Array.isArray(list) ? list.map(one).filter((entry) => entry !== undefined) : undefined;
+  const others = read(later, (entry) => {
+    const found = addressIn(entry, about);
+    return found?.isAsked ? found.address : undefined;
+  });
   return {
     accepted: read(accepted, (entry) => addressIn(entry, about)?.address) ?? [...about.recipients],
     rejected: read(rejected, (entry) => refusedIn(entry, about)) ?? [],
+    ...(others?.length && { later: others }),
     response: typeof response === 'string' ? response : '',
     ...(typeof reference === 'string' && { reference }),
   };

@@ -4,9 +4,9 @@
 import type { EmailPayload } from './email.ts';
 import type { EmailError } from './error.ts';
 
-/** A provider accepted an email. */
+/** A provider accepted an email, or some of its recipients are still to be tried. */
 export type Receipt = {
-  /** Addresses that the provider accepted. */
+  /** Addresses that the provider accepted; none when it refused all recipients of the request and `later` names others. */
   readonly accepted: readonly string[];
   /** Recipients refused while others were accepted. The temporarily refused get a message of their own. */
   readonly rejected: readonly {
@@ -14,6 +14,8 @@ export type Receipt = {
     readonly error: string;
     readonly temporary?: boolean;
   }[];
+  /** Recipients that did not fit into the request. They get a message of their own. */
+  readonly later?: readonly string[];
   /** The provider's response, for the message's timeline. */
   readonly response: string;
   /** The provider's id of the accepted email; its later reports contain it. */

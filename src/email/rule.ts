@@ -27,6 +27,8 @@ export type Rule = {
   readonly maybeOwn?: true;
   /** The recipient is at fault: unknown, disabled, full. */
   readonly recipient?: true;
+  /** One recipient of the request is at fault, perhaps beside others that are not. */
+  readonly oneRecipient?: true;
   /** The server refused because this process has too many connections. */
   readonly fewerConnections?: true;
 };

@@ -149,6 +149,39 @@ describe('some are refused beside others that are accepted', () => {
   });
 });
 
+test('who did not fit into the request gets a message of his own, and no warning', async () => {
+  const { outcome, warned } = await deliver(claimed({ cc: 'carl@d.test' }), {
+    answer: () => ({ accepted: ['ann@b.test'], later: ['bob@c.test', 'carl@d.test'] }),
+  });
+  expect(outcome).toMatchObject({
+    then: [{ payload: { only: { recipients: ['bob@c.test', 'carl@d.test'] } } }],
+    notes: [
+      { type: 'accepted' },
+      { type: 'deferred', recipient: 'bob@c.test', detail: expect.stringContaining('a mail of its own') },
+      { type: 'deferred', recipient: 'carl@d.test' },
+    ],
+  });
+  expect(warned).toEqual([]);
+});
+
+test('all recipients of the request are refused, and another did not fit into it: nothing is noted as accepted', async () => {
+  const { outcome } = await deliver(claimed({}), {
+    answer: () => ({
+      accepted: [],
+      rejected: [{ address: 'ann@b.test', error: '406 inactive' }],
+      later: ['bob@c.test'],
+    }),
+  });
+  expect(outcome).toMatchObject({
+    type: 'delivered',
+    then: [{ payload: { only: { recipients: ['bob@c.test'] } } }],
+    notes: [
+      { type: 'refused', recipient: 'ann@b.test', detail: '406 inactive' },
+      { type: 'deferred', recipient: 'bob@c.test' },
+    ],
+  });
+});
+
 describe('whom it does not go to', () => {
   test('the guard withholds it, and the others get it', async () => {
     const { outcome, sent } = await deliver(claimed({}), { allowed: createGuard(['C.test', 'zoe@b.test']) });

@@ -1,7 +1,8 @@
 // What Postmark and SendGrid are asked to send, and how recipients are distributed over the fields of a request, without asking anybody.
 
 import { describe, expect, test } from 'vitest';
-import { addressees } from '../../src/email/addressees.ts';
+import { addressees, partlyRefused } from '../../src/email/addressees.ts';
+import { EmailError } from '../../src/email/error.ts';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
 import { postmarkBody } from '../../src/email/postmark/body.ts';
 import { withoutInactive } from '../../src/email/postmark/postmark.ts';
@@ -163,6 +164,58 @@ describe('the fields hold exactly the recipients of the handover', () => {
     ['abcdefg', { all: 7 }, 'abc|de|fg|'],
   ])('%s, at most %o: %s', (recipients, most, expected) => {
     expect(fields(recipients, most)).toBe(expected);
+  });
+});
+
+describe('a refusal, when others did not fit into the request', () => {
+  const said = (provider: string, message: string, code?: string) =>
+    new EmailError(message, {
+      provider,
+      phase: 'answered',
+      status: provider === 'sendgrid' ? 400 : 422,
+      code,
+    });
+  const inactive = said('postmark', 'HTTP 422 406: Found inactive addresses', '406');
+  const invalid: readonly EmailError[] = [
+    said('postmark', "HTTP 422 300: Invalid 'To' address: 'b@x'.", '300'),
+    said('sendgrid', 'HTTP 400 personalizations.0.to.0.email: Does not contain a valid address.'),
+    said('resend', 'HTTP 422 validation_error: Invalid `to` field.', 'validation_error'),
+  ];
+  const ofTheEmail: readonly EmailError[] = [
+    said('postmark', "HTTP 422 300: Invalid 'From' address: 'b@x'.", '300'),
+    said('postmark', 'HTTP 422 400: no sender signature', '400'),
+    said('sendgrid', 'HTTP 400 subject: is required'),
+    said('resend', 'HTTP 422 validation_error: Invalid `from` field.', 'validation_error'),
+    said('resend', 'HTTP 429', 'rate_limit_exceeded'),
+    said('ses', 'HTTP 400 BadRequestException', 'BadRequestException'),
+  ];
+  const [one, two, later] = [['b@x.test'], ['b@x.test', 'c@x.test'], ['d@x.test', 'e@x.test']];
+  const receipt = (recipients: readonly string[], { message: error }: EmailError) => ({
+    accepted: [],
+    rejected: recipients.map((address) => ({ address, error })),
+    later,
+    response: error,
+  });
+
+  test('of all its recipients: the others are still to be tried', () => {
+    expect(partlyRefused({ recipients: two, later }, inactive)).toEqual(receipt(two, inactive));
+    expect(partlyRefused({ recipients: one, later }, inactive)).toEqual(receipt(one, inactive));
+  });
+
+  test.each(invalid)('of its only recipient, %s: the others are still to be tried', (error) => {
+    expect(partlyRefused({ recipients: one, later }, error)).toEqual(receipt(one, error));
+  });
+
+  test.each(invalid)('of one of several, %s: nobody has the email, which an operator must see', (error) => {
+    expect(partlyRefused({ recipients: two, later }, error)).toBeUndefined();
+  });
+
+  test.each(ofTheEmail)('of the email, %s: it fails', (error) => {
+    expect(partlyRefused({ recipients: one, later }, error)).toBeUndefined();
+  });
+
+  test('and when all fitted, it fails', () => {
+    expect(partlyRefused({ recipients: one, later: [] }, inactive)).toBeUndefined();
   });
 });
 

@@ -47,6 +47,9 @@ export function jsonOf({ text }: Answer): unknown {
   }
 }
 
+/** @returns undefined for text that is no object of JSON. The answer may be cut at the limit. */
+export const isObject = ({ text }: Answer): true | undefined => text.trimStart().startsWith('{') || undefined;
+
 /**
  * Without a code and a reason the answer is not known to be the provider's.
  * @param retryAfter default: from the field Retry-After

@@ -3,7 +3,6 @@
 
 import { z } from 'zod';
 import type { Milliseconds } from '../../ports.ts';
-import { receiptOf } from '../addressees.ts';
 import {
   isSuccess,
   jsonOf,
@@ -14,6 +13,7 @@ import {
   type Told,
 } from '../api/answer.ts';
 import { createApi, type ApiOptions } from '../api/requests.ts';
+import { submit } from '../api/submission.ts';
 import type { EmailProvider } from '../provider.ts';
 import { sourceOf } from '../source.ts';
 
@@ -31,7 +31,7 @@ const refused = z.object({ message: z.string() });
 
 export function createMailgunProvider({ apiKey, domain, ...options }: MailgunOptions): EmailProvider {
   const login = Buffer.from(`api:${apiKey}`).toString('base64');
-  const { ask, failed, close } = createApi({
+  const api = createApi({
     ...options,
     provider: 'mailgun',
     secrets: [apiKey, login],
@@ -46,23 +46,21 @@ export function createMailgunProvider({ apiKey, domain, ...options }: MailgunOpt
       for (const recipient of about.recipients) body.append('to', recipient);
       body.append('message', new Blob([await bytesOf(email, about)]), 'message.mime');
       body.append(`v:${messageVariable}`, about.idempotencyKey);
-      const answer = await ask(path, signal, { method: 'POST', body });
-      if (!isSuccess(answer)) throw failed(mailgunRefusal(answer));
-      const id = taken.safeParse(jsonOf(answer)).data?.id;
-      if (id === undefined) throw failed(unreadable(answer));
-      return receiptOf({ recipients: about.recipients, later: [] }, answer.status, bareId(id));
+      const request = { path, signal, method: 'POST', body } as const;
+      const mail = { recipients: about.recipients, later: [] };
+      return submit(api, mail, request, { refusal: mailgunRefusal, success: takenId });
     },
     /** A key that may only send can read nothing. So this asks to send to nobody: the complaint about `to` proves that the key is valid. */
     async verify(signal) {
       const body = new FormData();
       body.append('message', new Blob(['']), 'message.mime');
       body.append('o:testmode', 'yes');
-      const answer = await ask(path, signal, { method: 'POST', body });
+      const answer = await api.ask(path, signal, { method: 'POST', body });
       const told = mailgunRefusal(answer);
       if (answer.status === 400 && /\bto parameter\b/i.test(told.message)) return;
-      throw failed(isSuccess(answer) ? unreadable(answer) : told);
+      throw api.failed(isSuccess(answer) ? unreadable(answer) : told);
     },
-    close,
+    close: api.close,
   };
 }
 
@@ -70,8 +68,10 @@ async function bytesOf(...mail: Parameters<typeof sourceOf>): Promise<Uint8Array
   return new Uint8Array(await sourceOf(...mail));
 }
 
-/** Reports have the id without its angle brackets. */
-const bareId = (id: string): string => id.replace(/^<|>$/g, '');
+/** Without its angle brackets, as reports have it. */
+function takenId(answer: Answer): string | undefined {
+  return taken.safeParse(jsonOf(answer)).data?.id.replace(/^<|>$/g, '');
+}
 
 /** JSON with a message; for a wrong key the bare word Forbidden. A bare line with another status may be a proxy's. */
 export function mailgunRefusal(answer: Answer): Told {

@@ -2,9 +2,9 @@
 // Postmark takes no idempotency key, so a lost answer is ambiguous.
 
 import { z } from 'zod';
-import { receiptOf } from '../addressees.ts';
-import { isSuccess, jsonOf, refusalOf, unreadable, type Answer, type Told } from '../api/answer.ts';
+import { isObject, jsonOf, refusalOf, type Answer, type Told } from '../api/answer.ts';
 import { createApi, type ApiOptions } from '../api/requests.ts';
+import { asked, submit } from '../api/submission.ts';
 import type { EmailProvider, Receipt } from '../provider.ts';
 import { postmarkBody, type Streams } from './body.ts';
 
@@ -24,7 +24,7 @@ const refused = z.object({
 });
 
 export function createPostmarkProvider({ serverToken, streams, ...options }: PostmarkOptions): EmailProvider {
-  const { ask, failed, close } = createApi({
+  const api = createApi({
     ...options,
     provider: 'postmark',
     secrets: [serverToken],
@@ -36,18 +36,21 @@ export function createPostmarkProvider({ serverToken, streams, ...options }: Pos
     async send(email, { signal, ...about }) {
       const mail = postmarkBody(email, about, streams);
       const headers = { 'content-type': 'application/json' };
-      const answer = await ask('/email', signal, { method: 'POST', headers, body: mail.json });
-      if (!isSuccess(answer)) throw failed(postmarkRefusal(answer));
-      const said = taken.safeParse(jsonOf(answer)).data;
-      if (said === undefined) throw failed(unreadable(answer));
-      return withoutInactive(receiptOf(mail, answer.status, said.MessageID), said.Message);
+      const request = { path: '/email', signal, method: 'POST', headers, body: mail.json } as const;
+      let message = '';
+      const success = (answer: Answer): string | undefined => {
+        const said = taken.safeParse(jsonOf(answer)).data;
+        message = said?.Message ?? '';
+        return said?.MessageID;
+      };
+      const receipt = await submit(api, mail, request, { refusal: postmarkRefusal, success });
+      return withoutInactive(receipt, message);
     },
     async verify(signal) {
-      const answer = await ask('/server', signal, { method: 'GET' });
-      if (!isSuccess(answer)) throw failed(postmarkRefusal(answer));
-      if (!answer.text.trimStart().startsWith('{')) throw failed(unreadable(answer));
+      const request = { path: '/server', signal, method: 'GET' } as const;
+      await asked(api, request, { refusal: postmarkRefusal, success: isObject });
     },
-    close,
+    close: api.close,
   };
 }
 

@@ -1,7 +1,7 @@
 // The rules for Postmark's refusals, matched by the ErrorCode in the body: nearly all come with HTTP 422.
 // Codes of its other APIs (templates, servers, webhooks …) are no answer to an email; the rules of HTTP would take them as permanent.
 
-import { any, code, rulesOf, status, type Row } from '../rule.ts';
+import { all, any, code, rulesOf, says, status, type Row } from '../rule.ts';
 
 const errorCodes = 'postmarkapp.com/developer/api/overview#error-codes';
 
@@ -75,6 +75,14 @@ const refusals: readonly Row[] = [
     fits: code('406'),
   },
   {
+    when: 'ErrorCode 300 "Invalid \'To\' address", "Error parsing \'Cc\'"',
+    type: 'permanent',
+    oneRecipient: true,
+    why: 'the provider does not send to this recipient',
+    source: 'github.com/ActiveCampaign/postmark-gem/issues/87',
+    fits: all(code('300'), says(/\b(?:Invalid|Error parsing) '(?:To|Cc|Bcc)'/i)),
+  },
+  {
     when: 'ErrorCode 400, 401: no confirmed sender signature for the sender',
     type: 'permanent',
     why: "the provider does not accept the message's sender",
@@ -82,7 +90,7 @@ const refusals: readonly Row[] = [
     fits: code('400', '401'),
   },
   {
-    when: 'ErrorCode 11, 300, 402, 403, 409, 411: a field, an address or an attachment is not valid',
+    when: 'ErrorCode 11, 300 otherwise, 402, 403, 409, 411: a field, an address or an attachment is not valid',
     type: 'permanent',
     why: 'the provider refuses the message',
     source: errorCodes,

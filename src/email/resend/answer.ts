@@ -23,6 +23,4 @@ function saidBy(answer: Answer): Said {
   return { code, message };
 }
 
-export const refusalName = (answer: Answer): string | undefined => saidBy(answer).code;
-
 export const resendRefusal = (answer: Answer): Told => refusalOf(answer, saidBy(answer));

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import type { EmailError } from '../error.ts';
 import type { EmailBatches, Receipt } from '../provider.ts';
-import { receiptOf } from '../addressees.ts';
+import { partlyRefused, receiptOf } from '../addressees.ts';
 import { isSuccess, jsonOf, unreadable, type Answer, type Failed } from '../api/answer.ts';
 import type { Ask } from '../api/requests.ts';
 import { resendRefusal, taken } from './answer.ts';
@@ -41,7 +41,9 @@ export function createResendBatches(ask: Ask, failed: Failed): EmailBatches {
       const ends = endsOf(answer, bodies.length, failed);
       if (ends === undefined) throw failed(unreadable(answer));
       return ends.map((end, i): Receipt | EmailError =>
-        typeof end === 'string' ? receiptOf(bodies[i]!, answer.status, end) : end,
+        typeof end === 'string'
+          ? receiptOf(bodies[i]!, answer.status, end)
+          : (partlyRefused(bodies[i]!, end) ?? end),
       );
     },
   };

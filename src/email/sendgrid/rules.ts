@@ -57,7 +57,15 @@ const refusals: readonly Row[] = [
     fits: status(451),
   },
   {
-    when: '400, 413: a field is not valid, or the email is too large',
+    when: '400 that names a recipient, such as `personalizations.0.to.0.email`',
+    type: 'permanent',
+    oneRecipient: true,
+    why: 'the provider does not send to this recipient',
+    source: 'twilio.com/docs/sendgrid/api-reference/mail-send/errors',
+    fits: all(status(400), says(/\bpersonalizations\.\d{1,4}\.(?:to|cc|bcc)\.\d/)),
+  },
+  {
+    when: '400 otherwise, 413: a field is not valid, or the email is too large',
     type: 'permanent',
     why: 'the provider refuses the message',
     source: 'twilio.com/docs/sendgrid/api-reference/mail-send/errors',

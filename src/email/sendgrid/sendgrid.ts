@@ -3,17 +3,9 @@
 
 import { z } from 'zod';
 import type { Milliseconds } from '../../ports.ts';
-import { receiptOf } from '../addressees.ts';
-import {
-  isSuccess,
-  jsonOf,
-  refusalOf,
-  unreadable,
-  untilMoment,
-  type Answer,
-  type Told,
-} from '../api/answer.ts';
+import { jsonOf, refusalOf, untilMoment, type Answer, type Told } from '../api/answer.ts';
 import { createApi, type ApiOptions } from '../api/requests.ts';
+import { asked, submit } from '../api/submission.ts';
 import type { EmailProvider } from '../provider.ts';
 import { sendgridBody } from './body.ts';
 
@@ -29,7 +21,7 @@ const scopes = z.object({ scopes: z.array(z.string()) });
 const sending = 'mail.send';
 
 export function createSendgridProvider({ apiKey, ...options }: SendgridOptions): EmailProvider {
-  const { ask, failed, close } = createApi({
+  const api = createApi({
     ...options,
     provider: 'sendgrid',
     secrets: [apiKey],
@@ -41,21 +33,17 @@ export function createSendgridProvider({ apiKey, ...options }: SendgridOptions):
     async send(email, { signal, ...about }) {
       const mail = sendgridBody(email, about);
       const headers = { 'content-type': 'application/json' };
-      const answer = await ask('/v3/mail/send', signal, { method: 'POST', headers, body: mail.json });
-      if (!isSuccess(answer)) throw failed(sendgridRefusal(answer));
-      const id = takenId(answer);
-      if (id === undefined) throw failed(unreadable(answer));
-      return receiptOf(mail, answer.status, id);
+      const request = { path: '/v3/mail/send', signal, method: 'POST', headers, body: mail.json } as const;
+      return submit(api, mail, request, { refusal: sendgridRefusal, success: takenId });
     },
     async verify(signal) {
-      const answer = await ask('/v3/scopes', signal, { method: 'GET' });
-      if (!isSuccess(answer)) throw failed(sendgridRefusal(answer));
-      const listed = scopes.safeParse(jsonOf(answer)).data?.scopes;
-      if (listed === undefined) throw failed(unreadable(answer));
+      const request = { path: '/v3/scopes', signal, method: 'GET' } as const;
+      const success = (answer: Answer) => scopes.safeParse(jsonOf(answer)).data?.scopes;
+      const { said } = await asked(api, request, { refusal: sendgridRefusal, success });
       const message = `the key is not authorized to send: it lacks the scope ${sending}`;
-      if (!listed.includes(sending)) throw failed({ message, phase: 'answered', status: 403 });
+      if (!said.includes(sending)) throw api.failed({ message, phase: 'answered', status: 403 });
     },
-    close,
+    close: api.close,
   };
 }
 

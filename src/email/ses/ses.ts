@@ -2,10 +2,11 @@
 // It sends the bytes that the provider smtp would send. SES takes no idempotency key, so a lost answer is ambiguous.
 
 import { z } from 'zod';
-import { receiptOf } from '../addressees.ts';
-import { isSuccess, jsonOf, refusalOf, unreadable, type Answer, type Told } from '../api/answer.ts';
+import { jsonOf, refusalOf, type Answer, type Told } from '../api/answer.ts';
 import { createApi, type ApiOptions } from '../api/requests.ts';
+import { asked, submit } from '../api/submission.ts';
 import type { EmailPayload } from '../email.ts';
+import type { EmailError } from '../error.ts';
 import type { EmailProvider, Handover } from '../provider.ts';
 import { sourceOf } from '../source.ts';
 import { createSigning, type Credentials } from './signing.ts';
@@ -33,7 +34,7 @@ const account = z.object({ SendingEnabled: z.boolean() });
 /** @throws WaybillError `email_package_missing` */
 export function createSesProvider({ credentials, configurationSet, ...options }: SesOptions): EmailProvider {
   const { secretAccessKey, sessionToken } = credentials;
-  const { ask, failed, close } = createApi({
+  const api = createApi({
     ...options,
     provider: 'ses',
     secrets: [secretAccessKey, ...(sessionToken === null ? [] : [sessionToken])],
@@ -47,24 +48,25 @@ export function createSesProvider({ credentials, configurationSet, ...options }:
       const later = about.recipients.slice(maxRecipients);
       const body = await sesBody(email, { ...about, recipients }, configurationSet);
       const headers = { 'content-type': 'application/json' };
-      const answer = await ask('/v2/email/outbound-emails', signal, { method: 'POST', headers, body });
-      if (!isSuccess(answer)) throw failed(sesRefusal(answer));
-      const id = taken.safeParse(jsonOf(answer)).data?.MessageId;
-      if (id === undefined) throw failed(unreadable(answer));
-      return receiptOf({ recipients, later }, answer.status, id);
+      const request = { path: '/v2/email/outbound-emails', signal, method: 'POST', headers, body } as const;
+      const success = (answer: Answer) => taken.safeParse(jsonOf(answer)).data?.MessageId;
+      return submit(api, { recipients, later }, request, { refusal: sesRefusal, success });
     },
     async verify(signal) {
-      const answer = await ask('/v2/email/account', signal, { method: 'GET' });
-      // A key that may only send cannot read this; the refusal proves that the key is valid.
-      if (sesRefusal(answer).code === 'AccessDeniedException') return;
-      if (!isSuccess(answer)) throw failed(sesRefusal(answer));
-      const enabled = account.safeParse(jsonOf(answer)).data?.SendingEnabled;
-      if (enabled === undefined) throw failed(unreadable(answer));
+      const request = { path: '/v2/email/account', signal, method: 'GET' } as const;
+      const success = (answer: Answer) => account.safeParse(jsonOf(answer)).data?.SendingEnabled;
+      const { said } = await asked(api, request, { refusal: sesRefusal, success }).catch(exceptLackOfRights);
       const message = 'sending is not enabled for this account and region';
-      if (!enabled) throw failed({ message, phase: 'answered', code: 'SendingPausedException' });
+      if (!said) throw api.failed({ message, phase: 'answered', code: 'SendingPausedException' });
     },
-    close,
+    close: api.close,
   };
+}
+
+/** A key that may only send cannot read the account; the refusal proves that the key is valid. */
+function exceptLackOfRights(error: EmailError): { readonly said: true } {
+  if (error.code === 'AccessDeniedException') return { said: true };
+  throw error;
 }
 
 /** The recipients of the request take precedence over those that the source names. */
