@@ -94,7 +94,7 @@ test('SendGrid: every part has its field, and a type has no parameters', () => {
       {
         to: [
           { email: 'ann@b.test', name: 'Ann' },
-          { email: 'j@xn--mger-loa.ee', name: 'Jürgen "J" \\ Jr, x@y.test' },
+          { email: 'j@xn--mger-loa.ee', name: '"Jürgen \\"J\\" \\\\ Jr, x@y.test"' },
         ],
         cc: [{ email: 'carl@b.test' }],
         bcc: [{ email: 'hidden@b.test' }],
@@ -121,6 +121,22 @@ test('SendGrid: every part has its field, and a type has no parameters', () => {
     custom_args: { waybill_message: id },
   });
   expect([recipients, later]).toEqual([all, []]);
+});
+
+test.each([
+  ['Doe, Ann', '"Doe, Ann"'],
+  ['Ann; Bob', '"Ann; Bob"'],
+  ['Ann :(', '"Ann :("'],
+  ['5" disk', '"5\\" disk"'],
+  ["Ann O'Neil-Müller Jr.", "Ann O'Neil-Müller Jr."],
+])('SendGrid: a recipient called %s is written %s, and a sender as he is', (name, written) => {
+  const somebody = { name, address: 'ann@b.test' };
+  const { body } = sendgrid({ to: somebody, from: somebody, replyTo: somebody });
+  expect(body).toMatchObject({
+    personalizations: [{ to: [{ email: 'ann@b.test', name: written }] }],
+    from: { name },
+    reply_to_list: [{ name }],
+  });
 });
 
 test('SendGrid: of addresses that differ in case alone, the second gets an email of its own', () => {

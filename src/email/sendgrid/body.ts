@@ -22,9 +22,9 @@ export function sendgridBody(email: EmailPayload, about: Omit<Handover, 'signal'
   const json = JSON.stringify({
     personalizations: [
       {
-        to: to.map(mailbox),
-        ...(cc.length > 0 && { cc: cc.map(mailbox) }),
-        ...(bcc.length > 0 && { bcc: bcc.map(mailbox) }),
+        to: to.map(recipient),
+        ...(cc.length > 0 && { cc: cc.map(recipient) }),
+        ...(bcc.length > 0 && { bcc: bcc.map(recipient) }),
       },
     ],
     from: mailbox(from),
@@ -42,6 +42,17 @@ export function sendgridBody(email: EmailPayload, about: Omit<Handover, 'signal'
 }
 
 const mailbox = ({ name, address }: Address) => ({ email: address, ...(name !== undefined && { name }) });
+
+/**
+ * SendGrid reads the name of a recipient as syntax: after a comma it takes another address, and drops the email without an error
+ * (github.com/sendgrid/docs/issues/2452; sendgrid-ruby/issues/394 has the characters). A sender's quotes would be shown (sendgrid-nodejs/issues/1183).
+ */
+function recipient({ name, address }: Address): ReturnType<typeof mailbox> {
+  const isSyntax = name !== undefined && /[(),:;<>@[\]"\\]/.test(name);
+  return mailbox({ address, ...(name !== undefined && { name: isSyntax ? quoted(name) : name }) });
+}
+
+const quoted = (name: string): string => `"${name.replaceAll(/["\\]/g, '\\$&')}"`;
 
 /** SendGrid refuses a request in which two addresses differ in case alone, so the second gets an email of its own. */
 function distinct({ later, ...fields }: Addressees): Addressees {
