@@ -46,7 +46,9 @@ const ofTheHello = says(
 
 /** The quota of the account, not of the recipient's mailbox. */
 const ofTheQuota = any(
-  enhanced('5.4.5', '5.1.90'),
+  enhanced('5.4.5', '5.1.90', '5.7.232', '5.7.233'),
+  all(enhanced('5.7.1'), says(/\bemail quota exceeded\b/i)),
+  says(/\bexceeded the max (?:emails|defers and failures) per hour\b/i),
   says(/STOREDRV\.Submission\.Exception:(?:Submission)?QuotaExceeded/i),
   all(
     not(any(ofTheRecipient, ofTheSize)),
@@ -57,7 +59,10 @@ const ofTheQuota = any(
 );
 
 const ofTheAccount = any(
-  enhanced('5.1.8', '5.7.13', '5.7.501', '5.7.502', '5.7.503', '5.7.705', '5.7.708'),
+  enhanced('5.1.8', '5.7.13', '5.7.501', '5.7.502', '5.7.503', '5.7.705', '5.7.708', '5.7.750'),
+  says(
+    /\bnot authori[sz]ed to perform [`'"]?ses:|\bException:OutboundSpam|\bunusual sending activity\b|\boutgoing mail from \S{1,300} has been suspended\b|\baccount is not (?:yet )?activated\b|\bactivate your (?:\w{1,30} )?account\b/i,
+  ),
   says(
     /\bsending (?:is |was |has been )?(?:suspended|paused|disabled|blocked) for (?:this|your) account\b|\b(?:your|sending|sender|smtp) account (?:is |was |has been )?(?:currently |temporarily )?(?:suspended|paused|disabled|blocked|locked|terminated|restricted|inactive|deactivated|not active)\b|\baccount (?:is |may )?not (?:allowed to |permitted to )?send\b|\bdomain \S{1,255} is not allowed to send\b|\bmail sending denied\b/i,
   ),
@@ -75,7 +80,7 @@ const noRelay = says(
 const noLogin = all(
   not(says(/\b(?:SPF|DKIM|DMARC)\b/i)),
   says(
-    /\bauth(?:entication|enticate)?\b[^\r\n]{0,30}\b(?:required|needed|first)\b|\b(?:must|please|need to|have to) (?:first )?(?:authenticate|log ?in)\b|\bnot (?:been )?authenticated\b|\bnot logged in\b/i,
+    /\bauth(?:entication|enticate)?\b[^\r\n]{0,30}\b(?:required|needed|first)\b|\b(?:must|please|need to|have to) (?:first )?(?:authenticate|log ?in)\b|\bnot (?:been )?authenticated\b|\bnot logged in\b|\bunauthenticated senders? not allowed\b|\bbasic auth(?:entication)? is (?:not supported|disabled)\b/i,
   ),
 );
 
@@ -123,8 +128,8 @@ const aboutUs: readonly Row[] = [
     fits: all(refused, says(/\bmaximum sending rate exceeded\b/i)),
   },
   {
-    provider: 'Gmail, Microsoft 365, Amazon SES, SendGrid',
-    when: '5.4.5, 5.1.90, "SubmissionQuotaExceeded", "Daily message quota exceeded", "Maximum credits exceeded"',
+    provider: 'Gmail, Microsoft 365, Amazon SES, SendGrid, cPanel',
+    when: '5.4.5, 5.1.90, 5.7.232, 5.7.233, "SubmissionQuotaExceeded", "Daily message quota exceeded", "Maximum credits exceeded", "exceeded the max emails per hour"',
     type: 'operator',
     why: "the provider's quota is used up",
     source:
@@ -141,13 +146,13 @@ const aboutUs: readonly Row[] = [
     fits: all(replies(5), envelope, ofTheSender),
   },
   {
-    provider: 'Amazon SES, Mailgun, Microsoft 365, Gmail',
-    when: '5.1.8, 5.7.13, 5.7.501 to 5.7.503, 5.7.705, 5.7.708, "Sending suspended for this account", "Domain … is not allowed to send"',
+    provider: 'Amazon SES, Mailgun, Microsoft 365, Gmail, Zoho, Brevo',
+    when: '5.1.8, 5.7.13, 5.7.501 to 5.7.503, 5.7.705, 5.7.708, 5.7.750, "Sending suspended for this account", "Domain … is not allowed to send", "not authorized to perform ses:…", "OutboundSpamException", "Unusual sending activity", "account is not yet activated"',
     type: 'operator',
     maybeOwn: true,
     why: 'the provider has closed our account',
     source:
-      'docs.aws.amazon.com, as above; RFC 5248 (5.7.13); learn.microsoft.com/exchange/troubleshoot/email-delivery/ndr/non-delivery-reports-in-exchange-online',
+      'docs.aws.amazon.com, as above; RFC 5248 (5.7.13); learn.microsoft.com/exchange/troubleshoot/email-delivery/ndr/non-delivery-reports-in-exchange-online; github.com/cachethq/cachet/issues/3052 (Zoho); github.com/supabase/agent-skills/issues/133 (Brevo)',
     fits: all(refused, ofTheAccount),
   },
   {
@@ -172,11 +177,11 @@ const aboutUs: readonly Row[] = [
   {
     provider: 'any, Microsoft 365',
     stage: 'MAIL, RCPT, DATA',
-    when: '5yz that says that a login is needed (550, 553, 503; 5.7.57)',
+    when: '5yz that says that a login is needed, or another than with a password (550, 553, 503; 5.7.57, 5.7.30)',
     type: 'operator',
     why: 'the server does not accept our login',
     source: 'RFC 4954, 6',
-    fits: all(replies(5), envelope, any(noLogin, enhanced('5.7.57'))),
+    fits: all(replies(5), envelope, any(noLogin, enhanced('5.7.57', '5.7.30'))),
   },
   {
     provider: 'Postfix, Gmail, Brevo',

@@ -27,21 +27,29 @@ const refusals: readonly Row[] = [
     ),
   },
   {
-    when: '`AccountSuspendedException`, `SendingPausedException`',
+    when: '`AccountSuspendedException`, `SendingPausedException`, or a 4xx "Sending paused for this account"',
     type: 'operator',
     why: 'the provider has closed our account',
     source: sendEmail,
-    fits: code('AccountSuspendedException', 'SendingPausedException'),
+    fits: any(
+      code('AccountSuspendedException', 'SendingPausedException'),
+      all(statuses(4), says(/\bsending (?:is )?(?:paused|suspended|disabled) for (?:this|your) account\b/i)),
+    ),
   },
   {
-    when: '`MailFromDomainNotVerifiedException`; `MessageRejected` "Email address is not verified" (in the sandbox the recipients too)',
+    when: '`MailFromDomainNotVerifiedException`: the MX record of the MAIL FROM domain cannot be read',
+    type: 'operator',
+    maybeOwn: true,
+    why: "the provider cannot read the records of the sender's domain",
+    source: 'docs.aws.amazon.com/ses/latest/APIReference/API_SendRawEmail.html',
+    fits: code('MailFromDomainNotVerifiedException'),
+  },
+  {
+    when: '`MessageRejected` "Email address is not verified" (in the sandbox the recipients too)',
     type: 'permanent',
     why: "the provider does not accept the message's sender",
-    source: `${sendEmail}; ${sendingErrors}`,
-    fits: any(
-      code('MailFromDomainNotVerifiedException'),
-      all(code('MessageRejected'), says(/\bnot verified\b/i)),
-    ),
+    source: sendingErrors,
+    fits: all(code('MessageRejected'), says(/\bnot verified\b/i)),
   },
   {
     when: '`MessageRejected` otherwise, `BadRequestException`, `ValidationError`, `RequestEntityTooLargeException`',
