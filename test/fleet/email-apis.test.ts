@@ -1,10 +1,13 @@
 // The providers postmark, sendgrid, ses and mailgun against stand-ins of their APIs over real HTTP: what arrives, how each way of failing is
 // judged, and that no key is shown.
 
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { failureOf } from '../../src/delivery/failure.ts';
 import { createProvider, type ProviderOptions } from '../../src/email/choose.ts';
 import { prepareEmail, type EmailInput } from '../../src/email/email.ts';
+import { isUntaken } from '../../src/email/certainty.ts';
 import { EmailError } from '../../src/email/error.ts';
 import type { EmailProvider } from '../../src/email/provider.ts';
 import type { Failure } from '../../src/message/outcome.ts';
@@ -105,12 +108,16 @@ const input: EmailInput = {
   html: '<p>Tea</p>',
 };
 
-function send(to: EmailProvider, more: Partial<EmailInput> = {}, without: readonly string[] = []) {
+function send(
+  to: EmailProvider,
+  more: Partial<EmailInput> = {},
+  without: readonly string[] = [],
+  signal = new AbortController().signal,
+) {
   const email = prepareEmail({ ...input, ...more }, { defaultFrom: null });
   const { to: first, cc = [], bcc = [] } = email;
   const recipients = [...first, ...cc, ...bcc].flatMap(({ address }) => (without.includes(address) ? [] : [address]));
   const date = new Date('2026-01-01T00:00:00Z');
-  const signal = new AbortController().signal;
   return to.send(email, { messageId: '<m1@shop.test>', idempotencyKey: key, date, recipients, signal });
 } // prettier-ignore
 
@@ -231,6 +238,50 @@ describe.each(cases)('$name', (one) => {
     await expect.poll(() => api.accepted.length).toBe(1);
     await to.close?.();
     expect((await running).error).toMatchObject({ phase: 'sent', code: 'EABORT' });
+  });
+});
+
+describe.each(cases)('$name: no connection', (one) => {
+  /** Takes connections, and never answers the TLS handshake. */
+  async function silentHost(): Promise<{ readonly url: string; readonly reached: Promise<unknown> }> {
+    const tcp = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(tcp, 'listening');
+    const sockets = new Set<Socket>();
+    tcp.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => undefined)));
+    open.push({
+      close: async () => {
+        for (const socket of sockets) socket.destroy();
+        await new Promise((done) => tcp.close(done));
+      },
+    });
+    return {
+      url: `https://127.0.0.1:${(tcp.address() as AddressInfo).port}`,
+      reached: once(tcp, 'connection'),
+    };
+  }
+
+  test('within the lease: the email was certainly not sent', async () => {
+    const { url } = await silentHost();
+    const { error, failure } = await failing(send(provider(one, url, { leaseMs: 500 })));
+    expect(error).toMatchObject({ phase: 'connect', code: 'ETIMEDOUT' });
+    expect(failure).toMatchObject({ type: 'transient' });
+    expect([isUntaken(error), failure.ambiguous]).toEqual([true, undefined]);
+  });
+
+  test('when the delivery ends: the email was certainly not sent', async () => {
+    const { url, reached } = await silentHost();
+    const ending = new AbortController();
+    const running = failing(send(provider(one, url), {}, [], ending.signal));
+    await reached;
+    ending.abort();
+    expect((await running).error).toMatchObject({ phase: 'connect', code: 'EABORT' });
+  });
+
+  test('the delivery has ended before the request', async () => {
+    const api = await server(one);
+    const { error } = await failing(send(provider(one, api.url), {}, [], AbortSignal.abort()));
+    expect(error).toMatchObject({ phase: 'connect', code: 'EABORT' });
+    expect(api.accepted).toEqual([]);
   });
 });
 

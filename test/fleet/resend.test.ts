@@ -236,11 +236,19 @@ describe('no answer', () => {
   });
 
   test('an abort, and the end of the provider, end it at once', async () => {
+    const reached = Promise.withResolvers<void>();
     const resend = await server({ answer: () => ({ say: 'hang' }) });
+    const later = await server({
+      answer: () => {
+        reached.resolve();
+        return { say: 'hang' };
+      },
+    });
     const aborted = await failing(send(provider(resend.url), { signal: AbortSignal.timeout(50) }));
     expect(aborted.failure.type).toBe('transient');
-    const to = provider(resend.url);
+    const to = provider(later.url);
     const running = failing(send(to));
+    await reached.promise;
     await to.close?.();
     expect((await running).error).toMatchObject({ phase: 'sent', code: 'EABORT' });
   });

@@ -5,6 +5,7 @@ import { retryAfterOf } from '../../message/retry-after.ts';
 import type { Milliseconds } from '../../ports.ts';
 import type { EmailError, EmailFacts } from '../error.ts';
 import { foreignAnswer } from '../rule.ts';
+import type { Progress } from './progress.ts';
 import { isCertificateCode } from '../smtp-rules.ts';
 
 export type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
@@ -87,16 +88,23 @@ export function untilMoment(moment: Milliseconds, headers: Headers): Millisecond
   return Number.isNaN(wait) ? undefined : Math.max(0, wait);
 }
 
+export const notBegun: Told = { phase: 'connect', code: 'EABORT', message: 'ended before the request' };
+
 /** fetch reports only `fetch failed`. The reason is its cause, or the first of several, one for each address of the host. */
-export function lossOf(error: unknown): Told {
+export function lossOf(error: unknown, { begun, written }: Progress): Told {
+  const isUnsent = begun && !written;
+  const phase = isUnsent ? 'connect' : 'sent';
   const { name, cause } = error as Error;
-  if (name === 'TimeoutError') return { phase: 'sent', code: 'ETIMEDOUT', message: 'no answer in time' };
-  if (cause === undefined) return { phase: 'sent', code: 'EABORT', message: 'ended before the answer' };
+  if (name === 'TimeoutError')
+    return { phase, code: 'ETIMEDOUT', message: `no ${isUnsent ? 'connection' : 'answer'} in time` };
+  if (cause === undefined)
+    return { phase, code: 'EABORT', message: `ended before the ${isUnsent ? 'connection' : 'answer'}` };
   const first: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
   const { code, syscall, message: reason } = first as NodeJS.ErrnoException;
   // fetch ends with an error without a text when it gets HTTP 407.
   const message = reason || 'fetch gives no reason, as after HTTP 407: a proxy on the way wants a login';
   const unconnected =
+    isUnsent ||
     ['connect', 'getaddrinfo'].includes(syscall ?? '') ||
     code === 'UND_ERR_CONNECT_TIMEOUT' ||
     isCertificateCode(code);

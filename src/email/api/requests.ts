@@ -3,7 +3,8 @@
 import type { Milliseconds } from '../../ports.ts';
 import { cleanError } from '../../redaction/redact.ts';
 import { EmailError } from '../error.ts';
-import { lossOf, readAnswer, type Answer, type Failed } from './answer.ts';
+import { lossOf, notBegun, readAnswer, type Answer, type Failed } from './answer.ts';
+import { createProgressWatch, type Progress } from './progress.ts';
 
 export type Asked = {
   readonly method: 'GET' | 'POST';
@@ -37,6 +38,7 @@ export type Api = {
 export function createApi(options: ApiOptions): Api {
   const { provider, baseUrl, leaseMs, secrets } = options;
   const ending = new AbortController();
+  const watch = createProgressWatch();
   const timeoutMs = Math.floor((leaseMs * 3) / 4);
 
   /** Errors are stored and logged, so keys and whole addresses are removed from their messages. */
@@ -50,20 +52,26 @@ export function createApi(options: ApiOptions): Api {
     async ask(path, signal, asked) {
       const url = baseUrl + path;
       const proof = await options.authorize(url, asked);
+      const progress: Progress = { begun: false, written: false };
+      const ends = [signal, ending.signal];
+      if (ends.some(({ aborted }) => aborted)) throw failed(notBegun);
       try {
-        const response = await fetch(url, {
-          ...asked,
-          headers: { accept: 'application/json', 'user-agent': 'waybill', ...asked.headers, ...proof },
-          redirect: 'manual', // the key must not go to another address
-          signal: AbortSignal.any([signal, ending.signal, AbortSignal.timeout(timeoutMs)]),
+        return await watch.follow(progress, async () => {
+          const response = await fetch(url, {
+            ...asked,
+            headers: { accept: 'application/json', 'user-agent': 'waybill', ...asked.headers, ...proof },
+            redirect: 'manual', // the key must not go to another address
+            signal: AbortSignal.any([...ends, AbortSignal.timeout(timeoutMs)]),
+          });
+          return readAnswer(response);
         });
-        return await readAnswer(response);
       } catch (error) {
-        throw failed(lossOf(error)); // no cause: the error may hold parts of the request or the answer
+        throw failed(lossOf(error, progress)); // no cause: the error may hold parts of the request or the answer
       }
     },
     async close() {
       ending.abort();
+      watch.close();
     },
   };
 }
