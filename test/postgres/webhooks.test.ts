@@ -153,7 +153,7 @@ describe('a report', () => {
     const body = event('bounced', { to: ['back@b.test', 'here@b.test'], bounce, ...tagged(id) });
     const same = { id: `msg_${randomUUID()}` };
     const both = await Promise.all([1, 2].map(() => post(body, headersOf(body, same))));
-    expect(both.map(({ noted }) => noted).toSorted()).toEqual([false, true]);
+    expect(both).toEqual(expect.arrayContaining([true, false].map((noted) => ({ status: 200, noted }))));
     expect(await suppressed()).toMatchObject({ 'back@b.test': 'bounced', 'here@b.test': 'bounced' });
     await unsuppress(database.db, 'back@b.test');
     expect(await post(body, headersOf(body, same))).toEqual({ status: 200, noted: false });
