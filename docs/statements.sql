@@ -1337,7 +1337,7 @@ select true from waybill.outbox_messages o where o.kind = m.kind and o.name = m.
        array(select queue from found where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as open,
        array(select queue from found where queue = any(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as closed,
        (select count(*)::int from waybill.processes
-where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays;
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 seconds') as relays;
 
 -- bulk: preview of cancel
 with found as materialized (select * from (select id, kind, name, queue, status, delivery_key, shared_key, created_at, available_at, order_due from waybill.outbox_messages where relayed_at is null and cancelled_at is null and name = any($1::text[]) and status = any($2::text[]) union all select id, kind, name, queue, status, delivery_key, shared_key, created_at, available_at, order_due from waybill.outbox_messages where id in (select message_id from waybill.outbox_keys where pruned_at = 'infinity') and not (relayed_at is null and cancelled_at is null) and name = any($1::text[]) and status = any($2::text[])) f limit 100001)
@@ -1356,7 +1356,7 @@ select (select count(*)::int from found) as matched, coalesce((
        array(select queue from found where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as open,
        array(select queue from found where queue = any(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now()))) group by 1 order by count(*) desc limit 3) as closed,
        (select count(*)::int from waybill.processes
-where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays;
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 seconds') as relays;
 
 -- bulk: note locked
 insert into waybill.bulk_locked (act_id, message_id) select $1::uuid, unnest($2::uuid[]) on conflict do nothing;
@@ -1391,7 +1391,7 @@ select id::text as id, action, filter, to_json((arguments ->> 'due')::timestampt
 matched, at_least as "atLeast", changed, skipped, (select count(*)::int from waybill.bulk_locked l where l.act_id = b.id) as locked,
 last_error as "lastError", by, via, reason, to_json(created_at) #>> '{}' as "createdAt", to_json(started_at) #>> '{}' as "startedAt",
 to_json(worked_at) #>> '{}' as "workedAt", to_json(ended_at) #>> '{}' as "endedAt", (select count(*)::int from waybill.processes
-where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays from waybill.bulk_acts b where id = $1::uuid;
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 seconds') as relays from waybill.bulk_acts b where id = $1::uuid;
 
 -- counts of the states
 with waiting as materialized (
@@ -1446,7 +1446,7 @@ select id::text as id, action, filter, to_json((arguments ->> 'due')::timestampt
 matched, at_least as "atLeast", changed, skipped, (select count(*)::int from waybill.bulk_locked l where l.act_id = b.id) as locked,
 last_error as "lastError", by, via, reason, to_json(created_at) #>> '{}' as "createdAt", to_json(started_at) #>> '{}' as "startedAt",
 to_json(worked_at) #>> '{}' as "workedAt", to_json(ended_at) #>> '{}' as "endedAt", (select count(*)::int from waybill.processes
-where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s') as relays from waybill.bulk_acts b
+where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 seconds') as relays from waybill.bulk_acts b
  where ($1::text[] is null or state = any($1)) and ($2::uuid is null or b.id < $2) order by b.id desc limit $3;
 
 -- bulk: move
@@ -1761,15 +1761,15 @@ folded as (
 select count(*)::int as n from old;
 
 -- scrape: processes that stand still
-select r as role, (select count(*)::int from waybill.processes where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as silent,
-     (select count(*)::int from waybill.processes where (stalled <> '{}' and heartbeat_at >= now() - interval '6 seconds') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as stalled
+select r as role, (select count(*)::int from waybill.processes where (not heartbeat_at > now() - interval '6 seconds' and heartbeat_at > now() - interval '600 seconds') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as silent,
+     (select count(*)::int from waybill.processes where (stalled <> '{}' and heartbeat_at > now() - interval '6 seconds') and r = any(case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end)) as stalled
 from unnest('{web,relay,email,jobs,scheduler}'::text[]) r;
 
 -- health: processes that stand still
-select id, role, case when (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') then '{}' else stalled end as stalled,
+select id, role, case when (not heartbeat_at > now() - interval '6 seconds' and heartbeat_at > now() - interval '600 seconds') then '{}' else stalled end as stalled,
       (date_part('epoch', now()) - date_part('epoch', heartbeat_at)) as "silentSeconds"
  from waybill.processes
-where (heartbeat_at < now() - interval '6 seconds' and heartbeat_at > now() - interval '10 minutes') or (stalled <> '{}' and heartbeat_at >= now() - interval '6 seconds') order by role, id limit 20;
+where (not heartbeat_at > now() - interval '6 seconds' and heartbeat_at > now() - interval '600 seconds') or (stalled <> '{}' and heartbeat_at > now() - interval '6 seconds') order by role, id limit 20;
 
 -- scrape: gauges
 with shut as (select queue, group_key from waybill.queue_groups where (paused_at is not null or parked_at is not null or failing_since is not null) and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or coalesce(held_until > now(), false))),
@@ -1960,7 +1960,7 @@ select (select m.id::text from waybill.outbox_messages m order by m.id desc limi
 (select max(id)::text from waybill.audit) as acts,
 (select format('%s %s', count(*), max(worked_at)) from waybill.bulk_acts where state = 'running') as bulk,
 (select r.id::text from waybill.cron_runs r order by r.id desc limit 1) as cron,
-(select format('%s %s %s %s', count(*), max(started_at), max(quiet_at), count(*) filter (where heartbeat_at > now() - interval '10 seconds')) from waybill.processes) as processes,
+(select format('%s %s %s %s', count(*), max(started_at), max(quiet_at), count(*) filter (where heartbeat_at > now() - interval '6 seconds')) from waybill.processes) as processes,
 (select coalesce(array_agg(id), '{}') from waybill.ended_sessions where id = any($1::text[])) as "endedSessions";
 
 -- register queues

@@ -168,7 +168,7 @@ async function liveFindings(
   needs: ConnectionNeed[],
 ): Promise<Finding[]> {
   const waiting = app ? unknownMessages(app, await readWaitingNames(db)) : [];
-  const running = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 30);
+  const running = (await fleet(db)).filter(({ state }) => state !== 'gone');
   needs.push(await readNeed(db, config, running));
   return [
     ...(await closedFindings(db)),

@@ -1,6 +1,7 @@
 // What may be wrong, each named after its alert in prometheus/alerts.yml and in the order of that file, with what to do about it.
 
 import { rolesIn } from '../config/connections.ts';
+import { forgottenAfterSeconds } from '../db/liveness.ts';
 import type { Stats } from '../operate/stats.ts';
 import type { Troubles } from '../operate/troubles.ts';
 import type { ProcessSeen } from '../process/heartbeat.ts';
@@ -41,12 +42,9 @@ const missing: Check = ({ processes, stats }) => {
   return null;
 };
 
-/** One that has been silent for longer is gone. Seconds. */
-const forgottenSeconds = 600;
-
 const stalled: Check = ({ processes }) => {
   const silent = processes.filter(
-    ({ state, heartbeatAgeSeconds }) => state !== 'alive' && heartbeatAgeSeconds < forgottenSeconds,
+    ({ state, heartbeatAgeSeconds }) => state !== 'alive' && heartbeatAgeSeconds < forgottenAfterSeconds,
   );
   const hanging = processes.filter((one) => one.state === 'alive' && one.stalled.length > 0);
   const [first] = [...silent, ...hanging];

@@ -79,7 +79,7 @@ const content = {
 
 /** A combined process may be the relay and the worker. */
 export async function whoDelivers(db: Database): Promise<Trial['by']> {
-  const alive = (await fleet(db)).filter(({ heartbeatAgeSeconds }) => heartbeatAgeSeconds < 10);
+  const alive = (await fleet(db)).filter(({ state }) => state === 'alive');
   const relays = alive.some(({ role }) => rolesIn(role).includes('relay'));
   return relays && alive.some(({ queues }) => queues.includes(emailQueue)) ? 'fleet' : 'this process';
 }

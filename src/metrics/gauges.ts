@@ -2,6 +2,7 @@
 // Every known label set has a sample, 0 if there is nothing, because an alert cannot tell "none" from "absent".
 
 import type { Executor } from '../db/executor.ts';
+import { isNotGone } from '../db/liveness.ts';
 import { blocksKey } from '../outbox/order.ts';
 import { isGroupClosed, isGroupMarked, isOpen, isPaused, inFlight, waits } from '../outbox/waiting.ts';
 import { limitColumns, limitFacts } from './limit-gauges.ts';
@@ -18,9 +19,6 @@ const mostBlocked = 1_000;
 
 /** The label `name` has at most this many values: the definitions with the most unsettled messages. */
 const mostNames = 20;
-
-/** A process whose heartbeat is older is considered dead. */
-export const goneAfterSeconds = 30;
 
 /** A sample for each queue of the list. */
 const perQueue = (value: string, from: string): string =>
@@ -50,7 +48,7 @@ export const gaugesSql = `
   alive as (
     select version, queues, slots, busy, prefetched, settling, isolating, workers,
            ${rolesOf} as roles
-      from waybill.processes where heartbeat_at > now() - interval '${goneAfterSeconds} seconds'),
+      from waybill.processes where ${isNotGone}),
   gates as (
     select name, ${isPaused()} as paused, parked_at is not null as parked, coalesce(held_until > now(), false) as held
       from waybill.queues),

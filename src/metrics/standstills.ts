@@ -2,17 +2,8 @@
 // even where the outbox is locked and the others are old.
 
 import type { Executor } from '../db/executor.ts';
+import { isSilent, isStalled } from '../db/liveness.ts';
 import { gaugeText } from './text.ts';
-
-/** Three heartbeats. */
-const silentAfter = `interval '6 seconds'`;
-/** After this time the process is considered dead. */
-const goneAfter = `interval '10 minutes'`;
-
-/** Condition on a row of waybill.processes: stopped, blocked, or cut off. */
-export const isSilent = `(heartbeat_at < now() - ${silentAfter} and heartbeat_at > now() - ${goneAfter})`;
-/** Condition on such a row: one of its loops is stalled. */
-export const isStalled = `(stalled <> '{}' and heartbeat_at >= now() - ${silentAfter})`;
 
 /** Of a row of waybill.processes. */
 export const rolesOf = `case role when 'all' then '{web,relay,email,jobs,scheduler}'::text[] else string_to_array(role, '+') end`;

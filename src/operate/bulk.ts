@@ -1,6 +1,7 @@
 // A bulk act as an object: what a person started, how far it is, and what came of it. The relay works it off (src/relay/bulk.ts).
 
 import type { Executor } from '../db/executor.ts';
+import { isNotGone } from '../db/liveness.ts';
 import { momentOf, momentText, textOfMoment, withMoments, type Moment } from '../db/moment.ts';
 import { WaybillError } from '../errors.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
@@ -55,9 +56,8 @@ export type BulkView = {
 
 const times = ['due', 'createdAt', 'startedAt', 'workedAt', 'endedAt'] as const;
 
-/** A process without a heartbeat for 30 s is dead. */
 export const relaysAlive = `(select count(*)::int from waybill.processes
-  where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and heartbeat_at > now() - interval '30 s')`;
+  where (role = 'all' or 'relay' = any(string_to_array(role, '+'))) and ${isNotGone})`;
 
 const columns = `id::text as id, action, filter, ${momentText(`(arguments ->> 'due')::timestamptz`)} as due, state, rate, most as "limit",
   matched, at_least as "atLeast", changed, skipped, (select count(*)::int from waybill.bulk_locked l where l.act_id = b.id) as locked,

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Executor } from '../db/executor.ts';
+import { isAlive } from '../db/liveness.ts';
 import { inFlight } from '../outbox/waiting.ts';
 
 /** What can change: `recorded`, `ended` and `running` are of messages; `processes` start, end, become silent, or are quieted. */
@@ -39,7 +40,7 @@ export const changesSql = `
          (select max(id)::text from waybill.audit) as acts,
          (select format('%s %s', count(*), max(worked_at)) from waybill.bulk_acts where state = 'running') as bulk,
          (select r.id::text from waybill.cron_runs r order by r.id desc limit 1) as cron,
-         (select format('%s %s %s %s', count(*), max(started_at), max(quiet_at), count(*) filter (where heartbeat_at > now() - interval '10 seconds')) from waybill.processes) as processes,
+         (select format('%s %s %s %s', count(*), max(started_at), max(quiet_at), count(*) filter (where ${isAlive})) from waybill.processes) as processes,
          (select coalesce(array_agg(id), '{}') from waybill.ended_sessions where id = any($1::text[])) as "endedSessions"`;
 
 /**

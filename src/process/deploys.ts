@@ -1,6 +1,7 @@
 // Deploys: when a version began to run of which no other process was alive.
 
 import type { Executor } from '../db/executor.ts';
+import { isNotGone } from '../db/liveness.ts';
 import { momentOf, momentText, type Moment } from '../db/moment.ts';
 import type { ProcessRow } from './heartbeat.ts';
 
@@ -16,7 +17,7 @@ export type Deploy = {
 export const noteDeploySql = `
   insert into waybill.deploys (version, application)
   select $1, $2
-   where not exists (select from waybill.processes where version = $1 and coalesce(application, '') = $2 and heartbeat_at > now() - interval '1 minute')
+   where not exists (select from waybill.processes where version = $1 and coalesce(application, '') = $2 and ${isNotGone})
      and not exists (select from waybill.deploys where version = $1 and application = $2 and at > now() - interval '10 minutes')
   on conflict do nothing`;
 

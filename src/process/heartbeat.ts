@@ -1,10 +1,9 @@
 // The row of a process: its heartbeat, its role and version, and its current work.
 
 import type { Executor } from '../db/executor.ts';
+import { goneAfterSeconds, isSilent, isStalled, silentAfterSeconds } from '../db/liveness.ts';
 import { momentOf, momentText, withMoments, secondsSince, type Moment } from '../db/moment.ts';
-import { goneAfterSeconds } from '../metrics/gauges.ts';
 import type { SettingsInForce } from '../config/in-force.ts';
-import { isSilent, isStalled } from '../metrics/standstills.ts';
 import type { Milliseconds } from '../ports.ts';
 import { workersText, type WorkerCounts } from './worker-counts.ts';
 import { cleanError } from '../redaction/redact.ts';
@@ -138,9 +137,6 @@ export type ProcessSeen = ProcessRow & {
 
 /** By the age of its heartbeat. A process that ended normally has no row. */
 export type ProcessState = 'alive' | 'silent' | 'gone';
-
-/** Heartbeats come every two seconds. Some may be late, and while the database is away all are missing. */
-const silentAfterSeconds = 10;
 
 /** All processes, the longest silent last. @param id only this one */
 export async function fleet(db: Executor, id: string | null = null): Promise<ProcessSeen[]> {

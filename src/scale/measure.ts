@@ -1,5 +1,6 @@
 // The measurements behind the advice: two queries in the statement that takes the turn. Backlogs are counted up to a bound (invariant I).
 
+import { isNotGone } from '../db/liveness.ts';
 import { inFlight, isPaused, waits } from '../outbox/waiting.ts';
 import { workersOf } from '../metrics/workers.ts';
 import { perSecond } from '../queues/rate.ts';
@@ -12,7 +13,7 @@ const most = 100;
 /** Each row is a QueueLook. Value: slots of a worker, for queues that no worker serves yet. */
 export const measureSql = `
   with alive as (
-    ${workersOf(`(select * from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0)`)}),
+    ${workersOf(`(select * from waybill.processes where ${isNotGone} and slots > 0)`)}),
   worked as (
     select queue, count(*)::int as workers, avg(slots)::float8 as slots from alive, unnest(queues) as queue group by queue),
   ended as (
@@ -54,4 +55,4 @@ export const measureSql = `
 export const connectionsSql = `
   select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
          (select coalesce(sum(numbackends), 0)::int from pg_stat_database) as used, -- told to every role, unlike pg_stat_activity
-         (select count(*)::int from waybill.processes where heartbeat_at > now() - interval '30 seconds' and slots > 0) as workers`;
+         (select count(*)::int from waybill.processes where ${isNotGone} and slots > 0) as workers`;

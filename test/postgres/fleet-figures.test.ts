@@ -6,7 +6,7 @@ import { hold, park } from '../../src/queues/park.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { pauseQueue, registerQueues } from '../../src/queues/queues.ts';
 import { newId } from '../../src/message/id.ts';
-import { beat, fleet } from '../../src/process/heartbeat.ts';
+import { beat, fleet, standstills } from '../../src/process/heartbeat.ts';
 import { counts } from '../support/counts.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -157,6 +157,25 @@ describe('the figures of the fleet', () => {
     expect(await fleet(db)).toMatchObject([
       { queues: ['jobs', 'events', 'webhooks'], slots: 210, running: 153 },
     ]);
+  });
+
+  it('agree with the list and with /readyz on which process is silent', async () => {
+    const { db } = database;
+    const ages = [0, 8, 20, 40, 500, 700]; // seconds
+    await db.executeSql(
+      `insert into waybill.processes (id, role, host, pid, version, heartbeat_at)
+       select 'old ' || age, 'scheduler', 'h', 1, '', now() - age * interval '1 second' from unnest($1::int[]) age`,
+      [ages],
+    );
+    const isOld = ({ id }: { readonly id: string }): boolean => id.startsWith('old ');
+    const states = (await fleet(db)).filter(isOld).map(({ state }) => state);
+    expect(states).toEqual(['alive', 'silent', 'silent', 'gone', 'gone', 'gone']);
+    const silent = (await standstills(db)).filter(isOld).map(({ id }) => id);
+    expect(silent.toSorted()).toEqual(['old 20', 'old 40', 'old 500', 'old 8']);
+    const seen = samples(await member().figures.render());
+    expect(seen.get('waybill_processes_silent{role="scheduler"}')).toBe(4);
+    expect(seen.get('waybill_processes{role="scheduler"}')).toBe(3);
+    await db.executeSql(`delete from waybill.processes where id like 'old %'`);
   });
 
   it('say 0 for queues that are open and 1 for those that are closed', async () => {
