@@ -13,15 +13,8 @@ import type { Note, Outcome } from '../message/outcome.ts';
 import { currentTraceparent } from '../trace/trace.ts';
 import type { Batching } from './batching.ts';
 import type { Delivery } from './delivery.ts';
-import {
-  isCertain,
-  sendByFirst,
-  sendByOne,
-  type Failover,
-  type Handed,
-  type Mail,
-  type OnEmail,
-} from './failover.ts';
+import { sendByFirst, type Failover } from './failover.ts';
+import { isCertain, sendByOne, type Handed, type Mail, type OnEmail } from './send.ts';
 import { handoverFailure } from './failure.ts';
 import { handoverOf } from './handover.ts';
 import { putOff, StoreError } from './store-error.ts';
@@ -81,7 +74,7 @@ export async function deliverEmail(
 
 async function sendAlone(mail: Mail, mailing: Mailing, onEmail: OnEmail): Promise<Handed> {
   const handed = await sendByOne(mailing, mail, onEmail);
-  if (handed.type !== 'failed' || isCertain(handed) || !mailing.unsure) return handed;
+  if (handed.type !== 'failed' || !mailing.unsure || isCertain(handed)) return handed;
   try {
     await mailing.unsure(mail.message.id, mailing.provider.name);
     return handed;
@@ -108,7 +101,10 @@ function endOf(handed: Handed, about: About): Delivery {
     case 'failed':
       return { outcome: { type: 'failure', failure: handed.failure }, backoff, thrown: handed.thrown };
     case 'put off':
-      return { outcome: { type: 'released', reason: handed.reason, delay: handed.delay }, backoff };
+      return {
+        outcome: { type: 'released', reason: null, delay: handed.delay, probe: handed.probe },
+        backoff,
+      };
   }
 }
 

@@ -8,24 +8,16 @@
 // A parked provider is probed by one delivery: first `verify`, which sends nothing, then with the email itself. So a probe never leaves an email
 // with a provider that does not answer.
 
-import { isAway, isUntaken } from '../email/certainty.ts';
-import type { EmailPayload } from '../email/email.ts';
+import { isAway } from '../email/certainty.ts';
 import { EmailError } from '../email/error.ts';
 import type { Handovers } from '../email/handovers.ts';
-import type { EmailProvider, Handover, Receipt } from '../email/provider.ts';
 import { isOf } from '../errors.ts';
 import { holdDelay } from '../message/backoff.ts';
-import type { ClaimedMessage } from '../message/message.ts';
-import type { Failure } from '../message/outcome.ts';
 import type { Milliseconds } from '../ports.ts';
 import type { ProviderParking, ProviderState } from '../queues/providers.ts';
-import type { Batching } from './batching.ts';
-import { handoverFailure } from './failure.ts';
+import { isCertain, sendByOne, type Failed, type Handed, type Mail, type OnEmail, type Way } from './send.ts';
 import { StoreError } from './store-error.ts';
 import { verified } from './verify.ts';
-
-/** One provider, with the batching of its requests. */
-export type Way = { readonly provider: EmailProvider; readonly batching?: Batching | undefined };
 
 export type Failover = {
   /** In the order of the configuration. */
@@ -40,74 +32,47 @@ export type Failover = {
   readonly onError: (error: unknown) => void;
 };
 
-export type Mail = {
-  readonly message: ClaimedMessage;
-  readonly email: EmailPayload;
-  readonly about: Handover;
-};
-
-/** How a handover ended. */
-export type Handed =
-  | { readonly type: 'accepted'; readonly by: EmailProvider; readonly receipt: Receipt }
-  | { readonly type: 'failed'; readonly failure: Failure; readonly thrown?: unknown }
-  /** Nothing was sent. */
-  | { readonly type: 'put off'; readonly reason: string | null; readonly delay: Milliseconds };
-
-/** Called with each answer of a provider. */
-export type OnEmail = (provider: string, outcome: string) => void;
-
 /** An email that waits for its provider looks again after a quarter of the time for which that has been parked, within these bounds. */
 const [soonest, latest]: readonly [Milliseconds, Milliseconds] = [5_000, 60_000];
 
 /** A provider that asks for a longer wait is parked for it. A shorter one holds the queue, so no probe looks for another provider meanwhile. */
 const longHold: Milliseconds = 60_000;
 
-/** Sends one email alone or in a batch, as this way does it. */
-export async function send({ provider, batching }: Way, { message, email, about }: Mail): Promise<Receipt> {
-  // A batch is planned in the database, with the recipients.
-  const batch = message.opened ? undefined : batching;
-  return batch?.send(email, about, message.attempt) ?? provider.send(email, about);
-}
+/** A provider in this delivery. */
+type Candidate = {
+  readonly way: Way;
+  readonly state: ProviderState;
+  /** It may be used, also as a probe. */
+  isOpen: boolean;
+  /** It was not parked, or `verify` has found nothing. */
+  isFit: boolean;
+  failed?: Failed;
+};
 
-/** @throws StoreError */
-export async function sendByOne(way: Way, mail: Mail, onEmail: OnEmail): Promise<Handed> {
-  const { provider } = way;
-  try {
-    const receipt = await send(way, mail);
-    onEmail(provider.name, 'accepted');
-    return { type: 'accepted', by: provider, receipt };
-  } catch (thrown) {
-    if (thrown instanceof StoreError) throw thrown;
-    const failure = handoverFailure(thrown, provider);
-    onEmail(provider.name, failure.ambiguous ? 'ambiguous' : failure.type);
-    return { type: 'failed', failure, thrown };
-  }
-}
-
-/** Certainly the provider has not accepted the email. */
-export function isCertain({ thrown }: Failed): boolean {
-  return isOf(thrown, EmailError) && isUntaken(thrown);
-}
-
-/** A provider in this delivery. It is open if it may be used, also as a probe. */
-type Candidate = { readonly way: Way; readonly state: ProviderState; isOpen: boolean; failed?: Failed };
-
-type Failed = Extract<Handed, { type: 'failed' }>;
+/** The delivery of one email. */
+type Round = {
+  readonly mail: Mail;
+  readonly candidates: readonly Candidate[];
+  readonly failover: Failover;
+  readonly onEmail: OnEmail;
+};
 
 const unknownState = 'the state of the email providers could not be read or written';
 
 /** @throws StoreError */
 export async function sendByFirst(mail: Mail, failover: Failover, onEmail: OnEmail): Promise<Handed> {
-  const { message } = mail;
-  let candidates: readonly Candidate[] = [];
+  const candidates: Candidate[] = [];
   try {
-    const states = await failover.parking.look(message.probe === true);
-    candidates = failover.ways.map((way, i) => ({ way, state: states[i]!, isOpen: !states[i]!.isParked }));
+    const states = await failover.parking.look(mail.message.probe === true);
+    for (const [i, way] of failover.ways.entries()) {
+      const isOpen = !states[i]!.isParked;
+      candidates.push({ way, state: states[i]!, isOpen, isFit: isOpen });
+    }
     await verifyProbes(candidates, failover, mail);
     for (const candidate of candidates) {
       if (!candidate.isOpen) continue;
-      if (mail.about.signal.aborted) return { type: 'put off', reason: null, delay: 0 };
-      const handed = await tryOne(candidate, candidates, mail, failover, onEmail);
+      if (mail.about.signal.aborted) return { type: 'put off', delay: 0 };
+      const handed = await tryOne(candidate, { mail, candidates, failover, onEmail });
       if (handed !== 'next') return handed;
     }
     return nobodyLeft(candidates);
@@ -120,13 +85,8 @@ export async function sendByFirst(mail: Mail, failover: Failover, onEmail: OnEma
 }
 
 /** @returns `next`: the next provider is tried */
-async function tryOne(
-  candidate: Candidate,
-  candidates: readonly Candidate[],
-  mail: Mail,
-  failover: Failover,
-  onEmail: OnEmail,
-): Promise<Handed | 'next'> {
+async function tryOne(candidate: Candidate, round: Round): Promise<Handed | 'next'> {
+  const { mail, candidates, failover, onEmail } = round;
   const { message } = mail;
   const { name } = candidate.way.provider;
   const { holder, begunAt } = await failover.handovers.begin({
@@ -136,8 +96,8 @@ async function tryOne(
   });
   if (begunAt === null) {
     const its = candidates.find(({ way }) => way.provider.name === holder);
-    if (its?.isOpen && its !== candidate) return tryOne(its, candidates, mail, failover, onEmail);
-    return waiting(message, holder ?? name, its?.state, failover);
+    if (its?.isOpen && its !== candidate) return tryOne(its, round);
+    return waiting(holder ?? name, round);
   }
   const handed = await sendByOne(candidate.way, mail, onEmail).catch(async (error: unknown) => {
     if (holder !== name) await failover.handovers.free(message.id, name, begunAt).catch(() => false); // else it waits for this provider
@@ -146,26 +106,26 @@ async function tryOne(
   if (handed.type === 'accepted') await noted(failover, candidate.state);
   if (handed.type !== 'failed') return handed;
   candidate.failed = handed;
-  return afterFailure(candidate, handed, { isBound: holder === name, begunAt }, mail, failover);
+  return afterFailure(candidate, handed, { isBound: holder === name, begunAt }, round);
 }
 
 async function afterFailure(
   candidate: Candidate,
   failed: Failed,
   { isBound, begunAt }: { readonly isBound: boolean; readonly begunAt: string },
-  { message, about }: Mail,
-  failover: Failover,
+  round: Round,
 ): Promise<Handed | 'next'> {
+  const { mail, failover } = round;
   const { name } = candidate.way.provider;
   const { failure } = failed;
   const isUnsent = isCertain(failed);
-  const isFree = isUnsent && !isBound && (await failover.handovers.free(message.id, name, begunAt));
-  if (about.signal.aborted) return failed; // it failed because it was ordered to end
+  const isFree = isUnsent && !isBound && (await failover.handovers.free(mail.message.id, name, begunAt));
+  if (mail.about.signal.aborted) return failed; // it failed because it was ordered to end
   if (!(await blame(candidate, failed, begunAt, failover))) return failed;
   if (isFree) return 'next';
   const isOperator = failure.type === 'operator';
   // It was not sent now, and may have arrived before: to hold it back uses up no attempt.
-  if (!candidate.isOpen && (isUnsent || isOperator)) return waiting(message, name, candidate.state, failover);
+  if (!candidate.isOpen && (isUnsent || isOperator)) return waiting(name, round);
   return isOperator ? { ...failed, failure: { ...failure, type: 'transient' } } : failed;
 }
 
@@ -191,6 +151,7 @@ async function blame(
   else if (isOperator) await parking.park(about);
   else if (asksToWait) await parking.park(about, { atLeastMs: holdDelay(failure.retryAfter) });
   else await parking.failed(about);
+  candidate.isFit = false;
   candidate.isOpen = !(state.isProbe || isOperator || asksToWait);
   return true;
 }
@@ -200,15 +161,16 @@ async function noted({ parking, onError }: Failover, state: ProviderState): Prom
   await parking.answered(state).catch(onError);
 }
 
-async function waiting(
-  message: ClaimedMessage,
-  provider: string,
-  state: ProviderState | undefined,
-  { handovers }: Failover,
-): Promise<Handed> {
-  await handovers.wait(message.id, provider);
-  const delay = Math.min(latest, Math.max(soonest, (state?.parkedMs ?? 0) / 4));
-  return { type: 'put off', reason: null, delay };
+/** Nothing is sent. As a probe of the queue, it has shown what `verify` says of the other providers, because this email does not need them. */
+async function waiting(provider: string, { mail, candidates, failover }: Round): Promise<Handed> {
+  await failover.handovers.wait(mail.message.id, provider);
+  const its = candidates.find(({ way }) => way.provider.name === provider);
+  const others = candidates.filter((candidate) => candidate.isFit && candidate !== its);
+  for (const { state } of others) if (state.isProbe) await failover.parking.answered(state);
+  const why = its?.failed?.failure.message ?? its?.state.reason ?? 'it is parked';
+  const failed = `an email may have arrived at ${provider}, and waits for it: ${why}`;
+  const delay = Math.min(latest, Math.max(soonest, (its?.state.parkedMs ?? 0) / 4));
+  return { type: 'put off', delay, probe: others.length > 0 ? 'answered' : { failed } };
 }
 
 /** No provider took it, and none has it. The queue is parked if every provider is. */
@@ -239,6 +201,7 @@ async function verifyProbes(
       if (failure && (!isNeeded || failure.isAway))
         return failover.parking.probeFailed(candidate.state.name, failure.message);
       candidate.isOpen = isNeeded;
+      candidate.isFit = !failure;
       if (!isNeeded) await failover.parking.answered(candidate.state);
     }),
   );

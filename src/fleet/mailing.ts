@@ -4,7 +4,8 @@ import { randomUUID } from 'node:crypto';
 import type { Executor } from '../db/executor.ts';
 import type { App } from '../define/app.ts';
 import { batchingOf } from '../delivery/batching.ts';
-import type { Failover, Way } from '../delivery/failover.ts';
+import type { Failover } from '../delivery/failover.ts';
+import type { Way } from '../delivery/send.ts';
 import { createBatchPlans } from '../email/batch-plan.ts';
 import { createProviders } from '../email/choose.ts';
 import { createGuard } from '../email/guard.ts';
@@ -49,7 +50,8 @@ export function configuredMailing(app: App, config: Config, { db, log, workerId 
     provider: providers[0],
     batching: ways[0]!.batching,
     failover,
-    unsure: failover ? undefined : createUnsure(db),
+    // The application's own provider cannot be part of a list.
+    unsure: config.emailProviders.length === 1 ? createUnsure(db) : undefined,
     allowed: createGuard(config.emailAllow),
     suppressed: createSuppressed(db),
     close: async () => void (await Promise.all(providers.map(async (provider) => provider.close?.()))),

@@ -62,7 +62,11 @@ export type Outcome =
       readonly type: 'released';
       /** Kept as the last error, if any. */ readonly reason: string | null;
       readonly delay: Milliseconds;
+      readonly probe?: ProbeEnd | undefined;
     };
+
+/** What a released probe has shown about its parked queue, with the reason if the queue stays parked. Undefined: nothing, so another one may begin at once. */
+export type ProbeEnd = 'answered' | { readonly failed: string };
 
 /** The change to write under the claim token. The messages in `then` exist if and only if this settlement was recorded. */
 export type Settlement = { readonly id: string; readonly claimToken: string } & (

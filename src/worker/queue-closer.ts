@@ -2,7 +2,7 @@
 // decides whether it stays parked. The queue is closed before the attempt is settled, so a message that is due again finds it closed.
 
 import type { ClaimedMessage } from '../message/message.ts';
-import type { Failure, Outcome, Settlement } from '../message/outcome.ts';
+import type { Failure, Outcome, ProbeEnd, Settlement } from '../message/outcome.ts';
 import { giveBackProbe, hold, park, probeFailed, reopen } from '../queues/park.ts';
 import { holdDelay } from '../message/backoff.ts';
 import { cleanError } from '../redaction/redact.ts';
@@ -47,6 +47,13 @@ export function createQueueCloser({ db, events, workerId, outboxOn }: QueueClose
     if (await hold(db, queue, ms, reason)) events.held(queue, reason, ms);
   }
 
+  /** Of a probe, because no other released attempt is judged (end.ts). */
+  async function released(message: ClaimedMessage, end: ProbeEnd | undefined): Promise<void> {
+    if (end === undefined) await giveBackProbe(db, message.queue, message.id);
+    else if (end === 'answered') await answered(message, undefined);
+    else await met(message, { type: 'operator', message: end.failed });
+  }
+
   return {
     groupEnded: createGroupCloser({ db, events, outboxOn }),
     async judge(message, outcome, settlement, own) {
@@ -54,7 +61,7 @@ export function createQueueCloser({ db, events, workerId, outboxOn }: QueueClose
       try {
         if (failure?.type === 'operator') {
           if (await met(message, failure)) return own({ ...failure, type: 'transient' });
-        } else if (outcome.type === 'released') await giveBackProbe(db, message.queue, message.id);
+        } else if (outcome.type === 'released') await released(message, outcome.probe);
         else await answered(message, failure);
       } catch (error) {
         events.gateFailed(message.queue, error);

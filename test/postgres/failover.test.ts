@@ -71,13 +71,13 @@ afterEach(async () => {
 const sql = (text: string, values: unknown[] = []) => database.db.executeSql(text, values);
 
 /** One process: its own providers, and a drain of one batch. */
-function process(workerId = 'a', list = 'resend,smtp') {
+function process(workerId = 'a', list = 'resend,smtp', smtpUrl = smtp.url) {
   const config = readConfig({
     DATABASE_URL: database.url,
     WAYBILL_EMAIL_PROVIDER: list,
     RESEND_API_KEY: 're_test',
     RESEND_BASE_URL: `http://127.0.0.1:${wire.port}`,
-    SMTP_URL: smtp.url,
+    SMTP_URL: smtpUrl,
     WAYBILL_LEASE: '1m',
   });
   const { db } = database;
@@ -611,6 +611,48 @@ describe('no provider is left', () => {
     await due();
     await process().drain();
     says = undefined;
+  });
+
+  describe('the probe of the queue is a mail that must wait for its provider', () => {
+    /** Every provider is parked, and only such mails are due. */
+    async function allParked(smtpUrl?: string): Promise<void> {
+      says = { say: 'drop' };
+      await enqueue(3, { alone: true });
+      await process().drain();
+      says = revoked;
+      mailServerSays = { code: 535, text: '5.7.8 no' };
+      const [free] = await enqueue(1);
+      await process().drain();
+      expect(await showQueue(database.db, 'email')).toMatchObject({ state: 'parked' });
+      mailServerSays = undefined;
+      await due();
+      await sql(
+        `update waybill.outbox_messages set available_at = now() + interval '1 hour' where id = $1::uuid`,
+        [free],
+      );
+      await sql(`update waybill.queues set probe_at = now() where name = 'email'`);
+      await process('a', 'resend,smtp', smtpUrl).drain();
+    }
+
+    it('another provider answers: it and the queue open', async () => {
+      await allParked();
+      expect(await state()).toEqual({ resend: 'parked', smtp: 'open' });
+      expect(await showQueue(database.db, 'email')).toMatchObject({ state: 'open' });
+    });
+
+    it('none answers: the next probe comes after the usual pause', async () => {
+      await allParked('smtp://127.0.0.1:1');
+      expect(await state()).toEqual({ resend: 'parked', smtp: 'parked' });
+      const { rows } = await sql(
+        `select probes, parked_reason as reason from waybill.queues where name = 'email'`,
+      );
+      expect(rows).toMatchObject([
+        {
+          probes: 1,
+          reason: expect.stringMatching(/^an email may have arrived at resend, and waits/) as string,
+        },
+      ]);
+    });
   });
 
   it('a parked provider behind an open one comes back by its verify', async () => {
