@@ -63,7 +63,8 @@ export async function deliverEmail(
     const handed = await (failover
       ? sendByFirst(mail, failover, onEmail)
       : sendAlone(mail, mailing, onEmail));
-    return endOf(handed, { message, backoff, notes, only, log: ports.log, isNamed: failover !== undefined });
+    const isNamed = failover !== undefined;
+    return endOf(handed, { message, email, backoff, notes, only, log: ports.log, isNamed });
   } catch (error) {
     if (error instanceof StoreError) return { outcome: putOff(error), backoff, thrown: error };
     const failure = handoverFailure(error, provider);
@@ -85,6 +86,7 @@ async function sendAlone(mail: Mail, mailing: Mailing, onEmail: OnEmail): Promis
 
 type About = {
   readonly message: ClaimedMessage;
+  readonly email: EmailPayload;
   readonly backoff: Backoff;
   readonly notes: readonly Note[];
   readonly only: FollowUp | undefined;
@@ -134,8 +136,9 @@ async function choose(asked: readonly string[], { allowed, suppressed }: Mailing
 
 function accepted(
   { by, receipt }: { readonly by: EmailProvider; readonly receipt: Receipt },
-  { message, notes, only, log, isNamed }: About,
+  about: About,
 ): Outcome {
+  const { message, notes, log, isNamed } = about;
   const { rejected, later = [], response, reference } = receipt;
   const isAccepted = receipt.accepted.length > 0 || rejected.length === 0;
   const detail = cleanError(isNamed ? `${by.name}: ${response}` : response);
@@ -151,19 +154,36 @@ function accepted(
     const others = isAccepted ? 'the others have the mail' : 'the others get a mail of their own';
     log.warn({ message: message.id, recipients }, `some recipients were refused; ${others}`);
   }
-  const again = rejected.filter(({ temporary }) => temporary).map(({ address }) => address);
-  const then = [...new Set([...again, ...later])];
-  const detailOfLater = 'not in the same request: gets a mail of its own';
   return {
     type: 'delivered',
-    then: then.length === 0 ? [] : [laterMessage(message, then, only)],
+    then: followUps(receipt, about).map((recipients) => laterMessage(message, recipients, about.only)),
     notes: [
       ...(isAccepted ? [{ type: 'accepted', detail, reference }] : []),
       ...told,
-      ...later.map((recipient): Note => ({ type: 'deferred', recipient, detail: detailOfLater })),
+      ...later.map((recipient): Note => ({ type: 'separate', recipient, detail: detailOfLater })),
       ...notes,
     ],
   };
+}
+
+const detailOfLater = 'not in the same request: gets a mail of its own';
+
+/** The most follow-ups for `bcc`, each of which has the whole payload. One with several recipients has follow-ups again. */
+const mostHidden = 10;
+
+/**
+ * The recipients of each follow-up. Those of `bcc` must not see one another, so a request takes only one of them if nobody else is left: their
+ * follow-ups go side by side.
+ */
+function followUps({ rejected, later = [] }: Receipt, { email: { bcc = [] } }: About): (readonly string[])[] {
+  const again = rejected.filter(({ temporary }) => temporary).map(({ address }) => address);
+  const unsent = later.filter((address) => !again.includes(address));
+  const all = [...again, ...unsent];
+  const isHidden = (address: string): boolean => bcc.some((one) => one.address === address);
+  if (!all.every(isHidden)) return [all];
+  const size = Math.ceil(unsent.length / mostHidden);
+  const parts = Array.from({ length: mostHidden }, (_, i) => unsent.slice(i * size, (i + 1) * size));
+  return [again, ...parts].filter((recipients) => recipients.length > 0);
 }
 
 function laterMessage(

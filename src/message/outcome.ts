@@ -38,7 +38,7 @@ export type DeadCause = (typeof deadCauses)[number];
 
 /** An entry in the timeline of a delivered message. */
 export type Note = {
-  /** What happened, in one word: `accepted`, `refused`, `deferred`, `suppressed`, `withheld`, `bounced`, `complained`, … */
+  /** What happened, in one word: `accepted`, `refused`, `deferred`, `separate`, `suppressed`, `withheld`, `bounced`, `complained`, … */
   readonly type: string;
   /** The recipient that it concerns. */
   readonly recipient?: string | undefined;

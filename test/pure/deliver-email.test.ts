@@ -157,8 +157,8 @@ test('who did not fit into the request gets a message of his own, and no warning
     then: [{ payload: { only: { recipients: ['bob@c.test', 'carl@d.test'] } } }],
     notes: [
       { type: 'accepted' },
-      { type: 'deferred', recipient: 'bob@c.test', detail: expect.stringContaining('a mail of its own') },
-      { type: 'deferred', recipient: 'carl@d.test' },
+      { type: 'separate', recipient: 'bob@c.test', detail: expect.stringContaining('a mail of its own') },
+      { type: 'separate', recipient: 'carl@d.test' },
     ],
   });
   expect(warned).toEqual([]);
@@ -177,9 +177,35 @@ test('all recipients of the request are refused, and another did not fit into it
     then: [{ payload: { only: { recipients: ['bob@c.test'] } } }],
     notes: [
       { type: 'refused', recipient: 'ann@b.test', detail: '406 inactive' },
-      { type: 'deferred', recipient: 'bob@c.test' },
+      { type: 'separate', recipient: 'bob@c.test' },
     ],
   });
+});
+
+test('99 recipients of bcc: ten follow-ups at most side by side, and none is missed or sent twice', async () => {
+  const bcc = Array.from({ length: 99 }, (_, i) => `h${i}@b.test`);
+  const [got, most, notes]: [string[], number[], number[]] = [[], [], []];
+  let [left, depth] = [[claimed({ to: 'ann@b.test', bcc })], 0];
+  for (; left.length > 0; depth++) {
+    const next: ClaimedMessage[] = [];
+    for (const message of left) {
+      const { outcome } = await deliver(message, {
+        answer: ({ recipients: [first, ...others] }) => {
+          got.push(first!);
+          return { accepted: [first!], later: others };
+        },
+      });
+      if (outcome.type !== 'delivered') throw new Error(outcome.type);
+      most.push(outcome.then.length);
+      notes.push(outcome.notes!.length - 1);
+      next.push(...outcome.then.map(({ payload }) => claimed(payload as object)));
+    }
+    left = next;
+  }
+  expect(got.toSorted()).toEqual(['ann@b.test', ...bcc].toSorted());
+  expect(Math.max(...most)).toBe(10);
+  expect(depth).toBe(3);
+  expect(notes.reduce((sum, n) => sum + n, 0)).toBeLessThan(200);
 });
 
 describe('whom it does not go to', () => {
