@@ -5,6 +5,7 @@
 import { loadPackage } from '../packages.ts';
 import { WaybillError } from '../errors.ts';
 import { reasonOf } from '../redaction/reason.ts';
+import { readRedisUrl } from './redis-url.ts';
 
 /** The part of BullMQ's Queue that is used. */
 type Queue = {
@@ -143,7 +144,7 @@ const first = 'waybill-import';
 
 /**
  * @param url of Redis
- * @throws WaybillError `package_missing`, `source_unreachable`
+ * @throws WaybillError `package_missing`, `invalid_from`, `source_unreachable`
  */
 export async function openBullmq(url: string, prefix: string): Promise<BullmqClient> {
   const package_ = loadPackage<Bullmq>('bullmq');
@@ -157,7 +158,13 @@ export async function openBullmq(url: string, prefix: string): Promise<BullmqCli
   const queueOf = (name: string): Queue => {
     const known = queues.get(name);
     if (known) return known;
-    const connection = { url, retryStrategy: () => null, maxRetriesPerRequest: 1, connectTimeout: 5_000 };
+    const address = { url, ...readRedisUrl(url) };
+    const connection = {
+      ...address,
+      retryStrategy: () => null,
+      maxRetriesPerRequest: 1,
+      connectTimeout: 5_000,
+    };
     const made = new package_.Queue(name, {
       connection,
       prefix,
