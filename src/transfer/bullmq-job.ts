@@ -22,12 +22,16 @@ export type Row = readonly [
   attempts: string,
   attemptsBefore: string,
   deduplication: string,
-  scheduler: string,
-  parent: string,
+  stays: string,
 ];
 
 /** A Redis of BullMQ, and the prefix of its keys. */
-export type Redis = { readonly client: BullmqClient; readonly prefix: string };
+export type Redis = {
+  readonly client: BullmqClient;
+  readonly prefix: string;
+  /** Of all queues. */
+  readonly queues: () => Promise<readonly string[]>;
+};
 
 export const baseOf = ({ prefix }: Redis, queue: string): string => `${prefix}:${queue}:`;
 
@@ -50,7 +54,11 @@ export async function readRows(
   ])) as Row[];
 }
 
-export async function queuesOf({ client, prefix }: Redis): Promise<string[]> {
+/** It looks at all keys of Redis. */
+export async function queuesOf({
+  client,
+  prefix,
+}: Pick<Redis, 'client' | 'prefix'>): Promise<readonly string[]> {
   const names = new Set<string>();
   const pattern = prefix.replaceAll(/[\\*?[\]^]/g, String.raw`\$&`);
   let cursor = '0';
@@ -67,10 +75,12 @@ export async function queuesOf({ client, prefix }: Redis): Promise<string[]> {
 }
 
 /** Not a job without content, of a flow, or the next one of a scheduler. */
-export const isImported = (row: Row): boolean => row[3] !== '' && row[11] === '' && row[12] === '';
+export const isImported = (row: Row): boolean => row[11] === '';
 
-/** By which a script knows that a job's data has not changed. */
-export const digestOf = (data: string): string => createHash('sha1').update(data).digest('hex');
+/** By which a script knows that nothing of a job has changed: its data, its time, its attempts. */
+export const rowDigest = (row: Row): string => sha1(row.slice(1, 11).join('\0'));
+
+const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex');
 
 /** BullMQ keeps a due time in ms times 4,096, with a counter in the rest. */
 const dueScale = 4_096;
@@ -96,7 +106,7 @@ export function jobOf(row: Row, { queue, state }: At): SourceJob {
   return {
     id,
     // An id may be used again when its job is gone. An application may set ids and times, so the data tells jobs apart, too.
-    made: `${added}-${digestOf(json).slice(0, 16)}`,
+    made: `${added}-${sha1(json).slice(0, 16)}`,
     queue: `${queue}/${name}`,
     within: queue,
     json,

@@ -4,11 +4,11 @@
 import { openBullmq } from './bullmq-client.ts';
 import {
   baseOf,
-  digestOf,
   isImported,
   jobOf,
   queuesOf,
   readRows,
+  rowDigest,
   waiting,
   type At,
   type Redis,
@@ -23,7 +23,10 @@ import type { Handling, Moved, Page, Source, SourceJob, Walk } from './source.ts
  * @throws WaybillError `package_missing`, `source_unreachable`
  */
 export async function bullmqSource(url: string, prefix = 'bull'): Promise<Source> {
-  const redis: Redis = { client: await openBullmq(url, prefix), prefix };
+  const client = await openBullmq(url, prefix);
+  let names: Promise<readonly string[]> | undefined;
+  // Read once: a new queue would move the places among held jobs, and each reading looks at all keys.
+  const redis: Redis = { client, prefix, queues: () => (names ??= queuesOf({ client, prefix })) };
   return {
     name: 'bullmq',
     survey: () => surveyBullmq(redis),
@@ -34,7 +37,7 @@ export async function bullmqSource(url: string, prefix = 'bull'): Promise<Source
   };
 }
 
-type Read = Page & { readonly rows: readonly Row[]; readonly place: At };
+type Read = Page & { readonly rows: readonly Row[]; readonly place: At; readonly start: number };
 
 /** The part of the walk that its place is in: a state of one queue. */
 async function pageOf(redis: Redis, walk: Walk): Promise<Page & { readonly found?: Read }> {
@@ -48,7 +51,7 @@ async function pageOf(redis: Redis, walk: Walk): Promise<Page & { readonly found
   const jobs = its.filter(({ queue }) => wanted.has(queue) || wanted.has(place.queue));
   const further = at + 1 < places.length ? { at: at + 1, start: 0 } : undefined;
   const next = rows.length === 0 ? further : { at, start: start + rows.length };
-  return { jobs, next, found: { jobs, next, rows, place } };
+  return { jobs, next, found: { jobs, next, rows, place, start } };
 }
 
 function placesOf({ queues, failed }: Walk): At[] {
@@ -73,13 +76,15 @@ async function move<F extends { readonly job: SourceJob }>(
 
 async function take<F extends { readonly job: SourceJob }>(
   redis: Redis,
-  { jobs, place: { queue, state } }: Read,
+  { jobs, rows, place: { queue, state }, start }: Read,
   handling: Handling<F>,
 ): Promise<number> {
   const chosen = await handling.choose(jobs);
   if (chosen.length === 0) return 0;
-  const values = chosen.flatMap(({ job }) => [job.id, digestOf(job.json), JSON.stringify(job)]);
-  const ids = await redis.client.run('waybillTake', [baseOf(redis, queue), state, ...values]);
+  const digests = new Map(rows.map((row) => [row[0], rowDigest(row)]));
+  const values = chosen.flatMap(({ job }) => [job.id, digests.get(job.id)!, JSON.stringify(job)]);
+  const page = [baseOf(redis, queue), state, start, rows.length];
+  const ids = await redis.client.run('waybillTake', [...page, ...values]);
   const isTaken = new Set(ids as string[]);
   const taken = chosen.filter(({ job }) => isTaken.has(job.id));
   await forget(redis, queue, await handling.record(taken, undefined));
@@ -102,7 +107,7 @@ async function resume<F extends { readonly job: SourceJob }>(
   handling: Handling<F>,
 ): Promise<Moved & { readonly last: string }> {
   const { queue, cursor } = after === '' ? { queue: 0, cursor: '0' } : (JSON.parse(after) as Held);
-  const names = await queuesOf(redis);
+  const names = await redis.queues();
   const name = names[queue];
   if (name === undefined) return { read: 0, left: 0, next: undefined, last: '' };
   const answer = await redis.client.run('waybillHeld', [baseOf(redis, name), cursor, limit]);

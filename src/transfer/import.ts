@@ -1,20 +1,12 @@
 // The import: pending jobs of a source become messages, in batches, each job once. It may be interrupted at any moment and run again.
 
 import type { Executor } from '../db/executor.ts';
-import { WaybillError } from '../errors.ts';
-import { isSkipped, rowOf, unusedRows } from './import-map.ts';
+import { unusedRows } from './import-map.ts';
+import { importedQueues } from './imported-queues.ts';
 import { isFit, judge, misfitOf, orderOf, type Fit, type Judging, type Misfit } from './judge.ts';
 import { knownLines } from './known-lines.ts';
 import { keyTaken, recordFits, wereRecorded, withTakenKeys, type Recording } from './recording.ts';
-import {
-  nameOf,
-  type Handling,
-  type Place,
-  type Source,
-  type SourceJob,
-  type SourceQueue,
-  type Survey,
-} from './source.ts';
+import type { Handling, Place, Source, SourceJob, SourceQueue, Survey } from './source.ts';
 import { createTally, type ImportedQueue, type Tally } from './tally.ts';
 
 export type ImportOptions = {
@@ -68,7 +60,7 @@ type Run = {
 
 /**
  * Imports the pending jobs of a source.
- * @throws WaybillError `queues_unmapped`, and those of the source's `survey`
+ * @throws WaybillError `queues_unmapped`, `source_unsupported`, and those of the source's `survey`
  */
 export async function importJobs(
   source: Source,
@@ -77,24 +69,14 @@ export async function importJobs(
   options: ImportOptions,
 ): Promise<ImportReport> {
   const survey = await source.survey();
-  const waits = ({ pending, failed }: SourceQueue): number => pending + (options.failed ? failed : 0);
-  const unmapped = survey.queues.filter(
-    (queue) => waits(queue) > 0 && rowOf(judging.map, queue) === undefined,
-  );
-  if (unmapped.length > 0 && !options.skipUnmapped) throw unmappedError(unmapped, waits);
-  const queues = survey.queues.filter((queue) => {
-    const row = rowOf(judging.map, queue);
-    return row !== undefined && !isSkipped(row);
-  });
+  const which = { ...options, source: source.name, map: judging.map };
+  const { queues, waits, stillWaiting } = importedQueues(survey.queues, which);
   const tally = createTally(survey.queues, judging.map);
   const found = queues.reduce((sum, queue) => sum + waits(queue), survey.held);
   const run: Run = { source, judging, recording, options, tally, queues, found, blocked: new Set() };
   const end = await work(run);
   const after = options.dryRun ? survey : await source.survey();
-  const mapped = new Set(queues.map(nameOf));
-  const still = after.queues
-    .filter((queue) => mapped.has(nameOf(queue)))
-    .reduce((sum, queue) => sum + waits(queue), 0);
+  const still = stillWaiting(after.queues);
   const counted = tally.queues();
   return {
     source: source.name,
@@ -121,7 +103,11 @@ async function work(run: Run): Promise<ImportReport['end']> {
     if (run.tally.misfits().count > 0) return 'misfits';
   }
   await resume(run);
-  for (const which of kindsOf(failed)) await walk(run, which);
+  return walkAll(run);
+}
+
+async function walkAll(run: Run): Promise<ImportReport['end']> {
+  for (const which of kindsOf(run.options.failed)) await walk(run, which);
   if (run.options.signal.aborted) return 'stopped';
   return sizeOf(run) === 0 ? 'limit' : 'done';
 }
@@ -233,17 +219,4 @@ async function record({ recording, tally }: Run, fits: readonly Fit[], tx?: Exec
   tally.already(already);
   for (const misfit of taken) tally.misfit(misfit);
   return [...recorded, ...already];
-}
-
-function unmappedError(
-  unmapped: readonly SourceQueue[],
-  waits: (queue: SourceQueue) => number,
-): WaybillError {
-  const jobs = (queue: SourceQueue): string => (waits(queue) === 1 ? '1 job' : `${waits(queue)} jobs`);
-  const lines = unmapped.map((queue) => `\n  ${queue.queue}: ${jobs(queue)}`);
-  return new WaybillError(
-    'queues_unmapped',
-    `nothing was recorded: the map has no row for${lines.join('')}\nAdd a row for each, { "skip": "why" } for one that stays, or give --skip-unmapped`,
-    unmapped.map((queue) => ({ path: `queues.${queue.queue}`, message: `${jobs(queue)}, and no row` })),
-  );
 }

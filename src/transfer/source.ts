@@ -52,6 +52,8 @@ export type SourceQueue = {
   readonly failed: number;
   /** Pending jobs that wait for other jobs, or that others wait for. */
   readonly inFlows: number;
+  /** Why its jobs cannot be imported, and what to do. */
+  readonly unsupported?: string;
 };
 
 /** A queue by all that names it: `a/b/c` is the job b/c of the queue a in BullMQ, or the job c of the queue a/b. */

@@ -1,52 +1,18 @@
 // What an import from BullMQ makes of ids that are used again, flows, given-up jobs, odd times, and other prefixes in the same Redis. Real: BullMQ with its
 // workers, Redis, Postgres. Doubled: nothing.
 
-import { FlowProducer, Queue, Worker, type Job } from 'bullmq';
+import { FlowProducer } from 'bullmq';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { importLines } from '../../src/cli/transfer-lines.ts';
 import { bullmqSource } from '../../src/transfer/bullmq.ts';
-import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { receipt, recordedNumbers, runImport, type Rows } from '../support/importing.ts';
-import { hasRedis, startRedis, type TestRedis } from '../support/redis.ts';
+import { bullmqImports } from '../support/bullmq-imports.ts';
+import { receipt, recordedNumbers, runImport } from '../support/importing.ts';
+import { hasRedis } from '../support/redis.ts';
 import { until } from '../support/wait.ts';
 
 describe.skipIf(!hasRedis)('an import from BullMQ', () => {
-  let database: TestDatabase;
-  let redis: TestRedis;
-  beforeAll(async () => {
-    database = await testDatabase();
-    redis = await startRedis();
-  });
-  afterAll(async () => {
-    await redis.end();
-    await database.end();
-  });
-  beforeEach(() => database.db.executeSql('truncate waybill.outbox_messages cascade'));
-
-  const connection = () => ({ host: '127.0.0.1', port: redis.port });
-  function open(name: string, prefix = 'bull'): Queue {
-    const queue = new Queue(name, { connection: connection(), prefix });
-    onTestFinished(async () => {
-      await queue.obliterate({ force: true });
-      await queue.close();
-    });
-    return queue;
-  }
-  /** Fetches a job as a worker of BullMQ does. */
-  async function fetched(name: string): Promise<Job> {
-    const worker = new Worker(name, null, { connection: connection() });
-    onTestFinished(() => worker.close());
-    return (await worker.getNextJob('token'))!;
-  }
-  async function run(rows: Rows, more: object = {}, prefix?: string) {
-    const source = await bullmqSource(redis.url, prefix);
-    try {
-      return await runImport(database.db, source, rows, more);
-    } finally {
-      await source.close();
-    }
-  }
+  const { the, connection, open, fetched, run } = bullmqImports();
 
   it('takes an id and a time that are used again for another job where the data differs', async () => {
     const queue = open('again');
@@ -54,7 +20,7 @@ describe.skipIf(!hasRedis)('an import from BullMQ', () => {
       await queue.add('receipt', { n }, { jobId: 'order-1', timestamp: 1_700_000_000_000 });
       expect(await run({ again: receipt })).toMatchObject({ imported: 1, already: 0, left: 0 });
     }
-    expect(await recordedNumbers(database.db)).toEqual([1, 2]);
+    expect(await recordedNumbers(the.database.db)).toEqual([1, 2]);
   });
 
   it('leaves a parent whose children have ended, with what they returned', async () => {
@@ -114,7 +80,7 @@ describe.skipIf(!hasRedis)('an import from BullMQ', () => {
       await open('mine', prefix).add('receipt', { n: prefix.length });
     for (const prefix of ['bull', 'app[1]', 'bull:eu'])
       expect(await run({ mine: receipt }, {}, prefix)).toMatchObject({ imported: 1, left: 0 });
-    expect(await recordedNumbers(database.db)).toEqual([4, 6, 7]);
+    expect(await recordedNumbers(the.database.db)).toEqual([4, 6, 7]);
   });
 
   it('counts apart the job b/c of the queue a and the job c of the queue a/b', async () => {
@@ -140,12 +106,12 @@ describe.skipIf(!hasRedis)('an import from BullMQ', () => {
 
   it('says what Redis refuses, and does not call it unreachable', async () => {
     await open('read-only').add('receipt', { n: 1 });
-    const admin = new Redis(redis.port);
+    const admin = new Redis(the.redis.port);
     onTestFinished(() => admin.disconnect());
     await admin.call('ACL', 'SETUSER', 'reader', 'on', '>pw', '~*', '+@all', '-hset');
-    const source = await bullmqSource(`redis://reader:pw@127.0.0.1:${redis.port}`);
+    const source = await bullmqSource(`redis://reader:pw@127.0.0.1:${the.redis.port}`);
     onTestFinished(() => source.close());
-    await expect(runImport(database.db, source, { 'read-only': receipt })).rejects.toMatchObject({
+    await expect(runImport(the.database.db, source, { 'read-only': receipt })).rejects.toMatchObject({
       code: 'source_refused',
       message: expect.stringContaining('refused a command') as string,
     });
