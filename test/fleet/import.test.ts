@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'bullmq';
 import { Logger, run } from 'graphile-worker';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { parsePayloadKeys, type PayloadKeys } from '../../src/message/seal.ts';
 import { createPostgresOutbox } from '../../src/store/postgres.ts';
@@ -193,6 +194,26 @@ describe('each job is recorded once, although the import is stopped three times'
       expect(json(ended)).toMatchObject({ held: 0, left: 0 });
       await until(async () => (await queue.getActiveCount()) === 0);
       expectEach([...worked, ...(await recorded())]);
+    });
+
+    it('ends with 3 while a job of the map stays, although it is no misfit', async () => {
+      const queue = peers.openBullmqQueue('bytes', redis.port);
+      const { id } = await queue.add('receipt', {});
+      const admin = new Redis(redis.port);
+      onTestFinished(async () => {
+        admin.disconnect();
+        await queue.obliterate({ force: true });
+        await queue.close();
+      });
+      // No UTF-8, so what is read is not what is there.
+      await admin.hset(`bull:bytes:${id}`, 'data', Buffer.from('{"n":1,"x":"\xFF"}', 'latin1'));
+      const ended = await waybill(
+        ['import', 'bullmq', '--map', receipts('bytes'), '--from', redis.url],
+        env(),
+      );
+      expect(ended.code, ended.stderr).toBe(3);
+      expect(ended.stdout).toContain('1 job of the imported queues still waits in the source');
+      expect(await queue.getWaitingCount()).toBe(1);
     });
 
     it('is named when it does not answer: exit code 69, and no password', async () => {

@@ -129,4 +129,22 @@ describe.skipIf(!hasRedis)('an import from BullMQ, which goes on meanwhile', () 
     const { rows } = await the.database.db.executeSql(sql);
     expect(rows).toEqual([{ attempts: 3, later: false, ...expected }]);
   });
+
+  it('takes jobs that moved to the front while a walk went by', async () => {
+    const queue = open('front');
+    for (let n = 0; n < 10; n++) await queue.add('receipt', { n: 'misfit' });
+    for (let n = 0; n < 5; n++) await queue.add('receipt', { n });
+    let isOver = false;
+    const around = (source: Source): Source => ({
+      ...source,
+      async move(walk, handling) {
+        const moved = await source.move(walk, handling);
+        if (!isOver && moved.read === 10) for (let i = 0; i < 5; i++) await fetched('front');
+        isOver ||= moved.read === 10;
+        return moved;
+      },
+    });
+    expect(await run({ front: receipt }, { around })).toMatchObject({ imported: 5, left: 5 });
+    expect(await recordedNumbers(the.database.db)).toEqual([0, 1, 2, 3, 4]);
+  });
 });

@@ -34,12 +34,12 @@ describe.skipIf(!hasRedis)('an import from BullMQ', () => {
   it('opens one connection, however many queues there are', async () => {
     for (let n = 0; n < 5; n++) await open(`one-${n}`).upsertJobScheduler('daily', { every: 86_400_000 });
     const redis = admin();
-    const clients = async (): Promise<number> =>
-      Number(/connected_clients:(\d+)/.exec(await redis.info('clients'))![1]);
-    const before = await clients();
+    const opened = async (): Promise<number> =>
+      Number(/total_connections_received:(\d+)/.exec(await redis.info('stats'))![1]);
+    const before = await opened();
     const source = await bullmqSource(the.redis.url);
     expect((await source.survey()).schedules).toHaveLength(5);
-    expect(await clients()).toBe(before + 1);
+    expect(await opened()).toBe(before + 1);
     await source.close();
   });
 

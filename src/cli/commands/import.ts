@@ -240,7 +240,9 @@ async function sayHeld(source: Source): Promise<void> {
   if (held > 0) say(`${held} jobs are held by the import, and not lost: the same command goes on with them`);
 }
 
-function exitCodeOf({ end, misfits, held, dryRun }: ImportReport): number {
+/** A limit that was reached leaves jobs, as it was told to. */
+function exitCodeOf({ end, misfits, held, left, dryRun }: ImportReport): number {
   if (end === 'stopped') return exitCodes.failed;
-  return misfits.count > 0 || (held > 0 && !dryRun) ? exitCodes.findings : exitCodes.ok;
+  const stayed = !dryRun && (held > 0 || (left > 0 && end === 'done'));
+  return misfits.count > 0 || stayed ? exitCodes.findings : exitCodes.ok;
 }
