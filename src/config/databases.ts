@@ -91,6 +91,12 @@ export function reportDatabases(
   if (problem !== undefined) report('WAYBILL_DATABASE', problem);
 }
 
+/** The database that a sentence has to name, because the fleet has several; null: there is no other. */
+export const databaseToName = ({
+  databases,
+  database,
+}: Pick<Served, 'databases' | 'database'>): string | null => (databases.length > 1 ? database : null);
+
 /** What a configuration says of databases. */
 type Served = {
   readonly databases: readonly NamedDatabase[];

@@ -6,6 +6,9 @@ import { z } from 'zod';
 import { isSameDatabase } from '../../src/db/same.ts';
 import { openDatabase } from '../../src/db/pool.ts';
 import { readConfig } from '../../src/config/config.ts';
+import { fleetActs } from '../../src/console/fleet-act.ts';
+import type { Session } from '../../src/console/session.ts';
+import { beat, fleet } from '../../src/process/heartbeat.ts';
 import { createReadiness } from '../../src/process/health.ts';
 import { createHosts, type Host } from '../../src/process/host.ts';
 import { endPools } from '../../src/process/serve.ts';
@@ -319,6 +322,22 @@ describe('the console', () => {
     });
     expect(out.headers.get('location')).toBe('/console/sign-in?database=eu');
     expect((await ask(front.base, '/console?database=us', cookie)).status).toBe(401);
+  });
+});
+
+describe('a process that a person quiets', () => {
+  it('is quiet for one database, and the answer says for which', async () => {
+    const row = { id: 'w1', role: 'jobs', host: 'h', pid: 1, version: '1' };
+    const counted = { slots: 5, busy: () => 0, prefetched: () => 0, settling: () => 0 };
+    for (const { db } of [eu, us])
+      await beat(db, row, { workers: [{ queues: ['jobs'], ...counted }], isolating: () => 0 });
+    const { config, db } = front.hosts[1]!;
+    const actor = { by: 'ann', key: null, via: 'console', requestId: null, reason: null } as const;
+    const given = { db, config, actor, session: {} as Session, params: { id: 'w1' }, form: {} };
+    const said = 'The process w1 claims nothing more from the database us.';
+    expect(await fleetActs[0]!.run(given)).toMatchObject({ said });
+    const quiet = async (of: TestDatabase) => (await fleet(of.db, 'w1'))[0]!.quiet?.by;
+    expect([await quiet(eu), await quiet(us)]).toEqual([undefined, 'ann']);
   });
 });
 

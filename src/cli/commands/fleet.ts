@@ -3,6 +3,7 @@
 
 import type { Command } from 'commander';
 import { goOn, quiet } from '../../acts/fleet.ts';
+import { databaseToName } from '../../config/databases.ts';
 import { textOfMoment } from '../../db/moment.ts';
 import { readPauseEnd } from '../../operate/pause.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
@@ -10,7 +11,7 @@ import { single } from '../options.ts';
 import { listDeploys, type Deploy } from '../../process/deploys.ts';
 import { fleet, type ProcessSeen } from '../../process/heartbeat.ts';
 import { readAdvice } from '../../scale/decisions.ts';
-import { print, table, type Output } from '../print.ts';
+import { print, say, table, type Output } from '../print.ts';
 import { onEachDatabase } from '../each-database.ts';
 import { withDatabase } from '../session.ts';
 
@@ -58,8 +59,13 @@ function addQuiet(parent: Command): void {
     .option('--for <duration>', 'it goes on after this time, such as 30m or 2h', single)
     .action(async (id: string, options: QuietOptions, command: Command) => {
       const [actor, end] = [actorOf(options), readPauseEnd(options)];
-      const one = await withDatabase(({ db }) => quiet(db, actor, id, end));
-      print(one, command.optsWithGlobals<Output>(), () => seen([one]));
+      await withDatabase(async ({ db, config }) => {
+        const one = await quiet(db, actor, id, end);
+        print(one, command.optsWithGlobals<Output>(), () => seen([one]));
+        const database = databaseToName(config);
+        if (database !== null)
+          say(`it claims nothing more from the database ${database}; from the others it goes on`);
+      });
     });
   addActor(parent.command('resume'))
     .description('a process that was quieted claims again')
