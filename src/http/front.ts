@@ -27,6 +27,7 @@ export type Front = {
 
 /** Of the whole process or fleet: any server answers them. */
 const ofProcess = /^\/(?:livez|readyz|healthz|metrics|openapi\.json|console\/assets\/[^/]+)$/;
+/** Waybill's own routes. */
 const own = /^\/(?:admin|console|cron|inbox|webhooks)(?:\/|$)/;
 const header = databaseHeader.toLowerCase();
 /** A person waits for no database longer than this. */
@@ -112,6 +113,7 @@ function refuse(
 
 /**
  * A process that serves one database needs no name from a caller.
+ * @returns undefined: any server answers
  * @throws WaybillError `database_required`, and what the application's `databaseOf` throws
  */
 async function nameOf(
@@ -119,10 +121,13 @@ async function nameOf(
   path: string,
   names: readonly string[],
   app: Pick<App, 'databaseOf'>,
-): Promise<string> {
+): Promise<string | undefined> {
   const only = names.length === 1 ? names[0] : undefined;
-  if (own.test(path))
-    return takeDatabase(request) ?? only ?? required(names, 'add ?database=NAME to the address');
+  if (own.test(path)) {
+    const name = takeDatabase(request) ?? only;
+    if (name !== undefined || path.startsWith('/webhooks/')) return name; // a report concerns all
+    return required(names, 'add ?database=NAME to the address');
+  }
   const { method, headers } = request;
   if (app.databaseOf === undefined) {
     const name = headers[header];

@@ -9,6 +9,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { fleetActs } from '../../src/console/fleet-act.ts';
 import type { Session } from '../../src/console/session.ts';
 import { beat, fleet } from '../../src/process/heartbeat.ts';
+import { listSuppressions } from '../../src/email/suppression.ts';
 import { createReadiness } from '../../src/process/health.ts';
 import { createHosts, type Host } from '../../src/process/host.ts';
 import { endPools } from '../../src/process/serve.ts';
@@ -325,6 +326,41 @@ describe('the console', () => {
   });
 });
 
+describe('the report of an email provider', () => {
+  const env = { POSTMARK_WEBHOOK_CREDENTIALS: 'hook:geheim-geheim' };
+  const report = (base: string, recipient: string, query = ''): Promise<Response> =>
+    fetch(`${base}/webhooks/postmark${query}`, {
+      method: 'POST',
+      headers: { authorization: `Basic ${btoa(env.POSTMARK_WEBHOOK_CREDENTIALS)}` },
+      body: JSON.stringify({ RecordType: 'SpamComplaint', MessageID: recipient, ID: 7, Email: recipient }),
+    });
+  const suppressed = async ({ db }: TestDatabase): Promise<string[]> =>
+    (await listSuppressions(db, {})).suppressions.map(({ address }) => address).toSorted();
+
+  it('suppresses its recipient in every database, whichever its address names', async () => {
+    const every = await testFront(defineApp({}), { eu: eu.url, us: us.url }, ['eu', 'us'], env);
+    try {
+      expect((await report(every.base, 'ann@example.test')).status).toBe(200);
+      expect((await report(every.base, 'bob@example.test', '?database=eu')).status).toBe(200);
+      const both = ['ann@example.test', 'bob@example.test'];
+      expect([await suppressed(eu), await suppressed(us)]).toEqual([both, both]);
+    } finally {
+      await every.end();
+    }
+  });
+
+  it('is answered with 503 while one of them does not record it, so that the provider sends it again', async () => {
+    const away = 'postgres://u:p@127.0.0.1:1/none';
+    const half = await testFront(defineApp({}), { eu: eu.url, us: away }, ['eu'], env);
+    try {
+      expect((await report(half.base, 'carl@example.test')).status).toBe(503);
+      expect(await suppressed(eu)).toContain('carl@example.test');
+    } finally {
+      await half.end();
+    }
+  });
+});
+
 describe('a process that a person quiets', () => {
   it('is quiet for one database, and the answer says for which', async () => {
     const row = { id: 'w1', role: 'jobs', host: 'h', pid: 1, version: '1' };
@@ -366,7 +402,8 @@ describe('the start of a process', () => {
     const composed = startEach(hosts, async () => {
       throw new Error('of the application');
     });
-    for (const one of composed) await expect(one).rejects.toThrow('of the application');
+    const end = { status: 'rejected', reason: new Error('of the application') };
+    expect(await Promise.allSettled(composed)).toEqual([end, end]);
     await Promise.all(hosts.map(endPools));
   });
 });

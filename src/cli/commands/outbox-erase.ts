@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import * as acts from '../../acts/messages.ts';
+import { databaseToName } from '../../config/databases.ts';
 import { erasePerson, findPerson } from '../../acts/person.ts';
 import { leftOf, sumOfPlaces, type PersonPage } from '../../operate/person.ts';
 import { actorOf, addActor, type ActorOptions } from '../actor.ts';
@@ -33,20 +34,21 @@ export function addOutboxErase(outbox: Command): void {
 }
 
 async function find(address: string, options: Given): Promise<void> {
-  const all = await withDatabase(({ db }) =>
-    walk(options, (cursor) => findPerson(db, actorOf(options), address, { cursor })),
-  );
-  print(all, options, lines);
+  await withDatabase(async ({ db, config }) => {
+    const all = await walk(options, (cursor) => findPerson(db, actorOf(options), address, { cursor }));
+    print(all, options, (found) => lines(found, databaseToName(config)));
+  });
 }
 
 async function eraseAddress(address: string, options: EraseOptions): Promise<void> {
   const { dryRun = false } = options;
   checkConfirmed(options);
-  const page = await withDatabase(({ db }) =>
-    walk(options, (cursor) => erasePerson(db, actorOf(options), address, { cursor, dryRun })),
-  );
+  const { page, database } = await withDatabase(async ({ db, config }) => ({
+    page: await walk(options, (cursor) => erasePerson(db, actorOf(options), address, { cursor, dryRun })),
+    database: databaseToName(config),
+  }));
   const left = dryRun ? 0 : leftOf(page.places);
-  print({ dryRun, ...page, left }, options, (all) => lines(all, dryRun ? undefined : 'ERASED'));
+  print({ dryRun, ...page, left }, options, (all) => lines(all, database, dryRun ? undefined : 'ERASED'));
   if (left === 0) return;
   say(`${left} are left for now: NOTE says why. Repeat the command when the cause is over`);
   process.exitCode = exitCodes.failed;
@@ -68,8 +70,10 @@ async function walk(
   return { ...page, places, read };
 }
 
-function lines({ places, person, read }: PersonPage, erased?: 'ERASED'): string[] {
-  if (places.length === 0) return [`nothing holds this address (${read.toLocaleString('en')} rows read)`];
+function lines({ places, person, read }: PersonPage, database: string | null, erased?: 'ERASED'): string[] {
+  const where = database === null ? '' : ` in the database ${database}`;
+  if (places.length === 0)
+    return [`nothing holds this address${where} (${read.toLocaleString('en')} rows read)`];
   const rows = places.map((one) => {
     const ids = erased && one.left.length > 0 ? one.left : one.ids;
     const more = ids.length > 2 ? ' …' : '';
