@@ -4,7 +4,7 @@
 import type { Config } from './config.ts';
 import { databaseUrls } from './databases.ts';
 
-type Warning = {
+export type Warning = {
   /** Stable, in snake case. */
   readonly code: string;
   readonly variable: string;
@@ -13,7 +13,12 @@ type Warning = {
 };
 
 export function warningsOf(config: Config): Warning[] {
-  return [...keysMissing(config), ...databaseUrls(config).flatMap(tls), ...rateOfEach(config)];
+  return [
+    ...keysMissing(config),
+    ...databaseUrls(config).flatMap(tls),
+    ...rateOfEach(config),
+    ...connectionsOfEach(config),
+  ];
 }
 
 /** A rate is kept by a queue, so by a database. */
@@ -25,6 +30,20 @@ function rateOfEach({ emailRate, databases }: Config): Warning[] {
       variable: 'WAYBILL_EMAIL_RATE',
       message: `WAYBILL_EMAIL_RATE holds for each of the ${databases.length} databases: together they send up to ${emailRate * databases.length} emails a second`,
       fix: `where the provider counts all of them, set it to ${emailRate / databases.length}`,
+    },
+  ];
+}
+
+/** The connections to the mail server are shared out between the databases of a process, and none gets less than one. */
+function connectionsOfEach({ emailProviders, smtpConnections, databases, database }: Config): Warning[] {
+  const least = database === null ? databases.length : 1;
+  if (!emailProviders.includes('smtp') || smtpConnections >= least) return [];
+  return [
+    {
+      code: 'smtp_connections_of_each_database',
+      variable: 'WAYBILL_SMTP_CONNECTIONS',
+      message: `WAYBILL_SMTP_CONNECTIONS is ${smtpConnections}, and a process that serves ${least} databases opens one connection for each: up to ${least}`,
+      fix: `set it to ${least} or more, or let WAYBILL_DATABASE narrow the processes`,
     },
   ];
 }

@@ -5,7 +5,7 @@ import { diagnose, type Diagnosis } from '../db/diagnosis.ts';
 import { reasonOf } from '../redaction/reason.ts';
 import { ConfigError, readConfig, type Config } from '../config/config.ts';
 import { loadEnvFile } from '../config/env-loading.ts';
-import { warningsOf } from '../config/warnings.ts';
+import { warningsOf, type Warning } from '../config/warnings.ts';
 import { outputTo, shieldStreams } from '../metrics/output.ts';
 import { createEnding } from './ending.ts';
 import { serveHealth } from './health.ts';
@@ -42,7 +42,8 @@ export function databaseExitCode({ condition }: Diagnosis): 1 | 69 {
 export async function runProcess(role: string, compose: Compose): Promise<never> {
   shieldStreams();
   const ending = createEnding();
-  const hosts = createHosts(role, configOrExit(), ending.signal, ending.hurry);
+  const config = configOrExit();
+  const hosts = createHosts(role, config, ending.signal, ending.hurry);
   const [{ log }] = hosts as readonly [Host];
   let isStalled = false;
   const drain = ending.listen(hosts[0]!, (why) => {
@@ -60,24 +61,30 @@ export async function runProcess(role: string, compose: Compose): Promise<never>
       log.fatal({ err: error }, event);
       process.exit(exitCodes.failed);
     });
-  const code = await live(hosts, compose, drain, ending.last).catch((error: unknown) => {
-    const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // a failed setup is not taken for a failure of our database
-    const why = trouble?.message ?? reasonOf(error, { bare: true });
-    log.fatal({ err: error }, `cannot go on: ${why}`);
-    if (error instanceof ConfigError) return exitCodes.configuration;
-    return trouble ? exitCodes.unreachable : exitCodes.failed;
-  });
+  const code = await live(hosts, compose, { drain, last: ending.last, warnings: warningsOf(config) }).catch(
+    (error: unknown) => {
+      const trouble = error instanceof SetupFailed ? undefined : diagnose(error); // a failed setup is not taken for a failure of our database
+      const why = trouble?.message ?? reasonOf(error, { bare: true });
+      log.fatal({ err: error }, `cannot go on: ${why}`);
+      if (error instanceof ConfigError) return exitCodes.configuration;
+      return trouble ? exitCodes.unreachable : exitCodes.failed;
+    },
+  );
   await outputTo(1).drained(lastLinesMs);
   process.exit(isStalled ? exitCodes.stalled : code);
 }
 
+type LifePorts = {
+  /** Begins the end of the process. */
+  readonly drain: (reason: string) => void;
+  /** Aborts shortly before the process is ended by force. */
+  readonly last: AbortSignal;
+  readonly warnings: readonly Warning[];
+};
+
 /** One database may be away: the work for the others goes on, and ends well. An error that is not of a database ends them all. */
-async function live(
-  hosts: readonly Host[],
-  compose: Compose,
-  drain: (reason: string) => void,
-  last: AbortSignal,
-): Promise<number> {
+async function live(hosts: readonly Host[], compose: Compose, ports: LifePorts): Promise<number> {
+  const { drain, last } = ports;
   const { log, role, config } = hosts[0]!;
   const life = createLife(log);
   const leaving: Promise<unknown>[] = [];
@@ -93,7 +100,7 @@ async function live(
       await life.setUp(composition.life);
       host.phase.setUp = true;
       // Asked to end during setup: no service starts.
-      if (!host.signal.aborted) await serve(host, composition, health?.port, drain, last);
+      if (!host.signal.aborted) await serve(host, composition, health?.port, ports);
       leaving.push(leaveDatabase(heart, host, last));
     } catch (error) {
       leaving.push(heart.giveUp(last)); // else the fleet shows it as silent
@@ -119,10 +126,11 @@ async function serve(
   host: Host,
   composition: Composition,
   healthPort: number | undefined,
-  drain: (reason: string) => void,
-  last: AbortSignal,
+  { drain, last, warnings }: LifePorts,
 ): Promise<void> {
   host.work.begun = true;
+  // Once in a process.
+  for (const { message, ...about } of host === host.all[0] ? warnings : []) host.log.warn(about, message);
   logStart(host, composition, healthPort);
   const running = runAll(composition.services, host, drain);
   if (host.all.length === 1) return running;
@@ -160,9 +168,7 @@ async function beginOnce({ config, phase }: Host, { runsHandlers }: Composition)
 }
 
 function logStart(host: Host, { services }: Composition, healthPort: number | undefined): void {
-  const { version, role, log, config } = host;
-  for (const { message, ...about } of host === host.all[0] ? warningsOf(config) : [])
-    log.warn(about, message);
+  const { version, role, log } = host;
   const names = services.map((service) => service.name);
   log.info(
     { version, node: process.version, services: names, ...doing(host), healthPort },

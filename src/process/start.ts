@@ -91,8 +91,8 @@ function troubleOf({ all, config }: Host, error: unknown): Trouble | undefined {
 function createAdmission(admitted: Host[]): (host: Host) => Promise<void> {
   let last: Promise<unknown> = Promise.resolve();
   async function compare(host: Host): Promise<void> {
-    for (const other of [...admitted])
-      if (other !== host && (await isSame(other, host))) {
+    for (const other of admitted.filter((one) => one !== host))
+      if (await isSame(other, host)) {
         const [one, two] = host.all.filter((each) => each === other || each === host);
         throw new ConfigError([sameProblem(one!.config.database, two!.config.database)]);
       }

@@ -207,7 +207,7 @@ describe('a process that is asked to end while one is away', () => {
       process.lines.some(({ msg, database }) => msg === `${process.role}: started` && database === name),
     );
   const ends = (process: Running): unknown[] =>
-    process.lines.filter(({ msg }) => msg === 'torn down' || /: stopped$/.test(String(msg)));
+    process.lines.filter(({ msg }) => msg === 'torn down' || String(msg).endsWith(': stopped'));
 
   it('leaves the other, and ends well', async () => {
     const email = await fleet.start('email');

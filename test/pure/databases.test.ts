@@ -89,6 +89,23 @@ describe('WAYBILL_DATABASES', () => {
     );
   });
 
+  it('says that each database has an SMTP connection, where there are fewer', () => {
+    const smtp = {
+      WAYBILL_EMAIL_PROVIDER: 'smtp',
+      SMTP_URL: 'smtp://mail.test',
+      WAYBILL_EMAIL_FROM: 'a@b.test',
+    };
+    const said = (env: Record<string, string>) =>
+      warningsOf(readConfig({ WAYBILL_DATABASES: list, ...smtp, ...env }))
+        .filter(({ variable }) => variable === 'WAYBILL_SMTP_CONNECTIONS')
+        .map(({ message }) => message);
+    expect(said({ WAYBILL_SMTP_CONNECTIONS: '1' })).toEqual([
+      'WAYBILL_SMTP_CONNECTIONS is 1, and a process that serves 2 databases opens one connection for each: up to 2',
+    ]);
+    expect(said({ WAYBILL_SMTP_CONNECTIONS: '2' })).toEqual([]);
+    expect(said({ WAYBILL_SMTP_CONNECTIONS: '1', WAYBILL_DATABASE: 'us' })).toEqual([]);
+  });
+
   it('is shown without its passwords', () => {
     const variable = variables.find(({ name }) => name === 'WAYBILL_DATABASES')!;
     expect(shown(variable, list)).toBe('eu=postgres://u:***@eu.test/shop,us=postgres://u:***@us.test/shop');
