@@ -44,6 +44,21 @@ export function parsePayload(text: string): unknown {
   }
 }
 
+/** The same, where a number that JavaScript cannot hold keeps its text: JSON.stringify writes it as it was. @throws SyntaxError it is no JSON */
+export function parseKeeping(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (!suspicious.test(text)) return value;
+  return parse(text, (_, its, { source }) =>
+    typeof its === 'number' && !isExact(source!) ? raw.rawJSON(source!) : its,
+  );
+}
+
+/** TypeScript does not know it yet. It is in Node from version 21 on. */
+const raw = JSON as unknown as { rawJSON(text: string): unknown; isRawJSON(value: unknown): boolean };
+
+/** Whether it is such a number. */
+export const isRawNumber = (value: unknown): boolean => raw.isRawJSON(value);
+
 /** TypeScript does not know the third argument yet. It is in Node from version 21 on. */
 const parse = JSON.parse as (
   text: string,

@@ -133,7 +133,7 @@ async function look(run: Run, failed: boolean, counts: boolean): Promise<void> {
   do {
     if (options.signal.aborted) return;
     const { jobs, next } = await source.read({ queues, failed, after, limit: options.batchSize });
-    const fits = await chosen(run, jobs, counts);
+    const fits = await chosen(run, jobs, { known: counts, misfits: true });
     if (counts) tally.imported(fits.map(({ job }) => job));
     options.onProgress(tally.done(), found);
     after = next;
@@ -147,10 +147,8 @@ async function resume(run: Run): Promise<void> {
   const handling: Handling<Held> = {
     async choose(jobs) {
       const recorded = await wereRecorded(recording.db, source.name, jobs);
-      const fits = await chosen(
-        run,
-        jobs.filter((job) => !recorded.has(job)),
-      );
+      const rest = jobs.filter((job) => !recorded.has(job));
+      const fits = await chosen(run, rest, { known: true, misfits: true });
       return [...[...recorded].map((job) => ({ job, message: undefined })), ...fits];
     },
     async record(held) {
@@ -176,8 +174,9 @@ async function resume(run: Run): Promise<void> {
 /** Walks until no job is left that fits: while the source goes on working, jobs come back from its workers, and new ones come in. */
 async function walk(run: Run, failed: boolean): Promise<void> {
   const { source, queues, tally, options, found } = run;
+  let isFirst = true; // later walks meet the same misfits again
   const handling: Handling<Fit> = {
-    choose: (jobs) => chosen(run, jobs),
+    choose: (jobs) => chosen(run, jobs, { known: true, misfits: isFirst }),
     record: (fits, tx) => record(run, fits, tx),
   };
   for (let left = 1; left > 0;) {
@@ -191,14 +190,21 @@ async function walk(run: Run, failed: boolean): Promise<void> {
       left += moved.left;
       after = moved.next;
     } while (after !== undefined);
+    isFirst = false;
   }
 }
 
-/** @param counts lines whose messages are here are counted: a walk that only looks comes by again */
-async function chosen(run: Run, jobs: readonly SourceJob[], counts = true): Promise<Fit[]> {
+/** What is counted: nothing that another walk counts. */
+type Counts = {
+  /** Lines whose messages are here. */
+  readonly known: boolean;
+  readonly misfits: boolean;
+};
+
+async function chosen(run: Run, jobs: readonly SourceJob[], counts: Counts): Promise<Fit[]> {
   const { judging, recording, tally, blocked } = run;
   const known = judging.source === 'ndjson' ? await knownLines(recording.db, jobs) : new Set<SourceJob>();
-  if (counts) tally.already([...known]);
+  if (counts.known) tally.already([...known]);
   const all: { readonly job: SourceJob; readonly its: Fit | Misfit }[] = [];
   for (const job of jobs.filter((one) => !known.has(one))) {
     const its = await judge(job, judging);
@@ -213,7 +219,7 @@ async function chosen(run: Run, jobs: readonly SourceJob[], counts = true): Prom
     const order = orderOf(judging.source, job);
     const misfit = isFit(its) ? staying(its, order) : its;
     if (isFit(its) && misfit === undefined) return [its];
-    tally.misfit(misfit!);
+    if (counts.misfits) tally.misfit(misfit!);
     if (order !== undefined) blocked.add(order);
     return [];
   });

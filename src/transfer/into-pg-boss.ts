@@ -8,6 +8,7 @@ import { WaybillError } from '../errors.ts';
 import { asPgBoss, start, yearInSeconds, type Boss } from '../queue/instance.ts';
 import type { Receiver, Stays, Taken } from './export.ts';
 import { newId } from '../message/id.ts';
+import { isRawNumber } from './exact-json.ts';
 import { keyTag } from './judge.ts';
 import { isSkipped, type ImportMap, type ImportRow } from './import-map.ts';
 import { testedSchema } from './pg-boss.ts';
@@ -171,6 +172,7 @@ export function renamedBack(
 ): { readonly payload: unknown } | { readonly stays: 'rename_taken' } {
   if (row?.rename === undefined || typeof payload !== 'object' || payload === null || Array.isArray(payload))
     return { payload };
+  if (isRawNumber(payload)) return { payload };
   const old = Map.groupBy(Object.entries(row.rename), ([, to]) => to);
   const names = Object.keys(payload).map((name) => old.get(name)?.map(([from]) => from) ?? [name]);
   const isClear = names.every(({ length }) => length === 1) && new Set(names.flat()).size === names.length;

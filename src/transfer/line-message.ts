@@ -8,6 +8,7 @@ import type { OnDead } from '../message/flow.ts';
 import { isDeliveryKey, type NewMessage } from '../message/message.ts';
 import { isSealed } from '../message/seal.ts';
 import type { Event } from '../define/event.ts';
+import { parsePayload } from './exact-json.ts';
 import type { Exported, SourceJob } from './source.ts';
 
 export type LineOptions = {
@@ -17,7 +18,7 @@ export type LineOptions = {
   readonly key: string;
 };
 
-/** @throws WaybillError `payload_sealed`, `unknown_definition`, `payload_invalid`, and those of an email */
+/** @throws WaybillError `number_not_exact`, `payload_sealed`, `unknown_definition`, `payload_invalid`, and those of an email */
 export async function lineMessage(
   job: SourceJob,
   exported: Exported,
@@ -25,7 +26,7 @@ export async function lineMessage(
 ): Promise<NewMessage & { readonly deliveryKey: string }> {
   const { kind, name, queue, requestId, sensitive, keep } = exported;
   const { priority, group, orderKey, tags } = job;
-  const payload: unknown = JSON.parse(job.json);
+  const payload = parsePayload(job.json);
   if (isSealed(payload))
     throw new WaybillError(
       'payload_sealed',

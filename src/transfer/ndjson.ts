@@ -4,6 +4,8 @@ import { createReadStream } from 'node:fs';
 import { z } from 'zod';
 import { WaybillError } from '../errors.ts';
 import { kinds } from '../message/message.ts';
+import { batchBytes } from './batch-bytes.ts';
+import { parseKeeping } from './exact-json.ts';
 import type { ImportMap } from './import-map.ts';
 import {
   nothingHeld,
@@ -51,38 +53,55 @@ export function isLine(text: string): boolean {
   }
 }
 
-type Numbered = { readonly job: SourceJob; readonly at: number };
-
-/** A file of such lines. It is only read: an import that runs again finds the messages that it recorded by their keys. */
+/**
+ * A file of such lines. It is only read, and never whole in memory: an import that runs again finds the messages that it recorded by their keys.
+ */
 export function ndjsonSource(file: string): Source {
-  let cached: Promise<readonly Numbered[]> | undefined;
-  const all = (): Promise<readonly Numbered[]> => (cached ??= readLines(file));
-  async function page({ queues, after, limit, failed }: Walk): Promise<Page> {
-    if (failed) return { jobs: [], next: undefined };
-    const start = Number(after?.['line'] ?? 0);
-    const wanted = new Set(queues.map(({ queue }) => queue));
-    const lines = (await all()).slice(start, start + limit);
-    const jobs = lines.map(({ job }) => job).filter(({ queue }) => wanted.has(queue));
-    return { jobs, next: lines.length < limit ? undefined : { line: start + limit } };
-  }
+  let surveyed: Promise<Survey> | undefined;
   return {
     name: 'ndjson',
-    async survey() {
-      const byQueue = Map.groupBy(await all(), ({ job }) => job.queue);
-      const queues = [...byQueue].map(([queue, its]): SourceQueue => {
-        return { queue, within: its[0]!.job.within, pending: its.length, inFlight: 0, failed: 0, inFlows: 0 };
-      });
-      return { version: 'lines of waybill export, version 1', queues, schedules: [], held: 0 };
-    },
-    read: page,
+    survey: () => (surveyed ??= surveyOf(file)),
+    read: (walk) => pageOf(file, walk),
     async move(walk, handling) {
-      const { jobs, next } = await page(walk);
+      const { jobs, next } = await pageOf(file, walk);
       await handling.record(await handling.choose(jobs), undefined);
       return { read: jobs.length, left: 0, next };
     },
     resume: nothingHeld,
     close: async () => undefined,
   };
+}
+
+/** Reads the file once, and sees that each line is one. @throws WaybillError `invalid_line`, `source_not_found` */
+async function surveyOf(file: string): Promise<Survey> {
+  const queues = new Map<string, SourceQueue>();
+  for await (const { job } of readLines(file, start)) {
+    if (job === undefined) continue;
+    const { queue, within } = job;
+    const { pending = 0 } = queues.get(queue) ?? {};
+    queues.set(queue, { queue, within, pending: pending + 1, inFlight: 0, failed: 0, inFlows: 0 });
+  }
+  return {
+    version: 'lines of waybill export, version 1',
+    queues: [...queues.values()],
+    schedules: [],
+    held: 0,
+  };
+}
+
+/** The next lines, as far as they have not too many bytes together. */
+async function pageOf(file: string, { queues, after, limit, failed }: Walk): Promise<Page> {
+  if (failed) return { jobs: [], next: undefined };
+  const wanted = new Set(queues.map(({ queue }) => queue));
+  const from = (after ?? start) as Start;
+  const jobs: SourceJob[] = [];
+  let read = 0;
+  for await (const { job, next } of readLines(file, from)) {
+    if (job !== undefined && wanted.has(job.queue)) jobs.push(job);
+    read += 1;
+    if (read >= limit || next.offset - from.offset >= batchBytes) return { jobs, next };
+  }
+  return { jobs, next: undefined };
 }
 
 /** Exported messages keep their kinds, names and queues: a row for each. */
@@ -95,19 +114,29 @@ export function lineMap({ queues }: Pick<Survey, 'queues'>): ImportMap {
   return { queues: Object.fromEntries(rows) };
 }
 
+/** A place in the file: the bytes and the lines before it. */
+type Start = { readonly offset: number; readonly line: number };
+
+const start: Start = { offset: 0, line: 0 };
+
+type ReadLine = {
+  /** Undefined: the line is empty. */
+  readonly job: SourceJob | undefined;
+  /** The place behind it. */
+  readonly next: Start;
+};
+
 /** @throws WaybillError `invalid_line`, `source_not_found` */
-async function readLines(file: string): Promise<Numbered[]> {
+async function* readLines(file: string, from: Start): AsyncGenerator<ReadLine> {
   // Another decoder would put U+FFFD in place of bytes that are no character. A byte order mark is skipped.
   const decoder = new TextDecoder('utf-8', { fatal: true });
-  const lines: Numbered[] = [];
-  let at = 0;
-  for await (const bytes of linesOf(file)) {
-    at += 1;
+  let next = from;
+  for await (const bytes of linesOf(file, from.offset)) {
+    next = { offset: next.offset + bytes.length + 1, line: next.line + 1 };
     const text = decoded(decoder, bytes);
-    if (text === undefined) throw bad(file, at, 'it is not UTF-8');
-    if (text.trim() !== '') lines.push({ at, job: jobOf(text, file, at) });
+    if (text === undefined) throw bad(file, next.line, 'it is not UTF-8');
+    yield { job: text.trim() === '' ? undefined : jobOf(text, file, next.line), next };
   }
-  return lines;
 }
 
 function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Buffer): string | undefined {
@@ -119,16 +148,16 @@ function decoded(decoder: InstanceType<typeof TextDecoder>, bytes: Buffer): stri
 }
 
 /** Node's readline also ends a line at U+2028, which JSON may hold. */
-async function* linesOf(file: string): AsyncGenerator<Buffer> {
+async function* linesOf(file: string, offset: number): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [];
   try {
-    for await (const chunk of createReadStream(file)) {
-      let start = 0;
-      for (let end: number; (end = (chunk as Buffer).indexOf(10, start)) >= 0; start = end + 1) {
-        yield Buffer.concat([...parts, (chunk as Buffer).subarray(start, end)]);
+    for await (const chunk of createReadStream(file, { start: offset })) {
+      let begin = 0;
+      for (let end: number; (end = (chunk as Buffer).indexOf(10, begin)) >= 0; begin = end + 1) {
+        yield Buffer.concat([...parts, (chunk as Buffer).subarray(begin, end)]);
         parts = [];
       }
-      parts.push((chunk as Buffer).subarray(start));
+      parts.push((chunk as Buffer).subarray(begin));
     }
   } catch (error) {
     if (error instanceof WaybillError) throw error;
@@ -137,14 +166,15 @@ async function* linesOf(file: string): AsyncGenerator<Buffer> {
       `the file ${file} cannot be read: ${(error as Error).message}`,
     );
   }
-  yield Buffer.concat(parts);
+  const last = Buffer.concat(parts);
+  if (last.length > 0) yield last;
 }
 
 /** @throws WaybillError `invalid_line` */
 export function jobOf(text: string, file: string, at: number): SourceJob {
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = parseKeeping(text);
   } catch {
     throw bad(file, at, 'it is no JSON');
   }

@@ -19,12 +19,16 @@ export type ImportedQueue = SourceQueue & {
 
 export type MisfitGroup = Pick<Misfit, 'queue' | 'code' | 'paths'> & { readonly count: number };
 
-/** Misfits that are named one by one; their groups count all. */
+/** Misfits that are named one by one, and groups that are shown. The groups count all. */
 const mostNamed = 100;
+
+/** Groups that are counted apart. Beyond these, the paths are left out: payloads may have any. */
+const mostGroups = 10_000;
 
 export type Tally = {
   imported(jobs: readonly SourceJob[]): void;
   already(jobs: readonly SourceJob[]): void;
+  /** Counts a misfit: the caller sees that none is counted twice. */
   misfit(misfit: Misfit): void;
   /** Jobs that became messages, or had become some. */
   done(): number;
@@ -40,7 +44,8 @@ export type Tally = {
 
 export function createTally(found: readonly SourceQueue[], map: ImportMap): Tally {
   const counts = { imported: new Map<string, number>(), already: new Map<string, number>() };
-  const misfits = new Map<string, Misfit>();
+  const misfits = { byQueue: new Map<string, number>(), groups: new Map<string, MisfitGroup>() };
+  const named: Misfit[] = [];
   /** Queues that the source did not have when it was counted: all of their jobs were held. */
   const others = new Map<string, SourceQueue>();
   const known = new Set(found.map(nameOf));
@@ -49,44 +54,42 @@ export function createTally(found: readonly SourceQueue[], map: ImportMap): Tall
     if (!known.has(name)) others.set(name, emptied(job));
     return name;
   };
-  const add = (to: Map<string, number>, jobs: readonly SourceJob[]): void => {
+  const add = (to: Map<string, number>, jobs: readonly Named[]): void => {
     for (const name of jobs.map(meet)) to.set(name, (to.get(name) ?? 0) + 1);
   };
   const sum = (of: Map<string, number>): number => [...of.values()].reduce((a, b) => a + b, 0);
   return {
     imported: (jobs) => add(counts.imported, jobs),
     already: (jobs) => add(counts.already, jobs),
-    /** A walk that begins again meets the same. */
-    misfit: (one) => void misfits.set(JSON.stringify([meet(one), one.id, one.made]), one),
+    misfit(one) {
+      add(misfits.byQueue, [one]);
+      addTo(misfits.groups, one);
+      if (named.length < mostNamed) named.push(one);
+    },
     done: () => sum(counts.imported) + sum(counts.already),
     recorded: () => sum(counts.imported),
     queues: () => {
-      const misfitsOf = Map.groupBy(misfits.values(), nameOf);
       return [...found, ...others.values()].map((queue) => ({
         ...queue,
         ...becoming(rowOf(map, queue)),
         imported: counts.imported.get(nameOf(queue)) ?? 0,
         already: counts.already.get(nameOf(queue)) ?? 0,
-        misfits: misfitsOf.get(nameOf(queue))?.length ?? 0,
+        misfits: misfits.byQueue.get(nameOf(queue)) ?? 0,
       }));
     },
-    misfits: () => {
-      const all = [...misfits.values()];
-      return { count: all.length, named: all.slice(0, mostNamed), groups: grouped(all) };
-    },
+    misfits: () => ({ count: sum(misfits.byQueue), named, groups: largest(misfits.groups) }),
   };
 }
 
-function grouped(misfits: readonly Misfit[]): MisfitGroup[] {
-  const groups = Map.groupBy(misfits, ({ queue, code, paths }) => JSON.stringify([queue, code, paths]));
-  return [...groups.values()]
-    .map((its) => {
-      const { queue, code, paths } = its[0]!;
-      return { queue, code, paths, count: its.length };
-    })
-    .toSorted((a, b) => b.count - a.count)
-    .slice(0, mostNamed);
+function addTo(groups: Map<string, MisfitGroup>, { queue, code, paths: all }: Misfit): void {
+  const keyOf = (paths: readonly string[]): string => JSON.stringify([queue, code, paths]);
+  const paths = groups.size < mostGroups || groups.has(keyOf(all)) ? all : [];
+  const { count = 0 } = groups.get(keyOf(paths)) ?? {};
+  groups.set(keyOf(paths), { queue, code, paths, count: count + 1 });
 }
+
+const largest = (groups: ReadonlyMap<string, MisfitGroup>): MisfitGroup[] =>
+  [...groups.values()].toSorted((a, b) => b.count - a.count).slice(0, mostNamed);
 
 type Named = Pick<SourceQueue, 'queue' | 'within'>;
 

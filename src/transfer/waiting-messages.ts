@@ -11,8 +11,9 @@ import type { Kind, Status } from '../message/message.ts';
 import { isSealed, unseal, type PayloadKeys } from '../message/seal.ts';
 import { ownDue, whereOf, type MessageFilter } from '../operate/filter.ts';
 import { countWithin } from './batch-bytes.ts';
+import { parseKeeping } from './exact-json.ts';
 
-/** A message that waits, with its payload as it is stored or opened. */
+/** A message that waits, with its payload as it is stored or opened. Numbers that JavaScript cannot hold keep their texts in it. */
 export type Waiting = {
   readonly id: string;
   readonly kind: Kind;
@@ -51,7 +52,7 @@ export function waitingFilter(filter: MessageFilter): MessageFilter {
   return { ...filter, status: filter.status ?? waits };
 }
 
-const columns = `id::text as id, kind, name, queue, payload, status, attempts, max_attempts as "maxAttempts", priority,
+const columns = `id::text as id, kind, name, queue, payload::text as payload, status, attempts, max_attempts as "maxAttempts", priority,
     ${momentText(ownDue)} as "availableAt", coalesce(delivery_key, shared_key) as "deliveryKey", group_key as "group", order_key as "orderKey",
     coalesce(tags, '{}') as tags, request_id as "requestId", ${momentText('created_at')} as "createdAt",
     case when order_key is not null then case when order_skips then 'skip' else 'block' end end as "onDead"`;
@@ -139,7 +140,8 @@ export async function readWaiting(
       select * from waybill.outbox_messages where id = any(${value(arrayText(ids))}::text::uuid[]) and status = any(${value(waits)}::text[])
       ${lock ? 'for update skip locked' : ''})
     select ${columns} from page where ${conditions.join(' and ')}`;
-  const found = new Map((await db.executeSql<Waiting>(sql, values)).rows.map((row) => [row.id, row]));
+  const { rows } = await db.executeSql<Waiting & { readonly payload: string }>(sql, values);
+  const found = new Map(rows.map((row) => [row.id, { ...row, payload: parseKeeping(row.payload) }]));
   return ids.flatMap((id) => found.get(id) ?? []);
 }
 

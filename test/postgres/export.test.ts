@@ -174,6 +174,16 @@ describe('lines of JSON', () => {
     expect(await verifyOutbox(there.db)).toMatchObject({ ok: true, findings: [] });
   });
 
+  it('keep a number that JavaScript cannot hold, and an import leaves it where it is', async () => {
+    await here.db.executeSql(`select waybill.enqueue('job', 'any', '{"id": 9007199254740993}')`);
+    const path = await toFile();
+    expect(readFileSync(path, 'utf8')).toContain('"payload":{"id":9007199254740993}');
+    expect(await imported(ndjsonSource(path), there)).toMatchObject({
+      imported: 0,
+      misfits: { groups: [{ code: 'number_not_exact', paths: ['id'] }] },
+    });
+  });
+
   it('K: keep the order of each key, which is that of the commits and not that of the ids', async () => {
     await enqueueCrossed();
     expect(await payloads(here)).toEqual(['free', 'b1', 'a1', 'a2', 'a3']);
@@ -445,6 +455,14 @@ describe('jobs of pg-boss', () => {
     });
     expect(await payloads(here)).toEqual([payload]);
     expect(await jobsIn(schema)).toMatchObject([{ data: { c: 3 } }]);
+  });
+
+  it('keep a number that JavaScript cannot hold', async () => {
+    await open('numbers');
+    await here.db.executeSql(`select waybill.enqueue('job', 'any', '{"id": 9007199254740993}')`);
+    await exported(await receiverOf('numbers'), { removes: true });
+    const sql = `select data::text as data from numbers.job`;
+    expect((await here.db.executeSql(sql)).rows).toEqual([{ data: '{"id": 9007199254740993}' }]);
   });
 
   it('are made in a schema with capitals, and in no other version of the schema', async () => {

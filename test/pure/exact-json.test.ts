@@ -1,7 +1,7 @@
 // JSON is read without changing a number.
 
 import { expect, it } from 'vitest';
-import { parseExactly } from '../../src/transfer/exact-json.ts';
+import { parseExactly, parseKeeping } from '../../src/transfer/exact-json.ts';
 
 it.each([
   '9007199254740991',
@@ -35,3 +35,8 @@ it.each([
 it('what is no JSON is a SyntaxError', () => {
   expect(() => parseExactly('{"n":1e400')).toThrow(SyntaxError);
 });
+
+it.each(['{"id":9007199254740993,"a":[1e400,1.5,"1e400"]}', '{"a":1}', '9007199254740993'])(
+  '%s keeps its numbers until it is written',
+  (text) => expect(JSON.stringify(parseKeeping(text))).toBe(text),
+);

@@ -8,6 +8,7 @@ import { createRegistry } from '../../src/define/registry.ts';
 import { readImportMap } from '../../src/transfer/import-map.ts';
 import { openLineFile } from '../../src/transfer/ndjson-file.ts';
 import { ndjsonSource, type Line } from '../../src/transfer/ndjson.ts';
+import type { Place } from '../../src/transfer/source.ts';
 import app from '../support/import-app.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'waybill-lines-'));
@@ -119,6 +120,45 @@ describe('a new file', () => {
 });
 
 describe('reading', () => {
+  /** The ids and places of all pages. */
+  async function pagesOf(its: string, limit: number): Promise<string[][]> {
+    const source = ndjsonSource(its);
+    const { queues } = await source.survey();
+    const pages: string[][] = [];
+    let after: Place | undefined;
+    do {
+      const { jobs, next } = await source.read({ queues, failed: false, after, limit });
+      pages.push(jobs.map(({ id }) => id));
+      after = next;
+    } while (after !== undefined);
+    return pages;
+  }
+
+  it.each(['\n', ''])('goes on behind each page, with %j at the end', async (end) => {
+    const ids = ['u1', 'ü2', 'u3', 'u4'];
+    const its = file(`\uFEFF${ids.map((id) => line({ id, payload: 'ä😀' })).join('\r\n')}${end}`);
+    for (const limit of [1, 2, 3, 4, 5]) expect((await pagesOf(its, limit)).flat()).toEqual(ids);
+    expect((await pagesOf(its, 2)).slice(0, 2)).toEqual([
+      ['u1', 'ü2'],
+      ['u3', 'u4'],
+    ]);
+  });
+
+  it('makes a page smaller where lines are long', async () => {
+    const text = 'x'.repeat(1_048_576);
+    const its = file(
+      Array.from({ length: 10 }, (_, n) => `${line({ id: `u${n}`, payload: { text } })}\n`).join(''),
+    );
+    expect((await pagesOf(its, 500)).map(({ length }) => length)).toEqual([8, 2]);
+  });
+
+  it('keeps a number that JavaScript cannot hold', async () => {
+    const its = file(line({ payload: 'N' }).replace('"N"', '{"id":9007199254740993}'));
+    const source = ndjsonSource(its);
+    const walk = { ...(await source.survey()), failed: false, after: undefined, limit: 1 };
+    expect((await source.read(walk)).jobs).toMatchObject([{ json: '{"id":9007199254740993}' }]);
+  });
+
   it('names the line that is not UTF-8', async () => {
     const latin1 = Buffer.from(`${line({ id: 'u2', payload: 'Grüße' })}\n`, 'latin1');
     const its = file(Buffer.concat([Buffer.from(`${line({ payload: 'Grüße' })}\n`), latin1]));

@@ -65,6 +65,8 @@ import { endpointOf } from '../../src/define/messages.ts';
 import { movedKey, readEndpointGroup } from '../../src/message/webhook.ts';
 import { answerText, pathsOf } from '../../src/webhook/shown-answer.ts';
 import { parseExactly } from '../../src/transfer/exact-json.ts';
+import { answerText } from '../../src/delivery/webhook.ts';
+import { parseExactly, parseKeeping } from '../../src/transfer/exact-json.ts';
 import { readMark } from '../../src/operate/replay.ts';
 import { readPaths } from '../../src/operate/contents.ts';
 import { parseFilter, whereOf } from '../../src/operate/filter.ts';
@@ -210,6 +212,7 @@ export const parsers: readonly Parser[] = [
   { name: 'an answer of an endpoint', read: (text) => answerText({ status: 200, text, location: undefined, retryAfter: undefined }, 1, ['whsec_aGVsbG8=', text || 'a', ...pathsOf(new URL(`https://a.test/${encodeURIComponent(text.slice(0, 200))}/${text.slice(0, 1_000)}`))]) },
   { name: 'numbers of a payload', read: (text) => [JSON.stringify({ text }), `{"n":[${text}]}`, `[${'1'.repeat(text.length / 100)}.${text.length}]`].map(parseExactly) },
   { name: 'a long number of a payload', read: (text) => parseExactly(`[1.${'0'.repeat(text.length)}1]`) },
+  { name: 'a long number of a line', read: (text) => parseKeeping(`[1.${'0'.repeat(text.length)}1]`) },
   { name: 'a name of messages', read: (text) => endpointOf(`webhook:${text}`) },
   { name: 'a group that is an endpoint', read: (text) => [readEndpointGroup(text), movedKey(text, `a:${text}`, `a:${text}`)] },
   { name: 'where a replay goes on', read: (text) => readMark(text) },
