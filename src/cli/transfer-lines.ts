@@ -36,6 +36,7 @@ export function importLines(report: ImportReport): string[] {
     ...schedules.map(
       (one) => `  ${one.name}: ${one.schedule}${one.timeZone === null ? '' : ` (${one.timeZone})`}`,
     ),
+    ...inFlightLines(report),
     ...(!dryRun && left > 0 ? [leftText(source, left)] : []),
     ...(held > 0
       ? [`${counted(held, 'job is', 'jobs are')} held by an import that did not end: run it again`]
@@ -56,6 +57,23 @@ function becomes({ skip, pending, failed }: ImportReport['queues'][number]): str
   if (skip !== null) return `skipped: ${skip}`;
   return pending + failed > 0 ? '(no row in the map)' : '–';
 }
+/** What to do about jobs of workers that are gone: nothing else would end them. */
+const inFlightAdvice: Partial<Record<string, string>> = {
+  'graphile-worker':
+    'after 4 hours the import moves it, or at once where you free its lock: select graphile_worker.force_unlock_workers(…) with the ids in locked_by of graphile_worker.jobs',
+  'pg-boss': 'start your pg-boss once, whose supervision ends it when it expires',
+  bullmq: 'start a worker of the queue once, which finds that it stalled',
+};
+
+function inFlightLines({ source, queues }: ImportReport): string[] {
+  const inFlight = queues.reduce((sum, queue) => sum + (queue.target === null ? 0 : queue.inFlight), 0);
+  const advice = inFlightAdvice[source];
+  if (inFlight === 0 || advice === undefined) return [];
+  return [
+    `${counted(inFlight, 'job is', 'jobs are')} in flight. Where the worker of one is gone, ${advice}. Then run the import again`,
+  ];
+}
+
 const leftText = (source: string, left: number): string =>
   source === 'ndjson'
     ? `${counted(left, 'line of the file is', 'lines of the file are')} not imported`

@@ -81,16 +81,18 @@ async function checkedVersion(db: Executor, schemaName: string): Promise<number>
   return version;
 }
 
+/** No worker has it. After four hours a worker takes the lock of another one for dead (resetLockedAt of graphile-worker); here none may run any more. */
+const isFree = `coalesce(j.locked_at < now() - interval '4 hours', true)`;
+
+const waits = (failed: boolean): string => `(${isFree} and j.attempts ${failed ? '>=' : '<'} j.max_attempts)`;
+
 const surveySql = (schema: string): string => `
   select t.identifier as queue,
-         (count(*) filter (where j.is_available))::int as pending, 0 as "inFlows",
-         (count(*) filter (where j.locked_at is not null))::int as "inFlight",
-         (count(*) filter (where j.locked_at is null and not j.is_available))::int as failed
+         (count(*) filter (where ${waits(false)}))::int as pending, 0 as "inFlows",
+         (count(*) filter (where not ${isFree}))::int as "inFlight",
+         (count(*) filter (where ${waits(true)}))::int as failed
     from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
    group by t.identifier order by t.identifier`;
-
-const waits = (failed: boolean): string =>
-  failed ? 'j.locked_at is null and not j.is_available' : 'j.is_available';
 
 /**
  * Values: tasks, the place (moment of the walk, start, priority, due time, id), limit. Those that are due come in the order in which workers fetch them
@@ -115,7 +117,7 @@ const jobsSql = (
   { failed, lock }: { readonly failed: boolean; readonly lock: boolean },
 ): string => `
   select to_char(j.created_at at time zone 'UTC', 'YYYYMMDDHH24MISSUS') as made, t.identifier as task, j.payload::text as payload, j.priority::int as priority,
-         (case when j.is_available then j.max_attempts - j.attempts else j.max_attempts end)::int as left,
+         (case when j.attempts < j.max_attempts then j.max_attempts - j.attempts else j.max_attempts end)::int as left,
          ${momentText('j.run_at')} as due, j.key, q.queue_name as queue, j.id::text as number
     from ${schema}._private_jobs j join ${schema}._private_tasks t on t.id = j.task_id
     left join ${schema}._private_job_queues q on q.id = j.job_queue_id

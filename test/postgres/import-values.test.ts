@@ -119,6 +119,31 @@ describe('jobs behind one that does not fit', () => {
   });
 });
 
+describe('a job of graphile-worker whose worker was killed', () => {
+  it('waits or is given up when its lock is 4 hours old, and is in flight before', async () => {
+    const { utils, source } = await openGraphile('killed');
+    for (const n of [1, 2, 3]) await utils.addJob('receipt', { n }, { maxAttempts: 3 });
+    const lock = (n: number, hours: number, attempts: number) =>
+      other.db.executeSql(
+        `update killed._private_jobs set locked_by = 'w', locked_at = now() - make_interval(hours => $2::int), attempts = $3::int
+          where (payload ->> 'n')::int = $1::int`,
+        [n, hours, attempts],
+      );
+    await lock(1, 5, 1);
+    await lock(2, 5, 3);
+    await lock(3, 3, 1);
+    const report = await runImport(database.db, source, { receipt });
+    expect(report).toMatchObject({ imported: 1, queues: [{ pending: 1, inFlight: 1, failed: 1 }] });
+    expect(importLines(report).join('\n')).toMatch(/1 job is in flight\. .*force_unlock_workers/);
+    const sql = 'select max_attempts as most from waybill.outbox_messages';
+    expect((await database.db.executeSql(sql)).rows).toEqual([{ most: 2 }]);
+    expect(await runImport(database.db, source, { receipt }, { failed: true })).toMatchObject({
+      imported: 1,
+    });
+    expect(await recordedNumbers(database.db)).toEqual([1, 2]);
+  });
+});
+
 describe('a message with the own key of its job', () => {
   it.each(['cancelled', 'dead'])('is known when it is %s before the import goes on', async (state) => {
     const boss = await peers.startPgBoss(other.url, `own_${state}`);
