@@ -87,6 +87,10 @@ const misfitAdvice: Readonly<Record<string, string>> = {
     'payload_sealed: the payload is sealed to its message; export it with --open-sealed, where WAYBILL_PAYLOAD_KEYS has its key; if --remove cancelled it there, waybill outbox retry brings it back',
   schema_failed:
     'schema_failed: the schema threw an error instead of saying what is wrong: a check of it, or a codec, must not throw',
+  delivery_key_taken:
+    'delivery_key_taken: another message has the own key of the job; with "key": "id" in its row of the map, it becomes a message all the same',
+  in_flow:
+    'in_flow: other jobs wait for it, and those of its order key must not overtake it: let the source end it',
   unknown_definition:
     'unknown_definition: the application does not define it: add it, and run the import again',
 };

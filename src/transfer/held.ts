@@ -56,3 +56,5 @@ export function heldJobs(schema: string) {
     },
   };
 }
+
+export type HeldTable = ReturnType<typeof heldJobs>;

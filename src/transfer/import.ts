@@ -164,7 +164,9 @@ async function resume(run: Run): Promise<void> {
     },
   };
   for (let last = ''; !options.signal.aborted;) {
-    const moved = await source.resume(last, options.batchSize, handling);
+    const limit = sizeOf(run);
+    if (limit === 0) return;
+    const moved = await source.resume(last, limit, handling);
     if (moved.read === 0) return;
     options.onProgress(tally.done(), found);
     last = moved.last;

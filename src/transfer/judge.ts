@@ -46,6 +46,7 @@ export type Judging = {
 export async function judge(job: SourceJob, judging: Judging): Promise<Fit | Misfit | undefined> {
   const row = rowOf(judging.map, job);
   if (row === undefined || isSkipped(row)) return undefined;
+  if (job.inFlow) return misfitOf(job, 'in_flow');
   try {
     const message = await messageOf(job, row, judging);
     checkMessage(message, judging.maxPayloadBytes);

@@ -26,6 +26,7 @@ type Row = {
   readonly policy: string | null;
   readonly group: string | null;
   readonly made: string;
+  readonly inFlow: boolean;
 };
 
 type KeyRow = {
@@ -112,8 +113,16 @@ const surveySql = (schema: string, columns: ReadonlySet<string>): string => `
 
 const rank = `(case j.state when 'retry' then 0 else 1 end)`;
 
+/** Of a job for which others wait: it has its turn in its order key. One that waits for others has none (strict_fifo_heads in pg-boss's plans). */
+const holdsKey = (columns: ReadonlySet<string>): string =>
+  ['blocked', 'blocking', 'policy'].every((column) => columns.has(column))
+    ? `(j.blocking and not j.blocked and j.policy = 'key_strict_fifo' and j.singleton_key is not null)`
+    : 'false';
+
 const waits = (schema: string, columns: ReadonlySet<string>, failed: boolean): string =>
-  `j.state in ${failed ? `('failed')` : `('created', 'retry')`} and not (${inFlow(columns)}) and not ${isWakeUp(schema)}`;
+  failed
+    ? `j.state = 'failed' and not (${inFlow(columns)}) and not ${isWakeUp(schema)}`
+    : `j.state in ('created', 'retry') and (not (${inFlow(columns)}) or ${holdsKey(columns)}) and not ${isWakeUp(schema)}`;
 
 /**
  * Values: queues, the place (moment of the walk, rank, start, created, id), limit. It is the order of a key in a key_strict_fifo queue (strict_fifo_heads
@@ -145,7 +154,8 @@ function jobsSql(
   select j.id::text as id, j.name, j.data::text as data, j.state::text as state, j.priority,
          (case j.state when 'retry' then greatest(j.retry_limit - j.retry_count, 1) else j.retry_limit::bigint + 1 end)::float8 as left,
          to_char(j.created_on at time zone 'UTC', 'YYYYMMDDHH24MISSUS') as made,
-         ${momentText('j.start_after')} as due, j.singleton_key as key, ${column('policy')}::text as policy, ${column('group_id')}::text as "group"
+         ${momentText('j.start_after')} as due, j.singleton_key as key, ${column('policy')}::text as policy, ${column('group_id')}::text as "group",
+         (${inFlow(columns)}) as "inFlow"
     from unnest($1::text::text[], $2::text::uuid[]) as n(name, id) join ${schema}.job j on j.name = n.name and j.id = n.id
    where ${waits(schema, columns, failed)}${lock ? ' for update of j skip locked' : ''}`;
 }
@@ -162,7 +172,19 @@ const keyOf = ({ id, name: queue, moment, rank: its, start, created }: KeyRow): 
   place: { moment, rank: its, start, created, id, queue },
 });
 
-function foundOf({ id, name: queue, made, data, priority, left, due, key, policy, group }: Row): Found {
+function foundOf({
+  id,
+  name: queue,
+  made,
+  data,
+  priority,
+  left,
+  due,
+  key,
+  policy,
+  group,
+  inFlow: its,
+}: Row): Found {
   const isOrdered = policy === 'key_strict_fifo' && key !== null;
   return {
     key: id,
@@ -176,6 +198,7 @@ function foundOf({ id, name: queue, made, data, priority, left, due, key, policy
       attemptsLeft: left,
       ...(key !== null && (isOrdered ? { orderKey: key } : { key })),
       ...(group !== null && { group }),
+      ...(its && { inFlow: true }),
     },
   };
 }

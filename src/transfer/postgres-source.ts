@@ -7,7 +7,7 @@ import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
 import { WaybillError } from '../errors.ts';
 import { countWithin } from './batch-bytes.ts';
-import { heldJobs } from './held.ts';
+import { heldJobs, type HeldTable } from './held.ts';
 import {
   nothingHeld,
   type Handling,
@@ -70,8 +70,11 @@ export function postgresSource(tables: Tables, { db, isHere }: PostgresSource): 
       if (its.length === 0) return { read: 0, left: 0, next };
       if (!isHere && !isPrepared) await held.prepare(db);
       isPrepared = true;
-      const move = isHere ? moveHere : moveAcross;
-      return { ...(await move(tables, db, { keys: its, failed: walk.failed }, handling)), next };
+      const batch = { keys: its, failed: walk.failed };
+      const moved = isHere
+        ? await moveHere(tables, db, batch, handling)
+        : await moveAcross(tables, db, { ...batch, held }, handling);
+      return { ...moved, next };
     },
     /** Also in the database of the messages: the import that died may have reached it as another one, by --from. */
     async resume(after, limit, handling) {
@@ -164,10 +167,9 @@ async function moveHere<F extends { readonly job: SourceJob }>(
 async function moveAcross<F extends { readonly job: SourceJob }>(
   tables: Tables,
   db: Database,
-  { keys, failed }: Batch,
+  { keys, failed, held }: Batch & { readonly held: HeldTable },
   handling: Handling<F>,
 ): Promise<Omit<Moved, 'next'>> {
-  const held = heldJobs(tables.schema);
   const { read, chosen } = await db.transaction(async (tx) => {
     const jobs = await jobsOf(tables, tx, keys, { failed, lock: true });
     const fits = await handling.choose(jobs);

@@ -30,6 +30,8 @@ export type SourceJob = {
   readonly key?: string | undefined;
   readonly orderKey?: string | undefined;
   readonly group?: string | undefined;
+  /** Other jobs wait for it. It stays, and those of its order key with it. */
+  readonly inFlow?: true | undefined;
   readonly tags?: readonly string[] | undefined;
   /** Of a line of an export: what a message has and a job of another library has not. */
   readonly exported?: Exported | undefined;

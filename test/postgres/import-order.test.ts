@@ -100,4 +100,26 @@ describe('jobs of one order key are recorded as the source would start them', ()
     });
     expect(await recordedNumbers(database.db)).toEqual(expected.map(({ n }) => n));
   });
+
+  it('pg-boss: a job for which others wait stays, and those of its key behind it', async () => {
+    const boss = await openBoss('flow');
+    await boss.createQueue('orders', { policy: 'key_strict_fifo' });
+    for (const [n, singletonKey] of [...'aabb'].entries()) await boss.send('orders', { n }, { singletonKey });
+    await other.db.executeSql(`update flow.job set blocking = true where data ->> 'n' = '0'`);
+    await other.db.executeSql(`update flow.job set blocked = true where data ->> 'n' = '2'`);
+    const report = await runImport(database.db, there(pgBossTables('flow'), other), { orders: account });
+    expect(report).toMatchObject({ imported: 1, left: 1, queues: [{ pending: 2, inFlows: 2 }] });
+    expect(report.misfits.groups.map(({ code }) => code)).toEqual(['in_flow', 'behind_misfit']);
+    expect(await recordedNumbers(database.db)).toEqual([3]);
+  });
+
+  it('and --limit counts them too', async () => {
+    const graphile = await openGraphile('limited');
+    for (const payload of peers.numbers(6)) await graphile.utils.addJob('account', payload);
+    const source = there(graphileWorkerTables('limited'), other);
+    const dying = runImport(failing(database.db, 'before'), source, { account });
+    await expect(dying).rejects.toThrow('the import dies');
+    const report = await runImport(database.db, source, { account }, { limit: 4 });
+    expect(report).toMatchObject({ imported: 4, held: 2, end: 'limit' });
+  });
 });

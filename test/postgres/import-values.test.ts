@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { importLines } from '../../src/cli/transfer-lines.ts';
+import { createPostgresOutbox } from '../../src/store/postgres.ts';
 import { graphileWorkerTables } from '../../src/transfer/graphile-worker.ts';
 import { pgBossTables } from '../../src/transfer/pg-boss.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -159,5 +160,26 @@ describe('a message with the own key of its job', () => {
     );
     expect(await runImport(database.db, source, rows)).toMatchObject({ already: 1, imported: 0, held: 0 });
     expect(await recordedNumbers(database.db)).toEqual([1]);
+  });
+
+  it('is held where its key is taken meanwhile, and becomes one with "key": "id"', async () => {
+    const boss = await peers.startPgBoss(other.url, 'raced');
+    onTestFinished(() => boss.stop({ graceful: false }));
+    await boss.createQueue('receipt');
+    await boss.send('receipt', { n: 1 }, { singletonKey: 'order-2' });
+    const source = there(pgBossTables('raced'), other);
+    const raced: typeof database.db = {
+      ...database.db,
+      async transaction(body, ...rest) {
+        const message = { kind: 'job', name: 'receipt', queue: 'jobs', payload: { n: 0 } } as const;
+        await createPostgresOutbox(database.db).enqueue({ ...message, deliveryKey: 'order-2' });
+        return database.db.transaction(body, ...rest);
+      },
+    };
+    const report = await runImport(raced, source, { receipt: { ...receipt, key: 'own' } });
+    expect(report).toMatchObject({ imported: 0, held: 1, misfits: { count: 1 } });
+    expect(importLines(report).join('\n')).toMatch(/delivery_key_taken: .*"key": "id"/);
+    expect(await runImport(database.db, source, { receipt })).toMatchObject({ imported: 1, held: 0 });
+    expect(await recordedNumbers(database.db)).toEqual([0, 1]);
   });
 });

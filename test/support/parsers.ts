@@ -64,8 +64,6 @@ import { WaybillError } from '../../src/errors.ts';
 import { endpointOf } from '../../src/define/messages.ts';
 import { movedKey, readEndpointGroup } from '../../src/message/webhook.ts';
 import { answerText, pathsOf } from '../../src/webhook/shown-answer.ts';
-import { parseExactly } from '../../src/transfer/exact-json.ts';
-import { answerText } from '../../src/delivery/webhook.ts';
 import { parseExactly, parseKeeping } from '../../src/transfer/exact-json.ts';
 import { readMark } from '../../src/operate/replay.ts';
 import { readPaths } from '../../src/operate/contents.ts';
