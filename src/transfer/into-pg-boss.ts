@@ -9,7 +9,7 @@ import { asPgBoss, start, yearInSeconds, type Boss } from '../queue/instance.ts'
 import type { Receiver, Stays, Taken } from './export.ts';
 import { newId } from '../message/id.ts';
 import { isRawNumber } from './exact-json.ts';
-import { keyTag } from './judge.ts';
+import { keyTag, originOf } from './import-key.ts';
 import { isSkipped, type ImportMap, type ImportRow } from './import-map.ts';
 import { testedSchema } from './pg-boss.ts';
 import { quoted } from './postgres-source.ts';
@@ -144,7 +144,7 @@ export function targetOf(message: Named, map: ImportMap | undefined): Target {
       ? [{ name: queue, row }]
       : [],
   );
-  const from = origin(message)?.queue;
+  const from = originOf(message)?.queue;
   const own = fitting.find((one) => one.name === from);
   if (own === undefined && fitting.length > 1)
     throw new WaybillError(
@@ -208,18 +208,6 @@ function orderProblem({ orderKey }: Waiting, { isStrict }: Queue): string | unde
 
 type Job = { readonly id: string; readonly [option: string]: unknown };
 
-/** The delivery key or the tag of an import from pg-boss. */
-const mark = /^import:pg-boss:(.{1,200}?)(?::-?\d{1,20})?:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/;
-
-/** The job that the message was, where it came from pg-boss. */
-function origin({ deliveryKey, tags }: Pick<Waiting, 'deliveryKey' | 'tags'>) {
-  for (const text of [deliveryKey ?? '', ...tags]) {
-    const [, queue, id] = mark.exec(text) ?? [];
-    if (queue !== undefined && id !== undefined) return { queue, id };
-  }
-  return undefined;
-}
-
 /** The singletonKey: the delivery key, or that of the job, which a tag has where the import made the delivery key. */
 function keyOf({ deliveryKey, tags }: Waiting): string | undefined {
   if (deliveryKey !== null && !deliveryKey.startsWith('import:')) return deliveryKey;
@@ -231,7 +219,7 @@ function jobOf(message: Waiting, { isStrict }: Queue): Job {
   const key = isStrict ? orderKey! : keyOf(message);
   return {
     // Jobs of one key that are inserted together start in the order of their ids. Those of the messages may have another order.
-    id: isStrict ? newId() : (origin(message)?.id ?? id),
+    id: isStrict ? newId() : (originOf(message)?.id ?? id),
     data: payload,
     priority,
     startAfter: availableAt,

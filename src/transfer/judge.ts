@@ -1,6 +1,5 @@
 // Decides what a job of a source becomes: a message that can be delivered here, or a misfit, which stays in the source.
 
-import { createHash } from 'node:crypto';
 import type { EmailMessage } from '../define/context.ts';
 import { eventQueue } from '../define/event.ts';
 import { emailMessage } from '../define/messages.ts';
@@ -11,6 +10,7 @@ import { checkMessage, isDeliveryKey, type NewMessage } from '../message/message
 import { isTags } from '../message/tags.ts';
 import { maskAddresses } from '../redaction/addresses.ts';
 import { parsePayload } from './exact-json.ts';
+import { idKey, keyTag } from './import-key.ts';
 import { isSkipped, rowOf, type ImportMap, type ImportRow } from './import-map.ts';
 import { lineMessage } from './line-message.ts';
 import type { SourceJob, SourceName } from './source.ts';
@@ -122,16 +122,6 @@ function shaped(payload: unknown, { pick, rename }: ImportRow): unknown {
   }
   return Object.fromEntries(fields);
 }
-
-/** The delivery key that a job has here unless its own is wanted. The same job always has the same, so it is recorded once. */
-export function idKey(source: SourceName, { queue, within, made, id }: SourceJob): string {
-  const text = `import:${[source, within ?? queue, ...(made === undefined ? [] : [made]), id].join(':')}`;
-  if (text.length <= 200 && isDeliveryKey(text)) return text;
-  return `import:${source}:sha256:${createHash('sha256').update(text).digest('hex')}`;
-}
-
-/** How the tag begins that has the key of a job of pg-boss. */
-export const keyTag = 'import:key:';
 
 /** Where the delivery key is made of the id, a tag keeps the key of a job, so that it has it again when it goes back to pg-boss. */
 function keyMark({ key }: SourceJob, { tags = [] }: ImportRow, source: SourceName): string | undefined {

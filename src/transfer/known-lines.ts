@@ -3,7 +3,7 @@
 import type { Executor } from '../db/executor.ts';
 import { arrayText, textOf } from '../db/values.ts';
 import { isMessageId } from '../operate/read.ts';
-import { idKey } from './judge.ts';
+import { idKey } from './import-key.ts';
 import type { SourceJob } from './source.ts';
 
 /** How the note begins of a message that an export to a file cancelled. */

@@ -8,7 +8,8 @@ import { findExisting } from '../outbox/existing.ts';
 import { createPostgresOutbox } from '../store/postgres.ts';
 import { batchBytes } from './batch-bytes.ts';
 import { importedNote } from './known-lines.ts';
-import { idKey, misfitOf, type Fit, type Misfit } from './judge.ts';
+import { idKey } from './import-key.ts';
+import { misfitOf, type Fit, type Misfit } from './judge.ts';
 import type { SourceJob, SourceName } from './source.ts';
 
 export type Recording = {

@@ -104,7 +104,8 @@ describe('jobs of one order key are recorded as the source would start them', ()
   it('pg-boss: a job for which others wait stays, and those of its key behind it', async () => {
     const boss = await openBoss('flow');
     await boss.createQueue('orders', { policy: 'key_strict_fifo' });
-    for (const [n, singletonKey] of [...'aabb'].entries()) await boss.send('orders', { n }, { singletonKey });
+    for (const [n, singletonKey] of ['a', 'a', 'b', 'b'].entries())
+      await boss.send('orders', { n }, { singletonKey });
     await other.db.executeSql(`update flow.job set blocking = true where data ->> 'n' = '0'`);
     await other.db.executeSql(`update flow.job set blocked = true where data ->> 'n' = '2'`);
     const report = await runImport(database.db, there(pgBossTables('flow'), other), { orders: account });
