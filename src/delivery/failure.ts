@@ -69,9 +69,14 @@ export function failureOf(thrown: unknown): Failure {
   }
 }
 
+/** What this process lacks for an email without a sender. Other workers may have it, and emails with a sender pass. */
+const ofTheDefaultSender = ['from_required', 'sender_misconfigured'];
+
 /** The failure of a handover to this provider. An idempotent one knows the key again, so a lost answer is not ambiguous. */
 export function handoverFailure(thrown: unknown, { idempotent }: { readonly idempotent: boolean }): Failure {
   const { ambiguous = false, ...failure } = failureOf(thrown);
+  if (isOf(thrown, WaybillError) && ofTheDefaultSender.includes(thrown.code))
+    return { ...failure, type: 'operator', maybeOwn: true };
   return ambiguous && !idempotent ? { ...failure, ambiguous } : failure;
 }
 

@@ -271,6 +271,19 @@ describe('failures', () => {
     expect(outcome).toMatchObject({ failure: { type: 'permanent', message: 'no such template' } });
   });
 
+  test('a worker without WAYBILL_EMAIL_FROM makes no email dead that names no sender', async () => {
+    const payload = { to: [{ address: 'ann@b.test' }], subject: 's', text: 't' };
+    const { outcome, sent } = await deliver({ ...claimed({}), payload });
+    expect(sent).toEqual([]);
+    expect(outcome).toMatchObject({
+      failure: {
+        type: 'operator',
+        maybeOwn: true,
+        message: expect.stringContaining('WAYBILL_EMAIL_FROM') as string,
+      },
+    });
+  });
+
   test('a payload that is no email any more is permanent', async () => {
     const { outcome } = await deliver({ ...claimed({}), payload: { to: 'bob' } });
     expect(outcome).toMatchObject({ failure: { type: 'permanent' } });
