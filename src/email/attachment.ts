@@ -128,8 +128,11 @@ export function filesOf({
   return [...attachments, { filename: 'invite.ics', content: calendarText(invitation), contentType }];
 }
 
-/** References to attachments in attributes and styles of the html (RFC 2392). */
-const reference = /(?:=\s*["']?|url\(\s*["']?)cid:([^"'\s<>)]{1,400})/gi;
+/**
+ * References to attachments in the html (RFC 2392): where the value of an attribute begins, in quotes or not, and in `url(…)` of a style. An
+ * `=cid:` amid a value is none, such as that of a link's query.
+ */
+const reference = /(?:=\s*["']|\s[a-z][\w:-]{0,63}\s*=\s*|url\(\s*["']?)cid:([^"'\s<>)]{1,400})/gi;
 
 /** Each cid must be unique and shown by the html, and each cid that the html shows must be attached. */
 export function cidProblem(

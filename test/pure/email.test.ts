@@ -3,6 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseAddress } from '../../src/address/mailbox.ts';
+import { cidProblem, type Attachment } from '../../src/email/attachment.ts';
 import { headerFields, prepareEmail } from '../../src/email/email.ts';
 import { emailMessage } from '../../src/define/messages.ts';
 import { WaybillError } from '../../src/errors.ts';
@@ -438,6 +439,33 @@ describe('no accepted input leaves a line break in a header field', () => {
       { numRuns: 3000 },
     );
     expect(accepted).toBeGreaterThan(0); // about one in a hundred is: the property was not empty
+  });
+});
+
+describe('which cid: of the html refers to an attachment', () => {
+  const logo = { filename: 'l.png', content: 'AAAA', encoding: 'base64', cid: 'logo' } as const;
+  const about = (html: string, attachments: readonly Attachment[]) => cidProblem(html, attachments)?.code;
+
+  test.each([
+    '<img src="cid:logo">',
+    "<img src='cid:logo'>",
+    '<img alt=x src = cid:logo>',
+    '<IMG\nSRC=CID:logo>',
+    '<td background=" "><v:fill src= "cid:logo"/>',
+    '<p style="background: url(cid:logo)">',
+    '<p style="background: url( \'cid:logo\' )">',
+  ])('this one: %s', (html) => {
+    expect([about(html, [logo]), about(html, [])]).toEqual([undefined, 'cid_not_attached']);
+  });
+
+  test.each([
+    '<a href="https://x.example/?ref=cid:42">',
+    '<a href="https://x.example/?a=1&amp;ref=cid:42">',
+    '<a href=https://x.example/ref=cid:42>',
+    '<a href="ref=cid:42">',
+    '<p>cid:42</p>',
+  ])('not this one: %s', (html) => {
+    expect(about(html, [])).toBeUndefined();
   });
 });
 
