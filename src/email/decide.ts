@@ -9,7 +9,7 @@ import { postmarkRules } from './postmark/rules.ts';
 import type { Rule } from './rule.ts';
 import { sendgridRules } from './sendgrid/rules.ts';
 import { sesRules } from './ses/rules.ts';
-import { smtpRules } from './smtp-rules.ts';
+import { smtpRules } from './smtp/rules.ts';
 
 export const decisions: readonly Rule[] = [
   ...postmarkRules,

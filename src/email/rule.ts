@@ -107,6 +107,14 @@ export const code =
   (...codes: readonly string[]): Fits =>
   ({ code: given = '' }) =>
     codes.includes(given);
+
+/** Node's codes for an untrusted certificate or missing TLS. */
+export const isCertificateCode = (text = ''): boolean =>
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|ETLS$|EREQUIRETLS$)/.test(
+    text,
+  );
+export const certificate: Fits = ({ code: given }) => isCertificateCode(given);
+
 export const to =
   (...commands: readonly string[]): Fits =>
   ({ command = '' }) =>

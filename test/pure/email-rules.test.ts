@@ -4,8 +4,8 @@ import { describe, expect, it, test } from 'vitest';
 import { decideEmail, ruleOf } from '../../src/email/decide.ts';
 import { EmailError, type EmailFacts } from '../../src/email/error.ts';
 import { httpRules } from '../../src/email/http-rules.ts';
-import { by, enhanced } from '../../src/email/rule.ts';
-import { isCertificateCode, smtpRules } from '../../src/email/smtp-rules.ts';
+import { by, enhanced, isCertificateCode } from '../../src/email/rule.ts';
+import { smtpRules } from '../../src/email/smtp/rules.ts';
 import type { Failure } from '../../src/message/outcome.ts';
 
 type Facts = Partial<Omit<EmailFacts, 'provider'>>;

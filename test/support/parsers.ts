@@ -232,6 +232,7 @@ export const parsers: readonly Parser[] = [
   { name: 'the reason of an error', read: (text) => reasonOf(new Error(text, { cause: new Error(text) })) },
   { name: 'what a terminal shows', read: (text) => [visibleLine(text), visibleText(text), visibleJson(text)] },
   { name: 'an answer of SMTP', read: (text) => decideEmail(new EmailError(text, { provider: 'smtp', phase: 'answered', responseCode: 550, command: 'DATA' })) },
+  { name: 'a refusal of an HTTP API', read: (text) => ['resend', 'postmark', 'sendgrid', 'ses', 'mailgun'].map((provider) => decideEmail(new EmailError(text, { provider, phase: 'answered', status: 400, code: '300' }))) },
   { name: 'a statement', read: (text) => [transactionStatement(`commit ${text}`), transactionStatement(`${text} begin`)] },
   { name: 'a value of Postgres', read: (text) => [parseTime(text), parseArray(`{${text}}`), parseArray(`{"${text}`)] },
   { name: 'a mail in the inbox', read: (text) => [linked(text), markup`${text}`] },

@@ -4,9 +4,8 @@
 import { retryAfterOf } from '../../message/retry-after.ts';
 import type { Milliseconds } from '../../ports.ts';
 import type { EmailError, EmailFacts } from '../error.ts';
-import { foreignAnswer } from '../rule.ts';
+import { foreignAnswer, isCertificateCode } from '../rule.ts';
 import type { Progress } from './progress.ts';
-import { isCertificateCode } from '../smtp-rules.ts';
 
 export type Answer = { readonly status: number; readonly headers: Headers; readonly text: string };
 

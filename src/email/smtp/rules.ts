@@ -6,6 +6,7 @@
 import {
   all,
   any,
+  certificate,
   code,
   enhanced,
   not,
@@ -15,20 +16,12 @@ import {
   says,
   to,
   toAuth,
-  type Fits,
   type Row,
-} from './rule.ts';
+} from '../rule.ts';
 
 const refused = replies(4, 5);
 const greeting = to('CONN', 'EHLO', 'HELO', 'LHLO');
 const envelope = any(to('MAIL FROM', 'RCPT TO', 'DATA'), ({ command }) => command === undefined);
-
-/** Node's codes for an untrusted certificate or missing TLS. */
-export const isCertificateCode = (text = ''): boolean =>
-  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH$|INVALID_CA$|ETLS$|EREQUIRETLS$)/.test(
-    text,
-  );
-const certificate: Fits = ({ code: text }) => isCertificateCode(text);
 
 /** The recipient's address or mailbox (RFC 3463, 3.2 and 3.3). Servers use 5.2.0 and 5.1.90 for other things. */
 const ofTheRecipient = all(enhanced('.1.', '.2.'), not(enhanced('.1.7', '.1.8', '.1.90', '.2.0', '.2.252')));
