@@ -15,7 +15,7 @@ import { createPost, type NoAnswer, type Post } from '../webhook/post.ts';
 import type { Answer } from '../webhook/response.ts';
 import { answerText, pathsOf } from '../webhook/shown-answer.ts';
 import { secretsProblem, signedHeaders } from '../webhook/signature.ts';
-import { readTarget, type Target } from '../webhook/target-url.ts';
+import { notPublic, readTarget, type Target } from '../webhook/target-url.ts';
 import type { Delivery } from './delivery.ts';
 import { runHandler, type HandlerPorts } from './handler.ts';
 
@@ -57,11 +57,12 @@ export async function deliverWebhook(
     backoff,
     ...(group && { group }),
   });
-  const fails = (failure: Failure, more: Partial<GroupFailing> = {}): Delivery =>
+  const fails = (failure: Failure, more: More = {}): Delivery =>
     ended({ type: 'failure', failure }, failing(endpoint, envelope.to, failure, more));
 
   const target = readTarget(address.url, { allow: ports.webhooks.allow, allowHttp: endpoint.allowHttp });
-  if ('problem' in target) return fails(permanent(`webhook_refused: ${target.problem}`));
+  if ('problem' in target)
+    return fails(permanent(refused(target.problem)), { told: target.told && refused(target.told) });
 
   const began = performance.now();
   const answer = await ports.webhooks.post.send(target, {
@@ -75,7 +76,10 @@ export async function deliverWebhook(
     // It was interrupted here: that says nothing of the endpoint, and the receiver knows the id when the webhook is sent again.
     if (signal.aborted)
       return ended({ type: 'failure', failure: lostOf({ ...answer, ambiguous: false }, target) });
-    return fails(lostOf(answer, target), { isSlow });
+    return fails(lostOf(answer, target), {
+      isSlow,
+      ...(answer.lost === 'refused' && { told: refused(notPublic) }),
+    });
   }
   const detail = answerText(
     answer,
@@ -100,6 +104,7 @@ function refusalOf(text: string, { status, retryAfter }: Pick<Answer, 'status' |
 }
 
 const permanent = (message: string): Failure => ({ type: 'permanent', message });
+const refused = (problem: string): string => `webhook_refused: ${problem}`;
 
 function requestOf(id: string, body: unknown, secrets: readonly string[]) {
   const text = JSON.stringify(body);
@@ -108,7 +113,7 @@ function requestOf(id: string, body: unknown, secrets: readonly string[]) {
 }
 
 function lostOf({ lost, message, ambiguous }: NoAnswer, { url }: Target): Failure {
-  if (lost === 'refused') return permanent(`webhook_refused: ${message}`);
+  if (lost === 'refused') return permanent(refused(message));
   return { type: 'transient', message: `no answer of ${url.host}: ${message}`, ambiguous };
 }
 
@@ -185,11 +190,14 @@ function checkedAddress(name: string, given: EndpointAddress | null | undefined)
   return { url, secrets: [...secrets] };
 }
 
+/** `told`: the reason that the owner of the endpoint gets. Default: that of the failure. */
+type More = Partial<GroupFailing> & { readonly told?: string | undefined };
+
 function failing(
   endpoint: Pick<Endpoint, 'parkAfterMs' | 'parkedJob'>,
   id: string | null,
   failure: Failure,
-  { isSlow = false, isGone = false, retryAfter }: Partial<GroupFailing>,
+  { isSlow = false, isGone = false, retryAfter, told }: More,
 ): GroupFailing {
   const { parkAfterMs, parkedJob } = endpoint;
   const reason = cleanError(failure.message, 1_000);
@@ -206,7 +214,7 @@ function failing(
         name: parkedJob.name,
         queue: parkedJob.queue,
         maxAttempts: parkedJob.retry.maxAttempts,
-        payload: { id, since: since.toISOString(), failures, reason },
+        payload: { id, since: since.toISOString(), failures, reason: told ?? reason },
       },
   };
 }

@@ -8,9 +8,18 @@ export type Target = {
   readonly url: URL;
   /** The host without brackets and without the dot at its end. */
   readonly host: string;
-  /** The list names it: plain http, any port and any address. */
-  readonly isNamed: boolean;
 };
+
+/** Why a URL must not be called. */
+export type RefusedUrl = {
+  /** For the application: without the path and the parameters, which may hold a token. */
+  readonly problem: string;
+  /** For the owner of the endpoint, if less: nothing of the network and its settings. */
+  readonly told?: string;
+};
+
+/** What the owner of an endpoint is told, who shall not learn the addresses of a network. */
+export const notPublic = 'the host has no public address';
 
 export type TargetRules = {
   readonly allow: AllowList;
@@ -23,12 +32,8 @@ const longest = 2_048;
 /**
  * Reads the URL of an endpoint, and refuses one that a worker must not call. new URL() writes each form of an address out (`0x7f.1`, `2130706433`,
  * fullwidth digits), so the form does not matter here.
- * @returns the problem as a text, without the path and the parameters: they may hold a token
  */
-export function readTarget(
-  given: unknown,
-  { allow, allowHttp }: TargetRules,
-): Target | { readonly problem: string } {
+export function readTarget(given: unknown, { allow, allowHttp }: TargetRules): Target | RefusedUrl {
   if (typeof given !== 'string' || given.length > longest || !URL.canParse(given))
     return { problem: `the url must be an absolute URL of at most ${longest} characters` };
   const url = new URL(given);
@@ -38,11 +43,9 @@ export function readTarget(
     return { problem: 'the url must not have a user or a password: the signature says who sends' };
   const host = hostOf(url);
   if (host === '') return { problem: 'the url has no host' };
-  const isNamed = names(allow, host);
-  const problem = isNamed
-    ? undefined
-    : (schemeProblem(url, allowHttp) ?? portProblem(url) ?? hostProblem(host));
-  return problem === undefined ? { url, host, isNamed } : { problem };
+  if (names(allow, host)) return { url, host }; // plain http, any port and any address
+  const problem = schemeProblem(url, allowHttp) ?? portProblem(url);
+  return problem === undefined ? (hostProblem(host) ?? { url, host }) : { problem };
 }
 
 function hostOf({ hostname }: URL): string {
@@ -61,14 +64,13 @@ function portProblem({ port }: URL): string | undefined {
   return `the port ${port} must be 80, 443 or at least 1024`;
 }
 
-function hostProblem(host: string): string | undefined {
+function hostProblem(host: string): RefusedUrl | undefined {
   const address = readAddress(host);
-  if (address === undefined) {
-    if (host === 'localhost' || host.endsWith('.localhost')) return refusal(host, 'loopback');
-    return host.includes('.') ? undefined : `the host ${host} is no full name on the internet`;
-  }
-  const why = whyNotPublic(address);
-  return why === undefined ? undefined : refusal(host, why);
+  const isLocal = host === 'localhost' || host.endsWith('.localhost');
+  const why = isLocal ? 'loopback' : address && whyNotPublic(address);
+  if (why !== undefined) return { problem: refusal(host, why), told: notPublic };
+  if (address !== undefined || host.includes('.')) return undefined;
+  return { problem: `the host ${host} is no full name on the internet` };
 }
 
 export const refusal = (address: string, why: string): string =>

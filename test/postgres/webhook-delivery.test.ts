@@ -6,6 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import type { GroupFailing } from '../../src/queues/circuit.ts';
+import { allowNothing } from '../../src/webhook/allow-list.ts';
+import { createPost } from '../../src/webhook/post.ts';
 import { copy } from '../../src/acts/copy.ts';
 import { defineEndpoint, type Endpoint } from '../../src/define/endpoint.ts';
 import { enqueueWebhook } from '../../src/define/recorder.ts';
@@ -225,6 +228,29 @@ describe('a webhook', () => {
     expect((await show(id)).lastError).not.toMatch(/whsec_[A-Z]{4}/);
     expect(world.receiver.received).toEqual([]);
   });
+
+  it('to a name with an address inside your network is dead, and the owner of the endpoint does not learn the address', async () => {
+    const { db } = world.database;
+    const ports = { db, outboxOn: createPostgresOutbox, emailFrom: null, registry: world.registry, log };
+    const inside = createPost(allowNothing, async () => ['10.3.7.9']);
+    const webhooks = { ...createWebhooks(), post: inside };
+    const tried = async (url: string) => {
+      now.address = () => ({ url, secrets });
+      await world.send();
+      const [message] = await world.outbox().claimBatch({ limit: 1, leaseMs: 60_000, workerId: 'w' });
+      const endpoint = world.customer as unknown as Endpoint;
+      const { signal } = new AbortController();
+      const { outcome, group } = await deliverWebhook(endpoint, message!, signal, { ...ports, webhooks });
+      const told = (group as GroupFailing).parked({ since: new Date(), failures: 5 });
+      return { failure: outcome.type === 'failure' && outcome.failure, told: told?.payload };
+    };
+    for (const [url, address] of [['https://db.prod.example/', '10.3.7.9'], ['https://10.3.7.8/', '10.3.7.8'], ['https://localhost/', 'localhost']] as const) {
+      const { failure, told } = await tried(url);
+      expect(failure).toMatchObject({ type: 'permanent', message: expect.stringContaining(`${address} is not a public address`) });
+      expect(told).toMatchObject({ reason: 'webhook_refused: the host has no public address' });
+    }
+    expect((await tried('https://intranet/')).told).toMatchObject({ reason: 'webhook_refused: the host intranet is no full name on the internet' });
+  }); // prettier-ignore
 
   it('whose resolve hangs is tried again, and says that it hung', async () => {
     const { db } = world.database;
