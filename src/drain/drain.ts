@@ -4,7 +4,7 @@
 import { transactionsOf } from '../db/pool.ts';
 import type { Transactions } from '../db/transaction.ts';
 import { standardQueues } from '../define/registry.ts';
-import { createWebhooks } from '../delivery/webhook.ts';
+import { createWebhooks, type Webhooks } from '../delivery/webhook.ts';
 import { createDeliver } from '../delivery/deliver.ts';
 import type { Mailing } from '../delivery/email.ts';
 import { ownProvider } from '../email/own-provider.ts';
@@ -17,7 +17,7 @@ import type { Clock, Milliseconds } from '../ports.ts';
 import { pause } from '../timer.ts';
 import { createProgress, runLoop } from '../process/loop.ts';
 import { Attempt, type AttemptPorts } from '../worker/attempt.ts';
-import { closesNothing, type QueueCloser } from '../worker/queue-closer.ts';
+import { closesNothing } from '../worker/queue-closer.ts';
 import { createLeases, type Leases } from '../worker/lease.ts';
 import type { AttemptEvents } from '../worker/end.ts';
 import { createSettler } from '../worker/settler.ts';
@@ -56,31 +56,39 @@ export async function drainOutbox(
 ): Promise<DrainReport> {
   const bounds = checkedBounds(options);
   const log = options.log ?? createLog({ level: 'info', role: 'drain' });
-  let total = await drainBatch(options, bounds, log, process);
-  let last = total.claimed;
-  while (options.untilEmpty && last > 0 && !options.signal?.aborted && total.claimed < mostMessages) {
-    process.batched?.(total);
-    const batch = await drainBatch(options, bounds, log, process);
-    last = batch.claimed;
-    total = sum(total, batch);
+  const webhooks = createWebhooks(allowListOf(options.webhookAllow)); // one for all batches, which keeps connections
+  try {
+    const shared = { log, process, webhooks };
+    let total = await drainBatch(options, bounds, shared);
+    let last = total.claimed;
+    while (options.untilEmpty && last > 0 && !options.signal?.aborted && total.claimed < mostMessages) {
+      process.batched?.(total);
+      const batch = await drainBatch(options, bounds, shared);
+      last = batch.claimed;
+      total = sum(total, batch);
+    }
+    await warnOfEmails(options, log);
+    return total;
+  } finally {
+    webhooks.post.close();
   }
-  await warnOfEmails(options, log);
-  return total;
 }
+
+/** What all batches of one drain have. */
+type Shared = { readonly log: Log; readonly process: DrainingProcess; readonly webhooks: Webhooks };
 
 async function drainBatch(
   options: DrainOptions,
   { batchSize, concurrency, leaseMs }: DrainBounds,
-  log: Log,
-  process: DrainingProcess,
+  shared: Shared,
 ): Promise<DrainReport> {
+  const { log, process } = shared;
   const { outbox, signal } = options;
   const tally = { claimed: 0, delivered: 0, retried: 0, dead: 0, released: 0 };
   const reporting = reportingOf(options);
   const leases = createLeases(outbox, leaseMs, clock);
   const events = counting(tally, reporting, log, process.events);
-  const { closer = closesNothing, mailing, database } = process;
-  const ports = attemptPorts(options, { leases, events, log, closer, mailing, database });
+  const ports = attemptPorts(options, { ...shared, leases, events });
   const { release } = ports;
   signal?.addEventListener('abort', release, { once: true });
   const running = new AbortController();
@@ -189,26 +197,19 @@ function claimOf({ registry, email, workerId }: DrainOptions, leaseMs: Milliseco
   return { leaseMs, kinds, workerId: workerId ?? `drain:${process.pid}` };
 }
 
-type Around = {
-  readonly leases: Leases;
-  readonly events: AttemptEvents;
-  readonly log: Log;
-  readonly closer: QueueCloser;
-  readonly mailing: DrainingProcess['mailing'];
-  readonly database: string | null | undefined;
-};
+type Around = Shared & { readonly leases: Leases; readonly events: AttemptEvents };
 
 type DrainPorts = AttemptPorts & { readonly outbox: OutboxPort; release(): void };
 
 function attemptPorts(options: DrainOptions, around: Around): DrainPorts {
   const { outbox, registry, email, pool = noDatabase } = options;
-  const { leases, events, log, closer, database } = around;
+  const { leases, events, log, process, webhooks } = around;
+  const { closer = closesNothing, database } = process;
   const db = 'transaction' in pool ? pool : transactionsOf(pool);
   const outboxOn: AttemptPorts['outboxOn'] = (tx) => outbox.on(tx);
   const payloadKeys = payloadKeysOf(options.payloadKeys);
   const emailFrom = email?.from ?? null;
-  const mailing = email ? { ...mailingOf(email), ...around.mailing } : null;
-  const webhooks = createWebhooks(allowListOf(options.webhookAllow));
+  const mailing = email ? { ...mailingOf(email), ...process.mailing } : null;
   const own = { registry, emailFrom, database, mailing, payloadKeys, webhooks };
   const onRetry = (settlements: number, error: unknown): void =>
     log.warn({ settlements, err: error }, 'settlements could not be recorded yet, trying again');

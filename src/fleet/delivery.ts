@@ -71,13 +71,17 @@ async function deliveryRole(
   const { payloadKeys } = config;
   const webhooks = createWebhooks(readAllowList(config.webhookAllow));
   const deliver = createDeliver({ ...handlers, webhooks, payloadKeys, onEmail: events.emailAttempted });
+  const closeAll = async (): Promise<void> => {
+    webhooks.post.close();
+    await close();
+  };
   const { perProcess, priorities } = registry;
   const given = { queue: queueOf(host), outboxOn, deliver, perProcess, priorities };
   const service = workerService(host, { ...given, workers: workersOf(queues, config) });
   const delivers = queues.includes(standardQueues.jobs);
   return {
     life: app,
-    service: withManifest(host, manifestOf(app), delivers, closing(service, close)),
+    service: withManifest(host, manifestOf(app), delivers, closing(service, closeAll)),
   };
 }
 

@@ -2,7 +2,7 @@
 // days pass at once.
 
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -127,11 +127,24 @@ describe('a webhook', () => {
     expect(await held()).toBeLessThanOrEqual(86_400);
   });
 
+  it('follows others of a drain over one connection, which the drain closes', async () => {
+    const sockets = new Set<Socket>();
+    const server = createServer((_, response) => void response.writeHead(204).end());
+    server.on('connection', (socket: Socket) => sockets.add(socket));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    now.address = () => ({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, secrets });
+    for (let i = 0; i < 3; i++) await world.send();
+    expect(await world.drain(1, { batchSize: 1, untilEmpty: true })).toMatchObject({ delivered: 3 });
+    expect(sockets.size).toBe(1);
+    await until(() => [...sockets].every((socket) => socket.closed));
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   it('whose request is under way when its worker ends uses no attempt, and is due at once', async () => {
     now.answer = () => 'hang';
     const id = await world.send();
     const ending = new AbortController();
-    const drained = world.drain(1, ending.signal);
+    const drained = world.drain(1, { signal: ending.signal });
     await until(() => world.receiver.received.length === 1);
     ending.abort();
     expect(await drained).toMatchObject({ claimed: 1, retried: 0, dead: 0 });

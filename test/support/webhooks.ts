@@ -8,6 +8,7 @@ import { defineEndpoint, type EndpointAddress, type ParkedEndpoint } from '../..
 import { enqueueWebhook } from '../../src/define/recorder.ts';
 import { defineOutboxRegistry } from '../../src/define/registry.ts';
 import { drainOutbox } from '../../src/drain/drain.ts';
+import type { DrainOptions } from '../../src/drain/options.ts';
 import { createMetrics } from '../../src/metrics/catalogue.ts';
 import { createEvents } from '../../src/metrics/events.ts';
 import { createLog } from '../../src/metrics/log.ts';
@@ -95,11 +96,11 @@ export async function webhookWorld() {
     },
     send: async (id = 'c1'): Promise<string> => (await enqueueWebhook(outbox(), customer.to(id), payload)).id,
     sendHastily: async (): Promise<string> => (await enqueueWebhook(outbox(), hasty.to('c1'), {})).id,
-    async drain(times = 1, signal?: AbortSignal) {
+    async drain(times = 1, options: Partial<DrainOptions> = {}) {
       let report;
       for (let i = 0; i < times; i++)
         report = await drainOutbox(
-          { outbox: outbox(), registry, pool: db, payloadKeys, webhookAllow: ['127.0.0.1'], log, signal },
+          { outbox: outbox(), registry, pool: db, payloadKeys, webhookAllow: ['127.0.0.1'], log, ...options },
           { closer, events },
         );
       return report!;
