@@ -3,6 +3,8 @@
 import type { App } from '../define/app.ts';
 import { defineJob, type Job } from '../define/job.ts';
 import { PermanentError, RetryAfter } from '../delivery/failure.ts';
+import { retryAfterOf } from '../message/retry-after.ts';
+import type { Milliseconds } from '../ports.ts';
 import { signedHeaders } from '../webhook/signature.ts';
 import { noticeSchema } from './notice.ts';
 
@@ -34,12 +36,15 @@ export function noticeJob({ url, secret }: NoticeTarget): Job {
   }) as Job;
 }
 
+/** A notice that comes later tells nobody in time. */
+const longestWait: Milliseconds = 3_600_000;
+
 function judge({ ok, status, headers }: Response): void {
   if (ok) return;
   const answered = `the webhook of WAYBILL_NOTICE_URL answered ${status}`;
   if (status === 410) throw new PermanentError(`${answered}: it wants no more`);
-  const seconds = Number(headers.get('retry-after') ?? Number.NaN);
-  if (seconds > 0) throw new RetryAfter(Math.min(seconds, 3_600) * 1000, answered);
+  const wait = retryAfterOf(headers.get('retry-after'), headers.get('date'), Date.now());
+  if (wait !== undefined && wait > 0) throw new RetryAfter(Math.min(wait, longestWait), answered);
   throw new Error(answered);
 }
 

@@ -205,6 +205,7 @@ describe('notices', () => {
   it.each([
     ['90', 90],
     ['86400', 3_600],
+    [new Date(Date.now() + 900_000).toUTCString(), 900],
   ])('Retry-After: %s holds it for %d s, an hour at most', async (header, seconds) => {
     await die(1);
     await watch();
