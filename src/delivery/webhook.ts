@@ -73,29 +73,19 @@ export async function deliverWebhook(
   const ms = Math.round(performance.now() - began);
   const isSlow = ms >= slow;
   if ('lost' in answer) {
+    const failure = lostOf(answer, target);
     // It was interrupted here: that says nothing of the endpoint, and the receiver knows the id when the webhook is sent again.
-    if (signal.aborted)
-      return ended({ type: 'failure', failure: lostOf({ ...answer, ambiguous: false }, target) });
-    return fails(lostOf(answer, target), {
-      isSlow,
-      ...(answer.lost === 'refused' && { told: refused(notPublic) }),
-    });
+    if (signal.aborted) return ended({ type: 'failure', failure: { ...failure, ambiguous: false } });
+    return fails(failure, { isSlow, told: answer.lost === 'refused' ? refused(notPublic) : undefined });
   }
-  const detail = answerText(
-    answer,
-    ms,
-    endpoint.sensitive ? null : [...address.secrets, ...pathsOf(target.url)],
-  );
+  const hidden = endpoint.sensitive ? null : [...address.secrets, ...pathsOf(target.url)];
+  const detail = answerText(answer, ms, hidden);
   if (answer.status >= 200 && answer.status < 300) {
     const outcome: Outcome = { type: 'delivered', then: [], notes: [{ type: 'accepted', detail }] };
     return ended(outcome, message.isGroupFailing === false ? undefined : { isOk: true });
   }
-  const { retryAfter } = answer;
-  const isGone = answer.status === 410;
-  return fails(
-    refusalOf(`${target.url.host} answered ${detail}`, answer),
-    isGone ? { isGone } : { isSlow, retryAfter },
-  );
+  const more = answer.status === 410 ? { isGone: true } : { isSlow, retryAfter: answer.retryAfter };
+  return fails(refusalOf(`${target.url.host} answered ${detail}`, answer), more);
 }
 
 function refusalOf(text: string, { status, retryAfter }: Pick<Answer, 'status' | 'retryAfter'>): Failure {
