@@ -110,10 +110,12 @@ class Context implements ActionContext {
 
   get webhooks(): ActionContext['webhooks'] {
     const parts = this.#parts;
-    const { scope, registry } = parts; // not spread: of a message they are getters of a class
+    const { scope, registry, caller, keysRequired } = parts; // not spread: of a message they are getters of a class
     return (this.#webhooks ??= webhooksOf({
       scope,
       registry,
+      caller,
+      keysRequired,
       check: () => checkOpen(parts),
       enqueue: enqueuer(parts),
       onRecorded: (places) => parts.onRecorded?.(places),

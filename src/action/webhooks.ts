@@ -24,6 +24,10 @@ import type { Enqueue } from './email.ts';
 type Parts = {
   readonly scope: Scope;
   readonly registry: Registry | undefined;
+  /** The handler's title in errors. */
+  readonly caller: string;
+  /** The action may run twice. */
+  readonly keysRequired: boolean | undefined;
   /** Throws when the handler has ended. */
   readonly check: () => void;
   readonly enqueue: Enqueue;
@@ -53,6 +57,15 @@ function replayOf(options: ReplayOptions) {
     if (typeof given !== 'boolean')
       throw new WaybillError('options_invalid', `webhooks.replay: ${name} must be true or false`);
   return { since, until, all, newIds, from };
+}
+
+/** Copies of a replay have no delivery key, so an action that runs twice would record them twice. @throws WaybillError `options_invalid` */
+function checkRepeatable({ caller, keysRequired }: Parts, { all }: Pick<Replay, 'all'>): void {
+  if (all && keysRequired)
+    throw new WaybillError(
+      'options_invalid',
+      `${caller} is safeToRetry, so a replay in it could record delivered webhooks twice: leave \`all\` out, or replay in a job`,
+    );
 }
 
 async function replayIn({ scope, enqueue, onRecorded }: Parts, replay: Replay): Promise<Replayed> {
@@ -104,7 +117,9 @@ export function webhooksOf(parts: Parts): ActionContext['webhooks'] {
       }),
     replay: (to, options) =>
       scope.hold(async () => {
-        const replay = { ...replayOf(options), ...targetOf(to), group: groupOf(to) };
+        const asked = replayOf(options);
+        checkRepeatable(parts, asked);
+        const replay = { ...asked, ...targetOf(to), group: groupOf(to) };
         check();
         return replayIn(parts, replay);
       }),

@@ -106,7 +106,7 @@ export type ReplayOptions = {
   readonly since: Date;
   /** … until then. Default: until now. */
   readonly until?: Date;
-  /** Delivered ones too. Default: those that are dead or wait for a retry. */
+  /** Delivered ones too. Default: those that are dead or wait for a retry. Refused in an action that is `safeToRetry`. */
   readonly all?: boolean;
   /** Delivered ones get new ids. Default false: a receiver that keeps ids sees that it had them. */
   readonly newIds?: boolean;

@@ -5,6 +5,7 @@ import orders from '../../app/index.ts';
 import { defineAction } from '../../src/define/action.ts';
 import { defineApp } from '../../src/define/app.ts';
 import type { ActionContext } from '../../src/define/context.ts';
+import { defineEndpoint } from '../../src/define/endpoint.ts';
 import { defineEvent } from '../../src/define/event.ts';
 import { defineJob } from '../../src/define/job.ts';
 import type { WaybillError } from '../../src/errors.ts';
@@ -26,6 +27,12 @@ const job = defineJob({
   handler: async () => undefined,
 });
 const stray = defineJob({ name: 'stray', payload: z.object({}), handler: async () => undefined });
+
+const hook = defineEndpoint({
+  name: 'hook',
+  url: 'https://hooks.example.com',
+  secrets: [`whsec_${'a'.repeat(32)}`],
+});
 
 // What the test asks the action to do.
 let script: (ctx: ActionContext) => Promise<unknown> = async () => null;
@@ -245,6 +252,12 @@ describe('ctx', () => {
     ],
     ['invalid_address', 'do', (ctx) => ctx.email.enqueue({ ...email, to: 'bob' }), /bob|address/],
     ['push_not_available', 'do', (ctx) => ctx.push.enqueue({}), /ctx\.email\.enqueue/],
+    [
+      'options_invalid',
+      'again',
+      (ctx) => ctx.webhooks.replay(hook, { since: new Date(), all: true }),
+      /action again is safeToRetry.*leave `all` out/,
+    ],
     ['delivery_key_required', 'again', (ctx) => ctx.email.enqueue(email), /action again is safeToRetry/],
   ])('%s commits nothing', async (code, name, body, message) => {
     const error = (await run(name, body).catch((thrown: unknown) => thrown)) as WaybillError;

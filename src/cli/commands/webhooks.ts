@@ -24,7 +24,7 @@ export function addWebhooks(program: Command): void {
   addActor(webhooks.command('replay'))
     .description('sends webhooks of an endpoint again that are dead or wait for a later attempt')
     .argument('<endpoint>', 'name of the definition, with :ID where it stands for many: customer:c1')
-    .requiredOption('--since <time>', 'those recorded since then: 2h, 3d, 2026-12-01T08:00Z', single)
+    .requiredOption('--since <time>', 'those recorded since then: 5d, 2h, 2026-12-01T08:00Z', single)
     .option('--all', 'delivered ones too')
     .option('--new-ids', 'give delivered ones new ids, so that a receiver does not take them for old ones')
     .option('--dry-run', 'only counts')
