@@ -19,7 +19,7 @@ export function groupsOf(session: Session, queue: string, { groups, rest }: Grou
   if (named.length === 0) return null;
   const more =
     rest.groups > 0
-      ? markup`<p class="meta">Those that are paused or parked, then the largest. ${plural(rest.waiting, 'message waits', 'messages wait')} in ${plural(rest.groups, 'other')}.</p>`
+      ? markup`<p class="meta">Paused and parked ones, then the largest. ${plural(rest.waiting, 'message waits', 'messages wait')} in ${plural(rest.groups, 'other')}.</p>`
       : null;
   return markup`<h2>Groups</h2>${groupTable(session, queue, named)}${more}`;
 }

@@ -18,7 +18,7 @@ import { table } from './table.ts';
 
 export const queuePage: Page = { path: '/console/queues/:name', place: 'queues', look };
 
-/** Groups: those that are paused or parked, then the largest; and blocked keys, the oldest first. */
+/** Groups: paused and parked ones, then the largest; and blocked keys, the oldest first. */
 const most = 50;
 
 async function look(asked: Look): Promise<View> {

@@ -155,7 +155,12 @@ function addLimits(admin: FastifyInstance, db: Database, reads: Executor): void 
   );
   admin.get<WithName & { Querystring: unknown }>(
     '/queues/:name/groups',
-    { config: { about: 'Lists the groups of a queue: those that are paused or parked, then the largest', query: listing } },
+    {
+      config: {
+        about: 'Lists the groups of a queue: paused and parked ones, then the largest',
+        query: listing,
+      },
+    },
     async (request) => {
       const { limit: most } = await parseArguments({ name: 'groups', args: listing }, request.query);
       return listGroups(reads, request.params.name, most);

@@ -38,7 +38,7 @@ export type GroupView = {
   } | null;
 };
 
-/** Values: queue, group (null: all), limit. Those that wait for a person first, however small, then the largest. */
+/** Values: queue, group (null: all), limit. Paused and parked ones first, however small, then the largest. */
 export const groupsSql = `
   with waiting as (
     select coalesce(group_key, '') as name, count(*)::int as n, (count(*) filter (where available_at <= now()))::int as due,
@@ -119,7 +119,7 @@ export function stateOf({ paused, parked, failing }: GroupView): GroupState {
 export const mostGroups = 1_000;
 
 export type Groups = {
-  /** Those that are paused or parked first, then the largest. */
+  /** Paused and parked ones first, then the largest. */
   readonly groups: readonly GroupView[];
   /** What the limit left out: groups, and the messages that wait in them. */
   readonly rest: { readonly groups: number; readonly waiting: number };

@@ -245,7 +245,9 @@ describe('a paused group', () => {
 
   it('F: keeps its suspects, for which no worker empties itself until it is open', async () => {
     await outbox.enqueue(of('a', 1));
-    await database.db.executeSql('update waybill.outbox_messages set expirations = 2, revision = revision + 1');
+    await database.db.executeSql(
+      'update waybill.outbox_messages set expirations = 2, revision = revision + 1',
+    );
     await pauseGroup(database.db, 'q', 'a', { by: 'ann', reason: null });
     expect((await findDue(database.db)).places).toEqual([]);
     await resumeGroup(database.db, 'q', 'a');

@@ -19,16 +19,14 @@ export function addFlow(queues: Command): void {
   addLimit(queues);
   queues
     .command('groups')
-    .description('the groups of a queue: those that are paused or parked, then the largest')
+    .description('the groups of a queue: paused and parked ones, then the largest')
     .argument('<name>', 'name of the queue')
     .option('--limit <n>', `at most so many, up to ${mostGroups}`, upTo(mostGroups), 100)
     .action(async (name: string, options: Output & { readonly limit: number }) => {
       const found = await withDatabase(({ db }) => listGroups(db, name, options.limit));
       print(found, options, ({ groups, rest }) => [
         ...groupLines(groups),
-        ...(rest.groups > 0
-          ? [`groups left out: ${rest.groups}, waiting in them: ${rest.waiting}`]
-          : []),
+        ...(rest.groups > 0 ? [`groups left out: ${rest.groups}, waiting in them: ${rest.waiting}`] : []),
       ]);
     });
   addActor(queues.command('cancel'))
