@@ -74,3 +74,7 @@ export function keepStdoutForResult(): void {
   kept.set(stdout, stdout.write.bind(stdout));
   stdout.write = stderr.write.bind(stderr) as Stream['write'];
 }
+
+/** @param one what is counted, in the singular */
+export const counted = (n: number, one: string, several = `${one}s`): string =>
+  `${n} ${n === 1 ? one : several}`;

@@ -2,10 +2,7 @@
 
 import type { ExportReport } from '../transfer/export.ts';
 import type { ImportReport } from '../transfer/import.ts';
-import { table } from './print.ts';
-
-export const counted = (n: number, one: string, several = `${one}s`): string =>
-  `${n} ${n === 1 ? one : several}`;
+import { counted, table } from './print.ts';
 
 export function importLines(report: ImportReport): string[] {
   const { source, version, dryRun, queues, imported, already, misfits, left, held, schedules, end } = report;

@@ -61,7 +61,6 @@ const exempt: Readonly<Record<string, string>> = {
   'src/define/typescript.ts': 'paths and sources of the application',
   'src/define/endpoint.ts': "the author's names, and an id of at most 130 characters, anchored",
   'src/webhook/response.ts': 'headers of an answer, which Node bounds to 16 kB',
-  'src/acts/webhooks.ts': 'an endpoint of at most 200 characters, split once',
   'src/define/app.ts': "names in the author's sources",
   'src/define/caller.ts': 'a stack of our own, made on the spot',
   'src/define/cron/schedule.ts': 'an expression that readExpression made, of a bounded length',

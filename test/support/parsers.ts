@@ -64,6 +64,7 @@ import { WaybillError } from '../../src/errors.ts';
 import { endpointOf } from '../../src/define/messages.ts';
 import { movedKey, readEndpointGroup } from '../../src/message/webhook.ts';
 import { answerText, pathsOf } from '../../src/webhook/shown-answer.ts';
+import { originOf } from '../../src/transfer/import-key.ts';
 import { parseExactly, parseKeeping } from '../../src/transfer/exact-json.ts';
 import { readMark } from '../../src/operate/replay.ts';
 import { readPaths } from '../../src/operate/contents.ts';
@@ -213,6 +214,7 @@ export const parsers: readonly Parser[] = [
   { name: 'a long number of a line', read: (text) => parseKeeping(`[1.${'0'.repeat(text.length)}1]`) },
   { name: 'a name of messages', read: (text) => endpointOf(`webhook:${text}`) },
   { name: 'a group that is an endpoint', read: (text) => [readEndpointGroup(text), movedKey(text, `a:${text}`, `a:${text}`)] },
+  { name: 'the origin of a message', read: (text) => originOf({ deliveryKey: text, tags: [`import:pg-boss:${text}`] }) },
   { name: 'where a replay goes on', read: (text) => readMark(text) },
   { name: 'the text that SNS signs', read: (text) => signedText({ Type: 'Notification', MessageId: 'a', TopicArn: text, Message: text, Timestamp: text, SignatureVersion: '1', SigningCertURL: text }) },
   { name: 'proofs of providers', read: (text) => [isFromPostmark({ authorization: text }, 'a:b'), isFromMailgun({ timestamp: text, token: text, signature: text }, 'a', 0), isFromSendgrid(Buffer.from(text), { 'x-twilio-email-event-webhook-timestamp': text }, '', 0)] },

@@ -10,7 +10,7 @@ import { problem, warning, type Finding } from '../../scaffold/finding.ts';
 import { exitCodes } from '../exit.ts';
 import { configOrFindings, inspectConfig, inspectCron, inspectKeys } from '../inspection.ts';
 import { inspectPackages } from '../mail-inspection.ts';
-import { print, type Output } from '../print.ts';
+import { counted, print, type Output } from '../print.ts';
 import { leaveLater } from './release.ts';
 
 type Report = {
@@ -95,9 +95,12 @@ function counts({ actions, events, listeners, jobs, endpoints, cron }: App): Rec
   };
 }
 
-function lines({ ok, counts: counted, horizons, findings }: Report): string[] {
+function lines({ ok, counts: found, horizons, findings }: Report): string[] {
   const all =
-    counted && Object.entries(counted).map(([what, n]) => `${n} ${what === 'cronJobs' ? 'cron jobs' : what}`);
+    found &&
+    Object.entries(found).map(([what, n]) =>
+      counted(n, what === 'cronJobs' ? 'cron job' : what.replace(/s$/, '')),
+    );
   return [
     ...findings.map(({ severity, message, code }) => `${severity}: ${message} (${code})`),
     ...horizons.map(horizonLine),

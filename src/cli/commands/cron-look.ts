@@ -9,7 +9,7 @@ import { createZones } from '../../cron/zones.ts';
 import { durationText } from '../../duration.ts';
 import { textOfMoment } from '../../db/moment.ts';
 import { collect, single } from '../options.ts';
-import { print, say, short, table, type Output } from '../print.ts';
+import { counted, print, say, short, table, type Output } from '../print.ts';
 import { withDatabase } from '../session.ts';
 
 type RunsOptions = Output & {
@@ -63,7 +63,7 @@ async function preview(name: string, { from, to, ...options }: PreviewOptions): 
 
 function cronLines({ manifests, jobs }: CronView): string[] {
   const versions = manifests.map(
-    ({ version, status, jobs: n }) => `manifest ${version}: ${status}, ${n} jobs`,
+    ({ version, status, jobs: n }) => `manifest ${version}: ${status}, ${counted(n, 'job')}`,
   );
   if (jobs.length === 0) return [...versions, 'no job is scheduled'];
   const rows = jobs.map((job) => [

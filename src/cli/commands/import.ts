@@ -20,7 +20,7 @@ import { actorOf, addActor, type ActorOptions } from '../actor.ts';
 import { exitCodes, UsageError } from '../exit.ts';
 import { interrupted, progress } from '../interruption.ts';
 import { single, whole } from '../options.ts';
-import { print, say, type Output } from '../print.ts';
+import { counted, print, say, type Output } from '../print.ts';
 import { transferTimeout, withDatabase, type Session } from '../session.ts';
 import { importLines } from '../transfer-lines.ts';
 import { leaveLater } from './release.ts';
@@ -237,7 +237,8 @@ async function sayHeld(source: Source): Promise<void> {
     (survey) => survey.held,
     () => 0, // the error of the import says why
   );
-  if (held > 0) say(`${held} jobs are held by the import, and not lost: the same command goes on with them`);
+  if (held > 0)
+    say(`${counted(held, 'job is', 'jobs are')} held by the import, and not lost: the same command goes on`);
 }
 
 /** A limit that was reached leaves jobs, as it was told to. */

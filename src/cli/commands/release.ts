@@ -7,7 +7,7 @@ import { migrate, standardSources } from '../../db/migrate.ts';
 import { loadApp } from '../../define/load.ts';
 import { WaybillError } from '../../errors.ts';
 import { configuredQueue } from '../../fleet/role.ts';
-import { say, type Output } from '../print.ts';
+import { counted, say, type Output } from '../print.ts';
 import { onEachDatabase, refuseSameDatabases } from '../each-database.ts';
 import type { Session } from '../session.ts';
 import { unknownDatabase } from '../inspection.ts';
@@ -46,7 +46,7 @@ function lines(done: Released): string[] {
   return [
     ...migrationLines(done),
     'the queue is installed',
-    `the cron manifest ${done.cron.manifestVersion} with ${done.cron.jobs} jobs is ${done.cron.status}`,
+    `the cron manifest ${done.cron.manifestVersion} with ${counted(done.cron.jobs, 'job')} is ${done.cron.status}`,
   ];
 }
 

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import * as acts from '../../acts/webhooks.ts';
+import { quoted } from '../../console/command.ts';
 import { webhookQueue } from '../../define/messages.ts';
 import { textOfMoment } from '../../db/moment.ts';
 import type { GroupState } from '../../operate/groups.ts';
@@ -57,7 +58,6 @@ export function addWebhooks(program: Command): void {
 function closedLines(endpoint: string, { state, until }: GroupState): string[] {
   if (state === 'open' || state === 'failing') return [];
   const when = until === null ? 'somebody resumes it' : `${textOfMoment(until)}, or somebody resumes it`;
-  const name = /^[\w.:@-]+$/.test(endpoint) ? endpoint : `'${endpoint.replaceAll("'", String.raw`'\''`)}'`;
-  const resume = `waybill queues resume ${webhookQueue} --group ${name}`;
+  const resume = `waybill queues resume ${webhookQueue} --group ${quoted(endpoint)}`;
   return [`${endpoint} is ${state}: nothing is sent to it until ${when}: \`${resume}\``];
 }

@@ -140,7 +140,7 @@ const aboutUs: readonly Row[] = [
   },
   {
     provider: 'Amazon SES, Mailgun, Microsoft 365, Gmail, Zoho, Brevo',
-    when: '5.1.8, 5.7.13, 5.7.501 to 5.7.503, 5.7.705, 5.7.708, 5.7.750, "Sending suspended for this account", "Domain … is not allowed to send", "not authorized to perform ses:…", "OutboundSpamException", "Unusual sending activity", "account is not yet activated"',
+    when: '5.1.8, 5.7.13, 5.7.501 to 5.7.503, 5.7.705, 5.7.708, 5.7.750, "Sending suspended", "not allowed to send", "not authorized to perform ses:…", "OutboundSpamException", "Unusual sending activity", "not yet activated"',
     type: 'operator',
     maybeOwn: true,
     why: 'the provider has closed our account',
