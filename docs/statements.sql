@@ -521,9 +521,9 @@ ready as materialized (
   order by available_at desc limit 1) is not null) part
    where $1::text is null or queue = any($1::text::text[])),
 apart as materialized (
-  select distinct queue from waybill.outbox_messages
-   where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false)))) and ($1::text is null or queue = any($1::text::text[])))
+  select distinct m.queue from waybill.outbox_messages m
+   where m.expirations > 1 and case when m.relayed_at is null and m.cancelled_at is null and m.status = any ('{pending,failed}') and m.attempts < m.max_attempts and m.delivered_at is null and m.dead_at is null then true end and m.available_at <= now() and (m.group_key is null or not exists (select from waybill.queue_groups g
+   where g.queue = m.queue and g.group_key = m.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false)))) and ($1::text is null or m.queue = any($1::text::text[])))
 select queue, priority::text as priority, grouped::text as grouped, 'f' as suspects, 'f' as probe from ready where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())))
 union all
 select queue, '0', 'f', 't', 'f' from apart where queue <> all(array(select name from waybill.queues where ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())))

@@ -175,8 +175,8 @@ export const dueSql = `
         select false as grouped where ${isPlaceDue(ungrouped)} union all select true where ${isPlaceDue(grouped)}) part
      where $1::text is null or queue = any($1::text::text[])),
   apart as materialized (
-    select distinct queue from waybill.outbox_messages
-     where ${suspect()} and available_at <= now() and ${isGroupOpen()} and ($1::text is null or queue = any($1::text::text[])))
+    select distinct m.queue from waybill.outbox_messages m
+     where ${suspect('m.')} and m.available_at <= now() and ${isGroupOpen('m.')} and ($1::text is null or m.queue = any($1::text::text[])))
   select queue, priority::text as priority, grouped::text as grouped, 'f' as suspects, 'f' as probe from ready where ${isOpen('queue')}
   union all
   select queue, '0', 'f', 't', 'f' from apart where ${isOpen('queue')}

@@ -79,7 +79,7 @@ export async function importJobs(
   const moves = !options.dryRun && source.name !== 'ndjson';
   // A walk misses jobs that move towards its beginning meanwhile, because workers took those before them. Counts do not tell them from misfits.
   if (moves && end === 'done' && stillWaiting(after.queues) > 0) {
-    end = await walkAll(run);
+    end = await walkAll(run, { isFirst: false });
     after = await source.survey();
   }
   const still = stillWaiting(after.queues);
@@ -109,11 +109,14 @@ async function work(run: Run): Promise<ImportReport['end']> {
     if (run.tally.misfits().count > 0) return 'misfits';
   }
   await resume(run);
-  return walkAll(run);
+  return walkAll(run, { isFirst: true });
 }
 
-async function walkAll(run: Run): Promise<ImportReport['end']> {
-  for (const which of kindsOf(run.options.failed)) await walk(run, which);
+/** Later walks meet the same misfits again: the first one counts them. */
+type Turn = { readonly isFirst: boolean };
+
+async function walkAll(run: Run, turn: Turn): Promise<ImportReport['end']> {
+  for (const which of kindsOf(run.options.failed)) await walk(run, which, turn);
   if (run.options.signal.aborted) return 'stopped';
   return sizeOf(run) === 0 ? 'limit' : 'done';
 }
@@ -174,9 +177,9 @@ async function resume(run: Run): Promise<void> {
 }
 
 /** Walks until no job is left that fits: while the source goes on working, jobs come back from its workers, and new ones come in. */
-async function walk(run: Run, failed: boolean): Promise<void> {
+async function walk(run: Run, failed: boolean, turn: Turn): Promise<void> {
   const { source, queues, tally, options, found } = run;
-  let isFirst = true; // later walks meet the same misfits again
+  let { isFirst } = turn;
   const handling: Handling<Fit> = {
     choose: (jobs) => chosen(run, jobs, { known: true, misfits: isFirst }),
     record: (fits, tx) => record(run, fits, tx),

@@ -313,7 +313,10 @@ describe('what a command says', () => {
     const out = join(folder, 'sealed.ndjson');
     const args = ['export', '--format', 'ndjson', '--all', '--out', out];
     const closed = await waybill([...args, '--open-sealed'], env());
-    expect(closed.stderr).toContain('payload_key_missing');
+    expect(closed).toMatchObject({
+      code: 3,
+      stdout: expect.stringContaining('WAYBILL_PAYLOAD_KEYS') as string,
+    });
     expect(existsSync(out)).toBe(false);
     expect((await waybill([...args, '--remove'], env())).code).toBe(0);
     const ended = await waybill(['import', 'ndjson', out], env());

@@ -150,7 +150,7 @@ async function run(session: Session, options: Options): Promise<ExportReport> {
   let isDone = false;
   try {
     const report = await exportMessages(db, receiver, exporting);
-    isDone = true;
+    isDone = report.exported > 0 || Object.keys(report.stayed).length === 0; // the same command can make the file
     const detail = { ...about, end: report.end };
     if (!dryRun) await recordAct(db, actorOf(options), { ...act, count: report.exported, detail });
     return report;
