@@ -153,7 +153,7 @@ describe('delivery', () => {
 
   it('a worker that is at work does not keep from others what they could start', async () => {
     await world.fleet.start('jobs');
-    const ids = await world.enqueue('work', { ms: 400 }, 50);
+    const ids = await world.enqueue('work', { ms: 1_500 }, 50);
     await world.quiet();
     const sql = `select count(distinct pid)::int as n from marks where message_id = any($1)`;
     expect(await world.count(sql, [ids])).toBe(2);
