@@ -36,7 +36,7 @@ function project(name: string, include: string[], more: object = {}): TestProjec
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global.ts'],
-    maxWorkers: 3, // on two cores too: fleet tests wait more than they compute
+    maxWorkers: 2,
     passWithNoTests: false,
     projects: [
       // Files of these two share processes: to load the modules anew for each file took longer than most tests.
