@@ -151,6 +151,18 @@ const state = async (): Promise<Record<string, string>> =>
 
 const revoked: Deviation = { say: problem(401, 'invalid_api_key', 'API key is invalid') };
 
+/** Resend answers again, and has all of these mails; SMTP has none. */
+const backAtResend = async (ids: readonly string[]): Promise<void> => {
+  says = undefined;
+  await probeDue();
+  for (let i = 0; i < 3; i++) {
+    await due();
+    await process().drain();
+  }
+  expect(idsAtResend(ids).toSorted()).toEqual(ids.toSorted());
+  expect(idsAtSmtp(ids)).toEqual([]);
+};
+
 describe('the first provider refuses us', () => {
   it('it is parked for every process, the mails go by the second in the same attempt, the queue stays open', async () => {
     says = revoked;
@@ -487,28 +499,11 @@ describe('a mail that may have arrived', () => {
     await due();
     await process().drain();
     expect(idsAtSmtp(ids)).toEqual([]);
-    says = undefined;
-    await probeDue();
-    for (let i = 0; i < 3; i++) {
-      await due();
-      await process().drain();
-    }
-    expect(idsAtResend(ids).toSorted()).toEqual(ids.toSorted());
+    await backAtResend(ids);
   });
 });
 
 describe('attempts from before the list', () => {
-  const backAtResend = async (ids: readonly string[]): Promise<void> => {
-    says = undefined;
-    await probeDue();
-    for (let i = 0; i < 3; i++) {
-      await due();
-      await process().drain();
-    }
-    expect(idsAtResend(ids).toSorted()).toEqual(ids.toSorted());
-    expect(idsAtSmtp(ids)).toEqual([]);
-  };
-
   it.each([
     ['a lost answer', { accept: true, say: 'drop' }],
     ['an HTTP 500', { accept: true, say: problem(500, 'internal_server_error') }],
