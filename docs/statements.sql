@@ -416,7 +416,7 @@ returning m.id::text as id, m.kind::text as kind, m.name::text as name, m.payloa
 with chosen as (
   select ctid, id, queue from waybill.outbox_messages
    where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = $1 and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false)))) and not exists (select from waybill.queues where name = $1 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
+   where g.queue = waybill.outbox_messages.queue and g.group_key = waybill.outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false)))) and not exists (select from waybill.queues where name = $1 and ((paused_at is not null and coalesce(paused_until > now(), true)) or parked_at is not null or held_until > now())) and ($4::text is null or kind = any($4::text::text[])) and ($5::text is null or id = any($5::text::uuid[]))
    order by available_at limit 1 for update skip locked)
 update waybill.outbox_messages m set revision = m.revision + 1, status = 'sending', attempts = m.attempts + 1, claim_token = (select gen_random_uuid()), claimed_by = $3, claimed_at = now(), claimed_until = (now() + ($2 * interval '1 millisecond')), relayed_at = now(), prefetched = false
  where m.ctid = any(array(select ctid from chosen))
@@ -441,13 +441,13 @@ other as (
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and group_key is null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
+   where g.queue = waybill.outbox_messages.queue and g.group_key = waybill.outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by group_key, available_at limit 1 for update skip locked) f union all 
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 and id <> all(ready.probed) then true end and group_key is not null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
+   where g.queue = waybill.outbox_messages.queue and g.group_key = waybill.outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by available_at limit 1 for update skip locked) f) w
    order by place.priority desc limit 1),
@@ -458,13 +458,13 @@ again as (select * from (
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
+   where g.queue = waybill.outbox_messages.queue and g.group_key = waybill.outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by group_key, available_at limit 1 for update skip locked) f union all 
       select * from (
         select ctid, id, queue from waybill.outbox_messages
          where relayed_at is null and cancelled_at is null and case when status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null and expirations < 2 then true end and group_key is not null and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
+   where g.queue = waybill.outbox_messages.queue and g.group_key = waybill.outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
            and queue = place.queue and priority = place.priority and available_at <= now()
          order by available_at limit 1 for update skip locked) f) w
    order by place.priority desc limit 1) a where not exists (select from other)),
@@ -491,7 +491,7 @@ and not exists (select from waybill.outbox_messages p
 chosen as (select s.* from ready cross join lateral (
   select ctid, id, queue from waybill.outbox_messages
    where expirations > 1 and case when relayed_at is null and cancelled_at is null and status = any ('{pending,failed}') and attempts < max_attempts and delivered_at is null and dead_at is null then true end and available_at <= now() and queue = ready.name and (group_key is null or not exists (select from waybill.queue_groups g
-   where g.queue = outbox_messages.queue and g.group_key = outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
+   where g.queue = waybill.outbox_messages.queue and g.group_key = waybill.outbox_messages.group_key and ((g.paused_at is not null and coalesce(g.paused_until > now(), true)) or g.parked_at is not null or coalesce(g.held_until > now(), false))))
    order by available_at limit 1 for update skip locked) s),
 entitled as (
   update waybill.queues q set probe_message = chosen.id, probe_at = (now() + ($2 * interval '1 millisecond'))

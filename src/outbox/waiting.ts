@@ -155,7 +155,7 @@ export const isGroupMarked = `(paused_at is not null or parked_at is not null or
 /** Whether the group of a row is open. The subselect only runs for rows that have a group. */
 export const isGroupOpen = (m = ''): string =>
   `(${m}group_key is null or not exists (select from waybill.queue_groups g
-     where g.queue = ${m || 'outbox_messages.'}queue and g.group_key = ${m || 'outbox_messages.'}group_key and ${isGroupClosed('g.')}))`;
+     where g.queue = ${m || 'waybill.outbox_messages.'}queue and g.group_key = ${m || 'waybill.outbox_messages.'}group_key and ${isGroupClosed('g.')}))`;
 
 export type DuePlace = Place & {
   /** The due messages are suspects of the queue, at any priority. */
