@@ -7,6 +7,7 @@ import { createPostgresOutbox } from '../src/store/postgres.ts';
 import { pauseSql, resumeSql } from '../src/queues/queues.ts';
 import { tell, wait } from './app.ts';
 import { watchCores } from './cpu.ts';
+import { empty } from './empty.ts';
 import { openField, type Field } from './field.ts';
 import type { Ours } from './waybill.ts';
 import { median } from './rounds.ts';
@@ -96,7 +97,7 @@ async function settled({ db }: Pick<Ours, 'db'>): Promise<void> {
 
 /** The messages wait until the queue is resumed, because recording them takes processor time. */
 async function put(ours: Ours, messages: number): Promise<void> {
-  await ours.db.executeSql('truncate waybill.outbox_messages cascade');
+  await empty(ours.db, 'waybill.outbox_messages');
   await ours.db.executeSql(pauseSql, ['jobs', 'bench', 'messages are put in', null, null]);
   await enqueue(ours, messages, waitMs);
 }
@@ -112,7 +113,7 @@ async function rateOf({ db }: Ours, messages: number): Promise<number> {
 
 /** Records 100 messages of a second each, for four workers with 25 slots: milliseconds until the last is delivered. */
 async function tail({ ours }: Field): Promise<number> {
-  await ours.db.executeSql('truncate waybill.outbox_messages cascade');
+  await empty(ours.db, 'waybill.outbox_messages');
   await enqueue(ours, 100, 1_000);
   await settled(ours);
   const sql = `select extract(epoch from max(delivered_at) - min(created_at))::float8 * 1000 as ms from waybill.outbox_messages`;

@@ -17,6 +17,7 @@ import { inFlight, waits } from '../src/outbox/waiting.ts';
 import app, { noop, now, placeOrder, tellAction } from './app.ts';
 import { startChild, type Child } from './child.ts';
 import { rowsOf, steps, type Contender, type Step, type Work } from './contender.ts';
+import { empty } from './empty.ts';
 import { setups, tables, type Role } from './work.ts';
 
 export type Ours = Contender & {
@@ -190,8 +191,7 @@ export async function waybill(url: string, options: WaybillOptions = {}): Promis
     async clear() {
       await db.executeSql(pauseSql, [queue, 'bench', 'cleared', null, null]);
       await sleep(1_500); // prefetched messages are settled
-      const truncate = 'truncate waybill.outbox_messages, waybill.outbox_audit cascade'; // a trigger counts a million rows, which takes time
-      await db.transaction((tx) => tx.executeSql(truncate), 'begin; set local statement_timeout = 0');
+      await empty(db, 'waybill.outbox_messages', 'waybill.outbox_audit');
       await db.executeSql('delete from pgboss.job where name = $1', [queue]);
       await db.executeSql('truncate written');
       await db.executeSql(resumeSql, [queue]);

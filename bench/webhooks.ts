@@ -11,6 +11,7 @@ import { createPostgresOutbox, enqueueWebhook } from '../src/index.ts';
 import { createNotify, placeOf } from '../src/outbox/notify.ts';
 import { inFlight, waits } from '../src/outbox/waiting.ts';
 import { now } from './app.ts';
+import { empty } from './empty.ts';
 import { tell } from './progress.ts';
 import { alternate, median, quantile, summary } from './rounds.ts';
 import { withWorld, type BenchWorld } from './world.ts';
@@ -116,9 +117,8 @@ async function round(world: BenchWorld, load: Load, way: Way): Promise<Round> {
       0
     );
   });
-  await db.executeSql(
-    'truncate waybill.outbox_messages, waybill.outbox_notes, waybill.outbox_attempts, waybill.queue_groups cascade',
-  );
+  const tables = ['outbox_messages', 'outbox_notes', 'outbox_attempts', 'queue_groups'];
+  await empty(db, ...tables.map((table) => `waybill.${table}`));
   await setEndpoints(world, load, way);
   await taken(receivers);
   const notify = createNotify(db, (error) => console.error(error));

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import type { Executor } from '../db/executor.ts';
 import type { Database } from '../db/pool.ts';
-import { isUnreachable, sqlState } from '../db/diagnosis.ts';
+import { isConflict, isUnreachable } from '../db/diagnosis.ts';
 import { Scope } from '../db/scope.ts';
 import type { Transaction } from '../db/transaction.ts';
 import { isActionError } from '../define/action-error.ts';
@@ -218,7 +218,7 @@ async function encodeResult(action: Action, result: unknown): Promise<unknown> {
 /** A serialisation failure, a deadlock or an unreachable database: the same call may succeed later. */
 function isPassing(error: unknown): boolean {
   if (isActionError(error)) return false; // an ActionError is the answer, whatever its cause
-  return ['40001', '40P01'].includes(sqlState(error) ?? '') || isUnreachable(error);
+  return isConflict(error) || isUnreachable(error);
 }
 
 function unknownAction(name: string, registry: Registry): never {

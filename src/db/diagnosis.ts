@@ -164,6 +164,11 @@ export function isMissingSchema(error: unknown): boolean {
 
 const missingSchema = ['42P01', '3F000', '42883'];
 
+/** A serialization failure or a deadlock: the transaction may succeed when it is run again (Postgres documentation, 13.5). */
+export function isConflict(error: unknown): boolean {
+  return ['40001', '40P01'].includes(sqlState(error) ?? '');
+}
+
 /** A statement reached its time limit or was cancelled, or waited for a lock for too long. */
 export function isSlow(error: unknown): boolean {
   return ['57014', '55P03'].includes(sqlState(error) ?? '');

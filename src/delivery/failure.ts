@@ -1,6 +1,6 @@
 // Turns whatever a delivery throws into a Failure. With the two error classes here, handlers overrule the retry policy.
 
-import { diagnose, messageOf, sqlState } from '../db/diagnosis.ts';
+import { diagnose, messageOf } from '../db/diagnosis.ts';
 import { parseDuration } from '../duration.ts';
 import { isActionError, mayPass } from '../define/action-error.ts';
 import { decideEmail } from '../email/decide.ts';
@@ -146,10 +146,6 @@ export type Conflicts = {
   /** Milliseconds until the message may run again. Undefined: it lost too often in this process, and from now on that counts as an attempt. */
   delayOf(id: string): Milliseconds | undefined;
 };
-
-export function isConflict(error: unknown): boolean {
-  return ['40001', '40P01'].includes(sqlState(error) ?? '');
-}
 
 /** A handler that always raises such an error must come to an end. */
 const most = 20;

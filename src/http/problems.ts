@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError } from 'fastify';
-import { diagnose, isReadOnly, isSlow, sqlState, type Condition } from '../db/diagnosis.ts';
+import { diagnose, isConflict, isReadOnly, isSlow, type Condition } from '../db/diagnosis.ts';
 import { isFromDatabase } from '../db/executor.ts';
 import { isActionError, type ActionError } from '../define/action-error.ts';
 import { isWaybillError, WaybillError } from '../errors.ts';
@@ -132,7 +132,7 @@ export function problemOf(error: unknown, limit = bodyLimit): Problem {
       detail: 'the database took too long for this call, or waited for a lock; try again',
       headers: again,
     };
-  if (['40001', '40P01'].includes(sqlState(error) ?? ''))
+  if (isConflict(error))
     return {
       status: 503,
       code: 'database_busy',

@@ -1,7 +1,7 @@
 // Works bulk acts off: takes one that may go on, does its next batch, and writes its progress, in one transaction. Any number of relays share the
 // acts, because the row of an act is locked for its batch. A pause or a stop waits for that lock, and so holds from the next batch on.
 
-import { diagnose, sqlState } from '../db/diagnosis.ts';
+import { diagnose, isConflict, sqlState } from '../db/diagnosis.ts';
 import type { Executor } from '../db/executor.ts';
 import { momentText } from '../db/moment.ts';
 import type { Database } from '../db/pool.ts';
@@ -118,7 +118,7 @@ export async function workBulk(db: Database): Promise<BulkStep> {
       return done ?? { id: null, inMs: await nextIn(db) };
     } catch (error) {
       // Another transaction recorded a message with one of the keys, or two transactions waited for each other: the next round sees it.
-      if (['23505', '40P01', '40001'].includes(sqlState(error) ?? '') && round < 3) continue;
+      if ((isConflict(error) || sqlState(error) === '23505') && round < 3) continue;
       if (id !== undefined && diagnose(error) === undefined)
         await db.executeSql(failedBatchSql, [id, cleanError(reasonOf(error))]);
       throw error;

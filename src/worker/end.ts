@@ -3,7 +3,8 @@
 
 import type { Executor } from '../db/executor.ts';
 import type { LazyTransaction } from '../db/lazy.ts';
-import { isConflict, type Conflicts } from '../delivery/failure.ts';
+import type { Conflicts } from '../delivery/failure.ts';
+import { isConflict } from '../db/diagnosis.ts';
 import type { Delivery } from '../delivery/delivery.ts';
 import { defaultBackoff } from '../message/backoff.ts';
 import { placeOf } from '../outbox/notify.ts';

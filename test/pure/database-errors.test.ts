@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import { contextDatabase } from '../../src/action/database.ts';
 import { markError, toExecutor } from '../../src/db/executor.ts';
-import { diagnose, isPassing, isUnreachable, sqlState } from '../../src/db/diagnosis.ts';
+import { diagnose, isConflict, isPassing, isUnreachable, sqlState } from '../../src/db/diagnosis.ts';
 import { Scope } from '../../src/db/scope.ts';
 import type { Transaction } from '../../src/db/transaction.ts';
 
@@ -165,4 +165,14 @@ describe('what an error of the database means', () => {
     ]);
     expect(['28P01', '3D000', '42501'].map(waitedFor)).toEqual([false, false, false]);
   });
+});
+
+test.each([
+  ['40001', true],
+  ['40P01', true],
+  ['23505', false],
+  [undefined, false],
+])('an error of Postgres with the code %s is a lost conflict with another transaction: %s', (code, is) => {
+  const error = Object.assign(new Error('could not serialize access'), { code, severity: 'ERROR' });
+  expect([isConflict(error), isConflict(new Error('Failed query', { cause: error }))]).toEqual([is, is]);
 });

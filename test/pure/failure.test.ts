@@ -10,7 +10,6 @@ import {
   askedDelay,
   failureOf,
   handoverFailure,
-  isConflict,
   PermanentError,
   RetryAfter,
 } from '../../src/delivery/failure.ts';
@@ -207,16 +206,6 @@ test('what RetryAfter refuses is shown, cut to 80 characters', () => {
   expect(() => new RetryAfter(long)).toThrow(expect.objectContaining({ message: expect.stringMatching(new RegExp(`${shown}$`)) })); // prettier-ignore
   const other = { toString: () => long } as unknown as number;
   expect(() => new RetryAfter(other)).toThrow(/not x{80}$/);
-});
-
-test.each([
-  ['40001', true],
-  ['40P01', true],
-  ['23505', false],
-  [undefined, false],
-])('an error of Postgres with the code %s is a lost conflict with another transaction: %s', (code, is) => {
-  const error = Object.assign(new Error('could not serialize access'), { code, severity: 'ERROR' });
-  expect([isConflict(error), isConflict(new Error('Failed query', { cause: error }))]).toEqual([is, is]);
 });
 
 test.each(['30', 'soon', '', -1, Number.NaN, Infinity])('RetryAfter(%o) is refused', (delay) => {
