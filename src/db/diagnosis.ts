@@ -51,7 +51,7 @@ export function isPassing({ condition }: Diagnosis): boolean {
 export function diagnose(error: unknown): Diagnosis | undefined {
   const state = sqlState(error);
   const words = messageOf(error);
-  const condition = state === undefined ? bySocket(error, words) : byState(state, words);
+  const condition = state === undefined ? byCause(error, words) : byState(state, words);
   return condition && { condition, message: sentenceOf(condition, error, words) };
 }
 
@@ -72,6 +72,14 @@ function byState(state: string, words: string): Condition | undefined {
   if (state === '55000' && /not currently accepting connections/.test(words)) return 'starting';
   if (state === '42501') return 'privilege_missing';
   return missingSchema.includes(state) ? 'schema_missing' : undefined;
+}
+
+/** An application's error with a code of its own says nothing about the database, unless what caused it was a database that takes no work. */
+function byCause(error: unknown, words: string): Condition | undefined {
+  const state = sqlState(factsOf(error).cause);
+  if (state === undefined || !isFromDatabase(error)) return bySocket(error, words);
+  const condition = byState(state, words);
+  return condition && notTaking.includes(condition) ? condition : undefined;
 }
 
 /** Without a SQLSTATE the server did not answer: a socket error, TLS, or one of pg's timeouts. */

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
-import { diagnose, messageOf } from './diagnosis.ts';
+import { diagnose, isConflict, messageOf } from './diagnosis.ts';
 import type { Executor } from './executor.ts';
 import { readSchema, serverRefusal, unlisted, type Refusal, type Schema } from './ownership.ts';
 import type { Database } from './pool.ts';
@@ -57,7 +57,7 @@ export function standardSources(appModule: string): MigrationSource[] {
 
 /**
  * Applies the pending files: the engine's in one transaction, each of the application's in its own. Of two runs at once, the second waits, then finds
- * nothing to do.
+ * nothing to do. A transaction that loses a deadlock or a serialization conflict runs again, up to five times.
  * @throws MigrationError when the server or the schema cannot be Waybill's, when an applied file was changed, when the database has files that this
  * version does not know (newer ones, or those before the first release), or when a file fails
  */
@@ -76,13 +76,27 @@ export async function migrate(
   client.on('error', () => undefined); // the next statement fails and gives the reason
   try {
     for (;;) {
-      const done = await applyNext(client, files, report.applied, onWait);
+      const done = await unlessConflict(() => applyNext(client, files, report.applied, onWait));
       if (done.length === 0) return report;
       report.applied.push(...done);
     }
   } finally {
     await client.end();
   }
+}
+
+/** How often a transaction of migrations runs before its deadlock is an error. */
+const most = 5;
+
+/** A fleet that runs meanwhile takes locks in its own order. Of two that wait for each other, Postgres ends one, which may be this transaction. */
+async function unlessConflict<Done>(work: () => Promise<Done>): Promise<Done> {
+  for (let run = 1; ; run++)
+    try {
+      return await work();
+    } catch (error) {
+      const lost = error instanceof MigrationError && isConflict(error.cause);
+      if (!lost || run === most) throw error;
+    }
 }
 
 /** The lock lasts as long as the transaction, so it also works behind a transaction pooler. */

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { migrate, migrationsProblem, standardSources, type MigrationSource } from '../../src/db/migrate.ts';
 import { openDatabase } from '../../src/db/pool.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/wait.ts';
 
 let database: TestDatabase;
 let dir: string;
@@ -117,6 +118,25 @@ describe('migrate', () => {
     expect(await tables()).toEqual(['one']);
     file('0002_broken.sql', 'create table two (a int)');
     expect((await migrate(database.db, [source])).applied).toEqual(['test/0002_broken.sql']);
+  });
+
+  test('a file that loses a deadlock against a process at work is applied all the same', async () => {
+    const { db } = database;
+    await db.executeSql('create table one (a int); create table two (a int)');
+    file('0001_both.sql', 'lock one; lock two; alter table one add b int; alter table two add b int');
+    const atWork = await db.connect();
+    // A process that has waited for this long looks for a deadlock, and is the one to end. Here that is the migration.
+    await atWork.query(`set deadlock_timeout = '1min'; begin; insert into two values (1)`);
+    await db.executeSql(
+      `do $$ begin execute format('alter database %I set deadlock_timeout = ''2s''', current_database()); end $$`,
+    );
+    const migrated = migrate(db, [source]);
+    const waits = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await until(async () => (await db.executeSql(waits)).rows.length > 0);
+    await atWork.query('insert into one values (1); commit');
+    await atWork.end();
+    expect((await migrated).applied).toEqual(['test/0001_both.sql']);
+    expect((await db.executeSql('select one.b, two.b from one, two')).rows).toHaveLength(1);
   });
 
   test('a file whose name does not say its order is refused', async () => {

@@ -36,6 +36,18 @@ describe('errors of the database', () => {
     expect(sqlState(error)).toBe(state);
   });
 
+  it.each([
+    ['a refused row', '23505', undefined],
+    ['a missing table', '42P01', undefined],
+    ['a server that shuts down', '57P01', 'unreachable'],
+    ['no answer', undefined, 'unreachable'],
+  ])('an error of the application with a code of its own, caused by %s', (_, code, condition) => {
+    const cause = markError(Object.assign(new Error('no'), { code }));
+    const error = Object.assign(new Error('the order failed', { cause }), { code: 'ORDER_FAILED' });
+    expect(diagnose(error)?.condition).toBe(condition);
+    expect(isUnreachable(error)).toBe(condition === 'unreachable');
+  });
+
   it('a connection that was lost under a handler, or under an executor of another library, is told from an error of theirs', async () => {
     expect(isUnreachable(lost())).toBe(false);
     const tx = { client: failing(lost) } as unknown as Transaction;
