@@ -52,6 +52,8 @@ export type CarefulPool = {
   readonly name?: string | undefined;
 };
 
+/** A connection without use closes after this time. What a burst of requests opened, other processes of a small server wait for. */
+const idleMs: Milliseconds = 10_000;
 /** After a refusal, the pool asks for no more connections than it has for this time. */
 const restMs: Milliseconds = 5_000;
 /** A pool without a connection asks again after this time. */
@@ -61,7 +63,7 @@ const againMs: Milliseconds = 100;
 export function openCarefulPool(config: pg.PoolConfig, options: CarefulPool): pg.Pool {
   const { connectMs, onIdleError, kin } = options;
   const most = (): number => Math.max(1, kin?.sizeOf(options.name) ?? options.max);
-  const pool = new pg.Pool({ ...config, max: most(), idleTimeoutMillis: 60_000 });
+  const pool = new pg.Pool({ ...config, max: most(), idleTimeoutMillis: idleMs });
   const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>;
   let raising: Timer | undefined;
 

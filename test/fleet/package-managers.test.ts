@@ -90,7 +90,7 @@ const late = `import { defineJob } from 'waybill';\nimport { z } from 'zod';\nex
 
 const compilerOptions = { target: 'ES2023', module: 'NodeNext', strict: true, noEmit: true, types: ['node'] };
 
-describe.each(Object.keys(managers))('%s', (name) => {
+describe.each(Object.keys(managers))('%s', { timeout: 240_000 }, (name) => {
   const folder = `with-${name.replaceAll(/[^a-z]+/gi, '-')}`;
   const call = (command: readonly string[], args: readonly string[], env: Record<string, string> = {}) => {
     const [program, ...first] = command.map((part) => part.replace(/^@\//, `${tools.dir}/node_modules/`));

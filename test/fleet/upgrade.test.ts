@@ -76,7 +76,8 @@ const stopAll = async (all: readonly Running[]): Promise<void> =>
 const complaints = (all: readonly Running[]): unknown[] =>
   all.flatMap(({ lines }) =>
     lines.filter(
-      (line) => Number(line['level']) >= 50 || /does not exist|4(2703|2P01|2883)/.test(JSON.stringify(line)),
+      (line) =>
+        Number(line['level']) >= 50 || /does not exist|\b4(2703|2P01|2883)\b/.test(JSON.stringify(line)),
     ),
   );
 
