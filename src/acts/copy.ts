@@ -3,7 +3,9 @@
 import type { Database } from '../db/pool.ts';
 import type { Executor } from '../db/executor.ts';
 import { z } from 'zod';
+import { issuesText } from '../define/arguments.ts';
 import { endpointOf } from '../define/messages.ts';
+import { issuesOf } from '../define/payload.ts';
 import { prepareEmail } from '../email/email.ts';
 import { WaybillError } from '../errors.ts';
 import type { NewMessage } from '../message/message.ts';
@@ -89,10 +91,11 @@ function detailOf({ availableAt, ...changes }: Changes): object {
 function endpointGroupOf(name: string, payload: unknown): string | undefined {
   const endpoint = endpointOf(name);
   if (endpoint === undefined) return undefined;
-  const { data } = anyWebhook.safeParse(payload);
+  const { data, error } = anyWebhook.safeParse(payload);
   if (data) return endpointGroup(endpoint, data.to);
   const form = '{ "to": the id of the endpoint or null, "body": what is sent }';
-  throw new WaybillError('payload_invalid', `the payload of a webhook has the form ${form}`);
+  const why = issuesText(issuesOf(error));
+  throw new WaybillError('payload_invalid', `the payload of a webhook has the form ${form}: ${why}`);
 }
 
 /** Order keys of webhooks count within their endpoint: in another one, the copy would wait for the messages of the first. */

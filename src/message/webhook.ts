@@ -11,7 +11,7 @@ export const webhookPayload = <S extends z.ZodType>(body: S) =>
   z.object({
     to: z.string().nullable(),
     body,
-    id: z.string().regex(headerText).optional(),
+    id: z.string().regex(headerText, 'must be 1 to 64 characters from ! to ~').optional(),
     replayOf: z.string().optional(),
   });
 

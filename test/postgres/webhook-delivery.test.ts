@@ -305,9 +305,15 @@ describe('a webhook', () => {
     const id = await world.send();
     const to = await copy(ports, actor, id, { payload: { to: 'c2', body: { type: 'a' } } });
     expect([to.group, (await copy(ports, actor, id)).group]).toEqual(['customer:c2', 'customer:c1']);
-    for (const bad of [{ x: 1 }, { to: 'c2', body: 1, id: '日' }, { to: 'c2', body: 1, id: '' }])
+    const wrongId = /: id: must be 1 to 64 characters from ! to ~$/;
+    for (const [bad, message] of [
+      [{ x: 1 }, /: to: .*; body: /],
+      [{ to: 'c2', body: 1, id: '日' }, wrongId],
+      [{ to: 'c2', body: 1, id: '' }, wrongId],
+    ] as const)
       await expect(copy(ports, actor, id, { payload: bad })).rejects.toMatchObject({
         code: 'payload_invalid',
+        message: expect.stringMatching(message),
       });
   });
 
