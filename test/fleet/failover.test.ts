@@ -20,11 +20,13 @@ let resend: ResendServer;
 let wire: Outage;
 let smtp: SmtpServer;
 let serial = 0;
+let begun = 0;
 
 beforeAll(async () => {
   // So slow that some requests are always under way: they are accepted although the wire is cut meanwhile.
   const slowly = async (): Promise<undefined> => {
-    await sleep(60);
+    begun += 1;
+    await sleep(150);
     return undefined;
   };
   resend = await startResend({ answer: slowly, answerBatch: slowly });
@@ -101,9 +103,11 @@ it(
     expect(smtp.mails).toEqual([]);
 
     victim.kill('SIGKILL');
+    await victim.ended;
+    const before = begun;
+    await until(() => begun > before, { what: 'a request that is under way when the wire is cut' });
     await wire.begin();
     const awayAt = Date.now();
-    await victim.ended;
     await until(isParked, { what: 'the parked provider' });
     const parkedAt = Date.now();
     const ofOutage = (): string[] => [...recorded].filter(([, at]) => at > parkedAt).map(([id]) => id);
