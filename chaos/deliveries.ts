@@ -26,7 +26,8 @@ export function deliveriesOf(
   const byEhlo = new Map(launches.map((one) => [ehloOf(one.name), one]));
   const keyOf = ({ message, work, attempt, launch }: Entry): string =>
     `${message} ${work} ${attempt} ${launch.name}`;
-  const ends = new Map(entries.filter(({ what }) => what === 'ended').map((one) => [keyOf(one), one.at]));
+  const isEnd = ({ what }: Entry): boolean => what === 'ended' || what === 'failed';
+  const ends = new Map(entries.filter(isEnd).map((one) => [keyOf(one), one.at]));
   const all: Delivery[] = [
     ...entries
       .filter(({ what }) => what === 'did')

@@ -5,8 +5,8 @@ import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { now } from './clock.ts';
 
-/** `began` is the first thing that a handler does, `did` is its effect on the world outside, `ended` is the last. */
-export type What = 'began' | 'did' | 'ended';
+/** `began` is the first thing that a handler does, `did` is its effect on the world outside. The last is `ended`, or `failed` if the database took no write. */
+export type What = 'began' | 'did' | 'ended' | 'failed';
 
 export type Line = {
   /** What is to be done: `ORDER:part`. It is the same for every attempt. */
@@ -37,6 +37,11 @@ export async function doWork({ ms, ...about }: Given, write: () => Promise<unkno
   await sleep(ms / 2);
   note({ ...about, what: 'did' });
   await sleep(ms / 2);
-  await write();
+  try {
+    await write();
+  } catch (error) {
+    note({ ...about, what: 'failed' });
+    throw error;
+  }
   note({ ...about, what: 'ended' });
 }

@@ -102,6 +102,20 @@ describe('the judgement', () => {
     expect(by({ from: 20_000, to: 21_000 })).toBeUndefined();
   });
 
+  it('explains it also by a fault that came long after the effect, and at which the attempt failed', () => {
+    const a = launch('a');
+    const [began, did, last] = run('w', 1, [5_000, 7_900, 10_050], a) as [Entry, Entry, Entry];
+    const again = run('w', 2, [14_000, 14_100, 14_200], a);
+    const by = (...ends: Entry[]) =>
+      doublesOf(deliveriesOf([began, did, ...ends, ...again], [], [a]), {
+        struck: [struck({ fault: 'network' })],
+        afterMs: 6_000,
+        slots: 5,
+      })[0]?.by?.fault;
+    expect(by()).toBeUndefined();
+    expect(by({ ...last, what: 'failed' })).toBe('network');
+  });
+
   it('C: finds a settlement by an attempt that was not the newest any more', () => {
     const [a, b] = [launch('a'), launch('b')];
     const entries = [...run('w', 1, [0, 10, 500], a), ...run('w', 2, [400, 450, 600], b)];
