@@ -20,16 +20,17 @@ let resend: ResendServer;
 let wire: Outage;
 let smtp: SmtpServer;
 let serial = 0;
-let begun = 0;
+let underWay = 0;
+let gate: Promise<void> = Promise.resolve();
 
 beforeAll(async () => {
-  // So slow that some requests are always under way: they are accepted although the wire is cut meanwhile.
-  const slowly = async (): Promise<undefined> => {
-    begun += 1;
-    await sleep(150);
+  // While the gate is shut, requests are under way: they are accepted although the wire is cut meanwhile.
+  const waiting = async (): Promise<undefined> => {
+    underWay += 1;
+    await gate;
     return undefined;
   };
-  resend = await startResend({ answer: slowly, answerBatch: slowly });
+  resend = await startResend({ answer: waiting, answerBatch: waiting });
   wire = await startOutage(resend.url);
   smtp = await startSmtp();
   world = await fleetWorld({
@@ -104,10 +105,13 @@ it(
 
     victim.kill('SIGKILL');
     await victim.ended;
-    const before = begun;
-    await until(() => begun > before, { what: 'a request that is under way when the wire is cut' });
+    const { promise, resolve: open } = Promise.withResolvers<void>();
+    gate = promise;
+    underWay = 0;
+    await until(() => underWay > 0, { what: 'a request that is under way when the wire is cut' });
     await wire.begin();
     const awayAt = Date.now();
+    open();
     await until(isParked, { what: 'the parked provider' });
     const parkedAt = Date.now();
     const ofOutage = (): string[] => [...recorded].filter(([, at]) => at > parkedAt).map(([id]) => id);
