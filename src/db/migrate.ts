@@ -94,8 +94,8 @@ async function unlessConflict<Done>(work: () => Promise<Done>): Promise<Done> {
     try {
       return await work();
     } catch (error) {
-      const lost = error instanceof MigrationError && isConflict(error.cause);
-      if (!lost || run === most) throw error;
+      const reason = error instanceof MigrationError ? error.cause : error;
+      if (!isConflict(reason) || run === most) throw error;
     }
 }
 
